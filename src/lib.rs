@@ -1,0 +1,3 @@
+//! Larder.
+pub mod clock;
+pub mod storage;

@@ -1,0 +1,122 @@
+//! Bodies: streams of bytes that never stand in memory as a whole.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
+
+use super::error::BoxError;
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The sender went away.
+    #[error("the body was cut off")]
+    Aborted,
+    /// The sender paused for too long.
+    #[error("the body stalled")]
+    Stalled,
+    /// The body is longer than allowed.
+    #[error("the body is longer than {limit} bytes")]
+    TooLarge {
+        /// The most bytes allowed.
+        limit: u64,
+    },
+    /// The bytes are not what they were said to be.
+    #[error("the body is malformed: {0}")]
+    Malformed(String),
+    /// The stored bytes could not be read to their end.
+    #[error("the object could not be read to its end")]
+    Storage(#[source] BoxError),
+}
+
+/// A body: a stream of chunks whose length may be known beforehand.
+///
+/// Small bodies are one chunk and cost no allocation of their own.
+pub struct ByteStream {
+    length: Option<u64>,
+    chunks: Chunks,
+}
+
+enum Chunks {
+    Once(Option<Bytes>),
+    Stream(BoxStream<'static, Result<Bytes, BodyError>>),
+}
+
+impl ByteStream {
+    /// A body whose bytes come from `stream`, in all `length` of them if that is known.
+    pub fn new(length: Option<u64>, stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Self {
+        Self { length, chunks: Chunks::Stream(stream.boxed()) }
+    }
+
+    /// A body of no bytes.
+    pub fn empty() -> Self {
+        Self::from(Bytes::new())
+    }
+
+    /// The whole length in bytes, as announced before the first byte was read; `None` when unknown.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The next chunk, never an empty one; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        StreamExt::next(self).await
+    }
+
+    /// All bytes at once: for bodies that are known to be small, at most `limit` bytes.
+    pub async fn into_bytes(mut self, limit: u64) -> Result<Bytes, BodyError> {
+        if self.length.is_some_and(|length| length > limit) {
+            return Err(BodyError::TooLarge { limit });
+        }
+        let Some(first) = self.next().await.transpose()? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.next().await.transpose()? else {
+            return within(first.len(), limit).map(|()| first);
+        };
+        let mut all = BytesMut::from(&first[..]);
+        all.extend_from_slice(&second);
+        while let Some(chunk) = self.next().await.transpose()? {
+            within(all.len() + chunk.len(), limit)?;
+            all.extend_from_slice(&chunk);
+        }
+        within(all.len(), limit).map(|()| all.freeze())
+    }
+}
+
+fn within(length: usize, limit: u64) -> Result<(), BodyError> {
+    if length as u64 > limit { Err(BodyError::TooLarge { limit }) } else { Ok(()) }
+}
+
+impl From<Bytes> for ByteStream {
+    fn from(bytes: Bytes) -> Self {
+        Self { length: Some(bytes.len() as u64), chunks: Chunks::Once((!bytes.is_empty()).then_some(bytes)) }
+    }
+}
+
+impl Stream for ByteStream {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut self.chunks {
+            Chunks::Once(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Chunks::Stream(stream) => loop {
+                match std::task::ready!(stream.poll_next_unpin(context)) {
+                    Some(Ok(chunk)) if chunk.is_empty() => {}
+                    item => return Poll::Ready(item),
+                }
+            },
+        }
+    }
+}
+
+impl fmt::Debug for ByteStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteStream").field("length", &self.length).finish_non_exhaustive()
+    }
+}

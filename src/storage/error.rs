@@ -1,0 +1,52 @@
+//! What can go wrong with an object, by what it means to whoever asked.
+
+use std::time::Duration;
+
+use super::body::BodyError;
+
+/// A cause whose type is the implementation's own business.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// The result of an operation on objects.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed operation on objects.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no object under the key.
+    #[error("there is no such object")]
+    NotFound,
+    /// The precondition of a write did not hold; nothing was written.
+    #[error("the precondition does not hold")]
+    Precondition,
+    /// The range begins behind the end of the object.
+    #[error("the range lies behind the object's end at {size}")]
+    RangeNotSatisfiable {
+        /// Size of the whole object in bytes.
+        size: u64,
+    },
+    /// The body of a put broke off or was refused; nothing was written.
+    #[error("the body could not be read")]
+    Body(#[source] BodyError),
+    /// The object store wants fewer calls; nothing was written.
+    #[error("the object store asks for patience")]
+    Throttled {
+        /// When to come back, where it said so.
+        retry_after: Option<Duration>,
+    },
+    /// There is no room for the object; nothing was written.
+    #[error("the object store is full")]
+    Full(#[source] BoxError),
+    /// No answer in time; a write may have happened or may still happen.
+    #[error("the object store did not answer in time")]
+    Timeout,
+    /// The object store cannot be reached or failed; a write may have happened.
+    #[error("the object store failed")]
+    Unavailable(#[source] BoxError),
+    /// The stored bytes are not those that were written.
+    #[error("the object is damaged: {0}")]
+    Corrupt(String),
+    /// This object store cannot do what was asked.
+    #[error("this object store cannot do that: {0}")]
+    Unsupported(&'static str),
+}

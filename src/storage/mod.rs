@@ -1,0 +1,22 @@
+//! Objects: bytes with a few attributes, under a key.
+//!
+//! [`ObjectStore`] is the one door to everything durable. This room holds its contract, the implementations
+//! ([`memory`], the reference; [`embedded`], a folder) and the decorators ([`measured`], [`faulty`]). It does not
+//! know what the bytes mean.
+
+mod body;
+pub mod embedded;
+mod error;
+pub mod faulty;
+pub mod measured;
+pub mod memory;
+mod object;
+mod store;
+
+pub use body::{BodyError, ByteStream};
+pub use error::{BoxError, Error, Result};
+pub use object::{
+    Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition,
+    PutOptions, PutOutcome,
+};
+pub use store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore};
