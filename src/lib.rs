@@ -1,3 +1,6 @@
-//! Larder.
+//! Larder: the key-value store of the Apify platform over any object store.
+
+pub mod auth;
 pub mod clock;
+pub mod kv;
 pub mod storage;

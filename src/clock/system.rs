@@ -1,4 +1,5 @@
 //! The clock of the machine.
+#![expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's clock")]
 
 use std::{
     sync::LazyLock,
@@ -17,7 +18,7 @@ static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub struct SystemClock;
 
 #[async_trait]
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's clock")]
+
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,0 +1,129 @@
+//! Secrets: one master secret, from which every store's signing key is derived.
+
+use std::fmt;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::{
+    clock::Random,
+    kv::StoreId,
+    storage::{self, Attributes, ByteStream, GetOptions, ObjectStore, Precondition, PutOptions},
+};
+
+/// Where the master secret stands when none was given.
+const MASTER_KEY: &str = "larder/auth/master-secret";
+
+/// Bytes of a master secret.
+const MASTER_LENGTH: usize = 32;
+
+/// Characters of a store's signing key: 32 hexadecimal digits are 128 bits.
+const SIGNING_KEY_LENGTH: usize = 32;
+
+/// The secret from which all others come.
+#[derive(Clone)]
+pub struct MasterSecret(Vec<u8>);
+
+impl MasterSecret {
+    /// A secret that was given from outside.
+    pub fn new(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+impl fmt::Debug for MasterSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterSecret([redacted])")
+    }
+}
+
+/// The master secret could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// The object store failed.
+    #[error("the master secret could not be read or written")]
+    Storage(#[from] storage::Error),
+    /// What stands there is no master secret.
+    #[error("the master secret is damaged")]
+    Damaged,
+}
+
+/// Derives secrets.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    master: MasterSecret,
+}
+
+impl Secrets {
+    /// Secrets that come from `master`.
+    pub fn new(master: MasterSecret) -> Self {
+        Self { master }
+    }
+
+    /// Secrets that come from the master secret in the object store, which is made there if there is none. Of several
+    /// gateways that start at once, one makes it.
+    pub async fn open(objects: &dyn ObjectStore, random: &dyn Random) -> Result<Self, SecretsError> {
+        if let Some(master) = read(objects).await? {
+            return Ok(Self::new(master));
+        }
+        let mut fresh = vec![0; MASTER_LENGTH];
+        random.fill(&mut fresh);
+        let attributes = Attributes { content_type: "application/octet-stream".to_owned(), content_encoding: None };
+        let options = PutOptions { attributes, precondition: Precondition::IfAbsent };
+        match objects.put(MASTER_KEY, ByteStream::from(Bytes::from(fresh.clone())), options).await {
+            Ok(_) => Ok(Self::new(MasterSecret(fresh))),
+            Err(storage::Error::Precondition) => read(objects).await?.map(Self::new).ok_or(SecretsError::Damaged),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What signs the links of a store (`urlSigningSecretKey`): random to whoever does not know the master secret,
+    /// its own for each store and each rotation.
+    pub fn signing_key(&self, id: &StoreId, rotation: u32) -> String {
+        let message = format!("larder url signing {id} {rotation}");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.master.0).expect("HMAC takes keys of any length");
+        mac.update(message.as_bytes());
+        let mut key = String::with_capacity(SIGNING_KEY_LENGTH);
+        for byte in mac.finalize().into_bytes().iter().take(SIGNING_KEY_LENGTH / 2) {
+            for digit in [byte >> 4, byte & 0xf] {
+                key.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+        }
+        key
+    }
+}
+
+async fn read(objects: &dyn ObjectStore) -> Result<Option<MasterSecret>, SecretsError> {
+    match objects.get(MASTER_KEY, GetOptions::default()).await {
+        Ok(object) => {
+            let bytes = object.body.into_bytes(MASTER_LENGTH as u64).await.map_err(|_| SecretsError::Damaged)?;
+            if bytes.len() == MASTER_LENGTH {
+                Ok(Some(MasterSecret(bytes.to_vec())))
+            } else {
+                Err(SecretsError::Damaged)
+            }
+        }
+        Err(storage::Error::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SeededRandom;
+
+    #[test]
+    fn every_store_and_every_rotation_has_a_key_of_its_own() {
+        let secrets = Secrets::new(MasterSecret::new("master"));
+        let random = SeededRandom::new(3);
+        let (one, other) = (StoreId::generate(&random), StoreId::generate(&random));
+        let key = secrets.signing_key(&one, 0);
+        assert_eq!(key.len(), SIGNING_KEY_LENGTH);
+        assert_eq!(secrets.signing_key(&one, 0), key);
+        assert_ne!(secrets.signing_key(&one, 1), key);
+        assert_ne!(secrets.signing_key(&other, 0), key);
+        assert!(!format!("{secrets:?}").contains("master\""));
+    }
+}

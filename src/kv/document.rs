@@ -1,0 +1,174 @@
+//! The one document of a store: everything about it but its records.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Random, Timestamp};
+
+use super::{
+    id::{StoreId, UserId},
+    name::StoreName,
+    retention::{LifecycleClass, Retention},
+    schema::Schema,
+};
+
+/// Format of the documents this version writes; one with a higher number is not touched.
+pub const DOCUMENT_FORMAT: u32 = 1;
+
+/// Everything about a store but its records; stands at `larder/stores/{id}` and never moves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document {
+    /// [`DOCUMENT_FORMAT`] of the program that wrote it.
+    pub format: u32,
+    /// The store's id.
+    pub id: StoreId,
+    /// One more with every write: which of two views of a store is the newer one.
+    pub version: u64,
+    /// Fresh with every write, so that equal documents never have equal validators, and so that whoever lost the
+    /// answer to a write can read back whether it was his.
+    pub nonce: String,
+    /// Whose store it is.
+    pub owner_id: UserId,
+    /// Its name, if it has one: a named store is kept for ever.
+    pub name: Option<StoreName>,
+    /// The name it is about to have: written before the name is claimed, so that nobody takes the claim for stale.
+    pub pending_name: Option<StoreName>,
+    /// A title for people.
+    pub title: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Last change of records or settings that has been written down; the true one may be up to a flush later.
+    pub modified_at: Timestamp,
+    /// Last use that has been written down.
+    pub accessed_at: Timestamp,
+    /// Who may read it without a right of his own.
+    pub general_access: GeneralAccess,
+    /// What its records must be like, if that was said.
+    pub schema: Option<Schema>,
+    /// The actor that made it.
+    pub act_id: Option<String>,
+    /// The actor run that made it.
+    pub act_run_id: Option<String>,
+    /// How long it lives after its last change while it has no name.
+    pub retention: Retention,
+    /// When it expires; `None` while it has a name, or where nothing has computed it yet.
+    pub expires_at: Option<Timestamp>,
+    /// How often the secret that signs its links has been replaced.
+    pub secret_rotation: u32,
+    /// Where its records are.
+    pub place: Place,
+    /// What is being done to it.
+    pub phase: Phase,
+    /// Use of the store so far.
+    pub stats: Stats,
+}
+
+impl Document {
+    /// Marks the document as changed: the next version, with a fresh nonce.
+    pub fn touch(&mut self, random: &dyn Random) {
+        self.version += 1;
+        self.nonce = nonce(random);
+    }
+
+    /// Whether requests may see the store.
+    pub fn is_visible(&self) -> bool {
+        match self.phase {
+            Phase::Live => true,
+            Phase::Creating | Phase::Deleted { .. } => false,
+        }
+    }
+
+    /// Whether the store has `name`, or is about to.
+    pub fn lays_claim_to(&self, name: &StoreName) -> bool {
+        !matches!(self.phase, Phase::Deleted { .. })
+            && (self.name.as_ref() == Some(name) || self.pending_name.as_ref() == Some(name))
+    }
+}
+
+/// Sixteen random bytes in hexadecimal digits.
+pub fn nonce(random: &dyn Random) -> String {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes);
+    format!("{:032x}", u128::from_be_bytes(bytes))
+}
+
+/// Who may read a store without a right of his own (the platform's `generalAccess`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum GeneralAccess {
+    /// As the owner's account says.
+    #[default]
+    FollowUserSetting,
+    /// Nobody.
+    Restricted,
+    /// Whoever knows the id.
+    AnyoneWithIdCanRead,
+    /// Whoever knows the id or the name.
+    AnyoneWithNameCanRead,
+}
+
+impl GeneralAccess {
+    /// The values of the API, in its order.
+    pub const NAMES: [&str; 4] =
+        ["FOLLOW_USER_SETTING", "RESTRICTED", "ANYONE_WITH_ID_CAN_READ", "ANYONE_WITH_NAME_CAN_READ"];
+}
+
+/// Where the records of a store stand.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The lifecycle class, or `None` where records are kept for ever.
+    pub class: Option<LifecycleClass>,
+    /// Sets the records of one place apart from those of an earlier one of the same store.
+    pub generation: String,
+    /// When the generation was begun: no record in it is older.
+    pub born_at: Timestamp,
+}
+
+/// What is being done to a store. The phases of a move join here when moves do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Phase {
+    /// It is not a store yet: its name is still to be claimed.
+    Creating,
+    /// It serves.
+    Live,
+    /// It is gone for users; its records are being removed.
+    Deleted {
+        /// Since when.
+        at: Timestamp,
+        /// Every place that may hold records of it.
+        places: Vec<Place>,
+    },
+}
+
+/// Use of a store so far, as far as it has been written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stats {
+    /// Records read.
+    pub read_count: u64,
+    /// Records written.
+    pub write_count: u64,
+    /// Records deleted.
+    pub delete_count: u64,
+    /// Pages of keys listed.
+    pub list_count: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn general_access_is_written_as_the_api_names_it() {
+        let all = [
+            GeneralAccess::FollowUserSetting,
+            GeneralAccess::Restricted,
+            GeneralAccess::AnyoneWithIdCanRead,
+            GeneralAccess::AnyoneWithNameCanRead,
+        ];
+        let written = all.map(|access| serde_json::to_value(access).expect("it serialises"));
+        assert_eq!(written, GeneralAccess::NAMES.map(serde_json::Value::from));
+    }
+}

@@ -1,0 +1,67 @@
+//! Record keys.
+
+use std::{fmt, str::FromStr};
+
+/// The most characters in a record key (`KEY_VALUE_STORE_KEY_REGEX` of `@apify/consts`).
+pub const MAX_KEY_LENGTH: usize = 256;
+
+/// The text cannot be a record key. The message of the first is the platform's, word for word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKey {
+    /// A character outside `a-zA-Z0-9!-_.'()`.
+    #[error("Record key contains invalid character")]
+    Characters,
+    /// No character, or more than [`MAX_KEY_LENGTH`].
+    #[error("Record key must have between 1 and {MAX_KEY_LENGTH} characters")]
+    Length,
+}
+
+/// The key of a record: 1 to 256 of `a-zA-Z0-9!-_.'()`, case-sensitive, ordered by its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey(String);
+
+impl RecordKey {
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RecordKey {
+    type Err = InvalidKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!-_.'()".contains(&byte);
+        if !text.bytes().all(allowed) {
+            return Err(InvalidKey::Characters);
+        }
+        if text.is_empty() || text.len() > MAX_KEY_LENGTH {
+            return Err(InvalidKey::Length);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_what_the_platform_lets_be_one() {
+        for key in ["a", ".", "..", "my!key'(v1).json", "__STORAGE_ALIASES_MAPPING", &"k".repeat(256)] {
+            assert!(key.parse::<RecordKey>().is_ok(), "{key}");
+        }
+        for key in ["a b", "a:b", "a*b", "é", "a/b", "100%", "a~b", "a+b", "a@b"] {
+            assert_eq!(key.parse::<RecordKey>(), Err(InvalidKey::Characters), "{key}");
+        }
+        for key in ["", &"k".repeat(257)] {
+            assert_eq!(key.parse::<RecordKey>(), Err(InvalidKey::Length));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The keys of objects: the only place that builds or reads them.
+//!
+//! ```text
+//! larder/stores/{id}                                                  the document of a store
+//! larder/names/{owner}/{name in lower case}                           which store has the name
+//! larder/kept/{id}/{generation}/k{record key}                         records that are kept for ever
+//! larder/passing/{days}/{id}/{generation}/k{record key}               records under a lifecycle rule
+//! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}          listing index, append-only
+//! larder/removals/{due}-{id}                                          stores whose records are to be removed
+//! ```
+//!
+//! The `k` before a record key keeps `.` and `..` from being read as path segments by any HTTP layer, and leaves the
+//! byte order of keys as it is. Times are milliseconds in 13 digits, so that byte order is time order until 2286.
+
+use crate::clock::Timestamp;
+
+use super::{
+    document::Place,
+    id::{StoreId, UserId},
+    key::RecordKey,
+};
+
+/// Everything Larder stores begins with this.
+const ROOT: &str = "larder/";
+
+/// Stands before every record key.
+const KEY_MARK: &str = "k";
+
+/// The document of a store.
+pub fn document(id: &StoreId) -> String {
+    format!("{ROOT}stores/{id}")
+}
+
+/// The claim of a name, which must be in lower case.
+pub fn name(owner: &UserId, folded: &str) -> String {
+    format!("{ROOT}names/{owner}/{folded}")
+}
+
+/// What all records of a store in one place begin with.
+pub fn records(id: &StoreId, place: &Place) -> String {
+    let generation = &place.generation;
+    match place.class {
+        None => format!("{ROOT}kept/{id}/{generation}/"),
+        Some(class) => format!("{ROOT}passing/{}/{id}/{generation}/", class.days()),
+    }
+}
+
+/// A record.
+pub fn record(id: &StoreId, place: &Place, key: &RecordKey) -> String {
+    record_prefix(id, place, key.as_str())
+}
+
+/// What all records whose keys begin with `prefix` begin with.
+pub fn record_prefix(id: &StoreId, place: &Place, prefix: &str) -> String {
+    let mut path = records(id, place);
+    path.push_str(KEY_MARK);
+    path.push_str(prefix);
+    path
+}
+
+/// The record key in an object key below `records`; `None` if it is no record's.
+pub fn record_key<'a>(object: &'a str, records: &str) -> Option<&'a str> {
+    object.strip_prefix(records)?.strip_prefix(KEY_MARK)
+}
+
+/// What a store's last entry in the listing index says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// It has a name.
+    Kept,
+    /// It has none.
+    Passing,
+    /// It is deleted.
+    Gone,
+}
+
+impl EntryKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Passing => "passing",
+            Self::Gone => "gone",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Kept, Self::Passing, Self::Gone].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// An entry of the listing index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// When the entry was made.
+    pub at: Timestamp,
+    /// When the store was made.
+    pub created_at: Timestamp,
+    /// The store.
+    pub id: StoreId,
+    /// What it says.
+    pub kind: EntryKind,
+}
+
+/// What all index entries of an owner begin with.
+pub fn index(owner: &UserId) -> String {
+    format!("{ROOT}index/{owner}/")
+}
+
+/// Where entries made at `at` or later begin.
+pub fn index_from(owner: &UserId, at: Timestamp) -> String {
+    format!("{}{}", index(owner), sortable(at))
+}
+
+/// An entry of the listing index.
+pub fn index_entry(owner: &UserId, entry: &IndexEntry) -> String {
+    let IndexEntry { at, created_at, id, kind } = entry;
+    format!("{}{}-{}-{id}-{}", index(owner), sortable(*at), sortable(*created_at), kind.as_str())
+}
+
+/// The entry that an object key below `index` stands for; `None` if it is none.
+pub fn parse_index_entry(object: &str, index: &str) -> Option<IndexEntry> {
+    let mut parts = object.strip_prefix(index)?.split('-');
+    let entry = IndexEntry {
+        at: parse_sortable(parts.next()?)?,
+        created_at: parse_sortable(parts.next()?)?,
+        id: parts.next()?.parse().ok()?,
+        kind: EntryKind::parse(parts.next()?)?,
+    };
+    parts.next().is_none().then_some(entry)
+}
+
+/// What all removals begin with.
+pub fn removals() -> String {
+    format!("{ROOT}removals/")
+}
+
+/// A removal that is due at `due`.
+pub fn removal(due: Timestamp, id: &StoreId) -> String {
+    format!("{}{}-{id}", removals(), sortable(due))
+}
+
+/// The due time and the store of a removal; `None` if the object is none.
+pub fn parse_removal(object: &str) -> Option<(Timestamp, StoreId)> {
+    let (due, id) = object.strip_prefix(&removals())?.split_once('-')?;
+    Some((parse_sortable(due)?, id.parse().ok()?))
+}
+
+fn sortable(at: Timestamp) -> String {
+    format!("{:013}", at.as_millis())
+}
+
+fn parse_sortable(digits: &str) -> Option<Timestamp> {
+    (digits.len() == 13).then(|| digits.parse().ok().map(Timestamp::from_millis))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::SeededRandom, kv::retention::LifecycleClass};
+
+    fn place(class: Option<LifecycleClass>) -> Place {
+        Place { class, generation: "1".to_owned(), born_at: Timestamp::from_millis(0) }
+    }
+
+    #[test]
+    fn no_record_key_is_a_path_segment_of_its_own() {
+        let id = StoreId::generate(&SeededRandom::new(1));
+        let place = place(LifecycleClass::ALL.first().copied());
+        for text in [".", "..", "a'(b)!"] {
+            let key: RecordKey = text.parse().expect("a valid key");
+            let object = record(&id, &place, &key);
+            assert!(object.ends_with(&format!("/k{text}")), "{object}");
+            assert_eq!(record_key(&object, &records(&id, &place)), Some(text));
+        }
+    }
+
+    #[test]
+    fn an_index_entry_reads_back_as_it_was_written() {
+        let random = SeededRandom::new(2);
+        let owner = UserId::generate(&random);
+        for kind in [EntryKind::Kept, EntryKind::Passing, EntryKind::Gone] {
+            let at = Timestamp::from_millis(1_767_225_600_000);
+            let entry = IndexEntry { at, created_at: at, id: StoreId::generate(&random), kind };
+            assert_eq!(parse_index_entry(&index_entry(&owner, &entry), &index(&owner)), Some(entry));
+        }
+        assert_eq!(parse_index_entry(&format!("{}rubbish", index(&owner)), &index(&owner)), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! How long unnamed stores live, and the lifecycle class that their records are filed under.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A day.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long an unnamed store lives after its last change.
+///
+/// Resolved when the store is made or updated and kept in its document, so that a new default touches new stores only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Retention {
+    millis: u64,
+}
+
+impl Retention {
+    /// The longest that can be asked for: what the last lifecycle class allows.
+    pub const LONGEST: Self = Self { millis: 366 * DAY.as_millis() as u64 };
+
+    /// The platform's: seven days.
+    pub const DEFAULT: Self = Self { millis: 7 * DAY.as_millis() as u64 };
+
+    /// A retention of so many days, fractions allowed; `None` unless it is at least a second and at most
+    /// [`Retention::LONGEST`].
+    pub fn from_days(days: f64) -> Option<Self> {
+        let duration = Duration::try_from_secs_f64(days * DAY.as_secs_f64()).ok()?;
+        let retention = Self { millis: u64::try_from(duration.as_millis()).ok()? };
+        (retention.millis >= 1_000 && retention.millis <= Self::LONGEST.millis).then_some(retention)
+    }
+
+    /// The retention in days.
+    pub fn as_days(self) -> f64 {
+        self.duration().as_secs_f64() / DAY.as_secs_f64()
+    }
+
+    /// The retention as a duration.
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(self.millis)
+    }
+}
+
+/// One of a small fixed set of prefixes that each have their own lifecycle rule, so that all rules stand on the bucket
+/// from the start and making a store never writes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LifecycleClass {
+    days: u16,
+}
+
+impl LifecycleClass {
+    /// Every class there is. A rule of N days serves retentions R with N >= 3 R + 2 days: one R until a store's last
+    /// change may come, one until it expires, one for the move that carries a living store into a fresh generation,
+    /// and two days for the coarseness of vendors' clocks. So these serve up to 1, 7, 30, 90 and 366 days.
+    pub const ALL: [Self; 5] =
+        [Self { days: 5 }, Self { days: 23 }, Self { days: 92 }, Self { days: 272 }, Self { days: 1100 }];
+
+    /// The class with the shortest rule that serves `retention`.
+    pub fn serving(retention: Retention) -> Self {
+        let serves = |class: &Self| retention.duration() * 3 + DAY * 2 <= DAY * u32::from(class.days);
+        Self::ALL.into_iter().find(serves).unwrap_or(Self::ALL[Self::ALL.len() - 1])
+    }
+
+    /// Days of the class's lifecycle rule.
+    pub fn days(self) -> u16 {
+        self.days
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_class_serves_the_retentions_it_is_meant_for() {
+        let class = |days| LifecycleClass::serving(Retention::from_days(days).expect("within bounds")).days();
+        assert_eq!([0.001, 1.0, 1.1, 7.0, 8.0, 30.0, 90.0, 366.0].map(class), [5, 5, 23, 23, 92, 92, 272, 1100]);
+    }
+
+    #[test]
+    fn a_retention_is_between_a_second_and_the_longest() {
+        assert!(Retention::from_days(0.0).is_none());
+        assert!(Retention::from_days(-1.0).is_none());
+        assert!(Retention::from_days(f64::NAN).is_none());
+        assert!(Retention::from_days(367.0).is_none());
+        assert_eq!(Retention::from_days(7.0), Some(Retention::DEFAULT));
+    }
+}
