@@ -2,5 +2,6 @@
 
 pub mod auth;
 pub mod clock;
+pub mod jobs;
 pub mod kv;
 pub mod storage;

@@ -80,6 +80,9 @@ impl Secrets {
 
     /// What signs the links of a store (`urlSigningSecretKey`): random to whoever does not know the master secret,
     /// its own for each store and each rotation.
+    ///
+    /// # Panics
+    /// Never: HMAC takes keys of any length.
     pub fn signing_key(&self, id: &StoreId, rotation: u32) -> String {
         let message = format!("larder url signing {id} {rotation}");
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.master.0).expect("HMAC takes keys of any length");

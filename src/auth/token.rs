@@ -30,16 +30,8 @@ impl Token {
 
     /// A fresh token.
     pub fn generate(random: &dyn Random) -> Self {
-        const FAIR: u8 = u8::MAX - u8::MAX % ALPHABET.len() as u8;
-        let mut text = PREFIX.to_owned();
-        while text.len() < PREFIX.len() + RANDOM_LENGTH {
-            let mut byte = [0];
-            random.fill(&mut byte);
-            if byte[0] < FAIR {
-                text.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
-            }
-        }
-        Self(text)
+        let characters = random.characters(ALPHABET, RANDOM_LENGTH);
+        Self(PREFIX.chars().chain(characters.into_iter().map(char::from)).collect())
     }
 
     /// The token's text. For its owner's eyes only.

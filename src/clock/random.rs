@@ -11,6 +11,26 @@ pub trait Random: Debug + Send + Sync + 'static {
     fn fill(&self, bytes: &mut [u8]);
 }
 
+impl dyn Random {
+    /// `count` characters of `alphabet` (of at most 255), each as likely as any other.
+    pub fn characters(&self, alphabet: &[u8], count: usize) -> Vec<u8> {
+        /// Bytes drawn at a time.
+        const DRAWN: usize = 64;
+        let length = u8::try_from(alphabet.len()).unwrap_or(u8::MAX);
+        // Bytes from here on would favour the first characters: they are drawn again.
+        let fair = u8::MAX - u8::MAX % length;
+        let mut characters = Vec::with_capacity(count);
+        while characters.len() < count {
+            let mut drawn = [0; DRAWN];
+            self.fill(&mut drawn);
+            let missing = count - characters.len();
+            let usable = drawn.into_iter().filter(|byte| *byte < fair).take(missing);
+            characters.extend(usable.map(|byte| alphabet[usize::from(byte % length)]));
+        }
+        characters
+    }
+}
+
 /// The operating system's generator, fit for secrets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemRandom;

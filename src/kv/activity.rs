@@ -1,8 +1,45 @@
-//! Use of stores.
+//! Use of stores: counted in memory, written down now and then.
+//!
+//! What has been counted since the last flush is lost in a crash; nothing but counters and dates for people depends on
+//! it. Counters ride in the store's document, so that a list of stores needs no read but the documents.
 
-use crate::clock::Timestamp;
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use super::document::Stats;
+use futures_util::{StreamExt, stream};
+
+use crate::clock::{Clock, Timestamp};
+
+use super::{
+    document::{Document, Stats},
+    documents::Documents,
+    error::{Error, Result},
+    id::StoreId,
+};
+
+/// Locks that share the work of counting.
+const SHARDS: usize = 16;
+
+/// Documents that are written at the same time by a flush.
+const FLUSH_CONCURRENCY: usize = 8;
+
+/// What was done with a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The store was looked at.
+    Looked,
+    /// A record was read or probed.
+    Read,
+    /// A record was written.
+    Wrote,
+    /// A record was deleted.
+    Deleted,
+    /// Keys were listed.
+    Listed,
+}
 
 /// Use of a store so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +52,141 @@ pub struct ActivityCounts {
     pub accessed_at: Timestamp,
 }
 
-/// Activity.
+impl ActivityCounts {
+    fn written(document: &Document) -> Self {
+        let Document { stats, modified_at, accessed_at, .. } = *document;
+        Self { stats, modified_at, accessed_at }
+    }
+
+    fn add(&mut self, pending: &Pending) {
+        self.stats.read_count += pending.stats.read_count;
+        self.stats.write_count += pending.stats.write_count;
+        self.stats.delete_count += pending.stats.delete_count;
+        self.stats.list_count += pending.stats.list_count;
+        self.modified_at = pending.modified_at.map_or(self.modified_at, |at| at.max(self.modified_at));
+        self.accessed_at = self.accessed_at.max(pending.accessed_at).max(self.modified_at);
+    }
+}
+
+/// What is not written down yet.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    stats: Stats,
+    modified_at: Option<Timestamp>,
+    accessed_at: Timestamp,
+}
+
+impl Pending {
+    /// Takes out what has been written down.
+    fn subtract(&mut self, written: &Self) {
+        self.stats.read_count -= written.stats.read_count;
+        self.stats.write_count -= written.stats.write_count;
+        self.stats.delete_count -= written.stats.delete_count;
+        self.stats.list_count -= written.stats.list_count;
+    }
+}
+
+/// Use of all stores since the last flush.
 #[derive(Debug)]
-pub struct Activity;
+pub struct Activity {
+    clock: Arc<dyn Clock>,
+    hasher: std::hash::RandomState,
+    shards: [Mutex<HashMap<StoreId, Pending>>; SHARDS],
+}
+
+impl Activity {
+    /// Nothing counted yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, hasher: std::hash::RandomState::new(), shards: Default::default() }
+    }
+
+    /// Counts one use of a store.
+    pub fn count(&self, id: StoreId, usage: Use) {
+        let now = self.clock.now();
+        let mut shard = self.shard(&id);
+        let pending =
+            shard.entry(id).or_insert(Pending { stats: Stats::default(), modified_at: None, accessed_at: now });
+        pending.accessed_at = now;
+        match usage {
+            Use::Looked => {}
+            Use::Read => pending.stats.read_count += 1,
+            Use::Listed => pending.stats.list_count += 1,
+            Use::Wrote => {
+                pending.stats.write_count += 1;
+                pending.modified_at = Some(now);
+            }
+            Use::Deleted => {
+                pending.stats.delete_count += 1;
+                pending.modified_at = Some(now);
+            }
+        }
+    }
+
+    /// Use of a store, what is not written down yet included.
+    pub fn of(&self, document: &Document) -> ActivityCounts {
+        let mut counts = ActivityCounts::written(document);
+        if let Some(pending) = self.shard(&document.id).get(&document.id) {
+            counts.add(pending);
+        }
+        counts
+    }
+
+    /// Writes down what has been counted: one write for each store that was used. Returns how many stores that were;
+    /// what could not be written stays counted, and the first reason is the error.
+    pub async fn flush(&self, documents: &Documents) -> Result<usize> {
+        let used: Vec<(StoreId, Pending)> = self
+            .shards
+            .iter()
+            .flat_map(|shard| lock(shard).iter().map(|(id, used)| (*id, *used)).collect::<Vec<_>>())
+            .collect();
+        let results: Vec<Result<()>> = stream::iter(used)
+            .map(|(id, pending)| self.flush_one(documents, id, pending))
+            .buffer_unordered(FLUSH_CONCURRENCY)
+            .collect()
+            .await;
+        let stores = results.len();
+        results.into_iter().collect::<Result<()>>().map(|()| stores)
+    }
+
+    async fn flush_one(&self, documents: &Documents, id: StoreId, pending: Pending) -> Result<()> {
+        let written = documents
+            .update(id, |document| {
+                let mut counts = ActivityCounts::written(document);
+                counts.add(&pending);
+                ActivityCounts {
+                    stats: document.stats,
+                    modified_at: document.modified_at,
+                    accessed_at: document.accessed_at,
+                } = counts;
+                Ok(document.is_visible())
+            })
+            .await;
+        match written {
+            Ok(_) | Err(Error::StoreNotFound) => {
+                self.settle(id, &pending);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets what has been written down, and the store with it if it was not used meanwhile.
+    fn settle(&self, id: StoreId, written: &Pending) {
+        let mut shard = self.shard(&id);
+        if let Some(pending) = shard.get_mut(&id) {
+            pending.subtract(written);
+            if pending.stats == Stats::default() && pending.accessed_at == written.accessed_at {
+                shard.remove(&id);
+            }
+        }
+    }
+
+    fn shard(&self, id: &StoreId) -> MutexGuard<'_, HashMap<StoreId, Pending>> {
+        let hash = self.hasher.hash_one(id);
+        lock(&self.shards[usize::try_from(hash % SHARDS as u64).unwrap_or(0)])
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -22,19 +22,9 @@ pub struct IdError;
 struct Id([u8; ID_LENGTH]);
 
 impl Id {
-    /// A fresh identifier. Bytes that would favour some letters are drawn again.
     fn generate(random: &dyn Random) -> Self {
-        const FAIR: u8 = u8::MAX - u8::MAX % ID_ALPHABET.len() as u8;
         let mut id = [0; ID_LENGTH];
-        let mut filled = 0;
-        while filled < ID_LENGTH {
-            let mut drawn = [0; ID_LENGTH * 2];
-            random.fill(&mut drawn);
-            for byte in drawn.into_iter().filter(|byte| *byte < FAIR).take(ID_LENGTH - filled) {
-                id[filled] = ID_ALPHABET[usize::from(byte) % ID_ALPHABET.len()];
-                filled += 1;
-            }
-        }
+        id.copy_from_slice(&random.characters(ID_ALPHABET, ID_LENGTH));
         Self(id)
     }
 

@@ -2,7 +2,21 @@
 
 use std::sync::Arc;
 
-use super::view::StoreView;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    documents::Documents,
+    error::Result,
+    id::{StoreId, UserId},
+    index::{Index, OwnerIndex},
+    view::StoreView,
+};
+
+/// Documents that are read at the same time for a page.
+const READ_CONCURRENCY: usize = 32;
+
+/// How often a page is taken again because the index named stores that are not there.
+const MAX_CORRECTIONS: usize = 8;
 
 /// A question for stores of one owner.
 #[derive(Debug, Clone, Default)]
@@ -26,4 +40,70 @@ pub struct StorePage {
     pub total: usize,
     /// Those of this page.
     pub stores: Vec<Arc<StoreView>>,
+}
+
+/// A page of an owner's stores: no call when what it shows is in the cache, else a read for each store that is not.
+pub async fn list(index: &Index, documents: &Documents, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
+    let index = index.read(owner).await?;
+    match query.search.as_deref().filter(|search| !search.is_empty()) {
+        None => page(&index, documents, query).await,
+        Some(search) => find(&index, documents, query, search).await,
+    }
+}
+
+async fn page(index: &OwnerIndex, documents: &Documents, query: &StoreQuery) -> Result<StorePage> {
+    let mut corrections = 0;
+    loop {
+        let (ids, total) = index.page(!query.unnamed, query.descending, query.offset, query.limit);
+        let wanted = ids.len();
+        let stores: Vec<_> = read(index, documents, ids, query).try_collect().await?;
+        let stores: Vec<_> = stores.into_iter().flatten().collect();
+        corrections += 1;
+        if stores.len() == wanted || corrections == MAX_CORRECTIONS {
+            return Ok(StorePage { total, stores });
+        }
+    }
+}
+
+/// Looks at every store for what is searched: reads the documents that are not in the cache, in flat memory.
+async fn find(index: &OwnerIndex, documents: &Documents, query: &StoreQuery, search: &str) -> Result<StorePage> {
+    let (ids, _) = index.page(!query.unnamed, query.descending, 0, usize::MAX);
+    let mut found = StorePage::default();
+    let mut stores = std::pin::pin!(read(index, documents, ids, query));
+    while let Some(store) = stores.next().await {
+        let Some(store) = store?.filter(|store| matches(store, search)) else { continue };
+        if found.total >= query.offset && found.stores.len() < query.limit {
+            found.stores.push(store);
+        }
+        found.total += 1;
+    }
+    Ok(found)
+}
+
+/// The stores of `ids`, in their order; `None` for one that does not belong in the list, of which the index is told.
+fn read<'a>(
+    index: &'a OwnerIndex,
+    documents: &'a Documents,
+    ids: Vec<StoreId>,
+    query: &'a StoreQuery,
+) -> impl stream::Stream<Item = Result<Option<Arc<StoreView>>>> + 'a {
+    let one = move |id: StoreId| async move {
+        let Some(store) = documents.recent(id).await?.filter(|store| store.document.is_visible()) else {
+            index.drop_entry(&id);
+            return Ok(None);
+        };
+        let is_named = store.document.name.is_some();
+        index.correct(&id, is_named);
+        Ok((query.unnamed || is_named).then_some(store))
+    };
+    stream::iter(ids).map(one).buffered(READ_CONCURRENCY)
+}
+
+fn matches(store: &StoreView, search: &str) -> bool {
+    let search = search.to_lowercase();
+    let contains = |text: &str| text.to_lowercase().contains(&search);
+    let document = &store.document;
+    document.name.as_ref().is_some_and(|name| contains(name.as_str()))
+        || document.title.as_deref().is_some_and(contains)
+        || document.id.as_str().to_lowercase().starts_with(&search)
 }

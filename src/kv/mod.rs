@@ -4,30 +4,40 @@
 //! (`layout`). This room knows no HTTP, no caller and no vendor: who may do what is decided before it is called.
 
 mod activity;
+mod cache;
 mod catalog;
+mod claims;
 mod coding;
 mod document;
+mod documents;
 mod error;
 mod id;
+mod index;
 mod key;
+mod key_range;
 mod layout;
 mod listing;
 mod name;
+mod naming;
 mod records;
+mod removal;
 mod retention;
 mod schema;
 mod view;
 
-pub use activity::{Activity, ActivityCounts};
-pub use catalog::{Catalog, CatalogOptions, Created, NewStore, StoreLocator, StoreUpdate};
+pub use activity::ActivityCounts;
+pub use cache::CacheOptions;
+pub use catalog::{Catalog, CatalogOptions, NewStore, StoreLocator, StoreUpdate};
 pub use coding::ContentCoding;
 pub use document::{Document, GeneralAccess, Phase, Place, Stats};
 pub use error::{Error, Result};
 pub use id::{IdError, StoreId, UserId};
 pub use key::{InvalidKey, MAX_KEY_LENGTH, RecordKey};
+pub use key_range::{KeyPage, KeyQuery, ListedKey};
 pub use listing::{StorePage, StoreQuery};
 pub use name::{InvalidName, StoreName};
-pub use records::{KeyPage, KeyQuery, ListedKey, RecordAttributes, Records};
+pub use naming::Created;
+pub use records::{RecordAttributes, Records};
 pub use retention::{LifecycleClass, Retention};
-pub use schema::{InvalidSchema, Schema};
+pub use schema::{CollectionKeys, InvalidSchema, Schema};
 pub use view::StoreView;

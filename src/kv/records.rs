@@ -1,10 +1,26 @@
-//! Records: the bytes in a store.
+//! Records: the bytes in a store. One object each, and one object call for each operation.
 
 use std::sync::Arc;
 
-use crate::storage::{ByteRange, ByteStream, ListedObject, Object, ObjectMeta, Precondition, PutOutcome};
+use crate::{
+    clock::Clock,
+    storage::{
+        self, Attributes, ByteRange, ByteStream, GetOptions, Object, ObjectMeta, ObjectStore, Precondition, PutOptions,
+        PutOutcome,
+    },
+};
 
-use super::{coding::ContentCoding, error::Result, key::RecordKey, view::StoreView};
+use super::{
+    activity::{Activity, Use},
+    cache::Known,
+    coding::ContentCoding,
+    documents::Documents,
+    error::{Error, Result},
+    key::RecordKey,
+    key_range::{KeyPage, KeyQuery, KeyRange, ListedKey},
+    layout,
+    view::StoreView,
+};
 
 /// What rides beside a record's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,68 +31,125 @@ pub struct RecordAttributes {
     pub content_coding: Option<ContentCoding>,
 }
 
-/// A question for keys. All conditions hold together.
-#[derive(Debug, Clone, Default)]
-pub struct KeyQuery {
-    /// Only keys that begin with this.
-    pub prefix: Option<String>,
-    /// Only keys behind this one, which need not exist.
-    pub exclusive_start_key: Option<String>,
-    /// Only keys of this collection of the store's schema.
-    pub collection: Option<String>,
-    /// The most keys wanted, from 1 to [`MAX_LIST_KEYS`](crate::storage::MAX_LIST_KEYS).
-    pub limit: usize,
-}
-
-/// A page of keys, in byte order.
-#[derive(Debug, Clone, Default)]
-pub struct KeyPage {
-    /// The keys.
-    pub keys: Vec<ListedKey>,
-    /// Whether more follow.
-    pub is_truncated: bool,
-}
-
-/// A key in a list.
-#[derive(Debug, Clone)]
-pub struct ListedKey {
-    /// The key.
-    pub key: String,
-    /// Stored bytes.
-    pub size: u64,
-}
-
 /// The records of all stores.
 #[derive(Debug)]
-pub struct Records;
+pub struct Records {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    documents: Arc<Documents>,
+    activity: Arc<Activity>,
+}
 
-#[expect(clippy::unused_async, missing_docs)]
 impl Records {
+    /// The records in `objects`.
+    pub(super) fn new(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        documents: Arc<Documents>,
+        activity: Arc<Activity>,
+    ) -> Self {
+        Self { objects, clock, documents, activity }
+    }
+
+    /// Writes a record, in place of the one that is there.
     pub async fn put(
         &self,
-        store: &Arc<StoreView>,
+        store: &StoreView,
         key: &RecordKey,
         body: ByteStream,
         attributes: RecordAttributes,
         precondition: Precondition,
     ) -> Result<PutOutcome> {
-        unimplemented!("{store:?} {key} {body:?} {attributes:?} {precondition:?}")
+        let body = match &store.document.schema {
+            Some(schema) => schema.admit(key, &attributes, body).await?,
+            None => body,
+        };
+        let RecordAttributes { content_type, content_coding } = attributes;
+        let content_encoding = content_coding.map(|coding| coding.as_str().to_owned());
+        let options = PutOptions { attributes: Attributes { content_type, content_encoding }, precondition };
+        let outcome = self.objects.put(&object_key(store, key), body, options).await?;
+        self.confirm(store).await?;
+        self.activity.count(store.document.id, Use::Wrote);
+        Ok(outcome)
     }
 
+    /// A record, its stored bytes still to be read.
     pub async fn get(&self, store: &StoreView, key: &RecordKey, range: Option<ByteRange>) -> Result<Object> {
-        unimplemented!("{store:?} {key} {range:?}")
+        let object = self.objects.get(&object_key(store, key), GetOptions { range }).await?;
+        self.activity.count(store.document.id, Use::Read);
+        Ok(object)
     }
 
+    /// What [`Records::get`] says of a record, without its bytes.
     pub async fn head(&self, store: &StoreView, key: &RecordKey) -> Result<ObjectMeta> {
-        unimplemented!("{store:?} {key}")
+        let meta = self.objects.head(&object_key(store, key)).await?;
+        self.activity.count(store.document.id, Use::Read);
+        Ok(meta)
     }
 
-    /// Removing an absent record succeeds.
-    pub async fn delete(&self, store: &Arc<StoreView>, key: &RecordKey, precondition: Precondition) -> Result<()> {
-        unimplemented!("{store:?} {key} {precondition:?}")
+    /// Removes a record, if there is one.
+    pub async fn delete(&self, store: &StoreView, key: &RecordKey, precondition: Precondition) -> Result<()> {
+        self.objects.delete(&object_key(store, key), precondition).await?;
+        self.confirm(store).await?;
+        self.activity.count(store.document.id, Use::Deleted);
+        Ok(())
     }
 
+    /// A page of a store's keys: one list.
     pub async fn list_keys(&self, store: &StoreView, query: &KeyQuery) -> Result<KeyPage> {
-        unimplemented!("{store:?} {query:?} {:?}", None::<ListedObject>)
+        let document = &store.document;
+        let page = match KeyRange::of(query, document.schema.as_ref())? {
+            KeyRange::Empty => KeyPage::default(),
+            KeyRange::Keys { prefix, after, only } => {
+                let records = layout::records(&document.id, &document.place);
+                let object = |text: &str| layout::record_prefix(&document.id, &document.place, text);
+                let options = storage::ListOptions {
+                    prefix: object(&prefix),
+                    start_after: after.as_deref().map(object),
+                    limit: if only { 1 } else { query.limit },
+                };
+                let listed = self.objects.list(options).await?;
+                let keys = listed.objects.into_iter().filter_map(|object| {
+                    let key = layout::record_key(&object.key, &records)?.to_owned();
+                    (!only || key == prefix).then_some(ListedKey { key, size: object.size })
+                });
+                KeyPage { keys: keys.collect(), is_truncated: listed.is_truncated && !only }
+            }
+        };
+        self.activity.count(document.id, Use::Listed);
+        Ok(page)
     }
+
+    /// Whether a change that has just been made under `store` counts: only if the store is still where it was.
+    ///
+    /// ```text
+    /// A  reads where the store is; PUT 2 GB begins        B  deletes the store, removes its records
+    ///    the object store says 200                           (or moves it elsewhere)
+    ///    answered 201, the record would be lost
+    /// ```
+    ///
+    /// Costs nothing unless the change took longer than a view may be old.
+    async fn confirm(&self, store: &StoreView) -> Result<()> {
+        let cache = self.documents.cache();
+        let id = store.document.id;
+        let now = self.clock.monotonic();
+        let latest = match cache.staleness() {
+            Some(bound) if now.saturating_sub(store.read_at) < bound => return Ok(()),
+            Some(_) => self.documents.read(id).await?,
+            None => match cache.store(&id, now) {
+                Some(Known::Store(view)) => Some(view),
+                Some(Known::Absent { .. }) | None => self.documents.read(id).await?,
+            },
+        };
+        let latest = latest.filter(|view| view.document.is_visible()).ok_or(Error::StoreNotFound)?;
+        if latest.document.place == store.document.place {
+            Ok(())
+        } else {
+            Err(Error::unavailable(format!("store {id} moved while one of its records was written")))
+        }
+    }
+}
+
+fn object_key(store: &StoreView, key: &RecordKey) -> String {
+    layout::record(&store.document.id, &store.document.place, key)
 }

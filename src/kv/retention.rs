@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// A day.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
+
+/// A day in milliseconds.
+const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// How long an unnamed store lives after its last change.
 ///
@@ -18,10 +21,10 @@ pub struct Retention {
 
 impl Retention {
     /// The longest that can be asked for: what the last lifecycle class allows.
-    pub const LONGEST: Self = Self { millis: 366 * DAY.as_millis() as u64 };
+    pub const LONGEST: Self = Self { millis: 366 * DAY_MILLIS };
 
     /// The platform's: seven days.
-    pub const DEFAULT: Self = Self { millis: 7 * DAY.as_millis() as u64 };
+    pub const DEFAULT: Self = Self { millis: 7 * DAY_MILLIS };
 
     /// A retention of so many days, fractions allowed; `None` unless it is at least a second and at most
     /// [`Retention::LONGEST`].

@@ -16,4 +16,6 @@ pub struct StoreView {
     /// When the read was sent, by the monotonic clock: a view's age counts from then, since the answer may have been
     /// true no longer than that.
     pub read_at: Duration,
+    /// Bytes of the document as it is stored: what the view weighs in a cache.
+    pub weight: u32,
 }

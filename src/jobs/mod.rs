@@ -1,0 +1,14 @@
+//! Work that is driven by time.
+//!
+//! A job is what is done when its time has come ([`Job::run_once`]); [`schedule`] is when that is. Jobs hold no rules of
+//! their own: what may be removed, and what is worth writing down, the domain knows.
+
+mod activity;
+mod job;
+mod removals;
+mod scheduler;
+
+pub use activity::ActivityFlush;
+pub use job::{Job, Report};
+pub use removals::StoreRemovals;
+pub use scheduler::schedule;

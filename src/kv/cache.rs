@@ -1,0 +1,129 @@
+//! What a gateway remembers of stores and names.
+//!
+//! Ages are counted by the injected clock from when a read was sent; moka only bounds how much is remembered.
+
+use std::{sync::Arc, time::Duration};
+
+use moka::{ops::compute::Op, sync::Cache};
+
+use super::{
+    id::{StoreId, UserId},
+    view::StoreView,
+};
+
+/// How long it may be believed that something is not there.
+const ABSENCE: Duration = Duration::from_secs(1);
+
+/// What an entry weighs beside the document it holds.
+const ENTRY_WEIGHT: u32 = 512;
+
+/// Options of the cache of stores and names.
+#[derive(Debug, Clone)]
+pub struct CacheOptions {
+    /// The most bytes of documents remembered.
+    pub capacity_bytes: u64,
+    /// The most names remembered.
+    pub capacity_names: u64,
+    /// How old a view of a store may be: how long another gateway's change may go unseen. `None` where this gateway
+    /// alone writes, and so sees every change by itself.
+    pub staleness: Option<Duration>,
+}
+
+impl Default for CacheOptions {
+    fn default() -> Self {
+        Self { capacity_bytes: 64 * 1024 * 1024, capacity_names: 100_000, staleness: None }
+    }
+}
+
+/// What was found when a store was looked up.
+#[derive(Debug, Clone)]
+pub enum Known {
+    /// The store.
+    Store(Arc<StoreView>),
+    /// That it is not there, as of when the read was sent.
+    Absent {
+        /// When that was.
+        read_at: Duration,
+    },
+}
+
+impl Known {
+    fn read_at(&self) -> Duration {
+        match self {
+            Self::Store(view) => view.read_at,
+            Self::Absent { read_at } => *read_at,
+        }
+    }
+
+    /// Whether this is later knowledge than `other`: a higher version, else a later read.
+    fn outdates(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Store(new), Self::Store(old)) if new.document.version != old.document.version => {
+                new.document.version > old.document.version
+            }
+            _ => self.read_at() >= other.read_at(),
+        }
+    }
+}
+
+/// Views of stores by id, and ids by name.
+#[derive(Debug)]
+pub struct ViewCache {
+    stores: Cache<StoreId, Known>,
+    names: Cache<(UserId, String), (StoreId, Duration)>,
+    staleness: Option<Duration>,
+}
+
+impl ViewCache {
+    /// An empty cache.
+    pub fn new(options: &CacheOptions) -> Self {
+        let weigh = |_: &StoreId, known: &Known| match known {
+            Known::Store(view) => view.weight.saturating_add(ENTRY_WEIGHT),
+            Known::Absent { .. } => ENTRY_WEIGHT,
+        };
+        Self {
+            stores: Cache::builder().weigher(weigh).max_capacity(options.capacity_bytes).build(),
+            names: Cache::new(options.capacity_names),
+            staleness: options.staleness,
+        }
+    }
+
+    /// How old a view may be; `None` where this gateway alone writes.
+    pub fn staleness(&self) -> Option<Duration> {
+        self.staleness
+    }
+
+    /// What is known of a store and still to be believed at `now`.
+    pub fn store(&self, id: &StoreId, now: Duration) -> Option<Known> {
+        let known = self.stores.get(id)?;
+        let lifetime = match known {
+            Known::Store(_) => self.staleness,
+            Known::Absent { .. } => Some(ABSENCE),
+        };
+        is_fresh(known.read_at(), lifetime, now).then_some(known)
+    }
+
+    /// Remembers what a read found, unless something later is known: a read that began before a local write brings
+    /// back what was before it.
+    pub fn remember(&self, id: StoreId, known: &Known) {
+        self.stores.entry(id).and_compute_with(|entry| match entry {
+            Some(entry) if !known.outdates(entry.value()) => Op::Nop,
+            _ => Op::Put(known.clone()),
+        });
+    }
+
+    /// The store that had a name when it was last looked up. The store's own document has the last word on that.
+    pub fn name(&self, owner: UserId, folded: &str, now: Duration) -> Option<StoreId> {
+        let (id, read_at) = self.names.get(&(owner, folded.to_owned()))?;
+        is_fresh(read_at, self.staleness, now).then_some(id)
+    }
+
+    /// Remembers which store has a name.
+    pub fn remember_name(&self, owner: UserId, folded: String, id: StoreId, read_at: Duration) {
+        self.names.insert((owner, folded), (id, read_at));
+    }
+}
+
+fn is_fresh(read_at: Duration, lifetime: Option<Duration>, now: Duration) -> bool {
+    lifetime.is_none_or(|lifetime| now.saturating_sub(read_at) < lifetime)
+}

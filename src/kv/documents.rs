@@ -1,0 +1,182 @@
+//! Reading and writing the documents of stores.
+//!
+//! Every write is conditional on the document it replaces and carries a fresh nonce, so that no two writers undo each
+//! other's work, and so that a writer who lost the answer can read back whether he won.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    clock::{Clock, Random},
+    storage::{self, Attributes, ByteStream, ETag, GetOptions, ObjectStore, Precondition, PutOptions, PutOutcome},
+};
+
+use super::{
+    cache::{Known, ViewCache},
+    document::{DOCUMENT_FORMAT, Document},
+    error::{Error, Result},
+    id::StoreId,
+    layout,
+    view::StoreView,
+};
+
+/// The most bytes a document may have; the schema in it is bounded well below that.
+const MAX_DOCUMENT_BYTES: u64 = 2 * 1024 * 1024;
+
+/// How often a change is tried again when others change the same document at the same time.
+const MAX_ATTEMPTS: usize = 32;
+
+/// The documents of all stores, and what is remembered of them.
+#[derive(Debug)]
+pub struct Documents {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    cache: ViewCache,
+}
+
+/// The outcome of a conditional write.
+enum Written {
+    /// It happened.
+    Ours(Arc<StoreView>),
+    /// Somebody else's write came first; nothing of ours is there.
+    Lost,
+}
+
+impl Documents {
+    /// The documents in `objects`.
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        cache: ViewCache,
+    ) -> Self {
+        Self { objects, clock, random, cache }
+    }
+
+    /// What is remembered.
+    pub fn cache(&self) -> &ViewCache {
+        &self.cache
+    }
+
+    /// A store as it is now; `None` without one. One read.
+    pub async fn read(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+        let read_at = self.clock.monotonic();
+        let object = match self.objects.get(&layout::document(&id), GetOptions::default()).await {
+            Ok(object) => object,
+            Err(storage::Error::NotFound) => {
+                self.cache.remember(id, &Known::Absent { read_at });
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let damaged = |what: &dyn std::fmt::Display| Error::Corrupt(format!("the document of store {id}: {what}"));
+        let bytes = object.body.into_bytes(MAX_DOCUMENT_BYTES).await.map_err(|error| damaged(&error))?;
+        let document: Document = serde_json::from_slice(&bytes).map_err(|error| damaged(&error))?;
+        if document.format > DOCUMENT_FORMAT {
+            return Err(damaged(&"a newer version of Larder wrote it"));
+        }
+        let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let view = Arc::new(StoreView { document, etag: object.meta.etag, read_at, weight });
+        self.cache.remember(id, &Known::Store(Arc::clone(&view)));
+        Ok(Some(view))
+    }
+
+    /// A store as it is, or was within the staleness bound; no read when that is known.
+    pub async fn recent(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+        match self.cache.store(&id, self.clock.monotonic()) {
+            Some(Known::Store(view)) => Ok(Some(view)),
+            Some(Known::Absent { .. }) => Ok(None),
+            None => self.read(id).await,
+        }
+    }
+
+    /// Makes the document of a new store.
+    pub async fn create(&self, document: Document) -> Result<Arc<StoreView>> {
+        let id = document.id;
+        match self.write(document, Precondition::IfAbsent).await? {
+            Written::Ours(view) => Ok(view),
+            Written::Lost => Err(Error::Corrupt(format!("store {id} exists before it is made"))),
+        }
+    }
+
+    /// Changes a store: `change` is given the document as it is now, as often as somebody else changes it in between,
+    /// and leaves in it what is to be. When it returns false, nothing is written. One read and one write.
+    pub async fn update(
+        &self,
+        id: StoreId,
+        change: impl FnMut(&mut Document) -> Result<bool>,
+    ) -> Result<Arc<StoreView>> {
+        let view = self.read(id).await?.ok_or(Error::StoreNotFound)?;
+        self.update_from(view, change).await
+    }
+
+    /// Like [`Documents::update`], for a caller that has just read or written the document: one write.
+    pub async fn update_from(
+        &self,
+        mut view: Arc<StoreView>,
+        mut change: impl FnMut(&mut Document) -> Result<bool>,
+    ) -> Result<Arc<StoreView>> {
+        let id = view.document.id;
+        for _ in 0..MAX_ATTEMPTS {
+            let mut document = view.document.clone();
+            if !change(&mut document)? {
+                return Ok(view);
+            }
+            document.touch(self.random.as_ref());
+            if let Written::Ours(view) = self.write(document, Precondition::IfMatch(view.etag.clone())).await? {
+                return Ok(view);
+            }
+            view = self.read(id).await?.ok_or(Error::StoreNotFound)?;
+        }
+        Err(Error::unavailable(format!("store {id} is being changed by too many at once")))
+    }
+
+    async fn write(&self, document: Document, precondition: Precondition) -> Result<Written> {
+        let read_at = self.clock.monotonic();
+        let bytes = serde_json::to_vec(&document).map_err(|error| {
+            Error::Corrupt(format!("the document of store {} cannot be written: {error}", document.id))
+        })?;
+        let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        match put_control(self.objects.as_ref(), &layout::document(&document.id), bytes, precondition).await {
+            Ok(PutOutcome { etag, .. }) => Ok(Written::Ours(self.remember(document, etag, read_at, weight))),
+            Err(error) if leaves_doubt(&error) => self.find_out(&document, error).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// After a write whose answer was lost or may answer for an earlier try of the same bytes: reads back who won.
+    async fn find_out(&self, document: &Document, error: storage::Error) -> Result<Written> {
+        let lost = matches!(error, storage::Error::Precondition);
+        match self.read(document.id).await? {
+            Some(view) if view.document.nonce == document.nonce => Ok(Written::Ours(view)),
+            Some(view) if lost || view.document.version >= document.version => Ok(Written::Lost),
+            _ if lost => Ok(Written::Lost),
+            _ => Err(error.into()),
+        }
+    }
+
+    fn remember(&self, document: Document, etag: ETag, read_at: std::time::Duration, weight: u32) -> Arc<StoreView> {
+        let id = document.id;
+        let view = Arc::new(StoreView { document, etag, read_at, weight });
+        self.cache.remember(id, &Known::Store(Arc::clone(&view)));
+        view
+    }
+}
+
+/// Whether a failed conditional write may yet have happened.
+pub fn leaves_doubt(error: &storage::Error) -> bool {
+    matches!(error, storage::Error::Precondition | storage::Error::Timeout | storage::Error::Unavailable(_))
+}
+
+/// Writes an object that steers: a document, a claim, an entry.
+pub async fn put_control(
+    objects: &dyn ObjectStore,
+    key: &str,
+    bytes: Vec<u8>,
+    precondition: Precondition,
+) -> storage::Result<PutOutcome> {
+    let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
+    objects.put(key, ByteStream::from(Bytes::from(bytes)), PutOptions { attributes, precondition }).await
+}

@@ -1,0 +1,226 @@
+//! The listing index: which stores an owner has, in the order of their making.
+//!
+//! Durable as an append-only list of entries, one object each: the last entry of a store wins. In memory as two sorted
+//! lists, so that any page is found without a scan. The documents have the last word: whoever reads one and finds that
+//! the index is wrong says so ([`OwnerIndex::correct`], [`OwnerIndex::drop_entry`]).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    clock::{Clock, Timestamp},
+    storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition},
+};
+
+use super::{
+    document::Document,
+    documents::put_control,
+    error::Result,
+    id::{StoreId, UserId},
+    layout::{self, EntryKind, IndexEntry},
+};
+
+/// How far before the last entry seen a refresh begins to read: clocks of gateways differ, and an entry is in the list
+/// only when its write has ended.
+const OVERLAP: Duration = Duration::from_mins(5);
+
+/// What of an owner's entries has to be read.
+enum Unread {
+    /// Nothing: what is known is fresh enough.
+    Nothing,
+    /// All behind a key, or all there are.
+    From(Option<String>),
+}
+
+/// The index of every owner.
+#[derive(Debug)]
+pub struct Index {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    staleness: Option<Duration>,
+    owners: Mutex<HashMap<UserId, Arc<OwnerIndex>>>,
+}
+
+impl Index {
+    /// The index in `objects`; read again when what is known is older than `staleness`, if that is a bound.
+    pub fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, staleness: Option<Duration>) -> Self {
+        Self { objects, clock, staleness, owners: Mutex::default() }
+    }
+
+    /// Writes an entry for a store. What is listed from memory changes only by [`Index::announce`], once the document
+    /// is there.
+    pub async fn write(&self, document: &Document, kind: EntryKind) -> Result<IndexEntry> {
+        let owner = self.of(document.owner_id);
+        let at = owner.lock().next_entry_time(&document.id, self.clock.now());
+        let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind };
+        let key = layout::index_entry(&document.owner_id, &entry);
+        put_control(self.objects.as_ref(), &key, Vec::new(), Precondition::None).await?;
+        Ok(entry)
+    }
+
+    /// Lists a store from now on as its entry says.
+    pub fn announce(&self, owner: UserId, entry: &IndexEntry) {
+        self.of(owner).lock().apply(entry);
+    }
+
+    /// What an owner has, read as far as that is needed.
+    pub async fn read(&self, owner: UserId) -> Result<Arc<OwnerIndex>> {
+        let index = self.of(owner);
+        let one_at_a_time = index.reading.lock().await;
+        let now = self.clock.monotonic();
+        match self.unread(&owner, &index, now) {
+            Unread::Nothing => {}
+            Unread::From(start) => {
+                self.read_entries(owner, &index, start).await?;
+                index.lock().read_at = Some(now);
+            }
+        }
+        drop(one_at_a_time);
+        Ok(index)
+    }
+
+    /// What has to be read at `now`.
+    fn unread(&self, owner: &UserId, index: &OwnerIndex, now: Duration) -> Unread {
+        let listed = index.lock();
+        match (listed.read_at, self.staleness) {
+            (None, _) => Unread::From(None),
+            (Some(_), None) => Unread::Nothing,
+            (Some(read_at), Some(bound)) if now.saturating_sub(read_at) < bound => Unread::Nothing,
+            (Some(_), Some(_)) => Unread::From(Some(layout::index_from(owner, listed.last_at.minus(OVERLAP)))),
+        }
+    }
+
+    async fn read_entries(&self, owner: UserId, index: &OwnerIndex, mut start_after: Option<String>) -> Result<()> {
+        let prefix = layout::index(&owner);
+        loop {
+            let options = ListOptions { prefix: prefix.clone(), start_after, limit: MAX_LIST_KEYS };
+            let page = self.objects.list(options).await?;
+            let mut listed = index.lock();
+            for entry in page.objects.iter().filter_map(|object| layout::parse_index_entry(&object.key, &prefix)) {
+                listed.apply(&entry);
+            }
+            start_after = page.objects.into_iter().next_back().map(|object| object.key);
+            if !page.is_truncated || start_after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn of(&self, owner: UserId) -> Arc<OwnerIndex> {
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(owners.entry(owner).or_default())
+    }
+}
+
+/// What one owner has.
+#[derive(Debug, Default)]
+pub struct OwnerIndex {
+    reading: tokio::sync::Mutex<()>,
+    listed: Mutex<Listed>,
+}
+
+impl OwnerIndex {
+    /// All ids, or those of named stores only, in the order of the stores' making; and how many there are.
+    pub fn page(&self, named_only: bool, descending: bool, offset: usize, limit: usize) -> (Vec<StoreId>, usize) {
+        let listed = self.lock();
+        let order = if named_only { &listed.named } else { &listed.all };
+        let ids = order.iter().map(|(_, id)| *id);
+        let page = if descending {
+            ids.rev().skip(offset).take(limit).collect()
+        } else {
+            ids.skip(offset).take(limit).collect()
+        };
+        (page, order.len())
+    }
+
+    /// Puts right what the index says of a store, whose document says otherwise.
+    pub fn correct(&self, id: &StoreId, is_named: bool) {
+        let mut listed = self.lock();
+        if let Some(known) = listed.stores.get(id).copied() {
+            let kind = if is_named { EntryKind::Kept } else { EntryKind::Passing };
+            let Known { at, created_at, .. } = known;
+            listed.apply(&IndexEntry { at, created_at, id: *id, kind });
+        }
+    }
+
+    /// Leaves out a store that has no document, until an entry says otherwise.
+    pub fn drop_entry(&self, id: &StoreId) {
+        self.lock().remove(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Listed> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The last entry of a store.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    at: Timestamp,
+    created_at: Timestamp,
+    kind: EntryKind,
+}
+
+/// The entries of one owner, and the order that follows from them.
+#[derive(Debug)]
+struct Listed {
+    stores: HashMap<StoreId, Known>,
+    all: Vec<(Timestamp, StoreId)>,
+    named: Vec<(Timestamp, StoreId)>,
+    last_at: Timestamp,
+    read_at: Option<Duration>,
+}
+
+impl Default for Listed {
+    fn default() -> Self {
+        let last_at = Timestamp::from_millis(0);
+        Self { stores: HashMap::new(), all: Vec::new(), named: Vec::new(), last_at, read_at: None }
+    }
+}
+
+impl Listed {
+    fn apply(&mut self, entry: &IndexEntry) {
+        self.last_at = self.last_at.max(entry.at);
+        let known = self.stores.get(&entry.id);
+        // A deleted store never comes back, whatever else arrives late.
+        if known.is_some_and(|known| known.at > entry.at || known.kind == EntryKind::Gone) {
+            return;
+        }
+        self.remove(&entry.id);
+        let IndexEntry { at, created_at, id, kind } = *entry;
+        self.stores.insert(id, Known { at, created_at, kind });
+        match kind {
+            EntryKind::Gone => {}
+            EntryKind::Passing => insert(&mut self.all, (created_at, id)),
+            EntryKind::Kept => {
+                insert(&mut self.all, (created_at, id));
+                insert(&mut self.named, (created_at, id));
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &StoreId) {
+        if let Some(known) = self.stores.remove(id) {
+            let place = (known.created_at, *id);
+            for order in [&mut self.all, &mut self.named] {
+                if let Ok(at) = order.binary_search(&place) {
+                    order.remove(at);
+                }
+            }
+        }
+    }
+
+    /// A time for a store's next entry: now, but behind its last one, also when both fall into one millisecond.
+    fn next_entry_time(&self, id: &StoreId, now: Timestamp) -> Timestamp {
+        self.stores.get(id).map_or(now, |known| now.max(known.at.plus(Duration::from_millis(1))))
+    }
+}
+
+fn insert(order: &mut Vec<(Timestamp, StoreId)>, place: (Timestamp, StoreId)) {
+    if let Err(at) = order.binary_search(&place) {
+        order.insert(at, place);
+    }
+}

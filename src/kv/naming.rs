@@ -1,0 +1,238 @@
+//! How stores get their names: one store for each name, whoever asks at once, and whatever dies half-way.
+//!
+//! A store that is to have a name says so in its document (`pending_name`), then claims it ([`Claims`]), then has it
+//! (`name`). A claim counts as long as its store's document, read afresh, wants the name.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::clock::Clock;
+
+use super::{
+    claims::{Claim, Claims},
+    document::{Document, Phase},
+    documents::Documents,
+    error::{Error, Result},
+    id::UserId,
+    index::Index,
+    layout::EntryKind,
+    name::StoreName,
+    removal::Removals,
+    view::StoreView,
+};
+
+/// How often a name is tried for when other stores come and go under it.
+const MAX_ATTEMPTS: usize = 64;
+
+/// Queues that tasks of this gateway wait in for names. Two gateways that want one name meet at its claim; tasks of
+/// one gateway need not, and some object stores are slow to settle such a meeting.
+const NAME_QUEUES: usize = 64;
+
+/// The outcome of a create.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The store.
+    pub store: Arc<StoreView>,
+    /// Whether it was made now; else it had the name before, and is as it was.
+    pub is_new: bool,
+}
+
+/// Who holds a name.
+enum Holder {
+    /// This store has it, or is about to.
+    Store(Arc<StoreView>),
+    /// Nobody; the claim, if there is one, is stale.
+    Nobody(Option<Claim>),
+}
+
+/// The names of all stores.
+#[derive(Debug)]
+pub struct Naming {
+    documents: Arc<Documents>,
+    claims: Arc<Claims>,
+    index: Arc<Index>,
+    removals: Arc<Removals>,
+    clock: Arc<dyn Clock>,
+    queues: Vec<Mutex<()>>,
+    hasher: RandomState,
+}
+
+impl Naming {
+    /// Names that stand in `claims` and `documents`.
+    pub fn new(
+        documents: Arc<Documents>,
+        claims: Arc<Claims>,
+        index: Arc<Index>,
+        removals: Arc<Removals>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let queues = (0..NAME_QUEUES).map(|_| Mutex::default()).collect();
+        Self { documents, claims, index, removals, clock, queues, hasher: RandomState::new() }
+    }
+
+    /// The store that has a name; from the cache where that is fresh enough, else two reads.
+    pub async fn find(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+        let folded = name.folded();
+        let has_name = |view: &Arc<StoreView>| view.document.is_visible() && view.document.name.as_ref() == Some(name);
+        let now = self.clock.monotonic();
+        if let Some(id) = self.documents.cache().name(owner, &folded, now)
+            && let Some(view) = self.documents.recent(id).await?.filter(has_name)
+        {
+            return Ok(Some(view));
+        }
+        let Some(claim) = self.claims.read(&owner, &folded).await? else { return Ok(None) };
+        let view = self.documents.read(claim.store_id).await?.filter(has_name);
+        if view.is_some() {
+            self.documents.cache().remember_name(owner, folded, claim.store_id, now);
+        }
+        Ok(view)
+    }
+
+    /// The store that has a name; made of `document` (which wants the name) if there is none.
+    pub async fn get_or_create(
+        &self,
+        owner: UserId,
+        name: &StoreName,
+        document: impl Fn() -> Document,
+    ) -> Result<Created> {
+        let _turn = self.turn(owner, name).await;
+        for _ in 0..MAX_ATTEMPTS {
+            match self.holder(owner, name).await? {
+                Holder::Store(store) => {
+                    if let Some(store) = self.finish_naming(store, name).await? {
+                        return Ok(Created { store, is_new: false });
+                    }
+                }
+                Holder::Nobody(stale) => {
+                    if let Some(store) = self.create(document(), name, stale.as_ref()).await? {
+                        return Ok(Created { store, is_new: true });
+                    }
+                }
+            }
+        }
+        Err(too_contended(name))
+    }
+
+    /// Gives a store a name that it does not have yet, in the document at last.
+    pub async fn rename(&self, current: &StoreView, name: &StoreName) -> Result<()> {
+        let Document { id, owner_id: owner, .. } = current.document;
+        let _turn = self.turn(owner, name).await;
+        if let Holder::Store(holder) = self.holder(owner, name).await?
+            && holder.document.id != id
+        {
+            return Err(Error::NameTaken);
+        }
+        let pending = self.documents.update(id, |document| set_pending(document, Some(name))).await?;
+        let entry = match pending.document.name {
+            Some(_) => None,
+            None => Some(self.index.write(&pending.document, EntryKind::Kept).await?),
+        };
+        for _ in 0..MAX_ATTEMPTS {
+            let claim = self.claims.read(&owner, &name.folded()).await?;
+            if let Some(holder) = self.wanted_by(claim.as_ref(), name).await?
+                && holder.document.id != id
+            {
+                self.documents.update(id, |document| set_pending(document, None)).await?;
+                return Err(Error::NameTaken);
+            }
+            if self.claims.claim(&owner, &name.folded(), id, claim.as_ref()).await? {
+                self.documents.update(id, |document| accept_name(document, name)).await?;
+                if let Some(entry) = entry {
+                    self.index.announce(owner, &entry);
+                }
+                return Ok(());
+            }
+        }
+        Err(too_contended(name))
+    }
+
+    /// Makes a store and claims its name; `None` when somebody else's claim came first, and the store is gone again.
+    async fn create(
+        &self,
+        document: Document,
+        name: &StoreName,
+        stale: Option<&Claim>,
+    ) -> Result<Option<Arc<StoreView>>> {
+        let owner = document.owner_id;
+        let entry = self.index.write(&document, EntryKind::Kept).await?;
+        let view = self.documents.create(document).await?;
+        if !self.claims.claim(&owner, &name.folded(), view.document.id, stale).await? {
+            self.removals.bury(view).await?;
+            return Ok(None);
+        }
+        let store = self.documents.update_from(view, |document| accept_name(document, name)).await?;
+        self.index.announce(owner, &entry);
+        self.documents.cache().remember_name(owner, name.folded(), store.document.id, store.read_at);
+        Ok(Some(store))
+    }
+
+    /// Sees to it that a store that claims `name` has it; `None` if it does not want it any more.
+    ///
+    /// The store of a request or a gateway that died half-way is helped to its name: its claim is written once more, so
+    /// that nobody who saw it as stale can still take it over, and then the name stands in the document.
+    async fn finish_naming(&self, store: Arc<StoreView>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+        let Document { id, owner_id: owner, .. } = store.document;
+        if store.document.name.as_ref() == Some(name) {
+            return Ok(Some(store));
+        }
+        let claim = self.claims.read(&owner, &name.folded()).await?.filter(|claim| claim.store_id == id);
+        let Some(claim) = claim else { return Ok(None) };
+        if !self.claims.claim(&owner, &name.folded(), id, Some(&claim)).await? {
+            return Ok(None);
+        }
+        let named = self.documents.update(id, |document| accept_name(document, name)).await?;
+        Ok(Some(named).filter(|view| view.document.is_visible() && view.document.name.as_ref() == Some(name)))
+    }
+
+    /// Who holds a name, read afresh.
+    async fn holder(&self, owner: UserId, name: &StoreName) -> Result<Holder> {
+        let claim = self.claims.read(&owner, &name.folded()).await?;
+        Ok(match self.wanted_by(claim.as_ref(), name).await? {
+            Some(store) => Holder::Store(store),
+            None => Holder::Nobody(claim),
+        })
+    }
+
+    /// The store of a claim, if the claim is not stale.
+    async fn wanted_by(&self, claim: Option<&Claim>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+        let Some(claim) = claim else { return Ok(None) };
+        let store = self.documents.read(claim.store_id).await?;
+        Ok(store.filter(|view| view.document.lays_claim_to(name)))
+    }
+
+    /// Waits until no other task of this gateway works on the name.
+    async fn turn(&self, owner: UserId, name: &StoreName) -> MutexGuard<'_, ()> {
+        let hash = self.hasher.hash_one((owner, name.folded()));
+        self.queues[usize::try_from(hash % NAME_QUEUES as u64).unwrap_or(0)].lock().await
+    }
+}
+
+fn set_pending(document: &mut Document, name: Option<&StoreName>) -> Result<bool> {
+    if !document.is_visible() {
+        return Err(Error::StoreNotFound);
+    }
+    document.pending_name = name.cloned();
+    Ok(true)
+}
+
+/// Gives a document the name it is about to have, unless it has it already or does not want it any more.
+fn accept_name(document: &mut Document, name: &StoreName) -> Result<bool> {
+    match document.phase {
+        Phase::Deleted { .. } => return Err(Error::StoreNotFound),
+        Phase::Creating => document.phase = Phase::Live,
+        Phase::Live => {}
+    }
+    if document.pending_name.as_ref() != Some(name) {
+        return Ok(false);
+    }
+    document.name = document.pending_name.take();
+    Ok(true)
+}
+
+fn too_contended(name: &StoreName) -> Error {
+    Error::unavailable(format!("too many stores want the name {name} at once"))
+}
