@@ -1,0 +1,84 @@
+//! Gateways over one object store, as many as a test wants.
+
+use std::{sync::Arc, time::Duration};
+
+use larder::{
+    clock::{Clock, ManualClock, SeededRandom, Timestamp},
+    kv::{
+        CacheOptions, Catalog, CatalogOptions, ContentCoding, NewStore, RecordAttributes, Records, StoreName,
+        StoreView, UserId,
+    },
+    storage::{ByteStream, ListOptions, ObjectStore, Precondition, memory::MemoryStore},
+};
+
+/// How old a gateway's view may be.
+pub const STALENESS: Duration = Duration::from_secs(5);
+
+/// An object store, a clock, and whoever owns everything.
+pub struct World {
+    pub objects: Arc<dyn ObjectStore>,
+    pub clock: Arc<ManualClock>,
+    pub owner: UserId,
+}
+
+/// What one gateway is made of.
+pub struct Gateway {
+    pub catalog: Arc<Catalog>,
+    pub records: Records,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
+        let objects = Arc::new(MemoryStore::new(clock.clone()));
+        Self { objects, clock, owner: UserId::generate(&SeededRandom::new(0)) }
+    }
+
+    /// A gateway that shares the object store with others.
+    pub fn gateway(&self, seed: u64) -> Gateway {
+        self.gateway_over(self.objects.clone(), seed, Some(STALENESS))
+    }
+
+    /// A gateway that is alone.
+    pub fn sole_gateway(&self, seed: u64) -> Gateway {
+        self.gateway_over(self.objects.clone(), seed, None)
+    }
+
+    /// A gateway that sees the object store through `objects`.
+    pub fn gateway_over(&self, objects: Arc<dyn ObjectStore>, seed: u64, staleness: Option<Duration>) -> Gateway {
+        let cache = CacheOptions { staleness, ..CacheOptions::default() };
+        let options = CatalogOptions { cache, ..CatalogOptions::default() };
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let catalog = Catalog::new(objects, clock, Arc::new(SeededRandom::new(seed)), &options);
+        Gateway { records: catalog.records(), catalog: Arc::new(catalog) }
+    }
+
+    /// All object keys that begin with `prefix`.
+    pub async fn keys(&self, prefix: &str) -> Vec<String> {
+        let options = ListOptions { prefix: prefix.to_owned(), start_after: None, limit: 1000 };
+        let page = self.objects.list(options).await.expect("the reference lists");
+        page.objects.into_iter().map(|object| object.key).collect()
+    }
+}
+
+impl Gateway {
+    pub async fn create(&self, owner: UserId, named: Option<&str>) -> Arc<StoreView> {
+        self.catalog.create(owner, new_store(named)).await.expect("the store is made").store
+    }
+
+    pub async fn put(&self, store: &StoreView, key: &str, value: &'static str) -> larder::kv::Result<()> {
+        let key = key.parse().expect("a valid key");
+        let attributes =
+            RecordAttributes { content_type: "text/plain".to_owned(), content_coding: None::<ContentCoding> };
+        let body = ByteStream::from(bytes::Bytes::from_static(value.as_bytes()));
+        self.records.put(store, &key, body, attributes, Precondition::None).await.map(|_| ())
+    }
+}
+
+pub fn new_store(named: Option<&str>) -> NewStore {
+    NewStore { name: named.map(name), schema: None }
+}
+
+pub fn name(text: &str) -> StoreName {
+    text.parse().expect("a valid name")
+}

@@ -1,0 +1,7 @@
+//! The domain over the reference object store: several gateways at once, time moved by hand, crashes and lost answers.
+
+mod activity;
+mod gateways;
+mod listing;
+mod naming;
+mod removal;
