@@ -1,5 +1,6 @@
 //! Larder: the key-value store of the Apify platform over any object store.
 
+pub mod api;
 pub mod auth;
 pub mod clock;
 pub mod jobs;

@@ -79,6 +79,15 @@ impl Grant {
         self.action
     }
 
+    /// The same leave for the same store after the change it was for.
+    pub fn renewed(&self, store: Arc<StoreView>) -> Result<Self, Denied> {
+        if store.document.id == self.store.document.id {
+            Ok(Self { store, action: self.action, may_write: self.may_write })
+        } else {
+            Err(Denied::Insufficient)
+        }
+    }
+
     /// Whether the caller may also write to it, and so may see what signs its links.
     pub fn may_write(&self) -> bool {
         self.may_write
@@ -95,6 +104,24 @@ impl AccountGrant {
     /// Whose account it is.
     pub fn user(&self) -> &Arc<User> {
         &self.user
+    }
+}
+
+/// Whether there can be a store with which `caller` may do `action`. Whoever cannot be let in anywhere is told so before
+/// anything is looked up, and does not learn what there is.
+pub fn admit(caller: &Caller, action: Action) -> Result<(), Denied> {
+    match (caller, action) {
+        (Caller::User(_), _) => Ok(()),
+        (
+            Caller::Anonymous,
+            Action::ReadStore
+            | Action::ListKeys
+            | Action::ReadRecord
+            | Action::DownloadRecords
+            | Action::WriteRecord
+            | Action::UpdateStore
+            | Action::DeleteStore,
+        ) => Err(Denied::TokenRequired),
     }
 }
 

@@ -11,7 +11,7 @@ pub mod signature;
 mod token;
 mod user;
 
-pub use access::{AccountAction, AccountGrant, Action, Denied, Grant, authorize, authorize_account};
+pub use access::{AccountAction, AccountGrant, Action, Denied, Grant, admit, authorize, authorize_account};
 pub use caller::Caller;
 pub use secret::{MasterSecret, Secrets, SecretsError};
 pub use token::{Token, Tokens, UnknownToken};

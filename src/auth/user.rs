@@ -78,6 +78,14 @@ impl Users {
         self.by_id.values().find(|user| user.username.eq_ignore_ascii_case(username))
     }
 
+    /// The account with that id or of that name. No name has the form of an id.
+    pub fn find(&self, id_or_username: &str) -> Option<&Arc<User>> {
+        match id_or_username.parse() {
+            Ok(id) => self.by_id(&id),
+            Err(_) => self.by_username(id_or_username),
+        }
+    }
+
     /// The account there is from the start.
     pub fn admin(&self) -> Option<&Arc<User>> {
         self.by_username(ADMIN)

@@ -66,14 +66,26 @@ pub struct NewStore {
     pub schema: Option<Schema>,
 }
 
-/// Changes of a store; what is `None` stays.
+/// What becomes of something that may be absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It goes.
+    Clear,
+    /// It becomes this.
+    Set(T),
+}
+
+/// Changes of a store.
 #[derive(Debug, Clone, Default)]
 pub struct StoreUpdate {
-    /// The new name, or `Some(None)` to take the name away.
-    pub name: Option<Option<StoreName>>,
-    /// The new title, or `Some(None)` to take it away.
-    pub title: Option<Option<String>>,
-    /// The new access.
+    /// Its name.
+    pub name: Change<StoreName>,
+    /// Its title.
+    pub title: Change<String>,
+    /// Its access, unless that stays.
     pub general_access: Option<GeneralAccess>,
 }
 
@@ -212,18 +224,20 @@ impl Catalog {
     async fn change(&self, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreView>> {
         let current = self.documents.read(id).await?.filter(|view| view.document.is_visible());
         let current = current.ok_or(Error::StoreNotFound)?;
-        let new_name = update.name.as_ref().and_then(Option::as_ref);
-        let new_name = new_name.filter(|name| current.document.name.as_ref() != Some(name));
-        if let Some(name) = new_name {
-            self.naming.rename(&current, name).await?;
-        }
-        let loses_name = update.name == Some(None) && current.document.name.is_some();
-        let mut entry = None;
-        if loses_name {
-            entry = Some(self.index.write(&current.document, EntryKind::Passing).await?);
+        let has_name = current.document.name.as_ref();
+        let (mut is_renamed, mut entry) = (false, None);
+        match &update.name {
+            Change::Set(name) if has_name != Some(name) => {
+                self.naming.rename(&current, name).await?;
+                is_renamed = true;
+            }
+            Change::Clear if has_name.is_some() => {
+                entry = Some(self.index.write(&current.document, EntryKind::Passing).await?);
+            }
+            Change::Keep | Change::Clear | Change::Set(_) => {}
         }
         let now = self.clock.now();
-        let store = self.documents.update(id, |document| apply(&update, document, new_name.is_some(), now)).await?;
+        let store = self.documents.update(id, |document| apply(&update, document, is_renamed, now)).await?;
         if let Some(entry) = entry {
             self.index.announce(store.document.owner_id, &entry);
         }
@@ -271,13 +285,15 @@ fn apply(update: &StoreUpdate, document: &mut Document, is_renamed: bool, now: T
     };
     let before = settings(document);
     match &update.name {
-        Some(None) => document.name = None,
+        Change::Clear => document.name = None,
         // The same name, maybe in other letters.
-        Some(Some(name)) if document.name.as_ref() == Some(name) => document.name = Some(name.clone()),
-        Some(Some(_)) | None => {}
+        Change::Set(name) if document.name.as_ref() == Some(name) => document.name = Some(name.clone()),
+        Change::Set(_) | Change::Keep => {}
     }
-    if let Some(title) = &update.title {
-        document.title.clone_from(title);
+    match &update.title {
+        Change::Keep => {}
+        Change::Clear => document.title = None,
+        Change::Set(title) => document.title = Some(title.clone()),
     }
     if let Some(general_access) = update.general_access {
         document.general_access = general_access;

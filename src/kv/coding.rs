@@ -1,6 +1,14 @@
-//! Content codings.
+//! Content codings: what records may be stored in, and how they are decoded in flat memory.
 
-use crate::storage::ByteStream;
+use std::io;
+
+use async_compression::tokio::bufread::{BrotliDecoder, DeflateDecoder, GzipDecoder, ZlibDecoder};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use tokio::io::AsyncRead;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use crate::storage::{BodyError, ByteStream};
 
 /// A coding that a record's bytes can be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +40,139 @@ impl ContentCoding {
         Self::ALL.into_iter().find(|coding| coding.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// The bytes that `body` encodes; ends with [`BodyError::Malformed`](crate::storage::BodyError::Malformed) where
-    /// it is not in this coding.
+    /// The bytes that `body` encodes, decoded as they are read. The body ends with [`BodyError::Malformed`] where it is
+    /// not in this coding; no bytes at all are no bytes in every coding.
     pub fn decode(self, body: ByteStream) -> ByteStream {
-        unimplemented!("{body:?}")
+        let decoded = async move { self.begin(body).await };
+        ByteStream::new(None, stream::once(decoded).try_flatten())
+    }
+
+    async fn begin(self, mut body: ByteStream) -> Result<BoxStream<'static, Result<Bytes, BodyError>>, BodyError> {
+        let mut head = Bytes::new();
+        while head.len() < ZLIB_HEAD {
+            match body.next().await.transpose()? {
+                Some(chunk) if head.is_empty() => head = chunk,
+                Some(chunk) => head = [head, chunk].concat().into(),
+                None => break,
+            }
+        }
+        if head.is_empty() {
+            return Ok(stream::empty().boxed());
+        }
+        let is_zlib = is_zlib(&head);
+        let encoded = StreamReader::new(stream::iter([Ok(head)]).chain(body).map_err(io::Error::other));
+        Ok(match self {
+            Self::Gzip => {
+                let mut decoder = GzipDecoder::new(encoded);
+                decoder.multiple_members(true);
+                chunks(decoder)
+            }
+            Self::Brotli => chunks(BrotliDecoder::new(encoded)),
+            Self::Deflate if is_zlib => chunks(ZlibDecoder::new(encoded)),
+            Self::Deflate => chunks(DeflateDecoder::new(encoded)),
+        })
+    }
+}
+
+/// The bytes that tell zlib's format from a bare deflate stream.
+const ZLIB_HEAD: usize = 2;
+
+/// Bytes that are decoded at a time.
+const CHUNK: usize = 32 * 1024;
+
+/// Whether bytes begin like zlib's format, which `deflate` is; some clients leave its frame out (RFC 9110, 8.4.1.2).
+fn is_zlib(head: &[u8]) -> bool {
+    matches!(head, [method, flags, ..] if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0)
+}
+
+fn chunks(decoder: impl AsyncRead + Send + 'static) -> BoxStream<'static, Result<Bytes, BodyError>> {
+    ReaderStream::with_capacity(decoder, CHUNK).map_err(reason).boxed()
+}
+
+/// Why decoding ended: the reason of the encoded body, where that broke off, else what is wrong with its bytes.
+fn reason(error: io::Error) -> BodyError {
+    let text = error.to_string();
+    let inner = error.into_inner().and_then(|inner| inner.downcast::<BodyError>().ok());
+    inner.map_or(BodyError::Malformed(text), |inner| *inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_compression::tokio::write::{BrotliEncoder, DeflateEncoder, GzipEncoder, ZlibEncoder};
+    use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+    use super::*;
+
+    /// A million bytes of which few repeat.
+    fn text() -> Vec<u8> {
+        (0..125_000_u64).flat_map(|number| (number * number).to_le_bytes()).collect()
+    }
+
+    async fn encode<W: AsyncWrite + Unpin>(mut encoder: W, text: &[u8]) -> W {
+        encoder.write_all(text).await.expect("memory takes all");
+        encoder.shutdown().await.expect("memory takes all");
+        encoder
+    }
+
+    async fn encoded(coding: ContentCoding, text: &[u8]) -> Vec<u8> {
+        match coding {
+            ContentCoding::Gzip => encode(GzipEncoder::new(Vec::new()), text).await.into_inner(),
+            ContentCoding::Brotli => encode(BrotliEncoder::new(Vec::new()), text).await.into_inner(),
+            ContentCoding::Deflate => encode(ZlibEncoder::new(Vec::new()), text).await.into_inner(),
+        }
+    }
+
+    fn body(bytes: &[u8], chunk: usize) -> ByteStream {
+        let chunks: Vec<_> = bytes.chunks(chunk).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        ByteStream::new(None, stream::iter(chunks))
+    }
+
+    async fn decoded(coding: ContentCoding, bytes: &[u8], chunk: usize) -> Result<Bytes, BodyError> {
+        coding.decode(body(bytes, chunk)).into_bytes(u64::MAX).await
+    }
+
+    #[tokio::test]
+    async fn what_was_encoded_comes_back_however_it_is_cut() {
+        for coding in ContentCoding::ALL {
+            let encoded = encoded(coding, &text()).await;
+            for chunk in [1, 1000, 1 << 20] {
+                assert_eq!(decoded(coding, &encoded, chunk).await.expect("valid"), text(), "{coding:?} {chunk}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn deflate_is_decoded_with_and_without_the_frame_of_zlib() {
+        let bare = encode(DeflateEncoder::new(Vec::new()), &text()).await.into_inner();
+        assert_eq!(decoded(ContentCoding::Deflate, &bare, 1).await.expect("valid"), text());
+    }
+
+    #[tokio::test]
+    async fn several_members_of_gzip_are_one_text() {
+        let members =
+            [encoded(ContentCoding::Gzip, b"one ").await, encoded(ContentCoding::Gzip, b"two").await].concat();
+        assert_eq!(decoded(ContentCoding::Gzip, &members, 7).await.expect("valid"), "one two");
+    }
+
+    #[tokio::test]
+    async fn what_is_cut_off_or_no_such_coding_is_malformed() {
+        for coding in ContentCoding::ALL {
+            let encoded = encoded(coding, &text()).await;
+            for bytes in [&encoded[..encoded.len() / 2], &encoded[..1], b"plain text, in no coding"] {
+                let decoded = decoded(coding, bytes, 100).await;
+                assert!(matches!(decoded, Err(BodyError::Malformed(_))), "{coding:?}: {decoded:?}");
+            }
+            assert_eq!(decoded(coding, b"", 1).await.expect("no bytes are no bytes"), "");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_keeps_its_reason() {
+        for coding in ContentCoding::ALL {
+            let half = encoded(coding, &text()).await[..1000].to_vec();
+            let chunks = [Ok(Bytes::from(half)), Err(BodyError::Aborted)];
+            let decoded = coding.decode(ByteStream::new(None, stream::iter(chunks))).into_bytes(u64::MAX).await;
+            assert!(matches!(decoded, Err(BodyError::Aborted)), "{coding:?}: {decoded:?}");
+        }
     }
 }

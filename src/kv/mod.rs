@@ -27,7 +27,7 @@ mod view;
 
 pub use activity::ActivityCounts;
 pub use cache::CacheOptions;
-pub use catalog::{Catalog, CatalogOptions, NewStore, StoreLocator, StoreUpdate};
+pub use catalog::{Catalog, CatalogOptions, Change, NewStore, StoreLocator, StoreUpdate};
 pub use coding::ContentCoding;
 pub use document::{Document, GeneralAccess, Phase, Place, Stats};
 pub use error::{Error, Result};

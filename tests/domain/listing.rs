@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder::kv::{StoreQuery, StoreUpdate};
+use larder::kv::{Change, StoreQuery, StoreUpdate};
 
 use crate::gateways::{Gateway, World, name};
 
@@ -44,12 +44,12 @@ async fn naming_unnaming_and_deleting_show_in_the_lists_of_all_gateways() {
     assert_eq!(names(&there, &world, &named).await.1, 0);
     // An old store that is named now is found by a gateway that has listed before.
     world.clock.advance(Duration::from_hours(24));
-    let update = StoreUpdate { name: Some(Some(name("late"))), ..StoreUpdate::default() };
+    let update = StoreUpdate { name: Change::Set(name("late")), ..StoreUpdate::default() };
     here.catalog.update(old, update).await.expect("a free name");
     assert_eq!(names(&here, &world, &named).await, (vec!["late".into()], 1));
     assert_eq!(names(&there, &world, &named).await, (vec!["late".into()], 1));
 
-    let update = StoreUpdate { name: Some(None), ..StoreUpdate::default() };
+    let update = StoreUpdate { name: Change::Clear, ..StoreUpdate::default() };
     here.catalog.update(old, update).await.expect("the name goes");
     world.clock.advance(crate::gateways::STALENESS);
     assert_eq!(names(&there, &world, &named).await.1, 0);
@@ -67,7 +67,7 @@ async fn a_search_looks_at_names_titles_and_the_beginnings_of_ids() {
     let shop = gateway.create(world.owner, Some("Web-Shop")).await.document.id;
     world.clock.advance(Duration::from_millis(1));
     let other = gateway.create(world.owner, Some("other")).await.document.id;
-    let update = StoreUpdate { title: Some(Some("Shopping list".to_owned())), ..StoreUpdate::default() };
+    let update = StoreUpdate { title: Change::Set("Shopping list".to_owned()), ..StoreUpdate::default() };
     gateway.catalog.update(other, update).await.expect("a title");
     gateway.create(world.owner, Some("neither")).await;
     let search = |text: &str| StoreQuery { search: Some(text.to_owned()), ..query() };

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use larder::{
-    kv::{Error, Phase, StoreLocator, StoreUpdate},
+    kv::{Change, Error, Phase, StoreLocator, StoreName, StoreUpdate},
     storage::{
         ByteStream, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition, PutOptions,
         PutOutcome, Result,
@@ -13,10 +13,11 @@ use larder::{
 use crate::gateways::{World, name, new_store};
 
 fn rename_to(text: Option<&str>) -> StoreUpdate {
-    StoreUpdate { name: Some(text.map(name)), ..StoreUpdate::default() }
+    StoreUpdate { name: text.map_or(Change::Clear, |text| Change::Set(name(text))), ..StoreUpdate::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "the runtime ends with the test, and its tasks with it")]
 async fn forty_tasks_of_two_gateways_that_want_one_name_get_one_store() {
     let world = World::new();
     let gateways = [world.gateway(1), world.gateway(2)];
@@ -48,7 +49,7 @@ async fn a_name_differs_from_another_only_if_its_letters_do() {
     let shop = gateway.create(world.owner, Some("Shop")).await;
     let again = gateway.create(world.owner, Some("SHOP")).await;
     assert_eq!(again.document.id, shop.document.id);
-    assert_eq!(again.document.name.as_ref().map(|name| name.as_str()), Some("Shop"));
+    assert_eq!(again.document.name.as_ref().map(StoreName::as_str), Some("Shop"));
 }
 
 #[tokio::test]

@@ -1,0 +1,190 @@
+//! Conditional requests and ranges (RFC 9110, sections 13 and 14).
+
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::{clock::Timestamp, storage::ByteRange};
+
+/// Marks the validator of a record that was decoded on the way: not the same bytes as the stored ones, but the same
+/// record.
+const DECODED: &str = "-plain";
+
+/// The validator of the bytes that are sent, in quotes.
+pub fn entity_tag(etag: &str, is_decoded: bool) -> String {
+    format!("\"{etag}{}\"", if is_decoded { DECODED } else { "" })
+}
+
+/// What the conditions of a read come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send it.
+    Send,
+    /// The client has it: 304.
+    NotModified,
+    /// 412.
+    Failed,
+}
+
+/// What the conditions of a read come to for a record whose stored bytes have `etag`, and are decoded on the way or not.
+pub fn verdict(headers: &HeaderMap, etag: &str, is_decoded: bool, last_modified: Timestamp) -> Verdict {
+    let sent = entity_tag(etag, is_decoded);
+    let sent = sent.trim_matches('"');
+    if let Some(tags) = tags(headers, &header::IF_MATCH) {
+        if !tags.iter().any(|tag| tag.is_any() || (!tag.is_weak && tag.of_record() == etag)) {
+            return Verdict::Failed;
+        }
+    } else if date(headers, &header::IF_UNMODIFIED_SINCE).is_some_and(|date| seconds(last_modified) > date) {
+        return Verdict::Failed;
+    }
+    if let Some(tags) = tags(headers, &header::IF_NONE_MATCH) {
+        if tags.iter().any(|tag| tag.is_any() || tag.text == sent) {
+            return Verdict::NotModified;
+        }
+    } else if date(headers, &header::IF_MODIFIED_SINCE).is_some_and(|date| seconds(last_modified) <= date) {
+        return Verdict::NotModified;
+    }
+    Verdict::Send
+}
+
+/// Whether the range of a request is meant for the record as it is (`If-Range`); `None` where the header is absent.
+pub fn is_range_meant(headers: &HeaderMap, etag: &str, last_modified: Timestamp) -> Option<bool> {
+    let value = headers.get(header::IF_RANGE)?.to_str().unwrap_or_default().trim();
+    Some(match httpdate::parse_http_date(value) {
+        Ok(date) => seconds(last_modified) == Timestamp::from(date).as_millis() / 1000,
+        Err(_) => parse_tags(value).is_some_and(|tags| tags.iter().any(|tag| !tag.is_weak && tag.text == etag)),
+    })
+}
+
+/// The one range that a request asks for. Several, and what cannot be read, are as good as none: all is sent.
+pub fn range(headers: &HeaderMap) -> Option<ByteRange> {
+    let value = headers.get(header::RANGE)?.to_str().ok()?;
+    let (unit, range) = value.split_once('=')?;
+    let (first, last) = range.trim().split_once('-').filter(|_| unit.trim().eq_ignore_ascii_case("bytes"))?;
+    match (first.trim(), last.trim()) {
+        ("", length) => Some(ByteRange::Suffix(length.parse().ok()?)),
+        (first, "") => Some(ByteRange::From(first.parse().ok()?)),
+        (first, last) => {
+            let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+            (first <= last).then_some(ByteRange::Bounded { first, last })
+        }
+    }
+}
+
+/// A validator that a client sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tag<'a> {
+    text: &'a str,
+    is_weak: bool,
+}
+
+impl<'a> Tag<'a> {
+    /// Whether it stands for any record.
+    pub fn is_any(&self) -> bool {
+        self.text == "*"
+    }
+
+    /// Whether it does not vouch for every byte.
+    pub fn is_weak(&self) -> bool {
+        self.is_weak
+    }
+
+    /// The validator of the stored bytes, whether the client was sent these or decoded ones.
+    pub fn of_record(&self) -> &'a str {
+        self.text.strip_suffix(DECODED).unwrap_or(self.text)
+    }
+}
+
+/// The validators of a header; `None` where the header is absent.
+pub fn tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<Tag<'a>>> {
+    let values = headers.get_all(name);
+    let mut all = None;
+    for value in values {
+        let tags = value.to_str().ok().and_then(parse_tags).unwrap_or_default();
+        all.get_or_insert_with(Vec::new).extend(tags);
+    }
+    all
+}
+
+/// Validators between commas; some clients leave the quotes out.
+fn parse_tags(value: &str) -> Option<Vec<Tag<'_>>> {
+    let mut tags = Vec::new();
+    let mut rest = value.trim();
+    while !rest.is_empty() {
+        let is_weak = rest.starts_with("W/");
+        let opaque = rest.trim_start_matches("W/");
+        let (text, behind) = match opaque.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"')?,
+            None => opaque.split_at(opaque.find(',').unwrap_or(opaque.len())),
+        };
+        tags.push(Tag { text: text.trim(), is_weak });
+        rest = behind.trim_start_matches([' ', '\t', ',']);
+    }
+    Some(tags)
+}
+
+/// A date in whole seconds; one that cannot be read is as good as none.
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
+    let date: SystemTime = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()?;
+    Some(Timestamp::from(date).as_millis() / 1000)
+}
+
+fn seconds(moment: Timestamp) -> i64 {
+    moment.as_millis() / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITTEN: Timestamp = Timestamp::from_millis(784_111_777_500);
+    const THAT_SECOND: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+
+    fn headers(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, value.parse().expect("a valid header"))])
+    }
+
+    #[test]
+    fn conditions_on_the_validator_go_by_the_bytes_that_are_sent() {
+        let verdict = |name, value, is_decoded| verdict(&headers(name, value), "x", is_decoded, WRITTEN);
+        assert_eq!(verdict(header::IF_NONE_MATCH, "\"x\"", false), Verdict::NotModified);
+        assert_eq!(verdict(header::IF_NONE_MATCH, "\"a\", W/\"x\"", false), Verdict::NotModified);
+        assert_eq!(verdict(header::IF_NONE_MATCH, "*", false), Verdict::NotModified);
+        assert_eq!(verdict(header::IF_NONE_MATCH, "\"x\"", true), Verdict::Send);
+        assert_eq!(verdict(header::IF_NONE_MATCH, "\"x-plain\"", true), Verdict::NotModified);
+        assert_eq!(verdict(header::IF_MATCH, "\"x\"", false), Verdict::Send);
+        assert_eq!(verdict(header::IF_MATCH, "\"x-plain\"", false), Verdict::Send);
+        assert_eq!(verdict(header::IF_MATCH, "W/\"x\"", false), Verdict::Failed);
+        assert_eq!(verdict(header::IF_MATCH, "\"y\"", false), Verdict::Failed);
+    }
+
+    #[test]
+    fn conditions_on_the_date_go_by_whole_seconds() {
+        let verdict = |name, value| verdict(&headers(name, value), "x", false, WRITTEN);
+        assert_eq!(verdict(header::IF_MODIFIED_SINCE, THAT_SECOND), Verdict::NotModified);
+        assert_eq!(verdict(header::IF_MODIFIED_SINCE, EARLIER), Verdict::Send);
+        assert_eq!(verdict(header::IF_MODIFIED_SINCE, "yesterday"), Verdict::Send);
+        assert_eq!(verdict(header::IF_UNMODIFIED_SINCE, THAT_SECOND), Verdict::Send);
+        assert_eq!(verdict(header::IF_UNMODIFIED_SINCE, EARLIER), Verdict::Failed);
+    }
+
+    #[test]
+    fn one_range_is_read_and_anything_else_is_none() {
+        let range = |value| range(&headers(header::RANGE, value));
+        assert_eq!(range("bytes=2-4"), Some(ByteRange::Bounded { first: 2, last: 4 }));
+        assert_eq!(range("Bytes=2-"), Some(ByteRange::From(2)));
+        assert_eq!(range("bytes=-3"), Some(ByteRange::Suffix(3)));
+        for none in ["bytes=4-2", "bytes=0-1,3-4", "bytes=-", "bytes=a-b", "lines=1-2", "bytes"] {
+            assert_eq!(range(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_meant_for_the_very_bytes_or_the_very_second() {
+        let is_meant = |value| is_range_meant(&headers(header::IF_RANGE, value), "x", WRITTEN);
+        assert_eq!(is_range_meant(&HeaderMap::new(), "x", WRITTEN), None);
+        assert_eq!(["\"x\"", THAT_SECOND].map(is_meant), [Some(true); 2]);
+        assert_eq!(["\"y\"", "W/\"x\"", EARLIER, "\"x-plain\""].map(is_meant), [Some(false); 4]);
+    }
+}

@@ -1,0 +1,127 @@
+//! Media types, dispositions, and what keeps stored pages from doing harm.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::kv::ContentCoding;
+
+use super::error::ApiError;
+
+/// The media type of a record that was sent without one.
+const UNKNOWN: &str = "application/octet-stream";
+
+/// What a stored page may do when a browser opens it: be looked at. It runs nothing, submits nothing, and is of an
+/// origin of its own, so that it reaches neither the API nor the page around it.
+const SANDBOX: HeaderValue = HeaderValue::from_static(
+    "sandbox; default-src 'none'; img-src * data:; media-src * data:; font-src * data:; style-src * 'unsafe-inline'",
+);
+
+const POLICY: HeaderName = header::CONTENT_SECURITY_POLICY;
+
+/// The media type to store: as it was sent, to the letter.
+pub fn content_type(headers: &HeaderMap) -> Result<String, ApiError> {
+    let malformed = || {
+        let message = "The Content-Type header must be a media type, such as text/plain; charset=utf-8";
+        ApiError::bad_request("invalid-content-type-header", message)
+    };
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let Some(value) = values.next() else { return Ok(UNKNOWN.to_owned()) };
+    let text = value.to_str().map_err(|_| malformed())?;
+    if text.trim().is_empty() {
+        return Ok(UNKNOWN.to_owned());
+    }
+    if values.next().is_some() || !is_media_type(essence(text)) {
+        return Err(malformed());
+    }
+    Ok(text.to_owned())
+}
+
+/// The coding that a body was sent in.
+pub fn content_coding(headers: &HeaderMap) -> Result<Option<ContentCoding>, ApiError> {
+    let values: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
+    let name = String::from_utf8_lossy(&values.join(&b", "[..])).trim().to_owned();
+    if name.is_empty() || name.eq_ignore_ascii_case("identity") {
+        return Ok(None);
+    }
+    ContentCoding::parse(&name).map(Some).ok_or_else(|| ApiError::unsupported_coding(&name))
+}
+
+/// Says how a browser has to treat a record of the media type.
+pub fn guard(headers: &mut HeaderMap, content_type: &str, key: &str, as_attachment: bool) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if as_attachment {
+        // Every character of a key may stand in a quoted string as it is (RFC 9110, 5.6.4).
+        if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{key}\"")) {
+            headers.insert(header::CONTENT_DISPOSITION, disposition);
+        }
+    } else if !is_passive(essence(content_type)) {
+        headers.insert(POLICY, SANDBOX);
+    }
+}
+
+/// Whether a browser does nothing with it but show it. Everything that is not known to be so counts as active.
+fn is_passive(essence: &str) -> bool {
+    let essence = essence.to_ascii_lowercase();
+    let is_media = ["image/", "audio/", "video/", "font/"].iter().any(|kind| essence.starts_with(kind));
+    (is_media && !essence.ends_with("xml"))
+        || ["text/plain", "text/csv", "application/json", "application/octet-stream"].contains(&essence.as_str())
+}
+
+/// The media type without its parameters.
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// Whether the text is two tokens and a slash between them (RFC 9110, 8.3.1).
+fn is_media_type(essence: &str) -> bool {
+    let is_token = |text: &str| {
+        let in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !text.is_empty() && text.bytes().all(in_token)
+    };
+    essence.split_once('/').is_some_and(|(kind, subkind)| is_token(kind) && is_token(subkind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (name.clone(), value.parse().expect("a valid header"))).collect()
+    }
+
+    #[test]
+    fn a_media_type_is_kept_to_the_letter_and_a_bad_one_refused() {
+        let stored = |values: &[&str]| content_type(&headers(&header::CONTENT_TYPE, values)).ok();
+        for text in ["text/plain;charset=UTF-8", "Text/HTML ; a=\"b c\"", "application/vnd.x+json"] {
+            assert_eq!(stored(&[text]).as_deref(), Some(text));
+        }
+        assert_eq!(
+            [&[][..], &[""], &[" "]].map(stored),
+            [const { Some(UNKNOWN) }; 3].map(|text| text.map(str::to_owned))
+        );
+        for bad in [&["text"][..], &["text/"], &["/plain"], &["te xt/plain"], &["text/plain", "text/html"]] {
+            assert_eq!(stored(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn one_known_coding_is_taken_in_any_letter_case() {
+        let coding = |values: &[&str]| content_coding(&headers(&header::CONTENT_ENCODING, values)).ok();
+        assert_eq!([&[][..], &["identity"], &[""]].map(coding), [Some(None); 3]);
+        assert_eq!(coding(&["GZIP"]), Some(Some(ContentCoding::Gzip)));
+        assert_eq!([&["zstd"][..], &["gzip, br"], &["gzip", "br"], &["bla"]].map(coding), [None; 4]);
+    }
+
+    #[test]
+    fn whatever_may_be_active_is_sandboxed_unless_it_is_downloaded() {
+        let policy = |content_type: &str, as_attachment| {
+            let mut headers = HeaderMap::new();
+            guard(&mut headers, content_type, "a'b", as_attachment);
+            headers.contains_key(POLICY)
+        };
+        let active = ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/pdf", "text/xml", "a/b"];
+        assert_eq!(active.map(|content_type| policy(content_type, false)), [true; 6]);
+        let passive = ["image/png", "text/plain; charset=utf-8", "application/json", "video/mp4"];
+        assert_eq!(passive.map(|content_type| policy(content_type, false)), [false; 4]);
+        assert!(!policy("text/html", true));
+    }
+}

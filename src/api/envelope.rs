@@ -1,0 +1,151 @@
+//! The shapes of JSON answers.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{
+    auth::{Grant, User, signature},
+    clock::Timestamp,
+    kv::{GeneralAccess, Schema, Stats, StoreId, StoreName, UserId},
+};
+
+use super::context::Context;
+
+/// How long the signature of `keysPublicUrl` is valid.
+const KEYS_LINK_LIFETIME: Duration = Duration::from_hours(14 * 24);
+
+/// What every successful JSON answer is wrapped in.
+#[derive(Debug, Serialize)]
+pub struct Data<T> {
+    /// The answer.
+    pub data: T,
+}
+
+/// A store, as clients see it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreObject<'a> {
+    id: StoreId,
+    name: Option<&'a StoreName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    user_id: UserId,
+    username: Option<&'a str>,
+    created_at: Timestamp,
+    modified_at: Timestamp,
+    accessed_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    retention_days: f64,
+    act_id: Option<&'a str>,
+    act_run_id: Option<&'a str>,
+    schema: Option<&'a Schema>,
+    general_access: GeneralAccess,
+    console_url: String,
+    keys_public_url: String,
+    records_public_url: String,
+    /// Only for callers who may write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url_signing_secret_key: Option<String>,
+    stats: Stats,
+}
+
+impl<'a> StoreObject<'a> {
+    /// The store of `grant`.
+    pub fn new(context: &'a Context, grant: &'a Grant) -> Self {
+        let store = grant.store();
+        let document = &store.document;
+        let activity = context.catalog.activity(store);
+        let signing_key = context.signing_key(grant);
+        let keys_signature = signing_key
+            .as_deref()
+            .map(|key| signature::keys(key, &document.id, Some(context.clock.now().plus(KEYS_LINK_LIFETIME))));
+        Self {
+            id: document.id,
+            name: document.name.as_ref(),
+            title: document.title.as_deref(),
+            user_id: document.owner_id,
+            username: context.users.by_id(&document.owner_id).map(|user| user.username.as_str()),
+            created_at: document.created_at,
+            modified_at: activity.modified_at,
+            accessed_at: activity.accessed_at,
+            expires_at: document.expires_at,
+            retention_days: document.retention.as_days(),
+            act_id: document.act_id.as_deref(),
+            act_run_id: document.act_run_id.as_deref(),
+            schema: document.schema.as_ref(),
+            general_access: document.general_access,
+            console_url: context.links.console(&document.id),
+            keys_public_url: context.links.keys(&document.id, keys_signature.as_deref()),
+            records_public_url: context.links.records(&document.id),
+            url_signing_secret_key: signing_key,
+            stats: activity.stats,
+        }
+    }
+}
+
+/// A page of stores.
+#[derive(Debug, Serialize)]
+pub struct StoreList<'a> {
+    /// All stores that match.
+    pub total: usize,
+    /// Stores skipped.
+    pub offset: usize,
+    /// The most stores on a page, as it was applied.
+    pub limit: usize,
+    /// Stores on this page.
+    pub count: usize,
+    /// Newest first.
+    pub desc: bool,
+    /// Unnamed stores, too.
+    pub unnamed: bool,
+    /// The stores.
+    pub items: Vec<StoreObject<'a>>,
+}
+
+/// A page of keys. `next_exclusive_start_key` is written as `null`, never left out: the JavaScript client begins again
+/// where it is missing.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyList {
+    /// The keys.
+    pub items: Vec<KeyItem>,
+    /// Keys on this page.
+    pub count: usize,
+    /// The most keys on a page, as it was applied.
+    pub limit: usize,
+    /// The key the page begins behind, as it was asked for.
+    pub exclusive_start_key: Option<String>,
+    /// Whether more follow.
+    pub is_truncated: bool,
+    /// Where the next page begins.
+    pub next_exclusive_start_key: Option<String>,
+}
+
+/// A key in a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyItem {
+    /// The key.
+    pub key: String,
+    /// Stored bytes.
+    pub size: u64,
+    /// A link to the record.
+    pub record_public_url: String,
+}
+
+/// An account, as clients see it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserObject<'a> {
+    id: UserId,
+    username: &'a str,
+    created_at: Timestamp,
+}
+
+impl<'a> UserObject<'a> {
+    /// An account.
+    pub fn new(user: &'a User) -> Self {
+        Self { id: user.id, username: &user.username, created_at: user.created_at }
+    }
+}

@@ -1,0 +1,215 @@
+//! Errors as clients see them: status, type and message of the platform, and never a cause.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::{
+    auth::{Denied, UnknownToken},
+    kv,
+    storage::{BodyError, BoxError},
+};
+
+use super::reply::{ReplyBody, json_bytes};
+
+/// The platform's words, which the Python client's own tests match to the letter.
+const INSUFFICIENT_PERMISSIONS: &str = "Insufficient permissions for the key-value store. Make sure you're passing a \
+                                        correct API token and that it has the required permissions.";
+
+/// A refusal, or a failure.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    message: Cow<'static, str>,
+    /// What the client does not see; logged once, when the answer is made.
+    cause: Option<BoxError>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, kind, message: message.into(), cause: None, header: None }
+    }
+
+    fn because(mut self, cause: impl Into<BoxError>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    fn with_header(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        self.header = value.try_into().ok().map(|value| Box::new((name, value)));
+        self
+    }
+
+    /// A request that makes no sense as it is.
+    pub fn bad_request(kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, kind, message)
+    }
+
+    /// There is nothing at this path, for anybody.
+    pub fn page_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "page-not-found", "We have bad news: there is no API endpoint at this URL.")
+    }
+
+    /// The store, the user or the record is not there.
+    pub fn not_found(message: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "record-not-found", message)
+    }
+
+    /// The path knows other methods only.
+    pub fn method_not_allowed(methods: &'static str) -> Self {
+        let message = format!("This API end-point can only be accessed using the following HTTP methods: {methods}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message)
+            .with_header(header::ALLOW, methods.replace(',', ", "))
+    }
+
+    /// The body is in a coding that is not known.
+    pub fn unsupported_coding(coding: &str) -> Self {
+        let message = format!("Content-Encoding \"{coding}\" is not supported.");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-content-encoding", message)
+    }
+
+    /// A JSON body is too large; `actual` is its length as far as it is known.
+    pub fn request_too_large(limit: u64, actual: Option<u64>) -> Self {
+        let actual = actual.map_or_else(|| "unknown".to_owned(), |actual| format!("{actual} bytes"));
+        let message = format!("The POST payload is too large (limit: {limit} bytes, actual length: {actual}).");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request-too-large", message)
+    }
+
+    /// A record is too large.
+    pub fn record_too_large(limit: u64) -> Self {
+        let message = format!("The record is too large (limit: {limit} bytes).");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "record-too-large", message)
+    }
+
+    /// A condition of the request does not hold.
+    pub fn precondition_failed() -> Self {
+        let message = "The condition of the request does not hold for the record as it is.";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", message)
+    }
+
+    /// Nothing of the record is in the range.
+    pub fn range_not_satisfiable(size: u64) -> Self {
+        let message = format!("The range lies behind the end of the record, which has {size} bytes.");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", message)
+            .with_header(header::CONTENT_RANGE, format!("bytes */{size}"))
+    }
+
+    /// The backend cannot do what was asked.
+    pub fn unsupported_by_backend(what: &'static str) -> Self {
+        let message = format!("The storage backend of this server cannot do this: {what}.");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-by-backend", message)
+    }
+
+    /// Something is wrong with the server.
+    pub fn internal(cause: impl Into<BoxError>) -> Self {
+        let message = "Something went wrong on the server. Its log tells more, under the id of this request.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-server-error", message).because(cause)
+    }
+
+    fn unavailable(retry_after: Duration, cause: impl Into<BoxError>) -> Self {
+        let message = "The server cannot do this at the moment. Please try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service-unavailable", message)
+            .because(cause)
+            .with_header(header::RETRY_AFTER, retry_after.as_secs().max(1))
+    }
+
+    /// The status.
+    #[cfg(test)]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer to request `id`. A failure of the server's is logged here, and nowhere else.
+    pub fn into_response(self, id: &str) -> Response<ReplyBody> {
+        let Self { status, kind, message, cause, header } = self;
+        let mut error = json!({ "type": kind, "message": message });
+        if status.is_server_error() {
+            let cause = cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static));
+            tracing::error!(request = id, status = status.as_u16(), cause, "a request failed");
+            error["requestId"] = id.into();
+        }
+        let mut response = Response::new(ReplyBody::from(json_bytes(&json!({ "error": error }))));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        headers.extend(header.map(|header| (Some(header.0), header.1)));
+        response
+    }
+}
+
+impl From<UnknownToken> for ApiError {
+    fn from(_: UnknownToken) -> Self {
+        let message = "User was not found or authentication token is not valid";
+        Self::new(StatusCode::UNAUTHORIZED, "user-or-token-not-found", message)
+    }
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::TokenRequired => {
+                let message = "Authentication token was not provided";
+                Self::new(StatusCode::UNAUTHORIZED, "token-not-provided", message)
+            }
+            Denied::Insufficient => {
+                Self::new(StatusCode::FORBIDDEN, "insufficient-permissions", INSUFFICIENT_PERMISSIONS)
+            }
+        }
+    }
+}
+
+impl From<kv::Error> for ApiError {
+    fn from(error: kv::Error) -> Self {
+        match error {
+            kv::Error::StoreNotFound => Self::not_found("Key-value Store was not found"),
+            kv::Error::RecordNotFound => Self::not_found("Record was not found"),
+            kv::Error::NameTaken => {
+                Self::new(StatusCode::CONFLICT, "name-not-unique", "Store with this name already exists")
+            }
+            kv::Error::InvalidName(invalid) => Self::bad_request("invalid-value", invalid.to_string()),
+            kv::Error::InvalidKey(invalid) => Self::from(invalid),
+            kv::Error::InvalidSchema(invalid) => Self::bad_request("invalid-input", invalid.to_string()),
+            kv::Error::UnknownCollection(id) => {
+                let message = format!("The schema of the key-value store has no collection {id:?}");
+                Self::bad_request("invalid-collection", message)
+            }
+            kv::Error::SchemaViolation(message) => {
+                Self::bad_request("schema-validation-error", format!("Schema validation failed: {message}"))
+            }
+            kv::Error::Precondition => Self::precondition_failed(),
+            kv::Error::RangeNotSatisfiable { size } => Self::range_not_satisfiable(size),
+            kv::Error::Body(cause) => Self::from(cause),
+            kv::Error::Unavailable { retry_after, cause } => Self::unavailable(retry_after, cause),
+            kv::Error::Full(cause) => {
+                let message = "The server has no room left for this. Nothing was changed.";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", message).because(cause)
+            }
+            kv::Error::Unsupported(what) => Self::unsupported_by_backend(what),
+            kv::Error::Corrupt(what) => Self::internal(what),
+        }
+    }
+}
+
+impl From<kv::InvalidKey> for ApiError {
+    fn from(invalid: kv::InvalidKey) -> Self {
+        Self::bad_request("invalid-record-key", invalid.to_string())
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Aborted | BodyError::Stalled => {
+                Self::bad_request("request-aborted-prematurely", "The request ended before its body did")
+            }
+            BodyError::TooLarge { limit } => Self::record_too_large(limit),
+            BodyError::Malformed(what) => {
+                Self::bad_request("invalid-input", format!("Invalid input: the request body is malformed: {what}"))
+            }
+            BodyError::Storage(cause) => Self::internal(cause),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The REST contract of the Apify platform's key-value store.
+//!
+//! A request becomes a call (`route`), a call an answer (`service`, `operations`), a failure an error in the platform's
+//! words (`error`). This room knows HTTP and the contract; it does not know which backend runs, and it reaches a store
+//! only through an `auth::Grant`.
+
+mod conditions;
+mod content;
+mod context;
+mod cors;
+mod envelope;
+mod error;
+mod json_body;
+mod links;
+mod negotiation;
+mod operations;
+mod query;
+mod reply;
+mod request;
+mod route;
+mod service;
+
+pub use context::ApiOptions;
+pub use reply::ReplyBody;
+pub use service::Api;

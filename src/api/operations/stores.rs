@@ -1,0 +1,173 @@
+//! Stores: list, make, see, change, delete.
+
+use std::{borrow::Cow, sync::Arc};
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Map, Value};
+
+use crate::{
+    api::{
+        context::Context,
+        envelope::{Data, StoreList, StoreObject},
+        error::ApiError,
+        json_body,
+        reply::{self, ReplyBody},
+        request::Request,
+    },
+    auth::{AccountGrant, Action, Caller, Grant, authorize},
+    kv::{Change, GeneralAccess, NewStore, Schema, StoreName, StoreQuery, StoreUpdate, StoreView},
+};
+
+/// The most stores on a page.
+const MAX_STORES: usize = 1000;
+
+/// The most characters of a title.
+const MAX_TITLE_LENGTH: usize = 1000;
+
+/// A page of the caller's stores.
+pub async fn list(
+    context: &Context,
+    account: &AccountGrant,
+    caller: &Caller,
+    request: &Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let query = &request.query;
+    let wanted = StoreQuery {
+        unnamed: query.flag("unnamed"),
+        descending: query.flag("desc"),
+        offset: query.number("offset")?.unwrap_or(0),
+        limit: query.limit(MAX_STORES)?,
+        search: query.text("search").map(Cow::into_owned),
+    };
+    let (total, stores) = match query.text("ownership").as_deref() {
+        None | Some("ownedByMe") => {
+            let page = context.catalog.list(account.user().id, &wanted).await?;
+            (page.total, page.stores)
+        }
+        // Nothing can be shared yet, so nothing is.
+        Some("sharedWithMe") => (0, Vec::new()),
+        Some(_) => {
+            let message = "Invalid value of parameter ownership: it must be one of ownedByMe, sharedWithMe";
+            return Err(ApiError::bad_request("param-not-one-of", message));
+        }
+    };
+    let grants = stores.into_iter().map(|store| authorize(caller, Action::ReadStore, store));
+    let grants = grants.collect::<Result<Vec<_>, _>>()?;
+    let items: Vec<_> = grants.iter().map(|grant| StoreObject::new(context, grant)).collect();
+    let StoreQuery { unnamed, descending: desc, offset, limit, search: _ } = wanted;
+    let list = StoreList { total, offset, limit, count: items.len(), desc, unnamed, items };
+    Ok(reply::json(StatusCode::OK, &Data { data: list }))
+}
+
+/// A new store, or the one of that name.
+pub async fn create(
+    context: &Context,
+    account: &AccountGrant,
+    caller: &Caller,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let name = request.query.text("name").map(Cow::into_owned);
+    let mut body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let name = match name {
+        Some(name) => Some(parse_name(&name)?),
+        None => match name_in(&body)? {
+            Change::Set(name) => Some(name),
+            Change::Keep | Change::Clear => None,
+        },
+    };
+    let schema = match body.remove("schema") {
+        None | Some(Value::Null) => None,
+        Some(schema) => Some(Schema::parse(schema).map_err(crate::kv::Error::from)?),
+    };
+    let created = context.catalog.create(account.user().id, NewStore { name, schema }).await?;
+    let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let location = context.links.store(&created.store.document.id);
+    let mut response = show(context, caller, status, created.store)?;
+    if created.is_new {
+        response.headers_mut().extend(HeaderValue::try_from(location).ok().map(|link| (header::LOCATION, link)));
+    }
+    Ok(response)
+}
+
+/// A store's object.
+pub fn get(context: &Context, grant: &Grant) -> Response<ReplyBody> {
+    context.catalog.looked_at(grant.store());
+    reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, grant) })
+}
+
+/// Changes a store's settings.
+pub async fn update(context: &Context, grant: &Grant, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let update = StoreUpdate { name: name_in(&body)?, title: title_in(&body)?, general_access: access_in(&body)? };
+    let store = context.catalog.update(grant.store().document.id, update).await?;
+    let grant = grant.renewed(store)?;
+    Ok(reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
+}
+
+/// Deletes a store.
+pub async fn delete(context: &Context, grant: &Grant) -> Result<Response<ReplyBody>, ApiError> {
+    context.catalog.delete(grant.store().document.id).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+fn show(
+    context: &Context,
+    caller: &Caller,
+    status: StatusCode,
+    store: Arc<StoreView>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let grant = authorize(caller, Action::ReadStore, store)?;
+    Ok(reply::json(status, &Data { data: StoreObject::new(context, &grant) }))
+}
+
+fn parse_name(name: &str) -> Result<StoreName, ApiError> {
+    name.parse().map_err(|invalid| crate::kv::Error::InvalidName(invalid).into())
+}
+
+/// What a body says of the name.
+fn name_in(body: &Map<String, Value>) -> Result<Change<StoreName>, ApiError> {
+    Ok(match text_in(body, "name")? {
+        Change::Keep => Change::Keep,
+        Change::Clear => Change::Clear,
+        Change::Set(name) => Change::Set(parse_name(name)?),
+    })
+}
+
+/// What a body says of the title.
+fn title_in(body: &Map<String, Value>) -> Result<Change<String>, ApiError> {
+    Ok(match text_in(body, "title")? {
+        Change::Keep => Change::Keep,
+        Change::Clear => Change::Clear,
+        Change::Set(title) if title.chars().count() <= MAX_TITLE_LENGTH => Change::Set(title.to_owned()),
+        Change::Set(_) => {
+            let message = format!("Invalid value provided: title can have at most {MAX_TITLE_LENGTH} characters");
+            return Err(ApiError::bad_request("invalid-value", message));
+        }
+    })
+}
+
+/// The `generalAccess` of a body; null is the default.
+fn access_in(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, ApiError> {
+    match body.get("generalAccess") {
+        None => Ok(None),
+        Some(Value::Null) => Ok(Some(GeneralAccess::default())),
+        Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|_| {
+            let names = GeneralAccess::NAMES.join(", ");
+            let message = format!("Invalid value provided: generalAccess must be one of {names}");
+            ApiError::bad_request("invalid-value", message)
+        }),
+    }
+}
+
+/// A member of a body that is a text or null.
+fn text_in<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Change<&'a str>, ApiError> {
+    match body.get(member) {
+        None => Ok(Change::Keep),
+        Some(Value::Null) => Ok(Change::Clear),
+        Some(Value::String(text)) => Ok(Change::Set(text)),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            let message = format!("Invalid value provided: {member} must be a string or null");
+            Err(ApiError::bad_request("invalid-value", message))
+        }
+    }
+}

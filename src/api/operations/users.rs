@@ -1,0 +1,27 @@
+//! Accounts.
+
+use http::{Response, StatusCode};
+
+use crate::{
+    api::{
+        context::Context,
+        envelope::{Data, UserObject},
+        error::ApiError,
+        reply::{self, ReplyBody},
+    },
+    auth::{AccountGrant, User},
+};
+
+/// The caller's own account.
+pub fn current(grant: &AccountGrant) -> Response<ReplyBody> {
+    object(grant.user())
+}
+
+/// An account, by id or name.
+pub fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiError> {
+    context.users.find(user).map(|user| object(user)).ok_or_else(|| ApiError::not_found("User was not found"))
+}
+
+fn object(user: &User) -> Response<ReplyBody> {
+    reply::json(StatusCode::OK, &Data { data: UserObject::new(user) })
+}

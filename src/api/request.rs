@@ -1,0 +1,66 @@
+//! Requests, as far as operations look at them.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{HeaderMap, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use crate::storage::{BodyError, BoxError, ByteStream};
+
+use super::query::Query;
+
+/// What an operation looks at.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// The parameters.
+    pub query: Query<'a>,
+    /// The body, still to be read.
+    pub body: ByteStream,
+}
+
+/// The body of a request as a stream of bytes. Whatever breaks it off is the client's going away: bodies that stand
+/// still are cut off by the server.
+pub fn byte_stream<B>(body: B) -> ByteStream
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    match body.size_hint().exact() {
+        Some(0) => ByteStream::empty(),
+        length => {
+            let chunks = body.into_data_stream().map(|chunk| chunk.map_err(|_| BodyError::Aborted));
+            ByteStream::new(length, chunks)
+        }
+    }
+}
+
+/// A body that ends with [`BodyError::TooLarge`] when it turns out to be longer than `limit`.
+pub fn limited(body: ByteStream, limit: u64) -> ByteStream {
+    if body.length().is_some_and(|length| length <= limit) {
+        return body;
+    }
+    let length = body.length();
+    let mut read = 0_u64;
+    let chunks = body.map(move |chunk| {
+        let chunk = chunk?;
+        read += chunk.len() as u64;
+        if read > limit { Err(BodyError::TooLarge { limit }) } else { Ok(chunk) }
+    });
+    ByteStream::new(length, chunks)
+}
+
+/// The token of a request, if it has one: from the header, which wins, or from the query.
+pub fn token<'a>(headers: &'a HeaderMap, query: &Query<'a>) -> Option<std::borrow::Cow<'a, str>> {
+    match headers.get(header::AUTHORIZATION) {
+        None => query.text("token"),
+        Some(value) => {
+            let text = value.to_str().unwrap_or_default();
+            let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+            // Any other scheme is a token that nobody has.
+            Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { text }.into())
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! From method, path and query to what is called. Pure: nothing is looked up here.
+//!
+//! Segments are split before they are decoded: `a%2Fb` is one segment, and no record key.
+
+use http::{Method, Uri};
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    auth::Action,
+    kv::{InvalidKey, RecordKey},
+};
+
+use super::{error::ApiError, query::Query};
+
+/// What is called, and with which parameters.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// What.
+    pub endpoint: Endpoint,
+    /// The parameters.
+    pub query: Query<'a>,
+}
+
+/// What can be called.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The list of the caller's stores.
+    ListStores,
+    /// A new store, or the one of that name.
+    CreateStore,
+    /// Something with one store.
+    Store(StoreAddress, StoreCall),
+    /// The caller's own account.
+    CurrentUser,
+    /// An account, by id or name.
+    User(String),
+}
+
+/// How a store is addressed in a path.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StoreAddress {
+    /// A bare segment: an id, never a name.
+    Id(String),
+    /// `~name`: a store of the caller's.
+    Own(String),
+    /// `owner~name`: by user name or user id.
+    Of {
+        /// Whose store.
+        owner: String,
+        /// Its name.
+        name: String,
+    },
+    /// A name that is empty.
+    Nameless,
+}
+
+/// A key as it stands in a path; whether it is one is told after whether the caller may know.
+pub type PathKey = Result<RecordKey, InvalidKey>;
+
+/// What can be done with a store.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StoreCall {
+    /// Its object.
+    Get,
+    /// Change its settings.
+    Update,
+    /// Delete it.
+    Delete,
+    /// Its keys.
+    ListKeys,
+    /// All records in one ZIP file.
+    DownloadRecords,
+    /// A record.
+    GetRecord(PathKey),
+    /// What a record's GET says, without its bytes.
+    HeadRecord(PathKey),
+    /// Write a record.
+    PutRecord(PathKey),
+    /// Delete a record.
+    DeleteRecord(PathKey),
+    /// Where to upload a record without a detour.
+    DirectUploadUrl(PathKey),
+}
+
+impl StoreCall {
+    /// The right that this needs.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Get => Action::ReadStore,
+            Self::Update => Action::UpdateStore,
+            Self::Delete => Action::DeleteStore,
+            Self::ListKeys => Action::ListKeys,
+            Self::DownloadRecords => Action::DownloadRecords,
+            Self::GetRecord(_) | Self::HeadRecord(_) => Action::ReadRecord,
+            Self::PutRecord(_) | Self::DeleteRecord(_) | Self::DirectUploadUrl(_) => Action::WriteRecord,
+        }
+    }
+}
+
+/// Whether a path is that of a record, whose rate limit is a higher one.
+pub fn is_record(path: &str) -> bool {
+    let mut segments = path.split('/').skip(2);
+    segments.next() == Some("key-value-stores") && segments.nth(1) == Some("records") && segments.next().is_some()
+}
+
+/// What a request calls.
+pub fn parse<'a>(method: &Method, uri: &'a Uri) -> Result<Call<'a>, ApiError> {
+    let query = Query::new(uri.query());
+    // Browsers' forms and links know GET alone: the platform lets them name another method.
+    let overriding = query.text("method").filter(|_| *method == Method::GET);
+    let method = overriding.as_deref().map_or_else(|| method.as_str().to_owned(), str::to_ascii_uppercase);
+    let endpoint = endpoint(&method, uri.path())?;
+    Ok(Call { endpoint, query })
+}
+
+fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match segments.as_slice() {
+        ["v2", "key-value-stores"] => match method {
+            "GET" => Ok(Endpoint::ListStores),
+            "POST" => Ok(Endpoint::CreateStore),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,POST")),
+        },
+        ["v2", "key-value-stores", store, rest @ ..] if !store.is_empty() => {
+            Ok(Endpoint::Store(address(&decode(store)), store_call(method, rest)?))
+        }
+        ["v2", "users", user] if !user.is_empty() => match (method, *user) {
+            ("GET", "me") => Ok(Endpoint::CurrentUser),
+            ("GET", user) => Ok(Endpoint::User(decode(user))),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET")),
+        },
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+fn store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
+    match segments {
+        [] => match method {
+            "GET" => Ok(StoreCall::Get),
+            "PUT" => Ok(StoreCall::Update),
+            "DELETE" => Ok(StoreCall::Delete),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,PUT,DELETE")),
+        },
+        ["keys"] if method == "GET" => Ok(StoreCall::ListKeys),
+        ["records"] if method == "GET" => Ok(StoreCall::DownloadRecords),
+        ["keys" | "records"] => Err(ApiError::method_not_allowed("OPTIONS,GET")),
+        ["records", key] if !key.is_empty() => match method {
+            "GET" => Ok(StoreCall::GetRecord(decode_key(key))),
+            "HEAD" => Ok(StoreCall::HeadRecord(decode_key(key))),
+            "PUT" | "POST" => Ok(StoreCall::PutRecord(decode_key(key))),
+            "DELETE" => Ok(StoreCall::DeleteRecord(decode_key(key))),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,POST,DELETE")),
+        },
+        ["records", key, "direct-upload-url"] if !key.is_empty() => match method {
+            "GET" => Ok(StoreCall::DirectUploadUrl(decode_key(key))),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET")),
+        },
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+/// How the segment addresses a store. Clients write `~` between owner and name; a `/` there, encoded, wins over it.
+fn address(segment: &str) -> StoreAddress {
+    match segment.split_once('/').or_else(|| segment.split_once('~')) {
+        None => StoreAddress::Id(segment.to_owned()),
+        Some((_, "")) => StoreAddress::Nameless,
+        Some(("", name)) => StoreAddress::Own(name.to_owned()),
+        Some((owner, name)) => StoreAddress::Of { owner: owner.to_owned(), name: name.to_owned() },
+    }
+}
+
+/// A segment, decoded. What is not UTF-8 becomes a character that no name has.
+fn decode(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+/// A key, decoded once. A `%` that begins no escape stays, and is no character of a key.
+fn decode_key(segment: &str) -> PathKey {
+    percent_decode_str(segment).decode_utf8_lossy().parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(method: &str, uri: &str) -> Result<Endpoint, u16> {
+        let uri: Uri = uri.parse().expect("a valid URI");
+        let method = method.parse().expect("a valid method");
+        parse(&method, &uri).map(|call| call.endpoint).map_err(|error| error.status().as_u16())
+    }
+
+    fn store(call: StoreCall) -> Endpoint {
+        Endpoint::Store(StoreAddress::Id("S".to_owned()), call)
+    }
+
+    #[test]
+    fn a_key_is_decoded_once_and_after_splitting() {
+        let key = |text: &str| text.parse::<RecordKey>();
+        let base = "/v2/key-value-stores/S/records";
+        for (path, expected) in [
+            ("a!-_.'()Z9", key("a!-_.'()Z9")),
+            ("a%21-_.%27%28%29Z9", key("a!-_.'()Z9")),
+            ("..", key("..")),
+            ("%2E", key(".")),
+            ("a%2Fb", Err(InvalidKey::Characters)),
+            ("100%", Err(InvalidKey::Characters)),
+            ("%252E", Err(InvalidKey::Characters)),
+            ("%FF", Err(InvalidKey::Characters)),
+            ("a+b", Err(InvalidKey::Characters)),
+        ] {
+            assert_eq!(called("PUT", &format!("{base}/{path}")), Ok(store(StoreCall::PutRecord(expected))), "{path}");
+        }
+        assert_eq!(called("PUT", &format!("{base}/a/b")), Err(404));
+    }
+
+    #[test]
+    fn a_store_is_addressed_by_id_or_by_owner_and_name() {
+        let of = |owner: &str, name: &str| StoreAddress::Of { owner: owner.to_owned(), name: name.to_owned() };
+        for (segment, expected) in [
+            ("my-store", StoreAddress::Id("my-store".to_owned())),
+            ("~my-store", StoreAddress::Own("my-store".to_owned())),
+            ("jane~my-store", of("jane", "my-store")),
+            ("jane%2Fmy-store", of("jane", "my-store")),
+            ("jane%2Fmy~store", of("jane", "my~store")),
+            ("~", StoreAddress::Nameless),
+            ("jane~", StoreAddress::Nameless),
+        ] {
+            let called = called("GET", &format!("/v2/key-value-stores/{segment}"));
+            assert_eq!(called, Ok(Endpoint::Store(expected, StoreCall::Get)), "{segment}");
+        }
+    }
+
+    #[test]
+    fn a_get_may_name_another_method_and_others_may_not() {
+        let list = "/v2/key-value-stores";
+        assert_eq!(called("GET", &format!("{list}?method=post")), Ok(Endpoint::CreateStore));
+        assert_eq!(called("POST", &format!("{list}?method=GET")), Ok(Endpoint::CreateStore));
+        assert_eq!(called("GET", &format!("{list}?method=DELETE")), Err(405));
+    }
+
+    #[test]
+    fn unknown_paths_are_404_and_unknown_methods_405() {
+        for path in ["/", "/nope", "/v2", "/v2/nope", "/v2/key-value-stores/", "/v2/key-value-stores/S/"] {
+            assert_eq!(called("GET", path), Err(404), "{path}");
+        }
+        for (method, path) in [
+            ("DELETE", "/v2/key-value-stores"),
+            ("PATCH", "/v2/key-value-stores/S"),
+            ("PUT", "/v2/key-value-stores/S/records"),
+            ("POST", "/v2/key-value-stores/S/keys"),
+            ("PATCH", "/v2/key-value-stores/S/records/a"),
+            ("PUT", "/v2/users/me"),
+        ] {
+            assert_eq!(called(method, path), Err(405), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn only_paths_of_records_are_records() {
+        assert!(is_record("/v2/key-value-stores/S/records/a"));
+        for path in ["/v2/key-value-stores/S/records", "/v2/key-value-stores/S/keys", "/v2/users/me", "/"] {
+            assert!(!is_record(path), "{path}");
+        }
+    }
+}

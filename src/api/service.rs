@@ -1,0 +1,160 @@
+//! The way of every request: call, caller, store, grant, operation.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Response, request::Parts};
+use http_body::Body;
+
+use crate::{
+    auth::{AccountAction, Caller, Denied, Secrets, Tokens, Users, admit, authorize, authorize_account},
+    clock::{Clock, Random},
+    kv::{self, Catalog, Records, StoreLocator, StoreView, UserId},
+    storage::BoxError,
+};
+
+use super::{
+    context::{ApiOptions, Context},
+    cors,
+    error::ApiError,
+    links::Links,
+    operations::{self, stores, users},
+    reply::ReplyBody,
+    request::{self, Request},
+    route::{self, Endpoint, StoreAddress},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+
+/// The platform's limits in requests a second, which clients are told although nothing is limited here yet.
+const RECORD_RATE: HeaderValue = HeaderValue::from_static("200");
+const OTHER_RATE: HeaderValue = HeaderValue::from_static("60");
+
+/// The REST API.
+#[derive(Debug)]
+pub struct Api {
+    context: Context,
+    tokens: Arc<Tokens>,
+    request_ids: RequestIds,
+}
+
+impl Api {
+    /// The API over stores and accounts.
+    #[expect(clippy::too_many_arguments, reason = "each is a part that only the composition root can give")]
+    pub fn new(
+        options: ApiOptions,
+        catalog: Arc<Catalog>,
+        records: Arc<Records>,
+        users: Arc<Users>,
+        tokens: Arc<Tokens>,
+        secrets: Arc<Secrets>,
+        clock: Arc<dyn Clock>,
+        random: &dyn Random,
+    ) -> Self {
+        let ApiOptions { public_url, max_record_bytes } = options;
+        let links = Links::new(public_url);
+        let context = Context { catalog, records, users, secrets, clock, links, max_record_bytes };
+        Self { context, tokens, request_ids: RequestIds::new(random) }
+    }
+
+    /// Answers a request. Never fails: what goes wrong is an answer, too.
+    pub async fn respond<B>(&self, request: http::Request<B>) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let id = self.request_ids.next();
+        let mut response = if head.method == Method::OPTIONS {
+            cors::preflight(&head.headers)
+        } else {
+            self.answer(&head, body).await.unwrap_or_else(|error| error.into_response(&id))
+        };
+        if head.method == Method::HEAD {
+            *response.body_mut() = ReplyBody::empty();
+        }
+        let headers = response.headers_mut();
+        headers.insert(RATE_LIMIT, if route::is_record(head.uri.path()) { RECORD_RATE } else { OTHER_RATE });
+        headers.extend(HeaderValue::try_from(id).ok().map(|id| (REQUEST_ID, id)));
+        cors::open(headers);
+        response
+    }
+
+    async fn answer<B>(&self, head: &Parts, body: B) -> Result<Response<ReplyBody>, ApiError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let call = route::parse(&head.method, &head.uri)?;
+        let caller = self.tokens.identify(request::token(&head.headers, &call.query).as_deref())?;
+        let request = Request { headers: &head.headers, query: call.query, body: request::byte_stream(body) };
+        match call.endpoint {
+            Endpoint::Store(address, call) => {
+                admit(&caller, call.action())?;
+                let store = self.resolve(&address, &caller).await?;
+                let grant = authorize(&caller, call.action(), store)?;
+                operations::run(&self.context, &grant, call, request).await
+            }
+            Endpoint::ListStores => {
+                let grant = authorize_account(&caller, AccountAction::ListStores)?;
+                stores::list(&self.context, &grant, &caller, &request).await
+            }
+            Endpoint::CreateStore => {
+                let grant = authorize_account(&caller, AccountAction::CreateStore)?;
+                stores::create(&self.context, &grant, &caller, request).await
+            }
+            Endpoint::CurrentUser => Ok(users::current(&authorize_account(&caller, AccountAction::ReadUser)?)),
+            Endpoint::User(user) => {
+                authorize_account(&caller, AccountAction::ReadUser)?;
+                users::get(&self.context, &user)
+            }
+        }
+    }
+
+    /// The store that a path means.
+    async fn resolve(&self, address: &StoreAddress, caller: &Caller) -> Result<Arc<StoreView>, ApiError> {
+        let not_found = || ApiError::from(kv::Error::StoreNotFound);
+        // What cannot be an id or a name is that of no store: SDKs look names up as if they were ids.
+        let named = |owner: UserId, name: &str| {
+            name.parse().map(|name| StoreLocator::Name(owner, name)).map_err(|_| not_found())
+        };
+        let locator = match address {
+            StoreAddress::Id(id) => StoreLocator::Id(id.parse().map_err(|_| not_found())?),
+            StoreAddress::Own(name) => named(caller.user().ok_or(Denied::TokenRequired)?.id, name)?,
+            StoreAddress::Of { owner, name } => named(self.context.users.find(owner).ok_or_else(not_found)?.id, name)?,
+            StoreAddress::Nameless => {
+                return Err(ApiError::bad_request("invalid-request", "Resource name parameter cannot be empty"));
+            }
+        };
+        Ok(self.context.catalog.resolve(&locator).await?)
+    }
+}
+
+/// Ids of requests: unique within a process, and most likely among all.
+#[derive(Debug)]
+struct RequestIds {
+    process: String,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    fn new(random: &dyn Random) -> Self {
+        let mut bytes = [0; 4];
+        random.fill(&mut bytes);
+        Self { process: format!("{:08x}", u32::from_be_bytes(bytes)), count: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> String {
+        let mut id = self.process.clone();
+        let _ = write!(id, "-{:x}", self.count.fetch_add(1, Ordering::Relaxed));
+        id
+    }
+}
