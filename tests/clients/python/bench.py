@@ -85,6 +85,13 @@ class Bench:
         self._made.add(store.id)
         return store
 
+    async def open_many(self, count: int) -> set[str]:
+        """Opens new unnamed stores; they are removed after the check. Returns their ids."""
+        made = await in_parallel([self.client.key_value_stores().get_or_create] * count)
+        ids = {store.id for store in made}
+        self._made |= ids
+        return ids
+
     async def store(self) -> Any:
         """The client of a new unnamed store."""
         return self.at((await self.open()).id)

@@ -2,7 +2,7 @@
 
 import re
 
-from bench import Bench, collect, done, in_parallel, refused
+from bench import Bench, collect, done, refused
 
 SCHEMA = {
     'actorKeyValueStoreSchemaVersion': 1,
@@ -132,7 +132,7 @@ async def list_pages_turns_round_and_holds_unnamed_stores_only_when_asked(bench:
 
 
 async def iterating_over_more_than_a_thousand_stores_yields_each_once(bench: Bench) -> None:
-    made = {store.id for store in await in_parallel([bench.open] * MANY)}
+    made = await bench.open_many(MANY)
     for options in ({}, {'chunk_size': 300, 'desc': True}):
         ids = [store.id for store in await collect(bench.client.key_value_stores().iterate(unnamed=True, **options))]
         assert len(set(ids)) == len(ids), 'a store came twice'
