@@ -30,5 +30,5 @@ pub fn deny(arguments: &[String]) -> Result<(), String> {
     if shell::output("cargo", &["deny", "--version"]).is_none() {
         return Err("cargo-deny is missing; install it with: cargo install --locked cargo-deny".to_owned());
     }
-    shell::run(shell::cargo(&["deny", "--all-features", "check"]).args(arguments))
+    shell::run(shell::cargo(&["deny", "check"]).args(arguments))
 }
