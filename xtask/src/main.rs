@@ -1,2 +1,78 @@
-//! x
-fn main() {}
+//! Larder's work commands: `cargo xtask` lists them, `cargo xtask NAME` runs one.
+//!
+//! Everything a person or a machine runs on this repository, by one name each. It builds in seconds, needs nothing but
+//! the standard library, and knows nothing of Larder's own code.
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a tool of the terminal prints, and measures and waits by the system's clock"
+)]
+
+mod clients;
+mod effort;
+mod python;
+mod server;
+mod shell;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+/// A work command.
+struct Command {
+    name: &'static str,
+    summary: &'static str,
+    run: fn(&[String]) -> Result<(), String>,
+}
+
+/// All work commands, in the order in which they are listed.
+const COMMANDS: [Command; 4] = [
+    Command {
+        name: "test",
+        summary: "checks everything: format, lints, tests, documentation, official clients; `test STEP` checks one",
+        run: test::run,
+    },
+    Command {
+        name: "bench",
+        summary: "measures (docs/PERFORMANCE.md says what); arguments go to the benchmark",
+        run: effort::bench,
+    },
+    Command {
+        name: "torture",
+        summary: "tests the program by a hundred kills, a 5 GiB record and a start with 100,000 records",
+        run: effort::torture,
+    },
+    Command {
+        name: "deny",
+        summary: "checks licences, advisories and sources of the dependencies (needs cargo-deny)",
+        run: effort::deny,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        list();
+        return ExitCode::SUCCESS;
+    };
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        println!("There is no command {name:?}.\n");
+        list();
+        return ExitCode::from(2);
+    };
+    match (command.run)(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            println!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() {
+    println!("cargo xtask NAME runs a work command:\n");
+    for command in &COMMANDS {
+        println!("  {:<8}  {}", command.name, command.summary);
+    }
+    println!("\nThe steps of test: {}.", test::step_names().join(", "));
+}

@@ -1,0 +1,65 @@
+// What a check works with: the client, and stores that are removed when the check is over.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+
+/** How many requests of a bulk step are under way at once. */
+const CONCURRENCY = 16;
+
+export class Bench {
+    #made = new Set();
+
+    constructor(client, url) {
+        this.client = client;
+        this.url = url;
+    }
+
+    /** A store name nobody has used. */
+    name(hint) {
+        return `js-${hint}-${randomBytes(6).toString('hex')}`;
+    }
+
+    /** Opens a store (a new unnamed one without a name); it is removed after the check. Returns its description. */
+    async open(name, options) {
+        const store = await this.client.keyValueStores().getOrCreate(name, options);
+        this.#made.add(store.id);
+        return store;
+    }
+
+    /** The client of a new unnamed store. */
+    async store() {
+        return this.client.keyValueStore((await this.open()).id);
+    }
+
+    async clear() {
+        await inParallel([...this.#made], (id) => this.client.keyValueStore(id).delete());
+        this.#made.clear();
+    }
+}
+
+/** Runs `step` for every item, a few at a time. */
+export async function inParallel(items, step) {
+    const rest = items.values();
+    const worker = async () => {
+        for (const item of rest) await step(item);
+    };
+    await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+}
+
+/** Everything an async iterator yields. */
+export async function collect(iterator) {
+    const all = [];
+    for await (const item of iterator) all.push(item);
+    return all;
+}
+
+/** Asserts that the client throws the API's error of this status and type. */
+export async function refused(promise, statusCode, type) {
+    const error = await promise.then(
+        () => assert.fail(`expected ${statusCode} ${type}, but the call succeeded`),
+        (caught) => caught,
+    );
+    assert.equal(error.name, 'ApifyApiError', `expected an answer of the API: ${error.stack}`);
+    assert.deepEqual([error.statusCode, error.type], [statusCode, type], error.message);
+    assert.ok(error.message.length > 0, 'an error says what is wrong');
+}

@@ -1,0 +1,59 @@
+//! The files of the repository: those git knows and those it would know if they were added.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// All files, by path from the root with `/` between folders.
+pub struct Repository {
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Repository {
+    /// Reads all files; panics when git or a file cannot be read, since then nothing would be checked.
+    pub fn read() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let listed = Command::new("git")
+            // The folder may belong to someone else, as it does in a container.
+            .args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(root)
+            .output()
+            .expect("git is installed");
+        assert!(listed.status.success(), "git ls-files failed: {}", String::from_utf8_lossy(&listed.stderr));
+        let names = String::from_utf8(listed.stdout).expect("file names are UTF-8");
+        let mut names: Vec<_> = names.split('\0').filter(|name| !name.is_empty()).collect();
+        names.sort_unstable();
+        names.dedup();
+        // What is deleted but not yet committed is still listed.
+        let present = names.into_iter().filter(|name| root.join(name).is_file());
+        let files = present.map(|name| {
+            let bytes = fs::read(root.join(name)).unwrap_or_else(|error| panic!("{name} cannot be read: {error}"));
+            (name.to_owned(), bytes)
+        });
+        Self { files: files.collect() }
+    }
+
+    /// Every file.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
+    }
+
+    /// The path of every file.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files().map(|(path, _)| path)
+    }
+
+    /// Every file that is text.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files().filter_map(|(path, bytes)| Some((path, std::str::from_utf8(bytes).ok()?)))
+    }
+
+    /// Every Rust file.
+    pub fn rust(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts().filter(|(path, _)| is_rust(path))
+    }
+}
+
+fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
+}

@@ -1,0 +1,161 @@
+//! The drivers of the official clients (`tests/clients`): installed below the target folder from their lock files, each
+//! run against a Larder of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::server::{Server, TOKEN};
+use crate::{python, shell, tools};
+
+/// A driver: one official client, as its registry ships it.
+pub struct Driver {
+    /// Its folder in `tests/clients`.
+    pub name: &'static str,
+    install: fn(&Driver) -> Result<(), String>,
+    command: fn(&Driver) -> Command,
+}
+
+/// All drivers, quickest to install first.
+pub const DRIVERS: [Driver; 4] = [
+    Driver { name: "js", install: install_npm, command: node },
+    Driver { name: "python", install: install_python, command: interpret },
+    Driver { name: "cli", install: install_npm, command: node },
+    Driver { name: "rust", install: build_rust, command: built },
+];
+
+/// The file whose content says what a folder holds: a copy of the lock file, put there last.
+const STAMP: &str = "installed-from";
+
+impl Driver {
+    fn source(&self) -> PathBuf {
+        shell::root().join("tests").join("clients").join(self.name)
+    }
+
+    fn folder(&self) -> PathBuf {
+        shell::target().join("clients").join(self.name)
+    }
+
+    /// Installs the client and whatever it stands on, unless that was done before.
+    ///
+    /// # Errors
+    /// In words, with the command that helps where there is one.
+    pub fn install(&self) -> Result<(), String> {
+        (self.install)(self)
+    }
+
+    /// Runs the driver against a fresh Larder.
+    ///
+    /// # Errors
+    /// In words with the end of the log, when a check fails or the server does not end well.
+    pub fn run(&self) -> Result<(), String> {
+        let server = Server::start(self.name)?;
+        let mut command = (self.command)(self);
+        command.env("LARDER_URL", &server.url).env("LARDER_TOKEN", TOKEN);
+        // The server is on this machine: no proxy of the surroundings has a part in it.
+        command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+        shell::run(&mut command).map_err(|error| format!("{error}\n{}", server.end_of_log()))?;
+        server.stop()
+    }
+}
+
+fn install_npm(driver: &Driver) -> Result<(), String> {
+    tools::need_node()?;
+    let folder = driver.folder();
+    // Modules are found from the importing file upwards, so the driver stands beside them.
+    copy_sources(&driver.source(), &folder)?;
+    install_once(&driver.source().join("package-lock.json"), &folder, || {
+        let mut npm = shell::program_at_root("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
+        shell::run(npm.arg(&folder))
+    })
+}
+
+fn node(driver: &Driver) -> Command {
+    let mut command = shell::program_at_root("node");
+    command.arg(driver.folder().join("driver.mjs"));
+    command
+}
+
+fn install_python(driver: &Driver) -> Result<(), String> {
+    let (requirements, folder) = (driver.source().join("requirements.txt"), driver.folder());
+    install_once(&requirements, &folder, || python::install(&requirements, &folder))
+}
+
+fn interpret(driver: &Driver) -> Command {
+    let mut command = shell::program_at_root(python::interpreter(&driver.folder()));
+    command.arg(driver.source().join("driver.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+fn build_rust(driver: &Driver) -> Result<(), String> {
+    let mut command = shell::cargo(&["build", "--quiet", "--locked", "--manifest-path"]);
+    command.arg(driver.source().join("Cargo.toml")).env("CARGO_TARGET_DIR", driver.folder());
+    shell::run(&mut command)
+}
+
+fn built(driver: &Driver) -> Command {
+    shell::program_at_root(driver.folder().join("debug").join("larder-client-driver"))
+}
+
+/// Installs what `lock` names unless `folder` already holds exactly that.
+fn install_once(lock: &Path, folder: &Path, install: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let wanted = fs::read(lock).map_err(|error| format!("{} cannot be read: {error}", lock.display()))?;
+    let stamp = folder.join(STAMP);
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
+    install()?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{} cannot be written: {error}", stamp.display()))
+}
+
+/// Copies a driver's own files, at most two folders deep, and none of what was installed beside them by hand.
+fn copy_sources(from: &Path, to: &Path) -> Result<(), String> {
+    let copy = |from: &Path, to: &Path| -> std::io::Result<()> {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                fs::copy(entry.path(), to.join(entry.file_name()))?;
+            }
+        }
+        Ok(())
+    };
+    let checks = from.join("checks");
+    copy(from, to)
+        .and_then(|()| if checks.exists() { copy(&checks, &to.join("checks")) } else { Ok(()) })
+        .map_err(|error| format!("{} cannot be copied to {}: {error}", from.display(), to.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lock_file_names_is_installed_once_and_again_when_it_changes() {
+        let folder = std::env::temp_dir().join(format!("larder-xtask-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a temporary folder");
+        let (lock, installed) = (folder.join("lock"), folder.join("installed"));
+        let mut times = 0;
+        for (content, expected) in [("one", 1), ("one", 1), ("two", 2)] {
+            fs::write(&lock, content).expect("a file in it");
+            install_once(&lock, &installed, || {
+                times += 1;
+                Ok(())
+            })
+            .expect("nothing stands in the way");
+            assert_eq!(times, expected, "{content}");
+        }
+        fs::write(&lock, "three").expect("a file in it");
+        assert!(install_once(&lock, &installed, || Err("no network".to_owned())).is_err());
+        let mut tried_again = false;
+        install_once(&lock, &installed, || {
+            tried_again = true;
+            Ok(())
+        })
+        .expect("nothing stands in the way");
+        assert!(tried_again, "a failed installation counts as none");
+        fs::remove_dir_all(folder).expect("it can go");
+    }
+}

@@ -1,0 +1,134 @@
+//! The test command: every check of this repository, one after another, the quick ones first.
+
+use std::time::{Duration, Instant};
+
+use crate::{clients, python, shell, tools};
+
+/// A step of the test command.
+struct Step {
+    /// What `cargo xtask test NAME` calls it; several steps may share a name.
+    name: &'static str,
+    /// What the summary calls it.
+    title: String,
+    run: Box<dyn Fn() -> Result<(), String>>,
+}
+
+impl Step {
+    fn new(name: &'static str, title: impl Into<String>, run: impl Fn() -> Result<(), String> + 'static) -> Self {
+        Self { name, title: title.into(), run: Box::new(run) }
+    }
+}
+
+/// All steps. Installing comes before compiling, so that what is missing shows within seconds.
+fn steps() -> Vec<Step> {
+    let mut steps = vec![
+        Step::new("fmt", "format", format),
+        Step::new("clients", "tools for the clients", || {
+            tools::need_node()?;
+            python::need().map(|_| ())
+        }),
+    ];
+    let (quick, slow): (Vec<_>, Vec<_>) = clients::DRIVERS.iter().partition(|driver| driver.name != "rust");
+    steps.extend(quick.iter().map(|driver| {
+        let driver = *driver;
+        Step::new("clients", format!("install the {} client", driver.name), || driver.install())
+    }));
+    steps.push(Step::new("clippy", "lints", lints));
+    steps.push(Step::new("doc", "documentation", documentation));
+    steps.push(Step::new("tests", "tests", || shell::run(&mut shell::cargo(&["test", "--workspace", "--locked"]))));
+    steps.extend(slow.iter().map(|driver| {
+        let driver = *driver;
+        Step::new("clients", format!("build the {} client", driver.name), || driver.install())
+    }));
+    steps.push(Step::new("clients", "build larder", || {
+        shell::run(&mut shell::cargo(&["build", "--quiet", "--locked", "--bin", "larder"]))
+    }));
+    steps.extend(
+        clients::DRIVERS
+            .iter()
+            .map(|driver| Step::new("clients", format!("the {} client", driver.name), || driver.run())),
+    );
+    steps
+}
+
+/// The names that `cargo xtask test` takes.
+pub fn step_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = steps().iter().map(|step| step.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Runs all steps, or those with the given names. Ends with a line `N passed, M failed`.
+///
+/// # Errors
+/// In words, from the first step that fails; the steps after it are not run.
+pub fn run(names: &[String]) -> Result<(), String> {
+    let known = step_names();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(format!("There is no step {unknown:?}; the steps are {}.", known.join(", ")));
+    }
+    let mut passed: Vec<(String, Duration)> = Vec::new();
+    let mut failure = None;
+    for step in steps().into_iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)) {
+        println!("\n== {}", step.title);
+        let started = Instant::now();
+        match (step.run)() {
+            Ok(()) => passed.push((step.title, started.elapsed())),
+            Err(message) => {
+                failure = Some((step.title, started.elapsed(), message));
+                break;
+            }
+        }
+    }
+    println!();
+    for (title, duration) in &passed {
+        println!("ok      {:>7.1} s  {title}", duration.as_secs_f64());
+    }
+    let Some((title, duration, message)) = failure else {
+        println!("{} passed, 0 failed", passed.len());
+        return Ok(());
+    };
+    println!("FAILED  {:>7.1} s  {title}\n\n{message}\n", duration.as_secs_f64());
+    Err(format!("{} passed, 1 failed", passed.len()))
+}
+
+fn format() -> Result<(), String> {
+    tools::need_components()?;
+    shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
+    // The Rust driver is a workspace of its own: its dependencies are not Larder's.
+    shell::run(&mut shell::cargo(&["fmt", "--check", "--manifest-path", "tests/clients/rust/Cargo.toml"]))
+}
+
+fn lints() -> Result<(), String> {
+    tools::need_components()?;
+    shell::run(&mut shell::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+}
+
+fn documentation() -> Result<(), String> {
+    let mut command = shell::cargo(&["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"]);
+    shell::run(command.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_driver_is_installed_and_then_run() {
+        let titles: Vec<String> = steps().into_iter().map(|step| step.title).collect();
+        for driver in &clients::DRIVERS {
+            let position = |wanted: String| titles.iter().position(|title| *title == wanted);
+            let run = position(format!("the {} client", driver.name)).expect("it is run");
+            let installed = position(format!("install the {} client", driver.name))
+                .or_else(|| position(format!("build the {} client", driver.name)))
+                .expect("it is installed");
+            assert!(installed < run, "{}", driver.name);
+        }
+    }
+
+    #[test]
+    fn a_step_that_does_not_exist_is_refused() {
+        assert!(run(&["nonsense".to_owned()]).is_err_and(|message| message.contains("clippy, doc, fmt, tests")));
+    }
+}

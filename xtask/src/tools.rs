@@ -1,0 +1,83 @@
+//! The tools that the tests need beside cargo. What can be installed without asking is installed: components of the Rust
+//! toolchain, and Debian packages when this runs as root. Anything else fails at once, with the command that helps.
+
+use std::process::Command;
+
+use crate::shell;
+
+/// The oldest Node.js that the official command line runs on.
+const NODE_MAJOR: u32 = 20;
+
+/// Makes sure of rustfmt and clippy.
+///
+/// # Errors
+/// In words, with the command that installs what is missing.
+pub fn need_components() -> Result<(), String> {
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        let installed = || shell::output("cargo", &[subcommand, "--version"]).is_some();
+        if !installed() {
+            let added = shell::run(shell::program_at_root("rustup").args(["component", "add", component]));
+            if added.is_err() || !installed() {
+                return Err(format!("{component} is missing; install it with: rustup component add {component}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure of Node.js and npm.
+///
+/// # Errors
+/// In words, with the command that installs what is missing.
+pub fn need_node() -> Result<(), String> {
+    let installed =
+        || shell::output("node", &["--version"]).is_some() && shell::output("npm", &["--version"]).is_some();
+    if !installed() {
+        install_packages(&["nodejs", "npm"]);
+    }
+    let version = shell::output("node", &["--version"]).filter(|_| installed());
+    match version.as_deref().and_then(major) {
+        Some(major) if major >= NODE_MAJOR => Ok(()),
+        Some(major) => Err(format!(
+            "Node.js {major} is too old for the official command line; install {NODE_MAJOR} or newer with: \
+             npm install --global n && n {NODE_MAJOR}"
+        )),
+        None => Err(format!(
+            "Node.js and npm are missing; install Node.js {NODE_MAJOR} or newer with: apt-get install nodejs npm \
+             (or from https://nodejs.org/en/download)"
+        )),
+    }
+}
+
+/// Installs Debian packages if that is possible here; whether it helped is for the caller to see.
+pub fn install_packages(packages: &[&str]) {
+    let root = shell::output("id", &["-u"]).is_some_and(|id| id == "0");
+    if root && shell::output("apt-get", &["--version"]).is_some() {
+        let apt = |arguments: &[&str]| -> Command {
+            let mut command = shell::program_at_root("apt-get");
+            command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+            command
+        };
+        let install: Vec<&str> =
+            ["install", "--yes", "--no-install-recommends"].iter().chain(packages).copied().collect();
+        // Failures are printed by apt-get itself, and shown again by the check that follows.
+        let _ = shell::run(&mut apt(&["update", "--quiet"])).and_then(|()| shell::run(&mut apt(&install)));
+    }
+}
+
+/// The first number of a version such as `v20.20.2`.
+fn major(version: &str) -> Option<u32> {
+    version.trim_start_matches('v').split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_is_the_first_number() {
+        assert_eq!(major("v20.20.2"), Some(20));
+        assert_eq!(major("22"), Some(22));
+        assert_eq!(major("nightly"), None);
+    }
+}
