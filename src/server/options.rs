@@ -36,7 +36,7 @@ impl Default for ServerOptions {
             max_header_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
-            stall_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_mins(1),
             drain_timeout: Duration::from_secs(25),
         }
     }

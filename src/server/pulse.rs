@@ -246,7 +246,7 @@ mod tests {
             pulse.read();
             assert_eq!(pulse.overdue(), None);
         }
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         assert_eq!(pulse.overdue(), Some(Overdue::Stalled));
     }
 
@@ -254,11 +254,11 @@ mod tests {
     fn time_the_server_takes_is_not_held_against_the_client() {
         let (clock, pulse) = pulse();
         pulse.request_began(true);
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         assert_eq!(pulse.overdue(), None);
         pulse.receiving(true);
         assert_eq!(pulse.overdue(), None);
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         assert_eq!(pulse.overdue(), Some(Overdue::Stalled));
     }
 
@@ -268,7 +268,7 @@ mod tests {
         pulse.request_began(false);
         pulse.sending(true);
         pulse.reply_ended();
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         assert_eq!(pulse.overdue(), Some(Overdue::Stalled));
         pulse.sending(false);
         pulse.written();

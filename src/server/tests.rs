@@ -82,8 +82,8 @@ struct Running {
 
 impl Running {
     #[expect(clippy::disallowed_methods, reason = "a test has no tracker of tasks")]
-    fn start(options: ServerOptions, handler: Paths) -> Self {
-        let options = ServerOptions { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..options };
+    fn start(mut options: ServerOptions, handler: Paths) -> Self {
+        options.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(options, Arc::new(SystemClock)).expect("a free port");
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
