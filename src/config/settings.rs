@@ -19,6 +19,9 @@ const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::
 /// What the size of a record may be limited to.
 const ANY_RECORD: RangeInclusive<u64> = 1..=5 << 40;
 
+/// What the memory for stores may be limited to.
+const ANY_CACHE: RangeInclusive<u64> = 1 << 20..=1 << 40;
+
 /// What the size of a request's head may be limited to.
 const ANY_HEADER: RangeInclusive<u64> = 4 << 10..=1 << 20;
 
@@ -101,10 +104,10 @@ pub static SETTINGS: &[Setting] = &[
                 let longest = Retention::LONGEST.as_days();
                 format!("is not a number of days between one second (0.0000116) and {longest}; write it like 7 or 0.5")
             })?;
-            config.retention = retention;
+            config.catalog.retention = retention;
             Ok(())
         },
-        show: |config| Some(config.retention.as_days().to_string()),
+        show: |config| Some(config.catalog.retention.as_days().to_string()),
     },
     Setting {
         name: "max_record_size",
@@ -116,6 +119,17 @@ pub static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| Some(show_size(config.max_record_bytes)),
+    },
+    Setting {
+        name: "cache_size",
+        value: "SIZE",
+        help: "Memory for what is remembered of stores; records are not kept in memory",
+        is_secret: false,
+        apply: |config, text| {
+            config.catalog.cache.capacity_bytes = size(text, ANY_CACHE)?;
+            Ok(())
+        },
+        show: |config| Some(show_size(config.catalog.cache.capacity_bytes)),
     },
     Setting {
         name: "max_connections",

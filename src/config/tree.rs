@@ -6,7 +6,7 @@ use http::Uri;
 
 use crate::{
     auth::{MasterSecret, Token},
-    kv::Retention,
+    kv::CatalogOptions,
     server::ServerOptions,
     telemetry::TelemetryOptions,
 };
@@ -32,8 +32,8 @@ pub struct Config {
     pub secret: Option<MasterSecret>,
     /// Where clients outside reach Larder; the listening address when it is not given.
     pub public_url: Option<PublicUrl>,
-    /// How long an unnamed store lives after its last change, unless it says otherwise.
-    pub retention: Retention,
+    /// Stores: how long unnamed ones live, and how much of them is remembered.
+    pub catalog: CatalogOptions,
     /// The largest record, in stored bytes.
     pub max_record_bytes: u64,
 }
@@ -47,7 +47,7 @@ impl Default for Config {
             token: None,
             secret: None,
             public_url: None,
-            retention: Retention::DEFAULT,
+            catalog: CatalogOptions::default(),
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
         }
     }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod connection;
+mod descriptors;
 mod handler;
 mod options;
 mod pulse;
@@ -13,6 +14,7 @@ mod refusal;
 mod socket;
 
 pub use accept::{BindError, Drained, Server};
+pub use descriptors::raise_file_limit;
 pub use handler::{Handler, RequestBody};
 pub use options::ServerOptions;
 

@@ -8,6 +8,7 @@ mod big;
 mod client;
 mod effort;
 mod folder;
+mod image;
 mod limits;
 mod pattern;
 mod program;
