@@ -2,14 +2,17 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
+    net::{TcpStream, ToSocketAddrs},
     process::ExitCode,
     time::Duration,
 };
 
 use http::Uri;
 
-use crate::config::{Given, load};
+use crate::{
+    config::{Given, load},
+    server::reachable_address,
+};
 
 use super::{exit, output};
 
@@ -27,7 +30,7 @@ pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
     let url = match url.or_else(|| given.variable("LARDER_URL").map(str::to_owned)) {
         Some(url) => url,
         None => match load(given) {
-            Ok(loaded) => format!("http://{}", reachable(loaded.config.server.listen)),
+            Ok(loaded) => format!("http://{}", reachable_address(loaded.config.server.listen)),
             Err(problems) => {
                 output::complain(&problems.to_string());
                 return exit::wrong_settings();
@@ -52,16 +55,6 @@ pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
             exit::failed()
         }
     }
-}
-
-/// An address to connect to for a server that listens on `listen`: on all addresses means also on the loopback.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }
 
 /// Host and port of an `http` URL.
@@ -95,14 +88,6 @@ fn ask(authority: &str) -> io::Result<(u16, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_server_on_all_addresses_is_asked_on_the_loopback() {
-        let ask = |listen: &str| reachable(listen.parse().expect("an address")).to_string();
-        assert_eq!(ask("0.0.0.0:8011"), "127.0.0.1:8011");
-        assert_eq!(ask("[::]:80"), "[::1]:80");
-        assert_eq!(ask("10.0.0.5:1"), "10.0.0.5:1");
-    }
 
     #[test]
     fn only_http_has_an_authority_to_ask() {

@@ -91,7 +91,7 @@ async fn told(term: &mut Signal, interrupt: &mut Signal) {
 
 /// Says where the API is, and how to get in.
 fn greet(gateway: &Gateway) {
-    output::say(&format!("Larder serves the Apify key-value store API at http://{}", gateway.local_addr()));
+    output::say(&format!("Larder listens on http://{}", gateway.local_addr()));
     let admin = gateway.admin_token();
     match &admin.origin {
         TokenOrigin::Given => {}

@@ -1,6 +1,6 @@
 //! The listener: binding it, accepting from it, and draining what was accepted.
 
-use std::{fmt, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -75,17 +75,12 @@ pub struct Drained {
 }
 
 /// A bound listener that does not accept yet.
+#[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     options: ServerOptions,
     clock: Arc<dyn Clock>,
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("address", &self.address).field("options", &self.options).finish_non_exhaustive()
-    }
 }
 
 impl Server {

@@ -1,7 +1,7 @@
 //! What clients are held to.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -39,5 +39,29 @@ impl Default for ServerOptions {
             stall_timeout: Duration::from_mins(1),
             drain_timeout: Duration::from_secs(25),
         }
+    }
+}
+
+/// Where this machine reaches a server that listens on `listen`: to listen on all addresses is to listen on the loopback,
+/// too.
+pub fn reachable_address(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_addresses_is_reached_on_the_loopback() {
+        let reached = |listen: &str| reachable_address(listen.parse().expect("an address")).to_string();
+        assert_eq!(reached("0.0.0.0:8011"), "127.0.0.1:8011");
+        assert_eq!(reached("[::]:80"), "[::1]:80");
+        assert_eq!(reached("10.0.0.5:1"), "10.0.0.5:1");
     }
 }

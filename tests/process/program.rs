@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::client::{Client, Upload};
 
 /// What anything may take before the test has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The token of programs that are given one.
 pub const TOKEN: &str = "apify_api_for_tests";
@@ -83,6 +83,7 @@ impl Program {
         loop {
             let Ok(line) = received.recv_timeout(PATIENCE) else {
                 let _ = child.kill();
+                let _ = child.wait();
                 panic!("it ended or fell silent: {}", stderr.join().expect("its errors were read"));
             };
             let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()?.parse().ok());

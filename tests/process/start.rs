@@ -1,17 +1,11 @@
 //! How the program starts, and how it refuses to.
 
-use std::{
-    fs,
-    net::TcpListener,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use crate::{
     client::{Client, Upload},
     effort, folder,
-    program::{Program, command, run},
+    program::{Program, TOKEN, command, run},
 };
 
 /// How long a start may take, however many records there are.
@@ -164,9 +158,9 @@ fn a_start_takes_less_than_a_second_however_many_records_there_are() {
     let writers = 8;
     std::thread::scope(|scope| {
         for writer in 0..writers {
-            let (program, path) = (&program, &path);
+            let (address, path) = (program.address, &path);
             scope.spawn(move || {
-                let mut client = program.client();
+                let mut client = Client::connect(address, TOKEN).expect("it accepts");
                 for record in (writer..records).step_by(writers) {
                     let mut body = &b"a small record"[..];
                     let upload = Upload::Known(body.len() as u64, &mut body);

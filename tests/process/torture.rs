@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    client::{Client, Upload},
+    client::{Answer, Client, Upload},
     effort, folder,
     pattern::Pattern,
     program::{Program, TOKEN, pause, until},
@@ -40,13 +40,22 @@ const BIGGEST_EVERY: u64 = 40;
 const MAX_START: Duration = Duration::from_secs(1);
 
 /// What a record is, as far as its writer knows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Known {
-    /// What was acknowledged last; `None` is absent.
-    acknowledged: Option<Pattern>,
-    /// What was under way when the program died.
-    attempted: Option<Option<Pattern>>,
+    /// What was acknowledged last.
+    acknowledged: State,
+    /// What was under way when the program died; the same if nothing was.
+    attempted: State,
 }
+
+impl Known {
+    fn certainly(state: State) -> Self {
+        Self { acknowledged: state, attempted: state }
+    }
+}
+
+/// What is under a key: nothing, or a body.
+type State = Option<Pattern>;
 
 /// All records of a writer.
 type Records = BTreeMap<String, Known>;
@@ -85,18 +94,11 @@ fn whatever_was_acknowledged_survives_kill_9_and_nothing_is_left_behind() {
 }
 
 fn records_of_writer(writer: usize) -> Records {
-    (0..KEYS).map(|key| (format!("writer-{writer}-key-{key}"), Known::default())).collect()
+    (0..KEYS).map(|key| (format!("writer-{writer}-key-{key}"), Known::certainly(None))).collect()
 }
 
 /// Writes until the program is killed, after `life`.
-fn hammer(
-    program: Program,
-    path: &str,
-    writers: &mut [Records],
-    versions: &AtomicU64,
-    seeds: u64,
-    life: Duration,
-) {
+fn hammer(program: Program, path: &str, writers: &mut [Records], versions: &AtomicU64, seeds: u64, life: Duration) {
     let address = program.address;
     let is_over = AtomicBool::new(false);
     let keys: Vec<String> = writers.iter().flat_map(|records| records.keys().cloned()).collect();
@@ -134,7 +136,7 @@ fn write_until_killed(
             Pattern { version: versions.fetch_add(1, Relaxed), length: if biggest { BIGGEST } else { size } }
         });
         let known = records.get_mut(key).expect("it is one of them");
-        known.attempted = Some(wanted);
+        known.attempted = wanted;
         let answered = match wanted {
             Some(pattern) => put(&mut client, &record, pattern, choices.below(4) == 0),
             None => client.send("DELETE", &record, "text/plain", Upload::None).and_then(|answer| {
@@ -143,9 +145,9 @@ fn write_until_killed(
             }),
         };
         match answered {
-            Ok((200 | 201 | 204, _)) => *known = Known { acknowledged: wanted, attempted: None },
+            Ok((200 | 201 | 204, _)) => *known = Known::certainly(wanted),
             // A record that was not there is as good as deleted.
-            Ok((404, _)) if wanted.is_none() => *known = Known { acknowledged: None, attempted: None },
+            Ok((404, _)) if wanted.is_none() => *known = Known::certainly(None),
             Ok((status, text)) => panic!("{record}: {status} {text}"),
             Err(_) => return,
         }
@@ -154,8 +156,7 @@ fn write_until_killed(
 
 fn put(client: &mut Client, record: &str, pattern: Pattern, is_chunked: bool) -> std::io::Result<(u16, String)> {
     let mut body = pattern.reader();
-    let upload =
-        if is_chunked { Upload::Chunked(&mut body) } else { Upload::Known(pattern.length, &mut body) };
+    let upload = if is_chunked { Upload::Chunked(&mut body) } else { Upload::Known(pattern.length, &mut body) };
     let answer = client.send("PUT", record, &media_type(pattern), upload)?;
     let status = answer.status;
     answer.text().map(|text| (status, text))
@@ -187,7 +188,7 @@ fn read_until_killed(address: SocketAddr, path: &str, keys: &[String], is_over: 
 }
 
 /// The version that a record has, checked to its last byte; `None` if it is absent.
-fn read(mut answer: crate::client::Answer<'_>) -> Result<Option<Pattern>, String> {
+fn read(mut answer: Answer<'_>) -> Result<State, String> {
     match answer.status {
         404 => {
             answer.body.read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;
@@ -210,10 +211,10 @@ fn verify(program: &Program, path: &str, writers: &mut [Records], round: usize) 
         let answer = client.send("GET", &format!("{path}/{key}"), "text/plain", Upload::None).expect("it answers");
         let found = read(answer).unwrap_or_else(|message| panic!("round {round}, {key}, {known:?}: {message}"));
         assert!(
-            found == known.acknowledged || Some(found) == known.attempted,
+            found == known.acknowledged || found == known.attempted,
             "round {round}, {key}: found {found:?}, known was {known:?}"
         );
-        *known = Known { acknowledged: found, attempted: None };
+        *known = Known::certainly(found);
     }
 }
 
