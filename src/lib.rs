@@ -3,6 +3,9 @@
 pub mod api;
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod jobs;
 pub mod kv;
+pub mod server;
 pub mod storage;
+pub mod telemetry;

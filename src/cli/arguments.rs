@@ -1,0 +1,98 @@
+//! The arguments of the program.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Given, SETTINGS};
+
+use super::{check, exit, health, serve};
+
+/// The Apify key-value store API over any S3-compatible object store, or a local folder
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, arg_required_else_help = true, after_help = exit::HELP)]
+struct Larder {
+    #[command(subcommand)]
+    command: Subcommands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Serve the API; no configuration is needed
+    Serve(Settings),
+    /// Show the configuration that `serve` would run with, or everything that is wrong with it
+    Check(Settings),
+    /// Ask a running server whether it is ready (exit code 0) or not (exit code 1)
+    Health {
+        /// Where it listens; also `LARDER_URL`; the configured listening address if neither is given
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// The flags of all settings, and of the file that holds settings.
+#[derive(Debug)]
+struct Settings(Given);
+
+impl Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("The configuration file [env: LARDER_CONFIG] [default: larder.toml, if it is there]");
+        SETTINGS.iter().fold(command.arg(file), |command, setting| match setting.flag() {
+            Some(flag) => {
+                let help = format!("{} [env: {}]", setting.help, setting.variable());
+                command.arg(Arg::new(setting.name).long(flag).value_name(setting.value).help(help))
+            }
+            None => command,
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let flags = SETTINGS
+            .iter()
+            .filter(|setting| !setting.is_secret)
+            .filter_map(|setting| Some((setting.name, matches.get_one::<String>(setting.name)?.clone())));
+        Ok(Self(Given::with_environment(matches.get_one("config").cloned(), flags.collect())))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Does what the arguments of this process say.
+pub fn run() -> ExitCode {
+    match Larder::parse().command {
+        Subcommands::Serve(Settings(given)) => serve::serve(&given),
+        Subcommands::Check(Settings(given)) => check::check(&given),
+        Subcommands::Health { url, settings: Settings(given) } => health::health(url, &given),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed_and_hold_no_secret() {
+        Larder::command().debug_assert();
+        let mut serve = Larder::command().find_subcommand("serve").expect("there is one").clone();
+        let help = serve.render_long_help().to_string();
+        assert!(help.contains("--max-record-size <SIZE>"), "{help}");
+        assert!(!help.contains("--token") && !help.contains("--secret"), "{help}");
+    }
+}

@@ -1,0 +1,26 @@
+//! Exit codes.
+
+use std::process::ExitCode;
+
+/// The command failed: the port or the data folder is taken, the disk is full, a server is not ready.
+pub(super) const FAILED: u8 = 1;
+
+/// The arguments or the configuration are wrong. (clap ends with this code, too.)
+pub(super) const WRONG_SETTINGS: u8 = 2;
+
+/// What the exit codes mean, for the help.
+pub(super) const HELP: &str = "\
+Exit codes:
+  0  done; for `serve`: stopped by a signal after a drain
+  1  failed: the port or the data folder is taken, the disk is full, a server is not ready
+  2  the arguments or the configuration are wrong";
+
+/// The exit code of a failed command.
+pub(super) fn failed() -> ExitCode {
+    ExitCode::from(FAILED)
+}
+
+/// The exit code of wrong settings.
+pub(super) fn wrong_settings() -> ExitCode {
+    ExitCode::from(WRONG_SETTINGS)
+}

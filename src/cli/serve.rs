@@ -1,0 +1,104 @@
+//! `larder serve`: serves until it is told to stop.
+
+use std::process::ExitCode;
+
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{
+    config::{Config, Given, load},
+    gateway::{Gateway, TokenOrigin},
+    telemetry,
+};
+
+use super::{exit, output};
+
+/// Serves with the configuration that was given.
+pub(super) fn serve(given: &Given) -> ExitCode {
+    let config = match load(given) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => {
+            output::complain(&problems.to_string());
+            return exit::wrong_settings();
+        }
+    };
+    if let Err(error) = telemetry::start(&config.telemetry) {
+        output::complain(&output::whole(&error));
+        return exit::failed();
+    }
+    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("the runtime cannot be started: {error}"));
+            return exit::failed();
+        }
+    };
+    runtime.block_on(serve_until_told(config))
+}
+
+async fn serve_until_told(config: Config) -> ExitCode {
+    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let (mut term, mut interrupt) = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            output::complain(&format!("signals cannot be waited for: {error}"));
+            return exit::failed();
+        }
+    };
+    let gateway = match Gateway::open(config).await {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            output::complain(&output::whole(&error));
+            return exit::failed();
+        }
+    };
+    greet(&gateway);
+    let (drain, draining) = tokio::sync::oneshot::channel::<()>();
+    let mut running = std::pin::pin!(gateway.run(async move {
+        // The sender is never dropped before it has sent.
+        let _ = draining.await;
+    }));
+    let ended = tokio::select! {
+        ended = running.as_mut() => ended,
+        () = told(&mut term, &mut interrupt) => {
+            let _ = drain.send(());
+            tokio::select! {
+                ended = running => ended,
+                () = told(&mut term, &mut interrupt) => {
+                    output::complain("told to stop for the second time: not waiting for requests in flight");
+                    return exit::failed();
+                }
+            }
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&output::whole(&error));
+            exit::failed()
+        }
+    }
+}
+
+async fn told(term: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Says where the API is, and how to get in.
+fn greet(gateway: &Gateway) {
+    output::say(&format!("Larder listens on http://{}", gateway.local_addr()));
+    let admin = gateway.admin_token();
+    match &admin.origin {
+        TokenOrigin::Given => {}
+        TokenOrigin::Made(path) => {
+            output::say(&format!("Admin token: {}", admin.token.reveal()));
+            output::say(&format!("It is shown this once; {} keeps it.", path.display()));
+        }
+        TokenOrigin::Kept(path) => output::say(&format!("The admin token is in {}", path.display())),
+    }
+}

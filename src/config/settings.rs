@@ -1,0 +1,228 @@
+//! Every setting there is.
+
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use crate::{
+    auth::{MasterSecret, Token},
+    kv::Retention,
+    telemetry::LogFormat,
+};
+
+use super::{
+    setting::Setting,
+    value::{count, show_size, show_time, size, time},
+};
+
+/// What limits of time may be set to.
+const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
+
+/// What the size of a record may be limited to.
+const ANY_RECORD: RangeInclusive<u64> = 1..=5 << 40;
+
+/// What the memory for stores may be limited to.
+const ANY_CACHE: RangeInclusive<u64> = 1 << 20..=1 << 40;
+
+/// What the size of a request's head may be limited to.
+const ANY_HEADER: RangeInclusive<u64> = 4 << 10..=1 << 20;
+
+/// What the number of connections may be limited to.
+const ANY_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+
+/// Every setting there is, in the order they are shown.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "listen",
+        value: "ADDRESS:PORT",
+        help: "Address and port to listen on; port 0 lets the system choose",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.listen = text.trim().parse().map_err(|_| {
+                "is not an IP address and a port; write it like 127.0.0.1:8011, 0.0.0.0:8011 or [::]:8011".to_owned()
+            })?;
+            Ok(())
+        },
+        show: |config| Some(config.server.listen.to_string()),
+    },
+    Setting {
+        name: "data",
+        value: "FOLDER",
+        help: "Folder that holds everything when no object store is configured; made if it is missing",
+        is_secret: false,
+        apply: |config, text| {
+            config.data = PathBuf::from(text);
+            Ok(())
+        },
+        show: |config| Some(config.data.display().to_string()),
+    },
+    Setting {
+        name: "token",
+        value: "TOKEN",
+        help: "The admin token; without it, one is made at first start and kept in the data folder",
+        is_secret: true,
+        apply: |config, text| {
+            if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err("has characters that a header cannot carry; use letters, digits and ASCII signs".to_owned());
+            }
+            config.token = Some(Token::new(text));
+            Ok(())
+        },
+        show: |config| config.token.as_ref().map(|_| String::new()),
+    },
+    Setting {
+        name: "secret",
+        value: "SECRET",
+        help: "The master secret that signs links; without it, one is made at first start and kept with the data",
+        is_secret: true,
+        apply: |config, text| {
+            config.secret = Some(MasterSecret::new(text));
+            Ok(())
+        },
+        show: |config| config.secret.as_ref().map(|_| String::new()),
+    },
+    Setting {
+        name: "public_url",
+        value: "URL",
+        help: "Where clients reach Larder from outside, for links; the listening address if it is not set",
+        is_secret: false,
+        apply: |config, text| {
+            let url = text.trim().parse().map_err(|_| {
+                "is not an origin; write it like https://larder.example or http://10.0.0.5:8011, without a path"
+                    .to_owned()
+            })?;
+            config.public_url = Some(url);
+            Ok(())
+        },
+        show: |config| config.public_url.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "retention_days",
+        value: "DAYS",
+        help: "Days that an unnamed store lives after its last change; fractions are allowed",
+        is_secret: false,
+        apply: |config, text| {
+            let retention = text.trim().parse().ok().and_then(Retention::from_days).ok_or_else(|| {
+                let longest = Retention::LONGEST.as_days();
+                format!("is not a number of days between one second (0.0000116) and {longest}; write it like 7 or 0.5")
+            })?;
+            config.catalog.retention = retention;
+            Ok(())
+        },
+        show: |config| Some(config.catalog.retention.as_days().to_string()),
+    },
+    Setting {
+        name: "max_record_size",
+        value: "SIZE",
+        help: "The largest record that is taken, in stored bytes",
+        is_secret: false,
+        apply: |config, text| {
+            config.max_record_bytes = size(text, ANY_RECORD)?;
+            Ok(())
+        },
+        show: |config| Some(show_size(config.max_record_bytes)),
+    },
+    Setting {
+        name: "cache_size",
+        value: "SIZE",
+        help: "Memory for what is remembered of stores; records are not kept in memory",
+        is_secret: false,
+        apply: |config, text| {
+            config.catalog.cache.capacity_bytes = size(text, ANY_CACHE)?;
+            Ok(())
+        },
+        show: |config| Some(show_size(config.catalog.cache.capacity_bytes)),
+    },
+    Setting {
+        name: "max_connections",
+        value: "NUMBER",
+        help: "Connections served at once; further ones get a 503",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.max_connections = count(text, ANY_CONNECTIONS)?;
+            Ok(())
+        },
+        show: |config| Some(config.server.max_connections.to_string()),
+    },
+    Setting {
+        name: "max_header_size",
+        value: "SIZE",
+        help: "The most that a request's line and headers may take together",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.max_header_bytes = usize::try_from(size(text, ANY_HEADER)?).unwrap_or(usize::MAX);
+            Ok(())
+        },
+        show: |config| Some(show_size(config.server.max_header_bytes as u64)),
+    },
+    Setting {
+        name: "header_timeout",
+        value: "TIME",
+        help: "How long a request's line and headers may take",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.header_timeout = time(text, ANY_TIME)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.server.header_timeout)),
+    },
+    Setting {
+        name: "idle_timeout",
+        value: "TIME",
+        help: "How long a connection may stand between two requests",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.idle_timeout = time(text, ANY_TIME)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.server.idle_timeout)),
+    },
+    Setting {
+        name: "stall_timeout",
+        value: "TIME",
+        help: "How long a body may stand still, up or down, before the connection is closed",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.stall_timeout = time(text, ANY_TIME)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.server.stall_timeout)),
+    },
+    Setting {
+        name: "drain_timeout",
+        value: "TIME",
+        help: "How long requests in flight may go on after the signal to stop",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.drain_timeout = time(text, Duration::ZERO..=*ANY_TIME.end())?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.server.drain_timeout)),
+    },
+    Setting {
+        name: "log",
+        value: "LEVEL",
+        help: "What is logged: off, error, warn, info, debug or trace; by module as in info,larder::server=debug",
+        is_secret: false,
+        apply: |config, text| {
+            config.telemetry.filter = text.trim().parse().map_err(|error| {
+                format!("is not a log level ({error}); write it like info, debug or info,larder::server=debug")
+            })?;
+            Ok(())
+        },
+        show: |config| Some(config.telemetry.filter.to_string()),
+    },
+    Setting {
+        name: "log_format",
+        value: "FORMAT",
+        help: "The form of log lines: text or json",
+        is_secret: false,
+        apply: |config, text| {
+            config.telemetry.format = match text.trim() {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                _ => return Err("is not a form of log lines; write text or json".to_owned()),
+            };
+            Ok(())
+        },
+        show: |config| Some(config.telemetry.format.to_string()),
+    },
+];

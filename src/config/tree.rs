@@ -1,0 +1,112 @@
+//! Everything that can be set, as the modules want it.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use http::Uri;
+
+use crate::{
+    auth::{MasterSecret, Token},
+    kv::CatalogOptions,
+    server::ServerOptions,
+    telemetry::TelemetryOptions,
+};
+
+/// Where data stands unless something else was asked for, below the working folder.
+const DEFAULT_DATA: &str = "larder-data";
+
+/// The largest record unless something else was asked for: what one PUT to S3 takes.
+const DEFAULT_MAX_RECORD_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The HTTP server.
+    pub server: ServerOptions,
+    /// The log.
+    pub telemetry: TelemetryOptions,
+    /// Folder of the embedded engine and of the admin token.
+    pub data: PathBuf,
+    /// The admin token; made at first start when it is not given.
+    pub token: Option<Token>,
+    /// The master secret; made at first start when it is not given.
+    pub secret: Option<MasterSecret>,
+    /// Where clients outside reach Larder; the listening address when it is not given.
+    pub public_url: Option<PublicUrl>,
+    /// Stores: how long unnamed ones live, and how much of them is remembered.
+    pub catalog: CatalogOptions,
+    /// The largest record, in stored bytes.
+    pub max_record_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: ServerOptions::default(),
+            telemetry: TelemetryOptions::default(),
+            data: PathBuf::from(DEFAULT_DATA),
+            token: None,
+            secret: None,
+            public_url: None,
+            catalog: CatalogOptions::default(),
+            max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
+        }
+    }
+}
+
+/// An origin, as links begin: scheme, host and perhaps a port, without a slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+/// The text is no origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an origin")]
+pub struct InvalidPublicUrl;
+
+impl PublicUrl {
+    /// The origin's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = InvalidPublicUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPublicUrl> {
+        let uri = text.parse::<Uri>().map_err(|_| InvalidPublicUrl)?;
+        let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme)).ok_or(InvalidPublicUrl)?;
+        let authority =
+            uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(InvalidPublicUrl)?;
+        if authority.host().is_empty() || uri.path() != "/" || text.contains(['?', '#']) {
+            return Err(InvalidPublicUrl);
+        }
+        Ok(Self(format!("{scheme}://{authority}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_an_origin_without_a_slash_at_its_end() {
+        for (given, origin) in [
+            ("http://localhost:8011", "http://localhost:8011"),
+            ("https://larder.example/", "https://larder.example"),
+            ("http://[::1]:80", "http://[::1]:80"),
+        ] {
+            assert_eq!(given.parse::<PublicUrl>().expect(given).as_str(), origin);
+        }
+        for bad in
+            ["", "larder.example", "ftp://a", "http://a/b", "http://a/?b", "http://u:p@a", "http://", "http://a#b"]
+        {
+            assert!(bad.parse::<PublicUrl>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The admin token: given, made, or kept from an earlier start.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::{auth::Token, clock::Random};
+
+/// The file that keeps it, in the data folder.
+const FILE: &str = "admin-token";
+
+/// What the file is called until it is whole.
+const UNFINISHED_FILE: &str = "admin-token.new";
+
+/// Only its owner may read the file.
+const MODE: u32 = 0o600;
+
+/// Permissions of anybody but the owner.
+const OTHERS: u32 = 0o077;
+
+/// The longest token that is read.
+const MAX_TOKEN_BYTES: u64 = 4096;
+
+/// The admin token, and what is to be told of it.
+#[derive(Debug, Clone)]
+pub struct AdminToken {
+    /// The token.
+    pub token: Token,
+    /// Where it comes from.
+    pub origin: TokenOrigin,
+}
+
+/// Where the admin token comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenOrigin {
+    /// The configuration.
+    Given,
+    /// It was made by this start, and is kept in this file. Now is the time to show it.
+    Made(PathBuf),
+    /// An earlier start made it, and this file kept it.
+    Kept(PathBuf),
+}
+
+/// The admin token could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminTokenError {
+    /// The file could not be read or written.
+    #[error("the admin token in {} cannot be read or written", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// What is in the file is no token.
+    #[error("{} holds no token; put one into it, or remove it to have a new one made", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl AdminToken {
+    /// The `given` token; else the one kept in `folder`; else a new one, which is kept there from now on. Only whoever
+    /// holds the folder's lock may call this.
+    pub fn open(given: Option<&Token>, folder: &Path, random: &dyn Random) -> Result<Self, AdminTokenError> {
+        if let Some(token) = given {
+            return Ok(Self { token: token.clone(), origin: TokenOrigin::Given });
+        }
+        let path = folder.join(FILE);
+        let failed = |cause| AdminTokenError::File { path: path.clone(), cause };
+        if let Some(text) = read(&path).map_err(failed)? {
+            let text = text.trim();
+            if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(AdminTokenError::Damaged { path });
+            }
+            return Ok(Self { token: Token::new(text), origin: TokenOrigin::Kept(path) });
+        }
+        let token = Token::generate(random);
+        write(folder, &token).map_err(failed)?;
+        Ok(Self { token, origin: TokenOrigin::Made(path) })
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<String>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if file.metadata()?.permissions().mode() & OTHERS != 0 {
+        tracing::warn!(file = %path.display(), "other users may read the admin token; make its mode 0600");
+    }
+    let mut text = String::new();
+    file.take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
+    Ok(Some(text))
+}
+
+/// Writes the token so that after a crash there is either the whole of it or nothing: whoever was shown a token must
+/// find it valid from then on.
+fn write(folder: &Path, token: &Token) -> io::Result<()> {
+    let unfinished = folder.join(UNFINISHED_FILE);
+    // One that an interrupted start left behind may have another mode.
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&unfinished)?;
+    file.write_all(token.reveal().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&unfinished, folder.join(FILE))?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SeededRandom;
+
+    #[test]
+    fn a_token_is_made_once_and_kept_for_its_owner_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join(UNFINISHED_FILE), "half").expect("it is written");
+        let made = AdminToken::open(None, folder.path(), &SeededRandom::new(1)).expect("it is made");
+        let path = folder.path().join(FILE);
+        assert_eq!(made.origin, TokenOrigin::Made(path.clone()));
+        assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, MODE);
+        let kept = AdminToken::open(None, folder.path(), &SeededRandom::new(2)).expect("it is read");
+        assert_eq!((kept.token, kept.origin), (made.token, TokenOrigin::Kept(path)));
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn a_given_token_is_written_nowhere() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let token = Token::new("given");
+        let given = AdminToken::open(Some(&token), folder.path(), &SeededRandom::new(1)).expect("it is given");
+        assert_eq!((given.token, given.origin), (token, TokenOrigin::Given));
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn an_empty_file_is_no_token() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join(FILE), " \n").expect("it is written");
+        let opened = AdminToken::open(None, folder.path(), &SeededRandom::new(1));
+        assert!(matches!(opened, Err(AdminTokenError::Damaged { .. })));
+    }
+}

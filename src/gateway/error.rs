@@ -1,0 +1,49 @@
+//! Why a gateway does not start, or does not stop as it should.
+
+use std::path::PathBuf;
+
+use crate::{
+    auth::{SecretsError, UsersError},
+    kv,
+    server::BindError,
+    storage,
+};
+
+use super::admin_token::AdminTokenError;
+
+/// A gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("{0}; choose another one with --listen or LARDER_LISTEN")]
+    Bind(#[source] BindError),
+    /// The data folder cannot be used.
+    #[error("the data folder {} cannot be used", folder.display())]
+    Data {
+        /// The folder.
+        folder: PathBuf,
+        /// What the engine said.
+        #[source]
+        cause: storage::Error,
+    },
+    /// The admin token cannot be had.
+    #[error(transparent)]
+    AdminToken(#[from] AdminTokenError),
+    /// The master secret cannot be had.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The accounts cannot be had.
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    /// There are accounts, but not the one that the admin token belongs to.
+    #[error("the account of the admin token is missing")]
+    NoAdmin,
+}
+
+/// A gateway stopped, but not everything that it knew is written down. No acknowledged write is lost.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// What was counted of stores' use could not be written.
+    #[error("counters of stores' use could not be written down")]
+    Counters(#[source] kv::Error),
+}

@@ -1,0 +1,14 @@
+//! The composition root: builds everything from the configuration, and mounts the API and health.
+//!
+//! [`Gateway`] is a whole Larder, from its socket to its data. This room knows every other one and decides nothing.
+
+mod admin_token;
+mod backend;
+mod error;
+mod front;
+mod health;
+mod start;
+
+pub use admin_token::{AdminToken, AdminTokenError, TokenOrigin};
+pub use error::{StartError, StopError};
+pub use start::Gateway;

@@ -1,0 +1,113 @@
+//! A gateway's life: built from the configuration, run until told to stop, closed so that nothing counted is lost.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::{Secrets, Tokens, Users},
+    clock::{Clock, Random, SystemClock, SystemRandom},
+    config::Config,
+    jobs::{ActivityFlush, Job, StoreRemovals, schedule},
+    kv::Catalog,
+    server::{Drained, Server, raise_file_limit, reachable_address},
+};
+
+use super::{
+    admin_token::AdminToken,
+    backend,
+    error::{StartError, StopError},
+    front::Front,
+};
+
+/// A whole Larder.
+#[derive(Debug)]
+pub struct Gateway {
+    server: Server,
+    front: Front,
+    admin_token: AdminToken,
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Gateway {
+    /// Builds a gateway. Its address is bound from now on, but nothing is served before [`Gateway::run`].
+    pub async fn open(config: Config) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        warn_of_few_descriptors(config.server.max_connections);
+        // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
+        let server = Server::bind(config.server.clone(), Arc::clone(&clock)).map_err(StartError::Bind)?;
+        let objects = backend::open(&config, &clock).await?;
+        let admin_token = AdminToken::open(config.token.as_ref(), &config.data, random.as_ref())?;
+        let secrets = match config.secret {
+            Some(master) => Secrets::new(master),
+            None => Secrets::open(objects.as_ref(), random.as_ref()).await?,
+        };
+        let users = Users::open(objects.as_ref(), clock.as_ref(), random.as_ref()).await?;
+        let admin = users.admin().ok_or(StartError::NoAdmin)?;
+        let tokens = Tokens::new(&admin_token.token, Arc::clone(admin));
+        let catalog =
+            Arc::new(Catalog::new(Arc::clone(&objects), Arc::clone(&clock), Arc::clone(&random), &config.catalog));
+        let public_url = match config.public_url {
+            Some(url) => url.as_str().to_owned(),
+            None => listening_url(server.local_addr()),
+        };
+        Ok(Self { server, front, admin_token, catalog, clock })
+    }
+
+    /// The bound address.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// The admin token, and what is to be told of it.
+    pub fn admin_token(&self) -> &AdminToken {
+        &self.admin_token
+    }
+
+    /// Serves until `shutdown` completes; then lets the requests in flight finish, within the drain limit, and closes
+    /// everything in order: what answers, what works in the background, what is counted, the engine.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StopError> {
+        tracing::info!(address = %self.server.local_addr(), "serving");
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let jobs: [Arc<dyn Job>; 2] = [
+            Arc::new(ActivityFlush::new(Arc::clone(&self.catalog))),
+            Arc::new(StoreRemovals::new(Arc::clone(&self.catalog))),
+        ];
+        for job in jobs {
+            schedule(job, Arc::clone(&self.clock), &tasks, stop.clone());
+        }
+        let announced = async {
+            shutdown.await;
+            tracing::info!("told to stop: finishing the requests in flight");
+        };
+        let Drained { cut_off } = self.server.run(self.front, announced).await;
+        if cut_off > 0 {
+            tracing::warn!(cut_off, "requests took longer than the drain and were cut off");
+        }
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
+        self.catalog.close().await.map_err(StopError::Counters)?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The origin of links when no public URL is known: where this machine itself reaches the listener.
+fn listening_url(address: SocketAddr) -> String {
+    let url = format!("http://{}", reachable_address(address));
+    if !address.ip().is_loopback() {
+        tracing::warn!("links will begin with {url}, which others cannot follow: set LARDER_PUBLIC_URL");
+    }
+    url
+}
+
+/// Connections, open files of records and the engine's own share the limit of open files.
+fn warn_of_few_descriptors(max_connections: usize) {
+    let (limit, wanted) = (raise_file_limit(), 2 * max_connections as u64);
+    if limit < wanted {
+        tracing::warn!(limit, wanted, "few files may be open: raise `ulimit -n`, or lower LARDER_MAX_CONNECTIONS");
+    }
+}

@@ -1,0 +1,181 @@
+//! The listener: binding it, accepting from it, and draining what was accepted.
+
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::{JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+
+use super::{
+    connection::Connections,
+    handler::Handler,
+    options::ServerOptions,
+    refusal::{MAX_REFUSALS, refuse},
+};
+
+/// Connections the system holds for us until they are accepted; it may keep its own, lower limit.
+const BACKLOG: u32 = 4096;
+
+/// Pause after the system could not accept, so that a lack of file descriptors does not become a busy loop.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error("the address {address} is in use: another program listens on it, perhaps another Larder")]
+    InUse {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// The system does not let this user listen there.
+    #[error("this user may not listen on {address}: ports below 1024 are often kept for the administrator")]
+    Forbidden {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// The machine has no such address.
+    #[error("this machine has no address {}", address.ip())]
+    NotOurs {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// Anything else.
+    #[error("{address} cannot be listened on")]
+    Other {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl BindError {
+    fn new(address: SocketAddr, cause: io::Error) -> Self {
+        match cause.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address },
+            io::ErrorKind::PermissionDenied => Self::Forbidden { address },
+            io::ErrorKind::AddrNotAvailable => Self::NotOurs { address },
+            _ => Self::Other { address, cause },
+        }
+    }
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Drained {
+    /// Connections whose requests were still in flight when the time for draining was over.
+    pub cut_off: usize,
+}
+
+/// A bound listener that does not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: ServerOptions,
+    clock: Arc<dyn Clock>,
+}
+
+impl Server {
+    /// Binds the address of `options`. Must be called within a tokio runtime.
+    pub fn bind(options: ServerOptions, clock: Arc<dyn Clock>) -> Result<Self, BindError> {
+        let address = options.listen;
+        let listener = listen(address).map_err(|cause| BindError::new(address, cause))?;
+        let address = listener.local_addr().map_err(|cause| BindError::new(address, cause))?;
+        Ok(Self { listener, address, options, clock })
+    }
+
+    /// The address that was bound, with the port that the system chose where it was left to it.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` completes; then accepts no more, lets the requests in flight finish within the drain
+    /// limit, cuts off the rest, and returns.
+    pub async fn run<H: Handler>(self, handler: H, shutdown: impl Future<Output = ()>) -> Drained {
+        let max_connections = self.options.max_connections;
+        let drain_timeout = self.options.drain_timeout;
+        let options = self.options.clone();
+        let connections = Arc::new(Connections::new(handler, Arc::clone(&self.clock), self.options));
+        let drain = CancellationToken::new();
+        let mut open = JoinSet::new();
+        let mut refusals = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.as_mut() => break,
+                Some(ended) = open.join_next() => { log_panic(ended); continue }
+                Some(_) = refusals.join_next() => continue,
+                accepted = self.listener.accept() => accepted,
+            };
+            let Some(stream) = accepted_stream(accepted, self.clock.as_ref()).await else { continue };
+            if open.len() < max_connections {
+                let (connections, drain) = (Arc::clone(&connections), drain.child_token());
+                open.spawn(async move { connections.serve(stream, drain).await });
+            } else if refusals.len() < MAX_REFUSALS {
+                let (clock, options) = (Arc::clone(&self.clock), options.clone());
+                refusals.spawn(async move { refuse(stream, clock, &options).await });
+            }
+        }
+        drop(self.listener);
+        drop(refusals);
+        drain.cancel();
+        finish(open, self.clock.as_ref(), drain_timeout).await
+    }
+}
+
+/// Waits for the connections to end, for at most `limit`, then ends the rest.
+async fn finish(mut open: JoinSet<()>, clock: &dyn Clock, limit: Duration) -> Drained {
+    let mut time_is_up = clock.sleep(limit);
+    loop {
+        tokio::select! {
+            ended = open.join_next() => match ended {
+                Some(ended) => log_panic(ended),
+                None => return Drained { cut_off: 0 },
+            },
+            () = &mut time_is_up => break,
+        }
+    }
+    let cut_off = open.len();
+    open.shutdown().await;
+    Drained { cut_off }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Else a restart would have to wait until the system forgets the connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+async fn accepted_stream(accepted: io::Result<(TcpStream, SocketAddr)>, clock: &dyn Clock) -> Option<TcpStream> {
+    match accepted {
+        Ok((stream, _)) => {
+            // Small answers must not wait for the acknowledgement of the one before. A socket that is already gone
+            // shows that at its first read.
+            let _ = stream.set_nodelay(true);
+            Some(stream)
+        }
+        // The client went away between asking and being accepted.
+        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => None,
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept connections; if this lasts, raise the limit of open files");
+            clock.sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        tracing::error!("a connection panicked and was dropped");
+    }
+}

@@ -1,0 +1,118 @@
+//! What answers requests, and the bodies that go in and come out.
+
+use std::{
+    error::Error,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::pulse::Pulse;
+
+/// What answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// The body of its responses.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
+
+    /// Answers `request`. The future is dropped when the client goes away, at any point. A body that was not read to
+    /// its end is read and thrown away after the answer, up to a limit, so that the client gets to see the answer.
+    fn handle(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// The answer to a request whose handling panicked: a 500.
+    fn panicked(&self) -> Response<Self::Body>;
+}
+
+/// The body of a request.
+///
+/// Ends with an error, never with a clean end, when the client went away or stood still for too long.
+#[derive(Debug)]
+pub struct RequestBody {
+    inner: Incoming,
+    pulse: Arc<Pulse>,
+}
+
+impl RequestBody {
+    pub(super) fn new(inner: Incoming, pulse: Arc<Pulse>) -> Self {
+        pulse.request_began(!inner.is_end_stream());
+        Self { inner, pulse }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) else {
+            self.pulse.receiving(true);
+            return Poll::Pending;
+        };
+        self.pulse.receiving(false);
+        if frame.is_none() || self.inner.is_end_stream() {
+            self.pulse.request_read();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.pulse.receiving(false);
+    }
+}
+
+/// The body of a response; tells when it is over, which is when the connection is idle again.
+#[derive(Debug)]
+pub(super) struct ReplyBody<B> {
+    inner: B,
+    pulse: Arc<Pulse>,
+}
+
+impl<B> ReplyBody<B> {
+    pub(super) fn new(inner: B, pulse: Arc<Pulse>) -> Self {
+        Self { inner, pulse }
+    }
+}
+
+impl<B: Body + Unpin> Body for ReplyBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B> Drop for ReplyBody<B> {
+    fn drop(&mut self) {
+        self.pulse.reply_ended();
+    }
+}

@@ -1,0 +1,22 @@
+//! The server side of HTTP/1.1: a listener, its connections, their limits, and how they end.
+//!
+//! [`Server`] accepts connections, reads requests with hyper and gives each to a [`Handler`]. It holds clients to
+//! limits ([`ServerOptions`]), survives a handler that panics, and drains when it is told to stop. It knows no route
+//! and no body but as a stream of bytes.
+
+mod accept;
+mod connection;
+mod descriptors;
+mod handler;
+mod options;
+mod pulse;
+mod refusal;
+mod socket;
+
+pub use accept::{BindError, Drained, Server};
+pub use descriptors::raise_file_limit;
+pub use handler::{Handler, RequestBody};
+pub use options::{ServerOptions, reachable_address};
+
+#[cfg(test)]
+mod tests;

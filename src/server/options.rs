@@ -1,0 +1,67 @@
+//! What clients are held to.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+/// What clients are held to, and where they find the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Address and port to listen on; port 0 lets the system choose one.
+    pub listen: SocketAddr,
+    /// The most connections served at once. Whoever comes then gets a 503 at once, rather than waiting in silence
+    /// behind connections that may be idle: clients know how to come back from a 503.
+    pub max_connections: usize,
+    /// The most bytes of a request's line and headers together; more is a 431.
+    pub max_header_bytes: usize,
+    /// How long the line and headers of a request may take, from their first byte (on a fresh connection: from its
+    /// beginning).
+    pub header_timeout: Duration,
+    /// How long a connection may stand between requests. Longer than clients and balancers keep theirs (60 s is
+    /// common), so that they close first and never send a request into a closing connection.
+    pub idle_timeout: Duration,
+    /// How long a request's or reply's body may stand still, not a byte moving in either direction, while the server
+    /// waits for the client. A client that is slow but moving is never cut off.
+    pub stall_timeout: Duration,
+    /// How long requests in flight may go on once the server was told to stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8011)),
+            max_connections: 4096,
+            max_header_bytes: 64 * 1024,
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            stall_timeout: Duration::from_mins(1),
+            drain_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Where this machine reaches a server that listens on `listen`: to listen on all addresses is to listen on the loopback,
+/// too.
+pub fn reachable_address(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_addresses_is_reached_on_the_loopback() {
+        let reached = |listen: &str| reachable_address(listen.parse().expect("an address")).to_string();
+        assert_eq!(reached("0.0.0.0:8011"), "127.0.0.1:8011");
+        assert_eq!(reached("[::]:80"), "[::1]:80");
+        assert_eq!(reached("10.0.0.5:1"), "10.0.0.5:1");
+    }
+}

@@ -1,0 +1,290 @@
+//! The pulse of a connection: what it waits for, since when, and whether that is too long.
+//!
+//! The socket and the bodies report what they see; a watch looks at it a few times in each limit, so that moving a
+//! byte costs no timer. A limit may therefore take effect up to a quarter of the shortest limit late, never early.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use crate::clock::Clock;
+
+use super::options::ServerOptions;
+
+/// How long an answered connection is kept open to read what the client is still sending. Closing on unread bytes
+/// makes the system send a reset, which can overtake the answer and make the client lose it.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often a watch looks within the shortest limit.
+const LOOKS_PER_LIMIT: u32 = 4;
+
+/// The shortest pause between two looks.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+
+/// Bit of `waiting`: the handler waits for bytes of the request's body.
+const RECEIVING: u8 = 1;
+
+/// Bit of `waiting`: the socket takes no more bytes until the client has read some.
+const SENDING: u8 = 2;
+
+/// Where a connection is in the course of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
+    /// Nothing was received yet.
+    Fresh,
+    /// A part of a request's line and headers was received.
+    Head,
+    /// A request is being handled or answered.
+    Busy,
+    /// The last request was answered.
+    Idle,
+    /// The answer is out, nothing more will be sent.
+    Closing,
+}
+
+impl Phase {
+    const ALL: [Self; 5] = [Self::Fresh, Self::Head, Self::Busy, Self::Idle, Self::Closing];
+}
+
+/// Why a connection's time is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// No request came.
+    Idle,
+    /// The request's line and headers did not come to an end.
+    Head,
+    /// A body stood still.
+    Stalled,
+    /// The client went on sending, or neither sent nor closed, after it was answered.
+    Lingered,
+}
+
+/// The limits of [`ServerOptions`] that are about time.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    header: Duration,
+    idle: Duration,
+    stall: Duration,
+}
+
+/// What a connection waits for, and since when. Reports are hints from one task after another: no order between
+/// fields is relied upon.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    phase: AtomicU8,
+    waiting: AtomicU8,
+    unread: AtomicBool,
+    since_ms: AtomicU64,
+}
+
+impl Pulse {
+    pub(super) fn new(clock: Arc<dyn Clock>, options: &ServerOptions) -> Self {
+        let limits =
+            Limits { header: options.header_timeout, idle: options.idle_timeout, stall: options.stall_timeout };
+        let pulse = Self {
+            clock,
+            limits,
+            phase: AtomicU8::new(Phase::Fresh as u8),
+            waiting: AtomicU8::new(0),
+            unread: AtomicBool::new(false),
+            since_ms: AtomicU64::new(0),
+        };
+        pulse.touch();
+        pulse
+    }
+
+    /// Bytes came in.
+    pub(super) fn read(&self) {
+        match self.phase() {
+            Phase::Fresh => self.phase.store(Phase::Head as u8, Relaxed),
+            Phase::Idle => self.enter(Phase::Head),
+            Phase::Busy => self.touch(),
+            // The limits of these count from their beginning, however much comes in.
+            Phase::Head | Phase::Closing => {}
+        }
+    }
+
+    /// Bytes went out.
+    pub(super) fn written(&self) {
+        match self.phase() {
+            Phase::Busy | Phase::Idle => self.touch(),
+            Phase::Fresh | Phase::Head | Phase::Closing => {}
+        }
+    }
+
+    /// A request's head was read; its body, if it has one, is still to come.
+    pub(super) fn request_began(&self, has_body: bool) {
+        self.unread.store(has_body, Relaxed);
+        self.enter(Phase::Busy);
+    }
+
+    /// The request's body was read to its end.
+    pub(super) fn request_read(&self) {
+        self.unread.store(false, Relaxed);
+    }
+
+    /// Whether the last request's body was not read to its end.
+    pub(super) fn is_request_unread(&self) -> bool {
+        self.unread.load(Relaxed)
+    }
+
+    /// The whole reply was taken for sending, or given up.
+    pub(super) fn reply_ended(&self) {
+        self.enter(Phase::Idle);
+    }
+
+    /// The handler waits for the client's bytes, or does so no longer.
+    pub(super) fn receiving(&self, waits: bool) {
+        self.wait(RECEIVING, waits);
+    }
+
+    /// The socket waits until the client has read, or does so no longer.
+    pub(super) fn sending(&self, waits: bool) {
+        self.wait(SENDING, waits);
+    }
+
+    /// Nothing more will be sent. Returns whether the client may still be sending.
+    pub(super) fn closing(&self) -> bool {
+        let sending = self.is_request_unread() || self.phase() == Phase::Head;
+        self.waiting.store(0, Relaxed);
+        self.enter(Phase::Closing);
+        sending
+    }
+
+    /// Returns when the connection's time is up; asked again, it tells again after a pause.
+    pub(super) async fn watch(&self) -> Overdue {
+        let shortest = self.limits.header.min(self.limits.idle).min(self.limits.stall).min(LINGER_TIMEOUT);
+        let pause = (shortest / LOOKS_PER_LIMIT).max(SHORTEST_PAUSE);
+        loop {
+            self.clock.sleep(pause).await;
+            if let Some(overdue) = self.overdue() {
+                return overdue;
+            }
+        }
+    }
+
+    fn overdue(&self) -> Option<Overdue> {
+        let waited = Duration::from_millis(self.now_ms().saturating_sub(self.since_ms.load(Relaxed)));
+        let (limit, overdue) = match self.phase() {
+            Phase::Closing => (LINGER_TIMEOUT, Overdue::Lingered),
+            _ if self.waiting.load(Relaxed) != 0 => (self.limits.stall, Overdue::Stalled),
+            Phase::Fresh | Phase::Head => (self.limits.header, Overdue::Head),
+            Phase::Idle => (self.limits.idle, Overdue::Idle),
+            // The server is at work: the client waits for us, not we for it.
+            Phase::Busy => return None,
+        };
+        (waited >= limit).then_some(overdue)
+    }
+
+    fn wait(&self, what: u8, waits: bool) {
+        let before = self.waiting.load(Relaxed);
+        if waits && before & what == 0 {
+            self.waiting.fetch_or(what, Relaxed);
+            // Whatever the server did before, the client's time begins now.
+            self.touch();
+        } else if !waits && before & what != 0 {
+            self.waiting.fetch_and(!what, Relaxed);
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Relaxed))]
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+        self.touch();
+    }
+
+    fn touch(&self) {
+        self.since_ms.store(self.now_ms(), Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+
+    fn pulse() -> (Arc<ManualClock>, Pulse) {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        (Arc::clone(&clock), Pulse::new(clock, &ServerOptions::default()))
+    }
+
+    #[test]
+    fn a_head_that_trickles_in_is_overdue_however_often_a_byte_comes() {
+        let (clock, pulse) = pulse();
+        for _ in 0..29 {
+            clock.advance(Duration::from_secs(1));
+            pulse.read();
+            assert_eq!(pulse.overdue(), None);
+        }
+        clock.advance(Duration::from_secs(1));
+        pulse.read();
+        assert_eq!(pulse.overdue(), Some(Overdue::Head));
+    }
+
+    #[test]
+    fn a_body_that_moves_is_never_overdue_and_one_that_stands_still_is() {
+        let (clock, pulse) = pulse();
+        pulse.read();
+        pulse.request_began(true);
+        pulse.receiving(true);
+        for _ in 0..100 {
+            clock.advance(Duration::from_secs(59));
+            pulse.read();
+            assert_eq!(pulse.overdue(), None);
+        }
+        clock.advance(Duration::from_mins(1));
+        assert_eq!(pulse.overdue(), Some(Overdue::Stalled));
+    }
+
+    #[test]
+    fn time_the_server_takes_is_not_held_against_the_client() {
+        let (clock, pulse) = pulse();
+        pulse.request_began(true);
+        clock.advance(Duration::from_hours(1));
+        assert_eq!(pulse.overdue(), None);
+        pulse.receiving(true);
+        assert_eq!(pulse.overdue(), None);
+        clock.advance(Duration::from_mins(1));
+        assert_eq!(pulse.overdue(), Some(Overdue::Stalled));
+    }
+
+    #[test]
+    fn a_reply_that_nobody_reads_is_overdue() {
+        let (clock, pulse) = pulse();
+        pulse.request_began(false);
+        pulse.sending(true);
+        pulse.reply_ended();
+        clock.advance(Duration::from_mins(1));
+        assert_eq!(pulse.overdue(), Some(Overdue::Stalled));
+        pulse.sending(false);
+        pulse.written();
+        assert_eq!(pulse.overdue(), None);
+    }
+
+    #[test]
+    fn an_idle_connection_has_longer_than_a_half_sent_head() {
+        let (clock, pulse) = pulse();
+        pulse.request_began(false);
+        pulse.reply_ended();
+        clock.advance(Duration::from_secs(74));
+        assert_eq!(pulse.overdue(), None);
+        pulse.read();
+        assert_eq!(pulse.overdue(), None);
+        clock.advance(Duration::from_secs(30));
+        assert_eq!(pulse.overdue(), Some(Overdue::Head));
+    }
+}

@@ -1,0 +1,53 @@
+//! What a client gets when there is no room for it.
+
+use std::sync::Arc;
+
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::clock::Clock;
+
+use super::{options::ServerOptions, pulse::Pulse, socket::Socket};
+
+/// The most refusals under way at once. Beyond that, connections are closed without a word.
+pub(super) const MAX_REFUSALS: usize = 256;
+
+/// The whole answer. The client has not been listened to, so that nothing is known of its request.
+const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    retry-after: 1\r\n\
+    connection: close\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 58\r\n\
+    \r\n\
+    This server has as many connections as it takes. Try later";
+
+/// Tells the client to come back later.
+pub(super) async fn refuse(stream: TcpStream, clock: Arc<dyn Clock>, options: &ServerOptions) {
+    let pulse = Arc::new(Pulse::new(clock, options));
+    // Its request is on its way and will not be read: the close has to wait for it.
+    pulse.request_began(true);
+    let mut socket = Socket::new(stream, Arc::clone(&pulse));
+    let told = async {
+        socket.write_all(ANSWER).await?;
+        socket.shutdown().await
+    };
+    tokio::select! {
+        result = told => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a refused client was gone");
+            }
+        }
+        _ = pulse.watch() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_refusal_says_its_own_length() {
+        let text = String::from_utf8_lossy(ANSWER);
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+    }
+}

@@ -1,0 +1,127 @@
+//! A client's socket, which reports what moves through it and closes without a reset.
+
+use std::{
+    io::{self, IoSlice},
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::pulse::Pulse;
+
+/// The most bytes read and thrown away after the answer. Bigger bodies may see a reset instead of their answer.
+const MAX_LINGER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes thrown away at once.
+const LINGER_CHUNK_BYTES: usize = 16 * 1024;
+
+/// A client's socket.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    pulse: Arc<Pulse>,
+    closing: Closing,
+}
+
+/// How far the end of the connection has come.
+#[derive(Debug, Clone, Copy)]
+enum Closing {
+    Open,
+    Lingering { thrown_away: usize },
+    Closed,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse, closing: Closing::Open }
+    }
+
+    fn poll_linger(&mut self, context: &mut Context<'_>, mut thrown_away: usize) -> Poll<()> {
+        while thrown_away < MAX_LINGER_BYTES {
+            let mut chunk = [MaybeUninit::uninit(); LINGER_CHUNK_BYTES];
+            let mut chunk = ReadBuf::uninit(&mut chunk);
+            let read = Pin::new(&mut self.stream).poll_read(context, &mut chunk);
+            self.closing = Closing::Lingering { thrown_away };
+            match ready!(read) {
+                Ok(()) if !chunk.filled().is_empty() => thrown_away += chunk.filled().len(),
+                // The client has closed, too, or is gone: either way it sends no more.
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        self.pulse.sending(written.is_pending());
+        if let Poll::Ready(Ok(1..)) = written {
+            self.pulse.written();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.pulse.read();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Sends the end of the stream, then reads and throws away what the client is still sending, up to a limit (the
+    /// time for it is the pulse's business).
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let thrown_away = match self.closing {
+            Closing::Closed => return Poll::Ready(Ok(())),
+            Closing::Lingering { thrown_away } => thrown_away,
+            Closing::Open => {
+                ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+                if !self.pulse.closing() {
+                    self.closing = Closing::Closed;
+                    return Poll::Ready(Ok(()));
+                }
+                0
+            }
+        };
+        ready!(self.poll_linger(context, thrown_away));
+        self.closing = Closing::Closed;
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,121 @@
+//! The log: which lines are written, and in which form.
+
+use std::{fmt, io, panic, str::FromStr};
+
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// What is logged unless something else was asked for.
+const DEFAULT_FILTER: &str = "info";
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// Which lines are logged: a level (`error`, `warn`, `info`, `debug`, `trace`) or directives by module as
+/// `tracing-subscriber` defines them (`info,larder::server=debug`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+/// The text is no filter.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidFilter(String);
+
+impl FromStr for LogFilter {
+    type Err = InvalidFilter;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFilter> {
+        // A bare word that is no level would be taken for the name of a module and silence everything.
+        let is_level = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
+        for directive in text.split(',') {
+            if !directive.contains(['=', '[', ':']) && !is_level(&directive.trim().to_ascii_lowercase()) {
+                return Err(InvalidFilter(format!("{directive:?} is no level")));
+            }
+        }
+        EnvFilter::try_new(text).map_err(|error| InvalidFilter(error.to_string()))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self(DEFAULT_FILTER.to_owned())
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TelemetryOptions {
+    /// Which lines.
+    pub filter: LogFilter,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+/// The log could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The filter is none.
+    #[error("the log's filter is not valid: {0}")]
+    Filter(String),
+    /// It was started before in this process.
+    #[error("the log was started before")]
+    Twice,
+}
+
+/// Starts logging to standard error, for the whole process. Panics are logged, too.
+pub fn start(options: &TelemetryOptions) -> Result<(), StartError> {
+    let filter = EnvFilter::try_new(&options.filter.0).map_err(|error| StartError::Filter(error.to_string()))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let started = match options.format {
+        LogFormat::Text => {
+            use std::io::IsTerminal;
+            registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init()
+        }
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    };
+    started.map_err(|_| StartError::Twice)?;
+    panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic: {message}");
+    }));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_directives_are_filters_and_typing_mistakes_are_not() {
+        for good in ["info", "WARN", "off", "info,larder::server=debug", "larder=trace"] {
+            assert!(good.parse::<LogFilter>().is_ok(), "{good}");
+        }
+        for bad in ["", "inof", "info,debugg", "larder=loud"] {
+            assert!(bad.parse::<LogFilter>().is_err(), "{bad}");
+        }
+    }
+}

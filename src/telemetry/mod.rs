@@ -1,0 +1,8 @@
+//! What Larder says of itself while it runs: lines on standard error.
+//!
+//! This room sets up the writing of log lines; what is said stands where it happens. No secret is ever a field or part
+//! of a message: that is kept by the types of secrets, whose `Debug` is redacted, and by never logging a URL's query.
+
+mod log;
+
+pub use log::{InvalidFilter, LogFilter, LogFormat, StartError, TelemetryOptions, start};

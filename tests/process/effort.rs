@@ -1,0 +1,26 @@
+//! How hard the long tests try: little in the ordinary run, much where it was asked for.
+
+use std::env;
+
+/// Crashes in a row.
+pub fn torture_rounds() -> usize {
+    number("LARDER_TORTURE_ROUNDS", 10)
+}
+
+/// Size of the record that must not fit into memory.
+pub fn big_record_bytes() -> u64 {
+    number("LARDER_BIG_RECORD_BYTES", 1 << 30)
+}
+
+/// Records in the folder whose start is timed.
+pub fn start_records() -> usize {
+    number("LARDER_START_RECORDS", 5_000)
+}
+
+#[expect(clippy::disallowed_methods, reason = "how hard a test tries is no setting of the program")]
+fn number<N: std::str::FromStr>(variable: &str, ordinary: N) -> N {
+    match env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text:?}")),
+        Err(_) => ordinary,
+    }
+}

@@ -1,0 +1,63 @@
+//! What the container files say, held against what the program is: no engine runs them here.
+
+use std::{fs, path::Path, time::Duration};
+
+use larder::{config::SETTINGS, server::ServerOptions};
+
+use crate::program::{command, run};
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_variable_in_the_container_files_is_a_setting() {
+    let known: Vec<String> = SETTINGS.iter().map(larder::config::Setting::variable).collect();
+    let mut seen = 0;
+    for file in ["deploy/Dockerfile", "docker-compose.yml"] {
+        let text = read(file);
+        let words = text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+        for variable in words.filter(|word| word.starts_with("LARDER_")) {
+            assert!(known.iter().any(|name| name == variable), "{file}: {variable}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "{seen} variables were found");
+}
+
+#[test]
+fn the_image_is_built_with_the_compiler_that_the_program_asks_for() {
+    let manifest: toml::Table = read("Cargo.toml").parse().expect("a manifest");
+    let version = manifest["workspace"]["package"]["rust-version"].as_str().expect("a version");
+    assert!(read("deploy/Dockerfile").contains(&format!("FROM rust:{version}-slim-bookworm AS build")));
+}
+
+#[test]
+fn the_container_serves_its_volume_without_privileges() {
+    let dockerfile = read("deploy/Dockerfile");
+    for line in ["LARDER_DATA=/data", "LARDER_LISTEN=0.0.0.0:8011", "VOLUME /data", "USER nonroot", "CMD [\"serve\"]"] {
+        assert!(dockerfile.contains(line), "{line}");
+    }
+    let compose = read("docker-compose.yml");
+    for line in ["larder-data:/data", "LARDER_PUBLIC_URL: http://localhost:8011", "\"127.0.0.1:8011:8011\""] {
+        assert!(compose.contains(line), "{line}");
+    }
+}
+
+#[test]
+fn a_container_is_given_longer_to_stop_than_a_drain_takes() {
+    let compose = read("docker-compose.yml");
+    let grace = compose.lines().find_map(|line| line.trim().strip_prefix("stop_grace_period: ")).expect("a period");
+    let grace = Duration::from_secs(grace.trim_end_matches('s').parse().expect("seconds"));
+    assert!(grace > ServerOptions::default().drain_timeout);
+}
+
+#[test]
+fn the_health_check_of_the_container_is_a_subcommand() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["deploy/Dockerfile", "docker-compose.yml"] {
+        assert!(read(file).contains("\"/usr/local/bin/larder\", \"health\"]"), "{file}");
+    }
+    assert!(run(command(folder.path(), &["health", "--help"])).status.success());
+}

@@ -1,0 +1,17 @@
+//! The program itself, as whoever runs it meets it: start, stop, limits, crashes, memory.
+//!
+//! Each test runs the real binary in a folder of its own and speaks HTTP to it over a socket. How hard the long ones
+//! try is set by the environment (`effort`).
+
+mod aborts;
+mod big;
+mod client;
+mod effort;
+mod folder;
+mod image;
+mod limits;
+mod pattern;
+mod program;
+mod start;
+mod stop;
+mod torture;

@@ -1,0 +1,185 @@
+//! How the program starts, and how it refuses to.
+
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use crate::{
+    client::{Client, Upload},
+    effort, folder,
+    program::{Program, TOKEN, command, run},
+};
+
+/// How long a start may take, however many records there are.
+const MAX_START: Duration = Duration::from_secs(1);
+
+/// A program that was told nothing but to take a free port, in an empty folder.
+fn untold(folder: &Path) -> Program {
+    let mut command = command(folder, &["serve"]);
+    command.env("LARDER_LISTEN", "127.0.0.1:0");
+    Program::start(command)
+}
+
+#[test]
+fn a_first_start_needs_nothing_and_shows_a_token_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = untold(folder.path());
+    let kept = folder::data(folder.path()).join("admin-token");
+    let token = fs::read_to_string(&kept).expect("the token is kept").trim().to_owned();
+    assert!(token.starts_with("apify_api_") && token.len() == 46, "{token}");
+    assert_eq!(fs::metadata(&kept).expect("it is there").permissions().mode() & 0o777, 0o600);
+    assert_eq!(stores(&program, &token), 200);
+    assert_eq!(stores(&program, "apify_api_wrong"), 401);
+    let address = program.address;
+    let ended = program.stop();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let said = ended.stdout.join("\n");
+    assert_eq!(said.matches(&token).count(), 1, "{said}");
+    assert!(said.contains(&format!("http://{address}")), "{said}");
+    assert!(!ended.stderr.contains(&token), "{}", ended.stderr);
+
+    let program = untold(folder.path());
+    assert_eq!(stores(&program, &token), 200);
+    let ended = program.stop();
+    let said = ended.stdout.join("\n");
+    assert!(!said.contains(&token) && said.contains("admin-token"), "{said}");
+}
+
+#[test]
+fn a_given_token_is_the_only_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = untold(folder.path());
+    program.stop();
+    let kept = fs::read_to_string(folder::data(folder.path()).join("admin-token")).expect("it is kept");
+    let mut command = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    command.env("LARDER_TOKEN", "given");
+    let program = Program::start(command);
+    assert_eq!(stores(&program, "given"), 200);
+    assert_eq!(stores(&program, kept.trim()), 401);
+    let ended = program.stop();
+    assert!(!ended.stdout.join("\n").contains("given"));
+}
+
+#[test]
+fn health_says_live_and_ready() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = untold(folder.path());
+    let mut client = program.client();
+    for (path, status) in [("/health/live", "live"), ("/health/ready", "ready")] {
+        let answer = client.send("GET", path, "text/plain", Upload::None).expect("it answers");
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json; charset=utf-8")));
+        let body: serde_json::Value = serde_json::from_str(&answer.text().expect("a body")).expect("JSON");
+        assert_eq!(body["status"], status);
+    }
+    let url = format!("http://{}", program.address);
+    assert_eq!(run(command(folder.path(), &["health", "--url", &url])).status.code(), Some(0));
+    program.stop();
+    let dead = run(command(folder.path(), &["health", "--url", &url]));
+    assert_eq!(dead.status.code(), Some(1));
+    assert!(dead.stderr.contains("no answer"), "{}", dead.stderr);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let ended = run(command(folder.path(), &["serve", "--listen", &address]));
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains(&address) && ended.stderr.contains("in use"), "{}", ended.stderr);
+    assert!(!folder::data(folder.path()).join("admin-token").exists());
+}
+
+#[test]
+fn a_data_folder_that_is_taken_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = untold(folder.path());
+    let ended = run(command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]));
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("larder-data"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("another"), "{}", ended.stderr);
+    // The first one is none the worse for it.
+    program.records_of("still-there");
+    assert!(program.stop().status.success());
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("file"), "in the way").expect("it is written");
+    let ended = run(command(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--data", "file/data"]));
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("file/data"), "{}", ended.stderr);
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("larder.toml"), "lissten = '127.0.0.1:1'").expect("it is written");
+    for subcommand in ["serve", "check"] {
+        let mut command = command(folder.path(), &[subcommand, "--idle-timeout", "never"]);
+        command.env("LARDER_MAX_RECORD_SIZE", "huge").env("LARDER_TOKEN", "a b");
+        let ended = run(command);
+        assert_eq!(ended.status.code(), Some(2));
+        for said in ["4 problems", "lissten", "listen?", "--idle-timeout", "LARDER_MAX_RECORD_SIZE", "LARDER_TOKEN"] {
+            assert!(ended.stderr.contains(said), "{said} is not in {}", ended.stderr);
+        }
+        assert!(!folder::data(folder.path()).exists());
+    }
+}
+
+#[test]
+fn check_shows_what_serve_would_run_with() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = command(folder.path(), &["check", "--listen", "127.0.0.1:9"]);
+    command.env("LARDER_TOKEN", "s3cret");
+    let ended = run(command);
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let shown = ended.stdout.join("\n");
+    assert!(shown.contains("listen = \"127.0.0.1:9\"") && shown.contains("[redacted]"), "{shown}");
+    assert!(!shown.contains("s3cret"));
+}
+
+#[test]
+fn a_public_listener_without_a_public_url_warns() {
+    for (url, warns) in [(None, true), (Some("http://larder.example"), false)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = command(folder.path(), &["serve", "--listen", "0.0.0.0:0"]);
+        command.envs(url.map(|url| ("LARDER_PUBLIC_URL", url)));
+        let ended = Program::start(command).stop();
+        assert_eq!(ended.stderr.contains("LARDER_PUBLIC_URL"), warns, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_start_takes_less_than_a_second_however_many_records_there_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &[]);
+    let path = program.records_of("many");
+    let records = effort::start_records();
+    let writers = 8;
+    std::thread::scope(|scope| {
+        for writer in 0..writers {
+            let (address, path) = (program.address, &path);
+            scope.spawn(move || {
+                let mut client = Client::connect(address, TOKEN).expect("it accepts");
+                for record in (writer..records).step_by(writers) {
+                    let mut body = &b"a small record"[..];
+                    let upload = Upload::Known(body.len() as u64, &mut body);
+                    let path = format!("{path}/record-{record}");
+                    let answer = client.send("PUT", &path, "text/plain", upload).expect("it answers");
+                    assert_eq!(answer.status, 201);
+                    answer.text().expect("a body");
+                }
+            });
+        }
+    });
+    program.kill();
+    let program = Program::serve(folder.path(), &[]);
+    println!("{records} records: the start took {:?}", program.start_time);
+    assert!(program.start_time < MAX_START, "{records} records: the start took {:?}", program.start_time);
+}
+
+/// The status of listing all stores with `token`.
+fn stores(program: &Program, token: &str) -> u16 {
+    let mut client = Client::connect(program.address, token).expect("it accepts");
+    client.send("GET", "/v2/key-value-stores", "text/plain", Upload::None).expect("it answers").status
+}

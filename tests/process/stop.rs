@@ -1,0 +1,71 @@
+//! How the program ends.
+
+use std::{net::TcpStream, time::Duration};
+
+use rustix::process::Signal;
+
+use crate::{
+    client::Upload,
+    program::{Program, pause, until},
+};
+
+#[test]
+fn an_upload_in_flight_is_finished_before_the_program_ends() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = Program::serve(folder.path(), &[]);
+        let path = program.records_of("drained");
+        let mut client = program.client();
+        let head = "content-type: text/plain\r\ncontent-length: 10\r\n";
+        client.begin("PUT", &format!("{path}/slow"), head).expect("it is sent");
+        client.write(b"hello").expect("it is sent");
+        // The request must have arrived before the signal, else there is nothing in flight.
+        pause(Duration::from_millis(300));
+        program.signal(signal);
+        let address = program.address;
+        until("nobody new is let in", || TcpStream::connect(address).is_err());
+        pause(Duration::from_millis(500));
+        client.write(b"world").expect("it still reads");
+        let answer = client.answer(false).expect("it still answers");
+        assert_eq!(answer.status, 201);
+        assert_eq!(answer.header("connection"), Some("close"));
+        answer.text().expect("a whole body");
+        let ended = program.wait();
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+
+        let program = Program::serve(folder.path(), &[]);
+        let mut client = program.client();
+        let answer = client.send("GET", &format!("{path}/slow"), "text/plain", Upload::None).expect("it answers");
+        assert_eq!(answer.text().expect("a body"), "helloworld");
+    }
+}
+
+#[test]
+fn an_upload_that_takes_longer_than_the_drain_is_cut_off_and_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &["--drain-timeout", "300ms"]);
+    let path = program.records_of("drained");
+    let mut client = program.client();
+    let head = "content-type: text/plain\r\ncontent-length: 10\r\n";
+    client.begin("PUT", &format!("{path}/slow"), head).expect("it is sent");
+    client.write(b"hello").expect("it is sent");
+    pause(Duration::from_millis(300));
+    let ended = program.stop();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    let program = Program::serve(folder.path(), &[]);
+    let mut client = program.client();
+    let answer = client.send("GET", &format!("{path}/slow"), "text/plain", Upload::None).expect("it answers");
+    assert_eq!(answer.status, 404);
+}
+
+#[test]
+fn an_idle_program_ends_at_once_though_clients_are_connected() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &["--drain-timeout", "1h"]);
+    let silent = program.client();
+    let mut idle = program.client();
+    idle.send("GET", "/health/live", "text/plain", Upload::None).expect("it answers").text().expect("a body");
+    let ended = program.stop();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    drop((silent, idle));
+}
