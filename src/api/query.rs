@@ -1,4 +1,4 @@
-//! Query parameters.
+//! Query parameters, in the forms that official clients send them.
 
 use std::borrow::Cow;
 

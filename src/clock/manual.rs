@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::{Clock, Timestamp};
+use super::{source::Clock, timestamp::Timestamp};
 
 /// A clock that stands still until it is told to move; sleepers wake when it has moved far enough.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Clock, Timestamp};
+use super::{source::Clock, timestamp::Timestamp};
 
 /// When this process first asked for the time: the zero of [`Clock::monotonic`].
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);

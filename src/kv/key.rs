@@ -1,4 +1,4 @@
-//! Record keys.
+//! Record keys: what may be one, and in which order they stand.
 
 use std::{fmt, str::FromStr};
 

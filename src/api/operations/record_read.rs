@@ -1,4 +1,4 @@
-//! Reading records.
+//! Reading records: whole or in part, as stored or decoded, or not at all where the client has them already.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};

@@ -1,4 +1,4 @@
-//! Accounts.
+//! Accounts: what a caller is told of his own, and of another.
 
 use http::{Response, StatusCode};
 
