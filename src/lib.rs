@@ -2,8 +2,10 @@
 
 pub mod api;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod gateway;
 pub mod jobs;
 pub mod kv;
 pub mod server;

@@ -1,12 +1,10 @@
 //! Why a gateway does not start, or does not stop as it should.
 
-use std::path::PathBuf;
-
 use crate::{
     auth::{SecretsError, UsersError},
     kv,
     server::BindError,
-    storage,
+    storage::embedded::OpenError,
 };
 
 use super::admin_token::AdminTokenError;
@@ -18,14 +16,11 @@ pub enum StartError {
     #[error("{0}; choose another one with --listen or LARDER_LISTEN")]
     Bind(#[source] BindError),
     /// The data folder cannot be used.
-    #[error("the data folder {} cannot be used", folder.display())]
-    Data {
-        /// The folder.
-        folder: PathBuf,
-        /// What the engine said.
-        #[source]
-        cause: storage::Error,
-    },
+    #[error(transparent)]
+    Data(#[from] OpenError),
+    /// The engine panicked while it was opened.
+    #[error("the engine failed while it was opened; the log tells why")]
+    EngineFailed,
     /// The admin token cannot be had.
     #[error(transparent)]
     AdminToken(#[from] AdminTokenError),

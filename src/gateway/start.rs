@@ -5,6 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    api::{Api, ApiOptions},
     auth::{Secrets, Tokens, Users},
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
@@ -15,9 +16,10 @@ use crate::{
 
 use super::{
     admin_token::AdminToken,
-    backend,
+    backend::Backend,
     error::{StartError, StopError},
     front::Front,
+    health::Health,
 };
 
 /// A whole Larder.
@@ -27,6 +29,7 @@ pub struct Gateway {
     front: Front,
     admin_token: AdminToken,
     catalog: Arc<Catalog>,
+    backend: Backend,
     clock: Arc<dyn Clock>,
 }
 
@@ -38,22 +41,37 @@ impl Gateway {
         warn_of_few_descriptors(config.server.max_connections);
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
         let server = Server::bind(config.server.clone(), Arc::clone(&clock)).map_err(StartError::Bind)?;
-        let objects = backend::open(&config, &clock).await?;
+        let backend = Backend::open(&config, &clock).await?;
+        let objects = backend.objects();
         let admin_token = AdminToken::open(config.token.as_ref(), &config.data, random.as_ref())?;
-        let secrets = match config.secret {
+        let secrets = Arc::new(match config.secret {
             Some(master) => Secrets::new(master),
             None => Secrets::open(objects.as_ref(), random.as_ref()).await?,
-        };
-        let users = Users::open(objects.as_ref(), clock.as_ref(), random.as_ref()).await?;
+        });
+        let users = Arc::new(Users::open(objects.as_ref(), clock.as_ref(), random.as_ref()).await?);
         let admin = users.admin().ok_or(StartError::NoAdmin)?;
-        let tokens = Tokens::new(&admin_token.token, Arc::clone(admin));
+        let tokens = Arc::new(Tokens::new(&admin_token.token, Arc::clone(admin)));
         let catalog =
-            Arc::new(Catalog::new(Arc::clone(&objects), Arc::clone(&clock), Arc::clone(&random), &config.catalog));
+            Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &config.catalog));
         let public_url = match config.public_url {
             Some(url) => url.as_str().to_owned(),
             None => listening_url(server.local_addr()),
         };
-        Ok(Self { server, front, admin_token, catalog, clock })
+        let options = ApiOptions { public_url, max_record_bytes: config.max_record_bytes };
+        let health = Health::new(Arc::clone(objects), Arc::clone(&clock));
+        let records = Arc::new(catalog.records());
+        let api = Api::new(
+            options,
+            Arc::clone(&catalog),
+            records,
+            users,
+            tokens,
+            secrets,
+            Arc::clone(&clock),
+            random.as_ref(),
+        );
+        let front = Front::new(health, api);
+        Ok(Self { server, front, admin_token, catalog, backend, clock })
     }
 
     /// The bound address.
@@ -89,7 +107,9 @@ impl Gateway {
         stop.cancel();
         tasks.close();
         tasks.wait().await;
-        self.catalog.close().await.map_err(StopError::Counters)?;
+        let counted = self.catalog.close().await;
+        self.backend.close().await;
+        counted.map_err(StopError::Counters)?;
         tracing::info!("stopped");
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -44,13 +45,14 @@ pub struct ByteStream {
 
 enum Chunks {
     Once(Option<Bytes>),
-    Stream(BoxStream<'static, Result<Bytes, BodyError>>),
+    /// Never locked, only owned: the lock makes bodies `Sync`, so that what refers to one may cross threads.
+    Stream(Mutex<BoxStream<'static, Result<Bytes, BodyError>>>),
 }
 
 impl ByteStream {
     /// A body whose bytes come from `stream`, in all `length` of them if that is known.
     pub fn new(length: Option<u64>, stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Self {
-        Self { length, chunks: Chunks::Stream(stream.boxed()) }
+        Self { length, chunks: Chunks::Stream(Mutex::new(stream.boxed())) }
     }
 
     /// A body of no bytes.
@@ -106,6 +108,7 @@ impl Stream for ByteStream {
         match &mut self.chunks {
             Chunks::Once(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Chunks::Stream(stream) => loop {
+                let stream = stream.get_mut().unwrap_or_else(PoisonError::into_inner);
                 match std::task::ready!(stream.poll_next_unpin(context)) {
                     Some(Ok(chunk)) if chunk.is_empty() => {}
                     item => return Poll::Ready(item),

@@ -1,0 +1,48 @@
+//! Everything that is served: health, and the API for all the rest.
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{Either, Full};
+
+use crate::{
+    api::{Api, ReplyBody},
+    server::{Handler, RequestBody},
+};
+
+use super::health::Health;
+
+/// What a client gets whose request made the program panic; in the form of the API's errors.
+const PANICKED: &str =
+    r#"{"error":{"type":"internal-server-error","message":"The server failed. Its log tells why."}}"#;
+
+/// Everything that is served.
+#[derive(Debug)]
+pub(super) struct Front {
+    health: Health,
+    api: Api,
+}
+
+impl Front {
+    pub(super) fn new(health: Health, api: Api) -> Self {
+        Self { health, api }
+    }
+}
+
+impl Handler for Front {
+    type Body = Either<Full<Bytes>, ReplyBody>;
+
+    async fn handle(&self, request: Request<RequestBody>) -> Response<Self::Body> {
+        match self.health.answer(request.method(), request.uri().path()).await {
+            Some(answer) => answer.map(|text| Either::Left(Full::from(text))),
+            None => self.api.respond(request).await.map(Either::Right),
+        }
+    }
+
+    fn panicked(&self) -> Response<Self::Body> {
+        let mut reply = Response::new(Either::Left(Full::from(PANICKED)));
+        *reply.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        reply.headers_mut().insert(header::CONTENT_TYPE, json);
+        reply
+    }
+}
