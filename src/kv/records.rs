@@ -13,23 +13,14 @@ use crate::{
 use super::{
     activity::{Activity, Use},
     cache::Known,
-    coding::ContentCoding,
     documents::Documents,
     error::{Error, Result},
     key::RecordKey,
     key_range::{KeyPage, KeyQuery, KeyRange, ListedKey},
     layout,
+    record_attributes::RecordAttributes,
     view::StoreView,
 };
-
-/// What rides beside a record's bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordAttributes {
-    /// The media type, verbatim.
-    pub content_type: String,
-    /// The coding of the stored bytes, if any.
-    pub content_coding: Option<ContentCoding>,
-}
 
 /// The records of all stores.
 #[derive(Debug)]

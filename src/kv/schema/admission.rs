@@ -1,0 +1,67 @@
+//! Letting a record in, or not.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    kv::{
+        error::{Error, Result},
+        key::RecordKey,
+        record_attributes::RecordAttributes,
+    },
+    storage::{BodyError, ByteStream},
+};
+
+use super::{
+    definition::{Schema, essence},
+    validator::JsonValidator,
+};
+
+/// The most bytes of a record, stored and decoded, whose JSON is checked: it has to be in memory for that.
+const MAX_CHECKED_BYTES: u64 = 9 * 1024 * 1024;
+
+impl Schema {
+    /// Lets a record in if every collection that its key belongs to allows it, and gives its body back. Only where a
+    /// collection asks for certain JSON is the body looked at, which then must be JSON whatever its media type says.
+    pub async fn admit(&self, key: &RecordKey, attributes: &RecordAttributes, body: ByteStream) -> Result<ByteStream> {
+        let mut validators: Vec<Arc<JsonValidator>> = Vec::new();
+        for collection in self.collections_of(key) {
+            let content_type = essence(&attributes.content_type);
+            if let Some(allowed) = collection.content_types()
+                && !allowed.contains(&content_type)
+            {
+                let (id, allowed) = (collection.id(), allowed.join(", "));
+                let message = format!("collection {id:?} takes {allowed}, not {content_type}");
+                return Err(Error::SchemaViolation(message));
+            }
+            if let Some(validator) = collection.validator() {
+                validators.push(validator.map_err(Error::Corrupt)?);
+            }
+        }
+        if validators.is_empty() {
+            return Ok(body);
+        }
+        let stored = body.into_bytes(MAX_CHECKED_BYTES).await.map_err(refusal)?;
+        let json = decoded(attributes, stored.clone()).await?;
+        JsonValidator::check(validators, json).await?;
+        Ok(ByteStream::from(stored))
+    }
+}
+
+async fn decoded(attributes: &RecordAttributes, stored: Bytes) -> Result<Bytes> {
+    match attributes.content_coding {
+        None => Ok(stored),
+        Some(coding) => coding.decode(stored.into()).into_bytes(MAX_CHECKED_BYTES).await.map_err(refusal),
+    }
+}
+
+fn refusal(error: BodyError) -> Error {
+    match error {
+        BodyError::TooLarge { limit } => {
+            Error::SchemaViolation(format!("records that are checked against a JSON Schema have at most {limit} bytes"))
+        }
+        BodyError::Malformed(what) => Error::SchemaViolation(format!("the record cannot be decoded: {what}")),
+        BodyError::Aborted | BodyError::Stalled | BodyError::Storage(_) => Error::Body(error),
+    }
+}

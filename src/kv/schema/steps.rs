@@ -1,0 +1,125 @@
+//! A bound on the work of a validation.
+//!
+//! JSON Schema can ask for work that grows exponentially with the value. So a keyword of our own is put into every part
+//! of a schema, which counts how often parts are applied; at the bound it ends the validation by unwinding, which no
+//! part of the schema can catch.
+
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
+
+use jsonschema::{Keyword, ValidationError};
+use serde_json::{Map, Value};
+
+/// The keyword. Nobody else's schema has it: names with this beginning are ours.
+pub const KEYWORD: &str = "x-larder-step";
+
+/// How often parts of a schema may be applied: a few seconds of work, and more than one part to each byte of the largest
+/// value that is validated.
+const MAX_STEPS: u32 = 5_000_000;
+
+/// Keywords whose value is data and not a part of the schema.
+const DATA: [&str; 4] = ["enum", "const", "default", "examples"];
+
+/// Keywords whose value is a map from names to parts of the schema.
+const NAMED: [&str; 5] = ["properties", "patternProperties", "definitions", "$defs", "dependencies"];
+
+/// The bound was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfSteps;
+
+thread_local! {
+    static LEFT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Step;
+
+impl Step {
+    fn take() {
+        match LEFT.get().checked_sub(1) {
+            Some(left) => LEFT.set(left),
+            // No panic: nothing is wrong, and nothing is to be printed.
+            None => resume_unwind(Box::new(OutOfSteps)),
+        }
+    }
+}
+
+impl<'i> Keyword<'i> for Step {
+    fn validate(&self, _: &'i Value) -> Result<(), ValidationError<'i>> {
+        Self::take();
+        Ok(())
+    }
+
+    fn is_valid(&self, _: &'i Value) -> bool {
+        Self::take();
+        true
+    }
+}
+
+/// What `work` gives, unless it takes too many steps. Anything else that unwinds goes on unwinding.
+pub fn bounded<T>(work: impl FnOnce() -> T) -> Result<T, OutOfSteps> {
+    LEFT.set(MAX_STEPS);
+    catch_unwind(AssertUnwindSafe(work)).map_err(|cause| match cause.downcast::<OutOfSteps>() {
+        Ok(out) => *out,
+        Err(other) => resume_unwind(other),
+    })
+}
+
+/// Puts the keyword into every part of a schema.
+pub fn count(schema: &mut Value) {
+    let Value::Object(part) = schema else { return };
+    for (keyword, value) in part.iter_mut() {
+        match value {
+            _ if DATA.contains(&keyword.as_str()) => {}
+            Value::Object(named) if NAMED.contains(&keyword.as_str()) => count_all(named),
+            Value::Object(_) => count(value),
+            Value::Array(parts) => parts.iter_mut().for_each(count),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    part.insert(KEYWORD.to_owned(), Value::Bool(true));
+}
+
+fn count_all(named: &mut Map<String, Value>) {
+    named.values_mut().for_each(count);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_schema_counts_and_data_does_not() {
+        let mut schema = json!({
+            "properties": { "properties": { "type": "string" } },
+            "items": [{ "const": { "a": 1 } }],
+            "anyOf": [true, { "not": {} }],
+            "enum": [{ "b": 2 }]
+        });
+        count(&mut schema);
+        let expected = json!({
+            "properties": { "properties": { "type": "string", KEYWORD: true } },
+            "items": [{ "const": { "a": 1 }, KEYWORD: true }],
+            "anyOf": [true, { "not": { KEYWORD: true }, KEYWORD: true }],
+            "enum": [{ "b": 2 }],
+            KEYWORD: true
+        });
+        assert_eq!(schema, expected);
+    }
+
+    #[test]
+    fn work_without_end_is_ended() {
+        let endless = || {
+            loop {
+                Step::take();
+            }
+        };
+        assert_eq!(bounded(endless), Err::<(), _>(OutOfSteps));
+        assert_eq!(bounded(|| 7), Ok(7));
+    }
+}
