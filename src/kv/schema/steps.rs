@@ -15,8 +15,7 @@ use serde_json::{Map, Value};
 /// The keyword. Nobody else's schema has it: names with this beginning are ours.
 pub const KEYWORD: &str = "x-larder-step";
 
-/// How often parts of a schema may be applied: a few seconds of work, and more than one part to each byte of the largest
-/// value that is validated.
+/// How often parts of a schema may be applied: a few seconds of work, and enough for a value of millions of members.
 const MAX_STEPS: u32 = 5_000_000;
 
 /// Keywords whose value is data and not a part of the schema.
