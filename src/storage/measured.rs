@@ -1,1 +1,186 @@
-//! To be filled.
+//! A decorator that counts: calls by operation and outcome, and the bytes of bodies. Counting is a few atomic
+//! additions; it keeps no times and knows no keys.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+
+use super::{
+    body::ByteStream,
+    error::{Error, Result},
+    object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
+    operation::Operation,
+    store::ObjectStore,
+};
+
+/// An object store whose calls are counted.
+#[derive(Debug)]
+pub struct Measured<S: ?Sized = dyn ObjectStore> {
+    meter: Arc<Meter>,
+    inner: Arc<S>,
+}
+
+/// What was counted until a moment, or between two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    calls: [Calls; Operation::ALL.len()],
+    /// Bytes of bodies that were stored.
+    pub bytes_in: u64,
+    /// Bytes of bodies that were handed out, whether or not they were read to their end.
+    pub bytes_out: u64,
+}
+
+/// Calls of one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Calls {
+    /// Calls that began; those whose future was dropped have no outcome below.
+    pub begun: u64,
+    /// Calls that did what was asked.
+    pub succeeded: u64,
+    /// Calls that had a plain answer in the negative: no such object, a precondition or a range that does not hold.
+    pub denied: u64,
+    /// Calls that failed.
+    pub failed: u64,
+}
+
+impl Counts {
+    /// Calls of `operation`.
+    pub fn of(&self, operation: Operation) -> Calls {
+        self.calls[operation as usize]
+    }
+
+    /// Calls of all operations that began.
+    pub fn total(&self) -> u64 {
+        self.calls.iter().map(|calls| calls.begun).sum()
+    }
+
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut difference = *self;
+        for (calls, before) in difference.calls.iter_mut().zip(&earlier.calls) {
+            calls.begun -= before.begun;
+            calls.succeeded -= before.succeeded;
+            calls.denied -= before.denied;
+            calls.failed -= before.failed;
+        }
+        difference.bytes_in -= earlier.bytes_in;
+        difference.bytes_out -= earlier.bytes_out;
+        difference
+    }
+}
+
+#[derive(Debug, Default)]
+struct Meter {
+    calls: [CallMeter; Operation::ALL.len()],
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct CallMeter {
+    begun: AtomicU64,
+    succeeded: AtomicU64,
+    denied: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl<S: ObjectStore + ?Sized> Measured<S> {
+    /// Counts the calls of `inner`.
+    pub fn new(inner: Arc<S>) -> Self {
+        Self { inner, meter: Arc::default() }
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            calls: Operation::ALL.map(|operation| {
+                let CallMeter { begun, succeeded, denied, failed } = &self.meter.calls[operation as usize];
+                Calls { begun: read(begun), succeeded: read(succeeded), denied: read(denied), failed: read(failed) }
+            }),
+            bytes_in: read(&self.meter.bytes_in),
+            bytes_out: read(&self.meter.bytes_out),
+        }
+    }
+
+    async fn count<T>(&self, operation: Operation, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let CallMeter { begun, succeeded, denied, failed } = &self.meter.calls[operation as usize];
+        begun.fetch_add(1, Ordering::Relaxed);
+        let answer = call.await;
+        let outcome = match &answer {
+            Ok(_) => succeeded,
+            Err(Error::NotFound | Error::Precondition | Error::RangeNotSatisfiable { .. }) => denied,
+            Err(
+                Error::Body(_)
+                | Error::Throttled { .. }
+                | Error::Full(_)
+                | Error::Timeout
+                | Error::Unavailable(_)
+                | Error::Corrupt(_)
+                | Error::Unsupported(_),
+            ) => failed,
+        };
+        outcome.fetch_add(1, Ordering::Relaxed);
+        answer
+    }
+}
+
+/// The body with its bytes counted as they come by; a body that says its length beforehand is left as it is.
+fn counted(body: ByteStream) -> (ByteStream, Arc<AtomicU64>) {
+    if let Some(length) = body.length() {
+        return (body, Arc::new(AtomicU64::new(length)));
+    }
+    let counter = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&counter);
+    let chunks = body.inspect(move |chunk| {
+        if let Ok(chunk) = chunk {
+            seen.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
+    });
+    (ByteStream::new(None, chunks), counter)
+}
+
+#[async_trait]
+impl<S: ObjectStore + ?Sized> ObjectStore for Measured<S> {
+    async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
+        let (body, length) = counted(body);
+        let outcome = self.count(Operation::Put, self.inner.put(key, body, options)).await?;
+        self.meter.bytes_in.fetch_add(length.load(Ordering::Relaxed), Ordering::Relaxed);
+        Ok(outcome)
+    }
+
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
+        let object = self.count(Operation::Get, self.inner.get(key, options)).await?;
+        self.meter.bytes_out.fetch_add(object.range.end - object.range.start, Ordering::Relaxed);
+        Ok(object)
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        self.count(Operation::Head, self.inner.head(key)).await
+    }
+
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        self.count(Operation::Delete, self.inner.delete(key, precondition)).await
+    }
+
+    async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        self.count(Operation::DeleteMany, self.inner.delete_many(keys)).await
+    }
+
+    async fn list(&self, options: ListOptions) -> Result<ListPage> {
+        self.count(Operation::List, self.inner.list(options)).await
+    }
+
+    async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        self.count(Operation::Copy, self.inner.copy(from, to, precondition)).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.count(Operation::Check, self.inner.check()).await
+    }
+}

@@ -7,19 +7,20 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use xxhash_rust::xxh3::Xxh3Default;
+use bytes::{Bytes, BytesMut};
 
 use crate::clock::Clock;
 
 use super::{
-    body::ByteStream,
+    announced::AnnouncedLength,
+    body::{BodyError, ByteStream},
     error::{Error, Result},
+    fingerprint::{etag, fingerprint},
     object::{
-        Attributes, ETag, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition,
-        PutOptions, PutOutcome,
+        Attributes, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition, PutOptions,
+        PutOutcome,
     },
-    store::ObjectStore,
+    store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
 };
 
 /// Objects in memory.
@@ -56,9 +57,9 @@ impl MemoryStore {
         attributes: Attributes,
         precondition: &Precondition,
     ) -> Result<PutOutcome> {
-        let etag = etag(&bytes, &attributes);
-        let last_modified = self.clock.now();
+        let etag = etag(fingerprint(&bytes, &attributes));
         let mut objects = self.objects();
+        let last_modified = self.clock.now();
         check(objects.get(key), precondition)?;
         let meta = ObjectMeta { size: bytes.len() as u64, etag: etag.clone(), last_modified, attributes };
         objects.insert(key.to_owned(), Stored { meta, bytes });
@@ -75,19 +76,21 @@ fn check(stored: Option<&Stored>, precondition: &Precondition) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Precondition) }
 }
 
-fn etag(bytes: &[u8], attributes: &Attributes) -> ETag {
-    let mut hash = Xxh3Default::new();
-    hash.update(bytes);
-    hash.update(attributes.content_type.as_bytes());
-    hash.update(&[0]);
-    hash.update(attributes.content_encoding.as_deref().unwrap_or_default().as_bytes());
-    ETag::new(&format!("{:032x}", hash.digest128()))
+async fn collect(mut body: ByteStream) -> Result<Bytes, BodyError> {
+    let mut length = AnnouncedLength::new(body.length());
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = body.next().await.transpose()? {
+        length.add(chunk.len())?;
+        bytes.extend_from_slice(&chunk);
+    }
+    length.finish()?;
+    Ok(bytes.freeze())
 }
 
 #[async_trait]
 impl ObjectStore for MemoryStore {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
-        let bytes = body.into_bytes(u64::MAX).await.map_err(Error::Body)?;
+        let bytes = collect(body).await.map_err(Error::Body)?;
         self.store(key, bytes, options.attributes, &options.precondition)
     }
 
@@ -114,6 +117,9 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        if keys.len() > MAX_DELETE_KEYS {
+            return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
+        }
         let mut objects = self.objects();
         for key in keys {
             objects.remove(&key);
@@ -136,7 +142,7 @@ impl ObjectStore for MemoryStore {
                 last_modified: meta.last_modified,
             },
         );
-        let page = found.by_ref().take(limit).collect();
+        let page = found.by_ref().take(limit.clamp(1, MAX_LIST_KEYS)).collect();
         Ok(ListPage { objects: page, is_truncated: found.next().is_some() })
     }
 

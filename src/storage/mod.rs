@@ -4,13 +4,16 @@
 //! ([`memory`], the reference; [`embedded`], a folder) and the decorators ([`measured`], [`faulty`]). It does not
 //! know what the bytes mean.
 
+mod announced;
 mod body;
 pub mod embedded;
 mod error;
 pub mod faulty;
+mod fingerprint;
 pub mod measured;
 pub mod memory;
 mod object;
+mod operation;
 mod store;
 
 pub use body::{BodyError, ByteStream};
@@ -19,4 +22,5 @@ pub use object::{
     Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition,
     PutOptions, PutOutcome,
 };
+pub use operation::Operation;
 pub use store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore};

@@ -1,1 +1,36 @@
-//! To be filled.
+//! The object store of one machine: a folder that one process owns.
+//!
+//! ```text
+//! format              the format's version, in words
+//! lock                held while a process serves from the folder
+//! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm beside it)
+//! files/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
+//! temp/{n}            uploads that are under way
+//! ```
+//!
+//! Every write goes through one thread ([`committer`]), which takes what is queued into one transaction, syncs once
+//! and answers: what is acknowledged is on disk. A large object is streamed to `temp`, synced, renamed into `files`,
+//! and only then the index learns of it; a removed one leaves the index first and its file goes later. So a crash
+//! leaves at most files that the index does not know, and those are collected at the next start.
+//!
+//! This room does not replicate, cache or expire anything.
+
+mod batch;
+mod collect;
+mod committer;
+mod download;
+mod faults;
+mod folder;
+mod index;
+mod open_error;
+mod options;
+mod readers;
+mod reaper;
+mod rows;
+mod spool;
+mod store;
+mod upload;
+
+pub use open_error::OpenError;
+pub use options::{EmbeddedOptions, INLINE_LIMIT};
+pub use store::EmbeddedStore;

@@ -1,0 +1,287 @@
+//! Changes and what becomes of them: one transaction for a whole batch, each change's own outcome inside it.
+
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use crate::clock::{Clock, Timestamp};
+
+use super::{
+    super::{
+        error::{Error, Result},
+        fingerprint::etag,
+        object::{Attributes, Precondition},
+    },
+    faults::{file_fault, index_fault},
+    folder::{Folder, sync_folder},
+    index,
+    reaper::Reaper,
+    rows::{self, Entry, Place},
+    upload::Value,
+};
+
+/// A change to one object, or to many.
+#[derive(Debug)]
+pub enum Change {
+    /// Stores an object.
+    Put(NewObject),
+    /// Removes an object.
+    Delete {
+        /// Under this key.
+        key: String,
+        /// If this holds.
+        precondition: Precondition,
+    },
+    /// Removes objects, all of them or none.
+    DeleteMany(Vec<String>),
+}
+
+/// An object to be stored.
+#[derive(Debug)]
+pub struct NewObject {
+    /// Under this key.
+    pub key: String,
+    /// Its bytes.
+    pub value: Value,
+    /// Their number.
+    pub size: u64,
+    /// Their hash with the attributes.
+    pub hash: u128,
+    /// What is stored beside them.
+    pub attributes: Attributes,
+    /// What must hold.
+    pub precondition: Precondition,
+}
+
+impl Change {
+    /// About how many bytes the log grows by.
+    pub fn weight(&self) -> usize {
+        const ROW_BYTES: usize = 256;
+        match self {
+            Self::Put(NewObject { value: Value::Inline(bytes), .. }) => ROW_BYTES + bytes.len(),
+            Self::Put(NewObject { value: Value::File(_), .. }) | Self::Delete { .. } => ROW_BYTES,
+            Self::DeleteMany(keys) => ROW_BYTES * keys.len(),
+        }
+    }
+}
+
+/// A change, and who waits for what became of it: the moment at which it was made.
+#[derive(Debug)]
+pub struct Request {
+    /// The change.
+    pub change: Change,
+    /// Who waits.
+    pub answer: oneshot::Sender<Result<Timestamp>>,
+}
+
+/// Makes changes, each batch with one sync.
+#[derive(Debug)]
+pub struct Batches {
+    /// The one connection that writes.
+    pub connection: Connection,
+    /// The folder that it belongs to.
+    pub folder: Arc<Folder>,
+    /// Where the time of a write comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Who removes the files of replaced objects.
+    pub reaper: Arc<Reaper>,
+}
+
+/// What a transaction did: an outcome for each change, and files that nobody refers to any more.
+struct Done {
+    outcomes: Vec<Result<Timestamp>>,
+    freed: Vec<i64>,
+}
+
+impl Batches {
+    /// Makes the changes of `requests`, in their order, and answers each. When the transaction of all fails, each is
+    /// tried alone, so that what cannot be written takes nothing with it.
+    pub fn make(&mut self, requests: Vec<Request>) {
+        let requests = put_files_in_place(requests);
+        let changes: Vec<&Change> = requests.iter().map(|request| &request.change).collect();
+        match self.attempt(&changes) {
+            Ok(done) => self.settle(requests, done),
+            Err(error) => {
+                tracing::warn!(%error, changes = requests.len(), "a transaction failed; each change is tried alone");
+                self.make_room();
+                for request in requests {
+                    match self.attempt(&[&request.change]) {
+                        Ok(done) => self.settle(vec![request], done),
+                        Err(error) => refuse(request, index_fault(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, changes: &[&Change]) -> rusqlite::Result<Done> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let now = self.clock.now();
+        let mut freed = Vec::new();
+        let outcomes = changes
+            .iter()
+            .map(|change| Ok(apply(&transaction, change, now, &mut freed)?.map(|()| now)))
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        transaction.commit()?;
+        Ok(Done { outcomes, freed })
+    }
+
+    fn settle(&self, requests: Vec<Request>, done: Done) {
+        for number in done.freed {
+            self.reaper.remove(self.folder.file(number));
+        }
+        for (mut request, outcome) in requests.into_iter().zip(done.outcomes) {
+            if let (Change::Put(NewObject { value: Value::File(file), .. }), Ok(_)) = (&mut request.change, &outcome) {
+                file.keep();
+            }
+            answer(request, outcome);
+        }
+    }
+
+    /// A full disk has no room for a longer log, but the log can begin again at its start once it was moved: that is
+    /// what lets objects be deleted from a full disk.
+    fn make_room(&self) {
+        if let Err(error) = index::restart_log(&self.connection) {
+            tracing::warn!(%error, "the log could not be moved into the index");
+        }
+    }
+}
+
+/// Files must stand where the index will say, durably, before it says so.
+fn put_files_in_place(mut requests: Vec<Request>) -> Vec<Request> {
+    let mut faults: Vec<Option<Error>> = Vec::with_capacity(requests.len());
+    let mut folders: HashSet<PathBuf> = HashSet::new();
+    for request in &mut requests {
+        let placed = match &mut request.change {
+            Change::Put(NewObject { value: Value::File(file), .. }) => file.put_in_place().map(Some),
+            Change::Put(_) | Change::Delete { .. } | Change::DeleteMany(_) => Ok(None),
+        };
+        faults.push(match placed {
+            Ok(folder) => {
+                folders.extend(folder);
+                None
+            }
+            Err(error) => Some(file_fault(error)),
+        });
+    }
+    if let Some(error) = folders.iter().find_map(|folder| sync_folder(folder).err()) {
+        tracing::error!(%error, "a folder of files could not be synced");
+        for (request, fault) in requests.iter().zip(&mut faults) {
+            if matches!(&request.change, Change::Put(NewObject { value: Value::File(_), .. })) {
+                *fault = Some(Error::Unavailable("a folder of files could not be synced".into()));
+            }
+        }
+    }
+    let mut placed = Vec::with_capacity(requests.len());
+    for (request, fault) in requests.into_iter().zip(faults) {
+        match fault {
+            None => placed.push(request),
+            Some(error) => answer(request, Err(error)),
+        }
+    }
+    placed
+}
+
+/// Who waited may have gone away; the change stands all the same.
+fn answer(request: Request, outcome: Result<Timestamp>) {
+    let _ = request.answer.send(outcome);
+}
+
+/// Nothing was written, or, where the log could not be synced, perhaps something that a crash would bring to light:
+/// then the file must stay until the next start has looked.
+fn refuse(mut request: Request, error: Error) {
+    if let (Change::Put(NewObject { value: Value::File(file), .. }), Error::Unavailable(_)) =
+        (&mut request.change, &error)
+    {
+        file.keep();
+    }
+    answer(request, Err(error));
+}
+
+/// Makes one change inside a transaction. The inner error leaves nothing behind; the outer one spoils the transaction.
+fn apply(
+    connection: &Connection,
+    change: &Change,
+    now: Timestamp,
+    freed: &mut Vec<i64>,
+) -> rusqlite::Result<Result<()>> {
+    match change {
+        Change::Put(object) => put(connection, object, now, freed),
+        Change::Delete { key, precondition } => {
+            let standing = rows::find_standing(connection, key)?;
+            if !holds(precondition, standing) {
+                return Ok(Err(Error::Precondition));
+            }
+            delete(connection, key, standing, freed).map(Ok)
+        }
+        Change::DeleteMany(keys) => {
+            for key in keys {
+                let standing = rows::find_standing(connection, key)?;
+                delete(connection, key, standing, freed)?;
+            }
+            Ok(Ok(()))
+        }
+    }
+}
+
+fn put(
+    connection: &Connection,
+    object: &NewObject,
+    now: Timestamp,
+    freed: &mut Vec<i64>,
+) -> rusqlite::Result<Result<()>> {
+    let standing = rows::find_standing(connection, &object.key)?;
+    if !holds(&object.precondition, standing) {
+        return Ok(Err(Error::Precondition));
+    }
+    let old = standing.map_or(Place::Nowhere, |(_, place)| place);
+    let place = match (&object.value, old) {
+        (Value::Inline(bytes), Place::Inline(id)) if !bytes.is_empty() => {
+            rows::replace_value(connection, id, bytes)?;
+            old
+        }
+        (Value::Inline(bytes), _) if !bytes.is_empty() => Place::Inline(rows::add_value(connection, bytes)?),
+        (Value::Inline(_), _) => Place::Nowhere,
+        (Value::File(file), _) => {
+            rows::add_file(connection, file.number())?;
+            Place::File(file.number())
+        }
+    };
+    if place != old {
+        free(connection, old, freed)?;
+    }
+    let (size, hash, attributes) = (object.size, object.hash, object.attributes.clone());
+    rows::write_entry(connection, &object.key, &Entry { size, hash, last_modified: now, attributes, place })?;
+    Ok(Ok(()))
+}
+
+fn delete(
+    connection: &Connection,
+    key: &str,
+    standing: Option<(u128, Place)>,
+    freed: &mut Vec<i64>,
+) -> rusqlite::Result<()> {
+    let Some((_, place)) = standing else { return Ok(()) };
+    free(connection, place, freed)?;
+    rows::remove_entry(connection, key)
+}
+
+fn free(connection: &Connection, place: Place, freed: &mut Vec<i64>) -> rusqlite::Result<()> {
+    match place {
+        Place::Nowhere => Ok(()),
+        Place::Inline(id) => rows::remove_value(connection, id),
+        Place::File(number) => {
+            freed.push(number);
+            rows::remove_file(connection, number)
+        }
+    }
+}
+
+fn holds(precondition: &Precondition, standing: Option<(u128, Place)>) -> bool {
+    match precondition {
+        Precondition::None => true,
+        Precondition::IfAbsent => standing.is_none(),
+        Precondition::IfMatch(wanted) => standing.is_some_and(|(hash, _)| etag(hash) == *wanted),
+    }
+}

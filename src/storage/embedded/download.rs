@@ -1,0 +1,111 @@
+//! Streams a file out, in flat memory, reading off the async threads and checking what it reads.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
+    path::Path,
+};
+
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::task::spawn_blocking;
+
+use super::{
+    super::{
+        body::{BodyError, ByteStream},
+        error::{Error, Result},
+        fingerprint::Fingerprint,
+        object::Attributes,
+    },
+    faults::work_fault,
+    rows::Entry,
+};
+
+/// Bytes read at once; as many stand in memory for each download.
+const CHUNK_BYTES: u64 = 256 * 1024;
+
+/// A file that is being read. Its name may be gone meanwhile: an open file stays whole.
+#[derive(Debug)]
+pub struct Download {
+    file: File,
+    left: u64,
+    /// Only what is read whole can be checked against its hash.
+    check: Option<Check>,
+}
+
+#[derive(Debug)]
+struct Check {
+    fingerprint: Fingerprint,
+    attributes: Attributes,
+    expected: u128,
+}
+
+impl Download {
+    /// Opens the file at `path`, which holds the object that `entry` describes, to read `range` of it. Blocks.
+    pub fn open(path: &Path, entry: &Entry, range: &Range<u64>) -> io::Result<Result<Self>> {
+        let mut file = File::open(path)?;
+        let size = file.metadata()?.len();
+        if size != entry.size {
+            let what = format!("its file has {size} bytes instead of {}", entry.size);
+            return Ok(Err(Error::Corrupt(what)));
+        }
+        if range.start > 0 {
+            file.seek(SeekFrom::Start(range.start))?;
+        }
+        let check = (*range == (0..size)).then(|| Check {
+            fingerprint: Fingerprint::new(),
+            attributes: entry.attributes.clone(),
+            expected: entry.hash,
+        });
+        Ok(Ok(Self { file, left: range.end - range.start, check }))
+    }
+
+    /// The next bytes; none at the end. The last are withheld when the whole is not what was written. Blocks.
+    pub fn read(&mut self) -> Result<Bytes> {
+        let wanted = self.left.min(CHUNK_BYTES);
+        let mut bytes = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
+        let found =
+            (&self.file).take(wanted).read_to_end(&mut bytes).map_err(|error| Error::Unavailable(error.into()))?;
+        if found as u64 != wanted {
+            return Err(Error::Corrupt("its file ends early".to_owned()));
+        }
+        self.left -= wanted;
+        if let Some(check) = &mut self.check {
+            check.fingerprint.update(&bytes);
+        }
+        if self.left == 0
+            && let Some(Check { fingerprint, attributes, expected }) = self.check.take()
+            && fingerprint.finish(&attributes) != expected
+        {
+            return Err(Error::Corrupt("its bytes do not have the hash they were stored with".to_owned()));
+        }
+        Ok(bytes.into())
+    }
+
+    /// The body whose first chunk was read already.
+    pub fn into_body(self, first: Bytes) -> ByteStream {
+        let length = self.left + first.len() as u64;
+        if self.left == 0 {
+            return ByteStream::from(first);
+        }
+        let chunks = stream::unfold(Some((self, first)), |state| async {
+            let (download, ready) = state?;
+            if !ready.is_empty() {
+                return Some((Ok(ready), Some((download, Bytes::new()))));
+            }
+            if download.left == 0 {
+                return None;
+            }
+            match download.advance().await {
+                Ok((download, bytes)) => Some((Ok(bytes), Some((download, Bytes::new())))),
+                Err(error) => Some((Err(BodyError::Storage(error.into())), None)),
+            }
+        });
+        ByteStream::new(Some(length), chunks)
+    }
+
+    async fn advance(mut self) -> Result<(Self, Bytes)> {
+        spawn_blocking(move || self.read().map(|bytes| (self, bytes))).await.map_err(work_fault)?
+    }
+}

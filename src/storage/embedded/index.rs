@@ -1,0 +1,115 @@
+//! The index: one `SQLite` database, its settings and its tables.
+//!
+//! In WAL mode readers see a snapshot and are not blocked; `synchronous=FULL` syncs the log once per transaction.
+//! See <https://www.sqlite.org/wal.html>.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, Result};
+
+/// Bytes of a page; four times a small row, and the size of a page in memory.
+const PAGE_BYTES: u32 = 4096;
+/// Pages the writer keeps in memory.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+/// Pages each reader keeps in memory; little, since any commit empties it and the system caches the file anyway.
+const READER_CACHE_KIB: i64 = 2 * 1024;
+/// How long to wait for a lock of the database, which only recovery and the end of the log ever hold.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The log is cut back to this many bytes when it has grown beyond.
+const LOG_KEPT_BYTES: i64 = 64 * 1024 * 1024;
+/// Statements each connection keeps prepared: more than there are.
+const STATEMENTS: usize = 32;
+/// Free pages that stay in the file, at least: they serve the next writes.
+const FREE_PAGES_KEPT: i64 = 1024;
+/// Free pages given back to the disk in one step.
+const FREE_PAGES_STEP: i64 = 512;
+
+/// The tables of format version 1. `objects` holds nothing but small rows in the order of keys, so that a list of
+/// keys reads few pages; `inline_values` grows at its end. An object has either an inline value or a file, or
+/// neither when it is empty. `files` names the files that are alive, for the collection of orphans.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS objects (
+    key BLOB PRIMARY KEY,
+    size INTEGER NOT NULL,
+    etag BLOB NOT NULL,
+    last_modified INTEGER NOT NULL,
+    content_type TEXT NOT NULL,
+    content_encoding TEXT,
+    inline_value INTEGER,
+    file INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inline_values (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS files (number INTEGER PRIMARY KEY) STRICT;
+";
+
+fn connect(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
+/// A connection that may write, to an index that is made if it is not there.
+pub fn connect_writer(path: &Path) -> Result<Connection> {
+    let connection = connect(path)?;
+    // These two count only before the first page is written; `auto_vacuum` is what lets space go back later.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_KEPT_BYTES)?;
+    // The committing thread moves the log into the database itself, after it has answered.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub fn connect_reader(path: &Path) -> Result<Connection> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Pages in the log.
+pub fn log_pages(connection: &Connection) -> Result<i64> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)")
+}
+
+/// Moves the log into the database, as far as readers allow without waiting for them.
+pub fn move_log(connection: &Connection) -> Result<()> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)").map(drop)
+}
+
+/// Moves the log into the database, so that it begins again at its start; waits for readers.
+pub fn restart_log(connection: &Connection) -> Result<()> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(RESTART)").map(drop)
+}
+
+/// Moves the log into the database and empties it.
+pub fn empty_log(connection: &Connection) -> Result<()> {
+    checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").map(drop)
+}
+
+/// The answer is whether it was blocked, the pages in the log, and those of them that were moved.
+fn checkpoint(connection: &Connection, sql: &str) -> Result<i64> {
+    connection.prepare_cached(sql)?.query_row([], |row| row.get(1))
+}
+
+/// Gives free pages back to the disk, one step; whether there is more to give.
+///
+/// Nothing is given while free pages are few, or less than a quarter of all: the next writes want them.
+pub fn give_space_back(connection: &Connection) -> Result<bool> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let free = number("freelist_count")?;
+    if free <= FREE_PAGES_KEPT || free < number("page_count")? / 4 {
+        return Ok(false);
+    }
+    connection.execute_batch(&format!("PRAGMA incremental_vacuum({})", FREE_PAGES_STEP.min(free - FREE_PAGES_KEPT)))?;
+    Ok(true)
+}

@@ -1,0 +1,64 @@
+//! Connections that read the index, kept for the next reader.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::Connection;
+
+use super::{
+    super::error::Result,
+    faults::{closed, index_fault},
+    index::connect_reader,
+};
+
+/// Connections kept when nobody reads. More are opened when more read at once, and closed again.
+const KEPT: usize = 8;
+
+/// Connections that read the index.
+#[derive(Debug)]
+pub struct Readers {
+    index: PathBuf,
+    /// `None` once closed.
+    resting: Mutex<Option<Vec<Connection>>>,
+}
+
+impl Readers {
+    /// Opens the first connection, so that a wrong path shows at once.
+    pub fn open(index: PathBuf) -> rusqlite::Result<Self> {
+        let first = connect_reader(&index)?;
+        Ok(Self { index, resting: Mutex::new(Some(vec![first])) })
+    }
+
+    /// Runs `read` over a connection that nobody else uses meanwhile. A connection on which it failed is not used
+    /// again.
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let resting = self.resting().as_mut().ok_or_else(closed)?.pop();
+        let connection = match resting {
+            Some(connection) => connection,
+            None => connect_reader(&self.index).map_err(index_fault)?,
+        };
+        let found = read(&connection).map_err(index_fault)?;
+        let surplus = match &mut *self.resting() {
+            Some(resting) if resting.len() < KEPT => {
+                resting.push(connection);
+                None
+            }
+            Some(_) | None => Some(connection),
+        };
+        // Closed behind the lock.
+        drop(surplus);
+        Ok(found)
+    }
+
+    /// Closes all connections; later reads fail.
+    pub fn close(&self) {
+        let closed = self.resting().take();
+        drop(closed);
+    }
+
+    fn resting(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

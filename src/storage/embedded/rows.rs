@@ -1,0 +1,231 @@
+//! The statements that read and change the index, each over one connection, none beginning or ending a transaction.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::ValueRef};
+
+use crate::clock::Timestamp;
+
+use super::super::{
+    fingerprint::etag,
+    object::{Attributes, ListedObject, ObjectMeta},
+};
+
+/// Where the bytes of an object stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Nowhere: there are none.
+    Nowhere,
+    /// In the table `inline_values`, under this id.
+    Inline(i64),
+    /// In the file of this number.
+    File(i64),
+}
+
+/// What the index says of an object.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Length in bytes.
+    pub size: u64,
+    /// The hash that the `ETag` shows.
+    pub hash: u128,
+    /// When it was written.
+    pub last_modified: Timestamp,
+    /// What was stored beside the bytes.
+    pub attributes: Attributes,
+    /// Where the bytes stand.
+    pub place: Place,
+}
+
+impl Entry {
+    /// The same in the words of the contract.
+    pub fn meta(&self) -> ObjectMeta {
+        ObjectMeta {
+            size: self.size,
+            etag: etag(self.hash),
+            last_modified: self.last_modified,
+            attributes: self.attributes.clone(),
+        }
+    }
+}
+
+/// The most keys under a prefix are those below the prefix with this byte behind: no key contains it, being UTF-8.
+const BEHIND_EVERY_KEY: u8 = 0xFF;
+
+/// What the index says of the object under `key`.
+pub fn find(connection: &Connection, key: &str) -> Result<Option<Entry>> {
+    connection
+        .prepare_cached(
+            "SELECT size, etag, last_modified, content_type, content_encoding, inline_value, file
+             FROM objects WHERE key = ?1",
+        )?
+        .query_row([key.as_bytes()], read_entry)
+        .optional()
+}
+
+/// The same with the bytes, where they are inline. One statement, so that both are of one moment.
+pub fn find_with_value(connection: &Connection, key: &str) -> Result<Option<(Entry, Option<Bytes>)>> {
+    connection
+        .prepare_cached(
+            "SELECT size, etag, last_modified, content_type, content_encoding, inline_value, file, bytes
+             FROM objects LEFT JOIN inline_values ON id = inline_value WHERE key = ?1",
+        )?
+        .query_row([key.as_bytes()], |row| {
+            let bytes = row.get_ref(7)?.as_blob_or_null()?.map(Bytes::copy_from_slice);
+            Ok((read_entry(row)?, bytes))
+        })
+        .optional()
+}
+
+/// The hash and the place of the object under `key`.
+pub fn find_standing(connection: &Connection, key: &str) -> Result<Option<(u128, Place)>> {
+    connection
+        .prepare_cached("SELECT etag, inline_value, file FROM objects WHERE key = ?1")?
+        .query_row([key.as_bytes()], |row| Ok((read_hash(row, 0)?, read_place(row, 1)?)))
+        .optional()
+}
+
+/// Writes what the index says of the object under `key`, over what it said before.
+pub fn write_entry(connection: &Connection, key: &str, entry: &Entry) -> Result<()> {
+    let (inline_value, file) = match entry.place {
+        Place::Nowhere => (None, None),
+        Place::Inline(id) => (Some(id), None),
+        Place::File(number) => (None, Some(number)),
+    };
+    connection
+        .prepare_cached(
+            "REPLACE INTO objects
+             (key, size, etag, last_modified, content_type, content_encoding, inline_value, file)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            key.as_bytes(),
+            i64::try_from(entry.size).unwrap_or(i64::MAX),
+            entry.hash.to_be_bytes(),
+            entry.last_modified.as_millis(),
+            entry.attributes.content_type,
+            entry.attributes.content_encoding,
+            inline_value,
+            file,
+        ])
+        .map(drop)
+}
+
+/// Removes what the index says of the object under `key`.
+pub fn remove_entry(connection: &Connection, key: &str) -> Result<()> {
+    connection.prepare_cached("DELETE FROM objects WHERE key = ?1")?.execute([key.as_bytes()]).map(drop)
+}
+
+/// Adds an inline value; its id.
+pub fn add_value(connection: &Connection, bytes: &[u8]) -> Result<i64> {
+    connection.prepare_cached("INSERT INTO inline_values (bytes) VALUES (?1)")?.insert([bytes])
+}
+
+/// Replaces an inline value.
+pub fn replace_value(connection: &Connection, id: i64, bytes: &[u8]) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE inline_values SET bytes = ?2 WHERE id = ?1")?
+        .execute(params![id, bytes])
+        .map(drop)
+}
+
+/// Removes an inline value.
+pub fn remove_value(connection: &Connection, id: i64) -> Result<()> {
+    connection.prepare_cached("DELETE FROM inline_values WHERE id = ?1")?.execute([id]).map(drop)
+}
+
+/// Says that a file is alive.
+pub fn add_file(connection: &Connection, number: i64) -> Result<()> {
+    connection.prepare_cached("INSERT INTO files (number) VALUES (?1)")?.execute([number]).map(drop)
+}
+
+/// Says that a file is no longer alive.
+pub fn remove_file(connection: &Connection, number: i64) -> Result<()> {
+    connection.prepare_cached("DELETE FROM files WHERE number = ?1")?.execute([number]).map(drop)
+}
+
+/// The files that are alive from the number `first` to `last`, ascending.
+pub fn live_files(connection: &Connection, first: i64, last: i64) -> Result<Vec<i64>> {
+    connection
+        .prepare_cached("SELECT number FROM files WHERE number BETWEEN ?1 AND ?2 ORDER BY number")?
+        .query_map([first, last], |row| row.get(0))?
+        .collect()
+}
+
+/// How many files are alive, and the highest number among them.
+pub fn count_files(connection: &Connection) -> Result<(i64, i64)> {
+    connection.query_row("SELECT count(*), ifnull(max(number), 0) FROM files", [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Up to `limit` keys that begin with `prefix` and stand behind `start_after`.
+pub fn list(
+    connection: &Connection,
+    prefix: &str,
+    start_after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<ListedObject>> {
+    let mut end = prefix.as_bytes().to_vec();
+    end.push(BEHIND_EVERY_KEY);
+    let (sql, start) = match start_after {
+        Some(after) if after >= prefix => (
+            "SELECT key, size, etag, last_modified FROM objects WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3",
+            after,
+        ),
+        Some(_) | None => (
+            "SELECT key, size, etag, last_modified FROM objects WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3",
+            prefix,
+        ),
+    };
+    connection
+        .prepare_cached(sql)?
+        .query_map(params![start.as_bytes(), end, i64::try_from(limit).unwrap_or(i64::MAX)], read_listed)?
+        .collect()
+}
+
+/// Whether the index can be read at all.
+pub fn touch(connection: &Connection) -> Result<()> {
+    connection.prepare_cached("SELECT 1 FROM objects LIMIT 1")?.query_row([], |_| Ok(())).optional().map(drop)
+}
+
+fn read_entry(row: &Row<'_>) -> Result<Entry> {
+    Ok(Entry {
+        size: read_size(row, 0)?,
+        hash: read_hash(row, 1)?,
+        last_modified: Timestamp::from_millis(row.get(2)?),
+        attributes: Attributes { content_type: row.get(3)?, content_encoding: row.get(4)? },
+        place: read_place(row, 5)?,
+    })
+}
+
+fn read_listed(row: &Row<'_>) -> Result<ListedObject> {
+    let key = match row.get_ref(0)? {
+        ValueRef::Blob(key) => String::from_utf8_lossy(key).into_owned(),
+        other => return Err(wrong_type(0, &other)),
+    };
+    Ok(ListedObject {
+        key,
+        size: read_size(row, 1)?,
+        etag: Some(etag(read_hash(row, 2)?)),
+        last_modified: Timestamp::from_millis(row.get(3)?),
+    })
+}
+
+fn read_size(row: &Row<'_>, column: usize) -> Result<u64> {
+    Ok(row.get::<_, i64>(column)?.unsigned_abs())
+}
+
+/// Stored with the highest byte first, so that `hex(etag)` shows what clients see.
+fn read_hash(row: &Row<'_>, column: usize) -> Result<u128> {
+    row.get(column).map(u128::from_be_bytes)
+}
+
+fn read_place(row: &Row<'_>, column: usize) -> Result<Place> {
+    Ok(match (row.get(column)?, row.get(column + 1)?) {
+        (Some(id), _) => Place::Inline(id),
+        (None, Some(number)) => Place::File(number),
+        (None, None) => Place::Nowhere,
+    })
+}
+
+fn wrong_type(column: usize, value: &ValueRef<'_>) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(column, "key".to_owned(), value.data_type())
+}

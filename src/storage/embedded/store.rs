@@ -1,0 +1,248 @@
+//! The engine behind the contract of an object store.
+
+use std::{fmt, io, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::{
+    sync::Semaphore,
+    task::{consume_budget, spawn_blocking},
+};
+
+use crate::clock::Clock;
+
+use super::{
+    super::{
+        body::ByteStream,
+        error::{Error, Result},
+        fingerprint::{etag, fingerprint},
+        object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
+        store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
+    },
+    batch::{Batches, Change, NewObject},
+    collect::collect,
+    committer::Committer,
+    download::Download,
+    faults::{closed, file_fault, work_fault},
+    folder::Folder,
+    index::connect_writer,
+    open_error::OpenError,
+    options::EmbeddedOptions,
+    readers::Readers,
+    reaper::Reaper,
+    rows::{self, Entry, Place},
+    spool::Spool,
+    upload::{Value, receive},
+};
+
+/// How often a reader looks again whose object was replaced between the look-up and the opening of its file.
+const LOOKUPS: usize = 16;
+/// Lists at once, each on a thread of its own; more wait.
+const LISTS: usize = 4;
+
+/// An object store in a folder.
+pub struct EmbeddedStore {
+    // In the order in which they must end: the committer knows the reaper.
+    committer: Committer,
+    readers: Arc<Readers>,
+    spool: Arc<Spool>,
+    reaper: Arc<Reaper>,
+    lists: Semaphore,
+    folder: Arc<Folder>,
+}
+
+impl EmbeddedStore {
+    /// Opens the folder, or makes it; collects what a crash left behind. Blocks, for milliseconds but where there
+    /// are very many files.
+    pub fn open(options: &EmbeddedOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let folder = Arc::new(Folder::open(&options.folder)?);
+        let index = folder.index();
+        let index_error = |error| OpenError::of_index(&index, error);
+        let connection = connect_writer(&index).map_err(index_error)?;
+        let collected = collect(&folder, &connection)?;
+        let (files, last) = rows::count_files(&connection).map_err(index_error)?;
+        if collected.alive < files {
+            tracing::error!(missing = files - collected.alive, "files of objects are missing in the data folder");
+        }
+        if collected.removed > 0 {
+            tracing::info!(files = collected.removed, "removed what an interrupted process had left behind");
+        }
+        let readers = Arc::new(Readers::open(index.clone()).map_err(index_error)?);
+        let io_error = |error: io::Error| OpenError::of_file(&options.folder, error);
+        let reaper = Arc::new(Reaper::start().map_err(io_error)?);
+        let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), last + 1));
+        let batches = Batches { connection, folder: Arc::clone(&folder), clock, reaper: Arc::clone(&reaper) };
+        let committer = Committer::start(batches).map_err(io_error)?;
+        Ok(Self { committer, readers, spool, reaper, lists: Semaphore::new(LISTS), folder })
+    }
+
+    /// Ends: refuses new calls, makes the changes that are queued, moves the log into the index. The folder is free
+    /// for another process once this store is dropped, which does the same, but blocks.
+    pub async fn close(&self) {
+        self.committer.close().await;
+        self.readers.close();
+        let reaper = Arc::clone(&self.reaper);
+        // Fails only when the runtime is going away; the next start collects what is left.
+        let _ = spawn_blocking(move || reaper.stop()).await;
+    }
+
+    /// The entry under `key`, with its bytes if they are inline and undamaged.
+    async fn find(&self, key: &str) -> Result<(Entry, Bytes)> {
+        // The index answers without waiting: who asks in a loop must still let others run now and then.
+        consume_budget().await;
+        let found = self.readers.read(|connection| rows::find_with_value(connection, key))?;
+        let (entry, bytes) = found.ok_or(Error::NotFound)?;
+        let bytes = match (entry.place, bytes) {
+            (Place::File(_), _) => return Ok((entry, Bytes::new())),
+            (Place::Nowhere, _) => Bytes::new(),
+            (Place::Inline(_), Some(bytes)) => bytes,
+            (Place::Inline(_), None) => return Err(Error::Corrupt("its value is missing in the index".to_owned())),
+        };
+        if fingerprint(&bytes, &entry.attributes) == entry.hash {
+            Ok((entry, bytes))
+        } else {
+            Err(Error::Corrupt("its bytes do not have the hash they were stored with".to_owned()))
+        }
+    }
+
+    /// Opens the object under `key`, whose bytes `open` gets from the file of an entry, off the async threads. A file
+    /// that is gone was replaced since the look-up, so that another look finds the new one.
+    async fn find_and<T: Send + 'static>(
+        &self,
+        key: &str,
+        open: impl Fn(i64, &Entry) -> io::Result<Result<T>> + Clone + Send + 'static,
+    ) -> Result<(Entry, Source<T>)> {
+        let mut missing = None;
+        for _ in 0..LOOKUPS {
+            let (entry, bytes) = self.find(key).await?;
+            let Place::File(number) = entry.place else { return Ok((entry, Source::Inline(bytes))) };
+            if missing == Some(number) {
+                return Err(Error::Corrupt(format!("its file {number:x} is missing")));
+            }
+            let (open, described) = (open.clone(), entry.clone());
+            match spawn_blocking(move || open(number, &described)).await.map_err(work_fault)? {
+                Ok(opened) => return Ok((entry, Source::File(opened?))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => missing = Some(number),
+                Err(error) => return Err(file_fault(error)),
+            }
+        }
+        Err(Error::Unavailable("the object is replaced faster than it can be opened".into()))
+    }
+}
+
+/// Where the bytes of an object come from.
+enum Source<T> {
+    Inline(Bytes),
+    File(T),
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        // Ends the thread first: it may still bring files to remove.
+        self.committer.end();
+        self.reaper.stop();
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ObjectStore for EmbeddedStore {
+    async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
+        let PutOptions { attributes, precondition } = options;
+        let received = receive(body, &attributes, &self.spool).await?;
+        let (size, hash) = (received.size, received.hash);
+        let object = NewObject { key: key.to_owned(), value: received.value, size, hash, attributes, precondition };
+        let last_modified = self.committer.commit(Change::Put(object)).await?;
+        Ok(PutOutcome { etag: etag(hash), last_modified })
+    }
+
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
+        let folder = Arc::clone(&self.folder);
+        let open = move |number, entry: &Entry| {
+            let range = match resolve(options, entry.size) {
+                Ok(range) => range,
+                Err(error) => return Ok(Err(error)),
+            };
+            let download = Download::open(&folder.file(number), entry, &range)?;
+            Ok(download.and_then(|mut download| download.read().map(|first| (download, first))))
+        };
+        let (entry, source) = self.find_and(key, open).await?;
+        let range = resolve(options, entry.size)?;
+        let body = match source {
+            Source::File((download, first)) => download.into_body(first),
+            Source::Inline(bytes) => {
+                let offset = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+                ByteStream::from(bytes.slice(offset(range.start)..offset(range.end)))
+            }
+        };
+        Ok(Object { meta: entry.meta(), range, body })
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        consume_budget().await;
+        let found = self.readers.read(|connection| rows::find(connection, key))?;
+        found.map(|entry| entry.meta()).ok_or(Error::NotFound)
+    }
+
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        self.committer.commit(Change::Delete { key: key.to_owned(), precondition }).await.map(drop)
+    }
+
+    async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        if keys.len() > MAX_DELETE_KEYS {
+            return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
+        }
+        self.committer.commit(Change::DeleteMany(keys)).await.map(drop)
+    }
+
+    async fn list(&self, options: ListOptions) -> Result<ListPage> {
+        let _turn = self.lists.acquire().await.map_err(|_| closed())?;
+        let readers = Arc::clone(&self.readers);
+        let page = spawn_blocking(move || {
+            let ListOptions { prefix, start_after, limit } = options;
+            let limit = limit.clamp(1, MAX_LIST_KEYS);
+            let list = |connection: &_| rows::list(connection, &prefix, start_after.as_deref(), limit + 1);
+            let mut objects = readers.read(list)?;
+            let is_truncated = objects.len() > limit;
+            objects.truncate(limit);
+            Ok(ListPage { objects, is_truncated })
+        });
+        page.await.map_err(work_fault)?
+    }
+
+    async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        let spool = Arc::clone(&self.spool);
+        let link = move |number, _: &Entry| {
+            let file = spool.reserve();
+            file.link_or_copy(number).map(|()| Ok(file))
+        };
+        let (entry, source) = self.find_and(from, link).await?;
+        let value = match source {
+            Source::Inline(bytes) => Value::Inline(bytes),
+            Source::File(file) => Value::File(file),
+        };
+        let Entry { size, hash, attributes, .. } = entry;
+        let object = NewObject { key: to.to_owned(), value, size, hash, attributes, precondition };
+        let last_modified = self.committer.commit(Change::Put(object)).await?;
+        Ok(PutOutcome { etag: etag(hash), last_modified })
+    }
+
+    async fn check(&self) -> Result<()> {
+        if !self.committer.is_alive() {
+            return Err(closed());
+        }
+        self.readers.read(rows::touch)
+    }
+}
+
+fn resolve(options: GetOptions, size: u64) -> Result<std::ops::Range<u64>> {
+    match options.range {
+        None => Ok(0..size),
+        Some(range) => range.resolve(size).ok_or(Error::RangeNotSatisfiable { size }),
+    }
+}

@@ -1,0 +1,42 @@
+//! The operations of an object store by name, for those who count them or disturb them.
+
+/// An operation of an object store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// [`ObjectStore::put`](super::ObjectStore::put).
+    Put,
+    /// [`ObjectStore::get`](super::ObjectStore::get).
+    Get,
+    /// [`ObjectStore::head`](super::ObjectStore::head).
+    Head,
+    /// [`ObjectStore::delete`](super::ObjectStore::delete).
+    Delete,
+    /// [`ObjectStore::delete_many`](super::ObjectStore::delete_many).
+    DeleteMany,
+    /// [`ObjectStore::list`](super::ObjectStore::list).
+    List,
+    /// [`ObjectStore::copy`](super::ObjectStore::copy).
+    Copy,
+    /// [`ObjectStore::check`](super::ObjectStore::check).
+    Check,
+}
+
+impl Operation {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 8] =
+        [Self::Put, Self::Get, Self::Head, Self::Delete, Self::DeleteMany, Self::List, Self::Copy, Self::Check];
+
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Get => "get",
+            Self::Head => "head",
+            Self::Delete => "delete",
+            Self::DeleteMany => "delete_many",
+            Self::List => "list",
+            Self::Copy => "copy",
+            Self::Check => "check",
+        }
+    }
+}
