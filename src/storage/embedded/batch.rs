@@ -104,7 +104,7 @@ impl Batches {
             Ok(done) => self.settle(requests, done),
             Err(error) => {
                 tracing::warn!(%error, changes = requests.len(), "a transaction failed; each change is tried alone");
-                self.make_room(&error);
+                self.make_room();
                 for request in requests {
                     match self.attempt(&[&request.change]) {
                         Ok(done) => self.settle(vec![request], done),
@@ -141,10 +141,8 @@ impl Batches {
 
     /// A full disk has no room for a longer log, but the log can begin again at its start once it was moved: that is
     /// what lets objects be deleted from a full disk.
-    fn make_room(&self, error: &rusqlite::Error) {
-        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-            && let Err(error) = index::restart_log(&self.connection)
-        {
+    fn make_room(&self) {
+        if let Err(error) = index::restart_log(&self.connection) {
             tracing::warn!(%error, "the log could not be moved into the index");
         }
     }

@@ -119,10 +119,13 @@ fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request
 /// Work that can wait until everybody has his answer.
 fn keep_house(batches: &Batches, requests: &mpsc::Receiver<Request>) -> rusqlite::Result<()> {
     let connection = &batches.connection;
+    let mut gave_space = false;
     while requests.is_empty() && index::give_space_back(connection)? {
+        gave_space = true;
         move_long_log(connection)?;
     }
-    move_long_log(connection)
+    // The file becomes shorter when the log is moved, not before.
+    if gave_space { index::move_log(connection) } else { move_long_log(connection) }
 }
 
 fn move_long_log(connection: &rusqlite::Connection) -> rusqlite::Result<()> {

@@ -4,7 +4,10 @@ use std::{fmt, io, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    sync::Semaphore,
+    task::{consume_budget, spawn_blocking},
+};
 
 use crate::clock::Clock;
 
@@ -84,7 +87,9 @@ impl EmbeddedStore {
     }
 
     /// The entry under `key`, with its bytes if they are inline and undamaged.
-    fn find(&self, key: &str) -> Result<(Entry, Bytes)> {
+    async fn find(&self, key: &str) -> Result<(Entry, Bytes)> {
+        // The index answers without waiting: who asks in a loop must still let others run now and then.
+        consume_budget().await;
         let found = self.readers.read(|connection| rows::find_with_value(connection, key))?;
         let (entry, bytes) = found.ok_or(Error::NotFound)?;
         let bytes = match (entry.place, bytes) {
@@ -109,7 +114,7 @@ impl EmbeddedStore {
     ) -> Result<(Entry, Source<T>)> {
         let mut missing = None;
         for _ in 0..LOOKUPS {
-            let (entry, bytes) = self.find(key)?;
+            let (entry, bytes) = self.find(key).await?;
             let Place::File(number) = entry.place else { return Ok((entry, Source::Inline(bytes))) };
             if missing == Some(number) {
                 return Err(Error::Corrupt(format!("its file {number:x} is missing")));
@@ -179,6 +184,7 @@ impl ObjectStore for EmbeddedStore {
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        consume_budget().await;
         let found = self.readers.read(|connection| rows::find(connection, key))?;
         found.map(|entry| entry.meta()).ok_or(Error::NotFound)
     }

@@ -1,0 +1,9 @@
+//! What every object store promises, each promise a function over any of them.
+
+pub mod aborts;
+pub mod copies;
+pub mod deletes;
+pub mod lists;
+pub mod puts;
+pub mod races;
+pub mod reads;

@@ -1,0 +1,100 @@
+//! Stored bytes that changed behind the engine's back: reported, never handed out as if they were whole.
+
+use std::{fs, path::Path, sync::Arc};
+
+use larder::{
+    clock::SystemClock,
+    storage::{
+        BodyError, ByteRange, Error, GetOptions, ObjectStore, Precondition,
+        embedded::{EmbeddedStore, INLINE_LIMIT},
+    },
+};
+use tempfile::TempDir;
+
+use crate::{
+    stores,
+    values::{MUCH, put, read, value},
+};
+
+const LARGE: usize = 1_000_000;
+
+/// A store whose folder was changed by `damage` while it was closed.
+async fn damaged(damage: impl Fn(&Path)) -> (TempDir, EmbeddedStore) {
+    let folder = TempDir::new().unwrap();
+    let open = || stores::open(folder.path(), Arc::new(SystemClock)).unwrap();
+    let store = open();
+    put(&store, "small", &value(1, 1000)).await;
+    put(&store, "large", &value(2, LARGE)).await;
+    put(&store, "sound", &value(3, INLINE_LIMIT + 1)).await;
+    store.close().await;
+    drop(store);
+    damage(folder.path());
+    let store = open();
+    assert!(read(&store, "sound").await.unwrap() == value(3, INLINE_LIMIT + 1));
+    (folder, store)
+}
+
+fn in_index(folder: &Path, sql: &str) {
+    let changed = rusqlite::Connection::open(folder.join("index.sqlite")).unwrap().execute(sql, []).unwrap();
+    assert!(changed > 0, "nothing was damaged");
+}
+
+async fn assert_corrupt(store: &EmbeddedStore, key: &str) {
+    let error = store.get(key, GetOptions::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
+    let error = store.copy(key, "copy", Precondition::None).await;
+    assert!(error.is_err() || key == "large", "a damaged value was copied");
+}
+
+#[tokio::test]
+async fn a_changed_small_value_is_reported() {
+    for sql in [
+        "UPDATE inline_values SET bytes = zeroblob(1000)",
+        "UPDATE inline_values SET bytes = x'00'",
+        "DELETE FROM inline_values",
+        "UPDATE objects SET content_type = 'text/html' WHERE key = CAST('small' AS BLOB)",
+    ] {
+        let (_folder, store) = damaged(|folder| in_index(folder, sql)).await;
+        assert_corrupt(&store, "small").await;
+        assert!(store.get("small", GetOptions { range: Some(ByteRange::From(5)) }).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_shortened_or_missing_file_is_reported_at_once() {
+    let damages: [fn(&Path); 2] =
+        [|file| fs::write(file, value(2, LARGE - 1)).unwrap(), |file| fs::remove_file(file).unwrap()];
+    for damage in damages {
+        let (_folder, store) = damaged(|folder| damage(&folder.join("files/0/1"))).await;
+        let error = store.get("large", GetOptions::default()).await.unwrap_err();
+        assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
+        put(&store, "large", &value(4, LARGE)).await;
+        assert!(read(&store, "large").await.unwrap() == value(4, LARGE));
+    }
+}
+
+#[tokio::test]
+async fn a_changed_byte_of_a_file_breaks_the_body_before_its_end() {
+    for at in [0, LARGE / 2, LARGE - 1] {
+        let change = |folder: &Path| {
+            let file = folder.join("files/0/1");
+            let mut bytes = fs::read(&file).unwrap();
+            bytes[at] ^= 1;
+            fs::write(file, bytes).unwrap();
+        };
+        let (_folder, store) = damaged(change).await;
+        let mut body = store.get("large", GetOptions::default()).await.unwrap().body;
+        let mut received = 0;
+        let error = loop {
+            match body.next().await.expect("a damaged body came to its end") {
+                Ok(chunk) => received += chunk.len(),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, BodyError::Storage(_)), "{error:?}");
+        assert!(received < LARGE);
+        assert!(body.next().await.is_none());
+        let part = GetOptions { range: Some(ByteRange::Bounded { first: 10, last: 19 }) };
+        assert_eq!(store.get("large", part).await.unwrap().body.into_bytes(MUCH).await.unwrap().len(), 10);
+    }
+}

@@ -1,0 +1,43 @@
+//! The implementations under test, each new and empty.
+
+use std::{path::Path, sync::Arc};
+
+use larder::{
+    clock::{Clock, SystemClock},
+    storage::{
+        ObjectStore,
+        embedded::{EmbeddedOptions, EmbeddedStore, OpenError},
+        memory::MemoryStore,
+    },
+};
+use tempfile::TempDir;
+
+/// A store, and whatever must live as long as it does.
+pub struct TestStore {
+    objects: Arc<dyn ObjectStore>,
+    _folder: Option<TempDir>,
+}
+
+impl TestStore {
+    /// The store itself.
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects)
+    }
+}
+
+/// The reference.
+pub fn memory() -> TestStore {
+    TestStore { objects: Arc::new(MemoryStore::new(Arc::new(SystemClock))), _folder: None }
+}
+
+/// The engine in a folder.
+pub fn embedded() -> TestStore {
+    let folder = TempDir::new().unwrap();
+    let objects = Arc::new(open(folder.path(), Arc::new(SystemClock)).unwrap());
+    TestStore { objects, _folder: Some(folder) }
+}
+
+/// The engine in this folder.
+pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<EmbeddedStore, OpenError> {
+    EmbeddedStore::open(&EmbeddedOptions::new(folder), clock)
+}
