@@ -123,6 +123,10 @@ impl Reader<'_> {
                     break;
                 }
                 "self" => self.at += 1,
+                "super" => {
+                    target.pop();
+                    self.at += 1;
+                }
                 _ if self.tokens.get(self.at).is_some_and(Token::is_word) => {
                     target.push(self.text(0).to_owned());
                     self.at += 1;
@@ -194,6 +198,8 @@ mod tests {
     fn super_and_self_are_taken_from_the_module_they_stand_in() {
         assert_eq!(targets("use super::body::X;", "storage::memory"), ["storage::body::X"]);
         assert_eq!(targets("use super::super::clock::X;", "storage::memory"), ["clock::X"]);
+        let found = targets("use super::{super::{clock::X, body}, error::Y};", "storage::embedded::row");
+        assert_eq!(found, ["storage::clock::X", "storage::body", "storage::embedded::error::Y"]);
         assert_eq!(targets("use self::inner::X;", "storage"), ["storage::inner::X"]);
         assert_eq!(targets("pub use child::X; use other::Y;", "storage"), ["storage::child::X"]);
     }

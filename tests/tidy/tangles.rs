@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::modules::{Module, resolve};
 
-/// Imports of what a `mod.rs` above the file only passes on. What it defines itself may be taken from it.
+/// Imports of what a `mod.rs` above the file only passes on. What it defines itself may be taken from it; a file of tests
+/// sees its room as others do, through the `mod.rs`.
 pub fn through_parent(module: &Module, modules: &[Module]) -> Vec<String> {
     let mut found = Vec::new();
+    if module.path.iter().any(|part| part == "tests") {
+        return found;
+    }
     for import in module.imports(modules) {
         let Some((target, rest)) = resolve(&import.target, modules) else { continue };
         let above = target.path.len() < module.path.len() && module.path.starts_with(&target.path);
@@ -106,6 +110,8 @@ mod tests {
         assert_eq!(found("fn f(id: crate::kv::StoreId) {}").len(), 1);
         assert_eq!(found("use super::*;").len(), 1);
         assert!(found("mod tests { use super::*; }").is_empty(), "that is the file itself");
+        let tests = modules(&[("src/kv/mod.rs", text), ("src/kv/tests.rs", "use super::StoreId;")]);
+        assert!(through_parent(&tests[1], &tests).is_empty(), "tests see what others see");
         let all = with("");
         assert!(through_parent(&all[0], &all).is_empty(), "re-exporting is what a mod.rs is for");
     }

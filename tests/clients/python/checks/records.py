@@ -3,6 +3,8 @@
 import gzip
 import io
 import secrets
+import urllib.request
+import zipfile
 from typing import Any
 
 from bench import Bench, done, opened, refused
@@ -191,6 +193,24 @@ async def a_public_record_url_names_the_record_and_carries_a_signature(bench: Be
     assert f'/v2/key-value-stores/{made.id}/records/a%21-_.%27%28%29Z9?signature=' in escaped, escaped
 
 
+async def the_archive_of_a_store_holds_every_record_decoded(bench: Bench) -> None:
+    """No method of the client asks for it, so the request is made by hand."""
+    store = await bench.store()
+    values = {'a': b'plain', "b'(c)!.json": b'{"long": "' + b'x' * 5000 + b'"}', 'empty': b''}
+    for key, value in values.items():
+        await done(store.set_record(key, value, content_type='text/plain'))
+    request = urllib.request.Request(
+        f'{bench.url}/v2/key-value-stores/{(await done(store.get())).id}/records',
+        headers={'Authorization': f'Bearer {bench.client.token}'},
+    )
+    # Not through a proxy: the server is where the client found it.
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        assert answer.headers['Content-Type'] == 'application/zip'
+        archive = zipfile.ZipFile(io.BytesIO(answer.read()))
+    assert archive.testzip() is None
+    assert {name: archive.read(name) for name in archive.namelist()} == values
+
+
 CHECKS = [
     json_values_come_back_as_they_were,
     text_comes_back_as_text_with_its_type,
@@ -210,4 +230,5 @@ CHECKS = [
     the_owner_may_send_any_signature,
     deleting_a_record_twice_is_well,
     a_public_record_url_names_the_record_and_carries_a_signature,
+    the_archive_of_a_store_holds_every_record_decoded,
 ]

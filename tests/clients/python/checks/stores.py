@@ -94,7 +94,7 @@ async def update_renames_and_an_absent_name_changes_nothing(bench: Bench) -> Non
 
 
 async def a_title_long_enough_to_be_sent_compressed_arrives(bench: Bench) -> None:
-    store, title = await bench.store(), ('long title ' * 200).strip()
+    store, title = await bench.store(), ('dlouhý název ' * 75).strip()
     assert (await done(store.update(title=title))).model_extra['title'] == title
 
 
