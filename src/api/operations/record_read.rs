@@ -1,7 +1,5 @@
 //! Reading records: whole or in part, as stored or decoded, or not at all where the client has them already.
 
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
@@ -10,18 +8,14 @@ use crate::{
         content,
         context::Context,
         error::ApiError,
-        negotiation,
-        reply::{self, ReplyBody},
+        negotiation, reply,
+        reply_body::ReplyBody,
         request::Request,
     },
     auth::Grant,
     kv::{self, ContentCoding, RecordKey},
-    storage::{ByteRange, ByteStream, Object, ObjectMeta},
+    storage::{ByteRange, Object, ObjectMeta},
 };
-
-/// How much of a record is decoded before the answer begins: what cannot be decoded should be an error, not half an
-/// answer, and what is small gets a length.
-const DECODED_AHEAD: usize = 64 * 1024;
 
 /// A record, or the part of it that is asked for: one object call, but for a part that cannot be sent. Only the record
 /// itself tells whether it has to be decoded, and whether it is still the one that the client has other parts of.
@@ -64,7 +58,8 @@ async fn whole(object: Object, key: &RecordKey, request: &Request<'_>) -> Result
     let mut response = reply::empty(StatusCode::OK);
     describe(response.headers_mut(), &meta, coding, key, request);
     *response.body_mut() = match coding {
-        Coding::Decoded(coding) => decode(coding, body).await?.into(),
+        // What cannot be decoded is to be an error, not half an answer.
+        Coding::Decoded(coding) => ReplyBody::read_ahead(coding.decode(body)).await.map_err(ApiError::internal)?,
         Coding::None | Coding::AsStored => body.into(),
     };
     Ok(response)
@@ -165,28 +160,6 @@ fn describe(headers: &mut HeaderMap, meta: &ObjectMeta, coding: Coding, key: &Re
     if !coding.is_decoded() {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
-}
-
-/// The decoded record. What cannot be decoded is told before the answer begins, unless it goes wrong far behind its
-/// beginning: then the answer breaks off.
-async fn decode(coding: ContentCoding, stored: ByteStream) -> Result<ByteStream, ApiError> {
-    let mut decoded = coding.decode(stored);
-    let mut ahead: Vec<Bytes> = Vec::new();
-    let mut length = 0;
-    while length < DECODED_AHEAD {
-        match decoded.next().await {
-            Some(Ok(chunk)) => {
-                length += chunk.len();
-                ahead.push(chunk);
-            }
-            Some(Err(error)) => return Err(ApiError::internal(error)),
-            None => {
-                let all = if let [chunk] = ahead.as_slice() { chunk.clone() } else { ahead.concat().into() };
-                return Ok(ByteStream::from(all));
-            }
-        }
-    }
-    Ok(ByteStream::new(None, stream::iter(ahead.into_iter().map(Ok)).chain(decoded)))
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
