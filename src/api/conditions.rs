@@ -1,6 +1,6 @@
 //! Conditional requests and ranges (RFC 9110, sections 13 and 14).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -9,6 +9,9 @@ use crate::{clock::Timestamp, storage::ByteRange};
 /// Marks the validator of a record that was decoded on the way: not the same bytes as the stored ones, but the same
 /// record.
 const DECODED: &str = "-plain";
+
+/// How long ago a write must have been for its second to be over, for clocks that differ (RFC 9110, 8.8.2.2).
+const SETTLED: Duration = Duration::from_mins(1);
 
 /// The validator of the bytes that are sent, in quotes.
 pub fn entity_tag(etag: &str, is_decoded: bool) -> String {
@@ -47,13 +50,16 @@ pub fn verdict(headers: &HeaderMap, etag: &str, is_decoded: bool, last_modified:
     Verdict::Send
 }
 
-/// Whether the range of a request is meant for the record as it is (`If-Range`); `None` where the header is absent.
-pub fn is_range_meant(headers: &HeaderMap, etag: &str, last_modified: Timestamp) -> Option<bool> {
-    let value = headers.get(header::IF_RANGE)?.to_str().unwrap_or_default().trim();
-    Some(match httpdate::parse_http_date(value) {
-        Ok(date) => seconds(last_modified) == Timestamp::from(date).as_millis() / 1000,
+/// Whether the range of a request is meant for the record as it is (`If-Range`), whose parts the client will put together.
+///
+/// A date vouches for every byte only where no second write can have come in its second.
+pub fn is_range_meant(headers: &HeaderMap, etag: &str, last_modified: Timestamp, now: Timestamp) -> bool {
+    let Some(value) = headers.get(header::IF_RANGE) else { return true };
+    let value = value.to_str().unwrap_or_default().trim();
+    match httpdate::parse_http_date(value) {
+        Ok(date) => seconds(last_modified) == seconds(date.into()) && now.since(last_modified) > SETTLED,
         Err(_) => parse_tags(value).is_some_and(|tags| tags.iter().any(|tag| !tag.is_weak && tag.text == etag)),
-    })
+    }
 }
 
 /// The one range that a request asks for. Several, and what cannot be read, are as good as none: all is sent.
@@ -61,14 +67,20 @@ pub fn range(headers: &HeaderMap) -> Option<ByteRange> {
     let value = headers.get(header::RANGE)?.to_str().ok()?;
     let (unit, range) = value.split_once('=')?;
     let (first, last) = range.trim().split_once('-').filter(|_| unit.trim().eq_ignore_ascii_case("bytes"))?;
-    match (first.trim(), last.trim()) {
-        ("", length) => Some(ByteRange::Suffix(length.parse().ok()?)),
-        (first, "") => Some(ByteRange::From(first.parse().ok()?)),
+    match (first, last) {
+        ("", length) => Some(ByteRange::Suffix(offset(length)?)),
+        (first, "") => Some(ByteRange::From(offset(first)?)),
         (first, last) => {
-            let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+            let (first, last) = (offset(first)?, offset(last)?);
             (first <= last).then_some(ByteRange::Bounded { first, last })
         }
     }
+}
+
+/// An offset; one that is too large for any record is the largest there is.
+fn offset(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 /// A validator that a client sent.
@@ -175,16 +187,25 @@ mod tests {
         assert_eq!(range("bytes=2-4"), Some(ByteRange::Bounded { first: 2, last: 4 }));
         assert_eq!(range("Bytes=2-"), Some(ByteRange::From(2)));
         assert_eq!(range("bytes=-3"), Some(ByteRange::Suffix(3)));
-        for none in ["bytes=4-2", "bytes=0-1,3-4", "bytes=-", "bytes=a-b", "lines=1-2", "bytes"] {
+        assert_eq!(range("bytes=-0"), Some(ByteRange::Suffix(0)));
+        assert_eq!(range("bytes=2-99999999999999999999"), Some(ByteRange::Bounded { first: 2, last: u64::MAX }));
+        let nones =
+            ["bytes=4-2", "bytes=0-1,3-4", "bytes=-", "bytes=a-b", "lines=1-2", "bytes", "bytes=1 - 2", "bytes=+1-2"];
+        for none in nones {
             assert_eq!(range(none), None, "{none}");
         }
     }
 
     #[test]
-    fn a_range_is_meant_for_the_very_bytes_or_the_very_second() {
-        let is_meant = |value| is_range_meant(&headers(header::IF_RANGE, value), "x", WRITTEN);
-        assert_eq!(is_range_meant(&HeaderMap::new(), "x", WRITTEN), None);
-        assert_eq!(["\"x\"", THAT_SECOND].map(is_meant), [Some(true); 2]);
-        assert_eq!(["\"y\"", "W/\"x\"", EARLIER, "\"x-plain\""].map(is_meant), [Some(false); 4]);
+    fn a_range_is_meant_for_the_very_bytes() {
+        let (soon, late) = (WRITTEN.plus(Duration::from_millis(300)), WRITTEN.plus(Duration::from_secs(100)));
+        let is_meant = |value, now| is_range_meant(&headers(header::IF_RANGE, value), "x", WRITTEN, now);
+        assert!(is_range_meant(&HeaderMap::new(), "x", WRITTEN, soon));
+        assert!(is_meant("\"x\"", soon));
+        assert!(is_meant(THAT_SECOND, late));
+        assert!(!is_meant(THAT_SECOND, soon), "another write may come in that second");
+        for other in ["\"y\"", "W/\"x\"", EARLIER, "\"x-plain\""] {
+            assert!(!is_meant(other, late), "{other}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::reply::{self, ReplyBody};
+use super::{reply, reply_body::ReplyBody};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,PUT,DELETE,OPTIONS");
 

@@ -11,7 +11,7 @@ use crate::{
     storage::{BodyError, BoxError},
 };
 
-use super::reply::{ReplyBody, json_bytes};
+use super::{reply::json_bytes, reply_body::ReplyBody};
 
 /// The platform's words, which the Python client's own tests match to the letter.
 const INSUFFICIENT_PERMISSIONS: &str = "Insufficient permissions for the key-value store. Make sure you're passing a \
@@ -123,10 +123,11 @@ impl ApiError {
     }
 
     /// The answer to request `id`. A failure of the server's is logged here, and nowhere else.
-    pub fn into_response(self, id: &str) -> Response<ReplyBody> {
+    pub fn into_response(self, id: &HeaderValue) -> Response<ReplyBody> {
         let Self { status, kind, message, cause, header } = self;
         let mut error = json!({ "type": kind, "message": message });
         if status.is_server_error() {
+            let id = id.to_str().unwrap_or_default();
             let cause = cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static));
             tracing::error!(request = id, status = status.as_u16(), cause, "a request failed");
             error["requestId"] = id.into();

@@ -16,10 +16,11 @@ mod negotiation;
 mod operations;
 mod query;
 mod reply;
+mod reply_body;
 mod request;
 mod route;
 mod service;
 
 pub use context::ApiOptions;
-pub use reply::ReplyBody;
+pub use reply_body::ReplyBody;
 pub use service::Api;

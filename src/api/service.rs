@@ -25,7 +25,7 @@ use super::{
     error::ApiError,
     links::Links,
     operations::{self, stores, users},
-    reply::ReplyBody,
+    reply_body::ReplyBody,
     request::{self, Request},
     route::{self, Endpoint, StoreAddress},
 };
@@ -81,9 +81,10 @@ impl Api {
         if head.method == Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
+        response.body_mut().name(&id);
         let headers = response.headers_mut();
         headers.insert(RATE_LIMIT, if route::is_record(head.uri.path()) { RECORD_RATE } else { OTHER_RATE });
-        headers.extend(HeaderValue::try_from(id).ok().map(|id| (REQUEST_ID, id)));
+        headers.insert(REQUEST_ID, id);
         cors::open(headers);
         response
     }
@@ -152,9 +153,9 @@ impl RequestIds {
         Self { process: format!("{:08x}", u32::from_be_bytes(bytes)), count: AtomicU64::new(0) }
     }
 
-    fn next(&self) -> String {
-        let mut id = self.process.clone();
-        let _ = write!(id, "-{:x}", self.count.fetch_add(1, Ordering::Relaxed));
-        id
+    fn next(&self) -> HeaderValue {
+        let mut id = String::with_capacity(2 * self.process.len() + 1);
+        let _ = write!(id, "{}-{:x}", self.process, self.count.fetch_add(1, Ordering::Relaxed));
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("unknown"))
     }
 }

@@ -15,12 +15,7 @@ use zip::{
 };
 
 use crate::{
-    api::{
-        context::Context,
-        error::ApiError,
-        reply::{self, ReplyBody},
-        request::Request,
-    },
+    api::{context::Context, error::ApiError, reply, reply_body::ReplyBody, request::Request},
     auth::Grant,
     kv::{self, ContentCoding, KeyQuery, ListedKey, RecordKey, Records, StoreView},
     storage::{BodyError, ByteStream, Object},

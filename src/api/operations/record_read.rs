@@ -1,7 +1,5 @@
 //! Reading records: whole or in part, as stored or decoded, or not at all where the client has them already.
 
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
@@ -10,49 +8,72 @@ use crate::{
         content,
         context::Context,
         error::ApiError,
-        negotiation,
-        reply::{self, ReplyBody},
+        negotiation, reply,
+        reply_body::ReplyBody,
         request::Request,
     },
     auth::Grant,
     kv::{self, ContentCoding, RecordKey},
-    storage::{ByteRange, ByteStream, Object, ObjectMeta},
+    storage::{ByteRange, Object, ObjectMeta},
 };
 
-/// How much of a record is decoded before the answer begins: what cannot be decoded should be an error, not half an
-/// answer, and what is small gets a length.
-const DECODED_AHEAD: usize = 64 * 1024;
-
-/// A record.
+/// A record, or the part of it that is asked for: one object call, but for a part that cannot be sent. Only the record
+/// itself tells whether it has to be decoded, and whether it is still the one that the client has other parts of.
 pub async fn get(
     context: &Context,
     grant: &Grant,
     key: &RecordKey,
     request: &Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let (object, coding) = open(context, grant, key, request).await?;
-    let Object { meta, range, body } = object;
-    let mut response = reply::empty(StatusCode::OK);
-    match verdict(request.headers, &meta, coding) {
+    let range = conditions::range(request.headers);
+    let read = |range: Option<ByteRange>| context.records.get(grant.store(), key, range);
+    let (object, is_part) = match read(range).await {
+        Err(kv::Error::RangeNotSatisfiable { .. }) => (read(None).await?, false),
+        read => (read?, range.is_some()),
+    };
+    let coding = Coding::of(&object.meta, request.headers);
+    match verdict(request.headers, &object.meta, coding) {
         Verdict::Failed => return Err(ApiError::precondition_failed()),
         Verdict::NotModified => {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            describe_version(response.headers_mut(), &meta, coding);
+            let mut response = reply::empty(StatusCode::NOT_MODIFIED);
+            describe_version(response.headers_mut(), &object.meta, coding);
             return Ok(response);
         }
         Verdict::Send => {}
     }
+    match range.filter(|_| is_range_meant(context, &object.meta, coding, request.headers)) {
+        Some(_) if is_part => Ok(part(object, coding, key, request)),
+        Some(range) if range.resolve(object.meta.size).is_none() => {
+            Err(ApiError::range_not_satisfiable(object.meta.size))
+        }
+        None if is_part => whole(read(None).await?, key, request).await,
+        Some(_) | None => whole(object, key, request).await,
+    }
+}
+
+/// All of a record.
+async fn whole(object: Object, key: &RecordKey, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+    let Object { meta, body, .. } = object;
+    let coding = Coding::of(&meta, request.headers);
+    let mut response = reply::empty(StatusCode::OK);
     describe(response.headers_mut(), &meta, coding, key, request);
     *response.body_mut() = match coding {
-        Coding::Decoded(coding) => decode(coding, body).await?.into(),
+        // What cannot be decoded is to be an error, not half an answer.
+        Coding::Decoded(coding) => ReplyBody::read_ahead(coding.decode(body)).await.map_err(ApiError::internal)?,
         Coding::None | Coding::AsStored => body.into(),
     };
-    if range != (0..meta.size) {
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-        let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size);
-        insert(response.headers_mut(), header::CONTENT_RANGE, content_range);
-    }
     Ok(response)
+}
+
+/// A part of a record, which may well be all of it: who asks for parts is to see that there are parts.
+fn part(object: Object, coding: Coding, key: &RecordKey, request: &Request<'_>) -> Response<ReplyBody> {
+    let Object { meta, range, body } = object;
+    let mut response = reply::empty(StatusCode::PARTIAL_CONTENT);
+    describe(response.headers_mut(), &meta, coding, key, request);
+    let content_range = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), meta.size);
+    insert(response.headers_mut(), header::CONTENT_RANGE, content_range);
+    *response.body_mut() = body.into();
+    response
 }
 
 /// What [`get`] says of a record, without its bytes.
@@ -107,49 +128,10 @@ impl Coding {
     }
 }
 
-/// The record, or the part of it that is asked for, still to be read: one object call, but for a range that turns out not
-/// to be meant for what is stored.
-async fn open(
-    context: &Context,
-    grant: &Grant,
-    key: &RecordKey,
-    request: &Request<'_>,
-) -> Result<(Object, Coding), ApiError> {
-    let range = wanted_range(context, grant, key, request).await?;
-    let read = |range: Option<ByteRange>| context.records.get(grant.store(), key, range);
-    let object = match read(range).await {
-        // Of a record that has to be decoded all is sent, whatever range was asked for.
-        Err(error @ kv::Error::RangeNotSatisfiable { .. }) => {
-            let meta = context.records.head(grant.store(), key).await?;
-            if !Coding::of(&meta, request.headers).is_decoded() {
-                return Err(error.into());
-            }
-            read(None).await?
-        }
-        read => read?,
-    };
-    let coding = Coding::of(&object.meta, request.headers);
-    if coding.is_decoded() && object.range != (0..object.meta.size) {
-        let whole = read(None).await?;
-        let coding = Coding::of(&whole.meta, request.headers);
-        return Ok((whole, coding));
-    }
-    Ok((object, coding))
-}
-
-async fn wanted_range(
-    context: &Context,
-    grant: &Grant,
-    key: &RecordKey,
-    request: &Request<'_>,
-) -> Result<Option<ByteRange>, ApiError> {
-    let Some(range) = conditions::range(request.headers) else { return Ok(None) };
-    if !request.headers.contains_key(header::IF_RANGE) {
-        return Ok(Some(range));
-    }
-    let meta = context.records.head(grant.store(), key).await?;
-    let is_meant = conditions::is_range_meant(request.headers, meta.etag.as_str(), meta.last_modified);
-    Ok(Some(range).filter(|_| is_meant.unwrap_or(true)))
+/// Whether a part of the record may be sent where one was asked for.
+fn is_range_meant(context: &Context, meta: &ObjectMeta, coding: Coding, headers: &HeaderMap) -> bool {
+    !coding.is_decoded()
+        && conditions::is_range_meant(headers, meta.etag.as_str(), meta.last_modified, context.clock.now())
 }
 
 fn verdict(headers: &HeaderMap, meta: &ObjectMeta, coding: Coding) -> Verdict {
@@ -178,28 +160,6 @@ fn describe(headers: &mut HeaderMap, meta: &ObjectMeta, coding: Coding, key: &Re
     if !coding.is_decoded() {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
-}
-
-/// The decoded record. What cannot be decoded is told before the answer begins, unless it goes wrong far behind its
-/// beginning: then the answer breaks off.
-async fn decode(coding: ContentCoding, stored: ByteStream) -> Result<ByteStream, ApiError> {
-    let mut decoded = coding.decode(stored);
-    let mut ahead: Vec<Bytes> = Vec::new();
-    let mut length = 0;
-    while length < DECODED_AHEAD {
-        match decoded.next().await {
-            Some(Ok(chunk)) => {
-                length += chunk.len();
-                ahead.push(chunk);
-            }
-            Some(Err(error)) => return Err(ApiError::internal(error)),
-            None => {
-                let all = if let [chunk] = ahead.as_slice() { chunk.clone() } else { ahead.concat().into() };
-                return Ok(ByteStream::from(all));
-            }
-        }
-    }
-    Ok(ByteStream::new(None, stream::iter(ahead.into_iter().map(Ok)).chain(decoded)))
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {

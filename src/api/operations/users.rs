@@ -7,7 +7,8 @@ use crate::{
         context::Context,
         envelope::{Data, UserObject},
         error::ApiError,
-        reply::{self, ReplyBody},
+        reply,
+        reply_body::ReplyBody,
     },
     auth::{AccountGrant, User},
 };

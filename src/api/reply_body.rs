@@ -1,0 +1,168 @@
+//! The body of an answer: small ones whole, large ones as they come out of the object store.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http::HeaderValue;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::storage::{BodyError, ByteStream};
+
+/// Bytes that are looked at before an answer begins whose body may be no good.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
+
+/// The body of an answer.
+///
+/// One that cannot be sent to its end fails, so that the connection is cut: it never looks whole.
+#[derive(Debug)]
+pub struct ReplyBody(Content);
+
+#[derive(Debug)]
+enum Content {
+    Whole(Option<Bytes>),
+    Stream { stream: ByteStream, remaining: Option<u64>, request_id: Option<HeaderValue> },
+}
+
+impl ReplyBody {
+    /// No body.
+    pub fn empty() -> Self {
+        Self(Content::Whole(None))
+    }
+
+    /// A body of unknown length that may turn out to be no good: what can be told of it before its first byte is sent
+    /// is told by an error. One that ends meanwhile is small, and its length known.
+    pub async fn read_ahead(mut body: ByteStream) -> Result<Self, BodyError> {
+        let (mut ahead, mut length) = (Vec::<Bytes>::new(), 0);
+        while length < READ_AHEAD_BYTES {
+            let Some(chunk) = body.next().await.transpose()? else {
+                let all = if let [chunk] = ahead.as_slice() { chunk.clone() } else { ahead.concat().into() };
+                return Ok(all.into());
+            };
+            length += chunk.len();
+            ahead.push(chunk);
+        }
+        Ok(ByteStream::new(None, stream::iter(ahead.into_iter().map(Ok)).chain(body)).into())
+    }
+
+    /// Its length in bytes, if that is known.
+    pub fn known_length(&self) -> Option<u64> {
+        match &self.0 {
+            Content::Whole(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Content::Stream { remaining, .. } => *remaining,
+        }
+    }
+
+    /// Says whose answer it is: what fails while it is sent is logged under that id.
+    pub fn name(&mut self, id: &HeaderValue) {
+        match &mut self.0 {
+            Content::Whole(_) => {}
+            Content::Stream { request_id, .. } => *request_id = Some(id.clone()),
+        }
+    }
+}
+
+impl From<Bytes> for ReplyBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Content::Whole((!bytes.is_empty()).then_some(bytes)))
+    }
+}
+
+impl From<ByteStream> for ReplyBody {
+    fn from(stream: ByteStream) -> Self {
+        Self(Content::Stream { remaining: stream.length(), stream, request_id: None })
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let (stream, remaining, request_id) = match &mut self.0 {
+            Content::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Stream { stream, remaining, request_id } => (stream, remaining, request_id),
+        };
+        let failure = match std::task::ready!(Pin::new(stream).poll_next(context)) {
+            Some(Ok(chunk)) => match remaining.map(|remaining| remaining.checked_sub(chunk.len() as u64)) {
+                None => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                Some(Some(rest)) => {
+                    *remaining = Some(rest);
+                    return Poll::Ready(Some(Ok(Frame::data(chunk))));
+                }
+                Some(None) => BodyError::Storage("there are more bytes than were announced".into()),
+            },
+            Some(Err(failure)) => failure,
+            None if remaining.is_none_or(|remaining| remaining == 0) => return Poll::Ready(None),
+            None => BodyError::Storage("there are fewer bytes than were announced".into()),
+        };
+        let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
+        tracing::error!(request_id, error = &failure as &dyn std::error::Error, "an answer was cut off");
+        self.0 = Content::Whole(None);
+        Poll::Ready(Some(Err(failure)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.known_length() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.known_length().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn chunks(length: Option<u64>, chunks: Vec<Result<Bytes, BodyError>>) -> ByteStream {
+        ByteStream::new(length, stream::iter(chunks))
+    }
+
+    fn body(length: Option<u64>, parts: Vec<Result<Bytes, BodyError>>) -> ReplyBody {
+        chunks(length, parts).into()
+    }
+
+    #[tokio::test]
+    async fn a_body_is_sent_whole() {
+        let body = body(Some(5), vec![Ok("flo".into()), Ok("ur".into())]);
+        assert_eq!(body.size_hint().exact(), Some(5));
+        assert_eq!(body.collect().await.expect("it is whole").to_bytes(), "flour");
+        assert!(ReplyBody::from(Bytes::new()).is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_never_ends_cleanly() {
+        for broken in [
+            body(None, vec![Ok("flo".into()), Err(BodyError::Malformed("cut".to_owned()))]),
+            body(Some(5), vec![Ok("flo".into())]),
+            body(Some(2), vec![Ok("flo".into())]),
+        ] {
+            assert!(broken.collect().await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_good_is_found_out_before_it_is_sent() {
+        let malformed = || Err(BodyError::Malformed("cut".to_owned()));
+        assert!(ReplyBody::read_ahead(chunks(None, vec![Ok("flo".into()), malformed()])).await.is_err());
+        let small =
+            ReplyBody::read_ahead(chunks(None, vec![Ok("flo".into()), Ok("ur".into())])).await.expect("it is whole");
+        assert_eq!(small.known_length(), Some(5));
+        let first = Bytes::from(vec![b'x'; READ_AHEAD_BYTES]);
+        let large =
+            ReplyBody::read_ahead(chunks(None, vec![Ok(first.clone()), Ok("ur".into())])).await.expect("it begins");
+        assert_eq!(large.known_length(), None);
+        assert_eq!(large.collect().await.expect("it is whole").to_bytes().len(), READ_AHEAD_BYTES + 2);
+        let broken = ReplyBody::read_ahead(chunks(None, vec![Ok(first), malformed()])).await.expect("it begins");
+        assert!(broken.collect().await.is_err());
+    }
+}
