@@ -125,16 +125,6 @@ contract_test!(looking_a_store_up_afresh_is_one_read_by_id_and_two_by_name, asyn
     assert_eq!(record, Calls { get: 1, put: 1, ..Calls::NONE }, "PUT of a record in a store not yet known");
 });
 
-contract_test!(many_that_look_one_store_up_share_a_read, async |larder: Larder| {
-    let store = larder.named_store("shop").await;
-    store.put_text("a", "x").await;
-    let fresh = larder.restarted().await;
-    let store = store.behind(&fresh);
-    store.object().await;
-    let reads = async || join_all((0..WRITERS).map(|_| store.get("/records/a").into_future())).await;
-    assert_eq!(fresh.calls(reads).await, Calls { get: WRITERS, ..Calls::NONE }, "{WRITERS} reads at once");
-});
-
 contract_test!(making_a_store_is_cheap, async |larder: Larder| {
     let unnamed = larder.calls(async || larder.post(STORES).await.answers(201)).await;
     assert!(unnamed.total() <= 2, "POST without a name took {unnamed:?}");

@@ -136,7 +136,7 @@ contract_test!(a_body_that_is_damaged_far_behind_never_looks_whole, async |larde
     }
 });
 
-contract_test!(a_coding_of_a_record_costs_its_reader_no_trust, async |larder: Larder| {
+contract_test!(a_value_that_grows_when_it_is_decoded_is_given_all_the_same, async |larder: Larder| {
     let store = larder.new_store().await;
     let bomb = gzip(&vec![0; 50_000_000]).await;
     store.put_coded("a", "gzip", bomb.clone()).await;
@@ -145,14 +145,13 @@ contract_test!(a_coding_of_a_record_costs_its_reader_no_trust, async |larder: La
 });
 
 /// Bodies that are not in the coding they are said to be in, from their first bytes or before their end.
-async fn corrupt() -> [(&'static str, Vec<u8>); 5] {
+async fn corrupt() -> [(&'static str, Vec<u8>); 4] {
     let cut = |bytes: Vec<u8>| bytes[..bytes.len() - 4].to_vec();
     [
         ("gzip", b"no gzip at all".to_vec()),
         ("gzip", cut(gzip(&value()).await)),
         ("br", vec![0xff; 100]),
         ("deflate", b"no deflate at all".to_vec()),
-        ("gzip", Vec::new()),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use crate::harness::{Larder, STORES};
+use crate::harness::{Larder, STORES, TOKEN};
 
 /// Requests that are under way at the same time.
 const RACERS: usize = 20;
@@ -82,7 +82,28 @@ contract_test!(a_reader_among_writers_sees_whole_values, async |larder: Larder| 
     }
 });
 
-contract_test!(of_two_that_rename_to_one_name_one_wins, async |larder: Larder| {
+contract_test!(a_reader_who_has_begun_reads_the_old_value_to_its_end, async |larder: Larder| {
+    let store = larder.new_store().await;
+    let old: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let path = store.path("/records/a");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    for is_deleted in [false, true] {
+        store.put_bytes("a", "text/plain", old.clone()).await;
+        let mut connection = larder.connect().await;
+        connection.write(head.as_bytes()).await.expect("the request is taken");
+        let answer = connection.read_head().await.expect("the request is answered");
+        assert_eq!(answer.status, 200, "GET {path}");
+        if is_deleted {
+            store.delete("/records/a").await.answers(204);
+        } else {
+            store.put_text("a", "new").await;
+        }
+        let came = connection.read_exactly(old.len()).await.expect("the old value comes whole");
+        assert!(came == old, "GET {path} of a value that was replaced meanwhile");
+    }
+});
+
+contract_test!(of_twenty_that_rename_to_one_name_one_wins, async |larder: Larder| {
     let mut stores = Vec::new();
     for index in 0..RACERS {
         stores.push(larder.named_store(&format!("store-{index}")).await);

@@ -173,6 +173,19 @@ contract_test!(reading_moves_the_date_of_the_last_use_alone, async |larder: Lard
     assert_eq!(after["modifiedAt"], before["modifiedAt"]);
 });
 
+contract_test!(use_of_a_store_is_counted, async |larder: Larder| {
+    let store = larder.named_store("shop").await;
+    store.put_text("a", "x").await;
+    store.put_text("b", "x").await;
+    store.record("a").await;
+    store.keys().await;
+    store.delete("/records/a").await.answers(204);
+    let stats = store.object().await["stats"].clone();
+    for (count, times) in [("writeCount", 2), ("readCount", 1), ("deleteCount", 1), ("listCount", 1)] {
+        assert_eq!(stats[count], times, "{count} of {stats}");
+    }
+});
+
 contract_test!(a_compressed_update_is_decoded, async |larder: Larder| {
     let store = larder.new_store().await;
     let body = brotli(json!({ "title": "pressed" }).to_string().as_bytes()).await;

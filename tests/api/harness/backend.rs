@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use larder::{
-    clock::Clock,
-    storage::{ObjectStore, memory::MemoryStore},
+use larder::storage::{
+    embedded::{EmbeddedOptions, EmbeddedStore},
+    memory::MemoryStore,
 };
-use tempfile::TempDir;
 
 use super::{clock::ShiftedClock, larder::Larder};
 
@@ -32,15 +31,18 @@ pub(crate) fn run(backend: Backend, test: fn(Larder) -> BoxFuture<'static, ()>) 
         .expect("the runtime starts");
     runtime.block_on(async {
         let clock = Arc::new(ShiftedClock::default());
-        let (objects, _folder) = open(backend, clock.clone()).await;
-        let larder = Larder::start(objects, clock).await;
-        test(larder).await;
+        match backend {
+            Backend::Memory => {
+                let objects = Arc::new(MemoryStore::new(clock.clone()));
+                test(Larder::start(objects, clock).await).await;
+            }
+            Backend::Embedded => {
+                let folder = tempfile::tempdir().expect("there is room for a folder");
+                let options = EmbeddedOptions::new(folder.path());
+                let objects = Arc::new(EmbeddedStore::open(&options, clock.clone()).expect("the folder opens"));
+                test(Larder::start(objects.clone(), clock).await).await;
+                objects.close().await;
+            }
+        }
     });
-}
-
-async fn open(backend: Backend, clock: Arc<dyn Clock>) -> (Arc<dyn ObjectStore>, Option<TempDir>) {
-    match backend {
-        Backend::Memory => (Arc::new(MemoryStore::new(clock)), None),
-        Backend::Embedded => (Arc::new(MemoryStore::new(clock)), None),
-    }
 }

@@ -6,7 +6,7 @@ use larder::{
     auth::{MasterSecret, Secrets, Token, Tokens, Users},
     clock::{Clock, SystemRandom, Timestamp},
     kv::{Catalog, CatalogOptions},
-    storage::ObjectStore,
+    storage::{ObjectStore, measured::Measured},
 };
 use serde_json::Value;
 
@@ -35,8 +35,7 @@ pub(crate) struct Larder(Arc<Parts>);
 struct Parts {
     address: SocketAddr,
     objects: Arc<dyn ObjectStore>,
-    measured: Arc<MeasuredStore>,
-    catalog: Arc<Catalog>,
+    measured: Arc<Measured>,
     clock: Arc<ShiftedClock>,
 }
 
@@ -56,9 +55,9 @@ impl Larder {
         Self::start_with(self.0.objects.clone(), self.0.clock.clone(), change).await
     }
 
-    /// A gateway whose calls go through `wrap` before they reach the same object store.
-    pub(crate) async fn restarted_over(&self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
-        Self::start(wrap(self.0.objects.clone()), self.0.clock.clone()).await
+    /// A gateway over another object store, which leads to this one.
+    pub(crate) async fn restarted_over(&self, objects: Arc<dyn ObjectStore>) -> Self {
+        Self::start(objects, self.0.clock.clone()).await
     }
 
     async fn start_with(
@@ -68,7 +67,7 @@ impl Larder {
     ) -> Self {
         let mut options = ApiOptions { public_url: PUBLIC_URL.to_owned(), ..ApiOptions::default() };
         change(&mut options);
-        let measured = Arc::new(MeasuredStore::new(objects.clone()));
+        let measured = Arc::new(Measured::new(objects.clone()));
         let random = Arc::new(SystemRandom);
         let users = Users::open(measured.as_ref(), clock.as_ref(), random.as_ref()).await.expect("accounts open");
         let admin = users.admin().expect("there is an account from the start");
@@ -86,7 +85,17 @@ impl Larder {
             random,
         );
         let address = serve(Arc::new(api)).await;
-        Self(Arc::new(Parts { address, objects, measured, catalog, clock }))
+        Self(Arc::new(Parts { address, objects, measured, clock }))
+    }
+
+    /// The object store beneath it.
+    pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.0.objects.clone()
+    }
+
+    /// Its clock.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.0.clock.clone()
     }
 
     /// Where it listens.
@@ -159,15 +168,10 @@ impl Larder {
         self.0.clock.sleep(duration).await;
     }
 
-    /// Writes down what has been counted of stores' use, as a job does once a minute.
-    pub(crate) async fn flush_activity(&self) {
-        self.0.catalog.flush_activity().await.expect("what was counted is written down");
-    }
-
     /// The calls that reach the object store while `work` is done.
     pub(crate) async fn calls<T>(&self, work: impl AsyncFnOnce() -> T) -> Calls {
-        let before = Calls::of(&self.0.measured);
+        let before = self.0.measured.counts();
         work().await;
-        Calls::of(&self.0.measured) - before
+        self.0.measured.counts().since(&before).into()
     }
 }

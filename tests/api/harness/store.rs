@@ -22,6 +22,11 @@ impl Store {
         Self { larder: larder.clone(), id }
     }
 
+    /// The gateway that it is spoken to through.
+    pub(crate) fn larder(&self) -> &Larder {
+        &self.larder
+    }
+
     /// The same store behind another gateway.
     pub(crate) fn behind(&self, larder: &Larder) -> Self {
         Self::new(larder, self.id.clone())
