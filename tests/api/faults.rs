@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use larder::storage::faulty::{Call, Fault, Faulty, Refusal};
 use larder::storage::Operation;
+use larder::storage::faulty::{Call, Fault, Faulty, Refusal};
 
 use crate::harness::{Larder, Reply, STORES, Store, gzip};
 
@@ -102,7 +102,8 @@ contract_test!(a_read_that_breaks_off_never_looks_whole, async |larder: Larder| 
             faulty.disturb(call(Operation::Get, RECORDS), Fault::CutBody { after });
             let mut connection = store.larder().connect().await;
             let target = store.path(&format!("/records/{key}"));
-            let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", crate::harness::TOKEN);
+            let request =
+                format!("GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", crate::harness::TOKEN);
             connection.write(request.as_bytes()).await.expect("the request is taken");
             if let Ok(reply) = connection.read_reply(&format!("GET {target} cut off at {after}"), "GET").await {
                 assert!(reply.status >= 500, "{reply} looks whole");

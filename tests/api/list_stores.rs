@@ -98,10 +98,9 @@ contract_test!(case_092_a_limit_that_is_no_number_is_400, async |larder: Larder|
         let message = larder.get(format!("{STORES}?limit={limit}")).await.fails(400, "invalid-parameter");
         assert!(message.contains("limit"), "limit={limit}: {message:?} does not name the parameter");
     }
-    for (name, value) in [("offset", "-1"), ("offset", "x"), ("desc", "maybe"), ("unnamed", "2")] {
-        let reply = larder.get(format!("{STORES}?{name}={value}")).await;
-        let message = reply.fails(400, "invalid-parameter");
-        assert!(message.contains(name), "{reply} does not name the parameter");
+    for offset in ["-1", "x"] {
+        let message = larder.get(format!("{STORES}?offset={offset}")).await.fails(400, "invalid-parameter");
+        assert!(message.contains("offset"), "offset={offset}: {message:?} does not name the parameter");
     }
 });
 

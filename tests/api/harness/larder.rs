@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use larder::{
+    api::{Api, ApiOptions},
     auth::{MasterSecret, Secrets, Token, Tokens, Users},
     clock::{Clock, SystemRandom, Timestamp},
     kv::{Catalog, CatalogOptions},
@@ -10,7 +11,6 @@ use larder::{
 };
 use serde_json::Value;
 
-use super::stub::*;
 use super::{calls::Calls, clock::ShiftedClock, connection::Connection, request::Request, server::serve, store::Store};
 
 /// The path of all stores.
@@ -82,7 +82,7 @@ impl Larder {
             Arc::new(tokens),
             Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
             clock.clone(),
-            random,
+            random.as_ref(),
         );
         let address = serve(Arc::new(api)).await;
         Self(Arc::new(Parts { address, objects, measured, clock }))

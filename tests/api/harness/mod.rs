@@ -11,7 +11,6 @@ mod reply;
 mod request;
 mod server;
 mod store;
-mod stub;
 
 pub(crate) use backend::{Backend, run};
 pub(crate) use calls::Calls;

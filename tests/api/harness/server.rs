@@ -3,9 +3,9 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
-use super::stub::Api;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use larder::api::Api;
 use tokio::net::TcpListener;
 
 /// Serves `api` on a port that was free, until the runtime ends.
