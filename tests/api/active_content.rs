@@ -1,0 +1,59 @@
+//! Content that a browser would run: it is given unchanged, and fenced in.
+
+use crate::harness::{Larder, brotli};
+
+/// Types that a browser may run something of.
+const ACTIVE: [&str; 8] = [
+    "text/html",
+    "text/html; charset=utf-8",
+    "Text/HTML",
+    "image/svg+xml",
+    "application/xhtml+xml",
+    "text/xml",
+    "application/xml",
+    "application/pdf",
+];
+
+contract_test!(active_content_is_given_unchanged_and_fenced_in, async |larder: Larder| {
+    let store = larder.new_store().await;
+    let page = b"<html><head></head><body onload=\"alert(1)\"><script>1</script></body></html>";
+    for content_type in ACTIVE {
+        store.put_bytes("page", content_type, &page[..]).await;
+        let reply = store.record("page").await.holds(page);
+        assert_eq!(reply.expect_field("content-type"), content_type, "{reply}");
+        assert_eq!(reply.expect_field("x-content-type-options"), "nosniff", "{reply} of {content_type}");
+        let policy = reply.expect_field("content-security-policy");
+        let sandbox = policy.split(';').find(|directive| directive.trim().starts_with("sandbox"));
+        let sandbox = sandbox.unwrap_or_else(|| panic!("{reply} of {content_type} is not sandboxed: {policy}"));
+        assert!(!sandbox.contains("allow-same-origin"), "{reply} of {content_type}: {policy}");
+        assert!(!sandbox.contains("allow-scripts"), "{reply} of {content_type}: {policy}");
+    }
+});
+
+contract_test!(what_a_browser_might_take_for_active_is_not_sniffed, async |larder: Larder| {
+    let store = larder.new_store().await;
+    for content_type in ["text/plain", "application/octet-stream", "application/json", "image/png"] {
+        store.put_bytes("a", content_type, "<script>1</script>").await;
+        let reply = store.record("a").await;
+        assert_eq!(reply.expect_field("x-content-type-options"), "nosniff", "{reply} of {content_type}");
+    }
+});
+
+contract_test!(compressed_active_content_is_fenced_in_too, async |larder: Larder| {
+    let store = larder.new_store().await;
+    let body = brotli(b"<p>flour</p>").await;
+    let put = store.put("/records/page").content_type("text/html").field("Content-Encoding", "br");
+    put.body(body.clone()).await.answers(201);
+    for accepted in ["br", "identity"] {
+        let reply = store.get("/records/page").field("Accept-Encoding", accepted).await.answers(200);
+        assert!(reply.expect_field("content-security-policy").contains("sandbox"), "{reply}");
+    }
+});
+
+contract_test!(an_attachment_is_given_byte_for_byte, async |larder: Larder| {
+    let store = larder.new_store().await;
+    store.put_bytes("page", "text/html", "<html><head></head></html>").await;
+    let reply = store.get("/records/page?attachment=true").await.answers(200).holds(b"<html><head></head></html>");
+    assert!(reply.expect_field("content-disposition").starts_with("attachment"), "{reply}");
+    assert_eq!(reply.expect_field("x-content-type-options"), "nosniff", "{reply}");
+});

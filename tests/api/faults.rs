@@ -1,0 +1,167 @@
+//! What a client sees when the object store fails: an honest error that says when to come back, and nothing of why.
+
+use std::sync::Arc;
+
+use larder::storage::Operation;
+use larder::storage::faulty::{Call, Fault, Faulty, Refusal};
+
+use crate::harness::{Larder, Reply, STORES, Store, gzip};
+
+/// What the injected faults give as their cause.
+const CAUSE: &str = "a fault was asked for";
+
+/// The object keys of records contain this.
+const RECORDS: &str = "/k";
+
+contract_test!(a_backend_that_is_away_is_503_with_retry_after, async |larder: Larder| {
+    for refusal in [Refusal::Unavailable, Refusal::Throttled, Refusal::Timeout] {
+        let (faulty, store) = disturbed(&larder).await;
+        let fail = |operation| faulty.disturb(call(operation, RECORDS), Fault::Refuse(refusal));
+        fail(Operation::Put);
+        assert_unavailable(&store.put("/records/a").body("new").await);
+        fail(Operation::Get);
+        assert_unavailable(&store.get("/records/a").await);
+        fail(Operation::Delete);
+        assert_unavailable(&store.delete("/records/a").await);
+        fail(Operation::Head);
+        let head = store.head("/records/a").await.answers(503).holds(b"");
+        assert_retry_after(&head);
+        faulty.disturb(call(Operation::List, ""), Fault::Refuse(refusal));
+        assert_unavailable(&store.get("/keys").await);
+        faulty.disturb(call(Operation::List, ""), Fault::Refuse(refusal));
+        assert_unavailable(&store.get("/records").await);
+        assert_eq!(faulty.injected(), 6, "a request went on without the call that was to fail ({refusal:?})");
+        store.record("a").await.holds(b"old");
+    }
+});
+
+contract_test!(an_outage_never_looks_like_absence, async |larder: Larder| {
+    larder.named_store("shop").await.put_text("a", "old").await;
+    let (faulty, gateway) = faulty_gateway(&larder).await;
+    let requests = [
+        ("GET", format!("{STORES}/~shop")),
+        ("GET", format!("{STORES}/~shop/records/a")),
+        ("DELETE", format!("{STORES}/~shop")),
+        ("PUT", format!("{STORES}/~shop/records/b")),
+        ("GET", STORES.to_owned()),
+        ("POST", format!("{STORES}?name=shop")),
+    ];
+    for (method, target) in requests {
+        faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
+        let reply = gateway.request(method, &target).await;
+        faulty.calm();
+        assert_unavailable(&reply);
+    }
+    gateway.get(format!("{STORES}/~shop/records/a")).await.answers(200).holds(b"old");
+});
+
+contract_test!(a_store_is_whole_or_not_there_whichever_call_of_its_making_fails, async |larder: Larder| {
+    let (faulty, gateway) = faulty_gateway(&larder).await;
+    for fault in [Fault::Refuse(Refusal::Unavailable), Fault::LoseAnswer] {
+        for skip in 0..8 {
+            let name = format!("shop-{skip}-{}", if fault == Fault::LoseAnswer { "lost" } else { "refused" });
+            faulty.disturb(Call { skip, ..Call::default() }, fault.clone());
+            let reply = gateway.post(format!("{STORES}?name={name}")).await;
+            faulty.calm();
+            if reply.status != 201 {
+                assert_unavailable(&reply);
+            }
+            let again = gateway.post(format!("{STORES}?name={name}")).await.answers_one_of(&[200, 201]);
+            let by_name = gateway.get(format!("{STORES}/~{name}")).await.answers(200);
+            assert_eq!(by_name.text("id"), again.text("id"), "{by_name} after {reply}");
+            let listed = gateway.get(format!("{STORES}?unnamed=1&search={name}")).await.answers(200);
+            assert_eq!(listed.data()["total"], 1, "{listed} after {reply}");
+        }
+    }
+});
+
+contract_test!(a_write_whose_answer_is_lost_is_503_and_can_be_repeated, async |larder: Larder| {
+    let (faulty, store) = disturbed(&larder).await;
+    faulty.disturb(call(Operation::Put, RECORDS), Fault::LoseAnswer);
+    assert_unavailable(&store.put("/records/a").body("new").await);
+    store.put("/records/a").body("new").await.answers(201);
+    store.record("a").await.holds(b"new");
+});
+
+contract_test!(a_full_backend_is_told_and_the_old_value_stays, async |larder: Larder| {
+    let (faulty, store) = disturbed(&larder).await;
+    faulty.disturb(call(Operation::Put, RECORDS), Fault::Refuse(Refusal::Full));
+    let reply = store.put("/records/a").body("new").await.answers_one_of(&[503, 507]);
+    reply.fails_with_any();
+    assert_discreet(&reply);
+    store.record("a").await.holds(b"old");
+});
+
+contract_test!(a_read_that_breaks_off_never_looks_whole, async |larder: Larder| {
+    let (faulty, store) = disturbed(&larder).await;
+    let large = vec![b'x'; 500_000];
+    store.put_bytes("plain", "text/plain", large.clone()).await;
+    store.put_coded("coded", "gzip", gzip(&large).await).await;
+    for key in ["plain", "coded"] {
+        for after in [0, 100, 400] {
+            faulty.disturb(call(Operation::Get, RECORDS), Fault::CutBody { after });
+            let mut connection = store.larder().connect().await;
+            let target = store.path(&format!("/records/{key}"));
+            let request =
+                format!("GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", crate::harness::TOKEN);
+            connection.write(request.as_bytes()).await.expect("the request is taken");
+            if let Ok(reply) = connection.read_reply(&format!("GET {target} cut off at {after}"), "GET").await {
+                assert!(reply.status >= 500, "{reply} looks whole");
+                reply.fails_with_any();
+                assert_discreet(&reply);
+            }
+        }
+    }
+    store.record("plain").await.holds(&large);
+});
+
+contract_test!(a_write_whose_body_breaks_off_behind_the_gateway_leaves_the_old_value, async |larder: Larder| {
+    let (faulty, store) = disturbed(&larder).await;
+    for after in [0, 1, 100_000] {
+        faulty.disturb(call(Operation::Put, RECORDS), Fault::CutBody { after });
+        let reply = store.put("/records/a").body(vec![b'n'; 300_000]).await;
+        reply.fails_with_any();
+        store.record("a").await.holds(b"old");
+    }
+});
+
+/// A record `a` that holds `old`, behind a gateway that knows its store, over an object store that can be disturbed.
+async fn disturbed(larder: &Larder) -> (Arc<Faulty>, Store) {
+    let (faulty, gateway) = faulty_gateway(larder).await;
+    let store = gateway.new_store().await;
+    store.put_text("a", "old").await;
+    (faulty, store)
+}
+
+async fn faulty_gateway(larder: &Larder) -> (Arc<Faulty>, Larder) {
+    let faulty: Arc<Faulty> = Arc::new(Faulty::new(larder.objects(), larder.clock()));
+    let gateway = larder.restarted_over(faulty.clone()).await;
+    (faulty, gateway)
+}
+
+fn call(operation: Operation, key_contains: &str) -> Call {
+    Call { operation: Some(operation), key_contains: key_contains.to_owned(), skip: 0 }
+}
+
+#[track_caller]
+fn assert_unavailable(reply: &Reply) {
+    reply.fails_with(503);
+    assert_retry_after(reply);
+    assert_discreet(reply);
+}
+
+#[track_caller]
+fn assert_retry_after(reply: &Reply) {
+    let seconds = reply.expect_field("retry-after");
+    assert!(seconds.parse::<u32>().is_ok_and(|seconds| seconds >= 1), "{reply}: Retry-After is {seconds:?}");
+}
+
+#[track_caller]
+fn assert_discreet(reply: &Reply) {
+    let body = String::from_utf8_lossy(&reply.body);
+    for word in [CAUSE, "larder/", "apify_api_", "thread", "panicked"] {
+        assert!(!body.contains(word), "{reply} tells of {word:?}");
+    }
+    let id = reply.expect_field("x-request-id");
+    assert!(body.contains(id), "{reply} does not carry the request's id {id}");
+}

@@ -1,0 +1,177 @@
+//! A whole gateway: object store, domain, accounts, API, socket.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use larder::{
+    api::{Api, ApiOptions},
+    auth::{MasterSecret, Secrets, Token, Tokens, Users},
+    clock::{Clock, SystemRandom, Timestamp},
+    kv::{Catalog, CatalogOptions},
+    storage::{ObjectStore, measured::Measured},
+};
+use serde_json::Value;
+
+use super::{calls::Calls, clock::ShiftedClock, connection::Connection, request::Request, server::serve, store::Store};
+
+/// The path of all stores.
+pub(crate) const STORES: &str = "/v2/key-value-stores";
+
+/// The token that requests carry unless they say otherwise.
+pub(crate) const TOKEN: &str = "apify_api_0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// Whose token it is.
+pub(crate) const USERNAME: &str = "admin";
+
+/// The origin of links, which is not where the gateway listens: so it is behind a proxy, too.
+pub(crate) const PUBLIC_URL: &str = "https://larder.example";
+
+/// What signing keys come from.
+const MASTER_SECRET: &str = "the master secret of the tests";
+
+/// A gateway and the object store beneath it.
+#[derive(Clone)]
+pub(crate) struct Larder(Arc<Parts>);
+
+struct Parts {
+    address: SocketAddr,
+    objects: Arc<dyn ObjectStore>,
+    measured: Arc<Measured>,
+    clock: Arc<ShiftedClock>,
+}
+
+impl Larder {
+    /// A gateway over `objects`.
+    pub(crate) async fn start(objects: Arc<dyn ObjectStore>, clock: Arc<ShiftedClock>) -> Self {
+        Self::start_with(objects, clock, |_| {}).await
+    }
+
+    /// A gateway with an empty memory over the same object store.
+    pub(crate) async fn restarted(&self) -> Self {
+        self.restarted_with(|_| {}).await
+    }
+
+    /// The same, with other options.
+    pub(crate) async fn restarted_with(&self, change: impl FnOnce(&mut ApiOptions)) -> Self {
+        Self::start_with(self.0.objects.clone(), self.0.clock.clone(), change).await
+    }
+
+    /// A gateway over another object store, which leads to this one.
+    pub(crate) async fn restarted_over(&self, objects: Arc<dyn ObjectStore>) -> Self {
+        Self::start(objects, self.0.clock.clone()).await
+    }
+
+    async fn start_with(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<ShiftedClock>,
+        change: impl FnOnce(&mut ApiOptions),
+    ) -> Self {
+        let mut options = ApiOptions { public_url: PUBLIC_URL.to_owned(), ..ApiOptions::default() };
+        change(&mut options);
+        let measured = Arc::new(Measured::new(objects.clone()));
+        let random = Arc::new(SystemRandom);
+        let users = Users::open(measured.as_ref(), clock.as_ref(), random.as_ref()).await.expect("accounts open");
+        let admin = users.admin().expect("there is an account from the start");
+        let tokens = Tokens::new(&Token::new(TOKEN), Arc::clone(admin));
+        let catalog =
+            Arc::new(Catalog::new(measured.clone(), clock.clone(), random.clone(), &CatalogOptions::default()));
+        let api = Api::new(
+            options,
+            catalog.clone(),
+            Arc::new(catalog.records()),
+            Arc::new(users),
+            Arc::new(tokens),
+            Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
+            clock.clone(),
+            random.as_ref(),
+        );
+        let address = serve(Arc::new(api)).await;
+        Self(Arc::new(Parts { address, objects, measured, clock }))
+    }
+
+    /// The object store beneath it.
+    pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.0.objects.clone()
+    }
+
+    /// Its clock.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.0.clock.clone()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// A connection that stays open.
+    pub(crate) async fn connect(&self) -> Connection {
+        Connection::open(self.0.address).await
+    }
+
+    /// A request with any method.
+    pub(crate) fn request(&self, method: &str, target: impl Into<String>) -> Request {
+        Request::new(self, method, target)
+    }
+
+    /// A GET.
+    pub(crate) fn get(&self, target: impl Into<String>) -> Request {
+        self.request("GET", target)
+    }
+
+    /// A HEAD.
+    pub(crate) fn head(&self, target: impl Into<String>) -> Request {
+        self.request("HEAD", target)
+    }
+
+    /// A PUT.
+    pub(crate) fn put(&self, target: impl Into<String>) -> Request {
+        self.request("PUT", target)
+    }
+
+    /// A POST.
+    pub(crate) fn post(&self, target: impl Into<String>) -> Request {
+        self.request("POST", target)
+    }
+
+    /// A DELETE.
+    pub(crate) fn delete(&self, target: impl Into<String>) -> Request {
+        self.request("DELETE", target)
+    }
+
+    /// A new store without a name.
+    pub(crate) async fn new_store(&self) -> Store {
+        Store::new(self, self.post(STORES).await.answers(201).text("id"))
+    }
+
+    /// A new store with a name.
+    pub(crate) async fn named_store(&self, name: &str) -> Store {
+        Store::new(self, self.post(format!("{STORES}?name={name}")).await.answers(201).text("id"))
+    }
+
+    /// A new store, made with this body.
+    pub(crate) async fn store_with(&self, body: &Value) -> Store {
+        Store::new(self, self.post(STORES).json(body).await.answers(201).text("id"))
+    }
+
+    /// The time by the gateway's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Moves the gateway's clock forward.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.clock.advance(by);
+    }
+
+    /// Lets real time pass.
+    pub(crate) async fn sleep(&self, duration: Duration) {
+        self.0.clock.sleep(duration).await;
+    }
+
+    /// The calls that reach the object store while `work` is done.
+    pub(crate) async fn calls<T>(&self, work: impl AsyncFnOnce() -> T) -> Calls {
+        let before = self.0.measured.counts();
+        work().await;
+        self.0.measured.counts().since(&before).into()
+    }
+}

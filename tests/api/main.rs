@@ -1,0 +1,33 @@
+//! The HTTP contract: what a client may count on, case by case.
+//!
+//! A test's name carries the number of the case it holds (`case_097_...`); tests without a number hold what Larder adds
+//! to the platform's API or promises beyond it: conditions, ranges, what a request costs, what happens when it is cut
+//! off. Each runs over every backend, through a real socket, with a gateway of its own. Nothing in here looks inside the
+//! gateway: what is asserted is what a client sees, and how many calls reached the object store.
+
+#[macro_use]
+mod harness;
+
+mod active_content;
+mod addressing;
+mod calls;
+mod codings;
+mod conditions;
+mod create_store;
+mod cut_off;
+mod delete_record;
+mod delete_store;
+mod faults;
+mod get_record;
+mod list_keys;
+mod list_stores;
+mod protocol;
+mod put_record;
+mod races;
+mod ranges;
+mod record_sizes;
+mod schema;
+mod search;
+mod semantics;
+mod update_store;
+mod zip_download;
