@@ -67,15 +67,12 @@ fn check(example: &Example, reply: &Reply) {
     let line = example.line;
     assert_eq!(reply.status.to_string(), example.answer[0], "line {line}: {reply}");
     for expected in &example.answer[1..] {
-        match expected.split_once(": ").filter(|(name, _)| !name.contains(['{', ' ', '"'])) {
-            Some((name, value)) => {
-                let is = reply.expect_field(&name.to_ascii_lowercase());
-                assert!(fits(is, value), "line {line}: {name} is {is:?}, not {value:?}");
-            }
-            None => {
-                let body = String::from_utf8_lossy(&reply.body);
-                assert!(fits(&body, expected), "line {line}: the body is {body:?}, not {expected:?}");
-            }
+        if let Some((name, value)) = expected.split_once(": ").filter(|(name, _)| !name.contains(['{', ' ', '"'])) {
+            let is = reply.expect_field(&name.to_ascii_lowercase());
+            assert!(fits(is, value), "line {line}: {name} is {is:?}, not {value:?}");
+        } else {
+            let body = String::from_utf8_lossy(&reply.body);
+            assert!(fits(&body, expected), "line {line}: the body is {body:?}, not {expected:?}");
         }
     }
 }

@@ -1,4 +1,9 @@
 //! The promises of an object store: one suite, held against every implementation, and what only some of them promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and its tasks end with its runtime"
+)]
 
 mod contract;
 mod decorators;
