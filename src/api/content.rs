@@ -47,7 +47,6 @@ pub fn content_coding(headers: &HeaderMap) -> Result<Option<ContentCoding>, ApiE
 
 /// Says how a browser has to treat a record of the media type.
 pub fn guard(headers: &mut HeaderMap, content_type: &str, key: &str, as_attachment: bool) {
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if as_attachment {
         headers.insert(header::CONTENT_DISPOSITION, attachment(file_name(key)));
     } else if !is_passive(essence(content_type)) {
