@@ -135,13 +135,14 @@ fn parse_tags(value: &str) -> Option<Vec<Tag<'_>>> {
     Some(tags)
 }
 
-/// A date in whole seconds; one that cannot be read is as good as none.
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
+/// A date in seconds since the epoch; one that cannot be read is as good as none (RFC 9110, 13.1.3).
+pub fn date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
     let date: SystemTime = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()?;
     Some(Timestamp::from(date).as_millis() / 1000)
 }
 
-fn seconds(moment: Timestamp) -> i64 {
+/// A moment in whole seconds, as the dates of HTTP are.
+pub fn seconds(moment: Timestamp) -> i64 {
     moment.as_millis() / 1000
 }
 

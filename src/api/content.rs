@@ -47,15 +47,27 @@ pub fn content_coding(headers: &HeaderMap) -> Result<Option<ContentCoding>, ApiE
 
 /// Says how a browser has to treat a record of the media type.
 pub fn guard(headers: &mut HeaderMap, content_type: &str, key: &str, as_attachment: bool) {
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if as_attachment {
-        // Every character of a key may stand in a quoted string as it is (RFC 9110, 5.6.4).
-        if let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{key}\"")) {
-            headers.insert(header::CONTENT_DISPOSITION, disposition);
-        }
+        headers.insert(header::CONTENT_DISPOSITION, attachment(file_name(key)));
     } else if !is_passive(essence(content_type)) {
         headers.insert(POLICY, SANDBOX);
     }
+}
+
+/// The name of the file that a record is kept in: its key, but for the two keys that are places and no files. No key
+/// has a `%`, so no two have one name.
+pub fn file_name(key: &str) -> &str {
+    match key {
+        "." => "%2E",
+        ".." => "%2E%2E",
+        key => key,
+    }
+}
+
+/// To be kept as a file of this name. Every character of a key may stand in a quoted string as it is (RFC 9110, 5.6.4).
+pub fn attachment(file_name: &str) -> HeaderValue {
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{file_name}\""));
+    disposition.unwrap_or(HeaderValue::from_static("attachment"))
 }
 
 /// Whether a browser does nothing with it but show it. Everything that is not known to be so counts as active.
@@ -109,6 +121,12 @@ mod tests {
         assert_eq!([&[][..], &["identity"], &[""]].map(coding), [Some(None); 3]);
         assert_eq!(coding(&["GZIP"]), Some(Some(ContentCoding::Gzip)));
         assert_eq!([&["zstd"][..], &["gzip, br"], &["gzip", "br"], &["bla"]].map(coding), [None; 4]);
+    }
+
+    #[test]
+    fn a_file_is_named_after_its_key_but_never_a_place() {
+        assert_eq!(attachment(file_name("my!key'(v1).json")), "attachment; filename=\"my!key'(v1).json\"");
+        assert_eq!(attachment(file_name("..")), "attachment; filename=\"%2E%2E\"");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     auth::{Grant, Secrets, Users},
     clock::Clock,
-    kv::{Catalog, Records},
+    kv::{Catalog, GeneralAccess, Records},
 };
 
 use super::links::Links;
@@ -45,6 +45,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// What signs the links to records of a granted store: nothing where anyone may read them anyway.
+    pub fn record_signing_key(&self, grant: &Grant) -> Option<String> {
+        match grant.store().document.general_access {
+            GeneralAccess::AnyoneWithIdCanRead | GeneralAccess::AnyoneWithNameCanRead => None,
+            // Accounts keep their stores to themselves.
+            GeneralAccess::FollowUserSetting | GeneralAccess::Restricted => self.signing_key(grant),
+        }
+    }
+
     /// What signs the links of a granted store, if the caller may know.
     pub fn signing_key(&self, grant: &Grant) -> Option<String> {
         let document = &grant.store().document;

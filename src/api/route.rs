@@ -106,44 +106,47 @@ pub fn is_record(path: &str) -> bool {
 /// What a request calls.
 pub fn parse<'a>(method: &Method, uri: &'a Uri) -> Result<Call<'a>, ApiError> {
     let query = Query::new(uri.query());
-    // Browsers' forms and links know GET alone: the platform lets them name another method.
-    let overriding = query.text("method").filter(|_| *method == Method::GET);
+    // Browsers' forms and links know GET alone: the platform lets them name another method. Not HEAD: they wait for a
+    // body, and its answer has a length without one.
+    let overriding = query.text("method").filter(|name| *method == Method::GET && !name.eq_ignore_ascii_case("HEAD"));
     let method = overriding.as_deref().map_or_else(|| method.as_str().to_owned(), str::to_ascii_uppercase);
     let endpoint = endpoint(&method, uri.path())?;
     Ok(Call { endpoint, query })
 }
 
+/// HEAD is had wherever GET is (RFC 9110, 9.1); what sets the two apart is done to the answer, but for records.
 fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
         ["v2", "key-value-stores"] => match method {
-            "GET" => Ok(Endpoint::ListStores),
+            "GET" | "HEAD" => Ok(Endpoint::ListStores),
             "POST" => Ok(Endpoint::CreateStore),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,POST")),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
         },
         ["v2", "key-value-stores", store, rest @ ..] if !store.is_empty() => {
             Ok(Endpoint::Store(address(&decode(store)), store_call(method, rest)?))
         }
         ["v2", "users", user] if !user.is_empty() => match (method, *user) {
-            ("GET", "me") => Ok(Endpoint::CurrentUser),
-            ("GET", user) => Ok(Endpoint::User(decode(user))),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET")),
+            ("GET" | "HEAD", "me") => Ok(Endpoint::CurrentUser),
+            ("GET" | "HEAD", user) => Ok(Endpoint::User(decode(user))),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         },
         _ => Err(ApiError::page_not_found()),
     }
 }
 
 fn store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
+    let is_read = matches!(method, "GET" | "HEAD");
     match segments {
         [] => match method {
-            "GET" => Ok(StoreCall::Get),
+            "GET" | "HEAD" => Ok(StoreCall::Get),
             "PUT" => Ok(StoreCall::Update),
             "DELETE" => Ok(StoreCall::Delete),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,PUT,DELETE")),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,DELETE")),
         },
-        ["keys"] if method == "GET" => Ok(StoreCall::ListKeys),
-        ["records"] if method == "GET" => Ok(StoreCall::DownloadRecords),
-        ["keys" | "records"] => Err(ApiError::method_not_allowed("OPTIONS,GET")),
+        ["keys"] if is_read => Ok(StoreCall::ListKeys),
+        ["records"] if is_read => Ok(StoreCall::DownloadRecords),
+        ["keys" | "records"] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         ["records", key] if !key.is_empty() => match method {
             "GET" => Ok(StoreCall::GetRecord(decode_key(key))),
             "HEAD" => Ok(StoreCall::HeadRecord(decode_key(key))),
@@ -152,8 +155,8 @@ fn store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,POST,DELETE")),
         },
         ["records", key, "direct-upload-url"] if !key.is_empty() => match method {
-            "GET" => Ok(StoreCall::DirectUploadUrl(decode_key(key))),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET")),
+            "GET" | "HEAD" => Ok(StoreCall::DirectUploadUrl(decode_key(key))),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         },
         _ => Err(ApiError::page_not_found()),
     }
@@ -236,6 +239,18 @@ mod tests {
         assert_eq!(called("GET", &format!("{list}?method=post")), Ok(Endpoint::CreateStore));
         assert_eq!(called("POST", &format!("{list}?method=GET")), Ok(Endpoint::CreateStore));
         assert_eq!(called("GET", &format!("{list}?method=DELETE")), Err(405));
+        assert_eq!(called("GET", &format!("{list}?method=HEAD")), Ok(Endpoint::ListStores));
+    }
+
+    #[test]
+    fn head_is_had_wherever_get_is() {
+        for path in ["", "/S", "/S/keys", "/S/records"] {
+            let path = format!("/v2/key-value-stores{path}");
+            assert!(called("HEAD", &path).is_ok());
+            assert_eq!(called("HEAD", &path), called("GET", &path));
+        }
+        let record = "/v2/key-value-stores/S/records/a";
+        assert_eq!(called("HEAD", record), Ok(store(StoreCall::HeadRecord("a".parse()))));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Response, header, request::Parts};
 use http_body::Body;
 
 use crate::{
@@ -37,6 +37,9 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 /// The platform's limits in requests a second, which clients are told although nothing is limited here yet.
 const RECORD_RATE: HeaderValue = HeaderValue::from_static("200");
 const OTHER_RATE: HeaderValue = HeaderValue::from_static("60");
+
+const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The REST API.
 #[derive(Debug)]
@@ -85,6 +88,9 @@ impl Api {
         let headers = response.headers_mut();
         headers.insert(RATE_LIMIT, if route::is_record(head.uri.path()) { RECORD_RATE } else { OTHER_RATE });
         headers.insert(REQUEST_ID, id);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
+        // Answers show secrets and change with every write: what may be kept says so itself.
+        headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
         cors::open(headers);
         response
     }

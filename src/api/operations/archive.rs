@@ -9,19 +9,24 @@ use std::{
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Response, StatusCode, header};
+use jiff::tz::TimeZone;
 use zip::{
-    CompressionMethod, ZipWriter,
+    CompressionMethod, DateTime, ZipWriter,
     write::{SimpleFileOptions, StreamWriter},
 };
 
 use crate::{
-    api::{context::Context, error::ApiError, reply, reply_body::ReplyBody, request::Request},
+    api::{content, context::Context, error::ApiError, reply, reply_body::ReplyBody, request::Request},
     auth::Grant,
+    clock::Timestamp,
     kv::{self, ContentCoding, KeyQuery, ListedKey, RecordKey, Records, StoreView},
     storage::{BodyError, ByteStream, Object},
 };
 
 use super::keys;
+
+/// Bytes that are gathered before they are sent: small records would cost a write to the socket each.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// All records of a store, or those of a collection or with a prefix.
 pub async fn download(
@@ -34,17 +39,14 @@ pub async fn download(
     let mut archive = Archive::new(Arc::clone(&context.records), store, query);
     // The first page now: what is wrong with the request is to be an error, not half a file.
     archive.list().await?;
-    let chunks =
-        stream::try_unfold(
-            archive,
-            |mut archive| async move { Ok(archive.next().await?.map(|chunk| (chunk, archive))) },
-        );
+    let next = |mut archive: Archive| async move { Ok(archive.next().await?.map(|chunk| (chunk, archive))) };
+    let chunks = ByteStream::new(None, stream::try_unfold(archive, next));
     let mut response = reply::empty(StatusCode::OK);
-    *response.body_mut() = ByteStream::new(None, chunks).into();
+    *response.body_mut() = ReplyBody::read_ahead(chunks).await.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
-    let name = format!("attachment; filename=\"{}.zip\"", grant.store().document.id);
-    headers.extend(HeaderValue::try_from(name).ok().map(|name| (header::CONTENT_DISPOSITION, name)));
+    let name = format!("{}.zip", grant.store().document.id);
+    headers.insert(header::CONTENT_DISPOSITION, content::attachment(&name));
     Ok(response)
 }
 
@@ -72,8 +74,11 @@ impl Archive {
 
     /// The next bytes of the file; `None` at its end.
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        while self.sink.is_empty() {
-            let Some(writer) = &mut self.writer else { return Ok(None) };
+        loop {
+            if let Some(chunk) = self.sink.take(CHUNK_BYTES) {
+                return Ok(Some(chunk));
+            }
+            let Some(writer) = &mut self.writer else { return Ok(self.sink.take(1)) };
             if let Some(record) = &mut self.record {
                 match record.next().await.transpose()? {
                     Some(chunk) => writer.write_all(&chunk).map_err(broken)?,
@@ -88,7 +93,6 @@ impl Archive {
                 self.list().await.map_err(broken)?;
             }
         }
-        Ok(Some(self.sink.take()))
     }
 
     /// Lists the next page of keys.
@@ -110,9 +114,12 @@ impl Archive {
         };
         let coding = meta.attributes.content_encoding.as_deref().and_then(ContentCoding::parse);
         // Sizes are told behind each entry, and may need 64 bits.
-        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .large_file(true)
+            .last_modified_time(dos_time(meta.last_modified));
         let writer = self.writer.as_mut().ok_or(BodyError::Aborted)?;
-        writer.start_file(entry_name(key.as_str()), options).map_err(broken)?;
+        writer.start_file(content::file_name(key.as_str()), options).map_err(broken)?;
         self.record = Some(match coding {
             Some(coding) => coding.decode(body),
             None => body,
@@ -121,30 +128,32 @@ impl Archive {
     }
 }
 
-/// The name of a record's entry: its key, but for the two keys that whoever unpacks the file would take for folders.
-fn entry_name(key: &str) -> &str {
-    match key {
-        "." => "%2E",
-        ".." => "%2E%2E",
-        key => key,
-    }
+/// A moment as these files tell it: in UTC, to two seconds, from 1980 on.
+fn dos_time(moment: Timestamp) -> DateTime {
+    let civil = jiff::Timestamp::from_millisecond(moment.as_millis()).map(|moment| moment.to_zoned(TimeZone::UTC));
+    let told = civil.ok().and_then(|civil| {
+        let year = u16::try_from(civil.year()).ok()?;
+        let part = |part: i8| u8::try_from(part).ok();
+        let (month, day) = (part(civil.month())?, part(civil.day())?);
+        let (hour, minute, second) = (part(civil.hour())?, part(civil.minute())?, part(civil.second())?);
+        DateTime::from_date_and_time(year, month, day, hour, minute, second).ok()
+    });
+    told.unwrap_or_default()
 }
 
 fn broken(cause: impl Into<crate::storage::BoxError>) -> BodyError {
     BodyError::Storage(cause.into())
 }
 
-/// Where the writer leaves bytes until they are sent: never more than a chunk and a few headers.
+/// Where the writer leaves bytes until they are sent: never more than a chunk of ours, one of a record's, and a header.
 #[derive(Debug, Clone, Default)]
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl Sink {
-    fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
-    fn take(&self) -> Bytes {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    /// What is there, if that is at least so many bytes.
+    fn take(&self, at_least: usize) -> Option<Bytes> {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (bytes.len() >= at_least).then(|| std::mem::take(&mut *bytes).into())
     }
 }
 
@@ -156,5 +165,17 @@ impl Write for Sink {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_told_in_utc_and_one_that_cannot_be_is_the_earliest() {
+        let told = dos_time(Timestamp::from_millis(1_767_225_661_999));
+        assert_eq!(told.to_string(), "2026-01-01 00:01:00");
+        assert_eq!(dos_time(Timestamp::from_millis(0)), DateTime::default());
     }
 }

@@ -27,7 +27,7 @@ pub async fn list(context: &Context, grant: &Grant, request: &Request<'_>) -> Re
     let page = context.records.list_keys(grant.store(), &query).await?;
 
     let id = &grant.store().document.id;
-    let signing_key = context.signing_key(grant);
+    let signing_key = context.record_signing_key(grant);
     let items: Vec<KeyItem> = page
         .keys
         .into_iter()

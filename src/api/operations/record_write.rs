@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{
     api::{
-        conditions, content,
+        conditions::{self, Tag},
+        content,
         context::Context,
         error::ApiError,
         reply,
@@ -14,7 +15,7 @@ use crate::{
     },
     auth::Grant,
     kv::{self, RecordAttributes, RecordKey},
-    storage::{ETag, Precondition},
+    storage::{ETag, ObjectMeta, Precondition},
 };
 
 /// Writes a record, in place of the one that is there.
@@ -24,12 +25,12 @@ pub async fn put(
     key: &RecordKey,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let content_type = content::content_type(request.headers)?;
-    let content_coding = content::content_coding(request.headers)?;
     let limit = context.max_record_bytes;
     if request.body.length().is_some_and(|length| length > limit) {
         return Err(ApiError::record_too_large(limit));
     }
+    let content_coding = content::content_coding(request.headers)?;
+    let content_type = content::content_type(request.headers)?;
     let precondition = precondition(context, grant, key, request.headers).await?;
     let attributes = RecordAttributes { content_type, content_coding };
     let body = limited(request.body, limit);
@@ -51,46 +52,64 @@ pub async fn delete(
     key: &RecordKey,
     request: &Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let precondition = precondition(context, grant, key, request.headers).await?;
-    if precondition == Precondition::IfAbsent {
+    if request.headers.contains_key(header::IF_NONE_MATCH) {
         let message = "A DELETE cannot be conditional on the record's absence";
         return Err(ApiError::bad_request("invalid-parameter", message));
     }
-    context.records.delete(grant.store(), key, precondition).await?;
+    match precondition(context, grant, key, request.headers).await? {
+        // It was not there when it was looked for.
+        Precondition::IfAbsent => {}
+        precondition @ (Precondition::None | Precondition::IfMatch(_)) => {
+            context.records.delete(grant.store(), key, precondition).await?;
+        }
+    }
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// What must hold for a write, as its headers say. The object store checks it when the write takes effect; only what it
-/// cannot express (`If-Match` with a star or several validators) costs a look at the record before.
+/// cannot express (`If-Match` with a star or several validators, dates) costs a look at the record before. What cannot be
+/// made out is refused: to ignore it could overwrite what the client means to spare.
 async fn precondition(
     context: &Context,
     grant: &Grant,
     key: &RecordKey,
     headers: &HeaderMap,
 ) -> Result<Precondition, ApiError> {
-    if let Some(tags) = conditions::tags(headers, &header::IF_MATCH) {
-        let strong: Vec<_> = tags.iter().filter(|tag| !tag.is_weak()).collect();
-        let etag = match strong.as_slice() {
-            [tag] if !tag.is_any() => ETag::new(tag.of_record()),
-            tags => {
-                let current = match context.records.head(grant.store(), key).await {
-                    Ok(meta) => meta.etag,
-                    Err(kv::Error::RecordNotFound) => return Err(ApiError::precondition_failed()),
-                    Err(error) => return Err(error.into()),
-                };
-                let is_named = tags.iter().any(|tag| tag.is_any() || tag.of_record() == current.as_str());
-                is_named.then_some(current).ok_or_else(ApiError::precondition_failed)?
-            }
-        };
-        return Ok(Precondition::IfMatch(etag));
-    }
-    match conditions::tags(headers, &header::IF_NONE_MATCH).as_deref() {
-        None => Ok(Precondition::None),
-        Some([tag]) if tag.is_any() => Ok(Precondition::IfAbsent),
-        Some(_) => {
-            let message = "The If-None-Match header of a write must be *";
+    let named = conditions::tags(headers, &header::IF_MATCH);
+    match (conditions::tags(headers, &header::IF_NONE_MATCH).as_deref(), named.as_deref()) {
+        (None, None) => match conditions::date(headers, &header::IF_UNMODIFIED_SINCE) {
+            None => Ok(Precondition::None),
+            Some(date) => unmodified(current(context, grant, key).await?, date),
+        },
+        (None, Some([tag])) if !tag.is_any() && !tag.is_weak() => Ok(Precondition::IfMatch(ETag::new(tag.of_record()))),
+        (None, Some(tags)) => {
+            let current = current(context, grant, key).await?.ok_or_else(ApiError::precondition_failed)?;
+            let is_current = |tag: &Tag<'_>| !tag.is_weak() && tag.of_record() == current.etag.as_str();
+            let is_named = tags.iter().any(|tag| tag.is_any() || is_current(tag));
+            is_named.then_some(Precondition::IfMatch(current.etag.clone())).ok_or_else(ApiError::precondition_failed)
+        }
+        (Some([tag]), None) if tag.is_any() => Ok(Precondition::IfAbsent),
+        (Some(_), _) => {
+            let message = "The If-None-Match header of a write must be *, without an If-Match header beside it";
             Err(ApiError::bad_request("invalid-parameter", message))
         }
+    }
+}
+
+/// What must still hold for a write over what was not changed after a date; a record that is not there was not.
+fn unmodified(current: Option<ObjectMeta>, date: i64) -> Result<Precondition, ApiError> {
+    match current {
+        None => Ok(Precondition::IfAbsent),
+        Some(meta) if conditions::seconds(meta.last_modified) <= date => Ok(Precondition::IfMatch(meta.etag)),
+        Some(_) => Err(ApiError::precondition_failed()),
+    }
+}
+
+async fn current(context: &Context, grant: &Grant, key: &RecordKey) -> Result<Option<ObjectMeta>, ApiError> {
+    match context.records.head(grant.store(), key).await {
+        Ok(meta) => Ok(Some(meta)),
+        Err(kv::Error::RecordNotFound) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
