@@ -29,16 +29,15 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// A parameter that is a whole number from 0 on.
+    /// A parameter that is a whole number from 0 on; one beyond all bounds is the largest there is.
     pub fn number(&self, name: &str) -> Result<Option<usize>, ApiError> {
-        self.text(name)
-            .map(|value| {
-                value.trim().parse().map_err(|_| {
-                    let message = format!("Invalid value of parameter {name}: it must be a whole number from 0 on");
-                    ApiError::bad_request("invalid-parameter", message)
-                })
-            })
-            .transpose()
+        let Some(value) = self.text(name) else { return Ok(None) };
+        let digits = value.trim();
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            let message = format!("Invalid value of parameter {name}: it must be a whole number from 0 on");
+            return Err(ApiError::bad_request("invalid-parameter", message));
+        }
+        Ok(Some(digits.parse().unwrap_or(usize::MAX)))
     }
 
     /// The `limit` of a page: what was asked for, at most `most`; 0 means not given.
@@ -65,6 +64,7 @@ mod tests {
     fn a_limit_is_lowered_to_the_most_and_zero_is_none() {
         let limit = |query| Query::new(Some(query)).limit(1000).ok();
         assert_eq!(["", "limit=0", "limit=7", "limit=5000"].map(limit), [1000, 1000, 7, 1000].map(Some));
+        assert_eq!(limit("limit=99999999999999999999"), Some(1000));
         assert_eq!(["limit=-1", "limit=x", "limit=1.5"].map(limit), [None; 3]);
     }
 }

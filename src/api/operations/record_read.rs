@@ -30,7 +30,7 @@ pub async fn get(
     key: &RecordKey,
     request: &Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let (object, coding) = open(context, grant, key, request).await?;
+    let Opened { object, coding, is_part } = open(context, grant, key, request.headers).await?;
     let Object { meta, range, body } = object;
     let mut response = reply::empty(StatusCode::OK);
     match verdict(request.headers, &meta, coding) {
@@ -47,7 +47,7 @@ pub async fn get(
         Coding::Decoded(coding) => decode(coding, body).await?.into(),
         Coding::None | Coding::AsStored => body.into(),
     };
-    if range != (0..meta.size) {
+    if is_part {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size);
         insert(response.headers_mut(), header::CONTENT_RANGE, content_range);
@@ -107,49 +107,45 @@ impl Coding {
     }
 }
 
-/// The record, or the part of it that is asked for, still to be read: one object call, but for a range that turns out not
-/// to be meant for what is stored.
-async fn open(
-    context: &Context,
-    grant: &Grant,
-    key: &RecordKey,
-    request: &Request<'_>,
-) -> Result<(Object, Coding), ApiError> {
-    let range = wanted_range(context, grant, key, request).await?;
-    let read = |range: Option<ByteRange>| context.records.get(grant.store(), key, range);
-    let object = match read(range).await {
-        // Of a record that has to be decoded all is sent, whatever range was asked for.
-        Err(error @ kv::Error::RangeNotSatisfiable { .. }) => {
-            let meta = context.records.head(grant.store(), key).await?;
-            if !Coding::of(&meta, request.headers).is_decoded() {
-                return Err(error.into());
-            }
-            read(None).await?
-        }
-        read => read?,
-    };
-    let coding = Coding::of(&object.meta, request.headers);
-    if coding.is_decoded() && object.range != (0..object.meta.size) {
-        let whole = read(None).await?;
-        let coding = Coding::of(&whole.meta, request.headers);
-        return Ok((whole, coding));
-    }
-    Ok((object, coding))
+/// A record that is about to be sent.
+struct Opened {
+    object: Object,
+    coding: Coding,
+    /// Whether a part was asked for and is what `object` holds, be it the whole.
+    is_part: bool,
 }
 
-async fn wanted_range(
-    context: &Context,
-    grant: &Grant,
-    key: &RecordKey,
-    request: &Request<'_>,
-) -> Result<Option<ByteRange>, ApiError> {
-    let Some(range) = conditions::range(request.headers) else { return Ok(None) };
-    if !request.headers.contains_key(header::IF_RANGE) {
-        return Ok(Some(range));
+/// The record, or the part of it that is asked for, still to be read: one object call, but for a range that turns out not
+/// to be meant for what is stored. That is known only of the very version that was opened: another may come meanwhile.
+async fn open(context: &Context, grant: &Grant, key: &RecordKey, headers: &HeaderMap) -> Result<Opened, ApiError> {
+    let read = |range: Option<ByteRange>| context.records.get(grant.store(), key, range);
+    if let Some(range) = conditions::range(headers) {
+        match read(Some(range)).await {
+            Ok(object) if is_part_wanted(headers, &object.meta) => {
+                let coding = Coding::of(&object.meta, headers);
+                return Ok(Opened { object, coding, is_part: true });
+            }
+            Err(error @ kv::Error::RangeNotSatisfiable { .. }) => {
+                let meta = context.records.head(grant.store(), key).await?;
+                let goes_before = verdict(headers, &meta, Coding::of(&meta, headers)) != Verdict::Send;
+                if is_part_wanted(headers, &meta) && !goes_before {
+                    return Err(error.into());
+                }
+            }
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    let meta = context.records.head(grant.store(), key).await?;
-    let is_meant = conditions::is_range_meant(request.headers, meta.etag.as_str(), meta.last_modified);
-    Ok(Some(range).filter(|_| is_meant.unwrap_or(true)))
+    let object = read(None).await?;
+    let coding = Coding::of(&object.meta, headers);
+    Ok(Opened { object, coding, is_part: false })
+}
+
+/// Whether the range of a request is meant for this version of the record, and is one of the bytes that are sent: of a
+/// record that has to be decoded all is sent.
+fn is_part_wanted(headers: &HeaderMap, meta: &ObjectMeta) -> bool {
+    let is_meant = conditions::is_range_meant(headers, meta.etag.as_str(), meta.last_modified);
+    !Coding::of(meta, headers).is_decoded() && is_meant.unwrap_or(true)
 }
 
 fn verdict(headers: &HeaderMap, meta: &ObjectMeta, coding: Coding) -> Verdict {
