@@ -1,4 +1,4 @@
-//! Writing records.
+//! Writing records: what becomes of value, type and coding, and which keys there are. Sizes are a file of their own.
 
 use bytes::Bytes;
 
