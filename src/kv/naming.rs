@@ -173,7 +173,8 @@ impl Naming {
     /// Sees to it that a store that claims `name` has it; `None` if it does not want it any more.
     ///
     /// The store of a request or a gateway that died half-way is helped to its name: its claim is written once more, so
-    /// that nobody who saw it as stale can still take it over, and then the name stands in the document.
+    /// that nobody who saw it as stale can still take it over, and then the name stands in the document. So is its entry
+    /// in the index: whoever read the first one may have left it out, since there was no store then.
     async fn finish_naming(&self, store: Arc<StoreView>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
         let Document { id, owner_id: owner, .. } = store.document;
         if store.document.name.as_ref() == Some(name) {
@@ -181,10 +182,12 @@ impl Naming {
         }
         let claim = self.claims.read(&owner, &name.folded()).await?.filter(|claim| claim.store_id == id);
         let Some(claim) = claim else { return Ok(None) };
+        let entry = self.index.write(&store.document, EntryKind::Kept).await?;
         if !self.claims.claim(&owner, &name.folded(), id, Some(&claim)).await? {
             return Ok(None);
         }
         let named = self.documents.update(id, |document| accept_name(document, name)).await?;
+        self.index.announce(owner, &entry);
         Ok(Some(named).filter(|view| view.document.is_visible() && view.document.name.as_ref() == Some(name)))
     }
 

@@ -1,4 +1,4 @@
-//! Making stores.
+//! Making stores: by name or without one, with every kind of body that clients send.
 
 use serde_json::json;
 

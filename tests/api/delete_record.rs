@@ -1,4 +1,4 @@
-//! Deleting records.
+//! Deleting records: what is gone, and what a retry is answered.
 
 use crate::harness::{Larder, STORES};
 

@@ -1,4 +1,4 @@
-//! Deleting stores.
+//! Deleting stores: what is gone with them, and at once.
 
 use crate::harness::{Larder, STORES};
 

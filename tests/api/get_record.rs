@@ -1,4 +1,5 @@
-//! Reading records.
+//! Reading records: bytes, types, dispositions, and what HEAD says. Codings, conditions and parts are files of their
+//! own.
 
 use crate::harness::{Larder, STORES};
 

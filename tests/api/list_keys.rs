@@ -1,4 +1,4 @@
-//! Listing keys.
+//! Listing keys: order, pages, filters, and what is said of each key.
 
 use futures_util::future::join_all;
 use larder::auth::signature;

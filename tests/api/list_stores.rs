@@ -1,4 +1,4 @@
-//! Listing stores.
+//! Listing stores: order, pages, and which stores are in. Searching is a file of its own.
 
 use std::{collections::HashSet, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Writing records.
+//! Writing records: what becomes of value, type and coding, and which keys there are. Sizes are a file of their own.
 
 use bytes::Bytes;
 
@@ -254,4 +254,10 @@ contract_test!(a_malformed_type_does_no_harm, async |larder: Larder| {
             assert_eq!(store.record("a").await.expect_field("content-type"), content_type);
         }
     }
+});
+
+contract_test!(an_upload_beside_the_gateway_is_refused_where_the_backend_has_none, async |larder: Larder| {
+    let store = larder.new_store().await;
+    store.get("/records/a/direct-upload-url").await.fails(501, "unsupported-by-backend");
+    store.get("/records/a%20b/direct-upload-url").await.fails(400, "invalid-record-key");
 });

@@ -40,7 +40,7 @@ contract_test!(a_part_behind_the_end_is_416, async |larder: Larder| {
 
 contract_test!(a_range_that_is_none_is_ignored, async |larder: Larder| {
     let store = store_of_ten(&larder).await;
-    for range in ["bytes=", "bytes=4-2", "bytes=a-b", "lines=0-1", "nonsense", "bytes=--1", "bytes=-", "bytes=1 - 2"] {
+    for range in ["bytes=", "bytes=4-2", "bytes=a-b", "lines=0-1", "nonsense", "bytes=--1", "bytes=-"] {
         let reply = part_of(&store, range).await.answers(200).holds(TEN);
         assert_eq!(reply.field("content-range"), None, "{reply}");
     }
@@ -82,8 +82,10 @@ contract_test!(a_part_of_what_has_changed_is_the_whole, async |larder: Larder| {
 contract_test!(a_reader_who_has_the_value_gets_no_part_of_it, async |larder: Larder| {
     let store = store_of_ten(&larder).await;
     let etag = store.record("a").await.expect_field("etag").to_owned();
-    let reply = store.get("/records/a").field("Range", "bytes=2-4").field("If-None-Match", &etag).await;
-    reply.answers(304).holds(b"");
+    for range in ["bytes=2-4", "bytes=99-"] {
+        let reply = store.get("/records/a").field("Range", range).field("If-None-Match", &etag).await;
+        reply.answers(304).holds(b"");
+    }
 });
 
 contract_test!(a_part_of_a_coded_value_is_one_of_its_stored_bytes, async |larder: Larder| {

@@ -1,4 +1,4 @@
-//! Changing stores.
+//! Changing stores: names, titles, access, and the dates that move with them.
 
 use std::time::Duration;
 
