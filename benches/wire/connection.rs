@@ -49,15 +49,15 @@ impl Request {
         };
         let line = format!("{method} /v2/key-value-stores/{store}/records/{}", key_prefix(case));
         let digits = line.len()..line.len() + DIGITS;
-        let mut head = format!(
+        let of_body = match verb {
+            Verb::Get => String::new(),
+            Verb::Put => format!("Content-Type: application/octet-stream\r\nContent-Length: {}\r\n", body.len()),
+        };
+        let head = format!(
             "{line}{:0DIGITS$} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nAccept: */*\r\n\
-             Accept-Encoding: gzip\r\nUser-Agent: larder-bench\r\n",
+             Accept-Encoding: gzip\r\nUser-Agent: larder-bench\r\n{of_body}\r\n",
             0
         );
-        if verb == Verb::Put {
-            head += &format!("Content-Type: application/octet-stream\r\nContent-Length: {}\r\n", body.len());
-        }
-        head += "\r\n";
         Self { head: head.into_bytes(), digits, body: Arc::from(body), is_put: verb == Verb::Put, status, answer }
     }
 }

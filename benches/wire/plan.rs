@@ -46,7 +46,8 @@ pub const CASES: [Case; 9] = [
     Case { name: "PUT 16 MiB, one key", verb: Verb::Put, bytes: 16 * MIB, keys: 1 },
 ];
 
-/// How long and how often a case is measured.
+/// How long and how often a case is measured: many short rounds, since what else the machine does changes from
+/// second to second, and two neighbouring rounds see most of it alike.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     /// Rounds with each of the two servers.
@@ -59,9 +60,9 @@ pub struct Effort {
 
 impl Effort {
     /// For figures that are to be kept: less than three minutes in all.
-    pub const FULL: Self = Self { rounds: 7, round: Duration::from_millis(700), case: Duration::from_secs(14) };
+    pub const FULL: Self = Self { rounds: 15, round: Duration::from_millis(300), case: Duration::from_secs(14) };
     /// For a look: less than 40 seconds in all.
-    pub const QUICK: Self = Self { rounds: 3, round: Duration::from_millis(300), case: Duration::from_millis(2_500) };
+    pub const QUICK: Self = Self { rounds: 5, round: Duration::from_millis(200), case: Duration::from_millis(2_500) };
 }
 
 /// The key of a case's record of some number begins with this; seven digits follow. The bare server reads from it how

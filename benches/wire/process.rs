@@ -11,7 +11,7 @@ const TICK: Duration = Duration::from_millis(10);
 pub fn cpu(id: u32) -> Outcome<Duration> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
     // The name of the program, in parentheses, may hold blanks; 11 fields on stands the time in user mode, then the
-    // time in the kernel (proc_pid_stat(5)).
+    // time in the kernel (`proc_pid_stat(5)`).
     let (_, fields) = stat.rsplit_once(") ").ok_or("/proc/{id}/stat has no program name")?;
     let mut ticks = 0_u32;
     for field in fields.split(' ').skip(11).take(2) {
@@ -28,7 +28,7 @@ pub fn peak_kib(id: u32) -> Outcome<u32> {
     Ok(figure.parse()?)
 }
 
-/// Lets the peak begin again at what the process has now (proc_pid_clear_refs(5)).
+/// Lets the peak begin again at what the process has now (`proc_pid_clear_refs(5)`).
 pub fn forget_peak(id: u32) -> Outcome<()> {
     Ok(fs::write(format!("/proc/{id}/clear_refs"), "5")?)
 }
