@@ -138,9 +138,13 @@ struct Exactly<'a> {
 impl Read for Exactly<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if wanted == 0 {
+            // Not even nothing may be asked of the buffer, which would wait for something to fill itself with.
+            return Ok(0);
+        }
         let read = self.stream.read(&mut buffer[..wanted])?;
         self.left -= read as u64;
-        if read == 0 && wanted > 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
+        if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
     }
 }
 

@@ -91,7 +91,7 @@ fn a_port_that_is_taken_is_named() {
 #[test]
 fn a_data_folder_that_is_taken_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = untold(folder.path());
+    let program = Program::serve(folder.path(), &[]);
     let ended = run(command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]));
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.stderr.contains("larder-data"), "{}", ended.stderr);
