@@ -12,16 +12,18 @@ use crate::{python, shell, tools};
 pub struct Driver {
     /// Its folder in `tests/clients`.
     pub name: &'static str,
+    /// Whether installing it takes a compiler, and so long that the quick steps come first.
+    pub compiles: bool,
     install: fn(&Driver) -> Result<(), String>,
     command: fn(&Driver) -> Command,
 }
 
-/// All drivers, quickest to install first.
-pub const DRIVERS: [Driver; 4] = [
-    Driver { name: "js", install: install_npm, command: node },
-    Driver { name: "python", install: install_python, command: interpret },
-    Driver { name: "cli", install: install_npm, command: node },
-    Driver { name: "rust", install: build_rust, command: built },
+/// All drivers, in the order in which they run.
+pub static DRIVERS: [Driver; 4] = [
+    Driver { name: "js", compiles: false, install: install_npm, command: node },
+    Driver { name: "python", compiles: false, install: install_python, command: interpret },
+    Driver { name: "cli", compiles: false, install: install_npm, command: node },
+    Driver { name: "rust", compiles: true, install: build_rust, command: built },
 ];
 
 /// The file whose content says what a folder holds: a copy of the lock file, put there last.
