@@ -18,7 +18,7 @@ const PICTURES: [&str; 4] = ["png", "ico", "webp", "woff2"];
 const LARGEST_BYTES: usize = 512 * 1024;
 
 /// Words that a module needs at least to say what it is for.
-const OPENING_WORDS: usize = 3;
+const OPENING_WORDS: usize = 2;
 
 /// Complains about a Rust file that does not open with what it is for.
 pub fn no_opening(path: &str, text: &str) -> Option<String> {
