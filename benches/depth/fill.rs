@@ -24,7 +24,7 @@ const WRITERS: usize = 256;
 const VALUE_BYTES: usize = 100;
 
 /// How long the filling of a store may take.
-const TIME_LIMIT: Duration = Duration::from_secs(900);
+const TIME_LIMIT: Duration = Duration::from_mins(15);
 
 /// A prime larger than any number of records: steps of it visit all of them, far from the order of their keys, as in
 /// a store that has grown over time.

@@ -1,4 +1,4 @@
-//! Answers.
+//! Answers that are made at once: empty, or JSON.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};

@@ -1,4 +1,4 @@
-//! Exit codes.
+//! Exit codes: what a script learns from how a command ended.
 
 use std::process::ExitCode;
 

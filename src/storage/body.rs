@@ -10,7 +10,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 
-use super::error::BoxError;
+use super::cause::BoxError;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]

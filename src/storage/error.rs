@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::body::BodyError;
-
-/// A cause whose type is the implementation's own business.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+use super::{body::BodyError, cause::BoxError};
 
 /// The result of an operation on objects.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

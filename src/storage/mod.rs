@@ -6,6 +6,7 @@
 
 mod announced;
 mod body;
+mod cause;
 pub mod embedded;
 mod error;
 pub mod faulty;
@@ -17,7 +18,8 @@ mod operation;
 mod store;
 
 pub use body::{BodyError, ByteStream};
-pub use error::{BoxError, Error, Result};
+pub use cause::BoxError;
+pub use error::{Error, Result};
 pub use object::{
     Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition,
     PutOptions, PutOutcome,

@@ -7,18 +7,13 @@ use serde_json::{Map, Value};
 
 use crate::kv::key::RecordKey;
 
-use super::validator::JsonValidator;
+use super::{invalid::InvalidSchema, validator::JsonValidator};
 
 /// The most bytes of a schema: it rides in the store's document, which is read and written often.
 const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 
 /// The most collections of a schema: each write looks at all of them.
 const MAX_COLLECTIONS: usize = 256;
-
-/// The value is not a store schema, or asks for more than is allowed. Tells where, and what is allowed there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the schema of the key-value store is not valid: {0}")]
-pub struct InvalidSchema(pub String);
 
 /// The schema of a store. Cheap to clone.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,7 +6,9 @@
 
 mod admission;
 mod definition;
+mod invalid;
 mod steps;
 mod validator;
 
-pub use definition::{CollectionKeys, InvalidSchema, Schema};
+pub use definition::{CollectionKeys, Schema};
+pub use invalid::InvalidSchema;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{super::error::BoxError, faults::is_full};
+use super::{super::cause::BoxError, faults::is_full};
 
 /// Why a folder cannot be served from. Nothing in it was changed, but what an earlier crash had left over.
 #[derive(Debug, thiserror::Error)]
