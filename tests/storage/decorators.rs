@@ -117,14 +117,14 @@ async fn a_cut_body_ends_at_its_byte_both_ways() {
 async fn a_delayed_call_waits_for_the_clock() {
     let (_inner, clock, store) = faulty();
     let store = Arc::new(store);
-    store.disturb(first(Operation::Check), Fault::Delay(Duration::from_secs(60)));
+    store.disturb(first(Operation::Check), Fault::Delay(Duration::from_mins(1)));
     let call = tokio::spawn({
         let store = Arc::clone(&store);
         async move { store.check().await }
     });
     tokio::task::yield_now().await;
     assert!(!call.is_finished());
-    clock.advance(Duration::from_secs(60));
+    clock.advance(Duration::from_mins(1));
     call.await.unwrap().unwrap();
 }
 

@@ -127,6 +127,7 @@ async fn what_a_crash_left_behind_is_collected_at_the_start() {
     fs::create_dir(folder.path().join("files/9")).unwrap();
     let store = open(folder.path()).unwrap();
     store.close().await;
+    drop(store);
     assert_eq!(files_in(folder.path()), before);
     let folders: Vec<_> = fs::read_dir(folder.path().join("files")).unwrap().map(|f| f.unwrap().file_name()).collect();
     assert_eq!(folders, ["0"]);

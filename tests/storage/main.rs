@@ -1,9 +1,6 @@
 //! The promises of an object store: one suite, held against every implementation, and what only some of them promise.
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test that cannot go on fails, and its tasks end with its runtime"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails in a test should end it at once")]
+#![expect(clippy::disallowed_methods, reason = "tests have no drain to wait for, and measure time themselves")]
 
 mod contract;
 mod decorators;

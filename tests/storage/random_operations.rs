@@ -151,7 +151,7 @@ async fn run_alike(seed: u64) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
     let reference = MemoryStore::new(clock.clone());
     let mut engine = stores::open(folder.path(), clock.clone()).unwrap();
-    let mut seen = Vec::new();
+    let mut etags = Vec::new();
     for number in 0..OPERATIONS {
         clock.advance(std::time::Duration::from_millis(dice.below(3) as u64));
         if number % REOPEN_EVERY == REOPEN_EVERY - 1 {
@@ -161,14 +161,14 @@ async fn run_alike(seed: u64) {
             drop(engine);
             engine = stores::open(folder.path(), clock.clone()).unwrap();
         }
-        let step = Step::draw(&dice, number, &seen);
+        let step = Step::draw(&dice, number, &etags);
         let expected = step.clone().run(&reference).await;
         let found = step.clone().run(&engine).await;
         assert!(found == expected, "seed {seed}, operation {number}, {step:?}: {found:?} instead of {expected:?}");
         if let Step::Put { key, .. } = step
             && let Ok(meta) = reference.head(&key).await
         {
-            seen.push(meta.etag);
+            etags.push(meta.etag);
         }
     }
     engine.close().await;

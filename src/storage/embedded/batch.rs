@@ -13,10 +13,10 @@ use super::{
         fingerprint::etag,
         object::{Attributes, Precondition},
     },
-    faults::{file_fault, index_fault},
+    faults::{file_fault, index_fault, is_index_full},
     folder::{Folder, sync_folder},
-    index,
     reaper::Reaper,
+    room::Room,
     rows::{self, Entry, Place},
     upload::Value,
 };
@@ -55,13 +55,21 @@ pub struct NewObject {
 }
 
 impl Change {
-    /// About how many bytes the log grows by.
+    /// About how many bytes the log grows by, at most.
     pub fn weight(&self) -> usize {
-        const ROW_BYTES: usize = 256;
+        /// A page of each table, as far as rows share no pages.
+        const ROW_BYTES: usize = 8192;
         match self {
             Self::Put(NewObject { value: Value::Inline(bytes), .. }) => ROW_BYTES + bytes.len(),
             Self::Put(NewObject { value: Value::File(_), .. }) | Self::Delete { .. } => ROW_BYTES,
             Self::DeleteMany(keys) => ROW_BYTES * keys.len(),
+        }
+    }
+
+    fn is_put(&self) -> bool {
+        match self {
+            Self::Put(_) => true,
+            Self::Delete { .. } | Self::DeleteMany(_) => false,
         }
     }
 }
@@ -86,6 +94,8 @@ pub struct Batches {
     pub clock: Arc<dyn Clock>,
     /// Who removes the files of replaced objects.
     pub reaper: Arc<Reaper>,
+    /// What is set aside for a full disk.
+    pub room: Room,
 }
 
 /// What a transaction did: an outcome for each change, and files that nobody refers to any more.
@@ -98,20 +108,31 @@ impl Batches {
     /// Makes the changes of `requests`, in their order, and answers each. When the transaction of all fails, each is
     /// tried alone, so that what cannot be written takes nothing with it.
     pub fn make(&mut self, requests: Vec<Request>) {
-        let requests = put_files_in_place(requests);
+        let has_room = self.room.regain(&self.connection, self.clock.monotonic());
+        let requests = put_files_in_place(if has_room { requests } else { refuse_puts(requests) });
         let changes: Vec<&Change> = requests.iter().map(|request| &request.change).collect();
         match self.attempt(&changes) {
             Ok(done) => self.settle(requests, done),
             Err(error) => {
                 tracing::warn!(%error, changes = requests.len(), "a transaction failed; each change is tried alone");
-                self.make_room();
-                for request in requests {
-                    match self.attempt(&[&request.change]) {
-                        Ok(done) => self.settle(vec![request], done),
-                        Err(error) => refuse(request, index_fault(error)),
-                    }
+                let has_room = !is_index_full(&error) || self.room.spend(&self.connection);
+                for request in if has_room { requests } else { refuse_puts(requests) } {
+                    self.make_alone(request);
                 }
             }
+        }
+    }
+
+    /// Makes one change. One that needs no lasting room gets the room that is set aside.
+    fn make_alone(&mut self, request: Request) {
+        let mut done = self.attempt(&[&request.change]);
+        if done.as_ref().is_err_and(is_index_full) && !request.change.is_put() {
+            self.room.spend(&self.connection);
+            done = self.attempt(&[&request.change]);
+        }
+        match done {
+            Ok(done) => self.settle(vec![request], done),
+            Err(error) => refuse(request, index_fault(error)),
         }
     }
 
@@ -127,7 +148,10 @@ impl Batches {
         Ok(Done { outcomes, freed })
     }
 
-    fn settle(&self, requests: Vec<Request>, done: Done) {
+    fn settle(&mut self, requests: Vec<Request>, done: Done) {
+        if requests.iter().any(|request| !request.change.is_put()) {
+            self.room.expect_some();
+        }
         for number in done.freed {
             self.reaper.remove(self.folder.file(number));
         }
@@ -138,14 +162,15 @@ impl Batches {
             answer(request, outcome);
         }
     }
+}
 
-    /// A full disk has no room for a longer log, but the log can begin again at its start once it was moved: that is
-    /// what lets objects be deleted from a full disk.
-    fn make_room(&self) {
-        if let Err(error) = index::restart_log(&self.connection) {
-            tracing::warn!(%error, "the log could not be moved into the index");
-        }
+/// Answers the puts, whose files are removed, and leaves the rest.
+fn refuse_puts(requests: Vec<Request>) -> Vec<Request> {
+    let (puts, others): (Vec<_>, _) = requests.into_iter().partition(|request| request.change.is_put());
+    for request in puts {
+        answer(request, Err(Error::Full("the disk of the data folder is full".into())));
     }
+    others
 }
 
 /// Files must stand where the index will say, durably, before it says so.

@@ -29,8 +29,9 @@ const QUEUE: usize = 256;
 const BATCH_CHANGES: usize = 256;
 /// About the most bytes the log grows by in one transaction.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Pages in the log (of 4 KiB) from which on it is moved into the index, after each batch until that succeeds.
-const LOG_PAGES: i64 = 8192;
+/// Pages in the log (of 4 KiB) from which on it is moved into the index, after each batch until that succeeds. With
+/// a batch more it must stay within what `room` sets aside.
+const LOG_PAGES: i64 = 2048;
 
 /// The way to the thread.
 #[derive(Debug)]

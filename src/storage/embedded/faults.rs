@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHMSIZE};
 use tokio::task::JoinError;
 
 use super::super::error::Error;
@@ -18,10 +18,18 @@ pub fn file_fault(error: io::Error) -> Error {
     if is_full(&error) { Error::Full(error.into()) } else { Error::Unavailable(error.into()) }
 }
 
+/// Whether the index says that there is no room. It says so in another way where its shared memory, a file too, should
+/// have grown.
+pub fn is_index_full(error: &rusqlite::Error) -> bool {
+    error
+        .sqlite_error()
+        .is_some_and(|error| error.code == ErrorCode::DiskFull || error.extended_code == SQLITE_IOERR_SHMSIZE)
+}
+
 /// The meaning of a failure of the index.
 pub fn index_fault(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Error::Full(error.into()),
+        _ if is_index_full(&error) => Error::Full(error.into()),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Corrupt(format!("the index: {error}")),
         _ => Error::Unavailable(error.into()),
     }

@@ -43,6 +43,11 @@ impl Folder {
         self.root.join("index.sqlite")
     }
 
+    /// The file that sets room aside.
+    pub fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+
     /// The folder of folders of large objects.
     pub fn files(&self) -> PathBuf {
         self.root.join("files")

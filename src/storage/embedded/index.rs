@@ -5,7 +5,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, Result};
+use rusqlite::{Connection, OpenFlags, Result, config::DbConfig};
 
 /// Bytes of a page; four times a small row, and the size of a page in memory.
 const PAGE_BYTES: u32 = 4096;
@@ -16,7 +16,7 @@ const READER_CACHE_KIB: i64 = 2 * 1024;
 /// How long to wait for a lock of the database, which only recovery and the end of the log ever hold.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The log is cut back to this many bytes when it has grown beyond.
-const LOG_KEPT_BYTES: i64 = 64 * 1024 * 1024;
+const LOG_KEPT_BYTES: i64 = 16 * 1024 * 1024;
 /// Statements each connection keeps prepared: more than there are.
 const STATEMENTS: usize = 32;
 /// Free pages that stay in the file, at least: they serve the next writes.
@@ -47,6 +47,8 @@ fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Plans do not depend on values: else the join below is planned anew for each key.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
@@ -105,11 +107,31 @@ fn checkpoint(connection: &Connection, sql: &str) -> Result<i64> {
 ///
 /// Nothing is given while free pages are few, or less than a quarter of all: the next writes want them.
 pub fn give_space_back(connection: &Connection) -> Result<bool> {
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let free = number("freelist_count")?;
-    if free <= FREE_PAGES_KEPT || free < number("page_count")? / 4 {
+    let free = number(connection, "freelist_count")?;
+    if free <= FREE_PAGES_KEPT || free < number(connection, "page_count")? / 4 {
         return Ok(false);
     }
-    connection.execute_batch(&format!("PRAGMA incremental_vacuum({})", FREE_PAGES_STEP.min(free - FREE_PAGES_KEPT)))?;
+    give_pages_back(connection, FREE_PAGES_STEP.min(free - FREE_PAGES_KEPT))?;
     Ok(true)
+}
+
+/// Gives free pages back to the disk, one step, however few there are; whether there were any.
+pub fn give_all_space_back(connection: &Connection) -> Result<bool> {
+    let free = number(connection, "freelist_count")?;
+    if free > 0 {
+        give_pages_back(connection, FREE_PAGES_STEP.min(free))?;
+    }
+    Ok(free > 0)
+}
+
+fn number(connection: &Connection, pragma: &str) -> Result<i64> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0))
+}
+
+fn give_pages_back(connection: &Connection, pages: i64) -> Result<()> {
+    // One row for each page, given back as the rows are fetched.
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut pages = statement.query([])?;
+    while pages.next()?.is_some() {}
+    Ok(())
 }

@@ -6,6 +6,7 @@
 //! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm beside it)
 //! files/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
 //! temp/{n}            uploads that are under way
+//! reserve             room set aside for the day when the disk is full
 //! ```
 //!
 //! Every write goes through one thread ([`committer`]), which takes what is queued into one transaction, syncs once
@@ -26,6 +27,7 @@ mod open_error;
 mod options;
 mod readers;
 mod reaper;
+mod room;
 mod rows;
 mod spool;
 mod store;

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{super::cause::BoxError, faults::is_full};
+use super::{
+    super::cause::BoxError,
+    faults::{is_full, is_index_full},
+};
 
 /// Why a folder cannot be served from. Nothing in it was changed, but what an earlier crash had left over.
 #[derive(Debug, thiserror::Error)]
@@ -103,8 +106,8 @@ impl OpenError {
         use rusqlite::ErrorCode;
         let (path, code) = (path.to_owned(), error.sqlite_error_code());
         match code {
+            _ if is_index_full(&error) => Self::Full { path, source: error.into() },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { path, source: error.into() },
-            Some(ErrorCode::DiskFull) => Self::Full { path, source: error.into() },
             Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 Self::Denied { path, source: io::Error::other(error) }
             }

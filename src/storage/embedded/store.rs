@@ -1,6 +1,6 @@
 //! The engine behind the contract of an object store.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, fs, io, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,13 +23,14 @@ use super::{
     collect::collect,
     committer::Committer,
     download::Download,
-    faults::{closed, file_fault, work_fault},
+    faults::{closed, file_fault, is_index_full, work_fault},
     folder::Folder,
     index::connect_writer,
     open_error::OpenError,
     options::EmbeddedOptions,
     readers::Readers,
     reaper::Reaper,
+    room::Room,
     rows::{self, Entry, Place},
     spool::Spool,
     upload::{Value, receive},
@@ -58,7 +59,14 @@ impl EmbeddedStore {
         let folder = Arc::new(Folder::open(&options.folder)?);
         let index = folder.index();
         let index_error = |error| OpenError::of_index(&index, error);
-        let connection = connect_writer(&index).map_err(index_error)?;
+        let connection = match connect_writer(&index) {
+            // Even opening needs some room; what was set aside is enough for it.
+            Err(error) if is_index_full(&error) => {
+                fs::remove_file(folder.reserve()).map_or(Err(error), |()| connect_writer(&index))
+            }
+            other => other,
+        };
+        let connection = connection.map_err(index_error)?;
         let collected = collect(&folder, &connection)?;
         let (files, last) = rows::count_files(&connection).map_err(index_error)?;
         if collected.alive < files {
@@ -71,7 +79,8 @@ impl EmbeddedStore {
         let io_error = |error: io::Error| OpenError::of_file(&options.folder, error);
         let reaper = Arc::new(Reaper::start().map_err(io_error)?);
         let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), last + 1));
-        let batches = Batches { connection, folder: Arc::clone(&folder), clock, reaper: Arc::clone(&reaper) };
+        let room = Room::new(folder.reserve());
+        let batches = Batches { connection, folder: Arc::clone(&folder), clock, reaper: Arc::clone(&reaper), room };
         let committer = Committer::start(batches).map_err(io_error)?;
         Ok(Self { committer, readers, spool, reaper, lists: Semaphore::new(LISTS), folder })
     }

@@ -69,7 +69,7 @@ pub async fn a_page_starts_behind_a_key_that_need_not_exist(store: Store) {
 }
 
 pub async fn a_page_says_whether_more_follows(store: Store) {
-    fill(&store, (0..MAX_LIST_KEYS + 1).map(|at| format!("k/{at:05}"))).await;
+    fill(&store, (0..=MAX_LIST_KEYS).map(|at| format!("k/{at:05}"))).await;
     let (first, more) = page(&store, "k/", None, MAX_LIST_KEYS).await;
     assert_eq!((first.len(), more), (MAX_LIST_KEYS, true));
     let (rest, more) = page(&store, "k/", first.last().map(String::as_str), MAX_LIST_KEYS).await;
@@ -83,8 +83,8 @@ pub async fn a_page_says_whether_more_follows(store: Store) {
 
 pub async fn a_list_sees_what_was_written_before_it_began(store: Store) {
     let mut written = BTreeMap::new();
-    for turn in 0_u64..60 {
-        let (key, size) = (format!("k/{}", turn % 13), [0, 9, INLINE_LIMIT + 9][turn as usize % 3]);
+    for (turn, size) in (0_u64..60).zip([0, 9, INLINE_LIMIT + 9].into_iter().cycle()) {
+        let key = format!("k/{}", turn % 13);
         if turn % 5 == 4 {
             store.delete(&key, Precondition::None).await.unwrap();
             written.remove(&key);
