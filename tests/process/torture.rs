@@ -36,6 +36,9 @@ const SIZES: [u64; 6] = [0, 1, INLINE - 1, INLINE, INLINE + 1, 1 << 20];
 const BIGGEST: u64 = 64 << 20;
 const BIGGEST_EVERY: u64 = 40;
 
+/// Changes in a round, on average, below which the test tests nothing.
+const LEAST_CHANGES: u64 = 20;
+
 /// How long a start may take, with the few records there are here.
 const MAX_START: Duration = Duration::from_secs(1);
 
@@ -60,6 +63,15 @@ type State = Option<Pattern>;
 /// All records of a writer.
 type Records = BTreeMap<String, Known>;
 
+/// What all writers have done.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Writes that were begun; each has its number as its version.
+    writes: AtomicU64,
+    /// Writes and deletes that were acknowledged.
+    acknowledged: AtomicU64,
+}
+
 /// A repeatable sequence of choices.
 struct Choices(u64);
 
@@ -73,7 +85,7 @@ impl Choices {
 #[test]
 fn whatever_was_acknowledged_survives_kill_9_and_nothing_is_left_behind() {
     let folder = tempfile::tempdir().expect("a folder");
-    let versions = AtomicU64::new(1);
+    let tally = Tally::default();
     let mut choices = Choices(42);
     let mut writers: Vec<Records> = (0..WRITERS).map(records_of_writer).collect();
     for round in 0..effort::torture_rounds() {
@@ -84,13 +96,16 @@ fn whatever_was_acknowledged_survives_kill_9_and_nothing_is_left_behind() {
         nothing_is_left_behind(folder.path(), &writers);
         let life = Duration::from_millis(50 + choices.below(1500));
         let seeds = choices.below(u64::MAX);
-        hammer(program, &path, &mut writers, &versions, seeds, life);
+        hammer(program, &path, &mut writers, &tally, seeds, life);
     }
     let program = Program::serve(folder.path(), &[]);
     let path = program.records_of("torture");
     verify(&program, &path, &mut writers, usize::MAX);
     nothing_is_left_behind(folder.path(), &writers);
     assert!(program.stop().status.success());
+    let (rounds, acknowledged) = (effort::torture_rounds() as u64, tally.acknowledged.load(Relaxed));
+    println!("{rounds} crashes, {acknowledged} acknowledged changes, {} attempted writes", tally.writes.load(Relaxed));
+    assert!(acknowledged >= rounds * LEAST_CHANGES, "only {acknowledged} changes: that is no torture");
 }
 
 fn records_of_writer(writer: usize) -> Records {
@@ -98,14 +113,14 @@ fn records_of_writer(writer: usize) -> Records {
 }
 
 /// Writes until the program is killed, after `life`.
-fn hammer(program: Program, path: &str, writers: &mut [Records], versions: &AtomicU64, seeds: u64, life: Duration) {
+fn hammer(program: Program, path: &str, writers: &mut [Records], tally: &Tally, seeds: u64, life: Duration) {
     let address = program.address;
     let is_over = AtomicBool::new(false);
     let keys: Vec<String> = writers.iter().flat_map(|records| records.keys().cloned()).collect();
     thread::scope(|scope| {
         for (writer, records) in writers.iter_mut().enumerate() {
             let choices = Choices(seeds ^ (writer as u64 + 1).rotate_left(40));
-            scope.spawn(move || write_until_killed(address, path, records, versions, choices));
+            scope.spawn(move || write_until_killed(address, path, records, tally, choices));
         }
         for reader in 0..READERS {
             let (keys, is_over) = (&keys, &is_over);
@@ -118,13 +133,7 @@ fn hammer(program: Program, path: &str, writers: &mut [Records], versions: &Atom
     });
 }
 
-fn write_until_killed(
-    address: SocketAddr,
-    path: &str,
-    records: &mut Records,
-    versions: &AtomicU64,
-    mut choices: Choices,
-) {
+fn write_until_killed(address: SocketAddr, path: &str, records: &mut Records, tally: &Tally, mut choices: Choices) {
     let Ok(mut client) = Client::connect(address, TOKEN) else { return };
     let keys: Vec<String> = records.keys().cloned().collect();
     loop {
@@ -133,7 +142,7 @@ fn write_until_killed(
         let wanted = (choices.below(4) > 0).then(|| {
             let biggest = choices.below(BIGGEST_EVERY) == 0;
             let size = SIZES[usize::try_from(choices.below(SIZES.len() as u64)).expect("a small number")];
-            Pattern { version: versions.fetch_add(1, Relaxed), length: if biggest { BIGGEST } else { size } }
+            Pattern { version: tally.writes.fetch_add(1, Relaxed), length: if biggest { BIGGEST } else { size } }
         });
         let known = records.get_mut(key).expect("it is one of them");
         known.attempted = wanted;
@@ -151,6 +160,7 @@ fn write_until_killed(
             Ok((status, text)) => panic!("{record}: {status} {text}"),
             Err(_) => return,
         }
+        tally.acknowledged.fetch_add(1, Relaxed);
     }
 }
 
