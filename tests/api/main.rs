@@ -26,6 +26,7 @@ mod put_record;
 mod races;
 mod ranges;
 mod record_sizes;
+mod replies;
 mod schema;
 mod search;
 mod semantics;

@@ -1,4 +1,7 @@
-//! All records of a store in one ZIP file, made while it is sent: in flat memory, without a temporary file.
+//! All records of a store in one ZIP file, made while it is sent, without a temporary file.
+//!
+//! In memory are a page of keys, a chunk of a record, and what the directory at the file's end will say: some 300 bytes
+//! for each record.
 
 use std::{
     collections::VecDeque,
