@@ -4,6 +4,7 @@
 //! ```text
 //! cargo bench --bench wire               less than three minutes
 //! cargo bench --bench wire -- --quick    less than 40 seconds
+//! cargo bench --bench wire -- --only GET, or a larger part of the cases' names
 //! ```
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures the time of day's passing itself")]
 #![expect(clippy::print_stdout, reason = "its tables are what a benchmark is for")]
@@ -38,14 +39,15 @@ const SETTLING: Duration = Duration::from_millis(40);
 
 /// What the arguments ask for.
 enum Task {
-    Measure(Effort),
+    /// The cases whose names hold this text.
+    Measure(Effort, String),
     ServeBare,
     Nothing,
 }
 
 fn main() -> ExitCode {
     let done = match task() {
-        Ok(Task::Measure(effort)) => measure(effort),
+        Ok(Task::Measure(effort, only)) => measure(effort, &only),
         Ok(Task::ServeBare) => bare::serve(),
         Ok(Task::Nothing) => {
             println!("measures only under `cargo bench`");
@@ -64,19 +66,21 @@ fn main() -> ExitCode {
 
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.
 fn task() -> Outcome<Task> {
-    let (mut effort, mut is_bench) = (Effort::FULL, false);
-    for argument in env::args().skip(1) {
+    let (mut effort, mut only, mut is_bench) = (Effort::FULL, String::new(), false);
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => is_bench = true,
             "--quick" => effort = Effort::QUICK,
+            "--only" => only = arguments.next().ok_or("--only needs a part of the cases' names")?,
             bare::ARGUMENT => return Ok(Task::ServeBare),
-            _ => return Err(format!("unknown argument {argument}; there is only --quick").into()),
+            _ => return Err(format!("unknown argument {argument}; there are --quick and --only NAME").into()),
         }
     }
-    Ok(if is_bench { Task::Measure(effort) } else { Task::Nothing })
+    Ok(if is_bench { Task::Measure(effort, only) } else { Task::Nothing })
 }
 
-fn measure(effort: Effort) -> Outcome<()> {
+fn measure(effort: Effort, only: &str) -> Outcome<()> {
     // Beside the build, since the system's folder for temporary files may be memory, where syncing costs nothing.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut disk = disk::measure(folder.path())?;
@@ -86,7 +90,7 @@ fn measure(effort: Effort) -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let started = Instant::now();
     let mut rows = Vec::new();
-    for case in CASES {
+    for case in CASES.into_iter().filter(|case| case.name.contains(only)) {
         eprintln!("{:>4} s  {}", started.elapsed().as_secs(), case.name);
         rows.push(runtime.block_on(servers.measure(case, effort, &store, &pattern))?);
     }
