@@ -49,6 +49,7 @@ async fn walk(store: &Store, chance: &Chance, keys: &[String]) {
             let path = format!("/keys?limit={limit}&prefix={prefix}&exclusiveStartKey={start}");
             let page = store.get(&path).await.answers(200);
             walked.extend(page.texts_of_items("key"));
+            assert!(walked.len() <= keys.len(), "{page} tells of keys again");
             let Some(next) = page.data()["nextExclusiveStartKey"].as_str().map(str::to_owned) else { break };
             start = next;
         }
