@@ -75,6 +75,26 @@ contract_test!(a_store_is_whole_or_not_there_whichever_call_of_its_making_fails,
     }
 });
 
+contract_test!(a_gateway_lists_what_another_would_whichever_call_of_a_making_fails, async |larder: Larder| {
+    let (faulty, gateway) = faulty_gateway(&larder).await;
+    let list = format!("{STORES}?unnamed=1");
+    gateway.get(&list).await.answers(200);
+    for fault in [Fault::Refuse(Refusal::Unavailable), Fault::LoseAnswer] {
+        for skip in 0..3 {
+            faulty.disturb(Call { skip, ..Call::default() }, fault.clone());
+            let reply = gateway.post(STORES).await.answers_one_of(&[201, 503]);
+            faulty.calm();
+            let here = gateway.get(&list).await.answers(200);
+            let there = larder.restarted().await.get(&list).await.answers(200);
+            assert_eq!(
+                here.texts_of_items("id"),
+                there.texts_of_items("id"),
+                "{here} after {reply} ({fault:?}, {skip})"
+            );
+        }
+    }
+});
+
 contract_test!(a_write_whose_answer_is_lost_is_503_and_can_be_repeated, async |larder: Larder| {
     let (faulty, store) = disturbed(&larder).await;
     faulty.disturb(call(Operation::Put, RECORDS), Fault::LoseAnswer);

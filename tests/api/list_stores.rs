@@ -131,6 +131,7 @@ contract_test!(case_096_paging_yields_each_of_2500_stores_once, async |larder: L
         let request = larder.get(format!("{STORES}?unnamed=1&desc=0&offset={}", seen.len()));
         let page = request.send_on(&mut connection).await.answers(200);
         seen.extend(page.texts_of_items("id"));
+        assert!(seen.len() <= MANY_STORES, "{page} tells of stores again");
         if page.data()["total"] == seen.len() || page.data()["count"] == 0 {
             break;
         }
@@ -149,6 +150,7 @@ contract_test!(case_096_paging_yields_each_of_2500_stores_once, async |larder: L
             break;
         }
         seen.extend(page);
+        assert!(seen.len() <= MANY_STORES, "page {pages} tells of stores again");
     }
     assert_eq!((seen.len(), pages), (MANY_STORES, 4));
     assert_eq!(seen.into_iter().collect::<HashSet<_>>(), all, "paging until a page is empty");

@@ -84,7 +84,7 @@ impl Larder {
             clock.clone(),
             random.as_ref(),
         );
-        let address = serve(Arc::new(api)).await;
+        let address = serve(api);
         Self(Arc::new(Parts { address, objects, measured, clock }))
     }
 

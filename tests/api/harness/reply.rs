@@ -37,6 +37,12 @@ impl Reply {
         self.field(name).unwrap_or_else(|| panic!("{self} has no field {name}: {:?}", self.fields))
     }
 
+    /// Whether the connection it came over may be used again.
+    #[track_caller]
+    pub(crate) fn keeps_connection(&self) -> bool {
+        self.field("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"))
+    }
+
     /// Demands the status.
     #[track_caller]
     pub(crate) fn answers(self, status: u16) -> Self {

@@ -1,27 +1,38 @@
-//! A gateway's socket: hyper's server over the API, without the limits that belong to a real listener.
+//! A gateway's socket: the API behind the server room's own listener, on a port that was free.
 #![expect(clippy::disallowed_methods, reason = "a test's runtime ends with the test, and its tasks with it")]
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use larder::api::Api;
-use tokio::net::TcpListener;
+use http::{Request, Response};
+use larder::{
+    api::{Api, ReplyBody},
+    clock::SystemClock,
+    server::{Handler, RequestBody, Server, ServerOptions},
+};
 
-/// Serves `api` on a port that was free, until the runtime ends.
-pub(crate) async fn serve(api: Arc<Api>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
-    let address = listener.local_addr().expect("a bound socket has an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let api = api.clone();
-            let service = service_fn(move |request: Request<Incoming>| {
-                let api = api.clone();
-                async move { Ok::<_, Infallible>(api.respond(request).await) }
-            });
-            // A connection that the client breaks off ends in an error, which is what some tests do on purpose.
-            tokio::spawn(async move { http1::Builder::new().serve_connection(TokioIo::new(stream), service).await });
-        }
-    });
+/// Serves `api` until the runtime ends. Its connections go by real time: a test that moves the gateway's clock does not
+/// mean that a client has been silent for so long.
+pub(crate) fn serve(api: Api) -> SocketAddr {
+    let options = ServerOptions { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..ServerOptions::default() };
+    let server = Server::bind(options, Arc::new(SystemClock)).expect("there is a free port");
+    let address = server.local_addr();
+    tokio::spawn(server.run(Front(api), std::future::pending()));
     address
+}
+
+struct Front(Api);
+
+impl Handler for Front {
+    type Body = ReplyBody;
+
+    async fn handle(&self, request: Request<RequestBody>) -> Response<ReplyBody> {
+        self.0.respond(request).await
+    }
+
+    fn panicked(&self) -> Response<ReplyBody> {
+        panic!("a request's handling panicked; its story is above");
+    }
 }
