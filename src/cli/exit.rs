@@ -1,4 +1,4 @@
-//! Exit codes: what a script learns from how a command ended.
+//! What a command says by the code it exits with.
 
 use std::process::ExitCode;
 

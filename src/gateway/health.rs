@@ -85,3 +85,78 @@ fn reply(status: StatusCode, body: &Value) -> Response<String> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::{ManualClock, Timestamp},
+        storage::{
+            Operation,
+            faulty::{Call, Fault, Faulty, Refusal},
+            measured::Measured,
+            memory::MemoryStore,
+        },
+    };
+
+    struct Parts {
+        clock: Arc<ManualClock>,
+        faulty: Arc<Faulty<MemoryStore>>,
+        measured: Arc<Measured<Faulty<MemoryStore>>>,
+        health: Health,
+    }
+
+    fn parts() -> Parts {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let memory = Arc::new(MemoryStore::new(clock.clone()));
+        let faulty = Arc::new(Faulty::new(memory, clock.clone()));
+        let measured = Arc::new(Measured::new(Arc::clone(&faulty)));
+        let health = Health::new(measured.clone(), clock.clone());
+        Parts { clock, faulty, measured, health }
+    }
+
+    async fn ready(health: &Health) -> Response<String> {
+        health.answer(&Method::GET, "/health/ready").await.expect("it is about health")
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_fails_is_named_and_asked_again_after_a_while() {
+        let Parts { clock, faulty, measured, health } = parts();
+        faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
+        for _ in 0..100 {
+            let answer = ready(&health).await;
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(answer.body().contains("storage"), "{}", answer.body());
+        }
+        clock.advance(FRESH);
+        assert_eq!(ready(&health).await.status(), StatusCode::OK);
+        assert_eq!(measured.counts().of(Operation::Check).begun, 2);
+        assert_eq!(measured.counts().total(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_does_not_answer_is_not_waited_for() {
+        let Parts { clock, faulty, measured: _, health } = parts();
+        faulty.disturb(Call::default(), Fault::Delay(Duration::from_hours(1)));
+        let asked = async { ready(&health).await };
+        let moved = async {
+            tokio::task::yield_now().await;
+            clock.advance(PATIENCE);
+        };
+        let (answer, ()) = tokio::join!(asked, moved);
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.body().contains("does not answer"), "{}", answer.body());
+    }
+
+    #[tokio::test]
+    async fn living_needs_no_backend_and_health_is_only_read() {
+        let Parts { clock: _, faulty, measured, health } = parts();
+        faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
+        let live = health.answer(&Method::HEAD, "/health/live").await.expect("it is about health");
+        assert_eq!(live.status(), StatusCode::OK);
+        let post = health.answer(&Method::POST, "/health/ready").await.expect("it is about health");
+        assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert!(health.answer(&Method::GET, "/v2/health/live").await.is_none());
+        assert_eq!(measured.counts().total(), 0);
+    }
+}

@@ -69,3 +69,21 @@ fn an_idle_program_ends_at_once_though_clients_are_connected() {
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     drop((silent, idle));
 }
+
+#[test]
+fn a_second_signal_does_not_wait_for_the_drain() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &["--drain-timeout", "1h"]);
+    let path = program.records_of("drained");
+    let mut client = program.client();
+    client.begin("PUT", &format!("{path}/slow"), "content-length: 10\r\n").expect("it is sent");
+    client.write(b"hello").expect("it is sent");
+    pause(Duration::from_millis(300));
+    program.signal(Signal::INT);
+    let address = program.address;
+    until("nobody new is let in", || TcpStream::connect(address).is_err());
+    program.signal(Signal::INT);
+    let ended = program.wait();
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("second time"), "{}", ended.stderr);
+}
