@@ -45,7 +45,7 @@ impl Dice {
     }
 
     fn size(&self) -> usize {
-        let sizes = [0, 1, 100, 5000, INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 200_000, 600_000];
+        let sizes = [0, 1, 100, 256, 257, 5000, INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 200_000, 600_000];
         self.one_of(&sizes)
     }
 

@@ -8,8 +8,8 @@ use larder::storage::{
 };
 
 /// Sizes around every limit an implementation has.
-pub const SIZES: [usize; 8] =
-    [0, 1, 1000, INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 1024 * 1024, 3 * 1024 * 1024 + 7];
+pub const SIZES: [usize; 10] =
+    [0, 1, 256, 257, 1000, INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 1024 * 1024, 3 * 1024 * 1024 + 7];
 
 /// More bytes than any test reads at once.
 pub const MUCH: u64 = 64 * 1024 * 1024;

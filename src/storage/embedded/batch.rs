@@ -21,6 +21,10 @@ use super::{
     upload::Value,
 };
 
+/// The most bytes of a value that stand in the object's own row. Reading such an object visits one tree instead of two;
+/// with much more in the rows, a list of keys would have to read many more pages.
+const ROW_LIMIT: usize = 256;
+
 /// A change to one object, or to many.
 #[derive(Debug)]
 pub enum Change {
@@ -261,23 +265,25 @@ fn put(
         return Ok(Err(Error::Precondition));
     }
     let old = standing.map_or(Place::Nowhere, |(_, place)| place);
-    let place = match (&object.value, old) {
-        (Value::Inline(bytes), Place::Inline(id)) if !bytes.is_empty() => {
+    let (place, row_value) = match (&object.value, old) {
+        (Value::Inline(bytes), _) if bytes.is_empty() => (Place::Nowhere, None),
+        (Value::Inline(bytes), _) if bytes.len() <= ROW_LIMIT => (Place::Row, Some(bytes.as_ref())),
+        (Value::Inline(bytes), Place::Inline(id)) => {
             rows::replace_value(connection, id, bytes)?;
-            old
+            (old, None)
         }
-        (Value::Inline(bytes), _) if !bytes.is_empty() => Place::Inline(rows::add_value(connection, bytes)?),
-        (Value::Inline(_), _) => Place::Nowhere,
+        (Value::Inline(bytes), _) => (Place::Inline(rows::add_value(connection, bytes)?), None),
         (Value::File(file), _) => {
             rows::add_file(connection, file.number())?;
-            Place::File(file.number())
+            (Place::File(file.number()), None)
         }
     };
     if place != old {
         free(connection, old, freed)?;
     }
     let (size, hash, attributes) = (object.size, object.hash, object.attributes.clone());
-    rows::write_entry(connection, &object.key, &Entry { size, hash, last_modified: now, attributes, place })?;
+    let entry = Entry { size, hash, last_modified: now, attributes, place };
+    rows::write_entry(connection, &object.key, &entry, row_value)?;
     Ok(Ok(()))
 }
 
@@ -294,7 +300,7 @@ fn delete(
 
 fn free(connection: &Connection, place: Place, freed: &mut Vec<i64>) -> rusqlite::Result<()> {
     match place {
-        Place::Nowhere => Ok(()),
+        Place::Nowhere | Place::Row => Ok(()),
         Place::Inline(id) => rows::remove_value(connection, id),
         Place::File(number) => {
             freed.push(number);

@@ -10,8 +10,10 @@ use super::open_error::OpenError;
 
 /// The first line of the file `format`.
 const FORMAT_TITLE: &str = "larder data folder";
-/// The version that this code writes, and the only one so far.
-const FORMAT_VERSION: &str = "version 1";
+/// The version that this code writes.
+const FORMAT_VERSION: &str = "version 2";
+/// An older version, whose index is brought up to date when it is opened.
+const FORMAT_VERSION_1: &str = "version 1";
 /// The most bytes read of a file `format`.
 const FORMAT_LIMIT: usize = 200;
 /// How many low bits of a file's number do not count for its folder: so many files stand in one.
@@ -85,14 +87,15 @@ impl Folder {
         let path = self.root.join("format");
         let found = match fs::read(&path) {
             Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.write_format(&path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.begin_format(&path),
             Err(error) => return Err(OpenError::of_file(&path, error)),
         };
         let found = String::from_utf8_lossy(&found[..found.len().min(FORMAT_LIMIT)]).into_owned();
         let mut lines = found.lines();
         match (lines.next(), lines.next()) {
-            // A later version that can still read this one adds an arm here, with the steps that lead to its own.
             (Some(FORMAT_TITLE), Some(FORMAT_VERSION)) => Ok(()),
+            // Said before it is done, so that a program that knows the old version alone keeps away from now on.
+            (Some(FORMAT_TITLE), Some(FORMAT_VERSION_1)) => self.write_format(&path),
             (title, version) => Err(OpenError::UnknownFormat {
                 folder: self.root.clone(),
                 found: if title == Some(FORMAT_TITLE) { version.unwrap_or_default().to_owned() } else { found },
@@ -101,10 +104,14 @@ impl Folder {
         }
     }
 
-    fn write_format(&self, path: &Path) -> Result<(), OpenError> {
+    fn begin_format(&self, path: &Path) -> Result<(), OpenError> {
         if self.index().exists() || self.files().exists() {
             return Err(OpenError::Incomplete { folder: self.root.clone(), missing: path.to_owned() });
         }
+        self.write_format(path)
+    }
+
+    fn write_format(&self, path: &Path) -> Result<(), OpenError> {
         let draft = self.root.join("format.new");
         let write = || {
             let mut file = File::create(&draft)?;

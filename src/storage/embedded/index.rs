@@ -11,8 +11,11 @@ use rusqlite::{Connection, OpenFlags, Result, config::DbConfig};
 const PAGE_BYTES: u32 = 4096;
 /// Pages the writer keeps in memory.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
-/// Pages each reader keeps in memory; little, since any commit empties it and the system caches the file anyway.
+/// Pages each reader keeps in memory of those that stand in the log; little, since any commit empties it.
 const READER_CACHE_KIB: i64 = 2 * 1024;
+/// How much of the index readers see through a map of the system's own cache, instead of by a call and a copy for each
+/// page: about five million records. Why, and at what price: `docs/decisions/0005`.
+const READER_MAP_BYTES: i64 = 1 << 30;
 /// How long to wait for a lock of the database, which only recovery and the end of the log ever hold.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The log is cut back to this many bytes when it has grown beyond.
@@ -24,9 +27,10 @@ const FREE_PAGES_KEPT: i64 = 1024;
 /// Free pages given back to the disk in one step.
 const FREE_PAGES_STEP: i64 = 512;
 
-/// The tables of format version 1. `objects` holds nothing but small rows in the order of keys, so that a list of
-/// keys reads few pages; `inline_values` grows at its end. An object has either an inline value or a file, or
-/// neither when it is empty. `files` names the files that are alive, for the collection of orphans.
+/// The tables of format version 2. `objects` holds nothing but small rows in the order of keys, so that a list of
+/// keys reads few pages; `inline_values` grows at its end. A tiny value stands in the object's row, another has either an
+/// inline value or a file, an empty one none of them. `files` names the files that are alive, for the collection of
+/// orphans.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS objects (
     key BLOB PRIMARY KEY,
@@ -36,11 +40,15 @@ CREATE TABLE IF NOT EXISTS objects (
     content_type TEXT NOT NULL,
     content_encoding TEXT,
     inline_value INTEGER,
-    file INTEGER
+    file INTEGER,
+    row_value BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS inline_values (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS files (number INTEGER PRIMARY KEY) STRICT;
 ";
+
+/// What leads from the tables of version 1, where tiny values were inline values, too, and may remain so.
+const FROM_VERSION_1: &str = "ALTER TABLE objects ADD COLUMN row_value BLOB";
 
 fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -67,6 +75,9 @@ pub fn connect_writer(path: &Path) -> Result<Connection> {
     // The committing thread moves the log into the database itself, after it has answered.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
+    if !connection.column_exists(None, "objects", "row_value")? {
+        connection.execute_batch(FROM_VERSION_1)?;
+    }
     Ok(connection)
 }
 
@@ -74,6 +85,7 @@ pub fn connect_writer(path: &Path) -> Result<Connection> {
 pub fn connect_reader(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.pragma_update(None, "mmap_size", READER_MAP_BYTES)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }

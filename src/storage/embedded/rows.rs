@@ -15,6 +15,8 @@ use super::super::{
 pub enum Place {
     /// Nowhere: there are none.
     Nowhere,
+    /// In the object's own row.
+    Row,
     /// In the table `inline_values`, under this id.
     Inline(i64),
     /// In the file of this number.
@@ -66,7 +68,8 @@ pub fn find(connection: &Connection, key: &str) -> Result<Option<Entry>> {
 pub fn find_with_value(connection: &Connection, key: &str) -> Result<Option<(Entry, Option<Bytes>)>> {
     connection
         .prepare_cached(
-            "SELECT size, etag, last_modified, content_type, content_encoding, inline_value, file, bytes
+            "SELECT size, etag, last_modified, content_type, content_encoding, inline_value, file,
+                    ifnull(row_value, bytes)
              FROM objects LEFT JOIN inline_values ON id = inline_value WHERE key = ?1",
         )?
         .query_row([key.as_bytes()], |row| {
@@ -79,23 +82,24 @@ pub fn find_with_value(connection: &Connection, key: &str) -> Result<Option<(Ent
 /// The hash and the place of the object under `key`.
 pub fn find_standing(connection: &Connection, key: &str) -> Result<Option<(u128, Place)>> {
     connection
-        .prepare_cached("SELECT etag, inline_value, file FROM objects WHERE key = ?1")?
-        .query_row([key.as_bytes()], |row| Ok((read_hash(row, 0)?, read_place(row, 1)?)))
+        .prepare_cached("SELECT size, etag, inline_value, file FROM objects WHERE key = ?1")?
+        .query_row([key.as_bytes()], |row| Ok((read_hash(row, 1)?, read_place(row, 0, 2)?)))
         .optional()
 }
 
-/// Writes what the index says of the object under `key`, over what it said before.
-pub fn write_entry(connection: &Connection, key: &str, entry: &Entry) -> Result<()> {
+/// Writes what the index says of the object under `key`, over what it said before; `value` are its bytes if their place
+/// is the row.
+pub fn write_entry(connection: &Connection, key: &str, entry: &Entry, value: Option<&[u8]>) -> Result<()> {
     let (inline_value, file) = match entry.place {
-        Place::Nowhere => (None, None),
+        Place::Nowhere | Place::Row => (None, None),
         Place::Inline(id) => (Some(id), None),
         Place::File(number) => (None, Some(number)),
     };
     connection
         .prepare_cached(
             "REPLACE INTO objects
-             (key, size, etag, last_modified, content_type, content_encoding, inline_value, file)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             (key, size, etag, last_modified, content_type, content_encoding, inline_value, file, row_value)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             key.as_bytes(),
@@ -106,6 +110,7 @@ pub fn write_entry(connection: &Connection, key: &str, entry: &Entry) -> Result<
             entry.attributes.content_encoding,
             inline_value,
             file,
+            value,
         ])
         .map(drop)
 }
@@ -192,7 +197,7 @@ fn read_entry(row: &Row<'_>) -> Result<Entry> {
         hash: read_hash(row, 1)?,
         last_modified: Timestamp::from_millis(row.get(2)?),
         attributes: Attributes { content_type: row.get(3)?, content_encoding: row.get(4)? },
-        place: read_place(row, 5)?,
+        place: read_place(row, 0, 5)?,
     })
 }
 
@@ -218,11 +223,13 @@ fn read_hash(row: &Row<'_>, column: usize) -> Result<u128> {
     row.get(column).map(u128::from_be_bytes)
 }
 
-fn read_place(row: &Row<'_>, column: usize) -> Result<Place> {
-    Ok(match (row.get(column)?, row.get(column + 1)?) {
+/// The columns are those of the size and of the inline value; that of the file follows.
+fn read_place(row: &Row<'_>, size: usize, inline_value: usize) -> Result<Place> {
+    Ok(match (row.get(inline_value)?, row.get(inline_value + 1)?) {
         (Some(id), _) => Place::Inline(id),
         (None, Some(number)) => Place::File(number),
-        (None, None) => Place::Nowhere,
+        (None, None) if read_size(row, size)? == 0 => Place::Nowhere,
+        (None, None) => Place::Row,
     })
 }
 

@@ -104,8 +104,10 @@ impl EmbeddedStore {
         let bytes = match (entry.place, bytes) {
             (Place::File(_), _) => return Ok((entry, Bytes::new())),
             (Place::Nowhere, _) => Bytes::new(),
-            (Place::Inline(_), Some(bytes)) => bytes,
-            (Place::Inline(_), None) => return Err(Error::Corrupt("its value is missing in the index".to_owned())),
+            (Place::Row | Place::Inline(_), Some(bytes)) => bytes,
+            (Place::Row | Place::Inline(_), None) => {
+                return Err(Error::Corrupt("its value is missing in the index".to_owned()));
+            }
         };
         if fingerprint(&bytes, &entry.attributes) == entry.hash {
             Ok((entry, bytes))
