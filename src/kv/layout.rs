@@ -10,7 +10,11 @@
 //! ```
 //!
 //! The `k` before a record key keeps `.` and `..` from being read as path segments by any HTTP layer, and leaves the
-//! byte order of keys as it is. Times are milliseconds in 13 digits, so that byte order is time order until 2286.
+//! byte order of keys as it is. Object stores above a file system take no path segment of more than 255 bytes (`SeaweedFS`,
+//! `MinIO`): a longer record key goes on in a second segment, `k{the first 250 characters}~/{the rest}`. No record key has a
+//! tilde, so that no object stands where another has a folder, and the order stays what it was. Times are milliseconds in 13 digits, so that byte order is time order until 2286.
+
+use std::borrow::Cow;
 
 use crate::clock::Timestamp;
 
@@ -25,6 +29,12 @@ const ROOT: &str = "larder/";
 
 /// Stands before every record key.
 const KEY_MARK: &str = "k";
+
+/// Characters of a record key in its first segment.
+const KEY_SEGMENT: usize = 250;
+
+/// Stands between the two segments of a long record key.
+const KEY_SPLIT: &str = "~/";
 
 /// The document of a store.
 pub fn document(id: &StoreId) -> String {
@@ -54,13 +64,20 @@ pub fn record(id: &StoreId, place: &Place, key: &RecordKey) -> String {
 pub fn record_prefix(id: &StoreId, place: &Place, prefix: &str) -> String {
     let mut path = records(id, place);
     path.push_str(KEY_MARK);
-    path.push_str(prefix);
+    match prefix.split_at_checked(KEY_SEGMENT) {
+        Some((first, rest)) if !rest.is_empty() => path.extend([first, KEY_SPLIT, rest]),
+        Some(_) | None => path.push_str(prefix),
+    }
     path
 }
 
 /// The record key in an object key below `records`; `None` if it is no record's.
-pub fn record_key<'a>(object: &'a str, records: &str) -> Option<&'a str> {
-    object.strip_prefix(records)?.strip_prefix(KEY_MARK)
+pub fn record_key<'a>(object: &'a str, records: &str) -> Option<Cow<'a, str>> {
+    let key = object.strip_prefix(records)?.strip_prefix(KEY_MARK)?;
+    Some(match key.split_once(KEY_SPLIT) {
+        Some((first, rest)) => Cow::Owned([first, rest].concat()),
+        None => Cow::Borrowed(key),
+    })
 }
 
 /// What a store's last entry in the listing index says of it.
@@ -170,7 +187,28 @@ mod tests {
             let key: RecordKey = text.parse().expect("a valid key");
             let object = record(&id, &place, &key);
             assert!(object.ends_with(&format!("/k{text}")), "{object}");
-            assert_eq!(record_key(&object, &records(&id, &place)), Some(text));
+            assert_eq!(record_key(&object, &records(&id, &place)).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn long_record_keys_fit_into_segments_and_keep_their_order() {
+        let (id, place) = (StoreId::generate(&SeededRandom::new(1)), place(None));
+        let long = |length: usize, end: &str| "a".repeat(length - end.len()) + end;
+        let keys = [
+            long(249, ""),
+            long(250, ""),
+            long(251, ""),
+            long(256, "!"),
+            long(256, ""),
+            long(251, "z"),
+            long(250, "z"),
+        ];
+        let objects = keys.clone().map(|key| record(&id, &place, &key.parse().expect("a valid key")));
+        assert!(objects.is_sorted(), "{objects:?}");
+        for (key, object) in keys.iter().zip(&objects) {
+            assert!(object.split('/').all(|segment| segment.len() <= 255));
+            assert_eq!(record_key(object, &records(&id, &place)).as_deref(), Some(key.as_str()));
         }
     }
 

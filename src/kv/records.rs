@@ -101,7 +101,7 @@ impl Records {
                 };
                 let listed = self.objects.list(options).await?;
                 let keys = listed.objects.into_iter().filter_map(|object| {
-                    let key = layout::record_key(&object.key, &records)?.to_owned();
+                    let key = layout::record_key(&object.key, &records)?.into_owned();
                     (!only || key == prefix).then_some(ListedKey { key, size: object.size })
                 });
                 KeyPage { keys: keys.collect(), is_truncated: listed.is_truncated && !only }

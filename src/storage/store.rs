@@ -30,7 +30,10 @@ pub const MAX_DELETE_KEYS: usize = 1000;
 ///   refuses the option with [`Error::Unsupported`](super::Error::Unsupported).
 /// * A reader that has begun reads the object it began with to its end, whatever is written meanwhile.
 ///
-/// Keys are relative paths of printable ASCII without empty segments, at most 1,000 bytes.
+/// Keys are relative paths of printable ASCII but for the backslash, at most 900 bytes long, whose segments have from 1 to 255 bytes and are none of
+/// `.` and `..`; no key is a folder on the way to another. Byte order is promised below a folder whose subfolders' names
+/// are no beginnings of names beside them. More is not kept by every vendor: `SeaweedFS` lists folders in the order of
+/// their names.
 #[async_trait]
 pub trait ObjectStore: Debug + Send + Sync + 'static {
     /// Stores `body` under `key`, replacing what is there if `options.precondition` allows it.
