@@ -15,6 +15,8 @@ pub mod measured;
 pub mod memory;
 mod object;
 mod operation;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod store;
 
 pub use body::{BodyError, ByteStream};

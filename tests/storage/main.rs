@@ -77,3 +77,5 @@ macro_rules! hold_to_the_contract {
 
 hold_to_the_contract!(memory);
 hold_to_the_contract!(embedded);
+#[cfg(feature = "s3")]
+hold_to_the_contract!(s3);

@@ -1,0 +1,102 @@
+//! Lets the AWS SDK use our connections: one pool, one TLS, one set of limits.
+
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+        runtime_components::RuntimeComponents,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+
+use super::{
+    super::cause::BoxError,
+    wire::{Outgoing, Target, WireClient, WireError, WireRequest},
+};
+
+/// The most bytes of an answer to the SDK: it is asked for documents, not for objects.
+const ANSWER_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// Header fields that say how a message goes over one connection, which is ours to say.
+const CONNECTION_FIELDS: [&str; 4] = ["host", "content-length", "transfer-encoding", "connection"];
+
+/// Our client in the SDK's clothes.
+#[derive(Debug, Clone)]
+pub struct WireConnector(Arc<WireClient>);
+
+impl WireConnector {
+    /// Lends out `wire`.
+    pub fn new(wire: Arc<WireClient>) -> Self {
+        Self(wire)
+    }
+}
+
+impl HttpClient for WireConnector {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for WireConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let wire = Arc::clone(&self.0);
+        HttpConnectorFuture::new(async move { exchange(&wire, &request).await })
+    }
+}
+
+async fn exchange(wire: &WireClient, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let (target, mut request) = translate(request).map_err(ConnectorError::user)?;
+    let incoming = wire.send(&target, &mut request).await.map_err(wire_error)?;
+    let status = StatusCode::try_from(incoming.head.status).map_err(|error| ConnectorError::io(error.into()))?;
+    let head = incoming.head.clone();
+    let body = incoming.into_bytes(ANSWER_LIMIT).await.map_err(wire_error)?;
+    let mut response = HttpResponse::new(status, SdkBody::from(body));
+    for (name, value) in head.fields() {
+        // The body is whole now, however it came.
+        if name.eq_ignore_ascii_case("transfer-encoding") {
+            continue;
+        }
+        response
+            .headers_mut()
+            .try_append(name.to_ascii_lowercase(), value.to_owned())
+            .map_err(|error| ConnectorError::io(error.into()))?;
+    }
+    Ok(response)
+}
+
+fn translate(request: &HttpRequest) -> Result<(Target, WireRequest), BoxError> {
+    let uri: http::Uri = request.uri().parse()?;
+    let scheme = uri.scheme_str().ok_or("the SDK sends no scheme")?;
+    let authority = uri.authority().ok_or("the SDK sends no host")?;
+    let target: Target = format!("{scheme}://{authority}").parse()?;
+    let body = request.body().bytes().ok_or("the SDK sends a stream")?;
+    let mut head = String::new();
+    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    head.extend([request.method(), " ", path, " HTTP/1.1\r\nhost: ", &target.authority(), "\r\n"]);
+    for (name, value) in request.headers() {
+        if !CONNECTION_FIELDS.contains(&name) {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+    }
+    if !body.is_empty() || matches!(request.method(), "PUT" | "POST") {
+        head.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
+    }
+    head.push_str("\r\n");
+    let body = Outgoing::Bytes(Bytes::copy_from_slice(body));
+    let is_head = request.method() == "HEAD";
+    Ok((target, WireRequest { head: head.into(), body, awaits_continue: false, is_head }))
+}
+
+fn wire_error(error: WireError) -> ConnectorError {
+    match error {
+        WireError::Timeout { .. } => ConnectorError::timeout(error.into()),
+        WireError::Connect { .. } | WireError::Broken { .. } | WireError::Malformed(_) | WireError::Body(_) => {
+            ConnectorError::io(error.into())
+        }
+    }
+}

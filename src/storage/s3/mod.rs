@@ -1,0 +1,34 @@
+//! An S3-compatible object store.
+//!
+//! Objects go over a lean client of our own ([`wire`], [`signer`], [`transport`]), since that is where Larder spends its
+//! time; everything else over the AWS SDK ([`control`]). What a vendor does differently is found out by a probe, and never
+//! guessed from its name.
+
+mod address;
+mod bucket;
+mod connector;
+mod control;
+mod credentials;
+mod gather;
+mod listing;
+mod open;
+mod options;
+mod refusal;
+mod request;
+mod signer;
+mod signing_key;
+mod slices;
+mod sources;
+mod store;
+mod transport;
+mod upload;
+mod validators;
+mod wire;
+
+pub use address::AddressStyle;
+pub use credentials::Credentials;
+pub use open::OpenError;
+pub use options::{Encryption, S3Options};
+pub use signer::{Signable, SigningTime, UNSIGNED_PAYLOAD, authorization};
+pub use store::S3Store;
+pub use wire::{InvalidTarget, Target, Timeouts};

@@ -1,0 +1,255 @@
+//! The object store itself: each operation is one request.
+
+use std::{ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+
+use super::{
+    super::{
+        body::ByteStream,
+        error::{Error, Result},
+        object::{
+            Attributes, ByteRange, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions,
+            PutOutcome,
+        },
+        store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
+    },
+    address::{encode_into, query},
+    bucket::Bucket,
+    listing::{self, read_copy, read_list, unquoted},
+    refusal::Refusal,
+    request::Request,
+    transport::Effect,
+    upload::{self, UNTYPED},
+    validators::{marked, unmarked},
+    wire::Head,
+};
+
+/// The most bytes of a report on a copy.
+const REPORT_LIMIT: u64 = 64 * 1024;
+
+/// An S3-compatible object store.
+#[derive(Debug)]
+pub struct S3Store {
+    bucket: Arc<Bucket>,
+}
+
+impl S3Store {
+    /// The object store behind a bucket.
+    pub fn new(bucket: Arc<Bucket>) -> Self {
+        Self { bucket }
+    }
+
+    /// The bucket.
+    pub fn bucket(&self) -> &Arc<Bucket> {
+        &self.bucket
+    }
+
+    /// Ends what goes on in the background: uploads that are being given up.
+    pub async fn close(&self) {
+        self.bucket.tasks.close();
+        // Connections that wait for use keep a task, which nothing depends on.
+        let _ = tokio::time::timeout(super::open::CLOSING_LIMIT, self.bucket.tasks.wait()).await;
+    }
+
+    fn outcome(
+        &self,
+        etag: &super::super::object::ETag,
+        attributes: &Attributes,
+        date: Option<Timestamp>,
+    ) -> PutOutcome {
+        let last_modified = date.unwrap_or_else(|| self.bucket.transport.clock().now());
+        PutOutcome { etag: marked(etag, attributes), last_modified }
+    }
+
+    /// Reads the object and writes it again, since few object stores know conditional copies, and none says so.
+    async fn copy_conditionally(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        let object = self.get(from, GetOptions::default()).await?;
+        self.put(to, object.body, PutOptions { attributes: object.meta.attributes, precondition }).await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3Store {
+    async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
+        let PutOptions { attributes, precondition } = options;
+        let key = self.bucket.whole_key(key);
+        let (etag, date) = upload::store(&self.bucket, &key, body, &attributes, &precondition).await?;
+        Ok(self.outcome(&etag, &attributes, date.map(Timestamp::from)))
+    }
+
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
+        let whole_key = self.bucket.whole_key(key);
+        if options.range == Some(ByteRange::Suffix(0)) {
+            let size = self.head(key).await?.size;
+            return Err(Error::RangeNotSatisfiable { size });
+        }
+        let mut request = Request::new("GET", Some(&whole_key));
+        if let Some(range) = options.range {
+            request.header("range", range_header(range));
+        }
+        let incoming = match self.bucket.transport.send(request, Effect::Reads).await {
+            Ok(incoming) => incoming,
+            // Some do not say the size.
+            Err(Error::RangeNotSatisfiable { size: 0 }) => {
+                let size = self.head(key).await?.size;
+                return Err(Error::RangeNotSatisfiable { size });
+            }
+            Err(error) => return Err(error),
+        };
+        let (range, size) = read_range(&incoming.head, options.range)?;
+        let meta = read_meta(&incoming.head, size)?;
+        Ok(Object { meta, range, body: incoming.into_stream() })
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        let key = self.bucket.whole_key(key);
+        let incoming = self.bucket.transport.send(Request::new("HEAD", Some(&key)), Effect::Reads).await?;
+        let size = read_length(&incoming.head)?;
+        read_meta(&incoming.head, size)
+    }
+
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        let key = self.bucket.whole_key(key);
+        let mut request = Request::new("DELETE", Some(&key));
+        match &precondition {
+            Precondition::None => {}
+            Precondition::IfAbsent => return Err(Error::Unsupported("deleting what is not there")),
+            Precondition::IfMatch(etag) if unmarked(etag).is_none() => return Err(Error::Precondition),
+            Precondition::IfMatch(_) if !self.bucket.powers.has_conditional_deletes() => {
+                return Err(Error::Unsupported("conditional deletes"));
+            }
+            Precondition::IfMatch(_) => self.bucket.condition(&mut request, &precondition)?,
+        }
+        match self.bucket.transport.send(request, Effect::Writes).await {
+            Ok(incoming) => {
+                let _ = incoming.into_bytes(REPORT_LIMIT).await;
+                Ok(())
+            }
+            Err(Error::NotFound) if precondition == Precondition::None => Ok(()),
+            Err(error) => Err(self.bucket.of_write(error, &precondition)),
+        }
+    }
+
+    async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        if keys.len() > MAX_DELETE_KEYS {
+            return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = keys.iter().map(|key| self.bucket.whole_key(key)).collect();
+        self.bucket.control.delete_many(&keys).await
+    }
+
+    async fn list(&self, options: ListOptions) -> Result<ListPage> {
+        let (prefix, limit) = (self.bucket.whole_key(&options.prefix), options.limit.clamp(1, MAX_LIST_KEYS));
+        let start_after = options.start_after.map(|key| self.bucket.whole_key(&key)).unwrap_or_default();
+        let limit = limit.to_string();
+        let mut parts = vec![("list-type", "2"), ("max-keys", limit.as_str()), ("prefix", prefix.as_str())];
+        if !start_after.is_empty() {
+            parts.push(("start-after", &start_after));
+        }
+        let mut request = Request::new("GET", None);
+        request.query = query(&parts);
+        let listed = self.bucket.transport.send(request, Effect::Reads).await;
+        let incoming = listed.map_err(|error| self.bucket.of_write(error, &Precondition::None))?;
+        let document = incoming.into_bytes(listing::DOCUMENT_LIMIT).await?;
+        read_list(&document, &self.bucket.options.prefix)
+    }
+
+    async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        if precondition != Precondition::None {
+            return self.copy_conditionally(from, to, precondition).await;
+        }
+        let attributes = self.head(from).await?.attributes;
+        let (source, target) = (self.bucket.whole_key(from), self.bucket.whole_key(to));
+        let mut request = Request::new("PUT", Some(&target));
+        let mut place = format!("/{}/", self.bucket.transport.bucket());
+        encode_into(&mut place, &source, true);
+        request.header("x-amz-copy-source", place);
+        // A copy onto itself is refused unless something is replaced.
+        request.header("x-amz-metadata-directive", "REPLACE");
+        request.header("content-type", upload::content_type(&attributes));
+        if let Some(coding) = &attributes.content_encoding {
+            request.header("content-encoding", coding.as_str());
+        }
+        self.bucket.add_storage_headers(&mut request);
+        let incoming = self.bucket.transport.send(request, Effect::Writes).await?;
+        let head = incoming.head.clone();
+        let document = incoming.into_bytes(REPORT_LIMIT).await?;
+        if let Some(refusal) = Refusal::of_document(&head, &document) {
+            return Err(refusal.into_error());
+        }
+        let (etag, date) = read_copy(&document)?;
+        Ok(self.outcome(&etag, &attributes, Some(date)))
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.list(ListOptions { prefix: String::new(), start_after: None, limit: 1 }).await.map(drop)
+    }
+}
+
+/// Behind the end of every object; several vendors know no larger numbers. (`SeaweedFS` 4.48)
+const FARTHEST: u64 = i64::MAX.unsigned_abs();
+
+fn range_header(range: ByteRange) -> String {
+    match range {
+        ByteRange::Bounded { first, last } if last < FARTHEST => format!("bytes={first}-{last}"),
+        ByteRange::Bounded { first, .. } | ByteRange::From(first) => format!("bytes={}-", first.min(FARTHEST)),
+        ByteRange::Suffix(length) => format!("bytes=-{}", length.min(FARTHEST)),
+    }
+}
+
+/// The part that is answered, and the size of the whole.
+fn read_range(head: &Head, asked: Option<ByteRange>) -> Result<(Range<u64>, u64)> {
+    let Some(said) = head.get("content-range").filter(|_| head.status == 206) else {
+        let size = read_length(head)?;
+        return match asked {
+            None => Ok((0..size, size)),
+            // An object store may answer with the whole object where that is what the range means.
+            Some(range) => match range.resolve(size) {
+                Some(range) if range == (0..size) => Ok((range, size)),
+                Some(_) => Err(strange("it ignores ranges")),
+                None => Err(Error::RangeNotSatisfiable { size }),
+            },
+        };
+    };
+    let parse = || {
+        let (range, size) = said.trim().strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+        Some((first..last.checked_add(1)?, size.parse().ok()?))
+    };
+    parse().ok_or_else(|| strange("its Content-Range cannot be read"))
+}
+
+fn read_length(head: &Head) -> Result<u64> {
+    let length = head.get("content-length").and_then(|length| length.trim().parse().ok());
+    length.ok_or_else(|| strange("it does not say how long the object is"))
+}
+
+fn read_meta(head: &Head, size: u64) -> Result<ObjectMeta> {
+    let content_type = head.get("content-type").filter(|content_type| *content_type != UNTYPED).unwrap_or_default();
+    let attributes = Attributes {
+        content_type: content_type.to_owned(),
+        content_encoding: read_coding(head.get("content-encoding")),
+    };
+    let etag = head.get("etag").map(unquoted).ok_or_else(|| strange("it gave the object no ETag"))?;
+    let date = head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
+    let last_modified = Timestamp::from(date.ok_or_else(|| strange("it gave the object no date"))?);
+    Ok(ObjectMeta { size, etag: marked(&etag, &attributes), last_modified, attributes })
+}
+
+/// The coding, without the one that other clients use on the way and some object stores keep by mistake (`SeaweedFS`).
+fn read_coding(value: Option<&str>) -> Option<String> {
+    let codings: Vec<&str> =
+        value?.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "aws-chunked")).collect();
+    (!codings.is_empty()).then(|| codings.join(", "))
+}
+
+fn strange(what: &str) -> Error {
+    Error::Unavailable(format!("the object store answers strangely: {what}").into())
+}

@@ -1,0 +1,233 @@
+//! Requests to the bucket: signed, sent, repeated where that is safe, and followed where the bucket has gone.
+//!
+//! What only reads may be repeated after any failure. What writes is repeated only while it has certainly not been carried
+//! out: a late repetition could undo what somebody else wrote, and was told is kept, in between.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::clock::{Clock, Random, Timestamp};
+
+use super::{
+    super::error::{Error, Result},
+    address::{Address, AddressStyle},
+    credentials::CurrentCredentials,
+    refusal::Refusal,
+    request::Request,
+    signer::SigningTime,
+    wire::{Incoming, Phase, Target, WireClient, WireError},
+};
+
+/// The most attempts at one request.
+const ATTEMPTS: u32 = 5;
+
+/// The most redirections of one request.
+const REDIRECTIONS: u32 = 3;
+
+/// The pause before the second attempt, at most; it doubles from attempt to attempt.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest pause, whatever the object store asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Whether a request may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It reads: always.
+    Reads,
+    /// It writes: only if it was certainly not carried out.
+    Writes,
+}
+
+/// The bucket as we know it now.
+#[derive(Debug)]
+struct Place {
+    address: Address,
+    region: String,
+}
+
+/// Where the bucket is said to be.
+#[derive(Debug, Clone)]
+pub struct BucketSite {
+    /// Its name.
+    pub bucket: String,
+    /// The server; AWS when `None`.
+    pub endpoint: Option<Target>,
+    /// The region.
+    pub region: String,
+    /// How it is addressed, if not as usual.
+    pub style: Option<AddressStyle>,
+}
+
+/// The way to a bucket.
+#[derive(Debug)]
+pub struct Transport {
+    wire: Arc<WireClient>,
+    site: BucketSite,
+    place: RwLock<Arc<Place>>,
+    credentials: CurrentCredentials,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// How long to go on repeating.
+    patience: Duration,
+    /// How many milliseconds the object store's clock is ahead of ours.
+    skew: AtomicI64,
+}
+
+/// Why an attempt failed.
+enum Failure {
+    Refused(Refusal),
+    Wire(WireError),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => refusal.into_error(),
+            Failure::Wire(error) => error.into(),
+        }
+    }
+}
+
+impl Transport {
+    /// The way to the bucket at `site`.
+    pub fn new(
+        wire: Arc<WireClient>,
+        site: BucketSite,
+        credentials: CurrentCredentials,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        patience: Duration,
+    ) -> Self {
+        let address = Address::new(&site.bucket, site.endpoint.as_ref(), &site.region, site.style);
+        let place = RwLock::new(Arc::new(Place { address, region: site.region.clone() }));
+        Self { wire, site, place, credentials, clock, random, patience, skew: AtomicI64::new(0) }
+    }
+
+    /// The name of the bucket.
+    pub fn bucket(&self) -> &str {
+        &self.site.bucket
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Sends a request until it is answered in a way that repeating will not change.
+    pub async fn send(&self, mut request: Request<'_>, effect: Effect) -> Result<Incoming> {
+        let began = self.clock.monotonic();
+        let mut place = self.place();
+        let (mut attempt, mut redirections) = (1, 0);
+        loop {
+            let failure = match self.attempt(&mut request, &place).await? {
+                Ok(incoming) => return Ok(incoming),
+                Err(failure) => failure,
+            };
+            if let Failure::Refused(refusal) = &failure
+                && redirections < REDIRECTIONS
+                && request.body.is_whole()
+                && let Some(next) = self.follow(refusal, &place)
+            {
+                redirections += 1;
+                place = next;
+                continue;
+            }
+            let waited = self.clock.monotonic().saturating_sub(began);
+            if attempt == ATTEMPTS || waited >= self.patience || !may_repeat(&failure, &request, effect) {
+                return Err(failure.into());
+            }
+            self.clock.sleep(self.pause(attempt, &failure)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(
+        &self,
+        request: &mut Request<'_>,
+        place: &Place,
+    ) -> Result<std::result::Result<Incoming, Failure>> {
+        let credentials = self.credentials.get().await?;
+        let now = Timestamp::from_millis(self.clock.now().as_millis() + self.skew.load(Ordering::Relaxed));
+        let mut signed = request.signed(&place.address, &place.region, &credentials, SigningTime::new(now))?;
+        let sent = self.wire.send(&place.address.target, &mut signed).await;
+        request.restore(signed);
+        Ok(match sent {
+            Ok(incoming) if (200..300).contains(&incoming.head.status) => Ok(incoming),
+            Ok(incoming) => Err(Failure::Refused(Refusal::read(incoming).await)),
+            Err(error) => Err(Failure::Wire(error)),
+        })
+    }
+
+    /// Where to try next, if the answer says that it is not here or not so.
+    fn follow(&self, refusal: &Refusal, place: &Arc<Place>) -> Option<Arc<Place>> {
+        if refusal.code == "RequestTimeTooSkewed" {
+            return self.learn_time(refusal).then(|| Arc::clone(place));
+        }
+        let other_region = refusal.region.as_ref().filter(|region| **region != place.region);
+        let is_elsewhere = matches!(refusal.status, 301 | 302 | 307 | 308);
+        let is_misaddressed = matches!(refusal.status, 400 | 403) && refusal.code != "AccessDenied";
+        if !is_elsewhere && !(is_misaddressed && other_region.is_some()) {
+            return None;
+        }
+        if let Some(region) = other_region {
+            tracing::info!(%region, "the bucket is in another region than was configured");
+            let address = Address::new(&self.site.bucket, self.site.endpoint.as_ref(), region, self.site.style);
+            let found = Arc::new(Place { address, region: region.clone() });
+            *self.place.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&found);
+            return Some(found);
+        }
+        let location: http::Uri = refusal.location.as_deref()?.parse().ok()?;
+        let origin = format!("{}://{}", location.scheme_str()?, location.authority()?);
+        let target: Target = origin.parse().ok()?;
+        // What was asked for over TLS is not told to whoever listens.
+        if place.address.target.is_tls && !target.is_tls {
+            return None;
+        }
+        let found = Arc::new(Place { address: place.address.moved_to(target), region: place.region.clone() });
+        if matches!(refusal.status, 301 | 308) {
+            *self.place.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&found);
+        }
+        Some(found)
+    }
+
+    /// Takes over the object store's time for signatures; whether that changes anything.
+    fn learn_time(&self, refusal: &Refusal) -> bool {
+        let Some(date) = refusal.date else { return false };
+        let skew = Timestamp::from(date).as_millis() - self.clock.now().as_millis();
+        tracing::warn!(skew_ms = skew, "the clock of this machine and that of the object store differ");
+        self.skew.swap(skew, Ordering::Relaxed).abs_diff(skew) > 1000
+    }
+
+    fn pause(&self, attempt: u32, failure: &Failure) -> Duration {
+        if let Failure::Refused(Refusal { retry_after: Some(wanted), .. }) = failure {
+            return (*wanted).min(LONGEST_PAUSE);
+        }
+        let longest = (FIRST_PAUSE * 2_u32.pow(attempt - 1)).min(LONGEST_PAUSE);
+        let mut draw = [0; 2];
+        self.random.fill(&mut draw);
+        longest.mul_f64(f64::from(u16::from_le_bytes(draw)) / f64::from(u16::MAX))
+    }
+
+    fn place(&self) -> Arc<Place> {
+        Arc::clone(&self.place.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn may_repeat(failure: &Failure, request: &Request<'_>, effect: Effect) -> bool {
+    if !request.body.is_whole() {
+        return false;
+    }
+    match (failure, effect) {
+        (Failure::Refused(refusal), Effect::Reads) => refusal.is_throttling() || refusal.is_fault(),
+        (Failure::Refused(refusal), Effect::Writes) => refusal.is_throttling(),
+        (Failure::Wire(WireError::Malformed(_) | WireError::Body(_)), _) => false,
+        (Failure::Wire(_), Effect::Reads) => true,
+        (Failure::Wire(error), Effect::Writes) => error.phase() < Phase::Sent,
+    }
+}

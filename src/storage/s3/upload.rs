@@ -1,0 +1,265 @@
+//! Bodies on their way to the object store: in one request, or in parts. Either way the object appears whole or not at
+//! all: a request that is cut off stores nothing, and parts are nothing before the upload is completed.
+
+use std::{borrow::Cow, sync::Arc};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use md5::{Digest, Md5};
+
+use super::{
+    super::{
+        body::ByteStream,
+        error::{Error, Result},
+        object::{Attributes, ETag, Precondition},
+    },
+    bucket::Bucket,
+    control::{Condition, NewUpload, Part},
+    gather::{Gathering, Piece},
+    listing::unquoted,
+    options::Encryption,
+    request::Request,
+    signer::payload_hash,
+    slices::Slices,
+    transport::Effect,
+    wire::Outgoing,
+};
+
+/// The most parts of an upload. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
+const PARTS_LIMIT: u64 = 10_000;
+
+/// The smallest part that is not the last; also what is gathered of a body of unknown length, at first.
+const GATHERED_PART_BYTES: u64 = 8 << 20;
+
+/// Gathered parts grow by their first size after so many parts, so that 10,000 of them hold more than any record.
+const PARTS_OF_A_SIZE: u64 = 1000;
+
+/// Bodies up to here are sent without asking whether they are wanted: to ask costs a round trip.
+const UNASKED_BYTES: u64 = 1 << 20;
+
+/// Bodies of known length up to here are gathered: they leave with the head in one write, and can be sent again.
+const SENT_AT_ONCE_BYTES: u64 = 64 * 1024;
+
+/// Stores a body under the whole key; the vendor's validator and the time of its answer.
+pub async fn store(
+    bucket: &Arc<Bucket>,
+    key: &str,
+    body: ByteStream,
+    attributes: &Attributes,
+    precondition: &Precondition,
+) -> Result<(ETag, Option<std::time::SystemTime>)> {
+    let options = &bucket.options;
+    let is_hashed = options.signs_payload || options.sends_md5;
+    let upload = Upload { bucket, key, attributes, precondition };
+    match body.length() {
+        Some(length) if length <= SENT_AT_ONCE_BYTES => {
+            let piece = Gathering::new(body).piece(length, &bucket.budget).await?;
+            upload.put(Outgoing::Bytes(piece.bytes), length).await
+        }
+        Some(length) if !is_hashed && length <= options.part_bytes => {
+            upload.put(Outgoing::Stream { stream: body, is_begun: false }, length).await
+        }
+        Some(length) if !is_hashed => upload.stream_parts(body, length).await,
+        Some(_) | None => upload.gather_parts(body).await,
+    }
+}
+
+struct Upload<'a> {
+    bucket: &'a Arc<Bucket>,
+    key: &'a str,
+    attributes: &'a Attributes,
+    precondition: &'a Precondition,
+}
+
+impl Upload<'_> {
+    /// All in one request.
+    async fn put(&self, body: Outgoing, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        let mut request = self.request(body, length);
+        self.bucket.condition(&mut request, self.precondition)?;
+        request.header("content-type", content_type(self.attributes));
+        if let Some(coding) = &self.attributes.content_encoding {
+            request.header("content-encoding", coding.as_str());
+        }
+        self.bucket.add_storage_headers(&mut request);
+        let sent = self.bucket.transport.send(request, Effect::Writes).await;
+        let incoming = sent.map_err(|error| self.bucket.of_write(error, self.precondition))?;
+        let etag = incoming.head.get("etag").map(unquoted);
+        let date = incoming.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
+        // A body would be of no interest, but unread it would cost the connection.
+        let _ = incoming.into_bytes(UNASKED_BYTES).await;
+        let etag = etag.ok_or_else(|| Error::Unavailable("the object store gave the object no ETag".into()))?;
+        Ok((etag, date))
+    }
+
+    fn request<'b>(&'b self, body: Outgoing, length: u64) -> Request<'b> {
+        let mut request = Request::new("PUT", Some(self.key));
+        if let Outgoing::Bytes(bytes) = &body {
+            if self.bucket.options.signs_payload {
+                request.payload = Some(payload_hash(bytes));
+            }
+            if self.bucket.options.sends_md5 {
+                request.header("content-md5", BASE64_STANDARD.encode(Md5::digest(bytes)));
+            }
+        }
+        request.awaits_continue = length > UNASKED_BYTES;
+        request.body = body;
+        request.length = length;
+        request
+    }
+
+    /// In parts that are streamed through.
+    async fn stream_parts(&self, body: ByteStream, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        let size = self.bucket.options.part_bytes.max(length.div_ceil(PARTS_LIMIT));
+        let slices = Slices::new(body);
+        let mut parts = self.begin().await?;
+        let mut left = length;
+        while left > 0 {
+            let part = size.min(left);
+            parts.send(Outgoing::Stream { stream: slices.next(part), is_begun: false }, part).await?;
+            left -= part;
+        }
+        if !slices.is_over().await.map_err(Error::Body)? {
+            let words = format!("it is longer than the {length} bytes it announced");
+            return Err(Error::Body(super::super::body::BodyError::Malformed(words)));
+        }
+        parts.complete().await
+    }
+
+    /// In one request if it is short, else in parts that are gathered.
+    async fn gather_parts(&self, body: ByteStream) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        let mut gathering = Gathering::new(body);
+        let Piece { bytes, is_last, .. } = &gathering.piece(GATHERED_PART_BYTES, &self.bucket.budget).await?;
+        if *is_last {
+            return self.put(Outgoing::Bytes(bytes.clone()), bytes.len() as u64).await;
+        }
+        let mut parts = self.begin().await?;
+        parts.send(Outgoing::Bytes(bytes.clone()), bytes.len() as u64).await?;
+        self.gather_more(gathering, parts).await
+    }
+
+    async fn gather_more(
+        &self,
+        mut gathering: Gathering,
+        mut parts: Parts<'_>,
+    ) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        for number in 1..PARTS_LIMIT {
+            let size = GATHERED_PART_BYTES * (1 + number / PARTS_OF_A_SIZE);
+            let piece = gathering.piece(size, &self.bucket.budget).await?;
+            if !piece.bytes.is_empty() {
+                parts.send(Outgoing::Bytes(piece.bytes.clone()), piece.bytes.len() as u64).await?;
+            }
+            if piece.is_last {
+                return parts.complete().await;
+            }
+        }
+        Err(Error::Unsupported("a body of unknown length and more than 400 GiB"))
+    }
+
+    async fn begin(&self) -> Result<Parts<'_>> {
+        let upload = NewUpload {
+            key: self.key,
+            content_type: content_type(self.attributes),
+            content_encoding: self.attributes.content_encoding.as_deref(),
+        };
+        let id = self.bucket.control.begin_upload(&upload, &self.bucket.options).await?;
+        Ok(Parts { upload: self, id, sent: Vec::new(), is_completed: false })
+    }
+}
+
+/// An upload in parts. Dropped before it is completed, it is given up, and its parts go.
+struct Parts<'a> {
+    upload: &'a Upload<'a>,
+    id: String,
+    sent: Vec<Part>,
+    is_completed: bool,
+}
+
+impl Parts<'_> {
+    async fn send(&mut self, body: Outgoing, length: u64) -> Result<()> {
+        let number = i32::try_from(self.sent.len() + 1).unwrap_or(i32::MAX);
+        let mut request = self.upload.request(body, length);
+        request.query = super::address::query(&[("partNumber", &number.to_string()), ("uploadId", &self.id)]);
+        // Storing a part twice does no harm: the upload is ours alone, and the last one counts.
+        let incoming = self.upload.bucket.transport.send(request, Effect::Reads).await?;
+        let etag = incoming.head.get("etag").unwrap_or_default().to_owned();
+        let _ = incoming.into_bytes(UNASKED_BYTES).await;
+        self.sent.push(Part { number, etag });
+        Ok(())
+    }
+
+    async fn complete(mut self) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        let bucket = self.upload.bucket;
+        let condition = bucket.condition_of(self.upload.precondition)?;
+        let parts = std::mem::take(&mut self.sent);
+        // From here on the object may appear, and the parts are no longer ours to throw away.
+        self.is_completed = true;
+        let completed = bucket.control.complete_upload(self.upload.key, &self.id, parts, condition).await;
+        let etag = match completed {
+            Ok(etag) => etag,
+            Err(error) => {
+                if matches!(error, Error::Precondition | Error::NotFound | Error::Throttled { .. }) {
+                    self.is_completed = false;
+                }
+                return Err(bucket.of_write(error, self.upload.precondition));
+            }
+        };
+        // Some leave the validator out here. (Ceph RGW 16)
+        let (known, date) = bucket.validator(self.upload.key).await?;
+        Ok((etag.map_or(known, |etag| unquoted(&etag)), Some(date)))
+    }
+}
+
+impl Drop for Parts<'_> {
+    fn drop(&mut self) {
+        if self.is_completed {
+            return;
+        }
+        let (bucket, key, id) =
+            (Arc::clone(self.upload.bucket), self.upload.key.to_owned(), std::mem::take(&mut self.id));
+        let _detached = self.upload.bucket.tasks.spawn(async move {
+            if let Err(error) = bucket.control.abort_upload(&key, &id).await {
+                tracing::warn!(%error, "an upload in parts could not be given up; a lifecycle rule may collect it");
+            }
+        });
+    }
+}
+
+/// The media type as it is sent: never none, since vendors make one up then.
+pub fn content_type(attributes: &Attributes) -> &str {
+    if attributes.content_type.is_empty() { UNTYPED } else { &attributes.content_type }
+}
+
+/// Stands for no media type.
+pub const UNTYPED: &str = "application/vnd.larder.untyped";
+
+/// The headers that say how an object is kept.
+pub fn storage_headers(encryption: Option<&Encryption>, class: Option<&str>) -> Vec<(&'static str, Cow<'static, str>)> {
+    let mut headers: Vec<(&'static str, Cow<'static, str>)> = Vec::new();
+    match encryption {
+        Some(Encryption::Aes256) => headers.push(("x-amz-server-side-encryption", "AES256".into())),
+        Some(Encryption::Kms(key)) => {
+            headers.push(("x-amz-server-side-encryption", "aws:kms".into()));
+            if let Some(key) = key {
+                headers.push(("x-amz-server-side-encryption-aws-kms-key-id", key.clone().into()));
+            }
+        }
+        None => {}
+    }
+    if let Some(class) = class {
+        headers.push(("x-amz-storage-class", class.to_owned().into()));
+    }
+    headers
+}
+
+/// The condition under which a write takes effect, in the words of the headers.
+pub fn condition(precondition: &Precondition, is_quoted: bool) -> Result<Condition> {
+    Ok(match precondition {
+        Precondition::None => Condition::default(),
+        Precondition::IfAbsent => Condition { if_none_match: Some("*".to_owned()), if_match: None },
+        Precondition::IfMatch(etag) => {
+            // A validator that is none of ours was never given to anybody.
+            let vendor = super::validators::unmarked(etag).ok_or(Error::Precondition)?;
+            let if_match = if is_quoted { format!("\"{vendor}\"") } else { vendor.to_owned() };
+            Condition { if_match: Some(if_match), if_none_match: None }
+        }
+    })
+}

@@ -1,0 +1,146 @@
+//! The client: connects, keeps connections, and makes exchanges over them.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+
+use super::{
+    connection::Connection,
+    error::WireError,
+    exchange::Exchange,
+    incoming::Incoming,
+    pool::Pool,
+    request::WireRequest,
+    socket::Socket,
+    target::Target,
+    tls::{Trust, invalid_name},
+};
+
+/// How long the steps of an exchange may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect, TLS included.
+    pub connect: Duration,
+    /// Until the server says whether it wants a body, when asked; then it gets the body anyhow.
+    pub continuation: Duration,
+    /// From the end of the request until the head of the answer.
+    pub answer: Duration,
+    /// Without the server taking or giving a byte in the middle of a body.
+    pub stall: Duration,
+    /// Without an exchange until a connection is closed: less than servers wait themselves, so that none closes just
+    /// when it is used again. The shortest seen of an object store is 20 s.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            continuation: Duration::from_secs(1),
+            answer: Duration::from_secs(60),
+            stall: Duration::from_secs(30),
+            idle: Duration::from_secs(15),
+        }
+    }
+}
+
+/// A client of any number of servers.
+#[derive(Debug)]
+pub struct WireClient {
+    timeouts: Timeouts,
+    trust: Trust,
+    clock: Arc<dyn Clock>,
+    pool: Arc<Pool>,
+    tasks: TaskTracker,
+    pruning: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl WireClient {
+    /// A client without connections; what it does in the background, it does as one of `tasks`.
+    pub fn new(timeouts: Timeouts, trust: Trust, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
+        let pool = Arc::new(Pool::new(timeouts.idle));
+        Self { timeouts, trust, clock, pool, tasks, pruning: Arc::default() }
+    }
+
+    /// Sends a request to `target`, and returns the answer as soon as its head is there. A body that was not sent,
+    /// because nothing was, is still in `request` when this fails.
+    pub async fn send(&self, target: &Target, request: &mut WireRequest) -> Result<Incoming, WireError> {
+        let pooled = self.pool.take(target, self.clock.monotonic());
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => self.connect(target).await?,
+        };
+        let head = request.head.clone();
+        let exchange = Exchange::new(
+            &mut connection,
+            &self.timeouts,
+            &self.clock,
+            head,
+            &mut request.body,
+            request.awaits_continue,
+        );
+        let (head, is_sent) = exchange.run().await?;
+        let framing = head.framing(request.is_head)?;
+        let is_kept = is_sent && head.keeps_connection() && !framing.may_close();
+        self.prune_later();
+        let shared = (&self.pool, &self.clock);
+        Ok(Incoming::new(head, framing, connection, is_kept, self.timeouts.stall, shared))
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Connection, WireError> {
+        let connected = tokio::select! {
+            connected = self.open(target) => connected,
+            () = self.clock.sleep(self.timeouts.connect) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        match connected {
+            Ok(socket) => Ok(Connection::new(target.clone(), socket)),
+            Err(source) => Err(WireError::Connect { target: target.to_string(), source }),
+        }
+    }
+
+    async fn open(&self, target: &Target) -> io::Result<Socket> {
+        let mut last: io::Error = io::ErrorKind::NotFound.into();
+        for address in lookup_host((&*target.host, target.port)).await? {
+            match TcpStream::connect(address).await {
+                Ok(socket) => {
+                    socket.set_nodelay(true)?;
+                    return self.secure(target, socket).await;
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn secure(&self, target: &Target, socket: TcpStream) -> io::Result<Socket> {
+        if !target.is_tls {
+            return Ok(Socket::Plain(socket));
+        }
+        let name = ServerName::try_from(target.host.to_string()).map_err(|_| invalid_name())?;
+        Ok(Socket::Tls(Box::new(self.trust.connector().connect(name, socket).await?)))
+    }
+
+    /// Makes sure that somebody closes connections that nobody uses any more.
+    fn prune_later(&self) {
+        use std::sync::atomic::Ordering;
+        if self.pruning.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (pool, clock, pruning) = (Arc::downgrade(&self.pool), Arc::clone(&self.clock), Arc::clone(&self.pruning));
+        let pause = self.pool.idle_limit();
+        let _detached = self.tasks.spawn(async move {
+            loop {
+                clock.sleep(pause).await;
+                let Some(pool) = pool.upgrade() else { return };
+                if !pool.prune(clock.monotonic()) {
+                    break;
+                }
+            }
+            pruning.store(false, Ordering::Relaxed);
+        });
+    }
+}

@@ -1,0 +1,58 @@
+//! A limit on how long nothing may happen. Moving it on is an assignment; the timer behind it is made when somebody
+//! first has to wait, and looks again when it rings.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use crate::clock::Clock;
+
+/// A limit on a wait.
+pub struct Deadline {
+    clock: Arc<dyn Clock>,
+    limit: Duration,
+    /// When the wait under way began.
+    since: Option<Duration>,
+    timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Deadline {
+    /// A limit on each wait.
+    pub fn new(clock: &Arc<dyn Clock>, limit: Duration) -> Self {
+        Self { clock: Arc::clone(clock), limit, since: None, timer: None }
+    }
+
+    /// The wait is over; the next one begins anew, with this limit.
+    pub fn reset(&mut self, limit: Duration) {
+        self.since = None;
+        self.limit = limit;
+    }
+
+    /// Ready once a wait has lasted too long; a wait begins with the first call after a reset.
+    pub fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let since = *self.since.get_or_insert_with(|| self.clock.monotonic());
+        loop {
+            if let Some(timer) = &mut self.timer {
+                ready!(timer.as_mut().poll(context));
+                self.timer = None;
+            }
+            let waited = self.clock.monotonic().saturating_sub(since);
+            if waited >= self.limit {
+                return Poll::Ready(());
+            }
+            let (clock, pause) = (Arc::clone(&self.clock), self.limit - waited);
+            self.timer = Some(Box::pin(async move { clock.sleep(pause).await }));
+        }
+    }
+}
+
+impl fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deadline").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}

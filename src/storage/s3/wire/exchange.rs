@@ -1,0 +1,204 @@
+//! One request and the head of its answer, over one connection.
+//!
+//! Sending and listening go on at once: a server may answer before it has got the whole body (it refuses it), and then the
+//! rest is not sent and the connection not used again.
+
+use std::{
+    future::poll_fn,
+    io,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use crate::clock::Clock;
+
+use super::{
+    super::super::{announced::AnnouncedLength, body::BodyError},
+    client::Timeouts,
+    connection::Connection,
+    deadline::Deadline,
+    error::{Phase, WireError},
+    head::Head,
+    request::Outgoing,
+};
+
+/// The most interim answers to one request.
+const INTERIM_LIMIT: usize = 8;
+
+/// An exchange under way.
+pub struct Exchange<'a> {
+    connection: &'a mut Connection,
+    timeouts: &'a Timeouts,
+    /// What is left of the request's head.
+    head: Bytes,
+    /// What is left of the piece of the body that is being sent.
+    piece: Bytes,
+    body: &'a mut Outgoing,
+    announced: AnnouncedLength,
+    state: State,
+    /// What was sent already, of anything.
+    has_begun: bool,
+    interims: usize,
+    deadline: Deadline,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The head is sent, and then the server is asked to say whether it wants the body.
+    AwaitingContinue,
+    /// The body is sent.
+    Body,
+    /// All is written, and may still have to leave.
+    Flushing,
+    /// All is sent.
+    Sent,
+}
+
+impl<'a> Exchange<'a> {
+    /// An exchange of `head` and `body`.
+    pub fn new(
+        connection: &'a mut Connection,
+        timeouts: &'a Timeouts,
+        clock: &Arc<dyn Clock>,
+        head: Bytes,
+        body: &'a mut Outgoing,
+        awaits_continue: bool,
+    ) -> Self {
+        let state = if awaits_continue { State::AwaitingContinue } else { State::Body };
+        let (piece, announced) = match body {
+            Outgoing::Bytes(bytes) if awaits_continue => (Bytes::new(), Some(bytes.len() as u64)),
+            Outgoing::Bytes(bytes) => (bytes.clone(), Some(bytes.len() as u64)),
+            Outgoing::Stream { stream, .. } => (Bytes::new(), stream.length()),
+        };
+        let deadline = Deadline::new(clock, timeouts.stall);
+        let announced = AnnouncedLength::new(announced);
+        Self { connection, timeouts, head, piece, body, announced, state, has_begun: false, interims: 0, deadline }
+    }
+
+    /// Sends all and returns the answer's head, with whether all was sent: else the connection is out of step.
+    pub async fn run(mut self) -> Result<(Head, bool), WireError> {
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(Head, bool), WireError>> {
+        let sending = self.poll_send(context);
+        // An answer may have come although sending failed: it says why.
+        if let Poll::Ready(answered) = self.poll_answer(context)
+            && (answered.is_ok() || sending.is_pending() || matches!(sending, Poll::Ready(Ok(()))))
+        {
+            return Poll::Ready(answered.map(|head| (head, self.state == State::Sent)));
+        }
+        match sending {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // Whoever gives the body may take his time: that is for others to limit.
+            Poll::Pending if self.waits_for_body() => Poll::Pending,
+            Poll::Ready(Ok(())) | Poll::Pending => {
+                ready!(self.deadline.poll_expired(context));
+                if self.state == State::AwaitingContinue && self.head.is_empty() {
+                    // A server that does not know of `Expect` says nothing. (RFC 9110, section 10.1.1.)
+                    self.begin_body();
+                    return self.poll(context);
+                }
+                Poll::Ready(Err(WireError::Timeout { phase: self.phase() }))
+            }
+        }
+    }
+
+    fn waits_for_body(&self) -> bool {
+        self.state == State::Body && self.head.is_empty() && self.piece.is_empty()
+    }
+
+    fn phase(&self) -> Phase {
+        match self.state {
+            State::Sent | State::Flushing => Phase::Sent,
+            State::AwaitingContinue | State::Body if self.has_begun => Phase::Partial,
+            State::AwaitingContinue | State::Body => Phase::Unsent,
+        }
+    }
+
+    fn begin_body(&mut self) {
+        self.state = State::Body;
+        self.deadline.reset(self.timeouts.stall);
+        if let Outgoing::Bytes(bytes) = self.body {
+            self.piece = bytes.clone();
+        }
+    }
+
+    /// Sends as much as there is and the connection takes; ready when all was sent.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        loop {
+            if !self.head.is_empty() || !self.piece.is_empty() {
+                let written = ready!(self.connection.poll_write(context, &mut self.head, &mut self.piece));
+                if let Err(source) = written {
+                    return Poll::Ready(Err(WireError::Broken { phase: self.phase(), source }));
+                }
+                self.has_begun = true;
+                self.deadline.reset(self.timeouts.stall);
+                continue;
+            }
+            match self.state {
+                State::AwaitingContinue => {
+                    ready!(self.poll_flush(context))?;
+                    self.deadline.reset(self.timeouts.continuation);
+                    return Poll::Pending;
+                }
+                State::Body => match ready!(self.poll_piece(context)) {
+                    Some(piece) => self.piece = piece?,
+                    None => self.state = State::Flushing,
+                },
+                State::Flushing => {
+                    ready!(self.poll_flush(context))?;
+                    self.state = State::Sent;
+                    self.deadline.reset(self.timeouts.answer);
+                }
+                State::Sent => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        let flushed = ready!(self.connection.poll_flush(context));
+        Poll::Ready(flushed.map_err(|source| WireError::Broken { phase: self.phase(), source }))
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, WireError>>> {
+        let Outgoing::Stream { stream, is_begun } = self.body else { return Poll::Ready(None) };
+        *is_begun = true;
+        let piece = match ready!(stream.poll_next_unpin(context)) {
+            Some(Ok(piece)) => self.announced.add(piece.len()).map(|()| Some(piece)),
+            Some(Err(error)) => Err(error),
+            None => self.announced.finish().map(|()| None),
+        };
+        Poll::Ready(piece.map_err(|error: BodyError| WireError::Body(error)).transpose())
+    }
+
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Head, WireError>> {
+        loop {
+            if let Some(head) = Head::take(&mut self.connection.input)? {
+                if !head.is_interim() {
+                    return Poll::Ready(Ok(head));
+                }
+                self.interims += 1;
+                if head.status == 101 || self.interims > INTERIM_LIMIT {
+                    return Poll::Ready(Err(WireError::Malformed("it is an interim answer nobody asked for")));
+                }
+                if head.status == 100 && self.state == State::AwaitingContinue {
+                    self.begin_body();
+                    // Nothing else would wake this task to send it.
+                    context.waker().wake_by_ref();
+                }
+                continue;
+            }
+            let phase = self.phase();
+            let broken = |source| Poll::Ready(Err(WireError::Broken { phase, source }));
+            match ready!(self.connection.poll_read(context, 0)) {
+                Ok(0) => return broken(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) => return broken(error),
+            }
+        }
+    }
+}

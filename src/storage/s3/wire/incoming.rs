@@ -1,0 +1,162 @@
+//! An answer: its head, and its body still to be read.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+
+use crate::clock::Clock;
+
+use super::{
+    super::super::body::{BodyError, ByteStream},
+    connection::Connection,
+    deadline::Deadline,
+    error::{Phase, WireError},
+    framing::Framing,
+    head::Head,
+    pool::Pool,
+};
+
+/// An answer.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Its head.
+    pub head: Head,
+    body: IncomingBody,
+}
+
+/// The body of an answer. When it has been read to its end, the connection goes back to the pool; when it is dropped
+/// before, the connection is closed, since nobody knows what is still to come on it.
+#[derive(Debug)]
+struct IncomingBody {
+    connection: Option<Connection>,
+    framing: Framing,
+    is_kept: bool,
+    deadline: Deadline,
+    stall_limit: Duration,
+    pool: Arc<Pool>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Incoming {
+    /// The answer whose head has come over `connection`; `is_kept` unless the connection must not be used again.
+    pub(super) fn new(
+        head: Head,
+        framing: Framing,
+        connection: Connection,
+        is_kept: bool,
+        stall_limit: Duration,
+        (pool, clock): (&Arc<Pool>, &Arc<dyn Clock>),
+    ) -> Self {
+        let (pool, deadline) = (Arc::clone(pool), Deadline::new(clock, stall_limit));
+        let clock = Arc::clone(clock);
+        let connection = Some(connection);
+        let mut body = IncomingBody { connection, framing, is_kept, deadline, stall_limit, pool, clock };
+        body.end_if_over();
+        Self { head, body }
+    }
+
+    /// The body as a stream.
+    pub fn into_stream(mut self) -> ByteStream {
+        let length = self.body.framing.length();
+        // A body that has come already needs no stream.
+        match self.body.whole() {
+            Some(bytes) => ByteStream::from(bytes),
+            None => ByteStream::new(length, self.body),
+        }
+    }
+
+    /// The whole body, at most `limit` bytes.
+    pub async fn into_bytes(self, limit: u64) -> Result<Bytes, WireError> {
+        if self.body.connection.is_none() {
+            return Ok(Bytes::new());
+        }
+        self.into_stream().into_bytes(limit).await.map_err(|error| match error {
+            BodyError::TooLarge { .. } => WireError::Malformed("its body is too long"),
+            BodyError::Aborted | BodyError::Stalled | BodyError::Malformed(_) | BodyError::Storage(_) => {
+                WireError::Broken { phase: Phase::Sent, source: io::Error::other(error) }
+            }
+        })
+    }
+}
+
+impl IncomingBody {
+    /// All of the body, if it has come together with its head.
+    fn whole(&mut self) -> Option<Bytes> {
+        let Some(connection) = &mut self.connection else {
+            return Some(Bytes::new());
+        };
+        let length = usize::try_from(self.framing.length()?).ok()?;
+        if length > connection.input.len() {
+            return None;
+        }
+        let bytes = self.framing.take(&mut connection.input).ok()??;
+        self.end_if_over();
+        Some(bytes)
+    }
+
+    fn end_if_over(&mut self) {
+        if self.framing.is_over()
+            && let Some(mut connection) = self.connection.take()
+            && self.is_kept
+            && connection.input.is_empty()
+        {
+            // The block belongs to the bytes that were handed out; while it waits, a connection needs none.
+            connection.input = BytesMut::new();
+            self.pool.put(connection, self.clock.monotonic());
+        }
+    }
+
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, WireError>>> {
+        loop {
+            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+            match self.framing.take(&mut connection.input) {
+                Ok(Some(bytes)) => {
+                    self.end_if_over();
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Ok(None) => {}
+                Err(error) => return self.fail(error),
+            }
+            self.end_if_over();
+            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+            match connection.poll_read(context, self.framing.wanted()) {
+                Poll::Ready(Ok(0)) if self.framing.may_close() => {
+                    self.connection = None;
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Ok(0)) => return self.fail(broken(io::ErrorKind::UnexpectedEof.into())),
+                Poll::Ready(Ok(_)) => self.deadline.reset(self.stall_limit),
+                Poll::Ready(Err(error)) => return self.fail(broken(error)),
+                Poll::Pending => {
+                    ready!(self.deadline.poll_expired(context));
+                    return self.fail(WireError::Timeout { phase: Phase::Sent });
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, error: WireError) -> Poll<Option<Result<Bytes, WireError>>> {
+        self.connection = None;
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+fn broken(source: io::Error) -> WireError {
+    WireError::Broken { phase: Phase::Sent, source }
+}
+
+impl Stream for IncomingBody {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let chunk = ready!(self.poll_chunk(context));
+        Poll::Ready(chunk.map(|chunk| chunk.map_err(|error| BodyError::Storage(error.into()))))
+    }
+}

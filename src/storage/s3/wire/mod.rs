@@ -1,0 +1,27 @@
+//! HTTP/1.1 as a client, and no more of it than an object store needs.
+//!
+//! A request is one head and one body of known length; an answer is a head and a stream. The connection is driven by
+//! whoever waits for the answer, in his own task, without queues or wake-ups in between: measured, that is half the
+//! processor time of a general client. This room knows neither signatures nor object stores.
+
+mod client;
+mod connection;
+mod deadline;
+mod error;
+mod exchange;
+mod framing;
+mod head;
+mod incoming;
+mod pool;
+mod request;
+mod socket;
+mod target;
+mod tls;
+
+pub use client::{Timeouts, WireClient};
+pub use error::{Phase, WireError};
+pub use head::Head;
+pub use incoming::Incoming;
+pub use request::{Outgoing, WireRequest};
+pub use target::{InvalidTarget, Target};
+pub use tls::{Trust, TrustError};

@@ -1,0 +1,95 @@
+//! Where a server is.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+/// A scheme, a host and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
+    /// The host: a name, an IPv4 address, or an IPv6 address without its brackets.
+    pub host: Arc<str>,
+    /// The port.
+    pub port: u16,
+}
+
+impl Target {
+    /// The same server under another host.
+    #[must_use]
+    pub fn at(&self, host: &str) -> Self {
+        Self { host: Arc::from(host), ..self.clone() }
+    }
+
+    /// What the header `Host` says: without the port where it is the scheme's own.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
+        if self.port == default_port(self.is_tls) { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Whether the host is an address and not a name.
+    pub fn is_address(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_ok()
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.is_tls { "https" } else { "http" }, self.authority())
+    }
+}
+
+/// A text that is not an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not an origin; write it like https://s3.example.com or http://10.0.0.5:9000, without a path")]
+pub struct InvalidTarget;
+
+impl FromStr for Target {
+    type Err = InvalidTarget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let uri: http::Uri = text.parse().map_err(|_| InvalidTarget)?;
+        let is_tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            Some(_) | None => return Err(InvalidTarget),
+        };
+        let authority = uri.authority().ok_or(InvalidTarget)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        if !matches!(uri.path(), "" | "/")
+            || uri.query().is_some()
+            || authority.as_str().contains('@')
+            || host.is_empty()
+        {
+            return Err(InvalidTarget);
+        }
+        Ok(Self { is_tls, host: Arc::from(host), port: authority.port_u16().unwrap_or(default_port(is_tls)) })
+    }
+}
+
+fn default_port(is_tls: bool) -> u16 {
+    if is_tls { 443 } else { 80 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_taken_apart_and_put_together() {
+        for (text, authority) in [
+            ("https://s3.example.com", "s3.example.com"),
+            ("https://s3.example.com:443/", "s3.example.com"),
+            ("http://10.0.0.5:9000", "10.0.0.5:9000"),
+            ("http://[::1]:9000", "[::1]:9000"),
+        ] {
+            assert_eq!(text.parse::<Target>().expect("an origin").authority(), authority);
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for text in ["s3.example.com", "ftp://a", "https://a/path", "https://user@a", "https://a?x", "http://"] {
+            assert!(text.parse::<Target>().is_err(), "{text}");
+        }
+    }
+}
