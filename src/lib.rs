@@ -8,6 +8,7 @@ pub mod config;
 pub mod gateway;
 pub mod jobs;
 pub mod kv;
+pub mod peer;
 pub mod server;
 pub mod storage;
 pub mod telemetry;

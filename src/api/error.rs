@@ -17,6 +17,9 @@ use super::{reply::json_bytes, reply_body::ReplyBody};
 const INSUFFICIENT_PERMISSIONS: &str = "Insufficient permissions for the key-value store. Make sure you're passing a \
                                         correct API token and that it has the required permissions.";
 
+/// When a client may try again whose call the keeper did not answer: about when it will have started again.
+const KEEPER_RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// A refusal, or a failure.
 #[derive(Debug)]
 pub struct ApiError {
@@ -101,6 +104,18 @@ impl ApiError {
     pub fn unsupported_by_backend(what: &'static str) -> Self {
         let message = format!("The storage backend of this server cannot do this: {what}.");
         Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-by-backend", message)
+    }
+
+    /// A request was passed on to a gateway that would have to pass it on once more.
+    pub fn forwarding_loop() -> Self {
+        let message = "This gateway was taken for the keeper, but has another one as its keeper (LARDER_KEEPER). Exactly one \
+                       gateway must be its own keeper.";
+        Self::new(StatusCode::LOOP_DETECTED, "forwarding-loop", message).because(message)
+    }
+
+    /// The keeper does not answer, so that nobody knows what it did.
+    pub fn keeper_unavailable(cause: impl Into<BoxError>) -> Self {
+        Self::unavailable(KEEPER_RETRY_AFTER, cause)
     }
 
     /// Something is wrong with the server.

@@ -10,6 +10,7 @@ mod context;
 mod cors;
 mod envelope;
 mod error;
+mod forwarding;
 mod json_body;
 mod links;
 mod negotiation;

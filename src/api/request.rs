@@ -2,13 +2,22 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 
-use crate::storage::{BodyError, BoxError, ByteStream};
+use crate::{
+    peer::FORWARDED,
+    storage::{BodyError, BoxError, ByteStream},
+};
 
 use super::query::Query;
+
+/// Names a request in answers, in logs, and between gateways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id that is taken over from another gateway.
+const MAX_ID_LENGTH: usize = 64;
 
 /// What an operation looks at.
 #[derive(Debug)]
@@ -50,6 +59,16 @@ pub fn limited(body: ByteStream, limit: u64) -> ByteStream {
         if read > limit { Err(BodyError::TooLarge { limit }) } else { Ok(chunk) }
     });
     ByteStream::new(length, chunks)
+}
+
+/// The id that a request was given by the gateway that passed it on, if one did.
+pub fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is_plain = |id: &&HeaderValue| {
+        let bytes = id.as_bytes();
+        (1..=MAX_ID_LENGTH).contains(&bytes.len())
+            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+    };
+    headers.get(REQUEST_ID).filter(|_| headers.contains_key(FORWARDED)).filter(is_plain).cloned()
 }
 
 /// The token of a request, if it has one: from the header, which wins, or from the query.

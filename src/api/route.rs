@@ -34,10 +34,12 @@ pub enum Endpoint {
     CurrentUser,
     /// An account, by id or name.
     User(String),
+    /// Counters of use, gathered by another gateway.
+    CountUse,
 }
 
 /// How a store is addressed in a path.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreAddress {
     /// A bare segment: an id, never a name.
     Id(String),
@@ -130,6 +132,10 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             ("GET" | "HEAD", "me") => Ok(Endpoint::CurrentUser),
             ("GET" | "HEAD", user) => Ok(Endpoint::User(decode(user))),
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        },
+        ["larder", "v1", "activity"] => match method {
+            "POST" => Ok(Endpoint::CountUse),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
         _ => Err(ApiError::page_not_found()),
     }
@@ -265,6 +271,7 @@ mod tests {
             ("POST", "/v2/key-value-stores/S/keys"),
             ("PATCH", "/v2/key-value-stores/S/records/a"),
             ("PUT", "/v2/users/me"),
+            ("GET", "/larder/v1/activity"),
         ] {
             assert_eq!(called(method, path), Err(405), "{method} {path}");
         }

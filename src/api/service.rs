@@ -16,6 +16,7 @@ use crate::{
     auth::{AccountAction, Caller, Denied, Secrets, Tokens, Users, admit, authorize, authorize_account},
     clock::{Clock, Random},
     kv::{self, Catalog, Records, StoreLocator, StoreView, UserId},
+    peer::Peer,
     storage::BoxError,
 };
 
@@ -23,14 +24,13 @@ use super::{
     context::{ApiOptions, Context},
     cors,
     error::ApiError,
+    forwarding::{self, Keeper},
     links::Links,
-    operations::{self, stores, users},
+    operations::{self, activity, stores, users},
     reply_body::ReplyBody,
-    request::{self, Request},
+    request::{self, REQUEST_ID, Request},
     route::{self, Endpoint, StoreAddress},
 };
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 
@@ -47,6 +47,7 @@ pub struct Api {
     context: Context,
     tokens: Arc<Tokens>,
     request_ids: RequestIds,
+    keeper: Option<Keeper>,
 }
 
 impl Api {
@@ -65,7 +66,13 @@ impl Api {
         let ApiOptions { public_url, max_record_bytes } = options;
         let links = Links::new(public_url);
         let context = Context { catalog, records, users, secrets, clock, links, max_record_bytes };
-        Self { context, tokens, request_ids: RequestIds::new(random) }
+        Self { context, tokens, request_ids: RequestIds::new(random), keeper: None }
+    }
+
+    /// The API of a gateway that is not the keeper: `keeper` answers whatever writes under a condition.
+    #[must_use]
+    pub fn with_keeper(self, keeper: Arc<Peer>) -> Self {
+        Self { keeper: Some(Keeper::new(keeper)), ..self }
     }
 
     /// Answers a request. Never fails: what goes wrong is an answer, too.
@@ -75,11 +82,11 @@ impl Api {
         B::Error: Into<BoxError>,
     {
         let (head, body) = request.into_parts();
-        let id = self.request_ids.next();
+        let id = request::given_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
         let mut response = if head.method == Method::OPTIONS {
             cors::preflight(&head.headers)
         } else {
-            self.answer(&head, body).await.unwrap_or_else(|error| error.into_response(&id))
+            self.answer(&head, body, &id).await.unwrap_or_else(|error| error.into_response(&id))
         };
         if head.method == Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
@@ -95,12 +102,17 @@ impl Api {
         response
     }
 
-    async fn answer<B>(&self, head: &Parts, body: B) -> Result<Response<ReplyBody>, ApiError>
+    async fn answer<B>(&self, head: &Parts, body: B, id: &HeaderValue) -> Result<Response<ReplyBody>, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let call = route::parse(&head.method, &head.uri)?;
+        if let Some(keeper) = &self.keeper
+            && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)
+        {
+            return keeper.answer(&self.context.catalog, changes, head, body, id).await;
+        }
         let caller = self.tokens.identify(request::token(&head.headers, &call.query).as_deref())?;
         let request = Request { headers: &head.headers, query: call.query, body: request::byte_stream(body) };
         match call.endpoint {
@@ -122,6 +134,10 @@ impl Api {
             Endpoint::User(user) => {
                 authorize_account(&caller, AccountAction::ReadUser)?;
                 users::get(&self.context, &user)
+            }
+            Endpoint::CountUse => {
+                authorize_account(&caller, AccountAction::CountUse)?;
+                activity::count(&self.context, request).await
             }
         }
     }

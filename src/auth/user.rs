@@ -32,6 +32,13 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
+impl User {
+    /// Whether this is the account there is from the start, which gateways use among themselves.
+    pub fn is_admin(&self) -> bool {
+        self.username == ADMIN
+    }
+}
+
 /// The accounts could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
@@ -56,6 +63,11 @@ pub struct Users {
 }
 
 impl Users {
+    /// The accounts as they are; `None` when there are none yet.
+    pub async fn read(objects: &dyn ObjectStore) -> Result<Option<Self>, UsersError> {
+        Ok(read(objects, &format!("{USERS}{ADMIN}")).await?.map(Self::of))
+    }
+
     /// Reads the accounts, making the first one if there is none. Of several gateways that start at once, one makes it.
     pub async fn open(objects: &dyn ObjectStore, clock: &dyn Clock, random: &dyn Random) -> Result<Self, UsersError> {
         let key = format!("{USERS}{ADMIN}");
@@ -65,7 +77,11 @@ impl Users {
             None if write_new(objects, &key, &fresh).await? => fresh,
             None => read(objects, &key).await?.unwrap_or(fresh),
         };
-        Ok(Self { by_id: HashMap::from([(admin.id, Arc::new(admin))]) })
+        Ok(Self::of(admin))
+    }
+
+    fn of(admin: User) -> Self {
+        Self { by_id: HashMap::from([(admin.id, Arc::new(admin))]) }
     }
 
     /// The account with that id.

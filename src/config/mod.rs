@@ -15,7 +15,7 @@ pub use load::{Given, Loaded, load};
 pub use problem::{Problem, Problems};
 pub use setting::Setting;
 pub use settings::SETTINGS;
-pub use tree::{Config, PublicUrl};
+pub use tree::{Config, KeeperSetting, PublicUrl};
 
 #[cfg(test)]
 mod tests;

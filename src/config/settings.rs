@@ -5,6 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 use crate::{
     auth::{MasterSecret, Token},
     kv::Retention,
+    peer::InvalidPeerAddress,
     telemetry::LogFormat,
 };
 
@@ -93,6 +94,21 @@ pub static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| config.public_url.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "keeper",
+        value: "self|URL",
+        help: "Where an object store has no conditional writes: self on the one gateway that makes all writes that need \
+               them, its http:// origin on the others, which pass such calls on to it",
+        is_secret: false,
+        apply: |config, text| {
+            let text = text.trim();
+            config.keeper = Some(
+                text.parse().map_err(|error: InvalidPeerAddress| format!("{error}, or self on the keeper itself"))?,
+            );
+            Ok(())
+        },
+        show: |config| config.keeper.as_ref().map(ToString::to_string),
     },
     Setting {
         name: "retention_days",

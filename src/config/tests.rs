@@ -67,6 +67,19 @@ fn everything_that_is_wrong_is_found_at_once_with_its_fix() {
 }
 
 #[test]
+fn the_keeper_is_this_gateway_or_the_origin_of_another() {
+    let keeper = |text| {
+        let loaded = loading(&[("LARDER_KEEPER", text)], &[], "").1;
+        loaded.map(|loaded| loaded.config.keeper.expect("it was given").to_string()).map_err(|error| error.to_string())
+    };
+    assert_eq!(keeper("self").as_deref(), Ok("self"));
+    assert_eq!(keeper(" http://10.0.0.5:8011/ ").as_deref(), Ok("http://10.0.0.5:8011"));
+    for (wrong, said) in [("other", "is not an origin"), ("https://keeper", "HTTPS"), ("http://keeper/v2", "a path")] {
+        assert!(keeper(wrong).expect_err(wrong).contains(said), "{wrong}");
+    }
+}
+
+#[test]
 fn a_secret_is_never_shown() {
     let environment = [("LARDER_TOKEN", "very-s3cret"), ("LARDER_SECRET", "also-s3cret")];
     let loaded = loading(&environment, &[], "").1.expect("all is well");

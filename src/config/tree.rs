@@ -7,6 +7,7 @@ use http::Uri;
 use crate::{
     auth::{MasterSecret, Token},
     kv::CatalogOptions,
+    peer::{InvalidPeerAddress, PeerAddress},
     server::ServerOptions,
     telemetry::TelemetryOptions,
 };
@@ -16,6 +17,9 @@ const DEFAULT_DATA: &str = "larder-data";
 
 /// The largest record unless something else was asked for: what one PUT to S3 takes.
 const DEFAULT_MAX_RECORD_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// How a gateway says that it is the keeper itself.
+const ITSELF: &str = "self";
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct Config {
     pub secret: Option<MasterSecret>,
     /// Where clients outside reach Larder; the listening address when it is not given.
     pub public_url: Option<PublicUrl>,
+    /// Which gateway writes what depends on what is there, where the object store cannot check that itself.
+    pub keeper: Option<KeeperSetting>,
     /// Stores: how long unnamed ones live, and how much of them is remembered.
     pub catalog: CatalogOptions,
     /// The largest record, in stored bytes.
@@ -47,8 +53,38 @@ impl Default for Config {
             token: None,
             secret: None,
             public_url: None,
+            keeper: None,
             catalog: CatalogOptions::default(),
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
+        }
+    }
+}
+
+/// The gateway that alone writes what depends on what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeeperSetting {
+    /// This one.
+    Itself,
+    /// Another one.
+    At(PeerAddress),
+}
+
+impl FromStr for KeeperSetting {
+    type Err = InvalidPeerAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPeerAddress> {
+        match text {
+            ITSELF => Ok(Self::Itself),
+            origin => PeerAddress::parse(origin).map(Self::At),
+        }
+    }
+}
+
+impl fmt::Display for KeeperSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Itself => f.write_str(ITSELF),
+            Self::At(address) => address.fmt(f),
         }
     }
 }

@@ -14,13 +14,14 @@ use crate::{
     },
 };
 
-use super::error::StartError;
+use super::{error::StartError, role::Sharing};
 
 /// The engine, and the door to it.
 #[derive(Debug)]
 pub(super) struct Backend {
     engine: Arc<EmbeddedStore>,
     objects: Arc<dyn ObjectStore>,
+    sharing: Sharing,
 }
 
 impl Backend {
@@ -30,12 +31,17 @@ impl Backend {
         let opened = spawn_blocking(move || EmbeddedStore::open(&options, clock)).await;
         let engine = Arc::new(opened.map_err(|_| StartError::EngineFailed)??);
         let objects: Arc<dyn ObjectStore> = Arc::new(Measured::new(Arc::clone(&engine)));
-        Ok(Self { engine, objects })
+        Ok(Self { engine, objects, sharing: Sharing::Alone })
     }
 
     /// The door to everything durable.
     pub(super) fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects
+    }
+
+    /// Who can write to it, and how.
+    pub(super) fn sharing(&self) -> Sharing {
+        self.sharing
     }
 
     /// Ends the engine; calls that come late are refused.

@@ -30,6 +30,24 @@ pub enum StartError {
     /// The accounts cannot be had.
     #[error(transparent)]
     Users(#[from] UsersError),
+    /// The object store has no conditional writes, and nobody was made the keeper.
+    #[error(
+        "this object store has no conditional writes, so that one gateway alone must make the writes that need them: set \
+         LARDER_KEEPER to self on exactly one gateway, and to that one's http:// origin on all others"
+    )]
+    NoKeeper,
+    /// The embedded engine is one gateway's own, and there can be no other keeper.
+    #[error("LARDER_KEEPER names another gateway, but the embedded engine belongs to this one alone: leave it out")]
+    KeeperOfFolder,
+    /// What all gateways must share is not configured, and cannot be made by one of them for all.
+    #[error(
+        "{0} must be set, to the same value on every gateway: this object store has no conditional writes, with which one \
+         of them could make it for all"
+    )]
+    NotShared(&'static str),
+    /// The keeper has made no account yet.
+    #[error("there are no accounts yet: the keeper makes them when it starts for the first time, and must be up first")]
+    KeeperNotStarted,
     /// There are accounts, but not the one that the admin token belongs to.
     #[error("the account of the admin token is missing")]
     NoAdmin,

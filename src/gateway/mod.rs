@@ -7,8 +7,10 @@ mod backend;
 mod error;
 mod front;
 mod health;
+mod role;
 mod start;
 
 pub use admin_token::{AdminToken, AdminTokenError, TokenOrigin};
 pub use error::{StartError, StopError};
+pub use role::Sharing;
 pub use start::Gateway;

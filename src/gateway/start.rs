@@ -6,11 +6,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{Api, ApiOptions},
-    auth::{Secrets, Tokens, Users},
+    auth::{Secrets, Tokens},
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
-    jobs::{ActivityFlush, Job, StoreRemovals, schedule},
-    kv::Catalog,
+    jobs::{Job, schedule},
+    kv::{CacheOptions, Catalog, CatalogOptions},
     server::{Drained, Server, raise_file_limit, reachable_address},
 };
 
@@ -20,6 +20,7 @@ use super::{
     error::{StartError, StopError},
     front::Front,
     health::Health,
+    role::Role,
 };
 
 /// A whole Larder.
@@ -29,6 +30,8 @@ pub struct Gateway {
     front: Front,
     admin_token: AdminToken,
     catalog: Arc<Catalog>,
+    activity: Arc<dyn Job>,
+    jobs: Vec<Arc<dyn Job>>,
     backend: Backend,
     clock: Arc<dyn Clock>,
 }
@@ -42,17 +45,19 @@ impl Gateway {
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
         let server = Server::bind(config.server.clone(), Arc::clone(&clock)).map_err(StartError::Bind)?;
         let backend = Backend::open(&config, &clock).await?;
-        let objects = backend.objects();
+        let role = Role::of(&config, backend.sharing(), &clock)?;
+        let objects = &role.objects(backend.objects(), &clock);
         let admin_token = AdminToken::open(config.token.as_ref(), &config.data, random.as_ref())?;
         let secrets = Arc::new(match config.secret {
             Some(master) => Secrets::new(master),
             None => Secrets::open(objects.as_ref(), random.as_ref()).await?,
         });
-        let users = Arc::new(Users::open(objects.as_ref(), clock.as_ref(), random.as_ref()).await?);
+        let users = Arc::new(role.users(objects.as_ref(), clock.as_ref(), random.as_ref()).await?);
         let admin = users.admin().ok_or(StartError::NoAdmin)?;
         let tokens = Arc::new(Tokens::new(&admin_token.token, Arc::clone(admin)));
-        let catalog =
-            Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &config.catalog));
+        let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
+        let catalog = CatalogOptions { cache, ..config.catalog };
+        let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));
         let public_url = match config.public_url {
             Some(url) => url.as_str().to_owned(),
             None => listening_url(server.local_addr()),
@@ -70,8 +75,9 @@ impl Gateway {
             Arc::clone(&clock),
             random.as_ref(),
         );
-        let front = Front::new(health, api);
-        Ok(Self { server, front, admin_token, catalog, backend, clock })
+        let front = Front::new(health, role.api(api));
+        let (activity, jobs) = (role.activity(&catalog, &admin_token.token), role.jobs(&catalog));
+        Ok(Self { server, front, admin_token, catalog, activity, jobs, backend, clock })
     }
 
     /// The bound address.
@@ -89,11 +95,7 @@ impl Gateway {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StopError> {
         tracing::info!(address = %self.server.local_addr(), "serving");
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let jobs: [Arc<dyn Job>; 2] = [
-            Arc::new(ActivityFlush::new(Arc::clone(&self.catalog))),
-            Arc::new(StoreRemovals::new(Arc::clone(&self.catalog))),
-        ];
-        for job in jobs {
+        for job in self.jobs.into_iter().chain([Arc::clone(&self.activity)]) {
             schedule(job, Arc::clone(&self.clock), &tasks, stop.clone());
         }
         let announced = async {
@@ -107,7 +109,8 @@ impl Gateway {
         stop.cancel();
         tasks.close();
         tasks.wait().await;
-        let counted = self.catalog.close().await;
+        self.catalog.finish().await;
+        let counted = self.activity.run_once().await;
         self.backend.close().await;
         counted.map_err(StopError::Counters)?;
         tracing::info!("stopped");

@@ -7,8 +7,10 @@ mod activity;
 mod job;
 mod removals;
 mod scheduler;
+mod told_activity;
 
 pub use activity::ActivityFlush;
 pub use job::{Job, Report};
 pub use removals::StoreRemovals;
 pub use scheduler::schedule;
+pub use told_activity::ToldActivity;

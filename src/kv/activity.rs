@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Timestamp};
 
@@ -59,17 +60,26 @@ impl ActivityCounts {
     }
 
     fn add(&mut self, pending: &Pending) {
-        self.stats.read_count += pending.stats.read_count;
-        self.stats.write_count += pending.stats.write_count;
-        self.stats.delete_count += pending.stats.delete_count;
-        self.stats.list_count += pending.stats.list_count;
+        self.stats = add(self.stats, pending.stats);
         self.modified_at = pending.modified_at.map_or(self.modified_at, |at| at.max(self.modified_at));
         self.accessed_at = self.accessed_at.max(pending.accessed_at).max(self.modified_at);
     }
 }
 
+/// Use of a store that is not written down yet, as one gateway tells it to the one that writes it down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreUse {
+    /// The store.
+    pub id: StoreId,
+    /// What was counted.
+    #[serde(flatten)]
+    pending: Pending,
+}
+
 /// What is not written down yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Pending {
     stats: Stats,
     modified_at: Option<Timestamp>,
@@ -77,6 +87,13 @@ struct Pending {
 }
 
 impl Pending {
+    /// Adds what was counted elsewhere, by a clock that may be ahead of this one.
+    fn add(&mut self, other: &Self, now: Timestamp) {
+        self.stats = add(self.stats, other.stats);
+        self.modified_at = self.modified_at.max(other.modified_at.map(|at| at.min(now)));
+        self.accessed_at = self.accessed_at.max(other.accessed_at.min(now));
+    }
+
     /// Takes out what has been written down.
     fn subtract(&mut self, written: &Self) {
         self.stats.read_count -= written.stats.read_count;
@@ -131,16 +148,35 @@ impl Activity {
         counts
     }
 
+    /// What has been counted here and is not written down.
+    pub fn pending(&self) -> Vec<StoreUse> {
+        let shards = self.shards.iter();
+        shards
+            .flat_map(|shard| {
+                lock(shard).iter().map(|(id, used)| StoreUse { id: *id, pending: *used }).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Forgets what the gateway that writes it down has been told.
+    pub fn told(&self, used: &StoreUse) {
+        self.settle(used.id, &used.pending);
+    }
+
+    /// Counts what was counted elsewhere.
+    pub fn absorb(&self, used: &StoreUse) {
+        let now = self.clock.now();
+        let mut shard = self.shard(&used.id);
+        let nothing =
+            Pending { stats: Stats::default(), modified_at: None, accessed_at: used.pending.accessed_at.min(now) };
+        shard.entry(used.id).or_insert(nothing).add(&used.pending, now);
+    }
+
     /// Writes down what has been counted: one write for each store that was used. Returns how many stores that were;
     /// what could not be written stays counted, and the first reason is the error.
     pub async fn flush(&self, documents: &Documents) -> Result<usize> {
-        let used: Vec<(StoreId, Pending)> = self
-            .shards
-            .iter()
-            .flat_map(|shard| lock(shard).iter().map(|(id, used)| (*id, *used)).collect::<Vec<_>>())
-            .collect();
-        let results: Vec<Result<()>> = stream::iter(used)
-            .map(|(id, pending)| self.flush_one(documents, id, pending))
+        let results: Vec<Result<()>> = stream::iter(self.pending())
+            .map(|StoreUse { id, pending }| self.flush_one(documents, id, pending))
             .buffer_unordered(FLUSH_CONCURRENCY)
             .collect()
             .await;
@@ -184,6 +220,15 @@ impl Activity {
     fn shard(&self, id: &StoreId) -> MutexGuard<'_, HashMap<StoreId, Pending>> {
         let hash = self.hasher.hash_one(id);
         lock(&self.shards[usize::try_from(hash % SHARDS as u64).unwrap_or(0)])
+    }
+}
+
+fn add(stats: Stats, more: Stats) -> Stats {
+    Stats {
+        read_count: stats.read_count.saturating_add(more.read_count),
+        write_count: stats.write_count.saturating_add(more.write_count),
+        delete_count: stats.delete_count.saturating_add(more.delete_count),
+        list_count: stats.list_count.saturating_add(more.list_count),
     }
 }
 

@@ -2,7 +2,13 @@
 //!
 //! Ages are counted by the injected clock from when a read was sent; moka only bounds how much is remembered.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use moka::{ops::compute::Op, sync::Cache};
 
@@ -29,6 +35,11 @@ pub struct CacheOptions {
     pub staleness: Option<Duration>,
 }
 
+impl CacheOptions {
+    /// The staleness bound where several gateways share an object store.
+    pub const SHARED_STALENESS: Duration = Duration::from_secs(5);
+}
+
 impl Default for CacheOptions {
     fn default() -> Self {
         Self { capacity_bytes: 64 * 1024 * 1024, capacity_names: 100_000, staleness: None }
@@ -45,6 +56,11 @@ pub enum Known {
         /// When that was.
         read_at: Duration,
     },
+    /// Nothing, since it was changed by another gateway on this one's behalf: what was read before counts no more.
+    Outdated {
+        /// When the change was known to be done.
+        since: Duration,
+    },
 }
 
 impl Known {
@@ -52,6 +68,7 @@ impl Known {
         match self {
             Self::Store(view) => view.read_at,
             Self::Absent { read_at } => *read_at,
+            Self::Outdated { since } => *since,
         }
     }
 
@@ -70,8 +87,11 @@ impl Known {
 #[derive(Debug)]
 pub struct ViewCache {
     stores: Cache<StoreId, Known>,
-    names: Cache<(UserId, String), (StoreId, Duration)>,
+    /// Without an id, nothing is known since that time.
+    names: Cache<(UserId, String), (Option<StoreId>, Duration)>,
     staleness: Option<Duration>,
+    /// Nothing that was read before counts; nanoseconds of the monotonic clock.
+    outdated_before: AtomicU64,
 }
 
 impl ViewCache {
@@ -79,12 +99,13 @@ impl ViewCache {
     pub fn new(options: &CacheOptions) -> Self {
         let weigh = |_: &StoreId, known: &Known| match known {
             Known::Store(view) => view.weight.saturating_add(ENTRY_WEIGHT),
-            Known::Absent { .. } => ENTRY_WEIGHT,
+            Known::Absent { .. } | Known::Outdated { .. } => ENTRY_WEIGHT,
         };
         Self {
             stores: Cache::builder().weigher(weigh).max_capacity(options.capacity_bytes).build(),
             names: Cache::new(options.capacity_names),
             staleness: options.staleness,
+            outdated_before: AtomicU64::new(0),
         }
     }
 
@@ -99,8 +120,9 @@ impl ViewCache {
         let lifetime = match known {
             Known::Store(_) => self.staleness,
             Known::Absent { .. } => Some(ABSENCE),
+            Known::Outdated { .. } => return None,
         };
-        is_fresh(known.read_at(), lifetime, now).then_some(known)
+        self.is_fresh(known.read_at(), lifetime, now).then_some(known)
     }
 
     /// Remembers what a read found, unless something later is known: a read that began before a local write brings
@@ -112,18 +134,45 @@ impl ViewCache {
         });
     }
 
+    /// Believes nothing of a store that was read before `since`.
+    pub fn outdate(&self, id: StoreId, since: Duration) {
+        self.remember(id, &Known::Outdated { since });
+    }
+
+    /// Believes nothing of a name that was read before `since`.
+    pub fn outdate_name(&self, owner: UserId, folded: String, since: Duration) {
+        self.remember_latest(owner, folded, None, since);
+    }
+
+    /// Believes nothing at all that was read before `since`.
+    pub fn outdate_all(&self, since: Duration) {
+        self.outdated_before.fetch_max(nanos(since), Relaxed);
+    }
+
     /// The store that had a name when it was last looked up. The store's own document has the last word on that.
     pub fn name(&self, owner: UserId, folded: &str, now: Duration) -> Option<StoreId> {
         let (id, read_at) = self.names.get(&(owner, folded.to_owned()))?;
-        is_fresh(read_at, self.staleness, now).then_some(id)
+        id.filter(|_| self.is_fresh(read_at, self.staleness, now))
     }
 
     /// Remembers which store has a name.
     pub fn remember_name(&self, owner: UserId, folded: String, id: StoreId, read_at: Duration) {
-        self.names.insert((owner, folded), (id, read_at));
+        self.remember_latest(owner, folded, Some(id), read_at);
+    }
+
+    fn remember_latest(&self, owner: UserId, folded: String, id: Option<StoreId>, at: Duration) {
+        self.names.entry((owner, folded)).and_compute_with(|entry| match entry {
+            Some(entry) if entry.value().1 > at => Op::Nop,
+            _ => Op::Put((id, at)),
+        });
+    }
+
+    fn is_fresh(&self, read_at: Duration, lifetime: Option<Duration>, now: Duration) -> bool {
+        nanos(read_at) >= self.outdated_before.load(Relaxed)
+            && lifetime.is_none_or(|lifetime| now.saturating_sub(read_at) < lifetime)
     }
 }
 
-fn is_fresh(read_at: Duration, lifetime: Option<Duration>, now: Duration) -> bool {
-    lifetime.is_none_or(|lifetime| now.saturating_sub(read_at) < lifetime)
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    activity::{Activity, ActivityCounts, Use},
+    activity::{Activity, ActivityCounts, StoreUse, Use},
     cache::{CacheOptions, ViewCache},
     claims::Claims,
     document::{DOCUMENT_FORMAT, Document, GeneralAccess, Phase, Place, Stats, nonce},
@@ -161,6 +161,47 @@ impl Catalog {
         self.activity.flush(&self.documents).await
     }
 
+    /// What has been counted here and is not written down: for a gateway that writes no documents, to be told to the one
+    /// that does ([`Catalog::count_use`]).
+    pub fn pending_use(&self) -> Vec<StoreUse> {
+        self.activity.pending()
+    }
+
+    /// Forgets what that gateway has been told.
+    pub fn use_was_told(&self, told: &[StoreUse]) {
+        for used in told {
+            self.activity.told(used);
+        }
+    }
+
+    /// Counts what was counted by another gateway. Whether there are such stores shows when it is written down.
+    pub fn count_use(&self, told: &[StoreUse]) {
+        for used in told {
+            self.activity.absorb(used);
+        }
+    }
+
+    /// Reads a store, and what these names mean, afresh when they are looked up next: another gateway has changed them on
+    /// behalf of this one, which must not show what was before.
+    pub fn outdate(&self, store: Option<StoreId>, names: &[(UserId, StoreName)]) {
+        let now = self.clock.monotonic();
+        let cache = self.documents.cache();
+        if let Some(id) = store {
+            cache.outdate(id, now);
+        }
+        for (owner, name) in names {
+            cache.outdate_name(*owner, name.folded(), now);
+        }
+        self.index.outdate(now);
+    }
+
+    /// Reads everything afresh: another gateway has changed a store on behalf of this one, and it is not known which.
+    pub fn outdate_all(&self) {
+        let now = self.clock.monotonic();
+        self.documents.cache().outdate_all(now);
+        self.index.outdate(now);
+    }
+
     /// Makes a store; with a name that the owner has given already, gives that store as it is.
     pub async fn create(self: &Arc<Self>, owner: UserId, new: NewStore) -> Result<Created> {
         let catalog = Arc::clone(self);
@@ -199,10 +240,15 @@ impl Catalog {
         self.removals.run().await
     }
 
-    /// Waits for the changes that have begun, and writes down what has been counted.
-    pub async fn close(&self) -> Result<()> {
+    /// Waits for the changes that have begun. What has been counted is still to be written down, or told.
+    pub async fn finish(&self) {
         self.changes.close();
         self.changes.wait().await;
+    }
+
+    /// Waits for the changes that have begun, and writes down what has been counted.
+    pub async fn close(&self) -> Result<()> {
+        self.finish().await;
         self.flush_activity().await.map(|_| ())
     }
 

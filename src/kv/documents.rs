@@ -88,7 +88,7 @@ impl Documents {
         match self.cache.store(&id, self.clock.monotonic()) {
             Some(Known::Store(view)) => Ok(Some(view)),
             Some(Known::Absent { .. }) => Ok(None),
-            None => self.read(id).await,
+            Some(Known::Outdated { .. }) | None => self.read(id).await,
         }
     }
 

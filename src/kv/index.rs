@@ -41,13 +41,15 @@ pub struct Index {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     staleness: Option<Duration>,
+    /// What was read before is to be read again.
+    outdated_before: Mutex<Duration>,
     owners: Mutex<HashMap<UserId, Arc<OwnerIndex>>>,
 }
 
 impl Index {
     /// The index in `objects`; read again when what is known is older than `staleness`, if that is a bound.
     pub fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, staleness: Option<Duration>) -> Self {
-        Self { objects, clock, staleness, owners: Mutex::default() }
+        Self { objects, clock, staleness, outdated_before: Mutex::default(), owners: Mutex::default() }
     }
 
     /// Writes an entry for a store. What is listed from memory changes only by [`Index::announce`], once the document
@@ -64,6 +66,12 @@ impl Index {
     /// Lists a store from now on as its entry says.
     pub fn announce(&self, owner: UserId, entry: &IndexEntry) {
         self.of(owner).lock().apply(entry);
+    }
+
+    /// Reads again what was read before `since`, whoever asks for it next.
+    pub fn outdate(&self, since: Duration) {
+        let mut before = self.outdated_before.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = since.max(*before);
     }
 
     /// What an owner has, read as far as that is needed.
@@ -84,11 +92,14 @@ impl Index {
 
     /// What has to be read at `now`.
     fn unread(&self, owner: &UserId, index: &OwnerIndex, now: Duration) -> Unread {
+        let outdated_before = *self.outdated_before.lock().unwrap_or_else(PoisonError::into_inner);
         let listed = index.lock();
         match (listed.read_at, self.staleness) {
             (None, _) => Unread::From(None),
             (Some(_), None) => Unread::Nothing,
-            (Some(read_at), Some(bound)) if now.saturating_sub(read_at) < bound => Unread::Nothing,
+            (Some(read_at), Some(bound)) if read_at >= outdated_before && now.saturating_sub(read_at) < bound => {
+                Unread::Nothing
+            }
             (Some(_), Some(_)) => Unread::From(Some(layout::index_from(owner, listed.last_at.minus(OVERLAP)))),
         }
     }

@@ -26,7 +26,7 @@ mod retention;
 mod schema;
 mod view;
 
-pub use activity::ActivityCounts;
+pub use activity::{ActivityCounts, StoreUse};
 pub use cache::CacheOptions;
 pub use catalog::{Catalog, CatalogOptions, Change, NewStore, StoreLocator, StoreUpdate};
 pub use coding::ContentCoding;

@@ -129,7 +129,7 @@ impl Records {
             Some(_) => self.documents.read(id).await?,
             None => match cache.store(&id, now) {
                 Some(Known::Store(view)) => Some(view),
-                Some(Known::Absent { .. }) | None => self.documents.read(id).await?,
+                Some(Known::Absent { .. } | Known::Outdated { .. }) | None => self.documents.read(id).await?,
             },
         };
         let latest = latest.filter(|view| view.document.is_visible()).ok_or(Error::StoreNotFound)?;

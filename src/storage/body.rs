@@ -70,6 +70,14 @@ impl ByteStream {
         StreamExt::next(self).await
     }
 
+    /// All bytes, if they are in memory already; else the body as it was.
+    pub fn into_whole(self) -> Result<Bytes, Self> {
+        match self.chunks {
+            Chunks::Once(bytes) => Ok(bytes.unwrap_or_default()),
+            Chunks::Stream(_) => Err(self),
+        }
+    }
+
     /// All bytes at once: for bodies that are known to be small, at most `limit` bytes.
     pub async fn into_bytes(mut self, limit: u64) -> Result<Bytes, BodyError> {
         if self.length.is_some_and(|length| length > limit) {

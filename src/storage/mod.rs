@@ -1,8 +1,8 @@
 //! Objects: bytes with a few attributes, under a key.
 //!
 //! [`ObjectStore`] is the one door to everything durable. This room holds its contract, the implementations
-//! ([`memory`], the reference; [`embedded`], a folder) and the decorators ([`measured`], [`faulty`]). It does not
-//! know what the bytes mean.
+//! ([`memory`], the reference; [`embedded`], a folder) and the decorators ([`measured`]; [`sole_writer`], conditions
+//! where there are none; [`faulty`] and [`unconditional`] for tests). It does not know what the bytes mean.
 
 mod announced;
 mod body;
@@ -17,7 +17,9 @@ mod object;
 mod operation;
 #[cfg(feature = "s3")]
 pub mod s3;
+pub mod sole_writer;
 mod store;
+pub mod unconditional;
 
 pub use body::{BodyError, ByteStream};
 pub use cause::BoxError;

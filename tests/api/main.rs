@@ -19,6 +19,7 @@ mod delete_record;
 mod delete_store;
 mod faults;
 mod get_record;
+mod keeper;
 mod key_pages;
 mod list_keys;
 mod list_stores;

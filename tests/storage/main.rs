@@ -9,6 +9,7 @@ mod embedded_folder;
 mod embedded_full;
 mod embedded_life;
 mod random_operations;
+mod sole_writer;
 mod stores;
 mod values;
 
@@ -77,5 +78,6 @@ macro_rules! hold_to_the_contract {
 
 hold_to_the_contract!(memory);
 hold_to_the_contract!(embedded);
+hold_to_the_contract!(conditions_by_a_sole_writer);
 #[cfg(feature = "s3")]
 hold_to_the_contract!(s3);

@@ -10,6 +10,8 @@ use larder::{
         ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore, OpenError},
         memory::MemoryStore,
+        sole_writer::SoleWriter,
+        unconditional::Unconditional,
     },
 };
 use tempfile::TempDir;
@@ -30,6 +32,12 @@ impl TestStore {
 /// The reference.
 pub fn memory() -> TestStore {
     TestStore { objects: Arc::new(MemoryStore::new(Arc::new(SystemClock))), _folder: None }
+}
+
+/// Conditions over an object store that has none.
+pub fn conditions_by_a_sole_writer() -> TestStore {
+    let unconditional = Arc::new(Unconditional::new(memory().objects()));
+    TestStore { objects: Arc::new(SoleWriter::new(unconditional, Arc::new(SystemClock))), _folder: None }
 }
 
 /// The engine in a folder.

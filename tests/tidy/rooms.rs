@@ -3,9 +3,10 @@
 use crate::modules::Module;
 
 /// The rooms and their ranks. Rooms of one rank never import each other; `main` only starts `cli`.
-const RANKS: [(&str, u8); 14] = [
+const RANKS: [(&str, u8); 15] = [
     ("clock", 0),
     ("telemetry", 0),
+    ("peer", 1),
     ("server", 1),
     ("storage", 1),
     ("kv", 2),

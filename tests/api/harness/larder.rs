@@ -5,9 +5,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use larder::{
     api::{Api, ApiOptions},
     auth::{MasterSecret, Secrets, Token, Tokens, Users},
-    clock::{Clock, SystemRandom, Timestamp},
-    kv::{Catalog, CatalogOptions},
-    storage::{ObjectStore, measured::Measured},
+    clock::{Clock, SystemClock, SystemRandom, Timestamp},
+    jobs::{Job, ToldActivity},
+    kv::{CacheOptions, Catalog, CatalogOptions},
+    peer::{Peer, PeerAddress},
+    storage::{ObjectStore, measured::Measured, sole_writer::SoleWriter, unconditional::Unconditional},
 };
 use serde_json::Value;
 
@@ -37,6 +39,8 @@ struct Parts {
     objects: Arc<dyn ObjectStore>,
     measured: Arc<Measured>,
     clock: Arc<ShiftedClock>,
+    catalog: Arc<Catalog>,
+    keeper: Option<Arc<Peer>>,
 }
 
 impl Larder {
@@ -60,9 +64,32 @@ impl Larder {
         Self::start(objects, self.0.clock.clone()).await
     }
 
+    /// The keeper over the same objects, as if the object store had no conditional writes.
+    pub(crate) async fn keeper(&self) -> Self {
+        let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
+        Self::start(Arc::new(SoleWriter::new(unconditional, self.0.clock.clone())), self.0.clock.clone()).await
+    }
+
+    /// A gateway over the same objects, as if the object store had no conditional writes, whose keeper is at `address`.
+    pub(crate) async fn forwarder_to(&self, address: SocketAddr) -> Self {
+        let address = PeerAddress::parse(&format!("http://{address}")).expect("an address");
+        let keeper = Arc::new(Peer::new(address, Arc::new(SystemClock)));
+        let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
+        Self::start_as(unconditional, self.0.clock.clone(), Some(keeper), |_| {}).await
+    }
+
     async fn start_with(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<ShiftedClock>,
+        change: impl FnOnce(&mut ApiOptions),
+    ) -> Self {
+        Self::start_as(objects, clock, None, change).await
+    }
+
+    async fn start_as(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<ShiftedClock>,
+        keeper: Option<Arc<Peer>>,
         change: impl FnOnce(&mut ApiOptions),
     ) -> Self {
         let mut options = ApiOptions { public_url: PUBLIC_URL.to_owned(), ..ApiOptions::default() };
@@ -72,8 +99,10 @@ impl Larder {
         let users = Users::open(measured.as_ref(), clock.as_ref(), random.as_ref()).await.expect("accounts open");
         let admin = users.admin().expect("there is an account from the start");
         let tokens = Tokens::new(&Token::new(TOKEN), Arc::clone(admin));
-        let catalog =
-            Arc::new(Catalog::new(measured.clone(), clock.clone(), random.clone(), &CatalogOptions::default()));
+        let staleness = keeper.is_some().then_some(CacheOptions::SHARED_STALENESS);
+        let cache = CacheOptions { staleness, ..CacheOptions::default() };
+        let catalog = CatalogOptions { cache, ..CatalogOptions::default() };
+        let catalog = Arc::new(Catalog::new(measured.clone(), clock.clone(), random.clone(), &catalog));
         let api = Api::new(
             options,
             catalog.clone(),
@@ -84,8 +113,23 @@ impl Larder {
             clock.clone(),
             random.as_ref(),
         );
-        let address = serve(api);
-        Self(Arc::new(Parts { address, objects, measured, clock }))
+        let address = serve(match &keeper {
+            Some(keeper) => api.with_keeper(keeper.clone()),
+            None => api,
+        });
+        Self(Arc::new(Parts { address, objects, measured, clock, catalog, keeper }))
+    }
+
+    /// Tells the keeper how stores were used, as a job does now and then; how many stores that were.
+    pub(crate) async fn tell_use(&self) -> larder::kv::Result<usize> {
+        let keeper = self.0.keeper.clone().expect("it has a keeper");
+        let job = ToldActivity::new(self.0.catalog.clone(), keeper, Token::new(TOKEN));
+        job.run_once().await.map(|report| report.worked_on)
+    }
+
+    /// Writes down how stores were used, as a job does now and then; how many stores that were.
+    pub(crate) async fn write_use_down(&self) -> usize {
+        self.0.catalog.flush_activity().await.expect("it is written down")
     }
 
     /// The object store beneath it.

@@ -1,0 +1,301 @@
+//! Passing calls on to the keeper.
+//!
+//! Where the object store cannot check conditions, one gateway alone, the keeper, makes all writes that depend on what is
+//! there. The others pass such calls on as they came and hand its answers back. The keeper decides who may do what: nobody
+//! gets more through another gateway than from the keeper itself, and a call is passed on before its token is looked
+//! at.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header, request::Parts};
+use http_body::Body;
+use serde::Deserialize;
+
+use crate::{
+    kv::{Catalog, StoreId, StoreName, UserId},
+    peer::{AnswerBody, FORWARDED, Peer, PeerError},
+    storage::{BodyError, BoxError, ByteStream},
+};
+
+use super::{
+    error::ApiError,
+    reply_body::ReplyBody,
+    request::REQUEST_ID,
+    route::{Endpoint, StoreAddress, StoreCall},
+};
+
+/// What concerns one connection alone (RFC 9110, 7.6.1), and what would change connections into something else.
+const HOP_BY_HOP: [HeaderName; 10] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Fields that are made anew for the keeper: the body's framing, and what the body waits for.
+const MADE_ANEW: [HeaderName; 2] = [header::CONTENT_LENGTH, header::EXPECT];
+
+/// The most bytes of an answer that is read to see which store it tells of: a store object with its schema.
+const MAX_STORE_OBJECT_BYTES: u64 = 1024 * 1024;
+
+/// What a call changes, as far as its path tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// Nothing that this gateway remembers: records, counters.
+    Nothing,
+    /// A store that the answer tells of, and what it was called by until then.
+    Told(Option<StoreAddress>),
+    /// The store at this address, of which the answer tells nothing.
+    Untold(StoreAddress),
+}
+
+/// What a call changes, if it is one that the keeper makes.
+pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
+    match endpoint {
+        Endpoint::CreateStore => Some(Changes::Told(None)),
+        Endpoint::Store(address, StoreCall::Update) => Some(Changes::Told(Some(address.clone()))),
+        Endpoint::Store(address, StoreCall::Delete) => Some(Changes::Untold(address.clone())),
+        Endpoint::Store(_, StoreCall::PutRecord(_) | StoreCall::DeleteRecord(_)) => {
+            let conditions = [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE];
+            conditions.iter().any(|condition| headers.contains_key(condition)).then_some(Changes::Nothing)
+        }
+        Endpoint::CountUse => Some(Changes::Nothing),
+        Endpoint::ListStores
+        | Endpoint::CurrentUser
+        | Endpoint::User(_)
+        | Endpoint::Store(
+            _,
+            StoreCall::Get
+            | StoreCall::ListKeys
+            | StoreCall::DownloadRecords
+            | StoreCall::GetRecord(_)
+            | StoreCall::HeadRecord(_)
+            | StoreCall::DirectUploadUrl(_),
+        ) => None,
+    }
+}
+
+/// The keeper, for a gateway that is not.
+#[derive(Debug)]
+pub struct Keeper {
+    peer: Arc<Peer>,
+}
+
+impl Keeper {
+    /// The keeper is `peer`.
+    pub fn new(peer: Arc<Peer>) -> Self {
+        Self { peer }
+    }
+
+    /// The keeper's answer to a request. After a change, `catalog` shows nothing older than that.
+    pub async fn answer<B>(
+        &self,
+        catalog: &Catalog,
+        changes: Changes,
+        head: &Parts,
+        body: B,
+        id: &HeaderValue,
+    ) -> Result<Response<ReplyBody>, ApiError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if head.headers.contains_key(FORWARDED) {
+            return Err(ApiError::forwarding_loop());
+        }
+        let mut request = http::Request::new(body);
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+        *request.headers_mut() = end_to_end(&head.headers)?;
+        request.headers_mut().insert(REQUEST_ID, id.clone());
+        let answer = self.peer.send(request).await.map_err(|error| match error {
+            PeerError::Request => BodyError::Aborted.into(),
+            PeerError::Unreachable(_) | PeerError::NoConnection | PeerError::Silent | PeerError::Broken(_) => {
+                ApiError::keeper_unavailable(error)
+            }
+        })?;
+        let mut response = Response::new(ReplyBody::empty());
+        *response.status_mut() = answer.head.status;
+        *response.headers_mut() = without_hop_by_hop(answer.head.headers);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Told { catalog, changes, status: answer.head.status }.hand_back(answer.body).await?;
+        Ok(response)
+    }
+}
+
+/// The header fields of a request that are for the keeper, too.
+fn end_to_end(headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
+    // To take out a field that means something because `Connection` names it would change what is asked for: a write
+    // could lose its condition on the way. Nobody does that in good faith.
+    let named =
+        headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    for name in named.map(<[u8]>::trim_ascii) {
+        let name = HeaderName::from_bytes(name).ok();
+        if name.is_some_and(|name| headers.contains_key(&name) && !HOP_BY_HOP.contains(&name)) {
+            let message = "The Connection header names a header that is meant for the server";
+            return Err(ApiError::bad_request("invalid-request", message));
+        }
+    }
+    let mut headers = without_hop_by_hop(headers.clone());
+    for name in MADE_ANEW {
+        headers.remove(name);
+    }
+    Ok(headers)
+}
+
+fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// What an answer of the keeper tells of a change, and to whom.
+struct Told<'a> {
+    catalog: &'a Catalog,
+    changes: Changes,
+    status: StatusCode,
+}
+
+/// What a store object tells of the store.
+#[derive(Deserialize)]
+struct ToldStore {
+    data: ToldStoreData,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToldStoreData {
+    id: StoreId,
+    user_id: UserId,
+    name: Option<StoreName>,
+}
+
+impl Told<'_> {
+    /// The body of the answer, once what it tells has been taken note of.
+    async fn hand_back(self, body: AnswerBody) -> Result<ReplyBody, ApiError> {
+        let length = body.length();
+        match self.changes {
+            Changes::Told(former) if self.status.is_success() => {
+                if length.is_none_or(|length| length > MAX_STORE_OBJECT_BYTES) {
+                    self.catalog.outdate_all();
+                    return Ok(handed_back(body).into());
+                }
+                let bytes = handed_back(body).into_bytes(MAX_STORE_OBJECT_BYTES).await;
+                // What cannot be read may have been done all the same.
+                let bytes = bytes.map_err(|error| {
+                    self.catalog.outdate_all();
+                    ApiError::keeper_unavailable(error)
+                })?;
+                take_note(self.catalog, &bytes, former);
+                Ok(bytes.into())
+            }
+            Changes::Untold(StoreAddress::Id(id)) => {
+                if let Ok(id) = id.parse() {
+                    self.catalog.outdate(Some(id), &[]);
+                }
+                Ok(handed_back(body).into())
+            }
+            Changes::Untold(StoreAddress::Own(_) | StoreAddress::Of { .. } | StoreAddress::Nameless)
+                if self.status.is_success() =>
+            {
+                self.catalog.outdate_all();
+                Ok(handed_back(body).into())
+            }
+            Changes::Nothing | Changes::Told(_) | Changes::Untold(_) => Ok(handed_back(body).into()),
+        }
+    }
+}
+
+/// Takes note of which store was changed: what was known of it, of its name now and of the name it was called by counts
+/// no more.
+fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
+    let Ok(ToldStore { data: ToldStoreData { id, user_id, name } }) = serde_json::from_slice(answer) else {
+        catalog.outdate_all();
+        return;
+    };
+    let former = match former {
+        None | Some(StoreAddress::Id(_) | StoreAddress::Nameless) => None,
+        Some(StoreAddress::Own(name) | StoreAddress::Of { name, .. }) => name.parse::<StoreName>().ok(),
+    };
+    let names: Vec<_> = [name, former].into_iter().flatten().map(|name| (user_id, name)).collect();
+    catalog.outdate(Some(id), &names);
+}
+
+/// The keeper's bytes as they come.
+fn handed_back(body: AnswerBody) -> ByteStream {
+    let length = body.length();
+    let chunks = stream::try_unfold(body, async |mut body| {
+        let chunk = body.chunk().await.map_err(|error| BodyError::Storage(error.into()))?;
+        Ok(chunk.map(|chunk| (chunk, body)))
+    });
+    ByteStream::new(length, chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&str, &str)| {
+            (name.parse::<HeaderName>().expect("a name"), HeaderValue::from_str(value).expect("a value"))
+        };
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn what_concerns_a_connection_stays_behind() {
+        let sent = headers(&[
+            ("connection", "keep-alive, Upgrade, HTTP2-Settings, x-not-there"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("expect", "100-continue"),
+            ("content-length", "5"),
+            ("authorization", "Bearer token"),
+            ("if-match", "\"x\""),
+            ("x-own", "1"),
+        ]);
+        let passed = end_to_end(&sent).expect("it is an honest request");
+        let kept = headers(&[("authorization", "Bearer token"), ("if-match", "\"x\""), ("x-own", "1")]);
+        assert_eq!(passed, kept);
+    }
+
+    #[test]
+    fn a_field_that_means_something_cannot_be_lost_on_the_way() {
+        for named in ["if-match", "close, If-Match", "keep-alive,authorization", "Content-Length"] {
+            let sent = headers(&[
+                ("connection", named),
+                ("if-match", "\"x\""),
+                ("authorization", "t"),
+                ("content-length", "1"),
+            ]);
+            assert!(end_to_end(&sent).is_err(), "{named}");
+        }
+    }
+
+    #[test]
+    fn the_keeper_makes_what_depends_on_what_is_there() {
+        let key = || "a".parse();
+        let store = |call| Endpoint::Store(StoreAddress::Id("S".to_owned()), call);
+        let plain = HeaderMap::new();
+        for condition in ["if-match", "if-none-match", "if-unmodified-since"] {
+            let conditional = headers(&[(condition, "*")]);
+            assert_eq!(changes(&store(StoreCall::PutRecord(key())), &conditional), Some(Changes::Nothing));
+            assert_eq!(changes(&store(StoreCall::DeleteRecord(key())), &conditional), Some(Changes::Nothing));
+            assert_eq!(changes(&store(StoreCall::GetRecord(key())), &conditional), None);
+        }
+        assert_eq!(changes(&store(StoreCall::PutRecord(key())), &plain), None);
+        assert_eq!(changes(&Endpoint::ListStores, &plain), None);
+        assert_eq!(changes(&Endpoint::CreateStore, &plain), Some(Changes::Told(None)));
+    }
+}

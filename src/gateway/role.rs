@@ -1,0 +1,206 @@
+//! What a gateway is among others: who makes writes that depend on what is there, and who passes them on.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    api::Api,
+    auth::{Token, Users, UsersError},
+    clock::{Clock, Random},
+    config::{Config, KeeperSetting},
+    jobs::{ActivityFlush, Job, StoreRemovals, ToldActivity},
+    kv::{CacheOptions, Catalog},
+    peer::Peer,
+    storage::{ObjectStore, sole_writer::SoleWriter},
+};
+
+use super::error::StartError;
+
+/// How long a gateway that starts waits for the keeper's first start.
+const KEEPER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause between two looks whether the keeper has started.
+const KEEPER_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who can write to a backend, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// This gateway alone.
+    Alone,
+    /// Any gateway, under conditions that the object store checks.
+    Conditional,
+    /// Any gateway, but the object store checks no conditions.
+    Unconditional,
+}
+
+/// What a gateway is among others.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// The only one.
+    Alone,
+    /// One of many that all may do everything.
+    Equal,
+    /// The one that alone writes under conditions, and works on what is due.
+    Keeper,
+    /// One that passes such writes on.
+    Forwarder(Arc<Peer>),
+}
+
+impl Role {
+    /// What the configuration makes of this gateway, over a backend that is shared so.
+    pub(super) fn of(config: &Config, sharing: Sharing, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
+        match (sharing, &config.keeper) {
+            (Sharing::Alone, None | Some(KeeperSetting::Itself)) => Ok(Self::Alone),
+            (Sharing::Alone, Some(KeeperSetting::At(_))) => Err(StartError::KeeperOfFolder),
+            (Sharing::Conditional, keeper) => {
+                if keeper.is_some() {
+                    tracing::info!("LARDER_KEEPER is not needed: the object store has conditional writes");
+                }
+                Ok(Self::Equal)
+            }
+            (Sharing::Unconditional, None) => Err(StartError::NoKeeper),
+            (Sharing::Unconditional, Some(keeper)) => {
+                require_shared_secrets(config)?;
+                Ok(match keeper {
+                    KeeperSetting::Itself => Self::Keeper,
+                    KeeperSetting::At(address) => {
+                        Self::Forwarder(Arc::new(Peer::new(address.clone(), Arc::clone(clock))))
+                    }
+                })
+            }
+        }
+    }
+
+    /// The backend as this gateway writes to it. A forwarder's refuses conditions, whatever might want one.
+    pub(super) fn objects(&self, backend: &Arc<dyn ObjectStore>, clock: &Arc<dyn Clock>) -> Arc<dyn ObjectStore> {
+        match self {
+            Self::Alone | Self::Equal | Self::Forwarder(_) => Arc::clone(backend),
+            Self::Keeper => Arc::new(SoleWriter::new(Arc::clone(backend), Arc::clone(clock))),
+        }
+    }
+
+    /// How old a view of a store may be: for ever, where all changes come through this gateway.
+    pub(super) fn staleness(&self) -> Option<Duration> {
+        match self {
+            Self::Alone | Self::Keeper => None,
+            Self::Equal | Self::Forwarder(_) => Some(CacheOptions::SHARED_STALENESS),
+        }
+    }
+
+    /// The accounts; made if there are none, or waited for where the keeper makes them.
+    pub(super) async fn users(
+        &self,
+        objects: &dyn ObjectStore,
+        clock: &dyn Clock,
+        random: &dyn Random,
+    ) -> Result<Users, StartError> {
+        match self {
+            Self::Alone | Self::Equal | Self::Keeper => Ok(Users::open(objects, clock, random).await?),
+            Self::Forwarder(_) => tokio::select! {
+                users = made_by_keeper(objects, clock) => Ok(users?),
+                () = clock.sleep(KEEPER_PATIENCE) => Err(StartError::KeeperNotStarted),
+            },
+        }
+    }
+
+    /// The API as this gateway serves it.
+    pub(super) fn api(&self, api: Api) -> Api {
+        match self {
+            Self::Alone | Self::Equal | Self::Keeper => api,
+            Self::Forwarder(keeper) => api.with_keeper(Arc::clone(keeper)),
+        }
+    }
+
+    /// What sees to it that use is written down, at last also when the gateway stops.
+    pub(super) fn activity(&self, catalog: &Arc<Catalog>, token: &Token) -> Arc<dyn Job> {
+        match self {
+            Self::Alone | Self::Equal | Self::Keeper => Arc::new(ActivityFlush::new(Arc::clone(catalog))),
+            Self::Forwarder(keeper) => {
+                Arc::new(ToldActivity::new(Arc::clone(catalog), Arc::clone(keeper), token.clone()))
+            }
+        }
+    }
+
+    /// The other jobs of this gateway.
+    pub(super) fn jobs(&self, catalog: &Arc<Catalog>) -> Vec<Arc<dyn Job>> {
+        match self {
+            Self::Alone | Self::Equal | Self::Keeper => vec![Arc::new(StoreRemovals::new(Arc::clone(catalog)))],
+            Self::Forwarder(_) => Vec::new(),
+        }
+    }
+}
+
+/// What all gateways share cannot be made by the first of them where there are no conditional writes.
+fn require_shared_secrets(config: &Config) -> Result<(), StartError> {
+    if config.secret.is_none() {
+        return Err(StartError::NotShared("LARDER_SECRET"));
+    }
+    if config.token.is_none() {
+        return Err(StartError::NotShared("LARDER_TOKEN"));
+    }
+    Ok(())
+}
+
+async fn made_by_keeper(objects: &dyn ObjectStore, clock: &dyn Clock) -> Result<Users, UsersError> {
+    loop {
+        if let Some(users) = Users::read(objects).await? {
+            return Ok(users);
+        }
+        tracing::info!("waiting for the keeper's first start");
+        clock.sleep(KEEPER_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::MasterSecret,
+        clock::{SystemClock, SystemRandom},
+        storage::{memory::MemoryStore, unconditional::Unconditional},
+    };
+
+    fn role(sharing: Sharing, keeper: Option<&str>, is_shared: bool) -> Result<Role, StartError> {
+        let mut config = Config { keeper: keeper.map(|text| text.parse().expect("a setting")), ..Config::default() };
+        if is_shared {
+            config.secret = Some(MasterSecret::new("secret"));
+            config.token = Some(Token::new("token"));
+        }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Role::of(&config, sharing, &clock)
+    }
+
+    #[test]
+    fn without_conditional_writes_a_keeper_must_be_named_and_secrets_shared() {
+        let other = Some("http://keeper:8011");
+        assert!(matches!(role(Sharing::Unconditional, None, true), Err(StartError::NoKeeper)));
+        assert!(matches!(role(Sharing::Unconditional, Some("self"), false), Err(StartError::NotShared(_))));
+        assert!(matches!(role(Sharing::Unconditional, other, false), Err(StartError::NotShared(_))));
+        assert!(matches!(role(Sharing::Unconditional, Some("self"), true), Ok(Role::Keeper)));
+        assert!(matches!(role(Sharing::Unconditional, other, true), Ok(Role::Forwarder(_))));
+    }
+
+    #[test]
+    fn with_conditional_writes_or_alone_nothing_need_be_set() {
+        assert!(matches!(role(Sharing::Conditional, None, false), Ok(Role::Equal)));
+        assert!(matches!(role(Sharing::Conditional, Some("http://keeper:8011"), false), Ok(Role::Equal)));
+        assert!(matches!(role(Sharing::Alone, None, false), Ok(Role::Alone)));
+        assert!(matches!(role(Sharing::Alone, Some("http://keeper:8011"), false), Err(StartError::KeeperOfFolder)));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_not_the_keeper_waits_for_the_accounts_that_it_makes() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let memory: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let backend: Arc<dyn ObjectStore> = Arc::new(Unconditional::new(memory));
+        let other = role(Sharing::Unconditional, Some("http://keeper:8011"), true).expect("a role");
+        let open = async |role: &Role| {
+            role.users(role.objects(&backend, &clock).as_ref(), clock.as_ref(), &SystemRandom).await.expect("accounts")
+        };
+        let starts = async {
+            tokio::task::yield_now().await;
+            open(&Role::Keeper).await
+        };
+        let (waited, made) = tokio::join!(open(&other), starts);
+        assert_eq!(waited.admin(), made.admin());
+    }
+}

@@ -1,0 +1,106 @@
+//! The other gateway.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Version, header};
+use http_body::Body;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::clock::Clock;
+
+use super::{
+    address::PeerAddress,
+    answer::{Answer, AnswerBody},
+    error::PeerError,
+    idle::{Channel, IdleChannels},
+    outgoing::{Outgoing, Progress},
+};
+
+/// Marks a request as passed on by a gateway. Whoever would have to pass it on once more refuses it.
+pub const FORWARDED: HeaderName = HeaderName::from_static("larder-forwarded");
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long the other gateway may do nothing: neither take bytes of a request nor begin to answer it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Connections that are tried for one request: kept ones may turn out to be closed before anything was sent.
+const MAX_CONNECTIONS_TRIED: usize = 4;
+
+/// Another gateway.
+#[derive(Debug)]
+pub struct Peer {
+    address: PeerAddress,
+    clock: Arc<dyn Clock>,
+    idle: Arc<IdleChannels>,
+    connections: TaskTracker,
+}
+
+impl Peer {
+    /// The gateway at `address`. Nothing is connected before the first request.
+    pub fn new(address: PeerAddress, clock: Arc<dyn Clock>) -> Self {
+        let idle = Arc::new(IdleChannels::new(Arc::clone(&clock)));
+        Self { address, clock, idle, connections: TaskTracker::new() }
+    }
+
+    /// Sends a request, whose URI is a path with its query, and gives the answer as soon as its head is there. `Host` and
+    /// [`FORWARDED`] are set here. What has been sent is never sent again.
+    pub async fn send<B>(&self, request: Request<B>) -> Result<Answer, PeerError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let progress = Arc::new(Progress::new(Arc::clone(&self.clock)));
+        let mut request = request.map(|body| Outgoing::new(body, Arc::clone(&progress)));
+        *request.version_mut() = Version::HTTP_11;
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.address.authority().clone());
+        headers.insert(FORWARDED, HeaderValue::from_static("1"));
+        for tried in 1..=MAX_CONNECTIONS_TRIED {
+            let kept = if tried < MAX_CONNECTIONS_TRIED { self.idle.take() } else { None };
+            let mut channel = match kept {
+                Some(channel) => channel,
+                None => self.connect().await?,
+            };
+            let sent = tokio::select! {
+                sent = channel.sender.try_send_request(request) => sent,
+                () = progress.exhausted(PATIENCE) => return Err(PeerError::Silent),
+            };
+            match sent {
+                Ok(response) => {
+                    let (head, incoming) = response.into_parts();
+                    let body = AnswerBody::new(incoming, channel, Arc::clone(&self.idle), Arc::clone(&self.clock));
+                    return Ok(Answer { head, body });
+                }
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) => request = unsent,
+                    None if progress.is_broken() => return Err(PeerError::Request),
+                    None => return Err(PeerError::Broken(failed.into_error())),
+                },
+            }
+        }
+        Err(PeerError::NoConnection)
+    }
+
+    async fn connect(&self) -> Result<Channel, PeerError> {
+        let stream = tokio::select! {
+            connected = TcpStream::connect(self.address.target()) => connected.map_err(PeerError::Unreachable)?,
+            () = self.clock.sleep(CONNECT) => return Err(PeerError::NoConnection),
+        };
+        // Requests are written whole; nothing is gained by waiting for more.
+        stream.set_nodelay(true).map_err(PeerError::Unreachable)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(PeerError::Broken)?;
+        let open = CancellationToken::new();
+        let closed = open.clone();
+        self.connections.spawn(async move {
+            // How it ends is told to whoever waits for an answer.
+            let _ = closed.run_until_cancelled(connection).await;
+        });
+        Ok(Channel::new(sender, open.drop_guard()))
+    }
+}

@@ -1,0 +1,19 @@
+//! Another gateway, as this one speaks to it: connections, patience, and what marks a request as passed on.
+//!
+//! [`Peer`] sends requests over plain HTTP and hands the answers on as they come. It does not know what they are about,
+//! adds no credentials, and never sends anything twice.
+
+mod address;
+mod answer;
+mod error;
+mod gateway;
+mod idle;
+mod outgoing;
+
+pub use address::{InvalidPeerAddress, PeerAddress};
+pub use answer::{Answer, AnswerBody};
+pub use error::PeerError;
+pub use gateway::{FORWARDED, Peer};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The bodies of requests to another gateway, and whose turn it is while they are sent.
+
+use std::{
+    error::Error,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+
+use crate::clock::Clock;
+
+/// While it is the client's turn to send.
+const CLIENTS_TURN: u64 = u64::MAX;
+
+/// Since when the other gateway has had something to do.
+#[derive(Debug)]
+pub struct Progress {
+    clock: Arc<dyn Clock>,
+    since_ms: AtomicU64,
+    is_broken: AtomicBool,
+}
+
+impl Progress {
+    /// It has something to do from now on.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let progress = Self { clock, since_ms: AtomicU64::new(0), is_broken: AtomicBool::new(false) };
+        progress.touch();
+        progress
+    }
+
+    /// Returns when the other gateway has done nothing for `patience`. Time that a client takes to send does not count:
+    /// the server room has limits of its own for that.
+    pub async fn exhausted(&self, patience: Duration) {
+        loop {
+            let since = self.since_ms.load(Relaxed);
+            let left = if since == CLIENTS_TURN {
+                patience
+            } else {
+                (Duration::from_millis(since) + patience).saturating_sub(self.clock.monotonic())
+            };
+            if left.is_zero() {
+                return;
+            }
+            self.clock.sleep(left).await;
+        }
+    }
+
+    /// Whether the request's own body broke off.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken.load(Relaxed)
+    }
+
+    fn touch(&self) {
+        let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(CLIENTS_TURN - 1);
+        self.since_ms.store(now, Relaxed);
+    }
+
+    fn wait_for_client(&self) {
+        self.since_ms.store(CLIENTS_TURN, Relaxed);
+    }
+}
+
+/// The body of a request to another gateway.
+#[derive(Debug)]
+pub struct Outgoing {
+    inner: UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>,
+    progress: Arc<Progress>,
+}
+
+impl Outgoing {
+    /// A body whose progress is told.
+    pub fn new<B>(body: B, progress: Arc<Progress>) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Self { inner: body.map_err(Into::into).boxed_unsync(), progress }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        match &polled {
+            Poll::Pending => self.progress.wait_for_client(),
+            Poll::Ready(Some(Err(_))) => self.progress.is_broken.store(true, Relaxed),
+            Poll::Ready(Some(Ok(_)) | None) => self.progress.touch(),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,227 @@
+//! Turns, conditions and doubts together: the beginning and the end of every write.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    clock::Clock,
+    storage::{
+        body::{BodyError, ByteStream},
+        error::{Error, Result},
+        object::{Attributes, ETag, Precondition, PutOptions, PutOutcome},
+        store::ObjectStore,
+    },
+};
+
+use super::{
+    attempts::PutAttempt,
+    doubts::{Bar, Doubts},
+    gate::gated,
+    settle::{Attempt, MAX_REPEATED_BYTES, Settled, leaves_open, settle},
+    turns::{Turn, Turns},
+};
+
+/// Memory for bodies of streams that are gathered so that they can be sent again. Once it is used up, streams are sent
+/// once; nobody waits for a slow sender.
+const MAX_GATHERED_BYTES: usize = 32 * 1024 * 1024;
+
+/// What is behind a `SoleWriter`; shared with the bodies under way.
+#[derive(Debug)]
+pub struct Writes<S: ?Sized> {
+    clock: Arc<dyn Clock>,
+    turns: Arc<Turns>,
+    doubts: Arc<Doubts>,
+    room: Arc<Semaphore>,
+    /// The object store that is written to.
+    pub inner: Arc<S>,
+}
+
+/// A body as it will be written.
+pub enum Sent {
+    /// Whole, and held as long as the write takes.
+    Whole(Bytes, Option<OwnedSemaphorePermit>),
+    /// As it comes.
+    Stream(ByteStream),
+}
+
+/// A write that has its turn and whose condition holds.
+#[derive(Debug)]
+pub struct Begun {
+    /// The validator that was found, where there was a condition and an object.
+    seen: Option<ETag>,
+    underway: Underway,
+}
+
+impl Begun {
+    /// The end of a write that was sent once.
+    fn end<T>(self, answer: Result<T>) -> Result<T> {
+        let is_in_doubt = leaves_open(&answer);
+        self.underway.end(Settled { answer, is_in_doubt })
+    }
+
+    /// The end of a write that was settled.
+    fn end_settled<T>(self, settled: Settled<T>) -> Result<T> {
+        self.underway.end(settled)
+    }
+}
+
+/// A write that may be on its way. Whatever becomes of its future, its keys are in doubt unless it came to an end.
+#[derive(Debug)]
+struct Underway {
+    doubts: Arc<Doubts>,
+    bar: Option<Bar>,
+    turns: Vec<Turn>,
+}
+
+impl Underway {
+    fn end<T>(mut self, Settled { answer, is_in_doubt }: Settled<T>) -> Result<T> {
+        if !is_in_doubt {
+            self.bar = None;
+        }
+        answer
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar {
+            for turn in &self.turns {
+                self.doubts.raise(turn.key(), bar);
+            }
+        }
+        // Only now the turns: whoever has the next one knows of the doubt.
+        self.turns.clear();
+    }
+}
+
+impl<S: ObjectStore + ?Sized> Writes<S> {
+    /// Nothing is under way yet.
+    pub fn new(inner: Arc<S>, clock: Arc<dyn Clock>) -> Self {
+        let doubts = Arc::new(Doubts::new(Arc::clone(&clock)));
+        let room = Arc::new(Semaphore::new(MAX_GATHERED_BYTES));
+        Self { clock, turns: Arc::default(), doubts, room, inner }
+    }
+
+    /// Takes a key's turn, and looks whether the condition holds.
+    pub async fn begin(&self, key: &str, precondition: &Precondition) -> Result<Begun> {
+        let is_conditional = *precondition != Precondition::None;
+        let turn = self.turns.take(key).await;
+        self.doubts.allow(key, is_conditional)?;
+        let seen = self.check(key, precondition).await?;
+        let bar = if is_conditional { Bar::Everything } else { Bar::Conditions };
+        let underway = Underway { doubts: Arc::clone(&self.doubts), bar: Some(bar), turns: vec![turn] };
+        Ok(Begun { seen, underway })
+    }
+
+    /// Removes many objects, once all their keys have their turn.
+    pub async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        let turns = self.turns.take_all(keys.clone()).await;
+        for turn in &turns {
+            self.doubts.allow(turn.key(), false)?;
+        }
+        let underway = Underway { doubts: Arc::clone(&self.doubts), bar: Some(Bar::Conditions), turns };
+        Begun { seen: None, underway }.end(self.inner.delete_many(keys).await)
+    }
+
+    /// Looks whether a condition holds now: the validator found, if there is a condition and an object.
+    async fn check(&self, key: &str, precondition: &Precondition) -> Result<Option<ETag>> {
+        if *precondition == Precondition::None {
+            return Ok(None);
+        }
+        let found = match self.inner.head(key).await {
+            Ok(meta) => Some(meta.etag),
+            Err(Error::NotFound) => None,
+            Err(error) => return Err(error),
+        };
+        let holds = match precondition {
+            Precondition::None => true,
+            Precondition::IfAbsent => found.is_none(),
+            Precondition::IfMatch(etag) => found.as_ref() == Some(etag),
+        };
+        if holds { Ok(found) } else { Err(Error::Precondition) }
+    }
+
+    /// What is sent of a body: at once, where it is in memory or empty or worth gathering so that it can be sent again.
+    pub async fn receive(&self, body: ByteStream, is_conditional: bool) -> Result<Sent> {
+        let body = match body.into_whole() {
+            Ok(bytes) => return Ok(Sent::Whole(bytes, None)),
+            Err(body) => body,
+        };
+        let limit = if is_conditional { MAX_REPEATED_BYTES } else { 0 };
+        let Some(length) = body.length().filter(|length| *length <= limit) else { return Ok(Sent::Stream(body)) };
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(length).unwrap_or(u32::MAX)) else {
+            return Ok(Sent::Stream(body));
+        };
+        let bytes = body.into_bytes(length).await.map_err(|error| match error {
+            BodyError::TooLarge { .. } => BodyError::Malformed("it is longer than it was said to be".to_owned()),
+            error @ (BodyError::Aborted | BodyError::Stalled | BodyError::Malformed(_) | BodyError::Storage(_)) => {
+                error
+            }
+        });
+        let bytes = bytes.map_err(Error::Body)?;
+        if (bytes.len() as u64) < length {
+            return Err(Error::Body(BodyError::Aborted));
+        }
+        Ok(Sent::Whole(bytes, Some(room)))
+    }
+
+    /// Writes a body that can be sent again.
+    pub async fn put_whole(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        attributes: Attributes,
+        precondition: &Precondition,
+    ) -> Result<PutOutcome> {
+        let begun = self.begin(key, precondition).await?;
+        let is_repeated = *precondition != Precondition::None && bytes.len() as u64 <= MAX_REPEATED_BYTES;
+        let put = PutAttempt { inner: self.inner.as_ref(), key, bytes, attributes, seen: begun.seen.clone() };
+        self.make(begun, &put, is_repeated).await
+    }
+
+    /// Makes a write that has begun: once, or until it is settled.
+    pub async fn make<A: Attempt>(&self, begun: Begun, attempt: &A, is_repeated: bool) -> Result<A::Outcome> {
+        if is_repeated {
+            begun.end_settled(settle(self.clock.as_ref(), attempt).await)
+        } else {
+            begun.end(attempt.write().await)
+        }
+    }
+
+    /// Writes a stream, whose turn comes before its last bytes.
+    pub async fn put_stream(
+        self: &Arc<Self>,
+        key: &str,
+        body: ByteStream,
+        attributes: Attributes,
+        precondition: Precondition,
+    ) -> Result<PutOutcome> {
+        self.doubts.allow(key, precondition != Precondition::None)?;
+        // Nothing is sent in vain, as far as that can be told now.
+        self.check(key, &precondition).await?;
+        let passed: Arc<Mutex<Option<Result<Begun>>>> = Arc::default();
+        let gate = {
+            let (writes, key, passed) = (Arc::clone(self), key.to_owned(), Arc::clone(&passed));
+            async move {
+                let begun = writes.begin(&key, &precondition).await;
+                let outcome = if begun.is_ok() { Ok(()) } else { Err(BodyError::Aborted) };
+                *passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+                outcome
+            }
+        };
+        let options = PutOptions { attributes, precondition: Precondition::None };
+        let answer = self.inner.put(key, gated(body, gate), options).await;
+        let passed = mem::take(&mut *passed.lock().unwrap_or_else(PoisonError::into_inner));
+        match passed {
+            Some(Ok(begun)) => begun.end(answer),
+            Some(Err(refusal)) => Err(refusal),
+            // It ended before its last bytes were sent: whatever the answer is called, nothing was stored.
+            None => answer,
+        }
+    }
+}
