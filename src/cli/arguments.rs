@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Given, SETTINGS};
+use crate::config::{Given, settings};
 
 use super::{check, exit, health, serve};
 
@@ -43,7 +43,7 @@ impl Args for Settings {
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
             .help("The configuration file [env: LARDER_CONFIG] [default: larder.toml, if it is there]");
-        SETTINGS.iter().fold(command.arg(file), |command, setting| match setting.flag() {
+        settings().fold(command.arg(file), |command, setting| match setting.flag() {
             Some(flag) => {
                 let help = format!("{} [env: {}]", setting.help, setting.variable());
                 command.arg(Arg::new(setting.name).long(flag).value_name(setting.value).help(help))
@@ -59,8 +59,7 @@ impl Args for Settings {
 
 impl FromArgMatches for Settings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let flags = SETTINGS
-            .iter()
+        let flags = settings()
             .filter(|setting| !setting.is_secret)
             .filter_map(|setting| Some((setting.name, matches.get_one::<String>(setting.name)?.clone())));
         Ok(Self(Given::with_environment(matches.get_one("config").cloned(), flags.collect())))

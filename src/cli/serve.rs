@@ -95,10 +95,10 @@ fn greet(gateway: &Gateway) {
     let admin = gateway.admin_token();
     match &admin.origin {
         TokenOrigin::Given => {}
-        TokenOrigin::Made(path) => {
+        TokenOrigin::Made(place) => {
             output::say(&format!("Admin token: {}", admin.token.reveal()));
-            output::say(&format!("It is shown this once; {} keeps it.", path.display()));
+            output::say(&format!("It is shown this once; {place} keeps it."));
         }
-        TokenOrigin::Kept(path) => output::say(&format!("The admin token is in {}", path.display())),
+        TokenOrigin::Kept(place) => output::say(&format!("The admin token is in {place}")),
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use super::{
     problem::{Problem, Problems},
     setting::{ENV_PREFIX, REDACTED, Setting},
-    settings::SETTINGS,
+    settings::settings,
     tree::Config,
 };
 
@@ -81,7 +81,7 @@ pub struct Loaded {
 impl fmt::Display for Loaded {
     /// Writes it as a file that would give the same configuration, but for its secrets, which are redacted.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for setting in SETTINGS {
+        for setting in settings() {
             let source = self.sources.get(setting.name);
             let source = source.map_or_else(
                 || "default".to_owned(),
@@ -111,7 +111,7 @@ pub fn load(given: &Given) -> Result<Loaded, Problems> {
     loading.file(named.as_deref());
     loading.environment(&given.environment);
     for (name, value) in &given.flags {
-        if let Some(setting) = SETTINGS.iter().find(|setting| setting.name == *name) {
+        if let Some(setting) = settings().find(|setting| setting.name == *name) {
             loading.set(setting, value, Source::Flag);
         }
     }
@@ -141,8 +141,8 @@ impl Loading {
             }
         };
         for (key, value) in table {
-            let Some(setting) = SETTINGS.iter().find(|setting| setting.name == key) else {
-                let advice = nearest(&key, SETTINGS.iter().map(|setting| setting.name.to_owned()));
+            let Some(setting) = settings().find(|setting| setting.name == key) else {
+                let advice = nearest(&key, settings().map(|setting| setting.name.to_owned()));
                 self.problem(format!("{place}: {key}"), format!("there is no such setting; {advice}"));
                 continue;
             };
@@ -165,11 +165,11 @@ impl Loading {
             if value.is_empty() || OTHER_VARIABLES.contains(&name) || is_from_kubernetes(name) {
                 continue;
             }
-            match (SETTINGS.iter().find(|setting| setting.variable() == name), value.to_str()) {
+            match (settings().find(|setting| setting.variable() == name), value.to_str()) {
                 (Some(setting), Some(value)) => self.set(setting, value, Source::Environment),
                 (Some(_), None) => self.problem(name.to_owned(), "is not UTF-8".to_owned()),
                 (None, _) => {
-                    let advice = nearest(name, SETTINGS.iter().map(Setting::variable));
+                    let advice = nearest(name, settings().map(Setting::variable));
                     self.problem(name.to_owned(), format!("there is no such variable; {advice}"));
                 }
             }

@@ -1,11 +1,13 @@
 //! The configuration: defaults, then a file, then the environment, then flags, each over the one before.
 //!
-//! Every setting has one name ([`SETTINGS`]), from which its key in the file, its variable and its flag follow. All that
+//! Every setting has one name ([`settings`]), from which its key in the file, its variable and its flag follow. All that
 //! is wrong is found at once ([`Problems`]), each with its fix. Modules own their options and never see this room; it
 //! decides nothing but which value holds.
 
 mod load;
 mod problem;
+#[cfg(feature = "s3")]
+mod s3_settings;
 mod setting;
 mod settings;
 mod tree;
@@ -14,7 +16,7 @@ mod value;
 pub use load::{Given, Loaded, load};
 pub use problem::{Problem, Problems};
 pub use setting::Setting;
-pub use settings::SETTINGS;
+pub use settings::settings;
 pub use tree::{Config, KeeperSetting, PublicUrl};
 
 #[cfg(test)]

@@ -30,7 +30,16 @@ const ANY_HEADER: RangeInclusive<u64> = 4 << 10..=1 << 20;
 const ANY_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// Every setting there is, in the order they are shown.
-pub static SETTINGS: &[Setting] = &[
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    #[cfg(feature = "s3")]
+    let of_object_stores = super::s3_settings::SETTINGS;
+    #[cfg(not(feature = "s3"))]
+    let of_object_stores: &[Setting] = &[];
+    SETTINGS.iter().chain(of_object_stores)
+}
+
+/// Those of every build.
+static SETTINGS: &[Setting] = &[
     Setting {
         name: "listen",
         value: "ADDRESS:PORT",

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use tempfile::TempDir;
 
-use super::{Given, Loaded, Problems, SETTINGS, load};
+use super::{Given, Loaded, Problems, load, settings};
 
 /// The outcome with these variables, flags and file. Some file is always named, so that none of the working folder is
 /// read.
@@ -117,7 +117,7 @@ fn a_file_that_was_asked_for_must_be_there() {
 
 #[test]
 fn a_setting_has_one_name_in_every_place() {
-    for setting in SETTINGS {
+    for setting in settings() {
         assert_eq!(setting.variable().trim_start_matches("LARDER_").to_lowercase(), setting.name);
         assert_eq!(setting.flag().is_none(), setting.is_secret, "{}", setting.name);
     }

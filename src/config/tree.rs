@@ -4,6 +4,8 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use http::Uri;
 
+#[cfg(feature = "s3")]
+use crate::storage::s3::S3Options;
 use crate::{
     auth::{MasterSecret, Token},
     kv::CatalogOptions,
@@ -42,6 +44,9 @@ pub struct Config {
     pub catalog: CatalogOptions,
     /// The largest record, in stored bytes.
     pub max_record_bytes: u64,
+    /// The object store; without a bucket, the embedded engine is used.
+    #[cfg(feature = "s3")]
+    pub s3: S3Options,
 }
 
 impl Default for Config {
@@ -56,6 +61,8 @@ impl Default for Config {
             keeper: None,
             catalog: CatalogOptions::default(),
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
+            #[cfg(feature = "s3")]
+            s3: S3Options::new(""),
         }
     }
 }

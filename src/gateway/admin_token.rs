@@ -1,4 +1,4 @@
-//! The admin token: given, made, or kept from an earlier start.
+//! The admin token: given, made, or kept from an earlier start, in the data folder or in the bucket.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -7,10 +7,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{auth::Token, clock::Random};
+use bytes::Bytes;
+
+use crate::{
+    auth::Token,
+    clock::Random,
+    storage::{self, Attributes, ByteStream, GetOptions, ObjectStore, Precondition, PutOptions},
+};
 
 /// The file that keeps it, in the data folder.
 const FILE: &str = "admin-token";
+
+/// The object that keeps it for all gateways before one bucket.
+const OBJECT: &str = "larder/auth/admin-token";
 
 /// What the file is called until it is whole.
 const UNFINISHED_FILE: &str = "admin-token.new";
@@ -38,10 +47,10 @@ pub struct AdminToken {
 pub enum TokenOrigin {
     /// The configuration.
     Given,
-    /// It was made by this start, and is kept in this file. Now is the time to show it.
-    Made(PathBuf),
-    /// An earlier start made it, and this file kept it.
-    Kept(PathBuf),
+    /// It was made by this start, and is kept at this place. Now is the time to show it.
+    Made(String),
+    /// An earlier start, or another gateway, made it, and this place kept it.
+    Kept(String),
 }
 
 /// The admin token could not be had.
@@ -56,6 +65,9 @@ pub enum AdminTokenError {
         #[source]
         cause: io::Error,
     },
+    /// The object that keeps it could not be read or written.
+    #[error("the admin token in the object store cannot be read or written")]
+    Objects(#[from] storage::Error),
     /// What is in the file is no token.
     #[error("{} holds no token; put one into it, or remove it to have a new one made", path.display())]
     Damaged {
@@ -78,11 +90,53 @@ impl AdminToken {
             if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(AdminTokenError::Damaged { path });
             }
-            return Ok(Self { token: Token::new(text), origin: TokenOrigin::Kept(path) });
+            return Ok(Self { token: Token::new(text), origin: TokenOrigin::Kept(path.display().to_string()) });
         }
         let token = Token::generate(random);
         write(folder, &token).map_err(failed)?;
-        Ok(Self { token, origin: TokenOrigin::Made(path) })
+        Ok(Self { token, origin: TokenOrigin::Made(path.display().to_string()) })
+    }
+
+    /// The `given` token; else the one that an object keeps for all gateways; else a new one. Of several gateways that
+    /// start at once, one makes it.
+    pub async fn open_shared(
+        given: Option<&Token>,
+        objects: &dyn ObjectStore,
+        random: &dyn Random,
+    ) -> Result<Self, AdminTokenError> {
+        if let Some(token) = given {
+            return Ok(Self { token: token.clone(), origin: TokenOrigin::Given });
+        }
+        let place = format!("the object {OBJECT}");
+        if let Some(token) = read_object(objects).await? {
+            return Ok(Self { token, origin: TokenOrigin::Kept(place) });
+        }
+        let token = Token::generate(random);
+        let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
+        let options = PutOptions { attributes, precondition: Precondition::IfAbsent };
+        let body = ByteStream::from(Bytes::from(token.reveal().to_owned()));
+        match objects.put(OBJECT, body, options).await {
+            Ok(_) => Ok(Self { token, origin: TokenOrigin::Made(place) }),
+            // Another gateway was quicker, or our own write was, and its answer was lost.
+            Err(error) => match read_object(objects).await? {
+                Some(kept) if kept.reveal() == token.reveal() => Ok(Self { token, origin: TokenOrigin::Made(place) }),
+                Some(kept) => Ok(Self { token: kept, origin: TokenOrigin::Kept(place) }),
+                None => Err(error.into()),
+            },
+        }
+    }
+}
+
+async fn read_object(objects: &dyn ObjectStore) -> Result<Option<Token>, AdminTokenError> {
+    let object = match objects.get(OBJECT, GetOptions::default()).await {
+        Ok(object) => object,
+        Err(storage::Error::NotFound) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let bytes = object.body.into_bytes(MAX_TOKEN_BYTES).await.map_err(storage::Error::Body)?;
+    match std::str::from_utf8(&bytes).map(str::trim) {
+        Ok(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(Token::new(text))),
+        Ok(_) | Err(_) => Err(AdminTokenError::Damaged { path: PathBuf::from(OBJECT) }),
     }
 }
 
@@ -128,10 +182,10 @@ mod tests {
         fs::write(folder.path().join(UNFINISHED_FILE), "half").expect("it is written");
         let made = AdminToken::open(None, folder.path(), &SeededRandom::new(1)).expect("it is made");
         let path = folder.path().join(FILE);
-        assert_eq!(made.origin, TokenOrigin::Made(path.clone()));
+        assert_eq!(made.origin, TokenOrigin::Made(path.display().to_string()));
         assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, MODE);
         let kept = AdminToken::open(None, folder.path(), &SeededRandom::new(2)).expect("it is read");
-        assert_eq!((kept.token, kept.origin), (made.token, TokenOrigin::Kept(path)));
+        assert_eq!((kept.token, kept.origin), (made.token, TokenOrigin::Kept(path.display().to_string())));
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
     }
 

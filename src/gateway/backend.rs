@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
+#[cfg(feature = "s3")]
+use crate::storage::s3::S3Store;
 use crate::{
-    clock::Clock,
+    clock::{Clock, Random},
     config::Config,
     storage::{
         ObjectStore,
@@ -14,24 +16,57 @@ use crate::{
     },
 };
 
-use super::{error::StartError, role::Sharing};
+use super::{admin_token::AdminToken, error::StartError, role::Sharing};
 
-/// The engine, and the door to it.
+/// What keeps objects, and the door to it.
 #[derive(Debug)]
 pub(super) struct Backend {
-    engine: Arc<EmbeddedStore>,
+    keeping: Keeping,
     objects: Arc<dyn ObjectStore>,
     sharing: Sharing,
 }
 
+/// What keeps objects.
+#[derive(Debug)]
+enum Keeping {
+    /// The engine in a folder.
+    Embedded(Arc<EmbeddedStore>),
+    /// A bucket.
+    #[cfg(feature = "s3")]
+    S3(Arc<S3Store>),
+}
+
 impl Backend {
-    /// Opens the engine that the configuration asks for.
-    pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
+    /// Opens what the configuration asks for: a bucket, or else the engine in a folder.
+    pub(super) async fn open(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        random: &Arc<dyn Random>,
+    ) -> Result<Self, StartError> {
+        #[cfg(feature = "s3")]
+        if !config.s3.bucket.is_empty() {
+            return Self::open_bucket(config, clock, random).await;
+        }
+        let _ = random;
         let (options, clock) = (EmbeddedOptions::new(&config.data), Arc::clone(clock));
         let opened = spawn_blocking(move || EmbeddedStore::open(&options, clock)).await;
         let engine = Arc::new(opened.map_err(|_| StartError::EngineFailed)??);
         let objects: Arc<dyn ObjectStore> = Arc::new(Measured::new(Arc::clone(&engine)));
-        Ok(Self { engine, objects, sharing: Sharing::Alone })
+        Ok(Self { keeping: Keeping::Embedded(engine), objects, sharing: Sharing::Alone })
+    }
+
+    #[cfg(feature = "s3")]
+    async fn open_bucket(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        random: &Arc<dyn Random>,
+    ) -> Result<Self, StartError> {
+        let opened = S3Store::open(config.s3.clone(), Arc::clone(clock), Arc::clone(random)).await;
+        let bucket = Arc::new(opened?);
+        let findings = bucket.probe(random.as_ref()).await.map_err(StartError::Probe)?;
+        let sharing = if findings.conditional_writes { Sharing::Conditional } else { Sharing::Unconditional };
+        let objects: Arc<dyn ObjectStore> = Arc::new(Measured::new(Arc::clone(&bucket)));
+        Ok(Self { keeping: Keeping::S3(bucket), objects, sharing })
     }
 
     /// The door to everything durable.
@@ -44,8 +79,26 @@ impl Backend {
         self.sharing
     }
 
-    /// Ends the engine; calls that come late are refused.
+    /// The admin token that is kept here, or was given.
+    pub(super) async fn admin_token(
+        &self,
+        config: &Config,
+        objects: &dyn ObjectStore,
+        random: &dyn Random,
+    ) -> Result<AdminToken, StartError> {
+        let given = config.token.as_ref();
+        Ok(match self.sharing {
+            Sharing::Alone => AdminToken::open(given, &config.data, random)?,
+            Sharing::Conditional | Sharing::Unconditional => AdminToken::open_shared(given, objects, random).await?,
+        })
+    }
+
+    /// Ends what goes on in the background; calls that come late are refused.
     pub(super) async fn close(&self) {
-        self.engine.close().await;
+        match &self.keeping {
+            Keeping::Embedded(engine) => engine.close().await,
+            #[cfg(feature = "s3")]
+            Keeping::S3(bucket) => bucket.close().await,
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Why a gateway does not start, or does not stop as it should.
 
+#[cfg(feature = "s3")]
+use crate::storage::{self, s3};
 use crate::{
     auth::{SecretsError, UsersError},
     kv,
@@ -18,6 +20,14 @@ pub enum StartError {
     /// The data folder cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
+    /// The object store cannot be used.
+    #[cfg(feature = "s3")]
+    #[error(transparent)]
+    ObjectStore(#[from] s3::OpenError),
+    /// What the object store can do could not be found out.
+    #[cfg(feature = "s3")]
+    #[error("what the object store can do cannot be found out")]
+    Probe(#[source] storage::Error),
     /// The engine panicked while it was opened.
     #[error("the engine failed while it was opened; the log tells why")]
     EngineFailed,

@@ -44,10 +44,10 @@ impl Gateway {
         warn_of_few_descriptors(config.server.max_connections);
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
         let server = Server::bind(config.server.clone(), Arc::clone(&clock)).map_err(StartError::Bind)?;
-        let backend = Backend::open(&config, &clock).await?;
+        let backend = Backend::open(&config, &clock, &random).await?;
         let role = Role::of(&config, backend.sharing(), &clock)?;
         let objects = &role.objects(backend.objects(), &clock);
-        let admin_token = AdminToken::open(config.token.as_ref(), &config.data, random.as_ref())?;
+        let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
         let secrets = Arc::new(match config.secret {
             Some(master) => Secrets::new(master),
             None => Secrets::open(objects.as_ref(), random.as_ref()).await?,

@@ -5,6 +5,9 @@
 //! off. Each runs over every backend, through a real socket, with a gateway of its own. Nothing in here looks inside the
 //! gateway: what is asserted is what a client sees, and how many calls reached the object store.
 
+#[cfg(feature = "s3")]
+#[path = "../object_store/mod.rs"]
+mod object_store;
 #[macro_use]
 mod harness;
 

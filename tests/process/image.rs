@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use larder::{config::SETTINGS, server::ServerOptions};
+use larder::{config::settings, server::ServerOptions};
 
 use crate::program::{command, run};
 
@@ -13,7 +13,7 @@ fn read(path: &str) -> String {
 
 #[test]
 fn every_variable_in_the_container_files_is_a_setting() {
-    let known: Vec<String> = SETTINGS.iter().map(larder::config::Setting::variable).collect();
+    let known: Vec<String> = settings().map(larder::config::Setting::variable).collect();
     let mut seen = 0;
     for file in ["deploy/Dockerfile", "docker-compose.yml"] {
         let text = read(file);

@@ -8,6 +8,9 @@ mod embedded_damage;
 mod embedded_folder;
 mod embedded_full;
 mod embedded_life;
+#[cfg(feature = "s3")]
+#[path = "../object_store/mod.rs"]
+mod object_store;
 mod random_operations;
 mod sole_writer;
 mod stores;

@@ -1,7 +1,5 @@
 //! The implementations under test, each new and empty.
 
-#[cfg(feature = "s3")]
-use std::env;
 use std::{path::Path, sync::Arc};
 
 use larder::{
@@ -47,33 +45,12 @@ pub fn embedded() -> TestStore {
     TestStore { objects, _folder: Some(folder) }
 }
 
-/// The object store that the environment names, under a prefix of its own.
+/// The object store that the environment names.
 #[cfg(feature = "s3")]
 pub fn s3() -> TestStore {
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(open_s3()))
-}
-
-#[cfg(feature = "s3")]
-async fn open_s3() -> TestStore {
-    use larder::{
-        clock::{Random, SystemRandom},
-        storage::s3::{S3Options, S3Store},
-    };
-
-    let variable = |name: &str| {
-        env::var(name)
-            .unwrap_or_else(|_| panic!("{name} is not set; run: cargo xtask test tests, or cargo xtask test-s3"))
-    };
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    let own = random.characters(b"abcdefghijklmnopqrstuvwxyz", 12);
-    let options = S3Options {
-        endpoint: Some(variable("LARDER_TEST_S3_ENDPOINT").parse().unwrap()),
-        region: Some(variable("LARDER_TEST_S3_REGION")),
-        prefix: format!("{}/", String::from_utf8(own).unwrap()),
-        ..S3Options::new(variable("LARDER_TEST_S3_BUCKET"))
-    };
-    let objects = S3Store::open(options, Arc::new(SystemClock), random).await.unwrap();
-    TestStore { objects: Arc::new(objects), _folder: None }
+    let open = crate::object_store::open();
+    let objects = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(open));
+    TestStore { objects, _folder: None }
 }
 
 /// The engine in this folder.

@@ -36,6 +36,12 @@ pub struct S3Options {
     pub part_bytes: u64,
     /// The most bytes of bodies gathered in memory, by all uploads together.
     pub gather_bytes: u64,
+    /// Whether puts may be conditional, whatever a probe finds.
+    pub conditional_writes: Option<bool>,
+    /// Whether deletes may be conditional, whatever a probe finds.
+    pub conditional_deletes: Option<bool>,
+    /// Whether validators stand in quotes in conditions, whatever a probe finds.
+    pub quoted_validators: Option<bool>,
 }
 
 /// Encryption at rest, done by the object store.
@@ -64,6 +70,9 @@ impl S3Options {
             timeouts: Timeouts::default(),
             part_bytes: 64 << 20,
             gather_bytes: 32 << 20,
+            conditional_writes: None,
+            conditional_deletes: None,
+            quoted_validators: None,
         }
     }
 }

@@ -20,6 +20,9 @@ pub(crate) enum Backend {
     Memory,
     /// In a folder.
     Embedded,
+    /// In the object store that the environment names.
+    #[cfg(feature = "s3")]
+    S3,
 }
 
 /// Runs a test over a fresh gateway with this backend.
@@ -43,6 +46,8 @@ pub(crate) fn run(backend: Backend, test: fn(Larder) -> BoxFuture<'static, ()>) 
                 test(Larder::start(objects.clone(), clock).await).await;
                 objects.close().await;
             }
+            #[cfg(feature = "s3")]
+            Backend::S3 => test(Larder::start(crate::object_store::open().await, clock).await).await,
         }
     });
 }

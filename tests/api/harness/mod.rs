@@ -43,6 +43,12 @@ macro_rules! contract_test {
             fn embedded() {
                 crate::harness::run(crate::harness::Backend::Embedded, test);
             }
+
+            #[cfg(feature = "s3")]
+            #[test]
+            fn s3() {
+                crate::harness::run(crate::harness::Backend::S3, test);
+            }
         }
     };
 }

@@ -1,0 +1,274 @@
+//! The settings of an object store. Keys and the region may also come from where AWS's own tools find them.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use crate::storage::s3::{AddressStyle, Encryption};
+
+use super::{
+    setting::Setting,
+    value::{show_size, show_time, size, time},
+};
+
+/// What limits of time may be set to.
+const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+
+/// What the size of a part may be. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
+const ANY_PART: RangeInclusive<u64> = 5 << 20..=5 << 30;
+
+/// What the memory for bodies may be limited to.
+const ANY_MEMORY: RangeInclusive<u64> = 8 << 20..=1 << 40;
+
+/// The lengths of a bucket's name.
+const NAME_LENGTHS: RangeInclusive<usize> = 3..=63;
+
+/// The longest prefix: every vendor's longest key has to hold ours behind it.
+const MAX_PREFIX: usize = 100;
+
+/// The settings of an object store, in the order they are shown.
+pub(super) static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "s3_bucket",
+        value: "NAME",
+        help: "Bucket of an S3-compatible object store that holds everything, instead of the data folder; made if missing",
+        is_secret: false,
+        apply: |config, text| {
+            let name = text.trim();
+            let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+            if !NAME_LENGTHS.contains(&name.len()) || !name.bytes().all(allowed) {
+                return Err("is no bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens".to_owned());
+            }
+            config.s3.bucket = name.to_owned();
+            Ok(())
+        },
+        show: |config| Some(config.s3.bucket.clone()).filter(|bucket| !bucket.is_empty()),
+    },
+    Setting {
+        name: "s3_endpoint",
+        value: "URL",
+        help: "Origin of the object store, like http://minio:9000; AWS if it is not set",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.endpoint = Some(text.trim().parse().map_err(|error| format!("{error}"))?);
+            Ok(())
+        },
+        show: |config| config.s3.endpoint.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "s3_prefix",
+        value: "PATH",
+        help: "What all keys in the bucket begin with, so that several installations can share one",
+        is_secret: false,
+        apply: |config, text| {
+            let path = text.trim().trim_matches('/');
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(allowed);
+            if path.len() > MAX_PREFIX || !path.split('/').all(is_segment) {
+                return Err(format!(
+                    "is no prefix: up to {MAX_PREFIX} letters, digits, dots, hyphens and underscores, with slashes between"
+                ));
+            }
+            config.s3.prefix = format!("{path}/");
+            Ok(())
+        },
+        show: |config| Some(config.s3.prefix.clone()).filter(|prefix| !prefix.is_empty()),
+    },
+    Setting {
+        name: "s3_region",
+        value: "REGION",
+        help: "Region of the bucket; else AWS_REGION or the profile's, else us-east-1",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.region = Some(text.trim().to_owned());
+            Ok(())
+        },
+        show: |config| config.s3.region.clone(),
+    },
+    Setting {
+        name: "s3_addressing",
+        value: "STYLE",
+        help: "How the bucket is addressed: path, or host (its name before the endpoint's); host at AWS, else path",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.style = Some(match text.trim() {
+                "path" => AddressStyle::Path,
+                "host" => AddressStyle::VirtualHost,
+                _ => return Err("is no style of addresses; write path or host".to_owned()),
+            });
+            Ok(())
+        },
+        show: |config| {
+            config.s3.style.map(|style| match style {
+                AddressStyle::Path => "path".to_owned(),
+                AddressStyle::VirtualHost => "host".to_owned(),
+            })
+        },
+    },
+    Setting {
+        name: "s3_ca_file",
+        value: "FILE",
+        help: "Certificates (PEM) of authorities to trust beside those of the system",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.ca_file = Some(text.into());
+            Ok(())
+        },
+        show: |config| config.s3.ca_file.as_ref().map(|path| path.display().to_string()),
+    },
+    Setting {
+        name: "s3_sign_payload",
+        value: "yes|no",
+        help: "Whether bodies are hashed and signed; each is gathered in memory before it is sent then",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.signs_payload = yes_or_no(text)?;
+            Ok(())
+        },
+        show: |config| Some(show_yes(config.s3.signs_payload)),
+    },
+    Setting {
+        name: "s3_content_md5",
+        value: "yes|no",
+        help: "Whether bodies are sent with Content-MD5; each is gathered in memory before it is sent then",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.sends_md5 = yes_or_no(text)?;
+            Ok(())
+        },
+        show: |config| Some(show_yes(config.s3.sends_md5)),
+    },
+    Setting {
+        name: "s3_encryption",
+        value: "KIND",
+        help: "Encryption of objects by the object store: AES256, aws:kms, or aws:kms: and the name of a key",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.encryption = Some(match text.trim() {
+                "AES256" => Encryption::Aes256,
+                "aws:kms" => Encryption::Kms(None),
+                other => match other.strip_prefix("aws:kms:").filter(|key| !key.is_empty()) {
+                    Some(key) => Encryption::Kms(Some(key.to_owned())),
+                    None => return Err("is no encryption; write AES256, aws:kms or aws:kms:KEY".to_owned()),
+                },
+            });
+            Ok(())
+        },
+        show: |config| {
+            config.s3.encryption.as_ref().map(|encryption| match encryption {
+                Encryption::Aes256 => "AES256".to_owned(),
+                Encryption::Kms(None) => "aws:kms".to_owned(),
+                Encryption::Kms(Some(key)) => format!("aws:kms:{key}"),
+            })
+        },
+    },
+    Setting {
+        name: "s3_storage_class",
+        value: "CLASS",
+        help: "Storage class of all objects, in the vendor's words, like STANDARD_IA",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.storage_class = Some(text.trim().to_owned());
+            Ok(())
+        },
+        show: |config| config.s3.storage_class.clone(),
+    },
+    Setting {
+        name: "s3_part_size",
+        value: "SIZE",
+        help: "Records longer than this are stored in parts of this size",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.part_bytes = size(text, ANY_PART)?;
+            Ok(())
+        },
+        show: |config| Some(show_size(config.s3.part_bytes)),
+    },
+    Setting {
+        name: "s3_upload_memory",
+        value: "SIZE",
+        help: "Memory for bodies of unknown length, for all uploads together; what finds none waits",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.gather_bytes = size(text, ANY_MEMORY)?;
+            Ok(())
+        },
+        show: |config| Some(show_size(config.s3.gather_bytes)),
+    },
+    Setting {
+        name: "s3_connect_timeout",
+        value: "TIME",
+        help: "How long a connection to the object store may take to come about",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.timeouts.connect = time(text, ANY_TIME)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.s3.timeouts.connect)),
+    },
+    Setting {
+        name: "s3_answer_timeout",
+        value: "TIME",
+        help: "How long the object store may take to begin its answer",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.timeouts.answer = time(text, ANY_TIME)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.s3.timeouts.answer)),
+    },
+    Setting {
+        name: "s3_stall_timeout",
+        value: "TIME",
+        help: "How long the object store may neither take nor give a byte in the middle of a body",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.timeouts.stall = time(text, ANY_TIME)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.s3.timeouts.stall)),
+    },
+    Setting {
+        name: "s3_conditional_writes",
+        value: "yes|no",
+        help: "Whether the object store has conditional writes that hold in a race, whatever the probe finds",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.conditional_writes = Some(yes_or_no(text)?);
+            Ok(())
+        },
+        show: |config| config.s3.conditional_writes.map(show_yes),
+    },
+    Setting {
+        name: "s3_conditional_deletes",
+        value: "yes|no",
+        help: "Whether the object store has conditional deletes, whatever the probe finds",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.conditional_deletes = Some(yes_or_no(text)?);
+            Ok(())
+        },
+        show: |config| config.s3.conditional_deletes.map(show_yes),
+    },
+    Setting {
+        name: "s3_quoted_etags",
+        value: "yes|no",
+        help: "Whether ETags stand in quotes in conditions, as the standard has it, whatever the probe finds",
+        is_secret: false,
+        apply: |config, text| {
+            config.s3.quoted_validators = Some(yes_or_no(text)?);
+            Ok(())
+        },
+        show: |config| config.s3.quoted_validators.map(show_yes),
+    },
+];
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "yes" | "true" | "1" => Ok(true),
+        "no" | "false" | "0" => Ok(false),
+        _ => Err("is neither yes nor no".to_owned()),
+    }
+}
+
+fn show_yes(is_so: bool) -> String {
+    if is_so { "yes".to_owned() } else { "no".to_owned() }
+}
