@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::server::{Server, TOKEN};
-use crate::{python, shell, tools};
+use crate::{installed, python, shell, tools};
 
 /// A driver: one official client, as its registry ships it.
 pub struct Driver {
@@ -26,9 +26,6 @@ pub static DRIVERS: [Driver; 4] = [
     Driver { name: "rust", compiles: true, install: build_rust, command: built },
 ];
 
-/// The file whose content says what a folder holds: a copy of the lock file, put there last.
-const STAMP: &str = "installed-from";
-
 impl Driver {
     fn source(&self) -> PathBuf {
         shell::root().join("tests").join("clients").join(self.name)
@@ -46,12 +43,12 @@ impl Driver {
         (self.install)(self)
     }
 
-    /// Runs the driver against a fresh Larder.
+    /// Runs the driver against a fresh Larder, over the object store that `settings` name, or else over a new folder.
     ///
     /// # Errors
     /// In words with the end of the log, when a check fails or the server does not end well.
-    pub fn run(&self) -> Result<(), String> {
-        let server = Server::start(self.name)?;
+    pub fn run(&self, settings: &[(&str, String)]) -> Result<(), String> {
+        let server = Server::start(self.name, settings)?;
         let mut command = (self.command)(self);
         command.env("LARDER_URL", &server.url).env("LARDER_TOKEN", TOKEN);
         // The server is on this machine: no proxy of the surroundings has a part in it.
@@ -66,7 +63,7 @@ fn install_npm(driver: &Driver) -> Result<(), String> {
     let folder = driver.folder();
     // Modules are found from the importing file upwards, so the driver stands beside them.
     copy_sources(&driver.source(), &folder)?;
-    install_once(&driver.source().join("package-lock.json"), &folder, || {
+    installed::once_from(&driver.source().join("package-lock.json"), &folder, || {
         let mut npm = shell::program_at_root("npm");
         npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
         shell::run(npm.arg(&folder))
@@ -81,7 +78,7 @@ fn node(driver: &Driver) -> Command {
 
 fn install_python(driver: &Driver) -> Result<(), String> {
     let (requirements, folder) = (driver.source().join("requirements.txt"), driver.folder());
-    install_once(&requirements, &folder, || python::install(&requirements, &folder))
+    installed::once_from(&requirements, &folder, || python::install(&requirements, &folder))
 }
 
 fn interpret(driver: &Driver) -> Command {
@@ -100,18 +97,6 @@ fn built(driver: &Driver) -> Command {
     shell::program_at_root(driver.folder().join("debug").join("larder-client-driver"))
 }
 
-/// Installs what `lock` names unless `folder` already holds exactly that.
-fn install_once(lock: &Path, folder: &Path, install: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    let wanted = fs::read(lock).map_err(|error| format!("{} cannot be read: {error}", lock.display()))?;
-    let stamp = folder.join(STAMP);
-    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    fs::create_dir_all(folder).map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
-    install()?;
-    fs::write(&stamp, wanted).map_err(|error| format!("{} cannot be written: {error}", stamp.display()))
-}
-
 /// Copies a driver's own files, at most two folders deep, and none of what was installed beside them by hand.
 fn copy_sources(from: &Path, to: &Path) -> Result<(), String> {
     let copy = |from: &Path, to: &Path| -> std::io::Result<()> {
@@ -128,36 +113,4 @@ fn copy_sources(from: &Path, to: &Path) -> Result<(), String> {
     copy(from, to)
         .and_then(|()| if checks.exists() { copy(&checks, &to.join("checks")) } else { Ok(()) })
         .map_err(|error| format!("{} cannot be copied to {}: {error}", from.display(), to.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_lock_file_names_is_installed_once_and_again_when_it_changes() {
-        let folder = std::env::temp_dir().join(format!("larder-xtask-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a temporary folder");
-        let (lock, installed) = (folder.join("lock"), folder.join("installed"));
-        let mut times = 0;
-        for (content, expected) in [("one", 1), ("one", 1), ("two", 2)] {
-            fs::write(&lock, content).expect("a file in it");
-            install_once(&lock, &installed, || {
-                times += 1;
-                Ok(())
-            })
-            .expect("nothing stands in the way");
-            assert_eq!(times, expected, "{content}");
-        }
-        fs::write(&lock, "three").expect("a file in it");
-        assert!(install_once(&lock, &installed, || Err("no network".to_owned())).is_err());
-        let mut tried_again = false;
-        install_once(&lock, &installed, || {
-            tried_again = true;
-            Ok(())
-        })
-        .expect("nothing stands in the way");
-        assert!(tried_again, "a failed installation counts as none");
-        fs::remove_dir_all(folder).expect("it can go");
-    }
 }

@@ -8,8 +8,11 @@
     reason = "a tool of the terminal prints, and measures and waits by the system's clock"
 )]
 
+mod backends;
 mod clients;
 mod effort;
+mod guard;
+mod installed;
 mod python;
 mod server;
 mod shell;
@@ -26,11 +29,21 @@ struct Command {
 }
 
 /// All work commands, in the order in which they are listed.
-const COMMANDS: [Command; 4] = [
+const COMMANDS: [Command; 6] = [
     Command {
         name: "test",
         summary: "checks everything: format, lints, tests, documentation, official clients; `test STEP` checks one",
         run: test::run,
+    },
+    Command {
+        name: "test-s3",
+        summary: "tests over an object store: seaweedfs, ceph, garage, or --endpoint URL [--region R] [--bucket B]",
+        run: backends::test_s3,
+    },
+    Command {
+        name: "backend",
+        summary: "starts an object store (seaweedfs, ceph, garage) and keeps it until Ctrl-C",
+        run: backends::backend,
     },
     Command {
         name: "bench",
@@ -49,13 +62,17 @@ const COMMANDS: [Command; 4] = [
     },
 ];
 
+/// What a command starts, and nobody else.
+const GUARD: Command = Command { name: guard::NAME, summary: "ends a server with its command", run: guard::run };
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((name, rest)) = arguments.split_first() else {
         list();
         return ExitCode::SUCCESS;
     };
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+    let mut commands = COMMANDS.iter().chain([&GUARD]);
+    let Some(command) = commands.find(|command| command.name == name) else {
         println!("There is no command {name:?}.\n");
         list();
         return ExitCode::from(2);

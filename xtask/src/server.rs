@@ -18,9 +18,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often it is looked at in between.
 const POLL: Duration = Duration::from_millis(50);
 
-/// How much of the log is shown when something went wrong.
-const SHOWN_LINES: usize = 40;
-
 /// The token the drivers use. It guards an empty folder that is gone in a minute.
 pub const TOKEN: &str = "drivers-token";
 
@@ -34,11 +31,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the built program on a free port; `name` tells its folder and log from those of others.
+    /// Starts the built program on a free port; `name` tells its folder and log from those of others, and `settings` are
+    /// the variables that say where its objects are, if that is not to be the folder.
     ///
     /// # Errors
     /// In words with the end of its log, when it does not listen within the limit.
-    pub fn start(name: &str) -> Result<Self, String> {
+    pub fn start(name: &str, settings: &[(&str, String)]) -> Result<Self, String> {
         let folder = shell::target().join("clients").join("served");
         let (data, log) = (folder.join(name), folder.join(format!("{name}.log")));
         if data.exists() {
@@ -54,7 +52,11 @@ impl Server {
         }
         // In its own folder, so that a `larder.toml` at the root is not its configuration.
         command.arg("serve").current_dir(&folder).stdout(file).stderr(again);
-        command.env("LARDER_LISTEN", "127.0.0.1:0").env("LARDER_DATA", &data).env("LARDER_TOKEN", TOKEN);
+        command.env("LARDER_LISTEN", "127.0.0.1:0").env("LARDER_TOKEN", TOKEN);
+        if settings.is_empty() {
+            command.env("LARDER_DATA", &data);
+        }
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
         let child = command.spawn().map_err(|error| format!("larder cannot be started: {error}"))?;
         let mut server = Self { child, log, data, url: String::new() };
         server.url = server.wait_until_it_listens()?;
@@ -88,10 +90,7 @@ impl Server {
         let deadline = Instant::now() + STOP_LIMIT;
         while Instant::now() < deadline {
             match self.child.try_wait() {
-                Ok(Some(status)) if status.success() => {
-                    return fs::remove_dir_all(&self.data)
-                        .map_err(|error| format!("{} cannot be removed: {error}", self.data.display()));
-                }
+                Ok(Some(status)) if status.success() => return self.remove_data(),
                 Ok(Some(status)) => return Err(format!("larder serve ended with {status}\n{}", self.end_of_log())),
                 Ok(None) => sleep(POLL),
                 Err(error) => return Err(format!("larder serve cannot be waited for: {error}")),
@@ -100,12 +99,16 @@ impl Server {
         Err(format!("larder serve did not end within {STOP_LIMIT:?} of SIGTERM\n{}", self.end_of_log()))
     }
 
+    fn remove_data(&self) -> Result<(), String> {
+        if !self.data.exists() {
+            return Ok(());
+        }
+        fs::remove_dir_all(&self.data).map_err(|error| format!("{} cannot be removed: {error}", self.data.display()))
+    }
+
     /// The last lines that the program wrote.
     pub fn end_of_log(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let shown = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default().join("\n");
-        format!("The end of {}:\n{shown}", self.log.display())
+        shell::end_of_log(&self.log)
     }
 }
 
@@ -118,7 +121,7 @@ impl Drop for Server {
 }
 
 /// Whether the program would take this variable for a setting: a developer's own are not for the tests.
-fn is_setting(variable: &str) -> bool {
+pub fn is_setting(variable: &str) -> bool {
     variable.starts_with("LARDER_") || variable.starts_with("AWS_")
 }
 

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// How much of a log is shown when something went wrong.
+const SHOWN_LINES: usize = 40;
+
 /// The repository's root folder.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
@@ -46,6 +49,36 @@ pub fn run(command: &mut Command) -> Result<(), String> {
 pub fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let result = program_at_root(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     result.status.success().then(|| String::from_utf8_lossy(&result.stdout).trim().to_owned())
+}
+
+/// What a command writes to its output; its errors are shown.
+///
+/// # Errors
+/// In words, when it cannot be started or does not succeed.
+pub fn output_of(command: &mut Command) -> Result<String, String> {
+    let result = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let result = result.map_err(|error| format!("{} cannot be started: {error}", shown(command)))?;
+    if result.status.success() {
+        Ok(String::from_utf8_lossy(&result.stdout).into_owned())
+    } else {
+        Err(format!("{} failed: {}", shown(command), result.status))
+    }
+}
+
+/// Whether a program can be started and succeeds, whatever it writes.
+pub fn is_successful(program: &str, arguments: &[&str]) -> bool {
+    let mut command = program_at_root(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The last lines of a log, under its name.
+pub fn end_of_log(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default().join("\n");
+    format!("The end of {}:\n{shown}", log.display())
 }
 
 /// A command as one would type it.

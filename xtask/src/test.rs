@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::backends::SEAWEEDFS;
 use crate::clients::{DRIVERS, Driver};
 use crate::{shell, tools};
 
@@ -28,17 +29,18 @@ fn steps() -> Vec<Step> {
     };
     let mut steps = vec![Step::new(&["fmt"], "format", format)];
     steps.extend(DRIVERS.iter().filter(|driver| !driver.compiles).map(install));
+    steps.push(Step::new(&["tests"], "install SeaweedFS", || SEAWEEDFS.install()));
     steps.push(Step::new(&["clippy"], "lints", lints));
     steps.push(Step::new(&["doc"], "documentation", documentation));
-    steps.push(Step::new(&["tests"], "tests", || shell::run(&mut shell::cargo(&["test", "--workspace", "--locked"]))));
+    steps.push(Step::new(&["tests"], "tests", tests));
     steps.extend(DRIVERS.iter().filter(|driver| driver.compiles).map(install));
     steps.push(Step::new(&every_client, "build larder", || {
         shell::run(&mut shell::cargo(&["build", "--quiet", "--locked", "--bin", "larder"]))
     }));
     steps.extend(
-        DRIVERS
-            .iter()
-            .map(|driver| Step::new(&["clients", driver.name], format!("the {} client", driver.name), || driver.run())),
+        DRIVERS.iter().map(|driver| {
+            Step::new(&["clients", driver.name], format!("the {} client", driver.name), || driver.run(&[]))
+        }),
     );
     steps
 }
@@ -96,6 +98,13 @@ fn format() -> Result<(), String> {
 fn lints() -> Result<(), String> {
     tools::need_components()?;
     shell::run(&mut shell::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+}
+
+/// All tests of cargo, those that face an object store over SeaweedFS.
+fn tests() -> Result<(), String> {
+    let seaweedfs = SEAWEEDFS.start()?;
+    shell::run(shell::cargo(&["test", "--workspace", "--locked"]).envs(seaweedfs.server.variables()))
+        .map_err(|error| format!("{error}\n{}", seaweedfs.end_of_log()))
 }
 
 fn documentation() -> Result<(), String> {

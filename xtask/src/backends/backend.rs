@@ -1,0 +1,60 @@
+//! The object stores that tests run against, and how one is started.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::running::{Launch, Running};
+use super::{ceph, garage, seaweedfs};
+use crate::shell;
+
+/// An object store that can be installed and started here.
+pub struct Backend {
+    /// What commands call it.
+    pub name: &'static str,
+    /// Installs it below a folder that is its own, unless that was done before.
+    pub(super) install: fn(&Path) -> Result<(), String>,
+    /// Says how to start it: its program is below the first folder, its data go to the second, which is new.
+    pub(super) launch: fn(&Path, &Path) -> Result<Launch, String>,
+}
+
+/// The one that every test run uses: installed in seconds, and with all conditional writes.
+pub static SEAWEEDFS: Backend = Backend { name: "seaweedfs", install: seaweedfs::install, launch: seaweedfs::launch };
+
+/// All of them.
+pub static BACKENDS: [&Backend; 3] = [
+    &SEAWEEDFS,
+    &Backend { name: "ceph", install: ceph::install, launch: ceph::launch },
+    &Backend { name: "garage", install: garage::install, launch: garage::launch },
+];
+
+impl Backend {
+    fn folder(&self) -> PathBuf {
+        shell::target().join("backends").join(self.name)
+    }
+
+    /// Installs it, unless that was done before.
+    ///
+    /// # Errors
+    /// In words, with the command that helps where there is one.
+    pub fn install(&self) -> Result<(), String> {
+        (self.install)(&self.folder()).map_err(|error| format!("{}: {error}", self.name))
+    }
+
+    /// Starts it, empty, on free ports, and waits until it serves. It ends when the value is dropped, or this process ends.
+    ///
+    /// # Errors
+    /// In words, with the end of its log.
+    pub fn start(&self) -> Result<Running, String> {
+        println!("$ {}", self.name);
+        let folder = self.folder();
+        let data = folder.join(format!("data-{}", std::process::id()));
+        let start = || -> Result<Running, String> {
+            if data.exists() {
+                fs::remove_dir_all(&data).map_err(|error| format!("{} cannot be emptied: {error}", data.display()))?;
+            }
+            fs::create_dir_all(&data).map_err(|error| format!("{} cannot be made: {error}", data.display()))?;
+            Running::start((self.launch)(&folder, &data)?, &data, folder.join("server.log"))
+        };
+        start().map_err(|error| format!("{}: {error}", self.name))
+    }
+}

@@ -1,0 +1,145 @@
+//! The commands about object stores: the suites that face one, run against a server of choice; a server to work with by hand.
+
+use super::backend::{BACKENDS, Backend};
+use super::server::{BUCKET, REGION, S3Server};
+use crate::clients::DRIVERS;
+use crate::shell;
+
+/// The test binaries that face an object store, and which of their tests do, by a part of their names.
+const SUITES: [(&str, &str); 3] = [("storage", "s3"), ("api", "s3"), ("s3", "")];
+
+/// The master secret of a Larder over a server that is asked for nothing but tests. Where the server cannot write
+/// conditionally, it has to come from the environment.
+const SECRET: &str = "a-secret-that-guards-nothing-but-tests";
+
+/// Where the tests are to find their object store.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    /// One that is started here.
+    Started(String),
+    /// One that runs already.
+    Given { endpoint: String, region: String, bucket: String },
+}
+
+/// Runs every suite that faces an object store: `NAME`, or `--endpoint URL [--region REGION] [--bucket BUCKET]`.
+///
+/// # Errors
+/// In words, with the end of the server's log, when something cannot be started or a test fails.
+pub fn test_s3(arguments: &[String]) -> Result<(), String> {
+    match parsed(arguments)? {
+        Choice::Started(name) => {
+            let backend = named(&name)?;
+            backend.install()?;
+            let running = backend.start()?;
+            run_suites(&running.server).map_err(|error| format!("{error}\n{}", running.end_of_log()))
+        }
+        Choice::Given { endpoint, region, bucket } => {
+            let key = |name: &str| {
+                std::env::var(name).map_err(|_| format!("{name} is not set; the tests sign their requests with it"))
+            };
+            let (access_key, secret_key) = (key("AWS_ACCESS_KEY_ID")?, key("AWS_SECRET_ACCESS_KEY")?);
+            run_suites(&S3Server { endpoint, region, bucket, access_key, secret_key })
+        }
+    }
+}
+
+/// Starts an object store and keeps it until the command is interrupted.
+///
+/// # Errors
+/// In words, when it cannot be started, or ends by itself.
+pub fn backend(arguments: &[String]) -> Result<(), String> {
+    let [name] = arguments else { return Err(format!("The command takes one of {}.", names())) };
+    let backend = named(name)?;
+    backend.install()?;
+    let running = backend.start()?;
+    println!("\nTo run tests against it (a Larder takes LARDER_S3_ instead of LARDER_TEST_S3_):\n");
+    for (variable, value) in running.server.variables() {
+        println!("export {variable}={value}");
+    }
+    println!("\nCtrl-C ends it and removes its data.");
+    Err(format!("{name}: {}", running.wait()))
+}
+
+fn run_suites(server: &S3Server) -> Result<(), String> {
+    let test = |suite: &str| {
+        let mut command = shell::cargo(&["test", "--locked", "--test", suite]);
+        command.envs(server.variables());
+        command
+    };
+    for (suite, filter) in SUITES {
+        let listed = shell::output_of(test(suite).args(["--", "--list", filter]))?;
+        if !listed.lines().any(|line| line.ends_with(": test")) {
+            return Err(format!("tests/{suite} has no test with {filter:?} in its name: nothing would be tested"));
+        }
+        shell::run(test(suite).args(["--", filter]))?;
+    }
+    shell::run(&mut shell::cargo(&["build", "--quiet", "--locked", "--bin", "larder"]))?;
+    for driver in &DRIVERS {
+        driver.install()?;
+        // Not what an earlier run has left in a bucket that stays.
+        let prefix = format!("drivers-{}-{}/", driver.name, std::process::id());
+        let mut settings = server.settings(&prefix);
+        settings.push(("LARDER_SECRET", SECRET.to_owned()));
+        driver.run(&settings)?;
+    }
+    Ok(())
+}
+
+fn parsed(arguments: &[String]) -> Result<Choice, String> {
+    let usage = || format!("The command takes one of {}, or --endpoint URL [--region R] [--bucket B].", names());
+    if let [name] = arguments
+        && !name.starts_with('-')
+    {
+        return Ok(Choice::Started(name.clone()));
+    }
+    let (mut endpoint, mut region, mut bucket) = (None, REGION.to_owned(), BUCKET.to_owned());
+    let (pairs, rest) = arguments.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(usage());
+    }
+    for [option, value] in pairs {
+        match option.as_str() {
+            "--endpoint" => endpoint = Some(value.clone()),
+            "--region" => region.clone_from(value),
+            "--bucket" => bucket.clone_from(value),
+            _ => return Err(usage()),
+        }
+    }
+    Ok(Choice::Given { endpoint: endpoint.ok_or_else(usage)?, region, bucket })
+}
+
+fn named(name: &str) -> Result<&'static Backend, String> {
+    let found = BACKENDS.into_iter().find(|backend| backend.name == name);
+    found.ok_or_else(|| format!("There is no object store {name:?}; those that can be started are {}.", names()))
+}
+
+fn names() -> String {
+    BACKENDS.map(|backend| backend.name).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(arguments: &str) -> Result<Choice, String> {
+        parsed(&arguments.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_server_is_chosen_by_name_or_by_where_it_is() {
+        assert_eq!(choice("ceph"), Ok(Choice::Started("ceph".to_owned())));
+        let given = |endpoint: &str, region: &str, bucket: &str| {
+            Ok(Choice::Given { endpoint: endpoint.to_owned(), region: region.to_owned(), bucket: bucket.to_owned() })
+        };
+        assert_eq!(choice("--endpoint http://minio:9000"), given("http://minio:9000", REGION, BUCKET));
+        assert_eq!(choice("--region eu --bucket b --endpoint https://s3"), given("https://s3", "eu", "b"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_the_names() {
+        for arguments in ["", "--region eu", "--endpoint", "ceph garage", "ceph --region eu", "--port 1"] {
+            assert!(choice(arguments).is_err_and(|error| error.contains("seaweedfs, ceph, garage")), "{arguments}");
+        }
+        assert!(named("minio").is_err_and(|error| error.contains("seaweedfs, ceph, garage")));
+    }
+}
