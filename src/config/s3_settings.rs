@@ -37,7 +37,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             if !NAME_LENGTHS.contains(&name.len()) || !name.bytes().all(allowed) {
                 return Err("is no bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens".to_owned());
             }
-            config.s3.bucket = name.to_owned();
+            name.clone_into(&mut config.s3.bucket);
             Ok(())
         },
         show: |config| Some(config.s3.bucket.clone()).filter(|bucket| !bucket.is_empty()),

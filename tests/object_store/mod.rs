@@ -36,6 +36,7 @@ async fn open_at(prefix: &str) -> S3Store {
     S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await.expect("the bucket can be used")
 }
 
+#[expect(clippy::disallowed_methods, reason = "the environment says where to test, and is no configuration")]
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
         panic!(

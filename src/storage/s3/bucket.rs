@@ -14,11 +14,11 @@ use super::{
     },
     control::{Condition, Control},
     gather::Budget,
+    headers,
     listing::unquoted,
     options::S3Options,
     request::Request,
     transport::{Effect, Transport},
-    upload,
 };
 
 /// A bucket.
@@ -94,7 +94,7 @@ impl Bucket {
         if *precondition != Precondition::None && !self.powers.has_conditional_puts() {
             return Err(Error::Unsupported("conditional writes"));
         }
-        upload::condition(precondition, self.powers.quoted_validators.load(Ordering::Relaxed))
+        headers::condition(precondition, self.powers.quoted_validators.load(Ordering::Relaxed))
     }
 
     /// Adds the headers of a condition.
@@ -112,7 +112,7 @@ impl Bucket {
     /// Adds the headers that say how the object is kept.
     pub fn add_storage_headers(&self, request: &mut Request<'_>) {
         let class = self.options.storage_class.as_deref();
-        request.headers.extend(upload::storage_headers(self.options.encryption.as_ref(), class));
+        request.headers.extend(headers::storage_headers(self.options.encryption.as_ref(), class));
     }
 
     /// What an error means to a write: an object that is not there matches nothing.

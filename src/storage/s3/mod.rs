@@ -10,6 +10,7 @@ mod connector;
 mod control;
 mod credentials;
 mod gather;
+mod headers;
 mod listing;
 mod open;
 mod options;

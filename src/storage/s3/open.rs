@@ -1,6 +1,6 @@
 //! From settings to an object store that can be used.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
@@ -18,9 +18,6 @@ use super::{
     transport::{BucketSite, Transport},
     wire::{Trust, TrustError, WireClient},
 };
-
-/// How long uploads that are being given up may take at the end.
-pub const CLOSING_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why there is no object store.
 #[derive(Debug, thiserror::Error)]

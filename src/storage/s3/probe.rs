@@ -61,13 +61,12 @@ impl S3Store {
     /// Finds out what the object store can do, and goes by it from now on.
     pub async fn probe(&self, random: &dyn Random) -> Result<Findings> {
         let now = self.bucket().transport.clock().now();
-        let findings = match self.kept_findings(now).await? {
-            Some(kept) => kept,
-            None => {
-                let found = self.find_out(random, now).await?;
-                self.keep(&found).await?;
-                found
-            }
+        let findings = if let Some(kept) = self.kept_findings(now).await? {
+            kept
+        } else {
+            let found = self.find_out(random, now).await?;
+            self.keep(&found).await?;
+            found
         };
         let options = &self.bucket().options;
         let findings = Findings {

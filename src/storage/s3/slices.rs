@@ -34,7 +34,7 @@ impl Slices {
     }
 
     /// Whether the body is over, as it must be behind its last part.
-    pub async fn is_over(self) -> Result<bool, BodyError> {
+    pub async fn has_ended(&self) -> Result<bool, BodyError> {
         let mut more = self.next(u64::MAX);
         Ok(more.next().await.transpose()?.is_none())
     }
@@ -82,13 +82,13 @@ mod tests {
         for (length, part) in [(4, &b"0123"[..]), (1, b"4"), (5, b"56789")] {
             assert_eq!(slices.next(length).into_bytes(10).await.expect("it is there"), part);
         }
-        assert!(slices.is_over().await.expect("nothing fails"));
+        assert!(slices.has_ended().await.expect("nothing fails"));
     }
 
     #[tokio::test]
     async fn a_body_that_is_longer_is_not_over() {
         let slices = Slices::new(ByteStream::from(Bytes::from_static(b"0123456789")));
         let _ = slices.next(9).into_bytes(10).await;
-        assert!(!slices.is_over().await.expect("nothing fails"));
+        assert!(!slices.has_ended().await.expect("nothing fails"));
     }
 }

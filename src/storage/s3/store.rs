@@ -1,6 +1,6 @@
 //! The object store itself: each operation is one request.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -18,17 +18,21 @@ use super::{
     },
     address::{encode_into, query},
     bucket::Bucket,
+    headers::{UNTYPED, content_type},
     listing::{self, read_copy, read_list, unquoted},
     refusal::Refusal,
     request::Request,
     transport::Effect,
-    upload::{self, UNTYPED},
+    upload,
     validators::{marked, unmarked},
     wire::Head,
 };
 
 /// The most bytes of a report on a copy.
 const REPORT_LIMIT: u64 = 64 * 1024;
+
+/// How long uploads that are being given up may take at the end.
+const CLOSING_LIMIT: Duration = Duration::from_secs(5);
 
 /// An S3-compatible object store.
 #[derive(Debug)]
@@ -51,7 +55,7 @@ impl S3Store {
     pub async fn close(&self) {
         self.bucket.tasks.close();
         // Connections that wait for use keep a task, which nothing depends on.
-        let _ = tokio::time::timeout(super::open::CLOSING_LIMIT, self.bucket.tasks.wait()).await;
+        let _ = tokio::time::timeout(CLOSING_LIMIT, self.bucket.tasks.wait()).await;
     }
 
     fn outcome(
@@ -172,7 +176,7 @@ impl ObjectStore for S3Store {
         request.header("x-amz-copy-source", place);
         // A copy onto itself is refused unless something is replaced.
         request.header("x-amz-metadata-directive", "REPLACE");
-        request.header("content-type", upload::content_type(&attributes));
+        request.header("content-type", content_type(&attributes));
         if let Some(coding) = &attributes.content_encoding {
             request.header("content-encoding", coding.as_str());
         }

@@ -172,7 +172,7 @@ impl Transport {
         let other_region = refusal.region.as_ref().filter(|region| **region != place.region);
         let is_elsewhere = matches!(refusal.status, 301 | 302 | 307 | 308);
         let is_misaddressed = matches!(refusal.status, 400 | 403) && refusal.code != "AccessDenied";
-        if !is_elsewhere && !(is_misaddressed && other_region.is_some()) {
+        if !(is_elsewhere || is_misaddressed && other_region.is_some()) {
             return None;
         }
         if let Some(region) = other_region {

@@ -1,7 +1,7 @@
 //! Bodies on their way to the object store: in one request, or in parts. Either way the object appears whole or not at
 //! all: a request that is cut off stores nothing, and parts are nothing before the upload is completed.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::{Digest, Md5};
@@ -13,10 +13,10 @@ use super::{
         object::{Attributes, ETag, Precondition},
     },
     bucket::Bucket,
-    control::{Condition, NewUpload, Part},
+    control::{NewUpload, Part},
     gather::{Gathering, Piece},
+    headers::content_type,
     listing::unquoted,
-    options::Encryption,
     request::Request,
     signer::payload_hash,
     slices::Slices,
@@ -90,7 +90,7 @@ impl Upload<'_> {
         Ok((etag, date))
     }
 
-    fn request<'b>(&'b self, body: Outgoing, length: u64) -> Request<'b> {
+    fn request(&self, body: Outgoing, length: u64) -> Request<'_> {
         let mut request = Request::new("PUT", Some(self.key));
         if let Outgoing::Bytes(bytes) = &body {
             if self.bucket.options.signs_payload {
@@ -117,7 +117,7 @@ impl Upload<'_> {
             parts.send(Outgoing::Stream { stream: slices.next(part), is_begun: false }, part).await?;
             left -= part;
         }
-        if !slices.is_over().await.map_err(Error::Body)? {
+        if !slices.has_ended().await.map_err(Error::Body)? {
             let words = format!("it is longer than the {length} bytes it announced");
             return Err(Error::Body(super::super::body::BodyError::Malformed(words)));
         }
@@ -221,45 +221,4 @@ impl Drop for Parts<'_> {
             }
         });
     }
-}
-
-/// The media type as it is sent: never none, since vendors make one up then.
-pub fn content_type(attributes: &Attributes) -> &str {
-    if attributes.content_type.is_empty() { UNTYPED } else { &attributes.content_type }
-}
-
-/// Stands for no media type.
-pub const UNTYPED: &str = "application/vnd.larder.untyped";
-
-/// The headers that say how an object is kept.
-pub fn storage_headers(encryption: Option<&Encryption>, class: Option<&str>) -> Vec<(&'static str, Cow<'static, str>)> {
-    let mut headers: Vec<(&'static str, Cow<'static, str>)> = Vec::new();
-    match encryption {
-        Some(Encryption::Aes256) => headers.push(("x-amz-server-side-encryption", "AES256".into())),
-        Some(Encryption::Kms(key)) => {
-            headers.push(("x-amz-server-side-encryption", "aws:kms".into()));
-            if let Some(key) = key {
-                headers.push(("x-amz-server-side-encryption-aws-kms-key-id", key.clone().into()));
-            }
-        }
-        None => {}
-    }
-    if let Some(class) = class {
-        headers.push(("x-amz-storage-class", class.to_owned().into()));
-    }
-    headers
-}
-
-/// The condition under which a write takes effect, in the words of the headers.
-pub fn condition(precondition: &Precondition, is_quoted: bool) -> Result<Condition> {
-    Ok(match precondition {
-        Precondition::None => Condition::default(),
-        Precondition::IfAbsent => Condition { if_none_match: Some("*".to_owned()), if_match: None },
-        Precondition::IfMatch(etag) => {
-            // A validator that is none of ours was never given to anybody.
-            let vendor = super::validators::unmarked(etag).ok_or(Error::Precondition)?;
-            let if_match = if is_quoted { format!("\"{vendor}\"") } else { vendor.to_owned() };
-            Condition { if_match: Some(if_match), if_none_match: None }
-        }
-    })
 }

@@ -1,6 +1,12 @@
 //! The client: connects, keeps connections, and makes exchanges over them.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -17,36 +23,9 @@ use super::{
     request::WireRequest,
     socket::Socket,
     target::Target,
+    timeouts::Timeouts,
     tls::{Trust, invalid_name},
 };
-
-/// How long the steps of an exchange may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To connect, TLS included.
-    pub connect: Duration,
-    /// Until the server says whether it wants a body, when asked; then it gets the body anyhow.
-    pub continuation: Duration,
-    /// From the end of the request until the head of the answer.
-    pub answer: Duration,
-    /// Without the server taking or giving a byte in the middle of a body.
-    pub stall: Duration,
-    /// Without an exchange until a connection is closed: less than servers wait themselves, so that none closes just
-    /// when it is used again. The shortest seen of an object store is 20 s.
-    pub idle: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            continuation: Duration::from_secs(1),
-            answer: Duration::from_secs(60),
-            stall: Duration::from_secs(30),
-            idle: Duration::from_secs(15),
-        }
-    }
-}
 
 /// A client of any number of servers.
 #[derive(Debug)]
@@ -56,7 +35,7 @@ pub struct WireClient {
     clock: Arc<dyn Clock>,
     pool: Arc<Pool>,
     tasks: TaskTracker,
-    pruning: Arc<std::sync::atomic::AtomicBool>,
+    pruning: Arc<AtomicBool>,
 }
 
 impl WireClient {
@@ -126,7 +105,6 @@ impl WireClient {
 
     /// Makes sure that somebody closes connections that nobody uses any more.
     fn prune_later(&self) {
-        use std::sync::atomic::Ordering;
         if self.pruning.swap(true, Ordering::Relaxed) {
             return;
         }

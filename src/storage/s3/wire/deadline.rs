@@ -42,10 +42,10 @@ impl Deadline {
                 self.timer = None;
             }
             let waited = self.clock.monotonic().saturating_sub(since);
-            if waited >= self.limit {
+            let Some(pause) = self.limit.checked_sub(waited).filter(|pause| !pause.is_zero()) else {
                 return Poll::Ready(());
-            }
-            let (clock, pause) = (Arc::clone(&self.clock), self.limit - waited);
+            };
+            let clock = Arc::clone(&self.clock);
             self.timer = Some(Box::pin(async move { clock.sleep(pause).await }));
         }
     }

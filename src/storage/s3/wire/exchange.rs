@@ -17,12 +17,12 @@ use crate::clock::Clock;
 
 use super::{
     super::super::{announced::AnnouncedLength, body::BodyError},
-    client::Timeouts,
     connection::Connection,
     deadline::Deadline,
     error::{Phase, WireError},
     head::Head,
     request::Outgoing,
+    timeouts::Timeouts,
 };
 
 /// The most interim answers to one request.

@@ -16,12 +16,14 @@ mod pool;
 mod request;
 mod socket;
 mod target;
+mod timeouts;
 mod tls;
 
-pub use client::{Timeouts, WireClient};
+pub use client::WireClient;
 pub use error::{Phase, WireError};
 pub use head::Head;
 pub use incoming::Incoming;
 pub use request::{Outgoing, WireRequest};
 pub use target::{InvalidTarget, Target};
+pub use timeouts::Timeouts;
 pub use tls::{Trust, TrustError};
