@@ -52,6 +52,8 @@ pub fn launch(folder: &Path, data: &Path) -> Result<Launch, String> {
     command.arg("-c").arg(&configuration).args(["server", "--single-node", "--default-bucket"]);
     command.env("GARAGE_DEFAULT_ACCESS_KEY", ACCESS_KEY).env("GARAGE_DEFAULT_SECRET_KEY", SECRET_KEY);
     command.env("GARAGE_DEFAULT_BUCKET", BUCKET);
+    // Not a line for each request.
+    command.env("RUST_LOG", "warn");
     Ok(Launch {
         command,
         is_ready: Box::new(move || probe::status(s3, "/").is_some_and(|status| status < 500)),

@@ -1,0 +1,12 @@
+//! The way to an object store, and everything that can go wrong on it.
+//!
+//! Tests stand a proxy between the two sides of a connection: it counts what is on the wire and breaks what it is told to.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "time on the wire is the machine's, and a test's tasks end with its runtime"
+)]
+
+mod proxy;
+mod proxy_breaks;
+mod proxy_works;
+mod tiny;

@@ -1,0 +1,150 @@
+//! Where a body ends: by its length, its last chunk, or with the connection.
+
+use super::head::Head;
+
+/// How far a body is from its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// So many bytes follow.
+    Length(u64),
+    /// Chunks follow.
+    Chunked(Chunks),
+    /// Everything follows until the connection ends.
+    UntilClosed,
+}
+
+/// A place in a body of chunks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Chunks {
+    /// In the line that says how long the next chunk is.
+    Size { bytes: u64, is_extension: bool },
+    /// So many bytes before the end of a chunk.
+    Data(u64),
+    /// In the end of a line behind a chunk.
+    DataEnd,
+    /// Behind the last chunk, in a line that is still empty or not.
+    Trailer { is_empty: bool },
+    /// At the end.
+    Over,
+}
+
+impl Framing {
+    /// How the body of a request is framed.
+    pub(crate) fn of_request(head: &Head) -> Self {
+        Self::announced(head).unwrap_or(Self::Length(0))
+    }
+
+    /// How the body of a final answer to a request of this method is framed.
+    pub(crate) fn of_answer(head: &Head, method: &str) -> Self {
+        if method == "HEAD" || matches!(head.status(), 204 | 304) {
+            return Self::Length(0);
+        }
+        Self::announced(head).unwrap_or(Self::UntilClosed)
+    }
+
+    fn announced(head: &Head) -> Option<Self> {
+        let coding = head.header("transfer-encoding");
+        if coding.is_some_and(|coding| coding.to_ascii_lowercase().ends_with("chunked")) {
+            return Some(Self::Chunked(Chunks::Size { bytes: 0, is_extension: false }));
+        }
+        head.header("content-length").and_then(|length| length.parse().ok()).map(Self::Length)
+    }
+
+    /// Whether the whole body was taken.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Length(0) | Self::Chunked(Chunks::Over))
+    }
+
+    /// Takes bytes of the connection; gives how many of them are the body's.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> usize {
+        match self {
+            Self::Length(left) => take_counted(left, bytes.len()),
+            Self::UntilClosed => bytes.len(),
+            Self::Chunked(chunks) => {
+                let mut taken = 0;
+                while taken < bytes.len() && *chunks != Chunks::Over {
+                    taken += chunks.step(&bytes[taken..]);
+                }
+                taken
+            }
+        }
+    }
+}
+
+impl Chunks {
+    /// Takes at least one of these bytes.
+    fn step(&mut self, bytes: &[u8]) -> usize {
+        let byte = bytes[0];
+        if let Self::Data(left) = self {
+            let taken = take_counted(left, bytes.len());
+            if *left == 0 {
+                *self = Self::DataEnd;
+            }
+            return taken;
+        }
+        let is_line_end = byte == b'\n';
+        match self {
+            Self::Size { bytes: 0, .. } if is_line_end => *self = Self::Trailer { is_empty: true },
+            Self::Size { bytes, .. } if is_line_end => *self = Self::Data(*bytes),
+            Self::Size { bytes, is_extension } => match char::from(byte).to_digit(16) {
+                Some(digit) if !*is_extension => *bytes = (*bytes << 4) | u64::from(digit),
+                _ => *is_extension = true,
+            },
+            Self::DataEnd if is_line_end => *self = Self::Size { bytes: 0, is_extension: false },
+            Self::Trailer { is_empty: true } if is_line_end => *self = Self::Over,
+            Self::Trailer { is_empty } => *is_empty = is_line_end || (*is_empty && byte == b'\r'),
+            Self::DataEnd | Self::Data(_) | Self::Over => {}
+        }
+        1
+    }
+}
+
+fn take_counted(left: &mut u64, available: usize) -> usize {
+    let taken = usize::try_from(*left).map_or(available, |left| left.min(available));
+    *left -= taken as u64;
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunked() -> Framing {
+        Framing::Chunked(Chunks::Size { bytes: 0, is_extension: false })
+    }
+
+    #[test]
+    fn a_body_of_chunks_ends_where_it_ends_however_it_is_cut() {
+        let bodies = ["0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "A;a=5\r\n\r\n\r\n\r\n\r\n\r\n0;\r\nx: y\r\nz:\r\n\r\n"];
+        for body in bodies {
+            for piece in 1..=body.len() {
+                let mut framing = chunked();
+                let mut taken = 0;
+                for bytes in format!("{body}GET").as_bytes().chunks(piece) {
+                    taken += framing.take(bytes);
+                }
+                assert_eq!(taken, body.len(), "{body:?} in pieces of {piece}");
+                assert!(framing.is_over());
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_of_chunks_is_not_over_before_its_end() {
+        let body = "3\r\nabc\r\n0\r\nx: y\r\n\r\n";
+        for length in 0..body.len() {
+            let mut framing = chunked();
+            assert_eq!(framing.take(&body.as_bytes()[..length]), length);
+            assert!(!framing.is_over(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_known_length_takes_no_more() {
+        let mut framing = Framing::Length(5);
+        assert_eq!(framing.take(b"abc"), 3);
+        assert!(!framing.is_over());
+        assert_eq!(framing.take(b"defg"), 2);
+        assert!(framing.is_over());
+    }
+}

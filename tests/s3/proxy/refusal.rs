@@ -1,0 +1,68 @@
+//! Answers that the proxy gives itself, in the words of S3.
+
+use std::fmt::Write as _;
+
+/// An error as object stores answer it.
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>)
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    /// The status and its phrase.
+    status: &'static str,
+    /// What the body says besides.
+    code: &'static str,
+    retry_after: Option<u32>,
+    /// Whether it comes before the body of the request was read.
+    pub(crate) is_early: bool,
+}
+
+impl Refusal {
+    /// 503: too many requests for now.
+    pub(crate) fn slow_down() -> Self {
+        Self::new("503 Service Unavailable", "SlowDown")
+    }
+
+    /// 500: something broke.
+    pub(crate) fn internal_error() -> Self {
+        Self::new("500 Internal Server Error", "InternalError")
+    }
+
+    /// 429, as some other object stores say it.
+    pub(crate) fn too_many_requests() -> Self {
+        Self::new("429 Too Many Requests", "TooManyRequests")
+    }
+
+    fn new(status: &'static str, code: &'static str) -> Self {
+        Self { status, code, retry_after: None, is_early: false }
+    }
+
+    /// The same with a header that says for how many seconds to stay away.
+    pub(crate) fn with_retry_after(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The same before the body of the request was read; the connection ends after it.
+    pub(crate) fn before_the_body(self) -> Self {
+        Self { is_early: true, ..self }
+    }
+
+    /// As it goes over the wire.
+    pub(crate) fn bytes(&self, method: &str) -> Vec<u8> {
+        let code = self.code;
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>\
+             <Message>The proxy refuses.</Message><RequestId>0</RequestId></Error>"
+        );
+        let mut answer = format!("HTTP/1.1 {}\r\ncontent-type: application/xml\r\n", self.status);
+        if let Some(seconds) = self.retry_after {
+            let _ = write!(answer, "retry-after: {seconds}\r\n");
+        }
+        if self.is_early {
+            answer.push_str("connection: close\r\n");
+        }
+        let _ = write!(answer, "content-length: {}\r\n\r\n", body.len());
+        if method != "HEAD" {
+            answer.push_str(&body);
+        }
+        answer.into_bytes()
+    }
+}
