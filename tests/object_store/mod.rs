@@ -16,24 +16,36 @@ use tokio::sync::OnceCell;
 static FINDINGS: OnceCell<Findings> = OnceCell::const_new();
 
 /// The object store, under a prefix of its own. Where it has no conditional writes, this process is its keeper.
+#[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) async fn open() -> Arc<dyn ObjectStore> {
-    let found =
-        FINDINGS.get_or_init(async || open_at("probe").await.probe(&SystemRandom).await.expect("a probe")).await;
-    let own = (&SystemRandom as &dyn Random).characters(b"abcdefghijklmnopqrstuvwxyz", 16);
-    let store = open_at(&String::from_utf8(own).expect("letters")).await;
-    store.go_by(found);
-    let store: Arc<dyn ObjectStore> = Arc::new(store);
+    let (store, found) = open_with(|_| {}).await;
     if found.conditional_writes { store } else { Arc::new(SoleWriter::new(store, Arc::new(SystemClock))) }
 }
 
-async fn open_at(prefix: &str) -> S3Store {
-    let options = S3Options {
+/// The same without a keeper and with other settings, and what it can do.
+pub(crate) async fn open_with(change: impl FnOnce(&mut S3Options)) -> (Arc<S3Store>, &'static Findings) {
+    let found = FINDINGS
+        .get_or_init(async || {
+            let probed = S3Store::open(options("probe"), Arc::new(SystemClock), Arc::new(SystemRandom)).await;
+            probed.expect("the bucket can be used").probe(&SystemRandom).await.expect("a probe")
+        })
+        .await;
+    let own = (&SystemRandom as &dyn Random).characters(b"abcdefghijklmnopqrstuvwxyz", 16);
+    let mut options = options(&String::from_utf8(own).expect("letters"));
+    change(&mut options);
+    let store = S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await;
+    let store = store.expect("the bucket can be used");
+    store.go_by(found);
+    (Arc::new(store), found)
+}
+
+fn options(prefix: &str) -> S3Options {
+    S3Options {
         endpoint: Some(variable("LARDER_TEST_S3_ENDPOINT").parse().expect("an origin")),
         region: Some(variable("LARDER_TEST_S3_REGION")),
         prefix: format!("{prefix}/"),
         ..S3Options::new(variable("LARDER_TEST_S3_BUCKET"))
-    };
-    S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await.expect("the bucket can be used")
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment says where to test, and is no configuration")]

@@ -6,7 +6,18 @@
     reason = "time on the wire is the machine's, and a test's tasks end with its runtime"
 )]
 
+#[cfg(feature = "s3")]
+mod behind_proxy;
+#[cfg(feature = "s3")]
+mod faults;
+#[cfg(feature = "s3")]
+#[path = "../object_store/mod.rs"]
+mod object_store;
 mod proxy;
 mod proxy_breaks;
 mod proxy_works;
+#[cfg(feature = "s3")]
+mod signatures;
 mod tiny;
+#[cfg(feature = "s3")]
+mod wire;

@@ -94,15 +94,6 @@ impl Control {
         }
     }
 
-    /// Whether the bucket keeps old versions of objects; `None` where the object store does not know of versions.
-    pub async fn is_versioned(&self) -> Result<Option<bool>> {
-        match self.client.get_bucket_versioning().bucket(&self.bucket).send().await {
-            Ok(found) => Ok(Some(found.status().is_some())),
-            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() != 503) => Ok(None),
-            Err(error) => Err(fault(&error)),
-        }
-    }
-
     /// Begins an upload in parts; its id.
     pub async fn begin_upload(&self, upload: &NewUpload<'_>, options: &S3Options) -> Result<String> {
         let mut request = self

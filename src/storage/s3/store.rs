@@ -42,13 +42,18 @@ pub struct S3Store {
 
 impl S3Store {
     /// The object store behind a bucket.
-    pub fn new(bucket: Arc<Bucket>) -> Self {
+    pub(super) fn new(bucket: Arc<Bucket>) -> Self {
         Self { bucket }
     }
 
     /// The bucket.
-    pub fn bucket(&self) -> &Arc<Bucket> {
+    pub(super) fn bucket(&self) -> &Arc<Bucket> {
         &self.bucket
+    }
+
+    /// The origin of the object store, if it was configured.
+    pub fn bucket_endpoint(&self) -> Option<String> {
+        self.bucket.options.endpoint.as_ref().map(ToString::to_string)
     }
 
     /// Ends what goes on in the background: uploads that are being given up.

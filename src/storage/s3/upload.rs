@@ -202,9 +202,11 @@ impl Parts<'_> {
                 return Err(bucket.of_write(error, self.upload.precondition));
             }
         };
-        // Some leave the validator out here. (Ceph RGW 16)
-        let (known, date) = bucket.validator(self.upload.key).await?;
-        Ok((etag.map_or(known, |etag| unquoted(&etag)), Some(date)))
+        match etag {
+            Some(etag) => Ok((unquoted(&etag), None)),
+            // Some leave the validator out here. (Ceph RGW 16)
+            None => bucket.validator(self.upload.key).await.map(|(etag, date)| (etag, Some(date))),
+        }
     }
 }
 
