@@ -8,6 +8,7 @@ mod embedded_damage;
 mod embedded_folder;
 mod embedded_full;
 mod embedded_life;
+mod late_arrivals;
 mod random_operations;
 mod sole_writer;
 mod stores;
