@@ -2,6 +2,7 @@
 
 mod activity;
 mod gateways;
+mod keeper;
 mod listing;
 mod naming;
 mod removal;

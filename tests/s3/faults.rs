@@ -191,7 +191,8 @@ async fn a_read_is_repeated_until_it_succeeds() {
     let behind = Behind::open().await;
     behind.put("k", OLD).await.unwrap();
     for (name, fault) in faults() {
-        if matches!(fault, Fault::CutAnswer(Place::Body(_), _)) {
+        // What was handed out already cannot be taken back; and one wait is all that a caller is asked to bear.
+        if matches!(fault, Fault::CutAnswer(Place::Body(_), _) | Fault::NeverAnswer) || name.contains("too late") {
             continue;
         }
         let armed = behind.proxy.arm(fault, Times::Next(1), |_| true);

@@ -252,6 +252,21 @@ async fn a_slow_stream_keeps_nobody_waiting_and_its_condition_counts_at_its_end(
 }
 
 #[tokio::test]
+async fn a_stream_does_not_wait_for_its_turn_for_ever() {
+    let world = world();
+    world.disturb(Operation::Put, 1, &Fault::Delay(Duration::from_hours(1)));
+    let mut slow = Box::pin(world.store.put("k", value(1, 10).into(), PutOptions::default()));
+    assert!((&mut slow).now_or_never().is_none());
+    let waiting = world.store.put("k", broken(None, &value(2, 100), None), PutOptions::default());
+    let refused = world.with_time(waiting).await;
+    assert!(matches!(refused, Err(Error::Throttled { .. })), "{refused:?}");
+    assert!(larder::clock::Clock::monotonic(&*world.clock) < Duration::from_mins(1));
+    world.clock.advance(Duration::from_hours(1));
+    slow.await.unwrap();
+    assert_eq!(read(&*world.memory, "k").await.unwrap(), value(1, 10));
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_off_leaves_no_doubt() {
     let world = world();
     put(&*world.store, "k", &value(0, 10)).await;

@@ -1,50 +1,60 @@
-//! Bodies with a gate before their last bytes.
+//! Bodies with a gate before their last byte.
 //!
 //! An object store cannot make an object of a body whose end it has not been given. So a stream that takes minutes needs
-//! its key's turn, and its condition checked, only before its last chunk: until then others may write the key, and
+//! its key's turn, and its condition checked, only before its last byte: until then others may write the key, and
 //! nothing of this write has happened.
 //!
 //! ```text
-//! A  PUT 2 GB If-Match x: all but the last chunk         B  PUT If-Match x: turn, look, write: 200
+//! A  PUT 2 GB If-Match x: all but the last byte          B  PUT If-Match x: turn, look, write: 200
 //!    turn; look: it is y. The body breaks off
 //!    412, and nothing of it is stored
 //! ```
+//!
+//! It is one byte and not the last chunk, since whatever takes the body may have to wait for room for a chunk: for room that
+//! others hold who wait at this gate.
 
+use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture, stream};
 
 use crate::storage::body::{BodyError, ByteStream};
 
-/// What is asked before the last bytes go out.
+/// What is asked before the last byte goes out.
 pub type Gate = BoxFuture<'static, Result<(), BodyError>>;
 
 struct Gated {
     body: ByteStream,
-    held: Option<bytes::Bytes>,
+    held: Option<Bytes>,
+    /// Whether `held` ends in the last byte there is.
+    is_over: bool,
     gate: Option<Gate>,
 }
 
-/// `body`, whose last chunk (or whose end, where it has no bytes) comes only once `gate` has let it. A body that breaks
-/// off by itself never asks.
+/// `body`, whose last byte (or whose end, where it has none) comes only once `gate` has let it. A body that breaks off by
+/// itself never asks.
 pub fn gated(body: ByteStream, gate: impl Future<Output = Result<(), BodyError>> + Send + 'static) -> ByteStream {
     let length = body.length();
-    let start = Gated { body, held: None, gate: Some(gate.boxed()) };
+    let start = Gated { body, held: None, is_over: false, gate: Some(gate.boxed()) };
     ByteStream::new(length, stream::try_unfold(start, step))
 }
 
-async fn step(mut state: Gated) -> Result<Option<(bytes::Bytes, Gated)>, BodyError> {
-    loop {
-        // The gate has been passed: nothing comes any more.
-        let Some(gate) = state.gate.take() else { return Ok(None) };
+async fn step(mut state: Gated) -> Result<Option<(Bytes, Gated)>, BodyError> {
+    while !state.is_over {
         if let Some(chunk) = state.body.next().await.transpose()? {
-            state.gate = Some(gate);
             if let Some(before) = state.held.replace(chunk) {
                 return Ok(Some((before, state)));
             }
         } else {
-            gate.await?;
-            return Ok(state.held.take().map(|last| (last, state)));
+            state.is_over = true;
+            if let Some(last) = state.held.as_mut().filter(|last| last.len() > 1) {
+                let but_one = last.split_to(last.len() - 1);
+                return Ok(Some((but_one, state)));
+            }
         }
     }
+    // Once the gate has been passed, nothing comes any more.
+    let Some(gate) = state.gate.take() else { return Ok(None) };
+    gate.await?;
+    Ok(state.held.take().map(|last| (last, state)))
 }
 
 #[cfg(test)]
@@ -54,7 +64,6 @@ mod tests {
         atomic::{AtomicBool, Ordering},
     };
 
-    use bytes::Bytes;
     use futures_util::stream;
 
     use super::*;
@@ -64,8 +73,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_but_the_last_chunk_comes_before_the_gate() {
-        for chunks in [&["flo", "ur"][..], &["flour"], &[]] {
+    async fn all_but_the_last_byte_comes_before_the_gate() {
+        for (chunks, expected) in [
+            (&["flo", "ur"][..], &["flo", "u", "r"][..]),
+            (&["flour"], &["flou", "r"]),
+            (&["flou", "r"], &["flou", "r"]),
+            (&["", "f", ""], &["f"]),
+            (&[], &[]),
+        ] {
             let is_asked = Arc::new(AtomicBool::new(false));
             let asked = Arc::clone(&is_asked);
             let gate = async move {
@@ -73,9 +88,9 @@ mod tests {
                 Ok(())
             };
             let mut body = gated(body(chunks.iter().map(|chunk| Ok(Bytes::from(*chunk))).collect()), gate);
-            for (at, chunk) in chunks.iter().enumerate() {
+            for (at, chunk) in expected.iter().enumerate() {
                 assert_eq!(body.next().await.expect("a chunk").expect("whole"), *chunk);
-                assert_eq!(is_asked.load(Ordering::SeqCst), at + 1 == chunks.len());
+                assert_eq!(is_asked.load(Ordering::SeqCst), at + 1 == expected.len(), "{chunks:?}");
             }
             assert!(body.next().await.is_none());
             assert!(is_asked.load(Ordering::SeqCst));

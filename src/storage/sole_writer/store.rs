@@ -24,7 +24,7 @@ use super::{
 ///
 /// * Every write takes its key's turn; under a condition the object is looked at first. So a condition holds when the
 ///   write takes effect, whoever else writes through the same `SoleWriter`. A stream has the turn only from its last
-///   chunk on.
+///   byte on.
 /// * A conditional write of at most [`MAX_REPEATED_BYTES`](super::settle::MAX_REPEATED_BYTES) whose answer is lost is
 ///   settled by looking and by sending the same again, for at most [`PATIENCE`](super::settle::PATIENCE).
 /// * What may still arrive after that bars its key for [`DOUBT`](super::doubts::DOUBT): all writes after a conditional

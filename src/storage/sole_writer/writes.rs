@@ -3,6 +3,7 @@
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -29,6 +30,10 @@ use super::{
 /// Memory for bodies of streams that are gathered so that they can be sent again. Once it is used up, streams are sent
 /// once; nobody waits for a slow sender.
 const MAX_GATHERED_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long a stream waits for its turn, all but its last byte sent: longer than a write is tried to be settled, and
+/// shorter than object stores wait for the rest of a body. What it holds meanwhile, others may need.
+const TURN_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is behind a `SoleWriter`; shared with the bodies under way.
 #[derive(Debug)]
@@ -193,7 +198,7 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         }
     }
 
-    /// Writes a stream, whose turn comes before its last bytes.
+    /// Writes a stream, whose turn comes before its last byte.
     pub async fn put_stream(
         self: &Arc<Self>,
         key: &str,
@@ -208,7 +213,10 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         let gate = {
             let (writes, key, passed) = (Arc::clone(self), key.to_owned(), Arc::clone(&passed));
             async move {
-                let begun = writes.begin(&key, &precondition).await;
+                let begun = tokio::select! {
+                    begun = writes.begin(&key, &precondition) => begun,
+                    () = writes.clock.sleep(TURN_PATIENCE) => Err(Error::Throttled { retry_after: None }),
+                };
                 let outcome = if begun.is_ok() { Ok(()) } else { Err(BodyError::Aborted) };
                 *passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
                 outcome
@@ -220,7 +228,7 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         match passed {
             Some(Ok(begun)) => begun.end(answer),
             Some(Err(refusal)) => Err(refusal),
-            // It ended before its last bytes were sent: whatever the answer is called, nothing was stored.
+            // It ended before its last byte was sent: whatever the answer is called, nothing was stored.
             None => answer,
         }
     }

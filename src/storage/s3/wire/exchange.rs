@@ -47,7 +47,9 @@ pub struct Exchange<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The head is sent, and then the server is asked to say whether it wants the body.
+    /// The head is sent, in which the server is asked to say whether it wants the body.
+    Asking,
+    /// The server has been asked, and has not said.
     AwaitingContinue,
     /// The body is sent.
     Body,
@@ -67,7 +69,7 @@ impl<'a> Exchange<'a> {
         body: &'a mut Outgoing,
         awaits_continue: bool,
     ) -> Self {
-        let state = if awaits_continue { State::AwaitingContinue } else { State::Body };
+        let state = if awaits_continue { State::Asking } else { State::Body };
         let (piece, announced) = match body {
             Outgoing::Bytes(bytes) if awaits_continue => (Bytes::new(), Some(bytes.len() as u64)),
             Outgoing::Bytes(bytes) => (bytes.clone(), Some(bytes.len() as u64)),
@@ -97,7 +99,7 @@ impl<'a> Exchange<'a> {
             Poll::Pending if self.waits_for_body() => Poll::Pending,
             Poll::Ready(Ok(())) | Poll::Pending => {
                 ready!(self.deadline.poll_expired(context));
-                if self.state == State::AwaitingContinue && self.head.is_empty() {
+                if self.state == State::AwaitingContinue {
                     // A server that does not know of `Expect` says nothing. (RFC 9110, section 10.1.1.)
                     self.begin_body();
                     return self.poll(context);
@@ -114,8 +116,8 @@ impl<'a> Exchange<'a> {
     fn phase(&self) -> Phase {
         match self.state {
             State::Sent | State::Flushing => Phase::Sent,
-            State::AwaitingContinue | State::Body if self.has_begun => Phase::Partial,
-            State::AwaitingContinue | State::Body => Phase::Unsent,
+            State::Asking | State::AwaitingContinue | State::Body if self.has_begun => Phase::Partial,
+            State::Asking | State::AwaitingContinue | State::Body => Phase::Unsent,
         }
     }
 
@@ -140,11 +142,12 @@ impl<'a> Exchange<'a> {
                 continue;
             }
             match self.state {
-                State::AwaitingContinue => {
+                State::Asking => {
                     ready!(self.poll_flush(context))?;
+                    self.state = State::AwaitingContinue;
                     self.deadline.reset(self.timeouts.continuation);
-                    return Poll::Pending;
                 }
+                State::AwaitingContinue => return Poll::Pending,
                 State::Body => match ready!(self.poll_piece(context)) {
                     Some(piece) => self.piece = piece?,
                     None => self.state = State::Flushing,
