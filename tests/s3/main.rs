@@ -17,6 +17,8 @@ mod minio_stands_in;
 #[cfg(feature = "s3")]
 #[path = "../object_store/mod.rs"]
 mod object_store;
+#[cfg(feature = "s3")]
+mod over_minio;
 mod proxy;
 mod proxy_breaks;
 mod proxy_works;
