@@ -1,6 +1,8 @@
 //! The way to an object store, and everything that can go wrong on it.
 //!
 //! Tests stand a proxy between the two sides of a connection: it counts what is on the wire and breaks what it is told to.
+//! And there is a stand-in for an object store that cannot be installed here.
+#![expect(clippy::unwrap_used, reason = "what fails in a test should end it at once")]
 #![expect(
     clippy::disallowed_methods,
     reason = "time on the wire is the machine's, and a test's tasks end with its runtime"
@@ -10,9 +12,13 @@
 mod behind_proxy;
 #[cfg(feature = "s3")]
 mod faults;
+mod minio;
+mod minio_stands_in;
 #[cfg(feature = "s3")]
 #[path = "../object_store/mod.rs"]
 mod object_store;
+#[cfg(feature = "s3")]
+mod over_minio;
 mod proxy;
 mod proxy_breaks;
 mod proxy_works;

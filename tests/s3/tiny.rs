@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::BoxBody};
 use hyper::{
     body::{Frame, Incoming},
@@ -146,8 +146,20 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) retry_after: Option<String>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("letters"))
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).expect("text")
+    }
 }
 
 /// A connection without a client's manners, to an address such as `http://127.0.0.1:80`.
@@ -167,24 +179,37 @@ impl Client {
 
     /// Sends a request, and waits for its answer.
     pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Answer, hyper::Error> {
-        self.send(method, path, Full::new(Bytes::copy_from_slice(body)).boxed()).await
+        self.send(method, path, &[], Full::new(Bytes::copy_from_slice(body)).boxed()).await
+    }
+
+    /// The same with headers, where nothing stands in the way of an answer.
+    pub(crate) async fn ask_with(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let body = Full::new(Bytes::copy_from_slice(body)).boxed();
+        self.send(method, path, headers, body).await.expect("an answer")
     }
 
     /// The same with a body in chunks.
     pub(crate) async fn ask_in_chunks(&mut self, method: &str, path: &str, chunks: &[&'static str]) -> Answer {
         let frames: Vec<_> = chunks.iter().map(|chunk| Ok(Frame::data(Bytes::from_static(chunk.as_bytes())))).collect();
-        self.send(method, path, StreamBody::new(stream::iter(frames)).boxed()).await.expect("an answer")
+        self.send(method, path, &[], StreamBody::new(stream::iter(frames)).boxed()).await.expect("an answer")
     }
 
-    async fn send(&mut self, method: &str, path: &str, body: Body) -> Result<Answer, hyper::Error> {
-        let request = Request::builder().method(method).uri(path).header("host", "tiny").body(body).expect("a request");
+    async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Result<Answer, hyper::Error> {
+        let mut request = Request::builder().method(method).uri(path).header("host", "tiny");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).expect("a request");
         let answer = async {
             self.sender.ready().await?;
-            let response = self.sender.send_request(request).await?;
-            let retry_after = response.headers().get("retry-after");
-            let retry_after = retry_after.map(|value| value.to_str().expect("letters").to_owned());
-            let status = response.status().as_u16();
-            Ok(Answer { status, retry_after, body: response.into_body().collect().await?.to_bytes() })
+            let (head, body) = self.sender.send_request(request).await?.into_parts();
+            Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.collect().await?.to_bytes() })
         };
         timeout(PATIENCE, answer).await.expect("the answer or an error comes in time")
     }

@@ -1,0 +1,120 @@
+//! What is kept: buckets, objects, unfinished uploads. Whatever is done to it is done under one lock, so that conditions
+//! hold against all others.
+
+use std::{collections::BTreeMap, time::SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use sha2::{Digest, Sha256};
+
+use super::{
+    answer::{Result, error, now},
+    deviations::{Conflicts, Deviations},
+    keys,
+};
+
+/// Everything.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) deviations: Deviations,
+    pub(crate) buckets: BTreeMap<String, Bucket>,
+}
+
+/// A bucket.
+#[derive(Debug, Default)]
+pub(crate) struct Bucket {
+    pub(crate) objects: BTreeMap<String, Object>,
+    pub(crate) uploads: BTreeMap<String, Upload>,
+    pub(crate) begun_uploads: u64,
+}
+
+/// An object.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    pub(crate) bytes: Bytes,
+    /// Without quotes.
+    pub(crate) etag: String,
+    /// What goes out as it came in.
+    pub(crate) headers: HeaderMap,
+    pub(crate) modified: SystemTime,
+}
+
+/// An unfinished upload.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    pub(crate) key: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) parts: BTreeMap<u32, Bytes>,
+}
+
+impl Object {
+    /// A new one. Its validator is a digest of its bytes, though not the one that S3 uses: nobody may count on that.
+    pub(crate) fn new(bytes: Bytes, headers: HeaderMap) -> Self {
+        let digest = Sha256::digest(&bytes);
+        let etag = digest.iter().take(16).fold(String::new(), |etag, byte| etag + &format!("{byte:02x}"));
+        Self { bytes, etag, headers, modified: now() }
+    }
+}
+
+impl State {
+    /// A bucket that exists.
+    pub(crate) fn bucket(&mut self, name: &str) -> Result<&mut Bucket> {
+        self.buckets.get_mut(name).ok_or_else(|| error(StatusCode::NOT_FOUND, "NoSuchBucket"))
+    }
+
+    /// Whether a key may be written: its name, its neighbours, room, and enough drives.
+    pub(crate) fn check_write(&mut self, bucket: &str, key: &str) -> Result<()> {
+        let deviations = self.deviations;
+        let objects = &self.bucket(bucket)?.objects;
+        keys::check(key, deviations.keys_are_paths)?;
+        if deviations.conflicts == Conflicts::Refused {
+            if keys::parents(key).any(|parent| objects.contains_key(parent)) {
+                return Err(error(StatusCode::BAD_REQUEST, "XMinioParentIsObject"));
+            }
+            if keys::is_parent_of_any(key, objects) {
+                return Err(error(StatusCode::CONFLICT, "XMinioObjectExistsAsDirectory"));
+            }
+        }
+        if deviations.write_quorum_is_lost {
+            return Err(error(StatusCode::SERVICE_UNAVAILABLE, "SlowDownWrite"));
+        }
+        if deviations.is_full {
+            return Err(error(StatusCode::INSUFFICIENT_STORAGE, "XMinioStorageFull"));
+        }
+        Ok(())
+    }
+
+    /// Whether the conditions of a write hold for what is there.
+    pub(crate) fn check_conditions(&mut self, bucket: &str, key: &str, request: &HeaderMap) -> Result<()> {
+        let deviations = self.deviations;
+        if deviations.read_quorum_is_lost {
+            return Ok(());
+        }
+        let header = |name: &str| request.get(name).and_then(|value| value.to_str().ok()).map(unquoted);
+        let there = self.bucket(bucket)?.objects.get(key).map(|object| object.etag.as_str());
+        let fails = || Err(error(StatusCode::PRECONDITION_FAILED, "PreconditionFailed"));
+        match (header("if-none-match"), there) {
+            (Some("*"), Some(_)) if !deviations.takes_star_for_a_validator => return fails(),
+            (Some(wanted), Some(there)) if wanted == there => return fails(),
+            _ => {}
+        }
+        match (header("if-match"), there) {
+            (Some(_), None) if !deviations.writes_what_is_absent => Err(error(StatusCode::NOT_FOUND, "NoSuchKey")),
+            (Some(wanted), Some(there)) if wanted != there && wanted != "*" => fails(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether something may be read.
+    pub(crate) fn check_read(&self) -> Result<()> {
+        if self.deviations.read_quorum_is_lost {
+            return Err(error(StatusCode::SERVICE_UNAVAILABLE, "SlowDownRead"));
+        }
+        Ok(())
+    }
+}
+
+/// A validator without its quotes: MinIO takes it with and without.
+pub(crate) fn unquoted(validator: &str) -> &str {
+    validator.trim().trim_matches('"')
+}
