@@ -6,6 +6,9 @@ use larder::{config::settings, server::ServerOptions};
 
 use crate::program::{command, run};
 
+/// The container files.
+const FILES: [&str; 3] = ["deploy/Dockerfile", "docker-compose.yml", "deploy/docker-compose.s3.yml"];
+
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -15,7 +18,7 @@ fn read(path: &str) -> String {
 fn every_variable_in_the_container_files_is_a_setting() {
     let known: Vec<String> = settings().map(larder::config::Setting::variable).collect();
     let mut seen = 0;
-    for file in ["deploy/Dockerfile", "docker-compose.yml"] {
+    for file in FILES {
         let text = read(file);
         let words = text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
         for variable in words.filter(|word| word.starts_with("LARDER_")) {
@@ -56,7 +59,7 @@ fn a_container_is_given_longer_to_stop_than_a_drain_takes() {
 #[test]
 fn the_health_check_of_the_container_is_a_subcommand() {
     let folder = tempfile::tempdir().expect("a folder");
-    for file in ["deploy/Dockerfile", "docker-compose.yml"] {
+    for file in FILES {
         assert!(read(file).contains("\"/usr/local/bin/larder\", \"health\"]"), "{file}");
     }
     assert!(run(command(folder.path(), &["health", "--help"])).status.success());
