@@ -27,7 +27,7 @@ pub const MAX_DELETE_KEYS: usize = 1000;
 /// * Deleting what is not there succeeds.
 /// * Attributes come back as they went in.
 /// * Of many concurrent writes under [`Precondition::IfAbsent`] exactly one wins; a store that cannot promise that
-///   refuses the option with [`Error::Unsupported`](super::Error::Unsupported).
+///   refuses the option with [`Error::Unsupported`](super::Error::Unsupported); likewise for conditional deletes.
 /// * A reader that has begun reads the object it began with to its end, whatever is written meanwhile.
 ///
 /// Keys are relative paths of printable ASCII but for the backslash, at most 900 bytes long, whose segments have from 1 to 255 bytes and are none of

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// How much the program may grow by a record of any size, in bytes.
-const MAX_GROWTH: u64 = 64 << 20;
+pub const MAX_GROWTH: u64 = 64 << 20;
 
 #[test]
 fn a_record_of_gigabytes_goes_up_and_comes_down_in_flat_memory() {
@@ -40,7 +40,7 @@ fn a_record_of_gigabytes_goes_up_and_comes_down_in_flat_memory() {
     assert!(program.stop().status.success());
 }
 
-fn upload(program: &Program, path: &str, pattern: Pattern, is_chunked: bool) {
+pub fn upload(program: &Program, path: &str, pattern: Pattern, is_chunked: bool) {
     let mut body = pattern.reader();
     let upload = if is_chunked { Upload::Chunked(&mut body) } else { Upload::Known(pattern.length, &mut body) };
     let mut client = program.client();
@@ -48,7 +48,7 @@ fn upload(program: &Program, path: &str, pattern: Pattern, is_chunked: bool) {
     assert!(matches!(answer.status, 200 | 201), "{}", answer.status);
 }
 
-fn download(program: &Program, path: &str, pattern: Pattern) {
+pub fn download(program: &Program, path: &str, pattern: Pattern) {
     let mut client = program.client();
     let mut answer = client.send("GET", path, "text/plain", Upload::None).expect("it answers");
     assert_eq!(answer.status, 200);

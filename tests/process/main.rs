@@ -5,6 +5,8 @@
 
 mod aborts;
 mod big;
+#[cfg(feature = "s3")]
+mod bucket;
 mod client;
 mod effort;
 mod folder;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::stream;
+use larder::clock::Timestamp;
 use larder::storage::{
     Attributes, BodyError, ByteStream, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition, PutOptions,
     PutOutcome, Result, embedded::INLINE_LIMIT,
@@ -81,4 +82,10 @@ pub async fn keys(store: &dyn ObjectStore, prefix: &str, limit: usize) -> Vec<St
             return keys;
         }
     }
+}
+
+/// Whether two dates may mean one write: some answers of object stores have seconds and some more, and the object may be a
+/// moment older than the answer.
+pub fn is_about(one: Timestamp, other: Timestamp) -> bool {
+    one.as_millis().abs_diff(other.as_millis()) <= 2000
 }

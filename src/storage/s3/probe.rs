@@ -40,6 +40,9 @@ const VERSION: u32 = 1;
 /// Writers that race for one object.
 const RACERS: usize = 16;
 
+/// How often an object is raced for, until a race is clear.
+const TRIES: usize = 2;
+
 /// Objects that are raced for, all at once.
 const RACES: usize = 2;
 
@@ -173,28 +176,41 @@ impl S3Store {
         Ok(won.into_iter().all(|won| won))
     }
 
+    /// A second try is for those who were disturbed by something else.
     async fn survives_race(&self, key: String) -> Result<bool> {
-        let Some(created) = self.race(&key, &Precondition::IfAbsent).await? else { return Ok(false) };
-        Ok(self.race(&key, &Precondition::IfMatch(created)).await?.is_some())
+        for _ in 0..TRIES {
+            self.delete(&key, Precondition::None).await?;
+            if let Some(created) = self.race(&key, &Precondition::IfAbsent).await?
+                && self.race(&key, &Precondition::IfMatch(created)).await?.is_some()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    /// The winner's validator, if there was exactly one winner and its object is there.
+    /// The winner's validator, if there was exactly one winner, its object is there, and all others were told that they
+    /// have lost. (Ceph RGW 16 answers some of them with 500.)
     async fn race(&self, key: &str, precondition: &Precondition) -> Result<Option<ETag>> {
         let racers = (0..RACERS).map(|racer| {
             let text = format!("{key} {precondition:?} {racer}");
             self.write(key, text, precondition.clone())
         });
-        let mut winners = Vec::new();
+        let (mut winners, mut is_clear) = (Vec::new(), true);
         for outcome in join_all(racers).await {
             match outcome {
                 Ok(outcome) => winners.push(outcome.etag),
-                // Who lost may be told so in several ways; what counts is that nobody wins beside the winner.
-                Err(Error::Precondition | Error::Throttled { .. } | Error::Timeout | Error::Unavailable(_)) => {}
+                Err(Error::Precondition | Error::Throttled { .. }) => {}
+                Err(Error::Timeout | Error::Unavailable(_)) => is_clear = false,
                 Err(error) => return Err(error),
             }
         }
-        let standing = self.head(key).await?.etag;
-        Ok(winners.pop().filter(|winner| winners.is_empty() && *winner == standing))
+        let standing = match self.head(key).await {
+            Ok(standing) => standing.etag,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(winners.pop().filter(|winner| is_clear && winners.is_empty() && *winner == standing))
     }
 
     async fn write(&self, key: &str, text: impl Into<Vec<u8>>, precondition: Precondition) -> Result<PutOutcome> {

@@ -42,6 +42,10 @@ pub async fn a_conditional_delete_spares_what_does_not_match(store: Store) {
     for size in [10, INLINE_LIMIT * 2] {
         let first = put(&*store, "k", &value(1, size)).await.etag;
         let second = put(&*store, "k", &value(2, size)).await.etag;
+        // It may be refused as a whole, where the object store does not know it.
+        if matches!(store.delete("k", IfMatch(first.clone())).await, Err(Error::Unsupported(_))) {
+            continue;
+        }
         for wrong in [first, ETag::new("never seen")] {
             assert!(matches!(store.delete("k", IfMatch(wrong)).await, Err(Error::Precondition)));
         }

@@ -6,7 +6,7 @@ use crate::clients::DRIVERS;
 use crate::shell;
 
 /// The test binaries that face an object store, and which of their tests do, by a part of their names.
-const SUITES: [(&str, &str); 3] = [("storage", "s3"), ("api", "s3"), ("s3", "")];
+const SUITES: [(&str, &str); 4] = [("storage", "s3"), ("api", "s3"), ("s3", ""), ("process", "bucket")];
 
 /// The master secret of a Larder over a server that is asked for nothing but tests. Where the server cannot write
 /// conditionally, it has to come from the environment.
