@@ -8,8 +8,7 @@ use crate::shell;
 /// The test binaries that face an object store, and which of their tests do, by a part of their names.
 const SUITES: [(&str, &str); 3] = [("storage", "s3"), ("api", "s3"), ("s3", "")];
 
-/// The master secret of a Larder over a server that is asked for nothing but tests. Where the server cannot write
-/// conditionally, it has to come from the environment.
+/// The master secret of a Larder that serves nothing but tests.
 const SECRET: &str = "a-secret-that-guards-nothing-but-tests";
 
 /// Where the tests are to find their object store.
@@ -79,7 +78,10 @@ fn run_suites(server: &S3Server) -> Result<(), String> {
         // Not what an earlier run has left in a bucket that stays.
         let prefix = format!("drivers-{}-{}/", driver.name, std::process::id());
         let mut settings = server.settings(&prefix);
-        settings.push(("LARDER_SECRET", SECRET.to_owned()));
+        // Wanted where the server has no conditional writes, and no harm elsewhere.
+        settings.extend(
+            [("LARDER_SECRET", SECRET), ("LARDER_KEEPER", "self")].map(|(name, value)| (name, value.to_owned())),
+        );
         // Needed where the server has no conditional writes, and of no effect where it has.
         settings.push(("LARDER_KEEPER", "self".to_owned()));
         driver.run(&settings)?;
