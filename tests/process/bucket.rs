@@ -196,6 +196,7 @@ fn large_records_and_slow_readers_cost_little_memory() {
 }
 
 /// Many begin to read and none reads on.
+#[expect(clippy::print_stdout, reason = "what it costs is worth knowing")]
 fn read_slowly(gateway: &Program, path: &str) {
     let before = gateway.peak_memory();
     let mut readers = Vec::new();

@@ -52,6 +52,8 @@ async fn the_probe_tells_what_each_release_keeps_of_conditions() {
     assert!(usual.conditional_writes && !usual.conditional_deletes);
     let old = found(Deviations { takes_star_for_a_validator: true, ..Deviations::default() }).await;
     assert!(!old.conditional_writes);
+    let early = found(Deviations::of_early_2025()).await;
+    assert!(!early.conditional_writes);
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ pub struct Bucket {
 pub struct Powers {
     conditional_puts: AtomicBool,
     conditional_deletes: AtomicBool,
+    conditional_completions: AtomicBool,
     quoted_validators: AtomicBool,
 }
 
@@ -51,6 +52,7 @@ impl Default for Powers {
         Self {
             conditional_puts: AtomicBool::new(true),
             conditional_deletes: AtomicBool::new(true),
+            conditional_completions: AtomicBool::new(true),
             quoted_validators: AtomicBool::new(true),
         }
     }
@@ -67,6 +69,11 @@ impl Powers {
         self.conditional_deletes.store(is_so, Ordering::Relaxed);
     }
 
+    /// Says whether completing an upload in parts may be conditional.
+    pub fn set_conditional_completions(&self, is_so: bool) {
+        self.conditional_completions.store(is_so, Ordering::Relaxed);
+    }
+
     /// Says whether validators stand in quotes in conditions, as the standard has it. (Ceph RGW 16 takes none that do.)
     pub fn set_quoted_validators(&self, is_so: bool) {
         self.quoted_validators.store(is_so, Ordering::Relaxed);
@@ -75,6 +82,11 @@ impl Powers {
     /// Whether a put may be conditional.
     pub fn has_conditional_puts(&self) -> bool {
         self.conditional_puts.load(Ordering::Relaxed)
+    }
+
+    /// Whether completing an upload in parts may be conditional.
+    pub fn has_conditional_completions(&self) -> bool {
+        self.conditional_completions.load(Ordering::Relaxed)
     }
 
     /// Whether a delete may be conditional.

@@ -50,17 +50,27 @@ pub async fn store(
     let options = &bucket.options;
     let is_hashed = options.signs_payload || options.sends_md5;
     let upload = Upload { bucket, key, attributes, precondition };
+    let may_have_parts = *precondition == Precondition::None || bucket.powers.has_conditional_completions();
     match body.length() {
         Some(length) if length <= SENT_AT_ONCE_BYTES => {
             let piece = Gathering::new(body).piece(length, &bucket.budget).await?;
             upload.put(Outgoing::Bytes(piece.bytes), length).await
         }
-        Some(length) if !is_hashed && length <= options.part_bytes => {
+        Some(length) if !is_hashed && (length <= options.part_bytes || !may_have_parts) => {
             upload.put(Outgoing::Stream { stream: body, is_begun: false }, length).await
         }
         Some(length) if !is_hashed => upload.stream_parts(body, length).await,
-        Some(_) | None => upload.gather_parts(body).await,
+        Some(_) | None => upload.gather_parts(body, may_have_parts).await,
     }
+}
+
+/// Stores a few bytes as an upload of one part, as a probe does.
+pub async fn store_as_part(bucket: &Arc<Bucket>, key: &str, precondition: &Precondition) -> Result<()> {
+    let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
+    let upload = Upload { bucket, key, attributes: &attributes, precondition };
+    let mut parts = upload.begin().await?;
+    parts.send(Outgoing::Bytes("part".into()), 4).await?;
+    parts.complete().await.map(drop)
 }
 
 struct Upload<'a> {
@@ -125,11 +135,18 @@ impl Upload<'_> {
     }
 
     /// In one request if it is short, else in parts that are gathered.
-    async fn gather_parts(&self, body: ByteStream) -> Result<(ETag, Option<std::time::SystemTime>)> {
+    async fn gather_parts(
+        &self,
+        body: ByteStream,
+        may_have_parts: bool,
+    ) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let mut gathering = Gathering::new(body);
         let Piece { bytes, is_last, .. } = &gathering.piece(GATHERED_PART_BYTES, &self.bucket.budget).await?;
         if *is_last {
             return self.put(Outgoing::Bytes(bytes.clone()), bytes.len() as u64).await;
+        }
+        if !may_have_parts {
+            return Err(Error::Unsupported("conditional writes of large bodies of unknown length"));
         }
         let mut parts = self.begin().await?;
         parts.send(Outgoing::Bytes(bytes.clone()), bytes.len() as u64).await?;
