@@ -1,6 +1,6 @@
 //! The configuration: defaults, then a file, then the environment, then flags, each over the one before.
 //!
-//! Every setting has one name ([`settings`]), from which its key in the file, its variable and its flag follow. All that
+//! Every setting has one name ([`settings()`]), from which its key in the file, its variable and its flag follow. All that
 //! is wrong is found at once ([`Problems`]), each with its fix. Modules own their options and never see this room; it
 //! decides nothing but which value holds.
 

@@ -50,6 +50,7 @@ const RACES: usize = 2;
 /// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct Findings {
     version: u32,
     found_at: Timestamp,
@@ -174,9 +175,8 @@ impl S3Store {
     async fn keeps_conditions_of_completions(&self, key: &str) -> Result<bool> {
         self.write(key, "whole", Precondition::None).await?;
         match upload::store_as_part(self.bucket(), &self.bucket().whole_key(key), &Precondition::IfAbsent).await {
-            Ok(()) => Ok(false),
+            Ok(()) | Err(Error::Unsupported(_) | Error::Unavailable(_)) => Ok(false),
             Err(Error::Precondition) => Ok(true),
-            Err(Error::Unsupported(_) | Error::Unavailable(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
