@@ -1,5 +1,6 @@
-//! Whether a store of a million records costs more to use than one of a thousand: both in one folder, in turn, through
-//! the catalog over the embedded engine. `docs/PERFORMANCE.md` says how to read the table.
+//! Whether a store of a million records costs more to use than one of a thousand: both in one folder, in turn; first inside
+//! the process, through the catalog over the embedded engine, and then as a client sees it, by requests to the program.
+//! `docs/PERFORMANCE.md` says how to read the tables.
 //!
 //! ```text
 //! cargo bench --bench depth                        a million records
@@ -7,7 +8,7 @@
 //! cargo bench --bench depth -- --records 5000000
 //! ```
 //!
-//! Fails when a ratio is above what is promised.
+//! Fails when a ratio is above what is promised: of opening inside the process, and of every request.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures the passing of time itself")]
 #![expect(clippy::print_stdout, reason = "its table is what a benchmark is for")]
 #![expect(clippy::print_stderr, reason = "errors and progress")]
@@ -16,6 +17,8 @@
 mod figures;
 mod fill;
 mod measure;
+mod program;
+mod requests;
 
 use std::{
     env,
@@ -27,12 +30,14 @@ use std::{
 
 use larder::{
     clock::{Clock, Random, SystemClock, SystemRandom},
-    kv::{NewStore, Records, UserId},
+    kv::{Records, StoreLocator},
     storage::embedded::{EmbeddedOptions, EmbeddedStore},
 };
 
 use figures::{Draws, Outcome, Samples, ratio, table};
 use measure::{Engine, OPERATIONS, Operation, Subject};
+use program::Program;
+use requests::{REQUESTS, Target};
 
 /// Records of the small store.
 const FEW: u64 = 1_000;
@@ -96,59 +101,120 @@ fn run(effort: Effort) -> Outcome<()> {
     runtime.block_on(async { tokio::spawn(async move { compare(&path, effort).await }).await? })
 }
 
+/// The heads of the columns of figures.
+const HEADS: [&str; 6] = ["p50", "p99", "p50 us many", "p50 us few", "p99 us many", "p99 us few"];
+
 async fn compare(folder: &Path, effort: Effort) -> Outcome<()> {
+    let data = folder.join("data");
+    let targets = {
+        let mut program = Program::start(folder, &data)?;
+        let few = Target { id: program.create_store()?, count: FEW };
+        [few, Target { id: program.create_store()?, count: effort.records }]
+    };
+    let opens_alike = inside(&data, &targets, effort).await?;
+    let mut program = Program::start(folder, &data)?;
+    let answers_alike = outside(&mut program, &targets, effort)?;
+    println!("Many: {}. Few: {FEW}. Promised: p50 {PROMISED_P50}, p99 {PROMISED_P99}.", effort.records);
+    if opens_alike && answers_alike { Ok(()) } else { Err("a ratio is above what is promised".into()) }
+}
+
+/// Fills both stores and measures inside the process; whether opening one keeps the promise.
+async fn inside(data: &Path, targets: &[Target; 2], effort: Effort) -> Outcome<bool> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    let options = EmbeddedOptions::new(folder.join("data"));
-    let objects = Arc::new(EmbeddedStore::open(&options, Arc::clone(&clock))?);
+    let objects = Arc::new(EmbeddedStore::open(&EmbeddedOptions::new(data), Arc::clone(&clock))?);
     let engine = Engine { objects: objects.clone(), clock: Arc::clone(&clock), random: Arc::clone(&random) };
     let catalog = engine.catalog();
     let records = Arc::new(catalog.records());
     let mut subjects = Vec::new();
-    for count in [FEW, effort.records] {
-        let owner = UserId::generate(random.as_ref());
-        let store = catalog.create(owner, NewStore::default()).await?.store;
+    for Target { id, count } in targets {
+        let store = catalog.resolve(&StoreLocator::Id(id.parse()?)).await?;
         let started = Instant::now();
-        fill::fill(&records, &store, count).await?;
+        fill::fill(&records, &store, *count).await?;
         eprintln!("filled a store with {count} records in {:.1} s", started.elapsed().as_secs_f64());
-        subjects.push(Subject { store, count });
+        subjects.push(Subject { store, count: *count });
     }
     let [few, many] = &subjects[..] else { return Err("there are two stores".into()) };
     let mut rows = Vec::new();
-    let mut is_kept = true;
+    let mut opens_alike = true;
     for (name, operation) in OPERATIONS {
-        let (figures, ratios) = measure(&engine, &records, [few, many], operation, effort.places).await?;
-        is_kept &= ratios[0] <= PROMISED_P50 && ratios[1] <= PROMISED_P99;
-        let mut row = vec![name.to_owned()];
-        row.extend(ratios.map(|ratio| format!("{ratio:.2}")));
-        row.extend(figures.map(|figure| format!("{figure:.1}")));
-        rows.push(row);
+        let measured = measure(&engine, &records, [few, many], operation, effort.places).await?;
+        opens_alike &= operation != Operation::Open || measured.is_kept();
+        rows.push(measured.row(name));
     }
-    let heads = ["many / few records", "p50", "p99", "p50 us many", "p50 us few", "p99 us many", "p99 us few"];
+    let heads: Vec<_> = ["inside the process"].into_iter().chain(HEADS).collect();
     println!("{}", table(&heads, &rows));
     catalog.close().await?;
     objects.close().await;
-    println!("Many: {}. Few: {FEW}. Promised: p50 {PROMISED_P50}, p99 {PROMISED_P99}.", effort.records);
-    if is_kept { Ok(()) } else { Err("a ratio is above what is promised".into()) }
+    Ok(opens_alike)
 }
 
-/// The figures (p50 many, p50 few, p99 many, p99 few; in microseconds) and the ratios (p50, p99) of an operation.
+/// Measures by requests to the program; whether they keep the promise.
+fn outside(program: &mut Program, targets: &[Target; 2], effort: Effort) -> Outcome<bool> {
+    let mut rows = Vec::new();
+    let mut is_kept = true;
+    for (name, request) in REQUESTS {
+        let mut times = [Samples::with_room(0), Samples::with_room(0)];
+        for _ in 0..ROUNDS {
+            let mut draws = Draws::new(1);
+            times = [Samples::with_room(effort.places), Samples::with_room(effort.places)];
+            for place in 0..effort.places {
+                for index in if place % 2 == 0 { [0, 1] } else { [1, 0] } {
+                    times[index].push(targets[index].time(program, request, &mut draws)?);
+                }
+            }
+        }
+        let measured = Measured::of(times);
+        is_kept &= measured.is_kept();
+        rows.push(measured.row(name));
+    }
+    let heads: Vec<_> = ["request for"].into_iter().chain(HEADS).collect();
+    println!("{}", table(&heads, &rows));
+    Ok(is_kept)
+}
+
+/// What was measured of both stores.
+struct Measured {
+    /// p50 many, p50 few, p99 many, p99 few.
+    times: [Duration; 4],
+}
+
+impl Measured {
+    fn of([mut few, mut many]: [Samples; 2]) -> Self {
+        Self { times: [many.p50(), few.p50(), many.p99(), few.p99()] }
+    }
+
+    fn ratios(&self) -> [f64; 2] {
+        [ratio(self.times[0], self.times[1]), ratio(self.times[2], self.times[3])]
+    }
+
+    fn is_kept(&self) -> bool {
+        let [p50, p99] = self.ratios();
+        p50 <= PROMISED_P50 && p99 <= PROMISED_P99
+    }
+
+    fn row(&self, name: &str) -> Vec<String> {
+        let mut row = vec![name.to_owned()];
+        row.extend(self.ratios().map(|ratio| format!("{ratio:.2}")));
+        row.extend(self.times.map(|time| format!("{:.1}", time.as_secs_f64() * 1e6)));
+        row
+    }
+}
+
+/// Does an operation at all places of both stores, in the process.
 async fn measure(
     engine: &Engine,
     records: &Records,
     subjects: [&Subject; 2],
     operation: Operation,
     places: usize,
-) -> Outcome<([f64; 4], [f64; 2])> {
+) -> Outcome<Measured> {
     // Each round visits the same places, so that the one that counts finds both stores as warm as use leaves them.
     let mut times = visit(engine, records, subjects, operation, places).await?;
     for _ in 1..ROUNDS {
         times = visit(engine, records, subjects, operation, places).await?;
     }
-    let [few, many] = &mut times;
-    let micros = |time: Duration| time.as_secs_f64() * 1e6;
-    let figures = [many.p50(), few.p50(), many.p99(), few.p99()].map(micros);
-    Ok((figures, [ratio(many.p50(), few.p50()), ratio(many.p99(), few.p99())]))
+    Ok(Measured::of(times))
 }
 
 /// Does an operation at all places; how long each took in either store.

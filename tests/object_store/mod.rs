@@ -49,7 +49,7 @@ fn options(prefix: &str) -> S3Options {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the environment says where to test, and is no configuration")]
-fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
         panic!(
             "{name} is not set: run `cargo xtask test tests`, or `cargo xtask test-s3`, or see `cargo xtask backend`"

@@ -23,6 +23,8 @@ mod proxy;
 mod proxy_breaks;
 mod proxy_works;
 #[cfg(feature = "s3")]
+mod sdk;
+#[cfg(feature = "s3")]
 mod signatures;
 mod tiny;
 #[cfg(feature = "s3")]

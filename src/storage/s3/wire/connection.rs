@@ -19,6 +19,9 @@ const SMALL_READ: usize = 16 * 1024;
 /// Bytes read at once in the middle of a large body.
 const LARGE_READ: usize = 128 * 1024;
 
+/// Room for fewer bytes than this is not worth a call.
+const LEAST_READ: usize = 4 * 1024;
+
 /// A connection to one server.
 #[derive(Debug)]
 pub struct Connection {
@@ -44,8 +47,10 @@ impl Connection {
 
     /// Reads more, about as much as `wanted` says is to come; zero at the end.
     pub fn poll_read(&mut self, context: &mut Context<'_>, wanted: u64) -> Poll<io::Result<usize>> {
-        let size = if wanted >= LARGE_READ as u64 { LARGE_READ } else { SMALL_READ };
-        self.input.reserve(size);
+        // What was handed out shares the block: a new one is only made when little of it is left.
+        if self.input.capacity() - self.input.len() < LEAST_READ {
+            self.input.reserve(if wanted >= LARGE_READ as u64 { LARGE_READ } else { SMALL_READ });
+        }
         poll_read_buf(Pin::new(&mut self.socket), context, &mut self.input)
     }
 
