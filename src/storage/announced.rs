@@ -26,6 +26,11 @@ impl AnnouncedLength {
         }
     }
 
+    /// Whether all that was announced has come; more would be too much.
+    pub fn is_reached(&self) -> bool {
+        self.announced == Some(self.received)
+    }
+
     /// Whether the end has come where it was announced.
     pub fn finish(&self) -> Result<(), BodyError> {
         match self.announced {

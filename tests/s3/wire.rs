@@ -79,6 +79,18 @@ async fn an_upload_that_breaks_off_leaves_the_old_object_and_no_parts() {
     }
 }
 
+#[tokio::test]
+async fn a_body_that_goes_on_behind_its_announced_end_is_never_whole() {
+    let behind = Behind::open().await;
+    behind.put("k", b"old").await.unwrap();
+    for size in [100_000_usize, 2_000_000] {
+        let pieces = [Ok(vec![7; size].into()), Ok(vec![7].into())];
+        let body = larder::storage::ByteStream::new(Some(size as u64), futures_util::stream::iter(pieces));
+        behind.store.put("k", body, PutOptions::default()).await.unwrap_err();
+        assert_eq!(behind.read("k").await.unwrap(), "old");
+    }
+}
+
 fn broken() -> larder::storage::BodyError {
     larder::storage::BodyError::Aborted
 }

@@ -38,6 +38,9 @@ pub struct Exchange<'a> {
     piece: Bytes,
     body: &'a mut Outgoing,
     announced: AnnouncedLength,
+    /// The last piece, which waits for the body's end: with it the request is whole, and will be carried out.
+    held: Option<Bytes>,
+    has_body_ended: bool,
     state: State,
     /// What was sent already, of anything.
     has_begun: bool,
@@ -77,7 +80,20 @@ impl<'a> Exchange<'a> {
         };
         let deadline = Deadline::new(clock, timeouts.stall);
         let announced = AnnouncedLength::new(announced);
-        Self { connection, timeouts, head, piece, body, announced, state, has_begun: false, interims: 0, deadline }
+        Self {
+            connection,
+            timeouts,
+            head,
+            piece,
+            body,
+            announced,
+            held: None,
+            has_body_ended: false,
+            state,
+            has_begun: false,
+            interims: 0,
+            deadline,
+        }
     }
 
     /// Sends all and returns the answer's head, with whether all was sent: else the connection is out of step.
@@ -170,12 +186,16 @@ impl<'a> Exchange<'a> {
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, WireError>>> {
         let Outgoing::Stream { stream, is_begun } = self.body else { return Poll::Ready(None) };
         *is_begun = true;
-        let piece = match ready!(stream.poll_next_unpin(context)) {
-            Some(Ok(piece)) => self.announced.add(piece.len()).map(|()| Some(piece)),
-            Some(Err(error)) => Err(error),
-            None => self.announced.finish().map(|()| None),
-        };
-        Poll::Ready(piece.map_err(|error: BodyError| WireError::Body(error)).transpose())
+        while !self.has_body_ended {
+            let next = ready!(stream.poll_next_unpin(context)).transpose();
+            match next.and_then(|piece| counted(&mut self.announced, piece)) {
+                Ok(Some(piece)) if self.announced.is_reached() => self.held = Some(piece),
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) => self.has_body_ended = true,
+                Err(error) => return Poll::Ready(Some(Err(WireError::Body(error)))),
+            }
+        }
+        Poll::Ready(self.held.take().map(Ok))
     }
 
     fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Head, WireError>> {
@@ -204,4 +224,13 @@ impl<'a> Exchange<'a> {
             }
         }
     }
+}
+
+/// A piece of a body, or its end, if it may come here.
+fn counted(announced: &mut AnnouncedLength, piece: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
+    match &piece {
+        Some(piece) => announced.add(piece.len())?,
+        None => announced.finish()?,
+    }
+    Ok(piece)
 }
