@@ -108,7 +108,7 @@ async fn what_we_write_the_sdk_reads_and_the_other_way_round() {
     .await;
     let options = kept.expect("it was seen");
     let theirs = sdk(&options);
-    let sizes = [0, 1, 1000, 100_000, 3 << 20, 11 << 20];
+    let sizes = [0_u32, 1, 1000, 100_000, 3 << 20, 11 << 20];
     for (turn, size) in sizes.into_iter().enumerate() {
         let bytes: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).expect("it is small")).collect();
         let attributes = types()[turn % 3].clone();
@@ -128,7 +128,7 @@ async fn what_we_write_the_sdk_reads_and_the_other_way_round() {
         let put = put.content_type(&attributes.content_type).set_content_encoding(attributes.content_encoding.clone());
         put.send().await.unwrap();
         let object = ours.get(&key, GetOptions::default()).await.unwrap();
-        assert_eq!((object.meta.size, &object.meta.attributes), (size as u64, &attributes));
+        assert_eq!((object.meta.size, &object.meta.attributes), (u64::from(size), &attributes));
         assert!(object.body.into_bytes(MUCH).await.unwrap() == bytes, "{size} bytes came back changed");
     }
     let listed = theirs.list_objects_v2().bucket(&options.bucket).prefix(&options.prefix).send().await.unwrap();
