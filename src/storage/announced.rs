@@ -27,6 +27,7 @@ impl AnnouncedLength {
     }
 
     /// Whether all that was announced has come; more would be too much.
+    #[cfg(feature = "s3")]
     pub fn is_reached(&self) -> bool {
         self.announced == Some(self.received)
     }
