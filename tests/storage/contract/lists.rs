@@ -3,23 +3,21 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use larder::storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition, embedded::INLINE_LIMIT};
 
 use crate::values::{is_about, keys, put, value};
 
 type Store = Arc<dyn ObjectStore>;
 
+/// Writes at once: more is a load, and an object store may ask for patience then.
+const WRITERS: usize = 64;
+
 async fn fill(store: &Store, names: impl IntoIterator<Item = String>) {
-    let tasks: Vec<_> = names
-        .into_iter()
-        .map(|name| {
-            let store = Arc::clone(store);
-            tokio::spawn(async move { put(&*store, &name, &Bytes::from_static(b"x")).await })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
+    let written = stream::iter(names).for_each_concurrent(WRITERS, async |name| {
+        put(&**store, &name, &Bytes::from_static(b"x")).await;
+    });
+    written.await;
 }
 
 async fn page(store: &Store, prefix: &str, start_after: Option<&str>, limit: usize) -> (Vec<String>, bool) {
