@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use larder::storage::{ByteStream, Error, ListOptions, ObjectStore, Precondition, PutOptions, Result};
 use tokio::time::timeout;
@@ -203,15 +204,73 @@ async fn a_read_is_repeated_until_it_succeeds() {
 
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_not_repeated() {
-    let behind = Arc::new(Behind::open().await);
-    behind.put("k", OLD).await.unwrap();
-    behind.proxy.take_requests();
-    for fault in [Fault::LoseAnswer(Ending::Close), Fault::NeverAnswer, Fault::Refuse(Refusal::internal_error())] {
-        let armed = behind.proxy.arm(fault.clone(), Times::Next(1), |_| true);
-        behind.put("k", b"new").await.unwrap_err();
-        assert_eq!(behind.proxy.take_requests().len(), 1, "{fault:?}");
-        armed.disarm();
+    let behind = Behind::open().await;
+    behind.put("source", b"the source").await.unwrap();
+    let faults = [
+        Fault::LoseAnswer(Ending::Close),
+        Fault::NeverAnswer,
+        Fault::Refuse(Refusal::internal_error()),
+        Fault::Refuse(Refusal::gateway_says_unavailable()),
+    ];
+    for fault in faults {
+        for (operation, method) in [
+            (Operation::Put, "PUT"),
+            (Operation::PutIfAbsent, "PUT"),
+            (Operation::Copy, "PUT"),
+            (Operation::Delete, "DELETE"),
+            (Operation::DeleteMany, "POST"),
+        ] {
+            behind.put("k", OLD).await.unwrap();
+            behind.proxy.take_requests();
+            let armed = behind.proxy.arm(fault.clone(), Times::Next(1), |_| true);
+            operation.run(&behind, "k").await.unwrap_err();
+            armed.disarm();
+            let sent = behind.proxy.take_requests();
+            let writes = sent.iter().filter(|request| request.method == method).count();
+            assert_eq!(writes, 1, "{operation:?}, {fault:?}");
+        }
     }
+}
+
+#[tokio::test]
+async fn an_upload_whose_completion_is_not_answered_is_not_completed_twice() {
+    let behind = Behind::open().await;
+    let completes = |request: &crate::proxy::Request| request.method == "POST" && request.query.contains("uploadId=");
+    for fault in [Fault::LoseAnswer(Ending::Close), Fault::Refuse(Refusal::internal_error())] {
+        behind.proxy.take_requests();
+        let armed = behind.proxy.arm(fault.clone(), Times::Next(1), completes);
+        Operation::PutParts.run(&behind, "k").await.unwrap_err();
+        armed.disarm();
+        let sent = behind.proxy.take_requests();
+        assert_eq!(sent.iter().filter(|request| completes(request)).count(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_waits_while_the_object_store_asks_for_patience() {
+    let behind = Behind::open().await;
+    let armed =
+        behind.proxy.arm(Fault::Refuse(Refusal::slow_down()), Times::Next(2), |request| request.method == "POST");
+    Operation::PutParts.run(&behind, "k").await.unwrap();
+    Operation::DeleteMany.run(&behind, "k").await.unwrap();
+    assert_eq!(armed.hits(), 2);
+}
+
+/// Twice what the budget holds, all of it in the making at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_uploads_of_unknown_length_share_the_budget_without_waiting_for_each_other_for_ever() {
+    let behind = Arc::new(Behind::open().await);
+    let body = Bytes::from(vec![5; 17 << 20]);
+    let uploads = (0..8).map(|number| {
+        let (behind, body) = (Arc::clone(&behind), body.clone());
+        tokio::spawn(async move {
+            let key = format!("k{number}");
+            behind.store.put(&key, stream(&body, false), PutOptions::default()).await.unwrap();
+            assert_eq!(behind.store.head(&key).await.unwrap().size, body.len() as u64);
+        })
+    });
+    let done = timeout(DEADLINE * 2, join_all(uploads)).await.expect("they end");
+    done.into_iter().for_each(|upload| upload.unwrap());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use aws_sdk_s3::{
     Client,
-    config::{Region, RequestChecksumCalculation, ResponseChecksumValidation},
+    config::{Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
     types::{
         BucketLocationConstraint, CompletedMultipartUpload, CompletedPart, CreateBucketConfiguration, Delete,
@@ -122,12 +122,12 @@ impl Control {
         &self,
         key: &str,
         id: &str,
-        parts: Vec<Part>,
-        condition: Condition,
+        parts: &[Part],
+        condition: &Condition,
     ) -> Result<Option<String>> {
         let parts = parts
-            .into_iter()
-            .map(|part| CompletedPart::builder().part_number(part.number).e_tag(part.etag).build())
+            .iter()
+            .map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build())
             .collect();
         let completed = self
             .client
@@ -136,8 +136,10 @@ impl Control {
             .key(key)
             .upload_id(id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
-            .set_if_match(condition.if_match)
-            .set_if_none_match(condition.if_none_match)
+            .set_if_match(condition.if_match.clone())
+            .set_if_none_match(condition.if_none_match.clone())
+            .customize()
+            .config_override(never_repeated())
             .send()
             .await
             .map_err(|error| fault(&error))?;
@@ -156,7 +158,8 @@ impl Control {
         let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
         let objects = objects.collect::<std::result::Result<_, _>>().map_err(malformed)?;
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(malformed)?;
-        let done = self.client.delete_objects().bucket(&self.bucket).delete(delete).send().await;
+        let request = self.client.delete_objects().bucket(&self.bucket).delete(delete).customize();
+        let done = request.config_override(never_repeated()).send().await;
         let done = done.map_err(|error| fault(&error))?;
         match done.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
             None => Ok(()),
@@ -168,6 +171,12 @@ impl Control {
     }
 }
 
+/// For what takes effect at once: the SDK repeats also what may have been carried out, and then a completion that won is
+/// told that it lost, and a deletion takes what was written since.
+fn never_repeated() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled())
+}
+
 /// What an error of the SDK means.
 fn fault<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> Error {
     let status = error.raw_response().map(|response| response.status().as_u16());
@@ -177,9 +186,9 @@ fn fault<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError
     match (status, code.as_str()) {
         (_, "PreconditionFailed") | (Some(412), _) => Error::Precondition,
         (_, "NoSuchKey") => Error::NotFound,
-        (Some(429), _) | (_, "SlowDown" | "ConditionalRequestConflict" | "OperationAborted") => {
-            Error::Throttled { retry_after: None }
-        }
+        (Some(429), _)
+        | (Some(503), "ServiceUnavailable")
+        | (_, "SlowDown" | "ConditionalRequestConflict" | "OperationAborted") => Error::Throttled { retry_after: None },
         (Some(501), _) => Error::Unsupported("the object store does not implement it"),
         _ if is_kept_waiting => Error::Timeout,
         _ => {

@@ -86,15 +86,19 @@ impl Refusal {
         }
     }
 
-    /// Whether the same request may succeed in a moment, and has certainly not been carried out.
+    /// Whether the same request may succeed in a moment, and has certainly not been carried out. A 503 without a code comes
+    /// from something between us and the object store, which may have lost the answer on its way back. (Envoy)
     pub fn is_throttling(&self) -> bool {
-        matches!(self.status, 429 | 503)
-            || matches!(
-                self.code.as_str(),
-                // A 409 to a conditional write that met another one: "retry the upload".
-                // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html)
+        match (self.status, self.code.as_str()) {
+            (429, _) => true,
+            (503, code) => !code.is_empty(),
+            // A 409 to a conditional write that met another one: "retry the upload".
+            // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html)
+            (_, code) => matches!(
+                code,
                 "SlowDown" | "ConditionalRequestConflict" | "OperationAborted" | "RequestTimeout" | "TooManyRequests"
-            )
+            ),
+        }
     }
 
     /// Whether the same request may succeed in a moment, and may have been carried out.
@@ -104,20 +108,19 @@ impl Refusal {
 
     /// What it means to whoever asked.
     pub fn into_error(self) -> Error {
-        let Self { status, code, message, retry_after, size, .. } = self;
+        if self.is_throttling() {
+            return Error::Throttled { retry_after: self.retry_after };
+        }
+        let Self { status, code, message, size, .. } = self;
         match (status, code.as_str()) {
             (404, "" | "NoSuchKey" | "NotFound" | "NoSuchVersion") => Error::NotFound,
             (412, _) => Error::Precondition,
             (416, _) => Error::RangeNotSatisfiable { size: size.unwrap_or_default() },
             (501, _) => Error::Unsupported("the object store does not implement it"),
+            (400, "InvalidRequest" | "EntityTooLarge") => Error::Unsupported("the object store does not take it"),
             (507, _) | (_, "XMinioStorageFull" | "QuotaExceeded" | "InsufficientStorage") => {
                 Error::Full(format!("the object store says {code}: {message}").into())
             }
-            (429 | 503, _)
-            | (
-                _,
-                "SlowDown" | "ConditionalRequestConflict" | "OperationAborted" | "RequestTimeout" | "TooManyRequests",
-            ) => Error::Throttled { retry_after },
             _ => Error::Unavailable(format!("the object store says {status} {code}: {message}").into()),
         }
     }

@@ -11,8 +11,8 @@ use super::{
         body::ByteStream,
         error::{Error, Result},
         object::{
-            Attributes, ByteRange, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions,
-            PutOutcome,
+            Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition,
+            PutOptions, PutOutcome,
         },
         store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
     },
@@ -30,6 +30,10 @@ use super::{
 
 /// The most bytes of a report on a copy.
 const REPORT_LIMIT: u64 = 64 * 1024;
+
+/// The largest object that is copied by one request.
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>)
+const COPY_LIMIT: u64 = 5 << 30;
 
 /// How long uploads that are being given up may take at the end.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
@@ -59,18 +63,49 @@ impl S3Store {
     /// Ends what goes on in the background: uploads that are being given up.
     pub async fn close(&self) {
         self.bucket.tasks.close();
-        // Connections that wait for use keep a task, which nothing depends on.
+        // What is not given up by then, a lifecycle rule collects.
         let _ = tokio::time::timeout(CLOSING_LIMIT, self.bucket.tasks.wait()).await;
     }
 
-    fn outcome(
-        &self,
-        etag: &super::super::object::ETag,
-        attributes: &Attributes,
-        date: Option<Timestamp>,
-    ) -> PutOutcome {
+    fn outcome(&self, etag: &ETag, attributes: &Attributes, date: Option<Timestamp>) -> PutOutcome {
         let last_modified = date.unwrap_or_else(|| self.bucket.transport.clock().now());
         PutOutcome { etag: marked(etag, attributes), last_modified }
+    }
+
+    /// Copies an object onto itself, which makes it as old as if it had just been written.
+    async fn renew(&self, key: &str) -> Result<PutOutcome> {
+        let meta = self.head(key).await?;
+        let (etag, date) = self.copy_by_request(key, key, Some(&meta)).await?;
+        Ok(self.outcome(&etag, &meta.attributes, Some(date)))
+    }
+
+    /// Lets the object store copy; the validator and the date of the copy. The attributes are copied, too, or replaced by
+    /// those of `known`: a copy onto itself is refused unless something is replaced. Then it is made only of the object
+    /// that has them, where the object store knows such conditions (Ceph RGW 16 does not).
+    async fn copy_by_request(&self, from: &str, to: &str, known: Option<&ObjectMeta>) -> Result<(ETag, Timestamp)> {
+        let (source, target) = (self.bucket.whole_key(from), self.bucket.whole_key(to));
+        let mut request = Request::new("PUT", Some(&target));
+        let mut place = format!("/{}/", self.bucket.transport.bucket());
+        encode_into(&mut place, &source, true);
+        request.header("x-amz-copy-source", place);
+        if let Some(ObjectMeta { etag, attributes, .. }) = known {
+            request.header("x-amz-metadata-directive", "REPLACE");
+            if let Some(etag) = unmarked(etag) {
+                request.header("x-amz-copy-source-if-match", format!("\"{etag}\""));
+            }
+            request.header("content-type", content_type(attributes));
+            if let Some(coding) = &attributes.content_encoding {
+                request.header("content-encoding", coding.as_str());
+            }
+        }
+        self.bucket.add_storage_headers(&mut request);
+        let incoming = self.bucket.transport.send(request, Effect::Writes).await?;
+        let head = incoming.head.clone();
+        let document = incoming.into_bytes(REPORT_LIMIT).await?;
+        match Refusal::of_document(&head, &document) {
+            Some(refusal) => Err(refusal.into_error()),
+            None => read_copy(&document),
+        }
     }
 
     /// Reads the object and writes it again, since few object stores know conditional copies, and none says so.
@@ -150,7 +185,7 @@ impl ObjectStore for S3Store {
             return Ok(());
         }
         let keys: Vec<_> = keys.iter().map(|key| self.bucket.whole_key(key)).collect();
-        self.bucket.control.delete_many(&keys).await
+        self.bucket.transport.patiently(|| self.bucket.control.delete_many(&keys)).await
     }
 
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
@@ -173,27 +208,21 @@ impl ObjectStore for S3Store {
         if precondition != Precondition::None {
             return self.copy_conditionally(from, to, precondition).await;
         }
-        let attributes = self.head(from).await?.attributes;
-        let (source, target) = (self.bucket.whole_key(from), self.bucket.whole_key(to));
-        let mut request = Request::new("PUT", Some(&target));
-        let mut place = format!("/{}/", self.bucket.transport.bucket());
-        encode_into(&mut place, &source, true);
-        request.header("x-amz-copy-source", place);
-        // A copy onto itself is refused unless something is replaced.
-        request.header("x-amz-metadata-directive", "REPLACE");
-        request.header("content-type", content_type(&attributes));
-        if let Some(coding) = &attributes.content_encoding {
-            request.header("content-encoding", coding.as_str());
+        if from == to {
+            return self.renew(from).await;
         }
-        self.bucket.add_storage_headers(&mut request);
-        let incoming = self.bucket.transport.send(request, Effect::Writes).await?;
-        let head = incoming.head.clone();
-        let document = incoming.into_bytes(REPORT_LIMIT).await?;
-        if let Some(refusal) = Refusal::of_document(&head, &document) {
-            return Err(refusal.into_error());
-        }
-        let (etag, date) = read_copy(&document)?;
-        Ok(self.outcome(&etag, &attributes, Some(date)))
+        // Attributes are copied with the bytes, by one request: read before, they could be those of an older object.
+        let (etag, date) = match self.copy_by_request(from, to, None).await {
+            Err(Error::Unsupported(_)) if self.head(from).await?.size > COPY_LIMIT => {
+                return self.copy_conditionally(from, to, precondition).await;
+            }
+            copied => copied?,
+        };
+        let attributes = self.head(to).await.map_err(|error| match error {
+            Error::NotFound => Error::Unavailable("the copy is gone already".into()),
+            error => error,
+        });
+        Ok(self.outcome(&etag, &attributes?.attributes, Some(date)))
     }
 
     async fn check(&self) -> Result<()> {

@@ -142,9 +142,29 @@ impl Transport {
             if attempt == ATTEMPTS || waited >= self.patience || !may_repeat(&failure, &request, effect) {
                 return Err(failure.into());
             }
-            self.clock.sleep(self.pause(attempt, &failure)).await;
+            let retry_after = match failure {
+                Failure::Refused(refusal) => refusal.retry_after,
+                Failure::Wire(_) => None,
+            };
+            self.clock.sleep(self.pause(attempt, retry_after)).await;
             attempt += 1;
         }
+    }
+
+    /// Asks something of the object store, in whatever way, again while it wants to be spared: then it has done nothing.
+    pub async fn patiently<T, F: Future<Output = Result<T>>>(&self, mut ask: impl FnMut() -> F) -> Result<T> {
+        let began = self.clock.monotonic();
+        for attempt in 1..ATTEMPTS {
+            match ask().await {
+                Err(Error::Throttled { retry_after })
+                    if self.clock.monotonic().saturating_sub(began) < self.patience =>
+                {
+                    self.clock.sleep(self.pause(attempt, retry_after)).await;
+                }
+                answer => return answer,
+            }
+        }
+        ask().await
     }
 
     async fn attempt(
@@ -196,17 +216,20 @@ impl Transport {
         Some(found)
     }
 
-    /// Takes over the object store's time for signatures; whether that changes anything.
+    /// Takes over the object store's time for signatures; whether it says it. Another request may have done so meanwhile:
+    /// also then this one is worth another attempt.
     fn learn_time(&self, refusal: &Refusal) -> bool {
         let Some(date) = refusal.date else { return false };
         let skew = Timestamp::from(date).as_millis() - self.clock.now().as_millis();
-        tracing::warn!(skew_ms = skew, "the clock of this machine and that of the object store differ");
-        self.skew.swap(skew, Ordering::Relaxed).abs_diff(skew) > 1000
+        if self.skew.swap(skew, Ordering::Relaxed).abs_diff(skew) > 1000 {
+            tracing::warn!(skew_ms = skew, "the clock of this machine and that of the object store differ");
+        }
+        true
     }
 
-    fn pause(&self, attempt: u32, failure: &Failure) -> Duration {
-        if let Failure::Refused(Refusal { retry_after: Some(wanted), .. }) = failure {
-            return (*wanted).min(LONGEST_PAUSE);
+    fn pause(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
+        if let Some(wanted) = retry_after {
+            return wanted.min(LONGEST_PAUSE);
         }
         let longest = (FIRST_PAUSE * 2_u32.pow(attempt - 1)).min(LONGEST_PAUSE);
         let mut draw = [0; 2];

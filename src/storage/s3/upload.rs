@@ -47,6 +47,8 @@ pub async fn store(
     attributes: &Attributes,
     precondition: &Precondition,
 ) -> Result<(ETag, Option<std::time::SystemTime>)> {
+    // What cannot be asked for is refused before anything is sent.
+    bucket.condition_of(precondition)?;
     let options = &bucket.options;
     let is_hashed = options.signs_payload || options.sends_md5;
     let upload = Upload { bucket, key, attributes, precondition };
@@ -141,30 +143,23 @@ impl Upload<'_> {
         may_have_parts: bool,
     ) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let mut gathering = Gathering::new(body);
-        let Piece { bytes, is_last, .. } = &gathering.piece(GATHERED_PART_BYTES, &self.bucket.budget).await?;
-        if *is_last {
-            return self.put(Outgoing::Bytes(bytes.clone()), bytes.len() as u64).await;
+        let first = gathering.piece(GATHERED_PART_BYTES, &self.bucket.budget).await?;
+        if first.is_last {
+            return self.put(Outgoing::Bytes(first.bytes.clone()), first.bytes.len() as u64).await;
         }
         if !may_have_parts {
             return Err(Error::Unsupported("conditional writes of large bodies of unknown length"));
         }
         let mut parts = self.begin().await?;
-        parts.send(Outgoing::Bytes(bytes.clone()), bytes.len() as u64).await?;
-        self.gather_more(gathering, parts).await
-    }
-
-    async fn gather_more(
-        &self,
-        mut gathering: Gathering,
-        mut parts: Parts<'_>,
-    ) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        parts.send_piece(first).await?;
         for number in 1..PARTS_LIMIT {
             let size = GATHERED_PART_BYTES * (1 + number / PARTS_OF_A_SIZE);
             let piece = gathering.piece(size, &self.bucket.budget).await?;
+            let is_last = piece.is_last;
             if !piece.bytes.is_empty() {
-                parts.send(Outgoing::Bytes(piece.bytes.clone()), piece.bytes.len() as u64).await?;
+                parts.send_piece(piece).await?;
             }
-            if piece.is_last {
+            if is_last {
                 return parts.complete().await;
             }
         }
@@ -191,6 +186,12 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    /// Sends a piece and gives its share of the budget back: who gathered the next one while he still held it would wait
+    /// for others that do the same.
+    async fn send_piece(&mut self, piece: Piece) -> Result<()> {
+        self.send(Outgoing::Bytes(piece.bytes.clone()), piece.bytes.len() as u64).await
+    }
+
     async fn send(&mut self, body: Outgoing, length: u64) -> Result<()> {
         let number = i32::try_from(self.sent.len() + 1).unwrap_or(i32::MAX);
         let mut request = self.upload.request(body, length);
@@ -209,7 +210,8 @@ impl Parts<'_> {
         let parts = std::mem::take(&mut self.sent);
         // From here on the object may appear, and the parts are no longer ours to throw away.
         self.is_completed = true;
-        let completed = bucket.control.complete_upload(self.upload.key, &self.id, parts, condition).await;
+        let complete = || bucket.control.complete_upload(self.upload.key, &self.id, &parts, &condition);
+        let completed = bucket.transport.patiently(complete).await;
         let etag = match completed {
             Ok(etag) => etag,
             Err(error) => {

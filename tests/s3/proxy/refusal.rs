@@ -26,6 +26,11 @@ impl Refusal {
         Self::new("500 Internal Server Error", "InternalError")
     }
 
+    /// 503 from a proxy on the way, which knows no codes of object stores.
+    pub(crate) fn gateway_says_unavailable() -> Self {
+        Self::new("503 Service Unavailable", "")
+    }
+
     /// 429, as some other object stores say it.
     pub(crate) fn too_many_requests() -> Self {
         Self::new("429 Too Many Requests", "TooManyRequests")
