@@ -50,9 +50,8 @@ impl S3Store {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> std::result::Result<Self, OpenError> {
-        let tasks = TaskTracker::new();
         let trust = Trust::load(options.ca_file.as_deref())?;
-        let wire = Arc::new(WireClient::new(options.timeouts.clone(), trust, Arc::clone(&clock), tasks.clone()));
+        let wire = Arc::new(WireClient::new(options.timeouts.clone(), trust, Arc::clone(&clock)));
         let sources = AwsSources::load(&wire, options.region.clone()).await;
         let provider = sources.credentials().ok_or(OpenError::NoCredentials)?;
         let credentials = CurrentCredentials::new(Arc::new(AwsCredentials(provider)), Arc::clone(&clock));
@@ -66,7 +65,7 @@ impl S3Store {
         let control = Control::new(&sources, &site);
         let patience = options.timeouts.answer;
         let transport = Transport::new(wire, site, credentials, clock, random, patience);
-        let (budget, powers) = (Budget::new(options.gather_bytes), Powers::default());
+        let (budget, powers, tasks) = (Budget::new(options.gather_bytes), Powers::default(), TaskTracker::new());
         let bucket = Arc::new(Bucket { options, transport, control, budget, tasks, powers });
         let store = Self::new(bucket);
         store.make_sure_of_bucket().await?;

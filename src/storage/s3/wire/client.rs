@@ -35,14 +35,14 @@ pub struct WireClient {
     clock: Arc<dyn Clock>,
     pool: Arc<Pool>,
     tasks: TaskTracker,
-    pruning: Arc<AtomicBool>,
+    is_pruned: AtomicBool,
 }
 
 impl WireClient {
-    /// A client without connections; what it does in the background, it does as one of `tasks`.
-    pub fn new(timeouts: Timeouts, trust: Trust, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
+    /// A client without connections.
+    pub fn new(timeouts: Timeouts, trust: Trust, clock: Arc<dyn Clock>) -> Self {
         let pool = Arc::new(Pool::new(timeouts.idle));
-        Self { timeouts, trust, clock, pool, tasks, pruning: Arc::default() }
+        Self { timeouts, trust, clock, pool, tasks: TaskTracker::new(), is_pruned: AtomicBool::new(false) }
     }
 
     /// Sends a request to `target`, and returns the answer as soon as its head is there. A body that was not sent,
@@ -65,7 +65,7 @@ impl WireClient {
         let (head, is_sent) = exchange.run().await?;
         let framing = head.framing(request.is_head)?;
         let is_kept = is_sent && head.keeps_connection() && !framing.may_close();
-        self.prune_later();
+        self.prune_in_time();
         let shared = (&self.pool, &self.clock);
         Ok(Incoming::new(head, framing, connection, is_kept, self.timeouts.stall, shared))
     }
@@ -103,22 +103,19 @@ impl WireClient {
         Ok(Socket::Tls(Box::new(self.trust.connector().connect(name, socket).await?)))
     }
 
-    /// Makes sure that somebody closes connections that nobody uses any more.
-    fn prune_later(&self) {
-        if self.pruning.swap(true, Ordering::Relaxed) {
+    /// Makes sure that somebody closes connections that nobody uses any more, for as long as there is a pool.
+    fn prune_in_time(&self) {
+        if self.is_pruned.load(Ordering::Relaxed) || self.is_pruned.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (pool, clock, pruning) = (Arc::downgrade(&self.pool), Arc::clone(&self.clock), Arc::clone(&self.pruning));
+        let (pool, clock) = (Arc::downgrade(&self.pool), Arc::clone(&self.clock));
         let pause = self.pool.idle_limit();
         let _detached = self.tasks.spawn(async move {
             loop {
                 clock.sleep(pause).await;
                 let Some(pool) = pool.upgrade() else { return };
-                if !pool.prune(clock.monotonic()) {
-                    break;
-                }
+                pool.prune(clock.monotonic());
             }
-            pruning.store(false, Ordering::Relaxed);
         });
     }
 }

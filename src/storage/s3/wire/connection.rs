@@ -29,15 +29,13 @@ pub struct Connection {
     pub target: Target,
     /// What was read and not yet used.
     pub input: BytesMut,
-    /// Whether an exchange went over it already: then the server may close it just when the next one begins.
-    pub is_used: bool,
     socket: Socket,
 }
 
 impl Connection {
     /// A new connection.
     pub fn new(target: Target, socket: Socket) -> Self {
-        Self { target, input: BytesMut::new(), is_used: false, socket }
+        Self { target, input: BytesMut::new(), socket }
     }
 
     /// Whether nothing can be sent over it any more, as far as can be seen without sending.

@@ -38,8 +38,7 @@ impl Pool {
     }
 
     /// Keeps a connection on which an exchange has ended well.
-    pub fn put(&self, mut connection: Connection, now: Duration) {
-        connection.is_used = true;
+    pub fn put(&self, connection: Connection, now: Duration) {
         let mut idle = self.lock();
         if let Some(waiting) = idle.get_mut(&connection.target) {
             if waiting.len() < KEPT {
@@ -50,8 +49,8 @@ impl Pool {
         }
     }
 
-    /// Closes what has waited too long; whether anything still waits.
-    pub fn prune(&self, now: Duration) -> bool {
+    /// Closes what has waited too long.
+    pub fn prune(&self, now: Duration) {
         let mut old = Vec::new();
         let mut idle = self.lock();
         for waiting in idle.values_mut() {
@@ -59,11 +58,9 @@ impl Pool {
             old.extend(waiting.drain(..count));
         }
         idle.retain(|_, waiting| !waiting.is_empty());
-        let is_any_left = !idle.is_empty();
         drop(idle);
         // Closed behind the lock.
         drop(old);
-        is_any_left
     }
 
     /// How long a connection may wait.
