@@ -7,7 +7,7 @@ use crate::{
     auth::{Token, Users, UsersError},
     clock::{Clock, Random},
     config::{Config, KeeperSetting},
-    jobs::{ActivityFlush, Job, StoreRemovals, ToldActivity},
+    jobs::{ActivityFlush, Job, StoreUpkeep, ToldActivity},
     kv::{CacheOptions, Catalog},
     peer::Peer,
     storage::{ObjectStore, sole_writer::SoleWriter},
@@ -86,6 +86,15 @@ impl Role {
         }
     }
 
+    /// Where an object store's lifecycle rules remove records, how long other gateways may believe in what was before; `None`
+    /// where nothing but this gateway does.
+    pub(super) fn classes(&self) -> Option<Duration> {
+        match self {
+            Self::Alone => None,
+            Self::Equal | Self::Keeper | Self::Forwarder(_) => Some(CacheOptions::SHARED_STALENESS),
+        }
+    }
+
     /// The accounts; made if there are none, or waited for where the keeper makes them.
     pub(super) async fn users(
         &self,
@@ -123,7 +132,7 @@ impl Role {
     /// The other jobs of this gateway.
     pub(super) fn jobs(&self, catalog: &Arc<Catalog>) -> Vec<Arc<dyn Job>> {
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => vec![Arc::new(StoreRemovals::new(Arc::clone(catalog)))],
+            Self::Alone | Self::Equal | Self::Keeper => vec![Arc::new(StoreUpkeep::new(Arc::clone(catalog)))],
             Self::Forwarder(_) => Vec::new(),
         }
     }

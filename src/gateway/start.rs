@@ -56,7 +56,7 @@ impl Gateway {
         let admin = users.admin().ok_or(StartError::NoAdmin)?;
         let tokens = Arc::new(Tokens::new(&admin_token.token, Arc::clone(admin)));
         let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
-        let catalog = CatalogOptions { cache, ..config.catalog };
+        let catalog = CatalogOptions { cache, classes: role.classes(), ..config.catalog };
         let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));
         let public_url = match config.public_url {
             Some(url) => url.as_str().to_owned(),
@@ -107,6 +107,7 @@ impl Gateway {
             tracing::warn!(cut_off, "requests took longer than the drain and were cut off");
         }
         stop.cancel();
+        self.catalog.leave_upkeep();
         tasks.close();
         tasks.wait().await;
         self.catalog.finish().await;

@@ -5,12 +5,12 @@
 
 mod activity;
 mod job;
-mod removals;
 mod scheduler;
 mod told_activity;
+mod upkeep;
 
 pub use activity::ActivityFlush;
 pub use job::{Job, Report};
-pub use removals::StoreRemovals;
 pub use scheduler::schedule;
 pub use told_activity::ToldActivity;
+pub use upkeep::StoreUpkeep;

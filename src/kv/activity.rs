@@ -194,7 +194,7 @@ impl Activity {
                     modified_at: document.modified_at,
                     accessed_at: document.accessed_at,
                 } = counts;
-                Ok(document.is_visible())
+                Ok(document.is_there())
             })
             .await;
         match written {

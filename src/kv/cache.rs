@@ -20,6 +20,9 @@ use super::{
 /// How long it may be believed that something is not there.
 const ABSENCE: Duration = Duration::from_secs(1);
 
+/// How old a view of a store may be that is being moved, so that nobody has to be waited for long.
+pub const MOVING_STALENESS: Duration = Duration::from_secs(1);
+
 /// What an entry weighs beside the document it holds.
 const ENTRY_WEIGHT: u32 = 512;
 
@@ -109,16 +112,23 @@ impl ViewCache {
         }
     }
 
-    /// How old a view may be; `None` where this gateway alone writes.
-    pub fn staleness(&self) -> Option<Duration> {
-        self.staleness
+    /// How old this view may be.
+    fn lifetime(&self, view: &StoreView) -> Option<Duration> {
+        let moving = view.document.movement().map(|_| MOVING_STALENESS);
+        self.staleness.map(|bound| moving.map_or(bound, |moving| bound.min(moving)))
+    }
+
+    /// Whether a view is still to be believed at `now` by its age alone; `None` where this gateway sees every change by
+    /// itself, so that age says nothing.
+    pub fn is_young(&self, view: &StoreView, now: Duration) -> Option<bool> {
+        self.lifetime(view).map(|lifetime| now.saturating_sub(view.read_at) < lifetime)
     }
 
     /// What is known of a store and still to be believed at `now`.
     pub fn store(&self, id: &StoreId, now: Duration) -> Option<Known> {
         let known = self.stores.get(id)?;
         let lifetime = match known {
-            Known::Store(_) => self.staleness,
+            Known::Store(ref view) => self.lifetime(view),
             Known::Absent { .. } => Some(ABSENCE),
             Known::Outdated { .. } => return None,
         };

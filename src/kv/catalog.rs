@@ -4,32 +4,39 @@
 //! the cache. A change that has begun runs to its end, also when whoever asked for it goes away: half of one would be
 //! put right sooner or later, but not what this gateway remembers of it.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    clock::{Clock, Random, Timestamp},
+    clock::{Clock, Random},
     storage::ObjectStore,
 };
 
 use super::{
     activity::{Activity, ActivityCounts, StoreUse, Use},
+    appointments::Appointments,
     cache::{CacheOptions, ViewCache},
+    changes::{Change, NewStore, StoreLocator, StoreUpdate, apply},
     claims::Claims,
-    document::{DOCUMENT_FORMAT, Document, GeneralAccess, Phase, Place, Stats, nonce},
+    document::{DOCUMENT_FORMAT, Document, GeneralAccess, Phase, Stats, nonce},
     documents::Documents,
     error::{Error, Result},
     id::{StoreId, UserId},
     index::Index,
     layout::EntryKind,
+    life::{self, LifeRules},
     listing::{self, StorePage, StoreQuery},
+    mover::Mover,
     name::StoreName,
     naming::{Created, Naming},
+    order::Order,
     records::Records,
     removal::Removals,
-    retention::{LifecycleClass, Retention},
-    schema::Schema,
+    renewals::{Renew, Renewals, WrittenRenewals},
+    retention::Retention,
+    safeguards::Safeguards,
+    upkeep::Upkeep,
     view::StoreView,
 };
 
@@ -40,53 +47,22 @@ pub struct CatalogOptions {
     pub retention: Retention,
     /// What is remembered of stores.
     pub cache: CacheOptions,
+    /// Where the object store removes records by lifecycle class, how long other gateways may believe in what was before;
+    /// `None` where nothing but the sweep removes them, so that records never have to move.
+    pub classes: Option<Duration>,
+    /// What keeps moves safe: all of it, but in simulations.
+    pub safeguards: Safeguards,
 }
 
 impl Default for CatalogOptions {
     fn default() -> Self {
-        Self { retention: Retention::DEFAULT, cache: CacheOptions::default() }
+        Self {
+            retention: Retention::DEFAULT,
+            cache: CacheOptions::default(),
+            classes: None,
+            safeguards: Safeguards::ALL,
+        }
     }
-}
-
-/// How a store is addressed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreLocator {
-    /// By its id.
-    Id(StoreId),
-    /// By its owner and its name.
-    Name(UserId, StoreName),
-}
-
-/// A store that is to be.
-#[derive(Debug, Clone, Default)]
-pub struct NewStore {
-    /// Its name; without one it is unnamed.
-    pub name: Option<StoreName>,
-    /// Its schema.
-    pub schema: Option<Schema>,
-}
-
-/// What becomes of something that may be absent.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Change<T> {
-    /// It stays as it is.
-    #[default]
-    Keep,
-    /// It goes.
-    Clear,
-    /// It becomes this.
-    Set(T),
-}
-
-/// Changes of a store.
-#[derive(Debug, Clone, Default)]
-pub struct StoreUpdate {
-    /// Its name.
-    pub name: Change<StoreName>,
-    /// Its title.
-    pub title: Change<String>,
-    /// Its access, unless that stays.
-    pub general_access: Option<GeneralAccess>,
 }
 
 /// All stores.
@@ -100,6 +76,10 @@ pub struct Catalog {
     index: Arc<Index>,
     naming: Naming,
     removals: Arc<Removals>,
+    appointments: Arc<Appointments>,
+    upkeep: Arc<Upkeep>,
+    order: Order,
+    rules: Arc<LifeRules>,
     activity: Arc<Activity>,
     changes: TaskTracker,
 }
@@ -113,13 +93,48 @@ impl Catalog {
         options: &CatalogOptions,
     ) -> Self {
         let cache = ViewCache::new(&options.cache);
-        let documents = Arc::new(Documents::new(objects.clone(), clock.clone(), random.clone(), cache));
+        let rules = Arc::new(LifeRules {
+            has_classes: options.classes.is_some(),
+            staleness: options.classes.unwrap_or_default(),
+            safeguards: options.safeguards,
+        });
+        let documents = Documents::new(objects.clone(), clock.clone(), random.clone(), cache, options.safeguards);
+        let documents = Arc::new(documents);
+        let appointments = Arc::new(Appointments::new(objects.clone(), clock.clone(), random.clone()));
         let claims = Arc::new(Claims::new(objects.clone(), random.clone()));
         let index = Arc::new(Index::new(objects.clone(), clock.clone(), options.cache.staleness));
-        let removals = Removals::new(objects.clone(), documents.clone(), claims.clone(), index.clone(), clock.clone());
-        let removals = Arc::new(removals);
+        let removals = Arc::new(Removals::new(
+            objects.clone(),
+            documents.clone(),
+            claims.clone(),
+            index.clone(),
+            appointments.clone(),
+            rules.clone(),
+            clock.clone(),
+        ));
+        let mover = Mover::new(objects.clone(), documents.clone(), rules.clone(), clock.clone());
+        let upkeep = Upkeep::new(
+            documents.clone(),
+            appointments.clone(),
+            removals.clone(),
+            Arc::new(mover),
+            rules.clone(),
+            clock.clone(),
+        );
+        let order = Order::new(objects.clone(), documents.clone(), appointments.clone(), rules.clone(), clock.clone());
         Self {
-            naming: Naming::new(documents.clone(), claims, index.clone(), removals.clone(), clock.clone()),
+            naming: Naming::new(
+                documents.clone(),
+                claims,
+                index.clone(),
+                removals.clone(),
+                appointments.clone(),
+                clock.clone(),
+            ),
+            appointments,
+            upkeep: Arc::new(upkeep),
+            order,
+            rules,
             activity: Arc::new(Activity::new(clock.clone())),
             retention: options.retention,
             objects,
@@ -134,16 +149,38 @@ impl Catalog {
 
     /// The records of these stores.
     pub fn records(&self) -> Records {
-        Records::new(self.objects.clone(), self.clock.clone(), self.documents.clone(), self.activity.clone())
+        self.records_renewed_by(Arc::new(WrittenRenewals::new(
+            self.documents.clone(),
+            self.rules.clone(),
+            self.clock.clone(),
+        )))
+    }
+
+    /// The records of these stores, whose ends are put off by `renew`: for a gateway that writes no documents.
+    pub fn records_renewed_by(&self, renew: Arc<dyn Renew>) -> Records {
+        let renewals = Renewals::new(self.documents.clone(), self.rules.clone(), self.clock.clone(), renew);
+        Records::new(
+            self.objects.clone(),
+            self.clock.clone(),
+            self.documents.clone(),
+            self.activity.clone(),
+            renewals,
+            self.rules.clone(),
+        )
+    }
+
+    /// Makes sure that an unnamed store that is changed now, through another gateway, lives its whole retention.
+    pub async fn renew(&self, id: StoreId) -> Result<()> {
+        WrittenRenewals::new(self.documents.clone(), self.rules.clone(), self.clock.clone()).renew(id).await
     }
 
     /// Finds a store, from the cache where that is fresh enough: else one read by id, two by name.
     pub async fn resolve(&self, locator: &StoreLocator) -> Result<Arc<StoreView>> {
         let found = match locator {
-            StoreLocator::Id(id) => self.documents.recent(*id).await?,
+            StoreLocator::Id(id) => self.documents.visible(*id).await?,
             StoreLocator::Name(owner, name) => self.naming.find(*owner, name).await?,
         };
-        found.filter(|view| view.document.is_visible()).ok_or(Error::StoreNotFound)
+        found.ok_or(Error::StoreNotFound)
     }
 
     /// Counters and dates of a store, what is not written down yet included. Costs no call.
@@ -220,28 +257,47 @@ impl Catalog {
     }
 
     /// Deletes a store: gone at once for this gateway, within the staleness bound for others. Its records are removed in
-    /// the background ([`Catalog::remove_due`]).
+    /// the background ([`Catalog::keep_appointments`]).
     pub async fn delete(self: &Arc<Self>, id: StoreId) -> Result<()> {
         let catalog = Arc::clone(self);
         self.run_to_its_end(async move {
-            let view = catalog.documents.read(id).await?.filter(|view| view.document.is_visible());
-            catalog.removals.bury(view.ok_or(Error::StoreNotFound)?).await
+            let view = catalog.read(id).await?;
+            catalog.removals.bury(view).await
         })
         .await
     }
 
     /// A page of an owner's stores.
     pub async fn list(&self, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
-        listing::list(&self.index, &self.documents, owner, query).await
+        listing::list(&self.index, &self.documents, owner, query, self.clock.now()).await
     }
 
-    /// Removes the records of deleted stores, as far as that is due; how many stores were worked on.
-    pub async fn remove_due(&self) -> Result<usize> {
-        self.removals.run().await
+    /// Does what is due by now: sweeps expired stores, removes deleted ones, begins the moves that are to be made; how many
+    /// stores were worked on.
+    pub async fn keep_appointments(&self) -> Result<usize> {
+        self.upkeep.run().await
+    }
+
+    /// Whether all records stand where the lifecycle rules take them for what they are; if not, it is seen to. Only then may
+    /// such rules be written.
+    pub async fn restore_order(&self) -> Result<bool> {
+        self.order.restore().await
+    }
+
+    /// Waits for the moves that have begun here.
+    pub async fn moved(&self) {
+        self.upkeep.moved().await;
+    }
+
+    /// Leaves what is due, and moves that have begun, to other gateways or to the next start.
+    pub fn leave_upkeep(&self) {
+        self.upkeep.leave();
     }
 
     /// Waits for the changes that have begun. What has been counted is still to be written down, or told.
     pub async fn finish(&self) {
+        self.upkeep.leave();
+        self.upkeep.moved().await;
         self.changes.close();
         self.changes.wait().await;
     }
@@ -261,15 +317,19 @@ impl Catalog {
 
     async fn create_unnamed(&self, owner: UserId, new: NewStore) -> Result<Created> {
         let document = self.new_document(owner, new, Phase::Live);
-        let entry = self.index.write(&document, EntryKind::Passing).await?;
+        let first_look = self.rules.next_look(&document, self.clock.now()).unwrap_or(document.created_at);
+        let (entry, appointment) = futures_util::join!(
+            self.index.write(&document, EntryKind::Passing),
+            self.appointments.make(document.id, first_look),
+        );
+        let (entry, ()) = (entry?, appointment?);
         let store = self.documents.create(document).await?;
         self.index.announce(owner, &entry);
         Ok(Created { store, is_new: true })
     }
 
     async fn change(&self, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreView>> {
-        let current = self.documents.read(id).await?.filter(|view| view.document.is_visible());
-        let current = current.ok_or(Error::StoreNotFound)?;
+        let current = self.read(id).await?;
         let has_name = current.document.name.as_ref();
         let (mut is_renamed, mut entry) = (false, None);
         match &update.name {
@@ -282,17 +342,31 @@ impl Catalog {
             }
             Change::Keep | Change::Clear | Change::Set(_) => {}
         }
+        if entry.is_some() || update.retention != Change::Keep {
+            self.appointments.announce(id).await?;
+        }
         let now = self.clock.now();
-        let store = self.documents.update(id, |document| apply(&update, document, is_renamed, now)).await?;
+        let store = self
+            .documents
+            .update(id, |document| apply(&self.rules, &update, document, is_renamed, self.retention, now))
+            .await?;
+        self.upkeep.move_if_needed(&store);
         if let Some(entry) = entry {
             self.index.announce(store.document.owner_id, &entry);
         }
         Ok(store)
     }
 
+    /// A store as it is now.
+    async fn read(&self, id: StoreId) -> Result<Arc<StoreView>> {
+        let view = self.documents.read(id).await?.filter(|view| view.document.is_visible(self.clock.now()));
+        view.ok_or(Error::StoreNotFound)
+    }
+
     fn new_document(&self, owner: UserId, new: NewStore, phase: Phase) -> Document {
         let now = self.clock.now();
-        let class = if new.name.is_some() { None } else { Some(LifecycleClass::serving(self.retention)) };
+        let retention = new.retention.unwrap_or(self.retention);
+        let is_named = new.name.is_some();
         Document {
             format: DOCUMENT_FORMAT,
             id: StoreId::generate(self.random.as_ref()),
@@ -309,44 +383,13 @@ impl Catalog {
             schema: new.schema,
             act_id: None,
             act_run_id: None,
-            retention: self.retention,
-            expires_at: None,
+            retention,
+            expires_at: (!is_named).then(|| life::end_of_life(retention, now)),
             secret_rotation: 0,
-            place: Place { class, generation: "1".to_owned(), born_at: now },
+            place: life::first_place(is_named, retention, now),
             phase,
+            leftovers: Vec::new(),
             stats: Stats::default(),
         }
     }
-}
-
-/// Makes the changes of an update but for a new name, which the document has already if it `is_renamed`; whether there
-/// is anything to write.
-fn apply(update: &StoreUpdate, document: &mut Document, is_renamed: bool, now: Timestamp) -> Result<bool> {
-    if !document.is_visible() {
-        return Err(Error::StoreNotFound);
-    }
-    let settings = |document: &Document| {
-        let name = document.name.as_ref().map(|name| name.as_str().to_owned());
-        (name, document.title.clone(), document.general_access)
-    };
-    let before = settings(document);
-    match &update.name {
-        Change::Clear => document.name = None,
-        // The same name, maybe in other letters.
-        Change::Set(name) if document.name.as_ref() == Some(name) => document.name = Some(name.clone()),
-        Change::Set(_) | Change::Keep => {}
-    }
-    match &update.title {
-        Change::Keep => {}
-        Change::Clear => document.title = None,
-        Change::Set(title) => document.title = Some(title.clone()),
-    }
-    if let Some(general_access) = update.general_access {
-        document.general_access = general_access;
-    }
-    let is_changed = is_renamed || settings(document) != before;
-    if is_changed {
-        document.modified_at = document.modified_at.max(now);
-    }
-    Ok(is_changed)
 }

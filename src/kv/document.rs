@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Format of the documents this version writes; one with a higher number is not touched.
-pub const DOCUMENT_FORMAT: u32 = 1;
+pub const DOCUMENT_FORMAT: u32 = 2;
 
 /// Everything about a store but its records; stands at `larder/stores/{id}` and never moves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub struct Document {
     pub place: Place,
     /// What is being done to it.
     pub phase: Phase,
+    /// Places that it has left, until nobody can still be reading there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Leftover>,
     /// Use of the store so far.
     pub stats: Stats,
 }
@@ -66,15 +69,39 @@ pub struct Document {
 impl Document {
     /// Marks the document as changed: the next version, with a fresh nonce.
     pub fn touch(&mut self, random: &dyn Random) {
+        self.format = DOCUMENT_FORMAT;
         self.version += 1;
         self.nonce = nonce(random);
     }
 
-    /// Whether requests may see the store.
-    pub fn is_visible(&self) -> bool {
+    /// Whether it is a store: it is made, and it is not deleted. It may yet have expired.
+    pub fn is_there(&self) -> bool {
         match self.phase {
-            Phase::Live => true,
+            Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => true,
             Phase::Creating | Phase::Deleted { .. } => false,
+        }
+    }
+
+    /// Whether it has expired. From then on it is as if it were not there; a named store never expires.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.name.is_none() && self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether requests may see the store.
+    pub fn is_visible(&self, now: Timestamp) -> bool {
+        self.is_there() && !self.has_expired(now)
+    }
+
+    /// Whether records may be written and deleted now; else those who want to wait.
+    pub fn takes_writes(&self) -> bool {
+        matches!(self.phase, Phase::Live | Phase::Copying(_))
+    }
+
+    /// The move that is under way.
+    pub fn movement(&self) -> Option<&Move> {
+        match &self.phase {
+            Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement) => Some(movement),
+            Phase::Creating | Phase::Live | Phase::Deleted { .. } => None,
         }
     }
 
@@ -125,7 +152,33 @@ pub struct Place {
     pub born_at: Timestamp,
 }
 
-/// What is being done to a store. The phases of a move join here when moves do.
+/// A place that a store has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Leftover {
+    /// The place.
+    pub place: Place,
+    /// Since when nobody is sent there any more.
+    pub since: Timestamp,
+}
+
+/// A move of a store's records from one place to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Move {
+    /// Version of the document that began it: tells one attempt from any other.
+    pub attempt: u64,
+    /// Where the records were before.
+    pub from: Place,
+    /// Where they go.
+    pub to: Place,
+    /// Last sign of life of whoever carries it out.
+    pub beat: Timestamp,
+    /// Records copied so far, as far as it has been written down.
+    pub copied: u64,
+}
+
+/// What is being done to a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Phase {
@@ -133,6 +186,12 @@ pub enum Phase {
     Creating,
     /// It serves.
     Live,
+    /// It serves, and its records are being copied to another place.
+    Copying(Move),
+    /// It serves reads from the old place; writes wait while the last differences are copied.
+    Frozen(Move),
+    /// It serves reads from the new place; writes wait until everybody knows it.
+    Arriving(Move),
     /// It is gone for users; its records are being removed.
     Deleted {
         /// Since when.

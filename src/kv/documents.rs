@@ -18,6 +18,7 @@ use super::{
     error::{Error, Result},
     id::StoreId,
     layout,
+    safeguards::Safeguards,
     view::StoreView,
 };
 
@@ -34,6 +35,8 @@ pub struct Documents {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     cache: ViewCache,
+    looks_before_expiry: bool,
+    ages_from_sending: bool,
 }
 
 /// The outcome of a conditional write.
@@ -51,8 +54,10 @@ impl Documents {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         cache: ViewCache,
+        safeguards: Safeguards,
     ) -> Self {
-        Self { objects, clock, random, cache }
+        let Safeguards { looks_before_expiry, ages_from_sending, .. } = safeguards;
+        Self { objects, clock, random, cache, looks_before_expiry, ages_from_sending }
     }
 
     /// What is remembered.
@@ -78,6 +83,7 @@ impl Documents {
             return Err(damaged(&"a newer version of Larder wrote it"));
         }
         let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let read_at = if self.ages_from_sending { read_at } else { self.clock.monotonic() };
         let view = Arc::new(StoreView { document, etag: object.meta.etag, read_at, weight });
         self.cache.remember(id, &Known::Store(Arc::clone(&view)));
         Ok(Some(view))
@@ -90,6 +96,21 @@ impl Documents {
             Some(Known::Absent { .. }) => Ok(None),
             Some(Known::Outdated { .. }) | None => self.read(id).await,
         }
+    }
+
+    /// A store that requests may see; no read when that is known. It is taken for expired only after a fresh read: another
+    /// gateway may have put off its end.
+    pub async fn visible(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+        let asked = self.clock.monotonic();
+        let mut found = self.recent(id).await?;
+        if let Some(view) = &found
+            && view.document.has_expired(self.clock.now())
+            && view.read_at < asked
+            && self.looks_before_expiry
+        {
+            found = self.read(id).await?;
+        }
+        Ok(found.filter(|view| view.document.is_visible(self.clock.now())))
     }
 
     /// Makes the document of a new store.

@@ -5,7 +5,7 @@
 //! the index is wrong says so ([`OwnerIndex::correct`], [`OwnerIndex::drop_entry`]).
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -57,7 +57,8 @@ impl Index {
     pub async fn write(&self, document: &Document, kind: EntryKind) -> Result<IndexEntry> {
         let owner = self.of(document.owner_id);
         let at = owner.lock().next_entry_time(&document.id, self.clock.now());
-        let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind };
+        let expires_at = document.expires_at.filter(|_| kind == EntryKind::Passing);
+        let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind, expires_at };
         let key = layout::index_entry(&document.owner_id, &entry);
         put_control(self.objects.as_ref(), &key, Vec::new(), Precondition::None).await?;
         Ok(entry)
@@ -147,14 +148,20 @@ impl OwnerIndex {
         (page, order.len())
     }
 
-    /// Puts right what the index says of a store, whose document says otherwise.
-    pub fn correct(&self, id: &StoreId, is_named: bool) {
+    /// Puts right what the index says of a store, whose document says otherwise: that it has a name, or until when it lives.
+    pub fn correct(&self, id: &StoreId, is_named: bool, expires_at: Option<Timestamp>) {
         let mut listed = self.lock();
         if let Some(known) = listed.stores.get(id).copied() {
             let kind = if is_named { EntryKind::Kept } else { EntryKind::Passing };
             let Known { at, created_at, .. } = known;
-            listed.apply(&IndexEntry { at, created_at, id: *id, kind });
+            listed.apply(&IndexEntry { at, created_at, id: *id, kind, expires_at });
         }
+    }
+
+    /// Unnamed stores that may have expired by now, as far as is known here; at most `limit`.
+    pub fn suspects(&self, now: Timestamp, limit: usize) -> Vec<StoreId> {
+        let listed = self.lock();
+        listed.ends.iter().take_while(|(end, _)| *end <= now).take(limit).map(|(_, id)| *id).collect()
     }
 
     /// Leaves out a store that has no document, until an entry says otherwise.
@@ -173,6 +180,8 @@ struct Known {
     at: Timestamp,
     created_at: Timestamp,
     kind: EntryKind,
+    /// Until when it need not be asked whether it has expired.
+    lives_until: Timestamp,
 }
 
 /// The entries of one owner, and the order that follows from them.
@@ -181,14 +190,22 @@ struct Listed {
     stores: HashMap<StoreId, Known>,
     all: Vec<(Timestamp, StoreId)>,
     named: Vec<(Timestamp, StoreId)>,
+    /// Unnamed stores by when they are to be asked whether they have expired.
+    ends: BTreeSet<(Timestamp, StoreId)>,
     last_at: Timestamp,
     read_at: Option<Duration>,
 }
 
 impl Default for Listed {
     fn default() -> Self {
-        let last_at = Timestamp::from_millis(0);
-        Self { stores: HashMap::new(), all: Vec::new(), named: Vec::new(), last_at, read_at: None }
+        Self {
+            stores: HashMap::new(),
+            all: Vec::new(),
+            named: Vec::new(),
+            ends: BTreeSet::new(),
+            last_at: Timestamp::from_millis(0),
+            read_at: None,
+        }
     }
 }
 
@@ -201,11 +218,15 @@ impl Listed {
             return;
         }
         self.remove(&entry.id);
-        let IndexEntry { at, created_at, id, kind } = *entry;
-        self.stores.insert(id, Known { at, created_at, kind });
+        let IndexEntry { at, created_at, id, kind, expires_at } = *entry;
+        let lives_until = expires_at.unwrap_or(Timestamp::from_millis(0));
+        self.stores.insert(id, Known { at, created_at, kind, lives_until });
         match kind {
             EntryKind::Gone => {}
-            EntryKind::Passing => insert(&mut self.all, (created_at, id)),
+            EntryKind::Passing => {
+                insert(&mut self.all, (created_at, id));
+                self.ends.insert((lives_until, id));
+            }
             EntryKind::Kept => {
                 insert(&mut self.all, (created_at, id));
                 insert(&mut self.named, (created_at, id));
@@ -215,6 +236,7 @@ impl Listed {
 
     fn remove(&mut self, id: &StoreId) {
         if let Some(known) = self.stores.remove(id) {
+            self.ends.remove(&(known.lives_until, *id));
             let place = (known.created_at, *id);
             for order in [&mut self.all, &mut self.named] {
                 if let Ok(at) = order.binary_search(&place) {

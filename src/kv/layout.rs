@@ -1,12 +1,13 @@
 //! The keys of objects: the only place that builds or reads them.
 //!
 //! ```text
+//! larder/order                                                        whether everything stands where it should
 //! larder/stores/{id}                                                  the document of a store
 //! larder/names/{owner}/{name in lower case}                           which store has the name
 //! larder/kept/{id}/{generation}/k{record key}                         records that are kept for ever
 //! larder/passing/{days}/{id}/{generation}/k{record key}               records under a lifecycle rule
-//! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}          listing index, append-only
-//! larder/removals/{due}-{id}                                          stores whose records are to be removed
+//! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}]  listing index, append-only
+//! larder/due/{time}-{id}-{mark}-{kind}                                     stores that are to be looked at then
 //! ```
 //!
 //! The `k` before a record key keeps `.` and `..` from being read as path segments by any HTTP layer, and leaves the
@@ -116,6 +117,8 @@ pub struct IndexEntry {
     pub id: StoreId,
     /// What it says.
     pub kind: EntryKind,
+    /// Until when it surely lives, if it has no name and that was known.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What all index entries of an owner begin with.
@@ -130,8 +133,12 @@ pub fn index_from(owner: &UserId, at: Timestamp) -> String {
 
 /// An entry of the listing index.
 pub fn index_entry(owner: &UserId, entry: &IndexEntry) -> String {
-    let IndexEntry { at, created_at, id, kind } = entry;
-    format!("{}{}-{}-{id}-{}", index(owner), sortable(*at), sortable(*created_at), kind.as_str())
+    let IndexEntry { at, created_at, id, kind, expires_at } = entry;
+    let mut key = format!("{}{}-{}-{id}-{}", index(owner), sortable(*at), sortable(*created_at), kind.as_str());
+    if let Some(expires_at) = expires_at {
+        key.extend(["-", &sortable(*expires_at)]);
+    }
+    key
 }
 
 /// The entry that an object key below `index` stands for; `None` if it is none.
@@ -142,24 +149,51 @@ pub fn parse_index_entry(object: &str, index: &str) -> Option<IndexEntry> {
         created_at: parse_sortable(parts.next()?)?,
         id: parts.next()?.parse().ok()?,
         kind: EntryKind::parse(parts.next()?)?,
+        expires_at: match parts.next() {
+            Some(digits) => Some(parse_sortable(digits)?),
+            None => None,
+        },
     };
     parts.next().is_none().then_some(entry)
 }
 
-/// What all removals begin with.
-pub fn removals() -> String {
-    format!("{ROOT}removals/")
+/// What all appointments begin with.
+pub fn appointments() -> String {
+    format!("{ROOT}due/")
 }
 
-/// A removal that is due at `due`.
-pub fn removal(due: Timestamp, id: &StoreId) -> String {
-    format!("{}{}-{id}", removals(), sortable(due))
+/// Ends the keys of appointments that were made for a change which comes after them.
+const ANNOUNCEMENT: &str = "soon";
+
+/// Ends the keys of the other appointments.
+const REMINDER: &str = "then";
+
+/// An appointment to look at a store; `mark` sets it apart from others at the same time.
+pub fn appointment(at: Timestamp, id: &StoreId, is_announcement: bool, mark: u32) -> String {
+    let kind = if is_announcement { ANNOUNCEMENT } else { REMINDER };
+    format!("{}{}-{id}-{mark:08x}-{kind}", appointments(), sortable(at))
 }
 
-/// The due time and the store of a removal; `None` if the object is none.
-pub fn parse_removal(object: &str) -> Option<(Timestamp, StoreId)> {
-    let (due, id) = object.strip_prefix(&removals())?.split_once('-')?;
-    Some((parse_sortable(due)?, id.parse().ok()?))
+/// The time and the store of an appointment, and whether it is an announcement; `None` if the object is none.
+pub fn parse_appointment(object: &str) -> Option<(Timestamp, StoreId, bool)> {
+    let mut parts = object.strip_prefix(&appointments())?.split('-');
+    let (at, id) = (parse_sortable(parts.next()?)?, parts.next()?.parse().ok()?);
+    parts.next()?;
+    let kind = parts.next().filter(|_| parts.next().is_none())?;
+    [ANNOUNCEMENT, REMINDER].contains(&kind).then_some((at, id, kind == ANNOUNCEMENT))
+}
+
+/// Says whether everything stands where it should.
+pub const ORDER: &str = "larder/order";
+
+/// What the documents of all stores begin with.
+pub fn documents() -> String {
+    format!("{ROOT}stores/")
+}
+
+/// The store of a document's key; `None` if it is none.
+pub fn parse_document(object: &str) -> Option<StoreId> {
+    object.strip_prefix(&documents())?.parse().ok()
 }
 
 fn sortable(at: Timestamp) -> String {
@@ -218,8 +252,10 @@ mod tests {
         let owner = UserId::generate(&random);
         for kind in [EntryKind::Kept, EntryKind::Passing, EntryKind::Gone] {
             let at = Timestamp::from_millis(1_767_225_600_000);
-            let entry = IndexEntry { at, created_at: at, id: StoreId::generate(&random), kind };
-            assert_eq!(parse_index_entry(&index_entry(&owner, &entry), &index(&owner)), Some(entry));
+            for expires_at in [None, Some(at)] {
+                let entry = IndexEntry { at, created_at: at, id: StoreId::generate(&random), kind, expires_at };
+                assert_eq!(parse_index_entry(&index_entry(&owner, &entry), &index(&owner)), Some(entry));
+            }
         }
         assert_eq!(parse_index_entry(&format!("{}rubbish", index(&owner)), &index(&owner)), None);
     }

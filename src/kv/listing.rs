@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::clock::Timestamp;
+
 use super::{
     documents::Documents,
     error::Result,
@@ -17,6 +19,9 @@ const READ_CONCURRENCY: usize = 32;
 
 /// How often a page is taken again because the index named stores that are not there.
 const MAX_CORRECTIONS: usize = 8;
+
+/// The most batches of stores that are asked for one list whether they have expired.
+const MAX_SUSPICIONS: usize = 4096;
 
 /// A question for stores of one owner.
 #[derive(Debug, Clone, Default)]
@@ -43,12 +48,44 @@ pub struct StorePage {
 }
 
 /// A page of an owner's stores: no call when what it shows is in the cache, else a read for each store that is not.
-pub async fn list(index: &Index, documents: &Documents, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
+pub async fn list(
+    index: &Index,
+    documents: &Documents,
+    owner: UserId,
+    query: &StoreQuery,
+    now: Timestamp,
+) -> Result<StorePage> {
     let index = index.read(owner).await?;
+    if query.unnamed {
+        leave_out_expired(&index, documents, now).await?;
+    }
     match query.search.as_deref().filter(|search| !search.is_empty()) {
         None => page(&index, documents, query).await,
         Some(search) => find(&index, documents, query, search).await,
     }
+}
+
+/// Asks the stores that may have expired, so that none of them counts that has: a read for each, once in its life.
+async fn leave_out_expired(index: &OwnerIndex, documents: &Documents, now: Timestamp) -> Result<()> {
+    for _ in 0..MAX_SUSPICIONS {
+        let suspects = index.suspects(now, READ_CONCURRENCY * 8);
+        if suspects.is_empty() {
+            break;
+        }
+        let mut asked = stream::iter(suspects).map(|id| ask(index, documents, id)).buffer_unordered(READ_CONCURRENCY);
+        while asked.try_next().await?.is_some() {}
+    }
+    Ok(())
+}
+
+/// The store of an id if requests may see it; the index is told what was found.
+async fn ask(index: &OwnerIndex, documents: &Documents, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+    let store = documents.visible(id).await?;
+    match &store {
+        Some(view) => index.correct(&id, view.document.name.is_some(), view.document.expires_at),
+        None => index.drop_entry(&id),
+    }
+    Ok(store)
 }
 
 async fn page(index: &OwnerIndex, documents: &Documents, query: &StoreQuery) -> Result<StorePage> {
@@ -88,13 +125,8 @@ fn read<'a>(
     query: &'a StoreQuery,
 ) -> impl stream::Stream<Item = Result<Option<Arc<StoreView>>>> + 'a {
     let one = move |id: StoreId| async move {
-        let Some(store) = documents.recent(id).await?.filter(|store| store.document.is_visible()) else {
-            index.drop_entry(&id);
-            return Ok(None);
-        };
-        let is_named = store.document.name.is_some();
-        index.correct(&id, is_named);
-        Ok((query.unnamed || is_named).then_some(store))
+        let store = ask(index, documents, id).await?;
+        Ok(store.filter(|store| query.unnamed || store.document.name.is_some()))
     };
     stream::iter(ids).map(one).buffered(READ_CONCURRENCY)
 }

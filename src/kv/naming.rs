@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::clock::Clock;
 
 use super::{
+    appointments::Appointments,
     claims::{Claim, Claims},
     document::{Document, Phase},
     documents::Documents,
@@ -20,6 +21,7 @@ use super::{
     id::UserId,
     index::Index,
     layout::EntryKind,
+    life,
     name::StoreName,
     removal::Removals,
     view::StoreView,
@@ -56,6 +58,7 @@ pub struct Naming {
     claims: Arc<Claims>,
     index: Arc<Index>,
     removals: Arc<Removals>,
+    appointments: Arc<Appointments>,
     clock: Arc<dyn Clock>,
     queues: Vec<Mutex<()>>,
     hasher: RandomState,
@@ -68,16 +71,17 @@ impl Naming {
         claims: Arc<Claims>,
         index: Arc<Index>,
         removals: Arc<Removals>,
+        appointments: Arc<Appointments>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let queues = (0..NAME_QUEUES).map(|_| Mutex::default()).collect();
-        Self { documents, claims, index, removals, clock, queues, hasher: RandomState::new() }
+        Self { documents, claims, index, removals, appointments, clock, queues, hasher: RandomState::new() }
     }
 
     /// The store that has a name; from the cache where that is fresh enough, else two reads.
     pub async fn find(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
         let folded = name.folded();
-        let has_name = |view: &Arc<StoreView>| view.document.is_visible() && view.document.name.as_ref() == Some(name);
+        let has_name = |view: &Arc<StoreView>| view.document.is_there() && view.document.name.as_ref() == Some(name);
         let now = self.clock.monotonic();
         if let Some(id) = self.documents.cache().name(owner, &folded, now)
             && let Some(view) = self.documents.recent(id).await?.filter(has_name)
@@ -126,21 +130,23 @@ impl Naming {
         {
             return Err(Error::NameTaken);
         }
-        let pending = self.documents.update(id, |document| set_pending(document, Some(name))).await?;
-        let entry = match pending.document.name {
-            Some(_) => None,
-            None => Some(self.index.write(&pending.document, EntryKind::Kept).await?),
-        };
+        let pending = self.documents.update(id, |document| self.want(document, name)).await?;
+        let mut entry = None;
+        if pending.document.name.is_none() {
+            entry = Some(self.index.write(&pending.document, EntryKind::Kept).await?);
+            // Its records may have to move, once it has the name.
+            self.appointments.announce(id).await?;
+        }
         for _ in 0..MAX_ATTEMPTS {
             let claim = self.claims.read(&owner, &name.folded()).await?;
             if let Some(holder) = self.wanted_by(claim.as_ref(), name).await?
                 && holder.document.id != id
             {
-                self.documents.update(id, |document| set_pending(document, None)).await?;
+                self.documents.update(id, want_no_more).await?;
                 return Err(Error::NameTaken);
             }
             if self.claims.claim(&owner, &name.folded(), id, claim.as_ref()).await? {
-                self.documents.update(id, |document| accept_name(document, name)).await?;
+                self.documents.update(id, |document| accept(document, name)).await?;
                 if let Some(entry) = entry {
                     self.index.announce(owner, &entry);
                 }
@@ -164,7 +170,7 @@ impl Naming {
             self.removals.bury(view).await?;
             return Ok(None);
         }
-        let store = self.documents.update_from(view, |document| accept_name(document, name)).await?;
+        let store = self.documents.update_from(view, |document| accept(document, name)).await?;
         self.index.announce(owner, &entry);
         self.documents.cache().remember_name(owner, name.folded(), store.document.id, store.read_at);
         Ok(Some(store))
@@ -183,12 +189,13 @@ impl Naming {
         let claim = self.claims.read(&owner, &name.folded()).await?.filter(|claim| claim.store_id == id);
         let Some(claim) = claim else { return Ok(None) };
         let entry = self.index.write(&store.document, EntryKind::Kept).await?;
+        self.appointments.announce(id).await?;
         if !self.claims.claim(&owner, &name.folded(), id, Some(&claim)).await? {
             return Ok(None);
         }
-        let named = self.documents.update(id, |document| accept_name(document, name)).await?;
+        let named = self.documents.update(id, |document| accept(document, name)).await?;
         self.index.announce(owner, &entry);
-        Ok(Some(named).filter(|view| view.document.is_visible() && view.document.name.as_ref() == Some(name)))
+        Ok(Some(named).filter(|view| view.document.is_there() && view.document.name.as_ref() == Some(name)))
     }
 
     /// Who holds a name, read afresh.
@@ -207,6 +214,19 @@ impl Naming {
         Ok(store.filter(|view| view.document.lays_claim_to(name)))
     }
 
+    /// Says in a document which name it is about to have, and that the store lives on until it has it.
+    fn want(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
+        let now = self.clock.now();
+        if !document.is_visible(now) {
+            return Err(Error::StoreNotFound);
+        }
+        if document.name.is_none() {
+            document.expires_at = document.expires_at.max(Some(life::end_of_life(document.retention, now)));
+        }
+        document.pending_name = Some(name.clone());
+        Ok(true)
+    }
+
     /// Waits until no other task of this gateway works on the name.
     async fn turn(&self, owner: UserId, name: &StoreName) -> MutexGuard<'_, ()> {
         let hash = self.hasher.hash_one((owner, name.folded()));
@@ -214,25 +234,25 @@ impl Naming {
     }
 }
 
-fn set_pending(document: &mut Document, name: Option<&StoreName>) -> Result<bool> {
-    if !document.is_visible() {
-        return Err(Error::StoreNotFound);
-    }
-    document.pending_name = name.cloned();
-    Ok(true)
-}
-
 /// Gives a document the name it is about to have, unless it has it already or does not want it any more.
-fn accept_name(document: &mut Document, name: &StoreName) -> Result<bool> {
+fn accept(document: &mut Document, name: &StoreName) -> Result<bool> {
     match document.phase {
         Phase::Deleted { .. } => return Err(Error::StoreNotFound),
         Phase::Creating => document.phase = Phase::Live,
-        Phase::Live => {}
+        Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
     }
     if document.pending_name.as_ref() != Some(name) {
         return Ok(false);
     }
-    document.name = document.pending_name.take();
+    life::name(document);
+    Ok(true)
+}
+
+fn want_no_more(document: &mut Document) -> Result<bool> {
+    if !document.is_there() {
+        return Err(Error::StoreNotFound);
+    }
+    document.pending_name = None;
     Ok(true)
 }
 

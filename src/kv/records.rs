@@ -1,6 +1,15 @@
 //! Records: the bytes in a store. One object each, and one object call for each operation.
+//!
+//! A change is made where the store's records are as far as this gateway knows, and counts only if they were still there when
+//! the object store answered:
+//!
+//! ```text
+//! A  reads where the store is; PUT 2 GB begins        B  deletes the store, removes its records
+//!    the object store says 200                           (or moves it elsewhere)
+//!    answered 201, the record would be lost
+//! ```
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::Clock,
@@ -13,14 +22,24 @@ use crate::{
 use super::{
     activity::{Activity, Use},
     cache::Known,
+    document::Document,
     documents::Documents,
     error::{Error, Result},
+    id::StoreId,
     key::RecordKey,
     key_range::{KeyPage, KeyQuery, KeyRange, ListedKey},
     layout,
+    life::LifeRules,
     record_attributes::RecordAttributes,
+    renewals::Renewals,
     view::StoreView,
 };
+
+/// How long a change waits for records that are just arriving in another place.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// How often a change that waits looks whether it may go on.
+const POLL: Duration = Duration::from_millis(100);
 
 /// The records of all stores.
 #[derive(Debug)]
@@ -29,6 +48,8 @@ pub struct Records {
     clock: Arc<dyn Clock>,
     documents: Arc<Documents>,
     activity: Arc<Activity>,
+    renewals: Renewals,
+    rules: Arc<LifeRules>,
 }
 
 impl Records {
@@ -38,8 +59,10 @@ impl Records {
         clock: Arc<dyn Clock>,
         documents: Arc<Documents>,
         activity: Arc<Activity>,
+        renewals: Renewals,
+        rules: Arc<LifeRules>,
     ) -> Self {
-        Self { objects, clock, documents, activity }
+        Self { objects, clock, documents, activity, renewals, rules }
     }
 
     /// Writes a record, in place of the one that is there.
@@ -58,8 +81,17 @@ impl Records {
         let RecordAttributes { content_type, content_coding } = attributes;
         let content_encoding = content_coding.map(|coding| coding.as_str().to_owned());
         let options = PutOptions { attributes: Attributes { content_type, content_encoding }, precondition };
-        let outcome = self.objects.put(&object_key(store, key), body, options).await?;
-        self.confirm(store).await?;
+        let opened = self.opened(store).await?;
+        let store = opened.as_deref().unwrap_or(store);
+        let change = async {
+            let outcome = self.objects.put(&object_key(store, key), body, options).await?;
+            if let Some(view) = self.confirm(store).await? {
+                let carried = self.objects.head(&object_key(&view, key)).await;
+                carried_along(&view, matches!(carried, Ok(meta) if meta.etag == outcome.etag))?;
+            }
+            Ok(outcome)
+        };
+        let outcome = self.renewals.during(store, change).await?;
         self.activity.count(store.document.id, Use::Wrote);
         Ok(outcome)
     }
@@ -80,8 +112,17 @@ impl Records {
 
     /// Removes a record, if there is one.
     pub async fn delete(&self, store: &StoreView, key: &RecordKey, precondition: Precondition) -> Result<()> {
-        self.objects.delete(&object_key(store, key), precondition).await?;
-        self.confirm(store).await?;
+        let opened = self.opened(store).await?;
+        let store = opened.as_deref().unwrap_or(store);
+        let change = async {
+            self.objects.delete(&object_key(store, key), precondition).await?;
+            if let Some(view) = self.confirm(store).await? {
+                let carried = self.objects.head(&object_key(&view, key)).await;
+                carried_along(&view, matches!(carried, Err(storage::Error::NotFound)))?;
+            }
+            Ok(())
+        };
+        self.renewals.during(store, change).await?;
         self.activity.count(store.document.id, Use::Deleted);
         Ok(())
     }
@@ -111,34 +152,66 @@ impl Records {
         Ok(page)
     }
 
-    /// Whether a change that has just been made under `store` counts: only if the store is still where it was.
-    ///
-    /// ```text
-    /// A  reads where the store is; PUT 2 GB begins        B  deletes the store, removes its records
-    ///    the object store says 200                           (or moves it elsewhere)
-    ///    answered 201, the record would be lost
-    /// ```
-    ///
+    /// The store as it takes changes now: at once, unless its records are just arriving in another place; then that is waited
+    /// for. `None` when that is what `store` says already.
+    async fn opened(&self, store: &StoreView) -> Result<Option<Arc<StoreView>>> {
+        if self.takes_writes(&store.document) {
+            return Ok(None);
+        }
+        self.settled(store.document.id).await.map(Some)
+    }
+
+    /// The store, read afresh until it takes changes.
+    async fn settled(&self, id: StoreId) -> Result<Arc<StoreView>> {
+        let began = self.clock.monotonic();
+        loop {
+            let view = self.documents.read(id).await?.filter(|view| view.document.is_visible(self.clock.now()));
+            let view = view.ok_or(Error::StoreNotFound)?;
+            if self.takes_writes(&view.document) {
+                return Ok(view);
+            }
+            if self.clock.monotonic().saturating_sub(began) >= LONGEST_WAIT {
+                return Err(Error::unavailable(format!("the records of store {id} are being moved")));
+            }
+            self.clock.sleep(POLL).await;
+        }
+    }
+
+    fn takes_writes(&self, document: &Document) -> bool {
+        document.takes_writes()
+            || !self.rules.safeguards.freezes_until_written
+                && document.movement().is_some_and(|movement| self.clock.now().since(movement.beat) > LONGEST_WAIT)
+    }
+
+    /// Whether a change that has just been made under `store` counts where it was made; else where the records are now.
     /// Costs nothing unless the change took longer than a view may be old.
-    async fn confirm(&self, store: &StoreView) -> Result<()> {
-        let cache = self.documents.cache();
-        let id = store.document.id;
-        let now = self.clock.monotonic();
-        let latest = match cache.staleness() {
-            Some(bound) if now.saturating_sub(store.read_at) < bound => return Ok(()),
-            Some(_) => self.documents.read(id).await?,
+    async fn confirm(&self, store: &StoreView) -> Result<Option<Arc<StoreView>>> {
+        if !self.rules.safeguards.confirms_late_changes {
+            return Ok(None);
+        }
+        let (cache, id, now) = (self.documents.cache(), store.document.id, self.clock.monotonic());
+        let latest = match cache.is_young(store, now) {
+            Some(true) => return Ok(None),
+            Some(false) => self.documents.read(id).await?,
             None => match cache.store(&id, now) {
                 Some(Known::Store(view)) => Some(view),
                 Some(Known::Absent { .. } | Known::Outdated { .. }) | None => self.documents.read(id).await?,
             },
         };
-        let latest = latest.filter(|view| view.document.is_visible()).ok_or(Error::StoreNotFound)?;
-        if latest.document.place == store.document.place {
-            Ok(())
-        } else {
-            Err(Error::unavailable(format!("store {id} moved while one of its records was written")))
-        }
+        let latest = latest.filter(|view| view.document.is_visible(self.clock.now())).ok_or(Error::StoreNotFound)?;
+        let latest = if self.takes_writes(&latest.document) { latest } else { self.settled(id).await? };
+        Ok((latest.document.place != store.document.place).then_some(latest))
     }
+}
+
+/// What becomes of a change that was made in a place which its store has left: it counts if it went along. Else it is not
+/// known whether it came too late to be copied, or did go along and has been overwritten since; to make it again would then
+/// undo what came after it.
+fn carried_along(store: &StoreView, is_there: bool) -> Result<()> {
+    let id = store.document.id;
+    is_there
+        .then_some(())
+        .ok_or_else(|| Error::unavailable(format!("store {id} moved while one of its records was changed")))
 }
 
 fn object_key(store: &StoreView, key: &RecordKey) -> String {

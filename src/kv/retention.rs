@@ -4,8 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
+
 /// A day.
 const DAY: Duration = Duration::from_hours(24);
+
+/// The longest step by which the end of a store's life is put off.
+const LONGEST_STEP: Duration = Duration::from_mins(1);
+
+/// The longest time from a store's end to the removal of its records.
+const LONGEST_GRACE: Duration = Duration::from_hours(1);
 
 /// A day in milliseconds.
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
@@ -39,6 +47,16 @@ impl Retention {
         self.duration().as_secs_f64() / DAY.as_secs_f64()
     }
 
+    /// How far ahead of need the end of a store's life is written down: so often a store in use costs a write.
+    pub fn step(self) -> Duration {
+        (self.duration() / 10).min(LONGEST_STEP)
+    }
+
+    /// How long after its end a store may still be found by whoever repairs what went wrong.
+    pub fn grace(self) -> Duration {
+        self.duration().min(LONGEST_GRACE)
+    }
+
     /// The retention as a duration.
     pub fn duration(self) -> Duration {
         Duration::from_millis(self.millis)
@@ -62,8 +80,23 @@ impl LifecycleClass {
 
     /// The class with the shortest rule that serves `retention`.
     pub fn serving(retention: Retention) -> Self {
-        let serves = |class: &Self| retention.duration() * 3 + DAY * 2 <= DAY * u32::from(class.days);
-        Self::ALL.into_iter().find(serves).unwrap_or(Self::ALL[Self::ALL.len() - 1])
+        Self::ALL.into_iter().find(|class| class.serves(retention)).unwrap_or(Self::ALL[Self::ALL.len() - 1])
+    }
+
+    /// Whether a store of this retention can live under the class's rule.
+    pub fn serves(self, retention: Retention) -> bool {
+        retention.duration() * 3 + DAY * 2 <= DAY * u32::from(self.days)
+    }
+
+    /// Until when whatever was written since `born_at` is surely there: a day before the rule may take the first of it.
+    pub fn keeps_until(self, born_at: Timestamp) -> Timestamp {
+        born_at.plus(DAY * u32::from(self.days - 1))
+    }
+
+    /// When records written since `born_at` are to move to a fresh generation if their store still lives: early enough that
+    /// a day more than the retention is left for the move.
+    pub fn renewal_due(self, born_at: Timestamp, retention: Retention) -> Timestamp {
+        self.keeps_until(born_at).minus(retention.duration() * 2 + DAY)
     }
 
     /// Days of the class's lifecycle rule.

@@ -76,7 +76,7 @@ impl Gateway {
 }
 
 pub fn new_store(named: Option<&str>) -> NewStore {
-    NewStore { name: named.map(name), schema: None }
+    NewStore { name: named.map(name), ..NewStore::default() }
 }
 
 pub fn name(text: &str) -> StoreName {

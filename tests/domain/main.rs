@@ -6,3 +6,4 @@ mod keeper;
 mod listing;
 mod naming;
 mod removal;
+mod simulation;

@@ -270,7 +270,9 @@ async fn many_uploads_of_unknown_length_share_the_budget_without_waiting_for_eac
         })
     });
     let done = timeout(DEADLINE * 2, join_all(uploads)).await.expect("they end");
-    done.into_iter().for_each(|upload| upload.unwrap());
+    for upload in done {
+        upload.unwrap();
+    }
 }
 
 #[tokio::test]

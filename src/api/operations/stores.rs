@@ -15,7 +15,7 @@ use crate::{
         request::Request,
     },
     auth::{AccountGrant, Action, Caller, Grant, authorize},
-    kv::{Change, GeneralAccess, NewStore, Schema, StoreName, StoreQuery, StoreUpdate, StoreView},
+    kv::{Change, GeneralAccess, NewStore, Retention, Schema, StoreName, StoreQuery, StoreUpdate, StoreView},
 };
 
 /// The most stores on a page.
@@ -79,7 +79,11 @@ pub async fn create(
         None | Some(Value::Null) => None,
         Some(schema) => Some(Schema::parse(schema).map_err(crate::kv::Error::from)?),
     };
-    let created = context.catalog.create(account.user().id, NewStore { name, schema }).await?;
+    let retention = match retention_in(&body)? {
+        Change::Set(retention) => Some(retention),
+        Change::Keep | Change::Clear => None,
+    };
+    let created = context.catalog.create(account.user().id, NewStore { name, schema, retention }).await?;
     let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = context.links.store(&created.store.document.id);
     let mut response = show(context, caller, status, created.store)?;
@@ -98,7 +102,12 @@ pub fn get(context: &Context, grant: &Grant) -> Response<ReplyBody> {
 /// Changes a store's settings.
 pub async fn update(context: &Context, grant: &Grant, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
-    let update = StoreUpdate { name: name_in(&body)?, title: title_in(&body)?, general_access: access_in(&body)? };
+    let update = StoreUpdate {
+        name: name_in(&body)?,
+        title: title_in(&body)?,
+        general_access: access_in(&body)?,
+        retention: retention_in(&body)?,
+    };
     let store = context.catalog.update(grant.store().document.id, update).await?;
     let grant = grant.renewed(store)?;
     Ok(reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
@@ -154,6 +163,21 @@ fn access_in(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, ApiErro
         Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|_| {
             let names = GeneralAccess::NAMES.join(", ");
             let message = format!("Invalid value provided: generalAccess must be one of {names}");
+            ApiError::bad_request("invalid-value", message)
+        }),
+    }
+}
+
+/// The `retentionDays` of a body (an addition to the platform's API): a number of days, fractions allowed.
+fn retention_in(body: &Map<String, Value>) -> Result<Change<Retention>, ApiError> {
+    match body.get("retentionDays") {
+        None => Ok(Change::Keep),
+        Some(Value::Null) => Ok(Change::Clear),
+        Some(value) => value.as_f64().and_then(Retention::from_days).map(Change::Set).ok_or_else(|| {
+            let longest = Retention::LONGEST.as_days();
+            let message = format!(
+                "Invalid value provided: retentionDays must be a number of days, from a second to {longest} days"
+            );
             ApiError::bad_request("invalid-value", message)
         }),
     }

@@ -82,8 +82,6 @@ fn run_suites(server: &S3Server) -> Result<(), String> {
         settings.extend(
             [("LARDER_SECRET", SECRET), ("LARDER_KEEPER", "self")].map(|(name, value)| (name, value.to_owned())),
         );
-        // Needed where the server has no conditional writes, and of no effect where it has.
-        settings.push(("LARDER_KEEPER", "self".to_owned()));
         driver.run(&settings)?;
     }
     Ok(())

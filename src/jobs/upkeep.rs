@@ -1,4 +1,4 @@
-//! Removes what deleted stores leave behind.
+//! Does what is due about stores.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,16 +8,16 @@ use crate::kv::{self, Catalog};
 
 use super::job::{Job, Report};
 
-/// How long a deleted store's records may keep their space before their removal begins: one list a run, mostly empty.
+/// How late a store may be swept, removed or moved, where nothing hurries it: one list a run, mostly empty.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Removes the records of deleted stores, and an hour later what came late and the stores themselves.
+/// Sweeps expired stores, removes deleted ones, and moves those whose records are to stand elsewhere.
 #[derive(Debug)]
-pub struct StoreRemovals {
+pub struct StoreUpkeep {
     catalog: Arc<Catalog>,
 }
 
-impl StoreRemovals {
+impl StoreUpkeep {
     /// A job for the stores of `catalog`.
     pub fn new(catalog: Arc<Catalog>) -> Self {
         Self { catalog }
@@ -25,9 +25,9 @@ impl StoreRemovals {
 }
 
 #[async_trait]
-impl Job for StoreRemovals {
+impl Job for StoreUpkeep {
     fn name(&self) -> &'static str {
-        "store removals"
+        "store upkeep"
     }
 
     fn interval(&self) -> Duration {
@@ -35,6 +35,6 @@ impl Job for StoreRemovals {
     }
 
     async fn run_once(&self) -> kv::Result<Report> {
-        Ok(Report { worked_on: self.catalog.remove_due().await? })
+        Ok(Report { worked_on: self.catalog.keep_appointments().await? })
     }
 }

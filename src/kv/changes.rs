@@ -1,0 +1,103 @@
+//! What may be asked for of stores: which one, a new one, changes of one.
+
+use crate::clock::Timestamp;
+
+use super::{
+    document::{Document, GeneralAccess},
+    error::{Error, Result},
+    id::{StoreId, UserId},
+    life::LifeRules,
+    name::StoreName,
+    retention::Retention,
+    schema::Schema,
+};
+
+/// How a store is addressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreLocator {
+    /// By its id.
+    Id(StoreId),
+    /// By its owner and its name.
+    Name(UserId, StoreName),
+}
+
+/// A store that is to be.
+#[derive(Debug, Clone, Default)]
+pub struct NewStore {
+    /// Its name; without one it is unnamed.
+    pub name: Option<StoreName>,
+    /// Its schema.
+    pub schema: Option<Schema>,
+    /// How long it lives after its last change while it has no name; the usual time unless it says otherwise.
+    pub retention: Option<Retention>,
+}
+
+/// What becomes of something that may be absent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It goes.
+    Clear,
+    /// It becomes this.
+    Set(T),
+}
+
+/// Changes of a store.
+#[derive(Debug, Clone, Default)]
+pub struct StoreUpdate {
+    /// Its name.
+    pub name: Change<StoreName>,
+    /// Its title.
+    pub title: Change<String>,
+    /// Its access, unless that stays.
+    pub general_access: Option<GeneralAccess>,
+    /// How long it lives while it has no name; cleared, it lives as long as new stores do.
+    pub retention: Change<Retention>,
+}
+
+/// Makes the changes of an update but for a new name, which the document has already if it `is_renamed`; whether there
+/// is anything to write.
+pub fn apply(
+    rules: &LifeRules,
+    update: &StoreUpdate,
+    document: &mut Document,
+    is_renamed: bool,
+    usual: Retention,
+    now: Timestamp,
+) -> Result<bool> {
+    if !document.is_visible(now) {
+        return Err(Error::StoreNotFound);
+    }
+    let settings = |document: &Document| {
+        let name = document.name.as_ref().map(|name| name.as_str().to_owned());
+        (name, document.title.clone(), document.general_access, document.retention)
+    };
+    let before = settings(document);
+    match &update.name {
+        Change::Clear if document.name.is_some() => rules.take_name(document, now),
+        // The same name, maybe in other letters.
+        Change::Set(name) if document.name.as_ref() == Some(name) => document.name = Some(name.clone()),
+        Change::Set(_) | Change::Clear | Change::Keep => {}
+    }
+    match update.retention {
+        Change::Set(retention) if retention != document.retention => rules.retain(document, retention, now),
+        Change::Clear if usual != document.retention => rules.retain(document, usual, now),
+        Change::Set(_) | Change::Clear | Change::Keep => {}
+    }
+    match &update.title {
+        Change::Keep => {}
+        Change::Clear => document.title = None,
+        Change::Set(title) => document.title = Some(title.clone()),
+    }
+    if let Some(general_access) = update.general_access {
+        document.general_access = general_access;
+    }
+    let is_changed = is_renamed || settings(document) != before;
+    if is_changed {
+        document.modified_at = document.modified_at.max(now);
+    }
+    // Whoever updates a store wants it, also when everything is as it should be.
+    Ok(rules.renew(document, now)? || is_changed)
+}

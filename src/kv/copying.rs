@@ -1,0 +1,178 @@
+//! Copying the records of a store from one place to another, in passes: each copies what the one before has not seen.
+//!
+//! What was copied is remembered by its validator and date. It is copied again when either differs, and also when it was
+//! hardly older than its copy: dates are whole seconds with some vendors, and two writes of the same bytes have one
+//! validator.
+//!
+//! ```text
+//! client  PUT k = x, text/plain    copy k           PUT k = x, text/html    the pass lists k: same validator, same second
+//! ```
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::{
+    clock::Clock,
+    storage::{self, ETag, ListOptions, ListedObject, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Precondition},
+};
+
+use super::{
+    document::Place,
+    error::{Error, Result},
+    id::StoreId,
+    layout,
+};
+
+/// Copies that are made at the same time.
+const CONCURRENCY: usize = 16;
+
+/// A record that was this much older than its copy, by the object store's clock, was copied as it is.
+const SURE_AGE: Duration = Duration::from_secs(2);
+
+/// After a copy whose outcome is unknown, it takes effect within this time or never.
+const LATE_EFFECT: Duration = Duration::from_mins(1);
+
+/// The copying of one attempt at a move.
+#[derive(Debug)]
+pub struct Copying {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    from: String,
+    to: String,
+    /// What each record was like when it was copied: hashes, so that a million records take some dozens of megabytes.
+    seen: HashMap<u128, u64>,
+    /// Copies so far.
+    pub copied: u64,
+    /// Until when a copy of unknown outcome may take effect, by the monotonic clock.
+    pub doubtful_until: Option<Duration>,
+}
+
+impl Copying {
+    /// Copying of a store's records between these places; nothing is done yet.
+    pub fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, id: &StoreId, from: &Place, to: &Place) -> Self {
+        Self {
+            objects,
+            clock,
+            from: layout::records(id, from),
+            to: layout::records(id, to),
+            seen: HashMap::new(),
+            copied: 0,
+            doubtful_until: None,
+        }
+    }
+
+    /// Copies a page of what has not been seen as it is now; the last key of the page if there may be more.
+    pub async fn copy_page(&mut self, start_after: Option<String>) -> Result<Option<String>> {
+        let page = self.list(&self.from, start_after).await?;
+        let unseen: Vec<_> = page.objects.iter().filter(|object| !self.has_seen(object)).cloned().collect();
+        self.copy(unseen).await?;
+        Ok(page.objects.into_iter().next_back().map(|object| object.key).filter(|_| page.is_truncated))
+    }
+
+    /// Puts a page of copies right: removes those whose originals are gone, and copies again what is not known to be as its
+    /// original is now; the last key of the page if there may be more. A pass alone does not see everything:
+    ///
+    /// ```text
+    /// mover   copies k            lists: no k                          lists: k is there, so that its copy stays as it is
+    /// client            DELETE k               late PUT k (it will not be acknowledged)
+    /// ```
+    pub async fn reconcile_page(&mut self, start_after: Option<String>) -> Result<Option<String>> {
+        let copies = self.list(&self.to, start_after.clone()).await?;
+        let Some(last) = copies.objects.last().map(|object| object.key.clone()) else { return Ok(None) };
+        let originals = self.originals(start_after.as_deref(), &last).await?;
+        let original = |copy: &ListedObject| {
+            let name = Self::name(&copy.key, &self.to);
+            originals.binary_search_by(|known| Self::name(&known.key, &self.from).cmp(name)).ok()
+        };
+        let (mut orphans, mut doubtful) = (Vec::new(), Vec::new());
+        for copy in copies.objects {
+            match original(&copy).and_then(|index| originals.get(index)) {
+                None => orphans.push(copy.key),
+                Some(original) if !self.has_seen(original) => doubtful.push(original.clone()),
+                Some(_) => {}
+            }
+        }
+        for batch in orphans.chunks(MAX_DELETE_KEYS) {
+            self.objects.delete_many(batch.to_vec()).await?;
+        }
+        self.copy(doubtful).await?;
+        Ok(Some(last).filter(|_| copies.is_truncated))
+    }
+
+    /// All originals behind the copy `after` up to the copy `last`, in order.
+    async fn originals(&self, after: Option<&str>, last: &str) -> Result<Vec<ListedObject>> {
+        let last = Self::name(last, &self.to);
+        let mut found = Vec::new();
+        let mut start_after = after.map(|after| [self.from.as_str(), Self::name(after, &self.to)].concat());
+        loop {
+            let page = self.list(&self.from, start_after).await?;
+            start_after = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
+            for object in page.objects {
+                if Self::name(&object.key, &self.from) > last {
+                    return Ok(found);
+                }
+                found.push(object);
+            }
+            if start_after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// What a record's object is called in either place.
+    fn name<'a>(key: &'a str, place: &str) -> &'a str {
+        key.strip_prefix(place).unwrap_or_default()
+    }
+
+    async fn copy(&mut self, records: Vec<ListedObject>) -> Result<()> {
+        let (objects, from, to) = (&self.objects, &self.from, &self.to);
+        let copies = stream::iter(records).map(|record| async move {
+            let target = [to.as_str(), record.key.strip_prefix(from.as_str()).unwrap_or_default()].concat();
+            match objects.copy(&record.key, &target, Precondition::None).await {
+                Ok(copy) => Ok(Some((record, copy.last_modified))),
+                // Deleted meanwhile, so that an earlier copy counts no more.
+                Err(storage::Error::NotFound) => objects.delete(&target, Precondition::None).await.map(|()| None),
+                Err(error) => Err(error),
+            }
+        });
+        let mut copies = std::pin::pin!(copies.buffer_unordered(CONCURRENCY));
+        loop {
+            match copies.try_next().await {
+                Ok(None) => return Ok(()),
+                Ok(Some(None)) => {}
+                Ok(Some(Some((record, copied_at)))) => {
+                    self.copied += 1;
+                    if copied_at.since(record.last_modified) >= SURE_AGE {
+                        self.seen.insert(identity(&record), version(&record));
+                    }
+                }
+                Err(error) => {
+                    if matches!(error, storage::Error::Timeout | storage::Error::Unavailable(_)) {
+                        self.doubtful_until = Some(self.clock.monotonic() + LATE_EFFECT);
+                    }
+                    return Err(Error::from(error));
+                }
+            }
+        }
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<String>) -> Result<storage::ListPage> {
+        let options = ListOptions { prefix: prefix.to_owned(), start_after, limit: MAX_LIST_KEYS };
+        Ok(self.objects.list(options).await?)
+    }
+
+    fn has_seen(&self, record: &ListedObject) -> bool {
+        self.seen.get(&identity(record)) == Some(&version(record))
+    }
+}
+
+fn identity(record: &ListedObject) -> u128 {
+    xxh3_128(record.key.as_bytes())
+}
+
+fn version(record: &ListedObject) -> u64 {
+    let validator = record.etag.as_ref().map(ETag::as_str).unwrap_or_default();
+    xxh3_64(format!("{validator} {} {}", record.size, record.last_modified.as_millis()).as_bytes())
+}

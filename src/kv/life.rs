@@ -1,0 +1,256 @@
+//! The rules of a store's life: until when it lives, when its records must stand elsewhere, and each step of a move. Nothing
+//! here asks or waits: a rule is given a document and the time, and says what is to be, or changes the document.
+//!
+//! A move is a row of documents, each written on condition that it follows the one before:
+//!
+//! ```text
+//! copying    a new generation, named after the attempt; records are copied, reads and writes go on in the old place
+//! frozen     writes wait; the last differences are copied
+//! arriving   the new place counts; writes still wait, until nobody can believe in the old one
+//! live       the old place is a leftover, removed when nobody can be reading there any more
+//! ```
+//!
+//! A freeze ends only by such a write, never by time. Who carries a move on after somebody else's stall begins a new attempt,
+//! into another generation, so that a late copy of the first lands where nobody reads; from `arriving` on there is nothing
+//! left to copy, and he only finishes.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+use super::{
+    document::{Document, Leftover, Move, Phase, Place},
+    error::{Error, Result},
+    retention::{LifecycleClass, Retention},
+    safeguards::Safeguards,
+};
+
+/// The longest a request takes: so long a place that a store has left may still be read and written.
+pub const LONGEST_REQUEST: Duration = Duration::from_hours(1);
+
+/// How long whoever carries a move may be silent before another takes it over.
+pub const STALL: Duration = Duration::from_mins(1);
+
+/// Where records are to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// The lifecycle class, or `None` to be kept for ever.
+    class: Option<LifecycleClass>,
+}
+
+/// The rules as they are where this gateway serves.
+#[derive(Debug, Clone)]
+pub struct LifeRules {
+    /// Whether records are filed by lifecycle class: where nothing but the sweep removes them, they never move.
+    pub has_classes: bool,
+    /// How long another gateway may believe in what was before.
+    pub staleness: Duration,
+    /// What keeps moves safe.
+    pub safeguards: Safeguards,
+}
+
+impl LifeRules {
+    /// Puts off the end of a store's life that was changed now; whether anything is to be written.
+    ///
+    /// The promise is `expires_at >= change + retention`, and what the lifecycle rule may take earlier than that must have
+    /// moved before.
+    pub fn renew(&self, document: &mut Document, now: Timestamp) -> Result<bool> {
+        if !document.is_visible(now) {
+            return Err(Error::StoreNotFound);
+        }
+        let needed = now.plus(document.retention.duration());
+        if document.name.is_some() || document.expires_at.is_some_and(|at| at >= needed) {
+            return Ok(false);
+        }
+        let mut end = end_of_life(document.retention, now);
+        if self.has_classes
+            && let Some((class, limit)) = kept_until(document)
+        {
+            // A store whose retention has grown is about to move, and has a day for that: its records die no sooner.
+            let is_about_to_move = !class.serves(document.retention) && now < limit;
+            if limit < needed && !is_about_to_move {
+                return Err(Error::unavailable(format!("store {} has to move before it lives on", document.id)));
+            }
+            end = end.min(limit.max(needed));
+        }
+        document.expires_at = Some(end);
+        Ok(true)
+    }
+
+    /// Takes a store's name away: from now on it expires.
+    pub fn take_name(&self, document: &mut Document, now: Timestamp) {
+        document.name = None;
+        self.restart_life(document, now);
+    }
+
+    /// Gives a store another retention, that begins now.
+    pub fn retain(&self, document: &mut Document, retention: Retention, now: Timestamp) {
+        document.retention = retention;
+        if document.name.is_none() {
+            self.restart_life(document, now);
+        }
+    }
+
+    /// Who still believes that the store has a name, or another retention, puts off nothing: his changes are covered, too.
+    fn restart_life(&self, document: &mut Document, now: Timestamp) {
+        document.expires_at = Some(end_of_life(document.retention, now.plus(self.staleness)));
+    }
+
+    /// Where the records are to go, if not where they are.
+    pub fn needed_move(&self, document: &Document, now: Timestamp) -> Option<Destination> {
+        if !self.has_classes || !document.is_there() {
+            return None;
+        }
+        let serving = Destination { class: Some(LifecycleClass::serving(document.retention)) };
+        match (document.name.is_some(), document.place.class) {
+            (true, None) => None,
+            (true, Some(_)) => Some(Destination { class: None }),
+            (false, None) => Some(serving),
+            (false, Some(class)) if !class.serves(document.retention) => Some(serving),
+            (false, Some(class)) => {
+                let is_due = class.renewal_due(document.place.born_at, document.retention) <= now;
+                is_due.then_some(serving)
+            }
+        }
+    }
+
+    /// Begins a move, or takes over one that stands still; the attempt, or `None` when there is nothing to copy.
+    pub fn begin_move(&self, document: &mut Document, now: Timestamp) -> Option<u64> {
+        let class = match &document.phase {
+            Phase::Live => self.needed_move(document, now)?.class,
+            Phase::Copying(movement) | Phase::Frozen(movement) => movement.to.class,
+            Phase::Creating | Phase::Arriving(_) | Phase::Deleted { .. } => return None,
+        };
+        Some(self.begin_attempt(document, class, now))
+    }
+
+    fn begin_attempt(&self, document: &mut Document, class: Option<LifecycleClass>, now: Timestamp) -> u64 {
+        // The version that this write will have.
+        let attempt = document.version + 1;
+        if let Phase::Copying(given_up) | Phase::Frozen(given_up) = &document.phase {
+            document.leftovers.push(Leftover { place: given_up.to.clone(), since: now });
+        }
+        let generation = if self.safeguards.fresh_generations { attempt.to_string() } else { "moved".to_owned() };
+        let to = Place { class, generation, born_at: now };
+        document.phase = Phase::Copying(Move { attempt, from: document.place.clone(), to, beat: now, copied: 0 });
+        attempt
+    }
+
+    /// How long a place that was left may still be used.
+    pub fn leftover_lifetime(&self) -> Duration {
+        if self.safeguards.delays_removal { LONGEST_REQUEST } else { Duration::ZERO }
+    }
+
+    /// When somebody should look at the store, as far as can be known now; `None` when nothing will be due by itself.
+    pub fn next_look(&self, document: &Document, now: Timestamp) -> Option<Timestamp> {
+        match &document.phase {
+            Phase::Creating => Some(document.created_at.plus(LONGEST_REQUEST)),
+            Phase::Deleted { at, .. } => Some(at.plus(LONGEST_REQUEST)),
+            Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement) => {
+                Some(movement.beat.plus(STALL))
+            }
+            Phase::Live if self.needed_move(document, now).is_some() => Some(now),
+            Phase::Live => {
+                let renewal = document.place.class.filter(|_| self.has_classes && document.name.is_none());
+                let renewal = renewal.map(|class| class.renewal_due(document.place.born_at, document.retention));
+                let leftovers = document.leftovers.iter().map(|left| left.since.plus(self.leftover_lifetime()));
+                leftovers.chain(renewal).chain(sweep_time(document)).min()
+            }
+        }
+    }
+}
+
+/// Where the records of a new store go.
+pub fn first_place(is_named: bool, retention: Retention, now: Timestamp) -> Place {
+    let class = if is_named { None } else { Some(LifecycleClass::serving(retention)) };
+    Place { class, generation: "1".to_owned(), born_at: now }
+}
+
+/// The end of the life of an unnamed store that was changed now, a step ahead of need.
+pub fn end_of_life(retention: Retention, now: Timestamp) -> Timestamp {
+    now.plus(retention.duration() + retention.step())
+}
+
+/// Gives a store the name that it is about to have: from now on it is kept for ever.
+pub fn name(document: &mut Document) {
+    document.name = document.pending_name.take();
+    document.expires_at = None;
+}
+
+/// Notes that a move goes on.
+pub fn beat(document: &mut Document, attempt: u64, copied: u64, now: Timestamp) -> Result<bool> {
+    let movement = current(document, attempt)?;
+    (movement.beat, movement.copied) = (now, copied);
+    Ok(true)
+}
+
+/// Lets writes wait.
+pub fn freeze(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
+    current(document, attempt)?.beat = now;
+    let Phase::Copying(movement) = document.phase.clone() else { return Err(lost(document)) };
+    document.phase = Phase::Frozen(movement);
+    Ok(true)
+}
+
+/// Makes the new place count.
+pub fn arrive(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
+    current(document, attempt)?.beat = now;
+    let Phase::Frozen(movement) = document.phase.clone() else { return Err(lost(document)) };
+    document.place = movement.to.clone();
+    document.phase = Phase::Arriving(movement);
+    Ok(true)
+}
+
+/// Lets writes go on, and leaves the old place behind.
+pub fn settle(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
+    current(document, attempt)?;
+    let Phase::Arriving(movement) = document.phase.clone() else { return Err(lost(document)) };
+    document.leftovers.push(Leftover { place: movement.from, since: now });
+    document.phase = Phase::Live;
+    Ok(true)
+}
+
+/// Deletes a store; its tombstone names every place that may hold records of it.
+pub fn bury(document: &mut Document, now: Timestamp) -> Result<bool> {
+    let mut places = vec![document.place.clone()];
+    match &document.phase {
+        Phase::Deleted { .. } => return Err(Error::StoreNotFound),
+        Phase::Creating | Phase::Live => {}
+        Phase::Copying(movement) | Phase::Frozen(movement) => places.push(movement.to.clone()),
+        Phase::Arriving(movement) => places.push(movement.from.clone()),
+    }
+    places.extend(document.leftovers.drain(..).map(|leftover| leftover.place));
+    document.phase = Phase::Deleted { at: now, places };
+    Ok(true)
+}
+
+/// When the sweep deletes an unnamed store that nobody changes any more.
+pub fn sweep_time(document: &Document) -> Option<Timestamp> {
+    document.expires_at.filter(|_| document.name.is_none()).map(|at| at.plus(document.retention.grace()))
+}
+
+/// Until when the lifecycle rules surely leave all records of an unnamed store alone, wherever it is or goes.
+fn kept_until(document: &Document) -> Option<(LifecycleClass, Timestamp)> {
+    let place = document.movement().map_or(&document.place, |movement| &movement.to);
+    place.class.map(|class| (class, class.keeps_until(place.born_at)))
+}
+
+/// The move, if it is still this attempt.
+fn current(document: &mut Document, attempt: u64) -> Result<&mut Move> {
+    let id = document.id;
+    match &mut document.phase {
+        Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement)
+            if movement.attempt == attempt =>
+        {
+            Ok(movement)
+        }
+        Phase::Deleted { .. } => Err(Error::StoreNotFound),
+        Phase::Creating | Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {
+            Err(Error::unavailable(format!("another carries on the move of store {id}")))
+        }
+    }
+}
+
+fn lost(document: &Document) -> Error {
+    Error::unavailable(format!("the move of store {} is in another phase", document.id))
+}

@@ -1,0 +1,187 @@
+//! A simulated world: an object store, two gateways that can crash, and one store.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use larder::{
+    clock::{Clock, SeededRandom},
+    kv::{
+        CacheOptions, Catalog, CatalogOptions, NewStore, RecordKey, Records, Retention, Safeguards, StoreId,
+        StoreLocator, UserId,
+    },
+    storage::{ListOptions, ObjectStore, memory::MemoryStore},
+};
+
+use super::{
+    history::{History, Value},
+    line::{Dice, Line, Weather},
+    time::SimulatedClock,
+};
+
+/// How old a gateway's view may be.
+const STALENESS: Duration = Duration::from_secs(5);
+
+/// The records of the store.
+pub const KEYS: [&str; 2] = ["a", "b"];
+
+/// What kind of world it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// How bad the lines are.
+    pub weather: Weather,
+    /// How long the store lives, unless it is changed.
+    pub life: Duration,
+    /// How many use it.
+    pub clients: u64,
+    /// The longest pause of each between two actions, in milliseconds.
+    pub pause_ms: u64,
+    /// What keeps it safe.
+    pub safeguards: Safeguards,
+}
+
+/// A gateway.
+#[derive(Clone)]
+pub struct Gateway {
+    pub catalog: Arc<Catalog>,
+    pub records: Arc<Records>,
+    is_cut_off: Arc<AtomicBool>,
+}
+
+pub struct World {
+    pub clock: Arc<SimulatedClock>,
+    pub dice: Dice,
+    pub owner: UserId,
+    pub objects: Arc<MemoryStore>,
+    steps: Arc<AtomicU64>,
+    pub scenario: Scenario,
+    gateways: Mutex<Vec<Gateway>>,
+    history: Mutex<History>,
+}
+
+impl World {
+    pub fn new(seed: u64, scenario: Scenario, steps: Arc<AtomicU64>) -> Arc<Self> {
+        let clock = Arc::new(SimulatedClock::default());
+        let world = Self {
+            objects: Arc::new(MemoryStore::new(clock.clone())),
+            clock,
+            dice: Dice::new(seed),
+            owner: UserId::generate(&SeededRandom::new(seed)),
+            steps,
+            scenario,
+            gateways: Mutex::default(),
+            history: Mutex::default(),
+        };
+        let gateways = [world.start(), world.start()];
+        world.gateways.lock().expect("nobody panicked").extend(gateways);
+        Arc::new(world)
+    }
+
+    /// A gateway that has just started.
+    fn start(&self) -> Gateway {
+        let is_cut_off = Arc::<AtomicBool>::default();
+        let line = Line::new(
+            self.objects.clone(),
+            self.clock.clone(),
+            self.dice.below(u64::MAX),
+            self.scenario.weather,
+            self.steps.clone(),
+            is_cut_off.clone(),
+        );
+        self.gateway(Arc::new(line), is_cut_off)
+    }
+
+    fn gateway(&self, objects: Arc<dyn ObjectStore>, is_cut_off: Arc<AtomicBool>) -> Gateway {
+        let cache = CacheOptions { staleness: Some(STALENESS), ..CacheOptions::default() };
+        let options = CatalogOptions {
+            cache,
+            classes: Some(STALENESS),
+            safeguards: self.scenario.safeguards,
+            retention: Retention::from_days(self.scenario.life.as_secs_f64() / 86_400.0).expect("a retention"),
+        };
+        let random = Arc::new(SeededRandom::new(self.dice.below(u64::MAX)));
+        let catalog = Arc::new(Catalog::new(objects, self.clock.clone(), random, &options));
+        Gateway { records: Arc::new(catalog.records()), catalog, is_cut_off }
+    }
+
+    /// Either gateway.
+    pub fn any_gateway(&self) -> Gateway {
+        let chosen = usize::try_from(self.dice.below(2)).expect("it is small");
+        self.gateway_at(chosen)
+    }
+
+    pub fn gateway_at(&self, index: usize) -> Gateway {
+        self.gateways.lock().unwrap_or_else(PoisonError::into_inner)[index].clone()
+    }
+
+    /// Lets a gateway crash, and another take its place. What it was doing is never heard of again.
+    pub fn crash(&self, index: usize) {
+        let next = self.start();
+        let crashed = std::mem::replace(&mut self.gateways.lock().expect("nobody panicked")[index], next);
+        crashed.is_cut_off.store(true, Ordering::Relaxed);
+    }
+
+    pub fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store that everything is about, made over a line without faults.
+    pub async fn create(&self) -> StoreId {
+        let maker = self.gateway(self.objects.clone(), Arc::default());
+        let store = maker.catalog.create(self.owner, NewStore::default()).await.expect("a store").store;
+        self.history().set_end(Some(self.now() + self.scenario.life));
+        store.document.id
+    }
+
+    /// What is wrong in the end, and with everything that was seen.
+    pub async fn judge(&self, id: StoreId) -> BTreeSet<&'static str> {
+        let judge = self.gateway(self.objects.clone(), Arc::default());
+        let mut last: Vec<(&'static str, Value)> = Vec::new();
+        let mut misplaced = BTreeSet::new();
+        match judge.catalog.resolve(&StoreLocator::Id(id)).await {
+            Ok(store) => {
+                for key in KEYS {
+                    let record: RecordKey = key.parse().expect("a key");
+                    last.push((key, read(&judge, &store, &record).await.expect("it answers")));
+                }
+                if store.document.movement().is_some() {
+                    misplaced.insert("still moving");
+                } else if self.places(id).await.len() > 1 {
+                    misplaced.insert("something is left in an old place");
+                }
+            }
+            Err(_) => self.history().gone(self.now()),
+        }
+        let history = std::mem::take(&mut *self.history());
+        history.judge(&last, self.now()).into_iter().chain(misplaced).collect()
+    }
+
+    /// Where records of the store are.
+    async fn places(&self, id: StoreId) -> BTreeSet<String> {
+        let options = ListOptions { prefix: "larder/".to_owned(), start_after: None, limit: 1000 };
+        let objects = self.objects.list(options).await.expect("a list").objects;
+        let of_store = objects.into_iter().map(|object| object.key).filter(|key| key.contains(&format!("/{id}/")));
+        of_store.filter_map(|key| key.rsplit_once('/').map(|(place, _)| place.to_owned())).collect()
+    }
+}
+
+/// What a record holds, as a gateway sees it.
+pub async fn read(gateway: &Gateway, store: &larder::kv::StoreView, key: &RecordKey) -> larder::kv::Result<Value> {
+    match gateway.records.get(store, key, None).await {
+        Ok(object) => {
+            let bytes = object.body.into_bytes(64).await.expect("a short body");
+            Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()))
+        }
+        Err(larder::kv::Error::RecordNotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
