@@ -22,11 +22,16 @@ use crate::{
 /// The argument with which this program starts itself as the bare server.
 pub const ARGUMENT: &str = "--serve-bare";
 
-/// Starts it as a process of its own.
-pub fn start(folder: &Path) -> Outcome<Program> {
+/// The command that runs it, in a process of its own.
+pub fn command() -> Outcome<Command> {
     let mut command = Command::new(env::current_exe()?);
     command.arg(ARGUMENT);
-    Program::start(command, &folder.join("bare.log"))
+    Ok(command)
+}
+
+/// Starts it.
+pub fn start(folder: &Path) -> Outcome<Program> {
+    Program::start(command()?, &folder.join("bare.log"))
 }
 
 /// Serves until it is killed.

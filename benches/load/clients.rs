@@ -75,7 +75,7 @@ impl Load {
         for client in self.connections.drain(..) {
             running.spawn(client.run(keys, started + limit));
         }
-        let mut times = Samples::default();
+        let mut times = Samples::with_room(MAX_REQUESTS);
         let mut requests = 0;
         let collected = async {
             while let Some(client) = running.join_next().await {
