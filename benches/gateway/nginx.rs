@@ -49,18 +49,18 @@ fn configuration(folder: &Path, workers: usize, address: SocketAddr, store: Sock
         "{user}
 daemon off;
 worker_processes {workers};
-pid {folder}/pid;
+pid \"{folder}/pid\";
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
     sendfile on;
     tcp_nopush on;
     default_type application/octet-stream;
-    client_body_temp_path {folder}/bodies;
-    proxy_temp_path {folder}/answers;
-    fastcgi_temp_path {folder}/fastcgi;
-    scgi_temp_path {folder}/scgi;
-    uwsgi_temp_path {folder}/uwsgi;
+    client_body_temp_path \"{folder}/bodies\";
+    proxy_temp_path \"{folder}/answers\";
+    fastcgi_temp_path \"{folder}/fastcgi\";
+    scgi_temp_path \"{folder}/scgi\";
+    uwsgi_temp_path \"{folder}/uwsgi\";
     keepalive_requests 1000000000;
     client_max_body_size 0;
     upstream store {{
