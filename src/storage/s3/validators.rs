@@ -21,7 +21,9 @@ pub fn marked(vendor: &ETag, attributes: &Attributes) -> ETag {
     text.push_str(vendor.as_str());
     text.push('-');
     // The lower half of the hash. By hand: every read makes one, and formatting costs more than all of the rest.
-    text.extend((0..MARK_LENGTH).rev().map(|digit| char::from(HEX[(hash >> (4 * digit)) as usize & 0xF])));
+    for byte in hash.to_be_bytes().into_iter().skip(MARK_LENGTH / 2) {
+        text.extend([byte >> 4, byte & 0xF].map(|digit| char::from(HEX[usize::from(digit)])));
+    }
     ETag::new(&text)
 }
 
