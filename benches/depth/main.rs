@@ -13,10 +13,12 @@
 #![expect(clippy::print_stdout, reason = "its table is what a benchmark is for")]
 #![expect(clippy::print_stderr, reason = "errors and progress")]
 
+mod client;
 #[path = "../figures/mod.rs"]
 mod figures;
 mod fill;
 mod measure;
+#[path = "../program/mod.rs"]
 mod program;
 mod requests;
 
@@ -34,6 +36,7 @@ use larder::{
     storage::embedded::{EmbeddedOptions, EmbeddedStore},
 };
 
+use client::Client;
 use figures::{Draws, Outcome, Samples, ratio, table};
 use measure::{Engine, OPERATIONS, Operation, Subject};
 use program::Program;
@@ -107,15 +110,21 @@ const HEADS: [&str; 6] = ["p50", "p99", "p50 us many", "p50 us few", "p99 us man
 async fn compare(folder: &Path, effort: Effort) -> Outcome<()> {
     let data = folder.join("data");
     let targets = {
-        let mut program = Program::start(folder, &data)?;
+        let program = start(folder, &data)?;
         let few = Target { id: program.create_store()?, count: FEW };
         [few, Target { id: program.create_store()?, count: effort.records }]
     };
     let opens_alike = inside(&data, &targets, effort).await?;
-    let mut program = Program::start(folder, &data)?;
-    let answers_alike = outside(&mut program, &targets, effort)?;
+    let program = start(folder, &data)?;
+    let answers_alike = outside(&mut Client::open(&program)?, &targets, effort)?;
     println!("Many: {}. Few: {FEW}. Promised: p50 {PROMISED_P50}, p99 {PROMISED_P99}.", effort.records);
     if opens_alike && answers_alike { Ok(()) } else { Err("a ratio is above what is promised".into()) }
+}
+
+/// The program over the engine in `data`.
+fn start(folder: &Path, data: &Path) -> Outcome<Program> {
+    let data = data.to_str().ok_or("the folder's path is not Unicode")?;
+    Program::start(program::larder(folder, &[("LARDER_DATA", data)]), &folder.join("log"))
 }
 
 /// Fills both stores and measures inside the process; whether opening one keeps the promise.
@@ -150,7 +159,7 @@ async fn inside(data: &Path, targets: &[Target; 2], effort: Effort) -> Outcome<b
 }
 
 /// Measures by requests to the program; whether they keep the promise.
-fn outside(program: &mut Program, targets: &[Target; 2], effort: Effort) -> Outcome<bool> {
+fn outside(client: &mut Client, targets: &[Target; 2], effort: Effort) -> Outcome<bool> {
     let mut rows = Vec::new();
     let mut is_kept = true;
     for (name, request) in REQUESTS {
@@ -160,7 +169,7 @@ fn outside(program: &mut Program, targets: &[Target; 2], effort: Effort) -> Outc
             times = [Samples::with_room(effort.places), Samples::with_room(effort.places)];
             for place in 0..effort.places {
                 for index in if place % 2 == 0 { [0, 1] } else { [1, 0] } {
-                    times[index].push(targets[index].time(program, request, &mut draws)?);
+                    times[index].push(targets[index].time(client, request, &mut draws)?);
                 }
             }
         }

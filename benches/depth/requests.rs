@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::{
+    client::Client,
     figures::{Draws, Outcome},
     fill::key,
-    program::Program,
 };
 
 /// A request to a store.
@@ -38,13 +38,13 @@ pub struct Target {
 
 impl Target {
     /// Makes a request at a random place; how long the answer took.
-    pub fn time(&self, program: &mut Program, request: Request, draws: &mut Draws) -> Outcome<Duration> {
+    pub fn time(&self, client: &mut Client, request: Request, draws: &mut Draws) -> Outcome<Duration> {
         let store = format!("/v2/key-value-stores/{}", self.id);
         match request {
-            Request::Store => Ok(program.ask("GET", &store)?.0),
+            Request::Store => Ok(client.read(&store)?.0),
             Request::Record => {
                 let number = draws.below(self.count);
-                let (took, body) = program.ask("GET", &format!("{store}/records/{}", key(number)?.as_str()))?;
+                let (took, body) = client.read(&format!("{store}/records/{}", key(number)?.as_str()))?;
                 let is_right = body.starts_with(format!("{number:010}").as_bytes());
                 if is_right { Ok(took) } else { Err("another record was read".into()) }
             }
@@ -56,7 +56,7 @@ impl Target {
                     Some(before) => format!("&exclusiveStartKey={}", key(before)?.as_str()),
                     None => String::new(),
                 };
-                let (took, body) = program.ask("GET", &format!("{store}/keys?limit={limit}{after}"))?;
+                let (took, body) = client.read(&format!("{store}/keys?limit={limit}{after}"))?;
                 let first = format!("\"{}\"", key(number)?.as_str());
                 let is_right = body.windows(first.len()).any(|part| part == first.as_bytes());
                 if is_right { Ok(took) } else { Err("another page was listed".into()) }

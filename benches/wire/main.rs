@@ -10,32 +10,29 @@
 #![expect(clippy::print_stdout, reason = "its tables are what a benchmark is for")]
 #![expect(clippy::print_stderr, reason = "errors and progress")]
 
-mod bare;
-mod connection;
+mod cases;
 mod disk;
 #[path = "../figures/mod.rs"]
 mod figures;
+#[path = "../load/mod.rs"]
 mod load;
-mod plan;
-mod process;
+#[path = "../program/mod.rs"]
+mod program;
 mod report;
-mod server;
 
-use std::{
-    env,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{env, process::ExitCode, time::Instant};
 
-use connection::Request;
+use cases::{CASES, FULL, QUICK};
 use figures::Outcome;
-use load::Load;
-use plan::{CASES, Case, Effort, LARGEST_BODY, Verb, pattern};
-use report::{Row, Side};
-use server::Server;
-
-/// After a round, for work that a server does behind its answers: it counts as the round's.
-const SETTLING: Duration = Duration::from_millis(40);
+use load::{
+    bare,
+    case::{Case, Effort, LARGEST_BODY, Verb, pattern},
+    clients::Load,
+    connection::Request,
+    side::{Side, interleave},
+};
+use program::Program;
+use report::Row;
 
 /// What the arguments ask for.
 enum Task {
@@ -66,12 +63,12 @@ fn main() -> ExitCode {
 
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.
 fn task() -> Outcome<Task> {
-    let (mut effort, mut only, mut is_bench) = (Effort::FULL, String::new(), false);
+    let (mut effort, mut only, mut is_bench) = (FULL, String::new(), false);
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => is_bench = true,
-            "--quick" => effort = Effort::QUICK,
+            "--quick" => effort = QUICK,
             "--only" => only = arguments.next().ok_or("--only needs a part of the cases' names")?,
             bare::ARGUMENT => return Ok(Task::ServeBare),
             _ => return Err(format!("unknown argument {argument}; there are --quick and --only NAME").into()),
@@ -84,8 +81,11 @@ fn measure(effort: Effort, only: &str) -> Outcome<()> {
     // Beside the build, since the system's folder for temporary files may be memory, where syncing costs nothing.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut disk = disk::measure(folder.path())?;
-    let servers = Servers { larder: Server::larder(folder.path())?, bare: Server::bare()? };
-    let store = servers.larder.create_store()?;
+    let data = folder.path().join("data");
+    let settings = [("LARDER_DATA", data.to_str().ok_or("the folder's path is not Unicode")?)];
+    let larder = Program::start(program::larder(folder.path(), &settings), &folder.path().join("log"))?;
+    let store = larder.create_store()?;
+    let servers = Servers { larder, bare: bare::start(folder.path())? };
     let pattern = pattern(LARGEST_BODY);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let started = Instant::now();
@@ -105,48 +105,28 @@ fn measure(effort: Effort, only: &str) -> Outcome<()> {
 }
 
 struct Servers {
-    larder: Server,
-    bare: Server,
+    larder: Program,
+    bare: Program,
 }
 
 impl Servers {
     async fn measure(&self, case: Case, effort: Effort, store: &str, pattern: &[u8]) -> Outcome<Row> {
-        let request = Request::new(&case, case.verb, store, pattern);
+        let Case { keys, connections, .. } = case;
+        let request = Request::to_larder(&case, case.verb, store, pattern)?;
         if case.verb == Verb::Get {
-            let put = Request::new(&case, Verb::Put, store, pattern);
-            Load::open(self.larder.address, &put, case.keys).await?.sweep(None).await?;
+            let put = Request::to_larder(&case, Verb::Put, store, pattern)?;
+            Load::open(self.larder.address, &put, keys, connections).await?.sweep(None).await?;
         }
-        let mut larder = Load::open(self.larder.address, &request, case.keys).await?;
-        let mut bare = Load::open(self.bare.address, &request, case.keys).await?;
-        if case.verb == Verb::Get {
-            larder.sweep(Some(pattern)).await?;
-            bare.sweep(Some(pattern)).await?;
-        }
-        let mut row = Row { case, larder: Side::default(), bare: Side::default() };
-        let started = Instant::now();
-        for round in 0..effort.rounds {
-            if round > 0 && started.elapsed() > effort.case {
-                break;
+        let mut sides = Vec::new();
+        for server in [&self.larder, &self.bare] {
+            let mut load = Load::open(server.address, &request, keys, connections).await?;
+            if case.verb == Verb::Get {
+                load.sweep(Some(pattern)).await?;
             }
-            // Each goes first in every other round, so that neither has the quieter half.
-            if round % 2 == 0 {
-                take(&self.larder, &mut larder, effort, &mut row.larder).await?;
-                take(&self.bare, &mut bare, effort, &mut row.bare).await?;
-            } else {
-                take(&self.bare, &mut bare, effort, &mut row.bare).await?;
-                take(&self.larder, &mut larder, effort, &mut row.larder).await?;
-            }
+            sides.push(Side::new(load, vec![server.child.id()]));
         }
-        Ok(row)
+        interleave(&mut sides, effort).await?;
+        let sides = sides.try_into().map_err(|_| "there are two sides")?;
+        Ok(Row { case, sides })
     }
-}
-
-async fn take(server: &Server, load: &mut Load, effort: Effort, side: &mut Side) -> Outcome<()> {
-    process::forget_peak(server.id())?;
-    let before = process::cpu(server.id())?;
-    let round = load.round(effort.round).await?;
-    tokio::time::sleep(SETTLING).await;
-    side.add(round, process::cpu(server.id())?.saturating_sub(before));
-    side.peak_kib = side.peak_kib.max(process::peak_kib(server.id())?);
-    Ok(())
 }

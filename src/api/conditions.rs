@@ -15,7 +15,7 @@ const SETTLED: Duration = Duration::from_mins(1);
 
 /// The validator of the bytes that are sent, in quotes.
 pub fn entity_tag(etag: &str, is_decoded: bool) -> String {
-    format!("\"{etag}{}\"", if is_decoded { DECODED } else { "" })
+    ["\"", etag, if is_decoded { DECODED } else { "" }, "\""].concat()
 }
 
 /// What the conditions of a read come to.
@@ -31,8 +31,6 @@ pub enum Verdict {
 
 /// What the conditions of a read come to for a record whose stored bytes have `etag`, and are decoded on the way or not.
 pub fn verdict(headers: &HeaderMap, etag: &str, is_decoded: bool, last_modified: Timestamp) -> Verdict {
-    let sent = entity_tag(etag, is_decoded);
-    let sent = sent.trim_matches('"');
     if let Some(tags) = tags(headers, &header::IF_MATCH) {
         if !tags.iter().any(|tag| tag.is_any() || (!tag.is_weak && tag.of_record() == etag)) {
             return Verdict::Failed;
@@ -41,7 +39,8 @@ pub fn verdict(headers: &HeaderMap, etag: &str, is_decoded: bool, last_modified:
         return Verdict::Failed;
     }
     if let Some(tags) = tags(headers, &header::IF_NONE_MATCH) {
-        if tags.iter().any(|tag| tag.is_any() || tag.text == sent) {
+        let sent = entity_tag(etag, is_decoded);
+        if tags.iter().any(|tag| tag.is_any() || tag.text == sent.trim_matches('"')) {
             return Verdict::NotModified;
         }
     } else if date(headers, &header::IF_MODIFIED_SINCE).is_some_and(|date| seconds(last_modified) <= date) {

@@ -1,6 +1,6 @@
 //! Commands for a special effort: measuring, torturing, looking at the dependencies.
 
-use crate::shell;
+use crate::{backends::SEAWEEDFS, shell};
 
 /// Crashes in a row, as many as the promise of durability names.
 const TORTURE_ROUNDS: &str = "100";
@@ -11,9 +11,39 @@ const BIG_RECORD_BYTES: &str = "5368709120";
 /// Records in the folder whose start must take less than a second.
 const START_RECORDS: &str = "100000";
 
-/// Builds with optimisation and runs the benchmarks.
+/// The benchmarks, in the order in which they are run.
+const BENCHES: [&str; 3] = ["wire", "depth", GATEWAY];
+
+/// The one that needs an object store.
+const GATEWAY: &str = "gateway";
+
+/// Builds with optimisation and runs the benchmarks, or the one whose name comes first; the other arguments go to it.
 pub fn bench(arguments: &[String]) -> Result<(), String> {
-    shell::run(shell::cargo(&["bench", "--bench", "*", "--"]).args(arguments))
+    let (chosen, arguments) = chosen(arguments);
+    for name in BENCHES.into_iter().filter(|name| chosen.is_none_or(|chosen| chosen == *name)) {
+        run_bench(name, arguments)?;
+    }
+    if chosen.is_none() { run_bench(GATEWAY, &["--instructions".to_owned()]) } else { Ok(()) }
+}
+
+/// The benchmark that the first argument names, if it names one, and the arguments for it.
+fn chosen(arguments: &[String]) -> (Option<&str>, &[String]) {
+    match arguments.split_first() {
+        Some((name, rest)) if BENCHES.contains(&name.as_str()) => (Some(name), rest),
+        Some(_) | None => (None, arguments),
+    }
+}
+
+fn run_bench(name: &str, arguments: &[String]) -> Result<(), String> {
+    let mut command = shell::cargo(&["bench", "--locked", "--bench", name, "--"]);
+    command.args(arguments);
+    if name != GATEWAY {
+        return shell::run(&mut command);
+    }
+    SEAWEEDFS.install()?;
+    let seaweedfs = SEAWEEDFS.start()?;
+    shell::run(command.envs(seaweedfs.server.variables()))
+        .map_err(|error| format!("{error}\n{}", seaweedfs.end_of_log()))
 }
 
 /// Runs the tests of the whole program at full length; arguments choose among them.
@@ -31,4 +61,17 @@ pub fn deny(arguments: &[String]) -> Result<(), String> {
         return Err("cargo-deny is missing; install it with: cargo install --locked cargo-deny".to_owned());
     }
     shell::run(shell::cargo(&["deny", "check"]).args(arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_benchmark_can_be_chosen_and_gets_the_other_arguments() {
+        let of = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(chosen(&of(&[])), (None, &of(&[])[..]));
+        assert_eq!(chosen(&of(&["--quick"])), (None, &of(&["--quick"])[..]));
+        assert_eq!(chosen(&of(&["depth", "--records", "9000"])), (Some("depth"), &of(&["--records", "9000"])[..]));
+    }
 }

@@ -25,6 +25,14 @@ pub fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = program_at_root(program);
     command.args(arguments).env("CARGO_TARGET_DIR", target());
+    // What cargo has told this program about itself. Dependencies that watch these would be built anew whenever cargo
+    // is run by hand and then from here.
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&variable);
+        }
+    }
     command
 }
 

@@ -163,5 +163,7 @@ fn describe(headers: &mut HeaderMap, meta: &ObjectMeta, coding: Coding, key: &Re
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
+    }
 }

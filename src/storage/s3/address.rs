@@ -76,8 +76,16 @@ fn aws(region: &str) -> Target {
 /// Appends `text`, percent-encoded as signatures demand it: everything but letters, digits and `-._~`, and the slash in
 /// paths.
 pub fn encode_into(encoded: &mut String, text: &str, is_path: bool) {
+    let is_plain = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || (is_path && byte == b'/')
+    };
+    // Most keys stay as they are, and are taken over whole.
+    if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
+        encoded.push_str(text);
+        return;
+    }
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || (is_path && byte == b'/') {
+        if is_plain(byte) {
             encoded.push(char::from(byte));
         } else {
             let _ = write!(encoded, "%{byte:02X}");

@@ -3,8 +3,6 @@
 //! Pure: the time, the keys and the request in, the header field `Authorization` out. Held against the `aws-sigv4` crate
 //! by a test.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
@@ -90,14 +88,10 @@ pub fn authorization(request: &Signable<'_>, time: SigningTime, region: &str, cr
     ]);
     let mut signature_hex = [0; 64];
     write_hex(&mut signature_hex, &signature);
-    let mut value = String::with_capacity(224 + names.len());
-    let _ = write!(
-        value,
-        "AWS4-HMAC-SHA256 Credential={}/{day_text}/{region}/{SERVICE}/aws4_request, SignedHeaders={names}, Signature={}",
-        credentials.access_key_id,
-        std::str::from_utf8(&signature_hex).unwrap_or_default(),
-    );
-    value
+    let signature = std::str::from_utf8(&signature_hex).unwrap_or_default();
+    let key = credentials.access_key_id.as_str();
+    let scope = ["AWS4-HMAC-SHA256 Credential=", key, "/", day_text, "/", region, "/", SERVICE, "/aws4_request"];
+    [&scope.concat(), ", SignedHeaders=", &names, ", Signature=", signature].concat()
 }
 
 /// The hash of bytes in hexadecimal.

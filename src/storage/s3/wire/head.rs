@@ -44,7 +44,17 @@ impl Head {
 
     /// The value of the first field of this name, in any letter case; `None` also when it is not text.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.fields().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.all(name).next()
+    }
+
+    /// The values of all fields of this name that are text. Most fields of a head are never asked for, so that none is
+    /// looked at more closely than its name.
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let has_name = |known: &Range<usize>| {
+            known.len() == name.len() && self.bytes[known.clone()].eq_ignore_ascii_case(name.as_bytes())
+        };
+        let named = self.fields.iter().filter(move |(known, _)| has_name(known));
+        named.filter_map(|(_, value)| std::str::from_utf8(&self.bytes[value.clone()]).ok())
     }
 
     /// All fields whose values are text.
@@ -79,11 +89,11 @@ impl Head {
                 Err(WireError::Malformed("its transfer coding is unknown"))
             };
         }
-        let mut lengths = self.fields().filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        let Some((_, length)) = lengths.next() else {
+        let mut lengths = self.all("content-length");
+        let Some(length) = lengths.next() else {
             return Ok(Framing::until_close());
         };
-        if lengths.any(|(_, other)| other != length) {
+        if lengths.any(|other| other != length) {
             return Err(WireError::Malformed("it has two lengths"));
         }
         let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());

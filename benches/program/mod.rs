@@ -1,4 +1,4 @@
-//! The two servers: Larder's release program and the bare one, each a process of its own.
+//! Programs that benchmarks start: Larder's release program, and what it is compared with. All benchmarks include this file.
 
 use std::{
     env,
@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{bare, figures::Outcome};
+use crate::figures::Outcome;
 
-/// The token of the benchmark. It guards an empty folder that is gone in minutes.
+/// The token of the benchmarks. It guards an empty folder that is gone in minutes.
 pub const TOKEN: &str = "benchmark-token";
 
 /// How long a server may take to answer while everything is set up.
@@ -20,58 +20,49 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running server; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Server {
-    child: Child,
+pub struct Program {
+    /// Its process.
+    pub child: Child,
     /// Where it listens.
     pub address: SocketAddr,
 }
 
-impl Server {
-    /// Larder, as it starts without any configuration, with its data in `folder`.
-    pub fn larder(folder: &Path) -> Outcome<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-        for (variable, _) in env::vars_os() {
-            let name = variable.to_string_lossy();
-            if name.starts_with("LARDER_") || name.starts_with("AWS_") {
-                command.env_remove(&variable);
-            }
+/// `larder serve` on a free port, in `folder`, with these settings and none of whoever runs the benchmark.
+pub fn larder(folder: &Path, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+    for (variable, _) in env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("LARDER_") || name.starts_with("AWS_") {
+            command.env_remove(&variable);
         }
-        let log = folder.join("log");
-        // In its own folder, so that nobody's `larder.toml` is its configuration.
-        command.arg("serve").current_dir(folder).stderr(File::create(&log)?);
-        command.env("LARDER_LISTEN", "127.0.0.1:0").env("LARDER_DATA", folder.join("data")).env("LARDER_TOKEN", TOKEN);
-        Self::start(command).map_err(|error| {
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            format!("larder serve: {error}\n{log}").into()
-        })
     }
+    // In its own folder, so that nobody's `larder.toml` is its configuration.
+    command.arg("serve").current_dir(folder);
+    command.env("LARDER_LISTEN", "127.0.0.1:0").env("LARDER_TOKEN", TOKEN);
+    command.envs(settings.iter().copied());
+    command
+}
 
-    /// The bare server.
-    pub fn bare() -> Outcome<Self> {
-        let mut command = Command::new(env::current_exe()?);
-        command.arg(bare::ARGUMENT);
-        Self::start(command)
-    }
-
-    fn start(mut command: Command) -> Outcome<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+impl Program {
+    /// Starts a program that prints where it listens, first of all. What else it says goes to `log`.
+    pub fn start(mut command: Command, log: &Path) -> Outcome<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
+        let mut child = command.spawn()?;
         let printed = child.stdout.take();
         let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
         // From here on whatever fails ends the child.
-        let mut server = Self { child, address: unbound };
+        let mut program = Self { child, address: unbound };
         let mut line = String::new();
         BufReader::new(printed.ok_or("it has no output")?).read_line(&mut line)?;
-        let (_, address) = line.split_once("http://").ok_or("it ended before it said where it listens")?;
-        server.address = address.trim_end().parse()?;
-        Ok(server)
+        let Some((_, address)) = line.split_once("http://") else {
+            let log = fs::read_to_string(log).unwrap_or_default();
+            return Err(format!("{command:?} ended before it said where it listens\n{log}").into());
+        };
+        program.address = address.trim_end().parse()?;
+        Ok(program)
     }
 
-    /// The process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Makes a store; its id.
+    /// Makes a store, if it is Larder; the store's id.
     pub fn create_store(&self) -> Outcome<String> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;
@@ -90,7 +81,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Program {
     fn drop(&mut self) {
         // Nothing it has is kept, so that it need not end well; a server that has ended already is fine, too.
         let _ = self.child.kill();

@@ -3,7 +3,7 @@
 //! It reads what Larder and the bare server send: a head of limited length and a body of announced length. Anything
 //! else, also a status that was not expected, is an error.
 
-use std::{net::SocketAddr, ops::Range, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,8 +12,8 @@ use tokio::{
 
 use crate::{
     figures::Outcome,
-    plan::{Case, Verb, key_prefix},
-    server::TOKEN,
+    load::case::{Case, Verb, key},
+    program::TOKEN,
 };
 
 /// Bytes read at once; the head of an answer must fit.
@@ -22,43 +22,68 @@ const INBOX_BYTES: usize = 256 * 1024;
 /// Bodies up to this long are sent together with the head in one write.
 const JOINED_BYTES: usize = 64 * 1024;
 
-/// Digits of a key's number.
-const DIGITS: usize = 7;
-
 /// Bytes of an unexpected answer that are shown.
 const SHOWN_BYTES: usize = 600;
 
 /// A kind of request, shared by all connections.
 #[derive(Debug, Clone)]
 pub struct Request {
-    head: Vec<u8>,
-    digits: Range<usize>,
+    /// The heads, one for each record, one behind the other.
+    heads: Arc<[u8]>,
+    head_length: usize,
     body: Arc<[u8]>,
-    is_put: bool,
     status: &'static [u8],
     /// Bytes of the answer's body.
     answer: usize,
 }
 
 impl Request {
-    /// The request of `case` to a record of `store`; of `pattern`, the first bytes are sent.
-    pub fn new(case: &Case, verb: Verb, store: &str, pattern: &[u8]) -> Self {
+    /// A request with a head for each record, all of one length. What answers it has `status`, and a body of `answer`
+    /// bytes.
+    pub fn new(
+        heads: impl IntoIterator<Item = Outcome<String>>,
+        body: &[u8],
+        status: &'static str,
+        answer: usize,
+    ) -> Outcome<Self> {
+        let mut joined = Vec::new();
+        let mut head_length = None;
+        for head in heads {
+            let head = head?;
+            if *head_length.get_or_insert(head.len()) != head.len() {
+                return Err("the heads of requests are not of one length".into());
+            }
+            joined.extend_from_slice(head.as_bytes());
+        }
+        let head_length = head_length.ok_or("there are no heads of requests")?;
+        let (heads, body) = (Arc::from(joined), Arc::from(body));
+        Ok(Self { heads, head_length, body, status: status.as_bytes(), answer })
+    }
+
+    /// The request of `case` to records of `store` through Larder; of `pattern`, the first bytes are sent.
+    pub fn to_larder(case: &Case, verb: Verb, store: &str, pattern: &[u8]) -> Outcome<Self> {
         let (method, body, status, answer) = match verb {
-            Verb::Get => ("GET", &[][..], &b"200"[..], case.bytes),
-            Verb::Put => ("PUT", &pattern[..case.bytes], &b"201"[..], "{}".len()),
+            Verb::Get => ("GET", &[][..], "200", case.bytes),
+            Verb::Put => ("PUT", &pattern[..case.bytes], "201", "{}".len()),
         };
-        let line = format!("{method} /v2/key-value-stores/{store}/records/{}", key_prefix(case));
-        let digits = line.len()..line.len() + DIGITS;
-        let of_body = match verb {
-            Verb::Get => String::new(),
-            Verb::Put => format!("Content-Type: application/octet-stream\r\nContent-Length: {}\r\n", body.len()),
-        };
-        let head = format!(
-            "{line}{:0DIGITS$} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nAccept: */*\r\n\
-             Accept-Encoding: gzip\r\nUser-Agent: larder-bench\r\n{of_body}\r\n",
-            0
-        );
-        Self { head: head.into_bytes(), digits, body: Arc::from(body), is_put: verb == Verb::Put, status, answer }
+        let of_body = of_body(verb, body);
+        let heads = (0..case.keys).map(|number| {
+            let key = key(case, number);
+            Ok(format!(
+                "{method} /v2/key-value-stores/{store}/records/{key} HTTP/1.1\r\nHost: 127.0.0.1\r\n\
+                 Authorization: Bearer {TOKEN}\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n\
+                 User-Agent: larder-bench\r\n{of_body}\r\n"
+            ))
+        });
+        Self::new(heads, body, status, answer)
+    }
+}
+
+/// The header fields of a request that are about its body.
+pub fn of_body(verb: Verb, body: &[u8]) -> String {
+    match verb {
+        Verb::Get => String::new(),
+        Verb::Put => format!("Content-Type: application/octet-stream\r\nContent-Length: {}\r\n", body.len()),
     }
 }
 
@@ -77,7 +102,7 @@ impl Connection {
     pub async fn open(address: SocketAddr, request: &Request) -> Outcome<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let mut outbox = request.head.clone();
+        let mut outbox = vec![0; request.head_length];
         if request.body.len() <= JOINED_BYTES {
             outbox.extend_from_slice(&request.body);
         }
@@ -87,11 +112,8 @@ impl Connection {
     /// Sends the request for the record with this number, and reads the answer to its end. With `expected` the
     /// body of a record that is read must be that.
     pub async fn exchange(&mut self, number: u64, expected: Option<&[u8]>) -> Outcome<()> {
-        let mut rest = number;
-        for digit in self.outbox[self.request.digits.clone()].iter_mut().rev() {
-            *digit = b"0123456789"[usize::try_from(rest % 10)?];
-            rest /= 10;
-        }
+        let (start, length) = (usize::try_from(number)? * self.request.head_length, self.request.head_length);
+        self.outbox[..length].copy_from_slice(&self.request.heads[start..start + length]);
         self.stream.write_all(&self.outbox).await?;
         if self.request.body.len() > JOINED_BYTES {
             self.stream.write_all(&self.request.body).await?;
@@ -99,7 +121,6 @@ impl Connection {
         let (body, mut filled) = self.read_head().await?;
         let mut start = body;
         let mut left = self.request.answer;
-        let expected = expected.filter(|_| !self.request.is_put);
         loop {
             let received = filled - start;
             if received > left {

@@ -8,9 +8,8 @@ use std::{
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
-    connection::{Connection, Request},
     figures::{Draws, Outcome, Samples},
-    plan::CONNECTIONS,
+    load::connection::{Connection, Request},
 };
 
 /// The most requests of one connection in a round: more than any of these servers answers in that time.
@@ -45,10 +44,11 @@ pub struct Round {
 }
 
 impl Load {
-    /// Connects; each connection sends `request` for one of the first `keys` records.
-    pub async fn open(address: SocketAddr, request: &Request, keys: u64) -> Outcome<Self> {
-        let mut connections = Vec::with_capacity(CONNECTIONS);
-        for seed in 0..CONNECTIONS as u64 {
+    /// Connects `connections` times; each connection sends `request` for one of the first `keys` records.
+    pub async fn open(address: SocketAddr, request: &Request, keys: u64, connections: usize) -> Outcome<Self> {
+        let count = connections as u64;
+        let mut connections = Vec::with_capacity(connections);
+        for seed in 0..count {
             let connection = Connection::open(address, request).await?;
             connections.push(Client { connection, draws: Draws::new(seed), times: Vec::with_capacity(MAX_REQUESTS) });
         }
@@ -75,7 +75,7 @@ impl Load {
         for client in self.connections.drain(..) {
             running.spawn(client.run(keys, started + limit));
         }
-        let mut times = Samples::default();
+        let mut times = Samples::with_room(MAX_REQUESTS);
         let mut requests = 0;
         let collected = async {
             while let Some(client) = running.join_next().await {

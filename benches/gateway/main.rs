@@ -1,0 +1,172 @@
+//! What Larder costs between a client and an object store: GET and PUT of small and large records through it, through nginx,
+//! and without anything in between; over a real object store, and over a stand-in that answers at once; beside a bare
+//! hyper server. `docs/PERFORMANCE.md` says how to read the tables.
+//!
+//! ```text
+//! cargo xtask bench gateway                  starts an object store for it
+//! cargo bench --bench gateway                over the one that LARDER_TEST_S3_ and AWS_ variables name
+//! cargo bench --bench gateway -- --quick     less of everything
+//! cargo bench --bench gateway -- --only "stand-in: GET", or another part of the cases' names
+//! cargo bench --bench gateway -- --instructions    counts instructions instead; a few minutes
+//! ```
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures the time of day's passing itself, and waits for it"
+)]
+#![expect(clippy::print_stdout, reason = "its tables are what a benchmark is for")]
+#![expect(clippy::print_stderr, reason = "errors and progress")]
+
+mod cases;
+mod contest;
+#[path = "../figures/mod.rs"]
+mod figures;
+mod instructions;
+#[path = "../load/mod.rs"]
+mod load;
+mod nginx;
+#[path = "../program/mod.rs"]
+mod program;
+mod report;
+mod stand_in;
+mod store;
+
+use std::{env, path::Path, process::ExitCode, time::Instant};
+
+use cases::{ALONE, CASES, FULL, QUICK, ROUND_ALONE, ROUNDS_ALONE};
+use contest::{Contest, Row};
+use figures::Outcome;
+use load::{
+    bare,
+    case::{Case, Effort, LARGEST_BODY, pattern},
+};
+use program::Program;
+use store::Store;
+use tokio::runtime::Runtime;
+
+/// What the arguments ask for.
+enum Task {
+    /// The cases whose names hold this text.
+    Measure(Effort, String),
+    Count,
+    ServeBare,
+    ServeStandIn,
+    Nothing,
+}
+
+fn main() -> ExitCode {
+    let done = match task() {
+        Ok(Task::Measure(effort, only)) => measure(effort, &only),
+        Ok(Task::Count) => count(),
+        Ok(Task::ServeBare) => bare::serve(),
+        Ok(Task::ServeStandIn) => stand_in::serve(),
+        Ok(Task::Nothing) => {
+            println!("measures only under `cargo bench`");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.
+fn task() -> Outcome<Task> {
+    let (mut effort, mut only, mut is_bench, mut counts) = (FULL, String::new(), false, false);
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--bench" => is_bench = true,
+            "--quick" => effort = QUICK,
+            "--only" => only = arguments.next().ok_or("--only needs a part of the cases' names")?,
+            "--instructions" => counts = true,
+            bare::ARGUMENT => return Ok(Task::ServeBare),
+            stand_in::ARGUMENT => return Ok(Task::ServeStandIn),
+            _ => {
+                let known = "there are --quick, --only NAME and --instructions";
+                return Err(format!("unknown argument {argument}; {known}").into());
+            }
+        }
+    }
+    Ok(match (is_bench, counts) {
+        (false, _) => Task::Nothing,
+        (true, true) => Task::Count,
+        (true, false) => Task::Measure(effort, only),
+    })
+}
+
+fn runtime() -> Outcome<Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+fn count() -> Outcome<()> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    println!("{}", runtime()?.block_on(instructions::count(folder.path(), &pattern(LARGEST_BODY)))?);
+    Ok(())
+}
+
+fn measure(effort: Effort, only: &str) -> Outcome<()> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let bench = Bench {
+        folder: folder.path(),
+        bare: bare::start(folder.path())?,
+        runtime: runtime()?,
+        pattern: pattern(LARGEST_BODY),
+        started: Instant::now(),
+        only,
+    };
+    let stand_in = stand_in::start(folder.path())?;
+    let stand_in = || Ok(Store::stand_in(stand_in.address, stand_in.child.id()));
+    for (name, rows) in [
+        ("object store", bench.rows("object store", Store::of_environment, &CASES, effort)?),
+        ("stand-in", bench.rows("stand-in", stand_in, &CASES, effort)?),
+    ] {
+        if !rows.is_empty() {
+            println!("{}", report::ratios(name, &rows));
+            println!("{}", report::figures(name, &rows));
+        }
+    }
+    let alone = Effort { rounds: ROUNDS_ALONE, round: ROUND_ALONE, case: effort.case };
+    let rows = bench.rows("one connection", stand_in, &ALONE, alone)?;
+    if !rows.is_empty() {
+        println!("{}", report::added(&rows));
+    }
+    Ok(())
+}
+
+struct Bench<'a> {
+    folder: &'a Path,
+    bare: Program,
+    runtime: Runtime,
+    pattern: Vec<u8>,
+    started: Instant,
+    /// A part of the names of cases that are wanted.
+    only: &'a str,
+}
+
+impl Bench<'_> {
+    /// Measures what is wanted of `cases` over an object store, which is only looked for if anything is.
+    fn rows(
+        &self,
+        name: &str,
+        store: impl FnOnce() -> Outcome<Store>,
+        cases: &[Case],
+        effort: Effort,
+    ) -> Outcome<Vec<Row>> {
+        let full_name = |case: &Case| format!("{name}: {}", case.name);
+        let wanted: Vec<_> = cases.iter().filter(|case| full_name(case).contains(self.only)).collect();
+        let mut rows = Vec::new();
+        if !wanted.is_empty() {
+            let contest = Contest::start(&self.folder.join(name), store()?, &self.bare)?;
+            for case in wanted {
+                eprintln!("{:>4} s  {}", self.started.elapsed().as_secs(), full_name(case));
+                rows.push(self.runtime.block_on(contest.measure(*case, effort, &self.pattern))?);
+            }
+        }
+        Ok(rows)
+    }
+}
