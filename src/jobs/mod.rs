@@ -5,12 +5,14 @@
 
 mod activity;
 mod job;
+mod lifecycle_rules;
 mod scheduler;
 mod told_activity;
 mod upkeep;
 
 pub use activity::ActivityFlush;
 pub use job::{Job, Report};
+pub use lifecycle_rules::RulesReconciliation;
 pub use scheduler::schedule;
 pub use told_activity::ToldActivity;
 pub use upkeep::StoreUpkeep;

@@ -23,6 +23,7 @@ use super::{
     document::Place,
     id::{StoreId, UserId},
     key::RecordKey,
+    retention::LifecycleClass,
 };
 
 /// Everything Larder stores begins with this.
@@ -36,6 +37,16 @@ const KEY_SEGMENT: usize = 250;
 
 /// Stands between the two segments of a long record key.
 const KEY_SPLIT: &str = "~/";
+
+/// What everything begins with.
+pub fn root() -> &'static str {
+    ROOT
+}
+
+/// What all records of a lifecycle class begin with, and nothing else does.
+pub fn class(class: LifecycleClass) -> String {
+    format!("{ROOT}passing/{}/", class.days())
+}
 
 /// The document of a store.
 pub fn document(id: &StoreId) -> String {
@@ -53,10 +64,7 @@ pub fn records(id: &StoreId, place: &Place) -> String {
     match place.class {
         // Not formatted: every call for a record comes by here.
         None => [ROOT, "kept/", id.as_str(), "/", generation, "/"].concat(),
-        Some(class) => {
-            let days = class.days().to_string();
-            [ROOT, "passing/", &days, "/", id.as_str(), "/", generation, "/"].concat()
-        }
+        Some(of) => [class(of).as_str(), id.as_str(), "/", generation, "/"].concat(),
     }
 }
 
@@ -211,7 +219,7 @@ fn parse_sortable(digits: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::SeededRandom, kv::retention::LifecycleClass};
+    use crate::clock::SeededRandom;
 
     fn place(class: Option<LifecycleClass>) -> Place {
         Place { class, generation: "1".to_owned(), born_at: Timestamp::from_millis(0) }

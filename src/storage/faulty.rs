@@ -15,6 +15,7 @@ use crate::clock::{Clock, Random, SeededRandom};
 use super::{
     body::{BodyError, ByteStream},
     error::{Error, Result},
+    lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
     operation::Operation,
     store::ObjectStore,
@@ -262,5 +263,9 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Faulty<S> {
     async fn check(&self) -> Result<()> {
         let later = self.begin(Operation::Check, "").await?;
         later.end(self.inner.check().await)
+    }
+
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        self.inner.lifecycle()
     }
 }

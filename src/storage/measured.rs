@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use super::{
     body::ByteStream,
     error::{Error, Result},
+    lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
     operation::Operation,
     store::ObjectStore,
@@ -182,5 +183,9 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Measured<S> {
 
     async fn check(&self) -> Result<()> {
         self.count(Operation::Check, self.inner.check()).await
+    }
+
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        self.inner.lifecycle()
     }
 }

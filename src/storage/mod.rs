@@ -11,6 +11,7 @@ pub mod embedded;
 mod error;
 pub mod faulty;
 mod fingerprint;
+mod lifecycle;
 pub mod measured;
 pub mod memory;
 mod object;
@@ -24,6 +25,7 @@ pub mod unconditional;
 pub use body::{BodyError, ByteStream};
 pub use cause::BoxError;
 pub use error::{Error, Result};
+pub use lifecycle::{Lifecycle, LifecycleError, Reconciled, UnfitRules, WantedRule, WantedRules};
 pub use object::{
     Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition,
     PutOptions, PutOutcome,

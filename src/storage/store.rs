@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::{
     body::ByteStream,
     error::Result,
+    lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
 };
 
@@ -61,4 +62,9 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
 
     /// Whether the store can serve now: a cheap call that goes as far as a read would.
     async fn check(&self) -> Result<()>;
+
+    /// The power to remove objects by rules, where there may be one; decorators pass it on.
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        None
+    }
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::{
     body::ByteStream,
     error::{Error, Result},
+    lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
     store::ObjectStore,
 };
@@ -66,5 +67,9 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Unconditional<S> {
 
     async fn check(&self) -> Result<()> {
         self.inner.check().await
+    }
+
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        self.inner.lifecycle()
     }
 }

@@ -12,6 +12,10 @@
 mod behind_proxy;
 #[cfg(feature = "s3")]
 mod faults;
+#[cfg(feature = "s3")]
+mod lifecycle;
+#[cfg(feature = "s3")]
+mod lifecycle_over_minio;
 mod minio;
 mod minio_stands_in;
 #[cfg(feature = "s3")]

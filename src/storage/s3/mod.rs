@@ -11,6 +11,7 @@ mod control;
 mod credentials;
 mod gather;
 mod headers;
+mod lifecycle;
 mod listing;
 mod open;
 mod options;

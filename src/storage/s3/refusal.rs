@@ -113,10 +113,12 @@ impl Refusal {
         }
         let Self { status, code, message, size, .. } = self;
         match (status, code.as_str()) {
-            (404, "" | "NoSuchKey" | "NotFound" | "NoSuchVersion") => Error::NotFound,
+            (404, "" | "NoSuchKey" | "NotFound" | "NoSuchVersion" | "NoSuchLifecycleConfiguration") => Error::NotFound,
             (412, _) => Error::Precondition,
             (416, _) => Error::RangeNotSatisfiable { size: size.unwrap_or_default() },
-            (501, _) => Error::Unsupported("the object store does not implement it"),
+            (405 | 501, _) | (_, "NotImplemented" | "MethodNotAllowed") => {
+                Error::Unsupported("the object store does not implement it")
+            }
             (400, "InvalidRequest" | "EntityTooLarge") => Error::Unsupported("the object store does not take it"),
             (507, _) | (_, "XMinioStorageFull" | "QuotaExceeded" | "InsufficientStorage") => {
                 Error::Full(format!("the object store says {code}: {message}").into())

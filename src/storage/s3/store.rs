@@ -10,6 +10,7 @@ use super::{
     super::{
         body::ByteStream,
         error::{Error, Result},
+        lifecycle::Lifecycle,
         object::{
             Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition,
             PutOptions, PutOutcome,
@@ -19,6 +20,7 @@ use super::{
     address::{encode_into, query},
     bucket::Bucket,
     headers::{UNTYPED, content_type},
+    lifecycle::Rules,
     listing::{self, read_copy, read_list, unquoted},
     refusal::Refusal,
     request::Request,
@@ -39,20 +41,26 @@ const COPY_LIMIT: u64 = 5 << 30;
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
 
 /// An S3-compatible object store.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct S3Store {
     bucket: Arc<Bucket>,
+    rules: Rules,
 }
 
 impl S3Store {
     /// The object store behind a bucket.
     pub(super) fn new(bucket: Arc<Bucket>) -> Self {
-        Self { bucket }
+        Self { bucket, rules: Rules::default() }
     }
 
     /// The bucket.
     pub(super) fn bucket(&self) -> &Arc<Bucket> {
         &self.bucket
+    }
+
+    /// What is known of its lifecycle rules.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The origin of the object store, if it was configured.
@@ -227,6 +235,10 @@ impl ObjectStore for S3Store {
 
     async fn check(&self) -> Result<()> {
         self.list(ListOptions { prefix: String::new(), start_after: None, limit: 1 }).await.map(drop)
+    }
+
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        Some(self)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     storage::{
         body::ByteStream,
         error::{Error, Result},
+        lifecycle::Lifecycle,
         object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
         store::{MAX_DELETE_KEYS, ObjectStore},
     },
@@ -87,5 +88,9 @@ impl<S: ObjectStore + ?Sized> ObjectStore for SoleWriter<S> {
 
     async fn check(&self) -> Result<()> {
         self.writes.inner.check().await
+    }
+
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        self.writes.inner.lifecycle()
     }
 }

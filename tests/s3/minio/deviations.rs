@@ -1,5 +1,7 @@
 //! Where MinIO does otherwise than S3.
 
+use super::rules::RuleWays;
+
 /// What the stand-in does as MinIO. By default nothing: then it does as S3 documents.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -36,6 +38,10 @@ pub(crate) struct Deviations {
     /// A page that starts behind a key that does not exist says a continuation token that leaves one key out.
     /// (<https://github.com/minio/minio/issues/21463>)
     pub(crate) token_leaves_a_key_out: bool,
+    /// What becomes of lifecycle rules: not of MinIO, but of every vendor.
+    pub(crate) rules: RuleWays,
+    /// What is said of old versions: `Enabled`, `Suspended`, or nothing.
+    pub(crate) versioning: Option<&'static str>,
 }
 
 /// What becomes of an object whose key is the beginning of the path of another.

@@ -11,9 +11,11 @@ mod keys;
 mod listing;
 mod objects;
 mod request;
+mod rules;
 mod server;
 mod state;
 mod uploads;
 
 pub(crate) use deviations::{Conflicts, Deviations};
+pub(crate) use rules::{OTHERS, RuleWays};
 pub(crate) use server::MinIo;

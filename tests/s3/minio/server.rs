@@ -15,10 +15,11 @@ use tokio::{
 };
 
 use super::{
-    answer::{Answer, Result, document, empty, error},
+    answer::{Answer, Result, empty, error},
     deviations::Deviations,
     listing, objects,
     request::Request,
+    rules,
     state::{Bucket, State},
     uploads,
 };
@@ -58,6 +59,17 @@ impl MinIo {
     /// How many uploads in parts a bucket has that were neither completed nor given up.
     pub(crate) fn unfinished_uploads(&self, bucket: &str) -> usize {
         self.look(bucket, |bucket| bucket.uploads.len())
+    }
+
+    /// The lifecycle rules of a bucket, as they are kept.
+    pub(crate) fn rules(&self, bucket: &str) -> Option<String> {
+        self.look(bucket, |bucket| bucket.rules.clone())
+    }
+
+    /// Puts them there, as somebody else would.
+    pub(crate) fn set_rules(&self, bucket: &str, rules: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.buckets.entry(bucket.to_owned()).or_default().rules = Some(rules.to_owned());
     }
 
     fn look<T: Default>(&self, bucket: &str, look: impl FnOnce(&Bucket) -> T) -> T {
@@ -110,6 +122,7 @@ fn answer(state: &mut State, request: &Request) -> Result<Answer> {
 
 fn answer_about_bucket(state: &mut State, request: &Request) -> Result<Answer> {
     match request.method {
+        _ if request.parameter("lifecycle").is_some() => rules::answer(state, request),
         Method::PUT if state.buckets.contains_key(&request.bucket) => {
             Err(error(StatusCode::CONFLICT, "BucketAlreadyOwnedByYou"))
         }
@@ -118,9 +131,7 @@ fn answer_about_bucket(state: &mut State, request: &Request) -> Result<Answer> {
             Ok(empty(StatusCode::OK))
         }
         Method::HEAD => state.bucket(&request.bucket).map(|_| empty(StatusCode::OK)),
-        Method::GET if request.parameter("versioning").is_some() => {
-            state.bucket(&request.bucket).map(|_| document("VersioningConfiguration", ""))
-        }
+        Method::GET if request.parameter("versioning").is_some() => rules::versioning(state, request),
         Method::GET => listing::list(state, request),
         Method::POST if request.parameter("delete").is_some() => objects::delete_many(state, request),
         _ => Err(error(StatusCode::NOT_IMPLEMENTED, "NotImplemented")),

@@ -26,6 +26,8 @@ pub(crate) struct Bucket {
     pub(crate) objects: BTreeMap<String, Object>,
     pub(crate) uploads: BTreeMap<String, Upload>,
     pub(crate) begun_uploads: u64,
+    /// Its lifecycle rules.
+    pub(crate) rules: Option<String>,
 }
 
 /// An object.

@@ -1,0 +1,101 @@
+//! The rules of one installation: their names, by which they are told from all others, and how they are written.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use crate::storage::{
+    error::Result,
+    lifecycle::{WantedRule, WantedRules},
+    s3::lifecycle::document::{Document, Rule},
+};
+
+/// Bytes of the hash in a rule's name.
+const HASH_BYTES: usize = 8;
+
+/// The action on old versions; vendors that have none drop it.
+pub const OLD_VERSIONS: &str = "NoncurrentVersionExpiration";
+
+/// Days from when a version became old until it is removed: nobody asks for it any more.
+const OLD_VERSION_DAYS: u16 = 1;
+
+/// The rules that one installation wants on a bucket.
+#[derive(Debug)]
+pub struct OwnRules {
+    /// What the names of all its rules begin with. Another root has another hash, so that two installations in one bucket
+    /// leave each other alone.
+    mark: String,
+    /// What all its keys begin with, in the bucket.
+    root: String,
+    /// The rules, as they are written and as they mean.
+    pub wanted: Vec<(String, Rule)>,
+}
+
+impl OwnRules {
+    /// What `wanted` is on a bucket where all keys begin with `prefix`, and which may keep old versions.
+    pub fn new(wanted: &WantedRules, prefix: &str, keeps_versions: bool) -> Result<Self> {
+        let root = [prefix, &wanted.root].concat();
+        let hash = Sha256::digest(root.as_bytes());
+        let hash = hash.iter().take(HASH_BYTES).fold(String::new(), |mut hash, byte| {
+            let _ = write!(hash, "{byte:02x}");
+            hash
+        });
+        let mark = format!("larder-{hash}-");
+        let mut texts = Vec::new();
+        for WantedRule { prefix: below, days } in &wanted.expirations {
+            let mut actions = format!("<Expiration><Days>{days}</Days></Expiration>");
+            if keeps_versions {
+                let days = OLD_VERSION_DAYS;
+                let _ = write!(actions, "<{OLD_VERSIONS}><NoncurrentDays>{days}</NoncurrentDays></{OLD_VERSIONS}>");
+            }
+            texts.push(text(&format!("{mark}{days}"), &[prefix, below].concat(), &actions));
+        }
+        if let Some(days) = wanted.upload_days {
+            let action = format!(
+                "<AbortIncompleteMultipartUpload><DaysAfterInitiation>{days}</DaysAfterInitiation>\
+                 </AbortIncompleteMultipartUpload>"
+            );
+            texts.push(text(&format!("{mark}uploads"), &root, &action));
+        }
+        let document = Document::fresh(&texts)?;
+        let wanted = texts.into_iter().zip(document.rules().cloned()).collect();
+        Ok(Self { mark, root, wanted })
+    }
+
+    /// Whether a rule is one of this installation, as it is or as it once was.
+    pub fn has(&self, rule: &Rule) -> bool {
+        rule.id().starts_with(&self.mark)
+    }
+
+    /// Whether a rule of this installation touches nothing outside of it.
+    pub fn is_within(&self, rule: &Rule) -> bool {
+        rule.prefix().is_some_and(|prefix| prefix.starts_with(&self.root) && prefix.ends_with('/'))
+    }
+
+    /// Whether there is a wanted rule of the same name.
+    pub fn wants(&self, rule: &Rule) -> bool {
+        self.wanted.iter().any(|(_, wanted)| wanted.id() == rule.id())
+    }
+}
+
+/// A rule, as every vendor takes it.
+fn text(id: &str, prefix: &str, actions: &str) -> String {
+    let prefix = quick_xml::escape::escape(prefix);
+    format!("<Rule><ID>{id}</ID><Filter><Prefix>{prefix}</Prefix></Filter><Status>Enabled</Status>{actions}</Rule>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_name_and_a_prefix_of_its_installation() {
+        let expirations = vec![WantedRule { prefix: "larder/passing/5/".to_owned(), days: 5 }];
+        let wanted = WantedRules { root: "larder/".to_owned(), expirations, upload_days: Some(7) };
+        let [one, other] = ["", "a&b/"].map(|prefix| OwnRules::new(&wanted, prefix, true).expect("rules"));
+        assert_eq!(other.wanted[0].1.prefix(), Some("a&b/larder/passing/5/"));
+        assert!(one.wanted.iter().all(|(_, rule)| one.has(rule) && one.is_within(rule) && !other.has(rule)));
+        assert!(other.wanted.iter().all(|(_, rule)| !other.is_within(&rule.without("Filter"))));
+        assert!(one.wanted[0].1.id().ends_with("-5") && one.wanted[1].1.id().ends_with("-uploads"));
+    }
+}
