@@ -67,7 +67,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
             let conditions = [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE];
             conditions.iter().any(|condition| headers.contains_key(condition)).then_some(Changes::Nothing)
         }
-        Endpoint::CountUse => Some(Changes::Nothing),
+        Endpoint::CountUse | Endpoint::RenewStore => Some(Changes::Nothing),
         Endpoint::ListStores
         | Endpoint::CurrentUser
         | Endpoint::User(_)

@@ -21,7 +21,9 @@ mod reply_body;
 mod request;
 mod route;
 mod service;
+mod told_renewals;
 
 pub use context::ApiOptions;
 pub use reply_body::ReplyBody;
 pub use service::Api;
+pub use told_renewals::ToldRenewals;

@@ -36,6 +36,8 @@ pub enum Endpoint {
     User(String),
     /// Counters of use, gathered by another gateway.
     CountUse,
+    /// Put off the end of a store that was changed through another gateway.
+    RenewStore,
 }
 
 /// How a store is addressed in a path.
@@ -135,6 +137,10 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
         },
         ["larder", "v1", "activity"] => match method {
             "POST" => Ok(Endpoint::CountUse),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
+        },
+        ["larder", "v1", "renewals"] => match method {
+            "POST" => Ok(Endpoint::RenewStore),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
         _ => Err(ApiError::page_not_found()),
@@ -272,6 +278,7 @@ mod tests {
             ("PATCH", "/v2/key-value-stores/S/records/a"),
             ("PUT", "/v2/users/me"),
             ("GET", "/larder/v1/activity"),
+            ("GET", "/larder/v1/renewals"),
         ] {
             assert_eq!(called(method, path), Err(405), "{method} {path}");
         }

@@ -136,8 +136,12 @@ impl Api {
                 users::get(&self.context, &user)
             }
             Endpoint::CountUse => {
-                authorize_account(&caller, AccountAction::CountUse)?;
+                authorize_account(&caller, AccountAction::ActAsGateway)?;
                 activity::count(&self.context, request).await
+            }
+            Endpoint::RenewStore => {
+                authorize_account(&caller, AccountAction::ActAsGateway)?;
+                activity::renew(&self.context, request).await
             }
         }
     }

@@ -47,8 +47,8 @@ pub enum AccountAction {
     CreateStore,
     /// See himself.
     ReadUser,
-    /// Tell what another gateway has counted of the use of stores, whoever owns them.
-    CountUse,
+    /// Do, for stores of whoever, what one gateway asks of another: count their use, put off their end.
+    ActAsGateway,
 }
 
 /// Why a caller may not.
@@ -143,7 +143,7 @@ pub fn authorize_account(caller: &Caller, action: AccountAction) -> Result<Accou
         AccountAction::ListStores | AccountAction::CreateStore | AccountAction::ReadUser => {
             Ok(AccountGrant { user: Arc::clone(user) })
         }
-        AccountAction::CountUse if user.is_admin() => Ok(AccountGrant { user: Arc::clone(user) }),
-        AccountAction::CountUse => Err(Denied::Insufficient),
+        AccountAction::ActAsGateway if user.is_admin() => Ok(AccountGrant { user: Arc::clone(user) }),
+        AccountAction::ActAsGateway => Err(Denied::Insufficient),
     }
 }

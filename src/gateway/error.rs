@@ -55,6 +55,9 @@ pub enum StartError {
          of them could make it for all"
     )]
     NotShared(&'static str),
+    /// The token cannot be sent to the keeper.
+    #[error("LARDER_TOKEN has characters that no header can carry, so that the keeper cannot be told by it")]
+    UnsendableToken,
     /// The keeper has made no account yet.
     #[error("there are no accounts yet: the keeper makes them when it starts for the first time, and must be up first")]
     KeeperNotStarted,

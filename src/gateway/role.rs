@@ -7,9 +7,9 @@ use crate::{
     auth::{Token, Users, UsersError},
     clock::{Clock, Random},
     config::{Config, KeeperSetting},
-    jobs::{ActivityFlush, Job, StoreUpkeep, ToldActivity},
-    kv::{CacheOptions, Catalog},
-    peer::Peer,
+    jobs::{Job, RulesReconciliation, StoreUpkeep},
+    kv::{CacheOptions, Catalog, LifecycleRules},
+    peer::{Errands, Peer},
     storage::{ObjectStore, sole_writer::SoleWriter},
 };
 
@@ -119,20 +119,27 @@ impl Role {
         }
     }
 
-    /// What sees to it that use is written down, at last also when the gateway stops.
-    pub(super) fn activity(&self, catalog: &Arc<Catalog>, token: &Token) -> Arc<dyn Job> {
+    /// What this gateway asks of the keeper on its own behalf, if it is not the keeper itself.
+    pub(super) fn errands(&self, token: &Token) -> Result<Option<Arc<Errands>>, StartError> {
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => Arc::new(ActivityFlush::new(Arc::clone(catalog))),
+            Self::Alone | Self::Equal | Self::Keeper => Ok(None),
             Self::Forwarder(keeper) => {
-                Arc::new(ToldActivity::new(Arc::clone(catalog), Arc::clone(keeper), token.clone()))
+                let errands = Errands::new(Arc::clone(keeper), token.reveal()).ok_or(StartError::UnsendableToken)?;
+                Ok(Some(Arc::new(errands)))
             }
         }
     }
 
-    /// The other jobs of this gateway.
-    pub(super) fn jobs(&self, catalog: &Arc<Catalog>) -> Vec<Arc<dyn Job>> {
+    /// The jobs of this gateway but for the one that writes down how stores are used.
+    pub(super) fn jobs(&self, catalog: &Arc<Catalog>, objects: &Arc<dyn ObjectStore>) -> Vec<Arc<dyn Job>> {
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => vec![Arc::new(StoreUpkeep::new(Arc::clone(catalog)))],
+            Self::Alone | Self::Equal | Self::Keeper => {
+                let rules = LifecycleRules::new(Arc::clone(objects));
+                vec![
+                    Arc::new(StoreUpkeep::new(Arc::clone(catalog))),
+                    Arc::new(RulesReconciliation::new(Arc::clone(catalog), rules)),
+                ]
+            }
             Self::Forwarder(_) => Vec::new(),
         }
     }

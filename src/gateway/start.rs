@@ -5,11 +5,11 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{Api, ApiOptions},
+    api::{Api, ApiOptions, ToldRenewals},
     auth::{Secrets, Tokens},
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
-    jobs::{Job, schedule},
+    jobs::{ActivityFlush, Job, ToldActivity, schedule},
     kv::{CacheOptions, Catalog, CatalogOptions},
     server::{Drained, Server, raise_file_limit, reachable_address},
 };
@@ -64,7 +64,16 @@ impl Gateway {
         };
         let options = ApiOptions { public_url, max_record_bytes: config.max_record_bytes };
         let health = Health::new(Arc::clone(objects), Arc::clone(&clock));
-        let records = Arc::new(catalog.records());
+        let errands = role.errands(&admin_token.token)?;
+        let (records, activity): (_, Arc<dyn Job>) = match errands {
+            None => (catalog.records(), Arc::new(ActivityFlush::new(Arc::clone(&catalog)))),
+            Some(errands) => {
+                let renewals = ToldRenewals::new(Arc::clone(&catalog), Arc::clone(&errands));
+                let records = catalog.records_renewed_by(Arc::new(renewals));
+                (records, Arc::new(ToldActivity::new(Arc::clone(&catalog), errands)))
+            }
+        };
+        let records = Arc::new(records);
         let api = Api::new(
             options,
             Arc::clone(&catalog),
@@ -76,7 +85,7 @@ impl Gateway {
             random.as_ref(),
         );
         let front = Front::new(health, role.api(api));
-        let (activity, jobs) = (role.activity(&catalog, &admin_token.token), role.jobs(&catalog));
+        let jobs = role.jobs(&catalog, objects);
         Ok(Self { server, front, admin_token, catalog, activity, jobs, backend, clock })
     }
 

@@ -1,11 +1,17 @@
-//! Sees to it that the bucket's lifecycle rules stay what they should be.
+//! Sees to it that the bucket's lifecycle rules are what they should be.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
 use crate::{
-    kv::{self, LifecycleRules},
+    kv::{self, Catalog, LifecycleRules},
     storage::{LifecycleError, Reconciled},
 };
 
@@ -14,16 +20,22 @@ use super::job::{Job, Report};
 /// How long a rule that somebody took away, or that another writer's write swallowed, may be missing.
 const INTERVAL: Duration = Duration::from_hours(1);
 
-/// Makes the lifecycle rules what they should be, should they not be.
+/// How soon after a start the rules are looked at, and again while they cannot be written yet.
+const FIRST_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Makes the lifecycle rules what they should be, should they not be; the first of them only once every store stands where
+/// its document says.
 #[derive(Debug)]
 pub struct RulesReconciliation {
-    rules: Arc<LifecycleRules>,
+    catalog: Arc<Catalog>,
+    rules: LifecycleRules,
+    is_settled: AtomicBool,
 }
 
 impl RulesReconciliation {
-    /// A job for these rules.
-    pub fn new(rules: Arc<LifecycleRules>) -> Self {
-        Self { rules }
+    /// A job for these rules over the stores of `catalog`.
+    pub fn new(catalog: Arc<Catalog>, rules: LifecycleRules) -> Self {
+        Self { catalog, rules, is_settled: AtomicBool::new(false) }
     }
 }
 
@@ -34,11 +46,17 @@ impl Job for RulesReconciliation {
     }
 
     fn interval(&self) -> Duration {
-        INTERVAL
+        if self.is_settled.load(Ordering::Relaxed) { INTERVAL } else { FIRST_INTERVAL }
     }
 
     async fn run_once(&self) -> kv::Result<Report> {
-        match self.rules.reconcile().await {
+        if !self.catalog.restore_order().await? {
+            return Ok(Report::default());
+        }
+        let reconciled = self.rules.reconcile().await;
+        let is_settled = matches!(reconciled, Ok(_) | Err(LifecycleError::Unfit(_)));
+        self.is_settled.store(is_settled, Ordering::Relaxed);
+        match reconciled {
             Ok(Reconciled::Unchanged | Reconciled::Unsupported) => Ok(Report::default()),
             Ok(Reconciled::Written) => {
                 tracing::info!("lifecycle rules were not as they should be, and are now");

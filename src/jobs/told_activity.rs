@@ -3,15 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::Full;
 use serde::Serialize;
 
 use crate::{
-    auth::Token,
     kv::{self, Catalog, StoreUse},
-    peer::Peer,
+    peer::{Answered, Errands},
 };
 
 use super::job::{Job, Report};
@@ -30,8 +26,7 @@ const PATH: &str = "/larder/v1/activity";
 #[derive(Debug)]
 pub struct ToldActivity {
     catalog: Arc<Catalog>,
-    keeper: Arc<Peer>,
-    token: Token,
+    errands: Arc<Errands>,
 }
 
 #[derive(Serialize)]
@@ -40,29 +35,18 @@ struct Batch<'a> {
 }
 
 impl ToldActivity {
-    /// A job that tells `keeper`, which knows `token` as the admin's.
-    pub fn new(catalog: Arc<Catalog>, keeper: Arc<Peer>, token: Token) -> Self {
-        Self { catalog, keeper, token }
+    /// A job that tells the keeper by these errands.
+    pub fn new(catalog: Arc<Catalog>, errands: Arc<Errands>) -> Self {
+        Self { catalog, errands }
     }
 
     async fn tell(&self, stores: &[StoreUse]) -> kv::Result<()> {
-        let body = serde_json::to_vec(&Batch { stores }).map_err(|error| kv::Error::Corrupt(error.to_string()))?;
-        let mut token = HeaderValue::try_from(format!("Bearer {}", self.token.reveal()))
-            .map_err(|_| kv::Error::Unsupported("an admin token that a header cannot carry"))?;
-        token.set_sensitive(true);
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from_static(PATH);
-        request.headers_mut().insert(header::AUTHORIZATION, token);
-        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let mut answer = self.keeper.send(request).await.map_err(kv::Error::unavailable)?;
-        match answer.head.status {
-            StatusCode::NO_CONTENT => {
-                // Read to its end, the connection serves the next batch.
-                while answer.body.chunk().await.map_err(kv::Error::unavailable)?.is_some() {}
-                Ok(())
+        let batch = serde_json::to_vec(&Batch { stores }).map_err(|error| kv::Error::Corrupt(error.to_string()))?;
+        match self.errands.post(PATH, batch).await.map_err(kv::Error::unavailable)? {
+            Answered::Done => Ok(()),
+            answered @ (Answered::Absent | Answered::Failed(_)) => {
+                Err(kv::Error::unavailable(format!("the keeper answers to counters of stores' use: {answered:?}")))
             }
-            status => Err(kv::Error::unavailable(format!("the keeper answers {status} to counters of stores' use"))),
         }
     }
 }

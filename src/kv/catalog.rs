@@ -198,6 +198,11 @@ impl Catalog {
         self.activity.flush(&self.documents).await
     }
 
+    /// Reads a store afresh, which another gateway has changed on behalf of this one.
+    pub async fn refresh(&self, id: StoreId) -> Result<()> {
+        self.documents.read(id).await.map(drop)
+    }
+
     /// What has been counted here and is not written down: for a gateway that writes no documents, to be told to the one
     /// that does ([`Catalog::count_use`]).
     pub fn pending_use(&self) -> Vec<StoreUse> {

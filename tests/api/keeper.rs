@@ -14,7 +14,7 @@ use crate::harness::{Larder, Reply, STORES};
 const RACERS: usize = 20;
 
 /// The keeper, and another gateway that passes on to it.
-async fn keeper_and_another(larder: &Larder) -> (Larder, Larder) {
+pub(crate) async fn keeper_and_another(larder: &Larder) -> (Larder, Larder) {
     let keeper = larder.keeper().await;
     let other = keeper.forwarder_to(keeper.address()).await;
     (keeper, other)
@@ -233,6 +233,7 @@ contract_test!(nobody_gets_more_through_another_gateway_than_from_the_keeper, as
             ("PUT", store.path("/records/a")),
             ("DELETE", store.path("/records/a")),
             ("POST", "/larder/v1/activity".to_owned()),
+            ("POST", "/larder/v1/renewals".to_owned()),
             ("DELETE", format!("{STORES}/0123456789abcdefg")),
         ] {
             let ask = |gateway: &Larder| {

@@ -20,6 +20,7 @@ mod create_store;
 mod cut_off;
 mod delete_record;
 mod delete_store;
+mod expiry;
 mod faults;
 mod get_record;
 mod keeper;

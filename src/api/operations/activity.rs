@@ -1,11 +1,11 @@
-//! Counters of use that another gateway has gathered.
+//! What another gateway tells of stores that were used through it.
 
 use http::{Response, StatusCode};
 use serde_json::Value;
 
 use crate::{
     api::{context::Context, error::ApiError, json_body, reply, reply_body::ReplyBody, request::Request},
-    kv::StoreUse,
+    kv::{StoreId, StoreUse},
 };
 
 /// Counts `{"stores": [{"id", "stats", "modifiedAt", "accessedAt"}, ...]}`, to be written down with the next flush.
@@ -15,5 +15,14 @@ pub async fn count(context: &Context, request: Request<'_>) -> Result<Response<R
     let stores: Vec<StoreUse> = serde_json::from_value(stores)
         .map_err(|error| ApiError::bad_request("invalid-input", format!("Invalid counters of stores' use: {error}")))?;
     context.catalog.count_use(&stores);
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// Makes sure that the store of `{"store": id}`, which is being changed, lives its whole retention from now on.
+pub async fn renew(context: &Context, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let id: Option<StoreId> = body.get("store").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    let id = id.ok_or_else(|| ApiError::bad_request("invalid-input", "The body names no store"))?;
+    context.catalog.renew(id).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

@@ -3,13 +3,16 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use larder::{
-    api::{Api, ApiOptions},
+    api::{Api, ApiOptions, ToldRenewals},
     auth::{MasterSecret, Secrets, Token, Tokens, Users},
     clock::{Clock, SystemClock, SystemRandom, Timestamp},
     jobs::{Job, ToldActivity},
     kv::{CacheOptions, Catalog, CatalogOptions},
-    peer::{Peer, PeerAddress},
-    storage::{ObjectStore, measured::Measured, sole_writer::SoleWriter, unconditional::Unconditional},
+    peer::{Errands, Peer, PeerAddress},
+    storage::{
+        ListOptions, MAX_LIST_KEYS, ObjectStore, measured::Measured, sole_writer::SoleWriter,
+        unconditional::Unconditional,
+    },
 };
 use serde_json::Value;
 
@@ -40,7 +43,7 @@ struct Parts {
     measured: Arc<Measured>,
     clock: Arc<ShiftedClock>,
     catalog: Arc<Catalog>,
-    keeper: Option<Arc<Peer>>,
+    errands: Option<Arc<Errands>>,
 }
 
 impl Larder {
@@ -103,10 +106,15 @@ impl Larder {
         let cache = CacheOptions { staleness, ..CacheOptions::default() };
         let catalog = CatalogOptions { cache, ..CatalogOptions::default() };
         let catalog = Arc::new(Catalog::new(measured.clone(), clock.clone(), random.clone(), &catalog));
+        let errands = keeper.clone().and_then(|keeper| Errands::new(keeper, TOKEN)).map(Arc::new);
+        let records = match &errands {
+            None => catalog.records(),
+            Some(errands) => catalog.records_renewed_by(Arc::new(ToldRenewals::new(catalog.clone(), errands.clone()))),
+        };
         let api = Api::new(
             options,
             catalog.clone(),
-            Arc::new(catalog.records()),
+            Arc::new(records),
             Arc::new(users),
             Arc::new(tokens),
             Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
@@ -117,19 +125,36 @@ impl Larder {
             Some(keeper) => api.with_keeper(keeper.clone()),
             None => api,
         });
-        Self(Arc::new(Parts { address, objects, measured, clock, catalog, keeper }))
+        Self(Arc::new(Parts { address, objects, measured, clock, catalog, errands }))
     }
 
     /// Tells the keeper how stores were used, as a job does now and then; how many stores that were.
     pub(crate) async fn tell_use(&self) -> larder::kv::Result<usize> {
-        let keeper = self.0.keeper.clone().expect("it has a keeper");
-        let job = ToldActivity::new(self.0.catalog.clone(), keeper, Token::new(TOKEN));
+        let errands = self.0.errands.clone().expect("it has a keeper");
+        let job = ToldActivity::new(self.0.catalog.clone(), errands);
         job.run_once().await.map(|report| report.worked_on)
     }
 
     /// Writes down how stores were used, as a job does now and then; how many stores that were.
     pub(crate) async fn write_use_down(&self) -> usize {
         self.0.catalog.flush_activity().await.expect("it is written down")
+    }
+
+    /// Does what is due about stores, as a job does now and then.
+    pub(crate) async fn upkeep(&self) {
+        self.0.catalog.keep_appointments().await.expect("what is due is done");
+    }
+
+    /// The keys of all objects that belong to a store and to no other, but for entries in the index.
+    pub(crate) async fn objects_of(&self, store: &Store) -> Vec<String> {
+        let mut found = Vec::new();
+        for folder in ["stores", "kept", "passing"] {
+            let prefix = format!("larder/{folder}/");
+            let page = ListOptions { prefix, start_after: None, limit: MAX_LIST_KEYS };
+            let listed = self.0.objects.list(page).await.expect("the object store lists");
+            found.extend(listed.objects.into_iter().map(|object| object.key).filter(|key| key.contains(&store.id)));
+        }
+        found
     }
 
     /// The object store beneath it.

@@ -1,0 +1,42 @@
+//! Lets the keeper put off the end of stores that are changed through this gateway, which writes no documents.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use crate::{
+    kv::{self, Catalog, Renew, StoreId},
+    peer::{Answered, Errands},
+};
+
+/// Where the keeper is told.
+const PATH: &str = "/larder/v1/renewals";
+
+/// Tells the keeper.
+#[derive(Debug)]
+pub struct ToldRenewals {
+    catalog: Arc<Catalog>,
+    errands: Arc<Errands>,
+}
+
+impl ToldRenewals {
+    /// Tells the keeper by these errands, and has what it wrote read afresh.
+    pub fn new(catalog: Arc<Catalog>, errands: Arc<Errands>) -> Self {
+        Self { catalog, errands }
+    }
+}
+
+#[async_trait]
+impl Renew for ToldRenewals {
+    async fn renew(&self, id: StoreId) -> kv::Result<()> {
+        let document = json!({ "store": id }).to_string().into_bytes();
+        match self.errands.post(PATH, document).await.map_err(kv::Error::unavailable)? {
+            Answered::Done => self.catalog.refresh(id).await,
+            Answered::Absent => Err(kv::Error::StoreNotFound),
+            Answered::Failed(status) => {
+                Err(kv::Error::unavailable(format!("the keeper answers {status} where a store's end is put off")))
+            }
+        }
+    }
+}
