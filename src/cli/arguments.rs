@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Given, settings};
 
-use super::{check, exit, health, serve};
+use super::{check, doctor, exit, health, serve};
 
 /// The Apify key-value store API over any S3-compatible object store, or a local folder
 #[derive(Debug, Parser)]
@@ -22,6 +22,14 @@ enum Subcommands {
     Serve(Settings),
     /// Show the configuration that `serve` would run with, or everything that is wrong with it
     Check(Settings),
+    /// Try out the backend: what is well, what is not, and what to do about it (exit code 0 if nothing is wrong, else 1)
+    Doctor {
+        /// Show what was found as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Ask a running server whether it is ready (exit code 0) or not (exit code 1)
     Health {
         /// Where it listens; also `LARDER_URL`; the configured listening address if neither is given
@@ -76,6 +84,7 @@ pub fn run() -> ExitCode {
     match Larder::parse().command {
         Subcommands::Serve(Settings(given)) => serve::serve(&given),
         Subcommands::Check(Settings(given)) => check::check(&given),
+        Subcommands::Doctor { json, settings: Settings(given) } => doctor::doctor(json, &given),
         Subcommands::Health { url, settings: Settings(given) } => health::health(url, &given),
     }
 }

@@ -12,7 +12,8 @@ pub(super) const WRONG_SETTINGS: u8 = 2;
 pub(super) const HELP: &str = "\
 Exit codes:
   0  done; for `serve`: stopped by a signal after a drain
-  1  failed: the port or the data folder is taken, the disk is full, a server is not ready
+  1  failed: the port or the data folder is taken, the disk is full, a server is not ready,
+     something is wrong with the backend
   2  the arguments or the configuration are wrong";
 
 /// The exit code of a failed command.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod doctor;
 mod exit;
 mod health;
 mod output;

@@ -4,6 +4,7 @@
 
 mod admin_token;
 mod backend;
+mod diagnosis;
 mod error;
 mod front;
 mod health;
@@ -11,6 +12,7 @@ mod role;
 mod start;
 
 pub use admin_token::{AdminToken, AdminTokenError, TokenOrigin};
+pub use diagnosis::{Diagnosis, Mode};
 pub use error::{StartError, StopError};
 pub use role::Sharing;
 pub use start::Gateway;

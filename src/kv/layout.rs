@@ -8,6 +8,7 @@
 //! larder/passing/{days}/{id}/{generation}/k{record key}               records under a lifecycle rule
 //! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}]  listing index, append-only
 //! larder/due/{time}-{id}-{mark}-{kind}                                     stores that are to be looked at then
+//! larder/kept/canary, larder/passing/{days}/canary, larder/canaries        what is watched to see what rules do
 //! ```
 //!
 //! The `k` before a record key keeps `.` and `..` from being read as path segments by any HTTP layer, and leaves the
@@ -46,6 +47,21 @@ pub fn root() -> &'static str {
 /// What all records of a lifecycle class begin with, and nothing else does.
 pub fn class(class: LifecycleClass) -> String {
     format!("{ROOT}passing/{}/", class.days())
+}
+
+/// An object among the records of a lifecycle class whose fate is watched; no store has such an id.
+pub fn passing_canary(of: LifecycleClass) -> String {
+    format!("{}canary", class(of))
+}
+
+/// The same among the records that are kept.
+pub fn kept_canary() -> String {
+    format!("{ROOT}kept/canary")
+}
+
+/// What is remembered of both.
+pub fn canaries() -> String {
+    format!("{ROOT}canaries")
 }
 
 /// The document of a store.

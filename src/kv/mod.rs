@@ -6,6 +6,7 @@
 mod activity;
 mod appointments;
 mod cache;
+mod canary;
 mod catalog;
 mod changes;
 mod claims;
@@ -38,6 +39,7 @@ mod view;
 
 pub use activity::{ActivityCounts, StoreUse};
 pub use cache::CacheOptions;
+pub use canary::Canaries;
 pub use catalog::{Catalog, CatalogOptions};
 pub use changes::{Change, NewStore, StoreLocator, StoreUpdate};
 pub use coding::ContentCoding;

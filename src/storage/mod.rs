@@ -7,8 +7,10 @@
 mod announced;
 mod body;
 mod cause;
+mod conditions;
 pub mod embedded;
 mod error;
+pub mod examination;
 pub mod faulty;
 mod fingerprint;
 mod lifecycle;

@@ -18,7 +18,7 @@ const SLOW_READERS: u64 = 64;
 const SLOW_READER_COST: u64 = 512 << 10;
 
 #[expect(clippy::disallowed_methods, reason = "the environment says where to test, and is no configuration")]
-fn variable(name: &str) -> String {
+pub fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| {
         panic!(
             "{name} is not set: run `cargo xtask test tests`, or `cargo xtask test-s3`, or see `cargo xtask backend`"
@@ -36,7 +36,7 @@ fn before_bucket(folder: &Path, prefix: &str) -> Command {
 }
 
 /// A prefix that nobody has used.
-fn own_prefix(test: &str) -> String {
+pub fn own_prefix(test: &str) -> String {
     let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is later").as_nanos();
     format!("{test}-{nanos}-{}", std::process::id())
 }

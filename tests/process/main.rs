@@ -8,6 +8,7 @@ mod big;
 #[cfg(feature = "s3")]
 mod bucket;
 mod client;
+mod doctor;
 mod effort;
 mod folder;
 mod image;

@@ -8,6 +8,7 @@ mod embedded_damage;
 mod embedded_folder;
 mod embedded_full;
 mod embedded_life;
+mod examination;
 mod late_arrivals;
 #[cfg(feature = "s3")]
 #[path = "../object_store/mod.rs"]

@@ -11,11 +11,11 @@ use super::open_error::OpenError;
 /// The first line of the file `format`.
 const FORMAT_TITLE: &str = "larder data folder";
 /// The version that this code writes.
-const FORMAT_VERSION: &str = "version 2";
+pub const FORMAT_VERSION: &str = "version 2";
 /// An older version, whose index is brought up to date when it is opened.
 const FORMAT_VERSION_1: &str = "version 1";
 /// The most bytes read of a file `format`.
-const FORMAT_LIMIT: usize = 200;
+pub const FORMAT_LIMIT: usize = 200;
 /// How many low bits of a file's number do not count for its folder: so many files stand in one.
 const FOLDER_BITS: u32 = 12;
 

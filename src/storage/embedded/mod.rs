@@ -30,9 +30,11 @@ mod reaper;
 mod room;
 mod rows;
 mod spool;
+mod standing;
 mod store;
 mod upload;
 
 pub use open_error::OpenError;
 pub use options::{EmbeddedOptions, INLINE_LIMIT};
+pub use standing::FolderStanding;
 pub use store::EmbeddedStore;

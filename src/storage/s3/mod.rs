@@ -9,6 +9,7 @@ mod bucket;
 mod connector;
 mod control;
 mod credentials;
+mod examination;
 mod gather;
 mod headers;
 mod lifecycle;

@@ -12,4 +12,5 @@ mod reconciliation;
 mod requests;
 mod rules;
 
+pub use requests::keeps_versions;
 pub use rules::Rules;

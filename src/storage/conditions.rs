@@ -1,0 +1,132 @@
+//! Whether an object store keeps the conditions of writes, found out by trying: there are those that answer `200` to
+//! conditions they do not know, and those that check them one after the other and forget them when several writers come at once.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use super::{
+    body::ByteStream,
+    error::{Error, Result},
+    object::{Attributes, ETag, Precondition, PutOptions, PutOutcome},
+    store::ObjectStore,
+};
+
+/// Writers that race for one object.
+const RACERS: usize = 16;
+
+/// How often an object is raced for, until a race is clear.
+const TRIES: usize = 2;
+
+/// Objects that are raced for, all at once.
+const RACES: usize = 2;
+
+/// A trial of an object store's conditions.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial<'a> {
+    /// The object store.
+    pub objects: &'a dyn ObjectStore,
+}
+
+impl Trial<'_> {
+    /// One after the other: what may be written is, and nothing else.
+    pub async fn keeps_conditions(&self, key: &str) -> Result<bool> {
+        let first = match self.write(key, "first", Precondition::IfAbsent).await {
+            Ok(first) => first,
+            Err(Error::Unsupported(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if !is_refused(self.write(key, "second", Precondition::IfAbsent).await)? {
+            return Ok(false);
+        }
+        let second = match self.write(key, "third", Precondition::IfMatch(first.etag.clone())).await {
+            Ok(second) => second,
+            Err(Error::Precondition | Error::Unsupported(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if first.etag == second.etag || !is_refused(self.write(key, "fourth", Precondition::IfMatch(first.etag)).await)?
+        {
+            return Ok(false);
+        }
+        // What is not there matches nothing: else who replaces what he saw brings back what was deleted. (MinIO until
+        // autumn 2025, https://github.com/minio/minio/issues/21526)
+        self.objects.delete(key, Precondition::None).await?;
+        is_refused(self.write(key, "fifth", Precondition::IfMatch(second.etag)).await)
+    }
+
+    /// The same of deletes.
+    pub async fn keeps_conditions_of_deletes(&self, key: &str) -> Result<bool> {
+        let old = self.write(key, "old", Precondition::None).await?.etag;
+        let new = self.write(key, "new", Precondition::None).await?.etag;
+        let refused = self.objects.delete(key, Precondition::IfMatch(old)).await;
+        if !matches!(refused, Err(Error::Precondition)) || matches!(self.objects.head(key).await, Err(Error::NotFound))
+        {
+            return Ok(false);
+        }
+        let deleted = self.objects.delete(key, Precondition::IfMatch(new)).await;
+        Ok(deleted.is_ok() && matches!(self.objects.head(key).await, Err(Error::NotFound)))
+    }
+
+    /// Many at once: of those who create an object one wins, and then of those who replace what they saw.
+    pub async fn survives_races(&self, folder: &str) -> Result<bool> {
+        let races = Self::raced_for(folder).into_iter().map(|key| self.survives_race(key));
+        let won: Vec<bool> = join_all(races).await.into_iter().collect::<Result<_>>()?;
+        Ok(won.into_iter().all(|won| won))
+    }
+
+    /// What is raced for below a folder.
+    pub fn raced_for(folder: &str) -> Vec<String> {
+        (0..RACES).map(|race| format!("{folder}race-{race}")).collect()
+    }
+
+    /// A second try is for those who were disturbed by something else.
+    async fn survives_race(&self, key: String) -> Result<bool> {
+        for _ in 0..TRIES {
+            self.objects.delete(&key, Precondition::None).await?;
+            if let Some(created) = self.race(&key, &Precondition::IfAbsent).await?
+                && self.race(&key, &Precondition::IfMatch(created)).await?.is_some()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The winner's validator, if there was exactly one winner, its object is there, and all others were told that they
+    /// have lost. (Ceph RGW 16 answers some of them with 500.)
+    async fn race(&self, key: &str, precondition: &Precondition) -> Result<Option<ETag>> {
+        let racers = (0..RACERS).map(|racer| {
+            let text = format!("{key} {precondition:?} {racer}");
+            self.write(key, text, precondition.clone())
+        });
+        let (mut winners, mut is_clear) = (Vec::new(), true);
+        for outcome in join_all(racers).await {
+            match outcome {
+                Ok(outcome) => winners.push(outcome.etag),
+                Err(Error::Precondition | Error::Throttled { .. }) => {}
+                Err(Error::Timeout | Error::Unavailable(_)) => is_clear = false,
+                Err(error) => return Err(error),
+            }
+        }
+        let standing = match self.objects.head(key).await {
+            Ok(standing) => standing.etag,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(winners.pop().filter(|winner| is_clear && winners.is_empty() && *winner == standing))
+    }
+
+    /// Writes a few words.
+    pub async fn write(&self, key: &str, text: impl Into<Vec<u8>>, precondition: Precondition) -> Result<PutOutcome> {
+        let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
+        let body = ByteStream::from(Bytes::from(text.into()));
+        self.objects.put(key, body, PutOptions { attributes, precondition }).await
+    }
+}
+
+fn is_refused(outcome: Result<PutOutcome>) -> Result<bool> {
+    match outcome {
+        Ok(_) => Ok(false),
+        Err(Error::Precondition) => Ok(true),
+        Err(error) => Err(error),
+    }
+}

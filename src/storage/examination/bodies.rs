@@ -1,0 +1,57 @@
+//! Bodies that are too large for one piece.
+
+use bytes::Bytes;
+use futures_util::stream;
+
+use crate::storage::{
+    body::{BodyError, ByteStream},
+    error::{Error, Result},
+    object::{GetOptions, PutOptions},
+    store::ObjectStore,
+};
+
+use super::finding::Outcome;
+
+/// What is tried.
+pub const LARGE: &str =
+    "9 MiB of unknown length (in parts, where the object store has such), and a body that breaks off";
+
+/// Bytes of a piece of a body.
+const PIECE: usize = 64 << 10;
+
+/// Pieces of a body: more than goes up as one.
+const PIECES: usize = 144;
+
+/// Whether a large body comes back as it was, and one that breaks off leaves it alone.
+pub async fn arrive_whole(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
+    let key = format!("{folder}large");
+    objects.put(&key, body(PIECES, false), PutOptions::default()).await?;
+    let damage = "take another object store, or the proxy away that stands before it: large records would be damaged";
+    if !is_whole(objects, &key).await? {
+        return Ok(Outcome::wrong("it came back otherwise than it went in", damage));
+    }
+    let broken = objects.put(&key, body(PIECES, true), PutOptions::default()).await;
+    if broken.is_ok() || !is_whole(objects, &key).await? {
+        return Ok(Outcome::wrong("a body that broke off was stored, and took the place of a whole one", damage));
+    }
+    Ok(Outcome::ok("one came back whole, and the other changed nothing"))
+}
+
+fn body(pieces: usize, breaks_off: bool) -> ByteStream {
+    let last = breaks_off.then_some(Err(BodyError::Aborted));
+    ByteStream::new(None, stream::iter((0..pieces).map(|number| Ok(piece(number))).chain(last)))
+}
+
+fn piece(number: usize) -> Bytes {
+    // No two pieces are alike, and none is a shifted other.
+    (0..PIECE).map(|at| ((at / 251) ^ (at * 7) ^ (number * 31)).to_le_bytes()[0]).collect()
+}
+
+async fn is_whole(objects: &dyn ObjectStore, key: &str) -> Result<bool> {
+    let object = objects.get(key, GetOptions::default()).await?;
+    if object.meta.size != (PIECE * PIECES) as u64 {
+        return Ok(false);
+    }
+    let bytes = object.body.into_bytes((PIECE * PIECES) as u64).await.map_err(Error::Body)?;
+    Ok(bytes.chunks(PIECE).enumerate().all(|(number, chunk)| chunk == piece(number)))
+}

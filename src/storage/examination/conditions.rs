@@ -1,0 +1,78 @@
+//! Whether writes can be made under conditions, which decides who may write what.
+
+use crate::storage::{conditions::Trial, error::Result, store::ObjectStore};
+
+use super::finding::Outcome;
+
+/// What is tried.
+pub const TRIED: &str = "If-None-Match and If-Match: absent, current and stale ones, and 16 writers at once";
+
+/// What to do without conditional writes.
+const KEEPER: &str = "set LARDER_KEEPER=self on exactly one gateway and its http:// origin on all others, and the same \
+                      LARDER_SECRET and LARDER_TOKEN on all";
+
+/// Which conditions an object store keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
+pub struct Conditions {
+    /// Those of puts, also in a race.
+    pub of_writes: bool,
+    /// Those of deletes.
+    pub of_deletes: bool,
+    /// Those of completing an upload in parts.
+    pub of_completions: bool,
+    /// Whether validators stand in quotes.
+    pub quoted: bool,
+    /// What is done whatever was found, because a setting says so.
+    pub set: Option<bool>,
+}
+
+impl Conditions {
+    /// Whether gateways may rely on conditions of writes.
+    pub fn are_relied_on(self) -> bool {
+        self.set.unwrap_or(self.of_writes)
+    }
+
+    /// What that means.
+    pub fn outcome(self) -> Outcome {
+        let Self { of_writes, of_deletes, of_completions, quoted, set } = self;
+        match (of_writes, set) {
+            (false, Some(true)) => {
+                return Outcome::wrong(
+                    "LARDER_S3_CONDITIONAL_WRITES says yes, but they do not hold: two gateways can overwrite each other",
+                    format!("leave the setting out, and {KEEPER}"),
+                );
+            }
+            (false, None | Some(false)) => {
+                return Outcome::lacks(
+                    "they do not hold: one gateway alone, the keeper, makes the writes that need them",
+                    KEEPER,
+                );
+            }
+            (true, Some(false)) => {
+                return Outcome::lacks("they hold on this node, but LARDER_S3_CONDITIONAL_WRITES says no", KEEPER);
+            }
+            (true, None | Some(true)) => {}
+        }
+        let mut meaning = "they hold, also when many write at once".to_owned();
+        if !quoted {
+            meaning.push_str("; validators are sent without quotes, which this one wants");
+        }
+        let missing = [(of_deletes, "of deletes"), (of_completions, "on completing an upload in parts")];
+        let missing: Vec<_> = missing.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| what).collect();
+        if missing.is_empty() {
+            return Outcome::ok(meaning);
+        }
+        let meaning = format!("{meaning}; those {} do not", missing.join(" and "));
+        Outcome::lacks(meaning, "nothing: what needs them is answered 501, or done in another way")
+    }
+}
+
+/// Tries which conditions hold.
+pub async fn find_out(objects: &dyn ObjectStore, folder: &str) -> Result<Conditions> {
+    let trial = Trial { objects };
+    let of_writes =
+        trial.keeps_conditions(&format!("{folder}condition")).await? && trial.survives_races(folder).await?;
+    let of_deletes = of_writes && trial.keeps_conditions_of_deletes(&format!("{folder}deleted")).await?;
+    Ok(Conditions { of_writes, of_deletes, of_completions: of_writes, quoted: true, set: None })
+}

@@ -1,0 +1,126 @@
+//! `larder doctor`: what it finds, what it leaves, and the code it exits with.
+
+use std::{path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::{
+    folder,
+    program::{Program, command, run},
+};
+
+/// What a command says as JSON, and its exit code.
+fn diagnosis(command: Command) -> (Value, Option<i32>) {
+    let ended = run(command);
+    let text = ended.stdout.join("\n");
+    let said = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text} {}", ended.stderr));
+    (said, ended.status.code())
+}
+
+fn on_folder(folder: &Path) -> (Value, Option<i32>) {
+    diagnosis(command(folder, &["doctor", "--json"]))
+}
+
+/// The verdict and the meaning of a check.
+fn finding<'a>(diagnosis: &'a Value, check: &str) -> (&'a str, &'a str) {
+    let findings = diagnosis["findings"].as_array().expect("a list");
+    let found = findings.iter().find(|finding| finding["check"] == check);
+    let found = found.unwrap_or_else(|| panic!("no {check} in {diagnosis:#}"));
+    (found["verdict"].as_str().expect("a word"), found["meaning"].as_str().expect("words"))
+}
+
+#[test]
+fn a_folder_is_examined_when_nobody_uses_it_and_left_alone_when_somebody_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (new, code) = on_folder(folder.path());
+    assert_eq!((finding(&new, "data folder").0, code), ("ok", Some(0)));
+    assert!(!folder::data(folder.path()).exists(), "it is not made");
+
+    let program = Program::serve(folder.path(), &[]);
+    program.records_of("shelf");
+    let (used, code) = on_folder(folder.path());
+    let (verdict, meaning) = finding(&used, "data folder");
+    assert!(verdict == "lacks" && meaning.contains("in use") && code == Some(0), "{used:#}");
+    program.stop();
+
+    let (free, code) = on_folder(folder.path());
+    assert!(free["well"] == true && free["mode"] == "alone" && code == Some(0), "{free:#}");
+    for check in ["free room", "data folder", "conditional writes", "order of lists", "long lists", "large bodies"] {
+        assert_eq!(finding(&free, check).0, "ok", "{check}");
+    }
+    assert!(Program::serve(folder.path(), &[]).stop().status.success(), "it can be served from as before");
+}
+
+#[test]
+fn a_damaged_folder_is_an_exit_code_of_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    Program::serve(folder.path(), &[]).stop();
+    std::fs::write(folder::data(folder.path()).join("index.sqlite"), [7; 9000]).expect("it is there");
+    let (damaged, code) = on_folder(folder.path());
+    let (verdict, meaning) = finding(&damaged, "data folder");
+    assert!(verdict == "wrong" && meaning.contains("index.sqlite") && code == Some(1), "{damaged:#}");
+    assert_eq!(damaged["well"], false);
+}
+
+#[test]
+fn wrong_settings_are_an_exit_code_of_two() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ended = run(command(folder.path(), &["doctor", "--listen", "nowhere"]));
+    assert_eq!(ended.status.code(), Some(2));
+    assert!(ended.stdout.is_empty() && ended.stderr.contains("listen"), "{}", ended.stderr);
+}
+
+#[cfg(feature = "s3")]
+mod bucket {
+    use super::{Path, Value, diagnosis, finding};
+    use crate::{
+        bucket::{own_prefix, variable},
+        program::{command, run},
+    };
+
+    /// In a bucket of its own: rules and canaries are the bucket's.
+    fn on_bucket(folder: &Path, bucket: &str) -> std::process::Command {
+        let mut command = command(folder, &["doctor", "--json"]);
+        command.env("LARDER_S3_ENDPOINT", variable("LARDER_TEST_S3_ENDPOINT"));
+        command.env("LARDER_S3_REGION", variable("LARDER_TEST_S3_REGION"));
+        command.env("LARDER_S3_BUCKET", bucket);
+        command
+    }
+
+    #[test]
+    fn a_bucket_is_examined_and_its_canaries_are_found_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let bucket = own_prefix("larder-doctor");
+        let (first, code) = diagnosis(on_bucket(folder.path(), &bucket));
+        assert!(first["well"] == true && code == Some(0), "{first:#}");
+        let checks =
+            ["bucket", "reads after writes", "attributes", "clock", "order of lists", "long lists", "odd keys"];
+        for check in checks.into_iter().chain(["large bodies", "lifecycle rules", "old versions"]) {
+            assert_eq!(finding(&first, check).0, "ok", "{first:#}");
+        }
+        let mode = first["mode"].as_str().expect("it is found out");
+        let holds = first["findings"][1]["meaning"].as_str().expect("words").starts_with("they hold");
+        assert_eq!(mode, if holds { "conditional" } else { "keeper" });
+        assert!(finding(&first, "expiring canary").1.contains("written now"), "{first:#}");
+
+        let (second, code) = diagnosis(on_bucket(folder.path(), &bucket));
+        assert_eq!(code, Some(0));
+        for canary in ["expiring canary", "kept canary"] {
+            let (verdict, meaning) = finding(&second, canary);
+            assert!(verdict == "ok" && meaning.contains("still there: fine"), "{second:#}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_cannot_be_opened_is_an_exit_code_of_one_and_shows_no_secret() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = on_bucket(folder.path(), &variable("LARDER_TEST_S3_BUCKET"));
+        command.env("AWS_SECRET_ACCESS_KEY", "not-the-key-of-this-object-store-at-all");
+        let ended = run(command);
+        let text = ended.stdout.join("\n");
+        let said: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((finding(&said, "bucket").0, ended.status.code()), ("wrong", Some(1)), "{text}");
+        assert_eq!(said["mode"], Value::Null);
+        assert!(!text.contains("not-the-key") && !ended.stderr.contains("not-the-key"));
+    }
+}
