@@ -56,7 +56,7 @@ impl Diagnosis {
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         #[cfg(feature = "s3")]
         if !config.s3.bucket.is_empty() {
-            return of_bucket(config, clock, random).await;
+            return Box::pin(of_bucket(config, clock, random)).await;
         }
         of_folder(config, clock, random).await
     }
@@ -85,7 +85,7 @@ async fn of_bucket(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Rando
     };
     let mut findings = vec![found(Outcome::ok("it can be used"))];
     let mut examiner = Examiner::new(&bucket, clock.as_ref(), random.as_ref());
-    let conditions = examiner.examine_conditions(bucket.find_conditions(random.as_ref())).await;
+    let conditions = examiner.examine_conditions(Box::pin(bucket.find_conditions(random.as_ref()))).await;
     examiner.examine().await;
     examiner.check("old versions", S3Store::VERSIONS, LIMIT, bucket.examine_versions()).await;
     findings.extend(examiner.finish().await);

@@ -22,7 +22,7 @@ use super::{
 pub const PROBES: &str = "larder/probe/";
 
 /// How long a check may take, unless more is said.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// How long what takes many requests may take: 2,000, or a race that is settled in steps of a second (`SeaweedFS`).
 const LONG_LIMIT: Duration = Duration::from_mins(3);

@@ -148,7 +148,7 @@ async fn all(objects: &dyn ObjectStore, folder: &str, behind: Option<String>, li
 
 /// The first key that is another one than it should be.
 fn first_odd(found: &[String], expected: &[String]) -> String {
-    let at = (0..).find(|at| found.get(*at) != expected.get(*at)).unwrap_or_default();
+    let at = (0..found.len().max(expected.len())).find(|at| found.get(*at) != expected.get(*at)).unwrap_or_default();
     let name = |keys: &[String]| match keys.get(at) {
         Some(key) => format!("{:?}", key.rsplit('/').next().unwrap_or(key)),
         None => "nothing".to_owned(),

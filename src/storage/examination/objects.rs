@@ -35,7 +35,7 @@ const LIMIT: u64 = 1024;
 const SAME_TIME: Duration = Duration::from_secs(5);
 
 /// How far apart clocks may be at all.
-const TOLERATED: Duration = Duration::from_secs(60);
+const TOLERATED: Duration = Duration::from_mins(1);
 
 /// Whether every reader sees every write that is done.
 pub async fn are_seen(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {

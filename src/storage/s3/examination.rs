@@ -17,7 +17,7 @@ impl S3Store {
     /// Finds out anew which conditions hold, and goes by that and by what is set.
     pub async fn find_conditions(&self, random: &dyn Random) -> Result<Conditions> {
         let found = self.find_out_anew(random).await?;
-        self.go_by(&self.overruled(found.clone()));
+        self.go_by(&self.overruled(&found));
         Ok(Conditions {
             of_writes: found.conditional_writes,
             of_deletes: found.conditional_deletes,

@@ -76,7 +76,7 @@ impl S3Store {
             self.keep(&found).await?;
             found
         };
-        let findings = self.overruled(findings);
+        let findings = self.overruled(&findings);
         self.go_by(&findings);
         tracing::info!(
             conditional_writes = findings.conditional_writes,
@@ -95,13 +95,13 @@ impl S3Store {
     }
 
     /// What holds in the end: settings overrule what was found.
-    pub fn overruled(&self, findings: Findings) -> Findings {
+    pub fn overruled(&self, findings: &Findings) -> Findings {
         let options = &self.bucket().options;
         Findings {
             conditional_writes: options.conditional_writes.unwrap_or(findings.conditional_writes),
             conditional_deletes: options.conditional_deletes.unwrap_or(findings.conditional_deletes),
             quoted_validators: options.quoted_validators.unwrap_or(findings.quoted_validators),
-            ..findings
+            ..findings.clone()
         }
     }
 
