@@ -114,7 +114,7 @@ impl ObjectStore for Liar {
             Lie::OrdersByLength => page.objects.sort_by_key(|object| (object.key.len(), object.key.clone())),
             Lie::EndsLists => page.is_truncated = false,
             Lie::StartsTooEarly => {
-                page.objects.retain(|object| first.as_ref().is_none_or(|first| object.key >= *first))
+                page.objects.retain(|object| first.as_ref().is_none_or(|first| object.key >= *first));
             }
             _ => {}
         }
