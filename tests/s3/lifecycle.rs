@@ -56,15 +56,15 @@ impl Bucket {
         opened.await.0
     }
 
-    async fn ask(&self, method: &str, body: &str) -> Answer {
+    async fn ask(&self, method: &str, about: &str, body: &str) -> Answer {
         let endpoint = variable("LARDER_TEST_S3_ENDPOINT");
         let keys = Credentials::new(variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"), None, None);
         let (time, path) = (SigningTime::new(SystemClock.now()), format!("/{}", self.name));
         let md5 = BASE64_STANDARD.encode(Md5::digest(body.as_bytes()));
         let mut headers =
             vec![("host", "tiny"), ("x-amz-content-sha256", UNSIGNED_PAYLOAD), ("x-amz-date", time.as_str())];
-        let query = "lifecycle=";
-        let signable = Signable { method, path: &path, query, headers: &headers, payload: UNSIGNED_PAYLOAD };
+        let query = format!("{about}=");
+        let signable = Signable { method, path: &path, query: &query, headers: &headers, payload: UNSIGNED_PAYLOAD };
         let authorization = authorization(&signable, time, &variable("LARDER_TEST_S3_REGION"), &keys);
         headers.remove(0);
         headers.extend([("authorization", authorization.as_str()), ("content-md5", md5.as_str())]);
@@ -77,14 +77,14 @@ impl Bucket {
         let xmlns = "http://s3.amazonaws.com/doc/2006-03-01/";
         let rules = rules.concat();
         let document = format!("<LifecycleConfiguration xmlns=\"{xmlns}\">\n{rules}</LifecycleConfiguration>");
-        let answer = self.ask("PUT", &document).await;
+        let answer = self.ask("PUT", "lifecycle", &document).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         self.rules().await
     }
 
     /// All rules, each as this server says it, in one order.
     async fn rules(&self) -> Vec<String> {
-        let answer = self.ask("GET", "").await;
+        let answer = self.ask("GET", "lifecycle", "").await;
         if answer.status == 404 {
             return Vec::new();
         }
@@ -165,4 +165,19 @@ async fn a_rule_goes_only_when_nothing_is_under_it_any_more() {
     assert_eq!(reconcile(&store, &[]).await, Reconciled::Written);
     assert!(bucket.rules().await.is_empty());
     assert_eq!(reconcile(&store, &[]).await, Reconciled::Unchanged);
+}
+
+#[tokio::test]
+async fn in_a_bucket_with_versions_the_rules_remove_old_ones_too() {
+    let bucket = Bucket::new().await;
+    let store = bucket.larder("").await;
+    assert_eq!(reconcile(&store, &[5]).await, Reconciled::Written);
+    let enabled = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status>\
+        </VersioningConfiguration>";
+    let has_versions = bucket.ask("PUT", "versioning", enabled).await.status == 200;
+    let expected = if has_versions { Reconciled::Written } else { Reconciled::Unchanged };
+    assert_eq!(reconcile(&store, &[5]).await, expected);
+    let rules = bucket.rules().await;
+    assert_eq!(rules[0].contains("<NoncurrentDays>1</NoncurrentDays>"), has_versions, "{rules:?}");
+    assert_eq!(reconcile(&store, &[5]).await, Reconciled::Unchanged);
 }

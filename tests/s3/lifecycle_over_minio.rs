@@ -7,6 +7,7 @@ use larder::{
     kv::LifecycleRules,
     storage::{
         LifecycleError, ObjectStore, Precondition, Reconciled, UnfitRules, WantedRule, WantedRules,
+        examination::{Conditions, Examiner, Verdict},
         s3::{S3Options, S3Store},
     },
 };
@@ -121,14 +122,16 @@ async fn a_configuration_of_nothing_but_lost_rules_is_deleted() {
 async fn a_rule_of_ours_that_is_found_without_its_prefix_is_removed() {
     let (minio, _, outcome) = over(Deviations::default(), Some(FOREIGN)).await;
     outcome.unwrap();
-    let crashed = minio.rules(BUCKET).expect("there are rules").replace("<Prefix>root/larder/passing/5/</Prefix>", "");
-    minio.set_rules(BUCKET, &crashed);
-    let store = open(&minio, "root/").await;
-    let outcome = reconcile(&store, &[5, 23]).await;
-    assert!(matches!(outcome, Err(LifecycleError::Unfit(UnfitRules::FilterLost { .. }))), "{outcome:?}");
-    let rules = minio.rules(BUCKET).expect("there are rules");
-    assert_eq!(rules.matches("<Rule>").count(), 3);
-    assert!(rules.contains("theirs") && !rules.contains("<Filter></Filter>"), "{rules}");
+    let standing = minio.rules(BUCKET).expect("there are rules");
+    // By the same installation, and by another one.
+    for prefix in ["root/", "other/"] {
+        minio.set_rules(BUCKET, &standing.replace("<Prefix>root/larder/passing/5/</Prefix>", ""));
+        let outcome = reconcile(&open(&minio, prefix).await, &[5, 23]).await;
+        assert!(matches!(outcome, Err(LifecycleError::Unfit(UnfitRules::FilterLost { .. }))), "{outcome:?}");
+        let rules = minio.rules(BUCKET).expect("there are rules");
+        assert_eq!(rules.matches("<Rule>").count(), 3);
+        assert!(rules.contains("theirs") && !rules.contains("<Filter></Filter>"), "{rules}");
+    }
 }
 
 #[tokio::test]
@@ -196,4 +199,25 @@ async fn a_rule_stays_as_long_as_there_are_objects_under_it() {
     store.delete("larder/passing/23/id/g/k", Precondition::None).await.unwrap();
     assert_eq!(reconcile(&store, &[]).await.unwrap(), Reconciled::Written);
     assert!(!minio.rules(BUCKET).expect("there are rules").contains("passing/"));
+}
+
+#[tokio::test]
+async fn an_examination_tells_what_becomes_of_rules_and_leaves_none() {
+    for (rules, verdict, said) in [
+        (RuleWays::Kept, Verdict::Ok, "as it was written"),
+        (RuleWays::Missing, Verdict::Lacks, "there are none"),
+        (RuleWays::WithoutPrefix, Verdict::Wrong, "lost what it is limited to"),
+    ] {
+        let minio = MinIo::start(Deviations { rules, versioning: Some("Suspended"), ..Deviations::default() }).await;
+        let store = open(&minio, "root/").await;
+        let mut examiner = Examiner::new(&store, &SystemClock, &SystemRandom);
+        let conditions = examiner.examine_conditions(Box::pin(store.find_conditions(&SystemRandom))).await;
+        assert!(conditions.is_some_and(Conditions::are_relied_on));
+        examiner.examine().await;
+        assert_eq!(store.examine_versions().await.unwrap().verdict, Verdict::Lacks);
+        let findings = examiner.finish().await;
+        let found = findings.iter().find(|finding| finding.check == "lifecycle rules").expect("it is looked at");
+        assert!(found.outcome.verdict == verdict && found.outcome.meaning.contains(said), "{rules:?}: {found:?}");
+        assert_eq!((minio.rules(BUCKET), minio.keys(BUCKET)), (None, Vec::<String>::new()), "{rules:?}");
+    }
 }

@@ -67,15 +67,25 @@ impl OwnRules {
         rule.id().starts_with(&self.mark)
     }
 
-    /// Whether a rule of this installation touches nothing outside of it.
-    pub fn is_within(&self, rule: &Rule) -> bool {
-        rule.prefix().is_some_and(|prefix| prefix.starts_with(&self.root) && prefix.ends_with('/'))
+    /// Whether a rule lost what it was limited to: one of this installation that reaches beyond it, or one of any other that
+    /// is limited to nothing, as none ever was that Larder wrote.
+    pub fn are_spoilt_by(&self, rule: &Rule) -> bool {
+        if !self.has(rule) {
+            return rule.filter().is_empty() && is_of_larder(rule.id());
+        }
+        !rule.prefix().is_some_and(|prefix| prefix.starts_with(&self.root) && prefix.ends_with('/'))
     }
 
     /// Whether there is a wanted rule of the same name.
     pub fn wants(&self, rule: &Rule) -> bool {
         self.wanted.iter().any(|(_, wanted)| wanted.id() == rule.id())
     }
+}
+
+/// Whether an id is one that an installation gives.
+fn is_of_larder(id: &str) -> bool {
+    let hash = id.strip_prefix("larder-").and_then(|rest| rest.split_once('-'));
+    hash.is_some_and(|(hash, _)| hash.len() == 2 * HASH_BYTES && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// A rule, as every vendor takes it.
@@ -94,8 +104,14 @@ mod tests {
         let wanted = WantedRules { root: "larder/".to_owned(), expirations, upload_days: Some(7) };
         let [one, other] = ["", "a&b/"].map(|prefix| OwnRules::new(&wanted, prefix, true).expect("rules"));
         assert_eq!(other.wanted[0].1.prefix(), Some("a&b/larder/passing/5/"));
-        assert!(one.wanted.iter().all(|(_, rule)| one.has(rule) && one.is_within(rule) && !other.has(rule)));
-        assert!(other.wanted.iter().all(|(_, rule)| !other.is_within(&rule.without("Filter"))));
+        for (_, rule) in &one.wanted {
+            assert!(one.has(rule) && !other.has(rule) && !one.are_spoilt_by(rule) && !other.are_spoilt_by(rule));
+            let lost = rule.without("Filter");
+            assert!(one.are_spoilt_by(&lost) && other.are_spoilt_by(&lost), "{lost:?}");
+        }
+        let texts = ["larder-of-grandma", "larder-0123456789abcdef", "another"].map(|id| text(id, "", "<Expiration/>"));
+        let theirs = Document::fresh(&texts).expect("a document");
+        assert!(theirs.rules().all(|rule| !one.are_spoilt_by(rule)), "of others, whatever they are limited to");
         assert!(one.wanted[0].1.id().ends_with("-5") && one.wanted[1].1.id().ends_with("-uploads"));
     }
 }

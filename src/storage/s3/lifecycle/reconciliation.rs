@@ -132,7 +132,7 @@ impl Reconciliation<'_> {
     /// Makes the rules what they were before, but for ours that are limited to nothing. If even those lose their limits on
     /// the way, there are none: what no rule removes can still be removed tomorrow.
     async fn put_back(&self, before: &Standing, own: &OwnRules, rule: &str) -> Result<(), LifecycleError> {
-        let safe = before.document.changed(|rule| own.has(rule) && !own.is_within(rule), &[])?;
+        let safe = before.document.changed(|rule| own.are_spoilt_by(rule), &[])?;
         let safe = before.with(safe);
         let done = match self.write_surely(&safe).await {
             Ok(found) if dangerous(&found, own).is_none() && !has_lost_filter(&safe.document, &found, own) => Ok(()),
@@ -177,9 +177,9 @@ impl Reconciliation<'_> {
     }
 }
 
-/// A rule of ours that would remove what is not ours, or what is kept.
+/// A rule that would remove what it must not.
 fn dangerous<'a>(document: &'a Document, own: &OwnRules) -> Option<&'a Rule> {
-    document.rules().find(|rule| own.has(rule) && !own.is_within(rule))
+    document.rules().find(|rule| own.are_spoilt_by(rule))
 }
 
 fn has_lost_filter(sent: &Document, found: &Document, own: &OwnRules) -> bool {
