@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use larder::{
     clock::{SystemClock, SystemRandom},
+    jobs::{Job, RulesReconciliation},
     kv::LifecycleRules,
     storage::{
         LifecycleError, ObjectStore, Precondition, Reconciled, UnfitRules, WantedRule, WantedRules,
         examination::{Conditions, Examiner, Verdict},
+        faulty::Faulty,
+        measured::Measured,
         s3::{S3Options, S3Store},
+        sole_writer::SoleWriter,
+        unconditional::Unconditional,
     },
 };
 
@@ -220,4 +225,28 @@ async fn an_examination_tells_what_becomes_of_rules_and_leaves_none() {
         assert!(found.outcome.verdict == verdict && found.outcome.meaning.contains(said), "{rules:?}: {found:?}");
         assert_eq!((minio.rules(BUCKET), minio.keys(BUCKET)), (None, Vec::<String>::new()), "{rules:?}");
     }
+}
+
+#[tokio::test]
+async fn the_hourly_job_writes_what_is_missing_through_every_decorator() {
+    let minio = MinIo::start(Deviations::default()).await;
+    let clock = Arc::new(SystemClock);
+    let faulty = Arc::new(Faulty::new(Arc::new(open(&minio, "root/").await), clock.clone()));
+    let unconditional = Arc::new(Unconditional::new(Arc::new(Measured::new(faulty))));
+    let objects = Arc::new(SoleWriter::new(unconditional, clock));
+    let job = RulesReconciliation::new(Arc::new(LifecycleRules::new(objects)));
+    for written in [1, 0] {
+        assert_eq!(job.run_once().await.unwrap().worked_on, written);
+    }
+    let rules = minio.rules(BUCKET).expect("there are rules");
+    minio.set_rules(BUCKET, OTHERS);
+    assert_eq!(job.run_once().await.unwrap().worked_on, 1, "somebody took them away");
+    assert_eq!(
+        minio.rules(BUCKET).expect("there are rules").matches("larder-").count(),
+        rules.matches("larder-").count()
+    );
+    // Where they cannot stand, the job goes on without them, and says so in the log.
+    minio.deviate(|deviations| deviations.rules = RuleWays::WithoutPrefix);
+    minio.set_rules(BUCKET, OTHERS);
+    assert_eq!(job.run_once().await.unwrap().worked_on, 0);
 }
