@@ -3,12 +3,14 @@
 //! Nothing in Larder reads the system's clock or its randomness but the implementations in this room, so that
 //! tests can move time by hand and repeat chance by a seed. It does not schedule anything: that is `jobs`.
 
+mod adjusted;
 mod manual;
 mod random;
 mod source;
 mod system;
 mod timestamp;
 
+pub use adjusted::AdjustedClock;
 pub use manual::ManualClock;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use source::Clock;

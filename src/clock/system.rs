@@ -18,7 +18,6 @@ static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub struct SystemClock;
 
 #[async_trait]
-
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -74,6 +74,15 @@ impl Backend {
         &self.objects
     }
 
+    /// The time that everybody goes by who shares it: its own where it has one, and else that of `machine`.
+    pub(super) fn clock(&self, machine: &Arc<dyn Clock>) -> Arc<dyn Clock> {
+        match &self.keeping {
+            Keeping::Embedded(_) => Arc::clone(machine),
+            #[cfg(feature = "s3")]
+            Keeping::S3(bucket) => Arc::clone(bucket.clock()) as Arc<dyn Clock>,
+        }
+    }
+
     /// Who can write to it, and how.
     pub(super) fn sharing(&self) -> Sharing {
         self.sharing

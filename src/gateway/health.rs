@@ -3,10 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::{clock::Clock, storage::ObjectStore};
+use crate::{
+    clock::{AdjustedClock, Clock, Timestamp},
+    storage::ObjectStore,
+};
 
 /// How long an answer about the backend holds: an idle gateway that is probed every second must not call it each time.
 const FRESH: Duration = Duration::from_secs(10);
@@ -19,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Health {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
+    machine: Arc<dyn Clock>,
     last: Mutex<Option<Finding>>,
 }
 
@@ -26,12 +31,20 @@ pub(super) struct Health {
 #[derive(Debug, Clone)]
 struct Finding {
     at: Duration,
-    problem: Option<String>,
+    problem: Option<Problem>,
+}
+
+/// Why the gateway is not ready.
+#[derive(Debug, Clone, Serialize)]
+struct Problem {
+    part: &'static str,
+    message: String,
 }
 
 impl Health {
-    pub(super) fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
-        Self { objects, clock, last: Mutex::new(None) }
+    /// The health of what keeps `objects` and goes by `clock`, on a machine with a clock of its own.
+    pub(super) fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, machine: Arc<dyn Clock>) -> Self {
+        Self { objects, clock, machine, last: Mutex::new(None) }
     }
 
     /// The answer to a request for `path`, or `None` if that is not about health.
@@ -51,30 +64,41 @@ impl Health {
         }
         Some(match self.problem().await {
             None => reply(StatusCode::OK, &json!({ "status": "ready" })),
-            Some(problem) => reply(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &json!({ "status": "not ready", "problems": [{ "part": "storage", "message": problem }] }),
-            ),
+            Some(problem) => {
+                reply(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "not ready", "problems": [problem] }))
+            }
         })
     }
 
     /// What is wrong with the backend, by the last check if that is fresh. Of many who ask at once, one checks.
-    async fn problem(&self) -> Option<String> {
+    async fn problem(&self) -> Option<Problem> {
         let mut last = self.last.lock().await;
         let now = self.clock.monotonic();
         if let Some(finding) = last.as_ref().filter(|finding| now.saturating_sub(finding.at) < FRESH) {
             return finding.problem.clone();
         }
-        let problem = tokio::select! {
+        let storage = tokio::select! {
             checked = self.objects.check() => checked.err().map(|error| {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the backend is not ready");
                 error.to_string()
             }),
             () = self.clock.sleep(PATIENCE) => Some("the backend does not answer".to_owned()),
         };
+        let storage = storage.map(|message| Problem { part: "storage", message });
+        let problem = storage.or_else(|| clock_problem(self.clock.now(), self.machine.now()));
         *last = Some(Finding { at: self.clock.monotonic(), problem: problem.clone() });
         problem
     }
+}
+
+/// What is wrong with the time of this machine, if the backend has another one.
+fn clock_problem(backend: Timestamp, machine: Timestamp) -> Option<Problem> {
+    let apart = Duration::from_millis(backend.as_millis().abs_diff(machine.as_millis()));
+    (apart > AdjustedClock::TOLERATED).then(|| {
+        let message = format!("the clock of this machine and that of the object store are {} s apart", apart.as_secs());
+        tracing::warn!(message);
+        Problem { part: "clock", message }
+    })
 }
 
 fn reply(status: StatusCode, body: &Value) -> Response<String> {
@@ -111,7 +135,7 @@ mod tests {
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let faulty = Arc::new(Faulty::new(memory, clock.clone()));
         let measured = Arc::new(Measured::new(Arc::clone(&faulty)));
-        let health = Health::new(measured.clone(), clock.clone());
+        let health = Health::new(measured.clone(), clock.clone(), clock.clone());
         Parts { clock, faulty, measured, health }
     }
 
@@ -146,6 +170,17 @@ mod tests {
         let (answer, ()) = tokio::join!(asked, moved);
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.body().contains("does not answer"), "{}", answer.body());
+    }
+
+    #[tokio::test]
+    async fn a_machine_whose_clock_is_wrong_is_not_ready() {
+        for (apart, status) in [(60, StatusCode::OK), (61, StatusCode::SERVICE_UNAVAILABLE)] {
+            let Parts { clock, measured, .. } = parts();
+            let machine = Arc::new(ManualClock::new(clock.now().plus(Duration::from_secs(apart))));
+            let answer = ready(&Health::new(measured, clock, machine)).await;
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.body().contains("are 61 s apart"), apart == 61, "{}", answer.body());
+        }
     }
 
     #[tokio::test]

@@ -39,12 +39,13 @@ pub struct Gateway {
 impl Gateway {
     /// Builds a gateway. Its address is bound from now on, but nothing is served before [`Gateway::run`].
     pub async fn open(config: Config) -> Result<Self, StartError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let machine: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         warn_of_few_descriptors(config.server.max_connections);
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
-        let server = Server::bind(config.server.clone(), Arc::clone(&clock)).map_err(StartError::Bind)?;
-        let backend = Backend::open(&config, &clock, &random).await?;
+        let server = Server::bind(config.server.clone(), Arc::clone(&machine)).map_err(StartError::Bind)?;
+        let backend = Backend::open(&config, &machine, &random).await?;
+        let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
         let objects = &role.objects(backend.objects(), &clock);
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
@@ -63,7 +64,7 @@ impl Gateway {
             None => listening_url(server.local_addr()),
         };
         let options = ApiOptions { public_url, max_record_bytes: config.max_record_bytes };
-        let health = Health::new(Arc::clone(objects), Arc::clone(&clock));
+        let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine);
         let errands = role.errands(&admin_token.token)?;
         let (records, activity): (_, Arc<dyn Job>) = match errands {
             None => (catalog.records(), Arc::new(ActivityFlush::new(Arc::clone(&catalog)))),

@@ -30,13 +30,19 @@ pub(crate) async fn open_with(change: impl FnOnce(&mut S3Options)) -> (Arc<S3Sto
             probed.expect("the bucket can be used").probe(&SystemRandom).await.expect("a probe")
         })
         .await;
-    let own = (&SystemRandom as &dyn Random).characters(b"abcdefghijklmnopqrstuvwxyz", 16);
-    let mut options = options(&String::from_utf8(own).expect("letters"));
+    let mut options = own_options();
     change(&mut options);
     let store = S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await;
     let store = store.expect("the bucket can be used");
     store.go_by(found);
     (Arc::new(store), found)
+}
+
+/// The settings of a test that has a prefix of its own.
+#[allow(dead_code, reason = "not every suite that includes this file wants it")]
+pub(crate) fn own_options() -> S3Options {
+    let own = (&SystemRandom as &dyn Random).characters(b"abcdefghijklmnopqrstuvwxyz", 16);
+    options(&String::from_utf8(own).expect("letters"))
 }
 
 fn options(prefix: &str) -> S3Options {

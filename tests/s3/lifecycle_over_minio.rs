@@ -30,15 +30,20 @@ const FOREIGN: &str = "<?xml version='1.0'?>\n<LifecycleConfiguration  xmlns = \
     <ID>theirs</ID><Status>Enabled</Status><Expiration><Days>3</Days></Expiration><Unheard of=\"1\"/></Rule>\
     </LifecycleConfiguration>\n";
 
-async fn open(minio: &MinIo, prefix: &str) -> S3Store {
-    let options = S3Options {
+pub(crate) fn options(minio: &MinIo, prefix: &str) -> S3Options {
+    S3Options {
         endpoint: Some(minio.endpoint().parse().expect("an origin")),
         region: Some("us-east-1".to_owned()),
         prefix: prefix.to_owned(),
         timeouts: TIMEOUTS,
         ..S3Options::new(BUCKET)
-    };
-    S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await.expect("the bucket is made")
+    }
+}
+
+async fn open(minio: &MinIo, prefix: &str) -> S3Store {
+    S3Store::open(options(minio, prefix), Arc::new(SystemClock), Arc::new(SystemRandom))
+        .await
+        .expect("the bucket is made")
 }
 
 fn wanted(days: &[u16]) -> WantedRules {

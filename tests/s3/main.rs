@@ -11,6 +11,8 @@
 #[cfg(feature = "s3")]
 mod behind_proxy;
 #[cfg(feature = "s3")]
+mod clocks;
+#[cfg(feature = "s3")]
 mod faults;
 #[cfg(feature = "s3")]
 mod lifecycle;

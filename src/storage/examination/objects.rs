@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    clock::Clock,
+    clock::{AdjustedClock, Clock},
     storage::{
         body::ByteStream,
         error::{Error, Result},
@@ -33,9 +33,6 @@ const LIMIT: u64 = 1024;
 
 /// How far apart clocks may be without anybody noticing: dates are in whole seconds.
 const SAME_TIME: Duration = Duration::from_secs(5);
-
-/// How far apart clocks may be at all.
-const TOLERATED: Duration = Duration::from_mins(1);
 
 /// Whether every reader sees every write that is done.
 pub async fn are_seen(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
@@ -103,10 +100,10 @@ pub async fn clock_agrees(objects: &dyn ObjectStore, clock: &dyn Clock, folder: 
     let meaning = format!("{} s apart", off.as_secs());
     Ok(if off <= SAME_TIME {
         Outcome::ok(meaning)
-    } else if off <= TOLERATED {
-        Outcome::lacks(meaning, "set both clocks by NTP: beyond a minute, gateways will not serve")
+    } else if off <= AdjustedClock::TOLERATED {
+        Outcome::lacks(meaning, "set both clocks by NTP: beyond a minute, gateways are not ready")
     } else {
-        Outcome::wrong(format!("{meaning}: stores would expire at the wrong time"), "set both clocks by NTP")
+        Outcome::wrong(format!("{meaning}: a gateway on this machine would not be ready"), "set both clocks by NTP")
     })
 }
 

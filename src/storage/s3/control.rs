@@ -3,6 +3,8 @@
 //! The SDK costs several times the processor time of our own requests; here it is a few calls for many objects or for large
 //! ones, and its care for every vendor's protocol is worth that.
 
+use std::{sync::Arc, time::SystemTime};
+
 use aws_sdk_s3::{
     Client,
     config::{Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig},
@@ -12,7 +14,10 @@ use aws_sdk_s3::{
         ObjectIdentifier,
     },
 };
+use aws_smithy_async::time::TimeSource;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use crate::clock::{AdjustedClock, Clock};
 
 use super::{
     super::error::{Error, Result},
@@ -20,6 +25,16 @@ use super::{
     sources::AwsSources,
     transport::BucketSite,
 };
+
+/// The object store's time, for the SDK's signatures.
+#[derive(Debug)]
+struct StoreTime(Arc<AdjustedClock>);
+
+impl TimeSource for StoreTime {
+    fn now(&self) -> SystemTime {
+        self.0.now().into()
+    }
+}
 
 /// The SDK's client, and the bucket it is used for.
 #[derive(Debug)]
@@ -60,10 +75,11 @@ pub struct Condition {
 }
 
 impl Control {
-    /// A client for the bucket at `site`.
-    pub fn new(sources: &AwsSources, site: &BucketSite) -> Self {
+    /// A client for the bucket at `site`, which goes by the object store's time.
+    pub fn new(sources: &AwsSources, site: &BucketSite, clock: Arc<AdjustedClock>) -> Self {
         let mut config = aws_sdk_s3::config::Builder::from(sources.config())
             .region(Region::new(site.region.clone()))
+            .time_source(StoreTime(clock))
             // Checksum trailers are refused by several servers and stored as a coding by others.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use crate::clock::{Clock, Random};
+use crate::clock::{AdjustedClock, Clock, Random};
 
 use super::{
     super::error::{Error, Result},
@@ -44,7 +44,7 @@ pub enum OpenError {
 
 impl S3Store {
     /// Opens the object store with these settings, and makes its bucket if there is none. What it can do is not known
-    /// yet: that is for a probe.
+    /// yet: that is for a probe. What `clock` shows is corrected by what the object store says ([`S3Store::clock`]).
     pub async fn open(
         options: S3Options,
         clock: Arc<dyn Clock>,
@@ -62,7 +62,8 @@ impl S3Store {
             region: sources.region(),
             style: options.style,
         };
-        let control = Control::new(&sources, &site);
+        let clock = Arc::new(AdjustedClock::new(clock));
+        let control = Control::new(&sources, &site, Arc::clone(&clock));
         let patience = options.timeouts.answer;
         let transport = Transport::new(wire, site, credentials, clock, random, patience);
         let (budget, powers, tasks) = (Budget::new(options.gather_bytes), Powers::default(), TaskTracker::new());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Random, Timestamp};
+use crate::clock::{Clock, Random, Timestamp};
 
 use super::{
     super::{
@@ -68,7 +68,7 @@ impl Findings {
 impl S3Store {
     /// Finds out what the object store can do, and goes by it from now on.
     pub async fn probe(&self, random: &dyn Random) -> Result<Findings> {
-        let now = self.bucket().transport.clock().now();
+        let now = self.clock().now();
         let findings = if let Some(kept) = self.kept_findings(now).await? {
             kept
         } else {
@@ -91,7 +91,7 @@ impl S3Store {
     /// What is found out now, whatever was kept or is set. Nothing is kept of it.
     pub async fn find_out_anew(&self, random: &dyn Random) -> Result<Findings> {
         self.go_by(&Findings::EVERYTHING);
-        self.find_out(random, self.bucket().transport.clock().now()).await
+        self.find_out(random, self.clock().now()).await
     }
 
     /// What holds in the end: settings overrule what was found.

@@ -29,8 +29,6 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The size of the object, in the answer to a range outside of it.
     pub size: Option<u64>,
-    /// The vendor's clock, from the header `Date`.
-    pub date: Option<std::time::SystemTime>,
 }
 
 impl Refusal {
@@ -71,7 +69,6 @@ impl Refusal {
             location: head.get("location").map(str::to_owned),
             retry_after: head.get("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs),
             size: head.get("content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok()),
-            date: head.get("date").and_then(|date| httpdate::parse_http_date(date).ok()),
         }
     }
 

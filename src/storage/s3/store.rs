@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::clock::Timestamp;
+use crate::clock::{AdjustedClock, Clock, Timestamp};
 
 use super::{
     super::{
@@ -68,6 +68,11 @@ impl S3Store {
         self.bucket.options.endpoint.as_ref().map(ToString::to_string)
     }
 
+    /// The object store's time, as far as its answers have told it.
+    pub fn clock(&self) -> &Arc<AdjustedClock> {
+        self.bucket.transport.clock()
+    }
+
     /// Ends what goes on in the background: uploads that are being given up.
     pub async fn close(&self) {
         self.bucket.tasks.close();
@@ -76,7 +81,7 @@ impl S3Store {
     }
 
     fn outcome(&self, etag: &ETag, attributes: &Attributes, date: Option<Timestamp>) -> PutOutcome {
-        let last_modified = date.unwrap_or_else(|| self.bucket.transport.clock().now());
+        let last_modified = date.unwrap_or_else(|| self.clock().now());
         PutOutcome { etag: marked(etag, attributes), last_modified }
     }
 

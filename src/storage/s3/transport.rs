@@ -6,12 +6,12 @@
 use std::{
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use crate::clock::{Clock, Random, Timestamp};
+use crate::clock::{AdjustedClock, Clock, Random, Timestamp};
 
 use super::{
     super::error::{Error, Result},
@@ -20,7 +20,7 @@ use super::{
     refusal::Refusal,
     request::Request,
     signer::SigningTime,
-    wire::{Incoming, Phase, Target, WireClient, WireError},
+    wire::{Head, Incoming, Phase, Target, WireClient, WireError},
 };
 
 /// The most attempts at one request.
@@ -34,6 +34,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest pause, whatever the object store asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often the object store's time is looked at, in milliseconds.
+const HEARD_EVERY_MILLIS: u64 = 10_000;
+
+/// By how many milliseconds the time has to be corrected to be worth a line in the log and another attempt.
+const WORTH_TELLING: u64 = 1000;
 
 /// Whether a request may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,24 +77,35 @@ pub struct Transport {
     site: BucketSite,
     place: RwLock<Arc<Place>>,
     credentials: CurrentCredentials,
-    clock: Arc<dyn Clock>,
+    /// The object store's time.
+    clock: Arc<AdjustedClock>,
+    /// When that is to be looked at again, in milliseconds by the monotonic clock.
+    hears_next: AtomicU64,
     random: Arc<dyn Random>,
     /// How long to go on repeating.
     patience: Duration,
-    /// How many milliseconds the object store's clock is ahead of ours.
-    skew: AtomicI64,
+}
+
+/// Whether a request was signed at the right time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timeliness {
+    /// As far as is known now.
+    Timely,
+    /// By a clock that has been corrected since.
+    Mistimed,
 }
 
 /// Why an attempt failed.
 enum Failure {
-    Refused(Refusal),
+    /// By its answer; perhaps for having been signed at a time that has been corrected since.
+    Refused(Refusal, Timeliness),
     Wire(WireError),
 }
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Refused(refusal) => refusal.into_error(),
+            Failure::Refused(refusal, _) => refusal.into_error(),
             Failure::Wire(error) => error.into(),
         }
     }
@@ -100,13 +117,13 @@ impl Transport {
         wire: Arc<WireClient>,
         site: BucketSite,
         credentials: CurrentCredentials,
-        clock: Arc<dyn Clock>,
+        clock: Arc<AdjustedClock>,
         random: Arc<dyn Random>,
         patience: Duration,
     ) -> Self {
         let address = Address::new(&site.bucket, site.endpoint.as_ref(), &site.region, site.style);
         let place = RwLock::new(Arc::new(Place { address, region: site.region.clone() }));
-        Self { wire, site, place, credentials, clock, random, patience, skew: AtomicI64::new(0) }
+        Self { wire, site, place, credentials, clock, hears_next: AtomicU64::new(0), random, patience }
     }
 
     /// The name of the bucket.
@@ -114,8 +131,8 @@ impl Transport {
         &self.site.bucket
     }
 
-    /// The time.
-    pub fn clock(&self) -> &Arc<dyn Clock> {
+    /// The object store's time.
+    pub fn clock(&self) -> &Arc<AdjustedClock> {
         &self.clock
     }
 
@@ -129,10 +146,10 @@ impl Transport {
                 Ok(incoming) => return Ok(incoming),
                 Err(failure) => failure,
             };
-            if let Failure::Refused(refusal) = &failure
+            if let Failure::Refused(refusal, timeliness) = &failure
                 && redirections < REDIRECTIONS
                 && request.body.is_whole()
-                && let Some(next) = self.follow(refusal, &place)
+                && let Some(next) = self.follow(refusal, *timeliness, &place)
             {
                 redirections += 1;
                 place = next;
@@ -143,7 +160,7 @@ impl Transport {
                 return Err(failure.into());
             }
             let retry_after = match failure {
-                Failure::Refused(refusal) => refusal.retry_after,
+                Failure::Refused(refusal, _) => refusal.retry_after,
                 Failure::Wire(_) => None,
             };
             self.clock.sleep(self.pause(attempt, retry_after)).await;
@@ -173,21 +190,30 @@ impl Transport {
         place: &Place,
     ) -> Result<std::result::Result<Incoming, Failure>> {
         let credentials = self.credentials.get().await?;
-        let now = Timestamp::from_millis(self.clock.now().as_millis() + self.skew.load(Ordering::Relaxed));
-        let mut signed = request.signed(&place.address, &place.region, &credentials, SigningTime::new(now))?;
+        let (asked, ahead) = (self.clock.monotonic(), self.clock.ahead_millis());
+        let now = SigningTime::new(self.clock.now());
+        let mut signed = request.signed(&place.address, &place.region, &credentials, now)?;
         let sent = self.wire.send(&place.address.target, &mut signed).await;
         request.restore(signed);
+        if let Ok(incoming) = &sent {
+            self.hear_time(&incoming.head, asked);
+        }
         Ok(match sent {
             Ok(incoming) if (200..300).contains(&incoming.head.status) => Ok(incoming),
-            Ok(incoming) => Err(Failure::Refused(Refusal::read(incoming).await)),
+            Ok(incoming) => {
+                let is_timely = self.clock.ahead_millis().abs_diff(ahead) < WORTH_TELLING;
+                let timeliness = if is_timely { Timeliness::Timely } else { Timeliness::Mistimed };
+                Err(Failure::Refused(Refusal::read(incoming).await, timeliness))
+            }
             Err(error) => Err(Failure::Wire(error)),
         })
     }
 
-    /// Where to try next, if the answer says that it is not here or not so.
-    fn follow(&self, refusal: &Refusal, place: &Arc<Place>) -> Option<Arc<Place>> {
-        if refusal.code == "RequestTimeTooSkewed" {
-            return self.learn_time(refusal).then(|| Arc::clone(place));
+    /// Where to try next, if the answer says that it is not here, not now or not so.
+    fn follow(&self, refusal: &Refusal, timeliness: Timeliness, place: &Arc<Place>) -> Option<Arc<Place>> {
+        // The refusal of a HEAD does not say why.
+        if timeliness == Timeliness::Mistimed && refusal.status == 403 {
+            return Some(Arc::clone(place));
         }
         let other_region = refusal.region.as_ref().filter(|region| **region != place.region);
         let is_elsewhere = matches!(refusal.status, 301 | 302 | 307 | 308);
@@ -216,15 +242,19 @@ impl Transport {
         Some(found)
     }
 
-    /// Takes over the object store's time for signatures; whether it says it. Another request may have done so meanwhile:
-    /// also then this one is worth another attempt.
-    fn learn_time(&self, refusal: &Refusal) -> bool {
-        let Some(date) = refusal.date else { return false };
-        let skew = Timestamp::from(date).as_millis() - self.clock.now().as_millis();
-        if self.skew.swap(skew, Ordering::Relaxed).abs_diff(skew) > 1000 {
-            tracing::warn!(skew_ms = skew, "the clock of this machine and that of the object store differ");
+    /// Takes note of the object store's time, if it has not been looked at for a while or something was refused, perhaps
+    /// for being sent at the wrong time.
+    fn hear_time(&self, head: &Head, asked: Duration) {
+        let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        if head.status != 403 && now < self.hears_next.load(Ordering::Relaxed) {
+            return;
         }
-        true
+        let Some(shown) = head.get("date").and_then(|date| httpdate::parse_http_date(date).ok()) else { return };
+        self.hears_next.store(now.saturating_add(HEARD_EVERY_MILLIS), Ordering::Relaxed);
+        if self.clock.hear(Timestamp::from(shown), asked).unsigned_abs() >= WORTH_TELLING {
+            let ahead_ms = self.clock.ahead_millis();
+            tracing::warn!(ahead_ms, "the object store's clock and that of this machine differ: its time counts");
+        }
     }
 
     fn pause(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
@@ -247,8 +277,8 @@ fn may_repeat(failure: &Failure, request: &Request<'_>, effect: Effect) -> bool 
         return false;
     }
     match (failure, effect) {
-        (Failure::Refused(refusal), Effect::Reads) => refusal.is_throttling() || refusal.is_fault(),
-        (Failure::Refused(refusal), Effect::Writes) => refusal.is_throttling(),
+        (Failure::Refused(refusal, _), Effect::Reads) => refusal.is_throttling() || refusal.is_fault(),
+        (Failure::Refused(refusal, _), Effect::Writes) => refusal.is_throttling(),
         (Failure::Wire(WireError::Malformed(_) | WireError::Body(_)), _) => false,
         (Failure::Wire(_), Effect::Reads) => true,
         (Failure::Wire(error), Effect::Writes) => error.phase() < Phase::Sent,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request as HttpRequest};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use jiff::{Timestamp, tz::TimeZone};
 use percent_encoding::percent_decode_str;
 
 /// The largest body that is taken, in bytes: it is kept in memory.
@@ -47,6 +48,15 @@ impl Request {
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether it was signed a quarter of an hour ago or more, or will be.
+    pub(crate) fn is_mistimed(&self) -> bool {
+        let Some(date) = self.header("x-amz-date") else { return false };
+        let signed =
+            jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).and_then(|date| date.to_zoned(TimeZone::UTC));
+        let apart = signed.map(|signed| Timestamp::now().as_second().abs_diff(signed.timestamp().as_second()));
+        apart.map_or(true, |seconds| seconds >= 900)
     }
 
     /// The headers that are kept with an object.

@@ -117,6 +117,9 @@ fn answer(state: &mut State, request: &Request) -> Result<Answer> {
             return Err(error(StatusCode::SERVICE_UNAVAILABLE, code));
         }
     }
+    if request.is_mistimed() {
+        return Err(error(StatusCode::FORBIDDEN, "RequestTimeTooSkewed"));
+    }
     if request.key.is_empty() { answer_about_bucket(state, request) } else { answer_about_object(state, request) }
 }
 

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::storage::{
-    error::Error,
-    lifecycle::{Lifecycle, LifecycleError, Reconciled, UnfitRules, WantedRules},
-    object::ListOptions,
-    s3::{bucket::Bucket, store::S3Store},
-    store::ObjectStore,
+use crate::{
+    clock::Clock,
+    storage::{
+        error::Error,
+        lifecycle::{Lifecycle, LifecycleError, Reconciled, UnfitRules, WantedRules},
+        object::ListOptions,
+        s3::{bucket::Bucket, store::S3Store},
+        store::ObjectStore,
+    },
 };
 
 use super::{
