@@ -5,5 +5,6 @@ mod gateways;
 mod keeper;
 mod listing;
 mod naming;
+mod order;
 mod removal;
 mod simulation;
