@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     auth::{Grant, User, signature},
     clock::Timestamp,
-    kv::{GeneralAccess, Schema, Stats, StoreId, StoreName, UserId},
+    kv::{Document, GeneralAccess, Phase, Schema, Stats, StoreId, StoreName, UserId},
 };
 
 use super::context::Context;
@@ -37,6 +37,9 @@ pub struct StoreObject<'a> {
     accessed_at: Timestamp,
     expires_at: Option<Timestamp>,
     retention_days: f64,
+    /// Only while its records move.
+    #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
+    movement: Option<MoveProgress>,
     act_id: Option<&'a str>,
     act_run_id: Option<&'a str>,
     schema: Option<&'a Schema>,
@@ -71,6 +74,7 @@ impl<'a> StoreObject<'a> {
             accessed_at: activity.accessed_at,
             expires_at: document.expires_at,
             retention_days: document.retention.as_days(),
+            movement: MoveProgress::of(document),
             act_id: document.act_id.as_deref(),
             act_run_id: document.act_run_id.as_deref(),
             schema: document.schema.as_ref(),
@@ -81,6 +85,26 @@ impl<'a> StoreObject<'a> {
             url_signing_secret_key: signing_key,
             stats: activity.stats,
         }
+    }
+}
+
+/// How far the move of a store's records to where they are kept, or to where they expire, has come.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MoveProgress {
+    phase: &'static str,
+    records_copied: u64,
+}
+
+impl MoveProgress {
+    fn of(document: &Document) -> Option<Self> {
+        let (phase, movement) = match &document.phase {
+            Phase::Copying(movement) => ("COPYING", movement),
+            Phase::Frozen(movement) => ("FROZEN", movement),
+            Phase::Arriving(movement) => ("ARRIVING", movement),
+            Phase::Creating | Phase::Live | Phase::Deleted { .. } => return None,
+        };
+        Some(Self { phase, records_copied: movement.copied })
     }
 }
 

@@ -74,7 +74,7 @@ impl Clock for AdjustedClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::clock::manual::ManualClock;
 
     const START: i64 = 1_767_225_600_000;
 

@@ -31,6 +31,9 @@ pub const LONGEST_REQUEST: Duration = Duration::from_hours(1);
 /// How long whoever carries a move may be silent before another takes it over.
 pub const STALL: Duration = Duration::from_mins(1);
 
+/// Moves end a day or more before a lifecycle rule could do harm; one that has so little time left is late.
+const LATE: Duration = Duration::from_hours(12);
+
 /// Where records are to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destination {
@@ -112,6 +115,14 @@ impl LifeRules {
                 is_due.then_some(serving)
             }
         }
+    }
+
+    /// Whether a lifecycle rule is about to remove records of a living store, unless they move in time.
+    pub fn is_late(&self, document: &Document, now: Timestamp) -> bool {
+        let Place { class, born_at, .. } = &document.place;
+        let removed_from = class.map(|class| class.keeps_until(*born_at));
+        let outlives = |limit| document.name.is_some() || document.expires_at.is_none_or(|end| end > limit);
+        self.has_classes && removed_from.is_some_and(|limit| outlives(limit) && now.plus(LATE) >= limit)
     }
 
     /// Begins a move, or takes over one that stands still; the attempt, or `None` when there is nothing to copy.
@@ -253,4 +264,47 @@ fn current(document: &mut Document, attempt: u64) -> Result<&mut Move> {
 
 fn lost(document: &Document) -> Error {
     Error::unavailable(format!("the move of store {} is in another phase", document.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::SeededRandom;
+    use crate::kv::id::{StoreId, UserId};
+
+    const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+    fn document(name: Option<&str>, expires_at: Option<Timestamp>) -> Document {
+        let random = SeededRandom::new(1);
+        let place = first_place(false, Retention::DEFAULT, START);
+        serde_json::from_value(json!({
+            "format": 2, "id": StoreId::generate(&random), "version": 1, "nonce": "", "ownerId": UserId::generate(&random),
+            "name": name, "createdAt": START, "modifiedAt": START, "accessedAt": START,
+            "generalAccess": "RESTRICTED", "retention": Retention::DEFAULT, "expiresAt": expires_at, "secretRotation": 0,
+            "place": place, "phase": { "phase": "live" },
+            "stats": { "readCount": 0, "writeCount": 0, "deleteCount": 0, "listCount": 0 },
+        }))
+        .expect("it is a document")
+    }
+
+    #[test]
+    fn a_move_is_late_when_a_lifecycle_rule_is_about_to_take_what_should_live() {
+        let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let limit = LifecycleClass::serving(Retention::DEFAULT).keeps_until(START);
+        let (early, late) = (limit.minus(LATE + Duration::from_secs(1)), limit.minus(LATE));
+        for (living, is_endangered) in [
+            (document(Some("shop"), None), true),
+            (document(None, Some(limit.plus(LATE))), true),
+            (document(None, Some(limit)), false),
+        ] {
+            assert_eq!((rules.is_late(&living, early), rules.is_late(&living, late)), (false, is_endangered));
+        }
+        let mut moved = document(Some("shop"), None);
+        moved.place.class = None;
+        assert!(!rules.is_late(&moved, late));
+        let ruleless = LifeRules { has_classes: false, ..rules };
+        assert!(!ruleless.is_late(&document(Some("shop"), None), late));
+    }
 }

@@ -155,6 +155,9 @@ impl Upkeep {
         }
         match self.rules.next_look(&view.document, now) {
             Some(at) if at <= now => {
+                if self.rules.is_late(&view.document, now) {
+                    tracing::error!(store = %id, "a store has to move before a lifecycle rule removes its records, and has not");
+                }
                 self.carry(id);
                 Ok(Next::Look(Some(now.plus(STALL))))
             }

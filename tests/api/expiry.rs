@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use larder::clock::Timestamp;
-use serde_json::json;
+use bytes::Bytes;
+use larder::{
+    clock::Timestamp,
+    storage::{Attributes, ByteStream, GetOptions, Precondition, PutOptions},
+};
+use serde_json::{Value, json};
 
 use crate::{
     harness::{Larder, STORES, Store},
@@ -211,4 +215,22 @@ contract_test!(a_store_lives_as_long_when_it_is_changed_through_a_forwarder, asy
         assert_eq!(store.behind(gateway).get("/records/a").await.status, 404);
     }
     assert_eq!(store.put("/records/a").body("x").await.status, 404);
+});
+
+contract_test!(a_store_whose_records_move_says_how_far_that_is, async |larder: Larder| {
+    let store = larder.named_store("shop").await;
+    store.put_text("a", "flour").await;
+    assert!(store.object().await.get("move").is_none());
+    let key = format!("larder/stores/{}", store.id);
+    let object = larder.objects().get(&key, GetOptions::default()).await.expect("it is there");
+    let text = object.body.into_bytes(1 << 20).await.expect("it is small");
+    let mut document: Value = serde_json::from_slice(&text).expect("it is JSON");
+    let (from, beat) = (document["place"].clone(), larder.clock().now());
+    let to = json!({ "class": null, "generation": "7", "bornAt": beat });
+    document["phase"] = json!({ "phase": "copying", "attempt": 7, "from": from, "to": to, "beat": beat, "copied": 42 });
+    let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
+    let options = PutOptions { attributes, precondition: Precondition::None };
+    larder.objects().put(&key, ByteStream::from(Bytes::from(document.to_string())), options).await.expect("a write");
+    let object = store.behind(&larder.restarted().await).object().await;
+    assert_eq!(object["move"], json!({ "phase": "COPYING", "recordsCopied": 42 }));
 });

@@ -47,13 +47,13 @@ impl World {
     /// A gateway that sees the object store through `objects`.
     pub fn gateway_over(&self, objects: Arc<dyn ObjectStore>, seed: u64, staleness: Option<Duration>) -> Gateway {
         let cache = CacheOptions { staleness, ..CacheOptions::default() };
-        self.gateway_with(objects, seed, CatalogOptions { cache, ..CatalogOptions::default() })
+        self.gateway_with(objects, seed, &CatalogOptions { cache, ..CatalogOptions::default() })
     }
 
     /// The same, with these options.
-    pub fn gateway_with(&self, objects: Arc<dyn ObjectStore>, seed: u64, options: CatalogOptions) -> Gateway {
+    pub fn gateway_with(&self, objects: Arc<dyn ObjectStore>, seed: u64, options: &CatalogOptions) -> Gateway {
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let catalog = Catalog::new(objects, clock, Arc::new(SeededRandom::new(seed)), &options);
+        let catalog = Catalog::new(objects, clock, Arc::new(SeededRandom::new(seed)), options);
         Gateway { records: catalog.records(), catalog: Arc::new(catalog) }
     }
 

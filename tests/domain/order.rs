@@ -19,7 +19,7 @@ const PATIENCE: usize = 3600;
 /// A gateway before an object store with lifecycle rules.
 fn ruled_gateway(world: &World, seed: u64) -> Gateway {
     let options = CatalogOptions { classes: Some(STALENESS), ..CatalogOptions::default() };
-    world.gateway_with(world.objects.clone(), seed, options)
+    world.gateway_with(world.objects.clone(), seed, &options)
 }
 
 /// Makes a store's document what the first format has of it.
