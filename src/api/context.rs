@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
-    auth::{Grant, Secrets, Users},
+    auth::{AccountsError, Caller, Grant, Secrets, SharedStores, Tokens, User, Users, signature},
     clock::Clock,
-    kv::{Catalog, GeneralAccess, Records},
+    kv::{Catalog, Document, GeneralAccess, Records, StoreView},
 };
 
-use super::links::Links;
+use super::{error::ApiError, links::Links, route::StoreCall};
 
 /// Options of the API.
 #[derive(Debug, Clone)]
@@ -25,6 +25,25 @@ impl Default for ApiOptions {
     }
 }
 
+/// What the API is about.
+#[derive(Debug)]
+pub struct ApiParts {
+    /// The stores.
+    pub catalog: Arc<Catalog>,
+    /// Their records.
+    pub records: Arc<Records>,
+    /// The accounts.
+    pub users: Arc<Users>,
+    /// Their tokens.
+    pub tokens: Arc<Tokens>,
+    /// What they share.
+    pub shared: SharedStores,
+    /// What signs links.
+    pub secrets: Arc<Secrets>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// Everything that an operation may need.
 #[derive(Debug)]
 pub struct Context {
@@ -34,6 +53,10 @@ pub struct Context {
     pub records: Arc<Records>,
     /// The accounts.
     pub users: Arc<Users>,
+    /// Their tokens.
+    pub tokens: Arc<Tokens>,
+    /// What they share.
+    pub shared: SharedStores,
     /// What signs links.
     pub secrets: Arc<Secrets>,
     /// The time.
@@ -45,11 +68,58 @@ pub struct Context {
 }
 
 impl Context {
+    /// What operations need of `parts`.
+    pub fn new(options: ApiOptions, parts: ApiParts) -> Self {
+        let ApiOptions { public_url, max_record_bytes } = options;
+        let ApiParts { catalog, records, users, tokens, shared, secrets, clock } = parts;
+        let links = Links::new(public_url);
+        Self { catalog, records, users, tokens, shared, secrets, clock, links, max_record_bytes }
+    }
+
+    /// The account of that id or name.
+    pub async fn user(&self, id_or_username: &str) -> Result<Arc<User>, ApiError> {
+        Ok(self.users.find(id_or_username).await?.ok_or(AccountsError::UserNotFound)?)
+    }
+
+    /// Whose store it is; the caller himself, mostly.
+    pub async fn owner(&self, caller: &Caller, store: &StoreView) -> Result<Arc<User>, ApiError> {
+        let owner_id = store.document.owner_id;
+        if let Some(user) = caller.user().filter(|user| user.id == owner_id) {
+            return Ok(Arc::clone(user));
+        }
+        let owner = self.users.by_id(&owner_id).await?;
+        owner.ok_or_else(|| ApiError::internal(format!("store {} is nobody's", store.document.id)))
+    }
+
+    /// Whether `signature` gives leave to what is called for with a store.
+    pub fn is_signed(&self, signature: &str, call: &StoreCall, document: &Document) -> bool {
+        let signing_key = self.secrets.signing_key(&document.id, document.secret_rotation);
+        match call {
+            StoreCall::GetRecord(Ok(key)) | StoreCall::HeadRecord(Ok(key)) => {
+                signature::is_of_record(signature, &signing_key, key)
+            }
+            StoreCall::ListKeys | StoreCall::DownloadRecords => {
+                signature::is_of_content(signature, &signing_key, &document.id, self.clock.now())
+            }
+            StoreCall::GetRecord(Err(_))
+            | StoreCall::HeadRecord(Err(_))
+            | StoreCall::Get
+            | StoreCall::Update
+            | StoreCall::Delete
+            | StoreCall::PutRecord(_)
+            | StoreCall::DeleteRecord(_)
+            | StoreCall::DirectUploadUrl(_)
+            | StoreCall::GetAccess
+            | StoreCall::Share(_)
+            | StoreCall::Unshare(_)
+            | StoreCall::RotateSigningKey => false,
+        }
+    }
+
     /// What signs the links to records of a granted store: nothing where anyone may read them anyway.
     pub fn record_signing_key(&self, grant: &Grant) -> Option<String> {
-        match grant.store().document.general_access {
+        match grant.owner().access_to(grant.store().document.general_access) {
             GeneralAccess::AnyoneWithIdCanRead | GeneralAccess::AnyoneWithNameCanRead => None,
-            // Accounts keep their stores to themselves.
             GeneralAccess::FollowUserSetting | GeneralAccess::Restricted => self.signing_key(grant),
         }
     }

@@ -31,7 +31,7 @@ pub struct StoreObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
     user_id: UserId,
-    username: Option<&'a str>,
+    username: &'a str,
     created_at: Timestamp,
     modified_at: Timestamp,
     accessed_at: Timestamp,
@@ -68,7 +68,7 @@ impl<'a> StoreObject<'a> {
             name: document.name.as_ref(),
             title: document.title.as_deref(),
             user_id: document.owner_id,
-            username: context.users.by_id(&document.owner_id).map(|user| user.username.as_str()),
+            username: grant.owner().username.as_str(),
             created_at: document.created_at,
             modified_at: activity.modified_at,
             accessed_at: activity.accessed_at,
@@ -170,6 +170,6 @@ pub struct UserObject<'a> {
 impl<'a> UserObject<'a> {
     /// An account.
     pub fn new(user: &'a User) -> Self {
-        Self { id: user.id, username: &user.username, created_at: user.created_at }
+        Self { id: user.id, username: user.username.as_str(), created_at: user.created_at }
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::{
-    auth::{Denied, UnknownToken},
+    auth::{AccountsError, Denied, Unrecognised},
     kv,
     storage::{BodyError, BoxError},
 };
@@ -159,10 +159,34 @@ impl ApiError {
     }
 }
 
-impl From<UnknownToken> for ApiError {
-    fn from(_: UnknownToken) -> Self {
-        let message = "User was not found or authentication token is not valid";
-        Self::new(StatusCode::UNAUTHORIZED, "user-or-token-not-found", message)
+impl From<Unrecognised> for ApiError {
+    fn from(unrecognised: Unrecognised) -> Self {
+        match unrecognised {
+            Unrecognised::UnknownToken => {
+                let message = "User was not found or authentication token is not valid";
+                Self::new(StatusCode::UNAUTHORIZED, "user-or-token-not-found", message)
+            }
+            Unrecognised::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccountsError> for ApiError {
+    fn from(error: AccountsError) -> Self {
+        let message = error.to_string();
+        match error {
+            AccountsError::Storage(error) => kv::Error::from(error).into(),
+            error @ AccountsError::Damaged { .. } => Self::internal(error),
+            error @ AccountsError::Contended => kv::Error::unavailable(error).into(),
+            AccountsError::InvalidUsername | AccountsError::AdminStays => {
+                Self::bad_request("invalid-value", format!("Invalid value provided: {message}"))
+            }
+            AccountsError::UsernameTaken => {
+                Self::new(StatusCode::CONFLICT, "username-not-unique", "User with this name already exists")
+            }
+            AccountsError::UserNotFound => Self::not_found("User was not found"),
+            AccountsError::TokenNotFound => Self::not_found("Token was not found"),
+        }
     }
 }
 
@@ -173,6 +197,7 @@ impl From<Denied> for ApiError {
                 let message = "Authentication token was not provided";
                 Self::new(StatusCode::UNAUTHORIZED, "token-not-provided", message)
             }
+            Denied::Hidden => kv::Error::StoreNotFound.into(),
             Denied::Insufficient => {
                 Self::new(StatusCode::FORBIDDEN, "insufficient-permissions", INSUFFICIENT_PERMISSIONS)
             }
@@ -197,6 +222,10 @@ impl From<kv::Error> for ApiError {
             }
             kv::Error::SchemaViolation(message) => {
                 Self::bad_request("schema-validation-error", format!("Schema validation failed: {message}"))
+            }
+            kv::Error::TooManyShares { limit } => {
+                let message = format!("A key-value store can be shared with at most {limit} users");
+                Self::bad_request("invalid-value", message)
             }
             kv::Error::Precondition => Self::precondition_failed(),
             kv::Error::RangeNotSatisfiable { size } => Self::range_not_satisfiable(size),

@@ -55,6 +55,8 @@ pub enum Changes {
     Told(Option<StoreAddress>),
     /// The store at this address, of which the answer tells nothing.
     Untold(StoreAddress),
+    /// Accounts or tokens.
+    Accounts,
 }
 
 /// What a call changes, if it is one that the keeper makes.
@@ -62,7 +64,11 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
     match endpoint {
         Endpoint::CreateStore => Some(Changes::Told(None)),
         Endpoint::Store(address, StoreCall::Update) => Some(Changes::Told(Some(address.clone()))),
-        Endpoint::Store(address, StoreCall::Delete) => Some(Changes::Untold(address.clone())),
+        Endpoint::Store(
+            address,
+            StoreCall::Delete | StoreCall::Share(_) | StoreCall::Unshare(_) | StoreCall::RotateSigningKey,
+        ) => Some(Changes::Untold(address.clone())),
+        Endpoint::Account(call) => call.is_change().then_some(Changes::Accounts),
         Endpoint::Store(_, StoreCall::PutRecord(_) | StoreCall::DeleteRecord(_)) => {
             let conditions = [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE];
             conditions.iter().any(|condition| headers.contains_key(condition)).then_some(Changes::Nothing)
@@ -78,7 +84,8 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
             | StoreCall::DownloadRecords
             | StoreCall::GetRecord(_)
             | StoreCall::HeadRecord(_)
-            | StoreCall::DirectUploadUrl(_),
+            | StoreCall::DirectUploadUrl(_)
+            | StoreCall::GetAccess,
         ) => None,
     }
 }
@@ -210,7 +217,9 @@ impl Told<'_> {
                 self.catalog.outdate_all();
                 Ok(handed_back(body).into())
             }
-            Changes::Nothing | Changes::Told(_) | Changes::Untold(_) => Ok(handed_back(body).into()),
+            Changes::Nothing | Changes::Accounts | Changes::Told(_) | Changes::Untold(_) => {
+                Ok(handed_back(body).into())
+            }
         }
     }
 }

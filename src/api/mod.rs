@@ -4,6 +4,8 @@
 //! words (`error`). This room knows HTTP and the contract; it does not know which backend runs, and it reaches a store
 //! only through an `auth::Grant`.
 
+mod administration;
+mod audit;
 mod conditions;
 mod content;
 mod context;
@@ -23,7 +25,7 @@ mod route;
 mod service;
 mod told_renewals;
 
-pub use context::ApiOptions;
+pub use context::{ApiOptions, ApiParts};
 pub use reply_body::ReplyBody;
 pub use service::Api;
 pub use told_renewals::ToldRenewals;

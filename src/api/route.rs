@@ -10,7 +10,11 @@ use crate::{
     kv::{InvalidKey, RecordKey},
 };
 
-use super::{error::ApiError, query::Query};
+use super::{
+    administration::{self, AccountCall},
+    error::ApiError,
+    query::Query,
+};
 
 /// What is called, and with which parameters.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub enum Endpoint {
     CountUse,
     /// Put off the end of a store that was changed through another gateway.
     RenewStore,
+    /// Something with accounts or tokens.
+    Account(AccountCall),
 }
 
 /// How a store is addressed in a path.
@@ -84,6 +90,14 @@ pub enum StoreCall {
     DeleteRecord(PathKey),
     /// Where to upload a record without a detour.
     DirectUploadUrl(PathKey),
+    /// Who else may do what with it.
+    GetAccess,
+    /// Give a user a right of his own.
+    Share(String),
+    /// Take it from him.
+    Unshare(String),
+    /// Sign its links by another secret from now on.
+    RotateSigningKey,
 }
 
 impl StoreCall {
@@ -97,6 +111,7 @@ impl StoreCall {
             Self::DownloadRecords => Action::DownloadRecords,
             Self::GetRecord(_) | Self::HeadRecord(_) => Action::ReadRecord,
             Self::PutRecord(_) | Self::DeleteRecord(_) | Self::DirectUploadUrl(_) => Action::WriteRecord,
+            Self::GetAccess | Self::Share(_) | Self::Unshare(_) | Self::RotateSigningKey => Action::ManageAccess,
         }
     }
 }
@@ -143,6 +158,29 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             "POST" => Ok(Endpoint::RenewStore),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
+        ["larder", "v1", "stores", store, rest @ ..] if !store.is_empty() => {
+            Ok(Endpoint::Store(address(&decode(store)), sharing_call(method, rest)?))
+        }
+        ["larder", "v1", rest @ ..] if rest.iter().all(|segment| !segment.is_empty()) => {
+            let rest: Vec<String> = rest.iter().map(|segment| decode(segment)).collect();
+            let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+            let called = administration::parse(method, &rest).ok_or_else(ApiError::page_not_found)?;
+            called.map(Endpoint::Account)
+        }
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+/// What is done about who else may do what with a store (an addition to the platform's API).
+fn sharing_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
+    match (segments, method) {
+        (["access"], "GET" | "HEAD") => Ok(StoreCall::GetAccess),
+        (["access"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        (["access", user], "PUT") if !user.is_empty() => Ok(StoreCall::Share(decode(user))),
+        (["access", user], "DELETE") if !user.is_empty() => Ok(StoreCall::Unshare(decode(user))),
+        (["access", user], _) if !user.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,PUT,DELETE")),
+        (["signing-key", "rotate"], "POST") => Ok(StoreCall::RotateSigningKey),
+        (["signing-key", "rotate"], _) => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         _ => Err(ApiError::page_not_found()),
     }
 }

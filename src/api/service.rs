@@ -13,20 +13,19 @@ use http::{HeaderName, HeaderValue, Method, Response, header, request::Parts};
 use http_body::Body;
 
 use crate::{
-    auth::{AccountAction, Caller, Denied, Secrets, Tokens, Users, admit, authorize, authorize_account},
-    clock::{Clock, Random},
-    kv::{self, Catalog, Records, StoreLocator, StoreView, UserId},
+    auth::{AccountAction, Addressed, Caller, Denied, admit, authorize, authorize_account},
+    clock::Random,
+    kv::{self, StoreLocator, StoreView, UserId},
     peer::Peer,
     storage::BoxError,
 };
 
 use super::{
-    context::{ApiOptions, Context},
+    context::{ApiOptions, ApiParts, Context},
     cors,
     error::ApiError,
-    forwarding::{self, Keeper},
-    links::Links,
-    operations::{self, activity, stores, users},
+    forwarding::{self, Changes, Keeper},
+    operations::{self, accounts, activity, stores, users},
     reply_body::ReplyBody,
     request::{self, REQUEST_ID, Request},
     route::{self, Endpoint, StoreAddress},
@@ -45,28 +44,14 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 #[derive(Debug)]
 pub struct Api {
     context: Context,
-    tokens: Arc<Tokens>,
     request_ids: RequestIds,
     keeper: Option<Keeper>,
 }
 
 impl Api {
     /// The API over stores and accounts.
-    #[expect(clippy::too_many_arguments, reason = "each is a part that only the composition root can give")]
-    pub fn new(
-        options: ApiOptions,
-        catalog: Arc<Catalog>,
-        records: Arc<Records>,
-        users: Arc<Users>,
-        tokens: Arc<Tokens>,
-        secrets: Arc<Secrets>,
-        clock: Arc<dyn Clock>,
-        random: &dyn Random,
-    ) -> Self {
-        let ApiOptions { public_url, max_record_bytes } = options;
-        let links = Links::new(public_url);
-        let context = Context { catalog, records, users, secrets, clock, links, max_record_bytes };
-        Self { context, tokens, request_ids: RequestIds::new(random), keeper: None }
+    pub fn new(options: ApiOptions, parts: ApiParts, random: &dyn Random) -> Self {
+        Self { context: Context::new(options, parts), request_ids: RequestIds::new(random), keeper: None }
     }
 
     /// The API of a gateway that is not the keeper: `keeper` answers whatever writes under a condition.
@@ -111,29 +96,40 @@ impl Api {
         if let Some(keeper) = &self.keeper
             && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)
         {
-            return keeper.answer(&self.context.catalog, changes, head, body, id).await;
+            let is_about_accounts = changes == Changes::Accounts;
+            let answer = keeper.answer(&self.context.catalog, changes, head, body, id).await;
+            if is_about_accounts {
+                self.context.users.outdate();
+                self.context.tokens.outdate();
+            }
+            return answer;
         }
-        let caller = self.tokens.identify(request::token(&head.headers, &call.query).as_deref())?;
+        let token = request::token(&head.headers, &call.query);
+        let caller = self.context.tokens.identify(token.as_deref()).await?;
         let request = Request { headers: &head.headers, query: call.query, body: request::byte_stream(body) };
         match call.endpoint {
             Endpoint::Store(address, call) => {
                 admit(&caller, call.action())?;
-                let store = self.resolve(&address, &caller).await?;
-                let grant = authorize(&caller, call.action(), store)?;
-                operations::run(&self.context, &grant, call, request).await
+                let (store, addressed) = self.resolve(&address, &caller).await?;
+                let owner = self.context.owner(&caller, &store).await?;
+                let signature = request.query.text("signature").filter(|_| call.action().is_linked());
+                let is_signed = signature.is_some_and(|text| self.context.is_signed(&text, &call, &store.document));
+                let grant = authorize(&caller, call.action(), store, owner, addressed, is_signed)?;
+                operations::run(&self.context, &grant, &caller, call, request).await
             }
             Endpoint::ListStores => {
                 let grant = authorize_account(&caller, AccountAction::ListStores)?;
                 stores::list(&self.context, &grant, &caller, &request).await
             }
-            Endpoint::CreateStore => {
-                let grant = authorize_account(&caller, AccountAction::CreateStore)?;
-                stores::create(&self.context, &grant, &caller, request).await
-            }
+            Endpoint::CreateStore => stores::create(&self.context, &caller, request).await,
             Endpoint::CurrentUser => Ok(users::current(&authorize_account(&caller, AccountAction::ReadUser)?)),
             Endpoint::User(user) => {
                 authorize_account(&caller, AccountAction::ReadUser)?;
-                users::get(&self.context, &user)
+                users::get(&self.context, &user).await
+            }
+            Endpoint::Account(call) => {
+                let grant = authorize_account(&caller, call.action())?;
+                accounts::run(&self.context, &grant, &caller, call, request).await
             }
             Endpoint::CountUse => {
                 authorize_account(&caller, AccountAction::ActAsGateway)?;
@@ -147,7 +143,7 @@ impl Api {
     }
 
     /// The store that a path means.
-    async fn resolve(&self, address: &StoreAddress, caller: &Caller) -> Result<Arc<StoreView>, ApiError> {
+    async fn resolve(&self, address: &StoreAddress, caller: &Caller) -> Result<(Arc<StoreView>, Addressed), ApiError> {
         let not_found = || ApiError::from(kv::Error::StoreNotFound);
         // What cannot be an id or a name is that of no store: SDKs look names up as if they were ids.
         let named = |owner: UserId, name: &str| {
@@ -156,12 +152,19 @@ impl Api {
         let locator = match address {
             StoreAddress::Id(id) => StoreLocator::Id(id.parse().map_err(|_| not_found())?),
             StoreAddress::Own(name) => named(caller.user().ok_or(Denied::TokenRequired)?.id, name)?,
-            StoreAddress::Of { owner, name } => named(self.context.users.find(owner).ok_or_else(not_found)?.id, name)?,
+            StoreAddress::Of { owner, name } => {
+                let owner = self.context.users.find(owner).await?.ok_or_else(not_found)?;
+                named(owner.id, name)?
+            }
             StoreAddress::Nameless => {
                 return Err(ApiError::bad_request("invalid-request", "Resource name parameter cannot be empty"));
             }
         };
-        Ok(self.context.catalog.resolve(&locator).await?)
+        let addressed = match locator {
+            StoreLocator::Id(_) => Addressed::ById,
+            StoreLocator::Name(..) => Addressed::ByName,
+        };
+        Ok((self.context.catalog.resolve(&locator).await?, addressed))
     }
 }
 

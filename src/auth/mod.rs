@@ -6,13 +6,24 @@
 
 mod access;
 mod caller;
+mod documents;
+mod error;
+mod scope;
 mod secret;
+mod shared;
 pub mod signature;
 mod token;
+mod tokens;
 mod user;
+mod users;
 
-pub use access::{AccountAction, AccountGrant, Action, Denied, Grant, admit, authorize, authorize_account};
-pub use caller::Caller;
+pub use access::{AccountAction, AccountGrant, Action, Addressed, Denied, Grant, admit, authorize, authorize_account};
+pub use caller::{Caller, Session};
+pub use error::AccountsError;
+pub use scope::{Scope, StoreRule};
 pub use secret::{MasterSecret, Secrets, SecretsError};
-pub use token::{Token, Tokens, UnknownToken};
-pub use user::{User, Users, UsersError};
+pub use shared::SharedStores;
+pub use token::{KeptToken, Token};
+pub use tokens::{NewToken, Tokens, Unrecognised};
+pub use user::{AccountAccess, User, Username};
+pub use users::{NewUser, UserUpdate, Users};

@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 use crate::{
     clock::Timestamp,
@@ -25,9 +26,40 @@ pub fn record(signing_key: &str, key: &RecordKey) -> String {
 
 /// The signature of a link to a store's keys; valid for ever, or until `expires_at`.
 pub fn keys(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> String {
+    URL_SAFE_NO_PAD.encode(content(signing_key, id, expires_at))
+}
+
+/// What such a signature says: version, end and HMAC.
+fn content(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> String {
     let expires_at = expires_at.map_or(0, Timestamp::as_millis);
     let mac = hmac62(signing_key, &format!("{CONTENT_VERSION}.{expires_at}.{id}"));
-    URL_SAFE_NO_PAD.encode(format!("{CONTENT_VERSION}.{expires_at}.{mac}"))
+    format!("{CONTENT_VERSION}.{expires_at}.{mac}")
+}
+
+/// Whether `signature` is that of a link to the record `key`.
+pub fn is_of_record(signature: &str, signing_key: &str, key: &RecordKey) -> bool {
+    is_equal(signature, &record(signing_key, key))
+}
+
+/// Whether `signature` is that of a link to the content of store `id` that is valid at `now`, with or without padding.
+pub fn is_of_content(signature: &str, signing_key: &str, id: &StoreId, now: Timestamp) -> bool {
+    let Ok(text) = URL_SAFE_NO_PAD.decode(signature.trim_end_matches('=')) else { return false };
+    let Ok(text) = String::from_utf8(text) else { return false };
+    let mut parts = text.split('.');
+    let (Some(_), Some(expires_at), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let Ok(expires_at) = expires_at.parse::<i64>() else { return false };
+    if expires_at != 0 && now.as_millis() > expires_at {
+        return false;
+    }
+    let expires_at = (expires_at != 0).then(|| Timestamp::from_millis(expires_at));
+    is_equal(&text, &content(signing_key, id, expires_at))
+}
+
+/// Whether both are the same, in constant time.
+fn is_equal(given: &str, right: &str) -> bool {
+    given.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
 /// The first 120 bits of the HMAC-SHA256 of `message`, in base 62 (`createHmacSignature` of `@apify/utilities`).
@@ -84,6 +116,37 @@ mod tests {
         ] {
             let expires_at = expires_at.map(Timestamp::from_millis);
             assert_eq!(keys(secret, &id.parse().expect("a valid id"), expires_at), signature);
+        }
+    }
+
+    #[test]
+    fn a_signature_opens_what_it_was_made_for_until_its_time_is_over() {
+        let (id, other): (StoreId, StoreId) =
+            ("WkzbQMuFYuamGv3YF".parse().expect("an id"), "eJNzqsbPiopwJcgGQ".parse().expect("an id"));
+        let (key, now) = ("OUTPUT".parse().expect("a key"), Timestamp::from_millis(1_767_225_600_000));
+        let later = Timestamp::from_millis(1_767_225_600_001);
+        let for_ever = keys("secret", &id, None);
+        assert!(
+            is_of_content(&for_ever, "secret", &id, later)
+                && is_of_content(&format!("{for_ever}=="), "secret", &id, now)
+        );
+        let for_now = keys("secret", &id, Some(now));
+        assert!(is_of_content(&for_now, "secret", &id, now) && !is_of_content(&for_now, "secret", &id, later));
+        assert!(!is_of_content(&for_ever, "secret", &other, now) && !is_of_content(&for_ever, "Secret", &id, now));
+        let of_record = record("secret", &key);
+        assert!(
+            is_of_record(&of_record, "secret", &key)
+                && !is_of_record(&of_record, "secret", &"INPUT".parse().expect("a key"))
+        );
+        assert!(!is_of_content(&of_record, "secret", &id, now) && !is_of_record(&for_ever, "secret", &key));
+        for wrong in ["", "=", "garbage", "MS4wLng", "MC4wLng", "MC4wLg", "MC4tMS54", "MC4wMC4x"] {
+            assert!(!is_of_content(wrong, "secret", &id, now), "{wrong}");
+        }
+        // Each bit of it counts.
+        for at in 0..for_ever.len() {
+            let mut bytes = for_ever.clone().into_bytes();
+            bytes[at] ^= 1;
+            assert!(!is_of_content(&String::from_utf8_lossy(&bytes), "secret", &id, now), "{at}");
         }
     }
 }

@@ -1,13 +1,17 @@
 //! Tokens: how a caller says who he is.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::clock::Random;
+use crate::{
+    clock::{Random, Timestamp},
+    kv::{TokenId, UserId},
+};
 
-use super::{caller::Caller, user::User};
+use super::scope::Scope;
 
 /// What tokens of the platform begin with; clients take them as opaque.
 const PREFIX: &str = "apify_api_";
@@ -34,9 +38,21 @@ impl Token {
         Self(PREFIX.chars().chain(characters.into_iter().map(char::from)).collect())
     }
 
+    /// Whether a text is of the form of those that are made here: any other is no token of anybody's, but maybe one that was
+    /// given from outside.
+    pub fn is_of_form(text: &str) -> bool {
+        let random = text.strip_prefix(PREFIX).map(str::as_bytes);
+        random.is_some_and(|random| random.len() == RANDOM_LENGTH && random.iter().all(u8::is_ascii_alphanumeric))
+    }
+
     /// The token's text. For its owner's eyes only.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// What is kept of it.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash::of(&self.0)
     }
 }
 
@@ -46,69 +62,111 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The token is nobody's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the token is nobody's")]
-pub struct UnknownToken;
+/// What is kept of a token: a copy of memory or disk shows none. Hashes are compared in constant time, so that nothing
+/// of a token can be learnt by timing.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenHash([u8; 32]);
 
-/// The tokens that are valid, as hashes: a copy of memory or disk shows none of them.
-#[derive(Debug)]
-pub struct Tokens {
-    admin: [u8; 32],
-    user: Arc<User>,
-}
-
-impl Tokens {
-    /// The one token of the account there is from the start.
-    pub fn new(admin: &Token, user: Arc<User>) -> Self {
-        Self { admin: digest(admin.reveal()), user }
+impl TokenHash {
+    /// The hash of a token's text: it is random, so that nothing slower is needed.
+    pub fn of(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
     }
 
-    /// Whoever has `token`. Hashes are compared, in constant time, so that nothing of a token can be learnt by timing.
-    pub fn identify(&self, token: Option<&str>) -> Result<Caller, UnknownToken> {
-        let Some(token) = token else { return Ok(Caller::Anonymous) };
-        if bool::from(digest(token).ct_eq(&self.admin)) {
-            Ok(Caller::User(Arc::clone(&self.user)))
-        } else {
-            Err(UnknownToken)
+    /// Whether both are of one token.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+}
+
+impl fmt::Display for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl From<TokenHash> for String {
+    fn from(hash: TokenHash) -> Self {
+        hash.to_string()
+    }
+}
+
+/// The text is not the hash of a token.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("a hash is 64 hexadecimal digits")]
+pub struct InvalidHash;
+
+impl TryFrom<String> for TokenHash {
+    type Error = InvalidHash;
+
+    fn try_from(text: String) -> Result<Self, InvalidHash> {
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.is_ascii() {
+            return Err(InvalidHash);
         }
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = std::str::from_utf8(digits).map_err(|_| InvalidHash)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| InvalidHash)?;
+        }
+        Ok(Self(bytes))
     }
 }
 
-fn digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
+/// A token as it is kept: everything but itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptToken {
+    /// Identifies it.
+    pub id: TokenId,
+    /// What it is recognised by.
+    pub hash: TokenHash,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What its owner calls it.
+    pub name: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// From when on it is not valid any more; `None` for ever.
+    pub expires_at: Option<Timestamp>,
+    /// What it is limited to; `None`: nothing, it may do all that its user may.
+    pub scope: Option<Scope>,
+}
+
+impl KeptToken {
+    /// Whether it may be used.
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::{SeededRandom, Timestamp},
-        kv::UserId,
-    };
-
-    fn tokens() -> (Token, Tokens) {
-        let random = SeededRandom::new(5);
-        let id = UserId::generate(&random);
-        let user = User { id, username: "admin".to_owned(), created_at: Timestamp::from_millis(0) };
-        let token = Token::generate(&random);
-        (token.clone(), Tokens::new(&token, Arc::new(user)))
-    }
+    use crate::clock::SeededRandom;
 
     #[test]
-    fn only_the_very_token_identifies_its_user() {
-        let (token, tokens) = tokens();
-        assert!(matches!(tokens.identify(Some(token.reveal())), Ok(Caller::User(_))));
-        assert!(matches!(tokens.identify(None), Ok(Caller::Anonymous)));
-        for wrong in ["", "wrong", &token.reveal()[1..], &format!("{} ", token.reveal())] {
-            assert!(tokens.identify(Some(wrong)).is_err(), "{wrong:?}");
+    fn a_token_does_not_show_in_debug_output() {
+        let token = Token::generate(&SeededRandom::new(5));
+        assert!(!format!("{token:?} {:?}", token.hash()).contains(token.reveal()));
+        assert!(Token::is_of_form(token.reveal()));
+        for text in ["", "wrong", &token.reveal()[1..], &token.reveal().replace("api", "ipa"), "apify_api_"] {
+            assert!(!Token::is_of_form(text), "{text}");
         }
     }
 
     #[test]
-    fn a_token_does_not_show_in_debug_output() {
-        let (token, tokens) = tokens();
-        assert!(!format!("{token:?} {tokens:?}").contains(token.reveal()));
-        assert_eq!(token.reveal().len(), PREFIX.len() + RANDOM_LENGTH);
+    fn a_hash_is_read_as_it_is_written_and_is_that_of_one_token() {
+        let hash = Token::new("apify_api_x").hash();
+        let read = TokenHash::try_from(hash.to_string()).expect("it is a hash");
+        assert!(read.is(&hash) && !read.is(&Token::new("apify_api_y").hash()));
+        for text in ["", "00", &"g".repeat(64), &"ä".repeat(32)] {
+            assert!(TokenHash::try_from(text.to_owned()).is_err(), "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(feature = "s3")]
 use crate::storage::{self, s3};
 use crate::{
-    auth::{SecretsError, UsersError},
+    auth::{AccountsError, SecretsError},
     kv,
     server::BindError,
     storage::embedded::OpenError,
@@ -39,7 +39,7 @@ pub enum StartError {
     Secrets(#[from] SecretsError),
     /// The accounts cannot be had.
     #[error(transparent)]
-    Users(#[from] UsersError),
+    Users(#[from] AccountsError),
     /// The object store has no conditional writes, and nobody was made the keeper.
     #[error(
         "this object store has no conditional writes, so that one gateway alone must make the writes that need them: set \
@@ -61,9 +61,6 @@ pub enum StartError {
     /// The keeper has made no account yet.
     #[error("there are no accounts yet: the keeper makes them when it starts for the first time, and must be up first")]
     KeeperNotStarted,
-    /// There are accounts, but not the one that the admin token belongs to.
-    #[error("the account of the admin token is missing")]
-    NoAdmin,
 }
 
 /// A gateway stopped, but not everything that it knew is written down. No acknowledged write is lost.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     api::Api,
-    auth::{Token, Users, UsersError},
+    auth::{AccountsError, Token, Users},
     clock::{Clock, Random},
     config::{Config, KeeperSetting},
     jobs::{Job, RulesReconciliation, StoreUpkeep},
@@ -98,14 +98,17 @@ impl Role {
     /// The accounts; made if there are none, or waited for where the keeper makes them.
     pub(super) async fn users(
         &self,
-        objects: &dyn ObjectStore,
-        clock: &dyn Clock,
-        random: &dyn Random,
+        objects: &Arc<dyn ObjectStore>,
+        clock: &Arc<dyn Clock>,
+        random: &Arc<dyn Random>,
     ) -> Result<Users, StartError> {
+        let (objects, random, staleness) = (Arc::clone(objects), Arc::clone(random), self.staleness());
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => Ok(Users::open(objects, clock, random).await?),
+            Self::Alone | Self::Equal | Self::Keeper => {
+                Ok(Users::open(objects, Arc::clone(clock), random, staleness).await?)
+            }
             Self::Forwarder(_) => tokio::select! {
-                users = made_by_keeper(objects, clock) => Ok(users?),
+                users = made_by_keeper(objects, clock, random, staleness) => Ok(users?),
                 () = clock.sleep(KEEPER_PATIENCE) => Err(StartError::KeeperNotStarted),
             },
         }
@@ -156,9 +159,15 @@ fn require_shared_secrets(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn made_by_keeper(objects: &dyn ObjectStore, clock: &dyn Clock) -> Result<Users, UsersError> {
+async fn made_by_keeper(
+    objects: Arc<dyn ObjectStore>,
+    clock: &Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    staleness: Option<Duration>,
+) -> Result<Users, AccountsError> {
     loop {
-        if let Some(users) = Users::read(objects).await? {
+        let (objects, random) = (Arc::clone(&objects), Arc::clone(&random));
+        if let Some(users) = Users::read(objects, Arc::clone(clock), random, staleness).await? {
             return Ok(users);
         }
         tracing::info!("waiting for the keeper's first start");
@@ -209,14 +218,14 @@ mod tests {
         let memory: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
         let backend: Arc<dyn ObjectStore> = Arc::new(Unconditional::new(memory));
         let other = role(Sharing::Unconditional, Some("http://keeper:8011"), true).expect("a role");
-        let open = async |role: &Role| {
-            role.users(role.objects(&backend, &clock).as_ref(), clock.as_ref(), &SystemRandom).await.expect("accounts")
-        };
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let open =
+            async |role: &Role| role.users(&role.objects(&backend, &clock), &clock, &random).await.expect("accounts");
         let starts = async {
             tokio::task::yield_now().await;
             open(&Role::Keeper).await
         };
         let (waited, made) = tokio::join!(open(&other), starts);
-        assert_eq!(waited.admin(), made.admin());
+        assert_eq!(waited.admin().await.expect("an account"), made.admin().await.expect("an account"));
     }
 }

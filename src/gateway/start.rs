@@ -5,11 +5,11 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{Api, ApiOptions, ToldRenewals},
-    auth::{Secrets, Tokens},
+    api::{Api, ApiOptions, ApiParts, ToldRenewals},
+    auth::{Secrets, SharedStores, Tokens},
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
-    jobs::{ActivityFlush, Job, ToldActivity, schedule},
+    jobs::{ActivityFlush, Job, TokenUses, ToldActivity, schedule},
     kv::{CacheOptions, Catalog, CatalogOptions},
     server::{Drained, Server, raise_file_limit, reachable_address},
 };
@@ -53,9 +53,15 @@ impl Gateway {
             Some(master) => Secrets::new(master),
             None => Secrets::open(objects.as_ref(), random.as_ref()).await?,
         });
-        let users = Arc::new(role.users(objects.as_ref(), clock.as_ref(), random.as_ref()).await?);
-        let admin = users.admin().ok_or(StartError::NoAdmin)?;
-        let tokens = Arc::new(Tokens::new(&admin_token.token, Arc::clone(admin)));
+        let users = Arc::new(role.users(objects, &clock, &random).await?);
+        let tokens = Arc::new(Tokens::new(
+            Arc::clone(objects),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+            Arc::clone(&users),
+            &admin_token.token,
+            role.staleness(),
+        ));
         let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
         let catalog = CatalogOptions { cache, classes: role.classes(), ..config.catalog };
         let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));
@@ -74,19 +80,20 @@ impl Gateway {
                 (records, Arc::new(ToldActivity::new(Arc::clone(&catalog), errands)))
             }
         };
-        let records = Arc::new(records);
-        let api = Api::new(
-            options,
-            Arc::clone(&catalog),
-            records,
+        let shared = SharedStores::new(Arc::clone(objects), Arc::clone(&catalog));
+        let parts = ApiParts {
+            catalog: Arc::clone(&catalog),
+            records: Arc::new(records),
             users,
-            tokens,
+            tokens: Arc::clone(&tokens),
+            shared,
             secrets,
-            Arc::clone(&clock),
-            random.as_ref(),
-        );
+            clock: Arc::clone(&clock),
+        };
+        let api = Api::new(options, parts, random.as_ref());
         let front = Front::new(health, role.api(api));
-        let jobs = role.jobs(&catalog, objects);
+        let mut jobs = role.jobs(&catalog, objects);
+        jobs.push(Arc::new(TokenUses::new(tokens)));
         Ok(Self { server, front, admin_token, catalog, activity, jobs, backend, clock })
     }
 

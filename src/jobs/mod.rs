@@ -7,6 +7,7 @@ mod activity;
 mod job;
 mod lifecycle_rules;
 mod scheduler;
+mod token_uses;
 mod told_activity;
 mod upkeep;
 
@@ -14,5 +15,6 @@ pub use activity::ActivityFlush;
 pub use job::{Job, Report};
 pub use lifecycle_rules::RulesReconciliation;
 pub use scheduler::schedule;
+pub use token_uses::TokenUses;
 pub use told_activity::ToldActivity;
 pub use upkeep::StoreUpkeep;

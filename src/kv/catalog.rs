@@ -19,13 +19,13 @@ use super::{
     cache::{CacheOptions, ViewCache},
     changes::{Change, NewStore, StoreLocator, StoreUpdate, apply},
     claims::Claims,
-    document::{DOCUMENT_FORMAT, Document, GeneralAccess, Phase, Stats, nonce},
+    document::{Document, Phase},
     documents::Documents,
     error::{Error, Result},
     id::{StoreId, UserId},
     index::Index,
     layout::EntryKind,
-    life::{self, LifeRules},
+    life::LifeRules,
     listing::{self, StorePage, StoreQuery},
     mover::Mover,
     name::StoreName,
@@ -320,6 +320,10 @@ impl Catalog {
         self.changes.spawn(change).await.unwrap_or_else(|failure| Err(Error::unavailable(failure)))
     }
 
+    fn new_document(&self, owner: UserId, new: NewStore, phase: Phase) -> Document {
+        new.into_document(owner, phase, self.retention, self.random.as_ref(), self.clock.now())
+    }
+
     async fn create_unnamed(&self, owner: UserId, new: NewStore) -> Result<Created> {
         let document = self.new_document(owner, new, Phase::Live);
         let first_look = self.rules.next_look(&document, self.clock.now()).unwrap_or(document.created_at);
@@ -366,35 +370,5 @@ impl Catalog {
     async fn read(&self, id: StoreId) -> Result<Arc<StoreView>> {
         let view = self.documents.read(id).await?.filter(|view| view.document.is_visible(self.clock.now()));
         view.ok_or(Error::StoreNotFound)
-    }
-
-    fn new_document(&self, owner: UserId, new: NewStore, phase: Phase) -> Document {
-        let now = self.clock.now();
-        let retention = new.retention.unwrap_or(self.retention);
-        let is_named = new.name.is_some();
-        Document {
-            format: DOCUMENT_FORMAT,
-            id: StoreId::generate(self.random.as_ref()),
-            version: 1,
-            nonce: nonce(self.random.as_ref()),
-            owner_id: owner,
-            name: None,
-            pending_name: new.name,
-            title: None,
-            created_at: now,
-            modified_at: now,
-            accessed_at: now,
-            general_access: GeneralAccess::default(),
-            schema: new.schema,
-            act_id: None,
-            act_run_id: None,
-            retention,
-            expires_at: (!is_named).then(|| life::end_of_life(retention, now)),
-            secret_rotation: 0,
-            place: life::first_place(is_named, retention, now),
-            phase,
-            leftovers: Vec::new(),
-            stats: Stats::default(),
-        }
     }
 }

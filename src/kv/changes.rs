@@ -1,15 +1,16 @@
 //! What may be asked for of stores: which one, a new one, changes of one.
 
-use crate::clock::Timestamp;
+use crate::clock::{Random, Timestamp};
 
 use super::{
-    document::{Document, GeneralAccess},
+    document::{DOCUMENT_FORMAT, Document, GeneralAccess, Phase, Stats, nonce},
     error::{Error, Result},
-    id::{StoreId, UserId},
-    life::LifeRules,
+    id::{StoreId, TokenId, UserId},
+    life::{self, LifeRules},
     name::StoreName,
     retention::Retention,
     schema::Schema,
+    sharing::{MAX_SHARES, Right, Shares},
 };
 
 /// How a store is addressed.
@@ -30,6 +31,49 @@ pub struct NewStore {
     pub schema: Option<Schema>,
     /// How long it lives after its last change while it has no name; the usual time unless it says otherwise.
     pub retention: Option<Retention>,
+    /// The token that makes it, if it is one that is limited to what it makes.
+    pub creator: Option<TokenId>,
+}
+
+impl NewStore {
+    /// The first document of the store; it lives its `usual` retention unless it was said otherwise.
+    pub fn into_document(
+        self,
+        owner: UserId,
+        phase: Phase,
+        usual: Retention,
+        random: &dyn Random,
+        now: Timestamp,
+    ) -> Document {
+        let retention = self.retention.unwrap_or(usual);
+        let is_named = self.name.is_some();
+        Document {
+            format: DOCUMENT_FORMAT,
+            id: StoreId::generate(random),
+            version: 1,
+            nonce: nonce(random),
+            owner_id: owner,
+            name: None,
+            pending_name: self.name,
+            title: None,
+            created_at: now,
+            modified_at: now,
+            accessed_at: now,
+            general_access: GeneralAccess::default(),
+            shares: Shares::default(),
+            creator: self.creator,
+            schema: self.schema,
+            act_id: None,
+            act_run_id: None,
+            retention,
+            expires_at: (!is_named).then(|| life::end_of_life(retention, now)),
+            secret_rotation: 0,
+            place: life::first_place(is_named, retention, now),
+            phase,
+            leftovers: Vec::new(),
+            stats: Stats::default(),
+        }
+    }
 }
 
 /// What becomes of something that may be absent.
@@ -55,6 +99,10 @@ pub struct StoreUpdate {
     pub general_access: Option<GeneralAccess>,
     /// How long it lives while it has no name; cleared, it lives as long as new stores do.
     pub retention: Change<Retention>,
+    /// Whom to give a right of his own, or to take it from.
+    pub share: Option<(UserId, Option<Right>)>,
+    /// Whether its links are to be signed by another secret from now on: all that were made before die.
+    pub rotates_secret: bool,
 }
 
 /// Makes the changes of an update but for a new name, which the document has already if it `is_renamed`; whether there
@@ -72,7 +120,8 @@ pub fn apply(
     }
     let settings = |document: &Document| {
         let name = document.name.as_ref().map(|name| name.as_str().to_owned());
-        (name, document.title.clone(), document.general_access, document.retention)
+        let access = (document.general_access, document.shares.clone(), document.secret_rotation);
+        (name, document.title.clone(), access, document.retention)
     };
     let before = settings(document);
     match &update.name {
@@ -93,6 +142,15 @@ pub fn apply(
     }
     if let Some(general_access) = update.general_access {
         document.general_access = general_access;
+    }
+    if let Some((user, right)) = update.share {
+        document.shares.set(user, right);
+        if document.shares.len() > MAX_SHARES {
+            return Err(Error::TooManyShares { limit: MAX_SHARES });
+        }
+    }
+    if update.rotates_secret {
+        document.secret_rotation += 1;
     }
     let is_changed = is_renamed || settings(document) != before;
     if is_changed {

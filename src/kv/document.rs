@@ -5,14 +5,15 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Random, Timestamp};
 
 use super::{
-    id::{StoreId, UserId},
+    id::{StoreId, TokenId, UserId},
     name::StoreName,
     retention::{LifecycleClass, Retention},
     schema::Schema,
+    sharing::Shares,
 };
 
 /// Format of the documents this version writes; one with a higher number is not touched.
-pub const DOCUMENT_FORMAT: u32 = 2;
+pub const DOCUMENT_FORMAT: u32 = 3;
 
 /// Everything about a store but its records; stands at `larder/stores/{id}` and never moves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,6 +44,12 @@ pub struct Document {
     pub accessed_at: Timestamp,
     /// Who may read it without a right of his own.
     pub general_access: GeneralAccess,
+    /// Who was given a right of his own.
+    #[serde(default, skip_serializing_if = "Shares::is_empty")]
+    pub shares: Shares,
+    /// The token that made it, if one did that is limited to what it made: it may do everything with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creator: Option<TokenId>,
     /// What its records must be like, if that was said.
     pub schema: Option<Schema>,
     /// The actor that made it.

@@ -36,6 +36,12 @@ pub enum Error {
     /// The record is not what the store's schema asks for.
     #[error("{0}")]
     SchemaViolation(String),
+    /// The store is shared with as many users as it can be.
+    #[error("a store can be shared with at most {limit} users")]
+    TooManyShares {
+        /// How many those are.
+        limit: usize,
+    },
     /// The condition of a record write does not hold.
     #[error("the condition does not hold")]
     Precondition,

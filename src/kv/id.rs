@@ -103,6 +103,11 @@ identifier! {
     UserId
 }
 
+identifier! {
+    /// Identifies a token; it is not the token, and no secret.
+    TokenId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

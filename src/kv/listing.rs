@@ -38,6 +38,14 @@ pub struct StoreQuery {
     pub search: Option<String>,
 }
 
+impl StoreQuery {
+    /// Whether a store is wanted by what it is, whatever page it would be on.
+    pub fn matches(&self, store: &StoreView) -> bool {
+        (self.unnamed || store.document.name.is_some())
+            && self.search.as_deref().is_none_or(|search| matches(store, search))
+    }
+}
+
 /// A page of stores, in the order of their making.
 #[derive(Debug, Clone, Default)]
 pub struct StorePage {

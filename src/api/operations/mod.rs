@@ -1,12 +1,15 @@
 //! What is done for each call, one file for each family of endpoints. Every function here takes its store out of a grant.
 
+pub mod accounts;
 pub mod activity;
 mod archive;
 mod keys;
 mod record_read;
 mod record_write;
 mod run;
+mod sharing;
 pub mod stores;
+pub mod tokens;
 pub mod users;
 
 pub use run::run;

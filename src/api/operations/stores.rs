@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{
+        audit,
         context::Context,
         envelope::{Data, StoreList, StoreObject},
         error::ApiError,
@@ -14,8 +15,10 @@ use crate::{
         reply_body::ReplyBody,
         request::Request,
     },
-    auth::{AccountGrant, Action, Caller, Grant, authorize},
-    kv::{Change, GeneralAccess, NewStore, Retention, Schema, StoreName, StoreQuery, StoreUpdate, StoreView},
+    auth::{AccountAction, AccountGrant, Action, Addressed, Caller, Denied, Grant, authorize, authorize_account},
+    kv::{
+        Change, GeneralAccess, NewStore, Retention, Schema, StoreLocator, StoreName, StoreQuery, StoreUpdate, StoreView,
+    },
 };
 
 /// The most stores on a page.
@@ -44,28 +47,45 @@ pub async fn list(
             let page = context.catalog.list(account.user().id, &wanted).await?;
             (page.total, page.stores)
         }
-        // Nothing can be shared yet, so nothing is.
-        Some("sharedWithMe") => (0, Vec::new()),
+        Some("sharedWithMe") => page_of(context.shared.list(&account.user().id).await?, &wanted),
         Some(_) => {
             let message = "Invalid value of parameter ownership: it must be one of ownedByMe, sharedWithMe";
             return Err(ApiError::bad_request("param-not-one-of", message));
         }
     };
-    let grants = stores.into_iter().map(|store| authorize(caller, Action::ReadStore, store));
-    let grants = grants.collect::<Result<Vec<_>, _>>()?;
+    let mut grants = Vec::with_capacity(stores.len());
+    for store in stores {
+        grants.push(listed(context, account, caller, store).await?);
+    }
     let items: Vec<_> = grants.iter().map(|grant| StoreObject::new(context, grant)).collect();
     let StoreQuery { unnamed, descending: desc, offset, limit, search: _ } = wanted;
     let list = StoreList { total, offset, limit, count: items.len(), desc, unnamed, items };
     Ok(reply::json(StatusCode::OK, &Data { data: list }))
 }
 
-/// A new store, or the one of that name.
-pub async fn create(
+/// What of `stores`, which are in the order of their making, is asked for; and how many that match there are.
+fn page_of(mut stores: Vec<Arc<StoreView>>, wanted: &StoreQuery) -> (usize, Vec<Arc<StoreView>>) {
+    stores.retain(|store| wanted.matches(store));
+    if wanted.descending {
+        stores.reverse();
+    }
+    (stores.len(), stores.into_iter().skip(wanted.offset).take(wanted.limit).collect())
+}
+
+/// Leave to show a store in a list. Whoever may list is shown what a store is; what his token may not do with it, such as
+/// signing its links, is left out.
+async fn listed(
     context: &Context,
     account: &AccountGrant,
     caller: &Caller,
-    request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+    store: Arc<StoreView>,
+) -> Result<Grant, ApiError> {
+    let owner = context.owner(caller, &store).await?;
+    Ok(account.listing(caller, store, owner)?)
+}
+
+/// A new store, or the one of that name.
+pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     let name = request.query.text("name").map(Cow::into_owned);
     let mut body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
     let name = match name {
@@ -83,10 +103,20 @@ pub async fn create(
         Change::Set(retention) => Some(retention),
         Change::Keep | Change::Clear => None,
     };
-    let created = context.catalog.create(account.user().id, NewStore { name, schema, retention }).await?;
+    let account = match authorize_account(caller, AccountAction::CreateStore) {
+        Ok(account) => account,
+        // Whoever may read the store of that name is given it, also if he could not have made it.
+        Err(Denied::Insufficient) if let Some((user, name)) = caller.user().zip(name.clone()) => {
+            let found = context.catalog.resolve(&StoreLocator::Name(user.id, name)).await;
+            return show(context, caller, StatusCode::OK, found.map_err(|_| Denied::Insufficient)?).await;
+        }
+        Err(denied) => return Err(denied.into()),
+    };
+    let (owner, new) = account.creation(NewStore { name, schema, retention, creator: None });
+    let created = context.catalog.create(owner, new).await?;
     let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = context.links.store(&created.store.document.id);
-    let mut response = show(context, caller, status, created.store)?;
+    let mut response = show(context, caller, status, created.store).await?;
     if created.is_new {
         response.headers_mut().extend(HeaderValue::try_from(location).ok().map(|link| (header::LOCATION, link)));
     }
@@ -100,32 +130,52 @@ pub fn get(context: &Context, grant: &Grant) -> Response<ReplyBody> {
 }
 
 /// Changes a store's settings.
-pub async fn update(context: &Context, grant: &Grant, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+pub async fn update(
+    context: &Context,
+    grant: &Grant,
+    caller: &Caller,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
     let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
     let update = StoreUpdate {
         name: name_in(&body)?,
         title: title_in(&body)?,
         general_access: access_in(&body)?,
         retention: retention_in(&body)?,
+        ..StoreUpdate::default()
     };
+    if update.general_access.is_some() && !grant.may_manage() {
+        return Err(Denied::Insufficient.into());
+    }
+    let (name, access) = (update.name.clone(), update.general_access);
     let store = context.catalog.update(grant.store().document.id, update).await?;
+    if name != Change::Keep || access.is_some() {
+        audit::note(
+            caller,
+            "store changed",
+            &store.document.id,
+            &format!("name: {name:?}, general access: {access:?}"),
+        );
+    }
     let grant = grant.renewed(store)?;
     Ok(reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
 }
 
 /// Deletes a store.
-pub async fn delete(context: &Context, grant: &Grant) -> Result<Response<ReplyBody>, ApiError> {
+pub async fn delete(context: &Context, grant: &Grant, caller: &Caller) -> Result<Response<ReplyBody>, ApiError> {
     context.catalog.delete(grant.store().document.id).await?;
+    audit::note(caller, "store deleted", &grant.store().document.id, &"");
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-fn show(
+async fn show(
     context: &Context,
     caller: &Caller,
     status: StatusCode,
     store: Arc<StoreView>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let grant = authorize(caller, Action::ReadStore, store)?;
+    let owner = context.owner(caller, &store).await?;
+    let grant = authorize(caller, Action::ReadStore, store, owner, Addressed::ById, false)?;
     Ok(reply::json(status, &Data { data: StoreObject::new(context, &grant) }))
 }
 

@@ -19,8 +19,8 @@ pub fn current(grant: &AccountGrant) -> Response<ReplyBody> {
 }
 
 /// An account, by id or name.
-pub fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiError> {
-    context.users.find(user).map(|user| object(user)).ok_or_else(|| ApiError::not_found("User was not found"))
+pub async fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiError> {
+    Ok(object(context.user(user).await?.as_ref()))
 }
 
 fn object(user: &User) -> Response<ReplyBody> {

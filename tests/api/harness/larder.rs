@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use larder::{
-    api::{Api, ApiOptions, ToldRenewals},
-    auth::{MasterSecret, Secrets, Token, Tokens, Users},
+    api::{Api, ApiOptions, ApiParts, ToldRenewals},
+    auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, SystemClock, SystemRandom, Timestamp},
     jobs::{Job, ToldActivity},
     kv::{CacheOptions, Catalog, CatalogOptions},
@@ -99,10 +99,13 @@ impl Larder {
         change(&mut options);
         let measured = Arc::new(Measured::new(objects.clone()));
         let random = Arc::new(SystemRandom);
-        let users = Users::open(measured.as_ref(), clock.as_ref(), random.as_ref()).await.expect("accounts open");
-        let admin = users.admin().expect("there is an account from the start");
-        let tokens = Tokens::new(&Token::new(TOKEN), Arc::clone(admin));
         let staleness = keeper.is_some().then_some(CacheOptions::SHARED_STALENESS);
+        let users =
+            Users::open(measured.clone(), clock.clone(), random.clone(), staleness).await.expect("accounts open");
+        let users = Arc::new(users);
+        let admin = Token::new(TOKEN);
+        let tokens =
+            Arc::new(Tokens::new(measured.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness));
         let cache = CacheOptions { staleness, ..CacheOptions::default() };
         let catalog = CatalogOptions { cache, ..CatalogOptions::default() };
         let catalog = Arc::new(Catalog::new(measured.clone(), clock.clone(), random.clone(), &catalog));
@@ -111,16 +114,16 @@ impl Larder {
             None => catalog.records(),
             Some(errands) => catalog.records_renewed_by(Arc::new(ToldRenewals::new(catalog.clone(), errands.clone()))),
         };
-        let api = Api::new(
-            options,
-            catalog.clone(),
-            Arc::new(records),
-            Arc::new(users),
-            Arc::new(tokens),
-            Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
-            clock.clone(),
-            random.as_ref(),
-        );
+        let parts = ApiParts {
+            catalog: catalog.clone(),
+            records: Arc::new(records),
+            users,
+            tokens,
+            shared: SharedStores::new(measured.clone(), catalog.clone()),
+            secrets: Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
+            clock: clock.clone(),
+        };
+        let api = Api::new(options, parts, random.as_ref());
         let address = serve(match &keeper {
             Some(keeper) => api.with_keeper(keeper.clone()),
             None => api,

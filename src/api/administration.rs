@@ -1,0 +1,72 @@
+//! Calls of administration (an addition to the platform's API): from method and path below `/larder/v1` to what is called.
+//! Pure: nothing is looked up here.
+
+use crate::auth::AccountAction;
+
+use super::error::ApiError;
+
+/// What can be done with accounts and tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountCall {
+    /// All accounts.
+    ListUsers,
+    /// A new account.
+    CreateUser,
+    /// One account, by id or name.
+    GetUser(String),
+    /// Change its settings.
+    UpdateUser(String),
+    /// The tokens of an account.
+    ListTokens,
+    /// A new token.
+    CreateToken,
+    /// Make a token invalid.
+    RevokeToken(String),
+    /// Make a token like this one, and let this one end.
+    ReplaceToken(String),
+}
+
+impl AccountCall {
+    /// The right that it takes: whoever has an account manages its tokens, and the admin everything.
+    pub fn action(&self) -> AccountAction {
+        match self {
+            Self::ListUsers | Self::CreateUser | Self::GetUser(_) | Self::UpdateUser(_) => AccountAction::Administer,
+            Self::ListTokens | Self::CreateToken | Self::RevokeToken(_) | Self::ReplaceToken(_) => {
+                AccountAction::ManageTokens
+            }
+        }
+    }
+
+    /// Whether it changes something.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Self::ListUsers | Self::GetUser(_) | Self::ListTokens => false,
+            Self::CreateUser
+            | Self::UpdateUser(_)
+            | Self::CreateToken
+            | Self::RevokeToken(_)
+            | Self::ReplaceToken(_) => true,
+        }
+    }
+}
+
+/// What is called of `users` or `tokens`, by the decoded segments behind `/larder/v1`; `None` if it is neither.
+pub fn parse(method: &str, segments: &[&str]) -> Option<Result<AccountCall, ApiError>> {
+    let is_read = matches!(method, "GET" | "HEAD");
+    let called = match (segments, method) {
+        (["users"], _) if is_read => Ok(AccountCall::ListUsers),
+        (["users"], "POST") => Ok(AccountCall::CreateUser),
+        (["users", user], _) if is_read => Ok(AccountCall::GetUser((*user).to_owned())),
+        (["users", user], "PUT") => Ok(AccountCall::UpdateUser((*user).to_owned())),
+        (["users", _], _) => Err("OPTIONS,GET,HEAD,PUT"),
+        (["tokens"], _) if is_read => Ok(AccountCall::ListTokens),
+        (["tokens"], "POST") => Ok(AccountCall::CreateToken),
+        (["users" | "tokens"], _) => Err("OPTIONS,GET,HEAD,POST"),
+        (["tokens", id], "DELETE") => Ok(AccountCall::RevokeToken((*id).to_owned())),
+        (["tokens", _], _) => Err("OPTIONS,DELETE"),
+        (["tokens", id, "replace"], "POST") => Ok(AccountCall::ReplaceToken((*id).to_owned())),
+        (["tokens", _, "replace"], _) => Err("OPTIONS,POST"),
+        _ => return None,
+    };
+    Some(called.map_err(ApiError::method_not_allowed))
+}

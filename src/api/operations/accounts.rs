@@ -1,0 +1,116 @@
+//! Accounts, for the admin: list, make, see, change (an addition to the platform's API).
+
+use http::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    api::{
+        administration::AccountCall, audit, context::Context, envelope::Data, error::ApiError, json_body, reply,
+        reply_body::ReplyBody, request::Request,
+    },
+    auth::{AccountAccess, AccountGrant, Caller, NewUser, User, UserUpdate},
+    clock::Timestamp,
+    kv::UserId,
+};
+
+use super::tokens;
+
+/// An account, as the admin sees it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccountObject<'a> {
+    id: UserId,
+    username: &'a str,
+    created_at: Timestamp,
+    general_access: AccountAccess,
+    is_disabled: bool,
+    is_admin: bool,
+}
+
+/// Does what is called for with accounts or tokens.
+pub async fn run(
+    context: &Context,
+    grant: &AccountGrant,
+    caller: &Caller,
+    call: AccountCall,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    match call {
+        AccountCall::ListUsers => list(context).await,
+        AccountCall::CreateUser => create(context, caller, request).await,
+        AccountCall::GetUser(user) => Ok(show(StatusCode::OK, context.user(&user).await?.as_ref())),
+        AccountCall::UpdateUser(user) => update(context, caller, &user, request).await,
+        AccountCall::ListTokens => tokens::list(context, grant, caller, &request).await,
+        AccountCall::CreateToken => tokens::create(context, grant, caller, request).await,
+        AccountCall::RevokeToken(id) => tokens::revoke(context, grant, caller, &id, &request).await,
+        AccountCall::ReplaceToken(id) => tokens::replace(context, grant, caller, &id, request).await,
+    }
+}
+
+async fn list(context: &Context) -> Result<Response<ReplyBody>, ApiError> {
+    let users = context.users.list().await?;
+    let items: Vec<_> = users.iter().map(|user| object(user)).collect();
+    Ok(reply::json(StatusCode::OK, &Data { data: serde_json::json!({ "count": items.len(), "items": items }) }))
+}
+
+async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let username = body.get("username").and_then(Value::as_str).unwrap_or_default().parse()?;
+    let general_access = access_in(&body)?.unwrap_or_default();
+    let user = context.users.create(NewUser { username, general_access }).await?;
+    audit::note(caller, "user created", &user.username, &user.id);
+    Ok(show(StatusCode::CREATED, &user))
+}
+
+async fn update(
+    context: &Context,
+    caller: &Caller,
+    user: &str,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let user = context.user(user).await?;
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let is_disabled = match body.get("isDisabled") {
+        None => None,
+        Some(Value::Bool(is_disabled)) => Some(*is_disabled),
+        Some(_) => {
+            return Err(ApiError::bad_request(
+                "invalid-value",
+                "Invalid value provided: isDisabled must be true or false",
+            ));
+        }
+    };
+    let changed = context.users.update(&user, UserUpdate { general_access: access_in(&body)?, is_disabled }).await?;
+    audit::note(caller, "user changed", &changed.username, &format!("{changed:?}"));
+    Ok(show(StatusCode::OK, &changed))
+}
+
+fn access_in(body: &Map<String, Value>) -> Result<Option<AccountAccess>, ApiError> {
+    match body.get("generalAccess") {
+        None => Ok(None),
+        Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|_| {
+            let names = AccountAccess::NAMES.join(", ");
+            ApiError::bad_request(
+                "invalid-value",
+                format!("Invalid value provided: generalAccess must be one of {names}"),
+            )
+        }),
+    }
+}
+
+fn show(status: StatusCode, user: &User) -> Response<ReplyBody> {
+    reply::json(status, &Data { data: object(user) })
+}
+
+fn object(user: &User) -> AccountObject<'_> {
+    let User { id, username, created_at, general_access, is_disabled } = user;
+    AccountObject {
+        id: *id,
+        username: username.as_str(),
+        created_at: *created_at,
+        general_access: *general_access,
+        is_disabled: *is_disabled,
+        is_admin: user.is_admin(),
+    }
+}

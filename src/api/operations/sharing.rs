@@ -1,0 +1,115 @@
+//! Who else than its owner may do what with a store (an addition to the platform's API).
+
+use std::sync::Arc;
+
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::{
+    api::{
+        audit,
+        context::Context,
+        envelope::{Data, StoreObject},
+        error::ApiError,
+        json_body, reply,
+        reply_body::ReplyBody,
+        request::Request,
+    },
+    auth::{Caller, Grant, User},
+    kv::{GeneralAccess, Right, StoreUpdate, StoreView, UserId},
+};
+
+/// Who may do what with a store.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessObject {
+    general_access: GeneralAccess,
+    users: Vec<SharedWith>,
+}
+
+/// What one user was given.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SharedWith {
+    user_id: UserId,
+    /// None if there is no such user any more.
+    username: Option<String>,
+    right: Right,
+}
+
+/// Who may do what.
+pub async fn get(context: &Context, grant: &Grant) -> Result<Response<ReplyBody>, ApiError> {
+    show(context, grant.store()).await
+}
+
+/// Gives a user a right.
+pub async fn share(
+    context: &Context,
+    grant: &Grant,
+    caller: &Caller,
+    user: &str,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let right: Option<Right> = body.get("right").and_then(|right| serde_json::from_value(right.clone()).ok());
+    let right = right.ok_or_else(|| {
+        let names = Right::NAMES.join(", ");
+        ApiError::bad_request("invalid-value", format!("Invalid value provided: right must be one of {names}"))
+    })?;
+    let user = context.user(user).await?;
+    if user.id == grant.owner().id {
+        return Err(ApiError::bad_request("invalid-value", "Invalid value provided: the store is this user's own"));
+    }
+    context.shared.announce(&user.id, &grant.store().document.id).await?;
+    change(context, grant, caller, &user, Some(right)).await
+}
+
+/// Takes a user's right away.
+pub async fn unshare(
+    context: &Context,
+    grant: &Grant,
+    caller: &Caller,
+    user: &str,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let user = context.user(user).await?;
+    let response = change(context, grant, caller, &user, None).await?;
+    context.shared.forget(&user.id, &grant.store().document.id).await?;
+    Ok(response)
+}
+
+/// Lets all links to a store die.
+pub async fn rotate_signing_key(
+    context: &Context,
+    grant: &Grant,
+    caller: &Caller,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let update = StoreUpdate { rotates_secret: true, ..StoreUpdate::default() };
+    let store = context.catalog.update(grant.store().document.id, update).await?;
+    audit::note(caller, "signing key rotated", &store.document.id, &store.document.secret_rotation);
+    let grant = grant.renewed(store)?;
+    Ok(reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
+}
+
+async fn change(
+    context: &Context,
+    grant: &Grant,
+    caller: &Caller,
+    user: &User,
+    right: Option<Right>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let update = StoreUpdate { share: Some((user.id, right)), ..StoreUpdate::default() };
+    let store = context.catalog.update(grant.store().document.id, update).await?;
+    let said = right.map_or_else(|| "nothing".to_owned(), |right| format!("{right:?}").to_lowercase());
+    audit::note(caller, "access changed", &store.document.id, &format!("{} may {said}", user.username));
+    show(context, &store).await
+}
+
+async fn show(context: &Context, store: &Arc<StoreView>) -> Result<Response<ReplyBody>, ApiError> {
+    let mut users = Vec::with_capacity(store.document.shares.len());
+    for (user_id, right) in store.document.shares.iter() {
+        let username = context.users.by_id(user_id).await?.map(|user| user.username.to_string());
+        users.push(SharedWith { user_id: *user_id, username, right });
+    }
+    let access = AccessObject { general_access: store.document.general_access, users };
+    Ok(reply::json(StatusCode::OK, &Data { data: access }))
+}

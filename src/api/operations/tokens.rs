@@ -1,0 +1,175 @@
+//! Tokens: list, make, replace, revoke (an addition to the platform's API). Everybody manages his own, the admin everybody's.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    api::{
+        audit, context::Context, envelope::Data, error::ApiError, json_body, reply, reply_body::ReplyBody,
+        request::Request,
+    },
+    auth::{
+        AccountAction, AccountGrant, AccountsError, Caller, KeptToken, NewToken, Scope, Token, User, authorize_account,
+    },
+    clock::Timestamp,
+    kv::{TokenId, UserId},
+};
+
+/// The most characters of a token's name.
+const MAX_NAME_LENGTH: usize = 200;
+
+/// How long a token that is replaced stays valid, unless it is said otherwise: the platform's day.
+const USUAL_OVERLAP_SECS: u64 = 24 * 60 * 60;
+
+/// How long it may stay valid at most: 30 days.
+const LONGEST_OVERLAP_SECS: u64 = 30 * 24 * 60 * 60;
+
+/// A token, as its owner sees it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenObject<'a> {
+    id: TokenId,
+    user_id: UserId,
+    name: Option<&'a str>,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+    scope: Option<&'a Scope>,
+    /// Shown once, to whoever made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+}
+
+/// The tokens of the caller's account, or of the one that `username` names.
+pub async fn list(
+    context: &Context,
+    grant: &AccountGrant,
+    caller: &Caller,
+    request: &Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let user = of_whom(context, grant, caller, request.query.text("username").as_deref()).await?;
+    let tokens = context.tokens.list(&user.id).await?;
+    let items: Vec<_> = tokens.iter().map(|(token, last_use)| object(token, *last_use, None)).collect();
+    Ok(reply::json(StatusCode::OK, &Data { data: serde_json::json!({ "count": items.len(), "items": items }) }))
+}
+
+/// A new token.
+pub async fn create(
+    context: &Context,
+    grant: &AccountGrant,
+    caller: &Caller,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let username = text_in(&body, "username")?;
+    let expires_at = match text_in(&body, "expiresAt")? {
+        None => None,
+        Some(date) => Some(date.parse::<Timestamp>().map_err(|_| invalid("expiresAt must be an ISO 8601 date"))?),
+    };
+    if expires_at.is_some_and(|end| end <= context.clock.now()) {
+        return Err(invalid("expiresAt must be in the future"));
+    }
+    let name = text_in(&body, "name")?.map(str::to_owned);
+    if name.as_ref().is_some_and(|name| name.chars().count() > MAX_NAME_LENGTH) {
+        return Err(invalid(&format!("name can have at most {MAX_NAME_LENGTH} characters")));
+    }
+    let new = NewToken { name, expires_at, scope: scope_in(&body)? };
+    let user = of_whom(context, grant, caller, username).await?;
+    let (kept, token) = context.tokens.create(&user, new).await?;
+    audit::note(caller, "token created", &user.username, &kept.id);
+    Ok(show(&kept, &token))
+}
+
+/// Makes a token invalid.
+pub async fn revoke(
+    context: &Context,
+    grant: &AccountGrant,
+    caller: &Caller,
+    id: &str,
+    request: &Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let user = of_whom(context, grant, caller, request.query.text("username").as_deref()).await?;
+    let id = id.parse().map_err(|_| AccountsError::TokenNotFound)?;
+    context.tokens.revoke(&user.id, &id).await?;
+    audit::note(caller, "token revoked", &user.username, &id);
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// A token like another one, which ends after a while.
+pub async fn replace(
+    context: &Context,
+    grant: &AccountGrant,
+    caller: &Caller,
+    id: &str,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let overlap = match body.get("overlapSecs") {
+        None => USUAL_OVERLAP_SECS,
+        Some(seconds) => seconds.as_u64().filter(|seconds| *seconds <= LONGEST_OVERLAP_SECS).ok_or_else(|| {
+            invalid(&format!("overlapSecs must be a whole number of seconds from 0 to {LONGEST_OVERLAP_SECS}"))
+        })?,
+    };
+    let user = of_whom(context, grant, caller, text_in(&body, "username")?).await?;
+    let id = id.parse().map_err(|_| AccountsError::TokenNotFound)?;
+    let (kept, token) = context.tokens.replace(&user, &id, Duration::from_secs(overlap)).await?;
+    audit::note(caller, "token replaced", &user.username, &format!("{id} by {}", kept.id));
+    Ok(show(&kept, &token))
+}
+
+/// Whose tokens are meant: the caller's own, or those of somebody for whom only the admin may act.
+async fn of_whom(
+    context: &Context,
+    grant: &AccountGrant,
+    caller: &Caller,
+    username: Option<&str>,
+) -> Result<Arc<User>, ApiError> {
+    match username {
+        None => Ok(Arc::clone(grant.user())),
+        Some(name) if grant.user().username.as_str().eq_ignore_ascii_case(name) => Ok(Arc::clone(grant.user())),
+        Some(name) => {
+            authorize_account(caller, AccountAction::Administer)?;
+            context.user(name).await
+        }
+    }
+}
+
+/// The `scope` of a body; null or absent: everything.
+fn scope_in(body: &Map<String, Value>) -> Result<Option<Scope>, ApiError> {
+    let scope: Option<Scope> = match body.get("scope") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value) => serde_json::from_value(value.clone()).ok(),
+    };
+    let scope = scope.filter(Scope::is_sensible);
+    scope.map(Some).ok_or_else(|| {
+        invalid(
+            "scope must be null or an object of list, create and stores; each store is an id, name or namePrefix, and a right \
+             of read, write or manage",
+        )
+    })
+}
+
+fn text_in<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Option<&'a str>, ApiError> {
+    match body.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(invalid(&format!("{member} must be a string"))),
+    }
+}
+
+fn invalid(what: &str) -> ApiError {
+    ApiError::bad_request("invalid-value", format!("Invalid value provided: {what}"))
+}
+
+fn show(kept: &KeptToken, token: &Token) -> Response<ReplyBody> {
+    reply::json(StatusCode::CREATED, &Data { data: object(kept, None, Some(token.reveal())) })
+}
+
+fn object<'a>(kept: &'a KeptToken, last_used_at: Option<Timestamp>, token: Option<&'a str>) -> TokenObject<'a> {
+    let KeptToken { id, user_id, created_at, expires_at, .. } = *kept;
+    let (name, scope) = (kept.name.as_deref(), kept.scope.as_ref());
+    TokenObject { id, user_id, name, created_at, expires_at, last_used_at, scope, token }
+}

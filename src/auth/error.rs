@@ -1,0 +1,41 @@
+//! What can go wrong with accounts and tokens.
+
+use crate::storage;
+
+/// The result of an operation on accounts or tokens.
+pub type Result<T, E = AccountsError> = std::result::Result<T, E>;
+
+/// A failed operation on accounts or tokens. Nothing has changed unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsError {
+    /// The object store failed; a change may have happened.
+    #[error("accounts and tokens could not be read or written")]
+    Storage(#[from] storage::Error),
+    /// What stands there is not what should.
+    #[error("the object {key} is damaged")]
+    Damaged {
+        /// Its key.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        cause: storage::BoxError,
+    },
+    /// Too many change the same at once.
+    #[error("too many change the same account at once")]
+    Contended,
+    /// The text cannot name a user.
+    #[error("a username is 3 to 30 of a-z, 0-9, '_', '.' and '-', and does not look like an id")]
+    InvalidUsername,
+    /// Another user has the name.
+    #[error("a user with this name already exists")]
+    UsernameTaken,
+    /// There is no such user.
+    #[error("the user was not found")]
+    UserNotFound,
+    /// There is no such token.
+    #[error("the token was not found")]
+    TokenNotFound,
+    /// The admin cannot be kept out: nobody could let him in again.
+    #[error("the admin cannot be disabled")]
+    AdminStays,
+}

@@ -1,0 +1,202 @@
+//! All accounts, in the object store: made by the admin, looked up by name or id.
+//!
+//! An account stands under its name, which makes the name unique; a pointer leads from the id to the name.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::{Clock, Random},
+    kv::UserId,
+    storage::{ObjectStore, Precondition},
+};
+
+use super::{
+    documents::{Remembered, names, read, remove, write},
+    error::{AccountsError, Result},
+    user::{ADMIN, AccountAccess, User, Username},
+};
+
+/// Where accounts stand, by name.
+const USERS: &str = "larder/auth/users/";
+
+/// Where it stands which name an id has.
+const USER_IDS: &str = "larder/auth/user-ids/";
+
+/// How often a change is tried again that others get in the way of.
+const MAX_ATTEMPTS: usize = 8;
+
+/// Accounts that are read at the same time.
+const READ_CONCURRENCY: usize = 16;
+
+/// Which name an id has.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NameOfId {
+    username: Username,
+}
+
+/// An account that is to be.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    /// Its name.
+    pub username: Username,
+    /// What its stores follow.
+    pub general_access: AccountAccess,
+}
+
+/// Changes of an account.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UserUpdate {
+    /// What its stores follow, unless that stays.
+    pub general_access: Option<AccountAccess>,
+    /// Whether its tokens are valid, unless that stays.
+    pub is_disabled: Option<bool>,
+}
+
+/// All accounts.
+#[derive(Debug)]
+pub struct Users {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    admin: UserId,
+    by_name: Remembered<String, User>,
+    names: Remembered<UserId, NameOfId>,
+}
+
+impl Users {
+    /// The accounts as they are; `None` when there are none yet. They are believed for `staleness` at most, or for ever where
+    /// this gateway alone changes them.
+    pub async fn read(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        staleness: Option<std::time::Duration>,
+    ) -> Result<Option<Self>> {
+        let Some((admin, _)) = read::<User>(objects.as_ref(), &place(ADMIN)).await? else { return Ok(None) };
+        let (admin, by_name) = (Arc::new(admin), Remembered::new(staleness, Arc::clone(&clock)));
+        by_name.learn(ADMIN.to_owned(), Arc::clone(&admin));
+        let names = Remembered::new(None, Arc::clone(&clock));
+        Ok(Some(Self { objects, clock, random, admin: admin.id, by_name, names }))
+    }
+
+    /// The same, making the first account if there is none. Of several gateways that start at once, one makes it.
+    pub async fn open(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        staleness: Option<std::time::Duration>,
+    ) -> Result<Self> {
+        for _ in 0..MAX_ATTEMPTS {
+            let (again, clock, random) = (Arc::clone(&objects), Arc::clone(&clock), Arc::clone(&random));
+            if let Some(users) = Self::read(again, Arc::clone(&clock), Arc::clone(&random), staleness).await? {
+                return Ok(users);
+            }
+            let admin = NewUser { username: ADMIN.parse()?, general_access: AccountAccess::default() };
+            let admin = admin.into_user(random.as_ref(), clock.as_ref());
+            write(objects.as_ref(), &place(ADMIN), &admin, Precondition::IfAbsent).await?;
+        }
+        Err(AccountsError::Contended)
+    }
+
+    /// The account there is from the start.
+    pub async fn admin(&self) -> Result<Arc<User>> {
+        self.by_name(ADMIN).await?.ok_or(AccountsError::UserNotFound)
+    }
+
+    /// The account with that id.
+    pub async fn by_id(&self, id: &UserId) -> Result<Option<Arc<User>>> {
+        if *id == self.admin {
+            return self.by_name(ADMIN).await;
+        }
+        let key = format!("{USER_IDS}{id}");
+        let named = async { Ok(read(self.objects.as_ref(), &key).await?.map(|(named, _)| named)) };
+        let Some(named) = self.names.get(*id, named).await? else { return Ok(None) };
+        let user = self.by_name(&named.username.folded()).await?;
+        // A pointer that a failed creation left leads to somebody else.
+        Ok(user.filter(|user| user.id == *id))
+    }
+
+    /// The account with that id or of that name, in any letter case.
+    pub async fn find(&self, id_or_username: &str) -> Result<Option<Arc<User>>> {
+        if let Ok(id) = id_or_username.parse() {
+            return self.by_id(&id).await;
+        }
+        match id_or_username.parse::<Username>() {
+            Ok(name) => self.by_name(&name.folded()).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Makes an account.
+    pub async fn create(&self, new: NewUser) -> Result<Arc<User>> {
+        let objects = self.objects.as_ref();
+        let user = new.into_user(self.random.as_ref(), self.clock.as_ref());
+        let folded = user.username.folded();
+        let pointer = format!("{USER_IDS}{}", user.id);
+        let named = NameOfId { username: user.username.clone() };
+        write(objects, &pointer, &named, Precondition::None).await?;
+        let is_new = write(objects, &place(&folded), &user, Precondition::IfAbsent).await?;
+        self.by_name.forget(folded);
+        self.names.forget(user.id);
+        if is_new {
+            return Ok(Arc::new(user));
+        }
+        remove(objects, &pointer).await?;
+        Err(AccountsError::UsernameTaken)
+    }
+
+    /// Changes an account.
+    pub async fn update(&self, user: &User, update: UserUpdate) -> Result<Arc<User>> {
+        if user.is_admin() && update.is_disabled == Some(true) {
+            return Err(AccountsError::AdminStays);
+        }
+        let folded = user.username.folded();
+        for _ in 0..MAX_ATTEMPTS {
+            let found = read::<User>(self.objects.as_ref(), &place(&folded)).await?;
+            let (mut changed, etag) = found.ok_or(AccountsError::UserNotFound)?;
+            changed.general_access = update.general_access.unwrap_or(changed.general_access);
+            changed.is_disabled = update.is_disabled.unwrap_or(changed.is_disabled);
+            let is_written =
+                write(self.objects.as_ref(), &place(&folded), &changed, Precondition::IfMatch(etag)).await?;
+            if is_written {
+                self.by_name.forget(folded);
+                return Ok(Arc::new(changed));
+            }
+        }
+        Err(AccountsError::Contended)
+    }
+
+    /// All accounts, by name.
+    pub async fn list(&self) -> Result<Vec<Arc<User>>> {
+        let names = names(self.objects.as_ref(), USERS).await?;
+        let users = stream::iter(names).map(async |name| self.by_name(&name).await).buffered(READ_CONCURRENCY);
+        users.try_filter_map(async |user| Ok(user)).try_collect().await
+    }
+
+    /// Believes nothing any more that was read before now: another gateway has changed accounts on this one's behalf.
+    pub fn outdate(&self) {
+        self.by_name.forget_all();
+        self.names.forget_all();
+    }
+
+    async fn by_name(&self, folded: &str) -> Result<Option<Arc<User>>> {
+        let key = place(folded);
+        let user = async { Ok(read(self.objects.as_ref(), &key).await?.map(|(user, _)| user)) };
+        self.by_name.get(folded.to_owned(), user).await
+    }
+}
+
+impl NewUser {
+    fn into_user(self, random: &dyn Random, clock: &dyn Clock) -> User {
+        let Self { username, general_access } = self;
+        User { id: UserId::generate(random), username, created_at: clock.now(), general_access, is_disabled: false }
+    }
+}
+
+fn place(folded: &str) -> String {
+    format!("{USERS}{folded}")
+}
