@@ -11,6 +11,8 @@ mod object_store;
 #[macro_use]
 mod harness;
 
+mod access;
+mod accounts;
 mod active_content;
 mod addressing;
 mod calls;
@@ -37,5 +39,6 @@ mod replies;
 mod schema;
 mod search;
 mod semantics;
+mod signed_links;
 mod update_store;
 mod zip_download;

@@ -1,6 +1,7 @@
 //! What the tests of the contract stand on: a whole gateway in this process, behind a real socket, and a client that can
 //! send what no well-behaved client would.
 
+mod accounts;
 mod backend;
 mod calls;
 mod clock;

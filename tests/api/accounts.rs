@@ -1,0 +1,162 @@
+//! Users and tokens: made, changed, replaced, revoked.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    harness::{Larder, STORES, TOKEN, USERNAME},
+    keeper::keeper_and_another,
+};
+
+const USERS: &str = "/larder/v1/users";
+const TOKENS: &str = "/larder/v1/tokens";
+
+contract_test!(the_admin_makes_users_and_nobody_else_does, async |larder: Larder| {
+    let bob = larder.user("Bob-2").await;
+    for (name, kind, status) in [
+        ("bob-2", "username-not-unique", 409),
+        (USERNAME, "username-not-unique", 409),
+        ("a", "invalid-value", 400),
+        ("a/b", "invalid-value", 400),
+        ("abcdefghijklmnopq", "invalid-value", 400),
+    ] {
+        larder.post(USERS).json(&json!({ "username": name })).await.fails(status, kind);
+    }
+    larder.post(USERS).json(&json!({})).await.fails(400, "invalid-value");
+    let listed = larder.get(USERS).await.answers(200);
+    assert_eq!(listed.texts_of_items("username"), [USERNAME, "Bob-2"]);
+    let own = larder.get("/v2/users/me").token(&bob).await.answers(200);
+    assert_eq!(own.text("username"), "Bob-2");
+    let by_id = larder.get(format!("/v2/users/{}", own.text("id"))).token(&bob).await.answers(200);
+    assert_eq!(by_id.text("username"), "Bob-2");
+    for (method, path) in
+        [("GET", USERS), ("POST", USERS), ("GET", "/larder/v1/users/admin"), ("PUT", "/larder/v1/users/bob-2")]
+    {
+        larder.request(method, path).token(&bob).body("{}").await.fails(403, "insufficient-permissions");
+        larder.request(method, path).anonymous().body("{}").await.fails(401, "token-not-provided");
+    }
+    assert_eq!(larder.get("/larder/v1/users/nobody").await.fails(404, "record-not-found"), "User was not found");
+});
+
+contract_test!(a_user_who_is_kept_out_is_let_in_again, async |larder: Larder| {
+    let bob = larder.user("bob").await;
+    larder.put("/larder/v1/users/bob").json(&json!({ "isDisabled": true })).await.answers(200);
+    larder.get(STORES).token(&bob).await.fails(401, "user-or-token-not-found");
+    larder.put("/larder/v1/users/bob").json(&json!({ "isDisabled": false })).await.answers(200);
+    larder.get(STORES).token(&bob).await.answers(200);
+    larder.put("/larder/v1/users/admin").json(&json!({ "isDisabled": true })).await.fails(400, "invalid-value");
+    for body in [json!({ "isDisabled": "yes" }), json!({ "generalAccess": "ANYONE_WITH_NAME_CAN_READ" })] {
+        larder.put("/larder/v1/users/bob").json(&body).await.fails(400, "invalid-value");
+    }
+});
+
+contract_test!(a_token_is_shown_once_and_works_until_it_is_revoked, async |larder: Larder| {
+    larder.user("bob").await;
+    let made = larder.post(TOKENS).json(&json!({ "username": "bob", "name": "ci" })).await.answers(201);
+    let (id, token) = (made.text("id"), made.text("token"));
+    assert!(made.data()["expiresAt"].is_null() && made.data()["scope"].is_null());
+    larder.get(STORES).token(&token).await.answers(200);
+    let listed = larder.get(format!("{TOKENS}?username=bob")).await.answers(200);
+    assert_eq!(listed.texts_of_items("name"), ["of a test", "ci"]);
+    let of_ci = listed.data()["items"][1].clone();
+    assert!(of_ci.get("token").is_none() && of_ci["id"] == id && of_ci["lastUsedAt"].is_string(), "{of_ci}");
+    // Bob manages his own, and nobody else's.
+    let own = larder.post(TOKENS).token(&token).json(&json!({ "name": "own" })).await.answers(201).text("id");
+    larder.get(format!("{TOKENS}?username=admin")).token(&token).await.fails(403, "insufficient-permissions");
+    larder
+        .post(TOKENS)
+        .token(&token)
+        .json(&json!({ "username": "admin" }))
+        .await
+        .fails(403, "insufficient-permissions");
+    larder.delete(format!("{TOKENS}/{own}")).await.fails(404, "record-not-found");
+    larder.delete(format!("{TOKENS}/{own}")).token(&token).await.answers(204);
+    larder.delete(format!("{TOKENS}/{id}?username=bob")).await.answers(204);
+    larder.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
+    assert_eq!(
+        larder.delete(format!("{TOKENS}/{id}?username=bob")).await.fails(404, "record-not-found"),
+        "Token was not found"
+    );
+    larder.delete(format!("{TOKENS}/x")).await.fails(404, "record-not-found");
+    larder.restarted().await.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
+});
+
+contract_test!(a_token_ends_when_it_was_said, async |larder: Larder| {
+    let end = larder.clock().now().plus(Duration::from_hours(1));
+    let token = larder.post(TOKENS).json(&json!({ "expiresAt": end })).await.answers(201).text("token");
+    larder.get(STORES).token(&token).await.answers(200);
+    larder.advance(Duration::from_hours(1));
+    larder.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
+    for body in [
+        json!({ "expiresAt": "tomorrow" }),
+        json!({ "expiresAt": end }),
+        json!({ "expiresAt": 5 }),
+        json!({ "name": 5 }),
+        json!({ "name": "x".repeat(201) }),
+        json!({ "scope": "everything" }),
+        json!({ "scope": { "stores": [{ "namePrefix": "", "right": "read" }] } }),
+        json!({ "scope": { "all": true } }),
+    ] {
+        larder.post(TOKENS).json(&body).await.fails(400, "invalid-value");
+    }
+});
+
+contract_test!(a_token_that_is_replaced_lives_on_for_a_while, async |larder: Larder| {
+    let scope = json!({ "list": true, "create": false, "stores": [] });
+    let old = larder.post(TOKENS).json(&json!({ "name": "ci", "scope": scope })).await.answers(201);
+    let path = format!("{TOKENS}/{}/replace", old.text("id"));
+    larder.post(&path).json(&json!({ "overlapSecs": -1 })).await.fails(400, "invalid-value");
+    let new = larder.post(&path).json(&json!({ "overlapSecs": 3600 })).await.answers(201);
+    assert_ne!((new.text("id"), new.text("token")), (old.text("id"), old.text("token")));
+    assert_eq!((new.text("name"), new.data()["scope"].clone()), ("ci".to_owned(), scope));
+    for token in [&old, &new] {
+        larder.get(STORES).token(&token.text("token")).await.answers(200);
+    }
+    larder.advance(Duration::from_hours(1));
+    larder.get(STORES).token(&old.text("token")).await.fails(401, "user-or-token-not-found");
+    larder.get(STORES).token(&new.text("token")).await.answers(200);
+});
+
+contract_test!(a_limited_token_makes_no_tokens, async |larder: Larder| {
+    let everything = json!({ "list": true, "create": true, "stores": [{ "namePrefix": "a", "right": "manage" }] });
+    let limited = larder.token_of(USERNAME, &everything).await;
+    for (method, path) in
+        [("GET", TOKENS), ("POST", TOKENS), ("DELETE", "/larder/v1/tokens/x"), ("GET", USERS), ("POST", USERS)]
+    {
+        larder.request(method, path).token(&limited).body("{}").await.fails(403, "insufficient-permissions");
+    }
+});
+
+contract_test!(what_one_gateway_revokes_another_believes_for_five_seconds_at_most, async |larder: Larder| {
+    let (keeper, other) = keeper_and_another(&larder).await;
+    // Through the other one, which passes on to the keeper what changes accounts.
+    let bob = other.user("bob").await;
+    let made = other.post(TOKENS).json(&json!({ "username": "bob" })).await.answers(201);
+    let (id, token) = (made.text("id"), made.text("token"));
+    for gateway in [&keeper, &other] {
+        gateway.get(STORES).token(&token).await.answers(200);
+        gateway.get(STORES).token(&bob).await.answers(200);
+    }
+    keeper.delete(format!("{TOKENS}/{id}?username=bob")).await.answers(204);
+    keeper.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
+    other.advance(Duration::from_secs(5));
+    other.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
+    let made = other.post(TOKENS).json(&json!({ "username": "bob" })).await.answers(201);
+    other.get(STORES).token(&made.text("token")).await.answers(200);
+    other.delete(format!("{TOKENS}/{}?username=bob", made.text("id"))).await.answers(204);
+    other.get(STORES).token(&made.text("token")).await.fails(401, "user-or-token-not-found");
+});
+
+contract_test!(a_warm_request_with_a_token_of_a_users_makes_one_call, async |larder: Larder| {
+    let (store, bob) = (larder.named_store("shop").await, larder.user("bob").await);
+    store.share("bob", "write").await;
+    store.put("/records/a").token(&bob).body("flour").await.answers(201);
+    let calls = larder.calls(async || store.get("/records/a").token(&bob).await.answers(200)).await;
+    assert_eq!(calls.total(), 1, "{calls:?}");
+    let calls = larder.calls(async || store.put("/records/a").token(&bob).body("salt").await.answers(201)).await;
+    assert_eq!(calls.total(), 1, "{calls:?}");
+    let unknown = TOKEN.replace('0', "1").replace("apify_api_", "apify_api_x");
+    let calls = larder.calls(async || store.get("/records/a").token(&unknown[..46]).await.fails_with(401)).await;
+    assert!(calls.total() <= 1, "{calls:?}");
+});

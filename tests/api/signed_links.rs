@@ -1,0 +1,138 @@
+//! Links that open what they were made for, to anybody.
+
+use std::time::Duration;
+
+use larder::{auth::signature, clock::Timestamp};
+use serde_json::json;
+
+use crate::harness::{Larder, STORES, Store, USERNAME};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// A store with two records, and the secret that signs its links.
+async fn signed_store(larder: &Larder) -> (Store, String) {
+    let store = larder.named_store("shop").await;
+    store.put_text("OUTPUT", "flour").await;
+    store.put_text("INPUT", "salt").await;
+    let secret = store.object().await["urlSigningSecretKey"].as_str().expect("a secret").to_owned();
+    (store, secret)
+}
+
+fn of_record(secret: &str, key: &str) -> String {
+    signature::record(secret, &key.parse().expect("a key"))
+}
+
+fn of_keys(secret: &str, id: &str, end: Option<Timestamp>) -> String {
+    signature::keys(secret, &id.parse().expect("an id"), end)
+}
+
+contract_test!(case_064_a_link_to_the_keys_works_for_14_days, async |larder: Larder| {
+    let (store, _) = signed_store(&larder).await;
+    let link = store.object().await["keysPublicUrl"].as_str().expect("a link").to_owned();
+    larder.follow(&link).await.answers(200);
+    larder.advance(DAY * 13);
+    larder.follow(&link).await.answers(200);
+    larder.advance(DAY * 2);
+    larder.follow(&link).await.fails(403, "insufficient-permissions");
+});
+
+contract_test!(case_119_a_signature_only_reads, async |larder: Larder| {
+    let (store, secret) = signed_store(&larder).await;
+    let signed = format!("/records/OUTPUT?signature={}", of_record(&secret, "OUTPUT"));
+    for method in ["PUT", "POST", "DELETE"] {
+        larder.request(method, store.path(&signed)).anonymous().body("x").await.fails(401, "token-not-provided");
+    }
+    store.record("OUTPUT").await.answers(200).holds(b"flour");
+});
+
+contract_test!(case_138_to_143_a_signature_opens_one_record, async |larder: Larder| {
+    let (store, secret) = signed_store(&larder).await;
+    let bob = larder.user("bob").await;
+    let (right, keys) = (of_record(&secret, "OUTPUT"), of_keys(&secret, &store.id, None));
+    let by_name = format!("{STORES}/{USERNAME}~shop");
+    for path in [store.path(""), by_name] {
+        let record = format!("{path}/records/OUTPUT?signature={right}");
+        larder.get(&record).anonymous().await.answers(200).holds(b"flour");
+        larder.head(&record).anonymous().await.answers(200);
+        larder.get(&record).token(&bob).await.answers(200).holds(b"flour");
+        larder.get(&record).token("wrong").await.fails(401, "user-or-token-not-found");
+    }
+    for wrong in [
+        format!("/records/INPUT?signature={right}"),
+        format!("/records/OUTPUT?signature={keys}"),
+        format!("/records/OUTPUT?signature={}", right.to_lowercase()),
+        format!("/records/OUTPUT?signature={}", &right[1..]),
+        "/records/OUTPUT?signature=".to_owned(),
+        "/records/OUTPUT".to_owned(),
+        format!("?signature={right}"),
+        format!("?signature={keys}"),
+    ] {
+        store.get(&wrong).anonymous().await.fails(403, "insufficient-permissions");
+        store.head(&wrong).anonymous().await.answers(403);
+        store.get(&wrong).token(&bob).await.fails(403, "insufficient-permissions");
+    }
+    store.open_to("ANYONE_WITH_ID_CAN_READ").await;
+    store.get("/records/OUTPUT?signature=wrong").anonymous().await.answers(200);
+});
+
+contract_test!(case_144_and_145_links_of_records_open_what_was_stored, async |larder: Larder| {
+    assert_eq!(of_record("secret-key-for-testing", "OUTPUT"), "2ypikKx0WIAsy9q6RR3F");
+    let (store, secret) = signed_store(&larder).await;
+    let page = b"<html><script>alert(1)</script></html>";
+    store.put_bytes("page", "text/html", page.as_slice()).await;
+    let signed = format!("/records/page?attachment=true&signature={}", of_record(&secret, "page"));
+    store.get(&signed).anonymous().await.answers(200).holds(page);
+});
+
+contract_test!(case_171_to_176_a_signature_of_the_keys_opens_one_list, async |larder: Larder| {
+    let (store, secret) = signed_store(&larder).await;
+    let (now, other) = (larder.clock().now(), larder.named_store("cellar").await);
+    let for_ever = of_keys(&secret, &store.id, None);
+    let for_an_hour = of_keys(&secret, &store.id, Some(now.plus(Duration::from_hours(1))));
+    for rest in ["/keys", "/records"] {
+        for right in [&for_ever, &format!("{for_ever}%3D%3D"), &for_an_hour] {
+            store.get(&format!("{rest}?signature={right}")).anonymous().await.answers(200);
+        }
+        for wrong in [
+            of_keys(&secret, &store.id, Some(now.minus(Duration::from_secs(1)))),
+            of_keys(&secret, &other.id, None),
+            of_keys("another secret", &store.id, None),
+            of_record(&secret, "OUTPUT"),
+            "garbage".to_owned(),
+            "MS4wLng".to_owned(),
+        ] {
+            let reply = store.get(&format!("{rest}?signature={wrong}")).anonymous().await;
+            reply.fails(403, "insufficient-permissions");
+        }
+    }
+    larder.advance(Duration::from_hours(2));
+    store.get(&format!("/keys?signature={for_an_hour}")).anonymous().await.fails(403, "insufficient-permissions");
+});
+
+contract_test!(case_177_and_179_links_in_lists_open_and_their_other_parameters_are_free, async |larder: Larder| {
+    let (store, _) = signed_store(&larder).await;
+    for item in store.get("/keys").await.data()["items"].as_array().expect("a list") {
+        larder.follow(item["recordPublicUrl"].as_str().expect("a link")).await.answers(200);
+    }
+    let link = store.object().await["keysPublicUrl"].as_str().expect("a link").to_owned();
+    let page = larder.follow(&format!("{link}&limit=1&prefix=O")).await.answers(200);
+    assert_eq!(page.texts_of_items("key"), ["OUTPUT"]);
+    // Who reads by a link is shown no other links that are signed.
+    assert!(!page.texts_of_items("recordPublicUrl")[0].contains("signature"), "{page}");
+});
+
+contract_test!(all_links_die_when_the_secret_is_rotated, async |larder: Larder| {
+    let (store, secret) = signed_store(&larder).await;
+    let (keys, record) = (of_keys(&secret, &store.id, None), of_record(&secret, "OUTPUT"));
+    let rotate = format!("/larder/v1/stores/{}/signing-key/rotate", store.id);
+    larder.post(&rotate).anonymous().await.fails(401, "token-not-provided");
+    let rotated = larder.post(&rotate).await.answers(200).text("urlSigningSecretKey");
+    assert_ne!(rotated, secret);
+    store.get(&format!("/keys?signature={keys}")).anonymous().await.fails(403, "insufficient-permissions");
+    store.get(&format!("/records/OUTPUT?signature={record}")).anonymous().await.fails(403, "insufficient-permissions");
+    let fresh = of_record(&rotated, "OUTPUT");
+    store.get(&format!("/records/OUTPUT?signature={fresh}")).anonymous().await.answers(200);
+    // The next secret is not to be had by giving the store another name, or by asking again.
+    store.put("").json(&json!({ "name": "attic" })).await.answers(200);
+    assert_eq!(store.object().await["urlSigningSecretKey"], rotated);
+});
