@@ -12,6 +12,7 @@ mod object_store;
 mod harness;
 
 mod access;
+mod access_table;
 mod accounts;
 mod active_content;
 mod addressing;

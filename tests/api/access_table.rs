@@ -1,0 +1,310 @@
+//! Every route times every kind of caller, openness and signature, against a table that is written by hand
+//! (`access_table.txt`).
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures_util::future::join_all;
+use larder::{auth::signature, clock::Timestamp};
+use serde_json::json;
+
+use crate::harness::{Connection, Larder, STORES, Store, TOKEN};
+
+const TABLE: &str = include_str!("access_table.txt");
+
+/// Where the calls of the API are named, and the enumerations there that name them.
+const CALLS: [(&str, &[&str]); 2] = [
+    (include_str!("../../src/api/route.rs"), &["Endpoint", "StoreCall"]),
+    (include_str!("../../src/api/administration.rs"), &["AccountCall"]),
+];
+
+/// What is no call, but holds one.
+const HOLDERS: [&str; 2] = ["Store", "Account"];
+
+/// The callers, in the order of the table's columns.
+const CALLERS: [&str; 10] =
+    ["nobody", "wrong", "expired", "revoked", "stranger", "reads", "writes", "elsewhere", "owner", "admin"];
+
+/// How open the store is, and its owner's account; and which rules of the table those are.
+const OPENNESS: [(&str, &str, &str); 5] = [
+    ("RESTRICTED", "ANYONE_WITH_ID_CAN_READ", "restricted"),
+    ("FOLLOW_USER_SETTING", "RESTRICTED", "restricted"),
+    ("ANYONE_WITH_ID_CAN_READ", "RESTRICTED", "open by id"),
+    ("FOLLOW_USER_SETTING", "ANYONE_WITH_ID_CAN_READ", "open by id"),
+    ("ANYONE_WITH_NAME_CAN_READ", "RESTRICTED", "open by name"),
+];
+
+/// The ways to say which store is meant.
+const ADDRESSES: [&str; 3] = ["id", "name", "own"];
+
+/// A line of the first part of the table.
+#[derive(Debug)]
+struct Route {
+    call: &'static str,
+    method: &'static str,
+    path: &'static str,
+    right: &'static str,
+    status: u16,
+}
+
+/// A line of the second part.
+#[derive(Debug)]
+struct Rule {
+    section: &'static str,
+    right: &'static str,
+    address: &'static str,
+    cells: Vec<&'static str>,
+}
+
+fn table() -> (Vec<Route>, Vec<Rule>) {
+    let (mut routes, mut rules, mut section) = (Vec::new(), Vec::new(), "routes");
+    for line in TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["routes" | "rules", ..] => section = line,
+            [call, method, path, right, status] if section == "routes" => {
+                let status = status.parse().expect("a status");
+                routes.push(Route { call, method, path, right, status });
+            }
+            [right, address, ref cells @ ..] => {
+                assert_eq!(cells.len(), CALLERS.len(), "{line}");
+                rules.push(Rule { section, right, address, cells: cells.to_vec() });
+            }
+            _ => panic!("{line:?} is no line of the table"),
+        }
+    }
+    (routes, rules)
+}
+
+/// What the table says of a call; the status of the route where it is allowed.
+fn expected(rules: &[Rule], section: &str, route: &Route, address: &str, caller: usize) -> u16 {
+    let is_meant = |rule: &&Rule| {
+        (rule.section == "rules" || rule.section.strip_prefix("rules ").is_some_and(|of| of.starts_with(section)))
+            && rule.right == route.right
+            && (rule.address == address || rule.address == "any")
+    };
+    let [rule] = rules.iter().filter(is_meant).collect::<Vec<_>>()[..] else {
+        panic!("not one rule says of {} by {address} in {section}", route.right)
+    };
+    match rule.cells[caller] {
+        "." => route.status,
+        status => status.parse().expect("a status"),
+    }
+}
+
+/// Everybody's tokens, and the stores that are asked for.
+struct Scene {
+    larder: Larder,
+    tokens: Vec<Option<String>>,
+    store: Store,
+    other: Store,
+    secret: String,
+}
+
+async fn scene(larder: &Larder) -> Scene {
+    let owner = larder.user("alice").await;
+    let stranger = larder.user("guest").await;
+    let made = async |name: &str| {
+        let made = larder.post(format!("{STORES}?name={name}")).token(&owner).await.answers(201);
+        Store::new(larder, made.text("id"))
+    };
+    let (store, other) = (made("shop").await, made("cellar").await);
+    let limited = async |store: &Store, right: &str| {
+        larder.token_of("alice", &json!({ "stores": [{ "id": store.id, "right": right }] })).await
+    };
+    let (reads, writes, elsewhere) =
+        (limited(&store, "read").await, limited(&store, "write").await, limited(&other, "write").await);
+    let end = larder.clock().now().plus(Duration::from_secs(60));
+    let body = json!({ "username": "alice", "expiresAt": end });
+    let expired = larder.post("/larder/v1/tokens").json(&body).await.answers(201).text("token");
+    larder.advance(Duration::from_secs(61));
+    let revoked = larder.post("/larder/v1/tokens").json(&json!({ "username": "alice" })).await.answers(201);
+    larder.delete(format!("/larder/v1/tokens/{}?username=alice", revoked.text("id"))).await.answers(204);
+    let wrong = format!("apify_api_{}", "x".repeat(36));
+    let tokens =
+        [None, Some(wrong), Some(expired), Some(revoked.text("token")), Some(stranger), Some(reads), Some(writes)];
+    let tokens = tokens.into_iter().chain([Some(elsewhere), Some(owner), Some(TOKEN.to_owned())]).collect();
+    let secret = String::new();
+    let scene = Scene { larder: larder.clone(), tokens, store, other, secret };
+    scene.restored().await
+}
+
+impl Scene {
+    /// The same with a record, and with the secret that signs links now.
+    async fn restored(mut self) -> Self {
+        self.store.put_text("k", "flour").await;
+        let object = self.store.object().await;
+        self.secret = object["urlSigningSecretKey"].as_str().expect("the admin may write").to_owned();
+        self
+    }
+
+    /// Signatures by what they are; only the first is right.
+    fn signatures(&self, right: &str) -> Vec<(&'static str, String)> {
+        let (id, other) = (self.store.id.parse().expect("an id"), self.other.id.parse().expect("an id"));
+        let (key, another) = ("k".parse().expect("a key"), "j".parse().expect("a key"));
+        let past = Timestamp::from_millis(self.larder.clock().now().as_millis() - 1);
+        let (record, keys) = (signature::record(&self.secret, &key), signature::keys(&self.secret, &id, None));
+        let tampered = |text: &str| format!("{}0{}", &text[..3], &text[4..]);
+        if right == "record" {
+            vec![
+                ("right", record.clone()),
+                ("tampered", tampered(&record)),
+                ("of another record", signature::record(&self.secret, &another)),
+                ("of another store", signature::record("another secret", &key)),
+                ("of another kind", keys),
+            ]
+        } else {
+            vec![
+                ("right", keys.clone()),
+                ("tampered", tampered(&keys)),
+                ("expired", signature::keys(&self.secret, &id, Some(past))),
+                ("of another store", signature::keys(&self.secret, &other, None)),
+                ("of another kind", record),
+            ]
+        }
+    }
+
+    async fn open(&self, general_access: &str, account: &str) {
+        let account = json!({ "generalAccess": account });
+        self.larder.put("/larder/v1/users/alice").json(&account).await.answers(200);
+        self.store.open_to(general_access).await;
+    }
+
+    fn addressed(store: &Store, name: &str, address: &str) -> String {
+        match address {
+            "id" => store.id.clone(),
+            "name" => format!("alice~{name}"),
+            _ => format!("~{name}"),
+        }
+    }
+
+    /// The path of a route; of a store that is made for it, if it is about to go.
+    async fn path(&self, route: &Route, address: &str, is_victim_needed: bool) -> String {
+        let shop = Self::addressed(&self.store, "shop", address);
+        let mut path = route.path.replace("{store}", &format!("{STORES}/{shop}")).replace("{address}", &shop);
+        if path.contains("{victim}") && is_victim_needed {
+            let owner = self.tokens[CALLERS.len() - 2].as_deref().expect("she has a token");
+            let victim =
+                self.larder.post(format!("{STORES}?name=victim")).token(owner).await.answers_one_of(&[200, 201]);
+            let victim = Store::new(&self.larder, victim.text("id"));
+            path = path.replace("{victim}", &format!("{STORES}/{}", Self::addressed(&victim, "victim", address)));
+        }
+        path.replace("{victim}", &format!("{STORES}/{shop}"))
+    }
+
+    /// Asks, and compares. Every answer that is not what the table says is in the result.
+    async fn ask(
+        &self,
+        connection: &mut Connection,
+        route: &Route,
+        path: &str,
+        caller: usize,
+        wanted: u16,
+    ) -> Option<String> {
+        let mut request = self.larder.request(route.method, path);
+        request = match &self.tokens[caller] {
+            None => request.anonymous(),
+            Some(token) => request.token(token),
+        };
+        let has_body = matches!(route.method, "PUT" | "POST");
+        let request = if has_body { request.json(&json!({})) } else { request };
+        let reply = request.send_on(connection).await;
+        if has_body {
+            // A body that nobody reads ends its connection.
+            *connection = self.larder.connect().await;
+        }
+        let who = CALLERS[caller];
+        (reply.status != wanted).then(|| format!("{} {path} by {who}: {} and not {wanted}", route.method, reply.status))
+    }
+}
+
+/// Whether a caller is to delete the store itself, which others still need.
+fn would_delete(route: &Route, wanted: u16) -> bool {
+    route.call == "Delete" && wanted == route.status
+}
+
+async fn hold_all(scene: &Scene, section: &str) -> Vec<String> {
+    let (routes, rules) = table();
+    let columns = (0..CALLERS.len()).map(async |caller| {
+        let mut connection = scene.larder.connect().await;
+        let mut wrong = Vec::new();
+        for route in routes.iter().filter(|route| route.call != "Delete" && route.call != "RotateSigningKey") {
+            let is_linked = matches!(route.right, "content" | "record");
+            for address in ADDRESSES {
+                let wanted = expected(&rules, section, route, address, caller);
+                let path = scene.path(route, address, false).await;
+                wrong.extend(scene.ask(&mut connection, route, &path, caller, wanted).await);
+                let signatures = if is_linked || address == "id" { scene.signatures(route.right) } else { Vec::new() };
+                for (kind, signature) in signatures {
+                    let is_right = is_linked && kind == "right";
+                    let wanted = expected(&rules, if is_right { "signed" } else { section }, route, address, caller);
+                    let path = format!("{path}?signature={signature}");
+                    let found = scene.ask(&mut connection, route, &path, caller, wanted).await;
+                    wrong.extend(found.map(|found| format!("{kind} signature: {found}")));
+                }
+                if matches!(route.method, "PUT" | "POST" | "DELETE") {
+                    let named = Route { method: "GET", ..*route };
+                    let path = format!("{path}?method={}", route.method);
+                    wrong.extend(scene.ask(&mut connection, &named, &path, caller, wanted).await);
+                }
+            }
+        }
+        wrong
+    });
+    join_all(columns).await.into_iter().flatten().collect()
+}
+
+/// What destroys what the others stand on is asked last, and one after the other.
+async fn hold_destruction(scene: &Scene, section: &str) -> Vec<String> {
+    let (routes, rules) = table();
+    let mut wrong = Vec::new();
+    let mut connection = scene.larder.connect().await;
+    for route in routes.iter().filter(|route| matches!(route.call, "Delete" | "RotateSigningKey")) {
+        for (caller, address) in (0..CALLERS.len()).flat_map(|caller| ADDRESSES.map(|address| (caller, address))) {
+            let wanted = expected(&rules, section, route, address, caller);
+            // A token for the shop alone is none for the store that is made to be deleted.
+            if would_delete(route, wanted) && CALLERS[caller] == "writes" {
+                continue;
+            }
+            let path = scene.path(route, address, would_delete(route, wanted)).await;
+            wrong.extend(scene.ask(&mut connection, route, &path, caller, wanted).await);
+        }
+    }
+    wrong
+}
+
+contract_test!(no_answer_differs_from_the_table, async |larder: Larder| {
+    let mut scene = scene(&larder).await;
+    let mut wrong = Vec::new();
+    for (general_access, account, section) in OPENNESS {
+        scene.open(general_access, account).await;
+        let found = hold_all(&scene, section).await;
+        wrong.extend(found.into_iter().map(|found| format!("{general_access} ({account}): {found}")));
+        let found = hold_destruction(&scene, section).await;
+        wrong.extend(found.into_iter().map(|found| format!("{general_access} ({account}): {found}")));
+        scene = scene.restored().await;
+    }
+    assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
+});
+
+contract_test!(a_token_for_one_store_may_delete_it, async |larder: Larder| {
+    let scene = scene(&larder).await;
+    let writes = scene.tokens[6].as_deref().expect("it is a token");
+    scene.store.delete("").token(writes).await.answers(204);
+});
+
+#[test]
+fn the_table_has_every_call_and_none_besides() {
+    let named: BTreeSet<&str> = table().0.iter().map(|route| route.call).collect();
+    let mut calls = BTreeSet::new();
+    for (source, enumerations) in CALLS {
+        for enumeration in enumerations {
+            let begin = source.find(&format!("pub enum {enumeration} {{")).expect("it is there");
+            let end = begin + source[begin..].find("\n}").expect("it ends");
+            let lines = source[begin..end].lines().skip(1).map(str::trim);
+            let variants = lines.filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()));
+            calls.extend(variants.map(|line| line.split(['(', ',']).next().unwrap_or_default()));
+        }
+    }
+    HOLDERS.iter().for_each(|holder| assert!(calls.remove(holder), "{holder}"));
+    assert_eq!(named, calls);
+}
