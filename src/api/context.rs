@@ -8,7 +8,12 @@ use crate::{
     kv::{Catalog, Document, GeneralAccess, Records, StoreView},
 };
 
-use super::{error::ApiError, links::Links, route::StoreCall};
+use super::{
+    error::ApiError,
+    links::Links,
+    rate_limits::{RateLimits, RateOptions},
+    route::StoreCall,
+};
 
 /// Options of the API.
 #[derive(Debug, Clone)]
@@ -17,11 +22,17 @@ pub struct ApiOptions {
     pub public_url: String,
     /// The largest record, in stored bytes.
     pub max_record_bytes: u64,
+    /// How many requests a second are taken.
+    pub rates: RateOptions,
 }
 
 impl Default for ApiOptions {
     fn default() -> Self {
-        Self { public_url: "http://127.0.0.1:8011".to_owned(), max_record_bytes: 5 * 1024 * 1024 * 1024 }
+        Self {
+            public_url: "http://127.0.0.1:8011".to_owned(),
+            max_record_bytes: 5 * 1024 * 1024 * 1024,
+            rates: RateOptions::default(),
+        }
     }
 }
 
@@ -65,15 +76,18 @@ pub struct Context {
     pub links: Links,
     /// The largest record, in stored bytes.
     pub max_record_bytes: u64,
+    /// How many requests a second are taken.
+    pub rates: RateLimits,
 }
 
 impl Context {
     /// What operations need of `parts`.
     pub fn new(options: ApiOptions, parts: ApiParts) -> Self {
-        let ApiOptions { public_url, max_record_bytes } = options;
+        let ApiOptions { public_url, max_record_bytes, rates } = options;
         let ApiParts { catalog, records, users, tokens, shared, secrets, clock } = parts;
         let links = Links::new(public_url);
-        Self { catalog, records, users, tokens, shared, secrets, clock, links, max_record_bytes }
+        let rates = RateLimits::new(rates, Arc::clone(&clock));
+        Self { catalog, records, users, tokens, shared, secrets, clock, links, max_record_bytes, rates }
     }
 
     /// The account of that id or name.

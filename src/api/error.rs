@@ -118,6 +118,12 @@ impl ApiError {
         Self::unavailable(KEEPER_RETRY_AFTER, cause)
     }
 
+    /// The caller, or everybody together, asks for too much in too short a time.
+    pub fn rate_limited(limit: u32) -> Self {
+        let message = format!("You have exceeded the rate limit of {limit} requests per second");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit-exceeded", message).with_header(header::RETRY_AFTER, 1)
+    }
+
     /// Something is wrong with the server.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         let message = "Something went wrong on the server. Its log tells more, under the id of this request.";

@@ -18,6 +18,7 @@ mod links;
 mod negotiation;
 mod operations;
 mod query;
+mod rate_limits;
 mod reply;
 mod reply_body;
 mod request;
@@ -26,6 +27,7 @@ mod service;
 mod told_renewals;
 
 pub use context::{ApiOptions, ApiParts};
+pub use rate_limits::RateOptions;
 pub use reply_body::ReplyBody;
 pub use service::Api;
 pub use told_renewals::ToldRenewals;

@@ -7,13 +7,14 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     auth::Action,
-    kv::{InvalidKey, RecordKey},
+    kv::{InvalidKey, RecordKey, StoreId},
 };
 
 use super::{
     administration::{self, AccountCall},
     error::ApiError,
     query::Query,
+    rate_limits::Counted,
 };
 
 /// What is called, and with which parameters.
@@ -101,6 +102,25 @@ pub enum StoreCall {
 }
 
 impl StoreCall {
+    /// What a call for store `id` counts as.
+    pub fn counted(&self, id: StoreId) -> Counted {
+        match self {
+            Self::GetRecord(_) | Self::HeadRecord(_) | Self::PutRecord(_) | Self::DeleteRecord(_) => {
+                Counted::Records(id)
+            }
+            Self::Get
+            | Self::Update
+            | Self::Delete
+            | Self::ListKeys
+            | Self::DownloadRecords
+            | Self::DirectUploadUrl(_)
+            | Self::GetAccess
+            | Self::Share(_)
+            | Self::Unshare(_)
+            | Self::RotateSigningKey => Counted::Store(id),
+        }
+    }
+
     /// The right that this needs.
     pub fn action(&self) -> Action {
         match self {

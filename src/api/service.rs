@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, header, request::Parts};
+use http::{Extensions, HeaderName, HeaderValue, Method, Response, header, request::Parts};
 use http_body::Body;
 
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     clock::Random,
     kv::{self, StoreLocator, StoreView, UserId},
     peer::Peer,
+    server::PeerIp,
     storage::BoxError,
 };
 
@@ -26,16 +27,13 @@ use super::{
     error::ApiError,
     forwarding::{self, Changes, Keeper},
     operations::{self, accounts, activity, stores, users},
+    rate_limits::Counted,
     reply_body::ReplyBody,
     request::{self, REQUEST_ID, Request},
     route::{self, Endpoint, StoreAddress},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-
-/// The platform's limits in requests a second, which clients are told although nothing is limited here yet.
-const RECORD_RATE: HeaderValue = HeaderValue::from_static("200");
-const OTHER_RATE: HeaderValue = HeaderValue::from_static("60");
 
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -78,7 +76,7 @@ impl Api {
         }
         response.body_mut().name(&id);
         let headers = response.headers_mut();
-        headers.insert(RATE_LIMIT, if route::is_record(head.uri.path()) { RECORD_RATE } else { OTHER_RATE });
+        headers.insert(RATE_LIMIT, self.context.rates.told(route::is_record(head.uri.path())));
         headers.insert(REQUEST_ID, id);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
         // Answers show secrets and change with every write: what may be kept says so itself.
@@ -105,7 +103,7 @@ impl Api {
             return answer;
         }
         let token = request::token(&head.headers, &call.query);
-        let caller = self.context.tokens.identify(token.as_deref()).await?;
+        let caller = self.identify(token.as_deref(), &head.extensions).await?;
         let request = Request { headers: &head.headers, query: call.query, body: request::byte_stream(body) };
         match call.endpoint {
             Endpoint::Store(address, call) => {
@@ -115,6 +113,7 @@ impl Api {
                 let signature = request.query.text("signature").filter(|_| call.action().is_linked());
                 let is_signed = signature.is_some_and(|text| self.context.is_signed(&text, &call, &store.document));
                 let grant = authorize(&caller, call.action(), store, owner, addressed, is_signed)?;
+                self.context.rates.take(call.counted(grant.store().document.id))?;
                 operations::run(&self.context, &grant, &caller, call, request).await
             }
             Endpoint::ListStores => {
@@ -140,6 +139,18 @@ impl Api {
                 activity::renew(&self.context, request).await
             }
         }
+    }
+
+    /// Whoever has the token, unless he has asked for too much of late.
+    async fn identify(&self, token: Option<&str>, extensions: &Extensions) -> Result<Caller, ApiError> {
+        let address = || Counted::Address(extensions.get::<PeerIp>().map(|peer| peer.0));
+        let caller = self.context.tokens.identify(token).await;
+        let counted = match &caller {
+            Ok(Caller::User(session)) => Counted::User(session.user.id),
+            Ok(Caller::Anonymous) | Err(_) => address(),
+        };
+        self.context.rates.take(counted)?;
+        Ok(caller?)
     }
 
     /// The store that a path means.

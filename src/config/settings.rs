@@ -11,7 +11,7 @@ use crate::{
 
 use super::{
     setting::Setting,
-    value::{count, show_size, show_time, size, time},
+    value::{count, rate, show_size, show_time, size, time},
 };
 
 /// What limits of time may be set to.
@@ -144,6 +144,39 @@ static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| Some(show_size(config.max_record_bytes)),
+    },
+    Setting {
+        name: "max_caller_rate",
+        value: "NUMBER",
+        help: "Requests a second that one user, or one address without a token, may make; 0 for no limit",
+        is_secret: false,
+        apply: |config, text| {
+            config.rates.caller = rate(text)?;
+            Ok(())
+        },
+        show: |config| config.rates.caller.map(|rate| rate.to_string()),
+    },
+    Setting {
+        name: "max_store_rate",
+        value: "NUMBER",
+        help: "Requests a second for one store, those for its records aside; the platform's limit is 60; 0 for no limit",
+        is_secret: false,
+        apply: |config, text| {
+            config.rates.store = rate(text)?;
+            Ok(())
+        },
+        show: |config| config.rates.store.map(|rate| rate.to_string()),
+    },
+    Setting {
+        name: "max_record_rate",
+        value: "NUMBER",
+        help: "Requests a second for the records of one store; the platform's limit is 200; 0 for no limit",
+        is_secret: false,
+        apply: |config, text| {
+            config.rates.records = rate(text)?;
+            Ok(())
+        },
+        show: |config| config.rates.records.map(|rate| rate.to_string()),
     },
     Setting {
         name: "cache_size",

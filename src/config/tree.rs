@@ -7,6 +7,7 @@ use http::Uri;
 #[cfg(feature = "s3")]
 use crate::storage::s3::S3Options;
 use crate::{
+    api::RateOptions,
     auth::{MasterSecret, Token},
     kv::CatalogOptions,
     peer::{InvalidPeerAddress, PeerAddress},
@@ -44,6 +45,8 @@ pub struct Config {
     pub catalog: CatalogOptions,
     /// The largest record, in stored bytes.
     pub max_record_bytes: u64,
+    /// How many requests a second are taken.
+    pub rates: RateOptions,
     /// The object store; without a bucket, the embedded engine is used.
     #[cfg(feature = "s3")]
     pub s3: S3Options,
@@ -61,6 +64,7 @@ impl Default for Config {
             keeper: None,
             catalog: CatalogOptions::default(),
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
+            rates: RateOptions::default(),
             #[cfg(feature = "s3")]
             s3: S3Options::new(""),
         }

@@ -49,6 +49,13 @@ pub(super) fn count(text: &str, allowed: RangeInclusive<usize>) -> Result<usize,
     number.ok_or_else(|| format!("is not a whole number from {} to {}", allowed.start(), allowed.end()))
 }
 
+/// A number of requests a second; 0 is no limit.
+pub(super) fn rate(text: &str) -> Result<Option<u32>, String> {
+    let most = 10_000_000;
+    let rate = count(text, 0..=most)?;
+    Ok(u32::try_from(rate).ok().filter(|rate| *rate > 0))
+}
+
 /// A size in the largest unit that divides it.
 pub(super) fn show_size(bytes: u64) -> String {
     let units = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];

@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     jobs::{ActivityFlush, Job, TokenUses, ToldActivity, schedule},
     kv::{CacheOptions, Catalog, CatalogOptions},
-    server::{Drained, Server, raise_file_limit, reachable_address},
+    server::{Drained, Server, ServerOptions, raise_file_limit, reachable_address},
 };
 
 use super::{
@@ -43,7 +43,8 @@ impl Gateway {
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         warn_of_few_descriptors(config.server.max_connections);
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
-        let server = Server::bind(config.server.clone(), Arc::clone(&machine)).map_err(StartError::Bind)?;
+        let options = ServerOptions { names_peers: config.rates.caller.is_some(), ..config.server.clone() };
+        let server = Server::bind(options, Arc::clone(&machine)).map_err(StartError::Bind)?;
         let backend = Backend::open(&config, &machine, &random).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
@@ -69,7 +70,7 @@ impl Gateway {
             Some(url) => url.as_str().to_owned(),
             None => listening_url(server.local_addr()),
         };
-        let options = ApiOptions { public_url, max_record_bytes: config.max_record_bytes };
+        let options = ApiOptions { public_url, max_record_bytes: config.max_record_bytes, rates: config.rates };
         let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine);
         let errands = role.errands(&admin_token.token)?;
         let (records, activity): (_, Arc<dyn Job>) = match errands {

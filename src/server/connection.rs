@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 use super::{
-    handler::{Handler, ReplyBody, RequestBody},
+    handler::{Handler, PeerIp, ReplyBody, RequestBody},
     options::ServerOptions,
     pulse::{Overdue, Pulse},
     socket::Socket,
@@ -48,8 +48,9 @@ impl<H: Handler> Connections<H> {
     /// Serves `stream` to its end. Once `drain` is cancelled, the request in flight is the last.
     pub(super) async fn serve(&self, stream: TcpStream, drain: CancellationToken) {
         let pulse = Arc::new(Pulse::new(Arc::clone(&self.clock), &self.options));
+        let peer = if self.options.names_peers { stream.peer_addr().ok().map(|peer| PeerIp(peer.ip())) } else { None };
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
-        let service = service_fn(|request| answer(&self.handler, &pulse, request));
+        let service = service_fn(|request| answer(&self.handler, &pulse, peer, request));
         let mut connection = pin!(self.protocol.serve_connection(socket, service));
         let mut drained = false;
         loop {
@@ -77,9 +78,13 @@ impl<H: Handler> Connections<H> {
 async fn answer<H: Handler>(
     handler: &Arc<H>,
     pulse: &Arc<Pulse>,
+    peer: Option<PeerIp>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody<H::Body>>, Infallible> {
-    let request = request.map(|body| RequestBody::new(body, Arc::clone(pulse)));
+    let mut request = request.map(|body| RequestBody::new(body, Arc::clone(pulse)));
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
     // The handler is not used again in a half-changed state: it is shared and answers through `&self`.
     let reply = AssertUnwindSafe(handler.handle(request)).catch_unwind().await;
     let reply = reply.unwrap_or_else(|_| {

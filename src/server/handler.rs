@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -27,6 +28,10 @@ pub trait Handler: Send + Sync + 'static {
     /// The answer to a request whose handling panicked: a 500.
     fn panicked(&self) -> Response<Self::Body>;
 }
+
+/// Where a request comes from, in its extensions if the server was told to name peers. Behind a proxy, that is the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerIp(pub IpAddr);
 
 /// The body of a request.
 ///

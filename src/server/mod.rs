@@ -15,7 +15,7 @@ mod socket;
 
 pub use accept::{BindError, Drained, Server};
 pub use descriptors::raise_file_limit;
-pub use handler::{Handler, RequestBody};
+pub use handler::{Handler, PeerIp, RequestBody};
 pub use options::{ServerOptions, reachable_address};
 
 #[cfg(test)]

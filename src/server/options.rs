@@ -24,6 +24,8 @@ pub struct ServerOptions {
     /// How long a request's or reply's body may stand still, not a byte moving in either direction, while the server
     /// waits for the client. A client that is slow but moving is never cut off.
     pub stall_timeout: Duration,
+    /// Whether requests say where they come from ([`super::PeerIp`]): only where somebody asks, since it costs an allocation.
+    pub names_peers: bool,
     /// How long requests in flight may go on once the server was told to stop.
     pub drain_timeout: Duration,
 }
@@ -37,6 +39,7 @@ impl Default for ServerOptions {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_mins(1),
+            names_peers: false,
             drain_timeout: Duration::from_secs(25),
         }
     }

@@ -146,9 +146,9 @@ contract_test!(case_094_what_is_shared_is_listed_apart, async |larder: Larder| {
     }
     let listed =
         async |query: &str| larder.get(format!("{STORES}?{query}")).token(&bob).await.answers(200).texts_of_items("id");
-    assert_eq!(listed("ownership=ownedByMe").await, [own.clone()]);
+    assert_eq!(listed("ownership=ownedByMe").await, std::slice::from_ref(&own));
     assert_eq!(listed("").await, [own]);
-    assert_eq!(listed("ownership=sharedWithMe").await, [store.id.clone()]);
+    assert_eq!(listed("ownership=sharedWithMe").await, std::slice::from_ref(&store.id));
     let both = [store.id.clone(), unnamed.id.clone()];
     assert_eq!(listed("ownership=sharedWithMe&unnamed=1").await, both);
     assert_eq!(listed("ownership=sharedWithMe&unnamed=1&desc=1&limit=1").await, both[1..]);

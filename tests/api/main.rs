@@ -35,6 +35,7 @@ mod protocol;
 mod put_record;
 mod races;
 mod ranges;
+mod rate_limits;
 mod record_sizes;
 mod replies;
 mod schema;

@@ -1,0 +1,132 @@
+//! How many requests a second are taken: from one caller, for one store, for the records of one store. Each gateway counts by
+//! itself, in whole seconds that begin with the first request.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::HeaderValue;
+use moka::sync::Cache;
+
+use crate::{
+    clock::Clock,
+    kv::{StoreId, UserId},
+};
+
+use super::error::ApiError;
+
+/// The platform's limits in requests a second, which clients are told where nothing is limited.
+const PLATFORM: [u32; 2] = [200, 60];
+
+/// How long a window is.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// The most callers and stores that are counted at once; who is forgotten begins anew.
+const MAX_COUNTED: u64 = 200_000;
+
+/// Limits in requests a second; `None` where there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RateOptions {
+    /// Of one caller: a user, or an address without a token.
+    pub caller: Option<u32>,
+    /// For the records of one store.
+    pub records: Option<u32>,
+    /// For everything else of one store.
+    pub store: Option<u32>,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// A user's requests.
+    User(UserId),
+    /// Requests without a valid token, by where they come from.
+    Address(Option<IpAddr>),
+    /// Requests for a store's records.
+    Records(StoreId),
+    /// Other requests for a store.
+    Store(StoreId),
+}
+
+/// Requests since a moment.
+#[derive(Debug)]
+struct Window {
+    began: Duration,
+    count: u32,
+}
+
+/// Counts requests.
+#[derive(Debug)]
+pub struct RateLimits {
+    options: RateOptions,
+    windows: Cache<Counted, Arc<Mutex<Window>>>,
+    clock: Arc<dyn Clock>,
+    told: [HeaderValue; 2],
+}
+
+impl RateLimits {
+    /// Nothing has been asked for yet.
+    pub fn new(options: RateOptions, clock: Arc<dyn Clock>) -> Self {
+        let [records, others] = PLATFORM;
+        let told = [options.records.unwrap_or(records), options.store.unwrap_or(others)].map(HeaderValue::from);
+        Self { options, windows: Cache::new(MAX_COUNTED), clock, told }
+    }
+
+    /// What clients are told of the limit of a request; they treat it as a promise.
+    pub fn told(&self, is_about_record: bool) -> HeaderValue {
+        let [records, others] = &self.told;
+        if is_about_record { records.clone() } else { others.clone() }
+    }
+
+    /// Takes a request, or refuses it for being one too many.
+    pub fn take(&self, counted: Counted) -> Result<(), ApiError> {
+        let limit = match counted {
+            Counted::User(_) | Counted::Address(_) => self.options.caller,
+            Counted::Records(_) => self.options.records,
+            Counted::Store(_) => self.options.store,
+        };
+        let Some(limit) = limit else { return Ok(()) };
+        let now = self.clock.monotonic();
+        let window = self.windows.get_with(counted, || Arc::new(Mutex::new(Window { began: now, count: 0 })));
+        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_sub(window.began) >= WINDOW {
+            *window = Window { began: now, count: 0 };
+        }
+        window.count = window.count.saturating_add(1);
+        if window.count > limit { Err(ApiError::rate_limited(limit)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ManualClock, SeededRandom, Timestamp};
+
+    #[test]
+    fn the_first_request_beyond_the_limit_is_refused_until_the_second_is_over() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let limits = RateLimits::new(RateOptions { store: Some(60), ..RateOptions::default() }, clock.clone());
+        let random = SeededRandom::new(1);
+        let (one, other) = (StoreId::generate(&random), StoreId::generate(&random));
+        for _ in 0..2 {
+            for request in 1..=100 {
+                assert_eq!(limits.take(Counted::Store(one)).is_ok(), request <= 60, "{request}");
+                assert!(limits.take(Counted::Records(one)).is_ok());
+            }
+            assert!(limits.take(Counted::Store(other)).is_ok());
+            clock.advance(WINDOW);
+        }
+    }
+
+    #[test]
+    fn clients_are_told_the_limit_that_is_or_that_of_the_platform() {
+        let told = |options| {
+            let limits = RateLimits::new(options, Arc::new(ManualClock::new(Timestamp::from_millis(0))));
+            [limits.told(true), limits.told(false)]
+        };
+        assert_eq!(told(RateOptions::default()), ["200", "60"]);
+        assert_eq!(told(RateOptions { records: Some(7), store: Some(5), caller: Some(1) }), ["7", "5"]);
+    }
+}
