@@ -27,8 +27,9 @@ pub fn variable(name: &str) -> String {
 }
 
 /// The program before the bucket, all below `prefix`, as the keeper where there has to be one.
-fn before_bucket(folder: &Path, prefix: &str) -> Command {
-    let mut command = command(folder, &["serve", "--listen", "127.0.0.1:0", "--s3-prefix", prefix]);
+pub fn before_bucket(folder: &Path, prefix: &str) -> Command {
+    let mut command = command(folder, &["serve", "--s3-prefix", prefix]);
+    command.env("LARDER_LISTEN", "127.0.0.1:0");
     command.env("LARDER_S3_ENDPOINT", variable("LARDER_TEST_S3_ENDPOINT"));
     command.env("LARDER_S3_REGION", variable("LARDER_TEST_S3_REGION"));
     command.env("LARDER_S3_BUCKET", variable("LARDER_TEST_S3_BUCKET"));

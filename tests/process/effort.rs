@@ -12,6 +12,16 @@ pub fn big_record_bytes() -> u64 {
     number("LARDER_BIG_RECORD_BYTES", 1 << 30)
 }
 
+/// Records of each store that is moved.
+pub fn move_records() -> usize {
+    number("LARDER_MOVE_RECORDS", 300)
+}
+
+/// Changes of each store, with a gateway that is killed or paused at each.
+pub fn move_rounds() -> usize {
+    number("LARDER_MOVE_ROUNDS", 3)
+}
+
 /// Records in the folder whose start is timed.
 pub fn start_records() -> usize {
     number("LARDER_START_RECORDS", 5_000)

@@ -58,7 +58,7 @@ impl Known {
 }
 
 /// What is under a key: nothing, or a body.
-type State = Option<Pattern>;
+pub type State = Option<Pattern>;
 
 /// All records of a writer.
 type Records = BTreeMap<String, Known>;
@@ -73,10 +73,10 @@ struct Tally {
 }
 
 /// A repeatable sequence of choices.
-struct Choices(u64);
+pub struct Choices(pub u64);
 
 impl Choices {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
@@ -173,7 +173,7 @@ fn put(client: &mut Client, record: &str, pattern: Pattern, is_chunked: bool) ->
 }
 
 /// The media type carries the version, so that a reader knows which bytes must follow.
-fn media_type(pattern: Pattern) -> String {
+pub fn media_type(pattern: Pattern) -> String {
     format!("application/x-version-{}-of-{}", pattern.version, pattern.length)
 }
 
@@ -198,7 +198,7 @@ fn read_until_killed(address: SocketAddr, path: &str, keys: &[String], is_over: 
 }
 
 /// The version that a record has, checked to its last byte; `None` if it is absent.
-fn read(mut answer: Answer<'_>) -> Result<State, String> {
+pub fn read(mut answer: Answer<'_>) -> Result<State, String> {
     match answer.status {
         404 => {
             answer.body.read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;

@@ -13,18 +13,26 @@ pub struct Backend {
     pub name: &'static str,
     /// Installs it below a folder that is its own, unless that was done before.
     pub(super) install: fn(&Path) -> Result<(), String>,
+    /// What in the environment of its start makes a day of its lifecycle rules last ten seconds, where anything does.
+    pub(super) short_days: Option<(&'static str, &'static str)>,
     /// Says how to start it: its program is below the first folder, its data go to the second, which is new.
     pub(super) launch: fn(&Path, &Path) -> Result<Launch, String>,
 }
 
 /// The one that every test run uses: installed in seconds, and with all conditional writes.
-pub static SEAWEEDFS: Backend = Backend { name: "seaweedfs", install: seaweedfs::install, launch: seaweedfs::launch };
+pub static SEAWEEDFS: Backend =
+    Backend { name: "seaweedfs", install: seaweedfs::install, short_days: None, launch: seaweedfs::launch };
 
 /// All of them.
 pub static BACKENDS: [&Backend; 3] = [
     &SEAWEEDFS,
-    &Backend { name: "ceph", install: ceph::install, launch: ceph::launch },
-    &Backend { name: "garage", install: garage::install, launch: garage::launch },
+    &Backend {
+        name: "ceph",
+        install: ceph::install,
+        short_days: Some(("CEPH_DAY_SECONDS", "10")),
+        launch: ceph::launch,
+    },
+    &Backend { name: "garage", install: garage::install, short_days: None, launch: garage::launch },
 ];
 
 impl Backend {
@@ -45,6 +53,18 @@ impl Backend {
     /// # Errors
     /// In words, with the end of its log.
     pub fn start(&self) -> Result<Running, String> {
+        self.start_with(None)
+    }
+
+    /// The same with days of ten seconds, for lifecycle rules; `None` where there is no such thing.
+    ///
+    /// # Errors
+    /// In words, with the end of its log.
+    pub fn start_with_short_days(&self) -> Option<Result<Running, String>> {
+        self.short_days.map(|variable| self.start_with(Some(variable)))
+    }
+
+    fn start_with(&self, variable: Option<(&str, &str)>) -> Result<Running, String> {
         println!("$ {}", self.name);
         let folder = self.folder();
         let data = folder.join(format!("data-{}", std::process::id()));
@@ -53,7 +73,9 @@ impl Backend {
                 fs::remove_dir_all(&data).map_err(|error| format!("{} cannot be emptied: {error}", data.display()))?;
             }
             fs::create_dir_all(&data).map_err(|error| format!("{} cannot be made: {error}", data.display()))?;
-            Running::start((self.launch)(&folder, &data)?, &data, folder.join("server.log"))
+            let mut launch = (self.launch)(&folder, &data)?;
+            launch.command.envs(variable);
+            Running::start(launch, &data, folder.join("server.log"))
         };
         start().map_err(|error| format!("{}: {error}", self.name))
     }

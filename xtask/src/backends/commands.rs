@@ -30,7 +30,18 @@ pub fn test_s3(arguments: &[String]) -> Result<(), String> {
             let backend = named(&name)?;
             backend.install()?;
             let running = backend.start()?;
-            run_suites(&running.server).map_err(|error| format!("{error}\n{}", running.end_of_log()))
+            run_suites(&running.server).map_err(|error| format!("{error}\n{}", running.end_of_log()))?;
+            drop(running);
+            match backend.start_with_short_days() {
+                None => {
+                    println!("The days of {name} cannot be made shorter: nobody waits for its lifecycle rules.");
+                    Ok(())
+                }
+                Some(started) => {
+                    let running = started?;
+                    run_with_short_days(&running.server).map_err(|error| format!("{error}\n{}", running.end_of_log()))
+                }
+            }
         }
         Choice::Given { endpoint, region, bucket } => {
             let key = |name: &str| {
@@ -57,6 +68,12 @@ pub fn backend(arguments: &[String]) -> Result<(), String> {
     }
     println!("\nCtrl-C ends it and removes its data.");
     Err(format!("{name}: {}", running.wait()))
+}
+
+/// Runs the tests that wait for lifecycle rules.
+fn run_with_short_days(server: &S3Server) -> Result<(), String> {
+    let mut command = shell::cargo(&["test", "--locked", "--test", "process", "--", "--ignored", "with_short_days"]);
+    shell::run(command.envs(server.variables()))
 }
 
 fn run_suites(server: &S3Server) -> Result<(), String> {

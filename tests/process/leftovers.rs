@@ -1,0 +1,106 @@
+//! What is left in a backend once its gateways have stopped and time has gone on: looked at through the library, with the
+//! clock moved by hand.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use larder::{
+    clock::{Clock, ManualClock, SystemClock, SystemRandom},
+    kv::{CacheOptions, Catalog, CatalogOptions},
+    storage::{
+        ListOptions, ObjectStore,
+        embedded::{EmbeddedOptions, EmbeddedStore},
+    },
+};
+use tokio::runtime::{Builder, Runtime};
+
+/// So much later, whatever was left is gone: an hour for the longest request, and some.
+const LATER: Duration = Duration::from_hours(2);
+
+/// What gateways have left.
+pub struct Backend {
+    objects: Arc<dyn ObjectStore>,
+    /// How long other gateways believe what was before, where there are some.
+    classes: Option<Duration>,
+    runtime: Runtime,
+}
+
+impl Backend {
+    /// A data folder.
+    pub fn folder(folder: &Path) -> Self {
+        let options = EmbeddedOptions::new(folder.join("larder-data"));
+        let engine = EmbeddedStore::open(&options, Arc::new(SystemClock)).expect("nobody else has it");
+        Self { objects: Arc::new(engine), classes: None, runtime: runtime() }
+    }
+
+    /// A bucket, below a prefix.
+    #[cfg(feature = "s3")]
+    pub fn bucket(prefix: &str) -> Self {
+        use larder::storage::{
+            s3::{S3Options, S3Store},
+            sole_writer::SoleWriter,
+        };
+
+        use crate::bucket::variable;
+
+        let options = S3Options {
+            endpoint: Some(variable("LARDER_TEST_S3_ENDPOINT").parse().expect("an origin")),
+            region: Some(variable("LARDER_TEST_S3_REGION")),
+            prefix: format!("{prefix}/"),
+            ..S3Options::new(variable("LARDER_TEST_S3_BUCKET"))
+        };
+        let runtime = runtime();
+        let (bucket, found) = runtime.block_on(async {
+            let bucket = S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await;
+            let bucket = bucket.expect("the bucket can be used");
+            let found = bucket.probe(&SystemRandom).await.expect("a probe");
+            (Arc::new(bucket), found)
+        });
+        let objects: Arc<dyn ObjectStore> =
+            if found.conditional_writes { bucket } else { Arc::new(SoleWriter::new(bucket, Arc::new(SystemClock))) };
+        Self { objects, classes: Some(CacheOptions::SHARED_STALENESS), runtime }
+    }
+
+    /// The keys of all records.
+    pub fn records(&self) -> Vec<String> {
+        let objects = self.objects.as_ref();
+        self.runtime.block_on(async {
+            let mut records = keys(objects, "larder/kept/").await;
+            records.extend(keys(objects, "larder/passing/").await);
+            records
+        })
+    }
+
+    /// Holds the backend to having no records but those of `stores`, so many of each, once it is so much later.
+    pub fn holds_nothing_but(&self, stores: &[(String, usize)]) {
+        let clock = Arc::new(ManualClock::new(SystemClock.now().plus(LATER)));
+        let options = CatalogOptions { classes: self.classes, ..CatalogOptions::default() };
+        self.runtime.block_on(async {
+            let catalog = Arc::new(Catalog::new(Arc::clone(&self.objects), clock, Arc::new(SystemRandom), &options));
+            catalog.keep_appointments().await.expect("upkeep");
+        });
+        let records = self.records();
+        for (id, count) in stores {
+            let own: Vec<_> = records.iter().filter(|key| key.contains(&format!("/{id}/"))).collect();
+            assert_eq!(own.len(), *count, "store {id} has {count} records, and these objects: {own:#?}");
+        }
+        let all: usize = stores.iter().map(|(_, count)| count).sum();
+        assert_eq!(records.len(), all, "there is more than belongs to a store");
+    }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+async fn keys(objects: &dyn ObjectStore, prefix: &str) -> Vec<String> {
+    let (mut keys, mut start_after) = (Vec::new(), None);
+    loop {
+        let options = ListOptions { prefix: prefix.to_owned(), start_after, limit: 1000 };
+        let page = objects.list(options).await.expect("a list");
+        start_after = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
+        keys.extend(page.objects.into_iter().map(|object| object.key));
+        if start_after.is_none() {
+            return keys;
+        }
+    }
+}
