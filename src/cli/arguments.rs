@@ -6,7 +6,10 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Given, settings};
 
-use super::{check, doctor, exit, health, serve};
+use super::{
+    administration::{self, StoreCommand, TokenCommand, UserCommand},
+    check, doctor, exit, health, serve,
+};
 
 /// The Apify key-value store API over any S3-compatible object store, or a local folder
 #[derive(Debug, Parser)]
@@ -30,6 +33,39 @@ enum Subcommands {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Administer accounts: of the server that runs, or of the data folder or the bucket itself
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Administer tokens
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Administer who may do what with stores
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Show a signed link that opens a record, or a store's list of keys, to anybody
+    Sign {
+        /// Its id, or user~name
+        store: String,
+        /// The record; the list of keys if none is named
+        key: Option<String>,
+        /// Seconds for which a link to the list of keys is good; for ever if not given
+        #[arg(long, value_name = "SECONDS", conflicts_with = "key")]
+        lifetime: Option<u64>,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
     /// Ask a running server whether it is ready (exit code 0) or not (exit code 1)
     Health {
         /// Where it listens; also `LARDER_URL`; the configured listening address if neither is given
@@ -38,6 +74,16 @@ enum Subcommands {
         #[command(flatten)]
         settings: Settings,
     },
+}
+
+/// Which server a command of administration talks to; it knows the caller by `LARDER_TOKEN` or the data folder's token.
+#[derive(Debug, clap::Args)]
+struct ServerArguments {
+    /// Where a server listens; also `LARDER_URL`; else the one that runs with this configuration, or none
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// The flags of all settings, and of the file that holds settings.
@@ -85,6 +131,12 @@ pub fn run() -> ExitCode {
         Subcommands::Serve(Settings(given)) => serve::serve(&given),
         Subcommands::Check(Settings(given)) => check::check(&given),
         Subcommands::Doctor { json, settings: Settings(given) } => doctor::doctor(json, &given),
+        Subcommands::User { command, server } => administration::user(command, server.url, &server.settings.0),
+        Subcommands::Token { command, server } => administration::token(command, server.url, &server.settings.0),
+        Subcommands::Store { command, server } => administration::store(command, server.url, &server.settings.0),
+        Subcommands::Sign { store, key, lifetime, server } => {
+            administration::sign(&store, key.as_deref(), lifetime, server.url, &server.settings.0)
+        }
         Subcommands::Health { url, settings: Settings(given) } => health::health(url, &given),
     }
 }

@@ -1,11 +1,14 @@
 //! The command line: subcommands and exit codes. What they do is done elsewhere.
 
+mod administration;
 mod arguments;
 mod check;
 mod doctor;
 mod exit;
 mod health;
+mod http;
 mod output;
 mod serve;
+mod target;
 
 pub use arguments::run;

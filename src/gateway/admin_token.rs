@@ -77,6 +77,12 @@ pub enum AdminTokenError {
 }
 
 impl AdminToken {
+    /// The token that is kept in a data folder which another process may be serving from; `None` if there is none.
+    pub fn kept_in(folder: &Path) -> Option<Token> {
+        let text = read(&folder.join(FILE)).ok()??;
+        Some(text.trim()).filter(|text| !text.is_empty()).map(Token::new)
+    }
+
     /// The `given` token; else the one kept in `folder`; else a new one, which is kept there from now on. Only whoever
     /// holds the folder's lock may call this.
     pub fn open(given: Option<&Token>, folder: &Path, random: &dyn Random) -> Result<Self, AdminTokenError> {

@@ -4,6 +4,7 @@
 //! try is set by the environment (`effort`).
 
 mod aborts;
+mod administration;
 mod big;
 #[cfg(feature = "s3")]
 mod bucket;

@@ -1,0 +1,125 @@
+//! The server that commands of administration talk to: a given one, the one that runs with this configuration, or, if none
+//! does, one of their own for as long as they take.
+
+use std::{process::ExitCode, thread};
+
+use serde_json::Value;
+use tokio::{runtime, sync::oneshot};
+
+use crate::{
+    config::{Config, Given, KeeperSetting, load},
+    gateway::{AdminToken, Gateway},
+    server::reachable_address,
+};
+
+use super::{
+    exit,
+    http::{Question, ask, authority},
+    output,
+};
+
+/// A server, and a token that it knows.
+pub(super) struct Target {
+    authority: String,
+    token: String,
+    /// Ends the server of our own.
+    own: Option<Own>,
+}
+
+/// A server of our own.
+struct Own {
+    stop: oneshot::Sender<()>,
+    ended: thread::JoinHandle<Result<(), String>>,
+}
+
+impl Target {
+    /// The server at `url`, at `LARDER_URL`, or by the configuration. What stands in the way has been said when it fails.
+    pub(super) fn find(url: Option<String>, given: &Given) -> Result<Self, ExitCode> {
+        let loaded = load(given).map_err(|problems| {
+            output::complain(&problems.to_string());
+            exit::wrong_settings()
+        })?;
+        let config = loaded.config;
+        let token = config.token.clone().or_else(|| AdminToken::kept_in(&config.data));
+        let url = url.or_else(|| given.variable("LARDER_URL").map(str::to_owned));
+        let Some(url) = url else {
+            let address = reachable_address(config.server.listen).to_string();
+            let is_up = ask(&address, Question { method: "GET", target: "/health/live", token: None, body: "" });
+            return match (is_up, token) {
+                (Ok((200, _)), Some(token)) => {
+                    Ok(Self { authority: address, token: token.reveal().to_owned(), own: None })
+                }
+                (Ok((200, _)), None) => Err(no_token()),
+                (Ok(_) | Err(_), _) => Self::own(config),
+            };
+        };
+        let Some(authority) = authority(&url) else {
+            output::complain(&format!("{url:?} is not the address of a server; write it like http://127.0.0.1:8011"));
+            return Err(exit::wrong_settings());
+        };
+        let token = token.ok_or_else(no_token)?;
+        Ok(Self { authority, token: token.reveal().to_owned(), own: None })
+    }
+
+    /// A server of our own over the same backend, which nobody else can reach.
+    fn own(mut config: Config) -> Result<Self, ExitCode> {
+        if config.keeper == Some(KeeperSetting::Itself) {
+            output::complain(
+                "no server answers, and the keeper may run elsewhere: name it by --url (there must not be two)",
+            );
+            return Err(exit::failed());
+        }
+        config.server.listen = ([127, 0, 0, 1], 0).into();
+        let (stop, stopped) = oneshot::channel();
+        let (opened, opening) = std::sync::mpsc::channel();
+        let ended = thread::spawn(move || serve(config, &opened, stopped));
+        if let Ok((authority, token)) = opening.recv() {
+            return Ok(Self { authority, token, own: Some(Own { stop, ended }) });
+        }
+        let error = ended.join().map_or_else(|_| Some("it failed".to_owned()), Result::err).unwrap_or_default();
+        output::complain(&format!("no server answers, and none can be started here: {error}"));
+        Err(exit::failed())
+    }
+
+    /// Asks; the `data` of the answer, or in words why there is none.
+    pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, String> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let question = Question { method, target, token: Some(&self.token), body: &body };
+        let (status, answer) =
+            ask(&self.authority, question).map_err(|error| format!("no answer from {}: {error}", self.authority))?;
+        let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+        if (200..300).contains(&status) {
+            return Ok(answer["data"].take());
+        }
+        Err(answer["error"]["message"].as_str().map_or_else(|| format!("status {status}"), str::to_owned))
+    }
+
+    /// Ends the server of our own, once everything is written down.
+    pub(super) fn close(self) -> Result<(), String> {
+        let Some(Own { stop, ended }) = self.own else { return Ok(()) };
+        let _ = stop.send(());
+        ended.join().map_err(|_| "the server failed".to_owned())?
+    }
+}
+
+fn serve(
+    config: Config,
+    opened: &std::sync::mpsc::Sender<(String, String)>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<(), String> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| output::whole(&error))?;
+    runtime.block_on(async {
+        let gateway = Gateway::open(config).await.map_err(|error| output::whole(&error))?;
+        let token = gateway.admin_token().token.reveal().to_owned();
+        let _ = opened.send((gateway.local_addr().to_string(), token));
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        gateway.run(stopped).await.map_err(|error| output::whole(&error))
+    })
+}
+
+fn no_token() -> ExitCode {
+    output::complain("a token is needed: set LARDER_TOKEN");
+    exit::wrong_settings()
+}
