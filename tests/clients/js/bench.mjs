@@ -37,6 +37,17 @@ export class Bench {
     }
 }
 
+/** A link whose signature differs in one bit of one character, and is made of letters and digits all the same. */
+export function oneBitAway(link) {
+    const url = new URL(link);
+    const signature = [...url.searchParams.get('signature')];
+    const flipped = (character) => String.fromCharCode(character.charCodeAt(0) ^ 1);
+    const at = signature.findIndex((character) => /[0-9A-Za-z]/.test(flipped(character)));
+    signature[at] = flipped(signature[at]);
+    url.searchParams.set('signature', signature.join(''));
+    return url;
+}
+
 /** Runs `step` for every item, a few at a time. */
 export async function inParallel(items, step) {
     const rest = items.values();

@@ -7,6 +7,8 @@ client returned; `collect` and `opened` do the same for iterators and context ma
 import asyncio
 import inspect
 import secrets
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -60,6 +62,26 @@ async def refused(call: Any, status: int, kind: str) -> None:
         assert error.message, 'an error says what is wrong'
     else:
         raise AssertionError(f'expected {status} {kind}, but the call succeeded')
+
+
+async def opened_by_anybody(url: str) -> tuple[int, bytes]:
+    """Status and body that a link gives to somebody without a token."""
+
+    def ask() -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(url) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    return await asyncio.to_thread(ask)
+
+
+def one_bit_away(url: str) -> str:
+    """A link whose signature differs in one bit of one character, and is made of letters and digits all the same."""
+    start, signature = url.split('signature=')
+    at = next(at for at, character in enumerate(signature) if chr(ord(character) ^ 1).isalnum())
+    return f'{start}signature={signature[:at]}{chr(ord(signature[at]) ^ 1)}{signature[at + 1:]}'
 
 
 class Bench:

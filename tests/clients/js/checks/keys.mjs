@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { collect, inParallel, refused } from '../bench.mjs';
+import { collect, inParallel, oneBitAway, refused } from '../bench.mjs';
 
 async function filled(bench, keys, options) {
     const store = bench.client.keyValueStore((await bench.open(undefined, options)).id);
@@ -94,7 +94,7 @@ export const keys = {
         assert.deepEqual((await collect(store.listKeys())).map((item) => item.key), expected);
     },
 
-    async 'a public keys url carries the listing options and a signature'(bench) {
+    async 'a public keys url lists without a token as it was asked for, and nothing one bit away from it'(bench) {
         const { id } = await bench.open();
         const store = bench.client.keyValueStore(id);
         const url = new URL(await store.createKeysPublicUrl({ limit: 10, prefix: 'img-', expiresInSecs: 60 }));
@@ -103,5 +103,9 @@ export const keys = {
         assert.deepEqual([url.searchParams.get('limit'), url.searchParams.get('prefix')], ['10', 'img-']);
         const signature = Buffer.from(url.searchParams.get('signature'), 'base64url').toString();
         assert.match(signature, /^0\.\d+\.[0-9a-zA-Z]+$/);
+        for (const key of ['img-1', 'img-2', 'text']) await store.setRecord({ key, value: key });
+        const listed = await (await fetch(url)).json();
+        assert.deepEqual(listed.data.items.map((item) => item.key), ['img-1', 'img-2']);
+        assert.equal((await fetch(oneBitAway(url))).status, 403);
     },
 };

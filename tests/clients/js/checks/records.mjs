@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 
-import { collect, refused } from '../bench.mjs';
+import { collect, oneBitAway, refused } from '../bench.mjs';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
@@ -162,14 +162,18 @@ export const records = {
         await store.deleteRecord('never-was');
     },
 
-    async 'a public record url names the record and carries a signature'(bench) {
+    async 'a public record url opens the record without a token, and nothing one bit away from it'(bench) {
         const { id } = await bench.open();
         const store = bench.client.keyValueStore(id);
         for (const key of ['OUTPUT', "a!-_.'()Z9"]) {
+            await store.setRecord({ key, value: `value of ${key}`, contentType: 'text/plain' });
             const url = new URL(await store.getRecordPublicUrl(key));
             assert.equal(url.origin, new URL(bench.url).origin);
             assert.equal(url.pathname, `/v2/key-value-stores/${id}/records/${key}`);
             assert.match(url.searchParams.get('signature'), /^[0-9a-zA-Z]+$/);
+            const opened = await fetch(url);
+            assert.deepEqual([opened.status, await opened.text()], [200, `value of ${key}`]);
+            assert.equal((await fetch(oneBitAway(url))).status, 403);
         }
     },
 };

@@ -1,10 +1,11 @@
 """Listing keys: order, pages, prefixes, collections, iteration."""
 
+import json
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from bench import Bench, collect, done, in_parallel, refused
+from bench import Bench, collect, done, in_parallel, one_bit_away, opened_by_anybody, refused
 
 MANY = 1001
 """One more than fits in a page."""
@@ -91,11 +92,16 @@ async def iterating_over_more_than_a_thousand_keys_yields_each_once_in_order(ben
     assert [item.key for item in await collect(store.iterate_keys(chunk_size=100))] == expected
 
 
-async def a_public_keys_url_carries_the_listing_options_and_a_signature(bench: Bench) -> None:
+async def a_public_keys_url_lists_without_a_token_and_nothing_one_bit_away(bench: Bench) -> None:
     made = await bench.open()
     url = await done(bench.at(made.id).create_keys_public_url(limit=10, prefix='img-', expires_in=timedelta(minutes=1)))
     assert url.startswith(f'{bench.url}/v2/key-value-stores/{made.id}/keys?'), url
     assert all(part in url for part in ('limit=10', 'prefix=img-', 'signature=')), url
+    for key in ('img-1', 'text'):
+        await done(bench.at(made.id).set_record(key, key))
+    status, body = await opened_by_anybody(url)
+    assert status == 200 and [item['key'] for item in json.loads(body)['data']['items']] == ['img-1'], (status, body)
+    assert (await opened_by_anybody(one_bit_away(url)))[0] == 403
 
 
 CHECKS = [
@@ -106,5 +112,5 @@ CHECKS = [
     prefix_start_key_collection_limit_and_signature_narrow_together,
     iteration_pages_by_chunks_and_stops_at_its_limit,
     iterating_over_more_than_a_thousand_keys_yields_each_once_in_order,
-    a_public_keys_url_carries_the_listing_options_and_a_signature,
+    a_public_keys_url_lists_without_a_token_and_nothing_one_bit_away,
 ]

@@ -7,7 +7,7 @@ import urllib.request
 import zipfile
 from typing import Any
 
-from bench import Bench, done, opened, refused
+from bench import Bench, done, one_bit_away, opened, opened_by_anybody, refused
 
 JSON_TYPE = 'application/json; charset=utf-8'
 TEXT_TYPE = 'text/plain; charset=utf-8'
@@ -184,13 +184,17 @@ async def deleting_a_record_twice_is_well(bench: Bench) -> None:
     await done(store.delete_record('never-was'))
 
 
-async def a_public_record_url_names_the_record_and_carries_a_signature(bench: Bench) -> None:
+async def a_public_record_url_opens_the_record_without_a_token_and_nothing_one_bit_away(bench: Bench) -> None:
     made = await bench.open()
     store = bench.at(made.id)
     plain = await done(store.get_record_public_url('OUTPUT'))
     assert plain.startswith(f'{bench.url}/v2/key-value-stores/{made.id}/records/OUTPUT?signature='), plain
     escaped = await done(store.get_record_public_url("a!-_.'()Z9"))
     assert f'/v2/key-value-stores/{made.id}/records/a%21-_.%27%28%29Z9?signature=' in escaped, escaped
+    for key, url in [('OUTPUT', plain), ("a!-_.'()Z9", escaped)]:
+        await done(store.set_record(key, f'value of {key}'))
+        assert await opened_by_anybody(url) == (200, f'value of {key}'.encode())
+        assert (await opened_by_anybody(one_bit_away(url)))[0] == 403
 
 
 async def the_archive_of_a_store_holds_every_record_decoded(bench: Bench) -> None:
@@ -229,6 +233,6 @@ CHECKS = [
     an_absent_record_is_none_and_does_not_exist,
     the_owner_may_send_any_signature,
     deleting_a_record_twice_is_well,
-    a_public_record_url_names_the_record_and_carries_a_signature,
+    a_public_record_url_opens_the_record_without_a_token_and_nothing_one_bit_away,
     the_archive_of_a_store_holds_every_record_decoded,
 ]
