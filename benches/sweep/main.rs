@@ -155,15 +155,15 @@ async fn fill(data: &Path, stores: &[String], effort: Effort) -> Outcome<()> {
 async fn measure(program: &Program, data: &Path, living: &str, passing: &[String]) -> Outcome<(Rounds, Course)> {
     let mut rounds = Rounds::open(program, living).await?;
     let watch = Watch::begin(data)?;
-    rounds.go_on(|_| false, MARGIN).await?;
+    rounds.go_on(|| false, MARGIN).await?;
     let body = format!("{{\"retentionDays\": {RETENTION_DAYS}}}");
     for id in passing {
         program.ask("PUT", &format!("/v2/key-value-stores/{id}"), &body)?;
     }
     eprintln!("the stores are about to expire");
-    rounds.go_on(|_| watch.is_emptied(), SWEEP_LIMIT).await?;
+    rounds.go_on(|| watch.is_emptied(), SWEEP_LIMIT).await?;
     eprintln!("the records are gone");
-    rounds.go_on(|_| false, MARGIN).await?;
+    rounds.go_on(|| false, MARGIN).await?;
     Ok((rounds, Course::of(&watch.end()?)))
 }
 

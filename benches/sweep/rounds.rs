@@ -25,9 +25,9 @@ const CASES: [Case; 3] = [
     Case { name: "PUT 1 KiB, one client", verb: Verb::Put, bytes: KIB, keys: KEYS, connections: 1 },
 ];
 
-/// The times of a round.
+/// A round that was done.
 #[derive(Debug)]
-struct Times {
+struct Done {
     began: Instant,
     ended: Instant,
     times: Samples,
@@ -37,7 +37,7 @@ struct Times {
 #[derive(Debug)]
 pub struct Rounds {
     loads: Vec<Load>,
-    done: [Vec<Times>; CASES.len()],
+    done: [Vec<Done>; CASES.len()],
 }
 
 /// What a round was beside.
@@ -65,13 +65,13 @@ impl Rounds {
     }
 
     /// Does rounds until `is_enough`, or for so long.
-    pub async fn go_on(&mut self, is_enough: impl Fn(&Self) -> bool, limit: Duration) -> Outcome<()> {
+    pub async fn go_on(&mut self, is_enough: impl Fn() -> bool, limit: Duration) -> Outcome<()> {
         let started = Instant::now();
-        while started.elapsed() < limit && !is_enough(self) {
+        while started.elapsed() < limit && !is_enough() {
             for (load, done) in self.loads.iter_mut().zip(&mut self.done) {
                 let began = Instant::now();
                 let Round { times, .. } = load.round(ROUND).await?;
-                done.push(Times { began, ended: Instant::now(), times });
+                done.push(Done { began, ended: Instant::now(), times });
             }
         }
         Ok(())
@@ -106,7 +106,7 @@ impl Rounds {
     }
 }
 
-impl Times {
+impl Done {
     /// `None` where the sweep began or ended in the middle.
     fn part(&self, began: Instant, ended: Instant) -> Option<Part> {
         if self.ended < began {

@@ -32,6 +32,7 @@ mod rows;
 mod spool;
 mod standing;
 mod store;
+mod turns;
 mod upload;
 
 pub use open_error::OpenError;
