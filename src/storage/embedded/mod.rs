@@ -25,6 +25,7 @@ mod folder;
 mod index;
 mod open_error;
 mod options;
+mod pace;
 mod readers;
 mod reaper;
 mod room;
@@ -32,7 +33,6 @@ mod rows;
 mod spool;
 mod standing;
 mod store;
-mod turns;
 mod upload;
 
 pub use open_error::OpenError;

@@ -28,12 +28,12 @@ use super::{
     index::connect_writer,
     open_error::OpenError,
     options::EmbeddedOptions,
+    pace::{Pace, SLICE},
     readers::Readers,
     reaper::Reaper,
     room::Room,
     rows::{self, Entry, Place},
     spool::Spool,
-    turns::{SLICE, Turns},
     upload::{Value, receive},
 };
 
@@ -50,7 +50,7 @@ pub struct EmbeddedStore {
     spool: Arc<Spool>,
     reaper: Arc<Reaper>,
     lists: Semaphore,
-    deletes: Turns,
+    pace: Pace,
     folder: Arc<Folder>,
     clock: Arc<dyn Clock>,
 }
@@ -90,8 +90,8 @@ impl EmbeddedStore {
             room: Room::new(folder.reserve()),
         };
         let committer = Committer::start(batches).map_err(io_error)?;
-        let (lists, deletes) = (Semaphore::new(LISTS), Turns::default());
-        Ok(Self { committer, readers, spool, reaper, lists, deletes, folder, clock })
+        let (lists, pace) = (Semaphore::new(LISTS), Pace::default());
+        Ok(Self { committer, readers, spool, reaper, lists, pace, folder, clock })
     }
 
     /// Ends: refuses new calls, makes the changes that are queued, moves the log into the index. The folder is free
@@ -219,7 +219,7 @@ impl ObjectStore for EmbeddedStore {
         }
         for slice in keys.chunks(SLICE) {
             let work = self.committer.commit(Change::DeleteMany(slice.to_vec()));
-            self.deletes.take(self.clock.as_ref(), work).await?;
+            self.pace.keep(self.clock.as_ref(), work).await?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The turns of deletes that come by the hundred: small transactions, one caller at a time, with rests between them.
+//! The pace of deletes that come by the hundred: small transactions, one caller at a time, with rests between them.
 //!
 //! Whoever deletes a million objects is in no hurry, while others wait for one object. A transaction holds up every write
 //! behind it, and a thread that never pauses takes a processor from those who read. So the rests are as much longer than
@@ -16,20 +16,21 @@ pub const SLICE: usize = 128;
 /// How much longer than its work a rest is.
 const REST: u32 = 9;
 
-/// The longest rest. With it a million objects take no more than six minutes and a half beside the work itself, however
+/// The longest rest. With it a million objects take no more than seven minutes beside the work itself, however
 /// slow the disk and whoever else is served.
 const LONGEST_REST: Duration = Duration::from_millis(50);
 
-/// Whose turn it is.
+/// Lets one after the other work, with rests.
 #[derive(Debug, Default)]
-pub struct Turns {
-    /// When the rest is over that the last turn has brought, by the monotonic clock.
+pub struct Pace {
+    /// When the rest behind the last work is over, by the monotonic clock.
     next: Mutex<Duration>,
 }
 
-impl Turns {
-    /// Does `work` when it is its turn. The rest behind it is waited for by whoever comes next.
-    pub async fn take<T>(&self, clock: &dyn Clock, work: impl Future<Output = T>) -> T {
+impl Pace {
+    /// Does `work` when nobody else's is under way and the rest behind the last is over. The rest behind this one is waited
+    /// for by whoever comes next.
+    pub async fn keep<T>(&self, clock: &dyn Clock, work: impl Future<Output = T>) -> T {
         let mut next = self.next.lock().await;
         let rest = next.saturating_sub(clock.monotonic());
         if !rest.is_zero() {
@@ -57,10 +58,10 @@ mod tests {
     }
 
     /// Lets time pass whenever everybody waits for it; when each of three callers had his turn.
-    async fn three(turns: &Turns, clock: &ManualClock, work: Duration) -> Vec<Duration> {
+    async fn three(pace: &Pace, clock: &ManualClock, work: Duration) -> Vec<Duration> {
         let log = Log::new(Vec::new());
         let one = || {
-            turns.take(clock, async {
+            pace.keep(clock, async {
                 log.lock().expect("nobody has panicked").push(clock.monotonic());
                 tokio::task::yield_now().await;
                 clock.advance(work);
@@ -81,8 +82,8 @@ mod tests {
 
     #[tokio::test]
     async fn turns_are_taken_one_by_one_with_rests_between_them() {
-        let (turns, clock) = (Turns::default(), clock());
-        let began = three(&turns, &clock, WORK).await;
+        let (pace, clock) = (Pace::default(), clock());
+        let began = three(&pace, &clock, WORK).await;
         assert_eq!(began.len(), 3);
         for pair in began.windows(2) {
             assert!(pair[1] >= pair[0] + WORK * (1 + REST), "{began:?}");
@@ -91,9 +92,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_rest_does_not_grow_with_every_delay() {
-        let (turns, clock) = (Turns::default(), clock());
+        let (pace, clock) = (Pace::default(), clock());
         let work = Duration::from_secs(10);
-        let began = three(&turns, &clock, work).await;
+        let began = three(&pace, &clock, work).await;
         for pair in began.windows(2) {
             assert!(pair[1] <= pair[0] + work + LONGEST_REST + Duration::from_millis(10), "{began:?}");
         }
@@ -101,13 +102,13 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_gives_up_leaves_the_turn_to_the_next() {
-        let (turns, clock) = (Turns::default(), clock());
+        let (pace, clock) = (Pace::default(), clock());
         tokio::select! {
             biased;
-            () = turns.take(&clock, std::future::pending()) => {}
+            () = pace.keep(&clock, std::future::pending()) => {}
             () = tokio::task::yield_now() => {}
         }
-        let took = turns.take(&clock, async { 7 }).await;
+        let took = pace.keep(&clock, async { 7 }).await;
         assert_eq!(took, 7);
     }
 }
