@@ -10,6 +10,7 @@ use crate::{
         connection::Request,
     },
     program::Program,
+    watch::{Stage, Watch},
 };
 
 /// How long a round is.
@@ -18,6 +19,9 @@ const ROUND: Duration = Duration::from_millis(400);
 /// Records of the store that lives.
 const KEYS: u64 = 2_000;
 
+/// Clients that write the records.
+const WRITERS: usize = 32;
+
 /// The kinds of requests.
 const CASES: [Case; 3] = [
     Case { name: "GET 1 KiB, one client", verb: Verb::Get, bytes: KIB, keys: KEYS, connections: 1 },
@@ -25,27 +29,23 @@ const CASES: [Case; 3] = [
     Case { name: "PUT 1 KiB, one client", verb: Verb::Put, bytes: KIB, keys: KEYS, connections: 1 },
 ];
 
-/// A round that was done.
-#[derive(Debug)]
-struct Done {
-    began: Instant,
-    ended: Instant,
-    times: Samples,
-}
-
 /// Requests of each kind, and how long they took.
 #[derive(Debug)]
 pub struct Rounds {
     loads: Vec<Load>,
-    done: [Vec<Done>; CASES.len()],
+    /// For each kind, without the sweep and beside it.
+    times: [[Times; 2]; CASES.len()],
+    sweeping: Duration,
 }
 
-/// What a round was beside.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Before,
-    During,
-    After,
+/// How long the requests of many rounds took.
+#[derive(Debug, Default)]
+struct Times {
+    /// Of each round half the requests took at most this.
+    p50: Samples,
+    /// Of each round all but one in a hundred took at most this.
+    p99: Samples,
+    all: Samples,
 }
 
 impl Rounds {
@@ -55,68 +55,75 @@ impl Rounds {
         let mut loads = Vec::new();
         for case in &CASES {
             let put = Request::to_larder(case, Verb::Put, store, &pattern)?;
-            Load::open(program.address, &put, case.keys, 32).await?.sweep(None).await?;
+            Load::open(program.address, &put, case.keys, WRITERS).await?.sweep(None).await?;
             let request = Request::to_larder(case, case.verb, store, &pattern)?;
             let mut load = Load::open(program.address, &request, case.keys, case.connections).await?;
             load.sweep((case.verb == Verb::Get).then_some(&pattern)).await?;
             loads.push(load);
         }
-        Ok(Self { loads, done: Default::default() })
+        Ok(Self { loads, times: Default::default(), sweeping: Duration::ZERO })
     }
 
-    /// Does rounds until `is_enough`, or for so long.
-    pub async fn go_on(&mut self, is_enough: impl Fn() -> bool, limit: Duration) -> Outcome<()> {
+    /// Does rounds for so long, or until the store is swept if it is still whole; whether it is.
+    pub async fn go_on(&mut self, watch: &Watch, limit: Duration) -> Outcome<bool> {
         let started = Instant::now();
-        while started.elapsed() < limit && !is_enough() {
-            for (load, done) in self.loads.iter_mut().zip(&mut self.done) {
+        let at_first = watch.stage()?;
+        let mut stage = at_first;
+        while started.elapsed() < limit && (stage != Stage::Swept || at_first == Stage::Swept) {
+            for (load, times) in self.loads.iter_mut().zip(&mut self.times) {
                 let began = Instant::now();
-                let Round { times, .. } = load.round(ROUND).await?;
-                done.push(Done { began, ended: Instant::now(), times });
-            }
-        }
-        Ok(())
-    }
-
-    /// A table of what requests took before, during and after the sweep, and the worst ratio of a read's p99 during the
-    /// sweep to that before.
-    pub fn report(self, began: Instant, ended: Instant) -> (String, f64) {
-        let mut worst: f64 = 0.0;
-        let mut rows = Vec::new();
-        for (case, rounds) in CASES.iter().zip(self.done) {
-            let mut parts = [Samples::default(), Samples::default(), Samples::default()];
-            for round in rounds {
-                if let Some(part) = round.part(began, ended) {
-                    parts[part as usize].extend(round.times);
+                let round = load.round(ROUND).await?;
+                let before = std::mem::replace(&mut stage, watch.stage()?);
+                if before == Stage::Sweeping {
+                    self.sweeping += began.elapsed();
+                }
+                // A round in which the sweep began or ended says nothing.
+                if before == stage {
+                    times[usize::from(stage == Stage::Sweeping)].add(round);
                 }
             }
-            let [before, during, after] = parts.map(|mut times| [times.p50(), times.p99()]);
-            let ratios = [0, 1].map(|figure| ratio(during[figure], before[figure]));
+        }
+        Ok(stage == Stage::Swept)
+    }
+
+    /// How long records were swept, to a round.
+    pub fn sweeping(&self) -> Duration {
+        self.sweeping
+    }
+
+    /// A table of what requests took, and the worst ratio of a read's p99 beside the sweep to that without.
+    pub fn report(self) -> (String, f64) {
+        let mut worst: f64 = 0.0;
+        let mut rows = Vec::new();
+        for (case, times) in CASES.iter().zip(self.times) {
+            let [without, beside] = times.map(Times::figures);
+            let ratios: Vec<f64> =
+                beside.iter().zip(without).map(|(beside, without)| ratio(*beside, without)).collect();
             if case.verb == Verb::Get {
                 worst = worst.max(ratios[1]);
             }
             let mut row = vec![case.name.to_owned()];
-            row.extend(ratios.map(|ratio| format!("{ratio:.2}")));
-            for figure in [0, 1] {
-                row.extend([before, during, after].map(|times| format!("{:.3}", times[figure].as_secs_f64() * 1e3)));
-            }
+            row.extend(ratios.into_iter().map(|ratio| format!("{ratio:.2}")));
+            let both = without.into_iter().zip(beside).flat_map(|(without, beside)| [without, beside]);
+            row.extend(both.map(|time| format!("{:.3}", time.as_secs_f64() * 1e3)));
             rows.push(row);
         }
-        let heads = ["", "p50", "p99", "p50 ms before", "during", "after", "p99 ms before", "during", "after"];
+        let heads = ["sweep / quiet", "p50", "p99", "p99 of all", "p50 ms quiet", "sweep", "p99 ms quiet", "sweep"];
+        let heads = [&heads[..], &["p99 of all, quiet", "sweep"]].concat();
         (table(&heads, &rows), worst)
     }
 }
 
-impl Done {
-    /// `None` where the sweep began or ended in the middle.
-    fn part(&self, began: Instant, ended: Instant) -> Option<Part> {
-        if self.ended < began {
-            Some(Part::Before)
-        } else if self.began > ended {
-            Some(Part::After)
-        } else if self.began >= began && self.ended <= ended {
-            Some(Part::During)
-        } else {
-            None
-        }
+impl Times {
+    fn add(&mut self, Round { mut times, .. }: Round) {
+        self.p50.push(times.p50());
+        self.p99.push(times.p99());
+        self.all.extend(times);
+    }
+
+    /// p50 and p99 of the middle round, since what else the machine does changes from second to second; and p99 of all
+    /// requests, in which the worst of it counts.
+    fn figures(mut self) -> [Duration; 3] {
+        [self.p50.p50(), self.p99.p50(), self.all.p99()]
     }
 }

@@ -11,14 +11,14 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 
 /// The most objects deleted in one transaction.
-pub const SLICE: usize = 128;
+pub const SLICE: usize = 64;
 
 /// How much longer than its work a rest is.
 const REST: u32 = 9;
 
 /// The longest rest. With it a million objects take no more than seven minutes beside the work itself, however
 /// slow the disk and whoever else is served.
-const LONGEST_REST: Duration = Duration::from_millis(50);
+const LONGEST_REST: Duration = Duration::from_millis(25);
 
 /// Lets one after the other work, with rests.
 #[derive(Debug, Default)]
