@@ -16,6 +16,7 @@
 mod client;
 #[path = "../figures/mod.rs"]
 mod figures;
+#[path = "../fill/mod.rs"]
 mod fill;
 mod measure;
 #[path = "../program/mod.rs"]

@@ -38,6 +38,21 @@ impl Samples {
     }
 }
 
+impl Extend<Duration> for Samples {
+    fn extend<T: IntoIterator<Item = Duration>>(&mut self, times: T) {
+        self.0.extend(times);
+    }
+}
+
+impl IntoIterator for Samples {
+    type Item = Duration;
+    type IntoIter = std::vec::IntoIter<Duration>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// `time` divided by `base`; zero where the base is.
 pub fn ratio(time: Duration, base: Duration) -> f64 {
     if base.is_zero() { 0.0 } else { time.as_secs_f64() / base.as_secs_f64() }

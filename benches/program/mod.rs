@@ -64,20 +64,29 @@ impl Program {
 
     /// Makes a store, if it is Larder; the store's id.
     pub fn create_store(&self) -> Outcome<String> {
+        let answer = self.ask("POST", "/v2/key-value-stores", "")?;
+        let id = answer.pointer("/data/id").and_then(serde_json::Value::as_str);
+        Ok(id.ok_or_else(|| format!("the answer names no store: {answer}"))?.to_owned())
+    }
+
+    /// Makes a request with a JSON body, or none if it is empty, over a connection of its own; the answer's JSON.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Outcome<serde_json::Value> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        let address = self.address;
+        let (address, length) = (self.address, body.len());
+        let content_type = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let request = format!(
-            "POST /v2/key-value-stores HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\n\
-             Content-Length: 0\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\n\
+             {content_type}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        let (_, body) = answer.split_once("\r\n\r\n").ok_or("the answer has no end of its head")?;
-        let body: serde_json::Value = serde_json::from_str(body).map_err(|error| format!("{error}: {answer}"))?;
-        let id = body.pointer("/data/id").and_then(serde_json::Value::as_str);
-        Ok(id.ok_or_else(|| format!("the answer names no store: {answer}"))?.to_owned())
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or("the answer has no end of its head")?;
+        if !head.starts_with("HTTP/1.1 20") {
+            return Err(format!("{method} {path}: {answer}").into());
+        }
+        Ok(serde_json::from_str(body).map_err(|error| format!("{error}: {answer}"))?)
     }
 }
 

@@ -3,7 +3,8 @@
 //! A test's name carries the number of the case it holds (`case_097_...`); tests without a number hold what Larder adds
 //! to the platform's API or promises beyond it: conditions, ranges, what a request costs, what happens when it is cut
 //! off. Each runs over every backend, through a real socket, with a gateway of its own. Nothing in here looks inside the
-//! gateway: what is asserted is what a client sees, and how many calls reached the object store.
+//! gateway: what is asserted is what a client sees, how many calls reached the object store, and what the data folder takes
+//! of the disk.
 
 #[cfg(feature = "s3")]
 #[path = "../object_store/mod.rs"]
@@ -23,6 +24,7 @@ mod create_store;
 mod cut_off;
 mod delete_record;
 mod delete_store;
+mod disk_space;
 mod expiry;
 mod faults;
 mod get_record;

@@ -12,7 +12,7 @@ const BIG_RECORD_BYTES: &str = "5368709120";
 const START_RECORDS: &str = "100000";
 
 /// The benchmarks, in the order in which they are run.
-const BENCHES: [&str; 3] = ["wire", "depth", GATEWAY];
+const BENCHES: [&str; 4] = ["wire", "depth", "sweep", GATEWAY];
 
 /// The one that needs an object store.
 const GATEWAY: &str = "gateway";

@@ -47,7 +47,7 @@ const COMMANDS: [Command; 6] = [
     },
     Command {
         name: "bench",
-        summary: "measures (docs/PERFORMANCE.md says what): wire, depth, gateway, or one of them with its arguments",
+        summary: "measures (docs/PERFORMANCE.md says what): wire, depth, sweep, gateway, or one of them with its arguments",
         run: effort::bench,
     },
     Command {

@@ -1,6 +1,6 @@
 //! Changes and what becomes of them: one transaction for a whole batch, each change's own outcome inside it.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, thread};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -248,6 +248,8 @@ fn apply(
             for key in keys {
                 let standing = rows::find_standing(connection, key)?;
                 delete(connection, key, standing, freed)?;
+                // Whoever waits for the processor is in more of a hurry.
+                thread::yield_now();
             }
             Ok(Ok(()))
         }

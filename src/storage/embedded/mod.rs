@@ -25,6 +25,7 @@ mod folder;
 mod index;
 mod open_error;
 mod options;
+mod pace;
 mod readers;
 mod reaper;
 mod room;

@@ -28,6 +28,7 @@ use super::{
     index::connect_writer,
     open_error::OpenError,
     options::EmbeddedOptions,
+    pace::{Pace, SLICE},
     readers::Readers,
     reaper::Reaper,
     room::Room,
@@ -49,7 +50,9 @@ pub struct EmbeddedStore {
     spool: Arc<Spool>,
     reaper: Arc<Reaper>,
     lists: Semaphore,
+    pace: Pace,
     folder: Arc<Folder>,
+    clock: Arc<dyn Clock>,
 }
 
 impl EmbeddedStore {
@@ -79,10 +82,16 @@ impl EmbeddedStore {
         let io_error = |error: io::Error| OpenError::of_file(&options.folder, error);
         let reaper = Arc::new(Reaper::start().map_err(io_error)?);
         let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), last + 1));
-        let room = Room::new(folder.reserve());
-        let batches = Batches { connection, folder: Arc::clone(&folder), clock, reaper: Arc::clone(&reaper), room };
+        let batches = Batches {
+            connection,
+            folder: Arc::clone(&folder),
+            clock: Arc::clone(&clock),
+            reaper: Arc::clone(&reaper),
+            room: Room::new(folder.reserve()),
+        };
         let committer = Committer::start(batches).map_err(io_error)?;
-        Ok(Self { committer, readers, spool, reaper, lists: Semaphore::new(LISTS), folder })
+        let (lists, pace) = (Semaphore::new(LISTS), Pace::default());
+        Ok(Self { committer, readers, spool, reaper, lists, pace, folder, clock })
     }
 
     /// Ends: refuses new calls, makes the changes that are queued, moves the log into the index. The folder is free
@@ -208,7 +217,11 @@ impl ObjectStore for EmbeddedStore {
         if keys.len() > MAX_DELETE_KEYS {
             return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
         }
-        self.committer.commit(Change::DeleteMany(keys)).await.map(drop)
+        for slice in keys.chunks(SLICE) {
+            let work = self.committer.commit(Change::DeleteMany(slice.to_vec()));
+            self.pace.keep(self.clock.as_ref(), work).await?;
+        }
+        Ok(())
     }
 
     async fn list(&self, options: ListOptions) -> Result<ListPage> {

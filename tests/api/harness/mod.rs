@@ -15,6 +15,7 @@ mod store;
 
 pub(crate) use backend::{Backend, run};
 pub(crate) use calls::Calls;
+pub(crate) use clock::ShiftedClock;
 pub(crate) use coding::{brotli, deflate, gunzip, gzip};
 pub(crate) use connection::Connection;
 pub(crate) use larder::{Larder, PUBLIC_URL, STORES, TOKEN, USERNAME};

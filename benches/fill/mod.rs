@@ -1,4 +1,4 @@
-//! Filling a store with many records.
+//! Filling a store with many records, inside the process. The benchmarks that need such a store include this file.
 
 use std::{
     sync::{
