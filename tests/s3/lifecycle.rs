@@ -181,3 +181,65 @@ async fn in_a_bucket_with_versions_the_rules_remove_old_ones_too() {
     assert_eq!(rules[0].contains("<NoncurrentDays>1</NoncurrentDays>"), has_versions, "{rules:?}");
     assert_eq!(reconcile(&store, &[5]).await, Reconciled::Unchanged);
 }
+
+/// The program before a bucket, below a prefix, until it is dropped.
+struct Program(std::process::Child);
+
+impl Program {
+    fn start(bucket: &str, prefix: &str) -> Self {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_larder"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--s3-bucket", bucket, "--s3-prefix", prefix]);
+        let settings = [
+            ("LARDER_S3_ENDPOINT", variable("LARDER_TEST_S3_ENDPOINT")),
+            ("LARDER_S3_REGION", variable("LARDER_TEST_S3_REGION")),
+            ("LARDER_KEEPER", "self".to_owned()),
+            ("LARDER_SECRET", "a secret".to_owned()),
+            ("LARDER_TOKEN", "a-token".to_owned()),
+        ];
+        let quiet = std::process::Stdio::null;
+        Self(command.envs(settings).stdout(quiet()).stderr(quiet()).spawn().expect("it starts"))
+    }
+
+    /// Stops it as whoever runs it does.
+    fn stop(mut self) {
+        let id = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw).expect("an id");
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
+        assert!(self.0.wait().expect("it ends").success());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
+#[tokio::test]
+async fn programs_that_come_and_go_leave_rules_of_others_as_they_were() {
+    let bucket = Bucket::new().await;
+    bucket.larder("one/").await;
+    let theirs = bucket.set(&FOREIGN).await;
+    let standing = async |count: usize| {
+        for _ in 0..300 {
+            let rules = bucket.rules().await;
+            if rules.len() == theirs.len() + count {
+                return rules;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("not {count} rules of ours within 30 s: {:?}", bucket.rules().await);
+    };
+    let one = Program::start(&bucket.name, "one");
+    let of_one = standing(6).await;
+    let other = Program::start(&bucket.name, "other");
+    let of_both = standing(12).await;
+    one.stop();
+    other.stop();
+    assert!(of_one.iter().chain(&theirs).all(|rule| of_both.contains(rule)), "{theirs:?}, {of_one:?} and {of_both:?}");
+    assert_eq!(bucket.rules().await, of_both);
+    // Another start finds everything as it should be.
+    let again = Program::start(&bucket.name, "one");
+    tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+    again.stop();
+    assert_eq!(bucket.rules().await, of_both);
+}
