@@ -1,6 +1,8 @@
 //! What is well and what is not with the backend that a configuration asks for, found out by trying.
 
-use std::{path::Path, sync::Arc, time::Duration};
+#[cfg(feature = "s3")]
+use std::time::Duration;
+use std::{path::Path, sync::Arc};
 
 use serde::Serialize;
 use tokio::task::spawn_blocking;
@@ -16,9 +18,11 @@ use crate::{
 #[cfg(feature = "s3")]
 use crate::{kv::Canaries, storage::s3::S3Store};
 
+#[cfg(feature = "s3")]
 use super::role::{Role, Sharing};
 
 /// How long a bucket may take to be opened or to be asked one thing, beyond all timeouts of single requests.
+#[cfg(feature = "s3")]
 const LIMIT: Duration = Duration::from_mins(2);
 
 /// So little free room will not last.
