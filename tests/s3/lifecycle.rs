@@ -189,6 +189,10 @@ impl Program {
     fn start(bucket: &str, prefix: &str) -> Self {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_larder"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--s3-bucket", bucket, "--s3-prefix", prefix]);
+        // What says where to test is no setting, and the program would say so.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LARDER_")) {
+            command.env_remove(name);
+        }
         let settings = [
             ("LARDER_S3_ENDPOINT", variable("LARDER_TEST_S3_ENDPOINT")),
             ("LARDER_S3_REGION", variable("LARDER_TEST_S3_REGION")),
