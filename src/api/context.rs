@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    auth::{AccountsError, Caller, Grant, Secrets, SharedStores, Tokens, User, Users, signature},
+    auth::{AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Tokens, User, Users, signature},
     clock::Clock,
     kv::{Catalog, Document, GeneralAccess, Records, StoreView},
 };
@@ -24,6 +24,8 @@ pub struct ApiOptions {
     pub max_record_bytes: u64,
     /// How many requests a second are taken.
     pub rates: RateOptions,
+    /// What an account may have that says nothing of its own.
+    pub quota: Quota,
 }
 
 impl Default for ApiOptions {
@@ -32,6 +34,7 @@ impl Default for ApiOptions {
             public_url: "http://127.0.0.1:8011".to_owned(),
             max_record_bytes: 5 * 1024 * 1024 * 1024,
             rates: RateOptions::default(),
+            quota: Quota::default(),
         }
     }
 }
@@ -78,16 +81,18 @@ pub struct Context {
     pub max_record_bytes: u64,
     /// How many requests a second are taken.
     pub rates: RateLimits,
+    /// What an account may have that says nothing of its own.
+    pub quota: Quota,
 }
 
 impl Context {
     /// What operations need of `parts`.
     pub fn new(options: ApiOptions, parts: ApiParts) -> Self {
-        let ApiOptions { public_url, max_record_bytes, rates } = options;
+        let ApiOptions { public_url, max_record_bytes, rates, quota } = options;
         let ApiParts { catalog, records, users, tokens, shared, secrets, clock } = parts;
         let links = Links::new(public_url);
         let rates = RateLimits::new(rates, Arc::clone(&clock));
-        Self { catalog, records, users, tokens, shared, secrets, clock, links, max_record_bytes, rates }
+        Self { catalog, records, users, tokens, shared, secrets, clock, links, max_record_bytes, rates, quota }
     }
 
     /// The account of that id or name.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     auth::{Grant, User, signature},
     clock::Timestamp,
-    kv::{Document, GeneralAccess, Phase, Schema, Stats, StoreId, StoreName, UserId},
+    kv::{Contents, Document, GeneralAccess, Phase, Schema, Stats, StoreId, StoreName, UserId},
 };
 
 use super::context::Context;
@@ -50,7 +50,34 @@ pub struct StoreObject<'a> {
     /// Only for callers who may write.
     #[serde(skip_serializing_if = "Option::is_none")]
     url_signing_secret_key: Option<String>,
-    stats: Stats,
+    stats: StatsObject,
+}
+
+/// How a store has been used, and how much is in it once that has been counted: `itemCount` and `countedAt` are additions.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatsObject {
+    #[serde(flatten)]
+    used: Stats,
+    #[serde(flatten)]
+    counted: Option<CountedObject>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CountedObject {
+    item_count: u64,
+    storage_bytes: u64,
+    /// The same: nothing is stored but records as they are.
+    s3_storage_bytes: u64,
+    counted_at: Timestamp,
+}
+
+impl CountedObject {
+    fn new(contents: Contents) -> Self {
+        let Contents { records, bytes, counted_at, since: _ } = contents;
+        Self { item_count: records, storage_bytes: bytes, s3_storage_bytes: bytes, counted_at }
+    }
 }
 
 impl<'a> StoreObject<'a> {
@@ -83,7 +110,7 @@ impl<'a> StoreObject<'a> {
             keys_public_url: context.links.keys(&document.id, keys_signature.as_deref()),
             records_public_url: context.links.records(&document.id),
             url_signing_secret_key: signing_key,
-            stats: activity.stats,
+            stats: StatsObject { used: activity.stats, counted: document.contents.map(CountedObject::new) },
         }
     }
 }

@@ -124,6 +124,11 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit-exceeded", message).with_header(header::RETRY_AFTER, 1)
     }
 
+    /// There would be more of something than an account may have; an addition to the platform's errors.
+    pub fn quota_exceeded(message: String) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "quota-exceeded", message)
+    }
+
     /// Something is wrong with the server.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         let message = "Something went wrong on the server. Its log tells more, under the id of this request.";

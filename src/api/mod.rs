@@ -18,6 +18,7 @@ mod links;
 mod negotiation;
 mod operations;
 mod query;
+mod quotas;
 mod rate_limits;
 mod reply;
 mod reply_body;

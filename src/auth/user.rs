@@ -9,7 +9,7 @@ use crate::{
     kv::{GeneralAccess, UserId},
 };
 
-use super::error::AccountsError;
+use super::{error::AccountsError, quota::Quota};
 
 /// The account there is from the start.
 pub const ADMIN: &str = "admin";
@@ -99,6 +99,9 @@ pub struct User {
     /// Whether none of its tokens is valid.
     #[serde(default)]
     pub is_disabled: bool,
+    /// What it may have, as far as that is not as configured.
+    #[serde(default, skip_serializing_if = "Quota::is_empty")]
+    pub quota: Quota,
 }
 
 impl User {

@@ -16,6 +16,7 @@ use crate::{
 use super::{
     documents::{Remembered, names, read, remove, write},
     error::{AccountsError, Result},
+    quota::{Quota, QuotaUpdate},
     user::{ADMIN, AccountAccess, User, Username},
 };
 
@@ -48,12 +49,14 @@ pub struct NewUser {
 }
 
 /// Changes of an account.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct UserUpdate {
     /// What its stores follow, unless that stays.
     pub general_access: Option<AccountAccess>,
     /// Whether its tokens are valid, unless that stays.
     pub is_disabled: Option<bool>,
+    /// What it may have.
+    pub quota: QuotaUpdate,
 }
 
 /// All accounts.
@@ -160,6 +163,7 @@ impl Users {
             let (mut changed, etag) = found.ok_or(AccountsError::UserNotFound)?;
             changed.general_access = update.general_access.unwrap_or(changed.general_access);
             changed.is_disabled = update.is_disabled.unwrap_or(changed.is_disabled);
+            changed.quota = changed.quota.changed(&update.quota);
             let is_written =
                 write(self.objects.as_ref(), &place(&folded), &changed, Precondition::IfMatch(etag)).await?;
             if is_written {
@@ -193,7 +197,14 @@ impl Users {
 impl NewUser {
     fn into_user(self, random: &dyn Random, clock: &dyn Clock) -> User {
         let Self { username, general_access } = self;
-        User { id: UserId::generate(random), username, created_at: clock.now(), general_access, is_disabled: false }
+        User {
+            id: UserId::generate(random),
+            username,
+            created_at: clock.now(),
+            general_access,
+            is_disabled: false,
+            quota: Quota::default(),
+        }
     }
 }
 

@@ -33,6 +33,31 @@ pub(super) enum UserCommand {
         /// Its name or id
         username: String,
     },
+    /// Show an account, and how much it has
+    Show {
+        /// Its name or id
+        username: String,
+    },
+    /// Say how much an account may have; `default` for what is configured
+    Limit {
+        /// Its name or id
+        username: String,
+        /// Stores
+        #[arg(long, value_name = "NUMBER")]
+        stores: Option<String>,
+        /// Records in all its stores
+        #[arg(long, value_name = "NUMBER")]
+        records: Option<String>,
+        /// Bytes in all its stores
+        #[arg(long, value_name = "NUMBER")]
+        bytes: Option<String>,
+        /// Records in any one of its stores
+        #[arg(long, value_name = "NUMBER")]
+        store_records: Option<String>,
+        /// Bytes in any one of its stores
+        #[arg(long, value_name = "NUMBER")]
+        store_bytes: Option<String>,
+    },
     /// Say who may read the stores of an account that do not say it themselves
     Access {
         /// Its name or id
@@ -129,6 +154,17 @@ pub(super) fn user(command: UserCommand, url: Option<String>, given: &Given) -> 
         }
         UserCommand::Enable { username } => {
             target.ask("PUT", &format!("{USERS}/{}", segment(&username)), Some(&json!({ "isDisabled": false })))
+        }
+        UserCommand::Show { username } => target.ask("GET", &format!("{USERS}/{}", segment(&username)), None),
+        UserCommand::Limit { username, stores, records, bytes, store_records, store_bytes } => {
+            let quota = members([
+                ("stores", limit(stores.as_deref())?),
+                ("records", limit(records.as_deref())?),
+                ("bytes", limit(bytes.as_deref())?),
+                ("storeRecords", limit(store_records.as_deref())?),
+                ("storeBytes", limit(store_bytes.as_deref())?),
+            ]);
+            target.ask("PUT", &format!("{USERS}/{}", segment(&username)), Some(&json!({ "quota": quota })))
         }
         UserCommand::Access { username, access } => {
             target.ask("PUT", &format!("{USERS}/{}", segment(&username)), Some(&json!({ "generalAccess": access })))
@@ -237,6 +273,18 @@ fn with(url: Option<String>, given: &Given, work: impl FnOnce(&Target) -> Result
 fn members<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let members = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(members.collect::<Map<_, _>>())
+}
+
+/// A limit as it was given: a number, or `default`.
+fn limit(given: Option<&str>) -> Result<Option<Value>, String> {
+    match given {
+        None => Ok(None),
+        Some("default") => Ok(Some(Value::Null)),
+        Some(text) => match text.parse::<u64>() {
+            Ok(limit) => Ok(Some(limit.into())),
+            Err(_) => Err(format!("{text:?} is neither a whole number nor `default`")),
+        },
+    }
 }
 
 /// A text as one segment of a path, or as the value of a parameter.

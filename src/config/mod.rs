@@ -6,6 +6,7 @@
 
 mod load;
 mod problem;
+mod quota_settings;
 #[cfg(feature = "s3")]
 mod s3_settings;
 mod setting;

@@ -8,7 +8,7 @@ use http::Uri;
 use crate::storage::s3::S3Options;
 use crate::{
     api::RateOptions,
-    auth::{MasterSecret, Token},
+    auth::{MasterSecret, Quota, Token},
     kv::CatalogOptions,
     peer::{InvalidPeerAddress, PeerAddress},
     server::ServerOptions,
@@ -47,6 +47,8 @@ pub struct Config {
     pub max_record_bytes: u64,
     /// How many requests a second are taken.
     pub rates: RateOptions,
+    /// What an account may have that says nothing of its own.
+    pub quota: Quota,
     /// The object store; without a bucket, the embedded engine is used.
     #[cfg(feature = "s3")]
     pub s3: S3Options,
@@ -65,6 +67,7 @@ impl Default for Config {
             catalog: CatalogOptions::default(),
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
             rates: RateOptions::default(),
+            quota: Quota::default(),
             #[cfg(feature = "s3")]
             s3: S3Options::new(""),
         }

@@ -7,7 +7,7 @@ use crate::{
     auth::{AccountsError, Token, Users},
     clock::{Clock, Random},
     config::{Config, KeeperSetting},
-    jobs::{Job, RulesReconciliation, StoreUpkeep},
+    jobs::{ContentsCount, Job, RulesReconciliation, StoreUpkeep},
     kv::{CacheOptions, Catalog, LifecycleRules},
     peer::{Errands, Peer},
     storage::{ObjectStore, sole_writer::SoleWriter},
@@ -140,6 +140,7 @@ impl Role {
                 let rules = LifecycleRules::new(Arc::clone(objects));
                 vec![
                     Arc::new(StoreUpkeep::new(Arc::clone(catalog))),
+                    Arc::new(ContentsCount::new(Arc::clone(catalog))),
                     Arc::new(RulesReconciliation::new(Arc::clone(catalog), rules)),
                 ]
             }

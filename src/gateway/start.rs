@@ -70,7 +70,8 @@ impl Gateway {
             Some(url) => url.as_str().to_owned(),
             None => listening_url(server.local_addr()),
         };
-        let options = ApiOptions { public_url, max_record_bytes: config.max_record_bytes, rates: config.rates };
+        let Config { max_record_bytes, rates, quota, .. } = config;
+        let options = ApiOptions { public_url, max_record_bytes, rates, quota };
         let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine);
         let errands = role.errands(&admin_token.token)?;
         let (records, activity): (_, Arc<dyn Job>) = match errands {

@@ -4,6 +4,7 @@
 //! their own: what may be removed, and what is worth writing down, the domain knows.
 
 mod activity;
+mod contents_count;
 mod job;
 mod lifecycle_rules;
 mod scheduler;
@@ -12,6 +13,7 @@ mod told_activity;
 mod upkeep;
 
 pub use activity::ActivityFlush;
+pub use contents_count::ContentsCount;
 pub use job::{Job, Report};
 pub use lifecycle_rules::RulesReconciliation;
 pub use scheduler::schedule;

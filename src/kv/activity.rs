@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Clock, Timestamp};
 
 use super::{
+    counting::Counting,
     document::{Document, Stats},
     documents::Documents,
     error::{Error, Result},
@@ -173,10 +174,11 @@ impl Activity {
     }
 
     /// Writes down what has been counted: one write for each store that was used. Returns how many stores that were;
-    /// what could not be written stays counted, and the first reason is the error.
-    pub async fn flush(&self, documents: &Documents) -> Result<usize> {
+    /// what could not be written stays counted, and the first reason is the error. What is in the stores that have changed
+    /// is for `counting` to find out.
+    pub async fn flush(&self, documents: &Documents, counting: &Counting) -> Result<usize> {
         let results: Vec<Result<()>> = stream::iter(self.pending())
-            .map(|StoreUse { id, pending }| self.flush_one(documents, id, pending))
+            .map(|StoreUse { id, pending }| self.flush_one(documents, counting, id, pending))
             .buffer_unordered(FLUSH_CONCURRENCY)
             .collect()
             .await;
@@ -184,7 +186,7 @@ impl Activity {
         results.into_iter().collect::<Result<()>>().map(|()| stores)
     }
 
-    async fn flush_one(&self, documents: &Documents, id: StoreId, pending: Pending) -> Result<()> {
+    async fn flush_one(&self, documents: &Documents, counting: &Counting, id: StoreId, pending: Pending) -> Result<()> {
         let written = documents
             .update(id, |document| {
                 let mut counts = ActivityCounts::written(document);
@@ -198,12 +200,12 @@ impl Activity {
             })
             .await;
         match written {
-            Ok(_) | Err(Error::StoreNotFound) => {
-                self.settle(id, &pending);
-                Ok(())
-            }
-            Err(error) => Err(error),
+            Ok(view) => counting.saw(&view.document),
+            Err(Error::StoreNotFound) => {}
+            Err(error) => return Err(error),
         }
+        self.settle(id, &pending);
+        Ok(())
     }
 
     /// Forgets what has been written down, and the store with it if it was not used meanwhile.

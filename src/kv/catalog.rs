@@ -19,6 +19,7 @@ use super::{
     cache::{CacheOptions, ViewCache},
     changes::{Change, NewStore, StoreLocator, StoreUpdate, apply},
     claims::Claims,
+    counting::Counting,
     document::{Document, Phase},
     documents::Documents,
     error::{Error, Result},
@@ -37,6 +38,7 @@ use super::{
     retention::Retention,
     safeguards::Safeguards,
     upkeep::Upkeep,
+    usage::{Usage, Usages},
     view::StoreView,
 };
 
@@ -47,6 +49,8 @@ pub struct CatalogOptions {
     pub retention: Retention,
     /// What is remembered of stores.
     pub cache: CacheOptions,
+    /// How often it is counted at most what is in a store that keeps changing.
+    pub count_interval: Duration,
     /// Where the object store removes records by lifecycle class, how long other gateways may believe in what was before;
     /// `None` where nothing but the sweep removes them, so that records never have to move.
     pub classes: Option<Duration>,
@@ -59,6 +63,7 @@ impl Default for CatalogOptions {
         Self {
             retention: Retention::DEFAULT,
             cache: CacheOptions::default(),
+            count_interval: Duration::from_mins(1),
             classes: None,
             safeguards: Safeguards::ALL,
         }
@@ -81,6 +86,8 @@ pub struct Catalog {
     order: Order,
     rules: Arc<LifeRules>,
     activity: Arc<Activity>,
+    counting: Counting,
+    usages: Arc<Usages>,
     changes: TaskTracker,
 }
 
@@ -121,6 +128,8 @@ impl Catalog {
             rules.clone(),
             clock.clone(),
         );
+        let counting = Counting::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
+        let usages = Usages::new(objects.clone(), documents.clone(), index.clone(), clock.clone());
         let order = Order::new(objects.clone(), documents.clone(), appointments.clone(), rules.clone(), clock.clone());
         Self {
             naming: Naming::new(
@@ -136,6 +145,8 @@ impl Catalog {
             order,
             rules,
             activity: Arc::new(Activity::new(clock.clone())),
+            counting,
+            usages: Arc::new(usages),
             retention: options.retention,
             objects,
             clock,
@@ -195,7 +206,17 @@ impl Catalog {
 
     /// Writes down what has been counted of stores' use; how many stores that were.
     pub async fn flush_activity(&self) -> Result<usize> {
-        self.activity.flush(&self.documents).await
+        self.activity.flush(&self.documents, &self.counting).await
+    }
+
+    /// Counts what is in the stores of which it was written down that they have changed; how many stores that were.
+    pub async fn count_contents(&self) -> Result<usize> {
+        self.counting.run().await
+    }
+
+    /// How much an owner has, by what was counted last. Costs no call but for the first time.
+    pub async fn usage(&self, owner: UserId) -> Result<Usage> {
+        self.usages.of(owner).await
     }
 
     /// Reads a store afresh, which another gateway has changed on behalf of this one.

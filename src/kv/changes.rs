@@ -72,6 +72,7 @@ impl NewStore {
             phase,
             leftovers: Vec::new(),
             stats: Stats::default(),
+            contents: None,
         }
     }
 }

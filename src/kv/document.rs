@@ -71,6 +71,9 @@ pub struct Document {
     pub leftovers: Vec<Leftover>,
     /// Use of the store so far.
     pub stats: Stats,
+    /// How much is in it, once that has been counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Contents>,
 }
 
 impl Document {
@@ -220,6 +223,20 @@ pub struct Stats {
     pub delete_count: u64,
     /// Pages of keys listed.
     pub list_count: u64,
+}
+
+/// How much is in a store, as it was counted last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Contents {
+    /// Records.
+    pub records: u64,
+    /// Their bytes, as they are stored.
+    pub bytes: u64,
+    /// When the count began: what was written later may not be in it.
+    pub counted_at: Timestamp,
+    /// Since when every count has given these figures.
+    pub since: Timestamp,
 }
 
 #[cfg(test)]

@@ -164,6 +164,11 @@ impl OwnerIndex {
         listed.ends.iter().take_while(|(end, _)| *end <= now).take(limit).map(|(_, id)| *id).collect()
     }
 
+    /// Whether a store is listed.
+    pub fn has(&self, id: &StoreId) -> bool {
+        self.lock().stores.get(id).is_some_and(|known| known.kind != EntryKind::Gone)
+    }
+
     /// Leaves out a store that has no document, until an entry says otherwise.
     pub fn drop_entry(&self, id: &StoreId) {
         self.lock().remove(id);

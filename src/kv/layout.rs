@@ -7,6 +7,7 @@
 //! larder/kept/{id}/{generation}/k{record key}                         records that are kept for ever
 //! larder/passing/{days}/{id}/{generation}/k{record key}               records under a lifecycle rule
 //! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}]  listing index, append-only
+//! larder/counted/{owner}/{id}-{since}-{records}-{bytes}                   how much is in a store
 //! larder/due/{time}-{id}-{mark}-{kind}                                     stores that are to be looked at then
 //! larder/kept/canary, larder/passing/{days}/canary, larder/canaries        what is watched to see what rules do
 //! ```
@@ -21,7 +22,7 @@ use std::borrow::Cow;
 use crate::clock::Timestamp;
 
 use super::{
-    document::Place,
+    document::{Contents, Place},
     id::{StoreId, UserId},
     key::RecordKey,
     retention::LifecycleClass,
@@ -185,6 +186,25 @@ pub fn parse_index_entry(object: &str, index: &str) -> Option<IndexEntry> {
     parts.next().is_none().then_some(entry)
 }
 
+/// What all entries of an owner begin with that say how much is in his stores.
+pub fn counted(owner: &UserId) -> String {
+    format!("{ROOT}counted/{owner}/")
+}
+
+/// Says how much is in a store. Entries of one store sort in the order of their making.
+pub fn counted_entry(owner: &UserId, id: &StoreId, contents: &Contents) -> String {
+    let Contents { records, bytes, since, .. } = contents;
+    format!("{}{id}-{}-{records}-{bytes}", counted(owner), sortable(*since))
+}
+
+/// What an object key below `counted` says of a store; `None` if it is no such entry.
+pub fn parse_counted_entry(object: &str, counted: &str) -> Option<(StoreId, Contents)> {
+    let mut parts = object.strip_prefix(counted)?.split('-');
+    let (id, since) = (parts.next()?.parse().ok()?, parse_sortable(parts.next()?)?);
+    let (records, bytes) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some((id, Contents { records, bytes, counted_at: since, since }))
+}
+
 /// What all appointments begin with.
 pub fn appointments() -> String {
     format!("{ROOT}due/")
@@ -272,6 +292,16 @@ mod tests {
             assert!(object.split('/').all(|segment| segment.len() <= 255));
             assert_eq!(record_key(object, &records(&id, &place)).as_deref(), Some(key.as_str()));
         }
+    }
+
+    #[test]
+    fn what_was_counted_reads_back_as_it_was_written() {
+        let random = SeededRandom::new(3);
+        let (owner, id, since) = (UserId::generate(&random), StoreId::generate(&random), Timestamp::from_millis(7));
+        let contents = Contents { records: 3, bytes: u64::MAX, counted_at: since, since };
+        let entry = counted_entry(&owner, &id, &contents);
+        assert_eq!(parse_counted_entry(&entry, &counted(&owner)), Some((id, contents)));
+        assert_eq!(parse_counted_entry(&format!("{entry}-1"), &counted(&owner)), None);
     }
 
     #[test]

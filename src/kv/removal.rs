@@ -89,6 +89,10 @@ impl Removals {
         for place in places {
             self.remove_records(id, place).await?;
         }
+        if let Some(contents) = &document.contents {
+            let entry = layout::counted_entry(&document.owner_id, &id, contents);
+            self.objects.delete(&entry, Precondition::None).await?;
+        }
         if self.clock.now().since(at) < LONGEST_REQUEST {
             self.announce(document).await?;
             return Ok(Some(at.plus(LONGEST_REQUEST)));

@@ -9,9 +9,9 @@ use crate::{
         administration::AccountCall, audit, context::Context, envelope::Data, error::ApiError, json_body, reply,
         reply_body::ReplyBody, request::Request,
     },
-    auth::{AccountAccess, AccountGrant, Caller, NewUser, User, UserUpdate},
+    auth::{AccountAccess, AccountGrant, Caller, NewUser, Quota, QuotaUpdate, User, UserUpdate},
     clock::Timestamp,
-    kv::UserId,
+    kv::{Change, Usage, UserId},
 };
 
 use super::tokens;
@@ -26,6 +26,18 @@ struct AccountObject<'a> {
     general_access: AccountAccess,
     is_disabled: bool,
     is_admin: bool,
+    quota: Quota,
+    /// Only of one account that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageObject>,
+}
+
+/// How much an account has, by what was counted last.
+#[derive(Debug, Serialize)]
+struct UsageObject {
+    stores: u64,
+    records: u64,
+    bytes: u64,
 }
 
 /// Does what is called for with accounts or tokens.
@@ -39,7 +51,7 @@ pub async fn run(
     match call {
         AccountCall::ListUsers => list(context).await,
         AccountCall::CreateUser => create(context, caller, request).await,
-        AccountCall::GetUser(user) => Ok(show(StatusCode::OK, context.user(&user).await?.as_ref())),
+        AccountCall::GetUser(user) => get(context, &user).await,
         AccountCall::UpdateUser(user) => update(context, caller, &user, request).await,
         AccountCall::ListTokens => tokens::list(context, grant, caller, &request).await,
         AccountCall::CreateToken => tokens::create(context, grant, caller, request).await,
@@ -52,6 +64,13 @@ async fn list(context: &Context) -> Result<Response<ReplyBody>, ApiError> {
     let users = context.users.list().await?;
     let items: Vec<_> = users.iter().map(|user| object(user)).collect();
     Ok(reply::json(StatusCode::OK, &Data { data: serde_json::json!({ "count": items.len(), "items": items }) }))
+}
+
+async fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiError> {
+    let user = context.user(user).await?;
+    let Usage { stores, records, bytes } = context.catalog.usage(user.id).await?;
+    let usage = Some(UsageObject { stores, records, bytes });
+    Ok(reply::json(StatusCode::OK, &Data { data: AccountObject { usage, ..object(&user) } }))
 }
 
 async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
@@ -81,7 +100,8 @@ async fn update(
             ));
         }
     };
-    let changed = context.users.update(&user, UserUpdate { general_access: access_in(&body)?, is_disabled }).await?;
+    let update = UserUpdate { general_access: access_in(&body)?, is_disabled, quota: quota_in(&body)? };
+    let changed = context.users.update(&user, update).await?;
     audit::note(caller, "user changed", &changed.username, &format!("{changed:?}"));
     Ok(show(StatusCode::OK, &changed))
 }
@@ -99,12 +119,41 @@ fn access_in(body: &Map<String, Value>) -> Result<Option<AccountAccess>, ApiErro
     }
 }
 
+/// The `quota` of a body: what is to change of it, `null` for what is to be as configured.
+fn quota_in(body: &Map<String, Value>) -> Result<QuotaUpdate, ApiError> {
+    let invalid = |what: &str| ApiError::bad_request("invalid-value", format!("Invalid value provided: {what}"));
+    let mut update = QuotaUpdate::default();
+    let members = match body.get("quota") {
+        None => return Ok(update),
+        Some(Value::Object(members)) => members,
+        Some(_) => return Err(invalid("quota must be an object")),
+    };
+    for (name, value) in members {
+        let member = match name.as_str() {
+            "stores" => &mut update.stores,
+            "records" => &mut update.records,
+            "bytes" => &mut update.bytes,
+            "storeRecords" => &mut update.store_records,
+            "storeBytes" => &mut update.store_bytes,
+            _ => {
+                return Err(invalid("quota has stores, records, bytes, storeRecords and storeBytes, and nothing else"));
+            }
+        };
+        *member = match (value, value.as_u64()) {
+            (Value::Null, _) => Change::Clear,
+            (_, Some(limit)) => Change::Set(limit),
+            (_, None) => return Err(invalid(&format!("quota.{name} must be a whole number or null"))),
+        };
+    }
+    Ok(update)
+}
+
 fn show(status: StatusCode, user: &User) -> Response<ReplyBody> {
     reply::json(status, &Data { data: object(user) })
 }
 
 fn object(user: &User) -> AccountObject<'_> {
-    let User { id, username, created_at, general_access, is_disabled } = user;
+    let User { id, username, created_at, general_access, is_disabled, quota } = user;
     AccountObject {
         id: *id,
         username: username.as_str(),
@@ -112,5 +161,7 @@ fn object(user: &User) -> AccountObject<'_> {
         general_access: *general_access,
         is_disabled: *is_disabled,
         is_admin: user.is_admin(),
+        quota: *quota,
+        usage: None,
     }
 }

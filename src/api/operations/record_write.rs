@@ -9,7 +9,7 @@ use crate::{
         content,
         context::Context,
         error::ApiError,
-        reply,
+        quotas, reply,
         reply_body::ReplyBody,
         request::{Request, limited},
     },
@@ -31,6 +31,7 @@ pub async fn put(
     }
     let content_coding = content::content_coding(request.headers)?;
     let content_type = content::content_type(request.headers)?;
+    quotas::admit_record(context, grant, key, request.body.length()).await?;
     let precondition = precondition(context, grant, key, request.headers).await?;
     let attributes = RecordAttributes { content_type, content_coding };
     let body = limited(request.body, limit);

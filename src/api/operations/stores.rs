@@ -11,7 +11,7 @@ use crate::{
         context::Context,
         envelope::{Data, StoreList, StoreObject},
         error::ApiError,
-        json_body, reply,
+        json_body, quotas, reply,
         reply_body::ReplyBody,
         request::Request,
     },
@@ -103,14 +103,19 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
         Change::Set(retention) => Some(retention),
         Change::Keep | Change::Clear => None,
     };
-    let account = match authorize_account(caller, AccountAction::CreateStore) {
-        Ok(account) => account,
+    let user = caller.user().ok_or(Denied::TokenRequired)?;
+    let admitted = match authorize_account(caller, AccountAction::CreateStore) {
+        Ok(account) => quotas::admit_store(context, user).await.map(|()| account),
+        Err(denied) => Err(denied.into()),
+    };
+    let account = match (admitted, name.clone()) {
+        (Ok(account), _) => account,
         // Whoever may read the store of that name is given it, also if he could not have made it.
-        Err(Denied::Insufficient) if let Some((user, name)) = caller.user().zip(name.clone()) => {
-            let found = context.catalog.resolve(&StoreLocator::Name(user.id, name)).await;
-            return show(context, caller, StatusCode::OK, found.map_err(|_| Denied::Insufficient)?).await;
-        }
-        Err(denied) => return Err(denied.into()),
+        (Err(refusal), Some(name)) => match context.catalog.resolve(&StoreLocator::Name(user.id, name)).await {
+            Ok(found) => return show(context, caller, StatusCode::OK, found).await,
+            Err(_) => return Err(refusal),
+        },
+        (Err(refusal), None) => return Err(refusal),
     };
     let (owner, new) = account.creation(NewStore { name, schema, retention, creator: None });
     let created = context.catalog.create(owner, new).await?;

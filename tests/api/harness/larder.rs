@@ -143,6 +143,33 @@ impl Larder {
         self.0.catalog.flush_activity().await.expect("it is written down")
     }
 
+    /// Counts what is in the stores that have changed, as jobs do now and then.
+    pub(crate) async fn count(&self) {
+        self.write_use_down().await;
+        // What is changed in the millisecond in which a count begins may not be in it.
+        self.advance(Duration::from_millis(1));
+        self.count_only().await;
+    }
+
+    /// Counts what is in the stores of which it is written down that they have changed.
+    pub(crate) async fn count_only(&self) {
+        self.0.catalog.count_contents().await.expect("it is counted");
+    }
+
+    /// Waits until the admin is known to have as many records and bytes: what is known may be a minute old, and is renewed
+    /// behind whoever asks.
+    pub(crate) async fn has(&self, records: u64, bytes: u64) {
+        for _ in 0..200 {
+            let account = self.get("/larder/v1/users/admin").await.answers(200);
+            let usage = &account.data()["usage"];
+            if usage["records"] == records && usage["bytes"] == bytes {
+                return;
+            }
+            self.sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the admin is not known to have {records} records of {bytes} bytes");
+    }
+
     /// Does what is due about stores, as a job does now and then.
     pub(crate) async fn upkeep(&self) {
         self.0.catalog.keep_appointments().await.expect("what is due is done");
@@ -151,7 +178,7 @@ impl Larder {
     /// The keys of all objects that belong to a store and to no other, but for entries in the index.
     pub(crate) async fn objects_of(&self, store: &Store) -> Vec<String> {
         let mut found = Vec::new();
-        for folder in ["stores", "kept", "passing"] {
+        for folder in ["stores", "kept", "passing", "counted"] {
             let prefix = format!("larder/{folder}/");
             let page = ListOptions { prefix, start_after: None, limit: MAX_LIST_KEYS };
             let listed = self.0.objects.list(page).await.expect("the object store lists");

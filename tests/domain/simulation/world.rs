@@ -99,6 +99,7 @@ impl World {
     fn gateway(&self, objects: Arc<dyn ObjectStore>, is_cut_off: Arc<AtomicBool>) -> Gateway {
         let cache = CacheOptions { staleness: Some(STALENESS), ..CacheOptions::default() };
         let options = CatalogOptions {
+            count_interval: Duration::from_mins(1),
             cache,
             classes: Some(STALENESS),
             safeguards: self.scenario.safeguards,

@@ -1,0 +1,67 @@
+//! Whether an account still has room for what is to be made.
+//!
+//! What there is was counted in the background, so that a quota may be overdrawn by what is written until the next count.
+//! What frees room, and what is written over a record that there is where records are limited, always goes.
+
+use crate::{
+    auth::{Grant, User},
+    kv::{self, RecordKey, StoreQuery},
+};
+
+use super::{context::Context, error::ApiError};
+
+/// Whether a user may have one more store.
+pub async fn admit_store(context: &Context, user: &User) -> Result<(), ApiError> {
+    let Some(limit) = user.quota.or(context.quota).stores else { return Ok(()) };
+    let all = StoreQuery { unnamed: true, ..StoreQuery::default() };
+    let stores = context.catalog.list(user.id, &all).await?.total as u64;
+    if stores < limit {
+        return Ok(());
+    }
+    Err(ApiError::quota_exceeded(format!("User {} has {stores} stores, of at most {limit}", user.username)))
+}
+
+/// Whether a record of `length` bytes, if that is known, may be written into the store of `grant`.
+pub async fn admit_record(
+    context: &Context,
+    grant: &Grant,
+    key: &RecordKey,
+    length: Option<u64>,
+) -> Result<(), ApiError> {
+    let quota = grant.owner().quota.or(context.quota);
+    if quota.is_empty() {
+        return Ok(());
+    }
+    let (id, owner) = (grant.store().document.id, grant.owner());
+    let contents = grant.store().document.contents;
+    let (records, bytes) = contents.map_or((0, 0), |contents| (contents.records, contents.bytes));
+    let of_store = format!("Key-value Store {id}");
+    has_room(&of_store, "bytes", bytes, length, quota.store_bytes)?;
+    let mut is_full = has_room(&of_store, "records", records, None, quota.store_records);
+    if quota.bytes.is_some() || quota.records.is_some() {
+        let usage = context.catalog.usage(owner.id).await?;
+        let of_user = format!("User {}", owner.username);
+        has_room(&of_user, "bytes", usage.bytes, length, quota.bytes)?;
+        is_full = is_full.and(has_room(&of_user, "records", usage.records, None, quota.records));
+    }
+    let Err(full) = is_full else { return Ok(()) };
+    // No record is added by writing one anew.
+    match context.records.head(grant.store(), key).await {
+        Ok(_) => Ok(()),
+        Err(kv::Error::RecordNotFound) => Err(full),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether `whose` things are fewer than the limit, if there is one, and `added` are not too many by themselves.
+fn has_room(whose: &str, things: &str, has: u64, added: Option<u64>, limit: Option<u64>) -> Result<(), ApiError> {
+    match limit {
+        Some(limit) if has >= limit => {
+            Err(ApiError::quota_exceeded(format!("{whose} has {has} {things}, of at most {limit}")))
+        }
+        Some(limit) if added.is_some_and(|added| added > limit) => {
+            Err(ApiError::quota_exceeded(format!("{whose} may have at most {limit} {things}")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,166 @@
+//! How much an owner has: the sum of what was counted in his stores.
+//!
+//! Each counted store has an object beside the others of its owner, whose key says how much is in it: a list of 1,000 keys
+//! sums 1,000 stores. Of two for one store, the later one holds.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    clock::Clock,
+    storage::{ListOptions, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
+};
+
+use super::{
+    document::Contents,
+    documents::Documents,
+    error::Result,
+    id::{StoreId, UserId},
+    index::{Index, OwnerIndex},
+    layout,
+    listing::{self, StoreQuery},
+};
+
+/// How old a sum may be before it is made anew.
+const STALENESS: Duration = Duration::from_mins(1);
+
+/// How old an entry must be that counts for nothing, before it is removed: gateways know of new stores with a delay.
+const PATIENCE: Duration = Duration::from_hours(1);
+
+/// How much an owner has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Stores, with and without names.
+    pub stores: u64,
+    /// Records in them, as they were counted.
+    pub records: u64,
+    /// Stored bytes of the records, as they were counted.
+    pub bytes: u64,
+}
+
+/// How much every owner has.
+#[derive(Debug)]
+pub struct Usages {
+    objects: Arc<dyn ObjectStore>,
+    documents: Arc<Documents>,
+    index: Arc<Index>,
+    clock: Arc<dyn Clock>,
+    owners: Mutex<HashMap<UserId, Arc<OwnerUsage>>>,
+    sums: TaskTracker,
+}
+
+/// What is known of one owner.
+#[derive(Debug, Default)]
+struct OwnerUsage {
+    summing: tokio::sync::Mutex<()>,
+    /// The last sum, and when it was begun by the monotonic clock.
+    last: Mutex<Option<(Duration, Usage)>>,
+}
+
+impl Usages {
+    /// The sums of what was counted in `objects`.
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        documents: Arc<Documents>,
+        index: Arc<Index>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { objects, documents, index, clock, owners: Mutex::default(), sums: TaskTracker::new() }
+    }
+
+    /// How much an owner has, as it was summed last. Only who asks first waits for that: a sum that is too old is made anew
+    /// in the background.
+    pub async fn of(self: &Arc<Self>, owner: UserId) -> Result<Usage> {
+        let known = Arc::clone(lock(&self.owners).entry(owner).or_default());
+        let last = *lock(&known.last);
+        let Some((began, usage)) = last else {
+            let _one_at_a_time = known.summing.lock().await;
+            if let Some((_, usage)) = *lock(&known.last) {
+                return Ok(usage);
+            }
+            return self.sum(owner, &known).await;
+        };
+        if self.clock.monotonic().saturating_sub(began) >= STALENESS && known.summing.try_lock().is_ok() {
+            let usages = Arc::clone(self);
+            self.sums.spawn(async move {
+                let Ok(_one_at_a_time) = known.summing.try_lock() else { return };
+                if let Err(error) = usages.sum(owner, &known).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(%owner, error, "how much an owner has could not be summed, and will be again");
+                }
+            });
+        }
+        Ok(usage)
+    }
+
+    async fn sum(&self, owner: UserId, known: &OwnerUsage) -> Result<Usage> {
+        let (began, now) = (self.clock.monotonic(), self.clock.now());
+        let all = StoreQuery { unnamed: true, ..StoreQuery::default() };
+        let stores = listing::list(&self.index, &self.documents, owner, &all, now).await?.total as u64;
+        let index = self.index.read(owner).await?;
+        let mut sum = Sum { usage: Usage { stores, ..Usage::default() }, latest: None, void: Vec::new() };
+        let (prefix, mut start_after) = (layout::counted(&owner), None);
+        loop {
+            let options = ListOptions { prefix: prefix.clone(), start_after, limit: MAX_LIST_KEYS };
+            let page = self.objects.list(options).await?;
+            start_after = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
+            for object in page.objects {
+                if let Some((id, contents)) = layout::parse_counted_entry(&object.key, &prefix) {
+                    sum.add(&index, Some(Entry { key: object.key, id, contents }));
+                }
+            }
+            if start_after.is_none() {
+                break;
+            }
+        }
+        sum.add(&index, None);
+        *lock(&known.last) = Some((began, sum.usage));
+        let is_old = |entry: &Entry| now.since(entry.contents.since) >= PATIENCE;
+        let void: Vec<_> = sum.void.into_iter().filter(is_old).map(|entry| entry.key).take(MAX_DELETE_KEYS).collect();
+        if !void.is_empty() {
+            self.objects.delete_many(void).await?;
+        }
+        Ok(sum.usage)
+    }
+}
+
+/// What was counted in a store, as it is listed.
+#[derive(Debug)]
+struct Entry {
+    key: String,
+    id: StoreId,
+    contents: Contents,
+}
+
+/// A sum in the making.
+#[derive(Debug)]
+struct Sum {
+    usage: Usage,
+    /// The last entry, which holds unless the next one is of the same store: they are listed in the order of their making.
+    latest: Option<Entry>,
+    /// What counts for nothing.
+    void: Vec<Entry>,
+}
+
+impl Sum {
+    /// Goes on to the next entry, or to the end.
+    fn add(&mut self, index: &OwnerIndex, next: Option<Entry>) {
+        let next_id = next.as_ref().map(|entry| entry.id);
+        let Some(latest) = std::mem::replace(&mut self.latest, next) else { return };
+        if next_id == Some(latest.id) || !index.has(&latest.id) {
+            self.void.push(latest);
+            return;
+        }
+        self.usage.records = self.usage.records.saturating_add(latest.contents.records);
+        self.usage.bytes = self.usage.bytes.saturating_add(latest.contents.bytes);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
