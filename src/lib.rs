@@ -12,3 +12,4 @@ pub mod peer;
 pub mod server;
 pub mod storage;
 pub mod telemetry;
+pub mod transfer;

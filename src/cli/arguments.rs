@@ -8,6 +8,7 @@ use crate::config::{Given, settings};
 
 use super::{
     administration::{self, StoreCommand, TokenCommand, UserCommand},
+    carry::{self, ImportArguments},
     check, doctor, exit, health, serve,
 };
 
@@ -63,6 +64,23 @@ enum Subcommands {
         /// Seconds for which a link to the list of keys is good; for ever if not given
         #[arg(long, value_name = "SECONDS", conflicts_with = "key")]
         lifetime: Option<u64>,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Bring stores in: from a folder, a ZIP file, or another server; what was cut off goes on where it was
+    Import {
+        #[command(flatten)]
+        arguments: ImportArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Take a store out, into a folder or a ZIP file; what was cut off goes on where it was
+    Export {
+        /// Its id, ~name or user~name
+        store: String,
+        /// A folder that is not there yet, or a file that ends in .zip
+        #[arg(value_name = "FOLDER|FILE.zip")]
+        to: PathBuf,
         #[command(flatten)]
         server: ServerArguments,
     },
@@ -137,6 +155,8 @@ pub fn run() -> ExitCode {
         Subcommands::Sign { store, key, lifetime, server } => {
             administration::sign(&store, key.as_deref(), lifetime, server.url, &server.settings.0)
         }
+        Subcommands::Import { arguments, server } => carry::import(arguments, server.url, &server.settings.0),
+        Subcommands::Export { store, to, server } => carry::export(&store, &to, server.url, &server.settings.0),
         Subcommands::Health { url, settings: Settings(given) } => health::health(url, &given),
     }
 }

@@ -2,6 +2,7 @@
 
 mod administration;
 mod arguments;
+mod carry;
 mod check;
 mod doctor;
 mod exit;

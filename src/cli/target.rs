@@ -10,6 +10,7 @@ use crate::{
     config::{Config, Given, KeeperSetting, load},
     gateway::{AdminToken, Gateway},
     server::reachable_address,
+    transfer::Api,
 };
 
 use super::{
@@ -79,6 +80,11 @@ impl Target {
         let error = ended.join().map_or_else(|_| Some("it failed".to_owned()), Result::err).unwrap_or_default();
         output::complain(&format!("no server answers, and none can be started here: {error}"));
         Err(exit::failed())
+    }
+
+    /// The server's API, for more than a question.
+    pub(super) fn api(&self) -> Api {
+        Api::new(&format!("http://{}", self.authority), &self.token)
     }
 
     /// Asks; the `data` of the answer, or in words why there is none.

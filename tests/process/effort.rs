@@ -27,6 +27,11 @@ pub fn start_records() -> usize {
     number("LARDER_START_RECORDS", 5_000)
 }
 
+/// Records of the store that is exported and imported.
+pub fn transfer_records() -> usize {
+    number("LARDER_TRANSFER_RECORDS", 10_000)
+}
+
 #[expect(clippy::disallowed_methods, reason = "how hard a test tries is no setting of the program")]
 fn number<N: std::str::FromStr>(variable: &str, ordinary: N) -> N {
     match env::var(variable) {

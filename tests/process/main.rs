@@ -23,3 +23,4 @@ mod site;
 mod start;
 mod stop;
 mod torture;
+mod transfer;

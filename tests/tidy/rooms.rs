@@ -3,7 +3,7 @@
 use crate::modules::Module;
 
 /// The rooms and their ranks. Rooms of one rank never import each other; `main` only starts `cli`.
-const RANKS: [(&str, u8); 15] = [
+const RANKS: [(&str, u8); 16] = [
     ("clock", 0),
     ("telemetry", 0),
     ("peer", 1),
@@ -15,6 +15,7 @@ const RANKS: [(&str, u8); 15] = [
     ("api", 4),
     ("console", 4),
     ("jobs", 4),
+    ("transfer", 4),
     ("config", 5),
     ("gateway", 6),
     ("cli", 7),

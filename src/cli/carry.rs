@@ -1,0 +1,104 @@
+//! `larder import` and `larder export`: stores on their way in and out.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use crate::{
+    config::Given,
+    transfer::{self, Api, Bars, Carried, ImportOptions, Remote, Source},
+};
+
+use super::{exit, output, target::Target};
+
+/// The variable that says who asks another server.
+const FROM_TOKEN: &str = "LARDER_FROM_TOKEN";
+
+/// Where stores come from, and what becomes of them.
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportArguments {
+    /// A folder or ZIP file that was exported, or a storage folder of Crawlee's
+    #[arg(value_name = "PATH", required_unless_present = "from", conflicts_with = "from")]
+    path: Option<PathBuf>,
+    /// Another server of the same API, as <https://api.apify.com>
+    #[arg(long, value_name = "URL")]
+    from: Option<String>,
+    /// Who asks it; better in `LARDER_FROM_TOKEN`, as others on this machine see arguments
+    #[arg(long, value_name = "TOKEN", requires = "from")]
+    token: Option<String>,
+    /// A store there, by id, ~name or user~name; may be given often; all with a name if none is
+    #[arg(long, value_name = "STORE", requires = "from")]
+    store: Vec<String>,
+    /// Stores without a name, too
+    #[arg(long, requires = "from", conflicts_with = "store")]
+    unnamed: bool,
+    /// What to call the store here, if it is one
+    #[arg(long)]
+    name: Option<String>,
+    /// Where it is written down how far it has come
+    #[arg(long, value_name = "FILE", default_value = "larder-import.progress")]
+    progress: PathBuf,
+}
+
+/// Imports stores.
+pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Given) -> ExitCode {
+    let ImportArguments { path, from, token, store, unnamed, name, progress } = arguments;
+    let source: Result<Box<dyn Source>, String> = match (path, from) {
+        (Some(path), _) => transfer::open(&path).map_err(|error| error.to_string()),
+        (None, Some(from)) => match token.or_else(|| given.variable(FROM_TOKEN).map(str::to_owned)) {
+            Some(token) => Ok(Box::new(Remote::new(Api::new(&from, &token), store, unnamed))),
+            None => Err(format!("a token for {from} is needed: set {FROM_TOKEN}")),
+        },
+        (None, None) => Err("there is nothing to import".to_owned()),
+    };
+    let source = match source {
+        Ok(source) => source,
+        Err(error) => {
+            output::complain(&error);
+            return exit::failed();
+        }
+    };
+    let options = ImportOptions { name, progress };
+    with(url, given, |api| {
+        let imported = transfer::import(api, source.as_ref(), &options, Bars).map_err(|error| output::whole(&error))?;
+        for left_out in &imported.left_out {
+            output::complain(&format!("left out: {left_out}"));
+        }
+        tell("imported", imported.carried);
+        match imported.left_out.len() {
+            0 => Ok(()),
+            count => Err(format!("{count} were left out")),
+        }
+    })
+}
+
+/// Exports a store.
+pub(super) fn export(store: &str, to: &Path, url: Option<String>, given: &Given) -> ExitCode {
+    with(url, given, |api| {
+        let carried = transfer::export(api, store, to, Bars).map_err(|error| output::whole(&error))?;
+        tell("exported", carried);
+        Ok(())
+    })
+}
+
+fn tell(what: &str, carried: Carried) {
+    let Carried { stores, records, bytes } = carried;
+    output::say(&format!("{what} {records} records of {stores} stores, {bytes} bytes in this run"));
+}
+
+fn with(url: Option<String>, given: &Given, work: impl FnOnce(&Api) -> Result<(), String>) -> ExitCode {
+    let target = match Target::find(url, given) {
+        Ok(target) => target,
+        Err(code) => return code,
+    };
+    let outcome = work(&target.api());
+    let closed = target.close();
+    match outcome.and(closed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            exit::failed()
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The key-value store API as its clients see it: what it takes to carry stores over. Blocking, one request a thread.
+
+use std::{io::Read, thread, time::Duration};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use ureq::{Agent, Body, SendBody, http::Response};
+
+use super::{
+    error::{Error, Result},
+    record::{Attributes, Record, StoreSheet},
+};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the other side may do nothing.
+const STALL_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The most bytes of an answer that is no record.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How often something is tried that may go well the next time.
+const ATTEMPTS: u32 = 8;
+
+/// The pause before the second attempt; each one after it is twice as long, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Stores on a page.
+const PAGE: usize = 1000;
+
+/// Every coding that a record may be stored in: it is wanted as it is.
+const ALL_CODINGS: &str = "gzip, deflate, br, zstd, identity";
+
+/// What may stand in a path as it is.
+const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A server, and who asks it.
+#[derive(Clone)]
+pub struct Api {
+    agent: Agent,
+    origin: String,
+    authorization: String,
+}
+
+/// A store, as a server shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoreObject {
+    /// Its id.
+    pub id: String,
+    /// What is carried over of it.
+    #[serde(flatten)]
+    pub sheet: StoreSheet,
+}
+
+/// A key in a list.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ListedKey {
+    /// The key.
+    pub key: String,
+    /// Stored bytes, if it is told.
+    #[serde(default)]
+    pub size: u64,
+}
+
+/// A page of keys.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyPage {
+    /// The keys.
+    pub items: Vec<ListedKey>,
+    /// Where the next page begins, if there is one.
+    pub next_exclusive_start_key: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Data<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct Items<T> {
+    items: Vec<T>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// The server whose URLs begin with `origin`; `token` says who asks.
+    pub fn new(origin: &str, token: &str) -> Self {
+        let config = Agent::config_builder()
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_per_read(Some(STALL_TIMEOUT))
+            .timeout_per_write(Some(STALL_TIMEOUT))
+            .http_status_as_error(false)
+            .user_agent(concat!("larder/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let origin = origin.trim_end_matches('/');
+        // People give what the official clients take, too.
+        let origin = origin.strip_suffix("/v2").unwrap_or(origin).to_owned();
+        Self { agent: config.into(), origin, authorization: format!("Bearer {token}") }
+    }
+
+    /// How the server's URLs begin.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// All stores of whoever asks; those without a name, too, if they are wanted.
+    pub fn stores(&self, with_unnamed: bool) -> Result<Vec<StoreObject>> {
+        let mut stores = Vec::new();
+        loop {
+            let (unnamed, offset) = (u8::from(with_unnamed), stores.len());
+            let page: Items<StoreObject> = self
+                .read_json(&format!("/v2/key-value-stores?unnamed={unnamed}&offset={offset}&limit={PAGE}"))?
+                .ok_or_else(|| Error::NoAnswer("there is no list of stores".to_owned()))?;
+            if page.items.is_empty() {
+                return Ok(stores);
+            }
+            stores.extend(page.items);
+        }
+    }
+
+    /// A store, by its id or as `user~name` or `~name`.
+    pub fn store(&self, store: &str) -> Result<Option<StoreObject>> {
+        self.read_json(&format!("/v2/key-value-stores/{}", escaped(store)))
+    }
+
+    /// A new store, or the one of that name.
+    pub fn make_store(&self, sheet: &StoreSheet) -> Result<StoreObject> {
+        let body = match &sheet.schema {
+            Some(schema) => json!({ "schema": schema }),
+            None => json!({}),
+        };
+        let name = sheet.name.as_deref().map(|name| format!("?name={}", escaped(name))).unwrap_or_default();
+        let make = || self.send_json("POST", &format!("/v2/key-value-stores{name}"), &body);
+        // Without a name it is made anew each time, so that what lost its answer must not be asked for again.
+        if sheet.name.is_some() { persist(make) } else { make() }
+    }
+
+    /// Gives a store the settings of a sheet, but for its name.
+    pub fn set_up(&self, store: &str, sheet: &StoreSheet) -> Result<()> {
+        let mut settings = json!({});
+        let given = [
+            ("title", sheet.title.clone().map(Value::from)),
+            ("generalAccess", sheet.general_access.clone().map(Value::from)),
+            ("retentionDays", sheet.retention_days.map(Value::from)),
+        ];
+        for (name, value) in given {
+            if let Some(value) = value {
+                settings[name] = value;
+            }
+        }
+        let path = format!("/v2/key-value-stores/{}", escaped(store));
+        persist(|| self.send_json::<Value>("PUT", &path, &settings)).map(drop)
+    }
+
+    /// A page of a store's keys.
+    pub fn keys(&self, store: &str, after: Option<&str>) -> Result<KeyPage> {
+        let after = after.map(|key| format!("&exclusiveStartKey={}", escaped(key))).unwrap_or_default();
+        let path = format!("/v2/key-value-stores/{}/keys?limit={PAGE}{after}", escaped(store));
+        self.read_json(&path)?.ok_or_else(|| Error::Unusable(format!("store {store} is not there any more")))
+    }
+
+    /// A record as it is stored; `None` if it is not there.
+    pub fn record(&self, store: &str, key: &str) -> Result<Option<Record>> {
+        let request = self.agent.get(self.record_url(store, key));
+        let request = request.header("authorization", &self.authorization).header("accept-encoding", ALL_CODINGS);
+        let Some(answer) = found(request.call().map_err(no_answer)?)? else { return Ok(None) };
+        let field = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let attributes = Attributes {
+            content_type: field("content-type").unwrap_or_else(|| "application/octet-stream".to_owned()),
+            content_encoding: field("content-encoding").filter(|coding| coding != "identity"),
+        };
+        let length = field("content-length").and_then(|length| length.parse().ok());
+        let bytes = answer.into_body().into_with_config().limit(u64::MAX).reader();
+        Ok(Some(Record { attributes, length, bytes: Box::new(bytes) }))
+    }
+
+    /// Writes a record.
+    pub fn write(&self, store: &str, key: &str, record: Record) -> Result<()> {
+        let Record { attributes, length, mut bytes } = record;
+        let request = self.agent.put(self.record_url(store, key)).header("authorization", &self.authorization);
+        let mut request = request.header("content-type", &attributes.content_type);
+        if let Some(coding) = &attributes.content_encoding {
+            request = request.header("content-encoding", coding);
+        }
+        if let Some(length) = length {
+            request = request.header("content-length", length.to_string());
+        }
+        let mut answer = request.send(SendBody::from_reader(&mut bytes)).map_err(no_answer)?;
+        refusal(&mut answer).map_or(Ok(()), Err)
+    }
+
+    fn record_url(&self, store: &str, key: &str) -> String {
+        format!("{}/v2/key-value-stores/{}/records/{}", self.origin, escaped(store), escaped(key))
+    }
+
+    /// What is at a path; `None` if nothing is.
+    fn read_json<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
+        let url = format!("{}{path}", self.origin);
+        persist(|| {
+            let answer = self.agent.get(&url).header("authorization", &self.authorization).call();
+            found(answer.map_err(no_answer)?)?.map(data).transpose()
+        })
+    }
+
+    fn send_json<T: DeserializeOwned>(&self, method: &str, path: &str, body: &Value) -> Result<T> {
+        let url = format!("{}{path}", self.origin);
+        let request = if method == "POST" { self.agent.post(url) } else { self.agent.put(url) };
+        let request = request.header("authorization", &self.authorization).header("content-type", "application/json");
+        let mut answer = request.send(body.to_string()).map_err(no_answer)?;
+        refusal(&mut answer).map_or_else(|| data(answer), Err)
+    }
+}
+
+/// Does something again, after a while, that may go well the next time.
+pub fn persist<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..ATTEMPTS {
+        match work() {
+            Err(error) if error.may_pass() => {}
+            outcome => return outcome,
+        }
+        #[expect(clippy::disallowed_methods, reason = "these threads do nothing but wait for servers")]
+        thread::sleep(pause);
+        pause = (2 * pause).min(LONGEST_PAUSE);
+    }
+    work()
+}
+
+/// The answer, unless it says that there is nothing.
+fn found(mut answer: Response<Body>) -> Result<Option<Response<Body>>> {
+    if answer.status() == 404 {
+        return Ok(None);
+    }
+    refusal(&mut answer).map_or(Ok(Some(answer)), Err)
+}
+
+/// Why an answer is none.
+fn refusal(answer: &mut Response<Body>) -> Option<Error> {
+    let status = answer.status().as_u16();
+    if (200..300).contains(&status) {
+        return None;
+    }
+    let text = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_string().unwrap_or_default();
+    let told = serde_json::from_str::<Value>(&text).unwrap_or_default();
+    let message = told["error"]["message"].as_str().unwrap_or("it does not say why").to_owned();
+    Some(Error::Refused { status, message })
+}
+
+fn data<T: DeserializeOwned>(answer: Response<Body>) -> Result<T> {
+    let mut text = String::new();
+    let mut body = answer.into_body().into_with_config().limit(MAX_ANSWER_BYTES).reader();
+    body.read_to_string(&mut text).map_err(|error| Error::NoAnswer(error.to_string()))?;
+    let parsed: Data<T> = serde_json::from_str(&text)
+        .map_err(|error| Error::Unusable(format!("the server's answer is not understood: {error}")))?;
+    Ok(parsed.data)
+}
+
+/// What stands in the way of an answer. A file that could not be read on the way to the server is no matter of the server's.
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
+fn no_answer(error: ureq::Error) -> Error {
+    match &error {
+        ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::InvalidData => Error::Unusable(cause.to_string()),
+        _ => Error::NoAnswer(error.to_string()),
+    }
+}
+
+/// A text as a segment of a path; no HTTP layer may take it for a step in the path.
+fn escaped(text: &str) -> String {
+    match text {
+        "." | ".." => "%2E".repeat(text.len()),
+        text => utf8_percent_encode(text, &PLAIN).to_string(),
+    }
+}

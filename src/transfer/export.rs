@@ -1,0 +1,80 @@
+//! A store's way out: into a folder, or into one ZIP file.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    api::{Api, persist},
+    archive::{INDEX, Origin, Unfinished},
+    bars::Bars,
+    error::{Error, Result},
+    pipeline::in_order,
+    remote::Remote,
+    source::{Source, SourceStore},
+    zipped::pack,
+};
+
+/// How much was carried over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Stores.
+    pub stores: u64,
+    /// Records, those of an earlier run included.
+    pub records: u64,
+    /// Bytes, as they are stored.
+    pub bytes: u64,
+}
+
+/// Exports a store, by its id, `~name` or `user~name`, to `to`: a ZIP file if that is how its name ends, else a folder. What
+/// was cut off goes on where it was.
+pub fn export(api: &Api, store: &str, to: &Path, bars: Bars) -> Result<Carried> {
+    if to.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("zip")) {
+        return export_to_folder(api, store, to, bars);
+    }
+    if to.exists() {
+        return Err(Error::Unusable(format!("{} is there already", to.display())));
+    }
+    let mut folder = to.as_os_str().to_owned();
+    folder.push(".unfinished");
+    let folder = PathBuf::from(folder);
+    // It may have been whole already, and not packed yet.
+    let carried =
+        if folder.join(INDEX).exists() { Carried::default() } else { export_to_folder(api, store, &folder, bars)? };
+    pack(&folder, to)?;
+    fs::remove_dir_all(&folder).map_err(Error::of(&folder))?;
+    Ok(carried)
+}
+
+fn export_to_folder(api: &Api, store: &str, folder: &Path, bars: Bars) -> Result<Carried> {
+    let remote = Remote::new(api.clone(), vec![store.to_owned()], false);
+    let Some(SourceStore { id, sheet, .. }) = remote.stores()?.into_iter().next() else {
+        return Err(Error::Unusable(format!("there is no store {store}")));
+    };
+    let origin = Origin { server: api.origin().to_owned(), store: id.clone() };
+    let mut unfinished = Unfinished::open(folder, &origin)?;
+    let (after, before) = unfinished.last();
+    let mut carried = Carried { stores: 1, records: before, bytes: 0 };
+    let bar = bars.begin(sheet.name.as_deref().unwrap_or(&id), None, before);
+    let files = unfinished.files();
+    let stored = SourceStore { id: id.clone(), sheet: sheet.clone(), records: None };
+    let copy = |record: super::source::SourceRecord| {
+        persist(|| {
+            // What was deleted since it was listed is no part of the store.
+            let found = remote.open(&stored, &record)?;
+            found.map(|found| files.write(&record.key, found)).transpose()
+        })
+    };
+    in_order(remote.records(&stored, after.as_deref())?, copy, |line| {
+        let Some(line) = line else { return Ok(()) };
+        unfinished.note(&line)?;
+        carried.records += 1;
+        carried.bytes += line.size;
+        bar.step(carried.bytes);
+        Ok(())
+    })?;
+    bar.end();
+    unfinished.finish(folder, &sheet)?;
+    Ok(carried)
+}

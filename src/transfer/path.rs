@@ -1,0 +1,27 @@
+//! What can be imported from a path.
+
+use std::{fs, path::Path};
+
+use super::{
+    archive::{INDEX, SHEET, UNFINISHED},
+    crawlee::CrawleeFolder,
+    error::{Error, Result},
+    folder::Folder,
+    source::Source,
+    zipped::ZipFile,
+};
+
+/// What is at a path: an exported store, in a folder or a ZIP file, or a folder that Crawlee stores things in.
+pub fn open(path: &Path) -> Result<Box<dyn Source>> {
+    let path = fs::canonicalize(path).map_err(Error::of(path))?;
+    if path.is_file() {
+        return Ok(Box::new(ZipFile::open(path)?));
+    }
+    if path.join(INDEX).exists() {
+        return Ok(Box::new(Folder::new(path)));
+    }
+    if path.join(SHEET).exists() || path.join(UNFINISHED).exists() {
+        return Err(Error::Unusable(format!("{} is an export that was cut off: finish it first", path.display())));
+    }
+    Ok(Box::new(CrawleeFolder::open(path)?))
+}

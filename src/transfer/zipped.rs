@@ -1,0 +1,108 @@
+//! An exported store in one ZIP file: the same files as in a folder, uncompressed, in the order of the index, so that equal
+//! stores make equal files.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Take},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use super::{
+    archive::{INDEX, IndexLine, RECORDS, SHEET},
+    error::{Error, Result},
+    record::Record,
+    source::{Source, SourceRecord, SourceRecords, SourceStore, checked, indexed, parse_sheet},
+};
+
+/// From how many bytes on a file in an archive needs the larger form of its entry.
+const LARGE: u64 = 0xFFFF_0000;
+
+/// Packs an exported store; there is a whole file in the end, or none.
+pub fn pack(folder: &Path, to: &Path) -> Result<()> {
+    let unfinished = to.with_extension("zip~part");
+    let target = File::create(&unfinished).map_err(Error::of(&unfinished))?;
+    let mut archive = ZipWriter::new(BufWriter::new(target));
+    let index_path = folder.join(INDEX);
+    for name in [SHEET, INDEX] {
+        add(&mut archive, name, &folder.join(name))?;
+    }
+    let index = File::open(&index_path).map_err(Error::of(&index_path))?;
+    for line in BufReader::new(index).lines() {
+        let line = IndexLine::parse(&line.map_err(Error::of(&index_path))?)?;
+        add(&mut archive, &format!("{RECORDS}/{}", line.file), &folder.join(RECORDS).join(&line.file))?;
+    }
+    let target = archive.finish().map_err(unusable)?.into_inner().map_err(|error| Error::of(to)(error.into_error()))?;
+    target.sync_all().map_err(Error::of(&unfinished))?;
+    fs::rename(&unfinished, to).map_err(Error::of(to))
+}
+
+fn add(archive: &mut ZipWriter<BufWriter<File>>, name: &str, path: &Path) -> Result<()> {
+    let mut file = File::open(path).map_err(Error::of(path))?;
+    let length = file.metadata().map_err(Error::of(path))?.len();
+    // The same time for all: it is not when they were made that they are compared by.
+    let options =
+        SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(length >= LARGE);
+    archive.start_file(name, options).map_err(unusable)?;
+    io::copy(&mut file, archive).map(drop).map_err(Error::of(path))
+}
+
+/// A ZIP file that was exported.
+pub struct ZipFile {
+    path: PathBuf,
+    archive: Mutex<ZipArchive<File>>,
+}
+
+impl ZipFile {
+    /// The file at `path`.
+    pub fn open(path: PathBuf) -> Result<Self> {
+        let file = File::open(&path).map_err(Error::of(&path))?;
+        let archive = ZipArchive::new(file).map_err(unusable)?;
+        Ok(Self { archive: Mutex::new(archive), path })
+    }
+
+    /// A file in it: read by a handle of its own, so that many can be read at the same time.
+    fn file(&self, name: &str) -> Result<Take<File>> {
+        let (start, size) = {
+            let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+            let entry = archive.by_name(name).map_err(unusable)?;
+            if entry.compression() != CompressionMethod::Stored {
+                let message = "the ZIP file is compressed: unpack it, and import the folder";
+                return Err(Error::Unusable(message.to_owned()));
+            }
+            let start = entry.data_start().ok_or_else(|| Error::Unusable(format!("{name} is nowhere")))?;
+            (start, entry.size())
+        };
+        let mut file = File::open(&self.path).map_err(Error::of(&self.path))?;
+        file.seek(SeekFrom::Start(start)).map_err(Error::of(&self.path))?;
+        Ok(file.take(size))
+    }
+}
+
+impl Source for ZipFile {
+    fn identity(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn stores(&self) -> Result<Vec<SourceStore>> {
+        let mut text = String::new();
+        self.file(SHEET)?.read_to_string(&mut text).map_err(Error::of(&self.path))?;
+        let records = BufReader::new(self.file(INDEX)?).split(b'\n').count() as u64;
+        Ok(vec![SourceStore { id: SHEET.to_owned(), sheet: parse_sheet(&text)?, records: Some(records) }])
+    }
+
+    fn records<'a>(&'a self, _store: &SourceStore, after: Option<&str>) -> Result<SourceRecords<'a>> {
+        Ok(indexed(BufReader::new(self.file(INDEX)?), self.path.clone(), after))
+    }
+
+    fn open(&self, _store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
+        Ok(Some(checked(self.file(&format!("{RECORDS}/{}", record.file))?, record)))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
+fn unusable(error: zip::result::ZipError) -> Error {
+    Error::Unusable(format!("the ZIP file cannot be used: {error}"))
+}
