@@ -26,9 +26,11 @@ mod request;
 mod route;
 mod service;
 mod told_renewals;
+mod upstream;
 
 pub use context::{ApiOptions, ApiParts};
 pub use rate_limits::RateOptions;
 pub use reply_body::ReplyBody;
 pub use service::Api;
 pub use told_renewals::ToldRenewals;
+pub use upstream::Upstream;

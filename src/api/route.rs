@@ -45,6 +45,8 @@ pub enum Endpoint {
     RenewStore,
     /// Something with accounts or tokens.
     Account(AccountCall),
+    /// Something with datasets or request queues, which are not served here.
+    ServedElsewhere,
 }
 
 /// How a store is addressed in a path.
@@ -186,6 +188,11 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
             let called = administration::parse(method, &rest).ok_or_else(ApiError::page_not_found)?;
             called.map(Endpoint::Account)
+        }
+        ["v2", "datasets" | "request-queues", ..]
+        | ["v2", "actor-runs", _, "dataset" | "request-queue", ..]
+        | ["v2", "actors" | "acts" | "actor-tasks", _, "runs", "last", "dataset" | "request-queue", ..] => {
+            Ok(Endpoint::ServedElsewhere)
         }
         _ => Err(ApiError::page_not_found()),
     }

@@ -49,6 +49,8 @@ pub struct Config {
     pub rates: RateOptions,
     /// What an account may have that says nothing of its own.
     pub quota: Quota,
+    /// The server that has datasets and request queues.
+    pub upstream: UpstreamOptions,
     /// The object store; without a bucket, the embedded engine is used.
     #[cfg(feature = "s3")]
     pub s3: S3Options,
@@ -68,6 +70,7 @@ impl Default for Config {
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
             rates: RateOptions::default(),
             quota: Quota::default(),
+            upstream: UpstreamOptions::default(),
             #[cfg(feature = "s3")]
             s3: S3Options::new(""),
         }
@@ -101,6 +104,15 @@ impl fmt::Display for KeeperSetting {
             Self::At(address) => address.fmt(f),
         }
     }
+}
+
+/// A server that has datasets and request queues; both or neither are given.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamOptions {
+    /// Where it is.
+    pub address: Option<PeerAddress>,
+    /// Who Larder is there.
+    pub token: Option<Token>,
 }
 
 /// An origin, as links begin: scheme, host and perhaps a port, without a slash at the end.
