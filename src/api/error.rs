@@ -21,6 +21,15 @@ const INSUFFICIENT_PERMISSIONS: &str = "Insufficient permissions for the key-val
 /// When a client may try again whose call the keeper did not answer: about when it will have started again.
 const KEEPER_RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// When a client may try again whose call the upstream could not be given.
+const UPSTREAM_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What to do without datasets and request queues.
+const NOT_SERVED_HERE: &str = "This server has key-value stores, but no datasets and no request queues. Let Crawlee keep \
+                               them in its local storage (see examples/README.md), or have the operator of this server \
+                               set LARDER_UPSTREAM_URL and LARDER_UPSTREAM_TOKEN, so that such calls are passed on to an \
+                               Apify-compatible server.";
+
 /// A refusal, or a failure.
 #[derive(Debug)]
 pub struct ApiError {
@@ -136,6 +145,45 @@ impl ApiError {
     /// The keeper does not answer, so that nobody knows what it did.
     pub fn keeper_unavailable(cause: impl Into<BoxError>) -> Self {
         Self::unavailable(KEEPER_RETRY_AFTER, cause)
+    }
+
+    /// Datasets and request queues, where there is no upstream.
+    pub fn not_implemented() -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "not-implemented", NOT_SERVED_HERE)
+            .because("datasets and request queues are not served here, and LARDER_UPSTREAM_URL is not set")
+    }
+
+    /// The caller may not use the upstream.
+    pub fn no_upstream_for(denied: Denied) -> Self {
+        match denied {
+            Denied::TokenRequired => denied.into(),
+            Denied::Insufficient | Denied::Hidden => {
+                let message = "Insufficient permissions for datasets and request queues: they take a token that is not \
+                               limited to key-value stores.";
+                Self::new(StatusCode::FORBIDDEN, "insufficient-permissions", message)
+            }
+        }
+    }
+
+    /// A request was relayed to a server that would have to relay it once more.
+    pub fn relay_loop() -> Self {
+        let message = "The upstream of this server (LARDER_UPSTREAM_URL) has an upstream itself. It must be a server that has \
+                       datasets and request queues of its own.";
+        Self::new(StatusCode::LOOP_DETECTED, "relay-loop", message).because(message)
+    }
+
+    /// The upstream cannot be reached; it has not seen the request.
+    pub fn upstream_unavailable(cause: impl Into<BoxError>) -> Self {
+        let message = "The server that has the datasets and request queues cannot be reached. Please try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-unavailable", message)
+            .because(cause)
+            .with_header(header::RETRY_AFTER, UPSTREAM_RETRY_AFTER.as_secs())
+    }
+
+    /// The upstream did not answer, so that nobody knows what it did.
+    pub fn upstream_failed(cause: impl Into<BoxError>) -> Self {
+        let message = "The server that has the datasets and request queues did not answer.";
+        Self::new(StatusCode::BAD_GATEWAY, "upstream-failed", message).because(cause)
     }
 
     /// The caller, or everybody together, asks for too much in too short a time.

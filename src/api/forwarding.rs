@@ -80,6 +80,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
         Endpoint::CountUse | Endpoint::RenewStore => Some(Changes::Nothing),
         Endpoint::Runs(call) => changes_by_run(call, headers),
         Endpoint::ListStores
+        | Endpoint::ServedElsewhere
         | Endpoint::CurrentUser
         | Endpoint::User(_)
         | Endpoint::Store(
@@ -162,8 +163,8 @@ impl Keeper {
     }
 }
 
-/// The header fields of a request that are for the keeper, too.
-fn end_to_end(headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
+/// The header fields of a request that are for the next server on the way, too.
+pub fn end_to_end(headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
     // To take out a field that means something because `Connection` names it would change what is asked for: a write
     // could lose its condition on the way. Nobody does that in good faith.
     let named =
@@ -182,7 +183,8 @@ fn end_to_end(headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
     Ok(headers)
 }
 
-fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
+/// The header fields without those that concern one connection alone.
+pub fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
@@ -267,8 +269,8 @@ fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
     catalog.outdate(Some(id), &names);
 }
 
-/// The keeper's bytes as they come.
-fn handed_back(body: AnswerBody) -> ByteStream {
+/// The bytes of another server's answer as they come.
+pub fn handed_back(body: AnswerBody) -> ByteStream {
     let length = body.length();
     let chunks = stream::try_unfold(body, async |mut body| {
         let chunk = body.chunk().await.map_err(|error| BodyError::Storage(error.into()))?;

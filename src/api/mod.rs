@@ -29,9 +29,11 @@ mod run_route;
 mod service;
 mod store_route;
 mod told_renewals;
+mod upstream;
 
 pub use context::{ApiOptions, ApiParts};
 pub use rate_limits::RateOptions;
 pub use reply_body::ReplyBody;
 pub use service::Api;
 pub use told_renewals::ToldRenewals;
+pub use upstream::Upstream;

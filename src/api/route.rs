@@ -42,6 +42,8 @@ pub enum Endpoint {
     Account(AccountCall),
     /// Something with runs.
     Runs(RunsCall),
+    /// Something with datasets or request queues, which are not served here.
+    ServedElsewhere,
 }
 
 /// Whether a path is that of a record, whose rate limit is a higher one.
@@ -89,6 +91,11 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             "POST" => Ok(Endpoint::RenewStore),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
+        ["v2", "datasets" | "request-queues", ..]
+        | ["v2", "actor-runs", _, "dataset" | "request-queue", ..]
+        | ["v2", "actors" | "acts" | "actor-tasks", _, "runs", "last", "dataset" | "request-queue", ..] => {
+            Ok(Endpoint::ServedElsewhere)
+        }
         ["v2", "actor-runs" | "actors" | "acts" | "actor-tasks", ..] | ["larder", "v1", "runs", ..] => {
             run_route::parse(method, &segments).map(Endpoint::Runs)
         }

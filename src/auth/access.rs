@@ -76,6 +76,8 @@ pub enum AccountAction {
     Administer,
     /// Do, for stores of whoever, what one gateway asks of another: count their use, put off their end.
     ActAsGateway,
+    /// Do with datasets and request queues elsewhere what Larder may do there.
+    UseUpstream,
 }
 
 /// How a store was asked for: what is open to the public depends on it.
@@ -245,7 +247,7 @@ pub fn authorize_account(caller: &Caller, action: AccountAction) -> Result<Accou
         (AccountAction::ReadUser, _) | (AccountAction::ListStores | AccountAction::CreateStore, None) => true,
         (AccountAction::ListStores, Some(scope)) => scope.list,
         (AccountAction::CreateStore, Some(scope)) => scope.create,
-        (AccountAction::ManageTokens, scope) => scope.is_none(),
+        (AccountAction::ManageTokens | AccountAction::UseUpstream, scope) => scope.is_none(),
         (AccountAction::Administer | AccountAction::ActAsGateway, scope) => scope.is_none() && session.user.is_admin(),
     };
     if is_allowed { Ok(AccountGrant { session: session.clone() }) } else { Err(Denied::Insufficient) }

@@ -12,13 +12,14 @@ mod s3_settings;
 mod setting;
 mod settings;
 mod tree;
+mod upstream_settings;
 mod value;
 
 pub use load::{Given, Loaded, load};
 pub use problem::{Problem, Problems};
 pub use setting::Setting;
 pub use settings::settings;
-pub use tree::{Config, KeeperSetting, PublicUrl};
+pub use tree::{Config, KeeperSetting, PublicUrl, UpstreamOptions};
 
 #[cfg(test)]
 mod tests;

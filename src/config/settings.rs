@@ -38,7 +38,11 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
     let of_object_stores = super::s3_settings::SETTINGS;
     #[cfg(not(feature = "s3"))]
     let of_object_stores: &[Setting] = &[];
-    SETTINGS.iter().chain(super::quota_settings::SETTINGS).chain(of_object_stores)
+    SETTINGS
+        .iter()
+        .chain(super::quota_settings::SETTINGS)
+        .chain(super::upstream_settings::SETTINGS)
+        .chain(of_object_stores)
 }
 
 /// Those of every build.

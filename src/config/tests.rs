@@ -80,8 +80,25 @@ fn the_keeper_is_this_gateway_or_the_origin_of_another() {
 }
 
 #[test]
+fn an_upstream_is_the_origin_of_a_server_of_any_make() {
+    let upstream = |text| {
+        let loaded = loading(&[("LARDER_UPSTREAM_URL", text)], &[], "").1;
+        loaded.map(|loaded| loaded.config.upstream.address.expect("it was given").to_string())
+    };
+    assert_eq!(upstream(" http://10.0.0.5:8011/ ").expect("it is one"), "http://10.0.0.5:8011");
+    for wrong in ["other", "http://user:s3cret@upstream", "http://upstream/v2", "ftp://upstream"] {
+        assert!(upstream(wrong).expect_err(wrong).to_string().contains("is not an origin"), "{wrong}");
+    }
+    match upstream("https://upstream.example") {
+        Ok(address) => assert!(cfg!(feature = "s3") && address == "https://upstream.example"),
+        Err(problems) => assert!(!cfg!(feature = "s3") && problems.to_string().contains("HTTPS")),
+    }
+}
+
+#[test]
 fn a_secret_is_never_shown() {
-    let environment = [("LARDER_TOKEN", "very-s3cret"), ("LARDER_SECRET", "also-s3cret")];
+    let environment =
+        [("LARDER_TOKEN", "very-s3cret"), ("LARDER_SECRET", "also-s3cret"), ("LARDER_UPSTREAM_TOKEN", "s3cret-too")];
     let loaded = loading(&environment, &[], "").1.expect("all is well");
     assert!(!format!("{loaded} {loaded:?}").contains("s3cret"));
     assert!(loaded.to_string().contains("token = \"[redacted]\""));

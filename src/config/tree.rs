@@ -52,6 +52,8 @@ pub struct Config {
     pub quota: Quota,
     /// Runs of actors: how long one may be silent.
     pub runs: RunOptions,
+    /// The server that has datasets and request queues.
+    pub upstream: UpstreamOptions,
     /// The object store; without a bucket, the embedded engine is used.
     #[cfg(feature = "s3")]
     pub s3: S3Options,
@@ -72,6 +74,7 @@ impl Default for Config {
             rates: RateOptions::default(),
             quota: Quota::default(),
             runs: RunOptions::default(),
+            upstream: UpstreamOptions::default(),
             #[cfg(feature = "s3")]
             s3: S3Options::new(""),
         }
@@ -105,6 +108,15 @@ impl fmt::Display for KeeperSetting {
             Self::At(address) => address.fmt(f),
         }
     }
+}
+
+/// A server that has datasets and request queues; both or neither are given.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamOptions {
+    /// Where it is.
+    pub address: Option<PeerAddress>,
+    /// Who Larder is there.
+    pub token: Option<Token>,
 }
 
 /// An origin, as links begin: scheme, host and perhaps a port, without a slash at the end.

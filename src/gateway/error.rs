@@ -6,7 +6,7 @@ use crate::{
     auth::{AccountsError, SecretsError},
     kv,
     server::BindError,
-    storage::embedded::OpenError,
+    storage::{BoxError, embedded::OpenError},
 };
 
 use super::admin_token::AdminTokenError;
@@ -58,6 +58,15 @@ pub enum StartError {
     /// The token cannot be sent to the keeper.
     #[error("LARDER_TOKEN has characters that no header can carry, so that the keeper cannot be told by it")]
     UnsendableToken,
+    /// Of the upstream's address and token, only one is given.
+    #[error("LARDER_UPSTREAM_URL and LARDER_UPSTREAM_TOKEN must be set both, or neither")]
+    HalfAnUpstream,
+    /// The upstream cannot be spoken to.
+    #[error("LARDER_UPSTREAM_URL cannot be used")]
+    Upstream(#[source] BoxError),
+    /// The token cannot be sent to the upstream.
+    #[error("LARDER_UPSTREAM_TOKEN has characters that no header can carry")]
+    UnsendableUpstreamToken,
     /// The keeper has made no account yet.
     #[error("there are no accounts yet: the keeper makes them when it starts for the first time, and must be up first")]
     KeeperNotStarted,

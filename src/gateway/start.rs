@@ -5,12 +5,13 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{Api, ApiOptions, ApiParts, ToldRenewals},
+    api::{Api, ApiOptions, ApiParts, ToldRenewals, Upstream},
     auth::{Secrets, SharedStores, Tokens},
     clock::{Clock, Random, SystemClock, SystemRandom},
-    config::Config,
+    config::{Config, UpstreamOptions},
     jobs::{ActivityFlush, Job, RunUpkeep, TokenUses, ToldActivity, schedule},
     kv::{CacheOptions, Catalog, CatalogOptions},
+    peer::Peer,
     runs::Runs,
     server::{Drained, Server, ServerOptions, raise_file_limit, reachable_address},
 };
@@ -46,6 +47,7 @@ impl Gateway {
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
         let options = ServerOptions { names_peers: config.rates.caller.is_some(), ..config.server.clone() };
         let server = Server::bind(options, Arc::clone(&machine)).map_err(StartError::Bind)?;
+        let upstream = upstream(&config.upstream, &machine)?;
         let backend = Backend::open(&config, &machine, &random).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
@@ -96,6 +98,10 @@ impl Gateway {
             clock: Arc::clone(&clock),
         };
         let api = Api::new(options, parts, random.as_ref());
+        let api = match upstream {
+            Some(upstream) => api.with_upstream(upstream),
+            None => api,
+        };
         let front = Front::new(health, role.api(api));
         let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
         jobs.push(Arc::new(TokenUses::new(tokens)));
@@ -148,6 +154,17 @@ fn listening_url(address: SocketAddr) -> String {
         tracing::warn!("links will begin with {url}, which others cannot follow: set LARDER_PUBLIC_URL");
     }
     url
+}
+
+/// The server that has datasets and request queues, if there is one.
+fn upstream(options: &UpstreamOptions, clock: &Arc<dyn Clock>) -> Result<Option<Upstream>, StartError> {
+    let (address, token) = match (&options.address, &options.token) {
+        (None, None) => return Ok(None),
+        (Some(address), Some(token)) => (address, token),
+        (Some(_), None) | (None, Some(_)) => return Err(StartError::HalfAnUpstream),
+    };
+    let peer = Peer::upstream(address.clone(), Arc::clone(clock)).map_err(StartError::Upstream)?;
+    Upstream::new(Arc::new(peer), token).map(Some).ok_or(StartError::UnsendableUpstreamToken)
 }
 
 /// Connections, open files of records and the engine's own share the limit of open files.

@@ -1,4 +1,4 @@
-//! Where another gateway is.
+//! Where another server is: a gateway, or an upstream.
 
 use std::fmt;
 
@@ -7,34 +7,56 @@ use http::{HeaderValue, Uri, uri::Scheme};
 /// The port of `http`.
 const HTTP_PORT: u16 = 80;
 
-/// Where another gateway is.
+/// The port of `https`.
+const HTTPS_PORT: u16 = 443;
+
+/// Where another server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerAddress {
     host: String,
     port: u16,
     authority: HeaderValue,
+    is_encrypted: bool,
 }
 
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority.to_str().unwrap_or_default())
+        let scheme = if self.is_encrypted { Scheme::HTTPS } else { Scheme::HTTP };
+        write!(f, "{scheme}://{}", self.authority.to_str().unwrap_or_default())
     }
 }
 
-/// The text is no address of a gateway.
+/// The text is no address of such a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPeerAddress {
     /// It is no origin.
     #[error("is not an origin; write it like http://10.0.0.5:8011, without a path")]
     NoOrigin,
-    /// It asks for encryption.
+    /// It asks for encryption, of a gateway.
     #[error("asks for HTTPS, which gateways do not speak among themselves; give the keeper's http:// address")]
     Encrypted,
+    /// It asks for encryption, which this build does not have.
+    #[error("asks for HTTPS, which this build does not speak: it was built without the feature s3")]
+    BuiltWithoutTls,
 }
 
 impl PeerAddress {
-    /// The address that an origin names: `http://host:port`.
+    /// The address of a gateway that an origin names: `http://host:port`.
     pub fn parse(origin: &str) -> Result<Self, InvalidPeerAddress> {
+        let address = Self::of_any_scheme(origin)?;
+        if address.is_encrypted { Err(InvalidPeerAddress::Encrypted) } else { Ok(address) }
+    }
+
+    /// The address of an upstream that an origin names: `https://host` or `http://host:port`.
+    pub fn parse_upstream(origin: &str) -> Result<Self, InvalidPeerAddress> {
+        let address = Self::of_any_scheme(origin)?;
+        if address.is_encrypted && !cfg!(feature = "s3") {
+            return Err(InvalidPeerAddress::BuiltWithoutTls);
+        }
+        Ok(address)
+    }
+
+    fn of_any_scheme(origin: &str) -> Result<Self, InvalidPeerAddress> {
         let uri: Uri = origin.parse().map_err(|_| InvalidPeerAddress::NoOrigin)?;
         let authority = uri
             .authority()
@@ -43,22 +65,26 @@ impl PeerAddress {
         if authority.host().is_empty() || uri.path() != "/" || origin.contains(['?', '#']) {
             return Err(InvalidPeerAddress::NoOrigin);
         }
-        if uri.scheme() == Some(&Scheme::HTTPS) {
-            return Err(InvalidPeerAddress::Encrypted);
-        }
-        if uri.scheme() != Some(&Scheme::HTTP) {
-            return Err(InvalidPeerAddress::NoOrigin);
-        }
+        let is_encrypted = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(_) | None => return Err(InvalidPeerAddress::NoOrigin),
+        };
         // The brackets of an IPv6 address belong to the URI alone.
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(HTTP_PORT);
+        let port = authority.port_u16().unwrap_or(if is_encrypted { HTTPS_PORT } else { HTTP_PORT });
         let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| InvalidPeerAddress::NoOrigin)?;
-        Ok(Self { host, port, authority })
+        Ok(Self { host, port, authority, is_encrypted })
     }
 
     /// What is connected to: a name or an address, and a port.
     pub fn target(&self) -> (&str, u16) {
         (&self.host, self.port)
+    }
+
+    /// Whether what is said there is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
     }
 
     /// What requests name in their `Host`.
@@ -84,5 +110,20 @@ mod tests {
             assert!(matches!(PeerAddress::parse(bad), Err(InvalidPeerAddress::NoOrigin)), "{bad}");
         }
         assert!(matches!(PeerAddress::parse("https://keeper"), Err(InvalidPeerAddress::Encrypted)));
+    }
+
+    #[test]
+    fn an_upstream_may_be_encrypted_where_the_build_can() {
+        let plain = PeerAddress::parse_upstream("http://127.0.0.1:8011").expect("an address");
+        assert_eq!((plain.target(), plain.is_encrypted()), (("127.0.0.1", 8011), false));
+        match PeerAddress::parse_upstream("https://upstream.example") {
+            Ok(address) if cfg!(feature = "s3") => {
+                assert_eq!((address.target(), address.is_encrypted()), (("upstream.example", 443), true));
+                assert_eq!(address.to_string(), "https://upstream.example");
+            }
+            Err(InvalidPeerAddress::BuiltWithoutTls) if !cfg!(feature = "s3") => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(PeerAddress::parse_upstream("https://a/v2"), Err(InvalidPeerAddress::NoOrigin)));
     }
 }

@@ -1,4 +1,4 @@
-//! The other gateway.
+//! The other server.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -7,11 +7,16 @@ use http::{HeaderName, HeaderValue, Request, Version, header};
 use http_body::Body;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::clock::Clock;
 
+#[cfg(feature = "s3")]
+use super::encryption::Encryption;
 use super::{
     address::PeerAddress,
     answer::{Answer, AnswerBody},
@@ -20,22 +25,36 @@ use super::{
     outgoing::{Outgoing, Progress},
 };
 
+/// Whatever went wrong.
+type BoxError = Box<dyn Error + Send + Sync>;
+
 /// Marks a request as passed on by a gateway. Whoever would have to pass it on once more refuses it.
 pub const FORWARDED: HeaderName = HeaderName::from_static("larder-forwarded");
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// How long the other gateway may do nothing: neither take bytes of a request nor begin to answer it.
+/// Marks a request as relayed to an upstream. Whoever would have to relay it once more refuses it.
+pub const RELAYED: HeaderName = HeaderName::from_static("larder-relayed");
+
+/// How long another gateway may do nothing: neither take bytes of a request nor begin to answer it.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same for an upstream, which may have to look through a whole dataset first. Below the 6 minutes after which the official
+/// clients give up themselves.
+const UPSTREAM_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Connections that are tried for one request: kept ones may turn out to be closed before anything was sent.
 const MAX_CONNECTIONS_TRIED: usize = 4;
 
-/// Another gateway.
+/// Another server: a gateway, or an upstream.
 #[derive(Debug)]
 pub struct Peer {
     address: PeerAddress,
+    mark: HeaderName,
+    patience: Duration,
+    #[cfg(feature = "s3")]
+    encryption: Option<Encryption>,
     clock: Arc<dyn Clock>,
     idle: Arc<IdleChannels>,
     connections: TaskTracker,
@@ -45,22 +64,50 @@ impl Peer {
     /// The gateway at `address`. Nothing is connected before the first request.
     pub fn new(address: PeerAddress, clock: Arc<dyn Clock>) -> Self {
         let idle = Arc::new(IdleChannels::new(Arc::clone(&clock)));
-        Self { address, clock, idle, connections: TaskTracker::new() }
+        Self {
+            address,
+            mark: FORWARDED,
+            patience: PATIENCE,
+            #[cfg(feature = "s3")]
+            encryption: None,
+            clock,
+            idle,
+            connections: TaskTracker::new(),
+        }
+    }
+
+    /// The upstream at `address`, a server of whatever make. Nothing is connected before the first request.
+    ///
+    /// Fails if encryption is asked for and cannot be had.
+    pub fn upstream(address: PeerAddress, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
+        #[cfg(feature = "s3")]
+        let encryption = address.is_encrypted().then(|| Encryption::with(address.target().0)).transpose()?;
+        #[cfg(not(feature = "s3"))]
+        if address.is_encrypted() {
+            return Err("this build does not speak HTTPS".into());
+        }
+        Ok(Self {
+            mark: RELAYED,
+            patience: UPSTREAM_PATIENCE,
+            #[cfg(feature = "s3")]
+            encryption,
+            ..Self::new(address, clock)
+        })
     }
 
     /// Sends a request, whose URI is a path with its query, and gives the answer as soon as its head is there. `Host` and
-    /// [`FORWARDED`] are set here. What has been sent is never sent again.
+    /// the mark ([`FORWARDED`] or [`RELAYED`]) are set here. What has been sent is never sent again.
     pub async fn send<B>(&self, request: Request<B>) -> Result<Answer, PeerError>
     where
         B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        B::Error: Into<BoxError>,
     {
         let progress = Arc::new(Progress::new(Arc::clone(&self.clock)));
         let mut request = request.map(|body| Outgoing::new(body, Arc::clone(&progress)));
         *request.version_mut() = Version::HTTP_11;
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.address.authority().clone());
-        headers.insert(FORWARDED, HeaderValue::from_static("1"));
+        headers.insert(self.mark.clone(), HeaderValue::from_static("1"));
         for tried in 1..=MAX_CONNECTIONS_TRIED {
             let kept = if tried < MAX_CONNECTIONS_TRIED { self.idle.take() } else { None };
             let mut channel = match kept {
@@ -69,7 +116,7 @@ impl Peer {
             };
             let sent = tokio::select! {
                 sent = channel.sender.try_send_request(request) => sent,
-                () = progress.exhausted(PATIENCE) => return Err(PeerError::Silent),
+                () = progress.exhausted(self.patience) => return Err(PeerError::Silent),
             };
             match sent {
                 Ok(response) => {
@@ -88,12 +135,28 @@ impl Peer {
     }
 
     async fn connect(&self) -> Result<Channel, PeerError> {
-        let stream = tokio::select! {
-            connected = TcpStream::connect(self.address.target()) => connected.map_err(PeerError::Unreachable)?,
-            () = self.clock.sleep(CONNECT) => return Err(PeerError::NoConnection),
-        };
+        tokio::select! {
+            channel = self.open() => channel,
+            () = self.clock.sleep(CONNECT) => Err(PeerError::NoConnection),
+        }
+    }
+
+    async fn open(&self) -> Result<Channel, PeerError> {
+        let stream = TcpStream::connect(self.address.target()).await.map_err(PeerError::Unreachable)?;
         // Requests are written whole; nothing is gained by waiting for more.
         stream.set_nodelay(true).map_err(PeerError::Unreachable)?;
+        #[cfg(feature = "s3")]
+        if let Some(encryption) = &self.encryption {
+            return self.speak(encryption.of(stream).await.map_err(PeerError::Unreachable)?).await;
+        }
+        self.speak(stream).await
+    }
+
+    /// Speaks HTTP over a stream, until the channel is dropped.
+    async fn speak<S>(&self, stream: S) -> Result<Channel, PeerError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(PeerError::Broken)?;
         let open = CancellationToken::new();
         let closed = open.clone();

@@ -49,4 +49,5 @@ mod search;
 mod semantics;
 mod signed_links;
 mod update_store;
+mod upstream;
 mod zip_download;

@@ -127,6 +127,19 @@ fn everything_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
+fn an_upstream_takes_both_its_settings_and_nothing_is_made_before() {
+    for (name, value) in [("LARDER_UPSTREAM_URL", "http://127.0.0.1:9"), ("LARDER_UPSTREAM_TOKEN", "s3cret")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        command.env(name, value).env("LARDER_TOKEN", TOKEN);
+        let ended = run(command);
+        assert!(!ended.status.success());
+        assert!(ended.stderr.contains("must be set both") && !ended.stderr.contains("s3cret"), "{}", ended.stderr);
+        assert!(!folder::data(folder.path()).exists());
+    }
+}
+
+#[test]
 fn check_shows_what_serve_would_run_with() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = command(folder.path(), &["check", "--listen", "127.0.0.1:9"]);

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use larder::{
-    api::{Api, ApiOptions, ApiParts, ToldRenewals},
+    api::{Api, ApiOptions, ApiParts, ToldRenewals, Upstream},
     auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, SystemClock, SystemRandom, Timestamp},
     jobs::{Job, RunUpkeep, ToldActivity},
@@ -80,7 +80,15 @@ impl Larder {
         let address = PeerAddress::parse(&format!("http://{address}")).expect("an address");
         let keeper = Arc::new(Peer::new(address, Arc::new(SystemClock)));
         let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
-        Self::start_as(unconditional, self.0.clock.clone(), Some(keeper), |_| {}).await
+        Self::start_as(unconditional, self.0.clock.clone(), Some(keeper), None, |_| {}).await
+    }
+
+    /// A gateway over the same objects that passes on to the server at `address`, with this token, what is not its own.
+    pub(crate) async fn relaying_to(&self, address: SocketAddr, token: &str) -> Self {
+        let address = PeerAddress::parse_upstream(&format!("http://{address}")).expect("an address");
+        let peer = Peer::upstream(address, Arc::new(SystemClock)).expect("plain HTTP can be spoken");
+        let upstream = Upstream::new(Arc::new(peer), &Token::new(token)).expect("a header can carry it");
+        Self::start_as(self.0.objects.clone(), self.0.clock.clone(), None, Some(upstream), |_| {}).await
     }
 
     async fn start_with(
@@ -88,13 +96,14 @@ impl Larder {
         clock: Arc<ShiftedClock>,
         change: impl FnOnce(&mut ApiOptions),
     ) -> Self {
-        Self::start_as(objects, clock, None, change).await
+        Self::start_as(objects, clock, None, None, change).await
     }
 
     async fn start_as(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<ShiftedClock>,
         keeper: Option<Arc<Peer>>,
+        upstream: Option<Upstream>,
         change: impl FnOnce(&mut ApiOptions),
     ) -> Self {
         let mut options = ApiOptions { public_url: PUBLIC_URL.to_owned(), ..ApiOptions::default() };
@@ -130,8 +139,12 @@ impl Larder {
             clock: clock.clone(),
         };
         let api = Api::new(options, parts, random.as_ref());
-        let address = serve(match &keeper {
+        let api = match &keeper {
             Some(keeper) => api.with_keeper(keeper.clone()),
+            None => api,
+        };
+        let address = serve(match upstream {
+            Some(upstream) => api.with_upstream(upstream),
             None => api,
         });
         Self(Arc::new(Parts { address, objects, measured, clock, catalog, run_upkeep, errands }))

@@ -1,0 +1,51 @@
+//! Encrypted connections to an upstream.
+//!
+//! The connections to an object store (`storage::s3`) have their own, with certificates that are configured for it: neither
+//! room knows the other.
+
+use std::{error::Error, io, sync::Arc};
+
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+};
+
+/// How connections to one host are encrypted.
+pub(super) struct Encryption {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl std::fmt::Debug for Encryption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encryption").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Encryption {
+    /// With `host`, which has to show a certificate that this system trusts.
+    pub(super) fn with(host: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let name = ServerName::try_from(host.to_owned())?;
+        let mut roots = RootCertStore::empty();
+        let system = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(system.certs);
+        for error in system.errors {
+            tracing::warn!(%error, "some of the certificates that this system trusts cannot be read");
+        }
+        if roots.is_empty() {
+            return Err("this system trusts no certificates, so that no HTTPS server can be believed".into());
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    /// The encrypted connection over `stream`.
+    pub(super) async fn of(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.connector.connect(self.name.clone(), stream).await
+    }
+}

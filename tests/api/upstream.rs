@@ -1,0 +1,205 @@
+//! Datasets and request queues: refused with advice, or relayed to an upstream as somebody else.
+#![expect(clippy::disallowed_methods, reason = "a test's runtime ends with the test, and its tasks with it")]
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Either, Full};
+use larder::{
+    clock::SystemClock,
+    server::{Handler, RequestBody, Server, ServerOptions},
+};
+use serde_json::json;
+
+use crate::harness::{Larder, TOKEN};
+
+/// What the upstream knows Larder by.
+const UPSTREAM_TOKEN: &str = "apify_api_upstreamupstreamupstreamupstream12";
+
+/// Some of the paths that are served elsewhere.
+const PATHS: [&str; 7] = [
+    "/v2/datasets",
+    "/v2/datasets/absent/items?clean=1",
+    "/v2/request-queues",
+    "/v2/request-queues/absent/requests/batch",
+    "/v2/actor-runs/absent/dataset/items",
+    "/v2/actor-runs/absent/request-queue",
+    "/v2/actor-tasks/absent/runs/last/dataset",
+];
+
+/// A request as it came to the upstream.
+#[derive(Debug, Clone)]
+struct Came {
+    what: String,
+    headers: HeaderMap,
+}
+
+/// A server that has what Larder has not: it remembers who asked for what, and gives back what it was sent.
+#[derive(Clone, Default)]
+struct StandIn(Arc<Mutex<Vec<Came>>>);
+
+impl StandIn {
+    fn start(&self) -> SocketAddr {
+        let options = ServerOptions { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..ServerOptions::default() };
+        let server = Server::bind(options, Arc::new(SystemClock)).expect("there is a free port");
+        let address = server.local_addr();
+        tokio::spawn(server.run(self.clone(), std::future::pending()));
+        address
+    }
+
+    fn came(&self) -> Vec<Came> {
+        self.0.lock().expect("nobody panicked").clone()
+    }
+}
+
+impl Handler for StandIn {
+    type Body = Either<Full<Bytes>, RequestBody>;
+
+    async fn handle(&self, request: Request<RequestBody>) -> Response<Self::Body> {
+        let (head, body) = request.into_parts();
+        let came = Came { what: format!("{} {}", head.method, head.uri), headers: head.headers };
+        self.0.lock().expect("nobody panicked").push(came);
+        let mut response = if head.uri.path() == "/v2/datasets/echo/items" {
+            Response::new(Either::Right(body))
+        } else {
+            let sent = body.collect().await.expect("it is whole").to_bytes();
+            Response::new(Either::Left(Full::from(format!("{} bytes came", sent.len()))))
+        };
+        *response.status_mut() = if head.method == "DELETE" { StatusCode::IM_A_TEAPOT } else { StatusCode::CREATED };
+        let told = [("content-type", "text/x-told"), ("set-cookie", "session=upstream"), ("x-told", "yes")];
+        for (name, value) in told {
+            response.headers_mut().insert(name, value.parse().expect("a value"));
+        }
+        response
+    }
+
+    fn panicked(&self) -> Response<Self::Body> {
+        panic!("the stand-in panicked; its story is above");
+    }
+}
+
+contract_test!(datasets_and_request_queues_are_refused_with_what_to_do_instead, async |larder: Larder| {
+    for path in PATHS {
+        for method in ["GET", "POST", "PUT", "DELETE"] {
+            let reply = larder.request(method, path).await;
+            let message = reply.fails(501, "not-implemented");
+            assert!(message.contains("local storage") && message.contains("LARDER_UPSTREAM_URL"), "{message}");
+        }
+    }
+    larder.get("/v2/datasets").token("wrong").await.fails(401, "user-or-token-not-found");
+    larder.get("/v2/datasetsx").await.fails(404, "page-not-found");
+    larder.get("/v2/actor-runs/absent/key").await.answers(404);
+});
+
+contract_test!(an_upstream_is_asked_in_its_own_name_and_never_sees_the_callers, async |larder: Larder| {
+    let stand_in = StandIn::default();
+    let larder = larder.relaying_to(stand_in.start(), UPSTREAM_TOKEN).await;
+    let reply = larder
+        .post(format!("/v2/datasets/abc/items?clean=1&token={TOKEN}&x=%20y"))
+        .field("Cookie", format!("session={TOKEN}"))
+        .field("X-Own", "kept")
+        .field("Keep-Alive", "timeout=5")
+        .field("TE", "trailers")
+        .json(&json!([{ "page": 1 }]))
+        .await
+        .answers(201);
+    assert_eq!((reply.expect_field("content-type"), reply.expect_field("x-told")), ("text/x-told", "yes"));
+    assert_eq!(reply.field("set-cookie"), None);
+    let reply = reply.holds(b"12 bytes came");
+    assert!(reply.field("x-request-id").is_some());
+    larder.delete("/v2/request-queues/q").await.answers(418);
+    larder.get(format!("/v2/datasets?%74oken={TOKEN}")).anonymous().await.answers(201);
+    larder.get(format!("/v2/datasets?limit=1&token={TOKEN}")).anonymous().await.answers(201);
+    let came = stand_in.came();
+    let asked: Vec<&str> = came.iter().map(|came| came.what.as_str()).collect();
+    assert_eq!(
+        asked,
+        [
+            "POST /v2/datasets/abc/items?clean=1&x=%20y",
+            "DELETE /v2/request-queues/q",
+            "GET /v2/datasets",
+            "GET /v2/datasets?limit=1"
+        ]
+    );
+    for came in &came {
+        let own: Vec<_> = came.headers.get_all(header::AUTHORIZATION).iter().collect();
+        assert_eq!(own, [format!("Bearer {UPSTREAM_TOKEN}").as_str()]);
+        assert!(!format!("{came:?}").contains(TOKEN));
+        for hop in ["connection", "keep-alive", "te", "cookie"] {
+            assert_eq!(came.headers.get(hop), None, "{hop}");
+        }
+    }
+    assert_eq!(came[0].headers["x-own"], "kept");
+});
+
+contract_test!(only_who_is_known_here_without_limits_reaches_the_upstream, async |larder: Larder| {
+    let stand_in = StandIn::default();
+    let larder = larder.relaying_to(stand_in.start(), UPSTREAM_TOKEN).await;
+    larder.user("alice").await;
+    let scoped = larder.token_of("alice", &json!({ "list": true, "create": true })).await;
+    for path in PATHS {
+        larder.get(path).anonymous().await.fails(401, "token-not-provided");
+        larder.get(path).token("wrong").await.fails(401, "user-or-token-not-found");
+        larder.get(path).token(&scoped).await.fails(403, "insufficient-permissions");
+        larder.get(path).token(UPSTREAM_TOKEN).await.fails(401, "user-or-token-not-found");
+    }
+    for path in ["/v2/datasets/../acts", "/v2/datasets/%2e%2e/acts", "/v2/datasets/a%2f..%2f..%2facts"] {
+        larder.get(path).await.fails(400, "invalid-request");
+    }
+    assert_eq!(stand_in.came().len(), 0);
+});
+
+contract_test!(what_is_relayed_streams_both_ways_at_once, async |larder: Larder| {
+    let larder = larder.relaying_to(StandIn::default().start(), UPSTREAM_TOKEN).await;
+    let mut connection = larder.connect().await;
+    let head = format!(
+        "POST /v2/datasets/echo/items HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {TOKEN}\r\n\
+         Transfer-Encoding: chunked\r\n\r\n"
+    );
+    connection.write(head.as_bytes()).await.expect("it is taken");
+    for piece in ["first", "other"] {
+        let chunk = format!("5\r\n{piece}\r\n");
+        connection.write(chunk.as_bytes()).await.expect("it is taken");
+        if piece == "first" {
+            assert_eq!(connection.read_head().await.expect("an answer begins").status, 201);
+        }
+        // It is back before anything more was sent: nobody on the way waits for the end.
+        assert_eq!(connection.read_exactly(chunk.len()).await.expect("it is back"), chunk);
+    }
+    connection.write(b"0\r\n\r\n").await.expect("it is taken");
+    assert_eq!(connection.read_exactly(5).await.expect("it ends"), "0\r\n\r\n");
+});
+
+contract_test!(without_its_upstream_larder_says_so_and_serves_its_own, async |larder: Larder| {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = listener.local_addr().expect("it is bound");
+    drop(listener);
+    let larder = larder.relaying_to(address, UPSTREAM_TOKEN).await;
+    let reply = larder.get("/v2/datasets").await;
+    reply.fails(503, "upstream-unavailable");
+    assert_eq!(reply.expect_field("retry-after"), "5");
+    larder.new_store().await.put_text("k", "flour").await;
+});
+
+contract_test!(an_upstream_that_breaks_off_is_a_failure_of_its_own, async |larder: Larder| {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+    let address = listener.local_addr().expect("it is bound");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            stream.readable().await.expect("a request comes");
+        }
+    });
+    let larder = larder.relaying_to(address, UPSTREAM_TOKEN).await;
+    larder.get("/v2/datasets").await.fails(502, "upstream-failed");
+});
+
+contract_test!(an_upstream_that_would_have_to_relay_itself_is_refused, async |larder: Larder| {
+    let last = larder.relaying_to(StandIn::default().start(), UPSTREAM_TOKEN).await;
+    let first = larder.relaying_to(last.address(), TOKEN).await;
+    first.get("/v2/datasets").await.fails(508, "relay-loop");
+    last.get("/v2/datasets").await.answers(201);
+});
