@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use larder::{
     clock::{Clock, ManualClock, SystemClock, SystemRandom},
-    kv::{CacheOptions, Catalog, CatalogOptions},
+    kv::{Catalog, CatalogOptions},
     storage::{
         ListOptions, ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore},
@@ -57,7 +57,7 @@ impl Backend {
         });
         let objects: Arc<dyn ObjectStore> =
             if found.conditional_writes { bucket } else { Arc::new(SoleWriter::new(bucket, Arc::new(SystemClock))) };
-        Self { objects, classes: Some(CacheOptions::SHARED_STALENESS), runtime }
+        Self { objects, classes: Some(larder::kv::CacheOptions::SHARED_STALENESS), runtime }
     }
 
     /// The keys of all records.
