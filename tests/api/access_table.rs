@@ -143,7 +143,8 @@ impl Scene {
         let (key, another) = ("k".parse().expect("a key"), "j".parse().expect("a key"));
         let past = Timestamp::from_millis(self.larder.clock().now().as_millis() - 1);
         let (record, keys) = (signature::record(&self.secret, &key), signature::keys(&self.secret, &id, None));
-        let tampered = |text: &str| format!("{}0{}", &text[..3], &text[4..]);
+        let other_digit = |digit: &str| if digit == "0" { "1" } else { "0" };
+        let tampered = |text: &str| [&text[..3], other_digit(&text[3..4]), &text[4..]].concat();
         if right == "record" {
             vec![
                 ("right", record.clone()),
