@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod jobs;
 pub mod kv;
 pub mod peer;
+pub mod runs;
 pub mod server;
 pub mod storage;
 pub mod telemetry;

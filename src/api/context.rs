@@ -6,13 +6,14 @@ use crate::{
     auth::{AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Tokens, User, Users, signature},
     clock::Clock,
     kv::{Catalog, Document, GeneralAccess, Records, StoreView},
+    runs::Runs,
 };
 
 use super::{
     error::ApiError,
     links::Links,
     rate_limits::{RateLimits, RateOptions},
-    route::StoreCall,
+    store_route::StoreCall,
 };
 
 /// Options of the API.
@@ -52,6 +53,8 @@ pub struct ApiParts {
     pub tokens: Arc<Tokens>,
     /// What they share.
     pub shared: SharedStores,
+    /// Runs of actors.
+    pub runs: Arc<Runs>,
     /// What signs links.
     pub secrets: Arc<Secrets>,
     /// The time.
@@ -71,6 +74,8 @@ pub struct Context {
     pub tokens: Arc<Tokens>,
     /// What they share.
     pub shared: SharedStores,
+    /// Runs of actors.
+    pub runs: Arc<Runs>,
     /// What signs links.
     pub secrets: Arc<Secrets>,
     /// The time.
@@ -89,10 +94,10 @@ impl Context {
     /// What operations need of `parts`.
     pub fn new(options: ApiOptions, parts: ApiParts) -> Self {
         let ApiOptions { public_url, max_record_bytes, rates, quota } = options;
-        let ApiParts { catalog, records, users, tokens, shared, secrets, clock } = parts;
+        let ApiParts { catalog, records, users, tokens, shared, runs, secrets, clock } = parts;
         let links = Links::new(public_url);
         let rates = RateLimits::new(rates, Arc::clone(&clock));
-        Self { catalog, records, users, tokens, shared, secrets, clock, links, max_record_bytes, rates, quota }
+        Self { catalog, records, users, tokens, shared, runs, secrets, clock, links, max_record_bytes, rates, quota }
     }
 
     /// The account of that id or name.

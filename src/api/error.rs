@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::{
     auth::{AccountsError, Denied, Unrecognised},
-    kv,
+    kv::{self, JsonError},
+    runs::RunsError,
     storage::{BodyError, BoxError},
 };
 
@@ -100,10 +101,29 @@ impl ApiError {
             .with_header(header::CONTENT_RANGE, format!("bytes */{size}"))
     }
 
+    /// A caller may not do what he wants with a run.
+    pub fn denied_run(denied: Denied) -> Self {
+        match denied {
+            Denied::TokenRequired => denied.into(),
+            Denied::Hidden => RunsError::NotFound.into(),
+            Denied::Insufficient => {
+                let message = "Insufficient permissions for the Actor run. Make sure you're passing a correct API token and \
+                               that it has the required permissions.";
+                Self::new(StatusCode::FORBIDDEN, "insufficient-permissions", message)
+            }
+        }
+    }
+
     /// The backend cannot do what was asked.
     pub fn unsupported_by_backend(what: &'static str) -> Self {
         let message = format!("The storage backend of this server cannot do this: {what}.");
         Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-by-backend", message)
+    }
+
+    /// The platform does this, and this server cannot.
+    pub fn unserved(why: &'static str) -> Self {
+        let message = format!("This server cannot do this: {why}.");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-operation", message)
     }
 
     /// A request was passed on to a gateway that would have to pass it on once more.
@@ -197,6 +217,22 @@ impl From<AccountsError> for ApiError {
             }
             AccountsError::UserNotFound => Self::not_found("User was not found"),
             AccountsError::TokenNotFound => Self::not_found("Token was not found"),
+        }
+    }
+}
+
+impl From<RunsError> for ApiError {
+    fn from(error: RunsError) -> Self {
+        let message = error.to_string();
+        match error {
+            RunsError::Document(JsonError::Storage(error)) => kv::Error::from(error).into(),
+            RunsError::Document(error @ JsonError::Damaged { .. }) => Self::internal(error),
+            RunsError::Store(error) => error.into(),
+            error @ RunsError::Contended => kv::Error::unavailable(error).into(),
+            RunsError::NotFound => Self::not_found("Actor run was not found"),
+            RunsError::Over => Self::bad_request("run-is-over", "Actor run is over, and cannot be changed like this"),
+            RunsError::TooManyMetamorphs { .. } => Self::bad_request("max-metamorphs-exceeded", message),
+            RunsError::TooManyTokens { .. } => Self::bad_request("invalid-request", message),
         }
     }
 }

@@ -23,7 +23,9 @@ use super::{
     error::ApiError,
     reply_body::ReplyBody,
     request::REQUEST_ID,
-    route::{Endpoint, StoreAddress, StoreCall},
+    route::Endpoint,
+    run_route::{RunCall, RunsCall},
+    store_route::{StoreAddress, StoreCall},
 };
 
 /// What concerns one connection alone (RFC 9110, 7.6.1), and what would change connections into something else.
@@ -57,6 +59,8 @@ pub enum Changes {
     Untold(StoreAddress),
     /// Accounts or tokens.
     Accounts,
+    /// Stores, and nothing tells which.
+    Stores,
 }
 
 /// What a call changes, if it is one that the keeper makes.
@@ -74,6 +78,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
             conditions.iter().any(|condition| headers.contains_key(condition)).then_some(Changes::Nothing)
         }
         Endpoint::CountUse | Endpoint::RenewStore => Some(Changes::Nothing),
+        Endpoint::Runs(call) => changes_by_run(call, headers),
         Endpoint::ListStores
         | Endpoint::CurrentUser
         | Endpoint::User(_)
@@ -87,6 +92,25 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
             | StoreCall::DirectUploadUrl(_)
             | StoreCall::GetAccess,
         ) => None,
+    }
+}
+
+/// The same of a call on runs. What a run says of itself is told often: who may see its store, which goes with it, may be known here
+/// for the staleness bound.
+fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
+    match call {
+        RunsCall::ListRuns(_) | RunsCall::Run(_, RunCall::GetRun) => None,
+        RunsCall::StartRun(_) => Some(Changes::Stores),
+        RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Changes::Accounts),
+        RunsCall::Run(
+            _,
+            RunCall::UpdateRun | RunCall::Metamorph | RunCall::Beat | RunCall::Restart | RunCall::Charge,
+        ) => Some(Changes::Nothing),
+        RunsCall::Store(_, call) => {
+            let of_store = changes(&Endpoint::Store(StoreAddress::Nameless, call.clone()), headers)?;
+            let is_nothing = of_store == Changes::Nothing;
+            Some(if is_nothing { Changes::Nothing } else { Changes::Stores })
+        }
     }
 }
 
@@ -214,6 +238,10 @@ impl Told<'_> {
             Changes::Untold(StoreAddress::Own(_) | StoreAddress::Of { .. } | StoreAddress::Nameless)
                 if self.status.is_success() =>
             {
+                self.catalog.outdate_all();
+                Ok(handed_back(body).into())
+            }
+            Changes::Stores => {
                 self.catalog.outdate_all();
                 Ok(handed_back(body).into())
             }

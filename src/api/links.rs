@@ -1,6 +1,6 @@
 //! Links in answers.
 
-use crate::kv::StoreId;
+use crate::kv::{RunId, StoreId};
 
 /// How links begin.
 #[derive(Debug, Clone)]
@@ -17,6 +17,16 @@ impl Links {
     /// A store.
     pub fn store(&self, id: &StoreId) -> String {
         format!("{}/v2/key-value-stores/{id}", self.origin)
+    }
+
+    /// What links begin with.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// A run.
+    pub fn run(&self, id: &RunId) -> String {
+        format!("{}/v2/actor-runs/{id}", self.origin)
     }
 
     /// A store's page for people.

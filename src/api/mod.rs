@@ -24,7 +24,10 @@ mod reply;
 mod reply_body;
 mod request;
 mod route;
+mod run_object;
+mod run_route;
 mod service;
+mod store_route;
 mod told_renewals;
 
 pub use context::{ApiOptions, ApiParts};

@@ -3,18 +3,13 @@
 //! Segments are split before they are decoded: `a%2Fb` is one segment, and no record key.
 
 use http::{Method, Uri};
-use percent_encoding::percent_decode_str;
-
-use crate::{
-    auth::Action,
-    kv::{InvalidKey, RecordKey, StoreId},
-};
 
 use super::{
     administration::{self, AccountCall},
     error::ApiError,
     query::Query,
-    rate_limits::Counted,
+    run_route::{self, RunsCall},
+    store_route::{StoreAddress, StoreCall, address, decode, sharing_call, store_call},
 };
 
 /// What is called, and with which parameters.
@@ -45,101 +40,17 @@ pub enum Endpoint {
     RenewStore,
     /// Something with accounts or tokens.
     Account(AccountCall),
-}
-
-/// How a store is addressed in a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreAddress {
-    /// A bare segment: an id, never a name.
-    Id(String),
-    /// `~name`: a store of the caller's.
-    Own(String),
-    /// `owner~name`: by user name or user id.
-    Of {
-        /// Whose store.
-        owner: String,
-        /// Its name.
-        name: String,
-    },
-    /// A name that is empty.
-    Nameless,
-}
-
-/// A key as it stands in a path; whether it is one is told after whether the caller may know.
-pub type PathKey = Result<RecordKey, InvalidKey>;
-
-/// What can be done with a store.
-#[derive(Debug, PartialEq, Eq)]
-pub enum StoreCall {
-    /// Its object.
-    Get,
-    /// Change its settings.
-    Update,
-    /// Delete it.
-    Delete,
-    /// Its keys.
-    ListKeys,
-    /// All records in one ZIP file.
-    DownloadRecords,
-    /// A record.
-    GetRecord(PathKey),
-    /// What a record's GET says, without its bytes.
-    HeadRecord(PathKey),
-    /// Write a record.
-    PutRecord(PathKey),
-    /// Delete a record.
-    DeleteRecord(PathKey),
-    /// Where to upload a record without a detour.
-    DirectUploadUrl(PathKey),
-    /// Who else may do what with it.
-    GetAccess,
-    /// Give a user a right of his own.
-    Share(String),
-    /// Take it from him.
-    Unshare(String),
-    /// Sign its links by another secret from now on.
-    RotateSigningKey,
-}
-
-impl StoreCall {
-    /// What a call for store `id` counts as.
-    pub fn counted(&self, id: StoreId) -> Counted {
-        match self {
-            Self::GetRecord(_) | Self::HeadRecord(_) | Self::PutRecord(_) | Self::DeleteRecord(_) => {
-                Counted::Records(id)
-            }
-            Self::Get
-            | Self::Update
-            | Self::Delete
-            | Self::ListKeys
-            | Self::DownloadRecords
-            | Self::DirectUploadUrl(_)
-            | Self::GetAccess
-            | Self::Share(_)
-            | Self::Unshare(_)
-            | Self::RotateSigningKey => Counted::Store(id),
-        }
-    }
-
-    /// The right that this needs.
-    pub fn action(&self) -> Action {
-        match self {
-            Self::Get => Action::ReadStore,
-            Self::Update => Action::UpdateStore,
-            Self::Delete => Action::DeleteStore,
-            Self::ListKeys => Action::ListKeys,
-            Self::DownloadRecords => Action::DownloadRecords,
-            Self::GetRecord(_) | Self::HeadRecord(_) => Action::ReadRecord,
-            Self::PutRecord(_) | Self::DeleteRecord(_) | Self::DirectUploadUrl(_) => Action::WriteRecord,
-            Self::GetAccess | Self::Share(_) | Self::Unshare(_) | Self::RotateSigningKey => Action::ManageAccess,
-        }
-    }
+    /// Something with runs.
+    Runs(RunsCall),
 }
 
 /// Whether a path is that of a record, whose rate limit is a higher one.
 pub fn is_record(path: &str) -> bool {
     let mut segments = path.split('/').skip(2);
-    segments.next() == Some("key-value-stores") && segments.nth(1) == Some("records") && segments.next().is_some()
+    let is_by_id = segments.next() == Some("key-value-stores") && segments.next().is_some();
+    // Those of a run's store stand behind the run.
+    let is_store = is_by_id || segments.by_ref().any(|segment| segment == "key-value-store");
+    is_store && segments.next() == Some("records") && segments.next().is_some()
 }
 
 /// What a request calls.
@@ -178,6 +89,9 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             "POST" => Ok(Endpoint::RenewStore),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
+        ["v2", "actor-runs" | "actors" | "acts" | "actor-tasks", ..] | ["larder", "v1", "runs", ..] => {
+            run_route::parse(method, &segments).map(Endpoint::Runs)
+        }
         ["larder", "v1", "stores", store, rest @ ..] if !store.is_empty() => {
             Ok(Endpoint::Store(address(&decode(store)), sharing_call(method, rest)?))
         }
@@ -191,70 +105,10 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
     }
 }
 
-/// What is done about who else may do what with a store (an addition to the platform's API).
-fn sharing_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
-    match (segments, method) {
-        (["access"], "GET" | "HEAD") => Ok(StoreCall::GetAccess),
-        (["access"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
-        (["access", user], "PUT") if !user.is_empty() => Ok(StoreCall::Share(decode(user))),
-        (["access", user], "DELETE") if !user.is_empty() => Ok(StoreCall::Unshare(decode(user))),
-        (["access", user], _) if !user.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,PUT,DELETE")),
-        (["signing-key", "rotate"], "POST") => Ok(StoreCall::RotateSigningKey),
-        (["signing-key", "rotate"], _) => Err(ApiError::method_not_allowed("OPTIONS,POST")),
-        _ => Err(ApiError::page_not_found()),
-    }
-}
-
-fn store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
-    let is_read = matches!(method, "GET" | "HEAD");
-    match segments {
-        [] => match method {
-            "GET" | "HEAD" => Ok(StoreCall::Get),
-            "PUT" => Ok(StoreCall::Update),
-            "DELETE" => Ok(StoreCall::Delete),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,DELETE")),
-        },
-        ["keys"] if is_read => Ok(StoreCall::ListKeys),
-        ["records"] if is_read => Ok(StoreCall::DownloadRecords),
-        ["keys" | "records"] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
-        ["records", key] if !key.is_empty() => match method {
-            "GET" => Ok(StoreCall::GetRecord(decode_key(key))),
-            "HEAD" => Ok(StoreCall::HeadRecord(decode_key(key))),
-            "PUT" | "POST" => Ok(StoreCall::PutRecord(decode_key(key))),
-            "DELETE" => Ok(StoreCall::DeleteRecord(decode_key(key))),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,POST,DELETE")),
-        },
-        ["records", key, "direct-upload-url"] if !key.is_empty() => match method {
-            "GET" | "HEAD" => Ok(StoreCall::DirectUploadUrl(decode_key(key))),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
-        },
-        _ => Err(ApiError::page_not_found()),
-    }
-}
-
-/// How the segment addresses a store. Clients write `~` between owner and name; a `/` there, encoded, wins over it.
-fn address(segment: &str) -> StoreAddress {
-    match segment.split_once('/').or_else(|| segment.split_once('~')) {
-        None => StoreAddress::Id(segment.to_owned()),
-        Some((_, "")) => StoreAddress::Nameless,
-        Some(("", name)) => StoreAddress::Own(name.to_owned()),
-        Some((owner, name)) => StoreAddress::Of { owner: owner.to_owned(), name: name.to_owned() },
-    }
-}
-
-/// A segment, decoded. What is not UTF-8 becomes a character that no name has.
-fn decode(segment: &str) -> String {
-    percent_decode_str(segment).decode_utf8_lossy().into_owned()
-}
-
-/// A key, decoded once. A `%` that begins no escape stays, and is no character of a key.
-fn decode_key(segment: &str) -> PathKey {
-    percent_decode_str(segment).decode_utf8_lossy().parse()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kv::{InvalidKey, RecordKey};
 
     fn called(method: &str, uri: &str) -> Result<Endpoint, u16> {
         let uri: Uri = uri.parse().expect("a valid URI");
@@ -344,7 +198,10 @@ mod tests {
 
     #[test]
     fn only_paths_of_records_are_records() {
-        assert!(is_record("/v2/key-value-stores/S/records/a"));
+        for path in ["key-value-stores/S", "actor-runs/R/key-value-store", "acts/A/runs/last/key-value-store"] {
+            assert!(is_record(&format!("/v2/{path}/records/a")), "{path}");
+            assert!(!is_record(&format!("/v2/{path}/records")), "{path}");
+        }
         for path in ["/v2/key-value-stores/S/records", "/v2/key-value-stores/S/keys", "/v2/users/me", "/"] {
             assert!(!is_record(path), "{path}");
         }

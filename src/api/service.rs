@@ -26,11 +26,13 @@ use super::{
     cors,
     error::ApiError,
     forwarding::{self, Changes, Keeper},
-    operations::{self, accounts, activity, stores, users},
+    operations::{self, accounts, activity, run_changes, runs, stores, users},
     rate_limits::Counted,
     reply_body::ReplyBody,
     request::{self, REQUEST_ID, Request},
-    route::{self, Endpoint, StoreAddress},
+    route::{self, Endpoint},
+    run_route::RunsCall,
+    store_route::{StoreAddress, StoreCall},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -109,13 +111,9 @@ impl Api {
             Endpoint::Store(address, call) => {
                 admit(&caller, call.action())?;
                 let (store, addressed) = self.resolve(&address, &caller).await?;
-                let owner = self.context.owner(&caller, &store).await?;
-                let signature = request.query.text("signature").filter(|_| call.action().is_linked());
-                let is_signed = signature.is_some_and(|text| self.context.is_signed(&text, &call, &store.document));
-                let grant = authorize(&caller, call.action(), store, owner, addressed, is_signed)?;
-                self.context.rates.take(call.counted(grant.store().document.id))?;
-                operations::run(&self.context, &grant, &caller, call, request).await
+                self.on_store(&caller, store, addressed, call, request).await
             }
+            Endpoint::Runs(call) => self.on_runs(&caller, call, request).await,
             Endpoint::ListStores => {
                 let grant = authorize_account(&caller, AccountAction::ListStores)?;
                 stores::list(&self.context, &grant, &caller, &request).await
@@ -137,6 +135,47 @@ impl Api {
             Endpoint::RenewStore => {
                 authorize_account(&caller, AccountAction::ActAsGateway)?;
                 activity::renew(&self.context, request).await
+            }
+        }
+    }
+
+    /// Does what is called for with a store.
+    async fn on_store(
+        &self,
+        caller: &Caller,
+        store: Arc<StoreView>,
+        addressed: Addressed,
+        call: StoreCall,
+        request: Request<'_>,
+    ) -> Result<Response<ReplyBody>, ApiError> {
+        let owner = self.context.owner(caller, &store).await?;
+        let signature = request.query.text("signature").filter(|_| call.action().is_linked());
+        let is_signed = signature.is_some_and(|text| self.context.is_signed(&text, &call, &store.document));
+        let grant = authorize(caller, call.action(), store, owner, addressed, is_signed)?;
+        self.context.rates.take(call.counted(grant.store().document.id))?;
+        operations::run(&self.context, &grant, caller, call, request).await
+    }
+
+    /// Does what is called for with runs. The store of a run is as any that is addressed by its id.
+    async fn on_runs(
+        &self,
+        caller: &Caller,
+        call: RunsCall,
+        request: Request<'_>,
+    ) -> Result<Response<ReplyBody>, ApiError> {
+        let context = &self.context;
+        match call {
+            RunsCall::ListRuns(source) => runs::list(context, caller, source, &request).await,
+            RunsCall::StartRun(source) => runs::start(context, caller, &source, request).await,
+            RunsCall::Store(choice, call) => {
+                admit(caller, call.action())?;
+                let run = runs::find(context, caller, &choice, &request.query).await?;
+                let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
+                self.on_store(caller, store, Addressed::ById, call, request).await
+            }
+            RunsCall::Run(choice, call) => {
+                let (run, grant) = runs::granted(context, caller, &choice, call.action(), &request.query).await?;
+                run_changes::run(context, &grant, run, caller, &call, request).await
             }
         }
     }

@@ -1,83 +1,18 @@
-//! JSON documents of accounts and tokens in the object store, and what is remembered of them.
+//! What is remembered of the documents of accounts and tokens.
 
 use std::{future::Future, hash::Hash, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use moka::sync::Cache;
-use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{
-    clock::Clock,
-    storage::{
-        self, Attributes, ByteStream, ETag, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition,
-        PutOptions,
-    },
-};
+use crate::clock::Clock;
 
-use super::error::{AccountsError, Result};
-
-/// The most bytes of a document.
-const MAX_BYTES: u64 = 256 * 1024;
+use super::error::Result;
 
 /// The most documents that are remembered.
 const MAX_REMEMBERED: u64 = 50_000;
 
 /// How long it may be believed that something is not there.
 const ABSENCE: Duration = Duration::from_secs(1);
-
-/// Reads a document; `None` if it is not there.
-pub async fn read<T: DeserializeOwned>(objects: &dyn ObjectStore, key: &str) -> Result<Option<(T, ETag)>> {
-    let damaged = |cause: storage::BoxError| AccountsError::Damaged { key: key.to_owned(), cause };
-    let object = match objects.get(key, GetOptions::default()).await {
-        Ok(object) => object,
-        Err(storage::Error::NotFound) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let etag = object.meta.etag;
-    let bytes = object.body.into_bytes(MAX_BYTES).await.map_err(|error| damaged(error.into()))?;
-    let document = serde_json::from_slice(&bytes).map_err(|error| damaged(error.into()))?;
-    Ok(Some((document, etag)))
-}
-
-/// Writes a document; whether the condition held.
-pub async fn write<T: Serialize + Sync>(
-    objects: &dyn ObjectStore,
-    key: &str,
-    document: &T,
-    precondition: Precondition,
-) -> Result<bool> {
-    let bytes = serde_json::to_vec(document)
-        .map_err(|error| AccountsError::Damaged { key: key.to_owned(), cause: error.into() })?;
-    let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
-    let options = PutOptions { attributes, precondition };
-    match objects.put(key, ByteStream::from(Bytes::from(bytes)), options).await {
-        Ok(_) => Ok(true),
-        Err(storage::Error::Precondition) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Removes a document, if it is there.
-pub async fn remove(objects: &dyn ObjectStore, key: &str) -> Result<()> {
-    match objects.delete(key, Precondition::None).await {
-        Ok(()) | Err(storage::Error::NotFound) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// What follows `prefix` in the keys of all documents that begin with it, in the order of their bytes.
-pub async fn names(objects: &dyn ObjectStore, prefix: &str) -> Result<Vec<String>> {
-    let (mut names, mut start_after) = (Vec::new(), None);
-    loop {
-        let options = ListOptions { prefix: prefix.to_owned(), start_after, limit: MAX_LIST_KEYS };
-        let page = objects.list(options).await?;
-        start_after = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
-        names.extend(page.objects.iter().filter_map(|object| object.key.strip_prefix(prefix)).map(str::to_owned));
-        if start_after.is_none() {
-            return Ok(names);
-        }
-    }
-}
 
 /// What is known of a document.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What can go wrong with accounts and tokens.
 
-use crate::storage;
+use crate::{kv::JsonError, storage};
 
 /// The result of an operation on accounts or tokens.
 pub type Result<T, E = AccountsError> = std::result::Result<T, E>;
@@ -38,4 +38,13 @@ pub enum AccountsError {
     /// The admin cannot be kept out: nobody could let him in again.
     #[error("the admin cannot be disabled")]
     AdminStays,
+}
+
+impl From<JsonError> for AccountsError {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Storage(error) => Self::Storage(error),
+            JsonError::Damaged { key, cause } => Self::Damaged { key, cause },
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod caller;
 mod documents;
 mod error;
 mod quota;
+mod run_access;
 mod scope;
 mod secret;
 mod shared;
@@ -22,6 +23,7 @@ pub use access::{AccountAction, AccountGrant, Action, Addressed, Denied, Grant, 
 pub use caller::{Caller, Session};
 pub use error::AccountsError;
 pub use quota::{Quota, QuotaUpdate};
+pub use run_access::{RunAction, RunFacts, RunGrant, admit_to_run, authorize_run};
 pub use scope::{Scope, StoreRule};
 pub use secret::{MasterSecret, Secrets, SecretsError};
 pub use shared::SharedStores;

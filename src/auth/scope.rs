@@ -39,7 +39,7 @@ pub enum StoreRule {
     },
     /// On all stores of the token's user whose names begin so.
     NamePrefix {
-        /// How they begin, in any letter case; not empty.
+        /// How they begin, in any letter case; whoever asks for such a rule may not leave it empty.
         #[serde(rename = "namePrefix")]
         name_prefix: String,
         /// The right.
@@ -51,6 +51,23 @@ impl Scope {
     /// What a token of `user`'s may do with a store by its rules.
     pub fn right_on(&self, document: &Document, user: &UserId) -> Option<Right> {
         self.stores.iter().filter_map(|rule| rule.right_on(document, user)).max()
+    }
+
+    /// What a token may do by its rules with a store of that id, whatever its name is.
+    pub fn right_on_id(&self, store: &StoreId) -> Option<Right> {
+        let right = |rule: &StoreRule| match rule {
+            StoreRule::Id { id, right } => (id == store).then_some(*right),
+            StoreRule::Name { .. } | StoreRule::NamePrefix { .. } => None,
+        };
+        self.stores.iter().filter_map(right).max()
+    }
+
+    /// What the token of a run may do: write to the run's store, and, if it `opens` others, to those that it makes and those
+    /// of its user that have a name.
+    pub fn of_run(store: StoreId, opens: bool) -> Self {
+        let own = StoreRule::Id { id: store, right: Right::Write };
+        let named = StoreRule::NamePrefix { name_prefix: String::new(), right: Right::Write };
+        Self { list: opens, create: opens, stores: [own].into_iter().chain(opens.then_some(named)).collect() }
     }
 
     /// Whether it says something that can be meant.

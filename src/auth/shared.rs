@@ -6,14 +6,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    kv::{self, Catalog, StoreId, StoreLocator, StoreView, UserId},
+    kv::{self, Catalog, StoreId, StoreLocator, StoreView, UserId, names_below, remove_json, write_json},
     storage::{ObjectStore, Precondition},
 };
 
-use super::{
-    documents::{names, remove, write},
-    error::Result,
-};
+use super::error::Result;
 
 /// Where it stands which stores a user was let into.
 const SHARED: &str = "larder/auth/shared/";
@@ -40,17 +37,19 @@ impl SharedStores {
 
     /// Notes that a store is about to be shared with a user. Before its document says so: what nobody finds is of no use.
     pub async fn announce(&self, user: &UserId, store: &StoreId) -> Result<()> {
-        write(self.objects.as_ref(), &entry(user, store), &Entry {}, Precondition::None).await.map(drop)
+        write_json(self.objects.as_ref(), &entry(user, store), &Entry {}, Precondition::None).await?;
+        Ok(())
     }
 
     /// Notes that a store is not shared with a user any more.
     pub async fn forget(&self, user: &UserId, store: &StoreId) -> Result<()> {
-        remove(self.objects.as_ref(), &entry(user, store)).await
+        Ok(remove_json(self.objects.as_ref(), &entry(user, store)).await?)
     }
 
     /// The stores that are shared with a user, oldest first. Entries of stores that are gone go, too.
     pub async fn list(&self, user: &UserId) -> Result<Vec<Arc<StoreView>>, kv::Error> {
-        let ids = names(self.objects.as_ref(), &format!("{SHARED}{user}/")).await.map_err(kv::Error::unavailable)?;
+        let ids =
+            names_below(self.objects.as_ref(), &format!("{SHARED}{user}/")).await.map_err(kv::Error::unavailable)?;
         let ids = ids.into_iter().filter_map(|id| id.parse::<StoreId>().ok());
         let stores = stream::iter(ids)
             .map(async |id| match self.catalog.resolve(&StoreLocator::Id(id)).await {

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, Random, Timestamp},
-    kv::{TokenId, UserId},
+    kv::{TokenId, UserId, names_below, read_json, remove_json, write_json},
     storage::{ObjectStore, Precondition},
 };
 
 use super::{
     caller::{Caller, Session},
-    documents::{Remembered, names, read, remove, write},
+    documents::Remembered,
     error::{AccountsError, Result},
     scope::Scope,
     token::{KeptToken, Token, TokenHash},
@@ -42,6 +42,8 @@ const CONCURRENCY: usize = 16;
 /// A token that is to be.
 #[derive(Debug, Clone, Default)]
 pub struct NewToken {
+    /// The id it is to have, where that had to be known before; a fresh one if none is given.
+    pub id: Option<TokenId>,
     /// What its owner calls it.
     pub name: Option<String>,
     /// Until when it is valid.
@@ -123,21 +125,26 @@ impl Tokens {
         Ok(Caller::User(Session { user, token: Some(kept) }))
     }
 
+    /// An id for a token that is about to be made.
+    pub fn new_id(&self) -> TokenId {
+        TokenId::generate(self.random.as_ref())
+    }
+
     /// Makes a token; this is the only time that it is seen.
     pub async fn create(&self, user: &User, new: NewToken) -> Result<(Arc<KeptToken>, Token)> {
-        let NewToken { name, expires_at, scope } = new;
-        let (id, token) = (TokenId::generate(self.random.as_ref()), Token::generate(self.random.as_ref()));
+        let NewToken { id, name, expires_at, scope } = new;
+        let (id, token) = (id.unwrap_or_else(|| self.new_id()), Token::generate(self.random.as_ref()));
         let (hash, user_id, created_at) = (token.hash(), user.id, self.clock.now());
         let kept = KeptToken { id, hash, user_id, name, created_at, expires_at, scope };
         // The entry first: a token that is valid and not listed could not be revoked.
-        write(self.objects.as_ref(), &entry(&user.id, &id), &Pointer { hash }, Precondition::None).await?;
+        write_json(self.objects.as_ref(), &entry(&user.id, &id), &Pointer { hash }, Precondition::None).await?;
         self.keep(&kept).await?;
         Ok((Arc::new(kept), token))
     }
 
     /// A user's tokens in the order of their making, each with its last use as far as that is written down.
     pub async fn list(&self, user: &UserId) -> Result<Vec<(Arc<KeptToken>, Option<Timestamp>)>> {
-        let ids = names(self.objects.as_ref(), &format!("{TOKENS_OF}{user}/")).await?;
+        let ids = names_below(self.objects.as_ref(), &format!("{TOKENS_OF}{user}/")).await?;
         let ids = ids.into_iter().filter_map(|id| id.parse::<TokenId>().ok());
         let tokens = stream::iter(ids)
             .map(async |id| {
@@ -159,7 +166,7 @@ impl Tokens {
     pub async fn replace(&self, user: &User, id: &TokenId, overlap: Duration) -> Result<(Arc<KeptToken>, Token)> {
         let old = self.get(&user.id, id).await?;
         let KeptToken { name, expires_at, scope, .. } = (*old).clone();
-        let replaced = self.create(user, NewToken { name, expires_at, scope }).await?;
+        let replaced = self.create(user, NewToken { id: None, name, expires_at, scope }).await?;
         let end = self.clock.now().plus(overlap);
         let end = expires_at.map_or(end, |before| before.min(end));
         self.keep(&KeptToken { expires_at: Some(end), ..(*old).clone() }).await?;
@@ -169,10 +176,10 @@ impl Tokens {
     /// Makes a token invalid, here at once.
     pub async fn revoke(&self, user: &UserId, id: &TokenId) -> Result<()> {
         let token = self.get(user, id).await?;
-        remove(self.objects.as_ref(), &place(&token.hash)).await?;
+        remove_json(self.objects.as_ref(), &place(&token.hash)).await?;
         self.by_hash.forget(token.hash.bytes());
-        remove(self.objects.as_ref(), &entry(user, id)).await?;
-        remove(self.objects.as_ref(), &last_use(user, id)).await
+        remove_json(self.objects.as_ref(), &entry(user, id)).await?;
+        Ok(remove_json(self.objects.as_ref(), &last_use(user, id)).await?)
     }
 
     /// Writes down when tokens were used last; how many. They are told again if that fails.
@@ -181,14 +188,14 @@ impl Tokens {
         let written = stream::iter(uses)
             .map(async |((user, id), at)| {
                 let written =
-                    write(self.objects.as_ref(), &last_use(&user, &id), &LastUse { at }, Precondition::None).await;
+                    write_json(self.objects.as_ref(), &last_use(&user, &id), &LastUse { at }, Precondition::None).await;
                 if written.is_err() {
                     self.uses.lock().unwrap_or_else(PoisonError::into_inner).entry((user, id)).or_insert(at);
                 }
                 written
             })
             .buffer_unordered(CONCURRENCY);
-        written.try_fold(0, async |count, _| Ok(count + 1)).await
+        Ok(written.try_fold(0, async |count, _| Ok(count + 1)).await?)
     }
 
     /// Believes nothing any more that was read before now: another gateway has changed tokens on this one's behalf.
@@ -197,26 +204,26 @@ impl Tokens {
     }
 
     async fn find(&self, user: &UserId, id: &TokenId) -> Result<Option<Arc<KeptToken>>> {
-        let Some((pointer, _)) = read::<Pointer>(self.objects.as_ref(), &entry(user, id)).await? else {
+        let Some((pointer, _)) = read_json::<Pointer>(self.objects.as_ref(), &entry(user, id)).await? else {
             return Ok(None);
         };
         Ok(self.by_hash(&pointer.hash).await?.filter(|token| token.id == *id && token.user_id == *user))
     }
 
     async fn by_hash(&self, hash: &TokenHash) -> Result<Option<Arc<KeptToken>>> {
-        let kept = async { Ok(read(self.objects.as_ref(), &place(hash)).await?.map(|(kept, _)| kept)) };
+        let kept = async { Ok(read_json(self.objects.as_ref(), &place(hash)).await?.map(|(kept, _)| kept)) };
         self.by_hash.get(hash.bytes(), kept).await
     }
 
     async fn keep(&self, token: &KeptToken) -> Result<()> {
-        write(self.objects.as_ref(), &place(&token.hash), token, Precondition::None).await?;
+        write_json(self.objects.as_ref(), &place(&token.hash), token, Precondition::None).await?;
         self.by_hash.forget(token.hash.bytes());
         Ok(())
     }
 
     async fn last_use(&self, user: &UserId, id: &TokenId) -> Result<Option<Timestamp>> {
         let unwritten = self.uses.lock().unwrap_or_else(PoisonError::into_inner).get(&(*user, *id)).copied();
-        let written = read::<LastUse>(self.objects.as_ref(), &last_use(user, id)).await?.map(|(last, _)| last.at);
+        let written = read_json::<LastUse>(self.objects.as_ref(), &last_use(user, id)).await?.map(|(last, _)| last.at);
         Ok(unwritten.max(written))
     }
 }

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, Random},
-    kv::UserId,
+    kv::{UserId, names_below, read_json, remove_json, write_json},
     storage::{ObjectStore, Precondition},
 };
 
 use super::{
-    documents::{Remembered, names, read, remove, write},
+    documents::Remembered,
     error::{AccountsError, Result},
     quota::{Quota, QuotaUpdate},
     user::{ADMIN, AccountAccess, User, Username},
@@ -79,7 +79,7 @@ impl Users {
         random: Arc<dyn Random>,
         staleness: Option<std::time::Duration>,
     ) -> Result<Option<Self>> {
-        let Some((admin, _)) = read::<User>(objects.as_ref(), &place(ADMIN)).await? else { return Ok(None) };
+        let Some((admin, _)) = read_json::<User>(objects.as_ref(), &place(ADMIN)).await? else { return Ok(None) };
         let (admin, by_name) = (Arc::new(admin), Remembered::new(staleness, Arc::clone(&clock)));
         by_name.learn(ADMIN.to_owned(), Arc::clone(&admin));
         let names = Remembered::new(None, Arc::clone(&clock));
@@ -100,7 +100,7 @@ impl Users {
             }
             let admin = NewUser { username: ADMIN.parse()?, general_access: AccountAccess::default() };
             let admin = admin.into_user(random.as_ref(), clock.as_ref());
-            write(objects.as_ref(), &place(ADMIN), &admin, Precondition::IfAbsent).await?;
+            write_json(objects.as_ref(), &place(ADMIN), &admin, Precondition::IfAbsent).await?;
         }
         Err(AccountsError::Contended)
     }
@@ -116,7 +116,7 @@ impl Users {
             return self.by_name(ADMIN).await;
         }
         let key = format!("{USER_IDS}{id}");
-        let named = async { Ok(read(self.objects.as_ref(), &key).await?.map(|(named, _)| named)) };
+        let named = async { Ok(read_json(self.objects.as_ref(), &key).await?.map(|(named, _)| named)) };
         let Some(named) = self.names.get(*id, named).await? else { return Ok(None) };
         let user = self.by_name(&named.username.folded()).await?;
         // A pointer that a failed creation left leads to somebody else.
@@ -141,14 +141,14 @@ impl Users {
         let folded = user.username.folded();
         let pointer = format!("{USER_IDS}{}", user.id);
         let named = NameOfId { username: user.username.clone() };
-        write(objects, &pointer, &named, Precondition::None).await?;
-        let is_new = write(objects, &place(&folded), &user, Precondition::IfAbsent).await?;
+        write_json(objects, &pointer, &named, Precondition::None).await?;
+        let is_new = write_json(objects, &place(&folded), &user, Precondition::IfAbsent).await?;
         self.by_name.forget(folded);
         self.names.forget(user.id);
         if is_new {
             return Ok(Arc::new(user));
         }
-        remove(objects, &pointer).await?;
+        remove_json(objects, &pointer).await?;
         Err(AccountsError::UsernameTaken)
     }
 
@@ -159,13 +159,13 @@ impl Users {
         }
         let folded = user.username.folded();
         for _ in 0..MAX_ATTEMPTS {
-            let found = read::<User>(self.objects.as_ref(), &place(&folded)).await?;
+            let found = read_json::<User>(self.objects.as_ref(), &place(&folded)).await?;
             let (mut changed, etag) = found.ok_or(AccountsError::UserNotFound)?;
             changed.general_access = update.general_access.unwrap_or(changed.general_access);
             changed.is_disabled = update.is_disabled.unwrap_or(changed.is_disabled);
             changed.quota = changed.quota.changed(&update.quota);
             let is_written =
-                write(self.objects.as_ref(), &place(&folded), &changed, Precondition::IfMatch(etag)).await?;
+                write_json(self.objects.as_ref(), &place(&folded), &changed, Precondition::IfMatch(etag)).await?;
             if is_written {
                 self.by_name.forget(folded);
                 return Ok(Arc::new(changed));
@@ -176,7 +176,7 @@ impl Users {
 
     /// All accounts, by name.
     pub async fn list(&self) -> Result<Vec<Arc<User>>> {
-        let names = names(self.objects.as_ref(), USERS).await?;
+        let names = names_below(self.objects.as_ref(), USERS).await?;
         let users = stream::iter(names).map(async |name| self.by_name(&name).await).buffered(READ_CONCURRENCY);
         users.try_filter_map(async |user| Ok(user)).try_collect().await
     }
@@ -189,7 +189,7 @@ impl Users {
 
     async fn by_name(&self, folded: &str) -> Result<Option<Arc<User>>> {
         let key = place(folded);
-        let user = async { Ok(read(self.objects.as_ref(), &key).await?.map(|(user, _)| user)) };
+        let user = async { Ok(read_json(self.objects.as_ref(), &key).await?.map(|(user, _)| user)) };
         self.by_name.get(folded.to_owned(), user).await
     }
 }

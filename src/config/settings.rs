@@ -17,6 +17,9 @@ use super::{
 /// What limits of time may be set to.
 const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
 
+/// What the silence of a run may be limited to.
+const ANY_SILENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(30 * 24);
+
 /// What the size of a record may be limited to.
 const ANY_RECORD: RangeInclusive<u64> = 1..=5 << 40;
 
@@ -177,6 +180,17 @@ static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| config.rates.records.map(|rate| rate.to_string()),
+    },
+    Setting {
+        name: "run_silence",
+        value: "TIME",
+        help: "How long a run of an actor may give no sign of life before it is taken for dead",
+        is_secret: false,
+        apply: |config, text| {
+            config.runs.silence = time(text, ANY_SILENCE)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.runs.silence)),
     },
     Setting {
         name: "cache_size",

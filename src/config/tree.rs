@@ -11,6 +11,7 @@ use crate::{
     auth::{MasterSecret, Quota, Token},
     kv::CatalogOptions,
     peer::{InvalidPeerAddress, PeerAddress},
+    runs::RunOptions,
     server::ServerOptions,
     telemetry::TelemetryOptions,
 };
@@ -49,6 +50,8 @@ pub struct Config {
     pub rates: RateOptions,
     /// What an account may have that says nothing of its own.
     pub quota: Quota,
+    /// Runs of actors: how long one may be silent.
+    pub runs: RunOptions,
     /// The object store; without a bucket, the embedded engine is used.
     #[cfg(feature = "s3")]
     pub s3: S3Options,
@@ -68,6 +71,7 @@ impl Default for Config {
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
             rates: RateOptions::default(),
             quota: Quota::default(),
+            runs: RunOptions::default(),
             #[cfg(feature = "s3")]
             s3: S3Options::new(""),
         }

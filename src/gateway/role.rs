@@ -7,7 +7,7 @@ use crate::{
     auth::{AccountsError, Token, Users},
     clock::{Clock, Random},
     config::{Config, KeeperSetting},
-    jobs::{ContentsCount, Job, RulesReconciliation, StoreUpkeep},
+    jobs::{ContentsCount, Job, RulesReconciliation, RunUpkeep, StoreUpkeep},
     kv::{CacheOptions, Catalog, LifecycleRules},
     peer::{Errands, Peer},
     storage::{ObjectStore, sole_writer::SoleWriter},
@@ -134,7 +134,12 @@ impl Role {
     }
 
     /// The jobs of this gateway but for the one that writes down how stores are used.
-    pub(super) fn jobs(&self, catalog: &Arc<Catalog>, objects: &Arc<dyn ObjectStore>) -> Vec<Arc<dyn Job>> {
+    pub(super) fn jobs(
+        &self,
+        catalog: &Arc<Catalog>,
+        objects: &Arc<dyn ObjectStore>,
+        runs: RunUpkeep,
+    ) -> Vec<Arc<dyn Job>> {
         match self {
             Self::Alone | Self::Equal | Self::Keeper => {
                 let rules = LifecycleRules::new(Arc::clone(objects));
@@ -142,6 +147,7 @@ impl Role {
                     Arc::new(StoreUpkeep::new(Arc::clone(catalog))),
                     Arc::new(ContentsCount::new(Arc::clone(catalog))),
                     Arc::new(RulesReconciliation::new(Arc::clone(catalog), rules)),
+                    Arc::new(runs),
                 ]
             }
             Self::Forwarder(_) => Vec::new(),

@@ -9,8 +9,9 @@ use crate::{
     auth::{Secrets, SharedStores, Tokens},
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
-    jobs::{ActivityFlush, Job, TokenUses, ToldActivity, schedule},
+    jobs::{ActivityFlush, Job, RunUpkeep, TokenUses, ToldActivity, schedule},
     kv::{CacheOptions, Catalog, CatalogOptions},
+    runs::Runs,
     server::{Drained, Server, ServerOptions, raise_file_limit, reachable_address},
 };
 
@@ -83,18 +84,20 @@ impl Gateway {
             }
         };
         let shared = SharedStores::new(Arc::clone(objects), Arc::clone(&catalog));
+        let runs = Arc::new(Runs::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), config.runs));
         let parts = ApiParts {
             catalog: Arc::clone(&catalog),
             records: Arc::new(records),
             users,
             tokens: Arc::clone(&tokens),
             shared,
+            runs: Arc::clone(&runs),
             secrets,
             clock: Arc::clone(&clock),
         };
         let api = Api::new(options, parts, random.as_ref());
         let front = Front::new(health, role.api(api));
-        let mut jobs = role.jobs(&catalog, objects);
+        let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
         jobs.push(Arc::new(TokenUses::new(tokens)));
         Ok(Self { server, front, admin_token, catalog, activity, jobs, backend, clock })
     }

@@ -5,7 +5,7 @@ use crate::clock::{Random, Timestamp};
 use super::{
     document::{DOCUMENT_FORMAT, Document, GeneralAccess, Phase, Stats, nonce},
     error::{Error, Result},
-    id::{StoreId, TokenId, UserId},
+    id::{ActorId, RunId, StoreId, TokenId, UserId},
     life::{self, LifeRules},
     name::StoreName,
     retention::Retention,
@@ -33,6 +33,17 @@ pub struct NewStore {
     pub retention: Option<Retention>,
     /// The token that makes it, if it is one that is limited to what it makes.
     pub creator: Option<TokenId>,
+    /// The run that it is made for, if it is.
+    pub maker: Option<Maker>,
+}
+
+/// What a store is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maker {
+    /// The actor.
+    pub actor: ActorId,
+    /// Its run.
+    pub run: RunId,
 }
 
 impl NewStore {
@@ -63,8 +74,8 @@ impl NewStore {
             shares: Shares::default(),
             creator: self.creator,
             schema: self.schema,
-            act_id: None,
-            act_run_id: None,
+            act_id: self.maker.map(|maker| maker.actor.as_str().to_owned()),
+            act_run_id: self.maker.map(|maker| maker.run.as_str().to_owned()),
             retention,
             expires_at: (!is_named).then(|| life::end_of_life(retention, now)),
             secret_rotation: 0,

@@ -108,6 +108,16 @@ identifier! {
     TokenId
 }
 
+identifier! {
+    /// Identifies a run of an actor, which stores may belong to.
+    RunId
+}
+
+identifier! {
+    /// Identifies an actor, or a task of one.
+    ActorId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,13 +12,15 @@ use crate::harness::{Connection, Larder, STORES, Store, TOKEN};
 const TABLE: &str = include_str!("access_table.txt");
 
 /// Where the calls of the API are named, and the enumerations there that name them.
-const CALLS: [(&str, &[&str]); 2] = [
-    (include_str!("../../src/api/route.rs"), &["Endpoint", "StoreCall"]),
+const CALLS: [(&str, &[&str]); 4] = [
+    (include_str!("../../src/api/route.rs"), &["Endpoint"]),
+    (include_str!("../../src/api/store_route.rs"), &["StoreCall"]),
+    (include_str!("../../src/api/run_route.rs"), &["RunsCall", "RunCall"]),
     (include_str!("../../src/api/administration.rs"), &["AccountCall"]),
 ];
 
 /// What is no call, but holds one.
-const HOLDERS: [&str; 2] = ["Store", "Account"];
+const HOLDERS: [&str; 4] = ["Store", "Account", "Runs", "Run"];
 
 /// The callers, in the order of the table's columns.
 const CALLERS: [&str; 10] =
@@ -97,6 +99,8 @@ struct Scene {
     tokens: Vec<Option<String>>,
     store: Store,
     other: Store,
+    /// A run of hers, seen by whom the store is seen by.
+    run: String,
     secret: String,
 }
 
@@ -108,6 +112,7 @@ async fn scene(larder: &Larder) -> Scene {
         Store::new(larder, made.text("id"))
     };
     let (store, other) = (made("shop").await, made("cellar").await);
+    let run = larder.post("/v2/acts/baker/runs").token(&owner).await.answers(201).text("id");
     let limited = async |store: &Store, right: &str| {
         larder.token_of("alice", &json!({ "stores": [{ "id": store.id, "right": right }] })).await
     };
@@ -124,7 +129,7 @@ async fn scene(larder: &Larder) -> Scene {
         [None, Some(wrong), Some(expired), Some(revoked.text("token")), Some(stranger), Some(reads), Some(writes)];
     let tokens = tokens.into_iter().chain([Some(elsewhere), Some(owner), Some(TOKEN.to_owned())]).collect();
     let secret = String::new();
-    let scene = Scene { larder: larder.clone(), tokens, store, other, secret };
+    let scene = Scene { larder: larder.clone(), tokens, store, other, run, secret };
     scene.restored().await
 }
 
@@ -168,6 +173,8 @@ impl Scene {
         let account = json!({ "generalAccess": account });
         self.larder.put("/larder/v1/users/alice").json(&account).await.answers(200);
         self.store.open_to(general_access).await;
+        let run = self.larder.put(format!("/v2/actor-runs/{}", self.run));
+        run.json(&json!({ "generalAccess": general_access })).await.answers(200);
     }
 
     fn addressed(store: &Store, name: &str, address: &str) -> String {
@@ -181,7 +188,11 @@ impl Scene {
     /// The path of a route; of a store that is made for it, if it is about to go.
     async fn path(&self, route: &Route, address: &str, is_victim_needed: bool) -> String {
         let shop = Self::addressed(&self.store, "shop", address);
-        let mut path = route.path.replace("{store}", &format!("{STORES}/{shop}")).replace("{address}", &shop);
+        let mut path = route
+            .path
+            .replace("{store}", &format!("{STORES}/{shop}"))
+            .replace("{address}", &shop)
+            .replace("{run}", &self.run);
         if path.contains("{victim}") && is_victim_needed {
             let owner = self.tokens[CALLERS.len() - 2].as_deref().expect("she has a token");
             let victim =

@@ -42,6 +42,8 @@ mod ranges;
 mod rate_limits;
 mod record_sizes;
 mod replies;
+mod run_life;
+mod runs;
 mod schema;
 mod search;
 mod semantics;

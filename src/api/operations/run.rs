@@ -3,7 +3,7 @@
 use http::Response;
 
 use crate::{
-    api::{context::Context, error::ApiError, reply_body::ReplyBody, request::Request, route::StoreCall},
+    api::{context::Context, error::ApiError, reply_body::ReplyBody, request::Request, store_route::StoreCall},
     auth::{Caller, Grant},
 };
 

@@ -117,7 +117,7 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
         },
         (Err(refusal), None) => return Err(refusal),
     };
-    let (owner, new) = account.creation(NewStore { name, schema, retention, creator: None });
+    let (owner, new) = account.creation(NewStore { name, schema, retention, ..NewStore::default() });
     let created = context.catalog.create(owner, new).await?;
     let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = context.links.store(&created.store.document.id);
@@ -211,7 +211,7 @@ fn title_in(body: &Map<String, Value>) -> Result<Change<String>, ApiError> {
 }
 
 /// The `generalAccess` of a body; null is the default.
-fn access_in(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, ApiError> {
+pub fn access_in(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, ApiError> {
     match body.get("generalAccess") {
         None => Ok(None),
         Some(Value::Null) => Ok(Some(GeneralAccess::default())),

@@ -76,7 +76,7 @@ pub async fn create(
     if name.as_ref().is_some_and(|name| name.chars().count() > MAX_NAME_LENGTH) {
         return Err(invalid(&format!("name can have at most {MAX_NAME_LENGTH} characters")));
     }
-    let new = NewToken { name, expires_at, scope: scope_in(&body)? };
+    let new = NewToken { id: None, name, expires_at, scope: scope_in(&body)? };
     let user = of_whom(context, grant, caller, username).await?;
     let (kept, token) = context.tokens.create(&user, new).await?;
     audit::note(caller, "token created", &user.username, &kept.id);

@@ -6,9 +6,10 @@ use larder::{
     api::{Api, ApiOptions, ApiParts, ToldRenewals},
     auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, SystemClock, SystemRandom, Timestamp},
-    jobs::{Job, ToldActivity},
+    jobs::{Job, RunUpkeep, ToldActivity},
     kv::{CacheOptions, Catalog, CatalogOptions},
     peer::{Errands, Peer, PeerAddress},
+    runs::{RunOptions, Runs},
     storage::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, measured::Measured, sole_writer::SoleWriter,
         unconditional::Unconditional,
@@ -43,6 +44,7 @@ struct Parts {
     measured: Arc<Measured>,
     clock: Arc<ShiftedClock>,
     catalog: Arc<Catalog>,
+    run_upkeep: Arc<RunUpkeep>,
     errands: Option<Arc<Errands>>,
 }
 
@@ -114,12 +116,16 @@ impl Larder {
             None => catalog.records(),
             Some(errands) => catalog.records_renewed_by(Arc::new(ToldRenewals::new(catalog.clone(), errands.clone()))),
         };
+        let runs = Runs::new(measured.clone(), clock.clone(), random.clone(), RunOptions::default());
+        let runs = Arc::new(runs);
+        let run_upkeep = Arc::new(RunUpkeep::new(runs.clone(), catalog.clone(), tokens.clone()));
         let parts = ApiParts {
             catalog: catalog.clone(),
             records: Arc::new(records),
             users,
             tokens,
             shared: SharedStores::new(measured.clone(), catalog.clone()),
+            runs: runs.clone(),
             secrets: Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
             clock: clock.clone(),
         };
@@ -128,7 +134,7 @@ impl Larder {
             Some(keeper) => api.with_keeper(keeper.clone()),
             None => api,
         });
-        Self(Arc::new(Parts { address, objects, measured, clock, catalog, errands }))
+        Self(Arc::new(Parts { address, objects, measured, clock, catalog, run_upkeep, errands }))
     }
 
     /// Tells the keeper how stores were used, as a job does now and then; how many stores that were.
@@ -173,6 +179,11 @@ impl Larder {
     /// Does what is due about stores, as a job does now and then.
     pub(crate) async fn upkeep(&self) {
         self.0.catalog.keep_appointments().await.expect("what is due is done");
+    }
+
+    /// Does what is due about runs, as a job does now and then.
+    pub(crate) async fn run_upkeep(&self) {
+        self.0.run_upkeep.run_once().await.expect("what is due is done");
     }
 
     /// The keys of all objects that belong to a store and to no other, but for entries in the index.

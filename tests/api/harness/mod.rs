@@ -10,6 +10,7 @@ mod connection;
 mod larder;
 mod reply;
 mod request;
+mod run;
 mod server;
 mod store;
 
@@ -20,6 +21,7 @@ pub(crate) use coding::{brotli, deflate, gunzip, gzip};
 pub(crate) use connection::Connection;
 pub(crate) use larder::{Larder, PUBLIC_URL, STORES, TOKEN, USERNAME};
 pub(crate) use reply::Reply;
+pub(crate) use run::{RUNS, Run};
 pub(crate) use store::Store;
 
 /// A test that runs over every backend: `contract_test!(name_of_the_promise, async |larder: Larder| { ... })`.

@@ -1,0 +1,194 @@
+//! What becomes of a run, as its program, whoever runs it or its owner says.
+
+use http::{Response, StatusCode};
+use serde_json::{Map, Value};
+
+use crate::{
+    api::{
+        audit,
+        context::Context,
+        error::ApiError,
+        json_body,
+        reply_body::ReplyBody,
+        request::Request,
+        run_route::{RunCall, RunSource},
+        store_route::address,
+    },
+    auth::{AccountsError, Caller, Denied, RunGrant},
+    kv::{self, Change, StoreLocator, StoreUpdate},
+    runs::{ActorKind, Metamorph, Outcome, Run, RunUpdate, build_id},
+};
+
+use super::{run_environment, runs, stores};
+
+/// The most characters of what a run says of itself.
+const MAX_MESSAGE_LENGTH: usize = 10_000;
+
+/// Does what is called for with the run of `grant`, which is `run`.
+pub async fn run(
+    context: &Context,
+    grant: &RunGrant,
+    run: Run,
+    caller: &Caller,
+    call: &RunCall,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    match call {
+        RunCall::GetRun => runs::get(context, grant, &request).await,
+        RunCall::UpdateRun => update(context, grant, &run, caller, request).await,
+        RunCall::Abort => abort(context, grant, caller, &request).await,
+        RunCall::Metamorph => metamorph(context, grant, &run, caller, request).await,
+        RunCall::Finish => finish(context, grant, caller, request).await,
+        RunCall::Beat => Ok(runs::show(StatusCode::OK, &context.runs.beat(&grant.run().id).await?)),
+        RunCall::Enter => run_environment::enter(context, grant, caller, request).await,
+        RunCall::Restart => Err(ApiError::unserved(
+            "there is nobody here who starts programs again; whoever runs the Actor can make another run",
+        )),
+        RunCall::Charge => Err(ApiError::unserved("nobody is charged here")),
+    }
+}
+
+/// Changes what a run says of itself, and who may see it; its store is seen by the same.
+async fn update(
+    context: &Context,
+    grant: &RunGrant,
+    run: &Run,
+    caller: &Caller,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let update = RunUpdate {
+        status_message: message_in(&body)?,
+        is_status_message_terminal: flag_in(&body, "isStatusMessageTerminal")?,
+        general_access: stores::access_in(&body)?,
+    };
+    if let Some(general_access) = update.general_access {
+        if !grant.may_manage() {
+            return Err(ApiError::denied_run(Denied::Insufficient));
+        }
+        let of_store = StoreUpdate { general_access: Some(general_access), ..StoreUpdate::default() };
+        match context.catalog.update(run.store, of_store).await {
+            Ok(_) | Err(kv::Error::StoreNotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+        audit::note(caller, "run changed", &run.id, &format!("general access: {general_access:?}"));
+    }
+    let (now, step) = (context.clock.now(), context.runs.beat_step());
+    let changed = context.runs.update(&run.id, |run| {
+        let is_seen = run.seen(now, step);
+        Ok(run.apply(&update) || is_seen)
+    });
+    Ok(runs::show(StatusCode::OK, &changed.await?))
+}
+
+async fn abort(
+    context: &Context,
+    grant: &RunGrant,
+    caller: &Caller,
+    request: &Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let wait = runs::wait_in(request)?;
+    let run = context.runs.abort(&grant.run().id).await?;
+    audit::note(caller, "run aborted", &run.id, &run.status.as_str());
+    let run = if wait.is_zero() { run } else { context.runs.finished(&run.id, wait).await? };
+    revoke_tokens(context, &run).await;
+    Ok(runs::show(StatusCode::OK, &run))
+}
+
+/// Keeps the input of what the run is to become. Whoever runs it starts that: `larder run` does, where it knows how.
+async fn metamorph(
+    context: &Context,
+    grant: &RunGrant,
+    run: &Run,
+    caller: &Caller,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let id = &grant.run().id;
+    let Some(target) = request.query.text("targetActorId") else {
+        return Err(ApiError::bad_request("invalid-request", "The parameter targetActorId is missing"));
+    };
+    let build = request.query.text("build").unwrap_or_else(|| run.settings.build.clone().into()).into_owned();
+    let source = RunSource { kind: ActorKind::Actor, address: address(&target) };
+    let owner = runs::owner(context, run).await?;
+    let actor_id = runs::actor_id(context, &owner, &source).await?;
+    let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
+    let mut input_key = String::new();
+    let begin = |run: &mut Run| {
+        input_key = run.begin_input()?;
+        Ok(true)
+    };
+    context.runs.update(id, begin).await?;
+    runs::put_input(context, caller, &store, &input_key, request).await?;
+    let build_id = build_id(&actor_id, &build);
+    let metamorph = Metamorph { created_at: context.clock.now(), actor_id, build_id, input_key };
+    let changed = context.runs.update(id, |run| run.become_other(metamorph.clone())).await?;
+    Ok(runs::show(StatusCode::OK, &changed))
+}
+
+/// Notes how a run ended, by `{"exitCode": 3}` or `{"status": "ABORTED"}`, or both. Twice is as good as once.
+async fn finish(
+    context: &Context,
+    grant: &RunGrant,
+    caller: &Caller,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let exit_code = match body.get("exitCode") {
+        None | Some(Value::Null) => None,
+        Some(code) => {
+            let code = code.as_i64().and_then(|code| i32::try_from(code).ok());
+            Some(code.ok_or_else(|| invalid("exitCode must be a whole number of 32 bits"))?)
+        }
+    };
+    let outcome = match (body.get("status").and_then(Value::as_str), exit_code) {
+        (Some("SUCCEEDED"), _) | (None, Some(0)) => Outcome::Succeeded,
+        (Some("FAILED"), _) | (None, Some(_)) => Outcome::Failed,
+        (Some("TIMED-OUT"), _) => Outcome::TimedOut,
+        (Some("ABORTED"), _) => Outcome::Aborted,
+        (Some(_), _) | (None, None) => {
+            return Err(invalid("give an exitCode, or a status of SUCCEEDED, FAILED, TIMED-OUT or ABORTED"));
+        }
+    };
+    let now = context.clock.now();
+    let run = context.runs.update(&grant.run().id, |run| Ok(run.finish(outcome, exit_code, now))).await?;
+    audit::note(caller, "run finished", &run.id, &run.status.as_str());
+    revoke_tokens(context, &run).await;
+    Ok(runs::show(StatusCode::OK, &run))
+}
+
+/// Ends the tokens that were made for a run which is over. What fails now is done when the run is looked at next.
+async fn revoke_tokens(context: &Context, run: &Run) {
+    if !run.status.is_terminal() {
+        return;
+    }
+    for token in &run.tokens {
+        match context.tokens.revoke(&run.owner_id, token).await {
+            Ok(()) | Err(AccountsError::TokenNotFound) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(run = %run.id, error, "a token of a run that is over stays valid for a while");
+            }
+        }
+    }
+}
+
+fn message_in(body: &Map<String, Value>) -> Result<Change<String>, ApiError> {
+    match body.get("statusMessage") {
+        None => Ok(Change::Keep),
+        Some(Value::Null) => Ok(Change::Clear),
+        Some(Value::String(text)) => Ok(Change::Set(text.chars().take(MAX_MESSAGE_LENGTH).collect())),
+        Some(_) => Err(invalid("statusMessage must be a string")),
+    }
+}
+
+fn flag_in(body: &Map<String, Value>, member: &str) -> Result<Option<bool>, ApiError> {
+    match body.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(flag)) => Ok(Some(*flag)),
+        Some(_) => Err(invalid(&format!("{member} must be true or false"))),
+    }
+}
+
+fn invalid(what: &str) -> ApiError {
+    ApiError::bad_request("invalid-value", format!("Invalid value provided: {what}"))
+}

@@ -1,0 +1,116 @@
+//! What the program of a run finds the run by: variables of its environment, with a token of its own.
+
+use http::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    api::{
+        audit,
+        context::Context,
+        envelope::Data,
+        error::ApiError,
+        json_body, reply,
+        reply_body::ReplyBody,
+        request::Request,
+        run_object::{RunObject, storage_ids},
+    },
+    auth::{Caller, NewToken, RunGrant, Scope, Token},
+    kv::TokenId,
+    runs::Run,
+};
+
+use super::runs;
+
+/// The longest origin that is taken for where the program finds this server.
+const MAX_ORIGIN_LENGTH: usize = 2000;
+
+/// What is told of a run to whoever starts its program.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'a> {
+    run: RunObject<'a>,
+    token_id: TokenId,
+    environment: Value,
+}
+
+/// Makes a token for a run, which ends with it: for its store, and with `{"openStores": true}` for those that it makes and those
+/// of its owner that have a name. `{"apiBaseUrl": origin}` says where the program finds this server, if not at the public URL.
+pub async fn enter(
+    context: &Context,
+    grant: &RunGrant,
+    caller: &Caller,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let opens = body.get("openStores").and_then(Value::as_bool).unwrap_or(false);
+    let origin = origin_in(&body)?.unwrap_or(context.links.origin());
+    let id = context.tokens.new_id();
+    let (now, step) = (context.clock.now(), context.runs.beat_step());
+    // The run first: it ends what it knows of, whether that has been made or not.
+    let run = context.runs.update(&grant.run().id, |run| {
+        run.seen(now, step);
+        run.remember_token(id)?;
+        Ok(true)
+    });
+    let run = run.await?;
+    let owner = runs::owner(context, &run).await?;
+    let name = Some(format!("run {}", run.id));
+    let new = NewToken { id: Some(id), name, expires_at: None, scope: Some(Scope::of_run(run.store, opens)) };
+    let (kept, token) = context.tokens.create(&owner, new).await?;
+    audit::note(caller, "token created", &owner.username, &format!("{} for run {}", kept.id, run.id));
+    let environment = variables(&run, &token, origin, context.links.origin());
+    let entry = Entry { run: RunObject::new(&run), token_id: kept.id, environment };
+    Ok(reply::json(StatusCode::CREATED, &Data { data: entry }))
+}
+
+fn origin_in(body: &Map<String, Value>) -> Result<Option<&str>, ApiError> {
+    match body.get("apiBaseUrl") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(origin)) if origin.len() <= MAX_ORIGIN_LENGTH && origin.starts_with("http") => {
+            Ok(Some(origin.trim_end_matches('/')))
+        }
+        Some(_) => {
+            let message = "Invalid value provided: apiBaseUrl must be an origin, such as http://127.0.0.1:8011";
+            Err(ApiError::bad_request("invalid-value", message))
+        }
+    }
+}
+
+/// The variables, each in every spelling that some client reads: the SDK up to version 2 knows those that begin with `APIFY_`
+/// alone, later ones prefer `ACTOR_`.
+fn variables(run: &Run, token: &Token, origin: &str, public_origin: &str) -> Value {
+    let mut all = Map::new();
+    let mut set = |names: &[&str], value: String| {
+        all.extend(names.iter().map(|name| ((*name).to_owned(), Value::from(value.clone()))));
+    };
+    set(&["APIFY_IS_AT_HOME"], "1".to_owned());
+    set(&["APIFY_HEADLESS"], "1".to_owned());
+    set(&["APIFY_TOKEN"], token.reveal().to_owned());
+    set(&["APIFY_API_BASE_URL"], origin.to_owned());
+    set(&["APIFY_API_PUBLIC_BASE_URL"], public_origin.to_owned());
+    set(&["APIFY_USER_ID"], run.owner_id.to_string());
+    set(&["ACTOR_RUN_ID", "APIFY_ACTOR_RUN_ID", "APIFY_ACT_RUN_ID"], run.id.to_string());
+    set(&["ACTOR_ID", "APIFY_ACTOR_ID", "APIFY_ACT_ID"], run.current_actor().to_string());
+    if let Some(task) = run.task {
+        set(&["ACTOR_TASK_ID", "APIFY_ACTOR_TASK_ID"], task.to_string());
+    }
+    let build = run.metamorphs.last().map_or(run.build_id, |metamorph| metamorph.build_id);
+    set(&["ACTOR_BUILD_ID", "APIFY_ACTOR_BUILD_ID"], build.to_string());
+    set(&["ACTOR_DEFAULT_KEY_VALUE_STORE_ID", "APIFY_DEFAULT_KEY_VALUE_STORE_ID"], run.store.to_string());
+    set(&["ACTOR_DEFAULT_DATASET_ID", "APIFY_DEFAULT_DATASET_ID"], run.dataset.to_string());
+    set(&["ACTOR_DEFAULT_REQUEST_QUEUE_ID", "APIFY_DEFAULT_REQUEST_QUEUE_ID"], run.request_queue.to_string());
+    set(&["ACTOR_STORAGES_JSON"], storage_ids(run).to_string());
+    set(&["ACTOR_INPUT_KEY", "APIFY_INPUT_KEY"], run.input_key().to_owned());
+    set(&["ACTOR_MEMORY_MBYTES", "APIFY_MEMORY_MBYTES"], run.settings.memory_mbytes.to_string());
+    set(&["ACTOR_STARTED_AT", "APIFY_STARTED_AT"], run.started_at.to_string());
+    if let Some(deadline) = run.deadline() {
+        set(&["ACTOR_TIMEOUT_AT", "APIFY_TIMEOUT_AT"], deadline.to_string());
+    }
+    let origin = json!(run.origin).as_str().unwrap_or_default().to_owned();
+    set(&["APIFY_META_ORIGIN"], origin);
+    // With both set, the SDKs need not ask for the run before they begin; an empty object is none for the Python SDK.
+    set(&["APIFY_ACTOR_PRICING_INFO"], json!({ "pricingModel": "FREE" }).to_string());
+    set(&["APIFY_CHARGED_ACTOR_EVENT_COUNTS"], json!({ "none": 0 }).to_string());
+    Value::Object(all)
+}

@@ -1,0 +1,251 @@
+//! Runs: find, see, list, make.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use crate::{
+    api::{
+        audit,
+        context::Context,
+        envelope::Data,
+        error::ApiError,
+        query::Query,
+        quotas, reply,
+        reply_body::ReplyBody,
+        request::Request,
+        run_object::{RunList, RunObject},
+        run_route::{RunChoice, RunSource},
+        store_route::StoreAddress,
+    },
+    auth::{
+        AccountAction, Action, Addressed, Caller, Denied, RunAction, RunFacts, RunGrant, User, admit_to_run, authorize,
+        authorize_account, authorize_run,
+    },
+    kv::{ActorId, Maker, NewStore, RecordKey, StoreView},
+    peer::FORWARDED,
+    runs::{ActorName, NewRun, Run, RunFilter, RunOrigin, RunSettings, RunStatus, RunsOf, build_id},
+    storage::ByteStream,
+};
+
+use super::record_write;
+
+/// The longest that an answer waits for the end of a run: the platform's minute.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// The same for a request that another gateway passed on, which does not wait for so long.
+const LONGEST_FORWARDED_WAIT: Duration = Duration::from_secs(20);
+
+/// The most runs on a page.
+const MAX_RUNS: usize = 1000;
+
+/// The build that is run where none was asked for.
+const USUAL_BUILD: &str = "latest";
+
+/// The longest name of a build.
+const MAX_BUILD_LENGTH: usize = 100;
+
+/// The memory of a run in MiB, where none was asked for, and what can be: the platform's.
+const USUAL_MEMORY: u32 = 1024;
+const ANY_MEMORY: std::ops::RangeInclusive<u32> = 128..=32_768;
+
+/// The record that holds the input of a run.
+const INPUT: &str = "INPUT";
+
+/// The run that is meant, and leave to do `action` with it.
+pub async fn granted(
+    context: &Context,
+    caller: &Caller,
+    choice: &RunChoice,
+    action: RunAction,
+    query: &Query<'_>,
+) -> Result<(Run, RunGrant), ApiError> {
+    admit_to_run(caller, action)?;
+    let run = find(context, caller, choice, query).await?;
+    let owner = owner(context, &run).await?;
+    let facts = RunFacts {
+        id: run.id,
+        owner_id: run.owner_id,
+        store: run.store,
+        creator: run.creator,
+        general_access: run.general_access,
+    };
+    let grant = authorize_run(caller, action, facts, &owner).map_err(ApiError::denied_run)?;
+    Ok((run, grant))
+}
+
+/// The run that is meant.
+pub async fn find(context: &Context, caller: &Caller, choice: &RunChoice, query: &Query<'_>) -> Result<Run, ApiError> {
+    match choice {
+        RunChoice::Id(id) => {
+            let id = id.parse().map_err(|_| ApiError::from(crate::runs::RunsError::NotFound))?;
+            Ok(context.runs.get(&id).await?)
+        }
+        RunChoice::Last(source) => {
+            let user = caller.user().ok_or(Denied::TokenRequired)?;
+            let filter = filter_in(query)?;
+            let actor = actor_id(context, user, source).await?;
+            let of = RunsOf { owner: user.id, actor: Some((source.kind, actor)) };
+            Ok(context.runs.last(&of, &filter).await?)
+        }
+    }
+}
+
+/// Whose run it is.
+pub async fn owner(context: &Context, run: &Run) -> Result<Arc<User>, ApiError> {
+    let owner = context.users.by_id(&run.owner_id).await?;
+    owner.ok_or_else(|| ApiError::internal(format!("run {} is nobody's", run.id)))
+}
+
+/// The id of the actor or task that is meant: the one that was given, or what a name comes to.
+pub async fn actor_id(context: &Context, user: &User, source: &RunSource) -> Result<ActorId, ApiError> {
+    let not_found = || ApiError::not_found("Actor was not found: there is no such user, or the text can be no name");
+    let named = |name: &str, owner: &User| {
+        let name: ActorName = name.parse().map_err(|_| not_found())?;
+        Ok(name.id(source.kind, &owner.id))
+    };
+    match &source.address {
+        StoreAddress::Id(text) => text.parse().or_else(|_| named(text, user)),
+        StoreAddress::Own(name) => named(name, user),
+        StoreAddress::Of { owner, name } => {
+            let owner = context.users.find(owner).await?.ok_or_else(not_found)?;
+            named(name, &owner)
+        }
+        StoreAddress::Nameless => {
+            Err(ApiError::bad_request("invalid-request", "Resource name parameter cannot be empty"))
+        }
+    }
+}
+
+/// A run's object, once the run is over or has been waited for.
+pub async fn get(context: &Context, grant: &RunGrant, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+    let wait = wait_in(request)?;
+    Ok(show(StatusCode::OK, &context.runs.finished(&grant.run().id, wait).await?))
+}
+
+/// A page of the caller's runs: of all, or of one actor or task.
+pub async fn list(
+    context: &Context,
+    caller: &Caller,
+    source: Option<RunSource>,
+    request: &Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let account = authorize_account(caller, AccountAction::ListStores)?;
+    let query = &request.query;
+    let (filter, desc) = (filter_in(query)?, query.flag("desc"));
+    let (offset, limit) = (query.number("offset")?.unwrap_or(0), query.limit(MAX_RUNS)?);
+    let actor = match &source {
+        None => None,
+        Some(source) => Some((source.kind, actor_id(context, account.user(), source).await?)),
+    };
+    let page = context.runs.list(&RunsOf { owner: account.user().id, actor }, &filter, desc, offset, limit).await?;
+    let items: Vec<_> = page.runs.iter().map(RunObject::new).collect();
+    let list = RunList { total: page.total, offset, limit, count: items.len(), desc, items };
+    Ok(reply::json(StatusCode::OK, &Data { data: list }))
+}
+
+/// A new run, with a store of its own that holds its input. Nothing is started: that is up to whoever asked.
+pub async fn start(
+    context: &Context,
+    caller: &Caller,
+    source: &RunSource,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let account = authorize_account(caller, AccountAction::CreateStore)?;
+    let actor = actor_id(context, account.user(), source).await?;
+    let (settings, origin, wait) =
+        (settings_in(&request.query)?, origin_in(&request.query)?.unwrap_or(RunOrigin::Api), wait_in(&request)?);
+    quotas::admit_store(context, account.user()).await?;
+    let maker = Maker { actor, run: context.runs.new_id() };
+    let (owner_id, new) = account.creation(NewStore { maker: Some(maker), ..NewStore::default() });
+    let creator = new.creator;
+    let store = context.catalog.create(owner_id, new).await?.store;
+    if let Err(error) = put_input(context, caller, &store, INPUT, request).await {
+        // What has no run is of no use to anybody; if this fails, it expires.
+        let _ = context.catalog.delete(store.document.id).await;
+        return Err(error);
+    }
+    let task = matches!(source.kind, crate::runs::ActorKind::Task).then_some(actor);
+    let build_id = build_id(&actor, &settings.build);
+    let new = NewRun { maker, owner_id, task, creator, origin, settings, build_id, store: store.document.id };
+    let run = context.runs.create(new, &store).await?;
+    audit::note(caller, "run made", &run.id, &actor);
+    let run = if wait.is_zero() { run } else { context.runs.finished(&run.id, wait).await? };
+    let mut response = show(StatusCode::CREATED, &run);
+    let location = HeaderValue::try_from(context.links.run(&run.id)).ok();
+    response.headers_mut().extend(location.map(|link| (header::LOCATION, link)));
+    Ok(response)
+}
+
+/// Writes the body of a request as an input, in its media type and coding; nothing if it is empty.
+pub async fn put_input(
+    context: &Context,
+    caller: &Caller,
+    store: &Arc<StoreView>,
+    key: &str,
+    request: Request<'_>,
+) -> Result<(), ApiError> {
+    let Request { headers, query, mut body } = request;
+    let length = body.length();
+    let Some(first) = body.next().await else { return Ok(()) };
+    let body = ByteStream::new(length, stream::once(std::future::ready(first)).chain(body));
+    let key: RecordKey = key.parse()?;
+    let owner = context.owner(caller, store).await?;
+    let grant = authorize(caller, Action::WriteRecord, Arc::clone(store), owner, Addressed::ById, false)?;
+    // Conditions would be about another record.
+    let about_body = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
+    let about_body = about_body.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
+    let headers: HeaderMap = about_body.collect();
+    record_write::put(context, &grant, &key, Request { headers: &headers, query, body }).await.map(drop)
+}
+
+/// A run as an answer.
+pub fn show(status: StatusCode, run: &Run) -> Response<ReplyBody> {
+    reply::json(status, &Data { data: RunObject::new(run) })
+}
+
+/// How long the end of the run is to be waited for.
+pub fn wait_in(request: &Request<'_>) -> Result<Duration, ApiError> {
+    let seconds = request.query.number("waitForFinish")?.unwrap_or(0);
+    let longest = if request.headers.contains_key(FORWARDED) { LONGEST_FORWARDED_WAIT } else { LONGEST_WAIT };
+    Ok(Duration::from_secs(seconds as u64).min(longest))
+}
+
+/// Which runs a query asks for.
+fn filter_in(query: &Query<'_>) -> Result<RunFilter, ApiError> {
+    let invalid = || ApiError::bad_request("invalid-request", "Status parameter has an invalid value");
+    let statuses = match query.text("status") {
+        None => Vec::new(),
+        Some(words) => {
+            words.split(',').map(|word| RunStatus::parse(word).ok_or_else(invalid)).collect::<Result<_, _>>()?
+        }
+    };
+    Ok(RunFilter { statuses, origin: origin_in(query)? })
+}
+
+fn origin_in(query: &Query<'_>) -> Result<Option<RunOrigin>, ApiError> {
+    let invalid = || ApiError::bad_request("invalid-request", "Origin parameter has an invalid value");
+    query.text("origin").map(|word| RunOrigin::parse(&word).ok_or_else(invalid)).transpose()
+}
+
+/// What is asked for of a new run.
+fn settings_in(query: &Query<'_>) -> Result<RunSettings, ApiError> {
+    let invalid = |message: String| ApiError::bad_request("invalid-parameter", message);
+    let build = query.text("build").unwrap_or_else(|| USUAL_BUILD.into()).into_owned();
+    if build.len() > MAX_BUILD_LENGTH {
+        return Err(invalid(format!(
+            "Invalid value of parameter build: it can have {MAX_BUILD_LENGTH} characters at most"
+        )));
+    }
+    let memory_mbytes = match query.number("memory")? {
+        None | Some(0) => USUAL_MEMORY,
+        Some(memory) => u32::try_from(memory).ok().filter(|memory| ANY_MEMORY.contains(memory)).ok_or_else(|| {
+            let (least, most) = (ANY_MEMORY.start(), ANY_MEMORY.end());
+            invalid(format!("Invalid value of parameter memory: it must be from {least} to {most} (MiB)"))
+        })?,
+    };
+    let timeout_secs = query.number("timeout")?.unwrap_or(0) as u64;
+    // As on the platform, where a run has twice as much room on a disk as memory.
+    Ok(RunSettings { build, timeout_secs, memory_mbytes, disk_mbytes: 2 * memory_mbytes })
+}

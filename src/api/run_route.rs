@@ -1,0 +1,205 @@
+//! Calls on runs: which run a path means, and what can be done with it. Pure: nothing is looked up here.
+
+use crate::{auth::RunAction, runs::ActorKind};
+
+use super::{
+    error::ApiError,
+    store_route::{StoreAddress, StoreCall, address, decode, store_call},
+};
+
+/// What can be done with runs.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RunsCall {
+    /// The runs of the caller, or those of one actor or task.
+    ListRuns(Option<RunSource>),
+    /// A new run.
+    StartRun(RunSource),
+    /// Something with one run.
+    Run(RunChoice, RunCall),
+    /// Something with the store of one run.
+    Store(RunChoice, StoreCall),
+}
+
+/// What runs are runs of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSource {
+    /// An actor or a task.
+    pub kind: ActorKind,
+    /// Which one; addressed as stores are, but that a bare segment may be a name, too.
+    pub address: StoreAddress,
+}
+
+/// How a run is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunChoice {
+    /// By its id.
+    Id(String),
+    /// The last one of the caller's.
+    Last(RunSource),
+}
+
+/// What can be done with one run.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RunCall {
+    /// Its object.
+    GetRun,
+    /// What it says of itself, and who may see it.
+    UpdateRun,
+    /// Have it ended.
+    Abort,
+    /// Have it become another actor's.
+    Metamorph,
+    /// What takes somebody who starts programs: start it again, carry it on.
+    Restart,
+    /// What takes somebody who sends bills.
+    Charge,
+    /// Say how it ended.
+    Finish,
+    /// Say that it goes on.
+    Beat,
+    /// What its program finds it by, with a token of its own.
+    Enter,
+}
+
+impl RunCall {
+    /// The right that this needs.
+    pub fn action(&self) -> RunAction {
+        match self {
+            Self::GetRun => RunAction::Read,
+            Self::UpdateRun
+            | Self::Abort
+            | Self::Metamorph
+            | Self::Restart
+            | Self::Charge
+            | Self::Finish
+            | Self::Beat => RunAction::Report,
+            Self::Enter => RunAction::Control,
+        }
+    }
+}
+
+/// What is called of runs, by the segments of a path, which are not decoded yet.
+pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
+    let is_read = matches!(method, "GET" | "HEAD");
+    match segments {
+        ["v2", "actor-runs"] if is_read => Ok(RunsCall::ListRuns(None)),
+        ["v2", "actor-runs"] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        ["v2", "actor-runs", run, "key-value-store", rest @ ..] if !run.is_empty() => {
+            Ok(RunsCall::Store(RunChoice::Id(decode(run)), store_call(method, rest)?))
+        }
+        ["v2", "actor-runs", run, rest @ ..] if !run.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Id(decode(run)), run_call(method, rest)?))
+        }
+        ["larder", "v1", "runs", run, rest @ ..] if !run.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Id(decode(run)), own_call(method, rest)?))
+        }
+        ["v2", kind, actor, rest @ ..] if !actor.is_empty() => {
+            let kind = if *kind == "actor-tasks" { ActorKind::Task } else { ActorKind::Actor };
+            of_source(method, RunSource { kind, address: address(&decode(actor)) }, rest)
+        }
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsCall, ApiError> {
+    match (segments, method) {
+        (["runs"], "GET" | "HEAD") => Ok(RunsCall::ListRuns(Some(source))),
+        (["runs"], "POST") => Ok(RunsCall::StartRun(source)),
+        (["runs"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
+        (["runs", "last"], "GET" | "HEAD") => Ok(RunsCall::Run(RunChoice::Last(source), RunCall::GetRun)),
+        (["runs", "last"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        (["runs", "last", "key-value-store", rest @ ..], _) => {
+            Ok(RunsCall::Store(RunChoice::Last(source), store_call(method, rest)?))
+        }
+        // Older clients name the actor before the run.
+        (["runs", run], "GET" | "HEAD") if !run.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Id(decode(run)), RunCall::GetRun))
+        }
+        (["run-sync" | "run-sync-get-dataset-items"], _) => Err(ApiError::unserved(
+            "there is nobody here who starts programs: make a run by POST .../runs and run it yourself, or use `larder run`",
+        )),
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+fn run_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
+    let posted = |call| if method == "POST" { Ok(call) } else { Err(ApiError::method_not_allowed("OPTIONS,POST")) };
+    match segments {
+        [] => match method {
+            "GET" | "HEAD" => Ok(RunCall::GetRun),
+            "PUT" => Ok(RunCall::UpdateRun),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT")),
+        },
+        ["abort"] => posted(RunCall::Abort),
+        ["metamorph"] => posted(RunCall::Metamorph),
+        ["reboot" | "resurrect"] => posted(RunCall::Restart),
+        ["charge"] => posted(RunCall::Charge),
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+/// What is an addition to the platform's API.
+fn own_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
+    let call = match segments {
+        ["finish"] => RunCall::Finish,
+        ["heartbeat"] => RunCall::Beat,
+        ["environment"] => RunCall::Enter,
+        _ => return Err(ApiError::page_not_found()),
+    };
+    if method == "POST" { Ok(call) } else { Err(ApiError::method_not_allowed("OPTIONS,POST")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(method: &str, path: &str) -> Result<RunsCall, u16> {
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        parse(method, &segments).map_err(|error| error.status().as_u16())
+    }
+
+    fn last(kind: ActorKind, address: StoreAddress, call: StoreCall) -> RunsCall {
+        RunsCall::Store(RunChoice::Last(RunSource { kind, address }), call)
+    }
+
+    #[test]
+    fn every_base_has_every_call_of_a_store() {
+        let id = |text: &str| StoreAddress::Id(text.to_owned());
+        for (method, rest, call) in [
+            ("GET", "", StoreCall::Get),
+            ("PUT", "", StoreCall::Update),
+            ("DELETE", "", StoreCall::Delete),
+            ("GET", "/keys", StoreCall::ListKeys),
+            ("GET", "/records", StoreCall::DownloadRecords),
+            ("HEAD", "/records/a", StoreCall::HeadRecord("a".parse())),
+        ] {
+            let path = |base: &str| format!("/v2/{base}/key-value-store{rest}");
+            for (base, kind) in [
+                ("actors/A/runs/last", ActorKind::Actor),
+                ("acts/A/runs/last", ActorKind::Actor),
+                ("actor-tasks/A/runs/last", ActorKind::Task),
+            ] {
+                assert_eq!(called(method, &path(base)), Ok(last(kind, id("A"), call.clone())), "{base}{rest}");
+            }
+            let of_run = RunsCall::Store(RunChoice::Id("R".to_owned()), call);
+            assert_eq!(called(method, &path("actor-runs/R")), Ok(of_run));
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_do_here_is_told_from_what_there_is_not() {
+        for (method, path, status) in [
+            ("POST", "/v2/acts/A/run-sync", 501),
+            ("DELETE", "/v2/actor-runs/R", 405),
+            ("GET", "/v2/actor-runs/R/abort", 405),
+            ("POST", "/v2/actor-runs", 405),
+            ("GET", "/v2/actor-runs/", 404),
+            ("GET", "/v2/acts/A", 404),
+            ("GET", "/larder/v1/runs/R/finish", 405),
+            ("POST", "/larder/v1/runs/R/nope", 404),
+            ("POST", "/larder/v1/runs", 404),
+        ] {
+            assert_eq!(called(method, path), Err(status), "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! JSON documents in objects of their own: accounts, tokens, runs. What keeps a store has documents of its own.
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::storage::{
+    self, Attributes, ByteStream, ETag, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition, PutOptions,
+};
+
+/// The most bytes of a document.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// A document could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// The object store failed; a change may have happened.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// What stands there is not what should.
+    #[error("the object {key} is damaged")]
+    Damaged {
+        /// Its key.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        cause: storage::BoxError,
+    },
+}
+
+/// The result of an operation on documents.
+type Result<T> = std::result::Result<T, JsonError>;
+
+/// Reads a document; `None` if it is not there.
+pub async fn read_json<T: DeserializeOwned>(objects: &dyn ObjectStore, key: &str) -> Result<Option<(T, ETag)>> {
+    let damaged = |cause: storage::BoxError| JsonError::Damaged { key: key.to_owned(), cause };
+    let object = match objects.get(key, GetOptions::default()).await {
+        Ok(object) => object,
+        Err(storage::Error::NotFound) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let etag = object.meta.etag;
+    let bytes = object.body.into_bytes(MAX_BYTES).await.map_err(|error| damaged(error.into()))?;
+    let document = serde_json::from_slice(&bytes).map_err(|error| damaged(error.into()))?;
+    Ok(Some((document, etag)))
+}
+
+/// Writes a document; whether the condition held.
+pub async fn write_json<T: Serialize + Sync>(
+    objects: &dyn ObjectStore,
+    key: &str,
+    document: &T,
+    precondition: Precondition,
+) -> Result<bool> {
+    let bytes = serde_json::to_vec(document)
+        .map_err(|error| JsonError::Damaged { key: key.to_owned(), cause: error.into() })?;
+    let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
+    let options = PutOptions { attributes, precondition };
+    match objects.put(key, ByteStream::from(Bytes::from(bytes)), options).await {
+        Ok(_) => Ok(true),
+        Err(storage::Error::Precondition) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a document, if it is there.
+pub async fn remove_json(objects: &dyn ObjectStore, key: &str) -> Result<()> {
+    match objects.delete(key, Precondition::None).await {
+        Ok(()) | Err(storage::Error::NotFound) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What follows `prefix` in the keys of all documents that begin with it, in the order of their bytes.
+pub async fn names_below(objects: &dyn ObjectStore, prefix: &str) -> Result<Vec<String>> {
+    let (mut names, mut start_after) = (Vec::new(), None);
+    loop {
+        let options = ListOptions { prefix: prefix.to_owned(), start_after, limit: MAX_LIST_KEYS };
+        let page = objects.list(options).await?;
+        start_after = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
+        names.extend(page.objects.iter().filter_map(|object| object.key.strip_prefix(prefix)).map(str::to_owned));
+        if start_after.is_none() {
+            return Ok(names);
+        }
+    }
+}
