@@ -11,7 +11,7 @@ use crate::{
     config::Given,
 };
 
-use super::{exit, output, target::Target};
+use super::{exit, http::segment, output, target::Target};
 
 /// What is done with accounts.
 #[derive(Debug, Subcommand)]
@@ -285,12 +285,4 @@ fn limit(given: Option<&str>) -> Result<Option<Value>, String> {
             Err(_) => Err(format!("{text:?} is neither a whole number nor `default`")),
         },
     }
-}
-
-/// A text as one segment of a path, or as the value of a parameter.
-fn segment(text: &str) -> String {
-    /// What needs no escape.
-    const PLAIN: percent_encoding::AsciiSet =
-        percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    percent_encoding::utf8_percent_encode(text, &PLAIN).to_string()
 }

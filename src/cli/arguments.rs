@@ -9,7 +9,9 @@ use crate::config::{Given, settings};
 use super::{
     administration::{self, StoreCommand, TokenCommand, UserCommand},
     carry::{self, ImportArguments},
-    check, doctor, exit, health, serve,
+    check, doctor, exit, health,
+    run::{self, RunArguments},
+    serve,
 };
 
 /// The Apify key-value store API over any S3-compatible object store, or a local folder
@@ -81,6 +83,13 @@ enum Subcommands {
         /// A folder that is not there yet, or a file that ends in .zip
         #[arg(value_name = "FOLDER|FILE.zip")]
         to: PathBuf,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Run an Actor: any command, with a run and a store of its own behind it
+    Run {
+        #[command(flatten)]
+        run: RunArguments,
         #[command(flatten)]
         server: ServerArguments,
     },
@@ -157,6 +166,7 @@ pub fn run() -> ExitCode {
         }
         Subcommands::Import { arguments, server } => carry::import(arguments, server.url, &server.settings.0),
         Subcommands::Export { store, to, server } => carry::export(&store, &to, server.url, &server.settings.0),
+        Subcommands::Run { run, server } => run::run(&run, server.url, &server.settings.0),
         Subcommands::Health { url, settings: Settings(given) } => health::health(url, &given),
     }
 }

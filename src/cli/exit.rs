@@ -14,7 +14,8 @@ Exit codes:
   0  done; for `serve`: stopped by a signal after a drain
   1  failed: the port or the data folder is taken, the disk is full, a server is not ready,
      something is wrong with the backend
-  2  the arguments or the configuration are wrong";
+  2  the arguments or the configuration are wrong
+  `run` exits with the code of the command that it ran; 127 or 126 if that cannot be found or started";
 
 /// The exit code of a failed command.
 pub(super) fn failed() -> ExitCode {

@@ -9,6 +9,8 @@ mod exit;
 mod health;
 mod http;
 mod output;
+mod program;
+mod run;
 mod serve;
 mod target;
 

@@ -1,7 +1,7 @@
 //! The server that commands of administration talk to: a given one, the one that runs with this configuration, or, if none
 //! does, one of their own for as long as they take.
 
-use std::{process::ExitCode, thread};
+use std::{fmt::Display, process::ExitCode, thread};
 
 use serde_json::Value;
 use tokio::{runtime, sync::oneshot};
@@ -15,16 +15,22 @@ use crate::{
 
 use super::{
     exit,
-    http::{Question, ask, authority},
+    http::{Download, Question, Upload, ask, authority, exchange},
     output,
 };
 
 /// A server, and a token that it knows.
 pub(super) struct Target {
-    authority: String,
-    token: String,
+    door: Door,
     /// Ends the server of our own.
     own: Option<Own>,
+}
+
+/// Where a server is, and a token that it knows.
+#[derive(Clone)]
+pub(super) struct Door {
+    authority: String,
+    token: String,
 }
 
 /// A server of our own.
@@ -48,7 +54,7 @@ impl Target {
             let is_up = ask(&address, Question { method: "GET", target: "/health/live", token: None, body: "" });
             return match (is_up, token) {
                 (Ok((200, _)), Some(token)) => {
-                    Ok(Self { authority: address, token: token.reveal().to_owned(), own: None })
+                    Ok(Self { door: Door { authority: address, token: token.reveal().to_owned() }, own: None })
                 }
                 (Ok((200, _)), None) => Err(no_token()),
                 (Ok(_) | Err(_), _) => Self::own(config),
@@ -59,7 +65,7 @@ impl Target {
             return Err(exit::wrong_settings());
         };
         let token = token.ok_or_else(no_token)?;
-        Ok(Self { authority, token: token.reveal().to_owned(), own: None })
+        Ok(Self { door: Door { authority, token: token.reveal().to_owned() }, own: None })
     }
 
     /// A server of our own over the same backend, which nobody else can reach.
@@ -75,7 +81,7 @@ impl Target {
         let (opened, opening) = std::sync::mpsc::channel();
         let ended = thread::spawn(move || serve(config, &opened, stopped));
         if let Ok((authority, token)) = opening.recv() {
-            return Ok(Self { authority, token, own: Some(Own { stop, ended }) });
+            return Ok(Self { door: Door { authority, token }, own: Some(Own { stop, ended }) });
         }
         let error = ended.join().map_or_else(|_| Some("it failed".to_owned()), Result::err).unwrap_or_default();
         output::complain(&format!("no server answers, and none can be started here: {error}"));
@@ -84,20 +90,17 @@ impl Target {
 
     /// The server's API, for more than a question.
     pub(super) fn api(&self) -> Api {
-        Api::new(&format!("http://{}", self.authority), &self.token)
+        Api::new(&self.door.origin(), &self.door.token)
     }
 
     /// Asks; the `data` of the answer, or in words why there is none.
     pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, String> {
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let question = Question { method, target, token: Some(&self.token), body: &body };
-        let (status, answer) =
-            ask(&self.authority, question).map_err(|error| format!("no answer from {}: {error}", self.authority))?;
-        let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-        if (200..300).contains(&status) {
-            return Ok(answer["data"].take());
-        }
-        Err(answer["error"]["message"].as_str().map_or_else(|| format!("status {status}"), str::to_owned))
+        self.door.ask(method, target, body)
+    }
+
+    /// The way to the server.
+    pub(super) fn door(&self) -> &Door {
+        &self.door
     }
 
     /// Ends the server of our own, once everything is written down.
@@ -105,6 +108,52 @@ impl Target {
         let Some(Own { stop, ended }) = self.own else { return Ok(()) };
         let _ = stop.send(());
         ended.join().map_err(|_| "the server failed".to_owned())?
+    }
+}
+
+impl Door {
+    /// What links to the server begin with, as this machine reaches it.
+    pub(super) fn origin(&self) -> String {
+        format!("http://{}", self.authority)
+    }
+
+    /// Asks; the `data` of the answer, or in words why there is none.
+    pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, String> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let question = Question { method, target, token: Some(&self.token), body: &body };
+        self.data(ask(&self.authority, question))
+    }
+
+    /// Sends a body as it is read; the `data` of the answer, or in words why there is none.
+    pub(super) fn send(&self, method: &str, target: &str, upload: Option<Upload<'_>>) -> Result<Value, String> {
+        let answer = exchange(&self.authority, self.question(method, target), upload);
+        self.data(answer.and_then(|answer| Ok((answer.status, answer.text()?))))
+    }
+
+    /// A record, its bytes still to be read; `None` if there is none.
+    pub(super) fn fetch(&self, target: &str) -> Result<Option<Download>, String> {
+        let answer = exchange(&self.authority, self.question("GET", target), None);
+        match answer {
+            Ok(answer) if answer.status == 200 => Ok(Some(answer)),
+            Ok(answer) if answer.status == 404 => Ok(None),
+            answer => {
+                let told = answer.and_then(|answer| Ok((answer.status, answer.text()?)));
+                self.data(told).map(|_| None)
+            }
+        }
+    }
+
+    fn question<'a>(&'a self, method: &'a str, target: &'a str) -> Question<'a> {
+        Question { method, target, token: Some(&self.token), body: "" }
+    }
+
+    fn data<E: Display>(&self, told: Result<(u16, String), E>) -> Result<Value, String> {
+        let (status, answer) = told.map_err(|error| format!("no answer from {}: {error}", self.authority))?;
+        let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+        if (200..300).contains(&status) {
+            return Ok(answer["data"].take());
+        }
+        Err(answer["error"]["message"].as_str().map_or_else(|| format!("status {status}"), str::to_owned))
     }
 }
 

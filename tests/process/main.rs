@@ -19,6 +19,7 @@ mod limits;
 mod moves;
 mod pattern;
 mod program;
+mod run;
 mod site;
 mod start;
 mod stop;
