@@ -20,6 +20,7 @@ mod limits;
 mod moves;
 mod pattern;
 mod program;
+mod secrets;
 mod site;
 mod start;
 mod stop;
