@@ -22,6 +22,8 @@ mod pattern;
 mod program;
 mod secrets;
 mod site;
+#[cfg(feature = "s3")]
+mod staleness;
 mod start;
 mod stop;
 mod torture;
