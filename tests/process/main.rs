@@ -12,6 +12,7 @@ mod client;
 mod doctor;
 mod effort;
 mod expiry;
+mod first_user;
 mod folder;
 mod image;
 mod leftovers;
@@ -20,7 +21,10 @@ mod moves;
 mod pattern;
 mod program;
 mod run;
+mod secrets;
 mod site;
+#[cfg(feature = "s3")]
+mod staleness;
 mod start;
 mod stop;
 mod torture;
