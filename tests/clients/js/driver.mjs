@@ -1,4 +1,4 @@
-// Drives a running Larder with the official JavaScript client, as npm ships it.
+// Drives a running Larder with the official JavaScript client, and the SDK on it, as npm ships them.
 //
 // LARDER_URL and LARDER_TOKEN say where it runs. Each check makes its own stores and removes them, so checks
 // neither depend on each other nor leave anything behind. Prints `ok NAME` or `FAILED NAME` for each, and at the
@@ -9,6 +9,7 @@ import { ApifyClient } from 'apify-client';
 import { faults } from './checks/faults.mjs';
 import { keys } from './checks/keys.mjs';
 import { records } from './checks/records.mjs';
+import { sdk } from './checks/sdk.mjs';
 import { stores } from './checks/stores.mjs';
 import { Bench } from './bench.mjs';
 
@@ -28,7 +29,7 @@ const bench = new Bench(client, url);
 
 let passed = 0;
 let failed = 0;
-for (const [name, check] of Object.entries({ ...stores, ...records, ...keys, ...faults })) {
+for (const [name, check] of Object.entries({ ...stores, ...records, ...keys, ...faults, ...sdk })) {
     const started = performance.now();
     try {
         await check(bench);

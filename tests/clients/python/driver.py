@@ -1,4 +1,5 @@
-"""Drives a running Larder with the official Python client, as PyPI ships it: the blocking and the async one.
+"""Drives a running Larder with the official Python client, as PyPI ships it, the blocking and the async one, and with the
+SDK on it.
 
 LARDER_URL and LARDER_TOKEN say where it runs. Every check runs with both clients; it makes its own stores and removes
 them, so checks neither depend on each other nor leave anything behind. Prints `ok NAME` or `FAILED NAME` for each, and
@@ -14,9 +15,9 @@ import warnings
 
 from apify_client import ApifyClient, ApifyClientAsync
 from bench import Bench
-from checks import faults, keys, records, stores
+from checks import faults, keys, records, sdk, stores
 
-CHECKS = stores.CHECKS + records.CHECKS + keys.CHECKS + faults.CHECKS
+CHECKS = stores.CHECKS + records.CHECKS + keys.CHECKS + faults.CHECKS + sdk.CHECKS
 
 
 def required(name: str) -> str:
