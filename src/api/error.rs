@@ -264,6 +264,8 @@ impl From<AccountsError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "username-not-unique", "User with this name already exists")
             }
             AccountsError::UserNotFound => Self::not_found("User was not found"),
+            // Made by nothing that a request does.
+            AccountsError::TokenTaken => Self::internal(error),
             AccountsError::TokenNotFound => Self::not_found("Token was not found"),
         }
     }

@@ -32,6 +32,9 @@ pub enum AccountsError {
     /// There is no such user.
     #[error("the user was not found")]
     UserNotFound,
+    /// The token that was given is another's: the admin's, or one that was made for somebody.
+    #[error("the token is in use for something else already")]
+    TokenTaken,
     /// There is no such token.
     #[error("the token was not found")]
     TokenNotFound,

@@ -36,6 +36,9 @@ const TOKENS_OF: &str = "larder/auth/tokens-of/";
 /// Where it stands when a token was used last.
 const TOKEN_USES: &str = "larder/auth/token-uses/";
 
+/// What a token that was given from outside is called.
+const GIVEN_NAME: &str = "from the environment";
+
 /// Tokens that are read or written at the same time.
 const CONCURRENCY: usize = 16;
 
@@ -142,6 +145,40 @@ impl Tokens {
         Ok((Arc::new(kept), token))
     }
 
+    /// Makes a token that was given from outside valid for `user`, and the one that was given for him before invalid. Doing it
+    /// again, or on several gateways at once, changes nothing.
+    pub async fn accept_given(&self, user: &User, token: &Token) -> Result<()> {
+        let (objects, hash) = (self.objects.as_ref(), token.hash());
+        let id = given_id(&hash).ok_or(AccountsError::TokenTaken)?;
+        let before = read_json::<KeptToken>(objects, &place(&hash)).await?.map(|(kept, _)| kept);
+        if hash.is(&self.admin) || before.as_ref().is_some_and(|kept| kept.id != id) {
+            return Err(AccountsError::TokenTaken);
+        }
+        let is_in_force =
+            |kept: &KeptToken| kept.user_id == user.id && kept.expires_at.is_none() && kept.scope.is_none();
+        // The entry in any case: it may have gone with a revocation that went no further.
+        write_json(objects, &entry(&user.id, &id), &Pointer { hash }, Precondition::None).await?;
+        if !before.as_ref().is_some_and(is_in_force) {
+            let (name, created_at) = (Some(GIVEN_NAME.to_owned()), self.clock.now());
+            let kept = KeptToken { id, hash, user_id: user.id, name, created_at, expires_at: None, scope: None };
+            self.keep(&kept).await?;
+        }
+        if let Some(other) = before.filter(|kept| kept.user_id != user.id) {
+            remove_json(objects, &entry(&other.user_id, &id)).await?;
+        }
+        for (earlier, _) in self.list(&user.id).await? {
+            if earlier.id == id || given_id(&earlier.hash) != Some(earlier.id) {
+                continue;
+            }
+            match self.revoke(&user.id, &earlier.id).await {
+                // Another gateway was faster.
+                Ok(()) | Err(AccountsError::TokenNotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// A user's tokens in the order of their making, each with its last use as far as that is written down.
     pub async fn list(&self, user: &UserId) -> Result<Vec<(Arc<KeptToken>, Option<Timestamp>)>> {
         let ids = names_below(self.objects.as_ref(), &format!("{TOKENS_OF}{user}/")).await?;
@@ -226,6 +263,13 @@ impl Tokens {
         let written = read_json::<LastUse>(self.objects.as_ref(), &last_use(user, id)).await?.map(|(last, _)| last.at);
         Ok(unwritten.max(written))
     }
+}
+
+/// The id of a token that was given from outside. It follows from its hash, which tells such tokens from all others, whatever
+/// those are called, and makes one of it on however many gateways it is given.
+fn given_id(hash: &TokenHash) -> Option<TokenId> {
+    let derived = TokenHash::of(&format!("{GIVEN_NAME}: {hash}")).to_string();
+    derived.get(..TokenId::LENGTH)?.parse().ok()
 }
 
 fn place(hash: &TokenHash) -> String {

@@ -97,6 +97,35 @@ static SETTINGS: &[Setting] = &[
         show: |config| config.secret.as_ref().map(|_| String::new()),
     },
     Setting {
+        name: "user",
+        value: "USERNAME",
+        help: "A user who is made at the start unless there is one of that name",
+        is_secret: false,
+        apply: |config, text| {
+            config.user = Some(text.trim().parse().map_err(|_| {
+                "is not a username: 3 to 30 of a-z, A-Z, 0-9, '_', '.' and '-', which do not look like an id".to_owned()
+            })?);
+            Ok(())
+        },
+        show: |config| config.user.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "user_token",
+        value: "TOKEN",
+        help: "The token of that user, valid from the start on; the one that was set here before is revoked",
+        is_secret: true,
+        apply: |config, text| {
+            if !Token::is_of_form(text) {
+                return Err(
+                    "is not of the form of tokens: apify_api_ and 36 letters and digits, best random ones".to_owned()
+                );
+            }
+            config.user_token = Some(Token::new(text));
+            Ok(())
+        },
+        show: |config| config.user_token.as_ref().map(|_| String::new()),
+    },
+    Setting {
         name: "public_url",
         value: "URL",
         help: "Where clients reach Larder from outside, for links; the listening address if it is not set",

@@ -8,7 +8,7 @@ use http::Uri;
 use crate::storage::s3::S3Options;
 use crate::{
     api::RateOptions,
-    auth::{MasterSecret, Quota, Token},
+    auth::{MasterSecret, Quota, Token, Username},
     kv::CatalogOptions,
     peer::{InvalidPeerAddress, PeerAddress},
     runs::RunOptions,
@@ -38,6 +38,10 @@ pub struct Config {
     pub token: Option<Token>,
     /// The master secret; made at first start when it is not given.
     pub secret: Option<MasterSecret>,
+    /// The user whom every start makes sure of.
+    pub user: Option<Username>,
+    /// That user's token.
+    pub user_token: Option<Token>,
     /// Where clients outside reach Larder; the listening address when it is not given.
     pub public_url: Option<PublicUrl>,
     /// Which gateway writes what depends on what is there, where the object store cannot check that itself.
@@ -67,6 +71,8 @@ impl Default for Config {
             data: PathBuf::from(DEFAULT_DATA),
             token: None,
             secret: None,
+            user: None,
+            user_token: None,
             public_url: None,
             keeper: None,
             catalog: CatalogOptions::default(),

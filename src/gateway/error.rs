@@ -3,7 +3,7 @@
 #[cfg(feature = "s3")]
 use crate::storage::{self, s3};
 use crate::{
-    auth::{AccountsError, SecretsError},
+    auth::{AccountsError, SecretsError, Username},
     kv,
     server::BindError,
     storage::{BoxError, embedded::OpenError},
@@ -40,6 +40,18 @@ pub enum StartError {
     /// The accounts cannot be had.
     #[error(transparent)]
     Users(#[from] AccountsError),
+    /// A token is configured for nobody.
+    #[error("LARDER_USER_TOKEN is set, but not whose it is: set LARDER_USER too")]
+    TokenOfNobody,
+    /// The user of the configuration cannot be had, or not with that token.
+    #[error("the user {user} of LARDER_USER cannot be had with the token of LARDER_USER_TOKEN")]
+    FirstUser {
+        /// His name.
+        user: Username,
+        /// Why not.
+        #[source]
+        cause: AccountsError,
+    },
     /// The object store has no conditional writes, and nobody was made the keeper.
     #[error(
         "this object store has no conditional writes, so that one gateway alone must make the writes that need them: set \

@@ -6,6 +6,7 @@ mod admin_token;
 mod backend;
 mod diagnosis;
 mod error;
+mod first_user;
 mod front;
 mod health;
 mod role;

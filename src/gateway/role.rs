@@ -114,6 +114,14 @@ impl Role {
         }
     }
 
+    /// Whether this gateway makes accounts: a forwarder leaves that to the keeper.
+    pub(super) fn makes_accounts(&self) -> bool {
+        match self {
+            Self::Alone | Self::Equal | Self::Keeper => true,
+            Self::Forwarder(_) => false,
+        }
+    }
+
     /// The API as this gateway serves it.
     pub(super) fn api(&self, api: Api) -> Api {
         match self {

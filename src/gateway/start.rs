@@ -20,6 +20,7 @@ use super::{
     admin_token::AdminToken,
     backend::Backend,
     error::{StartError, StopError},
+    first_user::FirstUser,
     front::Front,
     health::Health,
     role::Role,
@@ -44,6 +45,7 @@ impl Gateway {
         let machine: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         warn_of_few_descriptors(config.server.max_connections);
+        let first_user = FirstUser::of(&config)?;
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
         let options = ServerOptions { names_peers: config.rates.caller.is_some(), ..config.server.clone() };
         let server = Server::bind(options, Arc::clone(&machine)).map_err(StartError::Bind)?;
@@ -66,6 +68,9 @@ impl Gateway {
             &admin_token.token,
             role.staleness(),
         ));
+        if let Some(first_user) = first_user.filter(|_| role.makes_accounts()) {
+            first_user.make_sure(&users, &tokens).await?;
+        }
         let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
         let catalog = CatalogOptions { cache, classes: role.classes(), ..config.catalog };
         let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));

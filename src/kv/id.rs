@@ -46,6 +46,9 @@ macro_rules! identifier {
         pub struct $name(Id);
 
         impl $name {
+            /// Letters and digits in it.
+            pub const LENGTH: usize = ID_LENGTH;
+
             /// A fresh identifier.
             pub fn generate(random: &dyn Random) -> Self {
                 Self(Id::generate(random))

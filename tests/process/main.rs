@@ -12,6 +12,7 @@ mod client;
 mod doctor;
 mod effort;
 mod expiry;
+mod first_user;
 mod folder;
 mod image;
 mod leftovers;

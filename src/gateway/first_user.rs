@@ -1,0 +1,54 @@
+//! The user of the configuration, and his token: made sure of at every start, so that nobody need be asked for a first account.
+
+use std::sync::Arc;
+
+use crate::{
+    auth::{AccountAccess, AccountsError, NewUser, Token, Tokens, User, Username, Users},
+    config::Config,
+};
+
+use super::error::StartError;
+
+/// The user of the configuration, and his token if one is set.
+#[derive(Debug, Clone)]
+pub(super) struct FirstUser {
+    name: Username,
+    token: Option<Token>,
+}
+
+impl FirstUser {
+    /// What the configuration says of him; a token without a user is a mistake.
+    pub(super) fn of(config: &Config) -> Result<Option<Self>, StartError> {
+        match (&config.user, &config.user_token) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(StartError::TokenOfNobody),
+            (Some(name), token) => Ok(Some(Self { name: name.clone(), token: token.clone() })),
+        }
+    }
+
+    /// Makes the account if it is missing, and its token valid. Of several gateways that start at once, one makes it.
+    pub(super) async fn make_sure(&self, users: &Users, tokens: &Tokens) -> Result<(), StartError> {
+        let failed = |cause| StartError::FirstUser { user: self.name.clone(), cause };
+        let user = self.account(users).await.map_err(failed)?;
+        if user.is_disabled {
+            tracing::warn!(user = %user.username, "the user of LARDER_USER is disabled, and his tokens with him");
+        }
+        let Some(token) = &self.token else { return Ok(()) };
+        tokens.accept_given(&user, token).await.map_err(failed)
+    }
+
+    async fn account(&self, users: &Users) -> Result<Arc<User>, AccountsError> {
+        if let Some(user) = users.find(self.name.as_str()).await? {
+            return Ok(user);
+        }
+        let new = NewUser { username: self.name.clone(), general_access: AccountAccess::default() };
+        match users.create(new).await {
+            Ok(user) => {
+                tracing::info!(user = %user.username, "the user of LARDER_USER was made");
+                Ok(user)
+            }
+            Err(AccountsError::UsernameTaken) => users.find(self.name.as_str()).await?.ok_or(AccountsError::Contended),
+            Err(error) => Err(error),
+        }
+    }
+}
