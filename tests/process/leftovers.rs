@@ -7,7 +7,7 @@ use larder::{
     clock::{Clock, ManualClock, SystemClock, SystemRandom},
     kv::{Catalog, CatalogOptions},
     storage::{
-        ListOptions, ObjectStore,
+        GetOptions, ListOptions, ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore},
     },
 };
@@ -15,6 +15,9 @@ use tokio::runtime::{Builder, Runtime};
 
 /// So much later, whatever was left is gone: an hour for the longest request, and some.
 const LATER: Duration = Duration::from_hours(2);
+
+/// The largest object whose bytes are looked at.
+const MAX_OBJECT_BYTES: u64 = 1 << 20;
 
 /// What gateways have left.
 pub struct Backend {
@@ -58,6 +61,19 @@ impl Backend {
         let objects: Arc<dyn ObjectStore> =
             if found.conditional_writes { bucket } else { Arc::new(SoleWriter::new(bucket, Arc::new(SystemClock))) };
         Self { objects, classes: Some(larder::kv::CacheOptions::SHARED_STALENESS), runtime }
+    }
+
+    /// Every object, with its bytes; for few and small ones.
+    pub fn objects(&self) -> Vec<(String, Vec<u8>)> {
+        let objects = self.objects.as_ref();
+        self.runtime.block_on(async {
+            let mut all = Vec::new();
+            for key in keys(objects, "").await {
+                let object = objects.get(&key, GetOptions::default()).await.expect("it is there");
+                all.push((key, object.body.into_bytes(MAX_OBJECT_BYTES).await.expect("it is small").to_vec()));
+            }
+            all
+        })
     }
 
     /// The keys of all records.

@@ -21,6 +21,7 @@ mod moves;
 mod pattern;
 mod program;
 mod run;
+mod secrets;
 mod site;
 mod start;
 mod stop;
