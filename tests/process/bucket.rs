@@ -43,7 +43,7 @@ pub fn own_prefix(test: &str) -> String {
 }
 
 /// Two gateways: equal ones, or a keeper and one that passes on to it.
-fn two_gateways(folder: &Path, prefix: &str) -> [Program; 2] {
+pub fn two_gateways(folder: &Path, prefix: &str) -> [Program; 2] {
     let shared = |mut command: Command| {
         command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "shared by both");
         command

@@ -23,6 +23,8 @@ mod program;
 mod run;
 mod secrets;
 mod site;
+#[cfg(feature = "s3")]
+mod staleness;
 mod start;
 mod stop;
 mod torture;
