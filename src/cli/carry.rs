@@ -10,7 +10,7 @@ use crate::{
     transfer::{self, Api, Bars, Carried, ImportOptions, Remote, Source},
 };
 
-use super::{exit, output, target::Target};
+use super::{exit, http, output, target::Target};
 
 /// The variable that says who asks another server.
 const FROM_TOKEN: &str = "LARDER_FROM_TOKEN";
@@ -47,7 +47,9 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
     let source: Result<Box<dyn Source>, String> = match (path, from) {
         (Some(path), _) => transfer::open(&path).map_err(|error| error.to_string()),
         (None, Some(from)) => match token.or_else(|| given.variable(FROM_TOKEN).map(str::to_owned)) {
-            Some(token) => Ok(Box::new(Remote::new(Api::new(&from, &token), store, unnamed))),
+            Some(token) => http::agent(&from, given).map(|agent| -> Box<dyn Source> {
+                Box::new(Remote::new(Api::new(agent, &from, &token), store, unnamed))
+            }),
             None => Err(format!("a token for {from} is needed: set {FROM_TOKEN}")),
         },
         (None, None) => Err("there is nothing to import".to_owned()),

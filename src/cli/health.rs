@@ -9,7 +9,7 @@ use crate::{
 
 use super::{
     exit,
-    http::{Question, ask, authority},
+    http::{Question, Server},
     output,
 };
 
@@ -28,11 +28,14 @@ pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
             }
         },
     };
-    let Some(authority) = authority(&url) else {
-        output::complain(&format!("{url:?} is not the address of a server; write it like http://127.0.0.1:8011"));
-        return exit::wrong_settings();
+    let server = match Server::at(&url, given) {
+        Ok(server) => server,
+        Err(error) => {
+            output::complain(&error);
+            return exit::wrong_settings();
+        }
     };
-    match ask(&authority, Question { method: "GET", target: PATH, token: None, body: "" }) {
+    match server.ask(Question { method: "GET", target: PATH, token: None }, None) {
         Ok((200, _)) => {
             output::say("ready");
             ExitCode::SUCCESS
@@ -42,7 +45,7 @@ pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
             exit::failed()
         }
         Err(error) => {
-            output::complain(&format!("no answer from {authority}: {error}"));
+            output::complain(&format!("no answer from {}: {error}", server.origin));
             exit::failed()
         }
     }

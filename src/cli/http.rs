@@ -1,38 +1,40 @@
-//! One request of a command to a server, and its answer: small ones in memory, records as they come and go.
+//! Requests of commands to a server, and its answers: small ones in memory, records as they come and go.
 
 use std::{
     io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
-    time::Duration,
+    net::IpAddr,
+    path::Path,
 };
 
 use http::Uri;
 use ureq::{Agent, Body, SendBody};
 
-/// How long connecting and each read may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
+use crate::{config::Given, transfer};
 
-/// The most of an answer that is read.
+/// The most of an answer that is read, if it is no record.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Host and port of an `http` URL.
-pub(super) fn authority(url: &str) -> Option<String> {
-    let uri = url.parse::<Uri>().ok()?;
-    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"))?;
-    Some(format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)))
+/// The variable that names a file with authorities by which servers are known.
+const CA_FILE: &str = "LARDER_CA_FILE";
+
+/// A server.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    /// How its URLs begin.
+    pub(super) origin: String,
+    /// What asks it.
+    pub(super) agent: Agent,
 }
 
 /// What a command asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
-    /// The method.
+    /// The method: GET, POST, PUT or DELETE.
     pub(super) method: &'a str,
     /// Path and query.
     pub(super) target: &'a str,
     /// What the caller is known by; it can be in a header.
     pub(super) token: Option<&'a str>,
-    /// A JSON document, or nothing.
-    pub(super) body: &'a str,
 }
 
 /// What is sent along with a question, read as it is sent.
@@ -67,6 +69,63 @@ impl Download {
     }
 }
 
+impl Server {
+    /// The server at `url`, an origin; why there can be none otherwise.
+    pub(super) fn at(url: &str, given: &Given) -> Result<Self, String> {
+        let origin = origin(url).ok_or_else(|| {
+            format!(
+                "{url:?} is not the address of a server; write it like http://127.0.0.1:8011 or https://larder.example"
+            )
+        })?;
+        Ok(Self { agent: agent(&origin, given)?, origin })
+    }
+
+    /// Asks with a body of any length, or none; that of the answer is left to be read.
+    pub(super) fn exchange(&self, question: Question<'_>, upload: Option<Upload<'_>>) -> Result<Download, ureq::Error> {
+        let Question { method, target, token } = question;
+        let mut request = http::Request::builder().method(method).uri(format!("{}{target}", self.origin));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let answer = match upload {
+            None => self.agent.run(request.body(())?)?,
+            Some(Upload { content_type, length, source }) => {
+                let request = request.header("content-type", content_type).header("content-length", length.to_string());
+                self.agent.run(request.body(SendBody::from_reader(source))?)?
+            }
+        };
+        let status = answer.status().as_u16();
+        let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        Ok(Download { status, content_type, body: answer.into_body() })
+    }
+
+    /// Asks with a JSON document, or nothing; the status and the body of the answer.
+    pub(super) fn ask(&self, question: Question<'_>, body: Option<&str>) -> Result<(u16, String), ureq::Error> {
+        let mut bytes = body.unwrap_or_default().as_bytes();
+        let length = bytes.len() as u64;
+        let upload = body.map(|_| Upload { content_type: "application/json", length, source: &mut bytes });
+        let answer = self.exchange(question, upload)?;
+        Ok((answer.status, answer.text()?))
+    }
+}
+
+/// What asks the server at `url`.
+pub(super) fn agent(url: &str, given: &Given) -> Result<Agent, String> {
+    let host = url.parse::<Uri>().ok().and_then(|uri| Some(uri.host()?.trim_matches(['[', ']']).to_owned()));
+    let is_near = host
+        .is_some_and(|host| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()));
+    transfer::agent(given.variable(CA_FILE).map(Path::new), is_near).map_err(|error| error.to_string())
+}
+
+/// The origin that a URL is.
+fn origin(url: &str) -> Option<String> {
+    let uri = url.parse::<Uri>().ok()?;
+    let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme))?;
+    let is_origin = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    is_origin.then_some(format!("{scheme}://{}", uri.authority()?))
+}
+
 /// A text as one segment of a path, or as the value of a parameter.
 pub(super) fn segment(text: &str) -> String {
     /// What needs no escape.
@@ -75,84 +134,17 @@ pub(super) fn segment(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, &PLAIN).to_string()
 }
 
-/// Asks the server at `authority` with a body of any length, or none; that of the answer is left to be read. The only methods
-/// are GET and POST.
-pub(super) fn exchange(
-    authority: &str,
-    question: Question<'_>,
-    upload: Option<Upload<'_>>,
-) -> Result<Download, ureq::Error> {
-    let Question { method, target, token, .. } = question;
-    let config = Agent::config_builder()
-        .timeout_connect(Some(TIMEOUT))
-        .timeout_per_read(Some(TIMEOUT))
-        .timeout_per_write(Some(TIMEOUT))
-        .http_status_as_error(false)
-        .build();
-    let (agent, url) = (Agent::from(config), format!("http://{authority}{target}"));
-    let authorization = token.map(|token| format!("Bearer {token}")).unwrap_or_default();
-    let answer = if method == "GET" {
-        agent.get(url).header("authorization", authorization).call()?
-    } else {
-        let request = agent.post(url).header("authorization", authorization);
-        match upload {
-            None => request.send_empty()?,
-            Some(Upload { content_type, length, source }) => {
-                let request = request.header("content-type", content_type).header("content-length", length.to_string());
-                request.send(SendBody::from_reader(source))?
-            }
-        }
-    };
-    let status = answer.status().as_u16();
-    let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Ok(Download { status, content_type: content_type.to_owned(), body: answer.into_body() })
-}
-
-fn connect(authority: &str) -> io::Result<TcpStream> {
-    let mut connected = Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-    for address in authority.to_socket_addrs()? {
-        connected = TcpStream::connect_timeout(&address, TIMEOUT);
-        if connected.is_ok() {
-            break;
-        }
-    }
-    let stream = connected?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    Ok(stream)
-}
-
-/// Asks the server at `authority`; the status and the body of its answer.
-pub(super) fn ask(authority: &str, question: Question<'_>) -> io::Result<(u16, String)> {
-    let Question { method, target, token, body } = question;
-    let mut stream = connect(authority)?;
-    let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-    let framing = match body.len() {
-        0 => String::new(),
-        length => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
-    };
-    // HTTP/1.0: an answer in one piece, that ends with the connection.
-    let head = format!("{method} {target} HTTP/1.0\r\nhost: {authority}\r\n{authorization}{framing}\r\n");
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
-    let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is no HTTP"))?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((status, body.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_http_has_an_authority_to_ask() {
-        assert_eq!(authority("http://a"), Some("a:80".to_owned()));
-        assert_eq!(authority("http://[::1]:8011/"), Some("[::1]:8011".to_owned()));
-        assert_eq!(authority("https://a"), None);
-        assert_eq!(authority("a:80"), None);
+    fn a_server_is_where_an_origin_is() {
+        assert_eq!(origin("http://a").as_deref(), Some("http://a"));
+        assert_eq!(origin("http://[::1]:8011/").as_deref(), Some("http://[::1]:8011"));
+        assert_eq!(origin("https://a").as_deref(), Some("https://a"));
+        for none in ["a:80", "ftp://a", "http://a/b", "http://a?b"] {
+            assert_eq!(origin(none), None, "{none}");
+        }
     }
 }

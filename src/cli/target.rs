@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     exit,
-    http::{Download, Question, Upload, ask, authority, exchange},
+    http::{Download, Question, Server, Upload},
     output,
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Target {
 /// Where a server is, and a token that it knows.
 #[derive(Clone)]
 pub(super) struct Door {
-    authority: String,
+    server: Server,
     token: String,
 }
 
@@ -49,27 +49,29 @@ impl Target {
         let config = loaded.config;
         let token = config.token.clone().or_else(|| AdminToken::kept_in(&config.data));
         let url = url.or_else(|| given.variable("LARDER_URL").map(str::to_owned));
+        let at = |url: &str| {
+            Server::at(url, given).map_err(|error| {
+                output::complain(&error);
+                exit::wrong_settings()
+            })
+        };
         let Some(url) = url else {
-            let address = reachable_address(config.server.listen).to_string();
-            let is_up = ask(&address, Question { method: "GET", target: "/health/live", token: None, body: "" });
+            let server = at(&format!("http://{}", reachable_address(config.server.listen)))?;
+            let is_up = server.ask(Question { method: "GET", target: "/health/live", token: None }, None);
             return match (is_up, token) {
                 (Ok((200, _)), Some(token)) => {
-                    Ok(Self { door: Door { authority: address, token: token.reveal().to_owned() }, own: None })
+                    Ok(Self { door: Door { server, token: token.reveal().to_owned() }, own: None })
                 }
                 (Ok((200, _)), None) => Err(no_token()),
-                (Ok(_) | Err(_), _) => Self::own(config),
+                (Ok(_) | Err(_), _) => Self::own(config, given),
             };
         };
-        let Some(authority) = authority(&url) else {
-            output::complain(&format!("{url:?} is not the address of a server; write it like http://127.0.0.1:8011"));
-            return Err(exit::wrong_settings());
-        };
-        let token = token.ok_or_else(no_token)?;
-        Ok(Self { door: Door { authority, token: token.reveal().to_owned() }, own: None })
+        let (server, token) = (at(&url)?, token.ok_or_else(no_token)?);
+        Ok(Self { door: Door { server, token: token.reveal().to_owned() }, own: None })
     }
 
     /// A server of our own over the same backend, which nobody else can reach.
-    fn own(mut config: Config) -> Result<Self, ExitCode> {
+    fn own(mut config: Config, given: &Given) -> Result<Self, ExitCode> {
         if config.keeper == Some(KeeperSetting::Itself) {
             output::complain(
                 "no server answers, and the keeper may run elsewhere: name it by --url (there must not be two)",
@@ -81,7 +83,11 @@ impl Target {
         let (opened, opening) = std::sync::mpsc::channel();
         let ended = thread::spawn(move || serve(config, &opened, stopped));
         if let Ok((authority, token)) = opening.recv() {
-            return Ok(Self { door: Door { authority, token }, own: Some(Own { stop, ended }) });
+            let server = Server::at(&format!("http://{authority}"), given).map_err(|error| {
+                output::complain(&error);
+                exit::wrong_settings()
+            })?;
+            return Ok(Self { door: Door { server, token }, own: Some(Own { stop, ended }) });
         }
         let error = ended.join().map_or_else(|_| Some("it failed".to_owned()), Result::err).unwrap_or_default();
         output::complain(&format!("no server answers, and none can be started here: {error}"));
@@ -90,7 +96,7 @@ impl Target {
 
     /// The server's API, for more than a question.
     pub(super) fn api(&self) -> Api {
-        Api::new(&self.door.origin(), &self.door.token)
+        Api::new(self.door.server.agent.clone(), self.door.origin(), &self.door.token)
     }
 
     /// Asks; the `data` of the answer, or in words why there is none.
@@ -113,26 +119,25 @@ impl Target {
 
 impl Door {
     /// What links to the server begin with, as this machine reaches it.
-    pub(super) fn origin(&self) -> String {
-        format!("http://{}", self.authority)
+    pub(super) fn origin(&self) -> &str {
+        &self.server.origin
     }
 
     /// Asks; the `data` of the answer, or in words why there is none.
     pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, String> {
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let question = Question { method, target, token: Some(&self.token), body: &body };
-        self.data(ask(&self.authority, question))
+        let body = body.map(Value::to_string);
+        self.data(self.server.ask(self.question(method, target), body.as_deref()))
     }
 
     /// Sends a body as it is read; the `data` of the answer, or in words why there is none.
     pub(super) fn send(&self, method: &str, target: &str, upload: Option<Upload<'_>>) -> Result<Value, String> {
-        let answer = exchange(&self.authority, self.question(method, target), upload);
+        let answer = self.server.exchange(self.question(method, target), upload);
         self.data(answer.and_then(|answer| Ok((answer.status, answer.text()?))))
     }
 
     /// A record, its bytes still to be read; `None` if there is none.
     pub(super) fn fetch(&self, target: &str) -> Result<Option<Download>, String> {
-        let answer = exchange(&self.authority, self.question("GET", target), None);
+        let answer = self.server.exchange(self.question("GET", target), None);
         match answer {
             Ok(answer) if answer.status == 200 => Ok(Some(answer)),
             Ok(answer) if answer.status == 404 => Ok(None),
@@ -144,11 +149,11 @@ impl Door {
     }
 
     fn question<'a>(&'a self, method: &'a str, target: &'a str) -> Question<'a> {
-        Question { method, target, token: Some(&self.token), body: "" }
+        Question { method, target, token: Some(&self.token) }
     }
 
     fn data<E: Display>(&self, told: Result<(u16, String), E>) -> Result<Value, String> {
-        let (status, answer) = told.map_err(|error| format!("no answer from {}: {error}", self.authority))?;
+        let (status, answer) = told.map_err(|error| format!("no answer from {}: {error}", self.server.origin))?;
         let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
         if (200..300).contains(&status) {
             return Ok(answer["data"].take());

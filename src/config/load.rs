@@ -22,7 +22,7 @@ const DEFAULT_FILE: &str = "larder.toml";
 const FILE_VARIABLE: &str = "LARDER_CONFIG";
 
 /// Variables with our prefix that are not settings of the server: the address that other subcommands talk to.
-const OTHER_VARIABLES: [&str; 3] = [FILE_VARIABLE, "LARDER_URL", "LARDER_FROM_TOKEN"];
+const OTHER_VARIABLES: [&str; 4] = [FILE_VARIABLE, "LARDER_URL", "LARDER_CA_FILE", "LARDER_FROM_TOKEN"];
 
 /// How unlike a known name an unknown one may be to be taken for a typing mistake of it: 1 is equal, 0 has nothing in
 /// common.

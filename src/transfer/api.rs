@@ -12,12 +12,6 @@ use super::{
     record::{Attributes, Record, StoreSheet},
 };
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long the other side may do nothing.
-const STALL_TIMEOUT: Duration = Duration::from_mins(2);
-
 /// The most bytes of an answer that is no record.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -94,19 +88,12 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    /// The server whose URLs begin with `origin`; `token` says who asks.
-    pub fn new(origin: &str, token: &str) -> Self {
-        let config = Agent::config_builder()
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_per_read(Some(STALL_TIMEOUT))
-            .timeout_per_write(Some(STALL_TIMEOUT))
-            .http_status_as_error(false)
-            .user_agent(concat!("larder/", env!("CARGO_PKG_VERSION")))
-            .build();
+    /// The server whose URLs begin with `origin`, asked by `agent`; `token` says in whose name.
+    pub fn new(agent: Agent, origin: &str, token: &str) -> Self {
         let origin = origin.trim_end_matches('/');
         // People give what the official clients take, too.
         let origin = origin.strip_suffix("/v2").unwrap_or(origin).to_owned();
-        Self { agent: config.into(), origin, authorization: format!("Bearer {token}") }
+        Self { agent, origin, authorization: format!("Bearer {token}") }
     }
 
     /// How the server's URLs begin.

@@ -3,6 +3,7 @@
 //! Everything goes through the public API, so that what is done here anybody can do. Records stream, a few at a time; what
 //! was done is written down in the order of the keys, so that whatever is cut off goes on from there.
 
+mod agent;
 mod api;
 mod archive;
 mod bars;
@@ -19,6 +20,7 @@ mod remote;
 mod source;
 mod zipped;
 
+pub use agent::agent;
 pub use api::Api;
 pub use bars::Bars;
 pub use error::{Error, Result};

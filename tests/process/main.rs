@@ -11,6 +11,8 @@ mod bucket;
 mod client;
 mod doctor;
 mod effort;
+#[cfg(feature = "s3")]
+mod encrypted;
 mod expiry;
 mod first_user;
 mod folder;

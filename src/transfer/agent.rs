@@ -1,0 +1,46 @@
+//! What asks servers, here and in commands: blocking, over TLS where their URL says so.
+
+use std::{fs, path::Path, time::Duration};
+
+use ureq::{
+    Agent,
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
+};
+
+use super::error::{Error, Result};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the other side may do nothing.
+const STALL_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Asks servers. Those of `https` must be known to one of the authorities in the file `ca`, or, without it, to one that
+/// browsers trust. What is `near` is not asked through a proxy, whatever the environment says of one.
+pub fn agent(ca: Option<&Path>, is_near: bool) -> Result<Agent> {
+    let mut tls = TlsConfig::builder();
+    if let Some(path) = ca {
+        let pem = fs::read(path).map_err(Error::of(path))?;
+        let certificates: Vec<_> = parse_pem(&pem)
+            .filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                Ok(_) | Err(_) => None,
+            })
+            .collect();
+        if certificates.is_empty() {
+            return Err(Error::Unusable(format!("{} has no certificate in it", path.display())));
+        }
+        tls = tls.root_certs(RootCerts::new_with_certs(&certificates));
+    }
+    let config = Agent::config_builder();
+    let config = if is_near { config.proxy(None) } else { config };
+    let config = config
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_per_read(Some(STALL_TIMEOUT))
+        .timeout_per_write(Some(STALL_TIMEOUT))
+        .http_status_as_error(false)
+        .user_agent(concat!("larder/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls.build())
+        .build();
+    Ok(config.into())
+}
