@@ -100,7 +100,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
 /// for the staleness bound.
 fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
     match call {
-        RunsCall::ListRuns(_) | RunsCall::Run(_, RunCall::GetRun) => None,
+        RunsCall::ListRuns(_) | RunsCall::Run(_, RunCall::GetRun | RunCall::GetLog) => None,
         RunsCall::StartRun(_) => Some(Changes::Stores),
         RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Changes::Accounts),
         RunsCall::Run(

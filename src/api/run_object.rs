@@ -27,6 +27,8 @@ pub struct RunObject<'a> {
     options: &'a RunSettings,
     build_id: ActorId,
     exit_code: Option<i32>,
+    /// Nobody is charged.
+    usage_total_usd: u32,
     general_access: GeneralAccess,
     default_key_value_store_id: StoreId,
     default_dataset_id: StoreId,
@@ -72,6 +74,7 @@ impl<'a> RunObject<'a> {
             options: &run.settings,
             build_id: run.build_id,
             exit_code: run.exit_code,
+            usage_total_usd: 0,
             general_access: run.general_access,
             default_key_value_store_id: run.store,
             default_dataset_id: run.dataset,

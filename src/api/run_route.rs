@@ -43,6 +43,8 @@ pub enum RunChoice {
 pub enum RunCall {
     /// Its object.
     GetRun,
+    /// What its program printed, of which nothing is kept here.
+    GetLog,
     /// What it says of itself, and who may see it.
     UpdateRun,
     /// Have it ended.
@@ -65,7 +67,7 @@ impl RunCall {
     /// The right that this needs.
     pub fn action(&self) -> RunAction {
         match self {
-            Self::GetRun => RunAction::Read,
+            Self::GetRun | Self::GetLog => RunAction::Read,
             Self::UpdateRun
             | Self::Abort
             | Self::Metamorph
@@ -103,6 +105,7 @@ pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
 
 fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsCall, ApiError> {
     match (segments, method) {
+        ([], "GET" | "HEAD") => Err(ApiError::not_found("Actor was not found: there is no register of them here")),
         (["runs"], "GET" | "HEAD") => Ok(RunsCall::ListRuns(Some(source))),
         (["runs"], "POST") => Ok(RunsCall::StartRun(source)),
         (["runs"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
@@ -130,6 +133,8 @@ fn run_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
             "PUT" => Ok(RunCall::UpdateRun),
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT")),
         },
+        ["log"] if matches!(method, "GET" | "HEAD") => Ok(RunCall::GetLog),
+        ["log"] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         ["abort"] => posted(RunCall::Abort),
         ["metamorph"] => posted(RunCall::Metamorph),
         ["reboot" | "resurrect"] => posted(RunCall::Restart),
@@ -195,6 +200,8 @@ mod tests {
             ("POST", "/v2/actor-runs", 405),
             ("GET", "/v2/actor-runs/", 404),
             ("GET", "/v2/acts/A", 404),
+            ("PUT", "/v2/acts/A", 404),
+            ("POST", "/v2/actor-runs/R/log", 405),
             ("GET", "/larder/v1/runs/R/finish", 405),
             ("POST", "/larder/v1/runs/R/nope", 404),
             ("POST", "/larder/v1/runs", 404),

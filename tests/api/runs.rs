@@ -65,6 +65,9 @@ contract_test!(case_188_and_198_a_run_names_its_store, async |larder: Larder| {
     ] {
         assert!(object[member].is_string(), "{member} of {object}");
     }
+    assert_eq!(object["usageTotalUsd"], 0, "the Python client wants it in lists");
+    larder.get(run.path("/log?stream=1")).await.answers(200).holds(b"");
+    larder.get("/v2/acts/baker").await.fails(404, "record-not-found");
     assert!(object["stats"].is_object() && object["options"].is_object() && object["meta"]["origin"].is_string());
 });
 
