@@ -12,7 +12,7 @@ import { file, larder, newStore, python, record, run, start, token } from '../wo
 
 const SDKS = { javascript: ['node', file('./javascript/sdk.mjs')], python: [python, file('./programs/sdk.py')] };
 
-async function freePort() {
+export async function freePort() {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address();
@@ -21,11 +21,13 @@ async function freePort() {
     return port;
 }
 
-async function serve(port, data) {
+/** Starts a Larder of the check's own. */
+export async function serve(port, data, more = {}) {
     const served = start(larder, ['serve'], {
         LARDER_LISTEN: `127.0.0.1:${port}`,
         LARDER_TOKEN: token,
         LARDER_DATA: data,
+        ...more,
     });
     while (!served.out.includes('http://')) {
         assert.equal(served.child.exitCode, null, served.all);
@@ -34,7 +36,7 @@ async function serve(port, data) {
     return served;
 }
 
-async function kill(served) {
+export async function kill(served) {
     served.child.kill('SIGKILL');
     await served.ended;
 }
