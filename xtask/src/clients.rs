@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::server::{Server, TOKEN};
-use crate::{installed, python, shell, tools};
+use crate::{installed, npm, python, shell};
 
 /// A driver: one official client, as its registry ships it.
 pub struct Driver {
@@ -59,15 +59,10 @@ impl Driver {
 }
 
 fn install_npm(driver: &Driver) -> Result<(), String> {
-    tools::need_node()?;
     let folder = driver.folder();
     // Modules are found from the importing file upwards, so the driver stands beside them.
     copy_sources(&driver.source(), &folder)?;
-    installed::once_from(&driver.source().join("package-lock.json"), &folder, || {
-        let mut npm = shell::program_at_root("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
-        shell::run(npm.arg(&folder))
-    })
+    npm::install(&driver.source().join("package-lock.json"), &folder)
 }
 
 fn node(driver: &Driver) -> Command {

@@ -13,7 +13,9 @@ mod clients;
 mod effort;
 mod guard;
 mod installed;
+mod npm;
 mod python;
+mod sdks;
 mod server;
 mod shell;
 mod test;
@@ -32,7 +34,7 @@ struct Command {
 const COMMANDS: [Command; 6] = [
     Command {
         name: "test",
-        summary: "checks everything: format, lints, tests, documentation, official clients; `test STEP` checks one",
+        summary: "checks everything: format, lints, tests, documentation, clients, SDKs; `test STEP` checks one",
         run: test::run,
     },
     Command {

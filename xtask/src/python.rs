@@ -46,6 +46,16 @@ pub fn install(requirements: &Path, folder: &Path) -> Result<(), String> {
     shell::run(pip.arg(requirements))
 }
 
+/// Puts exactly what `requirements` lists into a folder, for a Python that is told of it (`PYTHONPATH`).
+///
+/// # Errors
+/// In words, when a command fails.
+pub fn install_beside(environment: &Path, requirements: &Path, folder: &Path) -> Result<(), String> {
+    let mut pip = shell::program_at_root(interpreter(environment));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade", "--target"]);
+    shell::run(pip.arg(folder).arg("--requirement").arg(requirements))
+}
+
 /// The Python of a virtual environment.
 pub fn interpreter(folder: &Path) -> PathBuf {
     folder.join("bin").join("python")

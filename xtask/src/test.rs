@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::backends::SEAWEEDFS;
 use crate::clients::{DRIVERS, Driver};
-use crate::{shell, tools};
+use crate::{sdks, shell, tools};
 
 /// A step of the test command.
 struct Step {
@@ -23,18 +23,20 @@ impl Step {
 
 /// All steps. Installing comes before compiling, so that what is missing shows within seconds.
 fn steps() -> Vec<Step> {
-    let every_client: Vec<_> = ["clients"].into_iter().chain(DRIVERS.iter().map(|driver| driver.name)).collect();
+    let served = ["clients", "sdks"].into_iter().chain(DRIVERS.iter().map(|driver| driver.name));
+    let served: Vec<_> = served.collect();
     let install = |driver: &'static Driver| {
         Step::new(&["clients", driver.name], format!("install the {} client", driver.name), || driver.install())
     };
     let mut steps = vec![Step::new(&["fmt"], "format", format)];
     steps.extend(DRIVERS.iter().filter(|driver| !driver.compiles).map(install));
+    steps.push(Step::new(&["sdks"], "install the SDKs and the examples", sdks::install));
     steps.push(Step::new(&["tests"], "install SeaweedFS", || SEAWEEDFS.install()));
     steps.push(Step::new(&["clippy"], "lints", lints));
     steps.push(Step::new(&["doc"], "documentation", documentation));
     steps.push(Step::new(&["tests"], "tests", tests));
     steps.extend(DRIVERS.iter().filter(|driver| driver.compiles).map(install));
-    steps.push(Step::new(&every_client, "build larder", || {
+    steps.push(Step::new(&served, "build larder", || {
         shell::run(&mut shell::cargo(&["build", "--quiet", "--locked", "--bin", "larder"]))
     }));
     steps.extend(
@@ -42,6 +44,7 @@ fn steps() -> Vec<Step> {
             Step::new(&["clients", driver.name], format!("the {} client", driver.name), || driver.run(&[]))
         }),
     );
+    steps.push(Step::new(&["sdks"], "the SDKs and the examples", sdks::run));
     steps
 }
 
