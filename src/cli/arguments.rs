@@ -107,7 +107,7 @@ enum Subcommands {
 #[derive(Debug, clap::Args)]
 struct ServerArguments {
     /// Where a server listens; also `LARDER_URL`; else the one that runs with this configuration, or none
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", global = true)]
     url: Option<String>,
     #[command(flatten)]
     settings: Settings,
@@ -123,11 +123,12 @@ impl Args for Settings {
             .long("config")
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
+            .global(true)
             .help("The configuration file [env: LARDER_CONFIG] [default: larder.toml, if it is there]");
         settings().fold(command.arg(file), |command, setting| match setting.flag() {
             Some(flag) => {
                 let help = format!("{} [env: {}]", setting.help, setting.variable());
-                command.arg(Arg::new(setting.name).long(flag).value_name(setting.value).help(help))
+                command.arg(Arg::new(setting.name).long(flag).value_name(setting.value).global(true).help(help))
             }
             None => command,
         })

@@ -26,8 +26,16 @@ impl FirstUser {
         }
     }
 
-    /// Makes the account if it is missing, and its token valid. Of several gateways that start at once, one makes it.
-    pub(super) async fn make_sure(&self, users: &Users, tokens: &Tokens) -> Result<(), StartError> {
+    /// Makes his account if it is missing, and his token valid; nothing if there is nobody. Of several gateways that start at
+    /// once, one makes it.
+    pub(super) async fn make_sure(user: Option<Self>, users: &Users, tokens: &Tokens) -> Result<(), StartError> {
+        match user {
+            Some(user) => user.be_there(users, tokens).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn be_there(&self, users: &Users, tokens: &Tokens) -> Result<(), StartError> {
         let failed = |cause| StartError::FirstUser { user: self.name.clone(), cause };
         let user = self.account(users).await.map_err(failed)?;
         if user.is_disabled {

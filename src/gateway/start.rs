@@ -68,9 +68,7 @@ impl Gateway {
             &admin_token.token,
             role.staleness(),
         ));
-        if let Some(first_user) = first_user.filter(|_| role.makes_accounts()) {
-            first_user.make_sure(&users, &tokens).await?;
-        }
+        FirstUser::make_sure(first_user.filter(|_| role.makes_accounts()), &users, &tokens).await?;
         let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
         let catalog = CatalogOptions { cache, classes: role.classes(), ..config.catalog };
         let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));
