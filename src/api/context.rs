@@ -14,6 +14,7 @@ use super::{
     links::Links,
     rate_limits::{RateLimits, RateOptions},
     store_route::StoreCall,
+    upstream::Upstream,
 };
 
 /// Options of the API.
@@ -57,6 +58,8 @@ pub struct ApiParts {
     pub runs: Arc<Runs>,
     /// What signs links.
     pub secrets: Arc<Secrets>,
+    /// The server that has datasets and request queues, if there is one.
+    pub upstream: Option<Upstream>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -88,16 +91,32 @@ pub struct Context {
     pub rates: RateLimits,
     /// What an account may have that says nothing of its own.
     pub quota: Quota,
+    /// The server that has datasets and request queues, if there is one.
+    pub upstream: Option<Upstream>,
 }
 
 impl Context {
     /// What operations need of `parts`.
     pub fn new(options: ApiOptions, parts: ApiParts) -> Self {
         let ApiOptions { public_url, max_record_bytes, rates, quota } = options;
-        let ApiParts { catalog, records, users, tokens, shared, runs, secrets, clock } = parts;
+        let ApiParts { catalog, records, users, tokens, shared, runs, secrets, upstream, clock } = parts;
         let links = Links::new(public_url);
         let rates = RateLimits::new(rates, Arc::clone(&clock));
-        Self { catalog, records, users, tokens, shared, runs, secrets, clock, links, max_record_bytes, rates, quota }
+        Self {
+            catalog,
+            records,
+            users,
+            tokens,
+            shared,
+            runs,
+            secrets,
+            clock,
+            links,
+            max_record_bytes,
+            rates,
+            quota,
+            upstream,
+        }
     }
 
     /// The account of that id or name.

@@ -80,7 +80,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
         Endpoint::CountUse | Endpoint::RenewStore => Some(Changes::Nothing),
         Endpoint::Runs(call) => changes_by_run(call, headers),
         Endpoint::ListStores
-        | Endpoint::ServedElsewhere
+        | Endpoint::ServedElsewhere(_)
         | Endpoint::CurrentUser
         | Endpoint::User(_)
         | Endpoint::Store(

@@ -4,11 +4,13 @@
 
 use http::{Method, Uri};
 
+use crate::auth::UpstreamKind;
+
 use super::{
     administration::{self, AccountCall},
     error::ApiError,
     query::Query,
-    run_route::{self, RunsCall},
+    run_route::{self, RunChoice, RunsCall},
     store_route::{StoreAddress, StoreCall, address, decode, sharing_call, store_call},
 };
 
@@ -43,7 +45,16 @@ pub enum Endpoint {
     /// Something with runs.
     Runs(RunsCall),
     /// Something with datasets or request queues, which are not served here.
-    ServedElsewhere,
+    ServedElsewhere(ServedElsewhere),
+}
+
+/// Which datasets or request queues.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ServedElsewhere {
+    /// Those that the path means where they are: one, by its id there, or all.
+    There(UpstreamKind, Option<String>),
+    /// That of a run, and the rest of the path, which is not decoded.
+    OfRun(RunChoice, UpstreamKind, String),
 }
 
 /// Whether a path is that of a record, whose rate limit is a higher one.
@@ -91,13 +102,16 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             "POST" => Ok(Endpoint::RenewStore),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
-        ["v2", "datasets" | "request-queues", ..]
-        | ["v2", "actor-runs", _, "dataset" | "request-queue", ..]
-        | ["v2", "actors" | "acts" | "actor-tasks", _, "runs", "last", "dataset" | "request-queue", ..] => {
-            Ok(Endpoint::ServedElsewhere)
+        ["v2", collection @ ("datasets" | "request-queues"), rest @ ..] => {
+            let kind = if *collection == "datasets" { UpstreamKind::Dataset } else { UpstreamKind::RequestQueue };
+            let id = rest.first().filter(|id| !id.is_empty()).map(|id| decode(id));
+            Ok(Endpoint::ServedElsewhere(ServedElsewhere::There(kind, id)))
         }
         ["v2", "actor-runs" | "actors" | "acts" | "actor-tasks", ..] | ["larder", "v1", "runs", ..] => {
-            run_route::parse(method, &segments).map(Endpoint::Runs)
+            match run_route::elsewhere(&segments) {
+                Some((run, kind, rest)) => Ok(Endpoint::ServedElsewhere(ServedElsewhere::OfRun(run, kind, rest))),
+                None => run_route::parse(method, &segments).map(Endpoint::Runs),
+            }
         }
         ["larder", "v1", "stores", store, rest @ ..] if !store.is_empty() => {
             Ok(Endpoint::Store(address(&decode(store)), sharing_call(method, rest)?))

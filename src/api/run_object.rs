@@ -31,8 +31,8 @@ pub struct RunObject<'a> {
     usage_total_usd: u32,
     general_access: GeneralAccess,
     default_key_value_store_id: StoreId,
-    default_dataset_id: StoreId,
-    default_request_queue_id: StoreId,
+    default_dataset_id: &'a str,
+    default_request_queue_id: &'a str,
     storage_ids: Value,
     #[serde(skip_serializing_if = "<[Metamorph]>::is_empty")]
     metamorphs: &'a [Metamorph],
@@ -77,8 +77,8 @@ impl<'a> RunObject<'a> {
             usage_total_usd: 0,
             general_access: run.general_access,
             default_key_value_store_id: run.store,
-            default_dataset_id: run.dataset,
-            default_request_queue_id: run.request_queue,
+            default_dataset_id: &run.dataset,
+            default_request_queue_id: &run.request_queue,
             storage_ids: storage_ids(run),
             metamorphs: &run.metamorphs,
         }

@@ -1,6 +1,9 @@
 //! Calls on runs: which run a path means, and what can be done with it. Pure: nothing is looked up here.
 
-use crate::{auth::RunAction, runs::ActorKind};
+use crate::{
+    auth::{RunAction, UpstreamKind},
+    runs::ActorKind,
+};
 
 use super::{
     error::ApiError,
@@ -96,11 +99,31 @@ pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
             Ok(RunsCall::Run(RunChoice::Id(decode(run)), own_call(method, rest)?))
         }
         ["v2", kind, actor, rest @ ..] if !actor.is_empty() => {
-            let kind = if *kind == "actor-tasks" { ActorKind::Task } else { ActorKind::Actor };
-            of_source(method, RunSource { kind, address: address(&decode(actor)) }, rest)
+            of_source(method, RunSource { kind: actor_kind(kind), address: address(&decode(actor)) }, rest)
         }
         _ => Err(ApiError::page_not_found()),
     }
+}
+
+/// The run whose dataset or request queue a path means, and the rest of the path, which begins with a slash unless it is empty.
+pub fn elsewhere(segments: &[&str]) -> Option<(RunChoice, UpstreamKind, String)> {
+    let (run, what, rest) = match segments {
+        ["v2", "actor-runs", run, what, rest @ ..] => (RunChoice::Id(decode(run)), what, rest),
+        ["v2", kind, actor, "runs", "last", what, rest @ ..] => {
+            (RunChoice::Last(RunSource { kind: actor_kind(kind), address: address(&decode(actor)) }), what, rest)
+        }
+        _ => return None,
+    };
+    let kind = match *what {
+        "dataset" => UpstreamKind::Dataset,
+        "request-queue" => UpstreamKind::RequestQueue,
+        _ => return None,
+    };
+    Some((run, kind, rest.iter().flat_map(|segment| ["/", segment]).collect()))
+}
+
+fn actor_kind(collection: &str) -> ActorKind {
+    if collection == "actor-tasks" { ActorKind::Task } else { ActorKind::Actor }
 }
 
 fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsCall, ApiError> {

@@ -26,14 +26,13 @@ use super::{
     cors,
     error::ApiError,
     forwarding::{self, Changes, Keeper},
-    operations::{self, accounts, activity, run_changes, runs, stores, users},
+    operations::{self, accounts, activity, relay, run_changes, runs, stores, users},
     rate_limits::Counted,
     reply_body::ReplyBody,
     request::{self, REQUEST_ID, Request},
     route::{self, Endpoint},
     run_route::RunsCall,
     store_route::{StoreAddress, StoreCall},
-    upstream::Upstream,
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -47,26 +46,19 @@ pub struct Api {
     context: Context,
     request_ids: RequestIds,
     keeper: Option<Keeper>,
-    upstream: Option<Upstream>,
 }
 
 impl Api {
     /// The API over stores and accounts.
     pub fn new(options: ApiOptions, parts: ApiParts, random: &dyn Random) -> Self {
         let (context, request_ids) = (Context::new(options, parts), RequestIds::new(random));
-        Self { context, request_ids, keeper: None, upstream: None }
+        Self { context, request_ids, keeper: None }
     }
 
     /// The API of a gateway that is not the keeper: `keeper` answers whatever writes under a condition.
     #[must_use]
     pub fn with_keeper(self, keeper: Arc<Peer>) -> Self {
         Self { keeper: Some(Keeper::new(keeper)), ..self }
-    }
-
-    /// The API with datasets and request queues, which `upstream` has.
-    #[must_use]
-    pub fn with_upstream(self, upstream: Upstream) -> Self {
-        Self { upstream: Some(upstream), ..self }
     }
 
     /// Answers a request. Never fails: what goes wrong is an answer, too.
@@ -115,9 +107,8 @@ impl Api {
         }
         let token = request::token(&head.headers, &call.query);
         let caller = self.identify(token.as_deref(), &head.extensions).await?;
-        if call.endpoint == Endpoint::ServedElsewhere {
-            let upstream = self.upstream.as_ref().ok_or_else(ApiError::not_implemented)?;
-            return upstream.answer(&caller, head, body).await;
+        if let Endpoint::ServedElsewhere(what) = &call.endpoint {
+            return relay::answer(&self.context, &caller, what, &call.query, head, body).await;
         }
         let request = Request { headers: &head.headers, query: call.query, body: request::byte_stream(body) };
         match call.endpoint {
@@ -141,7 +132,7 @@ impl Api {
                 let grant = authorize_account(&caller, call.action())?;
                 accounts::run(&self.context, &grant, &caller, call, request).await
             }
-            Endpoint::ServedElsewhere => Err(ApiError::not_implemented()),
+            Endpoint::ServedElsewhere(_) => Err(ApiError::not_implemented()),
             Endpoint::CountUse => {
                 authorize_account(&caller, AccountAction::ActAsGateway)?;
                 activity::count(&self.context, request).await

@@ -1,18 +1,21 @@
 //! Datasets and request queues: not Larder's own, and passed on to an upstream where there is one.
 //!
-//! An upstream is any server that speaks the platform's API. Whoever is known here, by a token without limits, may do there what
-//! the upstream's token may do: his own token stays here. Bodies stream both ways; nothing is sent twice.
+//! An upstream is any server that speaks the platform's API. It knows Larder by the upstream's token alone: a caller's own token
+//! stays here, and what he may do there was decided before. Bodies stream both ways; nothing is sent twice.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, Uri, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, header, request::Parts};
 use http_body::Body;
+use http_body_util::Empty;
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 
 use crate::{
-    auth::{AccountAction, Caller, Token, authorize_account},
-    peer::{Peer, PeerError, RELAYED},
+    auth::{Token, UpstreamKind, is_upstream_id},
+    peer::{Answer, Peer, PeerError, RELAYED},
+    runs::Elsewhere,
     storage::{BodyError, BoxError},
 };
 
@@ -31,6 +34,23 @@ const UPSTREAMS_FIELDS: [HeaderName; 2] = [header::SET_COOKIE, header::WWW_AUTHE
 /// The parameter that says who calls, as a header field does.
 const TOKEN_PARAMETER: &str = "token";
 
+/// The parameter by which a `GET` may mean another method.
+const METHOD_PARAMETER: &str = "method";
+
+/// The most bytes of an answer that tells of a new dataset or request queue.
+const MAX_OBJECT_BYTES: u64 = 64 * 1024;
+
+/// What is told of a new dataset or request queue.
+#[derive(Deserialize)]
+struct Made {
+    data: MadeData,
+}
+
+#[derive(Deserialize)]
+struct MadeData {
+    id: String,
+}
+
 /// A server that has datasets and request queues.
 #[derive(Debug)]
 pub struct Upstream {
@@ -47,30 +67,24 @@ impl Upstream {
         Some(Self { peer, authorization })
     }
 
-    /// The upstream's answer to a request of `caller`'s.
-    pub async fn answer<B>(&self, caller: &Caller, head: &Parts, body: B) -> Result<Response<ReplyBody>, ApiError>
+    /// The upstream's answer to a request that the caller may make, with `path` in the place of its own.
+    pub async fn answer<B>(&self, path: &str, head: &Parts, body: B) -> Result<Response<ReplyBody>, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        authorize_account(caller, AccountAction::UseUpstream).map_err(ApiError::no_upstream_for)?;
         if head.headers.contains_key(RELAYED) {
             return Err(ApiError::relay_loop());
         }
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
-        *request.uri_mut() = target(&head.uri)?;
+        *request.uri_mut() = target(path, head.uri.query())?;
         let mut headers = end_to_end(&head.headers)?;
         for name in OWN_FIELDS {
             headers.remove(name);
         }
-        headers.insert(header::AUTHORIZATION, self.authorization.clone());
         *request.headers_mut() = headers;
-        let answer = self.peer.send(request).await.map_err(|error| match error {
-            PeerError::Request => BodyError::Aborted.into(),
-            error @ (PeerError::Unreachable(_) | PeerError::NoConnection) => ApiError::upstream_unavailable(error),
-            error @ (PeerError::Silent | PeerError::Broken(_)) => ApiError::upstream_failed(error),
-        })?;
+        let answer = self.send(request).await?;
         let mut response = Response::new(ReplyBody::empty());
         *response.status_mut() = answer.head.status;
         let mut headers = without_hop_by_hop(answer.head.headers);
@@ -82,21 +96,70 @@ impl Upstream {
         *response.body_mut() = handed_back(answer.body).into();
         Ok(response)
     }
+
+    /// Makes a dataset and a request queue, without names, for a run.
+    pub async fn make_for_run(&self) -> Result<Elsewhere, ApiError> {
+        let (dataset, request_queue) =
+            tokio::try_join!(self.make(UpstreamKind::Dataset), self.make(UpstreamKind::RequestQueue))?;
+        Ok(Elsewhere { dataset, request_queue })
+    }
+
+    async fn make(&self, kind: UpstreamKind) -> Result<String, ApiError> {
+        let mut request = Request::new(Empty::new());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = target(&format!("/v2/{}", kind.collection()), None)?;
+        let answer = self.send(request).await?;
+        if !answer.head.status.is_success() {
+            return Err(ApiError::upstream_failed(format!(
+                "it answered {} to POST /v2/{}",
+                answer.head.status,
+                kind.collection()
+            )));
+        }
+        let object = handed_back(answer.body).into_bytes(MAX_OBJECT_BYTES).await.map_err(ApiError::upstream_failed)?;
+        let Made { data } = serde_json::from_slice(&object).map_err(ApiError::upstream_failed)?;
+        if is_upstream_id(&data.id) {
+            Ok(data.id)
+        } else {
+            Err(ApiError::upstream_failed("it made an id that is none"))
+        }
+    }
+
+    /// Sends a request in the upstream's own name.
+    async fn send<B>(&self, mut request: Request<B>) -> Result<Answer, ApiError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        request.headers_mut().insert(header::AUTHORIZATION, self.authorization.clone());
+        self.peer.send(request).await.map_err(|error| match error {
+            PeerError::Request => BodyError::Aborted.into(),
+            error @ (PeerError::Unreachable(_) | PeerError::NoConnection) => ApiError::upstream_unavailable(error),
+            error @ (PeerError::Silent | PeerError::Broken(_)) => ApiError::upstream_failed(error),
+        })
+    }
 }
 
-/// What is asked of the upstream: the path as it came, and the query without the caller's token.
-fn target(uri: &Uri) -> Result<Uri, ApiError> {
+/// Whether a request only reads, whatever server looks at it.
+pub fn is_read(head: &Parts) -> bool {
+    let mut parameters = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
+    matches!(head.method, Method::GET | Method::HEAD)
+        && !parameters.any(|(name, _)| name.eq_ignore_ascii_case(METHOD_PARAMETER))
+}
+
+/// What is asked of the upstream: the path as it is, and the query without the caller's token.
+fn target(path: &str, query: Option<&str>) -> Result<Uri, ApiError> {
     // The upstream's token may do more than what is asked for here. No server may take the path for another one.
-    if uri.path().split('/').any(leads_elsewhere) {
+    if path.split('/').any(leads_elsewhere) {
         return Err(ApiError::bad_request("invalid-request", "The path of the request is ambiguous"));
     }
     let is_kept = |pair: &&str| {
         let name = form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name);
         !name.is_some_and(|name| name.eq_ignore_ascii_case(TOKEN_PARAMETER))
     };
-    let kept: Vec<&str> = uri.query().unwrap_or_default().split('&').filter(is_kept).collect();
+    let kept: Vec<&str> = query.unwrap_or_default().split('&').filter(is_kept).collect();
     let query = kept.join("&");
-    let target = if query.is_empty() { uri.path().to_owned() } else { format!("{}?{query}", uri.path()) };
+    let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     target.parse().map_err(|_| ApiError::bad_request("invalid-request", "The path of the request is malformed"))
 }
 
@@ -120,7 +183,7 @@ mod tests {
             ("/v2/datasets?tokens=1&atoken=2", "/v2/datasets?tokens=1&atoken=2"),
         ] {
             let uri: Uri = given.parse().expect("a URI");
-            assert_eq!(target(&uri).expect(given).to_string(), passed, "{given}");
+            assert_eq!(target(uri.path(), uri.query()).expect(given).to_string(), passed, "{given}");
         }
     }
 
@@ -130,10 +193,10 @@ mod tests {
             .into_iter()
             .chain(["/v2/datasets/%252e%252e/acts", "/v2/datasets/..%5cacts", "/v2/datasets/..;/acts"])
         {
-            assert!(target(&path.parse().expect("a URI")).is_err(), "{path}");
+            assert!(target(path, None).is_err(), "{path}");
         }
         for path in ["/v2/datasets/jane~a..b/items", "/v2/datasets/jane%2Fshop", "/v2/request-queues/a/requests/..."] {
-            assert!(target(&path.parse().expect("a URI")).is_ok(), "{path}");
+            assert!(target(path, None).is_ok(), "{path}");
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::kv::{Document, GeneralAccess, NewStore, Right, StoreView, UserId};
 
 use super::{
     caller::{Caller, Session},
+    scope::UpstreamKind,
     user::User,
 };
 
@@ -76,8 +77,6 @@ pub enum AccountAction {
     Administer,
     /// Do, for stores of whoever, what one gateway asks of another: count their use, put off their end.
     ActAsGateway,
-    /// Do with datasets and request queues elsewhere what Larder may do there.
-    UseUpstream,
 }
 
 /// How a store was asked for: what is open to the public depends on it.
@@ -247,8 +246,20 @@ pub fn authorize_account(caller: &Caller, action: AccountAction) -> Result<Accou
         (AccountAction::ReadUser, _) | (AccountAction::ListStores | AccountAction::CreateStore, None) => true,
         (AccountAction::ListStores, Some(scope)) => scope.list,
         (AccountAction::CreateStore, Some(scope)) => scope.create,
-        (AccountAction::ManageTokens | AccountAction::UseUpstream, scope) => scope.is_none(),
+        (AccountAction::ManageTokens, scope) => scope.is_none(),
         (AccountAction::Administer | AccountAction::ActAsGateway, scope) => scope.is_none() && session.user.is_admin(),
     };
     if is_allowed { Ok(AccountGrant { session: session.clone() }) } else { Err(Denied::Insufficient) }
+}
+
+/// Whether `caller` may do whatever he likes with the upstream's dataset or request queue of that id; without an id, with
+/// all of them.
+pub fn authorize_upstream(caller: &Caller, kind: UpstreamKind, id: Option<&str>) -> Result<(), Denied> {
+    let session = caller.session().ok_or(Denied::TokenRequired)?;
+    let is_allowed = match (session.scope(), id) {
+        (None, _) => true,
+        (Some(scope), Some(id)) => scope.names_upstream(kind, id),
+        (Some(_), None) => false,
+    };
+    if is_allowed { Ok(()) } else { Err(Denied::Insufficient) }
 }

@@ -19,12 +19,15 @@ mod tokens;
 mod user;
 mod users;
 
-pub use access::{AccountAction, AccountGrant, Action, Addressed, Denied, Grant, admit, authorize, authorize_account};
+pub use access::{
+    AccountAction, AccountGrant, Action, Addressed, Denied, Grant, admit, authorize, authorize_account,
+    authorize_upstream,
+};
 pub use caller::{Caller, Session};
 pub use error::AccountsError;
 pub use quota::{Quota, QuotaUpdate};
 pub use run_access::{RunAction, RunFacts, RunGrant, admit_to_run, authorize_run};
-pub use scope::{Scope, StoreRule};
+pub use scope::{Scope, StoreRule, UpstreamKind, is_upstream_id};
 pub use secret::{MasterSecret, Secrets, SecretsError};
 pub use shared::SharedStores;
 pub use token::{KeptToken, Token};

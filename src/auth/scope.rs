@@ -7,6 +7,31 @@ use crate::kv::{Document, Right, StoreId, StoreName, UserId};
 /// The most stores that one token names.
 pub const MAX_STORE_RULES: usize = 500;
 
+/// The most datasets, and the most request queues, that one token names.
+pub const MAX_UPSTREAM_IDS: usize = 100;
+
+/// The longest id of a dataset or a request queue, whatever server made it.
+const MAX_UPSTREAM_ID_LENGTH: usize = 100;
+
+/// What an upstream has, and Larder has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpstreamKind {
+    /// Datasets.
+    Dataset,
+    /// Request queues.
+    RequestQueue,
+}
+
+impl UpstreamKind {
+    /// What paths of the platform's API call all of them.
+    pub fn collection(self) -> &'static str {
+        match self {
+            Self::Dataset => "datasets",
+            Self::RequestQueue => "request-queues",
+        }
+    }
+}
+
 /// What a token may do of all that its user may.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -17,6 +42,12 @@ pub struct Scope {
     pub create: bool,
     /// What it may do with stores.
     pub stores: Vec<StoreRule>,
+    /// The upstream's datasets that it may use, by their ids there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub datasets: Vec<String>,
+    /// The upstream's request queues that it may use, by their ids there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub request_queues: Vec<String>,
 }
 
 /// A right on a store, or on several.
@@ -62,20 +93,41 @@ impl Scope {
         self.stores.iter().filter_map(right).max()
     }
 
-    /// What the token of a run may do: write to the run's store, and, if it `opens` others, to those that it makes and those
-    /// of its user that have a name.
-    pub fn of_run(store: StoreId, opens: bool) -> Self {
+    /// What the token of a run may do: write to the run's store, use its dataset and its request queue, and, if it `opens`
+    /// others, write to the stores that it makes and those of its user that have a name.
+    pub fn of_run(store: StoreId, dataset: &str, request_queue: &str, opens: bool) -> Self {
         let own = StoreRule::Id { id: store, right: Right::Write };
         let named = StoreRule::NamePrefix { name_prefix: String::new(), right: Right::Write };
-        Self { list: opens, create: opens, stores: [own].into_iter().chain(opens.then_some(named)).collect() }
+        let stores = [own].into_iter().chain(opens.then_some(named)).collect();
+        let (datasets, request_queues) = (vec![dataset.to_owned()], vec![request_queue.to_owned()]);
+        Self { list: opens, create: opens, stores, datasets, request_queues }
+    }
+
+    /// Whether it names the dataset or request queue of that id.
+    pub fn names_upstream(&self, kind: UpstreamKind, id: &str) -> bool {
+        let named = match kind {
+            UpstreamKind::Dataset => &self.datasets,
+            UpstreamKind::RequestQueue => &self.request_queues,
+        };
+        named.iter().any(|named| named == id)
     }
 
     /// Whether it says something that can be meant.
     pub fn is_sensible(&self) -> bool {
         let is_empty =
             |rule: &StoreRule| matches!(rule, StoreRule::NamePrefix { name_prefix, .. } if name_prefix.is_empty());
-        self.stores.len() <= MAX_STORE_RULES && !self.stores.iter().any(is_empty)
+        let are_ids = |ids: &[String]| ids.len() <= MAX_UPSTREAM_IDS && ids.iter().all(|id| is_upstream_id(id));
+        self.stores.len() <= MAX_STORE_RULES
+            && !self.stores.iter().any(is_empty)
+            && are_ids(&self.datasets)
+            && are_ids(&self.request_queues)
     }
+}
+
+/// Whether a text can be what an upstream calls a dataset or a request queue.
+pub fn is_upstream_id(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=MAX_UPSTREAM_ID_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 impl StoreRule {

@@ -98,13 +98,10 @@ impl Gateway {
             shared,
             runs: Arc::clone(&runs),
             secrets,
+            upstream,
             clock: Arc::clone(&clock),
         };
         let api = Api::new(options, parts, random.as_ref());
-        let api = match upstream {
-            Some(upstream) => api.with_upstream(upstream),
-            None => api,
-        };
         let front = Front::new(health, role.api(api));
         let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
         jobs.push(Arc::new(TokenUses::new(tokens)));

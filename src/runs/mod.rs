@@ -18,5 +18,5 @@ pub use attendance::{Attended, DueRun};
 pub use error::RunsError;
 pub use lists::{RunFilter, RunPage, RunsOf};
 pub use registry::{RunOptions, Runs};
-pub use run::{MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate};
+pub use run::{Elsewhere, MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate};
 pub use status::{Outcome, RunStatus};

@@ -123,6 +123,25 @@ pub struct NewRun {
     pub build_id: ActorId,
     /// Its store.
     pub store: StoreId,
+    /// Its dataset and its request queue, where an upstream has them.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// What a run has elsewhere, as the server calls it that has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its dataset.
+    pub dataset: String,
+    /// Its request queue.
+    pub request_queue: String,
+}
+
+impl Elsewhere {
+    /// What would be there if there were such a server: the platform's models want ids.
+    fn nowhere(random: &dyn Random) -> Self {
+        let id = || StoreId::generate(random).to_string();
+        Self { dataset: id(), request_queue: id() }
+    }
 }
 
 /// Everything about a run; stands at `larder/runs/{id}`.
@@ -166,10 +185,10 @@ pub struct Run {
     pub general_access: GeneralAccess,
     /// Its key-value store.
     pub store: StoreId,
-    /// What its dataset is called; it has none here.
-    pub dataset: StoreId,
-    /// What its request queue is called; it has none here.
-    pub request_queue: StoreId,
+    /// What its dataset is called by the upstream, or would be if there were one.
+    pub dataset: String,
+    /// What its request queue is called by the upstream, or would be if there were one.
+    pub request_queue: String,
     /// Inputs that came later and were begun; some may not have arrived.
     pub inputs_begun: usize,
     /// What it became.
@@ -196,7 +215,8 @@ pub struct RunUpdate {
 impl NewRun {
     /// The first document of the run.
     pub fn into_run(self, random: &dyn Random, now: Timestamp) -> Run {
-        let Self { maker, owner_id, task, creator, origin, settings, build_id, store } = self;
+        let Self { maker, owner_id, task, creator, origin, settings, build_id, store, elsewhere } = self;
+        let Elsewhere { dataset, request_queue } = elsewhere.unwrap_or_else(|| Elsewhere::nowhere(random));
         let mut run = Run {
             id: maker.run,
             version: 0,
@@ -216,8 +236,8 @@ impl NewRun {
             exit_code: None,
             general_access: GeneralAccess::default(),
             store,
-            dataset: StoreId::generate(random),
-            request_queue: StoreId::generate(random),
+            dataset,
+            request_queue,
             inputs_begun: 0,
             metamorphs: Vec::new(),
             seen_at: now,

@@ -22,11 +22,15 @@ use crate::harness::{Larder, TOKEN};
 const UPSTREAM_TOKEN: &str = "apify_api_upstreamupstreamupstreamupstream12";
 
 /// Some of the paths that are served elsewhere.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 4] = [
     "/v2/datasets",
     "/v2/datasets/absent/items?clean=1",
     "/v2/request-queues",
     "/v2/request-queues/absent/requests/batch",
+];
+
+/// Some that are behind runs.
+const PATHS_OF_RUNS: [&str; 3] = [
     "/v2/actor-runs/absent/dataset/items",
     "/v2/actor-runs/absent/request-queue",
     "/v2/actor-tasks/absent/runs/last/dataset",
@@ -68,7 +72,16 @@ impl Handler for StandIn {
             Response::new(Either::Right(body))
         } else {
             let sent = body.collect().await.expect("it is whole").to_bytes();
-            Response::new(Either::Left(Full::from(format!("{} bytes came", sent.len()))))
+            let made = match (head.method.as_str(), head.uri.path(), head.uri.query()) {
+                ("POST", "/v2/datasets", None) => Some("Dt7mWc2ZtHn4KxR9a"),
+                ("POST", "/v2/request-queues", None) => Some("a-queue-of-another_make"),
+                _ => None,
+            };
+            let answer = match made {
+                Some(id) => json!({ "data": { "id": id } }).to_string(),
+                None => format!("{} bytes came", sent.len()),
+            };
+            Response::new(Either::Left(Full::from(answer)))
         };
         *response.status_mut() = if head.method == "DELETE" { StatusCode::IM_A_TEAPOT } else { StatusCode::CREATED };
         let told = [("content-type", "text/x-told"), ("set-cookie", "session=upstream"), ("x-told", "yes")];
@@ -84,7 +97,7 @@ impl Handler for StandIn {
 }
 
 contract_test!(datasets_and_request_queues_are_refused_with_what_to_do_instead, async |larder: Larder| {
-    for path in PATHS {
+    for path in PATHS.into_iter().chain(PATHS_OF_RUNS) {
         for method in ["GET", "POST", "PUT", "DELETE"] {
             let reply = larder.request(method, path).await;
             let message = reply.fails(501, "not-implemented");
@@ -207,4 +220,85 @@ contract_test!(an_upstream_that_would_have_to_relay_itself_is_refused, async |la
     let first = larder.relaying_to(last.address(), TOKEN).await;
     first.get("/v2/datasets").await.fails(508, "relay-loop");
     last.get("/v2/datasets").await.answers(201);
+});
+
+contract_test!(a_run_has_a_dataset_and_a_queue_of_its_own_at_the_upstream, async |larder: Larder| {
+    let stand_in = StandIn::default();
+    let larder = larder.relaying_to(stand_in.start(), UPSTREAM_TOKEN).await;
+    let run = larder.post("/v2/acts/oven/runs").await.answers(201).data();
+    let (dataset, queue) = (&run["defaultDatasetId"], &run["defaultRequestQueueId"]);
+    assert_eq!((dataset, queue), (&json!("Dt7mWc2ZtHn4KxR9a"), &json!("a-queue-of-another_make")));
+    assert_eq!(run["storageIds"]["datasets"]["default"], *dataset);
+    let run = run["id"].as_str().expect("an id");
+    let entry = larder.post(format!("/larder/v1/runs/{run}/environment")).await.answers(201).data();
+    assert_eq!(entry["environment"]["ACTOR_DEFAULT_DATASET_ID"], *dataset);
+    assert_eq!(entry["environment"]["APIFY_DEFAULT_REQUEST_QUEUE_ID"], *queue);
+    let token = entry["environment"]["APIFY_TOKEN"].as_str().expect("a token");
+    let before = stand_in.came().len();
+    for (path, arrives) in [
+        ("/v2/datasets/Dt7mWc2ZtHn4KxR9a/items?clean=1", "/v2/datasets/Dt7mWc2ZtHn4KxR9a/items?clean=1"),
+        ("/v2/request-queues/a-queue-of-another_make", "/v2/request-queues/a-queue-of-another_make"),
+        (&format!("/v2/actor-runs/{run}/dataset/items?x=1"), "/v2/datasets/Dt7mWc2ZtHn4KxR9a/items?x=1"),
+        (&format!("/v2/actor-runs/{run}/request-queue"), "/v2/request-queues/a-queue-of-another_make"),
+    ] {
+        larder.post(path).token(token).json(&json!([1])).await.answers(201).holds(b"3 bytes came");
+        assert_eq!(stand_in.came().last().expect("it came").what, format!("POST {arrives}"));
+    }
+    larder.get("/v2/acts/oven/runs/last/dataset/items").await.answers(201);
+    assert_eq!(stand_in.came().last().expect("it came").what, "GET /v2/datasets/Dt7mWc2ZtHn4KxR9a/items");
+    assert_eq!(stand_in.came().len(), before + 5);
+    for path in
+        PATHS.into_iter().chain(["/v2/datasets/a-queue-of-another_make", "/v2/request-queues/Dt7mWc2ZtHn4KxR9a"])
+    {
+        larder.get(path).token(token).await.fails(403, "insufficient-permissions");
+    }
+    larder
+        .post(format!("/larder/v1/runs/{run}/finish"))
+        .token(token)
+        .json(&json!({ "exitCode": 0 }))
+        .await
+        .answers(200)
+        .data();
+    larder.get("/v2/datasets/Dt7mWc2ZtHn4KxR9a").token(token).await.fails(401, "user-or-token-not-found");
+    assert_eq!(stand_in.came().len(), before + 5);
+});
+
+contract_test!(who_may_see_a_run_only_reads_what_it_has_at_the_upstream, async |larder: Larder| {
+    let stand_in = StandIn::default();
+    let larder = larder.relaying_to(stand_in.start(), UPSTREAM_TOKEN).await;
+    let run = larder.post("/v2/acts/oven/runs").await.answers(201).data();
+    let store = &run["defaultKeyValueStoreId"];
+    let items = format!("/v2/actor-runs/{}/dataset/items", run["id"].as_str().expect("an id"));
+    let scope = json!({ "stores": [{ "id": store, "right": "read" }] });
+    let reader = larder.token_of("admin", &scope).await;
+    larder.user("alice").await;
+    let stranger = larder.token_of("alice", &json!(null)).await;
+    let before = stand_in.came().len();
+    larder.get(&items).token(&reader).await.answers(201);
+    assert_eq!(stand_in.came().len(), before + 1);
+    larder.post(&items).token(&reader).await.fails(403, "insufficient-permissions");
+    larder.get(format!("{items}?method=POST")).token(&reader).await.fails(403, "insufficient-permissions");
+    larder.get(format!("{items}?METHOD=POST")).token(&reader).await.fails(403, "insufficient-permissions");
+    larder.get(&items).token(&stranger).await.fails(403, "insufficient-permissions");
+    larder.get(&items).anonymous().await.fails(401, "token-not-provided");
+    for path in PATHS_OF_RUNS {
+        larder.get(path).await.answers(404);
+        larder.get(path).anonymous().await.fails(401, "token-not-provided");
+    }
+    let public = larder
+        .put(items.trim_end_matches("/dataset/items"))
+        .json(&json!({ "generalAccess": "ANYONE_WITH_ID_CAN_READ" }));
+    public.await.answers(200).data();
+    larder.get(&items).anonymous().await.fails(401, "token-not-provided");
+    assert_eq!(stand_in.came().len(), before + 1);
+});
+
+contract_test!(no_run_is_made_without_what_it_has_at_the_upstream, async |larder: Larder| {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = listener.local_addr().expect("it is bound");
+    drop(listener);
+    let larder = larder.relaying_to(address, UPSTREAM_TOKEN).await;
+    larder.post("/v2/acts/oven/runs").await.fails(503, "upstream-unavailable");
+    assert_eq!(larder.get("/v2/actor-runs").await.answers(200).data()["total"], 0);
+    assert_eq!(larder.get("/v2/key-value-stores?unnamed=1").await.answers(200).data()["total"], 0);
 });

@@ -1,9 +1,10 @@
-//! Commands that ask a server over TLS.
+//! Servers that are asked over TLS: by commands, and as an upstream.
 
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
+    path::Path,
     sync::Arc,
     thread,
 };
@@ -14,10 +15,27 @@ use tokio_rustls::rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
-use crate::program::{TOKEN, command, run};
+use crate::{
+    client::Upload,
+    program::{Program, TOKEN, command, run},
+};
 
-/// Answers every request over TLS with an empty list, until the test ends; its port.
-fn serve(config: Arc<ServerConfig>) -> u16 {
+/// Whom a server of these tests takes for one it knows.
+const UPSTREAM_TOKEN: &str = "apify_api_upstreamupstreamupstreamupstream12";
+
+/// Its certificate is for `localhost`, and nobody but `folder/ca.pem` vouches for it. Answers every request of whoever
+/// has one of the tokens with an empty list, until the test ends; its port.
+fn serve(folder: &Path) -> u16 {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    fs::write(folder.join("ca.pem"), made.cert.pem()).expect("it is written");
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a certificate");
+    let config = Arc::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     thread::spawn(move || {
@@ -27,7 +45,7 @@ fn serve(config: Arc<ServerConfig>) -> u16 {
             let mut line = String::new();
             let mut is_known = false;
             while stream.read_line(&mut line).is_ok_and(|read| read > 2) {
-                is_known |= line.contains(TOKEN);
+                is_known |= line.contains(TOKEN) || line.contains(UPSTREAM_TOKEN);
                 line.clear();
             }
             let body = if is_known { r#"{"data":{"count":0,"items":[]}}"# } else { "{}" };
@@ -43,16 +61,7 @@ fn serve(config: Arc<ServerConfig>) -> u16 {
 #[test]
 fn a_server_is_asked_over_tls_if_it_is_known_to_be_the_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    fs::write(folder.path().join("ca.pem"), made.cert.pem()).expect("it is written");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .expect("a certificate");
-    let url = format!("https://localhost:{}", serve(Arc::new(config)));
+    let url = format!("https://localhost:{}", serve(folder.path()));
     let list = |ca: Option<&str>| {
         let mut list = command(folder.path(), &["user", "list", "--url", &url]);
         list.env("LARDER_TOKEN", TOKEN).envs(ca.map(|file| ("LARDER_CA_FILE", file)));
@@ -65,4 +74,27 @@ fn a_server_is_asked_over_tls_if_it_is_known_to_be_the_one() {
     assert!(!refused.stderr.contains(TOKEN), "{}", refused.stderr);
     let refused = list(Some("absent.pem"));
     assert!(!refused.status.success() && refused.stderr.contains("absent.pem"), "{}", refused.stderr);
+}
+
+#[test]
+fn an_upstream_is_asked_over_tls_if_it_is_known_to_be_the_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = serve(folder.path());
+    let authorities = folder.path().join("ca.pem");
+    let authorities = authorities.to_str().expect("a path");
+    // The certificate is not for the address, and without the file nobody vouches for it.
+    for (host, trusted, status) in
+        [("localhost", Some(authorities), 200), ("127.0.0.1", Some(authorities), 503), ("localhost", None, 503)]
+    {
+        let url = format!("https://{host}:{port}");
+        let mut settings = vec![("LARDER_UPSTREAM_URL", url.as_str()), ("LARDER_UPSTREAM_TOKEN", UPSTREAM_TOKEN)];
+        settings.extend(trusted.map(|file| ("SSL_CERT_FILE", file)));
+        let mut serve = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        serve.env("LARDER_TOKEN", TOKEN).envs(settings);
+        let program = Program::start(serve);
+        let mut client = program.client();
+        let answer = client.send("GET", "/v2/datasets", "", Upload::None).expect("it answers");
+        assert_eq!(answer.status, status, "{host}, {trusted:?}");
+        program.stop();
+    }
 }

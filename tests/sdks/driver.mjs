@@ -7,6 +7,7 @@ import { crawls } from './checks/crawls.mjs';
 import { examples } from './checks/examples.mjs';
 import { older } from './checks/older.mjs';
 import { sdks } from './checks/sdks.mjs';
+import { runs } from './checks/runs.mjs';
 import { restarts } from './checks/restarts.mjs';
 import { upstreams } from './checks/upstreams.mjs';
 import { world } from './world.mjs';
@@ -18,7 +19,7 @@ const only = process.argv[2] ?? '';
 let passed = 0;
 let failed = 0;
 // The longest first.
-const checks = Object.entries({ ...crawls, ...restarts, ...upstreams, ...sdks, ...older, ...examples });
+const checks = Object.entries({ ...crawls, ...restarts, ...runs, ...upstreams, ...sdks, ...older, ...examples });
 const left = checks.filter(([name]) => name.includes(only));
 async function work() {
     for (let next = left.shift(); next; next = left.shift()) {

@@ -6,6 +6,7 @@ mod archive;
 mod keys;
 mod record_read;
 mod record_write;
+pub mod relay;
 mod run;
 pub mod run_changes;
 mod run_environment;

@@ -34,8 +34,8 @@ struct Entry<'a> {
     environment: Value,
 }
 
-/// Makes a token for a run, which ends with it: for its store, and with `{"openStores": true}` for those that it makes and those
-/// of its owner that have a name. `{"apiBaseUrl": origin}` says where the program finds this server, if not at the public URL.
+/// Makes a token for a run, which ends with it: for its store, its dataset and its request queue, and with `{"openStores": true}` for
+/// the stores that it makes and those of its owner that have a name. `{"apiBaseUrl": origin}` says where the program finds this server, if not at the public URL.
 pub async fn enter(
     context: &Context,
     grant: &RunGrant,
@@ -56,7 +56,8 @@ pub async fn enter(
     let run = run.await?;
     let owner = runs::owner(context, &run).await?;
     let name = Some(format!("run {}", run.id));
-    let new = NewToken { id: Some(id), name, expires_at: None, scope: Some(Scope::of_run(run.store, opens)) };
+    let scope = Scope::of_run(run.store, &run.dataset, &run.request_queue, opens);
+    let new = NewToken { id: Some(id), name, expires_at: None, scope: Some(scope) };
     let (kept, token) = context.tokens.create(&owner, new).await?;
     audit::note(caller, "token created", &owner.username, &format!("{} for run {}", kept.id, run.id));
     let environment = variables(&run, &token, origin, context.links.origin());
@@ -98,8 +99,8 @@ fn variables(run: &Run, token: &Token, origin: &str, public_origin: &str) -> Val
     let build = run.metamorphs.last().map_or(run.build_id, |metamorph| metamorph.build_id);
     set(&["ACTOR_BUILD_ID", "APIFY_ACTOR_BUILD_ID"], build.to_string());
     set(&["ACTOR_DEFAULT_KEY_VALUE_STORE_ID", "APIFY_DEFAULT_KEY_VALUE_STORE_ID"], run.store.to_string());
-    set(&["ACTOR_DEFAULT_DATASET_ID", "APIFY_DEFAULT_DATASET_ID"], run.dataset.to_string());
-    set(&["ACTOR_DEFAULT_REQUEST_QUEUE_ID", "APIFY_DEFAULT_REQUEST_QUEUE_ID"], run.request_queue.to_string());
+    set(&["ACTOR_DEFAULT_DATASET_ID", "APIFY_DEFAULT_DATASET_ID"], run.dataset.clone());
+    set(&["ACTOR_DEFAULT_REQUEST_QUEUE_ID", "APIFY_DEFAULT_REQUEST_QUEUE_ID"], run.request_queue.clone());
     set(&["ACTOR_STORAGES_JSON"], storage_ids(run).to_string());
     set(&["ACTOR_INPUT_KEY", "APIFY_INPUT_KEY"], run.input_key().to_owned());
     set(&["ACTOR_MEMORY_MBYTES", "APIFY_MEMORY_MBYTES"], run.settings.memory_mbytes.to_string());

@@ -157,6 +157,10 @@ pub async fn start(
     let (settings, origin, wait) =
         (settings_in(&request.query)?, origin_in(&request.query)?.unwrap_or(RunOrigin::Api), wait_in(&request)?);
     quotas::admit_store(context, account.user()).await?;
+    let elsewhere = match &context.upstream {
+        Some(upstream) => Some(upstream.make_for_run().await?),
+        None => None,
+    };
     let maker = Maker { actor, run: context.runs.new_id() };
     let (owner_id, new) = account.creation(NewStore { maker: Some(maker), ..NewStore::default() });
     let creator = new.creator;
@@ -168,7 +172,8 @@ pub async fn start(
     }
     let task = matches!(source.kind, crate::runs::ActorKind::Task).then_some(actor);
     let build_id = build_id(&actor, &settings.build);
-    let new = NewRun { maker, owner_id, task, creator, origin, settings, build_id, store: store.document.id };
+    let new =
+        NewRun { maker, owner_id, task, creator, origin, settings, build_id, store: store.document.id, elsewhere };
     let run = context.runs.create(new, &store).await?;
     audit::note(caller, "run made", &run.id, &actor);
     let run = if wait.is_zero() { run } else { context.runs.finished(&run.id, wait).await? };

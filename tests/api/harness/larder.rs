@@ -136,6 +136,7 @@ impl Larder {
             shared: SharedStores::new(measured.clone(), catalog.clone()),
             runs: runs.clone(),
             secrets: Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
+            upstream,
             clock: clock.clone(),
         };
         let api = Api::new(options, parts, random.as_ref());
@@ -143,10 +144,7 @@ impl Larder {
             Some(keeper) => api.with_keeper(keeper.clone()),
             None => api,
         };
-        let address = serve(match upstream {
-            Some(upstream) => api.with_upstream(upstream),
-            None => api,
-        });
+        let address = serve(api);
         Self(Arc::new(Parts { address, objects, measured, clock, catalog, run_upkeep, errands }))
     }
 

@@ -8,9 +8,9 @@ const JAVASCRIPT = ['node', file('./javascript/sdk.mjs')];
 const PYTHON = [python, file('./programs/sdk.py')];
 
 /** The first and last bytes of what the programs write as OUTPUT. */
-const JPEG = Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 16, 0x4a, 0x46, 0x49, 0x46, 0, 200, 255, 0xd9]);
+export const JPEG = Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0, 16, 0x4a, 0x46, 0x49, 0x46, 0, 200, 255, 0xd9]);
 
-const STORES = '/v2/key-value-stores';
+export const STORES = '/v2/key-value-stores';
 
 /** A store with an INPUT. */
 export async function prepared() {
@@ -19,14 +19,19 @@ export async function prepared() {
     return store;
 }
 
+/** Whether an answer says that a record is not there, or that a name, which was tried as an id, is none. */
+export function isAbsentOrProbe({ method, path, status }) {
+    const isProbe = method === 'GET' && /^\/v2\/key-value-stores\/sdks-[^/]*$/.test(path);
+    const isAbsent = ['GET', 'HEAD'].includes(method) && /\/records\/[^/]*$/.test(path);
+    return status === 404 && (isProbe || isAbsent);
+}
+
 /** Nothing but key-value stores was asked for, and nothing refused but names that were tried as ids, and absent records. */
 export function nothingRefused(calls) {
     for (const { method, path, status } of calls) {
         const shown = `${method} ${path}: ${status}`;
         assert.ok(path.startsWith(STORES), shown);
-        const isProbe = method === 'GET' && /^\/v2\/key-value-stores\/sdks-[^/]*$/.test(path);
-        const isAbsent = ['GET', 'HEAD'].includes(method) && /\/records\/[^/]*$/.test(path);
-        assert.ok(status < 400 || (status === 404 && (isProbe || isAbsent)), shown);
+        assert.ok(status < 400 || isAbsentOrProbe({ method, path, status }), shown);
     }
     assert.ok(calls.length > 0);
 }

@@ -48,6 +48,15 @@ const steps = {
         await Actor.setValue('patient', { waited: true });
         assert.deepEqual(await Actor.getValue('patient'), { waited: true });
     },
+    async become() {
+        const input = await Actor.getInput();
+        if (input.flour === 500) {
+            await Actor.setStatusMessage('rising');
+            await Actor.metamorph(process.env.ACTOR_ID, { flour: 1, was: input.flour });
+        }
+        await Actor.setValue('OUTPUT', { was: input.was, is: input.flour });
+        await Actor.fail('burnt', { exitCode: 7 });
+    },
     async push() {
         await Actor.pushData([{ page: 1 }]);
     },

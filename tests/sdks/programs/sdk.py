@@ -4,6 +4,7 @@ What it finds is checked here; what it calls, by the driver.
 """
 
 import asyncio
+import os
 import sys
 
 from apify import Actor
@@ -59,6 +60,15 @@ async def link(name: str) -> None:
 async def write(_: str) -> None:
     await Actor.set_value("patient", {"waited": True})
     assert await Actor.get_value("patient") == {"waited": True}
+
+
+async def become(_: str) -> None:
+    given = await Actor.get_input()
+    if given["flour"] == 500:
+        await Actor.set_status_message("rising")
+        await Actor.metamorph(os.environ["ACTOR_ID"], {"flour": 1, "was": given["flour"]})
+    await Actor.set_value("OUTPUT", {"was": given["was"], "is": given["flour"]})
+    await Actor.fail(exit_code=7, status_message="burnt")
 
 
 async def push(_: str) -> None:
