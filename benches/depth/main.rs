@@ -38,7 +38,7 @@ use larder::{
 };
 
 use client::Client;
-use figures::{Draws, Outcome, Samples, ratio, table};
+use figures::{Draws, Outcome, Samples, ended, nothing_to_measure, ratio, table};
 use measure::{Engine, OPERATIONS, Operation, Subject};
 use program::Program;
 use requests::{REQUESTS, Target};
@@ -62,19 +62,10 @@ struct Effort {
 fn main() -> ExitCode {
     let done = match effort() {
         Ok(Some(effort)) => run(effort),
-        Ok(None) => {
-            println!("measures only under `cargo bench`");
-            Ok(())
-        }
+        Ok(None) => nothing_to_measure(),
         Err(error) => Err(error),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(done)
 }
 
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.

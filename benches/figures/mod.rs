@@ -1,9 +1,27 @@
-//! Figures: what the benchmarks make of the times they took. Both include this file; it measures nothing itself.
+//! Figures: what the benchmarks make of the times they took, and how they end. All include this file; it measures nothing itself.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
 /// The result of a step of a benchmark. Whatever goes wrong ends the benchmark with its text.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How a benchmark ends: what went wrong is told, and fails it.
+pub fn ended(done: Outcome<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a benchmark does when tests are run, to which it is one that passes.
+#[expect(clippy::unnecessary_wraps, reason = "it stands in for a benchmark, which may fail")]
+pub fn nothing_to_measure() -> Outcome<()> {
+    println!("measures only under `cargo bench`");
+    Ok(())
+}
 
 /// Times that operations took.
 #[derive(Debug, Default)]

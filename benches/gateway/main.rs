@@ -34,7 +34,7 @@ use std::{env, path::Path, process::ExitCode, time::Instant};
 
 use cases::{ALONE, CASES, FULL, QUICK, ROUND_ALONE, ROUNDS_ALONE};
 use contest::{Contest, Row};
-use figures::Outcome;
+use figures::{Outcome, ended, nothing_to_measure};
 use load::{
     bare,
     case::{Case, Effort, LARGEST_BODY, pattern},
@@ -59,19 +59,10 @@ fn main() -> ExitCode {
         Ok(Task::Count) => count(),
         Ok(Task::ServeBare) => bare::serve(),
         Ok(Task::ServeStandIn) => stand_in::serve(),
-        Ok(Task::Nothing) => {
-            println!("measures only under `cargo bench`");
-            Ok(())
-        }
+        Ok(Task::Nothing) => nothing_to_measure(),
         Err(error) => Err(error),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(done)
 }
 
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.

@@ -39,7 +39,7 @@ use larder::{
     storage::embedded::{EmbeddedOptions, EmbeddedStore},
 };
 
-use figures::Outcome;
+use figures::{Outcome, ended, nothing_to_measure};
 use program::Program;
 use rounds::Rounds;
 use watch::Watch;
@@ -68,19 +68,10 @@ struct Effort {
 fn main() -> ExitCode {
     let done = match effort() {
         Ok(Some(effort)) => run(effort),
-        Ok(None) => {
-            println!("measures only under `cargo bench`");
-            Ok(())
-        }
+        Ok(None) => nothing_to_measure(),
         Err(error) => Err(error),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(done)
 }
 
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.

@@ -23,7 +23,7 @@ mod report;
 use std::{env, process::ExitCode, time::Instant};
 
 use cases::{CASES, FULL, QUICK};
-use figures::Outcome;
+use figures::{Outcome, ended, nothing_to_measure};
 use load::{
     bare,
     case::{Case, Effort, LARGEST_BODY, Verb, pattern},
@@ -46,19 +46,10 @@ fn main() -> ExitCode {
     let done = match task() {
         Ok(Task::Measure(effort, only)) => measure(effort, &only),
         Ok(Task::ServeBare) => bare::serve(),
-        Ok(Task::Nothing) => {
-            println!("measures only under `cargo bench`");
-            Ok(())
-        }
+        Ok(Task::Nothing) => nothing_to_measure(),
         Err(error) => Err(error),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(done)
 }
 
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.
