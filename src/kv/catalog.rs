@@ -17,7 +17,7 @@ use super::{
     activity::{Activity, ActivityCounts, StoreUse, Use},
     appointments::Appointments,
     cache::{CacheOptions, ViewCache},
-    changes::{Change, NewStore, StoreLocator, StoreUpdate, apply},
+    changes::{Change, NewStore, StoreLocator, StoreUpdate, apply, listed_anew},
     claims::Claims,
     counting::Counting,
     document::{Document, Phase},
@@ -361,18 +361,19 @@ impl Catalog {
     async fn change(&self, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreView>> {
         let current = self.read(id).await?;
         let has_name = current.document.name.as_ref();
-        let (mut is_renamed, mut entry) = (false, None);
-        match &update.name {
+        let is_renamed = match &update.name {
             Change::Set(name) if has_name != Some(name) => {
                 self.naming.rename(&current, name).await?;
-                is_renamed = true;
+                true
             }
-            Change::Clear if has_name.is_some() => {
-                entry = Some(self.index.write(&current.document, EntryKind::Passing).await?);
-            }
-            Change::Keep | Change::Clear | Change::Set(_) => {}
-        }
-        if entry.is_some() || update.retention != Change::Keep {
+            Change::Keep | Change::Clear | Change::Set(_) => false,
+        };
+        let entry = match listed_anew(&update, &current.document) {
+            Some((listed, kind)) => Some(self.index.write(&listed, kind).await?),
+            None => None,
+        };
+        let loses_name = update.name == Change::Clear && has_name.is_some();
+        if loses_name || update.retention != Change::Keep {
             self.appointments.announce(id).await?;
         }
         let now = self.clock.now();

@@ -1,7 +1,7 @@
 //! The listing index: which stores an owner has, in the order of their making.
 //!
 //! Durable as an append-only list of entries, one object each: the last entry of a store wins. In memory as two sorted
-//! lists, so that any page is found without a scan. The documents have the last word: whoever reads one and finds that
+//! lists, so that any page is found without a scan, and with what stores are searched by. The documents have the last word: whoever reads one and finds that
 //! the index is wrong says so ([`OwnerIndex::correct`], [`OwnerIndex::drop_entry`]).
 
 use std::{
@@ -20,12 +20,16 @@ use super::{
     documents::put_control,
     error::Result,
     id::{StoreId, UserId},
+    label::Label,
     layout::{self, EntryKind, IndexEntry},
 };
 
 /// How far before the last entry seen a refresh begins to read: clocks of gateways differ, and an entry is in the list
 /// only when its write has ended.
 const OVERLAP: Duration = Duration::from_mins(5);
+
+/// How many entries are listed one by one.
+const FEW_ENTRIES: usize = 256;
 
 /// What of an owner's entries has to be read.
 enum Unread {
@@ -58,7 +62,14 @@ impl Index {
         let owner = self.of(document.owner_id);
         let at = owner.lock().next_entry_time(&document.id, self.clock.now());
         let expires_at = document.expires_at.filter(|_| kind == EntryKind::Passing);
-        let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind, expires_at };
+        // Who is about to have a name is listed by it: the entry comes before the document says so.
+        let name = document.pending_name.as_ref().or(document.name.as_ref());
+        let label = match kind {
+            EntryKind::Kept => Label::of(name, document.title.as_deref()),
+            EntryKind::Passing => Label::of(None, document.title.as_deref()),
+            EntryKind::Gone => None,
+        };
+        let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind, expires_at, label };
         let key = layout::index_entry(&document.owner_id, &entry);
         put_control(self.objects.as_ref(), &key, Vec::new(), Precondition::None).await?;
         Ok(entry)
@@ -107,15 +118,14 @@ impl Index {
 
     async fn read_entries(&self, owner: UserId, index: &OwnerIndex, mut start_after: Option<String>) -> Result<()> {
         let prefix = layout::index(&owner);
+        let mut entries = Vec::new();
         loop {
             let options = ListOptions { prefix: prefix.clone(), start_after, limit: MAX_LIST_KEYS };
             let page = self.objects.list(options).await?;
-            let mut listed = index.lock();
-            for entry in page.objects.iter().filter_map(|object| layout::parse_index_entry(&object.key, &prefix)) {
-                listed.apply(&entry);
-            }
+            entries.extend(page.objects.iter().filter_map(|object| layout::parse_index_entry(&object.key, &prefix)));
             start_after = page.objects.into_iter().next_back().map(|object| object.key);
             if !page.is_truncated || start_after.is_none() {
+                index.lock().apply_all(&entries);
                 return Ok(());
             }
         }
@@ -148,13 +158,32 @@ impl OwnerIndex {
         (page, order.len())
     }
 
-    /// Puts right what the index says of a store, whose document says otherwise: that it has a name, or until when it lives.
-    pub fn correct(&self, id: &StoreId, is_named: bool, expires_at: Option<Timestamp>) {
+    /// The stores of which `is_wanted` holds, of all or of the named ones, in the order of their making. It is told what a
+    /// store is searched by, as far as that is known.
+    pub fn select(
+        &self,
+        named_only: bool,
+        descending: bool,
+        mut is_wanted: impl FnMut(&StoreId, Option<&Label>) -> bool,
+    ) -> Vec<StoreId> {
+        let listed = self.lock();
+        let order = if named_only { &listed.named } else { &listed.all };
+        let label = |id: &StoreId| listed.stores.get(id).and_then(|known| known.label.as_ref());
+        let mut ids: Vec<_> = order.iter().map(|(_, id)| *id).filter(|id| is_wanted(id, label(id))).collect();
+        if descending {
+            ids.reverse();
+        }
+        ids
+    }
+
+    /// Puts right what the index says of a store, whose document says otherwise: what it is called, or until when it lives.
+    pub fn correct(&self, document: &Document) {
         let mut listed = self.lock();
-        if let Some(known) = listed.stores.get(id).copied() {
-            let kind = if is_named { EntryKind::Kept } else { EntryKind::Passing };
-            let Known { at, created_at, .. } = known;
-            listed.apply(&IndexEntry { at, created_at, id: *id, kind, expires_at });
+        if let Some(Known { at, created_at, .. }) = listed.stores.get(&document.id) {
+            let (at, created_at) = (*at, *created_at);
+            let kind = if document.name.is_some() { EntryKind::Kept } else { EntryKind::Passing };
+            let label = Label::of(document.name.as_ref(), document.title.as_deref());
+            listed.apply(&IndexEntry { at, created_at, id: document.id, kind, expires_at: document.expires_at, label });
         }
     }
 
@@ -180,13 +209,14 @@ impl OwnerIndex {
 }
 
 /// The last entry of a store.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, PartialEq)]
 struct Known {
     at: Timestamp,
     created_at: Timestamp,
     kind: EntryKind,
     /// Until when it need not be asked whether it has expired.
     lives_until: Timestamp,
+    label: Option<Label>,
 }
 
 /// The entries of one owner, and the order that follows from them.
@@ -215,28 +245,57 @@ impl Default for Listed {
 }
 
 impl Listed {
+    /// Lists a store as an entry says, unless that is known to be over.
     fn apply(&mut self, entry: &IndexEntry) {
+        if let Some(known) = self.news(entry) {
+            let (id, place) = (entry.id, (known.created_at, entry.id));
+            self.remove(&id);
+            match known.kind {
+                EntryKind::Gone => {}
+                EntryKind::Passing => {
+                    insert(&mut self.all, place);
+                    self.ends.insert((known.lives_until, id));
+                }
+                EntryKind::Kept => {
+                    insert(&mut self.all, place);
+                    insert(&mut self.named, place);
+                }
+            }
+            self.stores.insert(id, known);
+        }
+    }
+
+    /// The same for many, whose places in the order are found by sorting once: to make room for each would take a time that
+    /// grows with the square of their number.
+    fn apply_all(&mut self, entries: &[IndexEntry]) {
+        if entries.len() <= FEW_ENTRIES {
+            return entries.iter().for_each(|entry| self.apply(entry));
+        }
+        for entry in entries {
+            if let Some(known) = self.news(entry) {
+                self.stores.insert(entry.id, known);
+            }
+        }
+        let places = |is_listed: fn(EntryKind) -> bool| {
+            let listed = self.stores.iter().filter(|(_, known)| is_listed(known.kind));
+            let mut places: Vec<_> = listed.map(|(id, known)| (known.created_at, *id)).collect();
+            places.sort_unstable();
+            places
+        };
+        (self.all, self.named) = (places(|kind| kind != EntryKind::Gone), places(|kind| kind == EntryKind::Kept));
+        let passing = self.stores.iter().filter(|(_, known)| known.kind == EntryKind::Passing);
+        self.ends = passing.map(|(id, known)| (known.lives_until, *id)).collect();
+    }
+
+    /// What an entry says of its store, if that is not known already and not known to be over.
+    fn news(&mut self, entry: &IndexEntry) -> Option<Known> {
         self.last_at = self.last_at.max(entry.at);
-        let known = self.stores.get(&entry.id);
-        // A deleted store never comes back, whatever else arrives late.
-        if known.is_some_and(|known| known.at > entry.at || known.kind == EntryKind::Gone) {
-            return;
-        }
-        self.remove(&entry.id);
-        let IndexEntry { at, created_at, id, kind, expires_at } = *entry;
+        let IndexEntry { at, created_at, kind, expires_at, ref label, .. } = *entry;
         let lives_until = expires_at.unwrap_or(Timestamp::from_millis(0));
-        self.stores.insert(id, Known { at, created_at, kind, lives_until });
-        match kind {
-            EntryKind::Gone => {}
-            EntryKind::Passing => {
-                insert(&mut self.all, (created_at, id));
-                self.ends.insert((lives_until, id));
-            }
-            EntryKind::Kept => {
-                insert(&mut self.all, (created_at, id));
-                insert(&mut self.named, (created_at, id));
-            }
-        }
+        let said = Known { at, created_at, kind, lives_until, label: label.clone() };
+        // A deleted store never comes back, whatever else arrives late.
+        let is_over = |known: &Known| known.at > at || known.kind == EntryKind::Gone || *known == said;
+        (!self.stores.get(&entry.id).is_some_and(is_over)).then_some(said)
     }
 
     fn remove(&mut self, id: &StoreId) {

@@ -6,7 +6,7 @@
 //! larder/names/{owner}/{name in lower case}                           which store has the name
 //! larder/kept/{id}/{generation}/k{record key}                         records that are kept for ever
 //! larder/passing/{days}/{id}/{generation}/k{record key}               records under a lifecycle rule
-//! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}]  listing index, append-only
+//! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{label}]  listing index, append-only
 //! larder/counted/{owner}/{id}-{since}-{records}-{bytes}                   how much is in a store
 //! larder/due/{time}-{id}-{mark}-{kind}                                     stores that are to be looked at then
 //! larder/kept/canary, larder/passing/{days}/canary, larder/canaries        what is watched to see what rules do
@@ -25,6 +25,7 @@ use super::{
     document::{Contents, Place},
     id::{StoreId, UserId},
     key::RecordKey,
+    label::Label,
     retention::LifecycleClass,
 };
 
@@ -136,7 +137,7 @@ impl EntryKind {
 }
 
 /// An entry of the listing index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexEntry {
     /// When the entry was made.
     pub at: Timestamp,
@@ -148,6 +149,8 @@ pub struct IndexEntry {
     pub kind: EntryKind,
     /// Until when it surely lives, if it has no name and that was known.
     pub expires_at: Option<Timestamp>,
+    /// What it is searched by, if that is short.
+    pub label: Option<Label>,
 }
 
 /// What all index entries of an owner begin with.
@@ -162,17 +165,22 @@ pub fn index_from(owner: &UserId, at: Timestamp) -> String {
 
 /// An entry of the listing index.
 pub fn index_entry(owner: &UserId, entry: &IndexEntry) -> String {
-    let IndexEntry { at, created_at, id, kind, expires_at } = entry;
+    let IndexEntry { at, created_at, id, kind, expires_at, label } = entry;
     let mut key = format!("{}{}-{}-{id}-{}", index(owner), sortable(*at), sortable(*created_at), kind.as_str());
     if let Some(expires_at) = expires_at {
         key.extend(["-", &sortable(*expires_at)]);
+    }
+    if let Some(label) = label {
+        key.extend([".", &label.encoded()]);
     }
     key
 }
 
 /// The entry that an object key below `index` stands for; `None` if it is none.
 pub fn parse_index_entry(object: &str, index: &str) -> Option<IndexEntry> {
-    let mut parts = object.strip_prefix(index)?.split('-');
+    let entry = object.strip_prefix(index)?;
+    let (entry, label) = entry.split_once('.').map_or((entry, None), |(entry, label)| (entry, Label::decoded(label)));
+    let mut parts = entry.split('-');
     let entry = IndexEntry {
         at: parse_sortable(parts.next()?)?,
         created_at: parse_sortable(parts.next()?)?,
@@ -182,6 +190,7 @@ pub fn parse_index_entry(object: &str, index: &str) -> Option<IndexEntry> {
             Some(digits) => Some(parse_sortable(digits)?),
             None => None,
         },
+        label,
     };
     parts.next().is_none().then_some(entry)
 }
@@ -310,9 +319,12 @@ mod tests {
         let owner = UserId::generate(&random);
         for kind in [EntryKind::Kept, EntryKind::Passing, EntryKind::Gone] {
             let at = Timestamp::from_millis(1_767_225_600_000);
-            for expires_at in [None, Some(at)] {
-                let entry = IndexEntry { at, created_at: at, id: StoreId::generate(&random), kind, expires_at };
-                assert_eq!(parse_index_entry(&index_entry(&owner, &entry), &index(&owner)), Some(entry));
+            let longest = format!("{}-", "a".repeat(67)).repeat(2);
+            for (expires_at, label) in [(None, None), (Some(at), Label::of(None, Some(&longest[..134])))] {
+                let entry = IndexEntry { at, created_at: at, id: StoreId::generate(&random), kind, expires_at, label };
+                let key = index_entry(&owner, &entry);
+                assert!(key.rsplit('/').next().is_some_and(|segment| segment.len() <= 255), "{key}");
+                assert_eq!(parse_index_entry(&key, &index(&owner)), Some(entry));
             }
         }
         assert_eq!(parse_index_entry(&format!("{}rubbish", index(&owner)), &index(&owner)), None);

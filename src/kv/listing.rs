@@ -1,6 +1,6 @@
 //! Lists of stores.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -90,16 +90,27 @@ async fn leave_out_expired(index: &OwnerIndex, documents: &Documents, now: Times
 async fn ask(index: &OwnerIndex, documents: &Documents, id: StoreId) -> Result<Option<Arc<StoreView>>> {
     let store = documents.visible(id).await?;
     match &store {
-        Some(view) => index.correct(&id, view.document.name.is_some(), view.document.expires_at),
+        Some(view) => index.correct(&view.document),
         None => index.drop_entry(&id),
     }
     Ok(store)
 }
 
 async fn page(index: &OwnerIndex, documents: &Documents, query: &StoreQuery) -> Result<StorePage> {
+    take(index, documents, query, || index.page(!query.unnamed, query.descending, query.offset, query.limit)).await
+}
+
+/// The stores that `choose` chooses out of so many; again, if the documents say of some that they do not belong there, of
+/// which the index has been told.
+async fn take(
+    index: &OwnerIndex,
+    documents: &Documents,
+    query: &StoreQuery,
+    choose: impl Fn() -> (Vec<StoreId>, usize),
+) -> Result<StorePage> {
     let mut corrections = 0;
     loop {
-        let (ids, total) = index.page(!query.unnamed, query.descending, query.offset, query.limit);
+        let (ids, total) = choose();
         let wanted = ids.len();
         let stores: Vec<_> = read(index, documents, ids, query).try_collect().await?;
         let stores: Vec<_> = stores.into_iter().flatten().collect();
@@ -110,19 +121,24 @@ async fn page(index: &OwnerIndex, documents: &Documents, query: &StoreQuery) -> 
     }
 }
 
-/// Looks at every store for what is searched: reads the documents that are not in the cache, in flat memory.
+/// Finds stores by what the index knows of them. Those of which it does not know are looked at themselves: what is called by more than
+/// the index keeps, and what was listed by an earlier version.
 async fn find(index: &OwnerIndex, documents: &Documents, query: &StoreQuery, search: &str) -> Result<StorePage> {
-    let (ids, _) = index.page(!query.unnamed, query.descending, 0, usize::MAX);
-    let mut found = StorePage::default();
-    let mut stores = std::pin::pin!(read(index, documents, ids, query));
-    while let Some(store) = stores.next().await {
-        let Some(store) = store?.filter(|store| matches(store, search)) else { continue };
-        if found.total >= query.offset && found.stores.len() < query.limit {
-            found.stores.push(store);
-        }
-        found.total += 1;
-    }
-    Ok(found)
+    let search = search.to_lowercase();
+    let unknown = index.select(!query.unnamed, query.descending, |_, label| label.is_none());
+    let looked_at = read(index, documents, unknown, query);
+    let looked_at = looked_at.try_filter_map(async |store| Ok(store.map(|store| store.document.id)));
+    let found: HashSet<StoreId> = looked_at.try_collect().await?;
+    take(index, documents, query, || {
+        let mut ids = index.select(!query.unnamed, query.descending, |id, label| {
+            let is_called_so = label.map_or_else(|| found.contains(id), |label| label.contains(&search));
+            is_called_so || has_id(id, &search)
+        });
+        let total = ids.len();
+        ids = ids.into_iter().skip(query.offset).take(query.limit).collect();
+        (ids, total)
+    })
+    .await
 }
 
 /// The stores of `ids`, in their order; `None` for one that does not belong in the list, of which the index is told.
@@ -134,7 +150,7 @@ fn read<'a>(
 ) -> impl stream::Stream<Item = Result<Option<Arc<StoreView>>>> + 'a {
     let one = move |id: StoreId| async move {
         let store = ask(index, documents, id).await?;
-        Ok(store.filter(|store| query.unnamed || store.document.name.is_some()))
+        Ok(store.filter(|store| query.matches(store)))
     };
     stream::iter(ids).map(one).buffered(READ_CONCURRENCY)
 }
@@ -145,5 +161,10 @@ fn matches(store: &StoreView, search: &str) -> bool {
     let document = &store.document;
     document.name.as_ref().is_some_and(|name| contains(name.as_str()))
         || document.title.as_deref().is_some_and(contains)
-        || document.id.as_str().to_lowercase().starts_with(&search)
+        || has_id(&document.id, &search)
+}
+
+/// Whether an id begins with this text, in lower case.
+fn has_id(id: &StoreId, search: &str) -> bool {
+    id.as_str().get(..search.len()).is_some_and(|start| start.eq_ignore_ascii_case(search))
 }

@@ -21,6 +21,7 @@ mod index;
 mod json_objects;
 mod key;
 mod key_range;
+mod label;
 mod layout;
 mod life;
 mod lifecycle;

@@ -131,9 +131,8 @@ impl Naming {
             return Err(Error::NameTaken);
         }
         let pending = self.documents.update(id, |document| self.want(document, name)).await?;
-        let mut entry = None;
+        let entry = self.index.write(&pending.document, EntryKind::Kept).await?;
         if pending.document.name.is_none() {
-            entry = Some(self.index.write(&pending.document, EntryKind::Kept).await?);
             // Its records may have to move, once it has the name.
             self.appointments.announce(id).await?;
         }
@@ -142,18 +141,24 @@ impl Naming {
             if let Some(holder) = self.wanted_by(claim.as_ref(), name).await?
                 && holder.document.id != id
             {
-                self.documents.update(id, want_no_more).await?;
+                self.list_as_it_is(&self.documents.update(id, want_no_more).await?.document).await?;
                 return Err(Error::NameTaken);
             }
             if self.claims.claim(&owner, &name.folded(), id, claim.as_ref()).await? {
                 self.documents.update(id, |document| accept(document, name)).await?;
-                if let Some(entry) = entry {
-                    self.index.announce(owner, &entry);
-                }
+                self.index.announce(owner, &entry);
                 return Ok(());
             }
         }
         Err(too_contended(name))
+    }
+
+    /// Takes an entry back that was written for a name which the store did not get.
+    async fn list_as_it_is(&self, document: &Document) -> Result<()> {
+        let kind = if document.name.is_some() { EntryKind::Kept } else { EntryKind::Passing };
+        let entry = self.index.write(document, kind).await?;
+        self.index.announce(document.owner_id, &entry);
+        Ok(())
     }
 
     /// Makes a store and claims its name; `None` when somebody else's claim came first, and the store is gone again.

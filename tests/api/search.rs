@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Larder, STORES};
+use crate::harness::{Calls, Larder, STORES};
 
 contract_test!(stores_are_found_by_a_part_of_their_name_in_any_letter_case, async |larder: Larder| {
     let shop = larder.named_store("Corner-Shop").await;
@@ -59,4 +59,54 @@ contract_test!(what_is_found_is_paged_and_counted, async |larder: Larder| {
 contract_test!(an_empty_search_finds_all, async |larder: Larder| {
     larder.named_store("shop").await;
     assert_eq!(larder.get(format!("{STORES}?search=")).await.answers(200).data()["total"], 1);
+});
+
+contract_test!(a_search_reads_no_store_that_it_does_not_show, async |larder: Larder| {
+    for number in 0..40 {
+        larder.named_store(&format!("jar-{number}")).await;
+    }
+    let titled = larder.named_store("cup").await;
+    let long = "Many words ".repeat(30);
+    for title in ["Once", &format!("{long}of salt")] {
+        titled.put("").json(&json!({ "title": title })).await.answers(200);
+        larder.advance(Duration::from_millis(10));
+    }
+    // Another gateway, which has seen nothing yet.
+    let larder = larder.restarted().await;
+    larder.get("/v2/users/me").await.answers(200);
+    let search = async |text: &str| larder.get(format!("{STORES}?search={text}")).await.answers(200);
+    // The list of entries, the store that is shown, and the one whose title is too long to be kept in an entry.
+    let few = larder.calls(async || assert_eq!(search("jar-17").await.data()["total"], 1)).await;
+    assert_eq!(few, Calls { list: 1, get: 2, ..Calls::NONE });
+    let none = larder.calls(async || assert_eq!(search("attic").await.data()["total"], 0)).await;
+    assert_eq!(none, Calls::NONE);
+    let found = search("of+salt").await;
+    assert_eq!(found.texts_of_items("id"), [titled.id.as_str()], "{found}");
+    assert_eq!(search("once").await.data()["total"], 0);
+});
+
+contract_test!(a_store_is_found_by_what_it_is_called_now_and_not_by_what_it_was, async |larder: Larder| {
+    let store = larder.named_store("first").await;
+    larder.named_store("taken").await;
+    for (change, called, before) in [
+        (json!({ "name": "second" }), "second", "first"),
+        (json!({ "title": "Baking" }), "baking", "first"),
+        (json!({ "name": "third", "title": "Cooking" }), "third", "second"),
+        (json!({}), "cooking", "baking"),
+        (json!({ "title": null }), "third", "cooking"),
+        (json!({ "name": "Third" }), "third", "second"),
+        (json!({ "name": null, "title": "Kept" }), "kept", "third"),
+    ] {
+        store.put("").json(&change).await.answers(200);
+        larder.advance(Duration::from_millis(10));
+        for larder in [&larder, &larder.restarted().await] {
+            let found = larder.get(format!("{STORES}?unnamed=1&search={called}")).await.answers(200);
+            assert_eq!(found.texts_of_items("id"), [store.id.as_str()], "{change}: {found}");
+            let gone = larder.get(format!("{STORES}?unnamed=1&search={before}")).await.answers(200);
+            assert_eq!(gone.data()["total"], 0, "{change}: {gone}");
+        }
+    }
+    store.put("").json(&json!({ "name": "taken" })).await.answers(409);
+    let found = larder.restarted().await.get(format!("{STORES}?unnamed=1&search=kept")).await.answers(200);
+    assert_eq!(found.texts_of_items("id"), [store.id.as_str()], "{found}");
 });

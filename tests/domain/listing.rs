@@ -77,3 +77,35 @@ async fn a_search_looks_at_names_titles_and_the_beginnings_of_ids() {
     let second = StoreQuery { offset: 1, limit: 1, ..search("shop") };
     assert_eq!(names(&gateway, &world, &second).await, (vec!["other".into()], 2));
 }
+
+#[tokio::test]
+async fn a_store_of_another_gateway_is_found_by_its_new_title() {
+    let world = World::new();
+    let (here, there) = (world.gateway(1), world.gateway(2));
+    let id = here.create(world.owner, Some("shop")).await.document.id;
+    let search = |text: &str| StoreQuery { search: Some(text.to_owned()), ..query() };
+    assert_eq!(names(&there, &world, &search("shop")).await.1, 1);
+    world.clock.advance(Duration::from_secs(1));
+    for title in ["bread", "salt"] {
+        let update = StoreUpdate { title: Change::Set(title.to_owned()), ..StoreUpdate::default() };
+        here.catalog.update(id, update).await.expect("a title");
+        world.clock.advance(crate::gateways::STALENESS);
+        assert_eq!(names(&there, &world, &search(title)).await, (vec!["shop".into()], 1));
+    }
+    assert_eq!(names(&there, &world, &search("bread")).await.1, 0);
+}
+
+#[tokio::test]
+async fn many_stores_that_another_gateway_made_are_listed_in_their_order() {
+    let world = World::new();
+    let (here, there) = (world.gateway(1), world.gateway(2));
+    for number in 0..300 {
+        here.create(world.owner, (number % 3 > 0).then_some(format!("s-{number:03}")).as_deref()).await;
+        world.clock.advance(Duration::from_millis(1));
+    }
+    let named = StoreQuery { unnamed: false, ..query() };
+    let (listed, total) = names(&there, &world, &named).await;
+    assert_eq!((total, listed.len(), listed.is_sorted()), (200, 200, true));
+    assert_eq!(names(&there, &world, &query()).await.1, 300);
+    assert_eq!(names(&here, &world, &named).await.0, listed);
+}
