@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    auth::{Grant, User, signature},
+    auth::{Grant, Scope, Session, User, signature},
     clock::Timestamp,
-    kv::{Contents, Document, GeneralAccess, Phase, Schema, Stats, StoreId, StoreName, UserId},
+    kv::{Contents, Document, GeneralAccess, Phase, Right, Schema, Stats, StoreId, StoreName, TokenId, UserId},
 };
 
 use super::context::Context;
@@ -44,6 +44,8 @@ pub struct StoreObject<'a> {
     act_run_id: Option<&'a str>,
     schema: Option<&'a Schema>,
     general_access: GeneralAccess,
+    /// What the caller may do with it by a right of his own (an addition).
+    right: Option<Right>,
     console_url: String,
     keys_public_url: String,
     records_public_url: String,
@@ -106,6 +108,7 @@ impl<'a> StoreObject<'a> {
             act_run_id: document.act_run_id.as_deref(),
             schema: document.schema.as_ref(),
             general_access: document.general_access,
+            right: grant.right(),
             console_url: context.links.console(&document.id),
             keys_public_url: context.links.keys(&document.id, keys_signature.as_deref()),
             records_public_url: context.links.records(&document.id),
@@ -198,5 +201,43 @@ impl<'a> UserObject<'a> {
     /// An account.
     pub fn new(user: &'a User) -> Self {
         Self { id: user.id, username: user.username.as_str(), created_at: user.created_at }
+    }
+}
+
+/// Who a caller is, and what his token is good for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionObject<'a> {
+    #[serde(flatten)]
+    user: UserObject<'a>,
+    is_admin: bool,
+    token: SessionToken<'a>,
+}
+
+/// The token that a caller is known by. The admin's first one has no id, no name, no limit and no end.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionToken<'a> {
+    id: Option<TokenId>,
+    name: Option<&'a str>,
+    expires_at: Option<Timestamp>,
+    scope: Option<&'a Scope>,
+}
+
+impl<'a> SessionObject<'a> {
+    /// A caller.
+    pub fn new(session: &'a Session) -> Self {
+        let Session { user, token } = session;
+        let token = token.as_deref();
+        Self {
+            user: UserObject::new(user),
+            is_admin: user.is_admin() && session.scope().is_none(),
+            token: SessionToken {
+                id: session.token_id(),
+                name: token.and_then(|token| token.name.as_deref()),
+                expires_at: token.and_then(|token| token.expires_at),
+                scope: session.scope(),
+            },
+        }
     }
 }

@@ -82,6 +82,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
         Endpoint::ListStores
         | Endpoint::ServedElsewhere(_)
         | Endpoint::CurrentUser
+        | Endpoint::Session
         | Endpoint::User(_)
         | Endpoint::Store(
             _,

@@ -34,6 +34,8 @@ pub enum Endpoint {
     Store(StoreAddress, StoreCall),
     /// The caller's own account.
     CurrentUser,
+    /// Who the caller is, and what his token is good for.
+    Session,
     /// An account, by id or name.
     User(String),
     /// Counters of use, gathered by another gateway.
@@ -92,6 +94,10 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
         ["v2", "users", user] if !user.is_empty() => match (method, *user) {
             ("GET" | "HEAD", "me") => Ok(Endpoint::CurrentUser),
             ("GET" | "HEAD", user) => Ok(Endpoint::User(decode(user))),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        },
+        ["larder", "v1", "session"] => match method {
+            "GET" | "HEAD" => Ok(Endpoint::Session),
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         },
         ["larder", "v1", "activity"] => match method {

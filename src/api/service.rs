@@ -123,6 +123,7 @@ impl Api {
                 stores::list(&self.context, &grant, &caller, &request).await
             }
             Endpoint::CreateStore => stores::create(&self.context, &caller, request).await,
+            Endpoint::Session => Ok(users::session(&authorize_account(&caller, AccountAction::ReadUser)?)),
             Endpoint::CurrentUser => Ok(users::current(&authorize_account(&caller, AccountAction::ReadUser)?)),
             Endpoint::User(user) => {
                 authorize_account(&caller, AccountAction::ReadUser)?;

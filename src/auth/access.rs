@@ -137,6 +137,11 @@ impl Grant {
         }
     }
 
+    /// What the caller may do with it by a right of his own; what is open to anybody, or signed, is no such right.
+    pub fn right(&self) -> Option<Right> {
+        self.right
+    }
+
     /// Whether the caller may also write to it, and so may see what signs its links.
     pub fn may_write(&self) -> bool {
         self.right >= Some(Right::Write)
@@ -158,6 +163,11 @@ impl AccountGrant {
     /// Whose account it is.
     pub fn user(&self) -> &Arc<User> {
         &self.session.user
+    }
+
+    /// The caller and his token.
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Leave to see a store in the account's list. Whoever may list is shown all of it; what else his token may do with a

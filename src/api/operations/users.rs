@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use crate::{
     api::{
         context::Context,
-        envelope::{Data, UserObject},
+        envelope::{Data, SessionObject, UserObject},
         error::ApiError,
         reply,
         reply_body::ReplyBody,
@@ -16,6 +16,11 @@ use crate::{
 /// The caller's own account.
 pub fn current(grant: &AccountGrant) -> Response<ReplyBody> {
     object(grant.user())
+}
+
+/// Who the caller is, and what his token is good for (an addition to the platform's API).
+pub fn session(grant: &AccountGrant) -> Response<ReplyBody> {
+    reply::json(StatusCode::OK, &Data { data: SessionObject::new(grant.session()) })
 }
 
 /// An account, by id or name.
