@@ -1,0 +1,143 @@
+// How the API is asked: with the token in a header, errors as they are meant, another try where that does no harm.
+
+import { lost } from './connection.js';
+import { session, signOut } from './session.js';
+
+/** How often what was answered 429 or 503 is asked again, and how long to wait when the answer does not say (ms). */
+const TRIES = 4;
+const FIRST_WAIT = 500;
+
+/** What the API says when it will not. */
+export class ApiError extends Error {
+    /**
+     * @param {number} status
+     * @param {string} type as in the API's errors; `no-answer` where none came
+     * @param {string} message
+     * @param {string | null} requestId finds the request in the gateway's log
+     */
+    constructor(status, type, message, requestId = null) {
+        super(message);
+        this.status = status;
+        this.type = type;
+        this.requestId = requestId;
+    }
+}
+
+/**
+ * @typedef {object} Ask
+ * @property {string} [method] GET unless given
+ * @property {Record<string, string | number | boolean | null | undefined>} [query]
+ * @property {unknown} [json] a body, sent as JSON
+ * @property {BodyInit} [body] a body as it is
+ * @property {Record<string, string>} [headers]
+ * @property {AbortSignal} [signal]
+ * @property {string} [token] another than that of the session
+ */
+
+/**
+ * The path and query of a request.
+ * @param {string} path
+ * @param {Ask['query']} [query]
+ */
+export function target(path, query = {}) {
+    const given = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null && value !== '');
+    const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+    return search ? `${path}?${search}` : path;
+}
+
+/**
+ * Asks, and gives the answer as it is, if it is one of success (or 304).
+ * @param {string} path
+ * @param {Ask} [ask]
+ * @returns {Promise<Response>}
+ */
+export async function request(path, ask = {}) {
+    const headers = new Headers(ask.headers);
+    const token = ask.token ?? session.get().token;
+    if (token) headers.set('Authorization', `Bearer ${token}`);
+    let body = ask.body;
+    if (ask.json !== undefined) {
+        headers.set('Content-Type', 'application/json');
+        body = JSON.stringify(ask.json);
+    }
+    const method = ask.method ?? 'GET';
+    for (let tries = 1; ; tries += 1) {
+        const answer = await send(target(path, ask.query), { method, headers, body, signal: ask.signal, cache: 'no-store' });
+        if (answer.ok || answer.status === 304) return answer;
+        const isBusy = answer.status === 429 || answer.status === 503;
+        if (isBusy && tries < TRIES) {
+            await pause(waitFor(answer, tries), ask.signal);
+            continue;
+        }
+        const error = await errorOf(answer);
+        const isOfSession = answer.status === 401 && ask.token === undefined && token !== null;
+        if (isOfSession) signOut('The token is not valid any more. Sign in with another one.');
+        throw error;
+    }
+}
+
+/**
+ * Asks, and gives what the answer says as JSON: its `data`, where it has such.
+ * @param {string} path
+ * @param {Ask} [ask]
+ * @returns {Promise<any>}
+ */
+export async function call(path, ask = {}) {
+    const answer = await request(path, ask);
+    if (answer.status === 204) return null;
+    const said = await answer.json();
+    return said !== null && typeof said === 'object' && 'data' in said ? said.data : said;
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} init
+ */
+async function send(url, init) {
+    try {
+        return await fetch(url, { ...init, credentials: 'omit', redirect: 'error' });
+    } catch (error) {
+        if (init.signal?.aborted) throw error;
+        lost();
+        throw new ApiError(0, 'no-answer', 'The gateway does not answer.');
+    }
+}
+
+/**
+ * What an answer of failure says.
+ * @param {Response} answer
+ * @returns {Promise<ApiError>}
+ */
+export async function errorOf(answer) {
+    const requestId = answer.headers.get('X-Request-Id');
+    try {
+        const { error } = await answer.json();
+        return new ApiError(answer.status, error.type, error.message, requestId);
+    } catch {
+        return new ApiError(answer.status, 'unknown', `The gateway answered with status ${answer.status}.`, requestId);
+    }
+}
+
+/**
+ * @param {Response} answer
+ * @param {number} tries
+ */
+function waitFor(answer, tries) {
+    const seconds = Number(answer.headers.get('Retry-After') ?? Number.NaN);
+    return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds * 1000, 10_000) : FIRST_WAIT * 2 ** (tries - 1);
+}
+
+/**
+ * @param {number} wait milliseconds
+ * @param {AbortSignal} [aborted]
+ * @returns {Promise<void>}
+ */
+function pause(wait, aborted) {
+    return new Promise((resolve, reject) => {
+        const timer = setTimeout(resolve, wait);
+        aborted?.addEventListener('abort', () => {
+            clearTimeout(timer);
+            reject(aborted.reason);
+        });
+    });
+}

@@ -1,0 +1,100 @@
+// Calls for keys and records.
+
+import { call, request, target } from '../api.js';
+
+/**
+ * @typedef {object} Key
+ * @property {string} key
+ * @property {number} size
+ * @property {string} [recordPublicUrl]
+ */
+
+/**
+ * @typedef {{ items: Key[], count: number, limit: number, isTruncated: boolean, exclusiveStartKey: string | null,
+ *   nextExclusiveStartKey: string | null }} KeyPage
+ */
+
+/** @param {string} store @param {string} key */
+export function recordPath(store, key) {
+    // Dots alone would be taken for steps in the path.
+    const segment = key === '.' || key === '..' ? key.replaceAll('.', '%2E') : encodeURIComponent(key);
+    return `/v2/key-value-stores/${encodeURIComponent(store)}/records/${segment}`;
+}
+
+/**
+ * @param {string} store
+ * @param {{ limit: number, exclusiveStartKey?: string | null, prefix?: string, collection?: string | null }} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<KeyPage>}
+ */
+export function list(store, query, signal) {
+    return call(`/v2/key-value-stores/${encodeURIComponent(store)}/keys`, { query, signal });
+}
+
+/**
+ * What there is to know of a record without its bytes.
+ * @typedef {{ type: string, size: number | null, etag: string | null, modified: string | null }} Head
+ */
+
+/** @param {Response} answer @returns {Head} */
+export function headOf(answer) {
+    const length = answer.headers.get('Content-Length');
+    return {
+        type: answer.headers.get('Content-Type') ?? 'application/octet-stream',
+        size: length === null ? null : Number(length),
+        etag: answer.headers.get('ETag'),
+        modified: answer.headers.get('Last-Modified'),
+    };
+}
+
+/**
+ * @param {string} store
+ * @param {string} key
+ * @param {AbortSignal} [signal]
+ */
+export async function head(store, key, signal) {
+    return headOf(await request(recordPath(store, key), { method: 'HEAD', signal }));
+}
+
+/**
+ * A record, as it comes.
+ * @param {string} store
+ * @param {string} key
+ * @param {{ signal?: AbortSignal, headers?: Record<string, string> }} [ask]
+ */
+export function get(store, key, ask = {}) {
+    return request(recordPath(store, key), ask);
+}
+
+/**
+ * Writes a record, if it still is what `etag` says (`null`: if there is none; nothing: in any case).
+ * @param {string} store
+ * @param {string} key
+ * @param {BodyInit} body
+ * @param {string} type
+ * @param {string | null} [etag]
+ */
+export async function put(store, key, body, type, etag) {
+    /** @type {Record<string, string>} */
+    const headers = { 'Content-Type': type };
+    if (etag === null) headers['If-None-Match'] = '*';
+    else if (etag !== undefined) headers['If-Match'] = etag;
+    const answer = await request(recordPath(store, key), { method: 'PUT', body, headers });
+    return answer.headers.get('ETag');
+}
+
+/** @param {string} store @param {string} key */
+export async function remove(store, key) {
+    await request(recordPath(store, key), { method: 'DELETE' });
+}
+
+/**
+ * The address of a record on this origin, opened by a signature.
+ * @param {string} store
+ * @param {string} key
+ * @param {string} signature
+ * @param {{ attachment?: boolean }} [how]
+ */
+export function signedPath(store, key, signature, { attachment = false } = {}) {
+    return target(recordPath(store, key), { signature, attachment: attachment ? true : undefined });
+}

@@ -1,0 +1,34 @@
+// Whether the gateway answers. When it does not, pages keep what they show, and are told when it is back.
+
+import { signal } from './signal.js';
+
+/** How long to wait before asking again whether it is back: at first, and at most (milliseconds). */
+const FIRST_WAIT = 1000;
+const LONGEST_WAIT = 10_000;
+
+/** @type {import('./signal.js').Signal<'here' | 'away'>} */
+export const connection = signal(/** @type {'here' | 'away'} */ ('here'));
+
+/** Is told when a request got no answer at all. Asks until there is one again. */
+export function lost() {
+    if (connection.get() === 'away') return;
+    connection.set('away');
+    void ask(FIRST_WAIT);
+}
+
+/** @param {number} wait */
+async function ask(wait) {
+    await new Promise((resolve) => {
+        setTimeout(resolve, wait);
+    });
+    try {
+        const answer = await fetch('/health/live', { cache: 'no-store' });
+        if (answer.ok) {
+            connection.set('here');
+            return;
+        }
+    } catch {
+        // Still away.
+    }
+    await ask(Math.min(wait * 2, LONGEST_WAIT));
+}

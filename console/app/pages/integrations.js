@@ -1,0 +1,7 @@
+// To come.
+
+import { html } from '../view.js';
+
+export function Integrations() {
+    return html`<p>…</p>`;
+}

@@ -1,0 +1,7 @@
+// To come.
+
+import { html } from '../view.js';
+
+export function RunPage() {
+    return html`<p>…</p>`;
+}

@@ -1,0 +1,46 @@
+// Who is signed in: a token, kept for as long as the tab is open, and nowhere else. It never stands in an address.
+
+import { signal } from './signal.js';
+
+const KEY = 'larder.token';
+
+/**
+ * What is known of the caller (`GET /larder/v1/session`).
+ * @typedef {object} Account
+ * @property {string} id
+ * @property {string} username
+ * @property {boolean} isAdmin
+ * @property {{ id?: string, name: string | null, expiresAt: string | null, scope: object | null }} token
+ */
+
+/**
+ * @typedef {{ token: string | null, ended: string | null }} Session
+ * `ended` says why the last session is over, where that was not asked for.
+ */
+
+/** @type {import('./signal.js').Signal<Session>} */
+export const session = signal(/** @type {Session} */ ({ token: sessionStorage.getItem(KEY), ended: null }));
+
+/** @type {import('./signal.js').Signal<Account | null>} */
+export const account = signal(/** @type {Account | null} */ (null));
+
+/**
+ * Begins a session.
+ * @param {string} token
+ * @param {Account} who
+ */
+export function signIn(token, who) {
+    sessionStorage.setItem(KEY, token);
+    account.set(who);
+    session.set({ token, ended: null });
+}
+
+/**
+ * Ends it; `why` is shown to whoever signs in next.
+ * @param {string | null} why
+ */
+export function signOut(why = null) {
+    sessionStorage.removeItem(KEY);
+    account.set(null);
+    session.set({ token: null, ended: why });
+}
