@@ -46,32 +46,51 @@ export function target(path, query = {}) {
 }
 
 /**
- * Asks, and gives the answer as it is, if it is one of success (or 304).
+ * Asks once, and gives the answer as it is, whatever it says.
  * @param {string} path
- * @param {Ask} [ask]
+ * @param {Ask} [asked]
  * @returns {Promise<Response>}
  */
-export async function request(path, ask = {}) {
-    const headers = new Headers(ask.headers);
-    const token = ask.token ?? session.get().token;
+export async function ask(path, asked = {}) {
+    const headers = new Headers(asked.headers);
+    const token = asked.token ?? session.get().token;
     if (token) headers.set('Authorization', `Bearer ${token}`);
-    let body = ask.body;
-    if (ask.json !== undefined) {
+    let { body } = asked;
+    if (asked.json !== undefined) {
         headers.set('Content-Type', 'application/json');
-        body = JSON.stringify(ask.json);
+        body = JSON.stringify(asked.json);
     }
-    const method = ask.method ?? 'GET';
+    const { method = 'GET', signal } = asked;
+    try {
+        // Nothing is kept, and nothing is sent that was not said here.
+        const how = /** @type {const} */ ({ cache: 'no-store', credentials: 'omit', redirect: 'error' });
+        return await fetch(target(path, asked.query), { method, headers, body, signal, ...how });
+    } catch (error) {
+        if (signal?.aborted) throw error;
+        lost();
+        throw new ApiError(0, 'no-answer', 'The gateway does not answer.');
+    }
+}
+
+/**
+ * Asks, again where that helps, and gives the answer if it is one of success.
+ * @param {string} path
+ * @param {Ask} [asked]
+ * @returns {Promise<Response>}
+ */
+export async function request(path, asked = {}) {
     for (let tries = 1; ; tries += 1) {
-        const answer = await send(target(path, ask.query), { method, headers, body, signal: ask.signal, cache: 'no-store' });
-        if (answer.ok || answer.status === 304) return answer;
+        const { token } = session.get();
+        const answer = await ask(path, asked);
+        if (answer.ok) return answer;
         const isBusy = answer.status === 429 || answer.status === 503;
         if (isBusy && tries < TRIES) {
-            await pause(waitFor(answer, tries), ask.signal);
+            await pause(waitFor(answer, tries), asked.signal);
             continue;
         }
+        const isOfSession = answer.status === 401 && asked.token === undefined && token !== null;
         const error = await errorOf(answer);
-        const isOfSession = answer.status === 401 && ask.token === undefined && token !== null;
-        if (isOfSession) signOut('The token is not valid any more. Sign in with another one.');
+        if (isOfSession && session.get().token === token) signOut('The token is not valid any more. Sign in with another one.');
         throw error;
     }
 }
@@ -87,20 +106,6 @@ export async function call(path, ask = {}) {
     if (answer.status === 204) return null;
     const said = await answer.json();
     return said !== null && typeof said === 'object' && 'data' in said ? said.data : said;
-}
-
-/**
- * @param {string} url
- * @param {RequestInit} init
- */
-async function send(url, init) {
-    try {
-        return await fetch(url, { ...init, credentials: 'omit', redirect: 'error' });
-    } catch (error) {
-        if (init.signal?.aborted) throw error;
-        lost();
-        throw new ApiError(0, 'no-answer', 'The gateway does not answer.');
-    }
 }
 
 /**

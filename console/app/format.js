@@ -80,3 +80,16 @@ export function retention(days) {
 export function counted(number, one, many = `${one}s`) {
     return `${count(number)} ${number === 1 ? one : many}`;
 }
+
+/**
+ * How long something took, or has taken until now.
+ * @param {string} from
+ * @param {string | null | undefined} to
+ */
+export function span(from, to) {
+    const seconds = ((to ? new Date(to).getTime() : Date.now()) - new Date(from).getTime()) / 1000;
+    if (seconds < 60) return `${Math.max(0, seconds).toFixed(seconds < 10 ? 1 : 0)} s`;
+    const minutes = Math.floor(seconds / 60);
+    if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+    return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

@@ -140,6 +140,7 @@ impl Context {
         match call {
             StoreCall::GetRecord(Ok(key)) | StoreCall::HeadRecord(Ok(key)) => {
                 signature::is_of_record(signature, &signing_key, key)
+                    || signature::is_of_view(signature, &signing_key, &document.id, key, self.clock.now())
             }
             StoreCall::ListKeys | StoreCall::DownloadRecords => {
                 signature::is_of_content(signature, &signing_key, &document.id, self.clock.now())
@@ -152,6 +153,7 @@ impl Context {
             | StoreCall::PutRecord(_)
             | StoreCall::DeleteRecord(_)
             | StoreCall::DirectUploadUrl(_)
+            | StoreCall::MakeViewLink
             | StoreCall::GetAccess
             | StoreCall::Share(_)
             | StoreCall::Unshare(_)

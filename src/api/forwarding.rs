@@ -92,6 +92,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
             | StoreCall::GetRecord(_)
             | StoreCall::HeadRecord(_)
             | StoreCall::DirectUploadUrl(_)
+            | StoreCall::MakeViewLink
             | StoreCall::GetAccess,
         ) => None,
     }

@@ -53,6 +53,8 @@ pub enum StoreCall {
     DeleteRecord(PathKey),
     /// Where to upload a record without a detour.
     DirectUploadUrl(PathKey),
+    /// A link that opens a record, or what is in the store, for some minutes.
+    MakeViewLink,
     /// Who else may do what with it.
     GetAccess,
     /// Give a user a right of his own.
@@ -76,6 +78,7 @@ impl StoreCall {
             | Self::ListKeys
             | Self::DownloadRecords
             | Self::DirectUploadUrl(_)
+            | Self::MakeViewLink
             | Self::GetAccess
             | Self::Share(_)
             | Self::Unshare(_)
@@ -86,7 +89,8 @@ impl StoreCall {
     /// The right that this needs.
     pub fn action(&self) -> Action {
         match self {
-            Self::Get => Action::ReadStore,
+            // Whoever has but a link is given no other one.
+            Self::Get | Self::MakeViewLink => Action::ReadStore,
             Self::Update => Action::UpdateStore,
             Self::Delete => Action::DeleteStore,
             Self::ListKeys => Action::ListKeys,
@@ -146,7 +150,7 @@ fn decode_key(segment: &str) -> PathKey {
     percent_decode_str(segment).decode_utf8_lossy().parse()
 }
 
-/// What is done about who else may do what with a store (an addition to the platform's API).
+/// What is done with a store below `/larder/v1`: mostly about who else may do what with it (an addition to the platform's API).
 pub fn sharing_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
     match (segments, method) {
         (["access"], "GET" | "HEAD") => Ok(StoreCall::GetAccess),
@@ -154,6 +158,8 @@ pub fn sharing_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiErr
         (["access", user], "PUT") if !user.is_empty() => Ok(StoreCall::Share(decode(user))),
         (["access", user], "DELETE") if !user.is_empty() => Ok(StoreCall::Unshare(decode(user))),
         (["access", user], _) if !user.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,PUT,DELETE")),
+        (["view-link"], "POST") => Ok(StoreCall::MakeViewLink),
+        (["view-link"], _) => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         (["signing-key", "rotate"], "POST") => Ok(StoreCall::RotateSigningKey),
         (["signing-key", "rotate"], _) => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         _ => Err(ApiError::page_not_found()),

@@ -16,6 +16,9 @@ const BASE62: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP
 /// Version of the signatures of a store's content.
 const CONTENT_VERSION: u8 = 0;
 
+/// Version of the signatures of links to look at a record.
+const VIEW_VERSION: u8 = 1;
+
 /// Bytes of the HMAC that count: 30 hexadecimal digits of it.
 const MAC_BYTES: usize = 15;
 
@@ -34,6 +37,24 @@ fn content(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> St
     let expires_at = expires_at.map_or(0, Timestamp::as_millis);
     let mac = hmac62(signing_key, &format!("{CONTENT_VERSION}.{expires_at}.{id}"));
     format!("{CONTENT_VERSION}.{expires_at}.{mac}")
+}
+
+/// The signature of a link to look at one record until `expires_at` (an addition: the platform's links to records never end).
+pub fn view(signing_key: &str, id: &StoreId, key: &RecordKey, expires_at: Timestamp) -> String {
+    let millis = expires_at.as_millis();
+    // Lines, which no key has: the signature of no record, whatever its key is, is one of these.
+    let mac = hmac62(signing_key, &format!("view\n{millis}\n{id}\n{key}"));
+    URL_SAFE_NO_PAD.encode(format!("{VIEW_VERSION}.{millis}.{mac}"))
+}
+
+/// Whether `signature` is that of a link to look at the record `key` of store `id` that is valid at `now`.
+pub fn is_of_view(signature: &str, signing_key: &str, id: &StoreId, key: &RecordKey, now: Timestamp) -> bool {
+    let Ok(text) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+    let Ok(text) = String::from_utf8(text) else { return false };
+    let mut parts = text.splitn(3, '.').skip(1);
+    let Some(expires_at) = parts.next().and_then(|millis| millis.parse().ok()) else { return false };
+    let expires_at = Timestamp::from_millis(expires_at);
+    now < expires_at && is_equal(signature, &view(signing_key, id, key, expires_at))
 }
 
 /// Whether `signature` is that of a link to the record `key`.
@@ -147,6 +168,27 @@ mod tests {
             let mut bytes = for_ever.clone().into_bytes();
             bytes[at] ^= 1;
             assert!(!is_of_content(&String::from_utf8_lossy(&bytes), "secret", &id, now), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_look_at_a_record_opens_that_record_until_its_time_is_over() {
+        let (id, other): (StoreId, StoreId) =
+            ("WkzbQMuFYuamGv3YF".parse().expect("an id"), "eJNzqsbPiopwJcgGQ".parse().expect("an id"));
+        let (key, another): (RecordKey, RecordKey) = ("a.b".parse().expect("a key"), "a".parse().expect("a key"));
+        let (now, end) = (Timestamp::from_millis(1_767_225_600_000), Timestamp::from_millis(1_767_225_600_001));
+        let link = view("secret", &id, &key, end);
+        assert!(is_of_view(&link, "secret", &id, &key, now));
+        assert!(!is_of_view(&link, "secret", &id, &key, end), "its time is over");
+        assert!(!is_of_view(&link, "secret", &id, &another, now) && !is_of_view(&link, "secret", &other, &key, now));
+        assert!(!is_of_view(&link, "Secret", &id, &key, now));
+        assert!(!is_of_content(&link, "secret", &id, now) && !is_of_record(&link, "secret", &key));
+        assert!(!is_of_view(&keys("secret", &id, Some(end)), "secret", &id, &key, now));
+        assert!(!is_of_view(&record("secret", &key), "secret", &id, &key, now));
+        for at in 0..link.len() {
+            let mut bytes = link.clone().into_bytes();
+            bytes[at] ^= 1;
+            assert!(!is_of_view(&String::from_utf8_lossy(&bytes), "secret", &id, &key, now), "{at}");
         }
     }
 }

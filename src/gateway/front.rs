@@ -1,4 +1,4 @@
-//! Everything that is served: health, and the API for all the rest.
+//! Everything that is served: health, the console, and the API for all the rest.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -6,6 +6,7 @@ use http_body_util::{Either, Full};
 
 use crate::{
     api::{Api, ReplyBody},
+    console::Console,
     server::{Handler, RequestBody},
 };
 
@@ -32,8 +33,11 @@ impl Handler for Front {
     type Body = Either<Full<Bytes>, ReplyBody>;
 
     async fn handle(&self, request: Request<RequestBody>) -> Response<Self::Body> {
-        match self.health.answer(request.method(), request.uri().path()).await {
-            Some(answer) => answer.map(|text| Either::Left(Full::from(text))),
+        if let Some(answer) = self.health.answer(request.method(), request.uri().path()).await {
+            return answer.map(|text| Either::Left(Full::from(text)));
+        }
+        match Console::answer(&request) {
+            Some(file) => file.map(|bytes| Either::Left(Full::from(bytes))),
             None => self.api.respond(request).await.map(Either::Right),
         }
     }

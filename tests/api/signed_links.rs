@@ -136,3 +136,52 @@ contract_test!(all_links_die_when_the_secret_is_rotated, async |larder: Larder| 
     store.put("").json(&json!({ "name": "attic" })).await.answers(200);
     assert_eq!(store.object().await["urlSigningSecretKey"], rotated);
 });
+
+contract_test!(a_link_to_look_at_something_opens_just_that_for_some_minutes, async |larder: Larder| {
+    let (store, _) = signed_store(&larder).await;
+    let ask = async |body| larder.post(format!("/larder/v1/stores/{}/view-link", store.id)).json(&body).await;
+    let of_record = ask(json!({ "key": "OUTPUT" })).await.answers(201).data();
+    let of_list = ask(json!({})).await.answers(201).data();
+    let (record, list) = (of_record["url"].as_str().expect("a link"), of_list["url"].as_str().expect("a link"));
+    let signature = of_record["signature"].as_str().expect("a signature");
+    assert!(record.ends_with(&format!("/records/OUTPUT?signature={signature}")));
+    larder.follow(record).await.answers(200).holds(b"flour");
+    larder.follow(list).await.answers(200);
+    let zip = list.replace("/keys?", "/records?");
+    larder.follow(&zip).await.answers(200);
+    for other in ["/records/INPUT", "/keys", "/records", ""] {
+        let path = store.path(&format!("{other}?signature={signature}"));
+        larder.get(path).anonymous().await.fails(403, "insufficient-permissions");
+    }
+    let link = format!("/larder/v1/stores/{}/view-link?signature={signature}", store.id);
+    larder.post(link).anonymous().await.fails(403, "insufficient-permissions");
+    larder.advance(Duration::from_secs(15 * 60 - 1));
+    larder.follow(record).await.answers(200);
+    larder.advance(Duration::from_secs(2));
+    larder.follow(record).await.fails(403, "insufficient-permissions");
+    larder.follow(list).await.fails(403, "insufficient-permissions");
+    larder.follow(&zip).await.fails(403, "insufficient-permissions");
+});
+
+contract_test!(a_link_to_look_at_something_dies_with_the_secret_and_wants_a_key, async |larder: Larder| {
+    let (store, _) = signed_store(&larder).await;
+    let ask = async |body| larder.post(format!("/larder/v1/stores/{}/view-link", store.id)).json(&body).await;
+    let link = ask(json!({ "key": "OUTPUT" })).await.answers(201).data()["url"].as_str().expect("a link").to_owned();
+    larder.post(format!("/larder/v1/stores/{}/signing-key/rotate", store.id)).await.answers(200);
+    larder.follow(&link).await.fails(403, "insufficient-permissions");
+    let long = ask(json!({ "key": "OUTPUT", "lifetimeSecs": 86_400 })).await.answers(201).data();
+    larder.advance(DAY - Duration::from_secs(1));
+    larder.follow(long["url"].as_str().expect("a link")).await.answers(200);
+    let reader = larder.user("reader").await;
+    let share = format!("/larder/v1/stores/{}/access/reader", store.id);
+    larder.put(share).json(&json!({ "right": "read" })).await.answers(200);
+    for (lifetime, status) in
+        [(json!(900), 201), (json!(901), 400), (json!(0), 400), (json!("1"), 400), (json!(null), 201)]
+    {
+        let body = json!({ "key": "OUTPUT", "lifetimeSecs": lifetime });
+        let path = format!("/larder/v1/stores/{}/view-link", store.id);
+        larder.post(path).token(&reader).json(&body).await.answers(status);
+    }
+    ask(json!({ "key": 7 })).await.fails(400, "invalid-value");
+    ask(json!({ "key": "a/b" })).await.fails(400, "invalid-record-key");
+});

@@ -124,3 +124,16 @@ fn entries(reply: &Reply) -> BTreeMap<String, Vec<u8>> {
         })
         .collect()
 }
+
+contract_test!(an_archive_has_the_records_that_are_named_and_no_others, async |larder: Larder| {
+    let store = larder.new_store().await;
+    for key in ["a", "b", "c"] {
+        store.put_text(key, key).await;
+    }
+    let reply = store.get("/records?keys=c,a,c,absent").await.answers(200);
+    let entries = entries(&reply);
+    assert!(entries.keys().eq(["a", "c"]), "{reply} holds {:?}", entries.keys());
+    store.get("/records?keys=a,b%2Fc").await.fails(400, "invalid-record-key");
+    let many: Vec<String> = (0..1001).map(|number| number.to_string()).collect();
+    store.get(&format!("/records?keys={}", many.join(","))).await.fails(400, "invalid-parameter");
+});

@@ -98,3 +98,15 @@ export async function remove(store, key) {
 export function signedPath(store, key, signature, { attachment = false } = {}) {
     return target(recordPath(store, key), { signature, attachment: attachment ? true : undefined });
 }
+
+/**
+ * The link to a record that never ends, as the list of keys has it for who may write.
+ * @param {string} store
+ * @param {string} key
+ */
+export async function lastingLink(store, key) {
+    const { items } = await list(store, { limit: 1, prefix: key });
+    const [first] = items;
+    if (first?.key !== key || !first.recordPublicUrl) throw new Error('There is no record of this key.');
+    return first.recordPublicUrl;
+}

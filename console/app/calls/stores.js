@@ -103,19 +103,24 @@ export async function unshare(id, user) {
     await call(`${ours(id)}/access/${encodeURIComponent(user)}`, { method: 'DELETE' });
 }
 
-/** Lets all signed links of a store die. @param {string} id */
-export async function rotateSigningKey(id) {
-    await call(`${ours(id)}/signing-key/rotate`, { method: 'POST' });
+/**
+ * Lets all signed links of a store die.
+ * @param {string} id
+ * @returns {Promise<Store>}
+ */
+export function rotateSigningKey(id) {
+    return call(`${ours(id)}/signing-key/rotate`, { method: 'POST' });
 }
 
 /**
  * A signature that opens a record, or the list of keys and the ZIP file of the store, for some minutes.
  * @param {string} id
  * @param {string} [key]
+ * @param {number} [lifetimeSecs] longer than some minutes only for who may write
  * @returns {Promise<{ url: string, signature: string, expiresAt: string }>}
  */
-export function viewLink(id, key) {
-    return call(`${ours(id)}/view-link`, { method: 'POST', json: key === undefined ? {} : { key } });
+export function viewLink(id, key, lifetimeSecs) {
+    return call(`${ours(id)}/view-link`, { method: 'POST', json: { key, lifetimeSecs } });
 }
 
 /** What a store is called on pages. @param {Store} store */

@@ -107,9 +107,9 @@ function List({ page, selection, ids, filters }) {
                         <th class="box"><${ChoiceOfAll} ids=${ids} label="Select all stores on this page" selection=${selection} /></th>
                         <th>Name</th>
                         <th class="number">Records</th>
-                        <th class="number">Size</th>
+                        <th class="number wide">Size</th>
                         <th class="wide">Created</th>
-                        <th>Changed</th>
+                        <th class="wide">Changed</th>
                         <th>Expires</th>
                     </tr>
                 </thead>
@@ -142,9 +142,9 @@ function Row({ store, selection }) {
             ${store.actRunId && html`<span class="badge">run</span>`}
         </td>
         <td class="number" title=${hint}>${count(stats.itemCount)}</td>
-        <td class="number" title=${hint}>${size(stats.storageBytes)}</td>
+        <td class="number wide" title=${hint}>${size(stats.storageBytes)}</td>
         <td class="wide"><${Time} at=${store.createdAt} /></td>
-        <td><${Time} at=${store.modifiedAt} /></td>
+        <td class="wide"><${Time} at=${store.modifiedAt} /></td>
         <td>${store.expiresAt ? html`<${Time} at=${store.expiresAt} />` : html`<span class="dim">never</span>`}</td>
     </tr>`;
 }

@@ -1,10 +1,10 @@
-//! All records of a store in one ZIP file, made while it is sent, without a temporary file.
+//! Records of a store in one ZIP file, made while it is sent, without a temporary file.
 //!
 //! In memory are a page of keys, a chunk of a record, and what the directory at the file's end will say: some 300 bytes
 //! for each record.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     io::{self, Write},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -31,7 +31,10 @@ use super::keys;
 /// Bytes that are gathered before they are sent: small records would cost a write to the socket each.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// All records of a store, or those of a collection or with a prefix.
+/// The most records that can be named to be in one file.
+const MAX_CHOSEN: usize = 1000;
+
+/// All records of a store, those of a collection or with a prefix, or those that `keys` names.
 pub async fn download(
     context: &Context,
     grant: &Grant,
@@ -40,8 +43,11 @@ pub async fn download(
     let query = keys::filters(&request.query);
     let store = Arc::clone(grant.store());
     let mut archive = Archive::new(Arc::clone(&context.records), store, query);
-    // The first page now: what is wrong with the request is to be an error, not half a file.
-    archive.list().await?;
+    match request.query.text("keys") {
+        Some(keys) => archive.choose(&keys)?,
+        // The first page now: what is wrong with the request is to be an error, not half a file.
+        None => archive.list().await?,
+    }
     let next = |mut archive: Archive| async move { Ok(archive.next().await?.map(|chunk| (chunk, archive))) };
     let chunks = ByteStream::new(None, stream::try_unfold(archive, next));
     let mut response = reply::empty(StatusCode::OK);
@@ -96,6 +102,22 @@ impl Archive {
                 self.list().await.map_err(broken)?;
             }
         }
+    }
+
+    /// Takes the records of these keys, with commas between them, and no others. Those that are not there are left out, as those
+    /// that are deleted meanwhile.
+    fn choose(&mut self, keys: &str) -> Result<(), ApiError> {
+        let mut seen = HashSet::new();
+        for key in keys.split(',').filter(|key| seen.insert(*key)) {
+            let key: RecordKey = key.parse()?;
+            self.keys.push_back(ListedKey { key: key.as_str().to_owned(), size: 0 });
+        }
+        if self.keys.len() > MAX_CHOSEN {
+            let message = format!("Invalid value of parameter keys: it can name at most {MAX_CHOSEN} records");
+            return Err(ApiError::bad_request("invalid-parameter", message));
+        }
+        self.is_listed = true;
+        Ok(())
     }
 
     /// Lists the next page of keys.

@@ -15,5 +15,6 @@ mod sharing;
 pub mod stores;
 pub mod tokens;
 pub mod users;
+mod view_link;
 
 pub use run::run;

@@ -7,7 +7,7 @@ use crate::{
     auth::{Caller, Grant},
 };
 
-use super::{archive, keys, record_read, record_write, sharing, stores};
+use super::{archive, keys, record_read, record_write, sharing, stores, view_link};
 
 /// Does what is called for with the store of `grant`.
 pub async fn run(
@@ -27,6 +27,7 @@ pub async fn run(
         StoreCall::HeadRecord(key) => record_read::head(context, grant, &key?, &request).await,
         StoreCall::PutRecord(key) => record_write::put(context, grant, &key?, request).await,
         StoreCall::DeleteRecord(key) => record_write::delete(context, grant, &key?, &request).await,
+        StoreCall::MakeViewLink => view_link::make(context, grant, request).await,
         StoreCall::GetAccess => sharing::get(context, grant).await,
         StoreCall::Share(user) => sharing::share(context, grant, caller, &user, request).await,
         StoreCall::Unshare(user) => sharing::unshare(context, grant, caller, &user).await,

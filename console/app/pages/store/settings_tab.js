@@ -1,8 +1,195 @@
-// To come.
+// A store's settings: what it is called, how long it lives, who may read it, and its end.
 
-import { html } from '../../view.js';
+import * as stores from '../../calls/stores.js';
+import { Button } from '../../components/button.js';
+import { RadioField, TextField } from '../../components/field.js';
+import { FormDialog } from '../../components/dialog.js';
+import { Failure } from '../../components/states.js';
+import { Time } from '../../components/time.js';
+import { toast } from '../../components/toast.js';
+import { moment, retention } from '../../format.js';
+import { useAction } from '../../load.js';
+import { address, go } from '../../router.js';
+import { html, useState } from '../../view.js';
+import { DeleteStores } from '../delete_stores.js';
+
+/** The longest retention (days). */
+const LONGEST = 366;
+
+/** @type {{ value: string, label: string, help: string }[]} */
+const ACCESS = [
+    {
+        value: 'RESTRICTED',
+        label: 'Restricted',
+        help: 'You, those it is shared with, and whoever has a signed link. Nobody else.',
+    },
+    {
+        value: 'ANYONE_WITH_ID_CAN_READ',
+        label: 'Anyone with its id can read',
+        help: 'Whoever knows the id reads its records and lists its keys, without a token. Ids are hard to guess.',
+    },
+    {
+        value: 'ANYONE_WITH_NAME_CAN_READ',
+        label: 'Anyone with its name can read',
+        help: 'The same, and by your user name and its name, too, which others may well guess.',
+    },
+    {
+        value: 'FOLLOW_USER_SETTING',
+        label: 'As your account says',
+        help: 'Whatever holds for all your stores; restricted, unless the administrator has changed that.',
+    },
+];
 
 /** @param {import('./store.js').TabProps} props */
-export function SettingsTab({ store }) {
-    return html`<p>${store.id}</p>`;
+export function SettingsTab(props) {
+    const { right } = props.store;
+    const mayWrite = right === 'write' || right === 'manage';
+    if (!mayWrite) {
+        return html`<p class="notice">You may read this store. To change its settings takes the right to write.</p>
+            <${Lifetime} ...${props} mayWrite=${false} />`;
+    }
+    return html`
+        <${Naming} ...${props} />
+        <${Lifetime} ...${props} mayWrite />
+        <${Access} ...${props} />
+        <${Removal} ...${props} />
+    `;
+}
+
+/** @param {import('./store.js').TabProps} props */
+function Naming({ store, onStore }) {
+    const [name, setName] = useState(store.name ?? '');
+    const [title, setTitle] = useState(store.title ?? '');
+    const isLosing = store.name !== null && name.trim() === '';
+    const isGaining = store.name === null && name.trim() !== '';
+    const saving = useAction(async () => {
+        /** @type {Record<string, unknown>} */
+        const changes = {};
+        if (name.trim() !== (store.name ?? '')) changes.name = name.trim() || null;
+        if (title.trim() !== (store.title ?? '')) changes.title = title.trim() || null;
+        onStore(await stores.update(store.id, changes));
+        toast('Saved');
+    });
+    const isChanged = name.trim() !== (store.name ?? '') || title.trim() !== (store.title ?? '');
+    /** @param {SubmitEvent} event */
+    const submit = (event) => {
+        event.preventDefault();
+        void saving.run();
+    };
+    return html`<form class="panel" onSubmit=${submit}>
+        <h2>Name</h2>
+        <${TextField}
+            label="Name"
+            value=${name}
+            onInput=${setName}
+            maxlength="63"
+            help="Unique among your stores: letters, digits and hyphens. A store with a name is kept for ever."
+        />
+        <${TextField} label="Title" value=${title} onInput=${setTitle} help="For people; may be anything." />
+        ${isGaining && html`<p class="notice">With this name it is kept for ever.</p>`}
+        ${isLosing &&
+        html`<p class="notice">Without a name it expires ${retention(store.retentionDays)} after its last change, and all its records with it.</p>`}
+        ${saving.error && html`<${Failure} error=${saving.error} />`}
+        <div class="row"><${Button} type="submit" kind="primary" isBusy=${saving.isRunning} disabled=${!isChanged}>Save<//></div>
+    </form>`;
+}
+
+/** @param {import('./store.js').TabProps & { mayWrite: boolean }} props */
+function Lifetime({ store, onStore, mayWrite }) {
+    const [days, setDays] = useState(String(store.retentionDays));
+    const [isKeeping, setKeeping] = useState(false);
+    const amount = Number(days);
+    const isRight = days.trim() !== '' && amount > 0 && amount <= LONGEST;
+    const saving = useAction(async () => {
+        onStore(await stores.update(store.id, { retentionDays: amount }));
+        toast('Saved');
+    });
+    /** @param {SubmitEvent} event */
+    const submit = (event) => {
+        event.preventDefault();
+        if (isRight) void saving.run();
+    };
+    return html`<form class="panel" onSubmit=${submit}>
+        <h2>How long it lives</h2>
+        ${store.expiresAt
+            ? html`<p>
+                  It expires <${Time} at=${store.expiresAt} />, on ${moment(store.expiresAt)}, unless it is changed before: every change
+                  makes it live ${retention(store.retentionDays)} from then on. Reading does not.
+              </p>`
+            : html`<p>It has a name, so it is kept for ever.</p>`}
+        ${mayWrite &&
+        html`<div class="row">
+                <${TextField}
+                    label=${store.expiresAt ? 'Retention in days' : 'Retention in days, should it lose its name'}
+                    type="number"
+                    min="0"
+                    max=${LONGEST}
+                    step="any"
+                    value=${days}
+                    onInput=${setDays}
+                />
+                <${Button} type="submit" isBusy=${saving.isRunning} disabled=${!isRight || amount === store.retentionDays}>Save retention<//>
+                ${store.expiresAt && html`<${Button} kind="primary" onClick=${() => setKeeping(true)}>Keep for ever<//>`}
+            </div>
+            ${saving.error && html`<${Failure} error=${saving.error} />`}`}
+        ${isKeeping && html`<${Keep} store=${store} onStore=${onStore} onClose=${() => setKeeping(false)} />`}
+    </form>`;
+}
+
+/**
+ * Gives a store a name, which is what keeps it.
+ * @param {{ store: stores.Store, onStore: (store: stores.Store) => void, onClose: () => void }} props
+ */
+function Keep({ store, onStore, onClose }) {
+    const [name, setName] = useState(`kept-${store.id.toLowerCase().slice(0, 8)}`);
+    const doing = useAction(async () => {
+        onStore(await stores.update(store.id, { name: name.trim() }));
+        toast('It is kept for ever');
+    });
+    return html`<${FormDialog} title="Keep for ever" action="Keep" isReady=${name.trim() !== ''} doing=${doing} onClose=${onClose}>
+        <p>What has a name is kept for ever. You can change it whenever you like.</p>
+        <${TextField} label="Name" value=${name} onInput=${setName} maxlength="63" autofocus />
+    <//>`;
+}
+
+/** @param {import('./store.js').TabProps} props */
+function Access({ store, onStore }) {
+    const [access, setAccess] = useState(store.generalAccess);
+    const mayManage = store.right === 'manage';
+    const saving = useAction(async () => {
+        onStore(await stores.update(store.id, { generalAccess: access }));
+        toast('Saved');
+    });
+    /** @param {SubmitEvent} event */
+    const submit = (event) => {
+        event.preventDefault();
+        void saving.run();
+    };
+    return html`<form class="panel" onSubmit=${submit}>
+        <h2>General access</h2>
+        <${RadioField} legend="Who may read this store" value=${access} onInput=${setAccess} options=${ACCESS} disabled=${!mayManage} />
+        ${!mayManage && html`<p class="dim">To change this takes the right to manage the store.</p>`}
+        ${saving.error && html`<${Failure} error=${saving.error} />`}
+        <div class="row">
+            <${Button} type="submit" kind="primary" isBusy=${saving.isRunning} disabled=${!mayManage || access === store.generalAccess}>
+                Save access
+            <//>
+        </div>
+    </form>`;
+}
+
+/** @param {import('./store.js').TabProps} props */
+function Removal({ store }) {
+    const [isAsking, setAsking] = useState(false);
+    return html`<section class="panel">
+        <h2>Delete</h2>
+        <p>The store and all its records are gone at once, and do not come back.</p>
+        <div class="row"><${Button} icon="trash" kind="danger" onClick=${() => setAsking(true)}>Delete store<//></div>
+        ${isAsking &&
+        html`<${DeleteStores}
+            stores=${[store]}
+            onClose=${() => setAsking(false)}
+            onDeleted=${() => go(address(['key-value-stores']), { replace: true })}
+        />`}
+    </section>`;
 }

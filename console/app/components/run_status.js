@@ -1,0 +1,22 @@
+// What has become of a run.
+
+import { html } from '../view.js';
+
+const KINDS = /** @type {Record<string, string>} */ ({
+    SUCCEEDED: 'good',
+    FAILED: 'bad',
+    'TIMED-OUT': 'bad',
+    ABORTED: 'warn',
+    ABORTING: 'warn',
+    'TIMING-OUT': 'warn',
+});
+
+/** Whether nothing more will become of a run. @param {string} status */
+export function isOver(status) {
+    return ['SUCCEEDED', 'FAILED', 'TIMED-OUT', 'ABORTED'].includes(status);
+}
+
+/** @param {{ status: string }} props */
+export function Status({ status }) {
+    return html`<span class="badge ${KINDS[status] ?? ''}">${status.toLowerCase().replace('-', ' ')}</span>`;
+}

@@ -1,0 +1,165 @@
+// The endpoints of a store, and how they are called in each language.
+
+/**
+ * @typedef {object} Endpoint
+ * @property {string} title
+ * @property {string} method
+ * @property {string} path with `{key}` where a key stands
+ * @property {string} help
+ * @property {{ name: string, label: string, value: string }[]} query what can stand behind the question mark
+ * @property {string} [body] what is sent, at first
+ * @property {string} [type] its media type
+ * @property {{ curl: string, javascript: string, python: string }} lines
+ */
+
+/**
+ * @param {string} origin
+ * @param {import('../../calls/stores.js').Store} store
+ * @returns {Endpoint[]}
+ */
+export function endpointsOf(origin, { id }) {
+    const path = `/v2/key-value-stores/${id}`;
+    const url = `${origin}${path}`;
+    const auth = '-H "Authorization: Bearer $LARDER_TOKEN"';
+    /** @param {string} line */
+    const javascript = (line) =>
+        [
+            "import { ApifyClient } from 'apify-client';",
+            '',
+            'const client = new ApifyClient({',
+            `    baseUrl: '${origin}', publicBaseUrl: '${origin}', token: process.env.LARDER_TOKEN,`,
+            '});',
+            `const store = client.keyValueStore('${id}');`,
+            line,
+        ].join('\n');
+    /** @param {string} line */
+    const python = (line) =>
+        [
+            'import os',
+            'from apify_client import ApifyClient',
+            '',
+            `client = ApifyClient(os.environ['LARDER_TOKEN'], api_url='${origin}', api_public_url='${origin}')`,
+            `store = client.key_value_store('${id}')`,
+            line,
+        ].join('\n');
+    return [
+        {
+            title: 'Get store',
+            method: 'GET',
+            path,
+            help: 'The store: its name, its settings, when it expires, how much is in it.',
+            query: [],
+            lines: {
+                curl: `curl ${auth} \\\n  '${url}'`,
+                javascript: javascript('console.log(await store.get());'),
+                python: python('print(store.get())'),
+            },
+        },
+        {
+            title: 'Update store',
+            method: 'PUT',
+            path,
+            help: 'Changes what the body names: name, title, generalAccess, retentionDays, schema.',
+            query: [],
+            body: '{"title": "My records"}',
+            type: 'application/json',
+            lines: {
+                curl: `curl -X PUT ${auth} -H 'Content-Type: application/json' \\\n  -d '{"title": "My records"}' '${url}'`,
+                javascript: javascript("await store.update({ title: 'My records' });"),
+                python: python("store.update(title='My records')"),
+            },
+        },
+        {
+            title: 'List keys',
+            method: 'GET',
+            path: `${path}/keys`,
+            help: 'The keys in order, up to 1,000 on a page; nextExclusiveStartKey says where the next one begins.',
+            query: [
+                { name: 'limit', label: 'limit', value: '100' },
+                { name: 'prefix', label: 'prefix', value: '' },
+                { name: 'exclusiveStartKey', label: 'exclusiveStartKey', value: '' },
+            ],
+            lines: {
+                curl: `curl ${auth} \\\n  '${url}/keys?limit=100'`,
+                javascript: javascript('for await (const { key, size } of store.listKeys()) console.log(key, size);'),
+                python: python('for item in store.iterate_keys():\n    print(item.key, item.size)'),
+            },
+        },
+        {
+            title: 'Get record',
+            method: 'GET',
+            path: `${path}/records/{key}`,
+            help: 'The record as it was stored, with its media type. Conditions and ranges work as everywhere in HTTP.',
+            query: [],
+            lines: {
+                curl: `curl ${auth} \\\n  '${url}/records/INPUT'`,
+                javascript: javascript("console.log(await store.getRecord('INPUT'));"),
+                python: python("print(store.get_record('INPUT'))"),
+            },
+        },
+        {
+            title: 'Write record',
+            method: 'PUT',
+            path: `${path}/records/{key}`,
+            help: 'Replaces the record whole, or makes it. Answered once it is durable.',
+            query: [],
+            body: '{"hello": "world"}',
+            type: 'application/json; charset=utf-8',
+            lines: {
+                curl: `curl -X PUT ${auth} -H 'Content-Type: application/json' \\\n  -d '{"hello": "world"}' '${url}/records/OUTPUT'`,
+                javascript: javascript("await store.setRecord({ key: 'OUTPUT', value: { hello: 'world' } });"),
+                python: python("store.set_record('OUTPUT', {'hello': 'world'})"),
+            },
+        },
+        {
+            title: 'Delete record',
+            method: 'DELETE',
+            path: `${path}/records/{key}`,
+            help: 'Succeeds also where there is no such record.',
+            query: [],
+            lines: {
+                curl: `curl -X DELETE ${auth} \\\n  '${url}/records/OUTPUT'`,
+                javascript: javascript("await store.deleteRecord('OUTPUT');"),
+                python: python("store.delete_record('OUTPUT')"),
+            },
+        },
+        {
+            title: 'Download records',
+            method: 'GET',
+            path: `${path}/records`,
+            help: 'All records as one ZIP file; or those with a prefix, of a collection, or those that keys names.',
+            query: [
+                { name: 'prefix', label: 'prefix', value: '' },
+                { name: 'keys', label: 'keys, with commas', value: '' },
+            ],
+            lines: {
+                curl: `curl ${auth} -o records.zip \\\n  '${url}/records'`,
+                javascript: [
+                    `const answer = await fetch('${url}/records', {`,
+                    '    headers: { Authorization: `Bearer ${process.env.LARDER_TOKEN}` },',
+                    '});',
+                    "await writeFile('records.zip', answer.body);",
+                ].join('\n'),
+                python: [
+                    'import os, urllib.request',
+                    '',
+                    `request = urllib.request.Request('${url}/records')`,
+                    "request.add_header('Authorization', 'Bearer ' + os.environ['LARDER_TOKEN'])",
+                    "open('records.zip', 'wb').write(urllib.request.urlopen(request).read())",
+                ].join('\n'),
+            },
+        },
+        {
+            title: 'Delete store',
+            method: 'DELETE',
+            path,
+            help: 'The store and all its records are gone at once.',
+            query: [],
+            lines: {
+                curl: `curl -X DELETE ${auth} \\\n  '${url}'`,
+                javascript: javascript('await store.delete();'),
+                python: python('store.delete()'),
+            },
+        },
+    ];
+}

@@ -1,0 +1,39 @@
+// Sound and film: played by the browser, which asks for the parts it needs.
+
+import { html, useRef } from '../../../view.js';
+import { Signed } from './view.js';
+
+/** How often a new link is asked for when playing fails; what cannot be played does not get better by more. */
+const RENEWALS = 3;
+
+/** @param {import('./view.js').Looked & { kind: 'audio' | 'video' }} props */
+export function Media({ store, name, kind }) {
+    const renewals = useRef(0);
+    const at = useRef(0);
+    return html`<${Signed} store=${store.id} name=${name}>
+        ${(/** @type {string} */ path, /** @type {() => void} */ renew) => {
+            // The link may end while somebody pauses: another one goes on from there.
+            const failed = () => {
+                if (at.current > 0 && renewals.current < RENEWALS) {
+                    renewals.current += 1;
+                    renew();
+                }
+            };
+            /** @param {Event} event */
+            const began = (event) => {
+                const element = /** @type {HTMLMediaElement} */ (event.target);
+                if (at.current > 0) element.currentTime = at.current;
+            };
+            /** @param {Event} event */
+            const went = (event) => {
+                at.current = /** @type {HTMLMediaElement} */ (event.target).currentTime;
+            };
+            const props = { src: path, controls: true, preload: 'metadata', onError: failed, onLoadedMetadata: began, onTimeUpdate: went };
+            return html`<div class="look">
+                ${kind === 'audio'
+                    ? html`<audio aria-label=${name} ...${props}></audio>`
+                    : html`<video aria-label=${name} ...${props}></video>`}
+            </div>`;
+        }}
+    <//>`;
+}

@@ -1,0 +1,4 @@
+// What the console uses of pdf.js.
+
+export const GlobalWorkerOptions: { workerSrc: string };
+export function getDocument(settings: object): any;

@@ -1,0 +1,179 @@
+//! Which file a request means, and what browsers are told of it.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+
+use super::assets::Asset;
+
+/// Where the console is.
+const BASE: &str = "/console";
+
+/// The page that is every page: which one it shows, it finds by its address.
+const PAGE: &str = "index.html";
+
+/// What the console's pages may do: load what is theirs, ask this server, and nothing else. What is stored is shown in frames and
+/// images that stand on their own.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
+     connect-src 'self'; font-src 'self'; frame-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
+);
+
+/// What comes with every answer.
+const GUARDS: [(HeaderName, HeaderValue); 5] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// Answers requests for the console.
+#[derive(Debug)]
+pub struct Console;
+
+impl Console {
+    /// The answer to a request, or `None` if it is not about the console. Whoever opens the server's address in a browser is shown the
+    /// way.
+    pub fn answer<B>(request: &Request<B>) -> Option<Response<Bytes>> {
+        let path = request.uri().path();
+        if path == "/" {
+            return wants_page(request.headers()).then(redirect);
+        }
+        let rest = path.strip_prefix(BASE)?;
+        if rest.is_empty() {
+            return Some(redirect());
+        }
+        let file = rest.strip_prefix('/')?;
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "The console can only be looked at.\n");
+            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(refusal);
+        }
+        // Addresses of pages have no endings that files have; ids of stores and keys stand behind the question mark, or have no slash.
+        let found = Asset::at(file).or_else(|| (!is_file(file)).then(|| Asset::at(PAGE))?);
+        Some(match found {
+            Some(asset) => show(asset, request.headers()),
+            None => plain(StatusCode::NOT_FOUND, "The console has no such file.\n"),
+        })
+    }
+}
+
+/// Whether a path is meant to be that of a file: then the page in its place would be a surprise.
+fn is_file(path: &str) -> bool {
+    ["app/", "style/", "vendor/"].iter().any(|folder| path.starts_with(folder))
+}
+
+/// Whether whoever asks is a browser that is to show something.
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().any(|value| value.as_bytes().windows(9).any(|part| part == b"text/html"))
+}
+
+fn show(asset: Asset, headers: &HeaderMap) -> Response<Bytes> {
+    let has_it = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == asset.etag || tag == "*")
+    });
+    let mut response = Response::new(Bytes::new());
+    let reply = response.headers_mut();
+    reply.insert(header::ETAG, HeaderValue::try_from(&asset.etag).expect("hexadecimal digits in quotes"));
+    // Kept, and asked for each time whether it is still so: another version of the program has others.
+    reply.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    reply.insert(header::CONTENT_TYPE, asset.media_type);
+    reply.extend(GUARDS);
+    if has_it {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        *response.body_mut() = asset.bytes;
+    }
+    response
+}
+
+/// To the console's first page.
+fn redirect() -> Response<Bytes> {
+    let mut response = plain(StatusCode::TEMPORARY_REDIRECT, "");
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/console/"));
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().extend(GUARDS);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(method: Method, path: &str, headers: &[(HeaderName, &str)]) -> Option<Response<Bytes>> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        Console::answer(&request.body(()).expect("a request"))
+    }
+
+    fn get(path: &str) -> Response<Bytes> {
+        ask(Method::GET, path, &[]).expect("it is the console's")
+    }
+
+    #[test]
+    fn every_page_has_an_address_and_is_the_same_file() {
+        let page = get("/console/").into_body();
+        for path in
+            ["key-value-stores", "key-value-stores/WkzbQMuFYuamGv3YF?key=a.js", "runs/x", "a~b.c", "..", "%2e%2e/x"]
+        {
+            let answer = get(&format!("/console/{path}"));
+            assert_eq!((answer.status(), answer.body()), (StatusCode::OK, &page), "{path}");
+        }
+        for path in ["app/absent.js", "style/", "vendor/../index.html", "vendor/README.md"] {
+            assert_eq!(get(&format!("/console/{path}")).status(), StatusCode::NOT_FOUND, "{path}");
+        }
+        assert_eq!(get("/console/app/main.js").headers()[header::CONTENT_TYPE], "text/javascript; charset=utf-8");
+    }
+
+    #[test]
+    fn every_answer_says_what_browsers_may_do() {
+        for path in ["/console", "/console/", "/console/app/main.js", "/console/app/absent.js"] {
+            let answer = get(path);
+            let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("a policy");
+            assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+            assert_eq!(answer.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_has_already_is_not_sent_again() {
+        let first = get("/console/app/main.js");
+        let etag = first.headers()[header::ETAG].to_str().expect("a tag");
+        assert_eq!(first.headers()[header::CACHE_CONTROL], "no-cache");
+        let both = format!("\"other\", W/{etag}");
+        for (tags, status) in [(etag, 304), (&both, 304), ("*", 304), ("\"other\"", 200)] {
+            let again = ask(Method::GET, "/console/app/main.js", &[(header::IF_NONE_MATCH, tags)]).expect("an answer");
+            assert_eq!((again.status().as_u16(), again.body().is_empty()), (status, status == 304), "{tags}");
+        }
+    }
+
+    #[test]
+    fn the_console_is_only_looked_at() {
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+            let refusal = ask(method, "/console/", &[]).expect("an answer");
+            assert_eq!(refusal.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(refusal.headers()[header::ALLOW], "GET, HEAD");
+        }
+    }
+
+    #[test]
+    fn browsers_are_shown_the_way_and_the_api_stays_what_it_is() {
+        let accepts = |value| [(header::ACCEPT, value)];
+        let shown = ask(Method::GET, "/", &accepts("text/html,*/*;q=0.8")).expect("an answer");
+        assert_eq!(shown.headers()[header::LOCATION], "/console/");
+        assert_eq!(get("/console").headers()[header::LOCATION], "/console/");
+        assert!(ask(Method::GET, "/", &accepts("application/json")).is_none() && ask(Method::GET, "/", &[]).is_none());
+        for path in ["/v2/key-value-stores", "/consoles", "/health/live"] {
+            assert!(ask(Method::GET, path, &accepts("text/html")).is_none(), "{path}");
+        }
+    }
+}
