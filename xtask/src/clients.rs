@@ -1,12 +1,11 @@
 //! The drivers of the official clients (`tests/clients`): installed below the target folder from their lock files, each
 //! run against a Larder of its own.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::server::{Server, TOKEN};
-use crate::{installed, npm, python, shell};
+use crate::{folders, installed, npm, python, shell};
 
 /// A driver: one official client, as its registry ships it.
 pub struct Driver {
@@ -61,7 +60,7 @@ impl Driver {
 fn install_npm(driver: &Driver) -> Result<(), String> {
     let folder = driver.folder();
     // Modules are found from the importing file upwards, so the driver stands beside them.
-    copy_sources(&driver.source(), &folder)?;
+    folders::copy(&driver.source(), &folder)?;
     npm::install(&driver.source().join("package-lock.json"), &folder)
 }
 
@@ -90,22 +89,4 @@ fn build_rust(driver: &Driver) -> Result<(), String> {
 
 fn built(driver: &Driver) -> Command {
     shell::program_at_root(driver.folder().join("debug").join("larder-client-driver"))
-}
-
-/// Copies a driver's own files, at most two folders deep, and none of what was installed beside them by hand.
-fn copy_sources(from: &Path, to: &Path) -> Result<(), String> {
-    let copy = |from: &Path, to: &Path| -> std::io::Result<()> {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                fs::copy(entry.path(), to.join(entry.file_name()))?;
-            }
-        }
-        Ok(())
-    };
-    let checks = from.join("checks");
-    copy(from, to)
-        .and_then(|()| if checks.exists() { copy(&checks, &to.join("checks")) } else { Ok(()) })
-        .map_err(|error| format!("{} cannot be copied to {}: {error}", from.display(), to.display()))
 }

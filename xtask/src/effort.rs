@@ -1,6 +1,6 @@
 //! Commands for a special effort: measuring, torturing, looking at the dependencies.
 
-use crate::{backends::SEAWEEDFS, shell};
+use crate::{backends::SEAWEEDFS, console, shell};
 
 /// Crashes in a row, as many as the promise of durability names.
 const TORTURE_ROUNDS: &str = "100";
@@ -17,8 +17,14 @@ const BENCHES: [&str; 4] = ["wire", "depth", "sweep", GATEWAY];
 /// The one that needs an object store.
 const GATEWAY: &str = "gateway";
 
+/// What is measured in a browser, by name alone: it takes minutes to fill.
+const CONSOLE: &str = "console";
+
 /// Builds with optimisation and runs the benchmarks, or the one whose name comes first; the other arguments go to it.
 pub fn bench(arguments: &[String]) -> Result<(), String> {
+    if arguments.first().is_some_and(|name| name == CONSOLE) {
+        return console::effort();
+    }
     let (chosen, arguments) = chosen(arguments);
     for name in BENCHES.into_iter().filter(|name| chosen.is_none_or(|chosen| chosen == *name)) {
         run_bench(name, arguments)?;

@@ -10,7 +10,9 @@
 
 mod backends;
 mod clients;
+mod console;
 mod effort;
+mod folders;
 mod guard;
 mod installed;
 mod npm;
@@ -31,10 +33,10 @@ struct Command {
 }
 
 /// All work commands, in the order in which they are listed.
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 7] = [
     Command {
         name: "test",
-        summary: "checks everything: format, lints, tests, documentation, clients, SDKs; `test STEP` checks one",
+        summary: "checks everything: format, lints, tests, documentation, clients, SDKs, console; `test STEP` checks one",
         run: test::run,
     },
     Command {
@@ -49,13 +51,18 @@ const COMMANDS: [Command; 6] = [
     },
     Command {
         name: "bench",
-        summary: "measures (docs/PERFORMANCE.md says what): wire, depth, sweep, gateway, or one of them with its arguments",
+        summary: "measures (docs/PERFORMANCE.md says what): wire, depth, sweep, gateway, or one of them, or console, with its arguments",
         run: effort::bench,
     },
     Command {
         name: "torture",
         summary: "tests the program by a hundred kills, a 5 GiB record and a start with 100,000 records",
         run: effort::torture,
+    },
+    Command {
+        name: "screenshots",
+        summary: "makes pictures of every page of the console, in target/screenshots",
+        run: console::screenshots,
     },
     Command {
         name: "deny",
@@ -91,7 +98,7 @@ fn main() -> ExitCode {
 fn list() {
     println!("cargo xtask NAME runs a work command:\n");
     for command in &COMMANDS {
-        println!("  {:<8}  {}", command.name, command.summary);
+        println!("  {:<11}  {}", command.name, command.summary);
     }
     println!("\nThe steps of test: {}.", test::step_names().join(", "));
 }

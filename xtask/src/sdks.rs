@@ -1,17 +1,10 @@
 //! The examples, the SDKs and programs of years ago (`examples`, `tests/sdks`): put together below the target folder with
 //! whatever their lock files name, and run against a Larder of their own.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::server::{Server, TOKEN};
-use crate::{installed, npm, python, shell};
-
-/// What of the sources is no source: packages that were installed there by hand.
-const INSTALLED_BY_HAND: [&str; 3] = ["node_modules", ".venv", "__pycache__"];
-
-/// How deep the sources are at most.
-const MAX_DEPTH: usize = 4;
+use crate::{folders, installed, npm, python, shell};
 
 /// The folders with packages of npm, seen from where everything is put together.
 const NPM_PROJECTS: [&str; 5] = ["javascript", "older/sdk-1", "older/sdk-2", "older/client-0", "older/client-1"];
@@ -45,10 +38,10 @@ fn environment() -> PathBuf {
 /// In words, with the command that helps where there is one.
 pub fn install() -> Result<(), String> {
     let (root, folder) = (shell::root(), folder());
-    copy(&root.join("tests").join("sdks"), &folder, MAX_DEPTH)?;
-    copy(&root.join("examples"), &folder, MAX_DEPTH)?;
+    folders::copy(&root.join("tests").join("sdks"), &folder)?;
+    folders::copy(&root.join("examples"), &folder)?;
     for (program, place) in NPM_PROGRAMS {
-        copy_file(&folder.join(program), &folder.join(place))?;
+        folders::copy_file(&folder.join(program), &folder.join(place))?;
     }
     // Both wait for the network most of the time.
     std::thread::scope(|scope| {
@@ -93,35 +86,10 @@ pub fn run() -> Result<(), String> {
     server.stop()
 }
 
-/// Copies a folder's own files and folders.
-fn copy(from: &Path, to: &Path, depth: usize) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("{} cannot be copied to {}: {error}", from.display(), to.display());
-    if depth == 0 {
-        return Err(format!("{} is deeper than expected", from.display()));
-    }
-    fs::create_dir_all(to).map_err(failed)?;
-    for entry in fs::read_dir(from).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        if INSTALLED_BY_HAND.iter().any(|by_hand| name == *by_hand) {
-            continue;
-        }
-        if entry.file_type().map_err(failed)?.is_dir() {
-            copy(&entry.path(), &to.join(name), depth - 1)?;
-        } else {
-            copy_file(&entry.path(), &to.join(name))?;
-        }
-    }
-    Ok(())
-}
-
-fn copy_file(from: &Path, to: &Path) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("{} cannot be copied to {}: {error}", from.display(), to.display());
-    fs::copy(from, to).map(|_| ()).map_err(failed)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// What is in backticks in a cell of a table, in order.

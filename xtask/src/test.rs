@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::backends::SEAWEEDFS;
 use crate::clients::{DRIVERS, Driver};
-use crate::{sdks, shell, tools};
+use crate::{console, sdks, shell, tools};
 
 /// A step of the test command.
 struct Step {
@@ -23,7 +23,7 @@ impl Step {
 
 /// All steps. Installing comes before compiling, so that what is missing shows within seconds.
 fn steps() -> Vec<Step> {
-    let served = ["clients", "sdks"].into_iter().chain(DRIVERS.iter().map(|driver| driver.name));
+    let served = ["clients", "sdks", "console"].into_iter().chain(DRIVERS.iter().map(|driver| driver.name));
     let served: Vec<_> = served.collect();
     let install = |driver: &'static Driver| {
         Step::new(&["clients", driver.name], format!("install the {} client", driver.name), || driver.install())
@@ -31,7 +31,9 @@ fn steps() -> Vec<Step> {
     let mut steps = vec![Step::new(&["fmt"], "format", format)];
     steps.extend(DRIVERS.iter().filter(|driver| !driver.compiles).map(install));
     steps.push(Step::new(&["sdks"], "install the SDKs and the examples", sdks::install));
-    steps.push(Step::new(&["tests"], "install SeaweedFS", || SEAWEEDFS.install()));
+    steps.push(Step::new(&["console"], "install the browser and its checks", console::install));
+    steps.push(Step::new(&["console"], "types of the console", console::types));
+    steps.push(Step::new(&["tests", "console"], "install SeaweedFS", || SEAWEEDFS.install()));
     steps.push(Step::new(&["clippy"], "lints", lints));
     steps.push(Step::new(&["doc"], "documentation", documentation));
     steps.push(Step::new(&["tests"], "tests", tests));
@@ -45,6 +47,8 @@ fn steps() -> Vec<Step> {
         }),
     );
     steps.push(Step::new(&["sdks"], "the SDKs and the examples", sdks::run));
+    steps.push(Step::new(&["console"], "the console over a folder", console::over_folder));
+    steps.push(Step::new(&["console"], "the console over an object store", console::over_object_store));
     steps
 }
 

@@ -49,6 +49,25 @@ pub fn need_node() -> Result<(), String> {
     }
 }
 
+/// Makes sure of a browser of Chromium's kind, and says where it is.
+///
+/// # Errors
+/// In words, with the command that installs one.
+pub fn need_chromium() -> Result<String, String> {
+    let installed = || {
+        let found = shell::output(
+            "sh",
+            &["-c", "command -v chromium || command -v chromium-browser || command -v google-chrome"],
+        )?;
+        shell::output(&found, &["--version"]).map(|_| found)
+    };
+    if let Some(path) = installed() {
+        return Ok(path);
+    }
+    install_packages(&["chromium"]);
+    installed().ok_or_else(|| "Chromium is missing; install it with: apt-get install chromium".to_owned())
+}
+
 /// Installs Debian packages if that is possible here; whether it helped is for the caller to see.
 pub fn install_packages(packages: &[&str]) {
     let root = shell::output("id", &["-u"]).is_some_and(|id| id == "0");

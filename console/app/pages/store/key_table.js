@@ -54,7 +54,11 @@ function Row({ store, item, isOpen, selection }) {
     const { query } = usePlace();
     const row = useRef(/** @type {HTMLElement | null} */ (null));
     useEffect(() => {
-        if (isOpen) row.current?.scrollIntoView({ block: 'nearest' });
+        // Within the list alone: the page stays where it is.
+        const list = row.current?.closest('.list');
+        if (!isOpen || !row.current || !list || list.scrollHeight <= list.clientHeight) return;
+        const [at, within] = [row.current.getBoundingClientRect(), list.getBoundingClientRect()];
+        if (at.top < within.top || at.bottom > within.bottom) list.scrollTop += at.top - within.top - within.height / 2;
     }, [isOpen]);
     const link = item.recordPublicUrl ?? window.location.origin + recordPath(store.id, item.key);
     return html`<tr ref=${row} class="${selection.chosen.has(item.key) ? 'is-chosen' : ''} ${isOpen ? 'is-open' : ''}">

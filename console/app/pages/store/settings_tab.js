@@ -1,5 +1,6 @@
 // A store's settings: what it is called, how long it lives, who may read it, and its end.
 
+import { ApiError } from '../../api.js';
 import * as stores from '../../calls/stores.js';
 import { Button } from '../../components/button.js';
 import { RadioField, TextField } from '../../components/field.js';
@@ -10,7 +11,7 @@ import { toast } from '../../components/toast.js';
 import { moment, retention } from '../../format.js';
 import { useAction } from '../../load.js';
 import { address, go } from '../../router.js';
-import { html, useState } from '../../view.js';
+import { html, useEffect, useState } from '../../view.js';
 import { DeleteStores } from '../delete_stores.js';
 
 /** The longest retention (days). */
@@ -60,6 +61,8 @@ export function SettingsTab(props) {
 function Naming({ store, onStore }) {
     const [name, setName] = useState(store.name ?? '');
     const [title, setTitle] = useState(store.title ?? '');
+    // It can be named elsewhere, too: by being kept for ever.
+    useEffect(() => setName(store.name ?? ''), [store.name]);
     const isLosing = store.name !== null && name.trim() === '';
     const isGaining = store.name === null && name.trim() !== '';
     const saving = useAction(async () => {
@@ -67,7 +70,7 @@ function Naming({ store, onStore }) {
         const changes = {};
         if (name.trim() !== (store.name ?? '')) changes.name = name.trim() || null;
         if (title.trim() !== (store.title ?? '')) changes.title = title.trim() || null;
-        onStore(await stores.update(store.id, changes));
+        onStore(await named(store.id, changes));
         toast('Saved');
     });
     const isChanged = name.trim() !== (store.name ?? '') || title.trim() !== (store.title ?? '');
@@ -143,13 +146,28 @@ function Lifetime({ store, onStore, mayWrite }) {
 function Keep({ store, onStore, onClose }) {
     const [name, setName] = useState(`kept-${store.id.toLowerCase().slice(0, 8)}`);
     const doing = useAction(async () => {
-        onStore(await stores.update(store.id, { name: name.trim() }));
+        onStore(await named(store.id, { name: name.trim() }));
         toast('It is kept for ever');
     });
     return html`<${FormDialog} title="Keep for ever" action="Keep" isReady=${name.trim() !== ''} doing=${doing} onClose=${onClose}>
         <p>What has a name is kept for ever. You can change it whenever you like.</p>
         <${TextField} label="Name" value=${name} onInput=${setName} maxlength="63" autofocus />
     <//>`;
+}
+
+/**
+ * Changes a store's name with whatever else changes, and says what to do where the name is taken.
+ * @param {string} id
+ * @param {Record<string, unknown>} changes
+ */
+async function named(id, changes) {
+    try {
+        return await stores.update(id, changes);
+    } catch (error) {
+        if (!(error instanceof ApiError && error.type === 'name-not-unique')) throw error;
+        const message = `There is another store named “${changes.name}” already. Choose another name.`;
+        throw new ApiError(error.status, error.type, message, error.requestId);
+    }
 }
 
 /** @param {import('./store.js').TabProps} props */

@@ -10,6 +10,7 @@ import { Failure, Loading } from '../../components/states.js';
 import { toast } from '../../components/toast.js';
 import { moment } from '../../format.js';
 import { useAction, useLoad } from '../../load.js';
+import { keysSignature } from '../../signature.js';
 import { html, useState } from '../../view.js';
 
 /** @type {[stores.Right, string][]} */
@@ -38,7 +39,7 @@ export function ShareTab(props) {
                   <h2>People</h2>
                   <p class="dim">To share this store with others takes the right to manage it.</p>
               </section>`}
-        <${Links} store=${props.store} />
+        <${Links} key=${props.store.urlSigningSecretKey} store=${props.store} />
         ${right === 'manage' && html`<${Rotation} ...${props} />`}
     `;
 }
@@ -99,13 +100,13 @@ function Links({ store }) {
     const [key, setKey] = useState('');
     const [lifetime, setLifetime] = useState(LIFETIMES[0][0]);
     const [made, setMade] = useState(/** @type {{ list?: string, zip?: string, record?: string, end: string | null } | null} */ (null));
-    const making = useAction(async () => setMade(await linksTo(store.id, key.trim(), lifetime)));
+    const making = useAction(async () => setMade(await linksTo(store, key.trim(), lifetime)));
     /** @param {SubmitEvent} event */
     const submit = (event) => {
         event.preventDefault();
         void making.run();
     };
-    const lifetimes = mayWrite ? [...LIFETIMES, ...(key.trim() ? [['0', 'For ever']] : [])] : LIFETIMES.slice(0, 1);
+    const lifetimes = mayWrite ? [...LIFETIMES, ['0', 'For ever']] : LIFETIMES.slice(0, 1);
     return html`<section class="panel">
         <h2>Links</h2>
         <p>They open without a token, to whoever has them. ${!mayWrite && 'To make links that last longer takes the right to write.'}</p>
@@ -126,18 +127,32 @@ function Links({ store }) {
 }
 
 /**
- * @param {string} store
+ * @param {stores.Store} store
  * @param {string} key of a record; empty: all
  * @param {string} lifetime seconds; 0: for ever
  */
 async function linksTo(store, key, lifetime) {
+    const isForEver = lifetime === '0';
     if (key === '') {
-        const { url, expiresAt } = await stores.viewLink(store, undefined, Number(lifetime) || undefined);
+        const { url, expiresAt } = isForEver
+            ? { url: await lastingListLink(store), expiresAt: null }
+            : await stores.viewLink(store.id, undefined, Number(lifetime));
         return { list: url, zip: url.replace('/keys?', '/records?'), end: expiresAt };
     }
-    if (lifetime === '0') return { record: await records.lastingLink(store, key), end: null };
-    const { url, expiresAt } = await stores.viewLink(store, key, Number(lifetime));
+    if (isForEver) return { record: await records.lastingLink(store.id, key), end: null };
+    const { url, expiresAt } = await stores.viewLink(store.id, key, Number(lifetime));
     return { record: url, end: expiresAt };
+}
+
+/**
+ * The link to the list of keys that never ends, which the gateway does not make: it is signed here.
+ * @param {stores.Store} store
+ */
+async function lastingListLink({ id, keysPublicUrl, urlSigningSecretKey }) {
+    if (!urlSigningSecretKey) throw new Error('To make links that never end takes the right to write.');
+    const url = new URL(keysPublicUrl);
+    url.search = new URLSearchParams({ signature: await keysSignature(urlSigningSecretKey, id) }).toString();
+    return url.href;
 }
 
 /** @param {import('./store.js').TabProps} props */

@@ -1,0 +1,207 @@
+// What a check of the console stands on: a user with a token of his own, a browser that knows nothing, and guards that no page gets
+// past.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+const { LARDER_URL: url, LARDER_TOKEN: adminToken, CHROMIUM: executablePath } = process.env;
+for (const [name, value] of Object.entries({ LARDER_URL: url, LARDER_TOKEN: adminToken, CHROMIUM: executablePath })) {
+    if (!value) {
+        console.error(`${name} is not set (cargo xtask test console sets it)`);
+        process.exit(2);
+    }
+}
+export { url, adminToken };
+
+/** How long anything on a page may take to show. */
+const PATIENCE_MS = 15_000;
+
+const axe = createRequire(import.meta.url)('axe-core');
+
+/** How the browser is started; without its own sandbox where it would refuse, as root. */
+export function browserOptions() {
+    return { executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] };
+}
+
+/** Runs a check in a world of its own. */
+export async function world(browser, name, check) {
+    const made = new World(browser);
+    await made.begin();
+    try {
+        await check(made);
+        made.holdsGuards();
+    } catch (error) {
+        error.message += await made.evidence(name);
+        throw error;
+    } finally {
+        await made.end();
+    }
+}
+
+export class World {
+    /** What went wrong in the browser, which no check has asked for. */
+    complaints = [];
+    expected = new Set();
+    expectedTexts = [];
+
+    constructor(browser) {
+        this.browser = browser;
+    }
+
+    async begin() {
+        this.username = `user-${randomBytes(6).toString('hex')}`;
+        await this.admin('POST', '/larder/v1/users', { username: this.username });
+        this.token = await this.tokenWith(null);
+        await this.context_({});
+    }
+
+    /** A browser with another window, in place of the one before. */
+    async context_(options) {
+        await this.context?.close();
+        this.context = await this.browser.newContext({ acceptDownloads: true, ...options });
+        this.context.setDefaultTimeout(PATIENCE_MS);
+        this.context.on('request', (request) => this.watch(request));
+        this.context.on('page', (page) => this.guard(page));
+        this.page = await this.context.newPage();
+    }
+
+    guard(page) {
+        page.on('pageerror', (error) => this.complaints.push(`uncaught: ${error.stack ?? error}`));
+        page.on('console', (message) => {
+            if (message.type() !== 'error') return;
+            const text = message.text();
+            const status = /^Failed to load resource: the server responded with a status of (\d+)/.exec(text)?.[1];
+            const isExpected = (status && this.expected.has(Number(status))) || this.expectedTexts.some((part) => text.includes(part));
+            if (!isExpected) this.complaints.push(`console: ${text} (${message.location().url})`);
+        });
+    }
+
+    watch(request) {
+        const { protocol, origin } = new URL(request.url());
+        if (!['data:', 'blob:', 'about:'].includes(protocol) && origin !== url) this.complaints.push(`asked ${request.url()}`);
+    }
+
+    /** Says that answers of this status belong to the check. */
+    expects(status) {
+        this.expected.add(status);
+    }
+
+    /** Says that the browser may complain of this. */
+    expectsComplaint(part) {
+        this.expectedTexts.push(part);
+    }
+
+    /** Fails if the browser complained of anything. */
+    holdsGuards() {
+        assert.deepEqual(this.complaints, []);
+    }
+
+    /** Opens a page of the console, signed in. */
+    async open(path, { token = this.token } = {}) {
+        await this.page.goto(`${url}/console/style/icon.svg`);
+        await this.page.evaluate((kept) => sessionStorage.setItem('larder.token', kept), token);
+        await this.page.goto(`${url}/console${path}`);
+    }
+
+    /** Fails on any violation of level serious or above, in light and in dark. */
+    async accessible() {
+        for (const colorScheme of ['light', 'dark']) {
+            await this.page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+            await this.page.evaluate(axe.source);
+            const { violations } = await this.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+            const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+            const told = grave.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join('; ')}`);
+            assert.deepEqual(told, [], `${this.page.url()} in ${colorScheme}`);
+        }
+    }
+
+    /** The API, by a token. */
+    async api(method, path, body, { token = this.token, headers = {} } = {}) {
+        const isJson = body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array);
+        const answer = await fetch(url + path, {
+            method,
+            headers: { Authorization: `Bearer ${token}`, ...(isJson ? { 'Content-Type': 'application/json' } : {}), ...headers },
+            body: isJson ? JSON.stringify(body) : body,
+        });
+        const text = await answer.text();
+        assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
+        return text && answer.headers.get('content-type')?.startsWith('application/json') ? (JSON.parse(text).data ?? JSON.parse(text)) : text;
+    }
+
+    admin(method, path, body) {
+        return this.api(method, path, body, { token: adminToken });
+    }
+
+    /** A token of this user with a limit. */
+    async tokenWith(scope) {
+        return (await this.admin('POST', '/larder/v1/tokens', { username: this.username, scope })).token;
+    }
+
+    /** A store of this user. */
+    async store(settings = {}) {
+        const { name, ...rest } = settings;
+        const store = await this.api('POST', `/v2/key-value-stores${name ? `?name=${name}` : ''}`, rest);
+        return new Store(this, store.id);
+    }
+
+    /** What the page looked like, and where that is kept. */
+    async evidence(name) {
+        const folder = fileURLToPath(new URL('failed/', import.meta.url));
+        mkdirSync(folder, { recursive: true });
+        const file = `${folder}${name.replace(/[^a-z0-9]+/gi, '-').slice(0, 80)}.png`;
+        const saved = await this.page.screenshot({ path: file }).then(
+            () => `\nscreenshot: ${file}`,
+            () => '',
+        );
+        return `\nat ${this.page.url()}${saved}${this.complaints.length > 0 ? `\n${this.complaints.join('\n')}` : ''}`;
+    }
+
+    async end() {
+        await this.context?.close();
+    }
+}
+
+/** A store, by the API. */
+export class Store {
+    constructor(owner, id) {
+        this.world = owner;
+        this.id = id;
+        this.path = `/v2/key-value-stores/${id}`;
+        this.page = `/key-value-stores/${id}`;
+    }
+
+    put(key, body, type) {
+        return this.world.api('PUT', `${this.path}/records/${key}`, body, { headers: { 'Content-Type': type } });
+    }
+
+    json(key, value) {
+        return this.put(key, JSON.stringify(value), 'application/json; charset=utf-8');
+    }
+
+    async get(key) {
+        const answer = await fetch(`${url}${this.path}/records/${key}`, { headers: { Authorization: `Bearer ${this.world.token}` } });
+        return { status: answer.status, type: answer.headers.get('content-type'), text: await answer.text() };
+    }
+
+    async keys() {
+        return (await this.world.api('GET', `${this.path}/keys`)).items.map(({ key }) => key);
+    }
+
+    object() {
+        return this.world.api('GET', this.path);
+    }
+}
+
+/** Waits until something is so. */
+export async function until(what, holds) {
+    const deadline = Date.now() + PATIENCE_MS;
+    while (!(await holds())) {
+        assert.ok(Date.now() < deadline, `${what} within ${PATIENCE_MS} ms`);
+        await new Promise((resolve) => {
+            setTimeout(resolve, 50);
+        });
+    }
+}

@@ -1,0 +1,100 @@
+//! The console in a browser (`console`, `tests/console`): put together below the target folder with what the lock file names, its
+//! types checked, and driven against Larders of its own, over a folder and over an object store.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::backends::SEAWEEDFS;
+use crate::server::{Server, TOKEN};
+use crate::{folders, npm, shell, tools};
+
+/// What signs links where the object store has no place for a secret of its own making; for tests alone.
+const SECRET: &str = "console-checks-secret-that-guards-nothing";
+
+fn folder() -> PathBuf {
+    shell::target().join("console")
+}
+
+/// Puts everything together, and makes sure of a browser.
+///
+/// # Errors
+/// In words, with the command that helps where there is one.
+pub fn install() -> Result<(), String> {
+    let (root, folder) = (shell::root(), folder());
+    // What is not there any more is not to be found there either.
+    for sources in ["console", "checks"] {
+        let sources = folder.join(sources);
+        if sources.exists() {
+            fs::remove_dir_all(&sources)
+                .map_err(|error| format!("{} cannot be emptied: {error}", sources.display()))?;
+        }
+    }
+    folders::copy(&root.join("tests").join("console"), &folder)?;
+    folders::copy(&root.join("console"), &folder.join("console"))?;
+    npm::install(&root.join("tests").join("console").join("package-lock.json"), &folder)?;
+    tools::need_chromium().map(|_| ())
+}
+
+/// Checks the types of the console's modules, which stand in their comments.
+///
+/// # Errors
+/// When one is wrong: the compiler has said which.
+pub fn types() -> Result<(), String> {
+    let mut command = shell::program_at_root("node");
+    command.arg(folder().join("node_modules").join("typescript").join("bin").join("tsc"));
+    shell::run(command.arg("--project").arg(folder()))
+}
+
+/// Drives the console over a new folder.
+///
+/// # Errors
+/// In words with the end of the log, when a check fails or the server does not end well.
+pub fn over_folder() -> Result<(), String> {
+    drive("driver.mjs", "console", &[])
+}
+
+/// The same over an object store.
+///
+/// # Errors
+/// Those of [`over_folder`].
+pub fn over_object_store() -> Result<(), String> {
+    let seaweedfs = SEAWEEDFS.start()?;
+    let mut settings = seaweedfs.server.settings(&format!("console-{}/", std::process::id()));
+    settings.push(("LARDER_SECRET", SECRET.to_owned()));
+    drive("driver.mjs", "console-s3", &settings).map_err(|error| format!("{error}\n{}", seaweedfs.end_of_log()))
+}
+
+/// Makes pictures of every page (`target/screenshots`).
+///
+/// # Errors
+/// Those of [`install`] and [`over_folder`].
+pub fn screenshots(_: &[String]) -> Result<(), String> {
+    install()?;
+    shell::run(&mut shell::cargo(&["build", "--quiet", "--locked", "--bin", "larder"]))?;
+    drive("screenshots.mjs", "screenshots", &[])
+}
+
+/// Measures how long pages take with many stores and many keys (docs/PERFORMANCE.md).
+///
+/// # Errors
+/// Those of [`install`] and [`over_folder`].
+pub fn effort() -> Result<(), String> {
+    install()?;
+    shell::run(&mut shell::cargo(&["build", "--quiet", "--locked", "--bin", "larder"]))?;
+    drive("effort.mjs", "console-effort", &[])
+}
+
+fn drive(program: &str, name: &str, settings: &[(&str, String)]) -> Result<(), String> {
+    let server = Server::start(name, settings)?;
+    let mut command: Command = shell::program_at_root("node");
+    command.arg(folder().join(program)).env("LARDER_URL", &server.url).env("LARDER_TOKEN", TOKEN);
+    command.env("CHROMIUM", tools::need_chromium()?).env("SCREENSHOTS", shell::target().join("screenshots"));
+    // The server is on this machine: no proxy of the surroundings has a part in it.
+    command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    if let Some(only) = std::env::var_os("CONSOLE_ONLY") {
+        command.arg(only);
+    }
+    shell::run(&mut command).map_err(|error| format!("{error}\n{}", server.end_of_log()))?;
+    server.stop()
+}
