@@ -20,9 +20,10 @@ import { useCallback, useEffect, useRef, useState } from './view.js';
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} ask
  * @param {unknown[]} inputs
+ * @param {{ keeps?: boolean }} [how] `keeps`: what came for other inputs stays shown until the new comes, as for a list that is searched
  * @returns {Loaded<T>}
  */
-export function useLoad(ask, inputs) {
+export function useLoad(ask, inputs, { keeps = false } = {}) {
     const [state, setState] = useState(
         /** @type {{ value?: T, error?: Error, isLoading: boolean }} */ ({ isLoading: true }),
     );
@@ -37,7 +38,7 @@ export function useLoad(ask, inputs) {
     useEffect(() => {
         const aborter = new AbortController();
         // What is asked anew stays shown until it comes; what is asked for the first time is not there yet.
-        const same = asked.current === JSON.stringify(inputs);
+        const same = keeps || asked.current === JSON.stringify(inputs);
         asked.current = JSON.stringify(inputs);
         setState((/** @type {{ value?: T }} */ before) => ({ value: same ? before.value : undefined, isLoading: true }));
         ask(aborter.signal).then(

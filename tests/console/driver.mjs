@@ -19,7 +19,8 @@ import { browserOptions, world } from './world.mjs';
 const AT_ONCE = 2;
 
 const only = process.argv[2] ?? '';
-const checks = Object.entries({ ...frame, ...stores, ...records, ...looks, ...settings, ...runs, ...accounts, ...activeContent });
+// The longest first.
+const checks = Object.entries({ ...stores, ...frame, ...records, ...looks, ...settings, ...runs, ...accounts, ...activeContent });
 const left = checks.filter(([name]) => name.includes(only));
 const browser = await chromium.launch(browserOptions());
 let passed = 0;

@@ -101,7 +101,7 @@ export class World {
 
     /** Opens a page of the console, signed in. */
     async open(path, { token = this.token } = {}) {
-        await this.page.goto(`${url}/console/style/icon.svg`);
+        await this.page.goto(`${url}/console/`);
         await this.page.evaluate((kept) => sessionStorage.setItem('larder.token', kept), token);
         await this.page.goto(`${url}/console${path}`);
     }
@@ -196,10 +196,10 @@ export class Store {
 }
 
 /** Waits until something is so. */
-export async function until(what, holds) {
-    const deadline = Date.now() + PATIENCE_MS;
+export async function until(what, holds, patience = PATIENCE_MS) {
+    const deadline = Date.now() + patience;
     while (!(await holds())) {
-        assert.ok(Date.now() < deadline, `${what} within ${PATIENCE_MS} ms`);
+        assert.ok(Date.now() < deadline, `${what} within ${patience} ms`);
         await new Promise((resolve) => {
             setTimeout(resolve, 50);
         });

@@ -6,7 +6,7 @@ import { call, request, target } from '../api.js';
  * @typedef {object} Key
  * @property {string} key
  * @property {number} size
- * @property {string} [recordPublicUrl]
+ * @property {string} recordPublicUrl
  */
 
 /**
@@ -14,11 +14,15 @@ import { call, request, target } from '../api.js';
  *   nextExclusiveStartKey: string | null }} KeyPage
  */
 
-/** @param {string} store @param {string} key */
+/**
+ * The path of a record. Two keys have none here: browsers take `.` and `..` for steps in the path, however they are written
+ * (https://url.spec.whatwg.org/#double-dot-path-segment).
+ * @param {string} store
+ * @param {string} key
+ */
 export function recordPath(store, key) {
-    // Dots alone would be taken for steps in the path.
-    const segment = key === '.' || key === '..' ? key.replaceAll('.', '%2E') : encodeURIComponent(key);
-    return `/v2/key-value-stores/${encodeURIComponent(store)}/records/${segment}`;
+    if (key === '.' || key === '..') throw new Error('Browsers cannot ask for a record of this key. Use another client of the API.');
+    return `/v2/key-value-stores/${encodeURIComponent(store)}/records/${encodeURIComponent(key)}`;
 }
 
 /**
@@ -62,7 +66,7 @@ export async function head(store, key, signal) {
  * @param {string} key
  * @param {{ signal?: AbortSignal, headers?: Record<string, string> }} [ask]
  */
-export function get(store, key, ask = {}) {
+export async function get(store, key, ask = {}) {
     return request(recordPath(store, key), ask);
 }
 
@@ -107,6 +111,6 @@ export function signedPath(store, key, signature, { attachment = false } = {}) {
 export async function lastingLink(store, key) {
     const { items } = await list(store, { limit: 1, prefix: key });
     const [first] = items;
-    if (first?.key !== key || !first.recordPublicUrl) throw new Error('There is no record of this key.');
+    if (first?.key !== key) throw new Error('There is no record of this key.');
     return first.recordPublicUrl;
 }

@@ -55,11 +55,11 @@ export function get(id, signal) {
 
 /**
  * A new store, or the one of that name.
- * @param {{ name?: string, title?: string, retentionDays?: number }} settings
+ * @param {{ name?: string, retentionDays?: number }} settings
  * @returns {Promise<Store>}
  */
-export function create({ name, title, retentionDays }) {
-    return call('/v2/key-value-stores', { method: 'POST', query: { name }, json: { title, retentionDays } });
+export function create({ name, retentionDays }) {
+    return call('/v2/key-value-stores', { method: 'POST', query: { name }, json: { retentionDays } });
 }
 
 /**

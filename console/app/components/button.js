@@ -4,7 +4,7 @@ import { html } from '../view.js';
 import { Icon } from './icon.js';
 
 /**
- * A button. With `label` and no children it is a picture, whose label is read out and shown as a hint.
+ * A button. `label` is read out in place of what is on it, and shown as a hint: a picture needs one.
  * @param {{
  *   icon?: import('./icon.js').IconName, kind?: 'plain' | 'primary' | 'danger' | 'quiet', label?: string, type?: string,
  *   isBusy?: boolean, disabled?: boolean, onClick?: (event: MouseEvent) => void, children?: any, [more: string]: any,
@@ -15,8 +15,8 @@ export function Button({ icon, kind = 'plain', label, type = 'button', isBusy = 
     return html`<button
         type=${type}
         class="button ${kind} ${isPicture ? 'picture' : ''}"
-        aria-label=${isPicture ? label : undefined}
-        title=${isPicture ? label : undefined}
+        aria-label=${label}
+        title=${label}
         aria-busy=${isBusy ? 'true' : undefined}
         disabled=${disabled || isBusy}
         ...${more}
@@ -34,8 +34,8 @@ export function ButtonLink({ icon, kind = 'plain', label, href, children, ...mor
     return html`<a
         class="button ${kind} ${isPicture ? 'picture' : ''}"
         href=${href}
-        aria-label=${isPicture ? label : undefined}
-        title=${isPicture ? label : undefined}
+        aria-label=${label}
+        title=${label}
         ...${more}
     >
         ${icon && html`<${Icon} name=${icon} />`}${children && html`<span>${children}</span>`}

@@ -13,19 +13,19 @@ export function CreateStore({ onClose }) {
     const [name, setName] = useState('');
     const [title, setTitle] = useState('');
     const [days, setDays] = useState('');
+    const isUnnamed = name.trim() === '';
     const doing = useAction(async () => {
         const began = Date.now();
         const store = await stores.create({
             name: name.trim() || undefined,
-            title: title.trim() || undefined,
-            retentionDays: days.trim() === '' ? undefined : Number(days),
+            retentionDays: !isUnnamed || days.trim() === '' ? undefined : Number(days),
         });
         // Asking for a name that is taken gives the store that has it, as it is.
         const isOld = name.trim() !== '' && new Date(store.createdAt).getTime() < began - 60_000;
+        if (!isOld && title.trim() !== '') await stores.update(store.id, { title: title.trim() });
         toast(isOld ? 'There is a store of this name already: here it is' : 'Store created');
         go(address(['key-value-stores', store.id]));
     });
-    const isUnnamed = name.trim() === '';
     return html`<${FormDialog} title="Create store" action="Create" doing=${doing} onClose=${onClose}>
         <${TextField}
             label="Name"

@@ -39,6 +39,7 @@ export function Runs() {
     const page = useLoad(
         (signal) => runs.list({ offset, limit: PAGE, desc: true, status }, { actor, signal }),
         [actor, status, offset],
+        { keeps: true },
     );
     return html`
         <${PageHead} title="Runs" />

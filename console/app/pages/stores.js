@@ -32,6 +32,7 @@ export function Stores() {
     const page = useLoad(
         (signal) => stores.list({ offset, limit: PAGE, unnamed, search, desc: true, ownership }, signal),
         [offset, unnamed, search, ownership],
+        { keeps: true },
     );
     const [asks, setAsks] = useState(/** @type {'create' | 'delete' | null} */ (null));
     const items = page.value?.items ?? [];

@@ -168,8 +168,10 @@ export const frame = {
         const { page } = world;
         const paper = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
         await page.emulateMedia({ colorScheme: 'light' });
+        await page.getByRole('button', { name: 'Dark colours' }).waitFor();
         const light = await paper();
         await page.emulateMedia({ colorScheme: 'dark' });
+        await page.getByRole('button', { name: 'Light colours' }).waitFor();
         assert.notEqual(await paper(), light);
         await page.getByRole('button', { name: 'Light colours' }).click();
         assert.equal(await paper(), light);

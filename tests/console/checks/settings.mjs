@@ -126,13 +126,13 @@ export const settings = {
         const endpoint = (name) => page.locator('details').filter({ has: page.getByText(name, { exact: true }) });
         await endpoint('Get record').getByText('Get record', { exact: true }).click();
         const record = endpoint('Get record');
-        assert.match(await record.getByLabel('Get record, curl').innerText(), new RegExp(`curl .*\\n.*${store.id}/records/INPUT`));
+        assert.match(await record.getByLabel('Get record, curl', { exact: true }).innerText(), new RegExp(`curl .*\\n.*${store.id}/records/INPUT`));
         await record.getByLabel('Key').fill('INPUT');
         await record.getByRole('button', { name: 'Send' }).click();
         await record.getByText('200 OK').waitFor();
         assert.match(await record.getByLabel('Answer').innerText(), /Content-Type: application\/json; charset=utf-8[^]*"a": 1/);
         await page.getByRole('tab', { name: 'Python' }).click();
-        assert.match(await record.getByLabel('Get record, python').innerText(), /store\.get_record\('INPUT'\)/);
+        assert.match(await record.getByLabel('Get record, python', { exact: true }).innerText(), /store\.get_record\('INPUT'\)/);
         await world.accessible();
         world.expects(404);
         await record.getByLabel('Key').fill('absent');

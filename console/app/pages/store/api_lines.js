@@ -98,6 +98,18 @@ export function endpointsOf(origin, { id }) {
             },
         },
         {
+            title: 'Look at record',
+            method: 'HEAD',
+            path: `${path}/records/{key}`,
+            help: 'What Get record would say of it, without the bytes: whether it is there, its media type, size and ETag.',
+            query: [],
+            lines: {
+                curl: `curl --head ${auth} \\\n  '${url}/records/INPUT'`,
+                javascript: javascript("console.log(await store.recordExists('INPUT'));"),
+                python: python("print(store.record_exists('INPUT'))"),
+            },
+        },
+        {
             title: 'Write record',
             method: 'PUT',
             path: `${path}/records/{key}`,
@@ -135,6 +147,8 @@ export function endpointsOf(origin, { id }) {
             lines: {
                 curl: `curl ${auth} -o records.zip \\\n  '${url}/records'`,
                 javascript: [
+                    "import { writeFile } from 'node:fs/promises';",
+                    '',
                     `const answer = await fetch('${url}/records', {`,
                     '    headers: { Authorization: `Bearer ${process.env.LARDER_TOKEN}` },',
                     '});',

@@ -1,6 +1,5 @@
 // The keys of a page as a table.
 
-import { recordPath } from '../../calls/records.js';
 import { Choice, ChoiceOfAll } from '../../components/choice.js';
 import { Empty } from '../../components/states.js';
 import { size } from '../../format.js';
@@ -60,7 +59,6 @@ function Row({ store, item, isOpen, selection }) {
         const [at, within] = [row.current.getBoundingClientRect(), list.getBoundingClientRect()];
         if (at.top < within.top || at.bottom > within.bottom) list.scrollTop += at.top - within.top - within.height / 2;
     }, [isOpen]);
-    const link = item.recordPublicUrl ?? window.location.origin + recordPath(store.id, item.key);
     return html`<tr ref=${row} class="${selection.chosen.has(item.key) ? 'is-chosen' : ''} ${isOpen ? 'is-open' : ''}">
         <td class="box"><${Choice} id=${item.key} label=${item.key} selection=${selection} /></td>
         <td class="name">
@@ -69,7 +67,7 @@ function Row({ store, item, isOpen, selection }) {
             >
         </td>
         <td class="number">${size(item.size)}</td>
-        <td class="link-of"><${CopyButton} text=${link} label=${`Copy link to ${item.key}`} /></td>
+        <td class="link-of"><${CopyButton} text=${item.recordPublicUrl} label=${`Copy link to ${item.key}`} /></td>
     </tr>`;
 }
 

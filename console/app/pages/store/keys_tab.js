@@ -39,7 +39,9 @@ export function KeysTab({ store, onReload }) {
     const page = useLoad(
         (signal) => records.list(store.id, { limit: PAGE, exclusiveStartKey: after, prefix, collection }, signal),
         [store.id, after, prefix, collection],
+        { keeps: true },
     );
+    const trail = useRef(/** @type {string[]} */ ([]));
     const [asks, setAsks] = useState(/** @type {'delete' | 'create' | null} */ (null));
     const items = page.value?.items ?? [];
     const keys = useMemo(() => items.map(({ key }) => key), [page.value]);
@@ -87,7 +89,7 @@ export function KeysTab({ store, onReload }) {
             (isGallery && !open
                 ? html`<${Gallery} store=${store} keys=${keys} />`
                 : html`<${KeyTable} store=${store} items=${items} open=${open} selection=${selection} ids=${keys} />`)}
-            ${page.value && html`<${Turn} page=${page.value} after=${after} />`}
+            ${page.value && html`<${Turn} page=${page.value} after=${after} trail=${trail} />`}
         </section>
         ${open !== null &&
         html`<${Record} key=${open} store=${store} name=${open} keys=${keys} mayWrite=${mayWrite} onChanged=${changed} />`}
@@ -135,10 +137,9 @@ function Collections({ schema, current }) {
 
 /**
  * On to the next page, or back by the way one came; whoever came by a link has no such way, and goes to the beginning.
- * @param {{ page: records.KeyPage, after: string }} props
+ * @param {{ page: records.KeyPage, after: string, trail: { current: string[] } }} props
  */
-function Turn({ page, after }) {
-    const trail = useRef(/** @type {string[]} */ ([]));
+function Turn({ page, after, trail }) {
     const next = page.nextExclusiveStartKey;
     const { items } = page;
     if (!after && !page.isTruncated) return html`<p class="dim">${counted(items.length, 'record')}</p>`;

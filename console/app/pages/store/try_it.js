@@ -32,7 +32,7 @@ export function TryIt({ endpoint, onChanged }) {
     const [isAsking, setAsking] = useState(false);
     const id = useId();
     const target = path.replace('{key}', encodeURIComponent(key.trim()));
-    const isSafe = method === 'GET';
+    const isSafe = method === 'GET' || method === 'HEAD';
     const trying = useAction(async () => {
         setAnswer(await answerOf(target, { method, query: given, body: endpoint.body === undefined ? undefined : body, type: endpoint.type }));
         if (!isSafe) onChanged();

@@ -5,8 +5,8 @@ import { Button } from '../../../components/button.js';
 import { copy } from '../../../components/copy.js';
 import { SearchField } from '../../../components/field.js';
 import { toast } from '../../../components/toast.js';
-import { counted } from '../../../format.js';
-import { html, useEffect, useMemo, useRef, useState } from '../../../view.js';
+import { count, counted } from '../../../format.js';
+import { html, useEffect, useId, useMemo, useRef, useState } from '../../../view.js';
 import { childrenOf, find, isBranch, pathText, summary } from './json_paths.js';
 
 /** How many members are shown of a place before somebody asks for more. */
@@ -103,44 +103,43 @@ function firstOpen(value) {
 /** @param {Shared & { value: unknown, path: Path }} props */
 function Node({ value, path, ...shared }) {
     const [shown, setShown] = useState(SHOWN);
+    const group = useId();
     const name = nameOf(path);
     const branches = isBranch(value);
     const isOpen = branches && shared.open.has(name);
     const isCurrent = shared.current === name;
     const children = isOpen ? childrenOf(value) : [];
     const label = path.length === 0 ? null : path[path.length - 1];
-    return html`<li
-        role="treeitem"
-        aria-expanded=${branches ? (isOpen ? 'true' : 'false') : undefined}
-        aria-selected=${isCurrent ? 'true' : 'false'}
-        aria-label=${`${label ?? 'Everything'}: ${summary(value)}`}
-        tabindex=${isCurrent ? 0 : -1}
-        data-name=${name}
-        data-current=${isCurrent ? '' : undefined}
-        onFocus=${(/** @type {Event} */ event) => {
-            event.stopPropagation();
-            shared.setCurrent(name);
-        }}
-    >
+    // The group stands beside its item, not in it: an item is called what is written on it, and no more.
+    return html`<li role="none" data-current=${isCurrent ? '' : undefined}>
         <div class="line ${shared.found.has(name) ? 'is-found' : ''}" onClick=${() => (branches ? shared.turn(name, !isOpen) : undefined)}>
-            <span class="twist">${branches ? (isOpen ? '▾' : '▸') : ''}</span>
-            ${label !== null && html`<span class="label ${typeof label === 'number' ? 'index' : ''}">${label}</span>`}
-            <${Value} value=${value} />
+            <span
+                role="treeitem"
+                class="item"
+                aria-expanded=${branches ? (isOpen ? 'true' : 'false') : undefined}
+                aria-selected=${isCurrent ? 'true' : 'false'}
+                aria-level=${path.length + 1}
+                aria-owns=${isOpen ? group : undefined}
+                tabindex=${isCurrent ? 0 : -1}
+                data-name=${name}
+                onFocus=${() => shared.setCurrent(name)}
+            >
+                ${label !== null && html`<span class="label ${typeof label === 'number' ? 'index' : ''}">${label}</span>`}
+                <${Value} value=${value} />
+            </span>
             <span class="copies">
                 <button type="button" tabindex="-1" onClick=${(/** @type {Event} */ event) => copied(event, pathText(path), 'Path copied')}>path</button>
                 <button type="button" tabindex="-1" onClick=${(/** @type {Event} */ event) => copied(event, valueText(value), 'Value copied')}>value</button>
             </span>
         </div>
         ${isOpen &&
-        children.length > 0 &&
-        html`<ul role="group">
+        html`<ul role="group" id=${group}>
             ${children
                 .slice(0, shown)
                 .map(([child, part]) => html`<${Node} key=${child} value=${part} path=${[...path, child]} ...${shared} />`)}
             ${children.length > shown &&
             html`<li role="none">
-                <button type="button" class="link" onClick=${() => setShown(shown + SHOWN)}>${counted(children.length - shown, 'more')
-                    .replace(/s$/, '')}</button>
+                <button type="button" class="link" onClick=${() => setShown(shown + SHOWN)}>${count(children.length - shown)} more</button>
             </li>`}
         </ul>`}
     </li>`;
@@ -197,7 +196,7 @@ function walk(event, { turn, tree }) {
             break;
         case 'ArrowLeft':
             if (expanded === 'true') turn(name, false);
-            else focus(item.parentElement?.closest('[role=treeitem]'));
+            else focus(item.closest('ul')?.parentElement?.querySelector('[role=treeitem]'));
             break;
         case 'Enter':
         case ' ':
