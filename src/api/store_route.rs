@@ -159,9 +159,8 @@ pub fn sharing_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiErr
         (["access", user], "DELETE") if !user.is_empty() => Ok(StoreCall::Unshare(decode(user))),
         (["access", user], _) if !user.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,PUT,DELETE")),
         (["view-link"], "POST") => Ok(StoreCall::MakeViewLink),
-        (["view-link"], _) => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         (["signing-key", "rotate"], "POST") => Ok(StoreCall::RotateSigningKey),
-        (["signing-key", "rotate"], _) => Err(ApiError::method_not_allowed("OPTIONS,POST")),
+        (["view-link"] | ["signing-key", "rotate"], _) => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         _ => Err(ApiError::page_not_found()),
     }
 }

@@ -50,18 +50,16 @@ pub async fn make(context: &Context, grant: &Grant, request: Request<'_>) -> Res
     let signing_key = context.secrets.signing_key(&document.id, document.secret_rotation);
     let longest = if grant.may_write() { LONGEST_LIFETIME } else { LIFETIME };
     let expires_at = context.clock.now().plus(lifetime(body.get("lifetimeSecs"), longest)?);
-    let link = match &key {
-        Some(key) => {
-            let signature = signature::view(&signing_key, &document.id, key, expires_at);
-            let url = context.links.record(&document.id, key.as_str(), Some(&signature));
-            ViewLink { url, signature, expires_at }
-        }
-        None => {
-            let signature = signature::keys(&signing_key, &document.id, Some(expires_at));
-            ViewLink { url: context.links.keys(&document.id, Some(&signature)), signature, expires_at }
-        }
+    let (signature, url) = if let Some(key) = &key {
+        let signature = signature::view(&signing_key, &document.id, key, expires_at);
+        let url = context.links.record(&document.id, key.as_str(), Some(&signature));
+        (signature, url)
+    } else {
+        let signature = signature::keys(&signing_key, &document.id, Some(expires_at));
+        let url = context.links.keys(&document.id, Some(&signature));
+        (signature, url)
     };
-    Ok(reply::json(StatusCode::CREATED, &Data { data: link }))
+    Ok(reply::json(StatusCode::CREATED, &Data { data: ViewLink { url, signature, expires_at } }))
 }
 
 fn lifetime(asked: Option<&Value>, longest: Duration) -> Result<Duration, ApiError> {
