@@ -40,7 +40,9 @@ export class ApiError extends Error {
  * @param {Ask['query']} [query]
  */
 export function target(path, query = {}) {
-    const given = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null && value !== '');
+    const given = Object.entries(query ?? {}).filter(
+        ([, value]) => value !== undefined && value !== null && value !== '',
+    );
     const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
     return search ? `${path}?${search}` : path;
 }
@@ -90,7 +92,8 @@ export async function request(path, asked = {}) {
         }
         const isOfSession = answer.status === 401 && asked.token === undefined && token !== null;
         const error = await errorOf(answer);
-        if (isOfSession && session.get().token === token) signOut('The token is not valid any more. Sign in with another one.');
+        if (isOfSession && session.get().token === token)
+            signOut('The token is not valid any more. Sign in with another one.');
         throw error;
     }
 }

@@ -40,7 +40,10 @@ export function useLoad(ask, inputs, { keeps = false } = {}) {
         // What is asked anew stays shown until it comes; what is asked for the first time is not there yet.
         const same = keeps || asked.current === JSON.stringify(inputs);
         asked.current = JSON.stringify(inputs);
-        setState((/** @type {{ value?: T }} */ before) => ({ value: same ? before.value : undefined, isLoading: true }));
+        setState((/** @type {{ value?: T }} */ before) => ({
+            value: same ? before.value : undefined,
+            isLoading: true,
+        }));
         ask(aborter.signal).then(
             (value) => {
                 if (!aborter.signal.aborted) setState({ value, isLoading: false });

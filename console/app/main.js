@@ -59,7 +59,9 @@ function Page() {
         }
     }
     return html`<${PageHead} title="No such page" />
-        <${Empty} title="There is nothing here"><p><a href=${address([])}>All stores</a></p><//>`;
+        <${Empty} title="There is nothing here"
+            ><p><a href=${address([])}>All stores</a></p><//
+        >`;
 }
 
 applyTheme();

@@ -109,5 +109,10 @@ export function charsetOf(type) {
  * @param {string} name
  */
 export function keyFor(name) {
-    return name.normalize('NFC').replace(/[^a-zA-Z0-9!\-_.'()]/g, '-').slice(0, 256) || 'file';
+    return (
+        name
+            .normalize('NFC')
+            .replace(/[^a-zA-Z0-9!\-_.'()]/g, '-')
+            .slice(0, 256) || 'file'
+    );
 }

@@ -20,7 +20,16 @@ const AT_ONCE = 2;
 
 const only = process.argv[2] ?? '';
 // The longest first.
-const checks = Object.entries({ ...stores, ...frame, ...records, ...looks, ...settings, ...runs, ...accounts, ...activeContent });
+const checks = Object.entries({
+    ...stores,
+    ...frame,
+    ...records,
+    ...looks,
+    ...settings,
+    ...runs,
+    ...accounts,
+    ...activeContent,
+});
 const left = checks.filter(([name]) => name.includes(only));
 const browser = await chromium.launch(browserOptions());
 let passed = 0;

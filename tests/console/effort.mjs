@@ -22,10 +22,16 @@ const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
 /** A request, without the cost of `fetch`. */
 function send(method, path, body, token) {
     return new Promise((resolve, reject) => {
-        const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'text/plain', 'Content-Length': Buffer.byteLength(body) };
+        const headers = {
+            Authorization: `Bearer ${token}`,
+            'Content-Type': 'text/plain',
+            'Content-Length': Buffer.byteLength(body),
+        };
         const sent = request(url + path, { method, agent, headers }, (answer) => {
             answer.resume();
-            answer.on('end', () => (answer.statusCode < 300 ? resolve() : reject(new Error(`${method} ${path}: ${answer.statusCode}`))));
+            answer.on('end', () =>
+                answer.statusCode < 300 ? resolve() : reject(new Error(`${method} ${path}: ${answer.statusCode}`)),
+            );
         });
         sent.on('error', reject);
         sent.end(body);
@@ -76,7 +82,10 @@ const frozen = () =>
     });
 await world.context.addInitScript(() => {
     globalThis.tasks = [];
-    new PerformanceObserver((list) => globalThis.tasks.push(...list.getEntries())).observe({ type: 'longtask', buffered: true });
+    new PerformanceObserver((list) => globalThis.tasks.push(...list.getEntries())).observe({
+        type: 'longtask',
+        buffered: true,
+    });
 });
 
 async function timed(act, shown) {
@@ -93,18 +102,28 @@ await page.getByText('large', { exact: true }).first().waitFor({ timeout: 60_000
 await measured('100,000 stores: first rows', () => timed(() => page.goto(`${url}/console/`), 'large'));
 await measured('100,000 stores: a page in the middle', (round) => {
     const offset = Math.floor(STORES / 2) + round * 50;
-    return timed(() => page.goto(`${url}/console/?offset=${offset}`), new RegExp(`^${(offset + 1).toLocaleString('en')}–`));
+    return timed(
+        () => page.goto(`${url}/console/?offset=${offset}`),
+        new RegExp(`^${(offset + 1).toLocaleString('en')}–`),
+    );
 });
 await page.goto(`${url}/console/`);
 await measured('100,000 stores: a search, until its rows are shown', (round) => {
     const wanted = `store-${padded(Math.floor(STORES / 8) + round)}`;
     return timed(() => page.getByLabel('Search stores').fill(wanted.slice(6)), wanted);
 });
-await measured('1,000,000 keys: first rows', () => timed(() => page.goto(`${url}/console/key-value-stores/${id}`), `item-${padded(0)}`));
-await measured('1,000,000 keys: the next page', (round) => timed(() => page.getByRole('button', { name: 'Next page' }).click(), `item-${padded((round + 1) * 100)}`));
+await measured('1,000,000 keys: first rows', () =>
+    timed(() => page.goto(`${url}/console/key-value-stores/${id}`), `item-${padded(0)}`),
+);
+await measured('1,000,000 keys: the next page', (round) =>
+    timed(() => page.getByRole('button', { name: 'Next page' }).click(), `item-${padded((round + 1) * 100)}`),
+);
 await measured('1,000,000 keys: a page far behind', (round) => {
     const after = Math.floor(KEYS * 0.9) + round;
-    return timed(() => page.goto(`${url}/console/key-value-stores/${id}?after=item-${padded(after)}`), `item-${padded(after + 1)}`);
+    return timed(
+        () => page.goto(`${url}/console/key-value-stores/${id}?after=item-${padded(after)}`),
+        `item-${padded(after + 1)}`,
+    );
 });
 await page.goto(`${url}/console/key-value-stores/${id}`);
 await measured('1,000,000 keys: a search by prefix, until its rows are shown', (round) => {

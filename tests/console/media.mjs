@@ -17,16 +17,27 @@ export function png(width, height, [red, green, blue] = [31, 95, 74]) {
     head.writeUInt32BE(height, 4);
     head.set([8, 2, 0, 0, 0], 8);
     const data = deflateSync(Buffer.concat(Array.from({ length: height }, () => row)));
-    return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))]);
+    return Buffer.concat([
+        Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
+        chunk('IHDR', head),
+        chunk('IDAT', data),
+        chunk('IEND', Buffer.alloc(0)),
+    ]);
 }
 
 /** A PDF, with a line of text on each page. */
 export function pdf(lines) {
     const pages = lines.map((_, at) => `${4 + 2 * at} 0 R`).join(' ');
-    const objects = ['<< /Type /Catalog /Pages 2 0 R >>', `<< /Type /Pages /Kids [${pages}] /Count ${lines.length} >>`, '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>'];
+    const objects = [
+        '<< /Type /Catalog /Pages 2 0 R >>',
+        `<< /Type /Pages /Kids [${pages}] /Count ${lines.length} >>`,
+        '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>',
+    ];
     lines.forEach((line, at) => {
         const content = `BT /F1 28 Tf 40 120 Td (${line}) Tj ET`;
-        objects.push(`<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 200] /Contents ${5 + 2 * at} 0 R /Resources << /Font << /F1 3 0 R >> >> >>`);
+        objects.push(
+            `<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 200] /Contents ${5 + 2 * at} 0 R /Resources << /Font << /F1 3 0 R >> >> >>`,
+        );
         objects.push(`<< /Length ${content.length} >>\nstream\n${content}\nendstream`);
     });
     let text = '%PDF-1.4\n';
@@ -44,7 +55,8 @@ export function pdf(lines) {
 export function wav(seconds) {
     const rate = 8000;
     const data = Buffer.alloc(rate * seconds);
-    for (let at = 0; at < data.length; at += 1) data[at] = 128 + Math.round(60 * Math.sin((at * 440 * 2 * Math.PI) / rate));
+    for (let at = 0; at < data.length; at += 1)
+        data[at] = 128 + Math.round(60 * Math.sin((at * 440 * 2 * Math.PI) / rate));
     const head = Buffer.alloc(44);
     head.write('RIFF', 0, 'latin1');
     head.writeUInt32LE(36 + data.length, 4);

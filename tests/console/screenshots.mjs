@@ -69,8 +69,16 @@ async function fill() {
     const snapshots = named['newsroom-snapshots'];
     await snapshots.put('front-page.html', ARTICLE, 'text/html; charset=utf-8');
     await snapshots.put('menu.pdf', pdf(['Menu of the day', 'Bread and butter', 'Salted caramel']), 'application/pdf');
-    await snapshots.put('robots.txt', 'User-agent: *\nDisallow: /basket/\nSitemap: https://example.com/sitemap.xml\n', 'text/plain');
-    await snapshots.put('raw.bin', Buffer.from(Array.from({ length: 900 }, (_, at) => (at * 31) % 256)), 'application/octet-stream');
+    await snapshots.put(
+        'robots.txt',
+        'User-agent: *\nDisallow: /basket/\nSitemap: https://example.com/sitemap.xml\n',
+        'text/plain',
+    );
+    await snapshots.put(
+        'raw.bin',
+        Buffer.from(Array.from({ length: 900 }, (_, at) => (at * 31) % 256)),
+        'application/octet-stream',
+    );
     await snapshots.json('INPUT', {
         startUrls: [{ url: 'https://example.com/' }, { url: 'https://example.org/news' }],
         maxRequestsPerCrawl: 500,
@@ -78,17 +86,29 @@ async function fill() {
         selectors: { title: 'h1', price: '.price > span' },
         userData: null,
     });
-    for (let at = 0; at < 30; at += 1) await snapshots.json(`page-${String(at).padStart(3, '0')}.json`, { at, url: `https://example.com/${at}` });
-    const run = await world.api('POST', '/v2/acts/shop-crawler/runs', { startUrls: [{ url: 'https://example.com/' }], maxItems: 200 });
-    await world.api('PUT', `/v2/key-value-stores/${run.defaultKeyValueStoreId}/records/OUTPUT`, { items: 187, failed: 2, tookSecs: 41.7 });
+    for (let at = 0; at < 30; at += 1)
+        await snapshots.json(`page-${String(at).padStart(3, '0')}.json`, { at, url: `https://example.com/${at}` });
+    const run = await world.api('POST', '/v2/acts/shop-crawler/runs', {
+        startUrls: [{ url: 'https://example.com/' }],
+        maxItems: 200,
+    });
+    await world.api('PUT', `/v2/key-value-stores/${run.defaultKeyValueStoreId}/records/OUTPUT`, {
+        items: 187,
+        failed: 2,
+        tookSecs: 41.7,
+    });
     await world.api('PUT', `/v2/actor-runs/${run.id}`, { statusMessage: 'Finished: 187 items, 2 failed pages' });
     await world.api('POST', `/larder/v1/runs/${run.id}/finish`, { exitCode: 0 });
     const failed = await world.api('POST', '/v2/acts/price-watch/runs', {});
     await world.api('POST', `/larder/v1/runs/${failed.id}/finish`, { exitCode: 1 });
     await world.api('POST', '/v2/acts/shop-crawler/runs', {});
     await world.api('POST', '/larder/v1/tokens', { name: 'laptop' });
-    await world.api('POST', '/larder/v1/tokens', { name: 'ci', scope: { list: true, create: true, stores: [{ namePrefix: 'crawl-', right: 'write' }] } });
-    const tile = (page) => until('the images are there', () => page.locator('.gallery img').evaluateAll((all) => all.length >= 6));
+    await world.api('POST', '/larder/v1/tokens', {
+        name: 'ci',
+        scope: { list: true, create: true, stores: [{ namePrefix: 'crawl-', right: 'write' }] },
+    });
+    const tile = (page) =>
+        until('the images are there', () => page.locator('.gallery img').evaluateAll((all) => all.length >= 6));
     return {
         'sign-in': { path: null },
         stores: { path: '/' },
@@ -100,7 +120,10 @@ async function fill() {
         bytes: { path: `${snapshots.page}?key=raw.bin` },
         image: { path: `${shots.page}?key=shot-0007.png` },
         gallery: { path: `${shots.page}?view=gallery`, act: tile },
-        edit: { path: `${snapshots.page}?key=INPUT`, act: (page) => page.getByRole('button', { name: 'Edit' }).click() },
+        edit: {
+            path: `${snapshots.page}?key=INPUT`,
+            act: (page) => page.getByRole('button', { name: 'Edit' }).click(),
+        },
         settings: { path: `${snapshots.page}?tab=settings` },
         share: { path: `${snapshots.page}?tab=share` },
         api: { path: `${snapshots.page}?tab=api`, act: (page) => page.locator('summary').nth(3).click() },

@@ -74,14 +74,16 @@ export class World {
             if (message.type() !== 'error') return;
             const text = message.text();
             const status = /^Failed to load resource: the server responded with a status of (\d+)/.exec(text)?.[1];
-            const isExpected = (status && this.expected.has(Number(status))) || this.expectedTexts.some((part) => text.includes(part));
+            const isExpected =
+                (status && this.expected.has(Number(status))) || this.expectedTexts.some((part) => text.includes(part));
             if (!isExpected) this.complaints.push(`console: ${text} (${message.location().url})`);
         });
     }
 
     watch(request) {
         const { protocol, origin } = new URL(request.url());
-        if (!['data:', 'blob:', 'about:'].includes(protocol) && origin !== url) this.complaints.push(`asked ${request.url()}`);
+        if (!['data:', 'blob:', 'about:'].includes(protocol) && origin !== url)
+            this.complaints.push(`asked ${request.url()}`);
     }
 
     /** Says that answers of this status belong to the check. */
@@ -111,9 +113,14 @@ export class World {
         for (const colorScheme of ['light', 'dark']) {
             await this.page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
             await this.page.evaluate(axe.source);
-            const { violations } = await this.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+            const { violations } = await this.page.evaluate(() =>
+                globalThis.axe.run(document, { resultTypes: ['violations'] }),
+            );
             const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-            const told = grave.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join('; ')}`);
+            const told = grave.map(
+                ({ id, help, nodes }) =>
+                    `${id}: ${help}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join('; ')}`,
+            );
             assert.deepEqual(told, [], `${this.page.url()} in ${colorScheme}`);
         }
     }
@@ -123,12 +130,18 @@ export class World {
         const isJson = body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array);
         const answer = await fetch(url + path, {
             method,
-            headers: { Authorization: `Bearer ${token}`, ...(isJson ? { 'Content-Type': 'application/json' } : {}), ...headers },
+            headers: {
+                Authorization: `Bearer ${token}`,
+                ...(isJson ? { 'Content-Type': 'application/json' } : {}),
+                ...headers,
+            },
             body: isJson ? JSON.stringify(body) : body,
         });
         const text = await answer.text();
         assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
-        return text && answer.headers.get('content-type')?.startsWith('application/json') ? (JSON.parse(text).data ?? JSON.parse(text)) : text;
+        return text && answer.headers.get('content-type')?.startsWith('application/json')
+            ? (JSON.parse(text).data ?? JSON.parse(text))
+            : text;
     }
 
     admin(method, path, body) {
@@ -182,7 +195,9 @@ export class Store {
     }
 
     async get(key) {
-        const answer = await fetch(`${url}${this.path}/records/${key}`, { headers: { Authorization: `Bearer ${this.world.token}` } });
+        const answer = await fetch(`${url}${this.path}/records/${key}`, {
+            headers: { Authorization: `Bearer ${this.world.token}` },
+        });
         return { status: answer.status, type: answer.headers.get('content-type'), text: await answer.text() };
     }
 

@@ -12,6 +12,9 @@ use crate::{folders, npm, shell, tools};
 /// What signs links where the object store has no place for a secret of its own making; for tests alone.
 const SECRET: &str = "console-checks-secret-that-guards-nothing";
 
+/// What has one format.
+const FORMATTED: [&str; 3] = ["console/app", "console/style/*.css", "{.,checks}/*.mjs"];
+
 fn folder() -> PathBuf {
     shell::target().join("console")
 }
@@ -36,14 +39,20 @@ pub fn install() -> Result<(), String> {
     tools::need_chromium().map(|_| ())
 }
 
-/// Checks the types of the console's modules, which stand in their comments.
+/// Checks the format of the console's modules and their types, which stand in their comments.
 ///
 /// # Errors
-/// When one is wrong: the compiler has said which.
-pub fn types() -> Result<(), String> {
-    let mut command = shell::program_at_root("node");
-    command.arg(folder().join("node_modules").join("typescript").join("bin").join("tsc"));
-    shell::run(command.arg("--project").arg(folder()))
+/// When one is wrong: the tools have said which.
+pub fn sources() -> Result<(), String> {
+    let tool = |path: [&str; 3]| {
+        let mut command = Command::new("node");
+        command.current_dir(folder()).arg(PathBuf::from("node_modules").join(path.iter().collect::<PathBuf>()));
+        command
+    };
+    let mut format = tool(["prettier", "bin", "prettier.cjs"]);
+    shell::run(format.args(["--config", "prettier.json", "--check"]).args(FORMATTED))
+        .map_err(|error| format!("{error}\nnpx prettier --config tests/console/prettier.json --write mends that"))?;
+    shell::run(tool(["typescript", "bin", "tsc"]).args(["--project", "."]))
 }
 
 /// Drives the console over a new folder.

@@ -21,7 +21,8 @@ import { call, request, target } from '../api.js';
  * @param {string} key
  */
 export function recordPath(store, key) {
-    if (key === '.' || key === '..') throw new Error('Browsers cannot ask for a record of this key. Use another client of the API.');
+    if (key === '.' || key === '..')
+        throw new Error('Browsers cannot ask for a record of this key. Use another client of the API.');
     return `/v2/key-value-stores/${encodeURIComponent(store)}/records/${encodeURIComponent(key)}`;
 }
 

@@ -47,7 +47,9 @@ export function CopyButton({ text, make, label = 'Copy', kind = 'quiet', childre
             toast(error instanceof Error ? error.message : String(error), 'error');
         }
     };
-    return html`<${Button} icon=${isDone ? 'check' : 'copy'} kind=${kind} label=${label} onClick=${run}>${children}<//>`;
+    return html`<${Button} icon=${isDone ? 'check' : 'copy'} kind=${kind} label=${label} onClick=${run}
+        >${children}<//
+    >`;
 }
 
 /**

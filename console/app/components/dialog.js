@@ -47,9 +47,7 @@ export function FormDialog({ title, action, kind = 'primary', isReady = true, on
     };
     return html`<${Dialog} title=${title} onClose=${onClose}>
         <form onSubmit=${submit}>
-            <div class="body">
-                ${children} ${doing.error && html`<${Failure} error=${doing.error} />`}
-            </div>
+            <div class="body">${children} ${doing.error && html`<${Failure} error=${doing.error} />`}</div>
             <footer>
                 <${Button} onClick=${onClose}>Cancel<//>
                 <${Button} type="submit" kind=${kind} isBusy=${doing.isRunning} disabled=${!isReady}>${action}<//>

@@ -84,16 +84,20 @@ export function RadioField({ legend, value, onInput, options, disabled = false }
     return html`<fieldset class="field radios" disabled=${disabled}>
         <legend>${legend}</legend>
         ${options.map(
-            (option) => html`<label key=${option.value}>
-                <input
-                    type="radio"
-                    name=${name}
-                    value=${option.value}
-                    checked=${option.value === value}
-                    onChange=${() => onInput(option.value)}
-                />
-                <span><span class="name">${option.label}</span>${option.help && html`<span class="help">${option.help}</span>`}</span>
-            </label>`,
+            (option) =>
+                html`<label key=${option.value}>
+                    <input
+                        type="radio"
+                        name=${name}
+                        value=${option.value}
+                        checked=${option.value === value}
+                        onChange=${() => onInput(option.value)}
+                    />
+                    <span
+                        ><span class="name">${option.label}</span
+                        >${option.help && html`<span class="help">${option.help}</span>`}</span
+                    >
+                </label>`,
         )}
     </fieldset>`;
 }

@@ -26,7 +26,8 @@ const SHAPES = {
     refresh: 'M16 6.500A7 7 0 1 0 17 10M16.500 3v4h-4',
     file: 'M5 3h6.500L15 6.500V17H5zM11.500 3v3.500H15',
     image: 'M3.500 4h13v12h-13zM3.500 13l3.500-3.500 3 3 2.500-2.500 4 4M12.500 7.500h.1',
-    gallery: 'M3.500 3.500h5.500v5.500h-5.500zM11 3.500h5.500v5.500H11zM3.500 11h5.500v5.500h-5.500zM11 11h5.500v5.500H11z',
+    gallery:
+        'M3.500 3.500h5.500v5.500h-5.500zM11 3.500h5.500v5.500H11zM3.500 11h5.500v5.500h-5.500zM11 11h5.500v5.500H11z',
     expand: 'M12 3.500h4.500V8M8 16.500H3.500V12M16.500 3.500l-5 5M3.500 16.500l5-5',
     clock: 'M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM10 6v4l3 2',
     warning: 'M10 3l7.500 13.500h-15zM10 8v4M10 14.200v.1',
@@ -39,5 +40,7 @@ const SHAPES = {
  * @param {{ name: IconName }} props
  */
 export function Icon({ name }) {
-    return html`<svg class="icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false"><path d=${SHAPES[name]} /></svg>`;
+    return html`<svg class="icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
+        <path d=${SHAPES[name]} />
+    </svg>`;
 }

@@ -31,12 +31,13 @@ export function Layout({ children }) {
             <a class="brand" href=${address([])}><${Jars} /><span>Larder</span></a>
             <nav aria-label="Console">
                 ${places.map(
-                    (place) => html`<a
-                        key=${place.path}
-                        href=${address([place.path])}
-                        aria-current=${place.path === current ? 'page' : undefined}
-                        ><${Icon} name=${place.icon} /><span>${place.title}</span></a
-                    >`,
+                    (place) =>
+                        html`<a
+                            key=${place.path}
+                            href=${address([place.path])}
+                            aria-current=${place.path === current ? 'page' : undefined}
+                            ><${Icon} name=${place.icon} /><span>${place.title}</span></a
+                        >`,
                 )}
             </nav>
             <${Who} />
@@ -62,10 +63,12 @@ function Who() {
     const who = useSignal(account);
     const shown = useSignal(theme);
     return html`<div class="who">
-        ${who &&
-        html`<span class="name" title=${who.token.name ?? 'Signed in'}>
-            ${who.username}${who.token.scope && html` <span class="badge">limited token</span>`}
-        </span>`}
+        ${
+            who &&
+            html`<span class="name" title=${who.token.name ?? 'Signed in'}>
+                ${who.username}${who.token.scope && html` <span class="badge">limited token</span>`}
+            </span>`
+        }
         <${Button}
             icon=${shown === 'dark' ? 'sun' : 'moon'}
             kind="quiet"

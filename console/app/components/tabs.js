@@ -26,17 +26,18 @@ export function Tabs({ label, tabs, current, onChange, panel }) {
     };
     return html`<div class="tabs" role="tablist" aria-label=${label} ref=${list} onKeyDown=${walk}>
         ${tabs.map(
-            ({ name, title }) => html`<button
-                key=${name}
-                type="button"
-                role="tab"
-                aria-selected=${name === current ? 'true' : 'false'}
-                aria-controls=${panel}
-                tabindex=${name === current ? 0 : -1}
-                onClick=${() => onChange(name)}
-            >
-                ${title}
-            </button>`,
+            ({ name, title }) =>
+                html`<button
+                    key=${name}
+                    type="button"
+                    role="tab"
+                    aria-selected=${name === current ? 'true' : 'false'}
+                    aria-controls=${panel}
+                    tabindex=${name === current ? 0 : -1}
+                    onClick=${() => onChange(name)}
+                >
+                    ${title}
+                </button>`,
         )}
     </div>`;
 }

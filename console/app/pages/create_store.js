@@ -36,17 +36,19 @@ export function CreateStore({ onClose }) {
             help="Letters, digits and hyphens, up to 63. A store with a name is kept for ever; one without expires."
         />
         <${TextField} label="Title" value=${title} onInput=${setTitle} help="For people; may be anything." />
-        ${isUnnamed &&
-        html`<${TextField}
-            label="Retention in days"
-            type="number"
-            min="0"
-            max="366"
-            step="any"
-            value=${days}
-            onInput=${setDays}
-            placeholder="7"
-            help="How long it lives after its last change. Fractions count; the longest is 366."
-        />`}
+        ${
+            isUnnamed &&
+            html`<${TextField}
+                label="Retention in days"
+                type="number"
+                min="0"
+                max="366"
+                step="any"
+                value=${days}
+                onInput=${setDays}
+                placeholder="7"
+                help="How long it lives after its last change. Fractions count; the longest is 366."
+            />`
+        }
     <//>`;
 }

@@ -22,7 +22,11 @@ const ENDS = [
 /** @type {{ value: string, label: string, help: string }[]} */
 const LIMITS = [
     { value: 'everything', label: 'Everything that I may do', help: 'No limit: stores, runs, and tokens, too.' },
-    { value: 'create', label: 'Only stores that it makes itself', help: 'For a crawler: it makes stores, and does with those what it likes.' },
+    {
+        value: 'create',
+        label: 'Only stores that it makes itself',
+        help: 'For a crawler: it makes stores, and does with those what it likes.',
+    },
     { value: 'stores', label: 'Only certain stores', help: 'By name, by the beginning of names, or by id.' },
 ];
 
@@ -38,7 +42,9 @@ export function CreateToken({ onClose, onCreated, username }) {
     const [right, setRight] = useState('read');
     const doing = useAction(async () => {
         const expiresAt = days === '' ? null : new Date(Date.now() + Number(days) * DAY).toISOString();
-        onCreated(await accounts.createToken({ name: name.trim() || undefined, expiresAt, scope: scopeOf(), username }));
+        onCreated(
+            await accounts.createToken({ name: name.trim() || undefined, expiresAt, scope: scopeOf(), username }),
+        );
     });
     const scopeOf = () => {
         if (limit === 'everything') return null;
@@ -48,33 +54,42 @@ export function CreateToken({ onClose, onCreated, username }) {
     const isReady = limit !== 'stores' || store.trim() !== '';
     const title = username ? `Create token for ${username}` : 'Create token';
     return html`<${FormDialog} title=${title} action="Create" isReady=${isReady} doing=${doing} onClose=${onClose}>
-        <${TextField} label="Name" value=${name} onInput=${setName} maxlength="200" autofocus help="What uses it, and where: to know it by later." />
+        <${TextField}
+            label="Name"
+            value=${name}
+            onInput=${setName}
+            maxlength="200"
+            autofocus
+            help="What uses it, and where: to know it by later."
+        />
         <${SelectField} label="Ends" value=${days} onInput=${setDays} options=${ENDS} />
         <${RadioField} legend="What it may do" value=${limit} onInput=${setLimit} options=${LIMITS} />
-        ${limit === 'stores' &&
-        html`<div class="row">
-            <${SelectField}
-                label="Which stores"
-                value=${by}
-                onInput=${setBy}
-                options=${[
-                    ['name', 'of this name'],
-                    ['namePrefix', 'whose names begin with'],
-                    ['id', 'of this id'],
-                ]}
-            />
-            <${TextField} label="Name or id" value=${store} onInput=${setStore} isMono />
-            <${SelectField}
-                label="Right"
-                value=${right}
-                onInput=${setRight}
-                options=${[
-                    ['read', 'Read'],
-                    ['write', 'Write'],
-                    ['manage', 'Manage'],
-                ]}
-            />
-        </div>`}
+        ${
+            limit === 'stores' &&
+            html`<div class="row">
+                <${SelectField}
+                    label="Which stores"
+                    value=${by}
+                    onInput=${setBy}
+                    options=${[
+                        ['name', 'of this name'],
+                        ['namePrefix', 'whose names begin with'],
+                        ['id', 'of this id'],
+                    ]}
+                />
+                <${TextField} label="Name or id" value=${store} onInput=${setStore} isMono />
+                <${SelectField}
+                    label="Right"
+                    value=${right}
+                    onInput=${setRight}
+                    options=${[
+                        ['read', 'Read'],
+                        ['write', 'Write'],
+                        ['manage', 'Manage'],
+                    ]}
+                />
+            </div>`
+        }
     <//>`;
 }
 

@@ -39,13 +39,17 @@ export function DeleteStores({ stores: doomed, onClose, onDeleted }) {
         doing=${doing}
         onClose=${onClose}
     >
-        <p>${isOne ? 'The store and all its records are' : 'These stores and all their records are'} gone at once, and do not come back.</p>
+        <p>
+            ${isOne ? 'The store and all its records are' : 'These stores and all their records are'} gone at once, and
+            do not come back.
+        </p>
         <ul class="doomed">
             ${all.slice(0, NAMED).map(
-                (store) => html`<li key=${store.id}>
-                    <strong>${stores.nameOf(store)}</strong>
-                    ${store.stats.itemCount !== undefined && html` <span class="dim">${counted(store.stats.itemCount, 'record')}</span>`}
-                </li>`,
+                (store) =>
+                    html`<li key=${store.id}>
+                        <strong>${stores.nameOf(store)}</strong>
+                        ${store.stats.itemCount !== undefined && html` <span class="dim">${counted(store.stats.itemCount, 'record')}</span>`}
+                    </li>`,
             )}
             ${all.length > NAMED && html`<li>and ${all.length - NAMED} more</li>`}
         </ul>

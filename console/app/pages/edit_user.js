@@ -40,7 +40,9 @@ function Form({ user, onClose, onSaved }) {
     const [access, setAccess] = useState(user.generalAccess);
     const [quota, setQuota] = useState(() => Object.fromEntries(QUOTA.map(([name]) => [name, user.quota[name] ?? ''])));
     const doing = useAction(async () => {
-        const limits = Object.fromEntries(QUOTA.map(([name]) => [name, String(quota[name]).trim() === '' ? null : Number(quota[name])]));
+        const limits = Object.fromEntries(
+            QUOTA.map(([name]) => [name, String(quota[name]).trim() === '' ? null : Number(quota[name])]),
+        );
         await accounts.updateUser(user.username, { generalAccess: access, quota: limits });
         toast('Saved');
         onSaved();
@@ -57,15 +59,16 @@ function Form({ user, onClose, onSaved }) {
         <p class="dim">Empty: what holds for everybody here.</p>
         <div class="quota">
             ${QUOTA.map(
-                ([name, label]) => html`<${TextField}
-                    key=${name}
-                    label=${label}
-                    type="number"
-                    min="0"
-                    step="1"
-                    value=${quota[name]}
-                    onInput=${(/** @type {string} */ value) => setQuota({ ...quota, [name]: value })}
-                />`,
+                ([name, label]) =>
+                    html`<${TextField}
+                        key=${name}
+                        label=${label}
+                        type="number"
+                        min="0"
+                        step="1"
+                        value=${quota[name]}
+                        onInput=${(/** @type {string} */ value) => setQuota({ ...quota, [name]: value })}
+                    />`,
             )}
         </div>
     <//>`;

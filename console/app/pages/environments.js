@@ -8,7 +8,11 @@
  * @returns {Environment[]}
  */
 export function environmentsFor(origin, token = 'YOUR_TOKEN') {
-    const sdk = [`export APIFY_TOKEN=${token}`, `export APIFY_API_BASE_URL=${origin}`, `export APIFY_API_PUBLIC_BASE_URL=${origin}`].join('\n');
+    const sdk = [
+        `export APIFY_TOKEN=${token}`,
+        `export APIFY_API_BASE_URL=${origin}`,
+        `export APIFY_API_PUBLIC_BASE_URL=${origin}`,
+    ].join('\n');
     const larder = [`export LARDER_URL=${origin}`, `export LARDER_TOKEN=${token}`].join('\n');
     return [
         {
@@ -55,7 +59,11 @@ export function environmentsFor(origin, token = 'YOUR_TOKEN') {
             name: 'cli',
             title: 'Apify CLI',
             help: 'The official command line asks the server that this variable names.',
-            text: [`export APIFY_CLIENT_BASE_URL=${origin}`, `apify login --token ${token}`, 'apify key-value-stores ls'].join('\n'),
+            text: [
+                `export APIFY_CLIENT_BASE_URL=${origin}`,
+                `apify login --token ${token}`,
+                'apify key-value-stores ls',
+            ].join('\n'),
         },
         {
             name: 'larder',

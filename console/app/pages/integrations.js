@@ -23,9 +23,11 @@ export function Integrations() {
     const isLimited = who?.token.scope !== null;
     return html`
         <${PageHead} title="Integrations" />
-        ${isLimited
-            ? html`<p class="notice">You are signed in with a limited token, which cannot make or see others.</p>`
-            : html`<${Tokens} onMade=${setMade} />`}
+        ${
+            isLimited
+                ? html`<p class="notice">You are signed in with a limited token, which cannot make or see others.</p>`
+                : html`<${Tokens} onMade=${setMade} />`
+        }
         <${Environments} token=${made?.token} />
     `;
 }
@@ -35,7 +37,9 @@ function Tokens({ onMade }) {
     const tokens = useLoad((signal) => accounts.tokens(signal), []);
     const [isCreating, setCreating] = useState(false);
     const [shown, setShown] = useState(/** @type {accounts.Token | null} */ (null));
-    const [asks, setAsks] = useState(/** @type {{ what: 'revoke' | 'replace', token: accounts.Token } | null} */ (null));
+    const [asks, setAsks] = useState(
+        /** @type {{ what: 'revoke' | 'replace', token: accounts.Token } | null} */ (null),
+    );
     /** @param {accounts.Token} token */
     const show = (token) => {
         tokens.reload();
@@ -50,10 +54,12 @@ function Tokens({ onMade }) {
         </div>
         ${tokens.error && html`<${Failure} error=${tokens.error} onRetry=${tokens.reload} />`}
         ${!items && tokens.isLoading && html`<${Loading} what="tokens" />`}
-        ${items?.length === 0 &&
-        html`<${Empty} icon="key" title="No tokens of your own yet">
-            <p>Make one for each program and each machine, so that one can be revoked without the others.</p>
-        <//>`}
+        ${
+            items?.length === 0 &&
+            html`<${Empty} icon="key" title="No tokens of your own yet">
+                <p>Make one for each program and each machine, so that one can be revoked without the others.</p>
+            <//>`
+        }
         ${items && items.length > 0 && html`<${TokenTable} items=${items} onAsk=${setAsks} />`}
         ${isCreating && html`<${CreateToken} onClose=${() => setCreating(false)} onCreated=${show} />`}
         ${shown && html`<${NewToken} token=${shown} onClose=${() => setShown(null)} />`}
@@ -80,17 +86,28 @@ function TokenTable({ items, onAsk }) {
             </thead>
             <tbody>
                 ${items.map(
-                    (token) => html`<tr key=${token.id}>
-                        <td>${token.name ?? html`<span class="dim">without a name</span>`}</td>
-                        <td>${limitOf(token.scope)}</td>
-                        <td class="wide"><${Time} at=${token.createdAt} /></td>
-                        <td class="wide"><${Time} at=${token.lastUsedAt} none="never" /></td>
-                        <td><${Time} at=${token.expiresAt} none="never" /></td>
-                        <td>
-                            <${Button} kind="quiet" icon="refresh" label=${`Replace ${token.name ?? token.id}`} onClick=${() => onAsk({ what: 'replace', token })} />
-                            <${Button} kind="quiet" icon="trash" label=${`Revoke ${token.name ?? token.id}`} onClick=${() => onAsk({ what: 'revoke', token })} />
-                        </td>
-                    </tr>`,
+                    (token) =>
+                        html`<tr key=${token.id}>
+                            <td>${token.name ?? html`<span class="dim">without a name</span>`}</td>
+                            <td>${limitOf(token.scope)}</td>
+                            <td class="wide"><${Time} at=${token.createdAt} /></td>
+                            <td class="wide"><${Time} at=${token.lastUsedAt} none="never" /></td>
+                            <td><${Time} at=${token.expiresAt} none="never" /></td>
+                            <td>
+                                <${Button}
+                                    kind="quiet"
+                                    icon="refresh"
+                                    label=${`Replace ${token.name ?? token.id}`}
+                                    onClick=${() => onAsk({ what: 'replace', token })}
+                                />
+                                <${Button}
+                                    kind="quiet"
+                                    icon="trash"
+                                    label=${`Revoke ${token.name ?? token.id}`}
+                                    onClick=${() => onAsk({ what: 'revoke', token })}
+                                />
+                            </td>
+                        </tr>`,
                 )}
             </tbody>
         </table>
@@ -100,7 +117,9 @@ function TokenTable({ items, onAsk }) {
 /** What a token may do, in words. @param {any} scope */
 function limitOf(scope) {
     if (!scope) return 'everything';
-    const parts = (scope.stores ?? []).map((/** @type {any} */ store) => `${store.right} ${store.name ?? store.id ?? `${store.namePrefix}…`}`);
+    const parts = (scope.stores ?? []).map(
+        (/** @type {any} */ store) => `${store.right} ${store.name ?? store.id ?? `${store.namePrefix}…`}`,
+    );
     if (scope.list) parts.push('list stores');
     if (scope.create) parts.push('make stores');
     return parts.join(', ') || 'nothing';
@@ -122,8 +141,10 @@ function Revoke({ token, onClose, onRevoked }) {
 function Replace({ token, onClose, onReplaced }) {
     const doing = useAction(async () => onReplaced(await accounts.replaceToken(token.id)));
     return html`<${FormDialog} title="Replace token" action="Replace" doing=${doing} onClose=${onClose}>
-        <p>A new token like <strong>${token.name ?? token.id}</strong> is made. The old one goes on working for a day, so that there is time to change
-        what uses it.</p>
+        <p>
+            A new token like <strong>${token.name ?? token.id}</strong> is made. The old one goes on working for a day,
+            so that there is time to change what uses it.
+        </p>
     <//>`;
 }
 
@@ -135,7 +156,9 @@ function Environments({ token }) {
     const shown = all.find(({ name }) => name === current) ?? all[0];
     return html`<section class="panel">
         <h2>Environment</h2>
-        <p>${token ? 'With the token that you have just made.' : 'Put a token in the place of its name; make one above, it is filled in here.'}</p>
+        <p>
+            ${token ? 'With the token that you have just made.' : 'Put a token in the place of its name; make one above, it is filled in here.'}
+        </p>
         <${Tabs} label="Program" tabs=${all} current=${shown.name} onChange=${setCurrent} panel=${panel} />
         <div id=${panel} role="tabpanel" aria-label=${shown.title} class="look">
             <p class="dim">${shown.help}</p>

@@ -37,34 +37,58 @@ export function RunPage({ id }) {
     }, [goesOn]);
     const aborting = useAction(async () => loaded.put(await runs.abort(id)));
     if (!run) {
-        if (loaded.error) return html`<${PageHead} title="Run" /><${Failure} error=${loaded.error} onRetry=${loaded.reload} />`;
+        if (loaded.error)
+            return html`<${PageHead} title="Run" /><${Failure} error=${loaded.error} onRetry=${loaded.reload} />`;
         return html`<${Loading} what="the run" />`;
     }
     const store = run.defaultKeyValueStoreId;
     return html`
-        <${PageHead} title=${`Run ${run.id}`} above=${html`<a href=${address(['runs'])}>Runs</a>`} below=${html`<${Status} status=${run.status} />`}>
+        <${PageHead}
+            title=${`Run ${run.id}`}
+            above=${html`<a href=${address(['runs'])}>Runs</a>`}
+            below=${html`<${Status} status=${run.status} />`}
+        >
             ${(run.status === 'READY' || run.status === 'RUNNING') && html`<${Button} kind="danger" onClick=${() => setAsking(true)}>Abort<//>`}
             <${ButtonLink} icon="store" href=${address(['key-value-stores', store])}>Open its store<//>
         <//>
         ${loaded.error && html`<${Failure} error=${loaded.error} onRetry=${loaded.reload} />`}
         <dl class="panel facts">
-            ${run.statusMessage && html`<dt>Says</dt><dd>${run.statusMessage}</dd>`}
+            ${
+                run.statusMessage &&
+                html`<dt>Says</dt>
+                    <dd>${run.statusMessage}</dd>`
+            }
             <dt>Started</dt>
             <dd><${Time} at=${run.startedAt} />${run.meta?.origin && html`, by ${run.meta.origin}`}</dd>
             <dt>Finished</dt>
             <dd><${Time} at=${run.finishedAt} none="not yet" /></dd>
             <dt>Took</dt>
             <dd>${span(run.startedAt, run.finishedAt)}</dd>
-            ${run.exitCode !== null && run.exitCode !== undefined && html`<dt>Exit code</dt><dd>${run.exitCode}</dd>`}
+            ${
+                run.exitCode !== null &&
+                run.exitCode !== undefined &&
+                html`<dt>Exit code</dt>
+                    <dd>${run.exitCode}</dd>`
+            }
             <dt>Actor</dt>
-            <dd><a href=${address(['runs'], { actor: run.actId })}><code>${run.actId}</code></a></dd>
+            <dd>
+                <a href=${address(['runs'], { actor: run.actId })}><code>${run.actId}</code></a>
+            </dd>
         </dl>
         <${Content} title="Input" store=${store} name="INPUT" version="" />
         <${Content} title="Output" store=${store} name="OUTPUT" version=${run.status} />
-        ${isAsking &&
-        html`<${FormDialog} title="Abort run" action="Abort" kind="danger" doing=${aborting} onClose=${() => setAsking(false)}>
-            <p>Whoever carries this run out is told to end it. What it has written stays.</p>
-        <//>`}
+        ${
+            isAsking &&
+            html`<${FormDialog}
+                title="Abort run"
+                action="Abort"
+                kind="danger"
+                doing=${aborting}
+                onClose=${() => setAsking(false)}
+            >
+                <p>Whoever carries this run out is told to end it. What it has written stays.</p>
+            <//>`
+        }
     `;
 }
 
@@ -79,11 +103,16 @@ function Content({ title, store, name, version }) {
         <h2>${title}</h2>
         ${read.error && html`<${Failure} error=${read.error} onRetry=${read.reload} />`}
         ${read.value === null && html`<p class="dim">None.</p>`}
-        ${read.value &&
-        html`
-            ${read.value.text !== null && html`<pre class="text wrapped" tabindex="0" aria-label=${title}>${read.value.text}</pre>`}
-            <p class="dim">${read.value.type}${read.value.size !== null && html`, ${size(read.value.size)}`} · <a href=${page}>Open the record</a></p>
-        `}
+        ${
+            read.value &&
+            html`
+                ${read.value.text !== null && html`<pre class="text wrapped" tabindex="0" aria-label=${title}>${read.value.text}</pre>`}
+                <p class="dim">
+                    ${read.value.type}${read.value.size !== null && html`, ${size(read.value.size)}`} ·
+                    <a href=${page}>Open the record</a>
+                </p>
+            `
+        }
     </section>`;
 }
 

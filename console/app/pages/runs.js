@@ -67,7 +67,12 @@ function Actor({ actor }) {
         const timer = setTimeout(() => goWith({ actor: typed.trim(), offset: null }), PATIENCE);
         return () => clearTimeout(timer);
     }, [typed, actor]);
-    return html`<${SearchField} label="Runs of one actor" placeholder="Actor, by its whole name or id" value=${typed} onInput=${setTyped} />`;
+    return html`<${SearchField}
+        label="Runs of one actor"
+        placeholder="Actor, by its whole name or id"
+        value=${typed}
+        onInput=${setTyped}
+    />`;
 }
 
 /** @param {{ page: { total: number, offset: number, items: runs.Run[] }, isFiltered: boolean }} props */
@@ -91,14 +96,19 @@ function List({ page, isFiltered }) {
                 </thead>
                 <tbody>
                     ${items.map(
-                        (run) => html`<tr key=${run.id}>
-                            <td><a href=${address(['runs', run.id])}><code>${run.id}</code></a></td>
-                            <td><${Status} status=${run.status} /></td>
-                            <td><${Time} at=${run.startedAt} /></td>
-                            <td class="number">${span(run.startedAt, run.finishedAt)}</td>
-                            <td class="wide"><a href=${address(['runs'], { actor: run.actId })}><code>${run.actId}</code></a></td>
-                            <td class="wide dim">${run.meta?.origin ?? ''}</td>
-                        </tr>`,
+                        (run) =>
+                            html`<tr key=${run.id}>
+                                <td>
+                                    <a href=${address(['runs', run.id])}><code>${run.id}</code></a>
+                                </td>
+                                <td><${Status} status=${run.status} /></td>
+                                <td><${Time} at=${run.startedAt} /></td>
+                                <td class="number">${span(run.startedAt, run.finishedAt)}</td>
+                                <td class="wide">
+                                    <a href=${address(['runs'], { actor: run.actId })}><code>${run.actId}</code></a>
+                                </td>
+                                <td class="wide dim">${run.meta?.origin ?? ''}</td>
+                            </tr>`,
                     )}
                 </tbody>
             </table>
@@ -113,9 +123,15 @@ function List({ page, isFiltered }) {
 
 /** @param {{ isFiltered: boolean }} props */
 function None({ isFiltered }) {
-    if (isFiltered) return html`<${Empty} icon="search" title="No such runs"><p>No run of yours is of this actor and status.</p><//>`;
+    if (isFiltered)
+        return html`<${Empty} icon="search" title="No such runs"
+            ><p>No run of yours is of this actor and status.</p><//
+        >`;
     return html`<${Empty} icon="run" title="No runs yet">
-        <p>Every run of an actor has a store of its own, with its input and its output. This one starts an actor on your machine:</p>
+        <p>
+            Every run of an actor has a store of its own, with its input and its output. This one starts an actor on
+            your machine:
+        </p>
         <p><code>larder run --input input.json -- node main.js</code></p>
     <//>`;
 }

@@ -41,12 +41,15 @@ export function SignIn() {
                 required
             />
             ${doing.error && html`<${Failure} error=${doing.error} />`}
-            <${Button} type="submit" kind="primary" isBusy=${doing.isRunning} disabled=${token.trim() === ''}>Sign in<//>
+            <${Button} type="submit" kind="primary" isBusy=${doing.isRunning} disabled=${token.trim() === ''}
+                >Sign in<//
+            >
             <details>
                 <summary>Where do I get a token?</summary>
                 <p>
-                    Larder prints one at its first start and keeps it in <code>larder-data/admin-token</code>. Whoever administers it
-                    makes others: <code>larder token create --user NAME</code>, or here, under <em>Users</em>.
+                    Larder prints one at its first start and keeps it in <code>larder-data/admin-token</code>. Whoever
+                    administers it makes others: <code>larder token create --user NAME</code>, or here, under
+                    <em>Users</em>.
                 </p>
             </details>
         </form>

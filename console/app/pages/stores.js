@@ -61,16 +61,29 @@ export function Stores() {
             />
             <${Button} icon="refresh" kind="quiet" label="Refresh" onClick=${page.reload} />
         </div>
-        <${ChosenBar} number=${chosen.length} of=${chosen.length === 1 ? 'store' : 'stores'} onClear=${() => selection.only([])}>
+        <${ChosenBar}
+            number=${chosen.length}
+            of=${chosen.length === 1 ? 'store' : 'stores'}
+            onClear=${() => selection.only([])}
+        >
             <${Button} icon="trash" kind="danger" onClick=${() => setAsks('delete')}>Delete<//>
         <//>
         ${page.error && html`<${Failure} error=${page.error} onRetry=${page.reload} />`}
-        ${page.value
-            ? html`<${List} page=${page.value} selection=${selection} ids=${ids} filters=${{ search, unnamed, ownership }} />`
-            : page.isLoading && html`<${Loading} what="stores" />`}
+        ${
+            page.value
+                ? html`<${List}
+                      page=${page.value}
+                      selection=${selection}
+                      ids=${ids}
+                      filters=${{ search, unnamed, ownership }}
+                  />`
+                : page.isLoading && html`<${Loading} what="stores" />`
+        }
         ${asks === 'create' && html`<${CreateStore} onClose=${() => setAsks(null)} />`}
-        ${asks === 'delete' &&
-        html`<${DeleteStores} stores=${chosen} onClose=${() => setAsks(null)} onDeleted=${page.reload} />`}
+        ${
+            asks === 'delete' &&
+            html`<${DeleteStores} stores=${chosen} onClose=${() => setAsks(null)} onDeleted=${page.reload} />`
+        }
     `;
 }
 
@@ -86,7 +99,12 @@ function Search({ search }) {
         const timer = setTimeout(() => goWith({ search: typed, offset: null }), PATIENCE);
         return () => clearTimeout(timer);
     }, [typed, search]);
-    return html`<${SearchField} label="Search stores" placeholder="Name, title or id" value=${typed} onInput=${setTyped} />`;
+    return html`<${SearchField}
+        label="Search stores"
+        placeholder="Name, title or id"
+        value=${typed}
+        onInput=${setTyped}
+    />`;
 }
 
 /**
@@ -105,7 +123,9 @@ function List({ page, selection, ids, filters }) {
             <table>
                 <thead>
                     <tr>
-                        <th class="box"><${ChoiceOfAll} ids=${ids} label="Select all stores on this page" selection=${selection} /></th>
+                        <th class="box">
+                            <${ChoiceOfAll} ids=${ids} label="Select all stores on this page" selection=${selection} />
+                        </th>
                         <th>Name</th>
                         <th class="number">Records</th>
                         <th class="number wide">Size</th>
@@ -120,9 +140,11 @@ function List({ page, selection, ids, filters }) {
             </table>
         </div>
         <${Pager}
-            text=${items.length === 0
-                ? `Nothing here, of ${counted(total, 'store')}`
-                : `${count(offset + 1)}–${count(offset + items.length)} of ${counted(total, 'store')}`}
+            text=${
+                items.length === 0
+                    ? `Nothing here, of ${counted(total, 'store')}`
+                    : `${count(offset + 1)}–${count(offset + items.length)} of ${counted(total, 'store')}`
+            }
             onBack=${offset > 0 ? () => turn(Math.max(0, Math.min(offset - PAGE, total - 1))) : undefined}
             onNext=${offset + items.length < total ? () => turn(offset + PAGE) : undefined}
         />
@@ -155,8 +177,10 @@ function None({ search, unnamed, ownership }) {
     if (search) {
         return html`<${Empty} icon="search" title="No store matches">
             <p>Nothing has “${search}” in its name or title, or at the beginning of its id.</p>
-            ${!unnamed &&
-            html`<p><${Button} onClick=${() => goWith({ unnamed: 'true' })}>Search unnamed stores, too<//></p>`}
+            ${
+                !unnamed &&
+                html`<p><${Button} onClick=${() => goWith({ unnamed: 'true' })}>Search unnamed stores, too<//></p>`
+            }
         <//>`;
     }
     if (ownership) {
@@ -166,10 +190,14 @@ function None({ search, unnamed, ownership }) {
     }
     return html`<${Empty} title=${unnamed ? 'No stores yet' : 'No named stores yet'}>
         <p>A store keeps records: any bytes, with a media type. Give it a name, and it is kept for ever.</p>
-        ${!unnamed &&
-        html`<p>
-            Stores without a name, such as those of runs, are shown with
-            <button type="button" class="link" onClick=${() => goWith({ unnamed: 'true' })}>Include unnamed stores</button>.
-        </p>`}
+        ${
+            !unnamed &&
+            html`<p>
+                Stores without a name, such as those of runs, are shown with
+                <button type="button" class="link" onClick=${() => goWith({ unnamed: 'true' })}>
+                    Include unnamed stores</button
+                >.
+            </p>`
+        }
     <//>`;
 }

@@ -21,7 +21,9 @@ export function Users() {
     const who = useSignal(account);
     if (!who?.isAdmin) {
         return html`<${PageHead} title="Users" />
-            <${Empty} icon="people" title="Only the administrator sees users"><p>Sign in with his token to make others.</p><//>`;
+            <${Empty} icon="people" title="Only the administrator sees users"
+                ><p>Sign in with his token to make others.</p><//
+            >`;
     }
     return html`<${All} />`;
 }
@@ -38,22 +40,28 @@ function All() {
         users.reload();
     });
     return html`
-        <${PageHead} title="Users"><${Button} icon="plus" kind="primary" onClick=${() => setAsks({ what: 'create' })}>Create user<//><//>
+        <${PageHead} title="Users"
+            ><${Button} icon="plus" kind="primary" onClick=${() => setAsks({ what: 'create' })}>Create user<//><//
+        >
         ${users.error && html`<${Failure} error=${users.error} onRetry=${users.reload} />`}
         ${changing.error && html`<${Failure} error=${changing.error} />`}
         ${!users.value && users.isLoading && html`<${Loading} what="users" />`}
         ${users.value && html`<${Table} users=${users.value.items} onAsk=${setAsks} onSwitch=${changing.run} />`}
-        ${asks?.what === 'create' &&
-        html`<${CreateUser}
-            onClose=${() => setAsks(null)}
-            onCreated=${(/** @type {any} */ user) => {
-                users.reload();
-                // The dialog that is closing would take this one with it.
-                setTimeout(() => setAsks({ what: 'token', user }), 0);
-            }}
-        />`}
-        ${asks?.what === 'token' &&
-        html`<${CreateToken} username=${asks.user.username} onClose=${() => setAsks(null)} onCreated=${setShown} />`}
+        ${
+            asks?.what === 'create' &&
+            html`<${CreateUser}
+                onClose=${() => setAsks(null)}
+                onCreated=${(/** @type {any} */ user) => {
+                    users.reload();
+                    // The dialog that is closing would take this one with it.
+                    setTimeout(() => setAsks({ what: 'token', user }), 0);
+                }}
+            />`
+        }
+        ${
+            asks?.what === 'token' &&
+            html`<${CreateToken} username=${asks.user.username} onClose=${() => setAsks(null)} onCreated=${setShown} />`
+        }
         ${asks?.what === 'edit' && html`<${EditUser} username=${asks.user.username} onClose=${() => setAsks(null)} onSaved=${users.reload} />`}
         ${shown && html`<${NewToken} token=${shown} onClose=${() => setShown(null)} />`}
     `;
@@ -96,10 +104,24 @@ function Row({ user, onAsk, onSwitch }) {
         <td class="number wide">${size(usage?.bytes)}</td>
         <td class="wide"><${Time} at=${user.createdAt} /></td>
         <td>
-            <${Button} icon="key" kind="quiet" label=${`Create token for ${user.username}`} onClick=${() => onAsk({ what: 'token', user })} />
-            <${Button} icon="edit" kind="quiet" label=${`Settings of ${user.username}`} onClick=${() => onAsk({ what: 'edit', user })} />
-            ${!user.isAdmin &&
-            html`<${Button} kind="quiet" onClick=${() => onSwitch(user)}>${user.isDisabled ? 'Let in' : 'Lock out'}<//>`}
+            <${Button}
+                icon="key"
+                kind="quiet"
+                label=${`Create token for ${user.username}`}
+                onClick=${() => onAsk({ what: 'token', user })}
+            />
+            <${Button}
+                icon="edit"
+                kind="quiet"
+                label=${`Settings of ${user.username}`}
+                onClick=${() => onAsk({ what: 'edit', user })}
+            />
+            ${
+                !user.isAdmin &&
+                html`<${Button} kind="quiet" onClick=${() => onSwitch(user)}
+                    >${user.isDisabled ? 'Let in' : 'Lock out'}<//
+                >`
+            }
         </td>
     </tr>`;
 }
@@ -108,7 +130,19 @@ function Row({ user, onAsk, onSwitch }) {
 function CreateUser({ onClose, onCreated }) {
     const [username, setUsername] = useState('');
     const doing = useAction(async () => onCreated(await accounts.createUser({ username: username.trim() })));
-    return html`<${FormDialog} title="Create user" action="Create" isReady=${username.trim() !== ''} doing=${doing} onClose=${onClose}>
-        <${TextField} label="User name" value=${username} onInput=${setUsername} autofocus help="A token for the new user comes next." />
+    return html`<${FormDialog}
+        title="Create user"
+        action="Create"
+        isReady=${username.trim() !== ''}
+        doing=${doing}
+        onClose=${onClose}
+    >
+        <${TextField}
+            label="User name"
+            value=${username}
+            onInput=${setUsername}
+            autofocus
+            help="A token for the new user comes next."
+        />
     <//>`;
 }

@@ -12,7 +12,8 @@ async function tokenShown(page) {
     return token;
 }
 
-const status = async (token, path = '/v2/key-value-stores') => (await fetch(url + path, { headers: { Authorization: `Bearer ${token}` } })).status;
+const status = async (token, path = '/v2/key-value-stores') =>
+    (await fetch(url + path, { headers: { Authorization: `Bearer ${token}` } })).status;
 
 export const accounts = {
     async 'a token is made, shown once, fills the environment, and is revoked'(world) {
@@ -62,7 +63,9 @@ export const accounts = {
         await page.getByRole('button', { name: 'Replace reader' }).click();
         await page.getByRole('dialog').getByRole('button', { name: 'Replace' }).click();
         const next = await tokenShown(page);
-        assert.ok(next !== token && (await status(next, mine.path)) === 200 && (await status(token, mine.path)) === 200);
+        assert.ok(
+            next !== token && (await status(next, mine.path)) === 200 && (await status(token, mine.path)) === 200,
+        );
     },
 
     async 'the administrator makes a user, gives him a token and a quota, and locks him out'(world) {
@@ -82,7 +85,10 @@ export const accounts = {
         await world.accessible();
         await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
         await page.getByText('Saved').waitFor();
-        const refused = await fetch(`${url}/v2/key-value-stores`, { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
+        const refused = await fetch(`${url}/v2/key-value-stores`, {
+            method: 'POST',
+            headers: { Authorization: `Bearer ${token}` },
+        });
         assert.equal(refused.status, 403);
         const row = page.getByRole('row', { name: new RegExp(name) });
         await row.getByRole('button', { name: 'Lock out' }).click();

@@ -42,8 +42,8 @@ const RECORDS = {
     'plain.txt': ['text/plain', HTML],
     'data.json': ['application/json', HTML],
     'no-type': ['application/octet-stream', HTML],
-    'unknown': ['x/y', HTML],
-    'mixed': ['multipart/x-mixed-replace; boundary=a', `--a\r\nContent-Type: text/html\r\n\r\n${HTML}\r\n--a--`],
+    unknown: ['x/y', HTML],
+    mixed: ['multipart/x-mixed-replace; boundary=a', `--a\r\nContent-Type: text/html\r\n\r\n${HTML}\r\n--a--`],
     'picture.png': ['image/png', HTML],
     'worker.js': ['text/javascript', 'self.onfetch = () => {};'],
 };
@@ -86,13 +86,17 @@ export const activeContent = {
         const { page } = world;
         await page.route(/\/records\//, async (route) => {
             const answer = await route.fetch();
-            const headers = Object.fromEntries(Object.entries(answer.headers()).filter(([name]) => name !== 'content-security-policy'));
+            const headers = Object.fromEntries(
+                Object.entries(answer.headers()).filter(([name]) => name !== 'content-security-policy'),
+            );
             await route.fulfill({ response: answer, headers });
         });
         const { url: link } = await world.api('POST', `/larder/v1/stores/${store.id}/view-link`, { key: 'page.html' });
         await world.open('/');
         await page.goto(link);
-        await until('it is out', () => got.some((search) => decodeURIComponent(search).includes(`session:${world.token}`)));
+        await until('it is out', () =>
+            got.some((search) => decodeURIComponent(search).includes(`session:${world.token}`)),
+        );
         forgiven(world);
     },
 
@@ -104,7 +108,10 @@ export const activeContent = {
         for (const key of Object.keys(RECORDS)) {
             const { signature } = await world.api('POST', `/larder/v1/stores/${store.id}/view-link`, { key });
             const path = `${store.path}/records/${key}?signature=${signature}`;
-            for (const [way, headers] of [['as it is', {}], ['a part', { Range: 'bytes=0-' }]]) {
+            for (const [way, headers] of [
+                ['as it is', {}],
+                ['a part', { Range: 'bytes=0-' }],
+            ]) {
                 await page.setExtraHTTPHeaders(headers);
                 // What the browser would rather keep than show is no page.
                 await page.goto(url + path).catch(() => {});
@@ -128,12 +135,21 @@ export const activeContent = {
                 window.addEventListener('message', ({ data }) => {
                     if (data?.larderAttack) fetch(`/larder-attack?got=message`);
                 });
-                for (const [name, attribute] of [['iframe', 'src'], ['object', 'data'], ['embed', 'src'], ['img', 'src'], ['script', 'src']]) {
+                for (const [name, attribute] of [
+                    ['iframe', 'src'],
+                    ['object', 'data'],
+                    ['embed', 'src'],
+                    ['img', 'src'],
+                    ['script', 'src'],
+                ]) {
                     const element = document.createElement(name);
                     element[attribute] = source;
                     document.body.append(element);
                 }
-                navigator.serviceWorker?.register(source).then(() => fetch('/larder-attack?got=worker'), () => {});
+                navigator.serviceWorker?.register(source).then(
+                    () => fetch('/larder-attack?got=worker'),
+                    () => {},
+                );
             }, path);
             await settled();
             const opened = context.waitForEvent('page');
@@ -143,7 +159,11 @@ export const activeContent = {
             const other = await opened;
             await settled();
             await other.close();
-            assert.deepEqual(got.filter((search) => search !== '?got=worker' || key !== 'worker.js'), [], key);
+            assert.deepEqual(
+                got.filter((search) => search !== '?got=worker' || key !== 'worker.js'),
+                [],
+                key,
+            );
         }
         forgiven(world);
     },

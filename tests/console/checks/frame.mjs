@@ -38,12 +38,21 @@ export const frame = {
                 readFile(new URL(`../console/vendor/pdf/standard_fonts/${font}`, import.meta.url)),
                 readFile(`${modules}/pdfjs-dist/standard_fonts/${font}`),
             ]);
-            assert.equal(createHash('sha256').update(ours).digest('hex'), createHash('sha256').update(shipped).digest('hex'), font);
+            assert.equal(
+                createHash('sha256').update(ours).digest('hex'),
+                createHash('sha256').update(shipped).digest('hex'),
+                font,
+            );
         }
     },
 
     async 'every file comes with strict headers and a tag that saves sending it again'() {
-        for (const path of ['/console/', '/console/key-value-stores/x', '/console/app/main.js', '/console/style/base.css']) {
+        for (const path of [
+            '/console/',
+            '/console/key-value-stores/x',
+            '/console/app/main.js',
+            '/console/style/base.css',
+        ]) {
             const answer = await fetch(url + path);
             const policy = answer.headers.get('content-security-policy');
             assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self';/, path);
@@ -57,7 +66,10 @@ export const frame = {
         const shown = await fetch(`${url}/`, { headers: { Accept: 'text/html' }, redirect: 'manual' });
         assert.equal(shown.headers.get('location'), '/console/');
         // Whoever is told of a token is told to keep it nowhere.
-        const made = await fetch(`${url}/larder/v1/tokens`, { method: 'POST', headers: { Authorization: `Bearer ${adminToken}` } });
+        const made = await fetch(`${url}/larder/v1/tokens`, {
+            method: 'POST',
+            headers: { Authorization: `Bearer ${adminToken}` },
+        });
         assert.match(made.headers.get('cache-control') ?? '', /no-store/);
     },
 
@@ -154,7 +166,11 @@ export const frame = {
         await world.open('/nowhere/at/all');
         const { page } = world;
         await page.getByRole('heading', { name: 'No such page' }).waitFor();
-        for (const [link, heading] of [['Runs', 'Runs'], ['Integrations', 'Integrations'], ['Stores', 'Stores']]) {
+        for (const [link, heading] of [
+            ['Runs', 'Runs'],
+            ['Integrations', 'Integrations'],
+            ['Stores', 'Stores'],
+        ]) {
             await page.getByRole('navigation').getByRole('link', { name: link }).click();
             await page.getByRole('heading', { name: heading, level: 1 }).waitFor();
         }
@@ -182,14 +198,28 @@ export const frame = {
 
     async 'a phone shows all of it without going sideways'(world) {
         const store = await world.store({ name: 'a-store-with-quite-a-long-name-that-has-to-fit-somewhere' });
-        await store.json('a-key-that-is-much-longer-than-any-phone-is-wide-'.repeat(3), { deep: { value: 'x'.repeat(400) } });
+        await store.json('a-key-that-is-much-longer-than-any-phone-is-wide-'.repeat(3), {
+            deep: { value: 'x'.repeat(400) },
+        });
         await world.context_({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
         const [key] = await store.keys();
-        for (const path of ['/', store.page, `${store.page}?key=${key}`, `${store.page}?tab=settings`, `${store.page}?tab=share`, `${store.page}?tab=api`, '/runs', '/integrations']) {
+        for (const path of [
+            '/',
+            store.page,
+            `${store.page}?key=${key}`,
+            `${store.page}?tab=settings`,
+            `${store.page}?tab=share`,
+            `${store.page}?tab=api`,
+            '/runs',
+            '/integrations',
+        ]) {
             await world.open(path);
             await world.page.getByRole('heading', { level: 1 }).waitFor();
             await world.page.waitForLoadState('networkidle');
-            const [wide, window] = await world.page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+            const [wide, window] = await world.page.evaluate(() => [
+                document.documentElement.scrollWidth,
+                document.documentElement.clientWidth,
+            ]);
             assert.ok(wide <= window, `${path} is ${wide} wide in a window of ${window}`);
             await world.accessible();
         }
@@ -204,7 +234,11 @@ export const frame = {
         assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Skip to the page');
         await page.keyboard.press('Enter');
         assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
-        for (let steps = 0; steps < 20 && (await page.evaluate(() => document.activeElement.textContent.trim())) !== 'pantry'; steps += 1) {
+        for (
+            let steps = 0;
+            steps < 20 && (await page.evaluate(() => document.activeElement.textContent.trim())) !== 'pantry';
+            steps += 1
+        ) {
             await page.keyboard.press('Tab');
         }
         await page.keyboard.press('Enter');

@@ -93,7 +93,8 @@ export const looks = {
 
     async 'the images of a page are a gallery that is walked by keys'(world) {
         const store = await world.store();
-        for (const [at, key] of ['a.png', 'b.png', 'c.png'].entries()) await store.put(key, png(40 + at, 30), 'image/png');
+        for (const [at, key] of ['a.png', 'b.png', 'c.png'].entries())
+            await store.put(key, png(40 + at, 30), 'image/png');
         await store.put('plain.txt', 'no image', 'text/plain');
         await store.put('by-type', png(50, 30), 'image/png');
         await world.open(store.page);
@@ -102,7 +103,11 @@ export const looks = {
         const images = page.getByRole('group', { name: 'Images' });
         await images.getByRole('button', { name: 'by-type' }).waitFor();
         assert.equal(await images.getByRole('button').count(), 4);
-        await until('they are there', () => images.locator('img').evaluateAll((all) => all.length === 4 && all.every((image) => image.naturalWidth >= 40)));
+        await until('they are there', () =>
+            images
+                .locator('img')
+                .evaluateAll((all) => all.length === 4 && all.every((image) => image.naturalWidth >= 40)),
+        );
         await world.accessible();
         await images.getByRole('button', { name: 'a.png' }).focus();
         await page.keyboard.press('ArrowRight');
@@ -120,7 +125,11 @@ export const looks = {
 
     async 'HTML is a page in a frame that stands alone, beside its source'(world) {
         const store = await world.store();
-        await store.put('page.html', '<!doctype html><title>t</title><style>h1 { color: rgb(1, 2, 3) }</style><h1>Fresh bread</h1>', 'text/html; charset=utf-8');
+        await store.put(
+            'page.html',
+            '<!doctype html><title>t</title><style>h1 { color: rgb(1, 2, 3) }</style><h1>Fresh bread</h1>',
+            'text/html; charset=utf-8',
+        );
         await world.open(`${store.page}?key=page.html`);
         const { page } = world;
         const heading = page.frameLocator('iframe').getByRole('heading', { name: 'Fresh bread' });
@@ -143,7 +152,10 @@ export const looks = {
         await until('it is drawn', () =>
             first.evaluate((canvas) => {
                 const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-                return canvas.width >= 400 && data.some((value, at) => at % 4 !== 3 && value < 100 && data[at - (at % 4) + 3] === 255);
+                return (
+                    canvas.width >= 400 &&
+                    data.some((value, at) => at % 4 !== 3 && value < 100 && data[at - (at % 4) + 3] === 255)
+                );
             }),
         );
         await world.accessible();
@@ -169,7 +181,9 @@ export const looks = {
         await world.open(`${store.page}?key=film.webm`);
         const film = page.locator('video');
         await until('it has a picture', async () => (await film.count()) === 1 && (await width(film)) === 160);
-        const part = await fetch(await film.evaluate((element) => element.currentSrc), { headers: { Range: 'bytes=0-3' } });
+        const part = await fetch(await film.evaluate((element) => element.currentSrc), {
+            headers: { Range: 'bytes=0-3' },
+        });
         assert.deepEqual([part.status, (await part.arrayBuffer()).byteLength], [206, 4]);
         await world.accessible();
     },
@@ -182,12 +196,18 @@ export const looks = {
         await world.open(`${store.page}?key=shot.png`, { token });
         await world.page.getByText('30 × 20 pixels').waitFor();
         await world.page.getByRole('link', { name: 'Next record' }).click();
-        await until('it knows its length', () => world.page.locator('audio').evaluate((element) => element.duration === 1));
+        await until('it knows its length', () =>
+            world.page.locator('audio').evaluate((element) => element.duration === 1),
+        );
     },
 
     async 'anything else shows its first bytes'(world) {
         const store = await world.store();
-        await store.put('data.bin', Buffer.concat([Buffer.from('salt\0'), Buffer.alloc(10_000, 255)]), 'application/octet-stream');
+        await store.put(
+            'data.bin',
+            Buffer.concat([Buffer.from('salt\0'), Buffer.alloc(10_000, 255)]),
+            'application/octet-stream',
+        );
         await store.put('empty', '', 'application/octet-stream');
         await world.open(`${store.page}?key=data.bin`);
         const { page } = world;

@@ -14,7 +14,12 @@ function entries(zip) {
     const end = zip.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));
     let at = zip.readUInt32LE(end + 16);
     while (zip.readUInt32LE(at) === 0x02014b50) {
-        const [size, name, extra, comment] = [zip.readUInt32LE(at + 20), zip.readUInt16LE(at + 28), zip.readUInt16LE(at + 30), zip.readUInt16LE(at + 32)];
+        const [size, name, extra, comment] = [
+            zip.readUInt32LE(at + 20),
+            zip.readUInt16LE(at + 28),
+            zip.readUInt16LE(at + 30),
+            zip.readUInt16LE(at + 32),
+        ];
         const start = zip.readUInt32LE(at + 42);
         const body = start + 30 + zip.readUInt16LE(start + 26) + zip.readUInt16LE(start + 28);
         const whole = size === 0xffffffff ? Number(zip.readBigUInt64LE(at + 46 + name + 4)) : size;
@@ -77,8 +82,13 @@ export const records = {
     },
 
     async 'collections of the schema are tabs'(world) {
-        const collections = { shots: { title: 'Screenshots', keyPrefix: 'shot-' }, report: { title: 'Report', key: 'REPORT' } };
-        const store = await world.store({ schema: { actorKeyValueStoreSchemaVersion: 1, title: 'Crawl', collections } });
+        const collections = {
+            shots: { title: 'Screenshots', keyPrefix: 'shot-' },
+            report: { title: 'Report', key: 'REPORT' },
+        };
+        const store = await world.store({
+            schema: { actorKeyValueStoreSchemaVersion: 1, title: 'Crawl', collections },
+        });
         for (const key of ['shot-1', 'shot-2', 'REPORT', 'other']) await store.put(key, key, 'text/plain');
         await world.open(store.page);
         const { page } = world;
@@ -98,17 +108,23 @@ export const records = {
         const { page } = world;
         await page.getByRole('link', { name: 'old.txt' }).waitFor();
         world.expects(412);
-        await page.getByLabel('Files to upload').setInputFiles([
-            file('a b.json', '{"a":1}'),
-            file('page.html', '<p>hello'),
-            file('old.txt', 'new'),
-            file('picture.png', 'no picture'),
-            file('unknown.zzz', 'bytes'),
-        ]);
+        await page
+            .getByLabel('Files to upload')
+            .setInputFiles([
+                file('a b.json', '{"a":1}'),
+                file('page.html', '<p>hello'),
+                file('old.txt', 'new'),
+                file('picture.png', 'no picture'),
+                file('unknown.zzz', 'bytes'),
+            ]);
         const list = page.getByRole('region', { name: 'Uploads' });
         await list.getByText('Uploads are over').waitFor();
         await world.accessible();
-        assert.deepEqual(await store.get('a-b.json'), { status: 200, type: 'application/json; charset=utf-8', text: '{"a":1}' });
+        assert.deepEqual(await store.get('a-b.json'), {
+            status: 200,
+            type: 'application/json; charset=utf-8',
+            text: '{"a":1}',
+        });
         assert.equal((await store.get('page.html')).type, 'text/html; charset=utf-8');
         assert.equal((await store.get('picture.png')).type, 'image/png');
         assert.equal((await store.get('unknown.zzz')).type, 'application/octet-stream');
@@ -218,7 +234,11 @@ export const records = {
         await dialog.getByLabel('Key').fill('free');
         await dialog.getByRole('button', { name: 'Create' }).click();
         await page.getByRole('heading', { name: 'free' }).waitFor();
-        assert.deepEqual(await store.get('free'), { status: 200, type: 'application/json; charset=utf-8', text: '{"mine": true}' });
+        assert.deepEqual(await store.get('free'), {
+            status: 200,
+            type: 'application/json; charset=utf-8',
+            text: '{"mine": true}',
+        });
     },
 
     async 'what is edited is saved, unless somebody else was there first'(world) {
@@ -235,7 +255,11 @@ export const records = {
         await area.fill('{"a": 2}');
         await page.getByRole('button', { name: 'Save' }).click();
         await page.getByText('Saved').waitFor();
-        assert.deepEqual(await store.get('INPUT'), { status: 200, type: 'application/json; charset=utf-8', text: '{"a": 2}' });
+        assert.deepEqual(await store.get('INPUT'), {
+            status: 200,
+            type: 'application/json; charset=utf-8',
+            text: '{"a": 2}',
+        });
 
         await page.getByRole('button', { name: 'Edit' }).click();
         await area.waitFor();

@@ -45,7 +45,10 @@ export const runs = {
         await page.getByText('Kneading').waitFor();
         await page.getByRole('button', { name: 'Abort' }).click();
         await page.getByRole('dialog').getByRole('button', { name: 'Abort' }).click();
-        await page.getByText(/abort(ed|ing)/).first().waitFor();
+        await page
+            .getByText(/abort(ed|ing)/)
+            .first()
+            .waitFor();
         assert.match((await world.api('GET', `/v2/actor-runs/${run.id}`)).status, /^ABORT/);
     },
 

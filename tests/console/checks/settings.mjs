@@ -71,7 +71,8 @@ export const settings = {
         await world.admin('POST', '/larder/v1/users', { username: friend });
         const { token } = await world.admin('POST', '/larder/v1/tokens', { username: friend });
         const store = await world.store({ name: 'shared' });
-        const may = async () => (await world.api('GET', store.path, undefined, { token }).catch(() => null))?.right ?? null;
+        const may = async () =>
+            (await world.api('GET', store.path, undefined, { token }).catch(() => null))?.right ?? null;
         await world.open(`${store.page}?tab=share`);
         const { page } = world;
         await page.getByText('Nobody yet').waitFor();
@@ -126,13 +127,22 @@ export const settings = {
         const endpoint = (name) => page.locator('details').filter({ has: page.getByText(name, { exact: true }) });
         await endpoint('Get record').getByText('Get record', { exact: true }).click();
         const record = endpoint('Get record');
-        assert.match(await record.getByLabel('Get record, curl', { exact: true }).innerText(), new RegExp(`curl .*\\n.*${store.id}/records/INPUT`));
+        assert.match(
+            await record.getByLabel('Get record, curl', { exact: true }).innerText(),
+            new RegExp(`curl .*\\n.*${store.id}/records/INPUT`),
+        );
         await record.getByLabel('Key').fill('INPUT');
         await record.getByRole('button', { name: 'Send' }).click();
         await record.getByText('200 OK').waitFor();
-        assert.match(await record.getByLabel('Answer').innerText(), /Content-Type: application\/json; charset=utf-8[^]*"a": 1/);
+        assert.match(
+            await record.getByLabel('Answer').innerText(),
+            /Content-Type: application\/json; charset=utf-8[^]*"a": 1/,
+        );
         await page.getByRole('tab', { name: 'Python' }).click();
-        assert.match(await record.getByLabel('Get record, python', { exact: true }).innerText(), /store\.get_record\('INPUT'\)/);
+        assert.match(
+            await record.getByLabel('Get record, python', { exact: true }).innerText(),
+            /store\.get_record\('INPUT'\)/,
+        );
         await world.accessible();
         world.expects(404);
         await record.getByLabel('Key').fill('absent');

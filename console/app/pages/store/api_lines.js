@@ -4,7 +4,7 @@
  * @typedef {object} Endpoint
  * @property {string} title
  * @property {string} method
- * @property {string} path with `{key}` where a key stands
+ * @property {string} path with `{key}` or `{user}` where one stands
  * @property {string} help
  * @property {{ name: string, label: string, value: string }[]} query what can stand behind the question mark
  * @property {string} [body] what is sent, at first
@@ -19,6 +19,7 @@
  */
 export function endpointsOf(origin, { id }) {
     const path = `/v2/key-value-stores/${id}`;
+    const ours = `/larder/v1/stores/${id}`;
     const url = `${origin}${path}`;
     const auth = '-H "Authorization: Bearer $LARDER_TOKEN"';
     /** @param {string} line */
@@ -164,6 +165,42 @@ export function endpointsOf(origin, { id }) {
             },
         },
         {
+            title: 'Make link',
+            method: 'POST',
+            path: `${ours}/view-link`,
+            help: 'A link that opens a record without a token until it ends; without a key, the list of keys and the ZIP file.',
+            query: [],
+            body: '{"key": "OUTPUT", "lifetimeSecs": 900}',
+            type: 'application/json',
+            lines: plain('POST', `${origin}${ours}/view-link`, '{"key": "OUTPUT", "lifetimeSecs": 900}'),
+        },
+        {
+            title: 'See who has access',
+            method: 'GET',
+            path: `${ours}/access`,
+            help: 'The users who have a right of their own on this store.',
+            query: [],
+            lines: plain('GET', `${origin}${ours}/access`),
+        },
+        {
+            title: 'Share store',
+            method: 'PUT',
+            path: `${ours}/access/{user}`,
+            help: 'Gives a user a right on this store: read, write or manage. DELETE takes it away.',
+            query: [],
+            body: '{"right": "read"}',
+            type: 'application/json',
+            lines: plain('PUT', `${origin}${ours}/access/USERNAME`, '{"right": "read"}'),
+        },
+        {
+            title: 'Rotate secret',
+            method: 'POST',
+            path: `${ours}/signing-key/rotate`,
+            help: 'Lets every signed link to this store die.',
+            query: [],
+            lines: plain('POST', `${origin}${ours}/signing-key/rotate`),
+        },
+        {
             title: 'Delete store',
             method: 'DELETE',
             path,
@@ -176,4 +213,36 @@ export function endpointsOf(origin, { id }) {
             },
         },
     ];
+}
+
+/**
+ * Calls that are Larder's own, which the official clients do not know.
+ * @param {string} method
+ * @param {string} url
+ * @param {string} [body] JSON
+ */
+function plain(method, url, body) {
+    const sent = body ? ` -H 'Content-Type: application/json' \\\n  -d '${body}'` : '';
+    return {
+        curl: `curl -X ${method} -H "Authorization: Bearer $LARDER_TOKEN"${sent} \\\n  '${url}'`,
+        javascript: [
+            `const answer = await fetch('${url}', {`,
+            `    method: '${method}',`,
+            '    headers: {',
+            '        Authorization: `Bearer ${process.env.LARDER_TOKEN}`,',
+            ...(body ? ["        'Content-Type': 'application/json',"] : []),
+            '    },',
+            ...(body ? [`    body: '${body}',`] : []),
+            '});',
+            'console.log(await answer.json());',
+        ].join('\n'),
+        python: [
+            'import os, urllib.request',
+            '',
+            `request = urllib.request.Request('${url}', method='${method}')`,
+            "request.add_header('Authorization', 'Bearer ' + os.environ['LARDER_TOKEN'])",
+            ...(body ? ["request.add_header('Content-Type', 'application/json')", `request.data = b'${body}'`] : []),
+            'print(urllib.request.urlopen(request).read().decode())',
+        ].join('\n'),
+    };
 }

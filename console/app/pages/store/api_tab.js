@@ -19,25 +19,26 @@ export function ApiTab({ store, onReload }) {
     const endpoints = endpointsOf(window.location.origin, store);
     return html`
         <p class="dim">
-            The lines find the token in the variable <code>LARDER_TOKEN</code>. JavaScript and Python use the official clients
-            (<code>npm install apify-client</code>, <code>pip install apify-client</code>).
+            The lines find the token in the variable <code>LARDER_TOKEN</code>. JavaScript and Python use the official
+            clients (<code>npm install apify-client</code>, <code>pip install apify-client</code>).
         </p>
         <${Tabs} label="Language" tabs=${LANGUAGES} current=${language} onChange=${setLanguage} panel=${panel} />
         <div id=${panel} class="endpoints" role="tabpanel" aria-label="Endpoints">
             ${endpoints.map(
-                (endpoint) => html`<details key=${endpoint.title} class="panel endpoint">
-                    <summary>
-                        <span class="method ${endpoint.method.toLowerCase()}">${endpoint.method}</span>
-                        <strong>${endpoint.title}</strong>
-                        <code class="dim">${endpoint.path}</code>
-                    </summary>
-                    <p>${endpoint.help}</p>
-                    <${Snippet}
-                        text=${endpoint.lines[/** @type {'curl' | 'javascript' | 'python'} */ (language)]}
-                        label=${`${endpoint.title}, ${language}`}
-                    />
-                    <${TryIt} endpoint=${endpoint} onChanged=${onReload} />
-                </details>`,
+                (endpoint) =>
+                    html`<details key=${endpoint.title} class="panel endpoint">
+                        <summary>
+                            <span class="method ${endpoint.method.toLowerCase()}">${endpoint.method}</span>
+                            <strong>${endpoint.title}</strong>
+                            <code class="dim">${endpoint.path}</code>
+                        </summary>
+                        <p>${endpoint.help}</p>
+                        <${Snippet}
+                            text=${endpoint.lines[/** @type {'curl' | 'javascript' | 'python'} */ (language)]}
+                            label=${`${endpoint.title}, ${language}`}
+                        />
+                        <${TryIt} endpoint=${endpoint} onChanged=${onReload} />
+                    </details>`,
             )}
         </div>
     `;

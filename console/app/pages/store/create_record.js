@@ -33,7 +33,13 @@ export function CreateRecord({ store, onClose, onCreated }) {
         onCreated();
         goWith({ key: key.trim() }, { replace: false });
     });
-    return html`<${FormDialog} title="New record" action="Create" isReady=${key.trim() !== ''} doing=${doing} onClose=${onClose}>
+    return html`<${FormDialog}
+        title="New record"
+        action="Create"
+        isReady=${key.trim() !== ''}
+        doing=${doing}
+        onClose=${onClose}
+    >
         <${TextField}
             label="Key"
             value=${key}
@@ -46,7 +52,14 @@ export function CreateRecord({ store, onClose, onCreated }) {
         <${SelectField} label="Type" value=${type} onInput=${setType} options=${TYPES} />
         <div class="field">
             <label for=${id}>Value</label>
-            <textarea id=${id} class="mono" rows="8" spellcheck=${false} value=${text} onInput=${(/** @type {Event} */ event) => setText(inputOf(event).value)}></textarea>
+            <textarea
+                id=${id}
+                class="mono"
+                rows="8"
+                spellcheck=${false}
+                value=${text}
+                onInput=${(/** @type {Event} */ event) => setText(inputOf(event).value)}
+            ></textarea>
         </div>
     <//>`;
 }

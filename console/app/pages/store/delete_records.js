@@ -38,7 +38,10 @@ export function DeleteRecords({ store, keys: doomed, onClose, onDeleted }) {
     });
     const title = keys.length === 1 ? 'Delete record' : `Delete ${keys.length} records`;
     return html`<${FormDialog} title=${title} action="Delete" kind="danger" doing=${doing} onClose=${onClose}>
-        <p>${keys.length === 1 ? 'The record is' : 'These records are'} gone at once, and ${keys.length === 1 ? 'does' : 'do'} not come back.</p>
+        <p>
+            ${keys.length === 1 ? 'The record is' : 'These records are'} gone at once, and
+            ${keys.length === 1 ? 'does' : 'do'} not come back.
+        </p>
         <ul class="doomed">
             ${keys.slice(0, NAMED).map((/** @type {string} */ key) => html`<li key=${key}><code>${key}</code></li>`)}
             ${keys.length > NAMED && html`<li>and ${keys.length - NAMED} more</li>`}

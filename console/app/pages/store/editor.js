@@ -73,20 +73,34 @@ function Area({ store, name, was, onSaved, onCancel }) {
     const isConflict = saving.error instanceof ApiError && saving.error.status === 412;
     return html`<div class="editor" onKeyDown=${shortcut}>
         <label class="offscreen" for=${id}>Value of ${name}</label>
-        <textarea id=${id} class="mono" spellcheck=${false} value=${text} onInput=${(/** @type {Event} */ event) => setText(inputOf(event).value)}></textarea>
+        <textarea
+            id=${id}
+            class="mono"
+            spellcheck=${false}
+            value=${text}
+            onInput=${(/** @type {Event} */ event) => setText(inputOf(event).value)}
+        ></textarea>
         ${mistake && html`<p class="notice" role="status">This is not JSON: ${mistake}</p>`}
         ${saving.error && !isConflict && html`<${Failure} error=${saving.error} />`}
-        ${isConflict &&
-        html`<div class="failure" role="alert">
-            <div>
-                <p class="what">Somebody else has changed this record since you opened it.</p>
-                <p>Nothing was saved. Cancel to see what is there now, or write over it.</p>
-            </div>
-            <${Button} kind="danger" isBusy=${saving.isRunning} onClick=${() => saving.run(true)}>Write over it<//>
-        </div>`}
+        ${
+            isConflict &&
+            html`<div class="failure" role="alert">
+                <div>
+                    <p class="what">Somebody else has changed this record since you opened it.</p>
+                    <p>Nothing was saved. Cancel to see what is there now, or write over it.</p>
+                </div>
+                <${Button} kind="danger" isBusy=${saving.isRunning} onClick=${() => saving.run(true)}>Write over it<//>
+            </div>`
+        }
         <div class="row end">
             <${Button} onClick=${isConflict ? onSaved : onCancel}>Cancel<//>
-            <${Button} kind="primary" isBusy=${saving.isRunning} disabled=${!isChanged || mistake !== null} onClick=${() => saving.run(false)}>Save<//>
+            <${Button}
+                kind="primary"
+                isBusy=${saving.isRunning}
+                disabled=${!isChanged || mistake !== null}
+                onClick=${() => saving.run(false)}
+                >Save<//
+            >
         </div>
     </div>`;
 }

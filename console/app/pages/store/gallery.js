@@ -25,20 +25,35 @@ export function Gallery({ store, keys }) {
         const tiles = [...(grid.current?.querySelectorAll('button') ?? [])];
         const at = tiles.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
         const columns = tiles.filter((tile) => tile.offsetTop === tiles[0]?.offsetTop).length;
-        const by = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns })[event.key];
-        const to = event.key === 'Home' ? 0 : event.key === 'End' ? tiles.length - 1 : by === undefined ? undefined : at + by;
+        const by = /** @type {Record<string, number>} */ ({
+            ArrowRight: 1,
+            ArrowLeft: -1,
+            ArrowDown: columns,
+            ArrowUp: -columns,
+        })[event.key];
+        const to =
+            event.key === 'Home' ? 0 : event.key === 'End' ? tiles.length - 1 : by === undefined ? undefined : at + by;
         if (at < 0 || to === undefined) return;
         event.preventDefault();
         tiles[to]?.focus();
     };
     if (isDone && images.length === 0) {
-        return html`<${Empty} icon="image" title="No images on this page"><p>None of these records is an image.</p><//>`;
+        return html`<${Empty} icon="image" title="No images on this page"
+            ><p>None of these records is an image.</p><//
+        >`;
     }
     return html`
         ${!isDone && html`<${Loading} what="images" />`}
         <div class="gallery" role="group" aria-label="Images" ref=${grid} onKeyDown=${walk}>
             ${images.map(
-                (/** @type {string} */ key) => html`<${Tile} key=${key} store=${store.id} name=${key} head=${types.get(key)} onOpen=${() => setOpen(key)} />`,
+                (/** @type {string} */ key) =>
+                    html`<${Tile}
+                        key=${key}
+                        store=${store.id}
+                        name=${key}
+                        head=${types.get(key)}
+                        onOpen=${() => setOpen(key)}
+                    />`,
             )}
         </div>
         ${open !== null && html`<${Large} store=${store} name=${open} images=${images} head=${types.get(open)} onTurn=${setOpen} />`}
@@ -51,7 +66,10 @@ export function Gallery({ store, keys }) {
  * @param {string[]} keys
  */
 function useTypes(store, keys) {
-    const [state, setState] = useState(() => ({ types: /** @type {Map<string, records.Head>} */ (new Map()), isDone: false }));
+    const [state, setState] = useState(() => ({
+        types: /** @type {Map<string, records.Head>} */ (new Map()),
+        isDone: false,
+    }));
     useEffect(() => {
         const aborter = new AbortController();
         const types = new Map();
@@ -133,7 +151,9 @@ function Large({ store, name, images, head, onTurn }) {
         <div class="body">
             <${ImageView} key=${name} store=${store} name=${name} head=${head} />
             <div class="row">
-                <${Button} icon="left" disabled=${before === undefined} onClick=${() => onTurn(before)}>Previous image<//>
+                <${Button} icon="left" disabled=${before === undefined} onClick=${() => onTurn(before)}
+                    >Previous image<//
+                >
                 <${Button} icon="right" disabled=${after === undefined} onClick=${() => onTurn(after)}>Next image<//>
                 <span class="dim" aria-live="polite">${at + 1} of ${images.length}</span>
             </div>

@@ -28,7 +28,9 @@ export function KeyTable({ store, items, open, selection, ids }) {
         <table>
             <thead>
                 <tr>
-                    <th class="box"><${ChoiceOfAll} ids=${ids} label="Select all records on this page" selection=${selection} /></th>
+                    <th class="box">
+                        <${ChoiceOfAll} ids=${ids} label="Select all records on this page" selection=${selection} />
+                    </th>
                     <th>Key</th>
                     <th class="number">Size</th>
                     <th class="link-of">Link</th>
@@ -36,7 +38,14 @@ export function KeyTable({ store, items, open, selection, ids }) {
             </thead>
             <tbody>
                 ${items.map(
-                    (item) => html`<${Row} key=${item.key} store=${store} item=${item} isOpen=${item.key === open} selection=${selection} />`,
+                    (item) =>
+                        html`<${Row}
+                            key=${item.key}
+                            store=${store}
+                            item=${item}
+                            isOpen=${item.key === open}
+                            selection=${selection}
+                        />`,
                 )}
             </tbody>
         </table>
@@ -62,7 +71,10 @@ function Row({ store, item, isOpen, selection }) {
     return html`<tr ref=${row} class="${selection.chosen.has(item.key) ? 'is-chosen' : ''} ${isOpen ? 'is-open' : ''}">
         <td class="box"><${Choice} id=${item.key} label=${item.key} selection=${selection} /></td>
         <td class="name">
-            <a href=${recordAddress(query, store.id, item.key)} aria-current=${isOpen ? 'true' : undefined} title=${item.key}
+            <a
+                href=${recordAddress(query, store.id, item.key)}
+                aria-current=${isOpen ? 'true' : undefined}
+                title=${item.key}
                 ><code>${item.key}</code></a
             >
         </td>
@@ -75,11 +87,17 @@ function Row({ store, item, isOpen, selection }) {
 export function NoKeys({ prefix, after, mayWrite }) {
     if (prefix) {
         return html`<${Empty} icon="search" title="No key begins so">
-            <p>Keys are compared letter by letter, capitals and small letters apart. Nothing here begins with “${prefix}”.</p>
+            <p>
+                Keys are compared letter by letter, capitals and small letters apart. Nothing here begins with
+                “${prefix}”.
+            </p>
         <//>`;
     }
-    if (after) return html`<${Empty} icon="file" title="Nothing more"><p>The records behind this place were deleted.</p><//>`;
+    if (after)
+        return html`<${Empty} icon="file" title="Nothing more"><p>The records behind this place were deleted.</p><//>`;
     return html`<${Empty} icon="file" title="No records yet">
-        <p>${mayWrite ? 'Drop files here, or write to this store by the API: its tab has ready lines.' : 'Nobody has written to this store yet.'}</p>
+        <p>
+            ${mayWrite ? 'Drop files here, or write to this store by the API: its tab has ready lines.' : 'Nobody has written to this store yet.'}
+        </p>
     <//>`;
 }

@@ -85,16 +85,35 @@ export function KeysTab({ store, onReload }) {
             ${page.error && html`<${Failure} error=${page.error} onRetry=${page.reload} />`}
             ${!page.value && page.isLoading && html`<${Loading} what="records" />`}
             ${page.value && items.length === 0 && html`<${NoKeys} prefix=${prefix} after=${after} mayWrite=${mayWrite} />`}
-            ${items.length > 0 &&
-            (isGallery && !open
-                ? html`<${Gallery} store=${store} keys=${keys} />`
-                : html`<${KeyTable} store=${store} items=${items} open=${open} selection=${selection} ids=${keys} />`)}
+            ${
+                items.length > 0 &&
+                (isGallery && !open
+                    ? html`<${Gallery} store=${store} keys=${keys} />`
+                    : html`<${KeyTable}
+                          store=${store}
+                          items=${items}
+                          open=${open}
+                          selection=${selection}
+                          ids=${keys}
+                      />`)
+            }
             ${page.value && html`<${Turn} page=${page.value} after=${after} trail=${trail} />`}
         </section>
-        ${open !== null &&
-        html`<${Record} key=${open} store=${store} name=${open} keys=${keys} mayWrite=${mayWrite} onChanged=${changed} />`}
-        ${asks === 'delete' &&
-        html`<${DeleteRecords} store=${store} keys=${chosen} onClose=${() => setAsks(null)} onDeleted=${changed} />`}
+        ${
+            open !== null &&
+            html`<${Record}
+                key=${open}
+                store=${store}
+                name=${open}
+                keys=${keys}
+                mayWrite=${mayWrite}
+                onChanged=${changed}
+            />`
+        }
+        ${
+            asks === 'delete' &&
+            html`<${DeleteRecords} store=${store} keys=${chosen} onClose=${() => setAsks(null)} onDeleted=${changed} />`
+        }
         ${asks === 'create' && html`<${CreateRecord} store=${store} onClose=${() => setAsks(null)} onCreated=${changed} />`}
     </div>`;
 }

@@ -45,11 +45,13 @@ export function Record({ store, name, keys, mayWrite, onChanged }) {
         <//>
         ${head.error && html`<${Trouble} error=${head.error} onRetry=${head.reload} />`}
         ${!known && head.isLoading && html`<${Loading} what="the record" />`}
-        ${known &&
-        !head.error &&
-        (isEditing
-            ? html`<${Editor} store=${store} name=${name} onSaved=${saved} onCancel=${() => setEditing(false)} />`
-            : html`<${View} key=${known.etag} store=${store} name=${name} head=${known} kind=${kind} />`)}
+        ${
+            known &&
+            !head.error &&
+            (isEditing
+                ? html`<${Editor} store=${store} name=${name} onSaved=${saved} onCancel=${() => setEditing(false)} />`
+                : html`<${View} key=${known.etag} store=${store} name=${name} head=${known} kind=${kind} />`)
+        }
     </section>`;
 }
 
@@ -72,7 +74,9 @@ function Head({ store, name, keys, head, children }) {
     useEffect(() => {
         /** @param {KeyboardEvent} event */
         const walk = (event) => {
-            const isTyping = event.target instanceof Element && event.target.closest('input, textarea, select, dialog, [role=tree], [role=tablist], audio, video');
+            const isTyping =
+                event.target instanceof Element &&
+                event.target.closest('input, textarea, select, dialog, [role=tree], [role=tablist], audio, video');
             if (isTyping || event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
             const key = { ArrowLeft: before, ArrowRight: after }[event.key];
             if (event.key === 'Escape') goWith({ key: null }, { replace: false });
@@ -88,15 +92,22 @@ function Head({ store, name, keys, head, children }) {
         </div>
         <div class="titles">
             <h2 ref=${title} tabindex="-1"><code>${name}</code></h2>
-            ${head &&
-            html`<p class="dim">
-                <span>${head.type}</span>${head.size !== null && html` · <span>${size(head.size)}</span>`} ·
-                changed <${Time} at=${head.modified && new Date(head.modified).toISOString()} />
-            </p>`}
+            ${
+                head &&
+                html`<p class="dim">
+                    <span>${head.type}</span>${head.size !== null && html` · <span>${size(head.size)}</span>`} · changed
+                    <${Time} at=${head.modified && new Date(head.modified).toISOString()} />
+                </p>`
+            }
         </div>
         <div class="actions">
             ${children}
-            <${Button} icon="cross" kind="quiet" label="Close record" onClick=${() => goWith({ key: null }, { replace: false })} />
+            <${Button}
+                icon="cross"
+                kind="quiet"
+                label="Close record"
+                onClick=${() => goWith({ key: null }, { replace: false })}
+            />
         </div>
     </header>`;
 }
@@ -127,13 +138,23 @@ function Actions({ store, name, mayWrite, onChanged }) {
     // Who may write may sign links that never end; anybody else gets one that opens for some minutes.
     const link = mayWrite
         ? html`<${CopyButton} make=${() => records.lastingLink(store.id, name)} label="Copy link" />`
-        : html`<${CopyButton} make=${async () => (await viewLink(store.id, name)).url} label="Copy link that opens for 15 minutes" />`;
+        : html`<${CopyButton}
+              make=${async () => (await viewLink(store.id, name)).url}
+              label="Copy link that opens for 15 minutes"
+          />`;
     return html`
         ${link}
         <${Button} icon="download" kind="quiet" label="Download record" onClick=${download} />
         ${mayWrite && html`<${Button} icon="trash" kind="quiet" label="Delete record" onClick=${() => setDeleting(true)} />`}
-        ${isDeleting &&
-        html`<${DeleteRecords} store=${store} keys=${[name]} onClose=${() => setDeleting(false)} onDeleted=${gone} />`}
+        ${
+            isDeleting &&
+            html`<${DeleteRecords}
+                store=${store}
+                keys=${[name]}
+                onClose=${() => setDeleting(false)}
+                onDeleted=${gone}
+            />`
+        }
     `;
 }
 

@@ -90,10 +90,17 @@ function Naming({ store, onStore }) {
         />
         <${TextField} label="Title" value=${title} onInput=${setTitle} help="For people; may be anything." />
         ${isGaining && html`<p class="notice">With this name it is kept for ever.</p>`}
-        ${isLosing &&
-        html`<p class="notice">Without a name it expires ${retention(store.retentionDays)} after its last change, and all its records with it.</p>`}
+        ${
+            isLosing &&
+            html`<p class="notice">
+                Without a name it expires ${retention(store.retentionDays)} after its last change, and all its records
+                with it.
+            </p>`
+        }
         ${saving.error && html`<${Failure} error=${saving.error} />`}
-        <div class="row"><${Button} type="submit" kind="primary" isBusy=${saving.isRunning} disabled=${!isChanged}>Save<//></div>
+        <div class="row">
+            <${Button} type="submit" kind="primary" isBusy=${saving.isRunning} disabled=${!isChanged}>Save<//>
+        </div>
     </form>`;
 }
 
@@ -114,27 +121,37 @@ function Lifetime({ store, onStore, mayWrite }) {
     };
     return html`<form class="panel" onSubmit=${submit}>
         <h2>How long it lives</h2>
-        ${store.expiresAt
-            ? html`<p>
-                  It expires <${Time} at=${store.expiresAt} />, on ${moment(store.expiresAt)}, unless it is changed before: every change
-                  makes it live ${retention(store.retentionDays)} from then on. Reading does not.
-              </p>`
-            : html`<p>It has a name, so it is kept for ever.</p>`}
-        ${mayWrite &&
-        html`<div class="row">
-                <${TextField}
-                    label=${store.expiresAt ? 'Retention in days' : 'Retention in days, should it lose its name'}
-                    type="number"
-                    min="0"
-                    max=${LONGEST}
-                    step="any"
-                    value=${days}
-                    onInput=${setDays}
-                />
-                <${Button} type="submit" isBusy=${saving.isRunning} disabled=${!isRight || amount === store.retentionDays}>Save retention<//>
-                ${store.expiresAt && html`<${Button} kind="primary" onClick=${() => setKeeping(true)}>Keep for ever<//>`}
-            </div>
-            ${saving.error && html`<${Failure} error=${saving.error} />`}`}
+        ${
+            store.expiresAt
+                ? html`<p>
+                      It expires <${Time} at=${store.expiresAt} />, on ${moment(store.expiresAt)}, unless it is changed
+                      before: every change makes it live ${retention(store.retentionDays)} from then on. Reading does
+                      not.
+                  </p>`
+                : html`<p>It has a name, so it is kept for ever.</p>`
+        }
+        ${
+            mayWrite &&
+            html`<div class="row">
+                    <${TextField}
+                        label=${store.expiresAt ? 'Retention in days' : 'Retention in days, should it lose its name'}
+                        type="number"
+                        min="0"
+                        max=${LONGEST}
+                        step="any"
+                        value=${days}
+                        onInput=${setDays}
+                    />
+                    <${Button}
+                        type="submit"
+                        isBusy=${saving.isRunning}
+                        disabled=${!isRight || amount === store.retentionDays}
+                        >Save retention<//
+                    >
+                    ${store.expiresAt && html`<${Button} kind="primary" onClick=${() => setKeeping(true)}>Keep for ever<//>`}
+                </div>
+                ${saving.error && html`<${Failure} error=${saving.error} />`}`
+        }
         ${isKeeping && html`<${Keep} store=${store} onStore=${onStore} onClose=${() => setKeeping(false)} />`}
     </form>`;
 }
@@ -149,7 +166,13 @@ function Keep({ store, onStore, onClose }) {
         onStore(await named(store.id, { name: name.trim() }));
         toast('It is kept for ever');
     });
-    return html`<${FormDialog} title="Keep for ever" action="Keep" isReady=${name.trim() !== ''} doing=${doing} onClose=${onClose}>
+    return html`<${FormDialog}
+        title="Keep for ever"
+        action="Keep"
+        isReady=${name.trim() !== ''}
+        doing=${doing}
+        onClose=${onClose}
+    >
         <p>What has a name is kept for ever. You can change it whenever you like.</p>
         <${TextField} label="Name" value=${name} onInput=${setName} maxlength="63" autofocus />
     <//>`;
@@ -185,11 +208,22 @@ function Access({ store, onStore }) {
     };
     return html`<form class="panel" onSubmit=${submit}>
         <h2>General access</h2>
-        <${RadioField} legend="Who may read this store" value=${access} onInput=${setAccess} options=${ACCESS} disabled=${!mayManage} />
+        <${RadioField}
+            legend="Who may read this store"
+            value=${access}
+            onInput=${setAccess}
+            options=${ACCESS}
+            disabled=${!mayManage}
+        />
         ${!mayManage && html`<p class="dim">To change this takes the right to manage the store.</p>`}
         ${saving.error && html`<${Failure} error=${saving.error} />`}
         <div class="row">
-            <${Button} type="submit" kind="primary" isBusy=${saving.isRunning} disabled=${!mayManage || access === store.generalAccess}>
+            <${Button}
+                type="submit"
+                kind="primary"
+                isBusy=${saving.isRunning}
+                disabled=${!mayManage || access === store.generalAccess}
+            >
                 Save access
             <//>
         </div>
@@ -203,11 +237,13 @@ function Removal({ store }) {
         <h2>Delete</h2>
         <p>The store and all its records are gone at once, and do not come back.</p>
         <div class="row"><${Button} icon="trash" kind="danger" onClick=${() => setAsking(true)}>Delete store<//></div>
-        ${isAsking &&
-        html`<${DeleteStores}
-            stores=${[store]}
-            onClose=${() => setAsking(false)}
-            onDeleted=${() => go(address(['key-value-stores']), { replace: true })}
-        />`}
+        ${
+            isAsking &&
+            html`<${DeleteStores}
+                stores=${[store]}
+                onClose=${() => setAsking(false)}
+                onDeleted=${() => go(address(['key-value-stores']), { replace: true })}
+            />`
+        }
     </section>`;
 }

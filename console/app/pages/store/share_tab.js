@@ -33,12 +33,14 @@ const LIFETIMES = /** @type {[string, string][]} */ ([
 export function ShareTab(props) {
     const { right } = props.store;
     return html`
-        ${right === 'manage'
-            ? html`<${People} store=${props.store} />`
-            : html`<section class="panel">
-                  <h2>People</h2>
-                  <p class="dim">To share this store with others takes the right to manage it.</p>
-              </section>`}
+        ${
+            right === 'manage'
+                ? html`<${People} store=${props.store} />`
+                : html`<section class="panel">
+                      <h2>People</h2>
+                      <p class="dim">To share this store with others takes the right to manage it.</p>
+                  </section>`
+        }
         <${Links} key=${props.store.urlSigningSecretKey} store=${props.store} />
         ${right === 'manage' && html`<${Rotation} ...${props} />`}
     `;
@@ -69,27 +71,36 @@ function People({ store }) {
         ${people.error && html`<${Failure} error=${people.error} onRetry=${people.reload} />`}
         ${!people.value && people.isLoading && html`<${Loading} what="people" />`}
         ${people.value?.users.length === 0 && html`<p class="dim">Nobody yet.</p>`}
-        ${people.value?.users.length > 0 &&
-        html`<ul class="people">
-            ${people.value.users.map((/** @type {any} */ person) => {
-                const name = person.username ?? person.userId;
-                return html`<li key=${person.userId}>
-                    <strong>${name}</strong>
-                    <${SelectField}
-                        label=${`Right of ${name}`}
-                        value=${person.right}
-                        options=${RIGHTS}
-                        onInput=${(/** @type {stores.Right} */ other) => changing.run(() => stores.share(store.id, person.userId, other))}
-                    />
-                    <${Button} onClick=${() => changing.run(() => stores.unshare(store.id, person.userId))} label=${`Remove ${name}`} icon="trash" kind="quiet" />
-                </li>`;
-            })}
-        </ul>`}
+        ${
+            people.value?.users.length > 0 &&
+            html`<ul class="people">
+                ${people.value.users.map((/** @type {any} */ person) => {
+                    const name = person.username ?? person.userId;
+                    return html`<li key=${person.userId}>
+                        <strong>${name}</strong>
+                        <${SelectField}
+                            label=${`Right of ${name}`}
+                            value=${person.right}
+                            options=${RIGHTS}
+                            onInput=${(/** @type {stores.Right} */ other) => changing.run(() => stores.share(store.id, person.userId, other))}
+                        />
+                        <${Button}
+                            onClick=${() => changing.run(() => stores.unshare(store.id, person.userId))}
+                            label=${`Remove ${name}`}
+                            icon="trash"
+                            kind="quiet"
+                        />
+                    </li>`;
+                })}
+            </ul>`
+        }
         ${changing.error && html`<${Failure} error=${changing.error} />`}
         <form class="row" onSubmit=${submit}>
             <${TextField} label="User name" value=${user} onInput=${setUser} required />
             <${SelectField} label="Right" value=${right} onInput=${setRight} options=${RIGHTS} />
-            <${Button} type="submit" kind="primary" isBusy=${changing.isRunning} disabled=${user.trim() === ''}>Share<//>
+            <${Button} type="submit" kind="primary" isBusy=${changing.isRunning} disabled=${user.trim() === ''}
+                >Share<//
+            >
         </form>
     </section>`;
 }
@@ -99,7 +110,9 @@ function Links({ store }) {
     const mayWrite = store.right === 'write' || store.right === 'manage';
     const [key, setKey] = useState('');
     const [lifetime, setLifetime] = useState(LIFETIMES[0][0]);
-    const [made, setMade] = useState(/** @type {{ list?: string, zip?: string, record?: string, end: string | null } | null} */ (null));
+    const [made, setMade] = useState(
+        /** @type {{ list?: string, zip?: string, record?: string, end: string | null } | null} */ (null),
+    );
     const making = useAction(async () => setMade(await linksTo(store, key.trim(), lifetime)));
     /** @param {SubmitEvent} event */
     const submit = (event) => {
@@ -109,20 +122,35 @@ function Links({ store }) {
     const lifetimes = mayWrite ? [...LIFETIMES, ['0', 'For ever']] : LIFETIMES.slice(0, 1);
     return html`<section class="panel">
         <h2>Links</h2>
-        <p>They open without a token, to whoever has them. ${!mayWrite && 'To make links that last longer takes the right to write.'}</p>
+        <p>
+            They open without a token, to whoever has them.
+            ${!mayWrite && 'To make links that last longer takes the right to write.'}
+        </p>
         <form class="row" onSubmit=${submit}>
             <${TextField} label="Key of a record" value=${key} onInput=${setKey} isMono placeholder="all of them" />
             <${SelectField} label="Good for" value=${lifetime} onInput=${setLifetime} options=${lifetimes} />
             <${Button} type="submit" kind="primary" icon="link" isBusy=${making.isRunning}>Make link<//>
         </form>
         ${making.error && html`<${Failure} error=${making.error} />`}
-        ${made &&
-        html`<div class="links" role="status">
-            ${made.record && html`<${Snippet} text=${made.record} label="Link to the record" />`}
-            ${made.list && html`<h3>List of keys</h3><${Snippet} text=${made.list} label="Link to the list of keys" />`}
-            ${made.zip && html`<h3>All records as a ZIP file</h3><${Snippet} text=${made.zip} label="Link to the ZIP file" />`}
-            <p class="dim">${made.end ? `Good until ${moment(made.end)}, or until the secret is rotated.` : 'Good until the secret is rotated.'}</p>
-        </div>`}
+        ${
+            made &&
+            html`<div class="links" role="status">
+                ${made.record && html`<${Snippet} text=${made.record} label="Link to the record" />`}
+                ${
+                    made.list &&
+                    html`<h3>List of keys</h3>
+                        <${Snippet} text=${made.list} label="Link to the list of keys" />`
+                }
+                ${
+                    made.zip &&
+                    html`<h3>All records as a ZIP file</h3>
+                        <${Snippet} text=${made.zip} label="Link to the ZIP file" />`
+                }
+                <p class="dim">
+                    ${made.end ? `Good until ${moment(made.end)}, or until the secret is rotated.` : 'Good until the secret is rotated.'}
+                </p>
+            </div>`
+        }
     </section>`;
 }
 
@@ -164,11 +192,27 @@ function Rotation({ store, onStore }) {
     });
     return html`<section class="panel">
         <h2>Secret</h2>
-        <p>All signed links to this store are made with one secret. When it is rotated, every link that was made before is dead.</p>
-        <div class="row"><${Button} icon="refresh" kind="danger" onClick=${() => setAsking(true)}>Rotate secret<//></div>
-        ${isAsking &&
-        html`<${FormDialog} title="Rotate secret" action="Rotate" kind="danger" doing=${doing} onClose=${() => setAsking(false)}>
-            <p>Every signed link to this store and its records that anybody has stops working at once. Tokens and shares stay as they are.</p>
-        <//>`}
+        <p>
+            All signed links to this store are made with one secret. When it is rotated, every link that was made before
+            is dead.
+        </p>
+        <div class="row">
+            <${Button} icon="refresh" kind="danger" onClick=${() => setAsking(true)}>Rotate secret<//>
+        </div>
+        ${
+            isAsking &&
+            html`<${FormDialog}
+                title="Rotate secret"
+                action="Rotate"
+                kind="danger"
+                doing=${doing}
+                onClose=${() => setAsking(false)}
+            >
+                <p>
+                    Every signed link to this store and its records that anybody has stops working at once. Tokens and
+                    shares stay as they are.
+                </p>
+            <//>`
+        }
     </section>`;
 }

@@ -66,12 +66,19 @@ function Facts({ store }) {
     return html`<span class="facts-line">
         ${store.title && html`<span>${store.title}</span>`}
         <span><code>${store.id}</code> <${CopyButton} text=${store.id} label="Copy id" /></span>
-        ${stats.itemCount !== undefined &&
-        html`<span title=${`As of ${stats.countedAt}`}>${counted(stats.itemCount, 'record')}, ${size(stats.storageBytes)}</span>`}
+        ${
+            stats.itemCount !== undefined &&
+            html`<span title=${`As of ${stats.countedAt}`}
+                >${counted(stats.itemCount, 'record')}, ${size(stats.storageBytes)}</span
+            >`
+        }
         <span>
-            ${store.expiresAt
-                ? html`expires <${Time} at=${store.expiresAt} /> (${retention(store.retentionDays)} after its last change)`
-                : 'kept for ever'}
+            ${
+                store.expiresAt
+                    ? html`expires <${Time} at=${store.expiresAt} /> (${retention(store.retentionDays)} after its last
+                          change)`
+                    : 'kept for ever'
+            }
         </span>
         ${store.right === 'read' && html`<span class="badge">read only</span>`}
         ${store.right === null && html`<span class="badge">public, read only</span>`}
@@ -85,8 +92,10 @@ function Missing({ error, onRetry }) {
     if (error instanceof ApiError && error.status === 404) {
         return html`<${PageHead} title="No such store" />
             <${Empty} icon="clock" title="This store is not there">
-                <p>It has expired, it was deleted, or its id is a different one. A store without a name lives for some days after its
-                last change, and one that has expired does not come back.</p>
+                <p>
+                    It has expired, it was deleted, or its id is a different one. A store without a name lives for some
+                    days after its last change, and one that has expired does not come back.
+                </p>
                 ${back}
             <//>`;
     }

@@ -24,17 +24,24 @@ const HEADERS = ['Content-Type', 'Content-Length', 'ETag', 'Last-Modified', 'Loc
 /** @param {{ endpoint: import('./api_lines.js').Endpoint, onChanged: () => void }} props */
 export function TryIt({ endpoint, onChanged }) {
     const { method, path, query } = endpoint;
-    const hasKey = path.includes('{key}');
+    const gap = /\{(key|user)\}/.exec(path);
     const [key, setKey] = useState('');
     const [given, setGiven] = useState(() => Object.fromEntries(query.map(({ name, value }) => [name, value])));
     const [body, setBody] = useState(endpoint.body ?? '');
     const [answer, setAnswer] = useState(/** @type {Answer | null} */ (null));
     const [isAsking, setAsking] = useState(false);
     const id = useId();
-    const target = path.replace('{key}', encodeURIComponent(key.trim()));
+    const target = path.replace(/\{(key|user)\}/, encodeURIComponent(key.trim()));
     const isSafe = method === 'GET' || method === 'HEAD';
     const trying = useAction(async () => {
-        setAnswer(await answerOf(target, { method, query: given, body: endpoint.body === undefined ? undefined : body, type: endpoint.type }));
+        setAnswer(
+            await answerOf(target, {
+                method,
+                query: given,
+                body: endpoint.body === undefined ? undefined : body,
+                type: endpoint.type,
+            }),
+        );
         if (!isSafe) onChanged();
     });
     /** @param {SubmitEvent} event */
@@ -46,35 +53,47 @@ export function TryIt({ endpoint, onChanged }) {
     return html`<form class="try" onSubmit=${submit}>
         <h3>Try it</h3>
         <div class="row">
-            ${hasKey && html`<${TextField} label="Key" value=${key} onInput=${setKey} isMono required />`}
+            ${gap && html`<${TextField} label=${gap[1] === 'key' ? 'Key' : 'User'} value=${key} onInput=${setKey} isMono required />`}
             ${query.map(
-                ({ name, label }) => html`<${TextField}
-                    key=${name}
-                    label=${label}
-                    value=${given[name]}
-                    onInput=${(/** @type {string} */ value) => setGiven({ ...given, [name]: value })}
-                    isMono
-                />`,
+                ({ name, label }) =>
+                    html`<${TextField}
+                        key=${name}
+                        label=${label}
+                        value=${given[name]}
+                        onInput=${(/** @type {string} */ value) => setGiven({ ...given, [name]: value })}
+                        isMono
+                    />`,
             )}
-            <${Button} type="submit" isBusy=${trying.isRunning} disabled=${hasKey && key.trim() === ''}>Send<//>
+            <${Button} type="submit" isBusy=${trying.isRunning} disabled=${gap !== null && key.trim() === ''}>Send<//>
         </div>
-        ${endpoint.body !== undefined &&
-        html`<div class="field">
-            <label for=${id}>Body, ${endpoint.type}</label>
-            <textarea id=${id} class="mono" rows="3" spellcheck=${false} value=${body} onInput=${(/** @type {Event} */ event) => setBody(inputOf(event).value)}></textarea>
-        </div>`}
+        ${
+            endpoint.body !== undefined &&
+            html`<div class="field">
+                <label for=${id}>Body, ${endpoint.type}</label>
+                <textarea
+                    id=${id}
+                    class="mono"
+                    rows="3"
+                    spellcheck=${false}
+                    value=${body}
+                    onInput=${(/** @type {Event} */ event) => setBody(inputOf(event).value)}
+                ></textarea>
+            </div>`
+        }
         ${trying.error && !isAsking && html`<${Failure} error=${trying.error} />`}
         ${answer && html`<${Shown} answer=${answer} />`}
-        ${isAsking &&
-        html`<${FormDialog}
-            title=${endpoint.title}
-            action="Send"
-            kind=${method === 'DELETE' ? 'danger' : 'primary'}
-            doing=${trying}
-            onClose=${() => setAsking(false)}
-        >
-            <p>This is no rehearsal: it really sends <code>${method} ${target}</code>.</p>
-        <//>`}
+        ${
+            isAsking &&
+            html`<${FormDialog}
+                title=${endpoint.title}
+                action="Send"
+                kind=${method === 'DELETE' ? 'danger' : 'primary'}
+                doing=${trying}
+                onClose=${() => setAsking(false)}
+            >
+                <p>This is no rehearsal: it really sends <code>${method} ${target}</code>.</p>
+            <//>`
+        }
     </form>`;
 }
 
@@ -86,7 +105,8 @@ function Shown({ answer }) {
             <span class="badge ${status < 300 ? 'good' : status < 400 ? '' : 'bad'}">${status} ${text}</span>
             <span class="dim"> in ${took} ms</span>
         </p>
-        <pre class="text" tabindex="0" aria-label="Answer">${headers.map(([name, value]) => `${name}: ${value}`).join('\n')}${body && `\n\n${body}`}</pre>
+        <pre class="text" tabindex="0" aria-label="Answer">
+${headers.map(([name, value]) => `${name}: ${value}`).join('\n')}${body && `\n\n${body}`}</pre>
     </div>`;
 }
 
@@ -97,10 +117,17 @@ function Shown({ answer }) {
  */
 async function answerOf(path, { method, query, body, type }) {
     const began = performance.now();
-    const answer = await ask(path, { method, query, body, headers: body === undefined || !type ? {} : { 'Content-Type': type } });
+    const answer = await ask(path, {
+        method,
+        query,
+        body,
+        headers: body === undefined || !type ? {} : { 'Content-Type': type },
+    });
     const { bytes, isWhole } = await beginning(answer, SHOWN);
     const took = Math.round(performance.now() - began);
-    const headers = HEADERS.filter((name) => answer.headers.has(name)).map((name) => /** @type {[string, string]} */ ([name, answer.headers.get(name) ?? '']));
+    const headers = HEADERS.filter((name) => answer.headers.has(name)).map(
+        (name) => /** @type {[string, string]} */ ([name, answer.headers.get(name) ?? '']),
+    );
     return { status: answer.status, text: answer.statusText, headers, body: bodyOf(answer, bytes, isWhole), took };
 }
 
@@ -112,7 +139,8 @@ async function answerOf(path, { method, query, body, type }) {
 function bodyOf(answer, bytes, isWhole) {
     const kind = kindOf(answer.headers.get('Content-Type') ?? '');
     if (bytes.length === 0) return '';
-    if (!['json', 'text', 'html'].includes(kind)) return isWhole ? `(${size(bytes.length)})` : `(more than ${size(bytes.length)})`;
+    if (!['json', 'text', 'html'].includes(kind))
+        return isWhole ? `(${size(bytes.length)})` : `(more than ${size(bytes.length)})`;
     const text = new TextDecoder().decode(bytes);
     if (!isWhole) return `${text}…`;
     try {

@@ -188,7 +188,14 @@ export function UploadList({ uploads }) {
     </section>`;
 }
 
-const STATES = { waiting: 'waiting', sending: '', done: 'done', exists: 'exists already', failed: 'failed', stopped: 'stopped' };
+const STATES = {
+    waiting: 'waiting',
+    sending: '',
+    done: 'done',
+    exists: 'exists already',
+    failed: 'failed',
+    stopped: 'stopped',
+};
 
 /** @param {{ upload: Upload, uploads: Uploads }} props */
 function Line({ upload, uploads }) {
@@ -199,12 +206,20 @@ function Line({ upload, uploads }) {
         <code>${key}</code>
         ${key !== file.name && html`<span class="dim">from ${file.name}</span>`}
         <span class="dim">${typeOf(file).split(';')[0]}, ${size(file.size)}</span>
-        ${isGoing
-            ? html`<progress max="1" value=${share} aria-label=${`Upload of ${key}`}></progress>
-                  <${Button} icon="cross" kind="quiet" label=${`Stop ${key}`} onClick=${() => uploads.stop(id)} />`
-            : html`<span class="badge ${state === 'done' ? 'good' : state === 'exists' ? 'warn' : 'bad'}" title=${message}>${STATES[state]}</span>`}
+        ${
+            isGoing
+                ? html`<progress max="1" value=${share} aria-label=${`Upload of ${key}`}></progress>
+                      <${Button} icon="cross" kind="quiet" label=${`Stop ${key}`} onClick=${() => uploads.stop(id)} />`
+                : html`<span
+                      class="badge ${state === 'done' ? 'good' : state === 'exists' ? 'warn' : 'bad'}"
+                      title=${message}
+                      >${STATES[state]}</span
+                  >`
+        }
         ${state === 'exists' && html`<${Button} onClick=${() => uploads.replace(id)}>Replace it<//>`}
-        ${(state === 'failed' || state === 'stopped') &&
-        html`<span class="dim">${message}</span><${Button} onClick=${() => uploads.replace(id)}>Try again<//>`}
+        ${
+            (state === 'failed' || state === 'stopped') &&
+            html`<span class="dim">${message}</span><${Button} onClick=${() => uploads.replace(id)}>Try again<//>`
+        }
     </li>`;
 }

@@ -18,13 +18,21 @@ export function HtmlView(props) {
     return html`<div class="look">
         <${Tabs} label="Look" tabs=${TABS} current=${tab} onChange=${setTab} panel=${panel} />
         <div id=${panel} role="tabpanel" aria-label=${tab === 'page' ? 'Page' : 'Source'} class="look">
-            ${tab === 'source'
-                ? html`<${TextView} ...${props} />`
-                : html`<${Signed} store=${store.id} name=${name}>
-                      ${(/** @type {string} */ path) =>
-                          // The gateway sends such records with a sandbox of their own; this is a second one.
-                          html`<iframe class="page" sandbox="" referrerpolicy="no-referrer" title=${`Page of ${name}`} src=${path}></iframe>`}
-                  <//>`}
+            ${
+                tab === 'source'
+                    ? html`<${TextView} ...${props} />`
+                    : html`<${Signed} store=${store.id} name=${name}>
+                          ${(/** @type {string} */ path) =>
+                              // The gateway sends such records with a sandbox of their own; this is a second one.
+                              html`<iframe
+                                  class="page"
+                                  sandbox=""
+                                  referrerpolicy="no-referrer"
+                                  title=${`Page of ${name}`}
+                                  src=${path}
+                              ></iframe>`}
+                      <//>`
+            }
         </div>
     </div>`;
 }

@@ -10,7 +10,9 @@ const [SMALLEST, LARGEST] = [0.1, 16];
 
 /** @param {import('./view.js').Looked} props */
 export function ImageView({ store, name }) {
-    return html`<${Signed} store=${store.id} name=${name}>${(/** @type {string} */ path) => html`<${Zoomed} path=${path} name=${name} />`}<//>`;
+    return html`<${Signed} store=${store.id} name=${name}
+        >${(/** @type {string} */ path) => html`<${Zoomed} path=${path} name=${name} />`}<//
+    >`;
 }
 
 /** @param {{ path: string, name: string }} props */
@@ -26,7 +28,8 @@ function Zoomed({ path, name }) {
         // A drawing that says no size of its own has none.
         if (width > 0) setNatural({ width, height });
     };
-    if (isBroken) return html`<p class="notice">The browser cannot show this image. Download it to open it elsewhere.</p>`;
+    if (isBroken)
+        return html`<p class="notice">The browser cannot show this image. Download it to open it elsewhere.</p>`;
     const size = zoom !== null && natural ? { width: `${natural.width * zoom}px` } : undefined;
     return html`<div class="look">
         <div class="tools">

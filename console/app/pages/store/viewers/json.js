@@ -26,7 +26,9 @@ export function JsonView(props) {
     const parsed = useMemo(() => (read.value ? parse(read.value) : null), [read.value]);
     if (read.error) return html`<${Failure} error=${read.error} onRetry=${read.reload} />`;
     if (!parsed) return html`<${Loading} what="the record" />`;
-    if ('mistake' in parsed) return html`<p class="notice">${parsed.mistake}</p><${TextView} ...${props} />`;
+    if ('mistake' in parsed)
+        return html`<p class="notice">${parsed.mistake}</p>
+            <${TextView} ...${props} />`;
     return html`<div class="look">
         <div class="tools">
             <${Tabs} label="Look" tabs=${TABS} current=${tab} onChange=${setTab} panel=${panel} />

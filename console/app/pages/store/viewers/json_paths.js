@@ -60,7 +60,8 @@ export function find(value, text, limit) {
         if (isNamed || (!isBranch(part) && String(part).toLowerCase().includes(wanted))) found.push(path);
         if (isBranch(part)) {
             const children = childrenOf(part);
-            for (let at = children.length - 1; at >= 0; at -= 1) left.push({ value: children[at][1], path: [...path, children[at][0]] });
+            for (let at = children.length - 1; at >= 0; at -= 1)
+                left.push({ value: children[at][1], path: [...path, children[at][0]] });
         }
     }
     return found;

@@ -44,7 +44,12 @@ export function Tree({ value }) {
         const to = (index + finds.length) % finds.length;
         const path = finds[to];
         setAt(to);
-        setOpen(new Set([...open, ...path.map((/** @type {unknown} */ _, /** @type {number} */ depth) => nameOf(path.slice(0, depth)))]));
+        setOpen(
+            new Set([
+                ...open,
+                ...path.map((/** @type {unknown} */ _, /** @type {number} */ depth) => nameOf(path.slice(0, depth))),
+            ]),
+        );
         setCurrent(nameOf(path));
     };
     useEffect(() => {
@@ -57,15 +62,40 @@ export function Tree({ value }) {
     const shared = { open, turn, current, setCurrent, found, tree };
     return html`
         <div class="tools">
-            <${SearchField} label="Search in this record" placeholder="Search names and values" value=${search} onInput=${setSearch} />
-            ${search &&
-            html`<span class="dim" aria-live="polite">
-                    ${finds.length === 0 ? 'Nothing found' : `${at + 1} of ${counted(finds.length, 'find')}${finds.length === FINDS ? ' or more' : ''}`}
-                </span>
-                <${Button} icon="left" kind="quiet" label="Previous find" disabled=${finds.length === 0} onClick=${() => show(at - 1)} />
-                <${Button} icon="right" kind="quiet" label="Next find" disabled=${finds.length === 0} onClick=${() => show(at + 1)} />`}
+            <${SearchField}
+                label="Search in this record"
+                placeholder="Search names and values"
+                value=${search}
+                onInput=${setSearch}
+            />
+            ${
+                search &&
+                html`<span class="dim" aria-live="polite">
+                        ${finds.length === 0 ? 'Nothing found' : `${at + 1} of ${counted(finds.length, 'find')}${finds.length === FINDS ? ' or more' : ''}`}
+                    </span>
+                    <${Button}
+                        icon="left"
+                        kind="quiet"
+                        label="Previous find"
+                        disabled=${finds.length === 0}
+                        onClick=${() => show(at - 1)}
+                    />
+                    <${Button}
+                        icon="right"
+                        kind="quiet"
+                        label="Next find"
+                        disabled=${finds.length === 0}
+                        onClick=${() => show(at + 1)}
+                    />`
+            }
         </div>
-        <ul class="tree" role="tree" aria-label="JSON" ref=${tree} onKeyDown=${(/** @type {KeyboardEvent} */ event) => walk(event, shared)}>
+        <ul
+            class="tree"
+            role="tree"
+            aria-label="JSON"
+            ref=${tree}
+            onKeyDown=${(/** @type {KeyboardEvent} */ event) => walk(event, shared)}
+        >
             <${Node} value=${value} path=${[]} ...${shared} />
         </ul>
     `;
@@ -112,7 +142,10 @@ function Node({ value, path, ...shared }) {
     const label = path.length === 0 ? null : path[path.length - 1];
     // The group stands beside its item, not in it: an item is called what is written on it, and no more.
     return html`<li role="none" data-current=${isCurrent ? '' : undefined}>
-        <div class="line ${shared.found.has(name) ? 'is-found' : ''}" onClick=${() => (branches ? shared.turn(name, !isOpen) : undefined)}>
+        <div
+            class="line ${shared.found.has(name) ? 'is-found' : ''}"
+            onClick=${() => (branches ? shared.turn(name, !isOpen) : undefined)}
+        >
             <span
                 role="treeitem"
                 class="item"
@@ -128,20 +161,41 @@ function Node({ value, path, ...shared }) {
                 <${Value} value=${value} />
             </span>
             <span class="copies">
-                <button type="button" tabindex="-1" onClick=${(/** @type {Event} */ event) => copied(event, pathText(path), 'Path copied')}>path</button>
-                <button type="button" tabindex="-1" onClick=${(/** @type {Event} */ event) => copied(event, valueText(value), 'Value copied')}>value</button>
+                <button
+                    type="button"
+                    tabindex="-1"
+                    onClick=${(/** @type {Event} */ event) => copied(event, pathText(path), 'Path copied')}
+                >
+                    path
+                </button>
+                <button
+                    type="button"
+                    tabindex="-1"
+                    onClick=${(/** @type {Event} */ event) => copied(event, valueText(value), 'Value copied')}
+                >
+                    value
+                </button>
             </span>
         </div>
-        ${isOpen &&
-        html`<ul role="group" id=${group}>
-            ${children
-                .slice(0, shown)
-                .map(([child, part]) => html`<${Node} key=${child} value=${part} path=${[...path, child]} ...${shared} />`)}
-            ${children.length > shown &&
-            html`<li role="none">
-                <button type="button" class="link" onClick=${() => setShown(shown + SHOWN)}>${count(children.length - shown)} more</button>
-            </li>`}
-        </ul>`}
+        ${
+            isOpen &&
+            html`<ul role="group" id=${group}>
+                ${children
+                    .slice(0, shown)
+                    .map(
+                        ([child, part]) =>
+                            html`<${Node} key=${child} value=${part} path=${[...path, child]} ...${shared} />`,
+                    )}
+                ${
+                    children.length > shown &&
+                    html`<li role="none">
+                        <button type="button" class="link" onClick=${() => setShown(shown + SHOWN)}>
+                            ${count(children.length - shown)} more
+                        </button>
+                    </li>`
+                }
+            </ul>`
+        }
     </li>`;
 }
 

@@ -28,11 +28,20 @@ export function Media({ store, name, kind }) {
             const went = (event) => {
                 at.current = /** @type {HTMLMediaElement} */ (event.target).currentTime;
             };
-            const props = { src: path, controls: true, preload: 'metadata', onError: failed, onLoadedMetadata: began, onTimeUpdate: went };
+            const props = {
+                src: path,
+                controls: true,
+                preload: 'metadata',
+                onError: failed,
+                onLoadedMetadata: began,
+                onTimeUpdate: went,
+            };
             return html`<div class="look">
-                ${kind === 'audio'
-                    ? html`<audio aria-label=${name} ...${props}></audio>`
-                    : html`<video aria-label=${name} ...${props}></video>`}
+                ${
+                    kind === 'audio'
+                        ? html`<audio aria-label=${name} ...${props}></audio>`
+                        : html`<video aria-label=${name} ...${props}></video>`
+                }
             </div>`;
         }}
     <//>`;
