@@ -17,6 +17,26 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
 
 const POLICY: HeaderName = header::CONTENT_SECURITY_POLICY;
 
+/// What a browser says a request is for when it would run the answer, or style a page with it (Fetch Metadata, 2.1).
+const CODE: [&[u8]; 8] =
+    [b"script", b"style", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet", b"xslt"];
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// What comes with the request for a service worker's script, by whatever connection (Service Workers, 4.1).
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+
+/// Refuses to be the script of a page of this server. Its only pages are the console's, whose scripts are not here: one that
+/// was stored would have all that the person who signed in has. Pages of other origins may do with it what they like.
+pub fn refuse_as_code(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is = |name, values: &[&[u8]]| headers.get(name).is_some_and(|value| values.contains(&value.as_bytes()));
+    if headers.contains_key(SERVICE_WORKER) || (is(FETCH_SITE, &[b"same-origin"]) && is(FETCH_DEST, &CODE)) {
+        return Err(ApiError::not_code());
+    }
+    Ok(())
+}
+
 /// The media type to store: as it was sent, to the letter.
 pub fn content_type(headers: &HeaderMap) -> Result<String, ApiError> {
     let malformed = || {
@@ -49,8 +69,17 @@ pub fn content_coding(headers: &HeaderMap) -> Result<Option<ContentCoding>, ApiE
 pub fn guard(headers: &mut HeaderMap, content_type: &str, key: &str, as_attachment: bool) {
     if as_attachment {
         headers.insert(header::CONTENT_DISPOSITION, attachment(file_name(key)));
-    } else if !is_passive(essence(content_type)) {
+    } else if !is_passive(content_type) {
         headers.insert(POLICY, SANDBOX);
+    }
+}
+
+/// The same for an answer that another server made: beside whatever that one says of it.
+pub fn guard_foreign(headers: &mut HeaderMap) {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let is_passive = types.next().and_then(|value| value.to_str().ok()).is_some_and(is_passive);
+    if !is_passive || types.next().is_some() {
+        headers.append(POLICY, SANDBOX);
     }
 }
 
@@ -70,9 +99,14 @@ pub fn attachment(file_name: &str) -> HeaderValue {
     disposition.unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// Whether a browser does nothing with it but show it. Everything that is not known to be so counts as active.
-fn is_passive(essence: &str) -> bool {
-    let essence = essence.to_ascii_lowercase();
+/// Whether a browser does nothing with it but show it. Everything that is not known to be so counts as active: also what
+/// has a comma anywhere, since browsers take that for several media types and go by the last (Fetch, 2.2.2, "extract a MIME
+/// type").
+fn is_passive(content_type: &str) -> bool {
+    if content_type.contains(',') {
+        return false;
+    }
+    let essence = essence(content_type).to_ascii_lowercase();
     let is_media = ["image/", "audio/", "video/", "font/"].iter().any(|kind| essence.starts_with(kind));
     (is_media && !essence.ends_with("xml"))
         || ["text/plain", "text/csv", "application/json", "application/octet-stream"].contains(&essence.as_str())
@@ -138,8 +172,43 @@ mod tests {
         };
         let active = ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/pdf", "text/xml", "a/b"];
         assert_eq!(active.map(|content_type| policy(content_type, false)), [true; 6]);
+        let several = ["text/plain; a=b, text/html", "image/png;a,text/html", "text/plain; a=\"b,c\""];
+        assert_eq!(several.map(|content_type| policy(content_type, false)), [true; 3]);
         let passive = ["image/png", "text/plain; charset=utf-8", "application/json", "video/mp4"];
         assert_eq!(passive.map(|content_type| policy(content_type, false)), [false; 4]);
         assert!(!policy("text/html", true));
+    }
+    #[test]
+    fn what_another_server_says_is_kept_and_what_may_be_active_is_sandboxed_too() {
+        let policies = |types: &[&str]| {
+            let mut answer = headers(&header::CONTENT_TYPE, types);
+            answer.insert(POLICY, HeaderValue::from_static("img-src 'none'"));
+            guard_foreign(&mut answer);
+            answer.get_all(POLICY).iter().count()
+        };
+        let answers = [&[][..], &["text/html"], &["text/plain", "text/html"], &["application/json"], &["text/csv"]];
+        assert_eq!(answers.map(policies), [2, 2, 2, 1, 1]);
+    }
+
+    #[test]
+    fn only_pages_of_this_server_are_refused_scripts() {
+        let is_refused = |fields: &[(HeaderName, &'static str)]| {
+            let fields = fields.iter().cloned().map(|(name, value)| (name, HeaderValue::from_static(value)));
+            refuse_as_code(&fields.collect()).is_err()
+        };
+        for (site, destination, refused) in [
+            ("same-origin", "script", true),
+            ("same-origin", "serviceworker", true),
+            ("same-origin", "style", true),
+            ("same-origin", "empty", false),
+            ("same-origin", "image", false),
+            ("same-origin", "document", false),
+            ("cross-site", "script", false),
+            ("none", "document", false),
+        ] {
+            let asked = is_refused(&[(FETCH_SITE, site), (FETCH_DEST, destination)]);
+            assert_eq!(asked, refused, "{destination} for {site}");
+        }
+        assert!(is_refused(&[(SERVICE_WORKER, "script")]) && !is_refused(&[]));
     }
 }

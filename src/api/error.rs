@@ -135,6 +135,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-operation", message)
     }
 
+    /// A page of this server would run the answer.
+    pub fn not_code() -> Self {
+        let message = "Nothing that is stored here is a script or a style of this server's own pages.";
+        Self::new(StatusCode::FORBIDDEN, "not-code", message)
+    }
+
     /// A request was passed on to a gateway that would have to pass it on once more.
     pub fn forwarding_loop() -> Self {
         let message = "This gateway was taken for the keeper, but has another one as its keeper (LARDER_KEEPER). Exactly one \

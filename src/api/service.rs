@@ -22,6 +22,7 @@ use crate::{
 };
 
 use super::{
+    content,
     context::{ApiOptions, ApiParts, Context},
     cors,
     error::ApiError,
@@ -93,6 +94,7 @@ impl Api {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        content::refuse_as_code(&head.headers)?;
         let call = route::parse(&head.method, &head.uri)?;
         if let Some(keeper) = &self.keeper
             && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)

@@ -20,6 +20,7 @@ use crate::{
 };
 
 use super::{
+    content,
     error::ApiError,
     forwarding::{end_to_end, handed_back, without_hop_by_hop},
     reply_body::ReplyBody,
@@ -92,6 +93,7 @@ impl Upstream {
         for name in UPSTREAMS_FIELDS {
             headers.remove(name);
         }
+        content::guard_foreign(&mut headers);
         *response.headers_mut() = headers;
         *response.body_mut() = handed_back(answer.body).into();
         Ok(response)

@@ -3,7 +3,7 @@
 use crate::harness::{Larder, brotli};
 
 /// Types that a browser may run something of.
-const ACTIVE: [&str; 8] = [
+const ACTIVE: [&str; 10] = [
     "text/html",
     "text/html; charset=utf-8",
     "Text/HTML",
@@ -12,6 +12,9 @@ const ACTIVE: [&str; 8] = [
     "text/xml",
     "application/xml",
     "application/pdf",
+    // Several types to a browser, which goes by the last.
+    "text/plain; a=b, text/html",
+    "image/png;a,text/html",
 ];
 
 contract_test!(active_content_is_given_unchanged_and_fenced_in, async |larder: Larder| {
@@ -56,4 +59,17 @@ contract_test!(an_attachment_is_given_byte_for_byte, async |larder: Larder| {
     let reply = store.get("/records/page?attachment=true").await.answers(200).holds(b"<html><head></head></html>");
     assert!(reply.expect_field("content-disposition").starts_with("attachment"), "{reply}");
     assert_eq!(reply.expect_field("x-content-type-options"), "nosniff", "{reply}");
+});
+
+contract_test!(nothing_is_a_script_of_this_servers_own_pages, async |larder: Larder| {
+    let store = larder.new_store().await;
+    store.put_bytes("a", "text/javascript", "1").await;
+    let ask =
+        |site, destination| store.get("/records/a").field("Sec-Fetch-Site", site).field("Sec-Fetch-Dest", destination);
+    for destination in ["script", "style", "worker", "sharedworker", "serviceworker"] {
+        ask("same-origin", destination).await.fails(403, "not-code");
+    }
+    ask("same-origin", "empty").await.answers(200).holds(b"1");
+    ask("cross-site", "script").await.answers(200).holds(b"1");
+    store.get("/records/a").field("Service-Worker", "script").await.fails(403, "not-code");
 });

@@ -123,6 +123,7 @@ contract_test!(an_upstream_is_asked_in_its_own_name_and_never_sees_the_callers, 
         .answers(201);
     assert_eq!((reply.expect_field("content-type"), reply.expect_field("x-told")), ("text/x-told", "yes"));
     assert_eq!(reply.field("set-cookie"), None);
+    assert!(reply.expect_field("content-security-policy").contains("sandbox"), "{reply}");
     let reply = reply.holds(b"12 bytes came");
     assert!(reply.field("x-request-id").is_some());
     larder.delete("/v2/request-queues/q").await.answers(418);
