@@ -2,6 +2,8 @@
 // call the API, or reach the page around it.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 
 import { until, url } from '../world.mjs';
 
@@ -30,6 +32,20 @@ const SVG = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" onload="f
 
 const XHTML = `<html xmlns="http://www.w3.org/1999/xhtml"><head><title>attack</title></head><body><script>${SCRIPT.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</script></body></html>`;
 
+/** All that a page of this origin has to run or to style itself with something. */
+const AS_CODE = {
+    script: (path) => Object.assign(document.body.appendChild(document.createElement('script')), { src: path }),
+    module: (path) =>
+        Object.assign(document.body.appendChild(document.createElement('script')), { type: 'module', src: path }),
+    import: (path) => import(path),
+    style: (path) =>
+        Object.assign(document.head.appendChild(document.createElement('link')), { rel: 'stylesheet', href: path }),
+    worker: (path) => new Worker(path),
+    'worker of modules': (path) => new Worker(path, { type: 'module' }),
+    'shared worker': (path) => new SharedWorker(path),
+    'service worker': (path) => navigator.serviceWorker.register(path),
+};
+
 /** Records, their types and what is in them: also types that browsers guess about, or know by other names. */
 const RECORDS = {
     'page.html': ['text/html; charset=utf-8', HTML],
@@ -45,7 +61,14 @@ const RECORDS = {
     unknown: ['x/y', HTML],
     mixed: ['multipart/x-mixed-replace; boundary=a', `--a\r\nContent-Type: text/html\r\n\r\n${HTML}\r\n--a--`],
     'picture.png': ['image/png', HTML],
-    'worker.js': ['text/javascript', 'self.onfetch = () => {};'],
+    // Several types at once: browsers go by the last.
+    'two-types': ['text/plain; a=b, text/html', HTML],
+    'two-types.png': ['image/png;a,text/html', HTML],
+    'two-types.json': ['application/json;,text/html', HTML],
+    quoted: ['text/plain; a="b, text/html', HTML],
+    'page.mht': ['multipart/related; boundary=a', `--a\r\nContent-Type: text/html\r\n\r\n${HTML}\r\n--a--`],
+    'style.css': ['text/css', 'body { background: url(/larder-attack?got=style) }'],
+    'worker.js': ['text/javascript', SCRIPT],
 };
 
 async function hostile(world) {
@@ -146,10 +169,6 @@ export const activeContent = {
                     element[attribute] = source;
                     document.body.append(element);
                 }
-                navigator.serviceWorker?.register(source).then(
-                    () => fetch('/larder-attack?got=worker'),
-                    () => {},
-                );
             }, path);
             await settled();
             const opened = context.waitForEvent('page');
@@ -159,13 +178,71 @@ export const activeContent = {
             const other = await opened;
             await settled();
             await other.close();
-            assert.deepEqual(
-                got.filter((search) => search !== '?got=worker' || key !== 'worker.js'),
-                [],
-                key,
-            );
+            assert.deepEqual(got, [], key);
         }
         forgiven(world);
+    },
+
+    async 'no stored record is a script, a style or a worker of the console'(world) {
+        const store = await hostile(world);
+        const got = listen(world);
+        const { page, context } = world;
+        for (const key of ['worker.js', 'style.css']) {
+            const { signature } = await world.api('POST', `/larder/v1/stores/${store.id}/view-link`, { key });
+            const path = `${store.path}/records/${key}?signature=${signature}`;
+            for (const [way, use] of Object.entries(AS_CODE)) {
+                await world.open('/');
+                await page.getByRole('heading', { name: 'Stores', level: 1 }).waitFor();
+                // The browser may have it already, as something else.
+                assert.equal(await page.evaluate(async (source) => (await fetch(source)).status, path), 200);
+                await page.evaluate(`(async () => { try { await (${use})(${JSON.stringify(path)}); } catch {} })()`);
+                await settled();
+                assert.deepEqual(got, [], `${key} as ${way}`);
+                const registered = await page.evaluate(
+                    async () => (await navigator.serviceWorker.getRegistrations()).length,
+                );
+                assert.equal(registered, 0, `${key} as ${way}`);
+                assert.deepEqual(context.serviceWorkers(), [], `${key} as ${way}`);
+            }
+        }
+        forgiven(world);
+    },
+
+    async 'a stored page does not tell others its address'(world) {
+        const told = [];
+        const other = createServer(({ url: asked, headers: { referer } }, answer) => {
+            told.push([asked, referer]);
+            answer.end();
+        });
+        other.listen(0, '127.0.0.1');
+        await once(other, 'listening');
+        const origin = `http://127.0.0.1:${other.address().port}`;
+        try {
+            const store = await world.store();
+            await store.put(
+                'telltale',
+                `<!doctype html><meta name="referrer" content="unsafe-url"><img src="${origin}/seen" referrerpolicy="unsafe-url">`,
+                'text/html',
+            );
+            const { signature } = await world.api('POST', `/larder/v1/stores/${store.id}/view-link`, {
+                key: 'telltale',
+            });
+            listen(world);
+            for (const path of [
+                `${store.path}/records/telltale?signature=${signature}`,
+                `/console${store.page}?key=telltale`,
+            ]) {
+                await world.open('/');
+                await world.page.goto(url + path);
+                await until('it was looked at', () => told.length > 0);
+                assert.deepEqual(told.splice(0), [['/seen', undefined]], path);
+            }
+            // A page as it was stored shows the pictures that it names.
+            world.complaints = world.complaints.filter((complaint) => !complaint.startsWith(`asked ${origin}/seen`));
+        } finally {
+            other.close();
+            other.closeAllConnections();
+        }
     },
 
     async 'no stored record runs a script when the console shows it'(world) {
