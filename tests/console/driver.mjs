@@ -21,6 +21,7 @@ const AT_ONCE = 2;
 const only = process.argv[2] ?? '';
 // The longest first.
 const checks = Object.entries({
+    ...activeContent,
     ...stores,
     ...frame,
     ...records,
@@ -28,7 +29,6 @@ const checks = Object.entries({
     ...settings,
     ...runs,
     ...accounts,
-    ...activeContent,
 });
 const left = checks.filter(([name]) => name.includes(only));
 const browser = await chromium.launch(browserOptions());
