@@ -30,6 +30,8 @@ fn larder_run(folder: &Path, play: &str, arguments: &[&str]) -> Command {
     command.args(arguments).arg("--").arg(env::current_exe().expect("it has a path"));
     command.args(["--exact", "run::this_program_is_an_actor_when_it_is_told_to", "--nocapture"]);
     command.env(PLAYS, play).env("LARDER_TOKEN", TOKEN);
+    // Nothing listens there: a Larder that somebody runs on this machine is not for the tests.
+    command.env("LARDER_LISTEN", "127.0.0.1:9");
     command
 }
 
