@@ -19,13 +19,18 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      frame-ancestors 'none'",
 );
 
+/// Nothing that the console does takes a device of the person before it.
+const NO_DEVICES: HeaderValue =
+    HeaderValue::from_static("camera=(), microphone=(), geolocation=(), usb=(), payment=()");
+
 /// What comes with every answer.
-const GUARDS: [(HeaderName, HeaderValue); 5] = [
+const GUARDS: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("permissions-policy"), NO_DEVICES),
 ];
 
 /// Answers requests for the console.
