@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
-    auth::{AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Tokens, User, Users, signature},
+    auth::{
+        AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Token, TokenHash, Tokens, User, Users, signature,
+    },
     clock::Clock,
     kv::{Catalog, Document, GeneralAccess, Records, StoreView},
     runs::Runs,
+    telemetry::Metrics,
 };
 
 use super::{
@@ -28,6 +31,8 @@ pub struct ApiOptions {
     pub rates: RateOptions,
     /// What an account may have that says nothing of its own.
     pub quota: Quota,
+    /// What opens the figures on what goes on, and nothing else.
+    pub metrics_token: Option<Token>,
 }
 
 impl Default for ApiOptions {
@@ -37,6 +42,7 @@ impl Default for ApiOptions {
             max_record_bytes: 5 * 1024 * 1024 * 1024,
             rates: RateOptions::default(),
             quota: Quota::default(),
+            metrics_token: None,
         }
     }
 }
@@ -60,6 +66,8 @@ pub struct ApiParts {
     pub secrets: Arc<Secrets>,
     /// The server that has datasets and request queues, if there is one.
     pub upstream: Option<Upstream>,
+    /// Figures on what goes on.
+    pub metrics: Metrics,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -93,13 +101,17 @@ pub struct Context {
     pub quota: Quota,
     /// The server that has datasets and request queues, if there is one.
     pub upstream: Option<Upstream>,
+    /// Figures on what goes on.
+    pub metrics: Metrics,
+    metrics_token: Option<TokenHash>,
 }
 
 impl Context {
     /// What operations need of `parts`.
     pub fn new(options: ApiOptions, parts: ApiParts) -> Self {
-        let ApiOptions { public_url, max_record_bytes, rates, quota } = options;
-        let ApiParts { catalog, records, users, tokens, shared, runs, secrets, upstream, clock } = parts;
+        let ApiOptions { public_url, max_record_bytes, rates, quota, metrics_token } = options;
+        let ApiParts { catalog, records, users, tokens, shared, runs, secrets, upstream, metrics, clock } = parts;
+        let metrics_token = metrics_token.map(|token| token.hash());
         let links = Links::new(public_url);
         let rates = RateLimits::new(rates, Arc::clone(&clock));
         Self {
@@ -116,7 +128,15 @@ impl Context {
             rates,
             quota,
             upstream,
+            metrics,
+            metrics_token,
         }
+    }
+
+    /// Whether this is the token that opens figures, and nothing else.
+    pub fn is_metrics_token(&self, token: Option<&str>) -> bool {
+        let hash = token.map(|token| Token::new(token).hash());
+        self.metrics_token.as_ref().zip(hash).is_some_and(|(known, given)| known.is(&given))
     }
 
     /// The account of that id or name.

@@ -83,6 +83,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
         | Endpoint::ServedElsewhere(_)
         | Endpoint::CurrentUser
         | Endpoint::Session
+        | Endpoint::Metrics
         | Endpoint::User(_)
         | Endpoint::Store(
             _,

@@ -48,6 +48,8 @@ pub enum Endpoint {
     Runs(RunsCall),
     /// Something with datasets or request queues, which are not served here.
     ServedElsewhere(ServedElsewhere),
+    /// Figures on what goes on.
+    Metrics,
 }
 
 /// Which datasets or request queues.
@@ -94,6 +96,10 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
         ["v2", "users", user] if !user.is_empty() => match (method, *user) {
             ("GET" | "HEAD", "me") => Ok(Endpoint::CurrentUser),
             ("GET" | "HEAD", user) => Ok(Endpoint::User(decode(user))),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        },
+        ["metrics"] => match method {
+            "GET" | "HEAD" => Ok(Endpoint::Metrics),
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         },
         ["larder", "v1", "session"] => match method {

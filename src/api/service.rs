@@ -27,11 +27,13 @@ use super::{
     cors,
     error::ApiError,
     forwarding::{self, Changes, Keeper},
+    meter::Meter,
+    operation::Operation,
     operations::{self, accounts, activity, relay, run_changes, runs, stores, users},
     rate_limits::Counted,
     reply_body::ReplyBody,
     request::{self, REQUEST_ID, Request},
-    route::{self, Endpoint},
+    route::{self, Call, Endpoint},
     run_route::RunsCall,
     store_route::{StoreAddress, StoreCall},
 };
@@ -46,14 +48,15 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub struct Api {
     context: Context,
     request_ids: RequestIds,
+    meter: Meter,
     keeper: Option<Keeper>,
 }
 
 impl Api {
     /// The API over stores and accounts.
     pub fn new(options: ApiOptions, parts: ApiParts, random: &dyn Random) -> Self {
-        let (context, request_ids) = (Context::new(options, parts), RequestIds::new(random));
-        Self { context, request_ids, keeper: None }
+        let (meter, request_ids) = (Meter::new(&parts.metrics), RequestIds::new(random));
+        Self { context: Context::new(options, parts), request_ids, meter, keeper: None }
     }
 
     /// The API of a gateway that is not the keeper: `keeper` answers whatever writes under a condition.
@@ -68,13 +71,21 @@ impl Api {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let began = self.context.clock.monotonic();
         let (head, body) = request.into_parts();
         let id = request::given_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
-        let mut response = if head.method == Method::OPTIONS {
-            cors::preflight(&head.headers)
+        let (operation, mut response) = if head.method == Method::OPTIONS {
+            (Operation::Preflight, cors::preflight(&head.headers))
         } else {
-            self.answer(&head, body, &id).await.unwrap_or_else(|error| error.into_response(&id))
+            let call = route::parse(&head.method, &head.uri);
+            let operation = call.as_ref().map_or(Operation::Unknown, |call| (&call.endpoint).into());
+            let answer = match call {
+                Ok(call) => self.answer(call, &head, body, &id).await,
+                Err(error) => Err(error),
+            };
+            (operation, answer.unwrap_or_else(|error| error.into_response(&id)))
         };
+        self.meter.count(operation, response.status(), self.context.clock.monotonic().saturating_sub(began));
         if head.method == Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
@@ -89,13 +100,18 @@ impl Api {
         response
     }
 
-    async fn answer<B>(&self, head: &Parts, body: B, id: &HeaderValue) -> Result<Response<ReplyBody>, ApiError>
+    async fn answer<B>(
+        &self,
+        call: Call<'_>,
+        head: &Parts,
+        body: B,
+        id: &HeaderValue,
+    ) -> Result<Response<ReplyBody>, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         content::refuse_as_code(&head.headers)?;
-        let call = route::parse(&head.method, &head.uri)?;
         if let Some(keeper) = &self.keeper
             && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)
         {
@@ -108,6 +124,9 @@ impl Api {
             return answer;
         }
         let token = request::token(&head.headers, &call.query);
+        if call.endpoint == Endpoint::Metrics && self.context.is_metrics_token(token.as_deref()) {
+            return Ok(operations::metrics(&self.context));
+        }
         let caller = self.identify(token.as_deref(), &head.extensions).await?;
         if let Endpoint::ServedElsewhere(what) = &call.endpoint {
             return relay::answer(&self.context, &caller, what, &call.query, head, body).await;
@@ -136,6 +155,10 @@ impl Api {
                 accounts::run(&self.context, &grant, &caller, call, request).await
             }
             Endpoint::ServedElsewhere(_) => Err(ApiError::not_implemented()),
+            Endpoint::Metrics => {
+                authorize_account(&caller, AccountAction::Administer)?;
+                Ok(operations::metrics(&self.context))
+            }
             Endpoint::CountUse => {
                 authorize_account(&caller, AccountAction::ActAsGateway)?;
                 activity::count(&self.context, request).await

@@ -30,7 +30,7 @@ pub use run_access::{RunAction, RunFacts, RunGrant, admit_to_run, authorize_run}
 pub use scope::{Scope, StoreRule, UpstreamKind, is_upstream_id};
 pub use secret::{MasterSecret, Secrets, SecretsError};
 pub use shared::SharedStores;
-pub use token::{KeptToken, Token};
+pub use token::{KeptToken, Token, TokenHash};
 pub use tokens::{NewToken, Tokens, Unrecognised};
 pub use user::{AccountAccess, User, Username};
 pub use users::{NewUser, UserUpdate, Users};

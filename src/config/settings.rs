@@ -126,6 +126,20 @@ static SETTINGS: &[Setting] = &[
         show: |config| config.user_token.as_ref().map(|_| String::new()),
     },
     Setting {
+        name: "metrics_token",
+        value: "TOKEN",
+        help: "A token that opens /metrics and nothing else; without it, only the administrator may read figures",
+        is_secret: true,
+        apply: |config, text| {
+            if text.trim().is_empty() {
+                return Err("is empty".to_owned());
+            }
+            config.metrics_token = Some(Token::new(text));
+            Ok(())
+        },
+        show: |config| config.metrics_token.as_ref().map(|_| String::new()),
+    },
+    Setting {
         name: "public_url",
         value: "URL",
         help: "Where clients reach Larder from outside, for links; the listening address if it is not set",

@@ -42,6 +42,8 @@ pub struct Config {
     pub user: Option<Username>,
     /// That user's token.
     pub user_token: Option<Token>,
+    /// What opens the figures on what goes on, and nothing else.
+    pub metrics_token: Option<Token>,
     /// Where clients outside reach Larder; the listening address when it is not given.
     pub public_url: Option<PublicUrl>,
     /// Which gateway writes what depends on what is there, where the object store cannot check that itself.
@@ -73,6 +75,7 @@ impl Default for Config {
             secret: None,
             user: None,
             user_token: None,
+            metrics_token: None,
             public_url: None,
             keeper: None,
             catalog: CatalogOptions::default(),

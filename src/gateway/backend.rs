@@ -14,6 +14,7 @@ use crate::{
         embedded::{EmbeddedOptions, EmbeddedStore},
         measured::Measured,
     },
+    telemetry::Metrics,
 };
 
 use super::{admin_token::AdminToken, error::StartError, role::Sharing};
@@ -42,16 +43,18 @@ impl Backend {
         config: &Config,
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
+        metrics: &Metrics,
     ) -> Result<Self, StartError> {
         #[cfg(feature = "s3")]
         if !config.s3.bucket.is_empty() {
-            return Self::open_bucket(config, clock, random).await;
+            return Self::open_bucket(config, clock, random, metrics).await;
         }
         let _ = random;
-        let (options, clock) = (EmbeddedOptions::new(&config.data), Arc::clone(clock));
-        let opened = spawn_blocking(move || EmbeddedStore::open(&options, clock)).await;
+        let (options, of_engine) = (EmbeddedOptions::new(&config.data), Arc::clone(clock));
+        let opened = spawn_blocking(move || EmbeddedStore::open(&options, of_engine)).await;
         let engine = Arc::new(opened.map_err(|_| StartError::EngineFailed)??);
-        let objects: Arc<dyn ObjectStore> = Arc::new(Measured::new(Arc::clone(&engine)));
+        let objects: Arc<dyn ObjectStore> =
+            Arc::new(Measured::shown_by(Arc::clone(&engine), Arc::clone(clock), metrics));
         Ok(Self { keeping: Keeping::Embedded(engine), objects, sharing: Sharing::Alone })
     }
 
@@ -60,12 +63,14 @@ impl Backend {
         config: &Config,
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
+        metrics: &Metrics,
     ) -> Result<Self, StartError> {
         let opened = S3Store::open(config.s3.clone(), Arc::clone(clock), Arc::clone(random)).await;
         let bucket = Arc::new(opened?);
         let findings = bucket.probe(random.as_ref()).await.map_err(StartError::Probe)?;
         let sharing = if findings.conditional_writes { Sharing::Conditional } else { Sharing::Unconditional };
-        let objects: Arc<dyn ObjectStore> = Arc::new(Measured::new(Arc::clone(&bucket)));
+        let objects: Arc<dyn ObjectStore> =
+            Arc::new(Measured::shown_by(Arc::clone(&bucket), Arc::clone(clock), metrics));
         Ok(Self { keeping: Keeping::S3(bucket), objects, sharing })
     }
 

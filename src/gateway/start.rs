@@ -1,6 +1,10 @@
 //! A gateway's life: built from the configuration, run until told to stop, closed so that nothing counted is lost.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -9,11 +13,12 @@ use crate::{
     auth::{Secrets, SharedStores, Tokens},
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, UpstreamOptions},
-    jobs::{ActivityFlush, Job, RunUpkeep, TokenUses, ToldActivity, schedule},
+    jobs::{ActivityFlush, Job, JobMeter, RunUpkeep, TokenUses, ToldActivity, schedule},
     kv::{CacheOptions, Catalog, CatalogOptions},
     peer::Peer,
     runs::Runs,
     server::{Drained, Server, ServerOptions, raise_file_limit, reachable_address},
+    telemetry::{Kind, Metrics, Sample},
 };
 
 use super::{
@@ -35,6 +40,7 @@ pub struct Gateway {
     catalog: Arc<Catalog>,
     activity: Arc<dyn Job>,
     jobs: Vec<Arc<dyn Job>>,
+    job_meter: JobMeter,
     backend: Backend,
     clock: Arc<dyn Clock>,
 }
@@ -50,7 +56,8 @@ impl Gateway {
         let options = ServerOptions { names_peers: config.rates.caller.is_some(), ..config.server.clone() };
         let server = Server::bind(options, Arc::clone(&machine)).map_err(StartError::Bind)?;
         let upstream = upstream(&config.upstream, &machine)?;
-        let backend = Backend::open(&config, &machine, &random).await?;
+        let metrics = Metrics::of_process();
+        let backend = Backend::open(&config, &machine, &random, &metrics).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
         let objects = &role.objects(backend.objects(), &clock);
@@ -76,8 +83,8 @@ impl Gateway {
             Some(url) => url.as_str().to_owned(),
             None => listening_url(server.local_addr()),
         };
-        let Config { max_record_bytes, rates, quota, .. } = config;
-        let options = ApiOptions { public_url, max_record_bytes, rates, quota };
+        let Config { max_record_bytes, rates, quota, metrics_token, .. } = config;
+        let options = ApiOptions { public_url, max_record_bytes, rates, quota, metrics_token };
         let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine);
         let errands = role.errands(&admin_token.token)?;
         let (records, activity): (_, Arc<dyn Job>) = match errands {
@@ -99,13 +106,16 @@ impl Gateway {
             runs: Arc::clone(&runs),
             secrets,
             upstream,
+            metrics: metrics.clone(),
             clock: Arc::clone(&clock),
         };
+        show(&metrics, &server, &catalog);
         let api = Api::new(options, parts, random.as_ref());
         let front = Front::new(health, role.api(api));
         let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
         jobs.push(Arc::new(TokenUses::new(tokens)));
-        Ok(Self { server, front, admin_token, catalog, activity, jobs, backend, clock })
+        let job_meter = JobMeter::new(&metrics);
+        Ok(Self { server, front, admin_token, catalog, activity, jobs, job_meter, backend, clock })
     }
 
     /// The bound address.
@@ -124,7 +134,7 @@ impl Gateway {
         tracing::info!(address = %self.server.local_addr(), "serving");
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         for job in self.jobs.into_iter().chain([Arc::clone(&self.activity)]) {
-            schedule(job, Arc::clone(&self.clock), &tasks, stop.clone());
+            schedule(job, Arc::clone(&self.clock), self.job_meter.clone(), &tasks, stop.clone());
         }
         let announced = async {
             shutdown.await;
@@ -145,6 +155,25 @@ impl Gateway {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Has `metrics` show what has no other place to be shown.
+fn show(metrics: &Metrics, server: &Server, catalog: &Catalog) {
+    let version = env!("CARGO_PKG_VERSION");
+    let help = "The version of Larder that runs.";
+    metrics.watch("larder_build_info", help, Kind::Gauge, move || vec![Sample::labelled([("version", version)], 1)]);
+    let open = server.open_connections();
+    let help = "Connections of clients that are open.";
+    metrics.watch("larder_connections", help, Kind::Gauge, move || {
+        vec![Sample::plain(open.load(Ordering::Relaxed) as u64)]
+    });
+    let uses = catalog.cache_uses().clone();
+    let help = "Look-ups of stores, by whether they were remembered (hit) or had to be read (miss).";
+    metrics.watch("larder_store_cache_lookups_total", help, Kind::Counter, move || {
+        [("hit", uses.hits()), ("miss", uses.misses())]
+            .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count))
+            .into()
+    });
 }
 
 /// The origin of links when no public URL is known: where this machine itself reaches the listener.

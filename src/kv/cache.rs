@@ -95,6 +95,27 @@ pub struct ViewCache {
     staleness: Option<Duration>,
     /// Nothing that was read before counts; nanoseconds of the monotonic clock.
     outdated_before: AtomicU64,
+    uses: CacheUses,
+}
+
+/// How often what was asked for was there, and how often it had to be read.
+#[derive(Debug, Clone, Default)]
+pub struct CacheUses(Arc<[AtomicU64; 2]>);
+
+impl CacheUses {
+    fn count(&self, was_there: bool) {
+        self.0[usize::from(was_there)].fetch_add(1, Relaxed);
+    }
+
+    /// How often it was there.
+    pub fn hits(&self) -> u64 {
+        self.0[1].load(Relaxed)
+    }
+
+    /// How often it was not.
+    pub fn misses(&self) -> u64 {
+        self.0[0].load(Relaxed)
+    }
 }
 
 impl ViewCache {
@@ -109,6 +130,7 @@ impl ViewCache {
             names: Cache::new(options.capacity_names),
             staleness: options.staleness,
             outdated_before: AtomicU64::new(0),
+            uses: CacheUses::default(),
         }
     }
 
@@ -124,8 +146,19 @@ impl ViewCache {
         self.lifetime(view).map(|lifetime| now.saturating_sub(view.read_at) < lifetime)
     }
 
+    /// How it is used.
+    pub fn uses(&self) -> &CacheUses {
+        &self.uses
+    }
+
     /// What is known of a store and still to be believed at `now`.
     pub fn store(&self, id: &StoreId, now: Duration) -> Option<Known> {
+        let known = self.believed(id, now);
+        self.uses.count(known.is_some());
+        known
+    }
+
+    fn believed(&self, id: &StoreId, now: Duration) -> Option<Known> {
         let known = self.stores.get(id)?;
         let lifetime = match known {
             Known::Store(ref view) => self.lifetime(view),

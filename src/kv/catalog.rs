@@ -16,7 +16,7 @@ use crate::{
 use super::{
     activity::{Activity, ActivityCounts, StoreUse, Use},
     appointments::Appointments,
-    cache::{CacheOptions, ViewCache},
+    cache::{CacheOptions, CacheUses, ViewCache},
     changes::{Change, NewStore, StoreLocator, StoreUpdate, apply, listed_anew},
     claims::Claims,
     counting::Counting,
@@ -119,15 +119,9 @@ impl Catalog {
             rules.clone(),
             clock.clone(),
         ));
-        let mover = Mover::new(objects.clone(), documents.clone(), rules.clone(), clock.clone());
-        let upkeep = Upkeep::new(
-            documents.clone(),
-            appointments.clone(),
-            removals.clone(),
-            Arc::new(mover),
-            rules.clone(),
-            clock.clone(),
-        );
+        let mover = Arc::new(Mover::new(objects.clone(), documents.clone(), rules.clone(), clock.clone()));
+        let upkeep =
+            Upkeep::new(documents.clone(), appointments.clone(), removals.clone(), mover, rules.clone(), clock.clone());
         let counting = Counting::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
         let usages = Usages::new(objects.clone(), documents.clone(), index.clone(), clock.clone());
         let order = Order::new(objects.clone(), documents.clone(), appointments.clone(), rules.clone(), clock.clone());
@@ -197,6 +191,11 @@ impl Catalog {
     /// Counters and dates of a store, what is not written down yet included. Costs no call.
     pub fn activity(&self, store: &StoreView) -> ActivityCounts {
         self.activity.of(&store.document)
+    }
+
+    /// How what is remembered of stores is used.
+    pub fn cache_uses(&self) -> &CacheUses {
+        self.documents.cache().uses()
     }
 
     /// Counts that a store was looked at.

@@ -43,7 +43,7 @@ mod usage;
 mod view;
 
 pub use activity::{ActivityCounts, StoreUse};
-pub use cache::CacheOptions;
+pub use cache::{CacheOptions, CacheUses};
 pub use canary::Canaries;
 pub use catalog::{Catalog, CatalogOptions};
 pub use changes::{Change, Maker, NewStore, StoreLocator, StoreUpdate};

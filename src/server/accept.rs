@@ -1,6 +1,16 @@
 //! The listener: binding it, accepting from it, and draining what was accepted.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -81,6 +91,7 @@ pub struct Server {
     address: SocketAddr,
     options: ServerOptions,
     clock: Arc<dyn Clock>,
+    open: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -89,7 +100,12 @@ impl Server {
         let address = options.listen;
         let listener = listen(address).map_err(|cause| BindError::new(address, cause))?;
         let address = listener.local_addr().map_err(|cause| BindError::new(address, cause))?;
-        Ok(Self { listener, address, options, clock })
+        Ok(Self { listener, address, options, clock, open: Arc::default() })
+    }
+
+    /// How many connections are open, for as long as it runs.
+    pub fn open_connections(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.open)
     }
 
     /// The address that was bound, with the port that the system chose where it was left to it.
@@ -109,6 +125,7 @@ impl Server {
         let mut refusals = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
+            self.open.store(open.len(), Ordering::Relaxed);
             let accepted = tokio::select! {
                 () = shutdown.as_mut() => break,
                 Some(ended) = open.join_next() => { log_panic(ended); continue }

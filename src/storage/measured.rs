@@ -1,5 +1,5 @@
-//! A decorator that counts: calls by operation and outcome, and the bytes of bodies. Counting is a few atomic
-//! additions; it keeps no times and knows no keys.
+//! A decorator that counts: calls by operation and outcome, the bytes of bodies, and how long calls take. Counting is a few atomic
+//! additions; it knows no keys.
 
 use std::sync::{
     Arc,
@@ -8,6 +8,11 @@ use std::sync::{
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+
+use crate::{
+    clock::Clock,
+    telemetry::{Durations, Kind, Metrics, Sample},
+};
 
 use super::{
     body::ByteStream,
@@ -22,6 +27,7 @@ use super::{
 #[derive(Debug)]
 pub struct Measured<S: ?Sized = dyn ObjectStore> {
     meter: Arc<Meter>,
+    timing: Option<Timing>,
     inner: Arc<S>,
 }
 
@@ -90,29 +96,78 @@ struct CallMeter {
     failed: AtomicU64,
 }
 
+/// How long calls take.
+#[derive(Debug)]
+struct Timing {
+    clock: Arc<dyn Clock>,
+    durations: [Durations; Operation::ALL.len()],
+}
+
+impl Meter {
+    fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            calls: Operation::ALL.map(|operation| {
+                let CallMeter { begun, succeeded, denied, failed } = &self.calls[operation as usize];
+                Calls { begun: read(begun), succeeded: read(succeeded), denied: read(denied), failed: read(failed) }
+            }),
+            bytes_in: read(&self.bytes_in),
+            bytes_out: read(&self.bytes_out),
+        }
+    }
+
+    fn call_samples(&self) -> Vec<Sample> {
+        let counts = self.counts();
+        let of_operation = |operation: Operation| {
+            let Calls { begun: _, succeeded, denied, failed } = counts.of(operation);
+            [("succeeded", succeeded), ("denied", denied), ("failed", failed)].map(|(outcome, count)| {
+                Sample::labelled([("operation", operation.name()), ("outcome", outcome)], count)
+            })
+        };
+        Operation::ALL.into_iter().flat_map(of_operation).collect()
+    }
+
+    fn byte_samples(&self) -> Vec<Sample> {
+        let Counts { bytes_in, bytes_out, .. } = self.counts();
+        [("in", bytes_in), ("out", bytes_out)]
+            .map(|(direction, bytes)| Sample::labelled([("direction", direction)], bytes))
+            .into()
+    }
+}
+
 impl<S: ObjectStore + ?Sized> Measured<S> {
     /// Counts the calls of `inner`.
     pub fn new(inner: Arc<S>) -> Self {
-        Self { inner, meter: Arc::default() }
+        Self { inner, meter: Arc::default(), timing: None }
+    }
+
+    /// The same, with how long they take; `metrics` shows it.
+    pub fn shown_by(inner: Arc<S>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
+        let meter: Arc<Meter> = Arc::default();
+        let (calls, bytes) = (Arc::clone(&meter), Arc::clone(&meter));
+        let help = "Calls of the object store, by operation and outcome: denied is a plain answer in the negative.";
+        metrics.watch("larder_object_calls_total", help, Kind::Counter, move || calls.call_samples());
+        let help = "Bytes of bodies that the object store took in and gave out.";
+        metrics.watch("larder_object_bytes_total", help, Kind::Counter, move || bytes.byte_samples());
+        let help = "Time until the object store answered, by operation; without reading a body.";
+        let names = Operation::ALL.map(Operation::name);
+        let durations = metrics.durations("larder_object_call_duration_seconds", help, "operation", names);
+        Self { inner, meter, timing: Some(Timing { clock, durations }) }
     }
 
     /// What was counted so far.
     pub fn counts(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts {
-            calls: Operation::ALL.map(|operation| {
-                let CallMeter { begun, succeeded, denied, failed } = &self.meter.calls[operation as usize];
-                Calls { begun: read(begun), succeeded: read(succeeded), denied: read(denied), failed: read(failed) }
-            }),
-            bytes_in: read(&self.meter.bytes_in),
-            bytes_out: read(&self.meter.bytes_out),
-        }
+        self.meter.counts()
     }
 
     async fn count<T>(&self, operation: Operation, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let CallMeter { begun, succeeded, denied, failed } = &self.meter.calls[operation as usize];
         begun.fetch_add(1, Ordering::Relaxed);
+        let began = self.timing.as_ref().map(|timing| timing.clock.monotonic());
         let answer = call.await;
+        if let Some((timing, began)) = self.timing.as_ref().zip(began) {
+            timing.durations[operation as usize].observe(timing.clock.monotonic().saturating_sub(began));
+        }
         let outcome = match &answer {
             Ok(_) => succeeded,
             Err(Error::NotFound | Error::Precondition | Error::RangeNotSatisfiable { .. }) => denied,

@@ -33,6 +33,7 @@ mod keeper;
 mod key_pages;
 mod list_keys;
 mod list_stores;
+mod metrics;
 mod oddities;
 mod protocol;
 mod put_record;

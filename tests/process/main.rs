@@ -19,6 +19,7 @@ mod folder;
 mod image;
 mod leftovers;
 mod limits;
+mod metrics;
 mod moves;
 mod pattern;
 mod program;

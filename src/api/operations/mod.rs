@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod activity;
 mod archive;
 mod keys;
+mod metrics;
 mod record_read;
 mod record_write;
 pub mod relay;
@@ -17,4 +18,5 @@ pub mod tokens;
 pub mod users;
 mod view_link;
 
+pub use metrics::metrics;
 pub use run::run;

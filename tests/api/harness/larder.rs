@@ -14,6 +14,7 @@ use larder::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, measured::Measured, sole_writer::SoleWriter,
         unconditional::Unconditional,
     },
+    telemetry::Metrics,
 };
 use serde_json::Value;
 
@@ -137,6 +138,7 @@ impl Larder {
             runs: runs.clone(),
             secrets: Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
             upstream,
+            metrics: Metrics::default(),
             clock: clock.clone(),
         };
         let api = Api::new(options, parts, random.as_ref());

@@ -1,0 +1,72 @@
+//! How many requests there were, of which operation, with which status, and how long they took until their answers began.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::StatusCode;
+
+use crate::telemetry::{Durations, Kind, Metrics, Sample};
+
+use super::operation::Operation;
+
+/// The statuses that are counted apart; whatever else there may be counts together.
+const STATUSES: [u16; 24] = [
+    200, 201, 204, 206, 304, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411, 412, 413, 415, 416, 429, 500, 501,
+    503,
+];
+
+const OPERATIONS: usize = Operation::NAMES.len();
+
+/// Counts requests.
+#[derive(Debug)]
+pub struct Meter {
+    counted: Arc<[OperationMeter; OPERATIONS]>,
+    durations: [Durations; OPERATIONS],
+}
+
+/// Requests of one operation, by status.
+#[derive(Debug, Default)]
+struct OperationMeter {
+    known: [AtomicU64; STATUSES.len()],
+    other: AtomicU64,
+}
+
+impl Meter {
+    /// Nothing counted yet; what will be, `metrics` shows.
+    pub fn new(metrics: &Metrics) -> Self {
+        let counted: Arc<[OperationMeter; OPERATIONS]> = Arc::new(std::array::from_fn(|_| OperationMeter::default()));
+        let shown = Arc::clone(&counted);
+        let help = "Requests of the API, by what was called and the status of the answer.";
+        metrics.watch("larder_requests_total", help, Kind::Counter, move || samples(&shown));
+        let help = "Time from a request's head to the beginning of its answer, by what was called.";
+        let durations = metrics.durations("larder_request_duration_seconds", help, "operation", Operation::NAMES);
+        Self { counted, durations }
+    }
+
+    /// A request was answered.
+    pub fn count(&self, operation: Operation, status: StatusCode, took: Duration) {
+        let OperationMeter { known, other } = &self.counted[operation as usize];
+        let at = STATUSES.iter().position(|known| *known == status.as_u16());
+        at.map_or(other, |at| &known[at]).fetch_add(1, Ordering::Relaxed);
+        self.durations[operation as usize].observe(took);
+    }
+}
+
+/// What was counted; what never happened is left out.
+fn samples(counted: &[OperationMeter; OPERATIONS]) -> Vec<Sample> {
+    let of_operation = |(name, meter): (&&'static str, &OperationMeter)| {
+        let known = STATUSES.iter().zip(&meter.known).map(|(status, count)| (status.to_string(), count));
+        let all = known.chain([("other".to_owned(), &meter.other)]);
+        let counts = all.map(|(status, count)| (status, count.load(Ordering::Relaxed))).filter(|(_, count)| *count > 0);
+        let sample = |(status, count): (String, u64)| {
+            Sample::labelled([("operation", name), ("status", status.as_str())], count)
+        };
+        counts.map(sample).collect::<Vec<_>>()
+    };
+    Operation::NAMES.iter().zip(counted).flat_map(of_operation).collect()
+}

@@ -1,0 +1,109 @@
+//! What is called, by the names that figures have. Few, so that everything can be counted apart.
+
+use super::{
+    administration::AccountCall,
+    route::Endpoint,
+    run_route::{RunCall, RunsCall},
+    store_route::StoreCall,
+};
+
+/// Declares the operations with their names, and the list of all.
+macro_rules! operations {
+    ($($operation:ident = $name:literal,)*) => {
+        /// What is called.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Operation {
+            $($operation,)*
+        }
+
+        impl Operation {
+            /// The names of all, in the order of their numbers.
+            pub const NAMES: [&str; [$($name),*].len()] = [$($name),*];
+        }
+    };
+}
+
+operations! {
+    ListStores = "list_stores",
+    CreateStore = "create_store",
+    GetStore = "get_store",
+    UpdateStore = "update_store",
+    DeleteStore = "delete_store",
+    ListKeys = "list_keys",
+    DownloadRecords = "download_records",
+    GetRecord = "get_record",
+    HeadRecord = "head_record",
+    PutRecord = "put_record",
+    DeleteRecord = "delete_record",
+    ShareStore = "share_store",
+    MakeViewLink = "make_view_link",
+    RotateSigningKey = "rotate_signing_key",
+    ReadAccount = "read_account",
+    ManageTokens = "manage_tokens",
+    ManageUsers = "manage_users",
+    ListRuns = "list_runs",
+    StartRun = "start_run",
+    GetRun = "get_run",
+    ChangeRun = "change_run",
+    Upstream = "upstream",
+    TellKeeper = "tell_keeper",
+    ReadMetrics = "read_metrics",
+    Preflight = "preflight",
+    Unknown = "unknown",
+}
+
+impl From<&Endpoint> for Operation {
+    fn from(endpoint: &Endpoint) -> Self {
+        match endpoint {
+            Endpoint::ListStores => Self::ListStores,
+            Endpoint::CreateStore => Self::CreateStore,
+            Endpoint::Store(_, call) | Endpoint::Runs(RunsCall::Store(_, call)) => call.into(),
+            Endpoint::CurrentUser | Endpoint::Session | Endpoint::User(_) => Self::ReadAccount,
+            Endpoint::CountUse | Endpoint::RenewStore => Self::TellKeeper,
+            Endpoint::Account(call) => match call {
+                AccountCall::ListUsers
+                | AccountCall::CreateUser
+                | AccountCall::GetUser(_)
+                | AccountCall::UpdateUser(_) => Self::ManageUsers,
+                AccountCall::ListTokens
+                | AccountCall::CreateToken
+                | AccountCall::RevokeToken(_)
+                | AccountCall::ReplaceToken(_) => Self::ManageTokens,
+            },
+            Endpoint::Runs(RunsCall::ListRuns(_)) => Self::ListRuns,
+            Endpoint::Runs(RunsCall::StartRun(_)) => Self::StartRun,
+            Endpoint::Runs(RunsCall::Run(_, call)) => match call {
+                RunCall::GetRun | RunCall::GetLog => Self::GetRun,
+                RunCall::UpdateRun
+                | RunCall::Abort
+                | RunCall::Metamorph
+                | RunCall::Restart
+                | RunCall::Charge
+                | RunCall::Finish
+                | RunCall::Beat
+                | RunCall::Enter => Self::ChangeRun,
+            },
+            Endpoint::ServedElsewhere(_) => Self::Upstream,
+            Endpoint::Metrics => Self::ReadMetrics,
+        }
+    }
+}
+
+impl From<&StoreCall> for Operation {
+    fn from(call: &StoreCall) -> Self {
+        match call {
+            StoreCall::Get => Self::GetStore,
+            StoreCall::Update => Self::UpdateStore,
+            StoreCall::Delete => Self::DeleteStore,
+            StoreCall::ListKeys => Self::ListKeys,
+            StoreCall::DownloadRecords => Self::DownloadRecords,
+            StoreCall::GetRecord(_) => Self::GetRecord,
+            StoreCall::HeadRecord(_) => Self::HeadRecord,
+            StoreCall::PutRecord(_) | StoreCall::DirectUploadUrl(_) => Self::PutRecord,
+            StoreCall::DeleteRecord(_) => Self::DeleteRecord,
+            StoreCall::MakeViewLink => Self::MakeViewLink,
+            StoreCall::GetAccess | StoreCall::Share(_) | StoreCall::Unshare(_) => Self::ShareStore,
+            StoreCall::RotateSigningKey => Self::RotateSigningKey,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How often jobs ran, how often they failed, and how many things they worked on.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    kv,
+    telemetry::{Kind, Metrics, Sample},
+};
+
+use super::job::Report;
+
+/// Counts runs of jobs.
+#[derive(Debug, Clone, Default)]
+pub struct JobMeter {
+    counted: Arc<Mutex<BTreeMap<&'static str, Counts>>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    succeeded: u64,
+    failed: u64,
+    worked_on: u64,
+}
+
+impl JobMeter {
+    /// Nothing counted yet; what will be, `metrics` shows.
+    pub fn new(metrics: &Metrics) -> Self {
+        let meter = Self::default();
+        let (runs, things) = (meter.clone(), meter.clone());
+        let help = "Runs of jobs, by job and outcome; what failed is tried again by the next run.";
+        metrics.watch("larder_job_runs_total", help, Kind::Counter, move || {
+            runs.samples(|job, counts| {
+                let of = |outcome, count| Sample::labelled([("job", job), ("outcome", outcome)], count);
+                vec![of("succeeded", counts.succeeded), of("failed", counts.failed)]
+            })
+        });
+        let help = "Things that jobs worked on: stores, places, runs, tokens, whatever they look after.";
+        metrics.watch("larder_job_things_total", help, Kind::Counter, move || {
+            things.samples(|job, counts| vec![Sample::labelled([("job", job)], counts.worked_on)])
+        });
+        meter
+    }
+
+    /// There is such a job: it is shown before it has run.
+    pub fn know(&self, job: &'static str) {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default();
+    }
+
+    /// A job ran.
+    pub fn count(&self, job: &'static str, outcome: &kv::Result<Report>) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = counted.entry(job).or_default();
+        match outcome {
+            Ok(Report { worked_on }) => {
+                counts.succeeded += 1;
+                counts.worked_on += *worked_on as u64;
+            }
+            Err(_) => counts.failed += 1,
+        }
+    }
+
+    fn samples(&self, of: impl Fn(&'static str, Counts) -> Vec<Sample>) -> Vec<Sample> {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.iter().flat_map(|(job, counts)| of(job, *counts)).collect()
+    }
+}
