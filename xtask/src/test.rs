@@ -136,6 +136,6 @@ mod tests {
 
     #[test]
     fn a_step_that_does_not_exist_is_refused() {
-        assert!(run(&["nonsense".to_owned()]).is_err_and(|message| message.contains("clippy, doc, fmt")));
+        assert!(run(&["nonsense".to_owned()]).is_err_and(|message| message.contains("clippy, console, doc, fmt")));
     }
 }
