@@ -10,6 +10,7 @@ import { Failure, Loading } from '../components/states.js';
 import { Time } from '../components/time.js';
 import { ApiError } from '../api.js';
 import { beginning } from '../bytes.js';
+import { indented } from '../exact_json.js';
 import { size, span } from '../format.js';
 import { useAction, useLoad } from '../load.js';
 import { charsetOf, kindOf } from '../media.js';
@@ -133,14 +134,5 @@ async function contentOf(store, name, signal) {
     } catch (error) {
         if (error instanceof ApiError && error.status === 404) return null;
         throw error;
-    }
-}
-
-/** @param {string} text */
-function indented(text) {
-    try {
-        return JSON.stringify(JSON.parse(text), null, 2);
-    } catch {
-        return text;
     }
 }

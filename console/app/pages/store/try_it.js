@@ -5,6 +5,7 @@ import { Button } from '../../components/button.js';
 import { FormDialog } from '../../components/dialog.js';
 import { TextField, inputOf } from '../../components/field.js';
 import { Failure } from '../../components/states.js';
+import { indented } from '../../exact_json.js';
 import { size } from '../../format.js';
 import { ask } from '../../api.js';
 import { useAction } from '../../load.js';
@@ -143,9 +144,5 @@ function bodyOf(answer, bytes, isWhole) {
         return isWhole ? `(${size(bytes.length)})` : `(more than ${size(bytes.length)})`;
     const text = new TextDecoder().decode(bytes);
     if (!isWhole) return `${text}…`;
-    try {
-        return kind === 'json' ? JSON.stringify(JSON.parse(text), null, 2) : text;
-    } catch {
-        return text;
-    }
+    return kind === 'json' ? indented(text) : text;
 }

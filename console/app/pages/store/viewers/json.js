@@ -3,6 +3,7 @@
 import { CopyButton } from '../../../components/copy.js';
 import { Failure, Loading } from '../../../components/states.js';
 import { Tabs } from '../../../components/tabs.js';
+import { parseExactly } from '../../../exact_json.js';
 import { size } from '../../../format.js';
 import { useLoad } from '../../../load.js';
 import { html, useId, useMemo, useState } from '../../../view.js';
@@ -47,7 +48,7 @@ export function JsonView(props) {
 function parse({ text, isWhole }) {
     if (!isWhole) return { mistake: `It is larger than ${size(LARGEST_TREE)}: here is the beginning of its source.` };
     try {
-        return { value: JSON.parse(text) };
+        return { value: parseExactly(text) };
     } catch (error) {
         return { mistake: `It says that it is JSON, and is not: ${error instanceof Error ? error.message : error}` };
     }

@@ -1,10 +1,12 @@
 // Places in a JSON value.
 
+import { ExactNumber } from '../../../exact_json.js';
+
 /** @typedef {(string | number)[]} Path */
 
 /** Whether a value has others in it. @param {unknown} value @returns {value is object} */
 export function isBranch(value) {
-    return typeof value === 'object' && value !== null;
+    return typeof value === 'object' && value !== null && !(value instanceof ExactNumber);
 }
 
 /**
@@ -36,7 +38,7 @@ export function summary(value) {
         const some = names.slice(0, 4).join(', ');
         return names.length === 0 ? '{ }' : `{ ${some}${names.length > 4 ? ', …' : ''} }`;
     }
-    const text = JSON.stringify(value);
+    const text = value instanceof ExactNumber ? value.text : JSON.stringify(value);
     return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 

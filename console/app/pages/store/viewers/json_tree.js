@@ -5,6 +5,7 @@ import { Button } from '../../../components/button.js';
 import { copy } from '../../../components/copy.js';
 import { SearchField } from '../../../components/field.js';
 import { toast } from '../../../components/toast.js';
+import { ExactNumber } from '../../../exact_json.js';
 import { count, counted } from '../../../format.js';
 import { html, useEffect, useId, useMemo, useRef, useState } from '../../../view.js';
 import { childrenOf, find, isBranch, pathText, summary } from './json_paths.js';
@@ -202,7 +203,7 @@ function Node({ value, path, ...shared }) {
 /** @param {{ value: unknown }} props */
 function Value({ value }) {
     if (isBranch(value)) return html`<span class="summary">${summary(value)}</span>`;
-    const kind = value === null ? 'null' : typeof value;
+    const kind = value === null ? 'null' : value instanceof ExactNumber ? 'number' : typeof value;
     return html`<span class="value ${kind}">${kind === 'string' ? JSON.stringify(value) : String(value)}</span>`;
 }
 
