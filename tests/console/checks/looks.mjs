@@ -34,11 +34,12 @@ export const looks = {
         await tree.getByRole('treeitem', { name: /^199: / }).waitFor();
         await page.getByRole('button', { name: '250 more' }).click();
         await tree.getByRole('treeitem', { name: /^399: / }).waitFor();
-        await tree.getByRole('treeitem', { name: /startUrls, maxRequests/ }).focus();
+        await tree.getByRole('treeitem', { name: /startUrls, longId/ }).focus();
         await page.keyboard.press('ArrowDown');
         await page.keyboard.press('ArrowLeft');
-        assert.equal(await tree.getByRole('treeitem', { name: /^startUrls/ }).getAttribute('aria-expanded'), 'false');
+        await tree.getByRole('treeitem', { name: /^startUrls/, expanded: false }).waitFor();
         await page.keyboard.press('ArrowRight');
+        await tree.getByRole('treeitem', { name: /^startUrls/, expanded: true }).waitFor();
         await page.keyboard.press('ArrowDown');
         await page.keyboard.press('ArrowDown');
         await page.keyboard.press('c');
@@ -89,10 +90,11 @@ export const looks = {
         await world.accessible();
         const image = page.getByRole('img', { name: 'shot.png' });
         await page.getByRole('button', { name: 'Larger' }).click();
+        const isWide = async (wanted) => Math.round((await image.boundingBox()).width) === wanted;
+        await until('it is larger', () => isWide(450));
         await page.getByText('150 %').waitFor();
-        assert.equal(Math.round((await image.boundingBox()).width), 450);
         await page.getByRole('button', { name: '100 %' }).click();
-        assert.equal(Math.round((await image.boundingBox()).width), 300);
+        await until('it has its own size', () => isWide(300));
     },
 
     async 'the images of a page are a gallery that is walked by keys'(world) {
@@ -106,7 +108,7 @@ export const looks = {
         await page.getByRole('button', { name: 'Show images as a gallery' }).click();
         const images = page.getByRole('group', { name: 'Images' });
         await images.getByRole('button', { name: 'by-type' }).waitFor();
-        assert.equal(await images.getByRole('button').count(), 4);
+        await until('all four are found', async () => (await images.getByRole('button').count()) === 4);
         await until('they are there', () =>
             images
                 .locator('img')
