@@ -19,6 +19,10 @@ export { url, adminToken };
 /** How long anything on a page may take to show. */
 const PATIENCE_MS = 15_000;
 
+/** How often, and after how long, a page that may still be changing is looked at again. */
+const SETTLING_ROUNDS = 4;
+const SETTLING_MS = 250;
+
 const axe = createRequire(import.meta.url)('axe-core');
 
 /** How the browser is started; without its own sandbox where it would refuse, as root. */
@@ -108,21 +112,31 @@ export class World {
         await this.page.goto(`${url}/console${path}`);
     }
 
-    /** Fails on any violation of level serious or above, in light and in dark. */
+    /** Fails on any violation of level serious or above, in light and in dark, that is still there when the page has settled. */
     async accessible() {
         for (const colorScheme of ['light', 'dark']) {
             await this.page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+            await this.page.waitForFunction((theme) => document.documentElement.dataset.theme === theme, colorScheme);
             await this.page.evaluate(axe.source);
-            const { violations } = await this.page.evaluate(() =>
-                globalThis.axe.run(document, { resultTypes: ['violations'] }),
-            );
-            const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-            const told = grave.map(
-                ({ id, help, nodes }) =>
-                    `${id}: ${help}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join('; ')}`,
-            );
+            let told = await this.violations();
+            for (let again = 0; again < SETTLING_ROUNDS && told.length > 0; again += 1) {
+                await this.page.waitForTimeout(SETTLING_MS);
+                told = await this.violations();
+            }
             assert.deepEqual(told, [], `${this.page.url()} in ${colorScheme}`);
         }
+    }
+
+    /** What axe-core says of the page as it is now. */
+    async violations() {
+        const { violations } = await this.page.evaluate(() =>
+            globalThis.axe.run(document, { resultTypes: ['violations'] }),
+        );
+        const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+        return grave.map(({ id, help, nodes }) => {
+            const where = nodes.map((node) => `${node.html} ${node.failureSummary}`);
+            return `${id}: ${help}: ${where.join('; ')}`;
+        });
     }
 
     /** The API, by a token. */
