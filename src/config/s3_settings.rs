@@ -6,7 +6,7 @@ use crate::storage::s3::{AddressStyle, Encryption};
 
 use super::{
     setting::Setting,
-    value::{show_size, show_time, size, time},
+    value::{show_size, show_time, show_yes, size, time, yes_or_no},
 };
 
 /// What limits of time may be set to.
@@ -260,15 +260,3 @@ pub(super) static SETTINGS: &[Setting] = &[
         show: |config| config.s3.quoted_validators.map(show_yes),
     },
 ];
-
-fn yes_or_no(text: &str) -> Result<bool, String> {
-    match text.trim() {
-        "yes" | "true" | "1" => Ok(true),
-        "no" | "false" | "0" => Ok(false),
-        _ => Err("is neither yes nor no".to_owned()),
-    }
-}
-
-fn show_yes(is_so: bool) -> String {
-    if is_so { "yes".to_owned() } else { "no".to_owned() }
-}

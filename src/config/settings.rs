@@ -11,7 +11,7 @@ use crate::{
 
 use super::{
     setting::Setting,
-    value::{count, rate, show_size, show_time, size, time},
+    value::{count, rate, show_size, show_time, show_yes, size, time, yes_or_no},
 };
 
 /// What limits of time may be set to.
@@ -25,6 +25,9 @@ const ANY_RECORD: RangeInclusive<u64> = 1..=5 << 40;
 
 /// What the memory for stores may be limited to.
 const ANY_CACHE: RangeInclusive<u64> = 1 << 20..=1 << 40;
+
+/// What the memory for records may be limited to.
+const ANY_RECORD_CACHE: RangeInclusive<u64> = 0..=1 << 40;
 
 /// What the size of a request's head may be limited to.
 const ANY_HEADER: RangeInclusive<u64> = 4 << 10..=1 << 20;
@@ -242,13 +245,35 @@ static SETTINGS: &[Setting] = &[
     Setting {
         name: "cache_size",
         value: "SIZE",
-        help: "Memory for what is remembered of stores; records are not kept in memory",
+        help: "Memory for what is remembered of stores",
         is_secret: false,
         apply: |config, text| {
             config.catalog.cache.capacity_bytes = size(text, ANY_CACHE)?;
             Ok(())
         },
         show: |config| Some(show_size(config.catalog.cache.capacity_bytes)),
+    },
+    Setting {
+        name: "sole_gateway",
+        value: "yes|no",
+        help: "Whether no other gateway and nothing else writes to the bucket: small records may be kept in memory then",
+        is_secret: false,
+        apply: |config, text| {
+            config.is_sole_gateway = yes_or_no(text)?;
+            Ok(())
+        },
+        show: |config| Some(show_yes(config.is_sole_gateway)),
+    },
+    Setting {
+        name: "record_cache_size",
+        value: "SIZE",
+        help: "Memory for small records that were read, 0 for none; before a bucket it needs LARDER_SOLE_GATEWAY",
+        is_secret: false,
+        apply: |config, text| {
+            config.record_cache_bytes = Some(size(text, ANY_RECORD_CACHE)?);
+            Ok(())
+        },
+        show: |config| config.record_cache_bytes.map(show_size),
     },
     Setting {
         name: "max_connections",

@@ -50,6 +50,10 @@ pub struct Config {
     pub keeper: Option<KeeperSetting>,
     /// Stores: how long unnamed ones live, and how much of them is remembered.
     pub catalog: CatalogOptions,
+    /// Whether nothing else writes to what this gateway writes to.
+    pub is_sole_gateway: bool,
+    /// The most bytes of records that are kept in memory; what fits the backend when it is not given.
+    pub record_cache_bytes: Option<u64>,
     /// The largest record, in stored bytes.
     pub max_record_bytes: u64,
     /// How many requests a second are taken.
@@ -79,6 +83,8 @@ impl Default for Config {
             public_url: None,
             keeper: None,
             catalog: CatalogOptions::default(),
+            is_sole_gateway: false,
+            record_cache_bytes: None,
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
             rates: RateOptions::default(),
             quota: Quota::default(),

@@ -56,6 +56,20 @@ pub(super) fn rate(text: &str) -> Result<Option<u32>, String> {
     Ok(u32::try_from(rate).ok().filter(|rate| *rate > 0))
 }
 
+/// `yes` or `no`.
+pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "yes" | "true" | "1" => Ok(true),
+        "no" | "false" | "0" => Ok(false),
+        _ => Err("is neither yes nor no".to_owned()),
+    }
+}
+
+/// Whether it is so, as it is written.
+pub(super) fn show_yes(is_so: bool) -> String {
+    if is_so { "yes".to_owned() } else { "no".to_owned() }
+}
+
 /// A size in the largest unit that divides it.
 pub(super) fn show_size(bytes: u64) -> String {
     let units = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];

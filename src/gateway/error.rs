@@ -58,6 +58,12 @@ pub enum StartError {
          LARDER_KEEPER to self on exactly one gateway, and to that one's http:// origin on all others"
     )]
     NoKeeper,
+    /// Records of a bucket that others may write to should be kept in memory.
+    #[error(
+        "LARDER_RECORD_CACHE_SIZE is set, but another gateway may write to the bucket, so that what is in memory may be \
+         outdated: set LARDER_SOLE_GATEWAY to yes if there is none, or leave the cache out"
+    )]
+    CacheOfMany,
     /// The embedded engine is one gateway's own, and there can be no other keeper.
     #[error("LARDER_KEEPER names another gateway, but the embedded engine belongs to this one alone: leave it out")]
     KeeperOfFolder,

@@ -9,6 +9,7 @@ mod error;
 mod first_user;
 mod front;
 mod health;
+mod record_cache;
 mod role;
 mod start;
 

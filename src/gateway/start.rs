@@ -28,6 +28,7 @@ use super::{
     first_user::FirstUser,
     front::Front,
     health::Health,
+    record_cache::RecordCache,
     role::Role,
 };
 
@@ -60,7 +61,8 @@ impl Gateway {
         let backend = Backend::open(&config, &machine, &random, &metrics).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
-        let objects = &role.objects(backend.objects(), &clock);
+        let objects = role.objects(backend.objects(), &clock);
+        let objects = &RecordCache::of(&config, &role)?.before(objects, &clock, &metrics);
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
         let secrets = Arc::new(match config.secret {
             Some(master) => Secrets::new(master),
@@ -79,10 +81,8 @@ impl Gateway {
         let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
         let catalog = CatalogOptions { cache, classes: role.classes(), ..config.catalog };
         let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));
-        let public_url = match config.public_url {
-            Some(url) => url.as_str().to_owned(),
-            None => listening_url(server.local_addr()),
-        };
+        let public_url = config.public_url.as_ref();
+        let public_url = public_url.map_or_else(|| listening_url(server.local_addr()), |url| url.as_str().to_owned());
         let Config { max_record_bytes, rates, quota, metrics_token, .. } = config;
         let options = ApiOptions { public_url, max_record_bytes, rates, quota, metrics_token };
         let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine);

@@ -111,6 +111,14 @@ pub fn record_key<'a>(object: &'a str, records: &str) -> Option<Cow<'a, str>> {
     })
 }
 
+/// Whether an object is a record, of whatever store.
+pub fn is_record(object: &str) -> bool {
+    let below = |root: &str| object.strip_prefix(ROOT)?.strip_prefix(root);
+    let of_a_store = below("kept/").or_else(|| Some(below("passing/")?.split_once('/')?.1));
+    let mut parts = of_a_store.unwrap_or_default().splitn(3, '/');
+    parts.nth(2).is_some_and(|key| key.starts_with(KEY_MARK))
+}
+
 /// What a store's last entry in the listing index says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
@@ -279,6 +287,19 @@ mod tests {
             let object = record(&id, &place, &key);
             assert!(object.ends_with(&format!("/k{text}")), "{object}");
             assert_eq!(record_key(&object, &records(&id, &place)).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_record_looks_like_one() {
+        let (id, key) = (StoreId::generate(&SeededRandom::new(1)), "k".repeat(256).parse().expect("a valid key"));
+        for class in std::iter::once(None).chain(LifecycleClass::ALL.into_iter().map(Some)) {
+            assert!(is_record(&record(&id, &place(class), &key)), "{class:?}");
+            assert!(!is_record(&records(&id, &place(class))));
+            assert!(!class.is_some_and(|class| is_record(&passing_canary(class))));
+        }
+        for other in [kept_canary(), canaries(), document(&id), "kept/a/1/k".to_owned(), String::new()] {
+            assert!(!is_record(&other), "{other}");
         }
     }
 

@@ -54,6 +54,7 @@ pub use id::{ActorId, IdError, RunId, StoreId, TokenId, UserId};
 pub use json_objects::{JsonError, names_below, read_json, remove_json, write_json};
 pub use key::{InvalidKey, MAX_KEY_LENGTH, RecordKey};
 pub use key_range::{KeyPage, KeyQuery, ListedKey};
+pub use layout::is_record;
 pub use lifecycle::LifecycleRules;
 pub use listing::{StorePage, StoreQuery};
 pub use name::{InvalidName, StoreName};

@@ -47,3 +47,8 @@ pub enum Error {
     #[error("this object store cannot do that: {0}")]
     Unsupported(&'static str),
 }
+
+/// Whether nobody knows if a failed write has happened, or will.
+pub fn leaves_open<T>(answer: &Result<T>) -> bool {
+    matches!(answer, Err(Error::Timeout | Error::Unavailable(_)))
+}

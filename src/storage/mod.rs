@@ -1,11 +1,12 @@
 //! Objects: bytes with a few attributes, under a key.
 //!
 //! [`ObjectStore`] is the one door to everything durable. This room holds its contract, the implementations
-//! ([`memory`], the reference; [`embedded`], a folder) and the decorators ([`measured`]; [`sole_writer`], conditions
+//! ([`memory`], the reference; [`embedded`], a folder) and the decorators ([`measured`]; [`cached`]; [`sole_writer`], conditions
 //! where there are none; [`faulty`] and [`unconditional`] for tests). It does not know what the bytes mean.
 
 mod announced;
 mod body;
+pub mod cached;
 mod cause;
 mod conditions;
 pub mod embedded;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test should end it at once")]
 #![expect(clippy::disallowed_methods, reason = "tests have no drain to wait for, and measure time themselves")]
 
+mod cached;
 mod contract;
 mod decorators;
 mod embedded_damage;
@@ -83,6 +84,7 @@ macro_rules! hold_to_the_contract {
 
 hold_to_the_contract!(memory);
 hold_to_the_contract!(embedded);
+hold_to_the_contract!(kept_in_memory);
 hold_to_the_contract!(conditions_by_a_sole_writer);
 #[cfg(feature = "s3")]
 hold_to_the_contract!(s3);

@@ -6,6 +6,7 @@ use larder::{
     clock::{Clock, SystemClock},
     storage::{
         ObjectStore,
+        cached::{CachedOptions, CachedStore},
         embedded::{EmbeddedOptions, EmbeddedStore, OpenError},
         memory::MemoryStore,
         sole_writer::SoleWriter,
@@ -36,6 +37,12 @@ pub fn memory() -> TestStore {
 pub fn conditions_by_a_sole_writer() -> TestStore {
     let unconditional = Arc::new(Unconditional::new(memory().objects()));
     TestStore { objects: Arc::new(SoleWriter::new(unconditional, Arc::new(SystemClock))), _folder: None }
+}
+
+/// The reference, its small objects kept in memory.
+pub fn kept_in_memory() -> TestStore {
+    let options = CachedOptions { capacity_bytes: 8 << 20, covers: |_| true };
+    TestStore { objects: Arc::new(CachedStore::new(memory().objects(), Arc::new(SystemClock), options)), _folder: None }
 }
 
 /// The engine in a folder.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::{
     clock::Clock,
-    storage::error::{Error, Result},
+    storage::error::{Error, Result, leaves_open},
 };
 
 /// The most bytes of a body that is kept for being sent again: documents, claims, small records.
@@ -46,11 +46,6 @@ pub struct Settled<T> {
     pub answer: Result<T>,
     /// Whether something of it may still arrive.
     pub is_in_doubt: bool,
-}
-
-/// Whether nobody knows if a failed write has happened, or will.
-pub fn leaves_open<T>(answer: &Result<T>) -> bool {
-    matches!(answer, Err(Error::Timeout | Error::Unavailable(_)))
 }
 
 /// Makes an attempt, again and again while its answer is lost.

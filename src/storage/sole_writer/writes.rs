@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     storage::{
         body::{BodyError, ByteStream},
-        error::{Error, Result},
+        error::{Error, Result, leaves_open},
         object::{Attributes, ETag, Precondition, PutOptions, PutOutcome},
         store::ObjectStore,
     },
@@ -23,7 +23,7 @@ use super::{
     attempts::PutAttempt,
     doubts::{Bar, Doubts},
     gate::gated,
-    settle::{Attempt, MAX_REPEATED_BYTES, Settled, leaves_open, settle},
+    settle::{Attempt, MAX_REPEATED_BYTES, Settled, settle},
     turns::{Turn, Turns},
 };
 
