@@ -1,10 +1,30 @@
 //! How hard the long tests try: little in the ordinary run, much where it was asked for.
 
-use std::env;
+use std::{
+    env,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 /// Crashes in a row.
 pub fn torture_rounds() -> usize {
     number("LARDER_TORTURE_ROUNDS", 10)
+}
+
+/// How long a history is made.
+pub fn torture_time() -> Duration {
+    Duration::from_secs(number("LARDER_TORTURE_SECONDS", 15))
+}
+
+/// What choices are made by.
+pub fn torture_seed() -> u64 {
+    number("LARDER_TORTURE_SEED", RandomState::new().hash_one(0))
+}
+
+/// Gateways before a bucket.
+#[cfg(feature = "s3")]
+pub fn torture_gateways() -> usize {
+    number("LARDER_TORTURE_GATEWAYS", 2)
 }
 
 /// Size of the record that must not fit into memory.

@@ -16,6 +16,7 @@ mod encrypted;
 mod expiry;
 mod first_user;
 mod folder;
+mod histories;
 mod image;
 mod leftovers;
 mod limits;
@@ -23,6 +24,10 @@ mod metrics;
 mod moves;
 mod pattern;
 mod program;
+#[cfg(feature = "s3")]
+#[expect(dead_code, unused_imports, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
+#[path = "../s3/proxy/mod.rs"]
+mod proxy;
 mod run;
 mod secrets;
 mod site;

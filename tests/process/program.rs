@@ -61,7 +61,12 @@ impl Program {
     }
 
     /// Starts `command` and waits until it has said where it listens.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::try_start(command).unwrap_or_else(|errors| panic!("it ended or fell silent: {errors}"))
+    }
+
+    /// The same; what it complained of if it ended or fell silent.
+    pub fn try_start(mut command: Command) -> Result<Self, String> {
         let began = now();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("it is piped");
@@ -84,13 +89,13 @@ impl Program {
             let Ok(line) = received.recv_timeout(PATIENCE) else {
                 let _ = child.kill();
                 let _ = child.wait();
-                panic!("it ended or fell silent: {}", stderr.join().expect("its errors were read"));
+                return Err(stderr.join().expect("its errors were read"));
             };
             let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()?.parse().ok());
             greeting.push(line);
             if let Some(address) = address {
                 let start_time = began.elapsed();
-                return Self { child, address, stdout: received, greeting, stderr, start_time };
+                return Ok(Self { child, address, stdout: received, greeting, stderr, start_time });
             }
         }
     }

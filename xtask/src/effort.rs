@@ -1,6 +1,6 @@
 //! Commands for a special effort: measuring, torturing, looking at the dependencies.
 
-use crate::{backends::SEAWEEDFS, console, shell};
+use crate::{backends::SEAWEEDFS, console, histories, shell};
 
 /// Crashes in a row, as many as the promise of durability names.
 const TORTURE_ROUNDS: &str = "100";
@@ -52,8 +52,11 @@ fn run_bench(name: &str, arguments: &[String]) -> Result<(), String> {
         .map_err(|error| format!("{error}\n{}", seaweedfs.end_of_log()))
 }
 
-/// Runs the tests of the whole program at full length; arguments choose among them.
+/// Runs the tests of the whole program at full length; arguments choose among them, or ask for histories.
 pub fn torture(arguments: &[String]) -> Result<(), String> {
+    if histories::are_asked_for(arguments) {
+        return histories::run(arguments);
+    }
     let mut command = shell::cargo(&["test", "--test", "process", "--", "--nocapture", "--test-threads", "1"]);
     command.env("LARDER_TORTURE_ROUNDS", TORTURE_ROUNDS);
     command.env("LARDER_BIG_RECORD_BYTES", BIG_RECORD_BYTES);

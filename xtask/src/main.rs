@@ -14,6 +14,7 @@ mod console;
 mod effort;
 mod folders;
 mod guard;
+mod histories;
 mod installed;
 mod npm;
 mod python;
@@ -56,7 +57,8 @@ const COMMANDS: [Command; 7] = [
     },
     Command {
         name: "torture",
-        summary: "tests the program by a hundred kills, a 5 GiB record and a start with 100,000 records",
+        summary: "tests the program by a hundred kills, a 5 GiB record and a start with 100,000 records; `torture \
+                  folder|seaweedfs|ceph|garage [--minutes M] [--gateways N]` by random histories instead",
         run: effort::torture,
     },
     Command {

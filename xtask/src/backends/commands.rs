@@ -28,10 +28,7 @@ pub fn test_s3(arguments: &[String]) -> Result<(), String> {
     match parsed(arguments)? {
         Choice::Started(name) => {
             let backend = named(&name)?;
-            backend.install()?;
-            let running = backend.start()?;
-            run_suites(&running.server).map_err(|error| format!("{error}\n{}", running.end_of_log()))?;
-            drop(running);
+            with(&name, run_suites)?;
             match backend.start_with_short_days() {
                 None => {
                     println!("The days of {name} cannot be made shorter: nobody waits for its lifecycle rules.");
@@ -51,6 +48,22 @@ pub fn test_s3(arguments: &[String]) -> Result<(), String> {
             run_suites(&S3Server { endpoint, region, bucket, access_key, secret_key })
         }
     }
+}
+
+/// Whether an object store of this name can be started.
+pub fn is_known(name: &str) -> bool {
+    named(name).is_ok()
+}
+
+/// Does some work over an object store, which is started for it.
+///
+/// # Errors
+/// In words, with the end of the server's log, when it cannot be started or the work fails.
+pub fn with(name: &str, work: impl FnOnce(&S3Server) -> Result<(), String>) -> Result<(), String> {
+    let backend = named(name)?;
+    backend.install()?;
+    let running = backend.start()?;
+    work(&running.server).map_err(|error| format!("{error}\n{}", running.end_of_log()))
 }
 
 /// Starts an object store and keeps it until the command is interrupted.

@@ -12,4 +12,4 @@ mod seaweedfs;
 mod server;
 
 pub use backend::SEAWEEDFS;
-pub use commands::{backend, test_s3};
+pub use commands::{backend, is_known, test_s3, with};

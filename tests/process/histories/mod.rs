@@ -1,0 +1,154 @@
+//! Histories: many do at random what users do, on gateways that are killed, paused and cut off from their object store; then all that
+//! they were told is held against what is promised.
+//!
+//! * Records are linearizable: each operation happened at one moment between its request and its answer ([`register`]).
+//! * A list has what was certainly there, and nothing that certainly was not ([`records`]).
+//! * A name has one store at a time ([`names`]).
+//! * An unnamed store lives to its end and not longer ([`lives`]).
+//! * Who may read may, and who may not may not, within the staleness bound ([`rights`]).
+//!
+//! `LARDER_TORTURE_SEED` repeats the choices of a run (not its timing), `LARDER_TORTURE_SECONDS` makes it longer.
+
+mod chaos;
+mod linear;
+mod lives;
+mod names;
+#[cfg(feature = "s3")]
+mod network;
+mod recorder;
+mod records;
+mod register;
+mod rights;
+mod site;
+mod stores;
+
+use std::{
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+use chaos::{Network, NoNetwork, rage};
+use lives::Lives;
+use records::Records;
+use rights::Rights;
+use site::Site;
+use stores::Stores;
+
+use crate::{
+    effort,
+    program::{TOKEN, command, now, pause},
+    torture::Choices,
+};
+
+/// Who works on records, and on names.
+const RECORD_WORKERS: u64 = 6;
+const NAME_WORKERS: u64 = 4;
+const LIFE_WORKERS: u64 = 2;
+
+/// What a machine may add to the staleness bound.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Operations for each second below which a history says nothing.
+const LEAST_OPERATIONS: usize = 20;
+
+/// A command that serves as a gateway.
+type Serve = Box<dyn Fn() -> Command + Send + Sync>;
+
+#[test]
+fn over_a_folder_everything_that_was_told_is_true() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().to_owned();
+    let serve: Serve = Box::new(move || {
+        let mut command = command(&place, &["serve"]);
+        command.env("LARDER_LISTEN", "127.0.0.1:0").env("LARDER_TOKEN", TOKEN);
+        command
+    });
+    make_history("folder", vec![serve], &NoNetwork, Duration::ZERO);
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn before_a_bucket_everything_that_two_gateways_told_is_true() {
+    network::make_history_before_a_bucket(effort::torture_gateways());
+}
+
+/// Makes a history and holds it against what is promised; `staleness` is how long a gateway may not know of another's change.
+#[expect(clippy::print_stdout, reason = "the seed repeats a run, and what came of it is kept")]
+fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness: Duration) {
+    let (seed, time) = (effort::torture_seed(), effort::torture_time());
+    println!("{of}: LARDER_TORTURE_SEED={seed} LARDER_TORTURE_SECONDS={}", time.as_secs());
+    let (count, began) = (gateways.len(), now());
+    let staleness = if staleness.is_zero() { staleness } else { staleness + SLACK };
+    let site = Site::start(gateways);
+    let (path, rights, reader) = furnish(&site, seed, staleness);
+    let records = Records::of(&site, path, began);
+    let (stores, lives) = (Stores::since(began, staleness), Lives::default());
+    let is_over = AtomicBool::new(false);
+    let asker = |worker: u64| site.asker(seed ^ (worker + 1).rotate_left(40));
+    let raged = thread::scope(|scope| {
+        let is_over = &is_over;
+        let mut workers = Vec::new();
+        for worker in 0..RECORD_WORKERS {
+            let records = &records;
+            let asker = asker(worker);
+            workers.push(scope.spawn(move || records.work(asker, is_over)));
+        }
+        for worker in 0..NAME_WORKERS {
+            let (stores, asker) = (&stores, asker(100 + worker));
+            workers.push(scope.spawn(move || stores.work(asker, is_over)));
+        }
+        for worker in 0..LIFE_WORKERS {
+            let (lives, asker) = (&lives, asker(200 + worker));
+            workers.push(scope.spawn(move || lives.work(asker, is_over)));
+        }
+        let (rights, ruler) = (&rights, asker(300));
+        workers.push(scope.spawn(move || rights.rule(ruler, is_over)));
+        let reader = site.asker_with(&reader, seed);
+        workers.push(scope.spawn(move || rights.read(reader, is_over)));
+        let site = &site;
+        let chaos = scope.spawn(move || rage(site, network, Choices(seed), is_over));
+        // Whoever finds something wrong at once ends the whole.
+        while began.elapsed() < time && !workers.iter().any(thread::ScopedJoinHandle::is_finished) {
+            pause(Duration::from_millis(50));
+        }
+        is_over.store(true, Relaxed);
+        chaos.join().expect("it does not panic")
+    });
+    network.calm();
+    site.stop();
+    let told = "what was told is not true";
+    let (operations, open, lists) = records.verify().unwrap_or_else(|report| panic!("seed {seed}: {told}: {report}"));
+    let (on_names, open_names) = stores.verify().unwrap_or_else(|report| panic!("seed {seed}: {told}: {report}"));
+    let (ends, looks) = lives.verify().unwrap_or_else(|report| panic!("seed {seed}: {told}: {report}"));
+    let (spells, reads) = rights.verify().unwrap_or_else(|report| panic!("seed {seed}: {told}: {report}"));
+    println!(
+        "{of}: {count} gateways, seed {seed}, {} s, {raged} mishaps: {operations} operations on records ({open} without \
+         an answer), {lists} lists, {on_names} on names ({open_names} without an answer), {ends} lives ({looks} looks), \
+         {spells} rights ({reads} reads): all as promised",
+        began.elapsed().as_secs()
+    );
+    let least = LEAST_OPERATIONS * usize::try_from(time.as_secs()).expect("a short time");
+    assert!(operations >= least, "only {operations} operations: that is no torture");
+}
+
+/// A store for records, and one that is opened to a user and closed again, with his token.
+fn furnish(site: &Site, seed: u64, staleness: Duration) -> (String, Rights, String) {
+    let mut admin = site.asker(seed);
+    let json = "content-type: application/json\r\n";
+    let mut made = |path: &str, body: &str, member: &str| {
+        let answer = admin.ask("POST", path, json, body).expect("nothing is wrong yet");
+        assert!(matches!(answer.status, 200 | 201), "{path}: {}", answer.text);
+        answer.data(member).expect("it is told")
+    };
+    let store = made("/v2/key-value-stores?name=histories", "", "id");
+    let shared = made("/v2/key-value-stores?name=opened", "", "id");
+    made("/larder/v1/users", r#"{"username":"reader"}"#, "username");
+    let token = made("/larder/v1/tokens", r#"{"username":"reader"}"#, "token");
+    let record = format!("/v2/key-value-stores/{shared}/records/k");
+    let put = admin.ask("PUT", &record, "content-type: text/plain\r\n", "here").expect("nothing is wrong yet");
+    assert_eq!(put.status, 201, "{}", put.text);
+    let rights = Rights::to(record, format!("/larder/v1/stores/{shared}/access/reader"), staleness);
+    (format!("/v2/key-value-stores/{store}/records"), rights, token)
+}

@@ -1,0 +1,247 @@
+//! Whoever writes, reads, deletes and lists records; and what must be true of what he was told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+};
+
+use super::{
+    linear::Span,
+    recorder::{Recorder, hold},
+    register::{Operation, Register, Value},
+    site::{Asker, Site},
+};
+
+/// Records at a time.
+const KEYS: u64 = 6;
+
+/// How long the same records are used, in nanoseconds: histories should end before they are too long to check.
+const ERA: u64 = 1_500_000_000;
+
+/// Bytes of bodies beside their number: as rows, and as files or streams.
+const SIZES: [usize; 4] = [0, 100, 5_000, 90_000];
+
+/// A list of the keys that begin with a prefix.
+#[derive(Debug)]
+pub struct Listed {
+    prefix: String,
+    keys: BTreeSet<String>,
+}
+
+/// What everybody who works on records shares.
+pub struct Records {
+    pub path: String,
+    pub history: Recorder<Operation>,
+    pub lists: Recorder<Listed>,
+    numbers: AtomicU64,
+}
+
+/// What somebody knows of the validators that he has seen.
+type Seen = BTreeMap<String, (String, Value)>;
+
+impl Records {
+    pub fn of(site: &Site, path: String, began: std::time::Instant) -> Self {
+        assert!(site.len() > 0);
+        let (history, lists) = (Recorder::since(began), Recorder::since(began));
+        Self { path, history, lists, numbers: AtomicU64::new(1) }
+    }
+
+    /// Works until it is over.
+    pub fn work(&self, mut asker: Asker<'_>, is_over: &AtomicBool) {
+        let mut seen = Seen::new();
+        while !is_over.load(Relaxed) {
+            let era = self.history.now() / ERA;
+            let key = format!("era-{era:05}-key-{}", asker.choices.below(KEYS));
+            match asker.choices.below(20) {
+                0..=7 => self.read(&mut asker, &key, &mut seen),
+                8..=13 => self.write(&mut asker, &key, None),
+                14..=15 => self.delete(&mut asker, &key),
+                16..=18 => self.replace(&mut asker, &key, &seen),
+                _ => {
+                    let era = era.saturating_sub(asker.choices.below(2));
+                    self.list(&mut asker, era);
+                }
+            }
+        }
+    }
+
+    fn read(&self, asker: &mut Asker<'_>, key: &str, seen: &mut Seen) {
+        let began = self.history.now();
+        let Some(answer) = asker.ask("GET", &format!("{}/{key}", self.path), "", "") else { return };
+        let value = match answer.status {
+            404 => None,
+            200 => Some(number_of(&answer.text)),
+            // Whoever is not answered knows nothing.
+            500.. | 429 => return,
+            status => panic!("GET {key}: {status} {}", answer.text),
+        };
+        self.history.note(key, Operation::Read(value), began, true);
+        let condition = match &answer.etag {
+            Some(etag) => format!("if-match: {etag}\r\n"),
+            None => "if-none-match: *\r\n".to_owned(),
+        };
+        seen.insert(key.to_owned(), (condition, value));
+    }
+
+    /// Writes, under the condition that what was seen is still there, if there is one.
+    fn write(&self, asker: &mut Asker<'_>, key: &str, seen: Option<&(String, Value)>) {
+        let number = self.numbers.fetch_add(1, Relaxed);
+        let size = SIZES[usize::try_from(asker.choices.below(SIZES.len() as u64)).expect("a small number")];
+        let body = format!("{number} {}", "x".repeat(size));
+        let condition = seen.map_or("", |(condition, _)| condition);
+        let operation = seen.map_or(Operation::Write(number), |(_, value)| Operation::Replace(*value, number));
+        let headers = format!("content-type: text/plain\r\n{condition}");
+        let began = self.history.now();
+        let answer = asker.ask("PUT", &format!("{}/{key}", self.path), &headers, &body);
+        match answer.map(|answer| (answer.status, answer.text)) {
+            Some((200 | 201, _)) => self.history.note(key, operation, began, true),
+            Some((412 | 429, _)) => {}
+            None | Some((500.., _)) => self.history.note(key, operation, began, false),
+            Some((status, text)) => panic!("PUT {key}: {status} {text}"),
+        }
+    }
+
+    fn replace(&self, asker: &mut Asker<'_>, key: &str, seen: &Seen) {
+        if let Some(known) = seen.get(key) {
+            self.write(asker, key, Some(known));
+        }
+    }
+
+    fn delete(&self, asker: &mut Asker<'_>, key: &str) {
+        let began = self.history.now();
+        let answer = asker.ask("DELETE", &format!("{}/{key}", self.path), "", "");
+        match answer.map(|answer| (answer.status, answer.text)) {
+            Some((204, _)) => self.history.note(key, Operation::Delete, began, true),
+            Some((429, _)) => {}
+            None | Some((500.., _)) => self.history.note(key, Operation::Delete, began, false),
+            Some((status, text)) => panic!("DELETE {key}: {status} {text}"),
+        }
+    }
+
+    fn list(&self, asker: &mut Asker<'_>, era: u64) {
+        let prefix = format!("era-{era:05}-");
+        let path = self.path.trim_end_matches("/records");
+        let began = self.lists.now();
+        let Some(answer) = asker.ask("GET", &format!("{path}/keys?prefix={prefix}"), "", "") else { return };
+        match answer.status {
+            200 => {
+                let page: serde_json::Value = serde_json::from_str(&answer.text).expect("JSON");
+                let items = page["data"]["items"].as_array().expect("items");
+                let keys = items.iter().map(|item| item["key"].as_str().expect("a key").to_owned()).collect();
+                self.lists.note(&prefix.clone(), Listed { prefix, keys }, began, true);
+            }
+            500.. | 429 => {}
+            status => panic!("the list of {prefix}: {status} {}", answer.text),
+        }
+    }
+
+    /// Holds all histories against what was promised; how many operations, how many of them open, how many lists.
+    pub fn verify(self) -> Result<(usize, usize, usize), String> {
+        let mut histories = self.history.into_histories();
+        let mut lists = 0;
+        for listed in self.lists.into_histories().into_values().flatten() {
+            lists += 1;
+            held(&listed, &histories)?;
+        }
+        histories.values_mut().for_each(forget_what_nobody_saw);
+        let (all, open) = hold(histories, |_| Register, &None)?;
+        Ok((all, open, lists))
+    }
+}
+
+fn number_of(text: &str) -> u64 {
+    let (number, rest) = text.split_once(' ').unwrap_or_else(|| panic!("a record that nobody wrote: {text:?}"));
+    assert!(SIZES.contains(&rest.len()), "a record was cut or mixed: {number}, and {} bytes", rest.len());
+    number.parse().expect("a number")
+}
+
+/// Takes out writes of which nobody knows whether they happened, where nothing shows that they did: they cannot contradict anything.
+fn forget_what_nobody_saw(history: &mut Vec<Span<Operation>>) {
+    let seen: HashSet<u64> = history
+        .iter()
+        .filter_map(|span| match span.operation {
+            Operation::Read(value) | Operation::Replace(value, _) => value,
+            Operation::Write(_) | Operation::Delete => None,
+        })
+        .collect();
+    history.retain(|span| match span.operation {
+        Operation::Write(number) | Operation::Replace(_, number) => span.ended.is_some() || seen.contains(&number),
+        Operation::Read(_) | Operation::Delete => true,
+    });
+}
+
+/// A list has all that was certainly there while it was made, and nothing that certainly was not.
+fn held(listed: &Span<Listed>, histories: &BTreeMap<String, Vec<Span<Operation>>>) -> Result<(), String> {
+    let Listed { prefix, keys } = &listed.operation;
+    let ended = listed.ended.unwrap_or(u64::MAX);
+    for (key, history) in histories.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(prefix)) {
+        let changes = history.iter().filter(|span| !matches!(span.operation, Operation::Read(_)));
+        let (deletes, writes): (Vec<_>, Vec<_>) = changes.partition(|span| span.operation == Operation::Delete);
+        // The last change of each kind that was over when the list began.
+        let last = |spans: &[&Span<Operation>]| {
+            spans
+                .iter()
+                .filter(|span| span.ended.is_some_and(|ended| ended < listed.began))
+                .map(|span| span.began)
+                .max()
+        };
+        let may_be_after = |spans: &[&Span<Operation>], began: u64| {
+            spans.iter().any(|span| span.began < ended && span.ended.is_none_or(|ended| ended >= began))
+        };
+        if let Some(written) = last(&writes)
+            && !may_be_after(&deletes, written)
+            && !keys.contains(key)
+        {
+            return Err(format!("{key} was written and is missing in the list {listed:?}: {history:?}"));
+        }
+        let was_gone = match last(&deletes) {
+            Some(began) => !may_be_after(&writes, began),
+            None => writes.iter().all(|span| span.began >= ended),
+        };
+        if was_gone && keys.contains(key) {
+            return Err(format!("{key} was deleted and is in the list {listed:?}: {history:?}"));
+        }
+    }
+    let unknown = keys.iter().find(|key| !histories.contains_key(*key));
+    unknown.map_or(Ok(()), |key| Err(format!("{key} was never written and is in the list {listed:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(keys: &[&str]) -> Span<Listed> {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        Span { operation: Listed { prefix: "a".to_owned(), keys }, began: 10, ended: Some(20) }
+    }
+
+    fn history(operations: &[(Operation, u64, Option<u64>)]) -> BTreeMap<String, Vec<Span<Operation>>> {
+        let spans = operations.iter().map(|(operation, began, ended)| Span {
+            operation: operation.clone(),
+            began: *began,
+            ended: *ended,
+        });
+        BTreeMap::from([("ab".to_owned(), spans.collect())])
+    }
+
+    #[test]
+    fn a_list_without_what_was_written_is_found_out() {
+        let written = (Operation::Write(1), 1, Some(2));
+        assert!(held(&listed(&["ab"]), &history(std::slice::from_ref(&written))).is_ok());
+        assert!(held(&listed(&[]), &history(std::slice::from_ref(&written))).is_err());
+        let deletes = [(Operation::Delete, 3, None), (Operation::Delete, 12, Some(30))];
+        for delete in deletes {
+            assert!(held(&listed(&[]), &history(&[written.clone(), delete])).is_ok(), "it may be gone by then");
+        }
+    }
+
+    #[test]
+    fn a_list_with_what_was_deleted_is_found_out() {
+        let gone = [(Operation::Write(1), 1, Some(2)), (Operation::Delete, 3, Some(4))];
+        assert!(held(&listed(&[]), &history(&gone)).is_ok());
+        assert!(held(&listed(&["ab"]), &history(&gone)).is_err());
+        let again = [&gone[..], &[(Operation::Write(2), 5, None)]].concat();
+        assert!(held(&listed(&["ab"]), &history(&again)).is_ok(), "it may be there again");
+        assert!(held(&listed(&["ac"]), &history(&gone)).is_err(), "nobody wrote that");
+    }
+}
