@@ -12,7 +12,7 @@ use crate::program::{now, pause};
 
 use super::site::Asker;
 
-/// How long a right stays as it is.
+/// How long a right stays as it is, beyond the time for which a gateway need not know of it.
 const SPELL: Duration = Duration::from_millis(700);
 
 /// The pause between two looks.
@@ -67,7 +67,7 @@ impl Rights {
                     spell.ended = Some(now());
                 });
             });
-            pause(SPELL);
+            pause(self.staleness + SPELL);
         }
     }
 

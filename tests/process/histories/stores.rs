@@ -17,7 +17,7 @@ use super::{
 /// Names at a time.
 const NAMES: u64 = 3;
 
-/// How long the same names are used, in nanoseconds.
+/// How long the same names are used, in nanoseconds, beyond twice the time for which a gateway need not know of a change.
 const ERA: u64 = 3_000_000_000;
 
 /// The pause between two operations: a history of names is short, since each of its states is big.
@@ -40,7 +40,11 @@ impl Stores {
     pub fn work(&self, mut asker: Asker<'_>, is_over: &AtomicBool) {
         let mut known: Option<(String, String)> = None;
         while !is_over.load(Relaxed) {
-            let name = format!("era-{:05}-name-{}", self.history.now() / ERA, asker.choices.below(NAMES));
+            let name = format!(
+                "era-{:05}-name-{}",
+                self.history.now() / (ERA + 2 * self.staleness),
+                asker.choices.below(NAMES)
+            );
             match asker.choices.below(10) {
                 0..=4 => {
                     if let Some(id) = self.ask_for(&mut asker, &name) {
