@@ -26,8 +26,8 @@ struct Larder {
 enum Subcommands {
     /// Serve the API; no configuration is needed
     Serve(Settings),
-    /// Show the configuration that `serve` would run with, or everything that is wrong with it
-    Check(Settings),
+    /// Show the configuration that `serve` would run with, or everything that is wrong with it; with --data, what is damaged
+    Check(DataSettings),
     /// Try out the backend: what is well, what is not, and what to do about it (exit code 0 if nothing is wrong, else 1)
     Doctor {
         /// Show what was found as JSON
@@ -113,6 +113,9 @@ struct ServerArguments {
     settings: Settings,
 }
 
+/// The setting that names the data folder.
+const DATA: &str = "data";
+
 /// The flags of all settings, and of the file that holds settings.
 #[derive(Debug)]
 struct Settings(Given);
@@ -153,11 +156,44 @@ impl FromArgMatches for Settings {
     }
 }
 
+/// The same for a command of which `--data`, with a folder or without, asks for something.
+#[derive(Debug)]
+struct DataSettings {
+    settings: Settings,
+    is_of_data: bool,
+}
+
+impl Args for DataSettings {
+    fn augment_args(command: Command) -> Command {
+        Settings::augment_args(command).mut_arg(DATA, |data| {
+            data.num_args(0..=1).help(
+                "Read everything in this data folder, or in the one that is set, and name what is damaged (exit code 1); \
+                 nobody may serve from it meanwhile [env for the folder: LARDER_DATA]",
+            )
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for DataSettings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self { settings: Settings::from_arg_matches(matches)?, is_of_data: matches.contains_id(DATA) })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 /// Does what the arguments of this process say.
 pub fn run() -> ExitCode {
     match Larder::parse().command {
         Subcommands::Serve(Settings(given)) => serve::serve(&given),
-        Subcommands::Check(Settings(given)) => check::check(&given),
+        Subcommands::Check(DataSettings { settings: Settings(given), is_of_data }) => check::check(is_of_data, &given),
         Subcommands::Doctor { json, settings: Settings(given) } => doctor::doctor(json, &given),
         Subcommands::User { command, server } => administration::user(command, server.url, &server.settings.0),
         Subcommands::Token { command, server } => administration::token(command, server.url, &server.settings.0),

@@ -13,7 +13,7 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0  done; for `serve`: stopped by a signal after a drain
   1  failed: the port or the data folder is taken, the disk is full, a server is not ready,
-     something is wrong with the backend
+     something is wrong with the backend, or damaged in the data folder
   2  the arguments or the configuration are wrong
   `run` exits with the code of the command that it ran; 127 or 126 if that cannot be found or started";
 

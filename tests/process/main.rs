@@ -8,6 +8,7 @@ mod administration;
 mod big;
 #[cfg(feature = "s3")]
 mod bucket;
+mod check;
 mod client;
 mod doctor;
 mod effort;

@@ -6,7 +6,7 @@ use larder::{
     clock::SystemClock,
     storage::{
         BodyError, ByteRange, Error, GetOptions, ObjectStore, Precondition,
-        embedded::{EmbeddedStore, INLINE_LIMIT},
+        embedded::{EmbeddedStore, INLINE_LIMIT, OpenError, inspect},
     },
 };
 use tempfile::TempDir;
@@ -97,4 +97,61 @@ async fn a_changed_byte_of_a_file_breaks_the_body_before_its_end() {
         let part = GetOptions { range: Some(ByteRange::Bounded { first: 10, last: 19 }) };
         assert_eq!(store.get("large", part).await.unwrap().body.into_bytes(MUCH).await.unwrap().len(), 10);
     }
+}
+
+/// What an inspection of the folder of a store that is closed tells of, and whether all is sound.
+fn inspected(folder: &TempDir, store: EmbeddedStore) -> (Vec<String>, bool) {
+    drop(store);
+    let mut told = Vec::new();
+    let found = inspect(folder.path(), |what, _| told.push(what.to_owned())).unwrap();
+    told.dedup();
+    (told, found.is_sound())
+}
+
+#[tokio::test]
+async fn an_inspection_names_every_object_that_is_damaged_and_no_other() {
+    let (folder, store) = damaged(|_| ()).await;
+    assert_eq!(inspected(&folder, store), (Vec::new(), true));
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 5] = [
+        ("small", |folder| in_index(folder, "UPDATE inline_values SET bytes = zeroblob(1000)")),
+        ("small", |folder| in_index(folder, "DELETE FROM inline_values")),
+        ("large", |folder| fs::remove_file(folder.join("files/0/1")).unwrap()),
+        ("large", |folder| fs::write(folder.join("files/0/1"), value(2, LARGE - 1)).unwrap()),
+        ("large", |folder| fs::write(folder.join("files/0/1"), value(5, LARGE)).unwrap()),
+    ];
+    for (key, damage) in damages {
+        let (folder, store) = damaged(damage).await;
+        assert_eq!(inspected(&folder, store), (vec![key.to_owned()], false));
+    }
+}
+
+#[tokio::test]
+async fn an_inspection_tells_of_a_damaged_index() {
+    let (folder, store) = damaged(|_| ()).await;
+    for at in 0..400 {
+        put(&store, &format!("key/{at:04}"), &value(at, 2000)).await;
+    }
+    store.close().await;
+    drop(store);
+    // A page in the midst of the file: of one of the tables, or of none.
+    let path = folder.path().join("index.sqlite");
+    let mut index = fs::read(&path).unwrap();
+    let middle = index.len() / 4096 / 2 * 4096;
+    index[middle..middle + 4096].fill(0xAA);
+    fs::write(&path, index).unwrap();
+    let mut told = Vec::new();
+    let found = inspect(folder.path(), |what, _| told.push(what.to_owned())).unwrap();
+    assert!(found.is_index_damaged && told.contains(&"index.sqlite".to_owned()), "{told:?}");
+    assert!(found.objects > 0, "the rest is read all the same");
+}
+
+#[tokio::test]
+async fn an_inspection_takes_nothing_from_whom_it_belongs_to_and_makes_nothing() {
+    let (folder, store) = damaged(|_| ()).await;
+    assert!(matches!(inspect(folder.path(), |_, _| ()), Err(OpenError::Locked { .. })));
+    assert!(read(&store, "small").await.is_ok());
+    let nowhere = folder.path().join("nowhere");
+    inspect(&nowhere, |_, _| ()).unwrap_err();
+    assert!(!nowhere.exists());
 }

@@ -19,7 +19,7 @@ use super::{
         object::Attributes,
     },
     faults::work_fault,
-    rows::Entry,
+    rows::{Entry, OTHER_BYTES},
 };
 
 /// Bytes read at once; as many stand in memory for each download.
@@ -78,7 +78,7 @@ impl Download {
             && let Some(Check { fingerprint, attributes, expected }) = self.check.take()
             && fingerprint.finish(&attributes) != expected
         {
-            return Err(Error::Corrupt("its bytes do not have the hash they were stored with".to_owned()));
+            return Err(Error::Corrupt(OTHER_BYTES.to_owned()));
         }
         Ok(bytes.into())
     }

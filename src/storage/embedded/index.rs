@@ -7,6 +7,8 @@ use std::{path::Path, thread, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, Result, config::DbConfig};
 
+/// The name of its file.
+pub const FILE: &str = "index.sqlite";
 /// Bytes of a page; four times a small row, and the size of a page in memory.
 const PAGE_BYTES: u32 = 4096;
 /// Pages the writer keeps in memory.
@@ -88,6 +90,13 @@ pub fn connect_reader(path: &Path) -> Result<Connection> {
     connection.pragma_update(None, "mmap_size", READER_MAP_BYTES)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// What is wrong with the database itself, in its own words; nothing if it is sound.
+pub fn problems(connection: &Connection) -> Result<Vec<String>> {
+    let mut statement = connection.prepare("PRAGMA integrity_check")?;
+    let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>>>()?;
+    Ok(if lines == ["ok"] { Vec::new() } else { lines })
 }
 
 /// Pages in the log.

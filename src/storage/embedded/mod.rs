@@ -23,6 +23,7 @@ mod download;
 mod faults;
 mod folder;
 mod index;
+mod inspection;
 mod open_error;
 mod options;
 mod pace;
@@ -35,6 +36,7 @@ mod standing;
 mod store;
 mod upload;
 
+pub use inspection::{Inspection, inspect};
 pub use open_error::OpenError;
 pub use options::{EmbeddedOptions, INLINE_LIMIT};
 pub use standing::FolderStanding;

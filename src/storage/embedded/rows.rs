@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::ValueR
 use crate::clock::Timestamp;
 
 use super::super::{
-    fingerprint::etag,
+    error::{self, Error},
+    fingerprint::{etag, fingerprint},
     object::{Attributes, ListedObject, ObjectMeta},
 };
 
@@ -48,7 +49,24 @@ impl Entry {
             attributes: self.attributes.clone(),
         }
     }
+
+    /// The bytes of an object that has no file, as the index gave them: whole, and those that were stored.
+    pub fn check_inline(&self, found: Option<Bytes>) -> error::Result<Bytes> {
+        let bytes = match (self.place, found) {
+            (Place::Nowhere, _) => Bytes::new(),
+            (_, Some(bytes)) => bytes,
+            (_, None) => return Err(Error::Corrupt("its value is missing in the index".to_owned())),
+        };
+        if fingerprint(&bytes, &self.attributes) == self.hash {
+            Ok(bytes)
+        } else {
+            Err(Error::Corrupt(OTHER_BYTES.to_owned()))
+        }
+    }
 }
+
+/// What is wrong with bytes that were not stored.
+pub const OTHER_BYTES: &str = "its bytes do not have the hash they were stored with";
 
 /// The most keys under a prefix are those below the prefix with this byte behind: no key contains it, being UTF-8.
 const BEHIND_EVERY_KEY: u8 = 0xFF;

@@ -15,7 +15,7 @@ use super::{
     super::{
         body::ByteStream,
         error::{Error, Result},
-        fingerprint::{etag, fingerprint},
+        fingerprint::etag,
         object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
         store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
     },
@@ -110,19 +110,8 @@ impl EmbeddedStore {
         consume_budget().await;
         let found = self.readers.read(|connection| rows::find_with_value(connection, key))?;
         let (entry, bytes) = found.ok_or(Error::NotFound)?;
-        let bytes = match (entry.place, bytes) {
-            (Place::File(_), _) => return Ok((entry, Bytes::new())),
-            (Place::Nowhere, _) => Bytes::new(),
-            (Place::Row | Place::Inline(_), Some(bytes)) => bytes,
-            (Place::Row | Place::Inline(_), None) => {
-                return Err(Error::Corrupt("its value is missing in the index".to_owned()));
-            }
-        };
-        if fingerprint(&bytes, &entry.attributes) == entry.hash {
-            Ok((entry, bytes))
-        } else {
-            Err(Error::Corrupt("its bytes do not have the hash they were stored with".to_owned()))
-        }
+        let bytes = if matches!(entry.place, Place::File(_)) { Bytes::new() } else { entry.check_inline(bytes)? };
+        Ok((entry, bytes))
     }
 
     /// Opens the object under `key`, whose bytes `open` gets from the file of an entry, off the async threads. A file

@@ -1,0 +1,57 @@
+//! `larder check --data`: what it names, what it leaves, and the code it exits with.
+
+use std::{fs, path::Path};
+
+use crate::{
+    client::Upload,
+    folder,
+    program::{Ended, Program, command, run},
+};
+
+fn check(folder: &Path) -> (String, Option<i32>) {
+    let Ended { status, stdout, stderr } = run(command(folder, &["check", "--data"]));
+    (format!("{}\n{stderr}", stdout.join("\n")), status.code())
+}
+
+#[test]
+fn a_damaged_record_is_named_and_the_rest_is_still_served() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (said, code) = check(folder.path());
+    assert!(code == Some(1) && !folder::data(folder.path()).exists(), "there is nothing to check: {said}");
+
+    let program = Program::serve(folder.path(), &[]);
+    let records = program.records_of("shelf");
+    let mut client = program.client();
+    for (key, size) in [("sound", 300_000), ("broken", 200_000), ("small", 10)] {
+        let bytes = vec![b'x'; size];
+        let body = Upload::Known(bytes.len() as u64, &mut bytes.as_slice());
+        let path = format!("{records}/{key}");
+        let answer = client.send("PUT", &path, "text/plain", body).expect("an answer");
+        assert_eq!(answer.status, 201);
+        answer.text().expect("its end");
+    }
+    let (said, code) = check(folder.path());
+    assert!(code == Some(1) && said.contains("in use"), "{said}");
+    drop(client);
+    program.stop();
+    let (said, code) = check(folder.path());
+    assert!(code == Some(0) && said.contains(" are whole, 0 damaged"), "{said}");
+
+    let files = folder::files_below(&folder::data(folder.path()).join("files"));
+    let broken = files.iter().find(|file| fs::metadata(file).expect("it is there").len() == 200_000);
+    fs::write(broken.expect("it is a file of its own"), vec![b'y'; 200_000]).expect("it can be written");
+    let (said, code) = check(folder.path());
+    assert!(code == Some(1) && said.contains(" whole, 1 damaged"), "{said}");
+    let named: Vec<&str> = said.lines().filter(|line| line.starts_with("damaged: ")).collect();
+    assert!(named.len() == 1 && named[0].contains("/broken: "), "{said}");
+
+    let program = Program::serve(folder.path(), &[]);
+    let mut client = program.client();
+    for (key, size) in [("sound", 300_000), ("small", 10)] {
+        let answer = client.send("GET", &format!("{records}/{key}"), "", Upload::None).expect("an answer");
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.text().expect("its end").len(), size);
+    }
+    let answer = client.send("GET", &format!("{records}/broken"), "", Upload::None).expect("an answer");
+    assert!(answer.status >= 500 || answer.text().is_err(), "damage was handed out");
+}
