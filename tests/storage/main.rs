@@ -14,6 +14,7 @@ mod late_arrivals;
 #[cfg(feature = "s3")]
 #[path = "../object_store/mod.rs"]
 mod object_store;
+mod power_loss;
 mod random_operations;
 mod sole_writer;
 mod stores;

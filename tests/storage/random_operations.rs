@@ -27,16 +27,17 @@ const SEEDS: u64 = 12;
 /// Operations after which the engine is closed and opened again.
 const REOPEN_EVERY: usize = 40;
 
-struct Dice(SeededRandom);
+/// Chooses, the same for the same seed.
+pub struct Dice(pub SeededRandom);
 
 impl Dice {
-    fn below(&self, bound: usize) -> usize {
+    pub fn below(&self, bound: usize) -> usize {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
         usize::try_from(u64::from_le_bytes(bytes) % bound as u64).unwrap()
     }
 
-    fn one_of<T: Clone>(&self, all: &[T]) -> T {
+    pub fn one_of<T: Clone>(&self, all: &[T]) -> T {
         all[self.below(all.len())].clone()
     }
 

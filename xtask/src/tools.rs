@@ -68,6 +68,18 @@ pub fn need_chromium() -> Result<String, String> {
     installed().ok_or_else(|| "Chromium is missing; install it with: apt-get install chromium".to_owned())
 }
 
+/// Makes sure of `strace`, by which a test knows what a process did to files.
+///
+/// # Errors
+/// In words, with the command that installs it.
+pub fn need_strace() -> Result<(), String> {
+    let is_installed = || shell::output("strace", &["-V"]).is_some();
+    if !is_installed() {
+        install_packages(&["strace"]);
+    }
+    if is_installed() { Ok(()) } else { Err("strace is missing; install it with: apt-get install strace".to_owned()) }
+}
+
 /// Installs Debian packages if that is possible here; whether it helped is for the caller to see.
 pub fn install_packages(packages: &[&str]) {
     let root = shell::output("id", &["-u"]).is_some_and(|id| id == "0");

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::open_error::OpenError;
+use super::{index, open_error::OpenError};
 
 /// The first line of the file `format`.
 const FORMAT_TITLE: &str = "larder data folder";
@@ -29,7 +29,7 @@ pub struct Folder {
 impl Folder {
     /// Takes the folder at `root`, which is made if need be.
     pub fn open(root: &Path) -> Result<Self, OpenError> {
-        create_folders(root).map_err(|error| OpenError::of_file(root, error))?;
+        create_folders_durably(root).map_err(|error| OpenError::of_file(root, error))?;
         let folder = Self { root: root.to_owned(), _lock: lock(root)? };
         folder.check_format()?;
         for inner in [folder.files(), folder.temp()] {
@@ -42,7 +42,7 @@ impl Folder {
 
     /// The index.
     pub fn index(&self) -> PathBuf {
-        self.root.join("index.sqlite")
+        self.root.join(index::FILE)
     }
 
     /// The file that sets room aside.
@@ -156,6 +156,22 @@ pub fn create_folders(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// The same, and makes their own names durable: else all that is in them could be lost, however well it was synced.
+fn create_folders_durably(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
+    create_folders(path)?;
+    // What was there already may be the work of a process that came no further than that.
+    for folder in path.ancestors().take(missing.max(1)) {
+        let around = folder.parent().map(|around| if around.as_os_str().is_empty() { Path::new(".") } else { around });
+        match around.map_or(Ok(()), sync_folder) {
+            // Whose it is will have made it durable.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in a folder durable.
