@@ -29,6 +29,8 @@ pub struct ApiOptions {
     pub max_record_bytes: u64,
     /// How many requests a second are taken.
     pub rates: RateOptions,
+    /// How many requests are worked on at once; any number if there is no limit.
+    pub max_requests: Option<usize>,
     /// What an account may have that says nothing of its own.
     pub quota: Quota,
     /// What opens the figures on what goes on, and nothing else.
@@ -41,6 +43,7 @@ impl Default for ApiOptions {
             public_url: "http://127.0.0.1:8011".to_owned(),
             max_record_bytes: 5 * 1024 * 1024 * 1024,
             rates: RateOptions::default(),
+            max_requests: None,
             quota: Quota::default(),
             metrics_token: None,
         }
@@ -109,7 +112,7 @@ pub struct Context {
 impl Context {
     /// What operations need of `parts`.
     pub fn new(options: ApiOptions, parts: ApiParts) -> Self {
-        let ApiOptions { public_url, max_record_bytes, rates, quota, metrics_token } = options;
+        let ApiOptions { public_url, max_record_bytes, rates, max_requests: _, quota, metrics_token } = options;
         let ApiParts { catalog, records, users, tokens, shared, runs, secrets, upstream, metrics, clock } = parts;
         let metrics_token = metrics_token.map(|token| token.hash());
         let links = Links::new(public_url);

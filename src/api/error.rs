@@ -126,13 +126,13 @@ impl ApiError {
     /// The backend cannot do what was asked.
     pub fn unsupported_by_backend(what: &'static str) -> Self {
         let message = format!("The storage backend of this server cannot do this: {what}.");
-        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-by-backend", message)
+        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-by-backend", message).because(what)
     }
 
     /// The platform does this, and this server cannot.
     pub fn unserved(why: &'static str) -> Self {
         let message = format!("This server cannot do this: {why}.");
-        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-operation", message)
+        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-operation", message).because(why)
     }
 
     /// A page of this server would run the answer.
@@ -198,6 +198,12 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit-exceeded", message).with_header(header::RETRY_AFTER, 1)
     }
 
+    /// More is asked for than this gateway works on at once. That is told to the log in one line for many, not here for each.
+    pub fn overloaded() -> Self {
+        let message = "The server has too much to do at the moment. Please try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service-unavailable", message).with_header(header::RETRY_AFTER, 1)
+    }
+
     /// There would be more of something than an account may have; an addition to the platform's errors.
     pub fn quota_exceeded(message: String) -> Self {
         Self::new(StatusCode::FORBIDDEN, "quota-exceeded", message)
@@ -228,8 +234,10 @@ impl ApiError {
         let mut error = json!({ "type": kind, "message": message });
         if status.is_server_error() {
             let id = id.to_str().unwrap_or_default();
-            let cause = cause.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static));
-            tracing::error!(request = id, status = status.as_u16(), cause, "a request failed");
+            if let Some(cause) = cause.as_deref() {
+                let cause = cause as &(dyn std::error::Error + 'static);
+                tracing::error!(request = id, status = status.as_u16(), cause, "a request failed");
+            }
             error["requestId"] = id.into();
         }
         let mut response = Response::new(ReplyBody::from(json_bytes(&json!({ "error": error }))));

@@ -5,6 +5,7 @@
 //! only through an `auth::Grant`.
 
 mod administration;
+mod admission;
 mod audit;
 mod conditions;
 mod content;

@@ -2,10 +2,12 @@
 
 use std::{
     fmt::Write as _,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,6 +24,7 @@ use crate::{
 };
 
 use super::{
+    admission::{Admission, Place},
     content,
     context::{ApiOptions, ApiParts, Context},
     cors,
@@ -49,6 +52,7 @@ pub struct Api {
     context: Context,
     request_ids: RequestIds,
     meter: Meter,
+    admission: Admission,
     keeper: Option<Keeper>,
 }
 
@@ -56,7 +60,8 @@ impl Api {
     /// The API over stores and accounts.
     pub fn new(options: ApiOptions, parts: ApiParts, random: &dyn Random) -> Self {
         let (meter, request_ids) = (Meter::new(&parts.metrics), RequestIds::new(random));
-        Self { context: Context::new(options, parts), request_ids, meter, keeper: None }
+        let admission = Admission::new(options.max_requests, Arc::clone(&parts.clock), &parts.metrics);
+        Self { context: Context::new(options, parts), request_ids, meter, admission, keeper: None }
     }
 
     /// The API of a gateway that is not the keeper: `keeper` answers whatever writes under a condition.
@@ -80,7 +85,13 @@ impl Api {
             let call = route::parse(&head.method, &head.uri);
             let operation = call.as_ref().map_or(Operation::Unknown, |call| (&call.endpoint).into());
             let answer = match call {
-                Ok(call) => self.answer(call, &head, body, &id).await,
+                Ok(call) => match self.place_for(&call.endpoint, &head, began).await {
+                    Ok(place) => {
+                        let mut work = pin!(self.answer(call, &head, body, &id));
+                        self.admission.hold(place, work.as_mut()).await
+                    }
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             };
             (operation, answer.unwrap_or_else(|error| error.into_response(&id)))
@@ -98,6 +109,14 @@ impl Api {
         headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
         cors::open(headers);
         response
+    }
+
+    /// A place among those whose requests are worked on. Whoever looks after the server needs none.
+    async fn place_for(&self, endpoint: &Endpoint, head: &Parts, now: Duration) -> Result<Place<'_>, ApiError> {
+        if *endpoint == Endpoint::Metrics {
+            return Ok(None);
+        }
+        self.admission.enter(&head.headers, now).await.map_err(|_| ApiError::overloaded())
     }
 
     async fn answer<B>(

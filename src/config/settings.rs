@@ -33,6 +33,7 @@ const ANY_RECORD_CACHE: RangeInclusive<u64> = 0..=1 << 40;
 const ANY_HEADER: RangeInclusive<u64> = 4 << 10..=1 << 20;
 
 /// What the number of connections may be limited to.
+const ANY_REQUESTS: RangeInclusive<usize> = 0..=1_000_000;
 const ANY_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// Every setting there is, in the order they are shown.
@@ -230,6 +231,17 @@ static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| config.rates.records.map(|rate| rate.to_string()),
+    },
+    Setting {
+        name: "max_requests",
+        value: "NUMBER",
+        help: "Requests worked on at once, large uploads aside; further ones wait a little and then get a 503; 0 for no limit",
+        is_secret: false,
+        apply: |config, text| {
+            config.max_requests = Some(count(text, ANY_REQUESTS)?).filter(|limit| *limit > 0);
+            Ok(())
+        },
+        show: |config| Some(config.max_requests.unwrap_or_default().to_string()),
     },
     Setting {
         name: "run_silence",

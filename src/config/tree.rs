@@ -19,6 +19,10 @@ use crate::{
 /// Where data stands unless something else was asked for, below the working folder.
 const DEFAULT_DATA: &str = "larder-data";
 
+/// Far more than are under way at a time where all is well, and few enough to be answered within a second or so by an object
+/// store that is not.
+const DEFAULT_MAX_REQUESTS: usize = 256;
+
 /// The largest record unless something else was asked for: what one PUT to S3 takes.
 const DEFAULT_MAX_RECORD_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
@@ -58,6 +62,8 @@ pub struct Config {
     pub max_record_bytes: u64,
     /// How many requests a second are taken.
     pub rates: RateOptions,
+    /// How many requests are worked on at once; any number if there is no limit.
+    pub max_requests: Option<usize>,
     /// What an account may have that says nothing of its own.
     pub quota: Quota,
     /// Runs of actors: how long one may be silent.
@@ -87,6 +93,7 @@ impl Default for Config {
             record_cache_bytes: None,
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
             rates: RateOptions::default(),
+            max_requests: Some(DEFAULT_MAX_REQUESTS),
             quota: Quota::default(),
             runs: RunOptions::default(),
             upstream: UpstreamOptions::default(),

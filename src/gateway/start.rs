@@ -83,8 +83,8 @@ impl Gateway {
         let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));
         let public_url = config.public_url.as_ref();
         let public_url = public_url.map_or_else(|| listening_url(server.local_addr()), |url| url.as_str().to_owned());
-        let Config { max_record_bytes, rates, quota, metrics_token, .. } = config;
-        let options = ApiOptions { public_url, max_record_bytes, rates, quota, metrics_token };
+        let Config { max_record_bytes, rates, max_requests, quota, metrics_token, .. } = config;
+        let options = ApiOptions { public_url, max_record_bytes, rates, max_requests, quota, metrics_token };
         let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine);
         let errands = role.errands(&admin_token.token)?;
         let (records, activity): (_, Arc<dyn Job>) = match errands {
@@ -196,9 +196,12 @@ fn upstream(options: &UpstreamOptions, clock: &Arc<dyn Clock>) -> Result<Option<
     Upstream::new(Arc::new(peer), token).map(Some).ok_or(StartError::UnsendableUpstreamToken)
 }
 
-/// Connections, open files of records and the engine's own share the limit of open files.
+/// Files of records and connections to an object store that are open at once, and the engine's own, with plenty of both.
+const FILES_BEHIND_CONNECTIONS: u64 = 2048;
+
+/// Connections of clients, and what stands behind those that are not idle, share the limit of open files.
 fn warn_of_few_descriptors(max_connections: usize) {
-    let (limit, wanted) = (raise_file_limit(), 2 * max_connections as u64);
+    let (limit, wanted) = (raise_file_limit(), max_connections as u64 + FILES_BEHIND_CONNECTIONS);
     if limit < wanted {
         tracing::warn!(limit, wanted, "few files may be open: raise `ulimit -n`, or lower LARDER_MAX_CONNECTIONS");
     }

@@ -34,7 +34,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8011)),
-            max_connections: 4096,
+            max_connections: 16_384,
             max_header_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),

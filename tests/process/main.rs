@@ -23,6 +23,7 @@ mod leftovers;
 mod limits;
 mod metrics;
 mod moves;
+mod overload;
 mod pattern;
 mod program;
 #[cfg(feature = "s3")]

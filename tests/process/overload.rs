@@ -1,0 +1,102 @@
+//! More than can be done, and more who stand there than do anything.
+
+use std::{net::TcpStream, time::Duration};
+
+use larder::server::raise_file_limit;
+
+use crate::{
+    client::{Client, Upload},
+    program::{PATIENCE, Program, now, pause, until},
+};
+
+/// Connections on which nothing is asked.
+const IDLE: usize = 10_000;
+
+/// What each of them may cost, in bytes.
+const MEMORY_OF_IDLE: u64 = 16 * 1024;
+
+fn get(client: &mut Client, path: &str) -> (u16, Option<String>, String) {
+    let answer = client.send("GET", path, "text/plain", Upload::None).expect("it answers");
+    let (status, retry_after) = (answer.status, answer.header("retry-after").map(str::to_owned));
+    (status, retry_after, answer.text().expect("a body"))
+}
+
+#[test]
+fn in_an_overload_some_are_told_to_come_back_and_what_was_begun_is_finished() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &["--max-requests", "4"]);
+    let path = program.records_of("busy");
+    // Each of them keeps a place for as long as it may: three times as many as there are places.
+    let head = "content-type: text/plain\r\ncontent-length: 2\r\n";
+    let began = now();
+    let mut slow: Vec<Client> = (0..12)
+        .map(|at| {
+            let mut client = program.client();
+            client.begin("PUT", &format!("{path}/slow-{at}"), head).expect("it is sent");
+            client
+        })
+        .collect();
+    pause(Duration::from_millis(1300).saturating_sub(began.elapsed()));
+    let asked = now();
+    let (status, retry_after, text) = get(&mut program.client(), &format!("{path}/slow-0"));
+    assert_eq!((status, retry_after.as_deref()), (503, Some("1")), "{text}");
+    assert!(text.contains("service-unavailable"), "{text}");
+    assert!(asked.elapsed() < Duration::from_millis(500), "it was told only after {:?}", asked.elapsed());
+    for health in ["/health/live", "/health/ready"] {
+        assert_eq!(get(&mut program.client(), health).0, 200, "{health}");
+    }
+    let figures = get(&mut program.client(), "/metrics").2;
+    assert!(figures.contains("\nlarder_requests_turned_away_total 1\n"), "{figures}");
+
+    for (at, client) in slow.iter_mut().enumerate() {
+        client.write(b"ok").expect("it is sent");
+        assert_eq!(client.answer(false).expect("it answers").status, 201, "the upload {at}");
+    }
+    let (status, _, text) = get(&mut program.client(), &format!("{path}/slow-11"));
+    assert_eq!((status, text.as_str()), (200, "ok"));
+    let said = program.stop().stderr;
+    assert_eq!(said.matches("overloaded").count(), 1, "{said}");
+}
+
+#[test]
+fn ten_thousand_idle_connections_cost_little_and_are_in_nobodys_way() {
+    let limit = raise_file_limit();
+    assert!(limit > IDLE as u64 + 1000, "only {limit} files may be open: raise ulimit -Hn");
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &["--idle-timeout", "5m"]);
+    let path = program.records_of("idle");
+    let mut client = program.client();
+    let time = |client: &mut Client| {
+        let began = now();
+        assert_eq!(get(client, &format!("{path}/nothing")).0, 404);
+        began.elapsed()
+    };
+    time(&mut client);
+    let before = program.peak_memory();
+    let idle: Vec<TcpStream> = (0..IDLE)
+        .map(|_| {
+            let connection = TcpStream::connect_timeout(&program.address, PATIENCE).expect("it accepts");
+            connection.set_nodelay(true).expect("it is open");
+            connection
+        })
+        .collect();
+    until("all connections are counted", || {
+        let figures = get(&mut client, "/metrics").2;
+        let open = figures.lines().find_map(|line| line.strip_prefix("larder_connections "));
+        open.is_some_and(|open| open.parse::<f64>().is_ok_and(|open| open > IDLE as f64))
+    });
+    let grown = program.peak_memory().saturating_sub(before);
+    assert!(grown < IDLE as u64 * MEMORY_OF_IDLE, "grown by {grown} bytes, {} each", grown / IDLE as u64);
+    println!("{IDLE} idle connections: {} bytes each", grown / IDLE as u64);
+    for _ in 0..100 {
+        assert!(time(&mut client) < PATIENCE);
+    }
+    assert_eq!(get(&mut program.client(), "/health/ready").0, 200, "there is room for more");
+    drop(idle);
+    until("they are gone", || {
+        let figures = get(&mut client, "/metrics").2;
+        figures
+            .lines()
+            .any(|line| line.strip_prefix("larder_connections ").is_some_and(|open| open.parse() == Ok(1.0_f64)))
+    });
+}
