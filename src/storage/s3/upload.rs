@@ -61,8 +61,9 @@ pub async fn store(
         Some(length) if !is_hashed && (length <= options.part_bytes || !may_have_parts) => {
             upload.put(Outgoing::Stream { stream: body, is_begun: false }, length).await
         }
-        Some(length) if !is_hashed => upload.stream_parts(body, length).await,
-        Some(_) | None => upload.gather_parts(body, may_have_parts).await,
+        // On the heap, so that the future of a small put is not as big as theirs.
+        Some(length) if !is_hashed => Box::pin(upload.stream_parts(body, length)).await,
+        Some(_) | None => Box::pin(upload.gather_parts(body, may_have_parts)).await,
     }
 }
 
