@@ -8,6 +8,7 @@
 //! cargo bench --bench gateway -- --quick     less of everything
 //! cargo bench --bench gateway -- --only "stand-in: GET", or another part of the cases' names
 //! cargo bench --bench gateway -- --instructions    counts instructions instead; a few minutes
+//! cargo xtask bench rivals garage            Larder over a folder beside an object store on the same disk
 //! ```
 #![expect(
     clippy::disallowed_methods,
@@ -27,6 +28,7 @@ mod nginx;
 #[path = "../program/mod.rs"]
 mod program;
 mod report;
+mod rivals;
 mod stand_in;
 mod store;
 
@@ -48,6 +50,7 @@ enum Task {
     /// The cases whose names hold this text.
     Measure(Effort, String),
     Count,
+    Rivals(Effort),
     ServeBare,
     ServeStandIn,
     Nothing,
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     let done = match task() {
         Ok(Task::Measure(effort, only)) => measure(effort, &only),
         Ok(Task::Count) => count(),
+        Ok(Task::Rivals(effort)) => rivals(effort),
         Ok(Task::ServeBare) => bare::serve(),
         Ok(Task::ServeStandIn) => stand_in::serve(),
         Ok(Task::Nothing) => nothing_to_measure(),
@@ -67,7 +71,8 @@ fn main() -> ExitCode {
 
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.
 fn task() -> Outcome<Task> {
-    let (mut effort, mut only, mut is_bench, mut counts) = (FULL, String::new(), false, false);
+    let (mut effort, mut only, mut is_bench) = (FULL, String::new(), false);
+    let (mut counts, mut has_rivals) = (false, false);
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -75,10 +80,11 @@ fn task() -> Outcome<Task> {
             "--quick" => effort = QUICK,
             "--only" => only = arguments.next().ok_or("--only needs a part of the cases' names")?,
             "--instructions" => counts = true,
+            "--rivals" => has_rivals = true,
             bare::ARGUMENT => return Ok(Task::ServeBare),
             stand_in::ARGUMENT => return Ok(Task::ServeStandIn),
             _ => {
-                let known = "there are --quick, --only NAME and --instructions";
+                let known = "there are --quick, --only NAME, --instructions and --rivals";
                 return Err(format!("unknown argument {argument}; {known}").into());
             }
         }
@@ -86,6 +92,7 @@ fn task() -> Outcome<Task> {
     Ok(match (is_bench, counts) {
         (false, _) => Task::Nothing,
         (true, true) => Task::Count,
+        (true, false) if has_rivals => Task::Rivals(effort),
         (true, false) => Task::Measure(effort, only),
     })
 }
@@ -97,6 +104,15 @@ fn runtime() -> Outcome<Runtime> {
 fn count() -> Outcome<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     println!("{}", runtime()?.block_on(instructions::count(folder.path(), &pattern(LARGEST_BODY)))?);
+    Ok(())
+}
+
+fn rivals(effort: Effort) -> Outcome<()> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let (store, bare) = (Store::of_environment()?, bare::start(folder.path())?);
+    let measured = rivals::measure(folder.path(), &store, &bare, effort, &pattern(LARGEST_BODY));
+    let (ratios, figures) = runtime()?.block_on(measured)?;
+    println!("{ratios}\n{figures}");
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! Commands for a special effort: measuring, torturing, looking at the dependencies.
 
-use crate::{backends::SEAWEEDFS, console, histories, shell};
+use crate::{
+    backends::{self, SEAWEEDFS},
+    console, histories, shell,
+};
 
 /// Crashes in a row, as many as the promise of durability names.
 const TORTURE_ROUNDS: &str = "100";
@@ -17,6 +20,9 @@ const BENCHES: [&str; 4] = ["wire", "depth", "sweep", GATEWAY];
 /// The one that needs an object store.
 const GATEWAY: &str = "gateway";
 
+/// What is measured beside an object store that is named.
+const RIVALS: &str = "rivals";
+
 /// What is measured in a browser, by name alone: it takes minutes to fill.
 const CONSOLE: &str = "console";
 
@@ -24,6 +30,9 @@ const CONSOLE: &str = "console";
 pub fn bench(arguments: &[String]) -> Result<(), String> {
     if arguments.first().is_some_and(|name| name == CONSOLE) {
         return console::effort();
+    }
+    if let Some((RIVALS, rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest)) {
+        return rivals(rest);
     }
     let (chosen, arguments) = chosen(arguments);
     for name in BENCHES.into_iter().filter(|name| chosen.is_none_or(|chosen| chosen == *name)) {
@@ -38,6 +47,15 @@ fn chosen(arguments: &[String]) -> (Option<&str>, &[String]) {
         Some((name, rest)) if BENCHES.contains(&name.as_str()) => (Some(name), rest),
         Some(_) | None => (None, arguments),
     }
+}
+
+/// Measures Larder over a folder beside the object store that the first argument names; the other arguments go to the benchmark.
+fn rivals(arguments: &[String]) -> Result<(), String> {
+    let (name, rest) = arguments.split_first().ok_or("name an object store: seaweedfs, garage or ceph")?;
+    backends::with(name, |server| {
+        let mut command = shell::cargo(&["bench", "--locked", "--bench", GATEWAY, "--", "--rivals"]);
+        shell::run(command.args(rest).envs(server.variables()))
+    })
 }
 
 fn run_bench(name: &str, arguments: &[String]) -> Result<(), String> {

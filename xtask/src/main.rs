@@ -52,7 +52,7 @@ const COMMANDS: [Command; 7] = [
     },
     Command {
         name: "bench",
-        summary: "measures (docs/PERFORMANCE.md says what): wire, depth, sweep, gateway, or one of them, or console, with its arguments",
+        summary: "measures (docs/PERFORMANCE.md says what): wire, depth, sweep, gateway, or one of them, or console, or rivals seaweedfs|garage|ceph, with its arguments",
         run: effort::bench,
     },
     Command {
