@@ -110,7 +110,8 @@ fn count() -> Outcome<()> {
 fn rivals(effort: Effort) -> Outcome<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let (store, bare) = (Store::of_environment()?, bare::start(folder.path())?);
-    let measured = rivals::measure(folder.path(), &store, &bare, effort, &pattern(LARGEST_BODY));
+    let pattern = pattern(LARGEST_BODY);
+    let measured = rivals::measure(folder.path(), &store, &bare, effort, &pattern);
     let (ratios, figures) = runtime()?.block_on(measured)?;
     println!("{ratios}\n{figures}");
     Ok(())
