@@ -9,18 +9,15 @@
 //! not; and whatever takes longer than [`HOLD`] waits for its client, or moves gigabytes, and gives its place back.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::Poll,
     time::Duration,
 };
 
 use http::{HeaderMap, header};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
@@ -30,8 +27,17 @@ use crate::{
 /// The longest body that is counted: as much as comes with its head, or right behind it.
 const MAX_COUNTED_BODY: u64 = 64 * 1024;
 
-/// How long a request keeps its place at most.
+/// How long a request keeps its place at most; up to one [`SPAN`] longer.
 const HOLD: Duration = Duration::from_secs(1);
+
+/// Spans of time whose requests may still have their places: those of [`HOLD`], and the one that goes on.
+const SPANS: usize = 9;
+
+/// Requests that come within the same span of time lose their places together.
+const SPAN: Duration = match HOLD.checked_div(SPANS as u32 - 1) {
+    Some(span) => span,
+    None => HOLD,
+};
 
 /// How long nobody may have found a place after a short wait before that is called an overload.
 const BURST: Duration = Duration::from_secs(1);
@@ -51,9 +57,15 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 pub struct Overloaded;
 
 /// Lets requests in.
+///
+/// No alarm is set for those who are in: most are gone again after less than a millisecond. It is written down how many came in
+/// each span of time and are still there, and whoever comes later takes back what has been held for too long.
 #[derive(Debug)]
 pub struct Admission {
     places: Semaphore,
+    spans: [AtomicU64; SPANS],
+    /// The first span whose places were not taken back yet; only one at a time does so.
+    taken_back: Mutex<u64>,
     clock: Arc<dyn Clock>,
     /// When somebody last found a place without much waiting, in milliseconds of the monotonic clock.
     calm_at: AtomicU64,
@@ -61,8 +73,13 @@ pub struct Admission {
     told_at: AtomicU64,
 }
 
-/// A place, until this is dropped.
-pub type Place<'a> = Option<SemaphorePermit<'a>>;
+/// A place, until this is dropped or has been held for too long.
+#[derive(Debug)]
+pub struct Place<'a> {
+    admission: &'a Admission,
+    /// The span in which it was taken; none for what is not counted.
+    span: Option<u64>,
+}
 
 impl Admission {
     /// Lets `limit` in at once; any number if there is none.
@@ -74,37 +91,109 @@ impl Admission {
             vec![Sample::plain(shown.load(Ordering::Relaxed))]
         });
         let places = Semaphore::new(limit.unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS));
-        Self { places, clock, calm_at: AtomicU64::new(0), turned_away, told_at: AtomicU64::new(0) }
+        Self {
+            places,
+            spans: Default::default(),
+            taken_back: Mutex::new(0),
+            clock,
+            calm_at: AtomicU64::new(0),
+            turned_away,
+            told_at: AtomicU64::new(0),
+        }
     }
 
     /// A place for a request with these headers that came at `now`, by the monotonic clock; after some waiting if need be.
     pub async fn enter(&self, headers: &HeaderMap, now: Duration) -> Result<Place<'_>, Overloaded> {
         if !is_counted(headers) {
-            return Ok(None);
+            return Ok(self.uncounted());
         }
-        let place = match self.places.try_acquire() {
-            Ok(place) => {
-                self.calm_at.store(millis(now), Ordering::Relaxed);
-                place
-            }
-            Err(_) => self.wait(now).await?,
-        };
-        Ok(Some(place))
+        let Ok(place) = self.places.try_acquire() else { return self.wait(now).await };
+        place.forget();
+        self.calm_at.store(millis(now), Ordering::Relaxed);
+        Ok(self.taken(now))
     }
 
-    async fn wait(&self, now: Duration) -> Result<SemaphorePermit<'_>, Overloaded> {
+    /// For whom nobody else has to wait.
+    pub fn uncounted(&self) -> Place<'_> {
+        Place { admission: self, span: None }
+    }
+
+    async fn wait(&self, now: Duration) -> Result<Place<'_>, Overloaded> {
         let calm_at = Duration::from_millis(self.calm_at.load(Ordering::Relaxed));
         let patience = if now.saturating_sub(calm_at) < BURST { LONG_WAIT } else { SHORT_WAIT };
-        let place = tokio::select! {
-            biased;
-            place = self.places.acquire() => place.map_err(|_| Overloaded)?,
-            () = self.clock.sleep(patience) => return Err(self.turn_away()),
-        };
+        let mut acquired = std::pin::pin!(self.places.acquire());
+        let mut waited = Duration::ZERO;
+        loop {
+            self.take_back(now + waited);
+            let pause = patience.saturating_sub(waited).min(SPAN);
+            tokio::select! {
+                biased;
+                place = acquired.as_mut() => {
+                    place.map_err(|_| Overloaded)?.forget();
+                    break;
+                }
+                () = self.clock.sleep(pause) => waited = self.clock.monotonic().saturating_sub(now),
+            }
+            if waited >= patience {
+                return Err(self.turn_away());
+            }
+        }
         let found_at = self.clock.monotonic();
         if found_at.saturating_sub(now) <= SHORT_WAIT / 2 {
             self.calm_at.store(millis(found_at), Ordering::Relaxed);
         }
-        Ok(place)
+        Ok(self.taken(found_at))
+    }
+
+    /// Writes down that a place was taken at `now`.
+    fn taken(&self, now: Duration) -> Place<'_> {
+        let span = span_of(now);
+        let there = self.span(span);
+        let began = Standing { span, held: 1 };
+        let before = there.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+            let Standing { span: known, held } = Standing::read(word);
+            Some(if known == span { Standing { span, held: held + 1 } } else { began }.word())
+        });
+        // Whoever was still there from [`SPANS`] spans ago has held his place for too long.
+        let before = Standing::read(before.unwrap_or_default());
+        if before.span != span {
+            self.places.add_permits(before.held as usize);
+        }
+        Place { admission: self, span: Some(span) }
+    }
+
+    /// Takes back the places that have been held for too long at `now`.
+    fn take_back(&self, now: Duration) {
+        let Some(last) = span_of(now).checked_sub(SPANS as u64) else { return };
+        let mut taken_back = self.taken_back.lock().unwrap_or_else(PoisonError::into_inner);
+        if *taken_back > last {
+            return;
+        }
+        *taken_back = last + 1;
+        for there in &self.spans {
+            let emptied = there.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+                let Standing { span, held } = Standing::read(word);
+                (span <= last && held > 0).then_some(Standing { span, held: 0 }.word())
+            });
+            if let Ok(word) = emptied {
+                self.places.add_permits(Standing::read(word).held as usize);
+            }
+        }
+    }
+
+    /// Gives a place back that was taken in `span`, unless it has been taken back already.
+    fn give_back(&self, span: u64) {
+        let given = self.span(span).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+            let Standing { span: known, held } = Standing::read(word);
+            (known == span && held > 0).then(|| Standing { span, held: held - 1 }.word())
+        });
+        if given.is_ok() {
+            self.places.add_permits(1);
+        }
+    }
+
+    fn span(&self, span: u64) -> &AtomicU64 {
+        &self.spans[usize::try_from(span % SPANS as u64).unwrap_or_default()]
     }
 
     fn turn_away(&self) -> Overloaded {
@@ -116,23 +205,39 @@ impl Admission {
         }
         Overloaded
     }
+}
 
-    /// Does the work of whoever has `place`, and gives that back when the work takes long.
-    pub async fn hold<F: Future>(&self, place: Place<'_>, mut work: Pin<&mut F>) -> F::Output {
-        // Most work that needs nothing from outside is done at once, and no alarm need be set for it.
-        let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
-        if let Poll::Ready(done) = first {
-            return done;
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(span) = self.span {
+            self.admission.give_back(span);
         }
-        if place.is_some() {
-            tokio::select! {
-                biased;
-                done = work.as_mut() => return done,
-                () = self.clock.sleep(HOLD) => drop(place),
-            }
-        }
-        work.await
     }
+}
+
+/// How many places that were taken in a span of time are still held; in one word, so that it changes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    span: u64,
+    held: u32,
+}
+
+impl Standing {
+    /// The span's number has the upper half of the word, and the count the lower.
+    const HALF: u64 = 0xFFFF_FFFF;
+
+    fn read(word: u64) -> Self {
+        Self { span: word >> 32, held: u32::try_from(word & Self::HALF).unwrap_or_default() }
+    }
+
+    fn word(self) -> u64 {
+        self.span << 32 | u64::from(self.held)
+    }
+}
+
+/// The number of the span that a moment is in. (They last seventeen years.)
+fn span_of(now: Duration) -> u64 {
+    (millis(now) / millis(SPAN)) & Standing::HALF
 }
 
 fn millis(time: Duration) -> u64 {
@@ -147,7 +252,7 @@ fn is_counted(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
+    use std::{pin::pin, task::Poll};
 
     use crate::clock::{ManualClock, Timestamp};
 
@@ -187,7 +292,7 @@ mod tests {
         assert!(!door.turns_away_after(BURST).await);
         assert!(door.turns_away_after(SHORT_WAIT).await, "for a second nobody found a place");
         drop(first);
-        assert!(door.enter().await.is_ok_and(|place| place.is_some()));
+        assert!(door.enter().await.is_ok_and(|place| place.span.is_some()));
         let _third = door.enter().await;
         assert!(!door.turns_away_after(SHORT_WAIT).await, "there was a place a moment ago");
         assert_eq!(door.admission.turned_away.load(Ordering::Relaxed), 1);
@@ -201,23 +306,32 @@ mod tests {
         let mut waiting = pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         drop(first);
-        assert!(matches!(futures_util::poll!(waiting.as_mut()), Poll::Ready(Ok(Some(_)))));
+        assert!(matches!(futures_util::poll!(waiting.as_mut()), Poll::Ready(Ok(_))));
     }
 
     #[tokio::test]
-    async fn work_that_takes_long_gives_its_place_back_and_goes_on() {
+    async fn a_place_that_is_held_for_long_is_taken_back_once() {
+        for pause in [HOLD + SPAN, HOLD * 20] {
+            let door = Door::new(2);
+            let (long, longer) = (door.enter().await, door.enter().await);
+            door.clock.advance(pause);
+            let others = (door.enter().await, door.enter().await);
+            assert!(others.0.is_ok() && others.1.is_ok(), "they have waited for their clients");
+            drop((long, longer));
+            assert_eq!(door.admission.places.available_permits(), 0, "theirs were taken back already");
+            drop(others);
+            assert_eq!(door.admission.places.available_permits(), 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_is_kept_for_as_long_as_it_may_be_held() {
         let door = Door::new(1);
-        let place = door.enter().await.expect("there is one");
-        let (done, end) = tokio::sync::oneshot::channel::<u8>();
-        let mut work = pin!(end);
-        let held = door.admission.hold(place, work.as_mut());
-        let mut held = pin!(held);
-        assert!(futures_util::poll!(held.as_mut()).is_pending());
-        door.clock.advance(HOLD);
-        assert!(futures_util::poll!(held.as_mut()).is_pending());
-        assert!(door.enter().await.is_ok());
-        done.send(7).expect("somebody waits");
-        assert_eq!(held.await, Ok(7));
+        let place = door.enter().await;
+        door.clock.advance(HOLD - SPAN);
+        assert!(!door.turns_away_after(Duration::ZERO).await);
+        drop(place);
+        assert_eq!(door.admission.places.available_permits(), 1);
     }
 
     #[test]

@@ -52,6 +52,13 @@ operations! {
     Unknown = "unknown",
 }
 
+impl Operation {
+    /// Whether it is done to one record.
+    pub fn is_of_record(self) -> bool {
+        matches!(self, Self::GetRecord | Self::HeadRecord | Self::PutRecord | Self::DeleteRecord)
+    }
+}
+
 impl From<&Endpoint> for Operation {
     fn from(endpoint: &Endpoint) -> Self {
         match endpoint {

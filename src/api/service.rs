@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write as _,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -86,10 +85,7 @@ impl Api {
             let operation = call.as_ref().map_or(Operation::Unknown, |call| (&call.endpoint).into());
             let answer = match call {
                 Ok(call) => match self.place_for(&call.endpoint, &head, began).await {
-                    Ok(place) => {
-                        let mut work = pin!(self.answer(call, &head, body, &id));
-                        self.admission.hold(place, work.as_mut()).await
-                    }
+                    Ok(_place) => self.answer(call, &head, body, &id).await,
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
@@ -102,7 +98,8 @@ impl Api {
         }
         response.body_mut().name(&id);
         let headers = response.headers_mut();
-        headers.insert(RATE_LIMIT, self.context.rates.told(route::is_record(head.uri.path())));
+        let is_of_record = operation.is_of_record() || route::is_record(head.uri.path());
+        headers.insert(RATE_LIMIT, self.context.rates.told(is_of_record));
         headers.insert(REQUEST_ID, id);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
         // Answers show secrets and change with every write: what may be kept says so itself.
@@ -114,11 +111,12 @@ impl Api {
     /// A place among those whose requests are worked on. Whoever looks after the server needs none.
     async fn place_for(&self, endpoint: &Endpoint, head: &Parts, now: Duration) -> Result<Place<'_>, ApiError> {
         if *endpoint == Endpoint::Metrics {
-            return Ok(None);
+            return Ok(self.admission.uncounted());
         }
         self.admission.enter(&head.headers, now).await.map_err(|_| ApiError::overloaded())
     }
 
+    /// Does what is called. What is rare is done on the heap, as in [`operations::run`].
     async fn answer<B>(
         &self,
         call: Call<'_>,
@@ -135,7 +133,7 @@ impl Api {
             && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)
         {
             let is_about_accounts = changes == Changes::Accounts;
-            let answer = keeper.answer(&self.context.catalog, changes, head, body, id).await;
+            let answer = Box::pin(keeper.answer(&self.context.catalog, changes, head, body, id)).await;
             if is_about_accounts {
                 self.context.users.outdate();
                 self.context.tokens.outdate();
@@ -148,7 +146,7 @@ impl Api {
         }
         let caller = self.identify(token.as_deref(), &head.extensions).await?;
         if let Endpoint::ServedElsewhere(what) = &call.endpoint {
-            return relay::answer(&self.context, &caller, what, &call.query, head, body).await;
+            return Box::pin(relay::answer(&self.context, &caller, what, &call.query, head, body)).await;
         }
         let request = Request { headers: &head.headers, query: call.query, body: request::byte_stream(body) };
         match call.endpoint {
@@ -157,21 +155,21 @@ impl Api {
                 let (store, addressed) = self.resolve(&address, &caller).await?;
                 self.on_store(&caller, store, addressed, call, request).await
             }
-            Endpoint::Runs(call) => self.on_runs(&caller, call, request).await,
+            Endpoint::Runs(call) => Box::pin(self.on_runs(&caller, call, request)).await,
             Endpoint::ListStores => {
                 let grant = authorize_account(&caller, AccountAction::ListStores)?;
-                stores::list(&self.context, &grant, &caller, &request).await
+                Box::pin(stores::list(&self.context, &grant, &caller, &request)).await
             }
-            Endpoint::CreateStore => stores::create(&self.context, &caller, request).await,
+            Endpoint::CreateStore => Box::pin(stores::create(&self.context, &caller, request)).await,
             Endpoint::Session => Ok(users::session(&authorize_account(&caller, AccountAction::ReadUser)?)),
             Endpoint::CurrentUser => Ok(users::current(&authorize_account(&caller, AccountAction::ReadUser)?)),
             Endpoint::User(user) => {
                 authorize_account(&caller, AccountAction::ReadUser)?;
-                users::get(&self.context, &user).await
+                Box::pin(users::get(&self.context, &user)).await
             }
             Endpoint::Account(call) => {
                 let grant = authorize_account(&caller, call.action())?;
-                accounts::run(&self.context, &grant, &caller, call, request).await
+                Box::pin(accounts::run(&self.context, &grant, &caller, call, request)).await
             }
             Endpoint::ServedElsewhere(_) => Err(ApiError::not_implemented()),
             Endpoint::Metrics => {
@@ -180,11 +178,11 @@ impl Api {
             }
             Endpoint::CountUse => {
                 authorize_account(&caller, AccountAction::ActAsGateway)?;
-                activity::count(&self.context, request).await
+                Box::pin(activity::count(&self.context, request)).await
             }
             Endpoint::RenewStore => {
                 authorize_account(&caller, AccountAction::ActAsGateway)?;
-                activity::renew(&self.context, request).await
+                Box::pin(activity::renew(&self.context, request)).await
             }
         }
     }

@@ -188,8 +188,7 @@ impl Users {
     }
 
     async fn by_name(&self, folded: &str) -> Result<Option<Arc<User>>> {
-        let key = place(folded);
-        let user = async { Ok(read_json(self.objects.as_ref(), &key).await?.map(|(user, _)| user)) };
+        let user = async { Ok(read_json(self.objects.as_ref(), &place(folded)).await?.map(|(user, _)| user)) };
         self.by_name.get(folded.to_owned(), user).await
     }
 }

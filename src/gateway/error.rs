@@ -1,5 +1,7 @@
 //! Why a gateway does not start, or does not stop as it should.
 
+use std::io;
+
 #[cfg(feature = "s3")]
 use crate::storage::{self, s3};
 use crate::{
@@ -17,6 +19,9 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("{0}; choose another one with --listen or LARDER_LISTEN")]
     Bind(#[source] BindError),
+    /// The system gives no threads to serve with.
+    #[error("the threads that serve cannot be started")]
+    Threads(#[source] io::Error),
     /// The data folder cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),

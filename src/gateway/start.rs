@@ -3,7 +3,9 @@
 use std::{
     future::Future,
     net::SocketAddr,
+    num::NonZero,
     sync::{Arc, atomic::Ordering},
+    thread::available_parallelism,
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -17,7 +19,7 @@ use crate::{
     kv::{CacheOptions, Catalog, CatalogOptions},
     peer::Peer,
     runs::Runs,
-    server::{Drained, Server, ServerOptions, raise_file_limit, reachable_address},
+    server::{Drained, Server, ServerOptions, Workers, raise_file_limit, reachable_address},
     telemetry::{Kind, Metrics, Sample},
 };
 
@@ -36,6 +38,7 @@ use super::{
 #[derive(Debug)]
 pub struct Gateway {
     server: Server,
+    workers: Workers,
     front: Front,
     admin_token: AdminToken,
     catalog: Arc<Catalog>,
@@ -56,6 +59,7 @@ impl Gateway {
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
         let options = ServerOptions { names_peers: config.rates.caller.is_some(), ..config.server.clone() };
         let server = Server::bind(options, Arc::clone(&machine)).map_err(StartError::Bind)?;
+        let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config.upstream, &machine)?;
         let metrics = Metrics::of_process();
         let backend = Backend::open(&config, &machine, &random, &metrics).await?;
@@ -115,7 +119,7 @@ impl Gateway {
         let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
         jobs.push(Arc::new(TokenUses::new(tokens)));
         let job_meter = JobMeter::new(&metrics);
-        Ok(Self { server, front, admin_token, catalog, activity, jobs, job_meter, backend, clock })
+        Ok(Self { server, workers, front, admin_token, catalog, activity, jobs, job_meter, backend, clock })
     }
 
     /// The bound address.
@@ -140,7 +144,7 @@ impl Gateway {
             shutdown.await;
             tracing::info!("told to stop: finishing the requests in flight");
         };
-        let Drained { cut_off } = self.server.run(self.front, announced).await;
+        let Drained { cut_off } = self.server.run(self.front, &self.workers, announced).await;
         if cut_off > 0 {
             tracing::warn!(cut_off, "requests took longer than the drain and were cut off");
         }
@@ -151,6 +155,8 @@ impl Gateway {
         self.catalog.finish().await;
         let counted = self.activity.run_once().await;
         self.backend.close().await;
+        // Last: what requests left behind to be finished runs there, too.
+        self.workers.stop().await;
         counted.map_err(StopError::Counters)?;
         tracing::info!("stopped");
         Ok(())

@@ -25,6 +25,7 @@ use super::{
     handler::Handler,
     options::ServerOptions,
     refusal::{MAX_REFUSALS, refuse},
+    workers::Workers,
 };
 
 /// Connections the system holds for us until they are accepted; it may keep its own, lower limit.
@@ -113,9 +114,9 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown` completes; then accepts no more, lets the requests in flight finish within the drain
-    /// limit, cuts off the rest, and returns.
-    pub async fn run<H: Handler>(self, handler: H, shutdown: impl Future<Output = ()>) -> Drained {
+    /// Serves on the threads of `workers` until `shutdown` completes; then accepts no more, lets the requests in flight finish
+    /// within the drain limit, cuts off the rest, and returns.
+    pub async fn run<H: Handler>(self, handler: H, workers: &Workers, shutdown: impl Future<Output = ()>) -> Drained {
         let max_connections = self.options.max_connections;
         let drain_timeout = self.options.drain_timeout;
         let options = self.options.clone();
@@ -135,7 +136,7 @@ impl Server {
             let Some(stream) = accepted_stream(accepted, self.clock.as_ref()).await else { continue };
             if open.len() < max_connections {
                 let (connections, drain) = (Arc::clone(&connections), drain.child_token());
-                open.spawn(async move { connections.serve(stream, drain).await });
+                workers.serve(&mut open, stream, |stream| async move { connections.serve(stream, drain).await });
             } else if refusals.len() < MAX_REFUSALS {
                 let (clock, options) = (Arc::clone(&self.clock), options.clone());
                 refusals.spawn(async move { refuse(stream, clock, &options).await });

@@ -12,11 +12,13 @@ mod options;
 mod pulse;
 mod refusal;
 mod socket;
+mod workers;
 
 pub use accept::{BindError, Drained, Server};
 pub use descriptors::raise_file_limit;
 pub use handler::{Handler, PeerIp, RequestBody};
 pub use options::{ServerOptions, reachable_address};
+pub use workers::Workers;
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{BindError, Drained, Handler, RequestBody, Server, ServerOptions};
+use super::{BindError, Drained, Handler, RequestBody, Server, ServerOptions, Workers};
 use crate::clock::{Clock, SystemClock};
 
 /// What a test waits for at most before it has failed.
@@ -87,7 +87,12 @@ impl Running {
         let server = Server::bind(options, Arc::new(SystemClock)).expect("a free port");
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(server.run(handler, async move { drop(stopped.await) }));
+        let ended = tokio::spawn(async move {
+            let workers = Workers::start(2).expect("there are threads");
+            let drained = server.run(handler, &workers, async move { drop(stopped.await) }).await;
+            workers.stop().await;
+            drained
+        });
         Self { address, stop, ended }
     }
 

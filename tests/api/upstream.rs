@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Either, Full};
 use larder::{
     clock::SystemClock,
-    server::{Handler, RequestBody, Server, ServerOptions},
+    server::{Handler, RequestBody, Server, ServerOptions, Workers},
 };
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -52,7 +52,8 @@ impl StandIn {
         let options = ServerOptions { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..ServerOptions::default() };
         let server = Server::bind(options, Arc::new(SystemClock)).expect("there is a free port");
         let address = server.local_addr();
-        tokio::spawn(server.run(self.clone(), std::future::pending()));
+        let upstream = self.clone();
+        tokio::spawn(async move { server.run(upstream, &Workers::default(), std::future::pending()).await });
         address
     }
 

@@ -10,6 +10,9 @@ use crate::{
 use super::{archive, keys, record_read, record_write, sharing, stores, view_link};
 
 /// Does what is called for with the store of `grant`.
+///
+/// What is rare or large is done on the heap: the future of every request is as big as the biggest that stands in it as it is, and
+/// is moved several times before it begins.
 pub async fn run(
     context: &Context,
     grant: &Grant,
@@ -19,19 +22,19 @@ pub async fn run(
 ) -> Result<Response<ReplyBody>, ApiError> {
     match call {
         StoreCall::Get => Ok(stores::get(context, grant)),
-        StoreCall::Update => stores::update(context, grant, caller, request).await,
-        StoreCall::Delete => stores::delete(context, grant, caller).await,
+        StoreCall::Update => Box::pin(stores::update(context, grant, caller, request)).await,
+        StoreCall::Delete => Box::pin(stores::delete(context, grant, caller)).await,
         StoreCall::ListKeys => keys::list(context, grant, &request).await,
-        StoreCall::DownloadRecords => archive::download(context, grant, &request).await,
+        StoreCall::DownloadRecords => Box::pin(archive::download(context, grant, &request)).await,
         StoreCall::GetRecord(key) => record_read::get(context, grant, &key?, &request).await,
         StoreCall::HeadRecord(key) => record_read::head(context, grant, &key?, &request).await,
-        StoreCall::PutRecord(key) => record_write::put(context, grant, &key?, request).await,
-        StoreCall::DeleteRecord(key) => record_write::delete(context, grant, &key?, &request).await,
+        StoreCall::PutRecord(key) => Box::pin(record_write::put(context, grant, &key?, request)).await,
+        StoreCall::DeleteRecord(key) => Box::pin(record_write::delete(context, grant, &key?, &request)).await,
         StoreCall::MakeViewLink => view_link::make(context, grant, request).await,
         StoreCall::GetAccess => sharing::get(context, grant).await,
-        StoreCall::Share(user) => sharing::share(context, grant, caller, &user, request).await,
-        StoreCall::Unshare(user) => sharing::unshare(context, grant, caller, &user).await,
-        StoreCall::RotateSigningKey => sharing::rotate_signing_key(context, grant, caller).await,
+        StoreCall::Share(user) => Box::pin(sharing::share(context, grant, caller, &user, request)).await,
+        StoreCall::Unshare(user) => Box::pin(sharing::unshare(context, grant, caller, &user)).await,
+        StoreCall::RotateSigningKey => Box::pin(sharing::rotate_signing_key(context, grant, caller)).await,
         StoreCall::DirectUploadUrl(key) => {
             key?;
             Err(ApiError::unsupported_by_backend("there is nowhere to upload to without a detour"))

@@ -203,7 +203,7 @@ impl Transport {
             Ok(incoming) => {
                 let is_timely = self.clock.ahead_millis().abs_diff(ahead) < WORTH_TELLING;
                 let timeliness = if is_timely { Timeliness::Timely } else { Timeliness::Mistimed };
-                Err(Failure::Refused(Refusal::read(incoming).await, timeliness))
+                Err(Failure::Refused(Box::pin(Refusal::read(incoming)).await, timeliness))
             }
             Err(error) => Err(Failure::Wire(error)),
         })

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use larder::{
     api::{Api, ReplyBody},
     clock::SystemClock,
-    server::{Handler, RequestBody, Server, ServerOptions},
+    server::{Handler, RequestBody, Server, ServerOptions, Workers},
 };
 
 /// Serves `api` until the runtime ends. Its connections go by real time: a test that moves the gateway's clock does not
@@ -19,7 +19,7 @@ pub(crate) fn serve(api: Api) -> SocketAddr {
     let options = ServerOptions { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..ServerOptions::default() };
     let server = Server::bind(options, Arc::new(SystemClock)).expect("there is a free port");
     let address = server.local_addr();
-    tokio::spawn(server.run(Front(api), std::future::pending()));
+    tokio::spawn(async move { server.run(Front(api), &Workers::default(), std::future::pending()).await });
     address
 }
 

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 
 use super::{
     connection::Connection,
+    deadline::Deadline,
     error::WireError,
     exchange::Exchange,
     incoming::Incoming,
@@ -51,17 +52,11 @@ impl WireClient {
         let pooled = self.pool.take(target, self.clock.monotonic());
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => self.connect(target).await?,
+            // On the heap, as it is rare: each request's future would be as big as that of connecting.
+            None => Box::pin(self.connect(target)).await?,
         };
         let head = request.head.clone();
-        let exchange = Exchange::new(
-            &mut connection,
-            &self.timeouts,
-            &self.clock,
-            head,
-            &mut request.body,
-            request.awaits_continue,
-        );
+        let exchange = Exchange::new(&mut connection, &self.timeouts, head, &mut request.body, request.awaits_continue);
         let (head, is_sent) = exchange.run().await?;
         let framing = head.framing(request.is_head)?;
         let is_kept = is_sent && head.keeps_connection() && !framing.may_close();
@@ -76,7 +71,10 @@ impl WireClient {
             () = self.clock.sleep(self.timeouts.connect) => Err(io::ErrorKind::TimedOut.into()),
         };
         match connected {
-            Ok(socket) => Ok(Connection::new(target.clone(), socket)),
+            Ok(socket) => {
+                let deadline = Deadline::new(&self.clock, self.timeouts.stall);
+                Ok(Connection::new(target.clone(), socket, deadline))
+            }
             Err(source) => Err(WireError::Connect { target: target.to_string(), source }),
         }
     }

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
-use super::{socket::Socket, target::Target};
+use super::{deadline::Deadline, socket::Socket, target::Target};
 
 /// Bytes read at once while the rest is short or unknown: a head and a small body come in one piece.
 const SMALL_READ: usize = 16 * 1024;
@@ -29,13 +29,15 @@ pub struct Connection {
     pub target: Target,
     /// What was read and not yet used.
     pub input: BytesMut,
+    /// How long it may stand still.
+    pub deadline: Deadline,
     socket: Socket,
 }
 
 impl Connection {
     /// A new connection.
-    pub fn new(target: Target, socket: Socket) -> Self {
-        Self { target, input: BytesMut::new(), socket }
+    pub fn new(target: Target, socket: Socket, deadline: Deadline) -> Self {
+        Self { target, input: BytesMut::new(), deadline, socket }
     }
 
     /// Whether nothing can be sent over it any more, as far as can be seen without sending.

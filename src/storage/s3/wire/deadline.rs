@@ -1,5 +1,6 @@
 //! A limit on how long nothing may happen. Moving it on is an assignment; the timer behind it is made when somebody
-//! first has to wait, and looks again when it rings.
+//! first has to wait, stays when the wait is over, and looks again when it rings: a connection's waits are many and short, and
+//! share a timer that rings twice a minute.
 
 use std::{
     fmt,
@@ -18,7 +19,12 @@ pub struct Deadline {
     limit: Duration,
     /// When the wait under way began.
     since: Option<Duration>,
-    timer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    timer: Option<Timer>,
+}
+
+struct Timer {
+    rings_at: Duration,
+    rings: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Deadline {
@@ -35,18 +41,18 @@ impl Deadline {
 
     /// Ready once a wait has lasted too long; a wait begins with the first call after a reset.
     pub fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let since = *self.since.get_or_insert_with(|| self.clock.monotonic());
+        let end = *self.since.get_or_insert_with(|| self.clock.monotonic()) + self.limit;
         loop {
-            if let Some(timer) = &mut self.timer {
-                ready!(timer.as_mut().poll(context));
-                self.timer = None;
+            if let Some(timer) = self.timer.as_mut().filter(|timer| timer.rings_at <= end) {
+                ready!(timer.rings.as_mut().poll(context));
             }
-            let waited = self.clock.monotonic().saturating_sub(since);
-            let Some(pause) = self.limit.checked_sub(waited).filter(|pause| !pause.is_zero()) else {
+            self.timer = None;
+            let now = self.clock.monotonic();
+            let Some(pause) = end.checked_sub(now).filter(|pause| !pause.is_zero()) else {
                 return Poll::Ready(());
             };
             let clock = Arc::clone(&self.clock);
-            self.timer = Some(Box::pin(async move { clock.sleep(pause).await }));
+            self.timer = Some(Timer { rings_at: end, rings: Box::pin(async move { clock.sleep(pause).await }) });
         }
     }
 }

@@ -6,19 +6,15 @@
 use std::{
     future::poll_fn,
     io,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use crate::clock::Clock;
-
 use super::{
     super::super::{announced::AnnouncedLength, body::BodyError},
     connection::Connection,
-    deadline::Deadline,
     error::{Phase, WireError},
     head::Head,
     request::Outgoing,
@@ -45,7 +41,6 @@ pub struct Exchange<'a> {
     /// What was sent already, of anything.
     has_begun: bool,
     interims: usize,
-    deadline: Deadline,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +62,6 @@ impl<'a> Exchange<'a> {
     pub fn new(
         connection: &'a mut Connection,
         timeouts: &'a Timeouts,
-        clock: &Arc<dyn Clock>,
         head: Bytes,
         body: &'a mut Outgoing,
         awaits_continue: bool,
@@ -78,7 +72,7 @@ impl<'a> Exchange<'a> {
             Outgoing::Bytes(bytes) => (bytes.clone(), Some(bytes.len() as u64)),
             Outgoing::Stream { stream, .. } => (Bytes::new(), stream.length()),
         };
-        let deadline = Deadline::new(clock, timeouts.stall);
+        connection.deadline.reset(timeouts.stall);
         let announced = AnnouncedLength::new(announced);
         Self {
             connection,
@@ -92,7 +86,6 @@ impl<'a> Exchange<'a> {
             state,
             has_begun: false,
             interims: 0,
-            deadline,
         }
     }
 
@@ -114,7 +107,7 @@ impl<'a> Exchange<'a> {
             // Whoever gives the body may take his time: that is for others to limit.
             Poll::Pending if self.waits_for_body() => Poll::Pending,
             Poll::Ready(Ok(())) | Poll::Pending => {
-                ready!(self.deadline.poll_expired(context));
+                ready!(self.connection.deadline.poll_expired(context));
                 if self.state == State::AwaitingContinue {
                     // A server that does not know of `Expect` says nothing. (RFC 9110, section 10.1.1.)
                     self.begin_body();
@@ -139,7 +132,7 @@ impl<'a> Exchange<'a> {
 
     fn begin_body(&mut self) {
         self.state = State::Body;
-        self.deadline.reset(self.timeouts.stall);
+        self.connection.deadline.reset(self.timeouts.stall);
         if let Outgoing::Bytes(bytes) = self.body {
             self.piece = bytes.clone();
         }
@@ -154,14 +147,14 @@ impl<'a> Exchange<'a> {
                     return Poll::Ready(Err(WireError::Broken { phase: self.phase(), source }));
                 }
                 self.has_begun = true;
-                self.deadline.reset(self.timeouts.stall);
+                self.connection.deadline.reset(self.timeouts.stall);
                 continue;
             }
             match self.state {
                 State::Asking => {
                     ready!(self.poll_flush(context))?;
                     self.state = State::AwaitingContinue;
-                    self.deadline.reset(self.timeouts.continuation);
+                    self.connection.deadline.reset(self.timeouts.continuation);
                 }
                 State::AwaitingContinue => return Poll::Pending,
                 State::Body => match ready!(self.poll_piece(context)) {
@@ -171,7 +164,7 @@ impl<'a> Exchange<'a> {
                 State::Flushing => {
                     ready!(self.poll_flush(context))?;
                     self.state = State::Sent;
-                    self.deadline.reset(self.timeouts.answer);
+                    self.connection.deadline.reset(self.timeouts.answer);
                 }
                 State::Sent => return Poll::Ready(Ok(())),
             }

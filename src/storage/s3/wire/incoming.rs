@@ -16,7 +16,6 @@ use crate::clock::Clock;
 use super::{
     super::super::body::{BodyError, ByteStream},
     connection::Connection,
-    deadline::Deadline,
     error::{Phase, WireError},
     framing::Framing,
     head::Head,
@@ -38,7 +37,6 @@ struct IncomingBody {
     connection: Option<Connection>,
     framing: Framing,
     is_kept: bool,
-    deadline: Deadline,
     stall_limit: Duration,
     pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
@@ -49,15 +47,15 @@ impl Incoming {
     pub(super) fn new(
         head: Head,
         framing: Framing,
-        connection: Connection,
+        mut connection: Connection,
         is_kept: bool,
         stall_limit: Duration,
         (pool, clock): (&Arc<Pool>, &Arc<dyn Clock>),
     ) -> Self {
-        let (pool, deadline) = (Arc::clone(pool), Deadline::new(clock, stall_limit));
-        let clock = Arc::clone(clock);
+        let (pool, clock) = (Arc::clone(pool), Arc::clone(clock));
+        connection.deadline.reset(stall_limit);
         let connection = Some(connection);
-        let mut body = IncomingBody { connection, framing, is_kept, deadline, stall_limit, pool, clock };
+        let mut body = IncomingBody { connection, framing, is_kept, stall_limit, pool, clock };
         body.end_if_over();
         Self { head, body }
     }
@@ -132,10 +130,10 @@ impl IncomingBody {
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Ok(0)) => return self.fail(broken(io::ErrorKind::UnexpectedEof.into())),
-                Poll::Ready(Ok(_)) => self.deadline.reset(self.stall_limit),
+                Poll::Ready(Ok(_)) => connection.deadline.reset(self.stall_limit),
                 Poll::Ready(Err(error)) => return self.fail(broken(error)),
                 Poll::Pending => {
-                    ready!(self.deadline.poll_expired(context));
+                    ready!(connection.deadline.poll_expired(context));
                     return self.fail(WireError::Timeout { phase: Phase::Sent });
                 }
             }

@@ -1,4 +1,5 @@
-//! Connections that wait for their next exchange.
+//! Connections that wait for their next exchange, each where it was made: a socket is woken by the runtime it was made in, and
+//! whoever serves in another one would have to be woken by that.
 
 use std::{
     collections::HashMap,
@@ -6,19 +7,24 @@ use std::{
     time::Duration,
 };
 
+use tokio::runtime;
+
 use super::{
     connection::{Connection, Idle},
     target::Target,
 };
 
-/// The most connections that wait for one server.
+/// The most connections that wait for one server in one runtime.
 const KEPT: usize = 512;
 
-/// Waiting connections by their server, those that waited longest first.
+/// Connections by the runtime that they were made in and by their server, those that waited longest first.
+type Waiting = HashMap<runtime::Id, HashMap<Target, Vec<Idle>>>;
+
+/// Waiting connections.
 #[derive(Debug)]
 pub struct Pool {
     idle_limit: Duration,
-    idle: Mutex<HashMap<Target, Vec<Idle>>>,
+    idle: Mutex<Waiting>,
 }
 
 impl Pool {
@@ -27,10 +33,10 @@ impl Pool {
         Self { idle_limit, idle: Mutex::default() }
     }
 
-    /// The connection that was used last, if one is still good.
+    /// The connection of this runtime that was used last, if one is still good.
     pub fn take(&self, target: &Target, now: Duration) -> Option<Connection> {
         loop {
-            let Idle { connection, since } = self.lock().get_mut(target)?.pop()?;
+            let Idle { connection, since } = self.lock().get_mut(&here()?)?.get_mut(target)?.pop()?;
             if now.saturating_sub(since) < self.idle_limit && !connection.is_spent() {
                 return Some(connection);
             }
@@ -39,7 +45,9 @@ impl Pool {
 
     /// Keeps a connection on which an exchange has ended well.
     pub fn put(&self, connection: Connection, now: Duration) {
+        let Some(here) = here() else { return };
         let mut idle = self.lock();
+        let idle = idle.entry(here).or_default();
         if let Some(waiting) = idle.get_mut(&connection.target) {
             if waiting.len() < KEPT {
                 waiting.push(Idle { connection, since: now });
@@ -53,11 +61,14 @@ impl Pool {
     pub fn prune(&self, now: Duration) {
         let mut old = Vec::new();
         let mut idle = self.lock();
-        for waiting in idle.values_mut() {
+        for waiting in idle.values_mut().flat_map(HashMap::values_mut) {
             let count = waiting.iter().take_while(|idle| now.saturating_sub(idle.since) >= self.idle_limit).count();
             old.extend(waiting.drain(..count));
         }
-        idle.retain(|_, waiting| !waiting.is_empty());
+        idle.retain(|_, of_runtime| {
+            of_runtime.retain(|_, waiting| !waiting.is_empty());
+            !of_runtime.is_empty()
+        });
         drop(idle);
         // Closed behind the lock.
         drop(old);
@@ -68,7 +79,12 @@ impl Pool {
         self.idle_limit
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Target, Vec<Idle>>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The runtime that this is called in; none where a body is dropped outside of any.
+fn here() -> Option<runtime::Id> {
+    runtime::Handle::try_current().ok().map(|handle| handle.id())
 }
