@@ -286,12 +286,21 @@ mod tests {
 
     #[tokio::test]
     async fn in_a_burst_all_wait_their_turn_and_in_an_overload_nobody_does() {
-        let door = Door::new(2);
-        let (first, _second) = (door.enter().await, door.enter().await);
+        let door = Door::new(1);
+        let first = door.enter().await;
         assert!(!door.turns_away_after(BURST / 2).await, "a burst is over soon");
-        assert!(!door.turns_away_after(BURST).await);
-        assert!(door.turns_away_after(SHORT_WAIT).await, "for a second nobody found a place");
-        drop(first);
+        let second = {
+            let waiting = door.enter();
+            let mut waiting = pin!(waiting);
+            assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+            door.clock.advance(BURST / 4);
+            drop(first);
+            waiting.await
+        };
+        assert!(second.is_ok());
+        door.clock.advance(BURST / 2);
+        assert!(door.turns_away_after(SHORT_WAIT).await, "for a second nobody found a place without waiting for long");
+        drop(second);
         assert!(door.enter().await.is_ok_and(|place| place.span.is_some()));
         let _third = door.enter().await;
         assert!(!door.turns_away_after(SHORT_WAIT).await, "there was a place a moment ago");

@@ -18,6 +18,9 @@ pub trait Model {
 
     /// What may be there after an operation that gave this answer; nothing if it cannot have given it.
     fn after(&self, state: &Self::State, operation: &Self::Operation) -> Vec<Self::State>;
+
+    /// Whether it never changes what is there.
+    fn only_looks(operation: &Self::Operation) -> bool;
 }
 
 /// An operation, and when it was under way, in nanoseconds from any moment.
@@ -115,8 +118,17 @@ impl<M: Model> Search<'_, M> {
     fn next_of(&self, state: &M::State) -> Vec<(usize, M::State)> {
         let open = || self.order.iter().copied().filter(|index| !self.done.has(*index));
         let first_end = open().find_map(|index| self.spans[index].ended).unwrap_or(u64::MAX);
-        let ready = open().filter(|index| self.spans[*index].began <= first_end);
-        let mut next: Vec<_> = ready
+        let ready = || open().filter(|index| self.spans[*index].began <= first_end);
+        // A look that fits here may as well be taken here: whatever order there is with it further on, there is one with it at
+        // this place. So most looks cost one state, however many are under way at once.
+        let fits = |index: &usize| {
+            let operation = &self.spans[*index].operation;
+            M::only_looks(operation) && !self.model.after(state, operation).is_empty()
+        };
+        if let Some(look) = ready().find(fits) {
+            return vec![(look, state.clone())];
+        }
+        let mut next: Vec<_> = ready()
             .flat_map(|index| {
                 let after = self.model.after(state, &self.spans[index].operation);
                 after.into_iter().map(move |state| (index, state))

@@ -117,6 +117,8 @@ fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness
         chaos.join().expect("it does not panic")
     });
     network.calm();
+    // What was asked of the object store before, and will not be answered, is given up by then.
+    pause(2 * staleness);
     site.stop();
     let told = "what was told is not true";
     let (operations, open, lists) = records.verify().unwrap_or_else(|report| panic!("seed {seed}: {told}: {report}"));

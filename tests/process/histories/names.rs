@@ -42,6 +42,10 @@ impl Model for Name {
             Operation::Made(_) | Operation::Found(_) | Operation::Missing | Operation::Asked => Vec::new(),
         }
     }
+
+    fn only_looks(operation: &Operation) -> bool {
+        matches!(operation, Operation::Found(_) | Operation::Missing)
+    }
 }
 
 #[cfg(test)]

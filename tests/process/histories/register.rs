@@ -31,4 +31,8 @@ impl Model for Register {
             Operation::Delete => vec![None],
         }
     }
+
+    fn only_looks(operation: &Operation) -> bool {
+        matches!(operation, Operation::Read(_))
+    }
 }
