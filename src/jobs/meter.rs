@@ -12,6 +12,9 @@ use crate::{
 
 use super::job::Report;
 
+/// The label that names a job. Prometheus has a label `job` of its own, and would call this one something else.
+const LABEL: &str = "work";
+
 /// Counts runs of jobs.
 #[derive(Debug, Clone, Default)]
 pub struct JobMeter {
@@ -33,13 +36,13 @@ impl JobMeter {
         let help = "Runs of jobs, by job and outcome; what failed is tried again by the next run.";
         metrics.watch("larder_job_runs_total", help, Kind::Counter, move || {
             runs.samples(|job, counts| {
-                let of = |outcome, count| Sample::labelled([("job", job), ("outcome", outcome)], count);
+                let of = |outcome, count| Sample::labelled([(LABEL, job), ("outcome", outcome)], count);
                 vec![of("succeeded", counts.succeeded), of("failed", counts.failed)]
             })
         });
         let help = "Things that jobs worked on: stores, places, runs, tokens, whatever they look after.";
         metrics.watch("larder_job_things_total", help, Kind::Counter, move || {
-            things.samples(|job, counts| vec![Sample::labelled([("job", job)], counts.worked_on)])
+            things.samples(|job, counts| vec![Sample::labelled([(LABEL, job)], counts.worked_on)])
         });
         meter
     }

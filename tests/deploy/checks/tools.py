@@ -1,0 +1,61 @@
+"""Where things are, and running the tools that read them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+DEPLOY = ROOT / 'deploy'
+PROGRAM = os.environ.get('LARDER_PROGRAM', '')
+
+
+def beside_python(name: str) -> str:
+    """A program of the virtual environment."""
+    return str(Path(sys.executable).parent / name)
+
+
+def run(*command: str | Path, text: str | None = None, environment: dict[str, str] | None = None) -> str:
+    """What a command writes; it must succeed."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        input=text,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        timeout=120,
+    )
+    shown = ' '.join(str(word) for word in command)
+    assert done.returncode == 0, f'{shown} failed ({done.returncode}):\n{done.stdout}{done.stderr}'
+    return done.stdout
+
+
+def said_by(*command: str | Path) -> str:
+    """All that a command writes, warnings too; it must succeed."""
+    return run('sh', '-c', 'exec "$@" 2>&1', 'sh', *command)
+
+
+def fails(*command: str | Path) -> str:
+    """What a command complains of; it must not succeed."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode != 0, f'{command} was expected to fail'
+    return done.stdout + done.stderr
+
+
+def documents(text: str) -> list[dict]:
+    """The documents of a YAML stream."""
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def seconds(text: str) -> int:
+    """A time such as `25s` or `1m30s`."""
+    total, number = 0, ''
+    for sign in text:
+        if sign.isdigit():
+            number += sign
+        else:
+            total, number = total + int(number) * {'s': 1, 'm': 60, 'h': 3600}[sign], ''
+    return total
