@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Given, settings};
 
@@ -10,7 +10,7 @@ use super::{
     administration::{self, StoreCommand, TokenCommand, UserCommand},
     carry::{self, ImportArguments},
     check::{self, Asked},
-    doctor, exit, health,
+    doctor, exit, health, manual,
     run::{self, RunArguments},
     serve,
 };
@@ -93,6 +93,20 @@ enum Subcommands {
         run: RunArguments,
         #[command(flatten)]
         server: ServerArguments,
+    },
+    /// Print what a shell has to load to complete what is typed
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a page of the manual, for `man --local-file -`
+    Man {
+        /// The command that it is about, as in `larder man store share`; else the program
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+        /// Write all pages into this folder instead
+        #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+        into: Option<PathBuf>,
     },
     /// Ask a running server whether it is ready (exit code 0) or not (exit code 1)
     Health {
@@ -216,14 +230,15 @@ pub fn run() -> ExitCode {
         Subcommands::Import { arguments, server } => carry::import(arguments, server.url, &server.settings.0),
         Subcommands::Export { store, to, server } => carry::export(&store, &to, server.url, &server.settings.0),
         Subcommands::Run { run, server } => run::run(&run, server.url, &server.settings.0),
+        Subcommands::Completions { shell } => manual::completions(Larder::command(), shell),
+        Subcommands::Man { command: _, into: Some(folder) } => manual::pages(Larder::command(), &folder),
+        Subcommands::Man { command, into: None } => manual::page(Larder::command(), &command),
         Subcommands::Health { url, settings: Settings(given) } => health::health(url, &given),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -34,6 +34,7 @@ fn steps() -> Vec<Step> {
     steps.push(Step::new(&["console"], "install the browser and its checks", console::install));
     steps.push(Step::new(&["console"], "format and types of the console", console::sources));
     steps.push(Step::new(&["tests"], "install strace", tools::need_strace));
+    steps.push(Step::new(&["tests"], "install man and bash", tools::need_man_and_bash));
     steps.push(Step::new(&["tests", "console"], "install SeaweedFS", || SEAWEEDFS.install()));
     steps.push(Step::new(&["clippy"], "lints", lints));
     steps.push(Step::new(&["doc"], "documentation", documentation));
