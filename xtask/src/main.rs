@@ -17,6 +17,7 @@ mod guard;
 mod histories;
 mod installed;
 mod npm;
+mod openapi;
 mod python;
 mod sdks;
 mod server;
@@ -37,7 +38,7 @@ struct Command {
 const COMMANDS: [Command; 7] = [
     Command {
         name: "test",
-        summary: "checks everything: format, lints, tests, documentation, clients, SDKs, console; `test STEP` checks one",
+        summary: "checks everything: format, lints, tests, documentation, clients, SDKs, OpenAPI, console; `test STEP` checks one",
         run: test::run,
     },
     Command {
