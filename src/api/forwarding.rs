@@ -84,6 +84,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
         | Endpoint::CurrentUser
         | Endpoint::Session
         | Endpoint::Metrics
+        | Endpoint::Description
         | Endpoint::User(_)
         | Endpoint::Store(
             _,

@@ -11,6 +11,7 @@ mod conditions;
 mod content;
 mod context;
 mod cors;
+mod description;
 mod envelope;
 mod error;
 mod forwarding;
@@ -35,6 +36,7 @@ mod told_renewals;
 mod upstream;
 
 pub use context::{ApiOptions, ApiParts};
+pub use description::Description;
 pub use rate_limits::RateOptions;
 pub use reply_body::ReplyBody;
 pub use service::Api;

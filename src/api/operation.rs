@@ -48,6 +48,7 @@ operations! {
     Upstream = "upstream",
     TellKeeper = "tell_keeper",
     ReadMetrics = "read_metrics",
+    ReadDescription = "read_description",
     Preflight = "preflight",
     Unknown = "unknown",
 }
@@ -92,6 +93,7 @@ impl From<&Endpoint> for Operation {
             },
             Endpoint::ServedElsewhere(_) => Self::Upstream,
             Endpoint::Metrics => Self::ReadMetrics,
+            Endpoint::Description => Self::ReadDescription,
         }
     }
 }

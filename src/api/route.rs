@@ -50,6 +50,8 @@ pub enum Endpoint {
     ServedElsewhere(ServedElsewhere),
     /// Figures on what goes on.
     Metrics,
+    /// The description of all this.
+    Description,
 }
 
 /// Which datasets or request queues.
@@ -102,6 +104,10 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             "GET" | "HEAD" => Ok(Endpoint::Metrics),
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         },
+        ["v2", "openapi.json"] => match method {
+            "GET" | "HEAD" => Ok(Endpoint::Description),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        },
         ["larder", "v1", "session"] => match method {
             "GET" | "HEAD" => Ok(Endpoint::Session),
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
@@ -115,13 +121,17 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
         ["v2", collection @ ("datasets" | "request-queues"), rest @ ..] => {
+            passed_on(method)?;
             let kind = if *collection == "datasets" { UpstreamKind::Dataset } else { UpstreamKind::RequestQueue };
             let id = rest.first().filter(|id| !id.is_empty()).map(|id| decode(id));
             Ok(Endpoint::ServedElsewhere(ServedElsewhere::There(kind, id)))
         }
         ["v2", "actor-runs" | "actors" | "acts" | "actor-tasks", ..] | ["larder", "v1", "runs", ..] => {
             match run_route::elsewhere(&segments) {
-                Some((run, kind, rest)) => Ok(Endpoint::ServedElsewhere(ServedElsewhere::OfRun(run, kind, rest))),
+                Some((run, kind, rest)) => {
+                    passed_on(method)?;
+                    Ok(Endpoint::ServedElsewhere(ServedElsewhere::OfRun(run, kind, rest)))
+                }
                 None => run_route::parse(method, &segments).map(Endpoint::Runs),
             }
         }
@@ -135,6 +145,14 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             called.map(Endpoint::Account)
         }
         _ => Err(ApiError::page_not_found()),
+    }
+}
+
+/// Whether a method is one that any upstream has: others are about connections, and would show what a proxy adds.
+fn passed_on(method: &str) -> Result<(), ApiError> {
+    match method {
+        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" => Ok(()),
+        _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST,PUT,DELETE,PATCH")),
     }
 }
 
@@ -222,6 +240,9 @@ mod tests {
             ("POST", "/v2/key-value-stores/S/keys"),
             ("PATCH", "/v2/key-value-stores/S/records/a"),
             ("PUT", "/v2/users/me"),
+            ("TRACE", "/v2/datasets/D"),
+            ("CONNECT", "/v2/actor-runs/R/request-queue/head"),
+            ("POST", "/v2/openapi.json"),
             ("GET", "/larder/v1/activity"),
             ("GET", "/larder/v1/renewals"),
         ] {

@@ -129,6 +129,7 @@ fn actor_kind(collection: &str) -> ActorKind {
 fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsCall, ApiError> {
     match (segments, method) {
         ([], "GET" | "HEAD") => Err(ApiError::not_found("Actor was not found: there is no register of them here")),
+        ([], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         (["runs"], "GET" | "HEAD") => Ok(RunsCall::ListRuns(Some(source))),
         (["runs"], "POST") => Ok(RunsCall::StartRun(source)),
         (["runs"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
@@ -141,9 +142,11 @@ fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsC
         (["runs", run], "GET" | "HEAD") if !run.is_empty() => {
             Ok(RunsCall::Run(RunChoice::Id(decode(run)), RunCall::GetRun))
         }
-        (["run-sync" | "run-sync-get-dataset-items"], _) => Err(ApiError::unserved(
+        (["runs", run], _) if !run.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        (["run-sync" | "run-sync-get-dataset-items"], "GET" | "HEAD" | "POST") => Err(ApiError::unserved(
             "there is nobody here who starts programs: make a run by POST .../runs and run it yourself, or use `larder run`",
         )),
+        (["run-sync" | "run-sync-get-dataset-items"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
         _ => Err(ApiError::page_not_found()),
     }
 }
@@ -218,12 +221,14 @@ mod tests {
     fn what_nobody_can_do_here_is_told_from_what_there_is_not() {
         for (method, path, status) in [
             ("POST", "/v2/acts/A/run-sync", 501),
+            ("DELETE", "/v2/acts/A/run-sync", 405),
             ("DELETE", "/v2/actor-runs/R", 405),
             ("GET", "/v2/actor-runs/R/abort", 405),
             ("POST", "/v2/actor-runs", 405),
             ("GET", "/v2/actor-runs/", 404),
             ("GET", "/v2/acts/A", 404),
-            ("PUT", "/v2/acts/A", 404),
+            ("PUT", "/v2/acts/A", 405),
+            ("PUT", "/v2/acts/A/runs/R", 405),
             ("POST", "/v2/actor-runs/R/log", 405),
             ("GET", "/larder/v1/runs/R/finish", 405),
             ("POST", "/larder/v1/runs/R/nope", 404),

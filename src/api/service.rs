@@ -176,6 +176,7 @@ impl Api {
                 authorize_account(&caller, AccountAction::Administer)?;
                 Ok(operations::metrics(&self.context))
             }
+            Endpoint::Description => Ok(operations::description(request.headers)),
             Endpoint::CountUse => {
                 authorize_account(&caller, AccountAction::ActAsGateway)?;
                 Box::pin(activity::count(&self.context, request)).await

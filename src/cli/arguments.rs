@@ -2,14 +2,15 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Given, settings};
 
 use super::{
     administration::{self, StoreCommand, TokenCommand, UserCommand},
     carry::{self, ImportArguments},
-    check, doctor, exit, health,
+    check::{self, Asked},
+    doctor, exit, health, manual,
     run::{self, RunArguments},
     serve,
 };
@@ -27,7 +28,7 @@ enum Subcommands {
     /// Serve the API; no configuration is needed
     Serve(Settings),
     /// Show the configuration that `serve` would run with, or everything that is wrong with it; with --data, what is damaged
-    Check(DataSettings),
+    Check(CheckArguments),
     /// Try out the backend: what is well, what is not, and what to do about it (exit code 0 if nothing is wrong, else 1)
     Doctor {
         /// Show what was found as JSON
@@ -93,6 +94,20 @@ enum Subcommands {
         #[command(flatten)]
         server: ServerArguments,
     },
+    /// Print what a shell has to load to complete what is typed
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print a page of the manual, for `man --local-file -`
+    Man {
+        /// The command that it is about, as in `larder man store share`; else the program
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+        /// Write all pages into this folder instead
+        #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+        into: Option<PathBuf>,
+    },
     /// Ask a running server whether it is ready (exit code 0) or not (exit code 1)
     Health {
         /// Where it listens; also `LARDER_URL`; the configured listening address if neither is given
@@ -115,6 +130,9 @@ struct ServerArguments {
 
 /// The setting that names the data folder.
 const DATA: &str = "data";
+
+/// The flag that asks for an example.
+const EXAMPLE: &str = "example";
 
 /// The flags of all settings, and of the file that holds settings.
 #[derive(Debug)]
@@ -156,16 +174,19 @@ impl FromArgMatches for Settings {
     }
 }
 
-/// The same for a command of which `--data`, with a folder or without, asks for something.
+/// The same for a command of which `--data`, with a folder or without, asks for something, and `--example` for something else.
 #[derive(Debug)]
-struct DataSettings {
+struct CheckArguments {
     settings: Settings,
-    is_of_data: bool,
+    asked: Asked,
 }
 
-impl Args for DataSettings {
+impl Args for CheckArguments {
     fn augment_args(command: Command) -> Command {
-        Settings::augment_args(command).mut_arg(DATA, |data| {
+        let example = Arg::new(EXAMPLE).long(EXAMPLE).action(ArgAction::SetTrue).conflicts_with(DATA);
+        let example =
+            example.help("Show a configuration file instead in which every setting is explained and none is set");
+        Settings::augment_args(command.arg(example)).mut_arg(DATA, |data| {
             data.num_args(0..=1).help(
                 "Read everything in this data folder, or in the one that is set, and name what is damaged (exit code 1); \
                  nobody may serve from it meanwhile [env for the folder: LARDER_DATA]",
@@ -178,9 +199,14 @@ impl Args for DataSettings {
     }
 }
 
-impl FromArgMatches for DataSettings {
+impl FromArgMatches for CheckArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self { settings: Settings::from_arg_matches(matches)?, is_of_data: matches.contains_id(DATA) })
+        let asked = match (matches.get_flag(EXAMPLE), matches.contains_id(DATA)) {
+            (true, _) => Asked::Example,
+            (false, true) => Asked::Data,
+            (false, false) => Asked::Configuration,
+        };
+        Ok(Self { settings: Settings::from_arg_matches(matches)?, asked })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -193,7 +219,7 @@ impl FromArgMatches for DataSettings {
 pub fn run() -> ExitCode {
     match Larder::parse().command {
         Subcommands::Serve(Settings(given)) => serve::serve(&given),
-        Subcommands::Check(DataSettings { settings: Settings(given), is_of_data }) => check::check(is_of_data, &given),
+        Subcommands::Check(CheckArguments { settings: Settings(given), asked }) => check::check(asked, &given),
         Subcommands::Doctor { json, settings: Settings(given) } => doctor::doctor(json, &given),
         Subcommands::User { command, server } => administration::user(command, server.url, &server.settings.0),
         Subcommands::Token { command, server } => administration::token(command, server.url, &server.settings.0),
@@ -204,14 +230,15 @@ pub fn run() -> ExitCode {
         Subcommands::Import { arguments, server } => carry::import(arguments, server.url, &server.settings.0),
         Subcommands::Export { store, to, server } => carry::export(&store, &to, server.url, &server.settings.0),
         Subcommands::Run { run, server } => run::run(&run, server.url, &server.settings.0),
+        Subcommands::Completions { shell } => manual::completions(Larder::command(), shell),
+        Subcommands::Man { command: _, into: Some(folder) } => manual::pages(Larder::command(), &folder),
+        Subcommands::Man { command, into: None } => manual::page(Larder::command(), &command),
         Subcommands::Health { url, settings: Settings(given) } => health::health(url, &given),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

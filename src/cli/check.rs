@@ -3,18 +3,33 @@
 use std::process::ExitCode;
 
 use crate::{
-    config::{Config, Given, load},
+    config::{Config, Given, example, load},
     storage::embedded::inspect,
 };
 
 use super::{exit, output};
 
-/// Shows the configuration, or everything that is wrong with it; then reads the data folder, if `is_of_data`.
-pub(super) fn check(is_of_data: bool, given: &Given) -> ExitCode {
+/// What is to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The configuration.
+    Configuration,
+    /// The same, and what is damaged in the data folder.
+    Data,
+    /// An example of a configuration, whatever this one is.
+    Example,
+}
+
+/// Shows the configuration, or everything that is wrong with it, and whatever else was asked for.
+pub(super) fn check(asked: Asked, given: &Given) -> ExitCode {
+    if asked == Asked::Example {
+        output::say(example().trim_end());
+        return ExitCode::SUCCESS;
+    }
     match load(given) {
         Ok(loaded) => {
             output::say(loaded.to_string().trim_end());
-            if is_of_data { check_data(&loaded.config) } else { ExitCode::SUCCESS }
+            if asked == Asked::Data { check_data(&loaded.config) } else { ExitCode::SUCCESS }
         }
         Err(problems) => {
             output::complain(&problems.to_string());

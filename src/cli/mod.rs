@@ -8,6 +8,7 @@ mod doctor;
 mod exit;
 mod health;
 mod http;
+mod manual;
 mod output;
 mod program;
 mod run;

@@ -7,6 +7,7 @@
 mod load;
 mod problem;
 mod quota_settings;
+mod reference;
 #[cfg(feature = "s3")]
 mod s3_settings;
 mod setting;
@@ -17,9 +18,12 @@ mod value;
 
 pub use load::{Given, Loaded, load};
 pub use problem::{Problem, Problems};
+pub use reference::example;
 pub use setting::Setting;
 pub use settings::settings;
 pub use tree::{Config, KeeperSetting, PublicUrl, UpstreamOptions};
 
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,7 @@ mod create_store;
 mod cut_off;
 mod delete_record;
 mod delete_store;
+mod description;
 mod disk_space;
 mod expiry;
 mod faults;

@@ -53,9 +53,20 @@ contract_test!(a_run_ends_once_and_takes_its_tokens_along, async |larder: Larder
     assert_eq!(run.object().await["status"], "FAILED");
     larder.post(run.own("environment")).body("{}").await.fails(400, "run-is-over");
     larder.post(run.path("/metamorph?targetActorId=x")).body("{}").await.fails(400, "run-is-over");
-    for bad in [json!({}), json!({ "status": "RUNNING" }), json!({ "exitCode": "0" })] {
+    let odd = json!({ "exitCode": 0, "status": {} });
+    for bad in [json!({}), json!({ "status": "RUNNING" }), json!({ "exitCode": "0" }), odd] {
         larder.post(run.own("finish")).json(&bad).await.fails(400, "invalid-value");
     }
+});
+
+contract_test!(what_a_runs_token_is_to_open_is_said_clearly_or_refused, async |larder: Larder| {
+    let run = Run::start(&larder, BAKER).await;
+    for odd in [json!({}), json!("true"), json!(1)] {
+        let body = json!({ "openStores": odd });
+        larder.post(run.own("environment")).json(&body).await.fails(400, "invalid-value");
+    }
+    assert_eq!(run.object().await["status"], "READY", "what was refused has begun nothing");
+    run.enter(json!({ "openStores": null })).await;
 });
 
 contract_test!(the_end_of_a_run_can_be_waited_for, async |larder: Larder| {

@@ -8,6 +8,18 @@ use crate::{
     program::{Ended, Program, command, run},
 };
 
+#[test]
+fn an_example_is_a_configuration_as_it_is_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // It is shown also where what is set is wrong.
+    fs::write(folder.path().join("larder.toml"), "listen = 'nowhere'").expect("it can be written");
+    let Ended { status, stdout, .. } = run(command(folder.path(), &["check", "--example"]));
+    assert!(status.success() && stdout.iter().any(|line| line == "#listen = \"127.0.0.1:8011\""), "{stdout:?}");
+    fs::write(folder.path().join("larder.toml"), stdout.join("\n")).expect("it can be written");
+    let shown = run(command(folder.path(), &["check"]));
+    assert!(shown.status.success() && shown.stdout.iter().any(|line| line.starts_with("listen = \"127.0.0.1:8011\"")));
+}
+
 fn check(folder: &Path) -> (String, Option<i32>) {
     let Ended { status, stdout, stderr } = run(command(folder, &["check", "--data"]));
     (format!("{}\n{stderr}", stdout.join("\n")), status.code())

@@ -21,6 +21,7 @@ mod histories;
 mod image;
 mod leftovers;
 mod limits;
+mod manual;
 mod metrics;
 mod moves;
 mod overload;

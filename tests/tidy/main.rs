@@ -7,6 +7,7 @@ mod functions;
 mod imports;
 mod lexer;
 mod modules;
+mod paths;
 mod prose;
 mod repository;
 mod rooms;
@@ -92,6 +93,17 @@ fn the_changelog_has_a_place_for_what_comes() {
     let texts: BTreeMap<_, _> = repository.texts().collect();
     let changelog = texts.get("CHANGELOG.md").expect("there is a CHANGELOG.md");
     assert_tidy(&prose::changelog(changelog).into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn what_documents_name_is_there() {
+    let repository = Repository::read();
+    let texts: BTreeMap<_, _> = repository.texts().collect();
+    let complaints = paths::DOCUMENTS.iter().flat_map(|document| {
+        let text = texts.get(document).unwrap_or_else(|| panic!("there is no {document}"));
+        paths::missing(document, text, repository.paths())
+    });
+    assert_tidy(&complaints.collect::<Vec<_>>());
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod guard;
 mod histories;
 mod installed;
 mod npm;
+mod openapi;
 mod python;
 mod sdks;
 mod server;
@@ -38,7 +39,7 @@ struct Command {
 const COMMANDS: [Command; 7] = [
     Command {
         name: "test",
-        summary: "checks everything: format, lints, tests, documentation, clients, SDKs, console, deployment; `test STEP` checks one",
+        summary: "checks everything: format, lints, tests, documentation, clients, SDKs, OpenAPI, console, deployment; `test STEP` checks one",
         run: test::run,
     },
     Command {

@@ -80,6 +80,20 @@ pub fn need_strace() -> Result<(), String> {
     if is_installed() { Ok(()) } else { Err("strace is missing; install it with: apt-get install strace".to_owned()) }
 }
 
+/// Makes sure of `man`, which shows the pages of the manual, and of `bash`, which loads the completions.
+///
+/// # Errors
+/// In words, with the command that installs them.
+pub fn need_man_and_bash() -> Result<(), String> {
+    let are_installed =
+        || ["man", "bash", "groff"].iter().all(|program| shell::output(program, &["--version"]).is_some());
+    if !are_installed() {
+        install_packages(&["man-db", "groff-base", "bash"]);
+    }
+    let missing = "man, groff or bash is missing; install them with: apt-get install man-db groff-base bash";
+    if are_installed() { Ok(()) } else { Err(missing.to_owned()) }
+}
+
 /// Installs Debian packages if that is possible here; whether it helped is for the caller to see.
 pub fn install_packages(packages: &[&str]) {
     let root = shell::output("id", &["-u"]).is_some_and(|id| id == "0");

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod activity;
 mod archive;
+mod description;
 mod keys;
 mod metrics;
 mod record_read;
@@ -18,5 +19,6 @@ pub mod tokens;
 pub mod users;
 mod view_link;
 
+pub use description::description;
 pub use metrics::metrics;
 pub use run::run;

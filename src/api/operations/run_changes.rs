@@ -142,7 +142,8 @@ async fn finish(
             Some(code.ok_or_else(|| invalid("exitCode must be a whole number of 32 bits"))?)
         }
     };
-    let outcome = match (body.get("status").and_then(Value::as_str), exit_code) {
+    let status = body.get("status").filter(|status| !status.is_null());
+    let outcome = match (status.map(|status| status.as_str().unwrap_or_default()), exit_code) {
         (Some("SUCCEEDED"), _) | (None, Some(0)) => Outcome::Succeeded,
         (Some("FAILED"), _) | (None, Some(_)) => Outcome::Failed,
         (Some("TIMED-OUT"), _) => Outcome::TimedOut,

@@ -43,7 +43,7 @@ pub async fn enter(
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
-    let opens = body.get("openStores").and_then(Value::as_bool).unwrap_or(false);
+    let opens = opens_in(&body)?;
     let origin = origin_in(&body)?.unwrap_or(context.links.origin());
     let id = context.tokens.new_id();
     let (now, step) = (context.clock.now(), context.runs.beat_step());
@@ -63,6 +63,18 @@ pub async fn enter(
     let environment = variables(&run, &token, origin, context.links.origin());
     let entry = Entry { run: RunObject::new(&run), token_id: kept.id, environment };
     Ok(reply::json(StatusCode::CREATED, &Data { data: entry }))
+}
+
+/// Whether the token may open other stores. What cannot be made out is refused: a token that opens less than was meant fails later.
+fn opens_in(body: &Map<String, Value>) -> Result<bool, ApiError> {
+    match body.get("openStores") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(opens)) => Ok(*opens),
+        Some(_) => {
+            let message = "Invalid value provided: openStores must be true or false";
+            Err(ApiError::bad_request("invalid-value", message))
+        }
+    }
 }
 
 fn origin_in(body: &Map<String, Value>) -> Result<Option<&str>, ApiError> {

@@ -7,6 +7,7 @@ mod calls;
 mod clock;
 mod coding;
 mod connection;
+pub(crate) mod described;
 mod larder;
 mod reply;
 mod request;

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     connection::Connection,
+    described,
     larder::{Larder, TOKEN},
     reply::Reply,
 };
@@ -86,7 +87,9 @@ impl Request {
     /// Sends it on a connection that stays open.
     pub(crate) async fn send_on(self, connection: &mut Connection) -> Reply {
         let pieces = self.pieces();
-        connection.exchange(&self.to_string(), &self.method, &pieces).await
+        let reply = connection.exchange(&self.to_string(), &self.method, &pieces).await;
+        described::hold(&self.method, &self.target, &reply);
+        reply
     }
 
     async fn send(self) -> Reply {
@@ -96,6 +99,7 @@ impl Request {
         let reply = connection.exchange(&closing.to_string(), &closing.method, &pieces).await;
         let rest = connection.read_rest().await;
         assert!(rest.is_empty(), "{reply} is followed by {} bytes that it did not announce", rest.len());
+        described::hold(&closing.method, &closing.target, &reply);
         reply
     }
 

@@ -1,0 +1,151 @@
+//! The documents that are made of the settings, and whether those in the repository are current.
+//!
+//! `LARDER_UPDATE=1 cargo test --lib config` writes them anew.
+
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
+
+use super::{
+    load::{Given, load},
+    reference::{GROUPS, Group, example},
+    settings::settings,
+    tree::Config,
+};
+
+/// What the page begins with.
+const OPENING: &str = "\
+# Configuration
+
+Every setting there is. None has to be set: `larder serve` serves a folder on this machine. This page is made of the program itself
+(`src/config/documents.rs`), and so is [an example file](../deploy/larder.example.toml), which `larder check --example` prints, too.
+
+A setting has one name in three places. `max_record_size` in the file is `LARDER_MAX_RECORD_SIZE` in the environment and
+`--max-record-size` on the command line. The file is `larder.toml` in the folder where Larder is started, or the one that `--config`
+or `LARDER_CONFIG` names. A flag wins over the environment, and that over the file. Secrets have no flag, since other users of a machine see
+the flags of programs. A variable that is empty counts as not set.
+
+`larder check` shows what is in force and where each value comes from, or everything that is wrong, each with its fix. A name that does not
+exist is an error, not a setting that does nothing.
+
+## How values are written
+
+| | |
+|---|---|
+| `SIZE` | bytes: `65536`, `512MiB`, `5GiB`; `KiB` to `TiB` are powers of 1024, `kB` to `TB` powers of 1000 |
+| `TIME` | `500ms`, `30s`, `5m`, `2h`, `7d`, or a number of seconds |
+| `NUMBER` | a whole number; where that is said, 0 is no limit |
+| `DAYS` | days, fractions allowed: `7`, `0.5` |
+| `yes\\|no` | `yes` or `no`, also `true` and `false`, `1` and `0` |
+| `ADDRESS:PORT` | `127.0.0.1:8011`, `0.0.0.0:8011`, `[::]:8011` |
+| `URL` | an origin: scheme, host and port, without a path |
+| `LEVEL` | `off`, `error`, `warn`, `info`, `debug` or `trace`, for some modules apart: `info,larder::server=debug` |
+
+In the file they stand in quotes, but for numbers, which may stand without.
+
+Variables that are no settings of the server: `LARDER_CONFIG`, `LARDER_URL` (the server that other commands talk to), `LARDER_CA_FILE`
+(who vouches for it, if it speaks `https` with a certificate of your own) and `LARDER_FROM_TOKEN` (the token where `larder import` imports from).
+";
+
+/// The page that explains every setting.
+fn page() -> String {
+    let defaults = Config::default();
+    let mut text = OPENING.to_owned();
+    for Group { title, about, .. } in &GROUPS {
+        let _ = write!(text, "\n## {title}\n");
+        if !about.is_empty() {
+            let _ = write!(text, "\n{about}\n");
+        }
+        for (setting, example) in group_of(title).settings() {
+            let _ = write!(text, "\n### `{}`\n\n{}.\n\n", setting.name, setting.help);
+            let _ = match setting.flag() {
+                Some(flag) => write!(text, "`{}`, `--{flag} {}`. ", setting.variable(), setting.value),
+                None => write!(text, "`{}`, a secret: `{}`. ", setting.variable(), setting.value),
+            };
+            let _ = match setting.show(&defaults) {
+                Some(default) => write!(text, "Default: `{default}`. "),
+                None => write!(text, "Not set by default. "),
+            };
+            if !setting.is_secret {
+                let _ = write!(text, "As in `{} = \"{example}\"`.", setting.name);
+            }
+            let trimmed = text.trim_end().len();
+            text.truncate(trimmed);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn group_of(title: &str) -> &'static Group {
+    GROUPS.iter().find(|group| group.title == title).expect("it is one of them")
+}
+
+/// Demands that a file of the repository has this text, or writes it.
+#[expect(clippy::disallowed_methods, reason = "whoever tests says so by a variable, which is no setting")]
+fn assert_current(path: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("LARDER_UPDATE").is_some() {
+        fs::write(&file, text).expect("it can be written");
+    }
+    let is_current = fs::read_to_string(&file).is_ok_and(|found| found == text);
+    assert!(is_current, "{path} is not current; LARDER_UPDATE=1 cargo test --lib config writes it");
+}
+
+#[test]
+fn every_setting_is_in_one_group_with_an_example_that_it_takes() {
+    let mut named = BTreeSet::new();
+    for (name, _) in GROUPS.iter().flat_map(|group| group.settings) {
+        assert!(named.insert(*name), "{name} is in two groups");
+    }
+    for setting in settings() {
+        assert!(named.remove(setting.name), "{} is in no group of src/config/reference.rs", setting.name);
+    }
+    let is_of_bucket = |name: &&&str| cfg!(not(feature = "s3")) && name.starts_with("s3_");
+    let unknown: Vec<_> = named.iter().filter(|name| !is_of_bucket(name)).collect();
+    assert!(unknown.is_empty(), "there are no settings {unknown:?}");
+    for (setting, example) in GROUPS.iter().flat_map(Group::settings) {
+        let mut config = Config::default();
+        // Over https is spoken by builds with the object store's client alone.
+        if cfg!(feature = "s3") || setting.name != "upstream_url" {
+            assert_eq!((setting.apply)(&mut config, example), Ok(()), "{} = {example:?}", setting.name);
+        }
+    }
+}
+
+#[test]
+fn the_example_is_a_configuration_that_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("larder.toml");
+    let shown = |text: &str| {
+        fs::write(&path, text).expect("it can be written");
+        let given = Given { file: Some(path.clone()), ..Given::default() };
+        load(&given).map(|loaded| loaded.to_string())
+    };
+    let text = example();
+    let defaults = shown("").expect("nothing is fine");
+    assert_eq!(shown(&text).expect("it is a configuration"), defaults);
+    // With the signs taken away it still is one, and only what has no default is set by it.
+    let open: String = text
+        .lines()
+        .map(|line| {
+            line.strip_prefix('#').filter(|rest| !rest.starts_with(' ') && !rest.ends_with("\"\"")).unwrap_or(line)
+        })
+        .filter(|line| cfg!(feature = "s3") || !line.starts_with("upstream_url"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let set = shown(&open).expect("every line of it is right");
+    for (before, after) in defaults.lines().zip(set.lines()).filter(|(before, _)| !before.starts_with('#')) {
+        assert_eq!(before.split(" # ").next(), after.split(" # ").next());
+    }
+    assert!(open.lines().filter(|line| line.contains(" = \"")).count() > 30, "{open}");
+    assert!(text.lines().all(|line| line.len() <= 110), "{text}");
+}
+
+#[test]
+fn the_documents_of_the_repository_are_current() {
+    let (page, example) = (page(), example());
+    // A build without the object store's client has not all settings.
+    if cfg!(feature = "s3") {
+        assert_current("docs/CONFIGURATION.md", &page);
+        assert_current("deploy/larder.example.toml", &example);
+    }
+}
