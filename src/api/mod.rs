@@ -35,6 +35,7 @@ mod told_renewals;
 mod upstream;
 
 pub use context::{ApiOptions, ApiParts};
+pub use links::LinkOrigin;
 pub use rate_limits::RateOptions;
 pub use reply_body::ReplyBody;
 pub use service::Api;

@@ -10,6 +10,7 @@ mod health;
 mod http;
 mod output;
 mod program;
+mod reload;
 mod run;
 mod serve;
 mod target;
