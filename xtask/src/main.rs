@@ -19,6 +19,7 @@ mod histories;
 mod installed;
 mod npm;
 mod python;
+mod rolling;
 mod sdks;
 mod server;
 mod shell;
