@@ -90,6 +90,16 @@ impl Admission {
         metrics.watch("larder_requests_turned_away_total", help, Kind::Counter, move || {
             vec![Sample::plain(shown.load(Ordering::Relaxed))]
         });
+        Self::counting(limit, clock, turned_away)
+    }
+
+    /// Lets `limit` in at once; who is in already, or waits, is not counted among these.
+    #[must_use]
+    pub fn with(&self, limit: Option<usize>) -> Self {
+        Self::counting(limit, Arc::clone(&self.clock), Arc::clone(&self.turned_away))
+    }
+
+    fn counting(limit: Option<usize>, clock: Arc<dyn Clock>, turned_away: Arc<AtomicU64>) -> Self {
         let places = Semaphore::new(limit.unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS));
         Self {
             places,

@@ -17,5 +17,7 @@ pub fn note(caller: &Caller, what: &'static str, subject: &dyn Display, detail: 
     let user = session.map_or("nobody", |session| session.user.username.as_str());
     let token = session.and_then(Session::token_id);
     let token = token.as_ref().map_or("first", TokenId::as_str);
-    tracing::info!(target: TARGET, user, token, what, %subject, %detail, "a change was made");
+    // Without quotes, and nothing where it is not known.
+    let from = session.and_then(|session| session.ip).map(tracing::field::display);
+    tracing::info!(target: TARGET, user, token, from, what, %subject, %detail, "a change was made");
 }

@@ -1,6 +1,6 @@
 //! What operations work with.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use crate::{
     auth::{
@@ -9,12 +9,14 @@ use crate::{
     clock::Clock,
     kv::{Catalog, Document, GeneralAccess, Records, StoreView},
     runs::Runs,
+    server::Source,
     telemetry::Metrics,
 };
 
 use super::{
+    admission::Admission,
     error::ApiError,
-    links::Links,
+    links::{LinkOrigin, Links},
     rate_limits::{RateLimits, RateOptions},
     store_route::StoreCall,
     upstream::Upstream,
@@ -23,8 +25,8 @@ use super::{
 /// Options of the API.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
-    /// Origin of the links in answers, without a slash at its end.
-    pub public_url: String,
+    /// Origin of the links in answers.
+    pub public_url: LinkOrigin,
     /// The largest record, in stored bytes.
     pub max_record_bytes: u64,
     /// How many requests a second are taken.
@@ -40,7 +42,7 @@ pub struct ApiOptions {
 impl Default for ApiOptions {
     fn default() -> Self {
         Self {
-            public_url: "http://127.0.0.1:8011".to_owned(),
+            public_url: LinkOrigin::Fixed("http://127.0.0.1:8011".to_owned()),
             max_record_bytes: 5 * 1024 * 1024 * 1024,
             rates: RateOptions::default(),
             max_requests: None,
@@ -75,71 +77,77 @@ pub struct ApiParts {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Everything that an operation may need.
+/// What the options come to. A request goes by what was set when it began.
 #[derive(Debug)]
-pub struct Context {
-    /// The stores.
-    pub catalog: Arc<Catalog>,
-    /// Their records.
-    pub records: Arc<Records>,
-    /// The accounts.
-    pub users: Arc<Users>,
-    /// Their tokens.
-    pub tokens: Arc<Tokens>,
-    /// What they share.
-    pub shared: SharedStores,
-    /// Runs of actors.
-    pub runs: Arc<Runs>,
-    /// What signs links.
-    pub secrets: Arc<Secrets>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// How links begin.
-    pub links: Links,
+pub struct Settled {
     /// The largest record, in stored bytes.
     pub max_record_bytes: u64,
     /// How many requests a second are taken.
     pub rates: RateLimits,
     /// What an account may have that says nothing of its own.
     pub quota: Quota,
-    /// The server that has datasets and request queues, if there is one.
-    pub upstream: Option<Upstream>,
-    /// Figures on what goes on.
-    pub metrics: Metrics,
+    /// Lets requests in.
+    pub admission: Arc<Admission>,
+    max_requests: Option<usize>,
+    links: Links,
     metrics_token: Option<TokenHash>,
 }
 
-impl Context {
-    /// What operations need of `parts`.
-    pub fn new(options: ApiOptions, parts: ApiParts) -> Self {
-        let ApiOptions { public_url, max_record_bytes, rates, max_requests: _, quota, metrics_token } = options;
-        let ApiParts { catalog, records, users, tokens, shared, runs, secrets, upstream, metrics, clock } = parts;
+impl Settled {
+    /// What `options` come to; `rates` and `admission` go by their limits.
+    pub fn new(options: ApiOptions, rates: RateLimits, admission: Arc<Admission>) -> Self {
+        let ApiOptions { public_url, max_record_bytes, rates: _, max_requests, quota, metrics_token } = options;
         let metrics_token = metrics_token.map(|token| token.hash());
         let links = Links::new(public_url);
-        let rates = RateLimits::new(rates, Arc::clone(&clock));
-        Self {
-            catalog,
-            records,
-            users,
-            tokens,
-            shared,
-            runs,
-            secrets,
-            clock,
-            links,
-            max_record_bytes,
-            rates,
-            quota,
-            upstream,
-            metrics,
-            metrics_token,
-        }
+        Self { max_record_bytes, rates, quota, admission, max_requests, links, metrics_token }
+    }
+
+    /// What other options come to, while requests are counted: what was counted still is.
+    pub fn changed(&self, options: ApiOptions) -> Self {
+        let is_as_before = options.max_requests == self.max_requests;
+        let admission = &self.admission;
+        let admission =
+            if is_as_before { Arc::clone(admission) } else { Arc::new(admission.with(options.max_requests)) };
+        let rates = self.rates.with(options.rates);
+        Self::new(options, rates, admission)
+    }
+}
+
+/// Everything that an operation may need: what the API is about, what is set, and how links begin for this client.
+#[derive(Debug, Clone)]
+pub struct Context {
+    parts: Arc<ApiParts>,
+    /// What is set.
+    pub settled: Arc<Settled>,
+    /// How links begin.
+    pub links: Links,
+}
+
+impl Deref for Context {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.parts
+    }
+}
+
+impl Context {
+    /// What a request that comes from `source` may need. Where links begin is the public URL's to say, or else a trusted proxy's.
+    pub fn new(parts: Arc<ApiParts>, settled: Arc<Settled>, source: &Source) -> Self {
+        let links = settled.links.for_client_at(source.origin.as_ref());
+        Self { parts, settled, links }
     }
 
     /// Whether this is the token that opens figures, and nothing else.
     pub fn is_metrics_token(&self, token: Option<&str>) -> bool {
         let hash = token.map(|token| Token::new(token).hash());
-        self.metrics_token.as_ref().zip(hash).is_some_and(|(known, given)| known.is(&given))
+        self.settled.metrics_token.as_ref().zip(hash).is_some_and(|(known, given)| known.is(&given))
+    }
+
+    /// Believes nothing any more that was read of accounts and tokens before now.
+    pub fn outdate_accounts(&self) {
+        self.users.outdate();
+        self.tokens.outdate();
     }
 
     /// The account of that id or name.

@@ -227,7 +227,7 @@ struct SessionToken<'a> {
 impl<'a> SessionObject<'a> {
     /// A caller.
     pub fn new(session: &'a Session) -> Self {
-        let Session { user, token } = session;
+        let Session { user, token, ip: _ } = session;
         let token = token.as_deref();
         Self {
             user: UserObject::new(user),

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::{
     kv::{Catalog, StoreId, StoreName, UserId},
     peer::{AnswerBody, FORWARDED, Peer, PeerError},
+    server::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, Source},
     storage::{BodyError, BoxError, ByteStream},
 };
 
@@ -42,8 +43,9 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Fields that are made anew for the keeper: the body's framing, and what the body waits for.
-const MADE_ANEW: [HeaderName; 2] = [header::CONTENT_LENGTH, header::EXPECT];
+/// Fields that are made anew for the next server: the body's framing, what the body waits for, and where the request comes from.
+const MADE_ANEW: [HeaderName; 6] =
+    [header::CONTENT_LENGTH, header::EXPECT, header::FORWARDED, FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST];
 
 /// The most bytes of an answer that is read to see which store it tells of: a store object with its schema.
 const MAX_STORE_OBJECT_BYTES: u64 = 1024 * 1024;
@@ -139,6 +141,7 @@ impl Keeper {
         head: &Parts,
         body: B,
         id: &HeaderValue,
+        source: &Source,
     ) -> Result<Response<ReplyBody>, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -152,6 +155,7 @@ impl Keeper {
         *request.uri_mut() = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
         *request.headers_mut() = end_to_end(&head.headers)?;
         request.headers_mut().insert(REQUEST_ID, id.clone());
+        tell(source, request.headers_mut());
         let answer = self.peer.send(request).await.map_err(|error| match error {
             PeerError::Request => BodyError::Aborted.into(),
             PeerError::Unreachable(_) | PeerError::NoConnection | PeerError::Silent | PeerError::Broken(_) => {
@@ -164,6 +168,22 @@ impl Keeper {
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = Told { catalog, changes, status: answer.head.status }.hand_back(answer.body).await?;
         Ok(response)
+    }
+}
+
+/// Tells the keeper where a request comes from, as proxies do; it believes that if this gateway is among those it trusts.
+fn tell(source: &Source, headers: &mut HeaderMap) {
+    let mut insert = |name, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    if let Some(ip) = source.ip {
+        insert(FORWARDED_FOR, ip.to_string());
+    }
+    if let Some((scheme, host)) = source.origin.as_ref().and_then(|origin| origin.split_once("://")) {
+        insert(FORWARDED_PROTO, scheme.to_owned());
+        insert(FORWARDED_HOST, host.to_owned());
     }
 }
 

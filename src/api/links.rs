@@ -1,17 +1,39 @@
 //! Links in answers.
 
+use std::sync::Arc;
+
 use crate::kv::{RunId, StoreId};
+
+/// Where links lead to: an origin, without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkOrigin {
+    /// Always there.
+    Fixed(String),
+    /// There, unless a trusted proxy says what origin a client used.
+    Assumed(String),
+}
 
 /// How links begin.
 #[derive(Debug, Clone)]
 pub struct Links {
-    origin: String,
+    origin: Arc<str>,
+    is_fixed: bool,
 }
 
 impl Links {
-    /// Links that begin with `origin`, which has no slash at its end.
-    pub fn new(origin: String) -> Self {
-        Self { origin }
+    /// Links that lead to `origin`.
+    pub fn new(origin: LinkOrigin) -> Self {
+        match origin {
+            LinkOrigin::Fixed(origin) => Self { origin: origin.into(), is_fixed: true },
+            LinkOrigin::Assumed(origin) => Self { origin: origin.into(), is_fixed: false },
+        }
+    }
+
+    /// Links for a client that used the origin `told`, if a trusted proxy has told.
+    #[must_use]
+    pub fn for_client_at(&self, told: Option<&Arc<str>>) -> Self {
+        let origin = told.filter(|_| !self.is_fixed).unwrap_or(&self.origin);
+        Self { origin: Arc::clone(origin), is_fixed: self.is_fixed }
     }
 
     /// A store.

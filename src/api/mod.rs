@@ -37,6 +37,7 @@ mod upstream;
 
 pub use context::{ApiOptions, ApiParts};
 pub use description::Description;
+pub use links::LinkOrigin;
 pub use rate_limits::RateOptions;
 pub use reply_body::ReplyBody;
 pub use service::Api;

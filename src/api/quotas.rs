@@ -12,7 +12,7 @@ use super::{context::Context, error::ApiError};
 
 /// Whether a user may have one more store.
 pub async fn admit_store(context: &Context, user: &User) -> Result<(), ApiError> {
-    let Some(limit) = user.quota.or(context.quota).stores else { return Ok(()) };
+    let Some(limit) = user.quota.or(context.settled.quota).stores else { return Ok(()) };
     let all = StoreQuery { unnamed: true, ..StoreQuery::default() };
     let stores = context.catalog.list(user.id, &all).await?.total as u64;
     if stores < limit {
@@ -28,7 +28,7 @@ pub async fn admit_record(
     key: &RecordKey,
     length: Option<u64>,
 ) -> Result<(), ApiError> {
-    let quota = grant.owner().quota.or(context.quota);
+    let quota = grant.owner().quota.or(context.settled.quota);
     if quota.is_empty() {
         return Ok(());
     }

@@ -74,6 +74,13 @@ impl RateLimits {
         Self { options, windows: Cache::new(MAX_COUNTED), clock, told }
     }
 
+    /// The same counts, by other limits.
+    #[must_use]
+    pub fn with(&self, options: RateOptions) -> Self {
+        let begun = Self::new(options, Arc::clone(&self.clock));
+        Self { windows: self.windows.clone(), ..begun }
+    }
+
     /// What clients are told of the limit of a request; they treat it as a promise.
     pub fn told(&self, is_about_record: bool) -> HeaderValue {
         let [records, others] = &self.told;

@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Extensions, HeaderName, HeaderValue, Method, Response, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Response, header, request::Parts};
 use http_body::Body;
 
 use crate::{
@@ -18,21 +19,21 @@ use crate::{
     clock::Random,
     kv::{self, StoreLocator, StoreView, UserId},
     peer::Peer,
-    server::PeerIp,
+    server::Source,
     storage::BoxError,
 };
 
 use super::{
     admission::{Admission, Place},
     content,
-    context::{ApiOptions, ApiParts, Context},
+    context::{ApiOptions, ApiParts, Context, Settled},
     cors,
     error::ApiError,
     forwarding::{self, Changes, Keeper},
     meter::Meter,
     operation::Operation,
     operations::{self, accounts, activity, relay, run_changes, runs, stores, users},
-    rate_limits::Counted,
+    rate_limits::{Counted, RateLimits},
     reply_body::ReplyBody,
     request::{self, REQUEST_ID, Request},
     route::{self, Call, Endpoint},
@@ -48,10 +49,10 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The REST API.
 #[derive(Debug)]
 pub struct Api {
-    context: Context,
+    parts: Arc<ApiParts>,
+    settled: ArcSwap<Settled>,
     request_ids: RequestIds,
     meter: Meter,
-    admission: Admission,
     keeper: Option<Keeper>,
 }
 
@@ -60,7 +61,14 @@ impl Api {
     pub fn new(options: ApiOptions, parts: ApiParts, random: &dyn Random) -> Self {
         let (meter, request_ids) = (Meter::new(&parts.metrics), RequestIds::new(random));
         let admission = Admission::new(options.max_requests, Arc::clone(&parts.clock), &parts.metrics);
-        Self { context: Context::new(options, parts), request_ids, meter, admission, keeper: None }
+        let rates = RateLimits::new(options.rates, Arc::clone(&parts.clock));
+        let settled = ArcSwap::from_pointee(Settled::new(options, rates, Arc::new(admission)));
+        Self { parts: Arc::new(parts), settled, request_ids, meter, keeper: None }
+    }
+
+    /// Goes by other options from the next request on.
+    pub fn reconfigure(&self, options: ApiOptions) {
+        self.settled.store(Arc::new(self.settled.load().changed(options)));
     }
 
     /// The API of a gateway that is not the keeper: `keeper` answers whatever writes under a condition.
@@ -69,13 +77,14 @@ impl Api {
         Self { keeper: Some(Keeper::new(keeper)), ..self }
     }
 
-    /// Answers a request. Never fails: what goes wrong is an answer, too.
-    pub async fn respond<B>(&self, request: http::Request<B>) -> Response<ReplyBody>
+    /// Answers a request that comes from `source`. Never fails: what goes wrong is an answer, too.
+    pub async fn respond<B>(&self, request: http::Request<B>, source: Source) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let began = self.context.clock.monotonic();
+        let began = self.parts.clock.monotonic();
+        let context = Context::new(Arc::clone(&self.parts), self.settled.load_full(), &source);
         let (head, body) = request.into_parts();
         let id = request::given_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
         let (operation, mut response) = if head.method == Method::OPTIONS {
@@ -84,22 +93,22 @@ impl Api {
             let call = route::parse(&head.method, &head.uri);
             let operation = call.as_ref().map_or(Operation::Unknown, |call| (&call.endpoint).into());
             let answer = match call {
-                Ok(call) => match self.place_for(&call.endpoint, &head, began).await {
-                    Ok(_place) => self.answer(call, &head, body, &id).await,
+                Ok(call) => match place_for(&context, &call.endpoint, &head, began).await {
+                    Ok(_place) => self.answer(&context, call, &head, body, &id, &source).await,
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
             };
             (operation, answer.unwrap_or_else(|error| error.into_response(&id)))
         };
-        self.meter.count(operation, response.status(), self.context.clock.monotonic().saturating_sub(began));
+        self.meter.count(operation, response.status(), self.parts.clock.monotonic().saturating_sub(began));
         if head.method == Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
         response.body_mut().name(&id);
         let headers = response.headers_mut();
         let is_of_record = operation.is_of_record() || route::is_record(head.uri.path());
-        headers.insert(RATE_LIMIT, self.context.rates.told(is_of_record));
+        headers.insert(RATE_LIMIT, context.settled.rates.told(is_of_record));
         headers.insert(REQUEST_ID, id);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
         // Answers show secrets and change with every write: what may be kept says so itself.
@@ -108,21 +117,15 @@ impl Api {
         response
     }
 
-    /// A place among those whose requests are worked on. Whoever looks after the server needs none.
-    async fn place_for(&self, endpoint: &Endpoint, head: &Parts, now: Duration) -> Result<Place<'_>, ApiError> {
-        if *endpoint == Endpoint::Metrics {
-            return Ok(self.admission.uncounted());
-        }
-        self.admission.enter(&head.headers, now).await.map_err(|_| ApiError::overloaded())
-    }
-
     /// Does what is called. What is rare is done on the heap, as in [`operations::run`].
     async fn answer<B>(
         &self,
+        context: &Context,
         call: Call<'_>,
         head: &Parts,
         body: B,
         id: &HeaderValue,
+        source: &Source,
     ) -> Result<Response<ReplyBody>, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -133,138 +136,152 @@ impl Api {
             && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)
         {
             let is_about_accounts = changes == Changes::Accounts;
-            let answer = Box::pin(keeper.answer(&self.context.catalog, changes, head, body, id)).await;
+            let answer = Box::pin(keeper.answer(&context.catalog, changes, head, body, id, source)).await;
             if is_about_accounts {
-                self.context.users.outdate();
-                self.context.tokens.outdate();
+                context.outdate_accounts();
             }
             return answer;
         }
         let token = request::token(&head.headers, &call.query);
-        if call.endpoint == Endpoint::Metrics && self.context.is_metrics_token(token.as_deref()) {
-            return Ok(operations::metrics(&self.context));
+        if call.endpoint == Endpoint::Metrics && context.is_metrics_token(token.as_deref()) {
+            return Ok(operations::metrics(context));
         }
-        let caller = self.identify(token.as_deref(), &head.extensions).await?;
+        let caller = identify(context, token.as_deref(), source).await?;
         if let Endpoint::ServedElsewhere(what) = &call.endpoint {
-            return Box::pin(relay::answer(&self.context, &caller, what, &call.query, head, body)).await;
+            return Box::pin(relay::answer(context, &caller, what, &call.query, head, body)).await;
         }
         let request = Request { headers: &head.headers, query: call.query, body: request::byte_stream(body) };
         match call.endpoint {
             Endpoint::Store(address, call) => {
                 admit(&caller, call.action())?;
-                let (store, addressed) = self.resolve(&address, &caller).await?;
-                self.on_store(&caller, store, addressed, call, request).await
+                let (store, addressed) = resolve(context, &address, &caller).await?;
+                on_store(context, &caller, store, addressed, call, request).await
             }
-            Endpoint::Runs(call) => Box::pin(self.on_runs(&caller, call, request)).await,
+            Endpoint::Runs(call) => Box::pin(on_runs(context, &caller, call, request)).await,
             Endpoint::ListStores => {
                 let grant = authorize_account(&caller, AccountAction::ListStores)?;
-                Box::pin(stores::list(&self.context, &grant, &caller, &request)).await
+                Box::pin(stores::list(context, &grant, &caller, &request)).await
             }
-            Endpoint::CreateStore => Box::pin(stores::create(&self.context, &caller, request)).await,
+            Endpoint::CreateStore => Box::pin(stores::create(context, &caller, request)).await,
             Endpoint::Session => Ok(users::session(&authorize_account(&caller, AccountAction::ReadUser)?)),
             Endpoint::CurrentUser => Ok(users::current(&authorize_account(&caller, AccountAction::ReadUser)?)),
             Endpoint::User(user) => {
                 authorize_account(&caller, AccountAction::ReadUser)?;
-                Box::pin(users::get(&self.context, &user)).await
+                Box::pin(users::get(context, &user)).await
             }
             Endpoint::Account(call) => {
                 let grant = authorize_account(&caller, call.action())?;
-                Box::pin(accounts::run(&self.context, &grant, &caller, call, request)).await
+                Box::pin(accounts::run(context, &grant, &caller, call, request)).await
             }
             Endpoint::ServedElsewhere(_) => Err(ApiError::not_implemented()),
             Endpoint::Metrics => {
                 authorize_account(&caller, AccountAction::Administer)?;
-                Ok(operations::metrics(&self.context))
+                Ok(operations::metrics(context))
             }
             Endpoint::Description => Ok(operations::description(request.headers)),
             Endpoint::CountUse => {
                 authorize_account(&caller, AccountAction::ActAsGateway)?;
-                Box::pin(activity::count(&self.context, request)).await
+                Box::pin(activity::count(context, request)).await
             }
             Endpoint::RenewStore => {
                 authorize_account(&caller, AccountAction::ActAsGateway)?;
-                Box::pin(activity::renew(&self.context, request)).await
+                Box::pin(activity::renew(context, request)).await
             }
         }
     }
+}
 
-    /// Does what is called for with a store.
-    async fn on_store(
-        &self,
-        caller: &Caller,
-        store: Arc<StoreView>,
-        addressed: Addressed,
-        call: StoreCall,
-        request: Request<'_>,
-    ) -> Result<Response<ReplyBody>, ApiError> {
-        let owner = self.context.owner(caller, &store).await?;
-        let signature = request.query.text("signature").filter(|_| call.action().is_linked());
-        let is_signed = signature.is_some_and(|text| self.context.is_signed(&text, &call, &store.document));
-        let grant = authorize(caller, call.action(), store, owner, addressed, is_signed)?;
-        self.context.rates.take(call.counted(grant.store().document.id))?;
-        operations::run(&self.context, &grant, caller, call, request).await
+/// A place among those whose requests are worked on. Whoever looks after the server needs none.
+async fn place_for<'a>(
+    context: &'a Context,
+    endpoint: &Endpoint,
+    head: &Parts,
+    now: Duration,
+) -> Result<Place<'a>, ApiError> {
+    let admission = &context.settled.admission;
+    if *endpoint == Endpoint::Metrics {
+        return Ok(admission.uncounted());
     }
+    admission.enter(&head.headers, now).await.map_err(|_| ApiError::overloaded())
+}
 
-    /// Does what is called for with runs. The store of a run is as any that is addressed by its id.
-    async fn on_runs(
-        &self,
-        caller: &Caller,
-        call: RunsCall,
-        request: Request<'_>,
-    ) -> Result<Response<ReplyBody>, ApiError> {
-        let context = &self.context;
-        match call {
-            RunsCall::ListRuns(source) => runs::list(context, caller, source, &request).await,
-            RunsCall::StartRun(source) => runs::start(context, caller, &source, request).await,
-            RunsCall::Store(choice, call) => {
-                admit(caller, call.action())?;
-                let run = runs::find(context, caller, &choice, &request.query).await?;
-                let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
-                self.on_store(caller, store, Addressed::ById, call, request).await
-            }
-            RunsCall::Run(choice, call) => {
-                let (run, grant) = runs::granted(context, caller, &choice, call.action(), &request.query).await?;
-                run_changes::run(context, &grant, run, caller, &call, request).await
-            }
+/// Does what is called for with a store.
+async fn on_store(
+    context: &Context,
+    caller: &Caller,
+    store: Arc<StoreView>,
+    addressed: Addressed,
+    call: StoreCall,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let owner = context.owner(caller, &store).await?;
+    let signature = request.query.text("signature").filter(|_| call.action().is_linked());
+    let is_signed = signature.is_some_and(|text| context.is_signed(&text, &call, &store.document));
+    let grant = authorize(caller, call.action(), store, owner, addressed, is_signed)?;
+    context.settled.rates.take(call.counted(grant.store().document.id))?;
+    operations::run(context, &grant, caller, call, request).await
+}
+
+/// Does what is called for with runs. The store of a run is as any that is addressed by its id.
+async fn on_runs(
+    context: &Context,
+    caller: &Caller,
+    call: RunsCall,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    match call {
+        RunsCall::ListRuns(source) => runs::list(context, caller, source, &request).await,
+        RunsCall::StartRun(source) => runs::start(context, caller, &source, request).await,
+        RunsCall::Store(choice, call) => {
+            admit(caller, call.action())?;
+            let run = runs::find(context, caller, &choice, &request.query).await?;
+            let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
+            on_store(context, caller, store, Addressed::ById, call, request).await
+        }
+        RunsCall::Run(choice, call) => {
+            let (run, grant) = runs::granted(context, caller, &choice, call.action(), &request.query).await?;
+            run_changes::run(context, &grant, run, caller, &call, request).await
         }
     }
+}
 
-    /// Whoever has the token, unless he has asked for too much of late.
-    async fn identify(&self, token: Option<&str>, extensions: &Extensions) -> Result<Caller, ApiError> {
-        let address = || Counted::Address(extensions.get::<PeerIp>().map(|peer| peer.0));
-        let caller = self.context.tokens.identify(token).await;
-        let counted = match &caller {
-            Ok(Caller::User(session)) => Counted::User(session.user.id),
-            Ok(Caller::Anonymous) | Err(_) => address(),
-        };
-        self.context.rates.take(counted)?;
-        Ok(caller?)
-    }
+/// Whoever has the token, unless he has asked for too much of late.
+async fn identify(context: &Context, token: Option<&str>, source: &Source) -> Result<Caller, ApiError> {
+    let caller = context.tokens.identify(token).await;
+    let counted = match &caller {
+        Ok(Caller::User(session)) => Counted::User(session.user.id),
+        Ok(Caller::Anonymous) | Err(_) => Counted::Address(source.ip),
+    };
+    context.settled.rates.take(counted)?;
+    Ok(caller?.calling_from(source.ip))
+}
 
-    /// The store that a path means.
-    async fn resolve(&self, address: &StoreAddress, caller: &Caller) -> Result<(Arc<StoreView>, Addressed), ApiError> {
-        let not_found = || ApiError::from(kv::Error::StoreNotFound);
-        // What cannot be an id or a name is that of no store: SDKs look names up as if they were ids.
-        let named = |owner: UserId, name: &str| {
-            name.parse().map(|name| StoreLocator::Name(owner, name)).map_err(|_| not_found())
-        };
-        let locator = match address {
-            StoreAddress::Id(id) => StoreLocator::Id(id.parse().map_err(|_| not_found())?),
-            StoreAddress::Own(name) => named(caller.user().ok_or(Denied::TokenRequired)?.id, name)?,
-            StoreAddress::Of { owner, name } => {
-                let owner = self.context.users.find(owner).await?.ok_or_else(not_found)?;
-                named(owner.id, name)?
-            }
-            StoreAddress::Nameless => {
-                return Err(ApiError::bad_request("invalid-request", "Resource name parameter cannot be empty"));
-            }
-        };
-        let addressed = match locator {
-            StoreLocator::Id(_) => Addressed::ById,
-            StoreLocator::Name(..) => Addressed::ByName,
-        };
-        Ok((self.context.catalog.resolve(&locator).await?, addressed))
-    }
+/// The store that a path means.
+async fn resolve(
+    context: &Context,
+    address: &StoreAddress,
+    caller: &Caller,
+) -> Result<(Arc<StoreView>, Addressed), ApiError> {
+    let not_found = || ApiError::from(kv::Error::StoreNotFound);
+    // What cannot be an id or a name is that of no store: SDKs look names up as if they were ids.
+    let named =
+        |owner: UserId, name: &str| name.parse().map(|name| StoreLocator::Name(owner, name)).map_err(|_| not_found());
+    let locator = match address {
+        StoreAddress::Id(id) => StoreLocator::Id(id.parse().map_err(|_| not_found())?),
+        StoreAddress::Own(name) => named(caller.user().ok_or(Denied::TokenRequired)?.id, name)?,
+        StoreAddress::Of { owner, name } => {
+            let owner = context.users.find(owner).await?.ok_or_else(not_found)?;
+            named(owner.id, name)?
+        }
+        StoreAddress::Nameless => {
+            return Err(ApiError::bad_request("invalid-request", "Resource name parameter cannot be empty"));
+        }
+    };
+    let addressed = match locator {
+        StoreLocator::Id(_) => Addressed::ById,
+        StoreLocator::Name(..) => Addressed::ByName,
+    };
+    Ok((context.catalog.resolve(&locator).await?, addressed))
 }
 
 /// Ids of requests: unique within a process, and most likely among all.

@@ -1,6 +1,6 @@
 //! Whoever sent a request.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::kv::TokenId;
 
@@ -22,6 +22,8 @@ pub struct Session {
     pub user: Arc<User>,
     /// The token; `None` for the one that the admin has from the start.
     pub token: Option<Arc<KeptToken>>,
+    /// Where he calls from, if that is known.
+    pub ip: Option<IpAddr>,
 }
 
 impl Session {
@@ -37,6 +39,15 @@ impl Session {
 }
 
 impl Caller {
+    /// The same, calling from there.
+    #[must_use]
+    pub fn calling_from(mut self, ip: Option<IpAddr>) -> Self {
+        if let Self::User(session) = &mut self {
+            session.ip = ip;
+        }
+        self
+    }
+
     /// The user, if the caller is one.
     pub fn user(&self) -> Option<&Arc<User>> {
         self.session().map(|session| &session.user)

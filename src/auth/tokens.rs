@@ -113,7 +113,7 @@ impl Tokens {
         let Some(token) = token else { return Ok(Caller::Anonymous) };
         let hash = TokenHash::of(token);
         if hash.is(&self.admin) {
-            return Ok(Caller::User(Session { user: self.users.admin().await?, token: None }));
+            return Ok(Caller::User(Session { user: self.users.admin().await?, token: None, ip: None }));
         }
         // What cannot be a token is not looked up: it costs nobody but who sent it.
         if !Token::is_of_form(token) {
@@ -125,7 +125,7 @@ impl Tokens {
         let user = self.users.by_id(&kept.user_id).await?.filter(|user| !user.is_disabled);
         let user = user.ok_or(Unrecognised::UnknownToken)?;
         self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert((user.id, kept.id), now);
-        Ok(Caller::User(Session { user, token: Some(kept) }))
+        Ok(Caller::User(Session { user, token: Some(kept), ip: None }))
     }
 
     /// An id for a token that is about to be made.

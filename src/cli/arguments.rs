@@ -148,7 +148,8 @@ impl Args for Settings {
             .help("The configuration file [env: LARDER_CONFIG] [default: larder.toml, if it is there]");
         settings().fold(command.arg(file), |command, setting| match setting.flag() {
             Some(flag) => {
-                let help = format!("{} [env: {}]", setting.help, setting.variable());
+                let live = if setting.is_live() { "; taken anew on SIGHUP" } else { "" };
+                let help = format!("{} [env: {}{live}]", setting.help, setting.variable());
                 command.arg(Arg::new(setting.name).long(flag).value_name(setting.value).global(true).help(help))
             }
             None => command,

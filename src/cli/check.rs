@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::{
     config::{Config, Given, example, load},
+    server::Tls,
     storage::embedded::inspect,
 };
 
@@ -29,6 +30,10 @@ pub(super) fn check(asked: Asked, given: &Given) -> ExitCode {
     match load(given) {
         Ok(loaded) => {
             output::say(loaded.to_string().trim_end());
+            if let Err(error) = Tls::of(&loaded.config.server.tls) {
+                output::complain(&output::whole(&error));
+                return exit::wrong_settings();
+            }
             if asked == Asked::Data { check_data(&loaded.config) } else { ExitCode::SUCCESS }
         }
         Err(problems) => {

@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{
-    config::{Given, load},
-    server::reachable_address,
-};
+use crate::config::{Given, load};
 
 use super::{
     exit,
@@ -18,17 +15,17 @@ const PATH: &str = "/health/ready";
 
 /// Asks the server at `url`, or else where the configuration says that one listens.
 pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
-    let url = match url.or_else(|| given.variable("LARDER_URL").map(str::to_owned)) {
-        Some(url) => url,
+    let server = match url.or_else(|| given.variable("LARDER_URL").map(str::to_owned)) {
+        Some(url) => Server::at(&url, given),
         None => match load(given) {
-            Ok(loaded) => format!("http://{}", reachable_address(loaded.config.server.listen)),
+            Ok(loaded) => Server::of(&loaded.config),
             Err(problems) => {
                 output::complain(&problems.to_string());
                 return exit::wrong_settings();
             }
         },
     };
-    let server = match Server::at(&url, given) {
+    let server = match server {
         Ok(server) => server,
         Err(error) => {
             output::complain(&error);

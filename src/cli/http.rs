@@ -9,7 +9,11 @@ use std::{
 use http::Uri;
 use ureq::{Agent, Body, SendBody};
 
-use crate::{config::Given, transfer};
+use crate::{
+    config::{Config, Given},
+    server::reachable_address,
+    transfer::{self, Trust},
+};
 
 /// The most of an answer that is read, if it is no record.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
@@ -80,6 +84,14 @@ impl Server {
         Ok(Self { agent: agent(&origin, given)?, origin })
     }
 
+    /// The server that runs with `config` on this machine.
+    pub(super) fn of(config: &Config) -> Result<Self, String> {
+        let scheme = if config.server.tls.is_any() { "https" } else { "http" };
+        let origin = format!("{scheme}://{}", reachable_address(config.server.listen));
+        let agent = transfer::agent(Trust::OwnMachine, true).map_err(|error| error.to_string())?;
+        Ok(Self { origin, agent })
+    }
+
     /// Asks with a body of any length, or none; that of the answer is left to be read.
     pub(super) fn exchange(&self, question: Question<'_>, upload: Option<Upload<'_>>) -> Result<Download, ureq::Error> {
         let Question { method, target, token } = question;
@@ -115,7 +127,8 @@ pub(super) fn agent(url: &str, given: &Given) -> Result<Agent, String> {
     let host = url.parse::<Uri>().ok().and_then(|uri| Some(uri.host()?.trim_matches(['[', ']']).to_owned()));
     let is_near = host
         .is_some_and(|host| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()));
-    transfer::agent(given.variable(CA_FILE).map(Path::new), is_near).map_err(|error| error.to_string())
+    let trust = given.variable(CA_FILE).map_or(Trust::Browsers, |file| Trust::File(Path::new(file)));
+    transfer::agent(trust, is_near).map_err(|error| error.to_string())
 }
 
 /// The origin that a URL is.

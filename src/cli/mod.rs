@@ -11,6 +11,7 @@ mod http;
 mod manual;
 mod output;
 mod program;
+mod reload;
 mod run;
 mod serve;
 mod target;

@@ -1,6 +1,6 @@
 //! `larder serve`: serves until it is told to stop.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use tokio::{
     runtime,
@@ -8,26 +8,29 @@ use tokio::{
 };
 
 use crate::{
-    config::{Config, Given, load},
+    config::{Given, load},
     gateway::{Gateway, TokenOrigin},
     telemetry,
 };
 
-use super::{exit, output};
+use super::{exit, output, reload::Reload};
 
 /// Serves with the configuration that was given.
 pub(super) fn serve(given: &Given) -> ExitCode {
-    let config = match load(given) {
-        Ok(loaded) => loaded.config,
+    let started = match load(given) {
+        Ok(loaded) => loaded,
         Err(problems) => {
             output::complain(&problems.to_string());
             return exit::wrong_settings();
         }
     };
-    if let Err(error) = telemetry::start(&config.telemetry) {
-        output::complain(&output::whole(&error));
-        return exit::failed();
-    }
+    let log = match telemetry::start(&started.config.telemetry) {
+        Ok(log) => log,
+        Err(error) => {
+            output::complain(&output::whole(&error));
+            return exit::failed();
+        }
+    };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -35,19 +38,19 @@ pub(super) fn serve(given: &Given) -> ExitCode {
             return exit::failed();
         }
     };
-    runtime.block_on(serve_until_told(config))
+    runtime.block_on(serve_until_told(Reload { given, started, log }))
 }
 
-async fn serve_until_told(config: Config) -> ExitCode {
-    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    let (mut term, mut interrupt) = match signals {
+async fn serve_until_told(reload: Reload<'_>) -> ExitCode {
+    let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+    let [mut term, mut interrupt, mut hangup] = match all(kinds.map(signal)) {
         Ok(signals) => signals,
         Err(error) => {
             output::complain(&format!("signals cannot be waited for: {error}"));
             return exit::failed();
         }
     };
-    let gateway = match Gateway::open(config).await {
+    let gateway = match Gateway::open(reload.started.config.clone()).await {
         Ok(gateway) => gateway,
         Err(error) => {
             output::complain(&output::whole(&error));
@@ -55,6 +58,7 @@ async fn serve_until_told(config: Config) -> ExitCode {
         }
     };
     greet(&gateway);
+    let reloading = gateway.reloading();
     let (drain, draining) = tokio::sync::oneshot::channel::<()>();
     let mut running = std::pin::pin!(gateway.run(async move {
         // The sender is never dropped before it has sent.
@@ -62,6 +66,7 @@ async fn serve_until_told(config: Config) -> ExitCode {
     }));
     let ended = tokio::select! {
         ended = running.as_mut() => ended,
+        () = reload.on(&mut hangup, &reloading) => Ok(()),
         () = told(&mut term, &mut interrupt) => {
             let _ = drain.send(());
             tokio::select! {
@@ -82,6 +87,12 @@ async fn serve_until_told(config: Config) -> ExitCode {
     }
 }
 
+/// All of them, or what went wrong with one.
+fn all<const N: usize>(signals: [io::Result<Signal>; N]) -> io::Result<[Signal; N]> {
+    let signals = signals.into_iter().collect::<io::Result<Vec<_>>>()?;
+    signals.try_into().map_err(|_| io::Error::other("one is missing"))
+}
+
 async fn told(term: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = term.recv() => {}
@@ -91,7 +102,7 @@ async fn told(term: &mut Signal, interrupt: &mut Signal) {
 
 /// Says where the API is, and how to get in.
 fn greet(gateway: &Gateway) {
-    output::say(&format!("Larder listens on http://{}", gateway.local_addr()));
+    output::say(&format!("Larder listens on {}://{}", gateway.scheme(), gateway.local_addr()));
     let admin = gateway.admin_token();
     match &admin.origin {
         TokenOrigin::Given => {}

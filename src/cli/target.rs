@@ -9,7 +9,7 @@ use tokio::{runtime, sync::oneshot};
 use crate::{
     config::{Config, Given, KeeperSetting, load},
     gateway::{AdminToken, Gateway},
-    server::reachable_address,
+    server::TlsFiles,
     transfer::Api,
 };
 
@@ -49,14 +49,12 @@ impl Target {
         let config = loaded.config;
         let token = config.token.clone().or_else(|| AdminToken::kept_in(&config.data));
         let url = url.or_else(|| given.variable("LARDER_URL").map(str::to_owned));
-        let at = |url: &str| {
-            Server::at(url, given).map_err(|error| {
-                output::complain(&error);
-                exit::wrong_settings()
-            })
+        let told = |error: String| {
+            output::complain(&error);
+            exit::wrong_settings()
         };
         let Some(url) = url else {
-            let server = at(&format!("http://{}", reachable_address(config.server.listen)))?;
+            let server = Server::of(&config).map_err(told)?;
             let is_up = server.ask(Question { method: "GET", target: "/health/live", token: None }, None);
             return match (is_up, token) {
                 (Ok((200, _)), Some(token)) => {
@@ -66,7 +64,7 @@ impl Target {
                 (Ok(_) | Err(_), _) => Self::own(config, given),
             };
         };
-        let (server, token) = (at(&url)?, token.ok_or_else(no_token)?);
+        let (server, token) = (Server::at(&url, given).map_err(told)?, token.ok_or_else(no_token)?);
         Ok(Self { door: Door { server, token: token.reveal().to_owned() }, own: None })
     }
 
@@ -79,6 +77,7 @@ impl Target {
             return Err(exit::failed());
         }
         config.server.listen = ([127, 0, 0, 1], 0).into();
+        config.server.tls = TlsFiles::default();
         let (stop, stopped) = oneshot::channel();
         let (opened, opening) = std::sync::mpsc::channel();
         let ended = thread::spawn(move || serve(config, &opened, stopped));

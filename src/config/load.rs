@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    fingerprint::Fingerprint,
     problem::{Problem, Problems},
     setting::{ENV_PREFIX, REDACTED, Setting},
     settings::settings,
@@ -76,6 +77,14 @@ pub struct Loaded {
     /// The configuration.
     pub config: Config,
     sources: BTreeMap<&'static str, Source>,
+    secrets: BTreeMap<&'static str, Fingerprint>,
+}
+
+impl Loaded {
+    /// By what the value of a secret is known again, if it is one and set.
+    pub(super) fn fingerprint(&self, setting: &Setting) -> Option<&Fingerprint> {
+        self.secrets.get(setting.name)
+    }
 }
 
 impl fmt::Display for Loaded {
@@ -104,8 +113,10 @@ impl fmt::Display for Loaded {
 
 /// Reads the configuration; all that is wrong with it is found, wherever it stands.
 pub fn load(given: &Given) -> Result<Loaded, Problems> {
-    let mut loading =
-        Loading { loaded: Loaded { config: Config::default(), sources: BTreeMap::new() }, problems: Vec::new() };
+    let mut loading = Loading {
+        loaded: Loaded { config: Config::default(), sources: BTreeMap::new(), secrets: BTreeMap::new() },
+        problems: Vec::new(),
+    };
     let named = given.environment.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
     let named = given.file.clone().or_else(|| named.map(|(_, value)| PathBuf::from(value)));
     loading.file(named.as_deref());
@@ -185,6 +196,9 @@ impl Loading {
         match applied {
             Ok(()) => {
                 self.loaded.sources.insert(setting.name, source);
+                if setting.is_secret {
+                    self.loaded.secrets.insert(setting.name, Fingerprint::of(value));
+                }
             }
             Err(message) => {
                 let shown = if setting.is_secret { REDACTED.to_owned() } else { format!("{value:?}") };

@@ -4,6 +4,9 @@
 //! is wrong is found at once ([`Problems`]), each with its fix. Modules own their options and never see this room; it
 //! decides nothing but which value holds.
 
+mod change;
+mod edge_settings;
+mod fingerprint;
 mod load;
 mod problem;
 mod quota_settings;

@@ -44,6 +44,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
     let of_object_stores: &[Setting] = &[];
     SETTINGS
         .iter()
+        .chain(super::edge_settings::SETTINGS)
         .chain(super::quota_settings::SETTINGS)
         .chain(super::upstream_settings::SETTINGS)
         .chain(of_object_stores)

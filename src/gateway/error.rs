@@ -7,13 +7,13 @@ use crate::storage::{self, s3};
 use crate::{
     auth::{AccountsError, SecretsError, Username},
     kv,
-    server::BindError,
+    server::{BindError, TlsError},
     storage::{BoxError, embedded::OpenError},
 };
 
 use super::admin_token::AdminTokenError;
 
-/// A gateway did not start.
+/// A gateway did not start, or cannot go on with another configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
@@ -22,6 +22,9 @@ pub enum StartError {
     /// The system gives no threads to serve with.
     #[error("the threads that serve cannot be started")]
     Threads(#[source] io::Error),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data folder cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),

@@ -5,9 +5,9 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 
 use crate::{
-    api::{Api, ReplyBody},
+    api::{Api, ApiOptions, ReplyBody},
     console::Console,
-    server::{Handler, RequestBody},
+    server::{Handler, RequestBody, Source},
 };
 
 use super::health::Health;
@@ -27,18 +27,23 @@ impl Front {
     pub(super) fn new(health: Health, api: Api) -> Self {
         Self { health, api }
     }
+
+    /// Goes by other options from the next request on.
+    pub(super) fn reconfigure(&self, options: ApiOptions) {
+        self.api.reconfigure(options);
+    }
 }
 
 impl Handler for Front {
     type Body = Either<Full<Bytes>, ReplyBody>;
 
-    async fn handle(&self, request: Request<RequestBody>) -> Response<Self::Body> {
+    async fn handle(&self, request: Request<RequestBody>, source: Source) -> Response<Self::Body> {
         if let Some(answer) = self.health.answer(request.method(), request.uri().path()).await {
             return answer.map(|text| Either::Left(Full::from(text)));
         }
         match Console::answer(&request) {
             Some(file) => file.map(|bytes| Either::Left(Full::from(bytes))),
-            None => self.api.respond(request).await.map(Either::Right),
+            None => self.api.respond(request, source).await.map(Either::Right),
         }
     }
 

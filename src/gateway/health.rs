@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     clock::{AdjustedClock, Clock, Timestamp},
+    server::Leaving,
     storage::ObjectStore,
 };
 
@@ -24,6 +25,7 @@ pub(super) struct Health {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     machine: Arc<dyn Clock>,
+    leaving: Leaving,
     last: Mutex<Option<Finding>>,
 }
 
@@ -42,9 +44,14 @@ struct Problem {
 }
 
 impl Health {
-    /// The health of what keeps `objects` and goes by `clock`, on a machine with a clock of its own.
-    pub(super) fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, machine: Arc<dyn Clock>) -> Self {
-        Self { objects, clock, machine, last: Mutex::new(None) }
+    /// The health of what keeps `objects` and goes by `clock`, on a machine with a clock of its own, until it is `leaving`.
+    pub(super) fn new(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        machine: Arc<dyn Clock>,
+        leaving: Leaving,
+    ) -> Self {
+        Self { objects, clock, machine, leaving, last: Mutex::new(None) }
     }
 
     /// The answer to a request for `path`, or `None` if that is not about health.
@@ -72,6 +79,9 @@ impl Health {
 
     /// What is wrong with the backend, by the last check if that is fresh. Of many who ask at once, one checks.
     async fn problem(&self) -> Option<Problem> {
+        if self.leaving.is_announced() {
+            return Some(Problem { part: "gateway", message: "it was told to stop".to_owned() });
+        }
         let mut last = self.last.lock().await;
         let now = self.clock.monotonic();
         if let Some(finding) = last.as_ref().filter(|finding| now.saturating_sub(finding.at) < FRESH) {
@@ -128,6 +138,7 @@ mod tests {
         faulty: Arc<Faulty<MemoryStore>>,
         measured: Arc<Measured<Faulty<MemoryStore>>>,
         health: Health,
+        leaving: Leaving,
     }
 
     fn parts() -> Parts {
@@ -135,8 +146,9 @@ mod tests {
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let faulty = Arc::new(Faulty::new(memory, clock.clone()));
         let measured = Arc::new(Measured::new(Arc::clone(&faulty)));
-        let health = Health::new(measured.clone(), clock.clone(), clock.clone());
-        Parts { clock, faulty, measured, health }
+        let leaving = Leaving::default();
+        let health = Health::new(measured.clone(), clock.clone(), clock.clone(), leaving.clone());
+        Parts { clock, faulty, measured, health, leaving }
     }
 
     async fn ready(health: &Health) -> Response<String> {
@@ -145,7 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_backend_that_fails_is_named_and_asked_again_after_a_while() {
-        let Parts { clock, faulty, measured, health } = parts();
+        let Parts { clock, faulty, measured, health, .. } = parts();
         faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
         for _ in 0..100 {
             let answer = ready(&health).await;
@@ -160,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_backend_that_does_not_answer_is_not_waited_for() {
-        let Parts { clock, faulty, measured: _, health } = parts();
+        let Parts { clock, faulty, health, .. } = parts();
         faulty.disturb(Call::default(), Fault::Delay(Duration::from_hours(1)));
         let asked = async { ready(&health).await };
         let moved = async {
@@ -173,11 +185,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_is_told_to_stop_is_not_ready_at_once_and_lives_on() {
+        let Parts { health, leaving, .. } = parts();
+        assert_eq!(ready(&health).await.status(), StatusCode::OK);
+        leaving.announce();
+        let answer = ready(&health).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.body().contains("told to stop"), "{}", answer.body());
+        let live = health.answer(&Method::GET, "/health/live").await.expect("it is about health");
+        assert_eq!(live.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
     async fn a_machine_whose_clock_is_wrong_is_not_ready() {
         for (apart, status) in [(60, StatusCode::OK), (61, StatusCode::SERVICE_UNAVAILABLE)] {
             let Parts { clock, measured, .. } = parts();
             let machine = Arc::new(ManualClock::new(clock.now().plus(Duration::from_secs(apart))));
-            let answer = ready(&Health::new(measured, clock, machine)).await;
+            let answer = ready(&Health::new(measured, clock, machine, Leaving::default())).await;
             assert_eq!(answer.status(), status);
             assert_eq!(answer.body().contains("are 61 s apart"), apart == 61, "{}", answer.body());
         }
@@ -185,7 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn living_needs_no_backend_and_health_is_only_read() {
-        let Parts { clock: _, faulty, measured, health } = parts();
+        let Parts { faulty, measured, health, .. } = parts();
         faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
         let live = health.answer(&Method::HEAD, "/health/live").await.expect("it is about health");
         assert_eq!(live.status(), StatusCode::OK);

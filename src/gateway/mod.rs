@@ -10,11 +10,13 @@ mod first_user;
 mod front;
 mod health;
 mod record_cache;
+mod reload;
 mod role;
 mod start;
 
 pub use admin_token::{AdminToken, AdminTokenError, TokenOrigin};
 pub use diagnosis::{Diagnosis, Mode};
 pub use error::{StartError, StopError};
+pub use reload::Reloading;
 pub use role::Sharing;
 pub use start::Gateway;

@@ -11,15 +11,15 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{Api, ApiOptions, ApiParts, ToldRenewals, Upstream},
+    api::{Api, ApiParts, ToldRenewals, Upstream},
     auth::{Secrets, SharedStores, Tokens},
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, UpstreamOptions},
     jobs::{ActivityFlush, Job, JobMeter, RunUpkeep, TokenUses, ToldActivity, schedule},
-    kv::{CacheOptions, Catalog, CatalogOptions},
-    peer::Peer,
+    kv::{CacheOptions, Catalog, CatalogOptions, Records},
+    peer::{Errands, Peer},
     runs::Runs,
-    server::{Drained, Server, ServerOptions, Workers, raise_file_limit, reachable_address},
+    server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
     telemetry::{Kind, Metrics, Sample},
 };
 
@@ -31,6 +31,7 @@ use super::{
     front::Front,
     health::Health,
     record_cache::RecordCache,
+    reload::{DrainDelay, Reloading, api_options, listening_url},
     role::Role,
 };
 
@@ -39,7 +40,7 @@ use super::{
 pub struct Gateway {
     server: Server,
     workers: Workers,
-    front: Front,
+    reloading: Arc<Reloading>,
     admin_token: AdminToken,
     catalog: Arc<Catalog>,
     activity: Arc<dyn Job>,
@@ -57,8 +58,9 @@ impl Gateway {
         warn_of_few_descriptors(config.server.max_connections);
         let first_user = FirstUser::of(&config)?;
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
-        let options = ServerOptions { names_peers: config.rates.caller.is_some(), ..config.server.clone() };
-        let server = Server::bind(options, Arc::clone(&machine)).map_err(StartError::Bind)?;
+        let tls = Tls::of(&config.server.tls)?.map(Arc::new);
+        let server = Server::bind(config.server.clone(), Arc::clone(&machine)).map_err(StartError::Bind)?;
+        let server = server.encrypted(tls.clone());
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config.upstream, &machine)?;
         let metrics = Metrics::of_process();
@@ -68,7 +70,7 @@ impl Gateway {
         let objects = role.objects(backend.objects(), &clock);
         let objects = &RecordCache::of(&config, &role)?.before(objects, &clock, &metrics);
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
-        let secrets = Arc::new(match config.secret {
+        let secrets = Arc::new(match config.secret.clone() {
             Some(master) => Secrets::new(master),
             None => Secrets::open(objects.as_ref(), random.as_ref()).await?,
         });
@@ -85,26 +87,16 @@ impl Gateway {
         let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
         let catalog = CatalogOptions { cache, classes: role.classes(), ..config.catalog };
         let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));
-        let public_url = config.public_url.as_ref();
-        let public_url = public_url.map_or_else(|| listening_url(server.local_addr()), |url| url.as_str().to_owned());
-        let Config { max_record_bytes, rates, max_requests, quota, metrics_token, .. } = config;
-        let options = ApiOptions { public_url, max_record_bytes, rates, max_requests, quota, metrics_token };
-        let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine);
-        let errands = role.errands(&admin_token.token)?;
-        let (records, activity): (_, Arc<dyn Job>) = match errands {
-            None => (catalog.records(), Arc::new(ActivityFlush::new(Arc::clone(&catalog)))),
-            Some(errands) => {
-                let renewals = ToldRenewals::new(Arc::clone(&catalog), Arc::clone(&errands));
-                let records = catalog.records_renewed_by(Arc::new(renewals));
-                (records, Arc::new(ToldActivity::new(Arc::clone(&catalog), errands)))
-            }
-        };
+        warn_of_addresses(&config, &role, server.local_addr(), tls.is_some());
+        let options = api_options(&config, server.local_addr(), tls.is_some());
+        let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine, server.leaving());
+        let (records, activity) = records_and_activity(&catalog, role.errands(&admin_token.token)?);
         let shared = SharedStores::new(Arc::clone(objects), Arc::clone(&catalog));
         let runs = Arc::new(Runs::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), config.runs));
         let parts = ApiParts {
             catalog: Arc::clone(&catalog),
             records: Arc::new(records),
-            users,
+            users: Arc::clone(&users),
             tokens: Arc::clone(&tokens),
             shared,
             runs: Arc::clone(&runs),
@@ -114,12 +106,21 @@ impl Gateway {
             clock: Arc::clone(&clock),
         };
         show(&metrics, &server, &catalog);
-        let api = Api::new(options, parts, random.as_ref());
-        let front = Front::new(health, role.api(api));
+        let reloading = Arc::new(Reloading {
+            front: Arc::new(Front::new(health, role.api(Api::new(options, parts, random.as_ref())))),
+            catalog: Arc::clone(&catalog),
+            users,
+            tokens: Arc::clone(&tokens),
+            makes_accounts: role.makes_accounts(),
+            tls,
+            trusted_proxies: server.trusted_proxies(),
+            drain_delay: DrainDelay::new(config.server.drain_delay),
+            address: server.local_addr(),
+        });
         let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
         jobs.push(Arc::new(TokenUses::new(tokens)));
         let job_meter = JobMeter::new(&metrics);
-        Ok(Self { server, workers, front, admin_token, catalog, activity, jobs, job_meter, backend, clock })
+        Ok(Self { server, workers, reloading, admin_token, catalog, activity, jobs, job_meter, backend, clock })
     }
 
     /// The bound address.
@@ -127,24 +128,33 @@ impl Gateway {
         self.server.local_addr()
     }
 
+    /// The scheme that it speaks.
+    pub fn scheme(&self) -> &'static str {
+        self.reloading.scheme()
+    }
+
+    /// What takes another configuration while it runs.
+    pub fn reloading(&self) -> Arc<Reloading> {
+        Arc::clone(&self.reloading)
+    }
+
     /// The admin token, and what is to be told of it.
     pub fn admin_token(&self) -> &AdminToken {
         &self.admin_token
     }
 
-    /// Serves until `shutdown` completes; then lets the requests in flight finish, within the drain limit, and closes
-    /// everything in order: what answers, what works in the background, what is counted, the engine.
+    /// Serves until `shutdown` completes; goes on for the drain delay, not ready any more; then lets the requests in flight finish,
+    /// within the drain limit, and closes everything in order: what answers, what works in the background, what is counted, the
+    /// engine.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StopError> {
         tracing::info!(address = %self.server.local_addr(), "serving");
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         for job in self.jobs.into_iter().chain([Arc::clone(&self.activity)]) {
             schedule(job, Arc::clone(&self.clock), self.job_meter.clone(), &tasks, stop.clone());
         }
-        let announced = async {
-            shutdown.await;
-            tracing::info!("told to stop: finishing the requests in flight");
-        };
-        let Drained { cut_off } = self.server.run(self.front, &self.workers, announced).await;
+        let Reloading { front, drain_delay, .. } = self.reloading.as_ref();
+        let leaving = told_to_leave(shutdown, self.server.leaving(), drain_delay.clone(), self.clock.as_ref());
+        let Drained { cut_off } = self.server.run(Arc::clone(front), &self.workers, leaving).await;
         if cut_off > 0 {
             tracing::warn!(cut_off, "requests took longer than the drain and were cut off");
         }
@@ -182,13 +192,39 @@ fn show(metrics: &Metrics, server: &Server, catalog: &Catalog) {
     });
 }
 
-/// The origin of links when no public URL is known: where this machine itself reaches the listener.
-fn listening_url(address: SocketAddr) -> String {
-    let url = format!("http://{}", reachable_address(address));
-    if !address.ip().is_loopback() {
+/// Waits until it is said to stop and, if there is a delay, until balancers have noticed.
+async fn told_to_leave(shutdown: impl Future<Output = ()>, leaving: Leaving, delay: DrainDelay, clock: &dyn Clock) {
+    shutdown.await;
+    leaving.announce();
+    let delay = delay.get();
+    if !delay.is_zero() {
+        tracing::info!(?delay, "told to stop: not ready any more, and serving on until balancers have noticed");
+        clock.sleep(delay).await;
+    }
+    tracing::info!("stopping: finishing the requests in flight");
+}
+
+/// The records of `catalog`, and what writes down how stores are used: here, or by way of the keeper.
+fn records_and_activity(catalog: &Arc<Catalog>, errands: Option<Arc<Errands>>) -> (Records, Arc<dyn Job>) {
+    match errands {
+        None => (catalog.records(), Arc::new(ActivityFlush::new(Arc::clone(catalog)))),
+        Some(errands) => {
+            let renewals = ToldRenewals::new(Arc::clone(catalog), Arc::clone(&errands));
+            let records = catalog.records_renewed_by(Arc::new(renewals));
+            (records, Arc::new(ToldActivity::new(Arc::clone(catalog), errands)))
+        }
+    }
+}
+
+/// Links to where this machine alone reaches the listener are seldom meant, and a keeper that others cannot speak to is none.
+fn warn_of_addresses(config: &Config, role: &Role, address: SocketAddr, is_encrypted: bool) {
+    if is_encrypted && matches!(role, Role::Keeper) {
+        tracing::warn!("other gateways cannot pass calls on to this one: a keeper for others must speak plain HTTP");
+    }
+    if config.public_url.is_none() && !address.ip().is_loopback() {
+        let url = listening_url(address, is_encrypted);
         tracing::warn!("links will begin with {url}, which others cannot follow: set LARDER_PUBLIC_URL");
     }
-    url
 }
 
 /// The server that has datasets and request queues, if there is one.

@@ -35,7 +35,7 @@ use super::{
     records::Records,
     removal::Removals,
     renewals::{Renew, Renewals, WrittenRenewals},
-    retention::Retention,
+    retention::{DefaultRetention, Retention},
     safeguards::Safeguards,
     upkeep::Upkeep,
     usage::{Usage, Usages},
@@ -76,7 +76,7 @@ pub struct Catalog {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    retention: Retention,
+    retention: DefaultRetention,
     documents: Arc<Documents>,
     index: Arc<Index>,
     naming: Naming,
@@ -141,7 +141,7 @@ impl Catalog {
             activity: Arc::new(Activity::new(clock.clone())),
             counting,
             usages: Arc::new(usages),
-            retention: options.retention,
+            retention: DefaultRetention::new(options.retention),
             objects,
             clock,
             random,
@@ -333,6 +333,11 @@ impl Catalog {
         self.flush_activity().await.map(|_| ())
     }
 
+    /// How long new unnamed stores live from now on.
+    pub fn set_retention(&self, retention: Retention) {
+        self.retention.set(retention);
+    }
+
     async fn run_to_its_end<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,
@@ -341,7 +346,7 @@ impl Catalog {
     }
 
     fn new_document(&self, owner: UserId, new: NewStore, phase: Phase) -> Document {
-        new.into_document(owner, phase, self.retention, self.random.as_ref(), self.clock.now())
+        new.into_document(owner, phase, self.retention.get(), self.random.as_ref(), self.clock.now())
     }
 
     async fn create_unnamed(&self, owner: UserId, new: NewStore) -> Result<Created> {
@@ -378,7 +383,7 @@ impl Catalog {
         let now = self.clock.now();
         let store = self
             .documents
-            .update(id, |document| apply(&self.rules, &update, document, is_renamed, self.retention, now))
+            .update(id, |document| apply(&self.rules, &update, document, is_renamed, self.retention.get(), now))
             .await?;
         self.upkeep.move_if_needed(&store);
         if let Some(entry) = entry {

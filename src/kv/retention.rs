@@ -1,6 +1,9 @@
 //! How long unnamed stores live, and the lifecycle class that their records are filed under.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +63,27 @@ impl Retention {
     /// The retention as a duration.
     pub fn duration(self) -> Duration {
         Duration::from_millis(self.millis)
+    }
+}
+
+/// The retention of stores that ask for none; it may change at any time.
+#[derive(Debug)]
+pub struct DefaultRetention(AtomicU64);
+
+impl DefaultRetention {
+    /// This, for now.
+    pub fn new(retention: Retention) -> Self {
+        Self(AtomicU64::new(retention.millis))
+    }
+
+    /// What it is now.
+    pub fn get(&self) -> Retention {
+        Retention { millis: self.0.load(Relaxed) }
+    }
+
+    /// What it is from now on.
+    pub fn set(&self, retention: Retention) {
+        self.0.store(retention.millis, Relaxed);
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::{JoinError, JoinSet},
@@ -21,15 +22,21 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 use super::{
-    connection::Connections,
+    connection::{Connections, Surroundings},
     handler::Handler,
+    leaving::Leaving,
     options::ServerOptions,
     refusal::{MAX_REFUSALS, refuse},
+    source::Networks,
+    tls::Tls,
     workers::Workers,
 };
 
 /// Connections the system holds for us until they are accepted; it may keep its own, lower limit.
 const BACKLOG: u32 = 4096;
+
+/// How long is gone on after the announcement of the end at least: what a client has sent by then is seen, and answered.
+const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// Pause after the system could not accept, so that a lack of file descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -93,6 +100,7 @@ pub struct Server {
     options: ServerOptions,
     clock: Arc<dyn Clock>,
     open: Arc<AtomicUsize>,
+    surroundings: Surroundings,
 }
 
 impl Server {
@@ -101,7 +109,26 @@ impl Server {
         let address = options.listen;
         let listener = listen(address).map_err(|cause| BindError::new(address, cause))?;
         let address = listener.local_addr().map_err(|cause| BindError::new(address, cause))?;
-        Ok(Self { listener, address, options, clock, open: Arc::default() })
+        let trusted = Arc::new(ArcSwap::from_pointee(options.trusted_proxies.clone()));
+        let surroundings = Surroundings { tls: None, trusted, leaving: Leaving::default() };
+        Ok(Self { listener, address, options, clock, open: Arc::default(), surroundings })
+    }
+
+    /// The same over TLS, if there is any.
+    #[must_use]
+    pub fn encrypted(mut self, tls: Option<Arc<Tls>>) -> Self {
+        self.surroundings.tls = tls;
+        self
+    }
+
+    /// The proxies that are believed about where requests come from, to be changed at any time.
+    pub fn trusted_proxies(&self) -> Arc<ArcSwap<Networks>> {
+        Arc::clone(&self.surroundings.trusted)
+    }
+
+    /// Whether it is about to stop: once that is announced, every answer ends its connection.
+    pub fn leaving(&self) -> Leaving {
+        self.surroundings.leaving.clone()
     }
 
     /// How many connections are open, for as long as it runs.
@@ -114,17 +141,23 @@ impl Server {
         self.address
     }
 
-    /// Serves on the threads of `workers` until `shutdown` completes; then accepts no more, lets the requests in flight finish
-    /// within the drain limit, cuts off the rest, and returns.
+    /// Serves on the threads of `workers` until `shutdown` completes, and a moment longer; then accepts no more, lets the requests in
+    /// flight finish within the drain limit, cuts off the rest, and returns.
     pub async fn run<H: Handler>(self, handler: H, workers: &Workers, shutdown: impl Future<Output = ()>) -> Drained {
         let max_connections = self.options.max_connections;
         let drain_timeout = self.options.drain_timeout;
         let options = self.options.clone();
-        let connections = Arc::new(Connections::new(handler, Arc::clone(&self.clock), self.options));
+        let (is_encrypted, leaving) = (self.surroundings.tls.is_some(), self.leaving());
+        let (clock, surroundings) = (Arc::clone(&self.clock), self.surroundings);
+        let connections = Arc::new(Connections::new(handler, Arc::clone(&clock), self.options, surroundings));
         let drain = CancellationToken::new();
         let mut open = JoinSet::new();
         let mut refusals = JoinSet::new();
-        let mut shutdown = pin!(shutdown);
+        let mut shutdown = pin!(async {
+            shutdown.await;
+            leaving.announce();
+            clock.sleep(LAST_LOOK).await;
+        });
         loop {
             self.open.store(open.len(), Ordering::Relaxed);
             let accepted = tokio::select! {
@@ -137,7 +170,7 @@ impl Server {
             if open.len() < max_connections {
                 let (connections, drain) = (Arc::clone(&connections), drain.child_token());
                 workers.serve(&mut open, stream, |stream| async move { connections.serve(stream, drain).await });
-            } else if refusals.len() < MAX_REFUSALS {
+            } else if refusals.len() < MAX_REFUSALS && !is_encrypted {
                 let (clock, options) = (Arc::clone(&self.clock), options.clone());
                 refusals.spawn(async move { refuse(stream, clock, &options).await });
             }

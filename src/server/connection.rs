@@ -1,21 +1,29 @@
 //! One connection: its requests, one after another, until either side ends it.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 
 use super::{
-    handler::{Handler, PeerIp, ReplyBody, RequestBody},
+    handler::{Handler, ReplyBody, RequestBody},
+    leaving::Leaving,
     options::ServerOptions,
     pulse::{Overdue, Pulse},
+    refusal::{NO_TLS, tell},
     socket::Socket,
+    source::{Networks, Source},
+    tls::{self, Tls},
 };
 
 /// The smallest read buffer hyper can be given; a request's head must fit into it.
@@ -24,6 +32,14 @@ const SMALLEST_BUFFER_BYTES: usize = 8192;
 /// What hyper reads ahead of a body at most, and so what an upload costs in memory.
 const BUFFER_BYTES: usize = 256 * 1024;
 
+/// What may change for the connections of a server while they are open.
+#[derive(Debug, Clone)]
+pub(super) struct Surroundings {
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) trusted: Arc<ArcSwap<Networks>>,
+    pub(super) leaving: Leaving,
+}
+
 /// Everything a connection needs.
 #[derive(Debug)]
 pub(super) struct Connections<H> {
@@ -31,10 +47,11 @@ pub(super) struct Connections<H> {
     protocol: http1::Builder,
     clock: Arc<dyn Clock>,
     options: ServerOptions,
+    surroundings: Surroundings,
 }
 
 impl<H: Handler> Connections<H> {
-    pub(super) fn new(handler: H, clock: Arc<dyn Clock>, options: ServerOptions) -> Self {
+    pub(super) fn new(handler: H, clock: Arc<dyn Clock>, options: ServerOptions, surroundings: Surroundings) -> Self {
         let mut protocol = http1::Builder::new();
         // Times are kept by the pulse: hyper knows one limit for heads and idle connections together, and none for
         // bodies. `pipeline_flush` stays off: it copies bodies and costs a hundred megabytes under load.
@@ -42,15 +59,56 @@ impl<H: Handler> Connections<H> {
             .header_read_timeout(None)
             .max_header_size(options.max_header_bytes)
             .max_buf_size(BUFFER_BYTES.max(options.max_header_bytes).max(SMALLEST_BUFFER_BYTES));
-        Self { handler: Arc::new(handler), protocol, clock, options }
+        Self { handler: Arc::new(handler), protocol, clock, options, surroundings }
     }
 
     /// Serves `stream` to its end. Once `drain` is cancelled, the request in flight is the last.
     pub(super) async fn serve(&self, stream: TcpStream, drain: CancellationToken) {
         let pulse = Arc::new(Pulse::new(Arc::clone(&self.clock), &self.options));
-        let peer = if self.options.names_peers { stream.peer_addr().ok().map(|peer| PeerIp(peer.ip())) } else { None };
+        let peer = stream.peer_addr().ok().map(|peer| peer.ip());
+        match &self.surroundings.tls {
+            None => self.speak(stream, pulse, peer, drain).await,
+            // Rare enough, beside what a handshake costs, to be kept out of the others' future.
+            Some(tls) => Box::pin(self.encrypt(tls, stream, pulse, peer, drain)).await,
+        }
+    }
+
+    /// Comes to terms about encryption, in the time that a head may take, and goes on inside.
+    async fn encrypt(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        pulse: Arc<Pulse>,
+        peer: Option<IpAddr>,
+        drain: CancellationToken,
+    ) {
+        let is_tls = tokio::select! {
+            is_tls = tls::is_spoken_on(&stream) => is_tls,
+            // Who has said nothing yet loses nothing.
+            () = drain.cancelled() => return,
+            overdue = pulse.watch() => return log_overdue(overdue),
+        };
+        match is_tls {
+            Ok(true) => {}
+            Ok(false) => return tell(stream, pulse, NO_TLS).await,
+            Err(error) => return tracing::debug!(%error, "a client left before it said anything"),
+        }
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            overdue = pulse.watch() => return log_overdue(overdue),
+        };
+        match accepted {
+            Ok(stream) => self.speak(Box::new(stream), pulse, peer, drain).await,
+            Err(error) => tracing::debug!(%error, "no encryption was agreed on"),
+        }
+    }
+
+    async fn speak<S>(&self, stream: S, pulse: Arc<Pulse>, peer: Option<IpAddr>, drain: CancellationToken)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
-        let service = service_fn(|request| answer(&self.handler, &pulse, peer, request));
+        let service = service_fn(|request| self.answer(&pulse, peer, request));
         let mut connection = pin!(self.protocol.serve_connection(socket, service));
         let mut drained = false;
         loop {
@@ -66,37 +124,41 @@ impl<H: Handler> Connections<H> {
                     drained = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                overdue => {
-                    tracing::debug!(?overdue, "a client took too long");
-                    return;
-                }
+                overdue => return overdue.map_or((), log_overdue),
             }
         }
     }
+
+    async fn answer(
+        &self,
+        pulse: &Arc<Pulse>,
+        peer: Option<IpAddr>,
+        request: Request<Incoming>,
+    ) -> Result<Response<ReplyBody<H::Body>>, Infallible> {
+        let request = request.map(|body| RequestBody::new(body, Arc::clone(pulse)));
+        let Surroundings { tls, trusted, leaving } = &self.surroundings;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let source = Source::of(peer, request.headers(), &trusted.load(), scheme);
+        // The handler is not used again in a half-changed state: it is shared and answers through `&self`.
+        let reply = AssertUnwindSafe(self.handler.handle(request, source)).catch_unwind().await;
+        let mut reply = reply.unwrap_or_else(|_| {
+            tracing::error!("a request's handling panicked; its client got a server error");
+            self.handler.panicked()
+        });
+        if leaving.is_announced() {
+            reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if pulse.is_request_unread() {
+            // hyper notices only between two polls that nobody reads the body. Let it, so that it drains what is there
+            // already, or else says `Connection: close` in the head that it is about to write.
+            tokio::task::yield_now().await;
+        }
+        Ok(reply.map(|body| ReplyBody::new(body, Arc::clone(pulse))))
+    }
 }
 
-async fn answer<H: Handler>(
-    handler: &Arc<H>,
-    pulse: &Arc<Pulse>,
-    peer: Option<PeerIp>,
-    request: Request<Incoming>,
-) -> Result<Response<ReplyBody<H::Body>>, Infallible> {
-    let mut request = request.map(|body| RequestBody::new(body, Arc::clone(pulse)));
-    if let Some(peer) = peer {
-        request.extensions_mut().insert(peer);
-    }
-    // The handler is not used again in a half-changed state: it is shared and answers through `&self`.
-    let reply = AssertUnwindSafe(handler.handle(request)).catch_unwind().await;
-    let reply = reply.unwrap_or_else(|_| {
-        tracing::error!("a request's handling panicked; its client got a server error");
-        handler.panicked()
-    });
-    if pulse.is_request_unread() {
-        // hyper notices only between two polls that nobody reads the body. Let it, so that it drains what is there
-        // already, or else says `Connection: close` in the head that it is about to write.
-        tokio::task::yield_now().await;
-    }
-    Ok(reply.map(|body| ReplyBody::new(body, Arc::clone(pulse))))
+fn log_overdue(overdue: Overdue) {
+    tracing::debug!(?overdue, "a client took too long");
 }
 
 fn log_end(ended: hyper::Result<()>) {

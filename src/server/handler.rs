@@ -3,7 +3,6 @@
 use std::{
     error::Error,
     future::Future,
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -14,24 +13,40 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pulse::Pulse;
+use super::{pulse::Pulse, source::Source};
 
 /// What answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
 
-    /// Answers `request`. The future is dropped when the client goes away, at any point. A body that was not read to
+    /// Answers `request`, which comes from `source`. The future is dropped when the client goes away, at any point. A body that was not read to
     /// its end is read and thrown away after the answer, up to a limit, so that the client gets to see the answer.
-    fn handle(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Self::Body>> + Send;
+    fn handle(
+        &self,
+        request: Request<RequestBody>,
+        source: Source,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// The answer to a request whose handling panicked: a 500.
     fn panicked(&self) -> Response<Self::Body>;
 }
 
-/// Where a request comes from, in its extensions if the server was told to name peers. Behind a proxy, that is the proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerIp(pub IpAddr);
+impl<H: Handler> Handler for Arc<H> {
+    type Body = H::Body;
+
+    fn handle(
+        &self,
+        request: Request<RequestBody>,
+        source: Source,
+    ) -> impl Future<Output = Response<Self::Body>> + Send {
+        H::handle(self, request, source)
+    }
+
+    fn panicked(&self) -> Response<Self::Body> {
+        H::panicked(self)
+    }
+}
 
 /// The body of a request.
 ///

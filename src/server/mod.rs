@@ -1,4 +1,4 @@
-//! The server side of HTTP/1.1: a listener, its connections, their limits, and how they end.
+//! The server side of HTTP/1.1, bare or over TLS: a listener, its connections, their limits, and how they end.
 //!
 //! [`Server`] accepts connections, reads requests with hyper and gives each to a [`Handler`]. It holds clients to
 //! limits ([`ServerOptions`]), survives a handler that panics, and drains when it is told to stop. It knows no route
@@ -8,16 +8,22 @@ mod accept;
 mod connection;
 mod descriptors;
 mod handler;
+mod leaving;
 mod options;
 mod pulse;
 mod refusal;
 mod socket;
+mod source;
+mod tls;
 mod workers;
 
 pub use accept::{BindError, Drained, Server};
 pub use descriptors::raise_file_limit;
-pub use handler::{Handler, PeerIp, RequestBody};
+pub use handler::{Handler, RequestBody};
+pub use leaving::Leaving;
 pub use options::{ServerOptions, reachable_address};
+pub use source::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, InvalidNetwork, Networks, Source};
+pub use tls::{Tls, TlsError, TlsFiles};
 pub use workers::Workers;
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use super::{source::Networks, tls::TlsFiles};
+
 /// What clients are held to, and where they find the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
@@ -24,9 +26,14 @@ pub struct ServerOptions {
     /// How long a request's or reply's body may stand still, not a byte moving in either direction, while the server
     /// waits for the client. A client that is slow but moving is never cut off.
     pub stall_timeout: Duration,
-    /// Whether requests say where they come from ([`super::PeerIp`]): only where somebody asks, since it costs an allocation.
-    pub names_peers: bool,
-    /// How long requests in flight may go on once the server was told to stop.
+    /// Where the certificate for HTTPS is; plain HTTP without one.
+    pub tls: TlsFiles,
+    /// Proxies that are believed about where requests come from.
+    pub trusted_proxies: Networks,
+    /// How long the server goes on as before, but for telling everybody to go elsewhere, once it was told to stop. Balancers need
+    /// that time to notice.
+    pub drain_delay: Duration,
+    /// How long requests in flight may go on after that.
     pub drain_timeout: Duration,
 }
 
@@ -39,7 +46,9 @@ impl Default for ServerOptions {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_mins(1),
-            names_peers: false,
+            tls: TlsFiles::default(),
+            trusted_proxies: Networks::default(),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),
         }
     }

@@ -1,4 +1,4 @@
-//! What a client gets when there is no room for it.
+//! What a client gets when it cannot be listened to: for lack of room, or of a language in common.
 
 use std::sync::Arc;
 
@@ -20,14 +20,26 @@ const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     \r\n\
     This server has as many connections as it takes. Try later";
 
+/// The whole answer to who speaks plain HTTP where TLS is spoken.
+pub(super) const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    connection: close\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 58\r\n\
+    \r\n\
+    This port speaks HTTPS: use an address with https:// in it";
+
 /// Tells the client to come back later.
 pub(super) async fn refuse(stream: TcpStream, clock: Arc<dyn Clock>, options: &ServerOptions) {
-    let pulse = Arc::new(Pulse::new(clock, options));
+    tell(stream, Arc::new(Pulse::new(clock, options)), ANSWER).await;
+}
+
+/// Tells the client this, whatever it is about to say.
+pub(super) async fn tell(stream: TcpStream, pulse: Arc<Pulse>, answer: &[u8]) {
     // Its request is on its way and will not be read: the close has to wait for it.
     pulse.request_began(true);
     let mut socket = Socket::new(stream, Arc::clone(&pulse));
     let told = async {
-        socket.write_all(ANSWER).await?;
+        socket.write_all(answer).await?;
         socket.shutdown().await
     };
     tokio::select! {
@@ -46,8 +58,10 @@ mod tests {
 
     #[test]
     fn the_refusal_says_its_own_length() {
-        let text = String::from_utf8_lossy(ANSWER);
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        for answer in [ANSWER, NO_TLS] {
+            let text = String::from_utf8_lossy(answer);
+            let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+            assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        }
     }
 }

@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{BindError, Drained, Handler, RequestBody, Server, ServerOptions, Workers};
+use super::{BindError, Drained, Handler, RequestBody, Server, ServerOptions, Source, Workers};
 use crate::clock::{Clock, SystemClock};
 
 /// What a test waits for at most before it has failed.
@@ -41,7 +41,7 @@ struct Paths {
 impl Handler for Paths {
     type Body = BoxBody<Bytes, Infallible>;
 
-    async fn handle(&self, mut request: Request<RequestBody>) -> Response<Self::Body> {
+    async fn handle(&self, mut request: Request<RequestBody>, _: Source) -> Response<Self::Body> {
         match request.uri().path() {
             "/refuse" => reply(401, "refused"),
             "/panic" => panic!("on purpose"),

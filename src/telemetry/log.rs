@@ -2,7 +2,7 @@
 
 use std::{fmt, io, panic, str::FromStr};
 
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// What is logged unless something else was asked for.
 const DEFAULT_FILTER: &str = "info";
@@ -84,9 +84,24 @@ pub enum StartError {
     Twice,
 }
 
+/// The running log.
+#[derive(Debug, Clone)]
+pub struct Log(reload::Handle<EnvFilter, Registry>);
+
+impl Log {
+    /// Logs other lines from now on.
+    pub fn refilter(&self, filter: &LogFilter) {
+        // Neither fails: the text has been a filter before, and the log lives as long as the process.
+        if let Ok(filter) = EnvFilter::try_new(&filter.0) {
+            let _ = self.0.reload(filter);
+        }
+    }
+}
+
 /// Starts logging to standard error, for the whole process. Panics are logged, too.
-pub fn start(options: &TelemetryOptions) -> Result<(), StartError> {
+pub fn start(options: &TelemetryOptions) -> Result<Log, StartError> {
     let filter = EnvFilter::try_new(&options.filter.0).map_err(|error| StartError::Filter(error.to_string()))?;
+    let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let started = match options.format {
@@ -102,7 +117,7 @@ pub fn start(options: &TelemetryOptions) -> Result<(), StartError> {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic: {message}");
     }));
-    Ok(())
+    Ok(Log(handle))
 }
 
 #[cfg(test)]

@@ -7,5 +7,5 @@
 mod log;
 mod metrics;
 
-pub use log::{InvalidFilter, LogFilter, LogFormat, StartError, TelemetryOptions, start};
+pub use log::{InvalidFilter, Log, LogFilter, LogFormat, StartError, TelemetryOptions, start};
 pub use metrics::{Durations, Kind, Metrics, Sample};

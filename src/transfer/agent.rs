@@ -15,11 +15,22 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the other side may do nothing.
 const STALL_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Asks servers. Those of `https` must be known to one of the authorities in the file `ca`, or, without it, to one that
-/// browsers trust. What is `near` is not asked through a proxy, whatever the environment says of one.
-pub fn agent(ca: Option<&Path>, is_near: bool) -> Result<Agent> {
-    let mut tls = TlsConfig::builder();
-    if let Some(path) = ca {
+/// By what a server of `https` is known to be the one.
+#[derive(Debug, Clone, Copy)]
+pub enum Trust<'a> {
+    /// An authority that browsers trust vouches for it.
+    Browsers,
+    /// One of the authorities in this file vouches for it.
+    File(&'a Path),
+    /// It listens on an address of this machine that its own configuration names, where nobody on the way can take its place; its
+    /// certificate is for the name that others know it by.
+    OwnMachine,
+}
+
+/// Asks servers. What is `near` is not asked through a proxy, whatever the environment says of one.
+pub fn agent(trust: Trust<'_>, is_near: bool) -> Result<Agent> {
+    let mut tls = TlsConfig::builder().disable_verification(matches!(trust, Trust::OwnMachine));
+    if let Trust::File(path) = trust {
         let pem = fs::read(path).map_err(Error::of(path))?;
         let certificates: Vec<_> = parse_pem(&pem)
             .filter_map(|item| match item {

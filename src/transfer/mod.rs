@@ -20,7 +20,7 @@ mod remote;
 mod source;
 mod zipped;
 
-pub use agent::agent;
+pub use agent::{Trust, agent};
 pub use api::Api;
 pub use bars::Bars;
 pub use error::{Error, Result};

@@ -5,6 +5,7 @@
 
 mod aborts;
 mod administration;
+mod behind_proxy;
 mod big;
 #[cfg(feature = "s3")]
 mod bucket;
@@ -31,8 +32,10 @@ mod program;
 #[expect(dead_code, unused_imports, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
 #[path = "../s3/proxy/mod.rs"]
 mod proxy;
+mod reload;
 mod run;
 mod secrets;
+mod secure;
 mod site;
 #[cfg(feature = "s3")]
 mod staleness;

@@ -91,7 +91,7 @@ impl Program {
                 let _ = child.wait();
                 return Err(stderr.join().expect("its errors were read"));
             };
-            let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()?.parse().ok());
+            let address = line.split("://").nth(1).and_then(|rest| rest.split('/').next()?.parse().ok());
             greeting.push(line);
             if let Some(address) = address {
                 let start_time = began.elapsed();

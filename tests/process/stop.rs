@@ -71,6 +71,31 @@ fn an_idle_program_ends_at_once_though_clients_are_connected() {
 }
 
 #[test]
+fn whoever_is_told_to_stop_serves_on_until_balancers_have_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &["--drain-delay", "5s"]);
+    let mut idle = program.client();
+    let alive = |client: &mut crate::client::Client, path: &str| {
+        let answer = client.send("GET", path, "", Upload::None).expect("it answers");
+        let told = (answer.status, answer.header("connection").map(str::to_owned));
+        answer.text().expect("a body");
+        told
+    };
+    assert_eq!(alive(&mut idle, "/health/ready"), (200, None));
+    program.signal(Signal::TERM);
+    let close = || Some("close".to_owned());
+    until("it is not ready", || alive(&mut program.client(), "/health/ready") == (503, close()));
+    // Everything else is served, over connections that are there and over new ones, and each for the last time.
+    assert_eq!(alive(&mut program.client(), "/v2/users/me"), (200, close()));
+    assert_eq!(alive(&mut program.client(), "/health/live"), (200, close()));
+    assert_eq!(alive(&mut idle, "/v2/users/me"), (200, close()));
+    assert!(idle.is_closed().expect("it is closed, not reset"));
+    let ended = program.wait();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("not ready any more"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_second_signal_does_not_wait_for_the_drain() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::serve(folder.path(), &["--drain-timeout", "1h"]);

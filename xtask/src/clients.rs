@@ -13,16 +13,18 @@ pub struct Driver {
     pub name: &'static str,
     /// Whether installing it takes a compiler, and so long that the quick steps come first.
     pub compiles: bool,
+    /// Puts constant load on a Larder, if the driver has something for that.
+    load: Option<fn(&Driver) -> Command>,
     install: fn(&Driver) -> Result<(), String>,
     command: fn(&Driver) -> Command,
 }
 
 /// All drivers, in the order in which they run.
 pub static DRIVERS: [Driver; 4] = [
-    Driver { name: "js", compiles: false, install: install_npm, command: node },
-    Driver { name: "python", compiles: false, install: install_python, command: interpret },
-    Driver { name: "cli", compiles: false, install: install_npm, command: node },
-    Driver { name: "rust", compiles: true, install: build_rust, command: built },
+    Driver { name: "js", compiles: false, load: Some(node_load), install: install_npm, command: node },
+    Driver { name: "python", compiles: false, load: Some(python_load), install: install_python, command: interpret },
+    Driver { name: "cli", compiles: false, load: None, install: install_npm, command: node },
+    Driver { name: "rust", compiles: true, load: None, install: build_rust, command: built },
 ];
 
 impl Driver {
@@ -42,6 +44,11 @@ impl Driver {
         (self.install)(self)
     }
 
+    /// Whether it has something that puts constant load on a Larder.
+    pub fn has_load(&self) -> bool {
+        self.load.is_some()
+    }
+
     /// Runs the driver against a fresh Larder, over the object store that `settings` name, or else over a new folder.
     ///
     /// # Errors
@@ -55,6 +62,23 @@ impl Driver {
         shell::run(&mut command).map_err(|error| format!("{error}\n{}", server.end_of_log()))?;
         server.stop()
     }
+}
+
+/// What puts load on a Larder until its input ends, by the clients that have it.
+pub fn loads() -> Vec<(&'static str, Command)> {
+    DRIVERS.iter().filter_map(|driver| Some((driver.name, (driver.load?)(driver)))).collect()
+}
+
+fn node_load(driver: &Driver) -> Command {
+    let mut command = shell::program_at_root("node");
+    command.arg(driver.folder().join("load.mjs"));
+    command
+}
+
+fn python_load(driver: &Driver) -> Command {
+    let mut command = shell::program_at_root(python::interpreter(&driver.folder()));
+    command.arg(driver.source().join("load.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }
 
 fn install_npm(driver: &Driver) -> Result<(), String> {

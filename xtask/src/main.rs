@@ -20,6 +20,7 @@ mod installed;
 mod npm;
 mod openapi;
 mod python;
+mod rolling;
 mod sdks;
 mod server;
 mod shell;

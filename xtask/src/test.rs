@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::backends::SEAWEEDFS;
 use crate::clients::{DRIVERS, Driver};
-use crate::{console, deploy, openapi, sdks, shell, tools};
+use crate::{console, deploy, openapi, rolling, sdks, shell, tools};
 
 /// A step of the test command.
 struct Step {
@@ -23,11 +23,14 @@ impl Step {
 
 /// All steps. Installing comes before compiling, so that what is missing shows within seconds.
 fn steps() -> Vec<Step> {
-    let served =
-        ["clients", "sdks", "openapi", "console", "deploy"].into_iter().chain(DRIVERS.iter().map(|driver| driver.name));
+    let served = ["clients", "sdks", "openapi", "console", "deploy", "rolling"]
+        .into_iter()
+        .chain(DRIVERS.iter().map(|driver| driver.name));
     let served: Vec<_> = served.collect();
     let install = |driver: &'static Driver| {
-        Step::new(&["clients", driver.name], format!("install the {} client", driver.name), || driver.install())
+        let names = ["clients", driver.name, "rolling"];
+        let names = if driver.has_load() { &names[..] } else { &names[..2] };
+        Step::new(names, format!("install the {} client", driver.name), || driver.install())
     };
     let mut steps = vec![Step::new(&["fmt"], "format", format)];
     steps.extend(DRIVERS.iter().filter(|driver| !driver.compiles).map(install));
@@ -38,7 +41,8 @@ fn steps() -> Vec<Step> {
     steps.push(Step::new(&["deploy"], "install the tools of deployment", deploy::install));
     steps.push(Step::new(&["tests"], "install strace", tools::need_strace));
     steps.push(Step::new(&["tests"], "install man and bash", tools::need_man_and_bash));
-    steps.push(Step::new(&["tests", "console"], "install SeaweedFS", || SEAWEEDFS.install()));
+    steps.push(Step::new(&["rolling"], "install haproxy", rolling::install));
+    steps.push(Step::new(&["tests", "console", "rolling"], "install SeaweedFS", || SEAWEEDFS.install()));
     steps.push(Step::new(&["clippy"], "lints", lints));
     steps.push(Step::new(&["doc"], "documentation", documentation));
     steps.push(Step::new(&["tests"], "tests", tests));
@@ -52,6 +56,7 @@ fn steps() -> Vec<Step> {
         }),
     );
     steps.push(Step::new(&["deploy"], "what deploys it", deploy::run));
+    steps.push(Step::new(&["rolling"], "rolling restarts behind a balancer", rolling::run));
     steps.push(Step::new(&["sdks"], "the SDKs and the examples", sdks::run));
     steps.push(Step::new(&["openapi"], "the description of the API", openapi::run));
     steps.push(Step::new(&["console"], "the console over a folder", console::over_folder));

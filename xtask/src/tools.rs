@@ -94,6 +94,18 @@ pub fn need_man_and_bash() -> Result<(), String> {
     if are_installed() { Ok(()) } else { Err(missing.to_owned()) }
 }
 
+/// Makes sure of `haproxy`, the balancer before gateways that are restarted.
+///
+/// # Errors
+/// In words, with the command that installs it.
+pub fn need_haproxy() -> Result<(), String> {
+    let is_installed = || shell::output("haproxy", &["-v"]).is_some();
+    if !is_installed() {
+        install_packages(&["haproxy"]);
+    }
+    if is_installed() { Ok(()) } else { Err("haproxy is missing; install it with: apt-get install haproxy".to_owned()) }
+}
+
 /// Installs Debian packages if that is possible here; whether it helped is for the caller to see.
 pub fn install_packages(packages: &[&str]) {
     let root = shell::output("id", &["-u"]).is_some_and(|id| id == "0");

@@ -25,7 +25,7 @@ pub async fn put(
     key: &RecordKey,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let limit = context.max_record_bytes;
+    let limit = context.settled.max_record_bytes;
     if request.body.length().is_some_and(|length| length > limit) {
         return Err(ApiError::record_too_large(limit));
     }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use larder::{
-    api::{Api, ApiOptions, ApiParts, ToldRenewals, Upstream},
+    api::{Api, ApiOptions, ApiParts, LinkOrigin, ToldRenewals, Upstream},
     auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, SystemClock, SystemRandom, Timestamp},
     jobs::{Job, RunUpkeep, ToldActivity},
@@ -107,7 +107,7 @@ impl Larder {
         upstream: Option<Upstream>,
         change: impl FnOnce(&mut ApiOptions),
     ) -> Self {
-        let mut options = ApiOptions { public_url: PUBLIC_URL.to_owned(), ..ApiOptions::default() };
+        let mut options = ApiOptions { public_url: LinkOrigin::Fixed(PUBLIC_URL.to_owned()), ..ApiOptions::default() };
         change(&mut options);
         let measured = Arc::new(Measured::new(objects.clone()));
         let random = Arc::new(SystemRandom);

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use larder::{
     api::{Api, ReplyBody},
     clock::SystemClock,
-    server::{Handler, RequestBody, Server, ServerOptions, Workers},
+    server::{Handler, RequestBody, Server, ServerOptions, Source, Workers},
 };
 
 /// Serves `api` until the runtime ends. Its connections go by real time: a test that moves the gateway's clock does not
@@ -28,8 +28,8 @@ struct Front(Api);
 impl Handler for Front {
     type Body = ReplyBody;
 
-    async fn handle(&self, request: Request<RequestBody>) -> Response<ReplyBody> {
-        self.0.respond(request).await
+    async fn handle(&self, request: Request<RequestBody>, source: Source) -> Response<ReplyBody> {
+        self.0.respond(request, source).await
     }
 
     fn panicked(&self) -> Response<ReplyBody> {

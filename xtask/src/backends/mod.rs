@@ -13,3 +13,4 @@ mod server;
 
 pub use backend::SEAWEEDFS;
 pub use commands::{backend, is_known, test_s3, with};
+pub use ports::free as free_ports;

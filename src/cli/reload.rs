@@ -1,0 +1,62 @@
+//! `SIGHUP`: the configuration, certificates and accounts are taken anew, while everything is served.
+
+use tokio::signal::unix::Signal;
+
+use crate::{
+    config::{Given, Loaded, Setting, load},
+    gateway::Reloading,
+    telemetry::Log,
+};
+
+use super::output;
+
+/// What a reload begins with: what was given to this process, and what came of it.
+pub(super) struct Reload<'a> {
+    pub(super) given: &'a Given,
+    pub(super) started: Loaded,
+    pub(super) log: Log,
+}
+
+impl Reload<'_> {
+    /// Reloads whenever `hangup` comes; never returns.
+    pub(super) async fn on(self, hangup: &mut Signal, gateway: &Reloading) {
+        let mut current = None;
+        while hangup.recv().await.is_some() {
+            if let Some(taken) = self.once(current.as_ref().unwrap_or(&self.started), gateway).await {
+                current = Some(taken);
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// What is gone by from now on, unless all stays as it was.
+    async fn once(&self, current: &Loaded, gateway: &Reloading) -> Option<Loaded> {
+        let loaded = match load(self.given) {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                for problem in &problems.0 {
+                    tracing::error!("SIGHUP: {problem}");
+                }
+                tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
+                return None;
+            }
+        };
+        if let Err(error) = gateway.take(&loaded.config).await {
+            tracing::error!("SIGHUP: {}", output::whole(&error));
+            tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
+            return None;
+        }
+        self.log.refilter(&loaded.config.telemetry.filter);
+        let changed = names(current.changes(&loaded).filter(|setting| setting.is_live()));
+        tracing::info!(changed, "SIGHUP: configuration, certificates and accounts were taken anew");
+        let kept = names(self.started.changes(&loaded).filter(|setting| !setting.is_live()));
+        if !kept.is_empty() {
+            tracing::warn!("SIGHUP: what has changed of these needs a restart: {kept}");
+        }
+        Some(loaded)
+    }
+}
+
+fn names(settings: impl Iterator<Item = &'static Setting>) -> String {
+    settings.map(|setting| setting.name).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,66 @@
+//! The settings of where clients come in: HTTPS, the proxies before Larder, and the way out of a balancer.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::server::InvalidNetwork;
+
+use super::{
+    setting::Setting,
+    value::{show_time, time},
+};
+
+/// The longest that balancers may be waited for.
+const LONGEST_DELAY: Duration = Duration::from_hours(1);
+
+/// HTTPS, proxies, and the way out.
+pub(super) static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "tls_cert",
+        value: "FILE",
+        help: "PEM file with the certificate for HTTPS and those that lead to an authority; needs LARDER_TLS_KEY; plain HTTP without",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.tls.certificate = Some(PathBuf::from(text));
+            Ok(())
+        },
+        show: |config| config.server.tls.certificate.as_ref().map(|path| path.display().to_string()),
+    },
+    Setting {
+        name: "tls_key",
+        value: "FILE",
+        help: "PEM file with the key of that certificate, without a passphrase",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.tls.key = Some(PathBuf::from(text));
+            Ok(())
+        },
+        show: |config| config.server.tls.key.as_ref().map(|path| path.display().to_string()),
+    },
+    Setting {
+        name: "trusted_proxies",
+        value: "NETWORKS",
+        help: "Proxies that are believed about where requests come from (X-Forwarded-For, -Proto, -Host): addresses and networks, \
+               separated by commas; nobody is believed if it is not set",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.trusted_proxies = text.parse().map_err(|error: InvalidNetwork| {
+                format!("is no list of networks: {error}; write it like 10.0.0.0/8,fd00::/8")
+            })?;
+            Ok(())
+        },
+        show: |config| {
+            Some(&config.server.trusted_proxies).filter(|proxies| !proxies.is_empty()).map(ToString::to_string)
+        },
+    },
+    Setting {
+        name: "drain_delay",
+        value: "TIME",
+        help: "How long to serve on after the signal to stop, not ready any more, until balancers have noticed; 5s to 10s behind one",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.drain_delay = time(text, Duration::ZERO..=LONGEST_DELAY)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.server.drain_delay)),
+    },
+];

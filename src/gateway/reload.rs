@@ -1,0 +1,105 @@
+//! Taking another configuration while requests are served: all of what can change, or nothing.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    api::{ApiOptions, LinkOrigin},
+    auth::{Tokens, Users},
+    config::Config,
+    kv::Catalog,
+    server::{Networks, Tls, reachable_address},
+};
+
+use super::{error::StartError, first_user::FirstUser, front::Front};
+
+/// What a running gateway can change of itself. It is not kept alive by this.
+#[derive(Debug)]
+pub struct Reloading {
+    pub(super) front: Arc<Front>,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) users: Arc<Users>,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) makes_accounts: bool,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) trusted_proxies: Arc<ArcSwap<Networks>>,
+    pub(super) drain_delay: DrainDelay,
+    pub(super) address: SocketAddr,
+}
+
+impl Reloading {
+    /// The scheme that the gateway speaks.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Takes over from `config` what can change. If anything of that is wrong, nothing changes. Whatever is remembered of accounts and tokens
+    /// is believed no more; requests under way and open connections go on with what they began with.
+    pub async fn take(&self, config: &Config) -> Result<(), StartError> {
+        let fresh = Tls::of(&config.server.tls)?;
+        let first_user = FirstUser::of(config)?.filter(|_| self.makes_accounts);
+        self.users.outdate();
+        self.tokens.outdate();
+        FirstUser::make_sure(first_user, &self.users, &self.tokens).await?;
+        match (&self.tls, fresh) {
+            (Some(running), Some(fresh)) => running.replace(fresh),
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => tracing::warn!("HTTPS begins or ends with a restart only"),
+        }
+        self.trusted_proxies.store(Arc::new(config.server.trusted_proxies.clone()));
+        self.drain_delay.set(config.server.drain_delay);
+        self.catalog.set_retention(config.catalog.retention);
+        self.front.reconfigure(api_options(config, self.address, self.tls.is_some()));
+        Ok(())
+    }
+}
+
+/// How long a gateway serves on after it was told to stop.
+#[derive(Debug, Clone)]
+pub(super) struct DrainDelay(Arc<AtomicU64>);
+
+impl DrainDelay {
+    pub(super) fn new(delay: Duration) -> Self {
+        let own = Self(Arc::default());
+        own.set(delay);
+        own
+    }
+
+    pub(super) fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Relaxed))
+    }
+
+    fn set(&self, delay: Duration) {
+        self.0.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+}
+
+/// The options of the API of a gateway that listens on `address`.
+pub(super) fn api_options(config: &Config, address: SocketAddr, is_encrypted: bool) -> ApiOptions {
+    let public_url = match &config.public_url {
+        Some(url) => LinkOrigin::Fixed(url.as_str().to_owned()),
+        None => LinkOrigin::Assumed(listening_url(address, is_encrypted)),
+    };
+    ApiOptions {
+        public_url,
+        max_record_bytes: config.max_record_bytes,
+        rates: config.rates,
+        max_requests: config.max_requests,
+        quota: config.quota,
+        metrics_token: config.metrics_token.clone(),
+    }
+}
+
+/// The origin of links when no public URL is known: where this machine itself reaches the listener.
+pub(super) fn listening_url(address: SocketAddr, is_encrypted: bool) -> String {
+    let scheme = if is_encrypted { "https" } else { "http" };
+    format!("{scheme}://{}", reachable_address(address))
+}

@@ -1,0 +1,199 @@
+//! HTTPS: the certificate, its key, and taking the place of both while connections are open.
+
+use std::{fmt, io, path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, ServerConfig,
+        crypto::ring,
+        pki_types::{
+            CertificateDer, PrivateKeyDer,
+            pem::{self, PemObject},
+        },
+    },
+    server::TlsStream,
+};
+
+/// What is spoken inside.
+const PROTOCOL: &[u8] = b"http/1.1";
+
+/// The first byte of a TLS connection: the type of a record with a handshake in it (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// Where the certificate and its key are; both are given, or neither.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// A PEM file with the certificate, and behind it those that lead to an authority.
+    pub certificate: Option<PathBuf>,
+    /// A PEM file with the key of the certificate.
+    pub key: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// Whether HTTPS is asked for, be it only half.
+    pub fn is_any(&self) -> bool {
+        self.certificate.is_some() || self.key.is_some()
+    }
+}
+
+/// There can be no HTTPS with these files.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// Only one of the two is given.
+    #[error("LARDER_TLS_CERT and LARDER_TLS_KEY must be set both, or neither")]
+    Half,
+    /// A file cannot be read.
+    #[error("{} of {setting} cannot be read", path.display())]
+    Unreadable {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{} of {setting} {problem}", path.display())]
+    Unusable {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The two do not go together, or cannot be used.
+    #[error("the certificate in {} cannot be used with the key in {}", certificate.display(), key.display())]
+    Mismatch {
+        /// The file with the certificate.
+        certificate: PathBuf,
+        /// The file with the key.
+        key: PathBuf,
+        /// Why not.
+        #[source]
+        cause: rustls::Error,
+    },
+}
+
+/// The certificate and key that new connections begin with.
+pub struct Tls {
+    config: ArcSwap<ServerConfig>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Reads the files; `None` if there are none.
+    pub fn of(files: &TlsFiles) -> Result<Option<Self>, TlsError> {
+        let (certificate, key) = match files {
+            TlsFiles { certificate: None, key: None } => return Ok(None),
+            TlsFiles { certificate: Some(certificate), key: Some(key) } => (certificate, key),
+            TlsFiles { .. } => return Err(TlsError::Half),
+        };
+        let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let chain = chain.map_err(|error| unusable("LARDER_TLS_CERT", certificate, error))?;
+        if chain.is_empty() {
+            return Err(unusable("LARDER_TLS_CERT", certificate, pem::Error::NoItemsFound));
+        }
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("LARDER_TLS_KEY", key, error))?;
+        let config = config(chain, private).map_err(|cause| TlsError::Mismatch {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            cause,
+        })?;
+        Ok(Some(Self { config: ArcSwap::from_pointee(config) }))
+    }
+
+    /// Begins new connections with what `other` has; open ones go on with what they began with.
+    pub fn replace(&self, other: Self) {
+        self.config.store(other.config.into_inner());
+    }
+
+    /// The encrypted connection over `stream`, once both sides have agreed on it.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        TlsAcceptor::from(self.config.load_full()).accept(stream).await
+    }
+}
+
+/// Whether the first that a client says, which is not read yet, is TLS.
+pub(super) async fn is_spoken_on(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    match stream.peek(&mut first).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(first == [HANDSHAKE]),
+    }
+}
+
+fn config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    // Who comes back within some hours spares both sides the costly part of the handshake, and this one the memory.
+    config.ticketer = ring::Ticketer::new()?;
+    Ok(config)
+}
+
+/// Errors of this reader quote nothing of the file.
+fn unusable(setting: &'static str, path: &std::path::Path, error: pem::Error) -> TlsError {
+    let path = path.to_owned();
+    let problem = match error {
+        pem::Error::Io(cause) => return TlsError::Unreadable { setting, path, cause },
+        pem::Error::NoItemsFound if setting == "LARDER_TLS_KEY" => {
+            "has no key in it; it begins with -----BEGIN PRIVATE KEY----- (one with a passphrase cannot be used)"
+        }
+        pem::Error::NoItemsFound => "has no certificate in it; one begins with -----BEGIN CERTIFICATE-----",
+        _ => "is not a whole PEM file",
+    };
+    TlsError::Unusable { setting, path, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_files_is_said_of_the_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let one = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("it is written");
+            path
+        };
+        let certificate = file("cert.pem", &one.cert.pem());
+        let key = file("key.pem", &one.signing_key.serialize_pem());
+        let wrong = file("other.pem", &other.signing_key.serialize_pem());
+        let cut = file("cut.pem", &one.signing_key.serialize_pem()[..60]);
+        let absent = folder.path().join("absent.pem");
+        let of = |certificate: Option<&PathBuf>, key: Option<&PathBuf>| {
+            Tls::of(&TlsFiles { certificate: certificate.cloned(), key: key.cloned() }).map(|tls| tls.is_some())
+        };
+        assert!(matches!(of(None, None), Ok(false)));
+        assert!(matches!(of(Some(&certificate), Some(&key)), Ok(true)));
+        assert!(matches!(of(Some(&certificate), None), Err(TlsError::Half)));
+        assert!(matches!(of(None, Some(&key)), Err(TlsError::Half)));
+        assert!(matches!(of(Some(&absent), Some(&key)), Err(TlsError::Unreadable { setting: "LARDER_TLS_CERT", .. })));
+        assert!(matches!(of(Some(&certificate), Some(&wrong)), Err(TlsError::Mismatch { .. })));
+        for (certificate, key, said) in [
+            (&key, &key, "key.pem of LARDER_TLS_CERT has no certificate"),
+            (&certificate, &certificate, "cert.pem of LARDER_TLS_KEY has no key"),
+            (&certificate, &cut, "cut.pem of LARDER_TLS_KEY is not a whole PEM file"),
+        ] {
+            let error = of(Some(certificate), Some(key)).expect_err("it is wrong").to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Where requests come from, as proxies tell it that are trusted, or are not.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crate::{
+    client::{Client, Upload},
+    program::{Program, TOKEN, pause},
+};
+
+/// The status and text of an answer to a request with these headers.
+fn ask_once(address: SocketAddr, token: &str, method: &str, path: &str, headers: &str) -> (u16, String) {
+    let mut client = Client::connect(address, token).expect("it accepts");
+    client.begin(method, path, headers).expect("it is sent");
+    let answer = client.answer(false).expect("it answers");
+    (answer.status, answer.text().unwrap_or_default())
+}
+
+/// The same of the admin, who is limited, too.
+fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String) {
+    loop {
+        match ask_once(address, TOKEN, method, path, headers) {
+            (429, _) => pause(Duration::from_millis(300)),
+            answer => return answer,
+        }
+    }
+}
+
+/// How many of so many requests without a valid token, each said to come from another address, are refused for their number.
+fn limited(program: &Program, header: &str) -> usize {
+    let from = |number: usize| format!("{header}: 198.51.100.{number}\r\n");
+    let statuses = (0..20).map(|number| ask_once(program.address, "unknown", "GET", "/v2/users/me", &from(number)).0);
+    statuses.filter(|status| *status == 429).count()
+}
+
+#[test]
+fn whoever_is_behind_a_trusted_proxy_is_limited_for_himself_and_written_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["--trusted-proxies", "10.0.0.0/8,127.0.0.1", "--max-caller-rate", "1"];
+    let program = Program::serve(folder.path(), &arguments);
+    assert_eq!(limited(&program, "x-forwarded-for"), 0);
+    assert!(limited(&program, "forwarded") > 0, "there is one way to say it");
+    let headers = "x-forwarded-for: 6.6.6.6, 203.0.113.9, 10.1.1.1\r\nx-forwarded-proto: https\r\n\
+                   x-forwarded-host: larder.example\r\n";
+    let (status, made) = ask(program.address, "POST", "/v2/key-value-stores?name=told", headers);
+    assert_eq!(status, 201);
+    assert!(made.contains("\"https://larder.example/v2/key-value-stores/"), "{made}");
+    let store: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+    let path = format!("/v2/key-value-stores/{}", store["data"]["id"].as_str().expect("an id"));
+    let evil = "x-forwarded-for: 203.0.113.9\r\nx-forwarded-host: a\"b\r\nx-forwarded-proto: https\r\n";
+    let (_, got) = ask(program.address, "GET", &path, evil);
+    assert!(got.contains(&format!("\"http://{}/v2/", program.address)), "{got}");
+    assert_eq!(ask(program.address, "DELETE", &path, "x-forwarded-for: 203.0.113.9\r\n").0, 204);
+    let ended = program.stop();
+    assert!(ended.stderr.contains("from=203.0.113.9"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("6.6.6.6"), "{}", ended.stderr);
+}
+
+#[test]
+fn whoever_is_not_trusted_speaks_for_nobody_but_himself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &["--trusted-proxies", "10.0.0.0/8", "--max-caller-rate", "1"]);
+    assert!(limited(&program, "x-forwarded-for") > 0);
+    let mut client = program.client();
+    let answer = client.send("GET", "/health/live", "", Upload::None).expect("it answers");
+    assert_eq!(answer.status, 200);
+    let headers = "x-forwarded-for: 203.0.113.9\r\nx-forwarded-proto: https\r\nx-forwarded-host: evil.example\r\n";
+    let (_, made) = ask(program.address, "POST", "/v2/key-value-stores?name=untold", headers);
+    assert!(!made.contains("evil.example"), "{made}");
+    let store: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+    let path = format!("/v2/key-value-stores/{}", store["data"]["id"].as_str().expect("an id"));
+    assert_eq!(ask(program.address, "DELETE", &path, headers).0, 204);
+    let ended = program.stop();
+    assert!(ended.stderr.contains("from=127.0.0.1") && !ended.stderr.contains("203.0.113.9"), "{}", ended.stderr);
+}

@@ -1,0 +1,94 @@
+//! `SIGHUP`: what it changes, what it does not, and what a mistake does.
+
+use std::{fs, io::Read, path::Path, time::Duration};
+
+use rustix::process::Signal;
+
+use crate::{
+    client::{Client, Upload},
+    program::{Program, TOKEN, pause, until},
+};
+
+/// The status of an upload of so many bytes.
+fn upload(program: &Program, path: &str, bytes: u64) -> u16 {
+    let mut body = std::io::repeat(b'x').take(bytes);
+    let mut client = program.client();
+    client.send("PUT", path, "text/plain", Upload::Known(bytes, &mut body)).expect("it answers").status
+}
+
+/// The status of a question with this token.
+fn ask(program: &Program, token: &str, path: &str) -> u16 {
+    let mut client = Client::connect(program.address, token).expect("it accepts");
+    client.send("GET", path, "", Upload::None).expect("it answers").status
+}
+
+fn configure(folder: &Path, text: &str) {
+    fs::write(folder.join("larder.toml"), text).expect("it is written");
+}
+
+#[test]
+fn what_can_change_does_and_what_cannot_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    configure(folder.path(), "max_record_size = '1KiB'\nmetrics_token = 'one-token'\nlog = 'info'");
+    let program = Program::serve(folder.path(), &[]);
+    let path = format!("{}/a", program.records_of("reloaded"));
+    let mut open = program.client();
+    open.send("GET", "/health/live", "", Upload::None).expect("it answers").text().expect("a body");
+    assert_eq!(upload(&program, &path, 2048), 413);
+    assert_eq!((ask(&program, "one-token", "/metrics"), ask(&program, "other-token", "/metrics")), (200, 401));
+
+    // Nothing changes unless it is asked for.
+    let user = "user = 'newcomer'\nuser_token = 'apify_api_0123456789abcdefghijABCDEFGHIJ012345'";
+    configure(
+        folder.path(),
+        &format!(
+            "max_record_size = '4KiB'\nmetrics_token = 'other-token'\nidle_timeout = '5s'\nsecret = 'new'\n{user}"
+        ),
+    );
+    pause(Duration::from_millis(300));
+    assert_eq!(upload(&program, &path, 2048), 413);
+    program.signal(Signal::HUP);
+    until("the new limit holds", || upload(&program, &path, 2048) == 201);
+    assert_eq!((ask(&program, "one-token", "/metrics"), ask(&program, "other-token", "/metrics")), (401, 200));
+    assert_eq!(ask(&program, "apify_api_0123456789abcdefghijABCDEFGHIJ012345", "/v2/users/me"), 200);
+    assert_eq!(ask(&program, TOKEN, "/v2/users/me"), 200);
+
+    for broken in ["max_record_size = 'lots'", "max_record_size = '", "max_recrod_size = '1KiB'"] {
+        configure(folder.path(), broken);
+        program.signal(Signal::HUP);
+        pause(Duration::from_millis(300));
+        assert_eq!(upload(&program, &path, 2048), 201, "{broken}");
+    }
+    // Whoever was connected from the start still is.
+    assert_eq!(ask(&program, "other-token", "/metrics"), 200);
+    assert_eq!(open.send("GET", "/health/live", "", Upload::None).expect("it answers").status, 200);
+    let ended = program.stop();
+    for said in [
+        "larder.toml: max_record_size: \"lots\" is not a size",
+        "larder.toml, line 1",
+        "did you mean max_record_size?",
+        "all is as before",
+        "needs a restart: secret, idle_timeout",
+        "metrics_token",
+    ] {
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+    }
+    for secret in ["one-token", "other-token", "apify_api_0123456789"] {
+        assert!(!ended.stderr.contains(secret), "{secret}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_log_says_more_after_a_reload_that_asks_for_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    configure(folder.path(), "log = 'error'");
+    let program = Program::serve(folder.path(), &[]);
+    // What is logged at the start has been, or has not.
+    program.records_of("quiet");
+    configure(folder.path(), "log = 'info'");
+    program.signal(Signal::HUP);
+    pause(Duration::from_millis(500));
+    let ended = program.stop();
+    assert!(!ended.stderr.contains("serving"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("stopped"), "{}", ended.stderr);
+}
