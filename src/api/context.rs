@@ -6,10 +6,10 @@ use crate::{
     auth::{
         AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Token, TokenHash, Tokens, User, Users, signature,
     },
-    clock::Clock,
+    clock::{Clock, Timestamp},
     kv::{Catalog, Document, GeneralAccess, Records, StoreView},
     runs::Runs,
-    telemetry::Metrics,
+    telemetry::{Ledger, Metrics, Prices, trace::Tracer},
 };
 
 use super::{
@@ -35,6 +35,8 @@ pub struct ApiOptions {
     pub quota: Quota,
     /// What opens the figures on what goes on, and nothing else.
     pub metrics_token: Option<Token>,
+    /// What object calls cost, if it was said.
+    pub prices: Option<Prices>,
 }
 
 impl Default for ApiOptions {
@@ -46,6 +48,7 @@ impl Default for ApiOptions {
             max_requests: None,
             quota: Quota::default(),
             metrics_token: None,
+            prices: None,
         }
     }
 }
@@ -71,6 +74,10 @@ pub struct ApiParts {
     pub upstream: Option<Upstream>,
     /// Figures on what goes on.
     pub metrics: Metrics,
+    /// Who causes which object calls.
+    pub ledger: Arc<Ledger>,
+    /// Who traces requests, if anybody.
+    pub tracer: Option<Arc<Tracer>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -106,17 +113,37 @@ pub struct Context {
     pub upstream: Option<Upstream>,
     /// Figures on what goes on.
     pub metrics: Metrics,
+    /// Who causes which object calls.
+    pub ledger: Arc<Ledger>,
+    /// What they cost, if it was said.
+    pub prices: Option<Prices>,
+    /// Since when they are counted.
+    pub since: Timestamp,
     metrics_token: Option<TokenHash>,
 }
 
 impl Context {
     /// What operations need of `parts`.
     pub fn new(options: ApiOptions, parts: ApiParts) -> Self {
-        let ApiOptions { public_url, max_record_bytes, rates, max_requests: _, quota, metrics_token } = options;
-        let ApiParts { catalog, records, users, tokens, shared, runs, secrets, upstream, metrics, clock } = parts;
+        let ApiOptions { public_url, max_record_bytes, rates, max_requests: _, quota, metrics_token, prices } = options;
+        let ApiParts {
+            catalog,
+            records,
+            users,
+            tokens,
+            shared,
+            runs,
+            secrets,
+            upstream,
+            metrics,
+            ledger,
+            tracer: _,
+            clock,
+        } = parts;
         let metrics_token = metrics_token.map(|token| token.hash());
         let links = Links::new(public_url);
         let rates = RateLimits::new(rates, Arc::clone(&clock));
+        let since = clock.now();
         Self {
             catalog,
             records,
@@ -132,6 +159,9 @@ impl Context {
             quota,
             upstream,
             metrics,
+            ledger,
+            prices,
+            since,
             metrics_token,
         }
     }
@@ -177,6 +207,7 @@ impl Context {
             | StoreCall::DeleteRecord(_)
             | StoreCall::DirectUploadUrl(_)
             | StoreCall::MakeViewLink
+            | StoreCall::GetUsage
             | StoreCall::GetAccess
             | StoreCall::Share(_)
             | StoreCall::Unshare(_)

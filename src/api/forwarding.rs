@@ -17,6 +17,7 @@ use crate::{
     kv::{Catalog, StoreId, StoreName, UserId},
     peer::{AnswerBody, FORWARDED, Peer, PeerError},
     storage::{BodyError, BoxError, ByteStream},
+    telemetry::{trace::TRACEPARENT, work::trace_header},
 };
 
 use super::{
@@ -85,6 +86,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
         | Endpoint::Session
         | Endpoint::Metrics
         | Endpoint::Description
+        | Endpoint::Usage
         | Endpoint::User(_)
         | Endpoint::Store(
             _,
@@ -95,6 +97,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
             | StoreCall::HeadRecord(_)
             | StoreCall::DirectUploadUrl(_)
             | StoreCall::MakeViewLink
+            | StoreCall::GetUsage
             | StoreCall::GetAccess,
         ) => None,
     }
@@ -104,7 +107,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
 /// for the staleness bound.
 fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
     match call {
-        RunsCall::ListRuns(_) | RunsCall::Run(_, RunCall::GetRun | RunCall::GetLog) => None,
+        RunsCall::ListRuns(_) | RunsCall::Run(_, RunCall::GetRun | RunCall::GetLog | RunCall::GetUsage) => None,
         RunsCall::StartRun(_) => Some(Changes::Stores),
         RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Changes::Accounts),
         RunsCall::Run(
@@ -152,6 +155,7 @@ impl Keeper {
         *request.uri_mut() = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
         *request.headers_mut() = end_to_end(&head.headers)?;
         request.headers_mut().insert(REQUEST_ID, id.clone());
+        request.headers_mut().extend(trace_header().map(|header| (TRACEPARENT, header)));
         let answer = self.peer.send(request).await.map_err(|error| match error {
             PeerError::Request => BodyError::Aborted.into(),
             PeerError::Unreachable(_) | PeerError::NoConnection | PeerError::Silent | PeerError::Broken(_) => {

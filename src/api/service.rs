@@ -38,6 +38,8 @@ use super::{
     route::{self, Call, Endpoint},
     run_route::RunsCall,
     store_route::{StoreAddress, StoreCall},
+    streams::Streams,
+    watching::{self, Watch},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -51,6 +53,8 @@ pub struct Api {
     context: Context,
     request_ids: RequestIds,
     meter: Meter,
+    streams: Streams,
+    watch: Watch,
     admission: Admission,
     keeper: Option<Keeper>,
 }
@@ -59,8 +63,11 @@ impl Api {
     /// The API over stores and accounts.
     pub fn new(options: ApiOptions, parts: ApiParts, random: &dyn Random) -> Self {
         let (meter, request_ids) = (Meter::new(&parts.metrics), RequestIds::new(random));
+        let streams = Streams::new(&parts.metrics);
+        let watch = Watch::new(Arc::clone(&parts.ledger), parts.tracer.clone(), Arc::clone(&parts.clock));
         let admission = Admission::new(options.max_requests, Arc::clone(&parts.clock), &parts.metrics);
-        Self { context: Context::new(options, parts), request_ids, meter, admission, keeper: None }
+        let context = Context::new(options, parts);
+        Self { context, request_ids, meter, streams, watch, admission, keeper: None }
     }
 
     /// The API of a gateway that is not the keeper: `keeper` answers whatever writes under a condition.
@@ -78,6 +85,7 @@ impl Api {
         let began = self.context.clock.monotonic();
         let (head, body) = request.into_parts();
         let id = request::given_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
+        let mut work = None;
         let (operation, mut response) = if head.method == Method::OPTIONS {
             (Operation::Preflight, cors::preflight(&head.headers))
         } else {
@@ -85,18 +93,26 @@ impl Api {
             let operation = call.as_ref().map_or(Operation::Unknown, |call| (&call.endpoint).into());
             let answer = match call {
                 Ok(call) => match self.place_for(&call.endpoint, &head, began).await {
-                    Ok(_place) => self.answer(call, &head, body, &id).await,
+                    Ok(_place) => {
+                        let mut answer = pin!(self.answer(call, &head, body, &id));
+                        let mut watched = pin!(self.watch.begin(&id, &head.headers).around(answer.as_mut()));
+                        let answer = watched.as_mut().await;
+                        work = watched.as_mut().take_value();
+                        answer
+                    }
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
             };
             (operation, answer.unwrap_or_else(|error| error.into_response(&id)))
         };
-        self.meter.count(operation, response.status(), self.context.clock.monotonic().saturating_sub(began));
+        let ended = self.context.clock.monotonic();
+        self.meter.count(operation, response.status(), ended.saturating_sub(began));
+        watching::is_done(work.as_ref(), (&head, &id, operation), &response, (began, ended));
         if head.method == Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
-        response.body_mut().name(&id);
+        response.body_mut().name(&id, &self.streams);
         let headers = response.headers_mut();
         let is_of_record = operation.is_of_record() || route::is_record(head.uri.path());
         headers.insert(RATE_LIMIT, self.context.rates.told(is_of_record));
@@ -148,7 +164,8 @@ impl Api {
         if let Endpoint::ServedElsewhere(what) = &call.endpoint {
             return Box::pin(relay::answer(&self.context, &caller, what, &call.query, head, body)).await;
         }
-        let request = Request { headers: &head.headers, query: call.query, body: request::byte_stream(body) };
+        let request =
+            Request { headers: &head.headers, query: call.query, body: request::byte_stream(body, &self.streams) };
         match call.endpoint {
             Endpoint::Store(address, call) => {
                 admit(&caller, call.action())?;
@@ -172,6 +189,10 @@ impl Api {
                 Box::pin(accounts::run(&self.context, &grant, &caller, call, request)).await
             }
             Endpoint::ServedElsewhere(_) => Err(ApiError::not_implemented()),
+            Endpoint::Usage => {
+                authorize_account(&caller, AccountAction::Administer)?;
+                operations::usage(&self.context, &request)
+            }
             Endpoint::Metrics => {
                 authorize_account(&caller, AccountAction::Administer)?;
                 Ok(operations::metrics(&self.context))
@@ -197,6 +218,7 @@ impl Api {
         call: StoreCall,
         request: Request<'_>,
     ) -> Result<Response<ReplyBody>, ApiError> {
+        watching::is_about_store(&store);
         let owner = self.context.owner(caller, &store).await?;
         let signature = request.query.text("signature").filter(|_| call.action().is_linked());
         let is_signed = signature.is_some_and(|text| self.context.is_signed(&text, &call, &store.document));
@@ -219,11 +241,13 @@ impl Api {
             RunsCall::Store(choice, call) => {
                 admit(caller, call.action())?;
                 let run = runs::find(context, caller, &choice, &request.query).await?;
+                watching::is_about_run(&run.id);
                 let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
                 self.on_store(caller, store, Addressed::ById, call, request).await
             }
             RunsCall::Run(choice, call) => {
                 let (run, grant) = runs::granted(context, caller, &choice, call.action(), &request.query).await?;
+                watching::is_about_run(&run.id);
                 run_changes::run(context, &grant, run, caller, &call, request).await
             }
         }

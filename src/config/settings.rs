@@ -46,6 +46,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         .iter()
         .chain(super::quota_settings::SETTINGS)
         .chain(super::upstream_settings::SETTINGS)
+        .chain(super::watching_settings::SETTINGS)
         .chain(of_object_stores)
 }
 

@@ -12,6 +12,7 @@ mod health;
 mod record_cache;
 mod role;
 mod start;
+mod traces;
 
 pub use admin_token::{AdminToken, AdminTokenError, TokenOrigin};
 pub use diagnosis::{Diagnosis, Mode};

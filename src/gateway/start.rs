@@ -16,11 +16,11 @@ use crate::{
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, UpstreamOptions},
     jobs::{ActivityFlush, Job, JobMeter, RunUpkeep, TokenUses, ToldActivity, schedule},
-    kv::{CacheOptions, Catalog, CatalogOptions},
-    peer::Peer,
+    kv::{CacheOptions, Catalog, CatalogOptions, Records},
+    peer::{Errands, Peer},
     runs::Runs,
     server::{Drained, Server, ServerOptions, Workers, raise_file_limit, reachable_address},
-    telemetry::{Kind, Metrics, Sample},
+    telemetry::{Kind, Ledger, Metrics, Sample},
 };
 
 use super::{
@@ -32,6 +32,7 @@ use super::{
     health::Health,
     record_cache::RecordCache,
     role::Role,
+    traces::Tracing,
 };
 
 /// A whole Larder.
@@ -46,6 +47,7 @@ pub struct Gateway {
     jobs: Vec<Arc<dyn Job>>,
     job_meter: JobMeter,
     backend: Backend,
+    tracing: Tracing,
     clock: Arc<dyn Clock>,
 }
 
@@ -62,7 +64,10 @@ impl Gateway {
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config.upstream, &machine)?;
         let metrics = Metrics::of_process();
-        let backend = Backend::open(&config, &machine, &random, &metrics).await?;
+        let tracing = Tracing::of(&config.traces, &machine, random.as_ref(), &metrics)?;
+        let ledger: Arc<Ledger> = Arc::default();
+        ledger.show(&metrics);
+        let backend = Backend::open(&config, &machine, &random, &metrics, &ledger).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
         let objects = role.objects(backend.objects(), &clock);
@@ -87,18 +92,10 @@ impl Gateway {
         let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));
         let public_url = config.public_url.as_ref();
         let public_url = public_url.map_or_else(|| listening_url(server.local_addr()), |url| url.as_str().to_owned());
-        let Config { max_record_bytes, rates, max_requests, quota, metrics_token, .. } = config;
-        let options = ApiOptions { public_url, max_record_bytes, rates, max_requests, quota, metrics_token };
+        let Config { max_record_bytes, rates, max_requests, quota, metrics_token, prices, .. } = config;
+        let options = ApiOptions { public_url, max_record_bytes, rates, max_requests, quota, metrics_token, prices };
         let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine);
-        let errands = role.errands(&admin_token.token)?;
-        let (records, activity): (_, Arc<dyn Job>) = match errands {
-            None => (catalog.records(), Arc::new(ActivityFlush::new(Arc::clone(&catalog)))),
-            Some(errands) => {
-                let renewals = ToldRenewals::new(Arc::clone(&catalog), Arc::clone(&errands));
-                let records = catalog.records_renewed_by(Arc::new(renewals));
-                (records, Arc::new(ToldActivity::new(Arc::clone(&catalog), errands)))
-            }
-        };
+        let (records, activity) = uses(role.errands(&admin_token.token)?, &catalog);
         let shared = SharedStores::new(Arc::clone(objects), Arc::clone(&catalog));
         let runs = Arc::new(Runs::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), config.runs));
         let parts = ApiParts {
@@ -111,6 +108,8 @@ impl Gateway {
             secrets,
             upstream,
             metrics: metrics.clone(),
+            ledger,
+            tracer: tracing.tracer(),
             clock: Arc::clone(&clock),
         };
         show(&metrics, &server, &catalog);
@@ -118,8 +117,9 @@ impl Gateway {
         let front = Front::new(health, role.api(api));
         let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
         jobs.push(Arc::new(TokenUses::new(tokens)));
+        jobs.extend(tracing.job());
         let job_meter = JobMeter::new(&metrics);
-        Ok(Self { server, workers, front, admin_token, catalog, activity, jobs, job_meter, backend, clock })
+        Ok(Self { server, workers, front, admin_token, catalog, activity, jobs, job_meter, backend, tracing, clock })
     }
 
     /// The bound address.
@@ -154,12 +154,25 @@ impl Gateway {
         tasks.wait().await;
         self.catalog.finish().await;
         let counted = self.activity.run_once().await;
+        self.tracing.finish(self.clock.as_ref()).await;
         self.backend.close().await;
         // Last: what requests left behind to be finished runs there, too.
         self.workers.stop().await;
         counted.map_err(StopError::Counters)?;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// The records of `catalog`, and what becomes of what is counted of their use: it is written down, or told to the keeper.
+fn uses(errands: Option<Arc<Errands>>, catalog: &Arc<Catalog>) -> (Records, Arc<dyn Job>) {
+    match errands {
+        None => (catalog.records(), Arc::new(ActivityFlush::new(Arc::clone(catalog)))),
+        Some(errands) => {
+            let renewals = ToldRenewals::new(Arc::clone(catalog), Arc::clone(&errands));
+            let records = catalog.records_renewed_by(Arc::new(renewals));
+            (records, Arc::new(ToldActivity::new(Arc::clone(catalog), errands)))
+        }
     }
 }
 

@@ -22,7 +22,13 @@ mod image;
 mod leftovers;
 mod limits;
 mod manual;
+#[cfg(feature = "s3")]
+mod metered;
 mod metrics;
+#[cfg(feature = "s3")]
+#[expect(dead_code, unused_imports, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
+#[path = "../s3/minio/mod.rs"]
+mod minio;
 mod moves;
 mod overload;
 mod pattern;
@@ -39,4 +45,5 @@ mod staleness;
 mod start;
 mod stop;
 mod torture;
+mod traces;
 mod transfer;
