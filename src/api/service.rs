@@ -148,9 +148,8 @@ impl Api {
         if let Some(keeper) = &self.keeper
             && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)
         {
-            let is_about_accounts = changes == Changes::Accounts;
-            let answer = Box::pin(keeper.answer(&self.context.catalog, changes, head, body, id)).await;
-            if is_about_accounts {
+            let answer = Box::pin(keeper.answer(&self.context.catalog, changes.clone(), head, body, id)).await;
+            if changes == Changes::Accounts {
                 self.context.users.outdate();
                 self.context.tokens.outdate();
             }
@@ -189,10 +188,7 @@ impl Api {
                 Box::pin(accounts::run(&self.context, &grant, &caller, call, request)).await
             }
             Endpoint::ServedElsewhere(_) => Err(ApiError::not_implemented()),
-            Endpoint::Usage => {
-                authorize_account(&caller, AccountAction::Administer)?;
-                operations::usage(&self.context, &request)
-            }
+            Endpoint::Usage => operations::usage(&self.context, &caller, &request),
             Endpoint::Metrics => {
                 authorize_account(&caller, AccountAction::Administer)?;
                 Ok(operations::metrics(&self.context))

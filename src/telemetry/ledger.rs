@@ -175,14 +175,10 @@ impl Ledger {
         self.books().runs.account(run)
     }
 
-    /// What stores cost.
-    pub fn stores(&self) -> Parties {
-        self.books().stores.parties()
-    }
-
-    /// What runs cost.
-    pub fn runs(&self) -> Parties {
-        self.books().runs.parties()
+    /// What everything cost, and what stores and runs did, at one moment.
+    pub fn all(&self) -> (Totals, Parties, Parties) {
+        let books = self.books();
+        (books.totals, books.stores.parties(), books.runs.parties())
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -235,7 +231,7 @@ mod tests {
         }
         ledger.charge(payers("0"), Costs::call(CallClass::A));
         ledger.charge(payers("one more"), Costs::call(CallClass::B));
-        let Parties { apart, others } = ledger.stores();
+        let (_, Parties { apart, others }, _) = ledger.all();
         assert_eq!(apart.len(), MAX_PARTIES);
         assert_eq!(others, Costs::call(CallClass::A));
         let of = |name| ledger.store(Party::named(name).expect("a name"));
@@ -244,11 +240,11 @@ mod tests {
         ledger.charge(payers("1"), Costs::call(CallClass::A));
         assert_eq!(of("1"), Account { costs: Costs::call(CallClass::A), is_complete: false });
         let mut sum = Costs::default();
-        let Parties { apart, others } = ledger.stores();
+        let (totals, Parties { apart, others }, _) = ledger.all();
         for (_, account) in apart {
             sum += account.costs;
         }
         sum += others;
-        assert_eq!(sum, ledger.totals().all);
+        assert_eq!(sum, totals.all);
     }
 }

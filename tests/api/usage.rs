@@ -8,7 +8,7 @@ use crate::harness::{Larder, Store, TOKEN};
 const USAGE: &str = "/larder/v1/usage";
 
 async fn of_store(larder: &Larder, store: &Store) -> Value {
-    larder.get(format!("{USAGE}?store={}", store.id)).await.answers(200).data().clone()
+    larder.get(format!("{USAGE}?store={}", store.id)).await.answers(200).data()
 }
 
 fn calls(usage: &Value) -> [u64; 3] {
@@ -40,7 +40,7 @@ contract_test!(everything_is_summed_and_priced_for_the_admin, async |larder: Lar
     let larder = larder.restarted_with(|options| options.prices = Some(prices)).await;
     let store = larder.new_store().await;
     store.put_text("a", "flour").await;
-    let all = larder.get(USAGE).await.answers(200).data().clone();
+    let all = larder.get(USAGE).await.answers(200).data();
     let parts = ["withoutStore", "background"].map(|part| calls(&all[part]));
     let stores = all["stores"]["items"].as_array().expect("a list").iter().map(calls);
     let mut sum = [0; 3];
@@ -60,7 +60,7 @@ contract_test!(everything_is_summed_and_priced_for_the_admin, async |larder: Lar
 contract_test!(a_run_pays_for_its_store_however_that_is_called, async |larder: Larder| {
     let run = larder.post("/v2/acts/baker/runs").await.answers(201);
     let (id, store) = (run.text("id"), Store::new(&larder, run.text("defaultKeyValueStoreId")));
-    let usage = async || calls(larder.get(format!("{USAGE}?run={id}")).await.answers(200).data());
+    let usage = async || calls(&larder.get(format!("{USAGE}?run={id}")).await.answers(200).data());
     let before = usage().await;
     store.put_text("OUTPUT", "bread").await;
     let by_id = usage().await;

@@ -34,7 +34,7 @@ mod overload;
 mod pattern;
 mod program;
 #[cfg(feature = "s3")]
-#[expect(dead_code, unused_imports, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
+#[expect(dead_code, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
 #[path = "../s3/proxy/mod.rs"]
 mod proxy;
 mod run;

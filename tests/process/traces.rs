@@ -105,7 +105,7 @@ fn a_collector_gets_what_its_answer_is_called_by_with_its_object_calls_and_below
     let program = Program::start(command);
     let records = program.records_of("traced");
     let store = records.split('/').nth(3).expect("an id").to_owned();
-    let mut ask = |method: &str, path: &str, flags: &str, body: &str| {
+    let ask = |method: &str, path: &str, flags: &str, body: &str| {
         let mut client = program.client();
         let headers = format!("traceparent: 00-{TRACE}-{CALLER}-{flags}\r\ncontent-length: {}\r\n", body.len());
         client.begin(method, path, &headers).expect("it takes requests");
@@ -116,10 +116,13 @@ fn a_collector_gets_what_its_answer_is_called_by_with_its_object_calls_and_below
     let (status, put) = ask("PUT", &format!("{records}/a?signature=hidden"), "01", "flour");
     assert_eq!(status, 201);
     let (_, untraced) = ask("GET", &format!("{records}/a"), "00", "");
-    until("the span comes", || collector.spans().iter().any(|span| attribute(span, "larder.request_id") == Some(&put)));
+    until("the span comes", || {
+        collector.spans().iter().any(|span| attribute(span, "larder.request_id") == Some(put.as_str()))
+    });
     let spans = collector.spans();
     let request = spans.iter().find(|span| span["name"] == "put_record").expect("it is there");
-    assert_eq!((&request["traceId"], &request["parentSpanId"]), (&TRACE.into(), &CALLER.into()));
+    assert_eq!(request["traceId"], TRACE);
+    assert_eq!(request["parentSpanId"], CALLER);
     for (name, expected) in [
         ("http.request.method", "PUT"),
         ("http.response.status_code", "201"),
@@ -129,7 +132,8 @@ fn a_collector_gets_what_its_answer_is_called_by_with_its_object_calls_and_below
         assert_eq!(attribute(request, name), Some(expected), "{name}: {request}");
     }
     let call = spans.iter().find(|span| span["name"] == "object put").expect("the record was written");
-    assert_eq!((&call["traceId"], &call["parentSpanId"]), (&TRACE.into(), &request["spanId"]));
+    assert_eq!(call["traceId"], TRACE);
+    assert_eq!(call["parentSpanId"], request["spanId"]);
     assert_eq!(attribute(call, "larder.outcome"), Some("succeeded"));
     let time = |span: &Value, member: &str| span[member].as_str().expect("a text").parse::<u128>().expect("a number");
     assert!(time(request, "startTimeUnixNano") <= time(call, "startTimeUnixNano"));

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     api::{context::Context, envelope::Data, error::ApiError, reply, reply_body::ReplyBody, request::Request},
-    auth::{Grant, RunGrant},
+    auth::{AccountAction, Caller, Grant, RunGrant, authorize_account},
     clock::Timestamp,
     telemetry::{Account, Costs, Parties, Party, Prices},
 };
@@ -122,12 +122,13 @@ fn one(context: &Context, id: &str, account: impl FnOnce(Party) -> Account) -> R
     reply::json(StatusCode::OK, &Data { data })
 }
 
-/// What everything cost, with the stores and runs that cost most.
-pub fn of_all(context: &Context, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+/// What everything cost, with the stores and runs that cost most; for the admin.
+pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+    authorize_account(caller, AccountAction::Administer)?;
     let limit = request.query.number("limit")?.filter(|limit| *limit > 0).unwrap_or(USUALLY_SHOWN).min(MAX_SHOWN);
     let prices = context.prices.as_ref();
     let usage = |costs: &Costs| Usage::new(costs, prices);
-    let (totals, stores, runs) = (context.ledger.totals(), context.ledger.stores(), context.ledger.runs());
+    let (totals, stores, runs) = context.ledger.all();
     let (stores, runs) = (dearest(stores, prices, limit), dearest(runs, prices, limit));
     let data = AllUsage {
         since: context.since,
