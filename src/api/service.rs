@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
