@@ -93,3 +93,13 @@ export function span(from, to) {
     if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
     return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
+
+/**
+ * What something costs: with cents, or where it is less than one, with as many digits as say something.
+ * @param {number} amount
+ * @param {string} currency
+ */
+export function cost(amount, currency) {
+    const digits = amount === 0 || amount >= 1 ? 2 : Math.min(12, 1 - Math.floor(Math.log10(amount)));
+    return `${amount.toFixed(Math.max(2, digits))} ${currency}`;
+}

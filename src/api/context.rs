@@ -6,11 +6,11 @@ use crate::{
     auth::{
         AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Token, TokenHash, Tokens, User, Users, signature,
     },
-    clock::Clock,
+    clock::{Clock, Timestamp},
     kv::{Catalog, Document, GeneralAccess, Records, StoreView},
     runs::Runs,
     server::Source,
-    telemetry::Metrics,
+    telemetry::{Ledger, Metrics, Prices, trace::Tracer},
 };
 
 use super::{
@@ -37,6 +37,8 @@ pub struct ApiOptions {
     pub quota: Quota,
     /// What opens the figures on what goes on, and nothing else.
     pub metrics_token: Option<Token>,
+    /// What object calls cost, if it was said.
+    pub prices: Option<Prices>,
 }
 
 impl Default for ApiOptions {
@@ -48,6 +50,7 @@ impl Default for ApiOptions {
             max_requests: None,
             quota: Quota::default(),
             metrics_token: None,
+            prices: None,
         }
     }
 }
@@ -73,6 +76,12 @@ pub struct ApiParts {
     pub upstream: Option<Upstream>,
     /// Figures on what goes on.
     pub metrics: Metrics,
+    /// Who causes which object calls.
+    pub ledger: Arc<Ledger>,
+    /// Since when they are counted.
+    pub since: Timestamp,
+    /// Who traces requests, if anybody.
+    pub tracer: Option<Arc<Tracer>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -86,6 +95,8 @@ pub struct Settled {
     pub rates: RateLimits,
     /// What an account may have that says nothing of its own.
     pub quota: Quota,
+    /// What object calls cost, if it was said.
+    pub prices: Option<Prices>,
     /// Lets requests in.
     pub admission: Arc<Admission>,
     max_requests: Option<usize>,
@@ -96,10 +107,10 @@ pub struct Settled {
 impl Settled {
     /// What `options` come to; `rates` and `admission` go by their limits.
     pub fn new(options: ApiOptions, rates: RateLimits, admission: Arc<Admission>) -> Self {
-        let ApiOptions { public_url, max_record_bytes, rates: _, max_requests, quota, metrics_token } = options;
+        let ApiOptions { public_url, max_record_bytes, rates: _, max_requests, quota, metrics_token, prices } = options;
         let metrics_token = metrics_token.map(|token| token.hash());
         let links = Links::new(public_url);
-        Self { max_record_bytes, rates, quota, admission, max_requests, links, metrics_token }
+        Self { max_record_bytes, rates, quota, prices, admission, max_requests, links, metrics_token }
     }
 
     /// What other options come to, while requests are counted: what was counted still is.
@@ -185,6 +196,7 @@ impl Context {
             | StoreCall::DeleteRecord(_)
             | StoreCall::DirectUploadUrl(_)
             | StoreCall::MakeViewLink
+            | StoreCall::GetUsage
             | StoreCall::GetAccess
             | StoreCall::Share(_)
             | StoreCall::Unshare(_)

@@ -18,6 +18,7 @@ use crate::{
     peer::{AnswerBody, FORWARDED, Peer, PeerError},
     server::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, Source},
     storage::{BodyError, BoxError, ByteStream},
+    telemetry::{trace::TRACEPARENT, work::trace_header},
 };
 
 use super::{
@@ -87,6 +88,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
         | Endpoint::Session
         | Endpoint::Metrics
         | Endpoint::Description
+        | Endpoint::Usage
         | Endpoint::User(_)
         | Endpoint::Store(
             _,
@@ -97,6 +99,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
             | StoreCall::HeadRecord(_)
             | StoreCall::DirectUploadUrl(_)
             | StoreCall::MakeViewLink
+            | StoreCall::GetUsage
             | StoreCall::GetAccess,
         ) => None,
     }
@@ -106,7 +109,7 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
 /// for the staleness bound.
 fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
     match call {
-        RunsCall::ListRuns(_) | RunsCall::Run(_, RunCall::GetRun | RunCall::GetLog) => None,
+        RunsCall::ListRuns(_) | RunsCall::Run(_, RunCall::GetRun | RunCall::GetLog | RunCall::GetUsage) => None,
         RunsCall::StartRun(_) => Some(Changes::Stores),
         RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Changes::Accounts),
         RunsCall::Run(
@@ -156,6 +159,7 @@ impl Keeper {
         *request.headers_mut() = end_to_end(&head.headers)?;
         request.headers_mut().insert(REQUEST_ID, id.clone());
         tell(source, request.headers_mut());
+        request.headers_mut().extend(trace_header().map(|header| (TRACEPARENT, header)));
         let answer = self.peer.send(request).await.map_err(|error| match error {
             PeerError::Request => BodyError::Aborted.into(),
             PeerError::Unreachable(_) | PeerError::NoConnection | PeerError::Silent | PeerError::Broken(_) => {

@@ -32,8 +32,10 @@ mod run_object;
 mod run_route;
 mod service;
 mod store_route;
+mod streams;
 mod told_renewals;
 mod upstream;
+mod watching;
 
 pub use context::{ApiOptions, ApiParts};
 pub use description::Description;

@@ -19,6 +19,11 @@ macro_rules! operations {
         impl Operation {
             /// The names of all, in the order of their numbers.
             pub const NAMES: [&str; [$($name),*].len()] = [$($name),*];
+
+            /// Its name.
+            pub fn name(self) -> &'static str {
+                Self::NAMES[self as usize]
+            }
         }
     };
 }
@@ -47,6 +52,7 @@ operations! {
     ChangeRun = "change_run",
     Upstream = "upstream",
     TellKeeper = "tell_keeper",
+    ReadUsage = "read_usage",
     ReadMetrics = "read_metrics",
     ReadDescription = "read_description",
     Preflight = "preflight",
@@ -82,6 +88,7 @@ impl From<&Endpoint> for Operation {
             Endpoint::Runs(RunsCall::StartRun(_)) => Self::StartRun,
             Endpoint::Runs(RunsCall::Run(_, call)) => match call {
                 RunCall::GetRun | RunCall::GetLog => Self::GetRun,
+                RunCall::GetUsage => Self::ReadUsage,
                 RunCall::UpdateRun
                 | RunCall::Abort
                 | RunCall::Metamorph
@@ -92,6 +99,7 @@ impl From<&Endpoint> for Operation {
                 | RunCall::Enter => Self::ChangeRun,
             },
             Endpoint::ServedElsewhere(_) => Self::Upstream,
+            Endpoint::Usage => Self::ReadUsage,
             Endpoint::Metrics => Self::ReadMetrics,
             Endpoint::Description => Self::ReadDescription,
         }
@@ -111,6 +119,7 @@ impl From<&StoreCall> for Operation {
             StoreCall::PutRecord(_) | StoreCall::DirectUploadUrl(_) => Self::PutRecord,
             StoreCall::DeleteRecord(_) => Self::DeleteRecord,
             StoreCall::MakeViewLink => Self::MakeViewLink,
+            StoreCall::GetUsage => Self::ReadUsage,
             StoreCall::GetAccess | StoreCall::Share(_) | StoreCall::Unshare(_) => Self::ShareStore,
             StoreCall::RotateSigningKey => Self::RotateSigningKey,
         }

@@ -12,6 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::storage::{BodyError, ByteStream};
 
+use super::streams::{Streams, UnderWay};
+
 /// Bytes that are looked at before an answer begins whose body may be no good.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
 
@@ -24,7 +26,14 @@ pub struct ReplyBody(Content);
 #[derive(Debug)]
 enum Content {
     Whole(Option<Bytes>),
-    Stream { stream: ByteStream, remaining: Option<u64>, request_id: Option<HeaderValue> },
+    Stream { stream: ByteStream, remaining: Option<u64>, sent: Option<Sent> },
+}
+
+/// Whose answer is being sent.
+#[derive(Debug)]
+struct Sent {
+    request_id: HeaderValue,
+    _under_way: UnderWay,
 }
 
 impl ReplyBody {
@@ -56,11 +65,13 @@ impl ReplyBody {
         }
     }
 
-    /// Says whose answer it is: what fails while it is sent is logged under that id.
-    pub fn name(&mut self, id: &HeaderValue) {
+    /// Says whose answer it is: what fails while it is sent is logged under that id. Counts it until it is sent.
+    pub fn name(&mut self, id: &HeaderValue, streams: &Streams) {
         match &mut self.0 {
             Content::Whole(_) => {}
-            Content::Stream { request_id, .. } => *request_id = Some(id.clone()),
+            Content::Stream { sent, .. } => {
+                *sent = Some(Sent { request_id: id.clone(), _under_way: streams.down() });
+            }
         }
     }
 }
@@ -73,7 +84,7 @@ impl From<Bytes> for ReplyBody {
 
 impl From<ByteStream> for ReplyBody {
     fn from(stream: ByteStream) -> Self {
-        Self(Content::Stream { remaining: stream.length(), stream, request_id: None })
+        Self(Content::Stream { remaining: stream.length(), stream, sent: None })
     }
 }
 
@@ -85,9 +96,9 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let (stream, remaining, request_id) = match &mut self.0 {
+        let (stream, remaining, sent) = match &mut self.0 {
             Content::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Stream { stream, remaining, request_id } => (stream, remaining, request_id),
+            Content::Stream { stream, remaining, sent } => (stream, remaining, sent),
         };
         let failure = match std::task::ready!(Pin::new(stream).poll_next(context)) {
             Some(Ok(chunk)) => match remaining.map(|remaining| remaining.checked_sub(chunk.len() as u64)) {
@@ -102,8 +113,8 @@ impl Body for ReplyBody {
             None if remaining.is_none_or(|remaining| remaining == 0) => return Poll::Ready(None),
             None => BodyError::Storage("there are fewer bytes than were announced".into()),
         };
-        let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
-        tracing::error!(request_id, error = &failure as &dyn std::error::Error, "an answer was cut off");
+        let request = sent.as_ref().and_then(|sent| sent.request_id.to_str().ok());
+        tracing::error!(request, error = &failure as &dyn std::error::Error, "an answer was cut off");
         self.0 = Content::Whole(None);
         Poll::Ready(Some(Err(failure)))
     }

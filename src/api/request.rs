@@ -11,7 +11,7 @@ use crate::{
     storage::{BodyError, BoxError, ByteStream},
 };
 
-use super::query::Query;
+use super::{query::Query, streams::Streams};
 
 /// Names a request in answers, in logs, and between gateways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,8 +31,8 @@ pub struct Request<'a> {
 }
 
 /// The body of a request as a stream of bytes. Whatever breaks it off is the client's going away: bodies that stand
-/// still are cut off by the server.
-pub fn byte_stream<B>(body: B) -> ByteStream
+/// still are cut off by the server. Counted among `streams` until it is dropped.
+pub fn byte_stream<B>(body: B, streams: &Streams) -> ByteStream
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -40,7 +40,11 @@ where
     match body.size_hint().exact() {
         Some(0) => ByteStream::empty(),
         length => {
-            let chunks = body.into_data_stream().map(|chunk| chunk.map_err(|_| BodyError::Aborted));
+            let under_way = streams.up();
+            let chunks = body.into_data_stream().map(move |chunk| {
+                let _ = &under_way;
+                chunk.map_err(|_| BodyError::Aborted)
+            });
             ByteStream::new(length, chunks)
         }
     }

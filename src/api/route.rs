@@ -10,7 +10,7 @@ use super::{
     administration::{self, AccountCall},
     error::ApiError,
     query::Query,
-    run_route::{self, RunChoice, RunsCall},
+    run_route::{self, RunCall, RunChoice, RunsCall},
     store_route::{StoreAddress, StoreCall, address, decode, sharing_call, store_call},
 };
 
@@ -48,6 +48,8 @@ pub enum Endpoint {
     Runs(RunsCall),
     /// Something with datasets or request queues, which are not served here.
     ServedElsewhere(ServedElsewhere),
+    /// What object calls everybody caused.
+    Usage,
     /// Figures on what goes on.
     Metrics,
     /// The description of all this.
@@ -79,8 +81,24 @@ pub fn parse<'a>(method: &Method, uri: &'a Uri) -> Result<Call<'a>, ApiError> {
     // body, and its answer has a length without one.
     let overriding = query.text("method").filter(|name| *method == Method::GET && !name.eq_ignore_ascii_case("HEAD"));
     let method = overriding.as_deref().map_or_else(|| method.as_str().to_owned(), str::to_ascii_uppercase);
-    let endpoint = endpoint(&method, uri.path())?;
+    let endpoint = match endpoint(&method, uri.path())? {
+        Endpoint::Usage => usage(&query)?,
+        endpoint => endpoint,
+    };
     Ok(Call { endpoint, query })
+}
+
+/// Whose usage is asked for: a store's, a run's, or everybody's.
+fn usage(query: &Query<'_>) -> Result<Endpoint, ApiError> {
+    match (query.text("store"), query.text("run")) {
+        (None, None) => Ok(Endpoint::Usage),
+        (Some(store), None) => Ok(Endpoint::Store(address(&store), StoreCall::GetUsage)),
+        (None, Some(run)) => Ok(Endpoint::Runs(RunsCall::Run(RunChoice::Id(run.into_owned()), RunCall::GetUsage))),
+        (Some(_), Some(_)) => {
+            let message = "Usage is that of a store or that of a run: give one of the two parameters";
+            Err(ApiError::bad_request("invalid-parameter", message))
+        }
+    }
 }
 
 /// HEAD is had wherever GET is (RFC 9110, 9.1); what sets the two apart is done to the answer, but for records.
@@ -106,6 +124,10 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
         },
         ["v2", "openapi.json"] => match method {
             "GET" | "HEAD" => Ok(Endpoint::Description),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        },
+        ["larder", "v1", "usage"] => match method {
+            "GET" | "HEAD" => Ok(Endpoint::Usage),
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         },
         ["larder", "v1", "session"] => match method {
@@ -206,6 +228,19 @@ mod tests {
             let called = called("GET", &format!("/v2/key-value-stores/{segment}"));
             assert_eq!(called, Ok(Endpoint::Store(expected, StoreCall::Get)), "{segment}");
         }
+    }
+
+    #[test]
+    fn usage_is_that_of_a_store_or_of_a_run_or_of_all() {
+        let path = "/larder/v1/usage";
+        let own = StoreAddress::Own("shop".to_owned());
+        assert_eq!(called("GET", path), Ok(Endpoint::Usage));
+        assert_eq!(called("GET", &format!("{path}?store=S&run=")), Ok(store(StoreCall::GetUsage)));
+        assert_eq!(called("HEAD", &format!("{path}?store=%7Eshop")), Ok(Endpoint::Store(own, StoreCall::GetUsage)));
+        let run = RunsCall::Run(RunChoice::Id("R".to_owned()), RunCall::GetUsage);
+        assert_eq!(called("GET", &format!("{path}?run=R")), Ok(Endpoint::Runs(run)));
+        assert_eq!(called("GET", &format!("{path}?store=S&run=R")), Err(400));
+        assert_eq!(called("POST", path), Err(405));
     }
 
     #[test]

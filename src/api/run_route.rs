@@ -62,6 +62,8 @@ pub enum RunCall {
     Finish,
     /// Say that it goes on.
     Beat,
+    /// What object calls it caused.
+    GetUsage,
     /// What its program finds it by, with a token of its own.
     Enter,
 }
@@ -78,7 +80,7 @@ impl RunCall {
             | Self::Charge
             | Self::Finish
             | Self::Beat => RunAction::Report,
-            Self::Enter => RunAction::Control,
+            Self::GetUsage | Self::Enter => RunAction::Control,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -39,6 +40,8 @@ use super::{
     route::{self, Call, Endpoint},
     run_route::RunsCall,
     store_route::{StoreAddress, StoreCall},
+    streams::Streams,
+    watching::{self, Watch},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -53,6 +56,8 @@ pub struct Api {
     settled: ArcSwap<Settled>,
     request_ids: RequestIds,
     meter: Meter,
+    streams: Streams,
+    watch: Watch,
     keeper: Option<Keeper>,
 }
 
@@ -60,10 +65,12 @@ impl Api {
     /// The API over stores and accounts.
     pub fn new(options: ApiOptions, parts: ApiParts, random: &dyn Random) -> Self {
         let (meter, request_ids) = (Meter::new(&parts.metrics), RequestIds::new(random));
+        let streams = Streams::new(&parts.metrics);
+        let watch = Watch::new(Arc::clone(&parts.ledger), parts.tracer.clone(), Arc::clone(&parts.clock));
         let admission = Admission::new(options.max_requests, Arc::clone(&parts.clock), &parts.metrics);
         let rates = RateLimits::new(options.rates, Arc::clone(&parts.clock));
         let settled = ArcSwap::from_pointee(Settled::new(options, rates, Arc::new(admission)));
-        Self { parts: Arc::new(parts), settled, request_ids, meter, keeper: None }
+        Self { parts: Arc::new(parts), settled, request_ids, meter, streams, watch, keeper: None }
     }
 
     /// Goes by other options from the next request on.
@@ -87,6 +94,7 @@ impl Api {
         let context = Context::new(Arc::clone(&self.parts), self.settled.load_full(), &source);
         let (head, body) = request.into_parts();
         let id = request::given_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
+        let mut work = None;
         let (operation, mut response) = if head.method == Method::OPTIONS {
             (Operation::Preflight, cors::preflight(&head.headers))
         } else {
@@ -94,18 +102,26 @@ impl Api {
             let operation = call.as_ref().map_or(Operation::Unknown, |call| (&call.endpoint).into());
             let answer = match call {
                 Ok(call) => match place_for(&context, &call.endpoint, &head, began).await {
-                    Ok(_place) => self.answer(&context, call, &head, body, &id, &source).await,
+                    Ok(_place) => {
+                        let mut answer = pin!(self.answer(&context, call, &head, body, &id, &source));
+                        let mut watched = pin!(self.watch.begin(&id, &head.headers).around(answer.as_mut()));
+                        let answer = watched.as_mut().await;
+                        work = watched.as_mut().take_value();
+                        answer
+                    }
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
             };
             (operation, answer.unwrap_or_else(|error| error.into_response(&id)))
         };
-        self.meter.count(operation, response.status(), self.parts.clock.monotonic().saturating_sub(began));
+        let ended = self.parts.clock.monotonic();
+        self.meter.count(operation, response.status(), ended.saturating_sub(began));
+        watching::is_done(work.as_ref(), (&head, &id, operation), &response, (began, ended));
         if head.method == Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
-        response.body_mut().name(&id);
+        response.body_mut().name(&id, &self.streams);
         let headers = response.headers_mut();
         let is_of_record = operation.is_of_record() || route::is_record(head.uri.path());
         headers.insert(RATE_LIMIT, context.settled.rates.told(is_of_record));
@@ -135,9 +151,8 @@ impl Api {
         if let Some(keeper) = &self.keeper
             && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)
         {
-            let is_about_accounts = changes == Changes::Accounts;
-            let answer = Box::pin(keeper.answer(&context.catalog, changes, head, body, id, source)).await;
-            if is_about_accounts {
+            let answer = Box::pin(keeper.answer(&context.catalog, changes.clone(), head, body, id, source)).await;
+            if changes == Changes::Accounts {
                 context.outdate_accounts();
             }
             return answer;
@@ -150,7 +165,8 @@ impl Api {
         if let Endpoint::ServedElsewhere(what) = &call.endpoint {
             return Box::pin(relay::answer(context, &caller, what, &call.query, head, body)).await;
         }
-        let request = Request { headers: &head.headers, query: call.query, body: request::byte_stream(body) };
+        let request =
+            Request { headers: &head.headers, query: call.query, body: request::byte_stream(body, &self.streams) };
         match call.endpoint {
             Endpoint::Store(address, call) => {
                 admit(&caller, call.action())?;
@@ -174,6 +190,7 @@ impl Api {
                 Box::pin(accounts::run(context, &grant, &caller, call, request)).await
             }
             Endpoint::ServedElsewhere(_) => Err(ApiError::not_implemented()),
+            Endpoint::Usage => operations::usage(context, &caller, &request),
             Endpoint::Metrics => {
                 authorize_account(&caller, AccountAction::Administer)?;
                 Ok(operations::metrics(context))
@@ -214,6 +231,7 @@ async fn on_store(
     call: StoreCall,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
+    watching::is_about_store(&store);
     let owner = context.owner(caller, &store).await?;
     let signature = request.query.text("signature").filter(|_| call.action().is_linked());
     let is_signed = signature.is_some_and(|text| context.is_signed(&text, &call, &store.document));
@@ -235,11 +253,13 @@ async fn on_runs(
         RunsCall::Store(choice, call) => {
             admit(caller, call.action())?;
             let run = runs::find(context, caller, &choice, &request.query).await?;
+            watching::is_about_run(&run.id);
             let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
             on_store(context, caller, store, Addressed::ById, call, request).await
         }
         RunsCall::Run(choice, call) => {
             let (run, grant) = runs::granted(context, caller, &choice, call.action(), &request.query).await?;
+            watching::is_about_run(&run.id);
             run_changes::run(context, &grant, run, caller, &call, request).await
         }
     }

@@ -55,6 +55,8 @@ pub enum StoreCall {
     DirectUploadUrl(PathKey),
     /// A link that opens a record, or what is in the store, for some minutes.
     MakeViewLink,
+    /// What object calls it caused.
+    GetUsage,
     /// Who else may do what with it.
     GetAccess,
     /// Give a user a right of his own.
@@ -79,6 +81,7 @@ impl StoreCall {
             | Self::DownloadRecords
             | Self::DirectUploadUrl(_)
             | Self::MakeViewLink
+            | Self::GetUsage
             | Self::GetAccess
             | Self::Share(_)
             | Self::Unshare(_)
@@ -97,7 +100,9 @@ impl StoreCall {
             Self::DownloadRecords => Action::DownloadRecords,
             Self::GetRecord(_) | Self::HeadRecord(_) => Action::ReadRecord,
             Self::PutRecord(_) | Self::DeleteRecord(_) | Self::DirectUploadUrl(_) => Action::WriteRecord,
-            Self::GetAccess | Self::Share(_) | Self::Unshare(_) | Self::RotateSigningKey => Action::ManageAccess,
+            Self::GetUsage | Self::GetAccess | Self::Share(_) | Self::Unshare(_) | Self::RotateSigningKey => {
+                Action::ManageAccess
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     peer::{Answer, Peer, PeerError, RELAYED},
     runs::Elsewhere,
     storage::{BodyError, BoxError},
+    telemetry::{trace::TRACEPARENT, work::trace_header},
 };
 
 use super::{
@@ -134,6 +135,7 @@ impl Upstream {
         B::Error: Into<BoxError>,
     {
         request.headers_mut().insert(header::AUTHORIZATION, self.authorization.clone());
+        request.headers_mut().extend(trace_header().map(|header| (TRACEPARENT, header)));
         self.peer.send(request).await.map_err(|error| match error {
             PeerError::Request => BodyError::Aborted.into(),
             error @ (PeerError::Unreachable(_) | PeerError::NoConnection) => ApiError::upstream_unavailable(error),

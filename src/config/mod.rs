@@ -18,13 +18,14 @@ mod settings;
 mod tree;
 mod upstream_settings;
 mod value;
+mod watching_settings;
 
 pub use load::{Given, Loaded, load};
 pub use problem::{Problem, Problems};
 pub use reference::example;
 pub use setting::Setting;
 pub use settings::settings;
-pub use tree::{Config, KeeperSetting, PublicUrl, UpstreamOptions};
+pub use tree::{Config, KeeperSetting, PublicUrl, TraceOptions, UpstreamOptions};
 
 #[cfg(test)]
 mod documents;

@@ -47,6 +47,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         .chain(super::edge_settings::SETTINGS)
         .chain(super::quota_settings::SETTINGS)
         .chain(super::upstream_settings::SETTINGS)
+        .chain(super::watching_settings::SETTINGS)
         .chain(of_object_stores)
 }
 

@@ -2,18 +2,19 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use http::Uri;
+use http::{HeaderMap, Uri};
 
 #[cfg(feature = "s3")]
 use crate::storage::s3::S3Options;
 use crate::{
     api::RateOptions,
     auth::{MasterSecret, Quota, Token, Username},
+    jobs::CollectorAddress,
     kv::CatalogOptions,
     peer::{InvalidPeerAddress, PeerAddress},
     runs::RunOptions,
     server::ServerOptions,
-    telemetry::TelemetryOptions,
+    telemetry::{Prices, TelemetryOptions},
 };
 
 /// Where data stands unless something else was asked for, below the working folder.
@@ -25,6 +26,9 @@ const DEFAULT_MAX_REQUESTS: usize = 256;
 
 /// The largest record unless something else was asked for: what one PUT to S3 takes.
 const DEFAULT_MAX_RECORD_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+
+/// Which share of the requests is traced unless something else was asked for: enough to see what is slow, and too little to be felt.
+const DEFAULT_TRACE_RATIO: f64 = 0.01;
 
 /// How a gateway says that it is the keeper itself.
 const ITSELF: &str = "self";
@@ -70,6 +74,10 @@ pub struct Config {
     pub runs: RunOptions,
     /// The server that has datasets and request queues.
     pub upstream: UpstreamOptions,
+    /// Where traces go.
+    pub traces: TraceOptions,
+    /// What the object store costs, if it was said.
+    pub prices: Option<Prices>,
     /// The object store; without a bucket, the embedded engine is used.
     #[cfg(feature = "s3")]
     pub s3: S3Options,
@@ -97,9 +105,28 @@ impl Default for Config {
             quota: Quota::default(),
             runs: RunOptions::default(),
             upstream: UpstreamOptions::default(),
+            traces: TraceOptions::default(),
+            prices: None,
             #[cfg(feature = "s3")]
             s3: S3Options::new(""),
         }
+    }
+}
+
+/// Where traces go.
+#[derive(Debug, Clone)]
+pub struct TraceOptions {
+    /// The collector; without one, nothing is traced.
+    pub collector: Option<CollectorAddress>,
+    /// Header fields for it, marked as sensitive.
+    pub headers: HeaderMap,
+    /// Which share of the requests is traced, from 0 to 1.
+    pub ratio: f64,
+}
+
+impl Default for TraceOptions {
+    fn default() -> Self {
+        Self { collector: None, headers: HeaderMap::new(), ratio: DEFAULT_TRACE_RATIO }
     }
 }
 

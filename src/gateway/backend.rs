@@ -14,7 +14,7 @@ use crate::{
         embedded::{EmbeddedOptions, EmbeddedStore},
         measured::Measured,
     },
-    telemetry::Metrics,
+    telemetry::{Ledger, Metrics},
 };
 
 use super::{admin_token::AdminToken, error::StartError, role::Sharing};
@@ -44,17 +44,18 @@ impl Backend {
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
         metrics: &Metrics,
+        ledger: &Arc<Ledger>,
     ) -> Result<Self, StartError> {
         #[cfg(feature = "s3")]
         if !config.s3.bucket.is_empty() {
-            return Self::open_bucket(config, clock, random, metrics).await;
+            return Self::open_bucket(config, clock, random, metrics, ledger).await;
         }
         let _ = random;
         let (options, of_engine) = (EmbeddedOptions::new(&config.data), Arc::clone(clock));
         let opened = spawn_blocking(move || EmbeddedStore::open(&options, of_engine)).await;
         let engine = Arc::new(opened.map_err(|_| StartError::EngineFailed)??);
         let objects: Arc<dyn ObjectStore> =
-            Arc::new(Measured::shown_by(Arc::clone(&engine), Arc::clone(clock), metrics));
+            Arc::new(Measured::shown_by(Arc::clone(&engine), Arc::clone(clock), metrics).charging(Arc::clone(ledger)));
         Ok(Self { keeping: Keeping::Embedded(engine), objects, sharing: Sharing::Alone })
     }
 
@@ -64,13 +65,16 @@ impl Backend {
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
         metrics: &Metrics,
+        ledger: &Arc<Ledger>,
     ) -> Result<Self, StartError> {
-        let opened = S3Store::open(config.s3.clone(), Arc::clone(clock), Arc::clone(random)).await;
+        let (clock, random) = (Arc::clone(clock), Arc::clone(random));
+        let opened =
+            S3Store::open_charging(config.s3.clone(), Arc::clone(&clock), Arc::clone(&random), Arc::clone(ledger))
+                .await;
         let bucket = Arc::new(opened?);
         let findings = bucket.probe(random.as_ref()).await.map_err(StartError::Probe)?;
         let sharing = if findings.conditional_writes { Sharing::Conditional } else { Sharing::Unconditional };
-        let objects: Arc<dyn ObjectStore> =
-            Arc::new(Measured::shown_by(Arc::clone(&bucket), Arc::clone(clock), metrics));
+        let objects: Arc<dyn ObjectStore> = Arc::new(Measured::shown_by(Arc::clone(&bucket), clock, metrics));
         Ok(Self { keeping: Keeping::S3(bucket), objects, sharing })
     }
 

@@ -90,6 +90,9 @@ pub enum StartError {
     /// The upstream cannot be spoken to.
     #[error("LARDER_UPSTREAM_URL cannot be used")]
     Upstream(#[source] BoxError),
+    /// The collector of traces cannot be spoken to.
+    #[error("LARDER_OTLP_ENDPOINT cannot be used")]
+    Collector(#[source] BoxError),
     /// The token cannot be sent to the upstream.
     #[error("LARDER_UPSTREAM_TOKEN has characters that no header can carry")]
     UnsendableUpstreamToken,

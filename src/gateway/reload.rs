@@ -95,6 +95,7 @@ pub(super) fn api_options(config: &Config, address: SocketAddr, is_encrypted: bo
         max_requests: config.max_requests,
         quota: config.quota,
         metrics_token: config.metrics_token.clone(),
+        prices: config.prices.clone(),
     }
 }
 

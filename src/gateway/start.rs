@@ -20,7 +20,7 @@ use crate::{
     peer::{Errands, Peer},
     runs::Runs,
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
-    telemetry::{Kind, Metrics, Sample},
+    telemetry::{Kind, Ledger, Metrics, Sample},
 };
 
 use super::{
@@ -33,6 +33,7 @@ use super::{
     record_cache::RecordCache,
     reload::{DrainDelay, Reloading, api_options, listening_url},
     role::Role,
+    traces::Tracing,
 };
 
 /// A whole Larder.
@@ -47,6 +48,7 @@ pub struct Gateway {
     jobs: Vec<Arc<dyn Job>>,
     job_meter: JobMeter,
     backend: Backend,
+    tracing: Tracing,
     clock: Arc<dyn Clock>,
 }
 
@@ -64,7 +66,10 @@ impl Gateway {
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config.upstream, &machine)?;
         let metrics = Metrics::of_process();
-        let backend = Backend::open(&config, &machine, &random, &metrics).await?;
+        let tracing = Tracing::of(&config.traces, &machine, random.as_ref(), &metrics)?;
+        let ledger: Arc<Ledger> = Arc::default();
+        ledger.show(&metrics);
+        let backend = Backend::open(&config, &machine, &random, &metrics, &ledger).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
         let objects = role.objects(backend.objects(), &clock);
@@ -103,6 +108,9 @@ impl Gateway {
             secrets,
             upstream,
             metrics: metrics.clone(),
+            ledger,
+            since: clock.now(),
+            tracer: tracing.tracer(),
             clock: Arc::clone(&clock),
         };
         show(&metrics, &server, &catalog);
@@ -119,8 +127,21 @@ impl Gateway {
         });
         let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
         jobs.push(Arc::new(TokenUses::new(tokens)));
+        jobs.extend(tracing.job());
         let job_meter = JobMeter::new(&metrics);
-        Ok(Self { server, workers, reloading, admin_token, catalog, activity, jobs, job_meter, backend, clock })
+        Ok(Self {
+            server,
+            workers,
+            reloading,
+            admin_token,
+            catalog,
+            activity,
+            jobs,
+            job_meter,
+            backend,
+            tracing,
+            clock,
+        })
     }
 
     /// The bound address.
@@ -164,6 +185,7 @@ impl Gateway {
         tasks.wait().await;
         self.catalog.finish().await;
         let counted = self.activity.run_once().await;
+        self.tracing.finish(self.clock.as_ref()).await;
         self.backend.close().await;
         // Last: what requests left behind to be finished runs there, too.
         self.workers.stop().await;

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     clock::{Clock, Random},
     storage::ObjectStore,
+    telemetry::work::{carry_out, commission},
 };
 
 use super::{
@@ -342,7 +343,10 @@ impl Catalog {
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        self.changes.spawn(change).await.unwrap_or_else(|failure| Err(Error::unavailable(failure)))
+        self.changes
+            .spawn(carry_out(commission(), change))
+            .await
+            .unwrap_or_else(|failure| Err(Error::unavailable(failure)))
     }
 
     fn new_document(&self, owner: UserId, new: NewStore, phase: Phase) -> Document {

@@ -44,14 +44,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// clients give up themselves.
 const UPSTREAM_PATIENCE: Duration = Duration::from_mins(2);
 
+/// The same for a collector of traces.
+const COLLECTOR_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Connections that are tried for one request: kept ones may turn out to be closed before anything was sent.
 const MAX_CONNECTIONS_TRIED: usize = 4;
 
-/// Another server: a gateway, or an upstream.
+/// Another server: a gateway, an upstream, or a collector.
 #[derive(Debug)]
 pub struct Peer {
     address: PeerAddress,
-    mark: HeaderName,
+    mark: Option<HeaderName>,
     patience: Duration,
     #[cfg(feature = "s3")]
     encryption: Option<Encryption>,
@@ -66,7 +69,7 @@ impl Peer {
         let idle = Arc::new(IdleChannels::new(Arc::clone(&clock)));
         Self {
             address,
-            mark: FORWARDED,
+            mark: Some(FORWARDED),
             patience: PATIENCE,
             #[cfg(feature = "s3")]
             encryption: None,
@@ -87,7 +90,7 @@ impl Peer {
             return Err("this build does not speak HTTPS".into());
         }
         Ok(Self {
-            mark: RELAYED,
+            mark: Some(RELAYED),
             patience: UPSTREAM_PATIENCE,
             #[cfg(feature = "s3")]
             encryption,
@@ -95,8 +98,13 @@ impl Peer {
         })
     }
 
+    /// The collector of traces at `address`: as an upstream, but that what it gets is passed on by nobody.
+    pub fn collector(address: PeerAddress, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
+        Ok(Self { mark: None, patience: COLLECTOR_PATIENCE, ..Self::upstream(address, clock)? })
+    }
+
     /// Sends a request, whose URI is a path with its query, and gives the answer as soon as its head is there. `Host` and
-    /// the mark ([`FORWARDED`] or [`RELAYED`]) are set here. What has been sent is never sent again.
+    /// the mark ([`FORWARDED`] or [`RELAYED`]; none for a collector) are set here. What has been sent is never sent again.
     pub async fn send<B>(&self, request: Request<B>) -> Result<Answer, PeerError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -107,7 +115,7 @@ impl Peer {
         *request.version_mut() = Version::HTTP_11;
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.address.authority().clone());
-        headers.insert(self.mark.clone(), HeaderValue::from_static("1"));
+        headers.extend(self.mark.clone().map(|mark| (mark, HeaderValue::from_static("1"))));
         for tried in 1..=MAX_CONNECTIONS_TRIED {
             let kept = if tried < MAX_CONNECTIONS_TRIED { self.idle.take() } else { None };
             let mut channel = match kept {

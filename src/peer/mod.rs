@@ -1,6 +1,6 @@
 //! Another server, as this gateway speaks to it: connections, patience, and what marks a request as passed on.
 //!
-//! [`Peer`] sends requests, to another gateway over plain HTTP or to an upstream, and hands the answers on as they come;
+//! [`Peer`] sends requests, to another gateway over plain HTTP, to an upstream or to a collector, and hands the answers on as they come;
 //! [`Errands`] are this gateway's own. Neither knows what they are about, and neither sends anything twice.
 
 mod address;

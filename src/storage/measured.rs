@@ -1,9 +1,13 @@
 //! A decorator that counts: calls by operation and outcome, the bytes of bodies, and how long calls take. Counting is a few atomic
-//! additions; it knows no keys.
+//! additions; it knows no keys. What is done for a request that is traced becomes a span, and what is charged is charged to whoever has
+//! it done.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -11,7 +15,11 @@ use futures_util::StreamExt;
 
 use crate::{
     clock::Clock,
-    telemetry::{Durations, Kind, Metrics, Sample},
+    telemetry::{
+        Costs, Durations, Kind, Ledger, Metrics, Sample, charge,
+        trace::{Seen, Value},
+        work,
+    },
 };
 
 use super::{
@@ -28,6 +36,7 @@ use super::{
 pub struct Measured<S: ?Sized = dyn ObjectStore> {
     meter: Arc<Meter>,
     timing: Option<Timing>,
+    ledger: Option<Arc<Ledger>>,
     inner: Arc<S>,
 }
 
@@ -138,7 +147,7 @@ impl Meter {
 impl<S: ObjectStore + ?Sized> Measured<S> {
     /// Counts the calls of `inner`.
     pub fn new(inner: Arc<S>) -> Self {
-        Self { inner, meter: Arc::default(), timing: None }
+        Self { inner, meter: Arc::default(), timing: None, ledger: None }
     }
 
     /// The same, with how long they take; `metrics` shows it.
@@ -152,7 +161,19 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
         let help = "Time until the object store answered, by operation; without reading a body.";
         let names = Operation::ALL.map(Operation::name);
         let durations = metrics.durations("larder_object_call_duration_seconds", help, "operation", names);
-        Self { inner, meter, timing: Some(Timing { clock, durations }) }
+        Self { inner, meter, timing: Some(Timing { clock, durations }), ledger: None }
+    }
+
+    /// The same, and calls are charged in `ledger`: for what has no wire on which they could be.
+    #[must_use]
+    pub fn charging(self, ledger: Arc<Ledger>) -> Self {
+        Self { ledger: Some(ledger), ..self }
+    }
+
+    fn charge(&self, costs: Costs) {
+        if let Some(ledger) = &self.ledger {
+            charge(ledger, costs);
+        }
     }
 
     /// What was counted so far.
@@ -163,14 +184,12 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
     async fn count<T>(&self, operation: Operation, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let CallMeter { begun, succeeded, denied, failed } = &self.meter.calls[operation as usize];
         begun.fetch_add(1, Ordering::Relaxed);
+        self.charge(Costs::call(operation.class()));
         let began = self.timing.as_ref().map(|timing| timing.clock.monotonic());
         let answer = call.await;
-        if let Some((timing, began)) = self.timing.as_ref().zip(began) {
-            timing.durations[operation as usize].observe(timing.clock.monotonic().saturating_sub(began));
-        }
-        let outcome = match &answer {
-            Ok(_) => succeeded,
-            Err(Error::NotFound | Error::Precondition | Error::RangeNotSatisfiable { .. }) => denied,
+        let (outcome, word) = match &answer {
+            Ok(_) => (succeeded, "succeeded"),
+            Err(Error::NotFound | Error::Precondition | Error::RangeNotSatisfiable { .. }) => (denied, "denied"),
             Err(
                 Error::Body(_)
                 | Error::Throttled { .. }
@@ -179,11 +198,21 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
                 | Error::Unavailable(_)
                 | Error::Corrupt(_)
                 | Error::Unsupported(_),
-            ) => failed,
+            ) => (failed, "failed"),
         };
         outcome.fetch_add(1, Ordering::Relaxed);
+        if let Some((timing, began)) = self.timing.as_ref().zip(began) {
+            let ended = timing.clock.monotonic();
+            timing.durations[operation as usize].observe(ended.saturating_sub(began));
+            work::call_seen(|| seen(operation, word, began, ended));
+        }
         answer
     }
+}
+
+fn seen(operation: Operation, outcome: &'static str, began: Duration, ended: Duration) -> Seen {
+    let attributes = vec![("larder.outcome", Value::from(outcome))];
+    Seen { name: operation.title(), began, ended, attributes, has_failed: outcome == "failed" }
 }
 
 /// The body with its bytes counted as they come by; a body that says its length beforehand is left as it is.
@@ -206,13 +235,17 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Measured<S> {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
         let (body, length) = counted(body);
         let outcome = self.count(Operation::Put, self.inner.put(key, body, options)).await?;
-        self.meter.bytes_in.fetch_add(length.load(Ordering::Relaxed), Ordering::Relaxed);
+        let bytes_in = length.load(Ordering::Relaxed);
+        self.meter.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
+        self.charge(Costs { bytes_in, ..Costs::default() });
         Ok(outcome)
     }
 
     async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
         let object = self.count(Operation::Get, self.inner.get(key, options)).await?;
-        self.meter.bytes_out.fetch_add(object.range.end - object.range.start, Ordering::Relaxed);
+        let bytes_out = object.range.end - object.range.start;
+        self.meter.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+        self.charge(Costs { bytes_out, ..Costs::default() });
         Ok(object)
     }
 

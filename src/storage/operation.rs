@@ -1,5 +1,7 @@
 //! The operations of an object store by name, for those who count them or disturb them.
 
+use crate::telemetry::CallClass;
+
 /// An operation of an object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
@@ -37,6 +39,29 @@ impl Operation {
             Self::List => "list",
             Self::Copy => "copy",
             Self::Check => "check",
+        }
+    }
+
+    /// The name in traces.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Put => "object put",
+            Self::Get => "object get",
+            Self::Head => "object head",
+            Self::Delete => "object delete",
+            Self::DeleteMany => "object delete_many",
+            Self::List => "object list",
+            Self::Copy => "object copy",
+            Self::Check => "object check",
+        }
+    }
+
+    /// As what a vendor would bill it.
+    pub fn class(self) -> CallClass {
+        match self {
+            Self::Put | Self::List | Self::Copy | Self::Check => CallClass::A,
+            Self::Get | Self::Head => CallClass::B,
+            Self::Delete | Self::DeleteMany => CallClass::Free,
         }
     }
 }

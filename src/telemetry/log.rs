@@ -4,6 +4,8 @@ use std::{fmt, io, panic, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
+use super::lines::Named;
+
 /// What is logged unless something else was asked for.
 const DEFAULT_FILTER: &str = "info";
 
@@ -107,9 +109,11 @@ pub fn start(options: &TelemetryOptions) -> Result<Log, StartError> {
     let started = match options.format {
         LogFormat::Text => {
             use std::io::IsTerminal;
-            registry.with(lines.with_ansi(io::stderr().is_terminal())).try_init()
+            let is_coloured = io::stderr().is_terminal();
+            let lines = lines.with_ansi(is_coloured);
+            registry.with(lines.map_event_format(|form| Named::text(form.with_ansi(is_coloured)))).try_init()
         }
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).map_event_format(Named::json)).try_init(),
     };
     started.map_err(|_| StartError::Twice)?;
     panic::set_hook(Box::new(|panic| {

@@ -249,7 +249,8 @@ async fn hold_all(scene: &Scene, section: &str) -> Vec<String> {
                 for (kind, signature) in signatures {
                     let is_right = is_linked && kind == "right";
                     let wanted = expected(&rules, if is_right { "signed" } else { section }, route, address, caller);
-                    let path = format!("{path}?signature={signature}");
+                    let mark = if path.contains('?') { '&' } else { '?' };
+                    let path = format!("{path}{mark}signature={signature}");
                     let found = scene.ask(&mut connection, route, &path, caller, wanted).await;
                     wrong.extend(found.map(|found| format!("{kind} signature: {found}")));
                 }

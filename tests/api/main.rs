@@ -52,4 +52,5 @@ mod semantics;
 mod signed_links;
 mod update_store;
 mod upstream;
+mod usage;
 mod zip_download;

@@ -23,13 +23,19 @@ mod image;
 mod leftovers;
 mod limits;
 mod manual;
+#[cfg(feature = "s3")]
+mod metered;
 mod metrics;
+#[cfg(feature = "s3")]
+#[expect(dead_code, unused_imports, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
+#[path = "../s3/minio/mod.rs"]
+mod minio;
 mod moves;
 mod overload;
 mod pattern;
 mod program;
 #[cfg(feature = "s3")]
-#[expect(dead_code, unused_imports, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
+#[expect(dead_code, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
 #[path = "../s3/proxy/mod.rs"]
 mod proxy;
 mod reload;
@@ -42,4 +48,5 @@ mod staleness;
 mod start;
 mod stop;
 mod torture;
+mod traces;
 mod transfer;

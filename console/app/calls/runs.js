@@ -6,6 +6,7 @@ import { call } from '../api.js';
  * @typedef {object} Run
  * @property {string} id
  * @property {string} actId
+ * @property {string} userId
  * @property {string} status
  * @property {string | null} [statusMessage]
  * @property {string} startedAt

@@ -1,4 +1,4 @@
-// One run: what became of it, its input, its output, and the way to its store.
+// One run: what became of it, its input, its output, what it costs, and the way to its store.
 
 import * as records from '../calls/records.js';
 import * as runs from '../calls/runs.js';
@@ -8,6 +8,7 @@ import { PageHead } from '../components/layout.js';
 import { Status, isOver } from '../components/run_status.js';
 import { Failure, Loading } from '../components/states.js';
 import { Time } from '../components/time.js';
+import { Usage } from '../components/usage.js';
 import { ApiError } from '../api.js';
 import { beginning } from '../bytes.js';
 import { indented } from '../exact_json.js';
@@ -15,6 +16,8 @@ import { size, span } from '../format.js';
 import { useAction, useLoad } from '../load.js';
 import { charsetOf, kindOf } from '../media.js';
 import { address } from '../router.js';
+import { account } from '../session.js';
+import { useSignal } from '../signal.js';
 import { html, useEffect, useState } from '../view.js';
 
 /** How often a run that goes on is looked at (milliseconds). */
@@ -27,6 +30,7 @@ const SHOWN = 256 * 1024;
 export function RunPage({ id }) {
     const loaded = useLoad((signal) => runs.get(id, signal), [id]);
     const [isAsking, setAsking] = useState(false);
+    const who = useSignal(account);
     const run = loaded.value;
     const goesOn = run !== undefined && !isOver(run.status);
     useEffect(() => {
@@ -78,6 +82,7 @@ export function RunPage({ id }) {
         </dl>
         <${Content} title="Input" store=${store} name="INPUT" version="" />
         <${Content} title="Output" store=${store} name="OUTPUT" version=${run.status} />
+        ${mayManage(who, run) && html`<${Usage} of=${{ run: run.id }} />`}
         ${
             isAsking &&
             html`<${FormDialog}
@@ -91,6 +96,15 @@ export function RunPage({ id }) {
             <//>`
         }
     `;
+}
+
+/**
+ * Whether its usage is shown to somebody: to its owner and to the administrator, by a token that is not limited.
+ * @param {import('../session.js').Account | null} who
+ * @param {runs.Run} run
+ */
+function mayManage(who, run) {
+    return who !== null && !who.token.scope && (who.isAdmin || who.id === run.userId);
 }
 
 /**

@@ -24,6 +24,7 @@ use crate::{
     clock::Timestamp,
     kv::{self, ContentCoding, KeyQuery, ListedKey, RecordKey, Records, StoreView},
     storage::{BodyError, ByteStream, Object},
+    telemetry::work,
 };
 
 use super::keys;
@@ -48,7 +49,12 @@ pub async fn download(
         // The first page now: what is wrong with the request is to be an error, not half a file.
         None => archive.list().await?,
     }
-    let next = |mut archive: Archive| async move { Ok(archive.next().await?.map(|chunk| (chunk, archive))) };
+    // Most of it is made when this request is answered already.
+    let commission = work::commission();
+    let next = move |mut archive: Archive| {
+        let next = async move { Ok(archive.next().await?.map(|chunk| (chunk, archive))) };
+        work::carry_out(commission.clone(), next)
+    };
     let chunks = ByteStream::new(None, stream::try_unfold(archive, next));
     let mut response = reply::empty(StatusCode::OK);
     *response.body_mut() = ReplyBody::read_ahead(chunks).await.map_err(ApiError::internal)?;

@@ -16,9 +16,11 @@ pub mod runs;
 mod sharing;
 pub mod stores;
 pub mod tokens;
+mod usage;
 pub mod users;
 mod view_link;
 
 pub use description::description;
 pub use metrics::metrics;
 pub use run::run;
+pub use usage::of_all as usage;

@@ -7,7 +7,7 @@ use crate::{
     auth::{Caller, Grant},
 };
 
-use super::{archive, keys, record_read, record_write, sharing, stores, view_link};
+use super::{archive, keys, record_read, record_write, sharing, stores, usage, view_link};
 
 /// Does what is called for with the store of `grant`.
 ///
@@ -31,6 +31,7 @@ pub async fn run(
         StoreCall::PutRecord(key) => Box::pin(record_write::put(context, grant, &key?, request)).await,
         StoreCall::DeleteRecord(key) => Box::pin(record_write::delete(context, grant, &key?, &request)).await,
         StoreCall::MakeViewLink => view_link::make(context, grant, request).await,
+        StoreCall::GetUsage => Ok(usage::of_store(context, grant)),
         StoreCall::GetAccess => sharing::get(context, grant).await,
         StoreCall::Share(user) => Box::pin(sharing::share(context, grant, caller, &user, request)).await,
         StoreCall::Unshare(user) => Box::pin(sharing::unshare(context, grant, caller, &user)).await,

@@ -19,7 +19,7 @@ use crate::{
     runs::{ActorKind, Metamorph, Outcome, Run, RunUpdate, build_id},
 };
 
-use super::{run_environment, runs, stores};
+use super::{run_environment, runs, stores, usage};
 
 /// The most characters of what a run says of itself.
 const MAX_MESSAGE_LENGTH: usize = 10_000;
@@ -37,6 +37,7 @@ pub async fn run(
         RunCall::GetRun => runs::get(context, grant, &request).await,
         // Clients that wait for a run show its log meanwhile, and fail where there is none.
         RunCall::GetLog => Ok(reply::text(StatusCode::OK, "")),
+        RunCall::GetUsage => Ok(usage::of_run(context, grant)),
         RunCall::UpdateRun => update(context, grant, &run, caller, request).await,
         RunCall::Abort => abort(context, grant, caller, &request).await,
         RunCall::Metamorph => metamorph(context, grant, &run, caller, request).await,

@@ -14,6 +14,8 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
+use crate::telemetry::CallClass;
+
 use super::{
     super::cause::BoxError,
     wire::{Outgoing, Target, WireClient, WireError, WireRequest},
@@ -27,12 +29,20 @@ const CONNECTION_FIELDS: [&str; 4] = ["host", "content-length", "transfer-encodi
 
 /// Our client in the SDK's clothes.
 #[derive(Debug, Clone)]
-pub struct WireConnector(Arc<WireClient>);
+pub struct WireConnector {
+    wire: Arc<WireClient>,
+    is_billed: bool,
+}
 
 impl WireConnector {
-    /// Lends out `wire`.
-    pub fn new(wire: Arc<WireClient>) -> Self {
-        Self(wire)
+    /// Lends out `wire` for calls of the object store.
+    pub fn to_object_store(wire: Arc<WireClient>) -> Self {
+        Self { wire, is_billed: true }
+    }
+
+    /// Lends out `wire` for calls of whoever gives keys.
+    pub fn to_sources(wire: Arc<WireClient>) -> Self {
+        Self { wire, is_billed: false }
     }
 }
 
@@ -44,13 +54,13 @@ impl HttpClient for WireConnector {
 
 impl HttpConnector for WireConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let wire = Arc::clone(&self.0);
-        HttpConnectorFuture::new(async move { exchange(&wire, &request).await })
+        let Self { wire, is_billed } = self.clone();
+        HttpConnectorFuture::new(async move { exchange(&wire, &request, is_billed).await })
     }
 }
 
-async fn exchange(wire: &WireClient, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
-    let (target, mut request) = translate(request).map_err(ConnectorError::user)?;
+async fn exchange(wire: &WireClient, request: &HttpRequest, is_billed: bool) -> Result<HttpResponse, ConnectorError> {
+    let (target, mut request) = translate(request, is_billed).map_err(ConnectorError::user)?;
     let incoming = wire.send(&target, &mut request).await.map_err(wire_error)?;
     let status = StatusCode::try_from(incoming.head.status).map_err(|error| ConnectorError::io(error.into()))?;
     let head = incoming.head.clone();
@@ -69,7 +79,7 @@ async fn exchange(wire: &WireClient, request: &HttpRequest) -> Result<HttpRespon
     Ok(response)
 }
 
-fn translate(request: &HttpRequest) -> Result<(Target, WireRequest), BoxError> {
+fn translate(request: &HttpRequest, is_billed: bool) -> Result<(Target, WireRequest), BoxError> {
     let uri: http::Uri = request.uri().parse()?;
     let scheme = uri.scheme_str().ok_or("the SDK sends no scheme")?;
     let authority = uri.authority().ok_or("the SDK sends no host")?;
@@ -89,7 +99,8 @@ fn translate(request: &HttpRequest) -> Result<(Target, WireRequest), BoxError> {
     head.push_str("\r\n");
     let body = Outgoing::Bytes(Bytes::copy_from_slice(body));
     let is_head = request.method() == "HEAD";
-    Ok((target, WireRequest { head: head.into(), body, awaits_continue: false, is_head }))
+    let class = is_billed.then(|| CallClass::of_request(request.method(), uri.query().unwrap_or_default()));
+    Ok((target, WireRequest { head: head.into(), body, awaits_continue: false, is_head, class }))
 }
 
 fn wire_error(error: WireError) -> ConnectorError {

@@ -21,9 +21,11 @@ use crate::clock::{AdjustedClock, Clock};
 
 use super::{
     super::error::{Error, Result},
+    connector::WireConnector,
     options::{Encryption, S3Options},
     sources::AwsSources,
     transport::BucketSite,
+    wire::WireClient,
 };
 
 /// The object store's time, for the SDK's signatures.
@@ -76,8 +78,9 @@ pub struct Condition {
 
 impl Control {
     /// A client for the bucket at `site`, which goes by the object store's time.
-    pub fn new(sources: &AwsSources, site: &BucketSite, clock: Arc<AdjustedClock>) -> Self {
+    pub fn new(sources: &AwsSources, wire: &Arc<WireClient>, site: &BucketSite, clock: Arc<AdjustedClock>) -> Self {
         let mut config = aws_sdk_s3::config::Builder::from(sources.config())
+            .http_client(WireConnector::to_object_store(Arc::clone(wire)))
             .region(Region::new(site.region.clone()))
             .time_source(StoreTime(clock))
             // Checksum trailers are refused by several servers and stored as a coding by others.

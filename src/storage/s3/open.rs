@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use crate::clock::{AdjustedClock, Clock, Random};
+use crate::{
+    clock::{AdjustedClock, Clock, Random},
+    telemetry::Ledger,
+};
 
 use super::{
     super::error::{Error, Result},
@@ -50,8 +53,18 @@ impl S3Store {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> std::result::Result<Self, OpenError> {
+        Self::open_charging(options, clock, random, Arc::default()).await
+    }
+
+    /// The same, and whatever is sent to the object store is charged in `ledger`.
+    pub async fn open_charging(
+        options: S3Options,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        ledger: Arc<Ledger>,
+    ) -> std::result::Result<Self, OpenError> {
         let trust = Trust::load(options.ca_file.as_deref())?;
-        let wire = Arc::new(WireClient::new(options.timeouts.clone(), trust, Arc::clone(&clock)));
+        let wire = Arc::new(WireClient::new(options.timeouts.clone(), trust, Arc::clone(&clock), ledger));
         let sources = AwsSources::load(&wire, options.region.clone()).await;
         let provider = sources.credentials().ok_or(OpenError::NoCredentials)?;
         let credentials = CurrentCredentials::new(Arc::new(AwsCredentials(provider)), Arc::clone(&clock));
@@ -63,7 +76,7 @@ impl S3Store {
             style: options.style,
         };
         let clock = Arc::new(AdjustedClock::new(clock));
-        let control = Control::new(&sources, &site, Arc::clone(&clock));
+        let control = Control::new(&sources, &wire, &site, Arc::clone(&clock));
         let patience = options.timeouts.answer;
         let transport = Transport::new(wire, site, credentials, clock, random, patience);
         let (budget, powers, tasks) = (Budget::new(options.gather_bytes), Powers::default(), TaskTracker::new());

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::telemetry::CallClass;
+
 use super::{
     super::error::{Error, Result},
     address::Address,
@@ -107,6 +109,7 @@ impl<'a> Request<'a> {
             body: std::mem::replace(&mut self.body, Outgoing::empty()),
             awaits_continue: self.awaits_continue,
             is_head: self.method == "HEAD",
+            class: Some(CallClass::of_request(self.method, &self.query)),
         })
     }
 

@@ -26,7 +26,7 @@ impl AwsSources {
     /// Looks at the usual sources; `region` goes before theirs.
     pub async fn load(wire: &Arc<WireClient>, region: Option<String>) -> Self {
         let mut loader =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(WireConnector::new(Arc::clone(wire)));
+            aws_config::defaults(BehaviorVersion::latest()).http_client(WireConnector::to_sources(Arc::clone(wire)));
         if let Some(region) = region {
             loader = loader.region(Region::new(region));
         }

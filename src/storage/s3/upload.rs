@@ -6,6 +6,8 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::{Digest, Md5};
 
+use crate::telemetry::work::{Commission, carry_out, commission};
+
 use super::{
     super::{
         body::ByteStream,
@@ -174,7 +176,7 @@ impl Upload<'_> {
             content_encoding: self.attributes.content_encoding.as_deref(),
         };
         let id = self.bucket.control.begin_upload(&upload, &self.bucket.options).await?;
-        Ok(Parts { upload: self, id, sent: Vec::new(), is_completed: false })
+        Ok(Parts { upload: self, id, sent: Vec::new(), is_completed: false, commission: commission() })
     }
 }
 
@@ -184,6 +186,8 @@ struct Parts<'a> {
     id: String,
     sent: Vec<Part>,
     is_completed: bool,
+    /// For whom it is, should it have to be given up.
+    commission: Option<Commission>,
 }
 
 impl Parts<'_> {
@@ -237,10 +241,11 @@ impl Drop for Parts<'_> {
         }
         let (bucket, key, id) =
             (Arc::clone(self.upload.bucket), self.upload.key.to_owned(), std::mem::take(&mut self.id));
-        let _detached = self.upload.bucket.tasks.spawn(async move {
+        let given_up = async move {
             if let Err(error) = bucket.control.abort_upload(&key, &id).await {
                 tracing::warn!(%error, "an upload in parts could not be given up; a lifecycle rule may collect it");
             }
-        });
+        };
+        let _detached = self.upload.bucket.tasks.spawn(carry_out(self.commission.take(), given_up));
     }
 }

@@ -14,7 +14,7 @@ use larder::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, measured::Measured, sole_writer::SoleWriter,
         unconditional::Unconditional,
     },
-    telemetry::Metrics,
+    telemetry::{Ledger, Metrics},
 };
 use serde_json::Value;
 
@@ -109,7 +109,8 @@ impl Larder {
     ) -> Self {
         let mut options = ApiOptions { public_url: LinkOrigin::Fixed(PUBLIC_URL.to_owned()), ..ApiOptions::default() };
         change(&mut options);
-        let measured = Arc::new(Measured::new(objects.clone()));
+        let ledger: Arc<Ledger> = Arc::default();
+        let measured = Arc::new(Measured::new(objects.clone()).charging(ledger.clone()));
         let random = Arc::new(SystemRandom);
         let staleness = keeper.is_some().then_some(CacheOptions::SHARED_STALENESS);
         let users =
@@ -139,6 +140,9 @@ impl Larder {
             secrets: Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
             upstream,
             metrics: Metrics::default(),
+            ledger: ledger.clone(),
+            since: clock.now(),
+            tracer: None,
             clock: clock.clone(),
         };
         let api = Api::new(options, parts, random.as_ref());

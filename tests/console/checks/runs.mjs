@@ -27,6 +27,8 @@ export const runs = {
         await page.getByText('succeeded').waitFor();
         await page.getByLabel('Input').getByText('"flour": 500').waitFor();
         await page.getByLabel('Output').getByText('"loaves": 2').waitFor();
+        await page.getByRole('heading', { name: 'Usage' }).waitFor();
+        await page.getByText(/[1-9]\d* object calls of class A/).waitFor();
         await world.accessible();
         await page.getByRole('link', { name: 'Open the record' }).first().click();
         await page.getByRole('heading', { name: 'INPUT' }).waitFor();

@@ -55,6 +55,17 @@ export const settings = {
         assert.equal(await (await fetch(`${url}${store.path}/records/a`)).text(), 'to all');
     },
 
+    async 'what a store has cost is shown to its owner'(world) {
+        const store = await world.store({ name: 'costly' });
+        await store.put('a', 'flour', 'text/plain');
+        await world.open(`${store.page}?tab=settings`);
+        const { page } = world;
+        await page.getByRole('heading', { name: 'Usage' }).waitFor();
+        await page.getByText(/[1-9]\d* object calls of class A/).waitFor();
+        await page.getByText('Counted by this gateway since').waitFor();
+        await world.accessible();
+    },
+
     async 'a store is deleted where its settings are'(world) {
         const store = await world.store({ name: 'doomed' });
         await world.open(`${store.page}?tab=settings`);

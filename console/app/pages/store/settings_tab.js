@@ -1,4 +1,4 @@
-// A store's settings: what it is called, how long it lives, who may read it, and its end.
+// A store's settings: what it is called, how long it lives, who may read it, what it costs, and its end.
 
 import { ApiError } from '../../api.js';
 import * as stores from '../../calls/stores.js';
@@ -8,6 +8,7 @@ import { FormDialog } from '../../components/dialog.js';
 import { Failure } from '../../components/states.js';
 import { Time } from '../../components/time.js';
 import { toast } from '../../components/toast.js';
+import { Usage } from '../../components/usage.js';
 import { moment, retention } from '../../format.js';
 import { useAction } from '../../load.js';
 import { address, go } from '../../router.js';
@@ -53,6 +54,7 @@ export function SettingsTab(props) {
         <${Naming} ...${props} />
         <${Lifetime} ...${props} mayWrite />
         <${Access} ...${props} />
+        ${right === 'manage' && html`<${Usage} of=${{ store: props.store.id }} />`}
         <${Removal} ...${props} />
     `;
 }

@@ -12,12 +12,15 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    telemetry::{Ledger, Tab},
+};
 
 use super::{
     connection::Connection,
     deadline::Deadline,
-    error::WireError,
+    error::{Phase, WireError},
     exchange::Exchange,
     incoming::Incoming,
     pool::Pool,
@@ -34,6 +37,8 @@ pub struct WireClient {
     timeouts: Timeouts,
     trust: Trust,
     clock: Arc<dyn Clock>,
+    /// Where calls of the object store are charged.
+    ledger: Arc<Ledger>,
     pool: Arc<Pool>,
     tasks: TaskTracker,
     is_pruned: AtomicBool,
@@ -41,9 +46,9 @@ pub struct WireClient {
 
 impl WireClient {
     /// A client without connections.
-    pub fn new(timeouts: Timeouts, trust: Trust, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(timeouts: Timeouts, trust: Trust, clock: Arc<dyn Clock>, ledger: Arc<Ledger>) -> Self {
         let pool = Arc::new(Pool::new(timeouts.idle));
-        Self { timeouts, trust, clock, pool, tasks: TaskTracker::new(), is_pruned: AtomicBool::new(false) }
+        Self { timeouts, trust, clock, ledger, pool, tasks: TaskTracker::new(), is_pruned: AtomicBool::new(false) }
     }
 
     /// Sends a request to `target`, and returns the answer as soon as its head is there. A body that was not sent,
@@ -55,14 +60,26 @@ impl WireClient {
             // On the heap, as it is rare: each request's future would be as big as that of connecting.
             None => Box::pin(self.connect(target)).await?,
         };
+        let mut tab = request.class.map(|class| Tab::open(&self.ledger, class));
         let head = request.head.clone();
-        let exchange = Exchange::new(&mut connection, &self.timeouts, head, &mut request.body, request.awaits_continue);
-        let (head, is_sent) = exchange.run().await?;
+        let exchange = Exchange::new(
+            &mut connection,
+            &self.timeouts,
+            head,
+            &mut request.body,
+            request.awaits_continue,
+            tab.as_mut(),
+        );
+        let answered = exchange.run().await;
+        if let Some(tab) = tab.take_if(|_| matches!(&answered, Err(error) if error.phase() == Phase::Unsent)) {
+            tab.waive();
+        }
+        let (head, is_sent) = answered?;
         let framing = head.framing(request.is_head)?;
         let is_kept = is_sent && head.keeps_connection() && !framing.may_close();
         self.prune_in_time();
         let shared = (&self.pool, &self.clock);
-        Ok(Incoming::new(head, framing, connection, is_kept, self.timeouts.stall, shared))
+        Ok(Incoming::new(head, framing, connection, is_kept, self.timeouts.stall, shared, tab))
     }
 
     async fn connect(&self, target: &Target) -> Result<Connection, WireError> {

@@ -12,6 +12,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 
+use crate::telemetry::Tab;
+
 use super::{
     super::super::{announced::AnnouncedLength, body::BodyError},
     connection::Connection,
@@ -41,6 +43,8 @@ pub struct Exchange<'a> {
     /// What was sent already, of anything.
     has_begun: bool,
     interims: usize,
+    /// What it costs, if anything.
+    tab: Option<&'a mut Tab>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,7 @@ impl<'a> Exchange<'a> {
         head: Bytes,
         body: &'a mut Outgoing,
         awaits_continue: bool,
+        tab: Option<&'a mut Tab>,
     ) -> Self {
         let state = if awaits_continue { State::Asking } else { State::Body };
         let (piece, announced) = match body {
@@ -86,6 +91,7 @@ impl<'a> Exchange<'a> {
             state,
             has_begun: false,
             interims: 0,
+            tab,
         }
     }
 
@@ -142,7 +148,11 @@ impl<'a> Exchange<'a> {
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
         loop {
             if !self.head.is_empty() || !self.piece.is_empty() {
+                let left = self.piece.len();
                 let written = ready!(self.connection.poll_write(context, &mut self.head, &mut self.piece));
+                if let Some(tab) = &mut self.tab {
+                    tab.sent(left - self.piece.len());
+                }
                 if let Err(source) = written {
                     return Poll::Ready(Err(WireError::Broken { phase: self.phase(), source }));
                 }

@@ -11,7 +11,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, telemetry::Tab};
 
 use super::{
     super::super::body::{BodyError, ByteStream},
@@ -40,6 +40,8 @@ struct IncomingBody {
     stall_limit: Duration,
     pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
+    /// What the exchange costs, if anything.
+    tab: Option<Tab>,
 }
 
 impl Incoming {
@@ -51,11 +53,12 @@ impl Incoming {
         is_kept: bool,
         stall_limit: Duration,
         (pool, clock): (&Arc<Pool>, &Arc<dyn Clock>),
+        tab: Option<Tab>,
     ) -> Self {
         let (pool, clock) = (Arc::clone(pool), Arc::clone(clock));
         connection.deadline.reset(stall_limit);
         let connection = Some(connection);
-        let mut body = IncomingBody { connection, framing, is_kept, stall_limit, pool, clock };
+        let mut body = IncomingBody { connection, framing, is_kept, stall_limit, pool, clock, tab };
         body.end_if_over();
         Self { head, body }
     }
@@ -95,8 +98,15 @@ impl IncomingBody {
             return None;
         }
         let bytes = self.framing.take(&mut connection.input).ok()??;
+        self.count(bytes.len());
         self.end_if_over();
         Some(bytes)
+    }
+
+    fn count(&mut self, bytes: usize) {
+        if let Some(tab) = &mut self.tab {
+            tab.received(bytes);
+        }
     }
 
     fn end_if_over(&mut self) {
@@ -116,6 +126,7 @@ impl IncomingBody {
             let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
             match self.framing.take(&mut connection.input) {
                 Ok(Some(bytes)) => {
+                    self.count(bytes.len());
                     self.end_if_over();
                     return Poll::Ready(Some(Ok(bytes)));
                 }

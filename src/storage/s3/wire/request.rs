@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::telemetry::CallClass;
+
 use super::super::super::body::ByteStream;
 
 /// The body of a request.
@@ -44,4 +46,6 @@ pub struct WireRequest {
     pub awaits_continue: bool,
     /// Whether the answer has no body whatever its head says, because the request is a HEAD.
     pub is_head: bool,
+    /// As what it is billed; `None` for what is not asked of the object store.
+    pub class: Option<CallClass>,
 }

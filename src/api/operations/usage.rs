@@ -1,0 +1,197 @@
+//! What object calls and bytes stores and runs cost, as this gateway has counted since its start.
+
+use std::cmp::Reverse;
+
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::{
+    api::{context::Context, envelope::Data, error::ApiError, reply, reply_body::ReplyBody, request::Request},
+    auth::{AccountAction, Caller, Grant, RunGrant, authorize_account},
+    clock::Timestamp,
+    telemetry::{Account, Costs, Parties, Party, Prices},
+};
+
+/// The most stores and runs that are shown each by itself.
+const MAX_SHOWN: usize = 1000;
+
+/// How many of them, where nothing else is asked for.
+const USUALLY_SHOWN: usize = 100;
+
+/// Calls and bytes, and what they come to.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Usage {
+    calls: Calls,
+    bytes_in: u64,
+    bytes_out: u64,
+    /// `null` without a price list.
+    cost: Option<f64>,
+}
+
+/// Calls by the class that they are billed as.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Calls {
+    class_a: u64,
+    class_b: u64,
+    free: u64,
+}
+
+/// The price list, as it is configured.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PriceList<'a> {
+    currency: &'a str,
+    class_a_per_thousand: f64,
+    class_b_per_thousand: f64,
+    in_per_gib: f64,
+    out_per_gib: f64,
+}
+
+/// One store's or one run's.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UsageOf<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    usage: Usage,
+    /// Whether nothing of it is among what the others are summed to.
+    is_complete: bool,
+}
+
+/// The same as an answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OneUsage<'a> {
+    since: Timestamp,
+    prices: Option<PriceList<'a>>,
+    #[serde(flatten)]
+    of: UsageOf<'a>,
+}
+
+/// Those of one kind: so many by themselves, and the sum of all others.
+#[derive(Debug, Serialize)]
+struct Several<'a> {
+    items: Vec<UsageOf<'a>>,
+    others: Usage,
+}
+
+/// Everything.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AllUsage<'a> {
+    since: Timestamp,
+    prices: Option<PriceList<'a>>,
+    total: Usage,
+    without_store: Usage,
+    background: Usage,
+    stores: Several<'a>,
+    runs: Several<'a>,
+}
+
+impl Usage {
+    fn new(costs: &Costs, prices: Option<&Prices>) -> Self {
+        let Costs { class_a, class_b, free, bytes_in, bytes_out } = *costs;
+        let cost = prices.map(|prices| prices.of(costs));
+        Self { calls: Calls { class_a, class_b, free }, bytes_in, bytes_out, cost }
+    }
+}
+
+impl<'a> UsageOf<'a> {
+    fn new(id: &'a str, account: &Account, prices: Option<&Prices>) -> Self {
+        Self { id, usage: Usage::new(&account.costs, prices), is_complete: account.is_complete }
+    }
+}
+
+/// What a store cost.
+pub fn of_store(context: &Context, grant: &Grant) -> Response<ReplyBody> {
+    one(context, grant.store().document.id.as_str(), |party| context.ledger.store(party))
+}
+
+/// What a run cost.
+pub fn of_run(context: &Context, grant: &RunGrant) -> Response<ReplyBody> {
+    one(context, grant.run().id.as_str(), |party| context.ledger.run(party))
+}
+
+fn one(context: &Context, id: &str, account: impl FnOnce(Party) -> Account) -> Response<ReplyBody> {
+    let account = Party::named(id).map(account).unwrap_or_default();
+    let prices = context.settled.prices.as_ref();
+    let of = UsageOf::new(id, &account, prices);
+    let data = OneUsage { since: context.since, prices: prices.map(list), of };
+    reply::json(StatusCode::OK, &Data { data })
+}
+
+/// What everything cost, with the stores and runs that cost most; for the admin.
+pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+    authorize_account(caller, AccountAction::Administer)?;
+    let limit = request.query.number("limit")?.filter(|limit| *limit > 0).unwrap_or(USUALLY_SHOWN).min(MAX_SHOWN);
+    let prices = context.settled.prices.as_ref();
+    let usage = |costs: &Costs| Usage::new(costs, prices);
+    let (totals, stores, runs) = context.ledger.all();
+    let (stores, runs) = (dearest(stores, prices, limit), dearest(runs, prices, limit));
+    let data = AllUsage {
+        since: context.since,
+        prices: prices.map(list),
+        total: usage(&totals.all),
+        without_store: usage(&totals.without_store),
+        background: usage(&totals.background),
+        stores: several(&stores, prices),
+        runs: several(&runs, prices),
+    };
+    Ok(reply::json(StatusCode::OK, &Data { data }))
+}
+
+/// Those that cost most, or without prices had most calls made, and among equals by their names; what is left out joins the others.
+fn dearest(mut parties: Parties, prices: Option<&Prices>, limit: usize) -> Parties {
+    let calls = |costs: &Costs| costs.class_a + costs.class_b + costs.free;
+    let cost = |account: &Account| prices.map_or(0.0, |prices| prices.of(&account.costs));
+    parties.apart.sort_by(|(one, of_one), (other, of_other)| {
+        let by_cost = cost(of_other).total_cmp(&cost(of_one));
+        let by_calls = Reverse(calls(&of_one.costs)).cmp(&Reverse(calls(&of_other.costs)));
+        by_cost.then(by_calls).then(one.cmp(other))
+    });
+    for (_, account) in parties.apart.drain(limit.min(parties.apart.len())..) {
+        parties.others += account.costs;
+    }
+    parties
+}
+
+fn several<'a>(parties: &'a Parties, prices: Option<&Prices>) -> Several<'a> {
+    let items = parties.apart.iter().map(|(party, account)| UsageOf::new(party.name(), account, prices)).collect();
+    Several { items, others: Usage::new(&parties.others, prices) }
+}
+
+fn list(prices: &Prices) -> PriceList<'_> {
+    PriceList {
+        currency: &prices.currency,
+        class_a_per_thousand: prices.class_a,
+        class_b_per_thousand: prices.class_b,
+        in_per_gib: prices.bytes_in,
+        out_per_gib: prices.bytes_out,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_cost_most_come_first_and_the_others_are_summed() {
+        let account =
+            |class_a, class_b| Account { costs: Costs { class_a, class_b, ..Costs::default() }, is_complete: true };
+        let parties = || Parties {
+            apart: [("many", account(1, 90)), ("dear", account(50, 1)), ("few", account(1, 1))]
+                .map(|(name, account)| (Party::named(name).expect("a name"), account))
+                .into(),
+            others: Costs::default(),
+        };
+        let names =
+            |parties: &Parties| parties.apart.iter().map(|(party, _)| party.name().to_owned()).collect::<Vec<_>>();
+        let prices = Prices { class_a: 5.0, class_b: 0.1, ..Prices::default() };
+        assert_eq!(names(&dearest(parties(), Some(&prices), 9)), ["dear", "many", "few"]);
+        let two = dearest(parties(), None, 2);
+        assert_eq!(names(&two), ["many", "dear"]);
+        assert_eq!(two.others, account(1, 1).costs);
+    }
+}

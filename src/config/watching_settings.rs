@@ -1,0 +1,74 @@
+//! The settings of what is told of requests beside figures and lines of the log: traces, and what object calls cost.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::setting::Setting;
+
+/// Where traces go, and what object calls cost.
+pub(super) static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "otlp_endpoint",
+        value: "URL",
+        help: "A collector that traces are sent to by OTLP over HTTP, such as http://127.0.0.1:4318; nothing is traced without",
+        is_secret: false,
+        apply: |config, text| {
+            config.traces.collector = Some(text.trim().parse().map_err(|_| {
+                "is not the address of a collector; write it like http://127.0.0.1:4318 or https://collector.example/otlp"
+                    .to_owned()
+            })?);
+            Ok(())
+        },
+        show: |config| config.traces.collector.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "otlp_headers",
+        value: "NAME=VALUE,...",
+        help: "Header fields that the collector is sent, such as the key of an account there",
+        is_secret: true,
+        apply: |config, text| {
+            config.traces.headers = headers(text)?;
+            Ok(())
+        },
+        show: |config| (!config.traces.headers.is_empty()).then(String::new),
+    },
+    Setting {
+        name: "trace_ratio",
+        value: "NUMBER",
+        help: "Which share of the requests is traced, from 0 to 1, beside those whose callers trace them",
+        is_secret: false,
+        apply: |config, text| {
+            let ratio = text.trim().parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+            config.traces.ratio = ratio.ok_or_else(|| "is not a number from 0 to 1; write it like 0.01".to_owned())?;
+            Ok(())
+        },
+        show: |config| Some(config.traces.ratio.to_string()),
+    },
+    Setting {
+        name: "prices",
+        value: "LIST",
+        help: "What the object store costs, for what usage comes to: of 1,000 calls of class A and B, and of a GiB in and out, as in \
+               a=0.005,b=0.0004,in=0,out=0.09,currency=USD",
+        is_secret: false,
+        apply: |config, text| {
+            config.prices = Some(text.parse().map_err(|error| {
+                format!("is not a price list ({error}); write it like a=0.005,b=0.0004,in=0,out=0.09,currency=USD")
+            })?);
+            Ok(())
+        },
+        show: |config| config.prices.as_ref().map(ToString::to_string),
+    },
+];
+
+/// Header fields; their values are secrets, and no complaint repeats them.
+fn headers(text: &str) -> Result<HeaderMap, String> {
+    let complaint = || "is not a list of header fields; write it like x-api-key=KEY,x-other=VALUE".to_owned();
+    let mut headers = HeaderMap::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').ok_or_else(complaint)?;
+        let name = HeaderName::try_from(name.trim()).map_err(|_| complaint())?;
+        let mut value = HeaderValue::try_from(value.trim()).map_err(|_| complaint())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,63 @@
+//! Traces, if somebody collects them.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    clock::{Clock, Random},
+    config::TraceOptions,
+    jobs::{Job, SpanExport},
+    peer::Peer,
+    telemetry::{Metrics, trace::Tracer},
+};
+
+use super::error::StartError;
+
+/// How long what waits at the end may take to be sent.
+const CLOSING_LIMIT: Duration = Duration::from_secs(5);
+
+/// What traces requests, and what sends that away; nothing where nobody collects it.
+#[derive(Debug, Default)]
+pub(super) struct Tracing {
+    tracer: Option<Arc<Tracer>>,
+    export: Option<Arc<SpanExport>>,
+}
+
+impl Tracing {
+    /// What the configuration asks for; `metrics` shows how much is sent.
+    pub(super) fn of(
+        options: &TraceOptions,
+        clock: &Arc<dyn Clock>,
+        random: &dyn Random,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
+        let mut seed = [0; 8];
+        random.fill(&mut seed);
+        let seed = u64::from_le_bytes(seed);
+        let tracer = Arc::new(Tracer::new(options.ratio, seed));
+        tracer.show(metrics);
+        let Some(address) = &options.collector else { return Ok(Self::default()) };
+        let collector = Peer::collector(address.server().clone(), Arc::clone(clock)).map_err(StartError::Collector)?;
+        let instance = format!("{seed:016x}");
+        let export = SpanExport::new(Arc::clone(&tracer), collector, address, options.headers.clone(), instance);
+        Ok(Self { tracer: Some(tracer), export: Some(Arc::new(export)) })
+    }
+
+    /// What traces requests.
+    pub(super) fn tracer(&self) -> Option<Arc<Tracer>> {
+        self.tracer.clone()
+    }
+
+    /// What is done in the background.
+    pub(super) fn job(&self) -> Option<Arc<dyn Job>> {
+        self.export.clone().map(|export| export as Arc<dyn Job>)
+    }
+
+    /// Sends what waits, if that can be done soon.
+    pub(super) async fn finish(&self, clock: &dyn Clock) {
+        let Some(export) = &self.export else { return };
+        tokio::select! {
+            _ = export.run_once() => {}
+            () = clock.sleep(CLOSING_LIMIT) => {}
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Sends traces to a collector, by OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>).
+
+use std::{
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::Full;
+
+use crate::{
+    kv,
+    peer::{InvalidPeerAddress, Peer, PeerAddress, PeerError},
+    telemetry::trace::{CONTENT_TYPE, Span, Tracer, document},
+};
+
+use super::job::{Job, Report};
+
+/// How old spans become before they are sent.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The most spans in one request: some hundred KiB.
+const BATCH: usize = 512;
+
+/// The most requests of one run of the job.
+const MAX_BATCHES: usize = 64;
+
+/// Where a collector takes traces, below the address that is configured.
+const PATH: &str = "/v1/traces";
+
+/// Where a collector is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorAddress {
+    server: PeerAddress,
+    /// What all its paths begin with; without a slash at its end.
+    base: String,
+}
+
+impl FromStr for CollectorAddress {
+    type Err = InvalidPeerAddress;
+
+    /// An origin, perhaps with a path: `http://127.0.0.1:4318`, `https://collector.example/otlp`.
+    fn from_str(text: &str) -> Result<Self, InvalidPeerAddress> {
+        let uri: Uri = text.parse().map_err(|_| InvalidPeerAddress::NoOrigin)?;
+        let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or(InvalidPeerAddress::NoOrigin)?;
+        if text.contains(['?', '#']) {
+            return Err(InvalidPeerAddress::NoOrigin);
+        }
+        let server = PeerAddress::parse_upstream(&format!("{scheme}://{authority}"))?;
+        Ok(Self { server, base: uri.path().trim_end_matches('/').to_owned() })
+    }
+}
+
+impl std::fmt::Display for CollectorAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.server, self.base)
+    }
+}
+
+impl CollectorAddress {
+    /// The server that it is on.
+    pub fn server(&self) -> &PeerAddress {
+        &self.server
+    }
+}
+
+/// Sends spans that wait.
+#[derive(Debug)]
+pub struct SpanExport {
+    tracer: Arc<Tracer>,
+    collector: Peer,
+    path: Uri,
+    /// What every request says, with what the operator has it say; his values are marked as sensitive.
+    headers: HeaderMap,
+    instance: String,
+    is_failing: AtomicBool,
+}
+
+/// What became of a batch.
+enum Sent {
+    /// It is there.
+    Taken,
+    /// It will never be taken.
+    Refused(StatusCode),
+}
+
+/// What may be otherwise the next time.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error("the collector answers {0}")]
+    Status(StatusCode),
+}
+
+impl SpanExport {
+    /// Sends what `tracer` has to `collector`, which is at `address`; `instance` names this process.
+    pub fn new(
+        tracer: Arc<Tracer>,
+        collector: Peer,
+        address: &CollectorAddress,
+        mut headers: HeaderMap,
+        instance: String,
+    ) -> Self {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        let path = Uri::try_from(format!("{}{PATH}", address.base)).unwrap_or(Uri::from_static(PATH));
+        Self { tracer, collector, path, headers, instance, is_failing: AtomicBool::new(false) }
+    }
+
+    async fn send(&self, spans: &[Span]) -> Result<Sent, Failure> {
+        let mut request = Request::new(Full::new(Bytes::from(document(spans, &self.instance))));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        *request.headers_mut() = self.headers.clone();
+        let mut answer = self.collector.send(request).await?;
+        let status = answer.head.status;
+        // Read to its end, the connection serves the next batch.
+        while answer.body.chunk().await?.is_some() {}
+        match status {
+            status if status.is_success() => Ok(Sent::Taken),
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Err(Failure::Status(status)),
+            status => Ok(Sent::Refused(status)),
+        }
+    }
+
+    /// Tells the log when sending begins to fail, and when it works again; not of every failure between.
+    fn tell(&self, failure: Option<&Failure>) {
+        let was_failing = self.is_failing.swap(failure.is_some(), Ordering::Relaxed);
+        match failure {
+            Some(failure) if !was_failing => {
+                let error = failure as &dyn std::error::Error;
+                tracing::warn!(error, "traces cannot be sent to the collector; some are kept until they can");
+            }
+            None if was_failing => tracing::info!("traces are sent to the collector again"),
+            Some(_) | None => {}
+        }
+    }
+}
+
+#[async_trait]
+impl Job for SpanExport {
+    fn name(&self) -> &'static str {
+        "span export"
+    }
+
+    fn interval(&self) -> Duration {
+        INTERVAL
+    }
+
+    /// Never fails: traces that are lost harm nobody, and are counted.
+    async fn run_once(&self) -> kv::Result<Report> {
+        let mut worked_on = 0;
+        for _ in 0..MAX_BATCHES {
+            let spans = self.tracer.take(BATCH);
+            if spans.is_empty() {
+                break;
+            }
+            match self.send(&spans).await {
+                Ok(Sent::Taken) => {
+                    self.tracer.count_sent(spans.len());
+                    worked_on += spans.len();
+                    self.tell(None);
+                }
+                Ok(Sent::Refused(status)) => {
+                    self.tracer.count_dropped(spans.len());
+                    self.tell(Some(&Failure::Status(status)));
+                }
+                Err(failure) => {
+                    self.tracer.put_back(spans);
+                    self.tell(Some(&failure));
+                    break;
+                }
+            }
+        }
+        Ok(Report { worked_on })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_is_at_an_origin_or_below_a_path() {
+        for (text, base, shown) in [
+            ("http://127.0.0.1:4318", "", "http://127.0.0.1:4318"),
+            ("http://collector:4318/", "", "http://collector:4318"),
+            ("http://collector/otlp/", "/otlp", "http://collector/otlp"),
+        ] {
+            let address: CollectorAddress = text.parse().expect(text);
+            assert_eq!((address.base.as_str(), address.to_string().as_str()), (base, shown));
+        }
+        for bad in ["", "collector:4318", "/v1/traces", "http://c/?a=b", "http://c/#a", "ftp://c", "http://u:p@c"] {
+            assert!(bad.parse::<CollectorAddress>().is_err(), "{bad}");
+        }
+    }
+}

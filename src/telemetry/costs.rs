@@ -1,0 +1,221 @@
+//! What work costs at an object store: calls, by the classes that vendors bill, and bytes; and what that comes to by a price list.
+
+use std::{fmt, ops::AddAssign, str::FromStr};
+
+/// Calls that a price of class A or B is for.
+const CALLS_OF_A_PRICE: f64 = 1000.0;
+
+/// Bytes that a price of bytes is for.
+const BYTES_OF_A_PRICE: f64 = 1024.0 * 1024.0 * 1024.0;
+
+/// The longest word for a currency.
+const MAX_CURRENCY_LENGTH: usize = 8;
+
+/// The classes by which calls are billed.
+/// (<https://aws.amazon.com/s3/pricing/>, <https://developers.cloudflare.com/r2/pricing/>)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallClass {
+    /// Writes, copies and lists.
+    A,
+    /// Reads of one object, or of what is known of it.
+    B,
+    /// Deletes, of one object or of many, and uploads that are given up.
+    Free,
+}
+
+impl CallClass {
+    /// All of them, with their names in figures.
+    pub const NAMES: [(Self, &'static str); 3] = [(Self::A, "a"), (Self::B, "b"), (Self::Free, "free")];
+
+    /// The class of a request to an S3-compatible object store, by its method and query.
+    pub fn of_request(method: &str, query: &str) -> Self {
+        let asks_for = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+        match method {
+            "DELETE" => Self::Free,
+            "POST" if asks_for("delete") => Self::Free,
+            "GET" if asks_for("list-type") => Self::A,
+            "GET" | "HEAD" => Self::B,
+            _ => Self::A,
+        }
+    }
+}
+
+/// Calls and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Costs {
+    /// Calls of class A.
+    pub class_a: u64,
+    /// Calls of class B.
+    pub class_b: u64,
+    /// Calls for which nobody is billed.
+    pub free: u64,
+    /// Bytes of bodies that went to the object store.
+    pub bytes_in: u64,
+    /// Bytes of bodies that came from it.
+    pub bytes_out: u64,
+}
+
+impl Costs {
+    /// One call.
+    pub fn call(class: CallClass) -> Self {
+        let mut costs = Self::default();
+        match class {
+            CallClass::A => costs.class_a = 1,
+            CallClass::B => costs.class_b = 1,
+            CallClass::Free => costs.free = 1,
+        }
+        costs
+    }
+
+    /// Calls of a class.
+    pub fn calls(&self, class: CallClass) -> u64 {
+        match class {
+            CallClass::A => self.class_a,
+            CallClass::B => self.class_b,
+            CallClass::Free => self.free,
+        }
+    }
+
+    /// Whether this is nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl AddAssign for Costs {
+    fn add_assign(&mut self, other: Self) {
+        self.class_a += other.class_a;
+        self.class_b += other.class_b;
+        self.free += other.free;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+    }
+}
+
+/// What calls and bytes cost: `a=0.005,b=0.0004,in=0,out=0.09,currency=USD`. What is not named costs nothing.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Prices {
+    /// Of a thousand calls of class A.
+    pub class_a: f64,
+    /// Of a thousand calls of class B.
+    pub class_b: f64,
+    /// Of a GiB that goes to the object store.
+    pub bytes_in: f64,
+    /// Of a GiB that comes from it.
+    pub bytes_out: f64,
+    /// What they are in; a word that is shown beside them.
+    pub currency: String,
+}
+
+/// The text is no price list; what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidPrices(String);
+
+impl Prices {
+    /// What `costs` come to.
+    pub fn of(&self, costs: &Costs) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "more calls than a float counts exactly are nobody's")]
+        let times = |count: u64, price: f64, unit: f64| count as f64 / unit * price;
+        times(costs.class_a, self.class_a, CALLS_OF_A_PRICE)
+            + times(costs.class_b, self.class_b, CALLS_OF_A_PRICE)
+            + times(costs.bytes_in, self.bytes_in, BYTES_OF_A_PRICE)
+            + times(costs.bytes_out, self.bytes_out, BYTES_OF_A_PRICE)
+    }
+}
+
+impl FromStr for Prices {
+    type Err = InvalidPrices;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPrices> {
+        let mut prices = Self { currency: "USD".to_owned(), ..Self::default() };
+        let mut named = Vec::new();
+        for part in text.split(',').map(str::trim) {
+            let (name, value) = part
+                .split_once('=')
+                .map(|(name, value)| (name.trim(), value.trim()))
+                .ok_or_else(|| InvalidPrices(format!("{part:?} is not a name, an equals sign and a price")))?;
+            if named.contains(&name) {
+                return Err(InvalidPrices(format!("{name} is given twice")));
+            }
+            named.push(name);
+            let price = match name {
+                "a" => &mut prices.class_a,
+                "b" => &mut prices.class_b,
+                "in" => &mut prices.bytes_in,
+                "out" => &mut prices.bytes_out,
+                "currency" => {
+                    let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphabetic());
+                    if value.is_empty() || value.len() > MAX_CURRENCY_LENGTH || !is_word(value) {
+                        return Err(InvalidPrices(format!("{value:?} is not a currency, such as USD")));
+                    }
+                    value.clone_into(&mut prices.currency);
+                    continue;
+                }
+                _ => {
+                    return Err(InvalidPrices(format!("{name:?} is none of a, b, in, out and currency")));
+                }
+            };
+            let read = value.parse().ok().filter(|read: &f64| read.is_finite() && *read >= 0.0);
+            *price =
+                read.ok_or_else(|| InvalidPrices(format!("{name} is {value:?}, which is no price, such as 0.005")))?;
+        }
+        Ok(prices)
+    }
+}
+
+impl fmt::Display for Prices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { class_a, class_b, bytes_in, bytes_out, currency } = self;
+        write!(f, "a={class_a},b={class_b},in={bytes_in},out={bytes_out},currency={currency}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_list_says_what_calls_and_bytes_come_to() {
+        let prices: Prices = "a=0.005, b=0.0004,out=0.09".parse().expect("a price list");
+        let costs = Costs { class_a: 2000, class_b: 10_000, free: 77, bytes_in: 1 << 30, bytes_out: 2 << 30 };
+        assert!((prices.of(&costs) - (0.01 + 0.004 + 0.18)).abs() < 1e-12);
+        assert_eq!(prices.to_string(), "a=0.005,b=0.0004,in=0,out=0.09,currency=USD");
+        assert_eq!(prices.to_string().parse(), Ok(prices));
+        assert_eq!("currency=EUR".parse::<Prices>().expect("a price list").currency, "EUR");
+    }
+
+    #[test]
+    fn what_is_no_price_list_is_told_why() {
+        for (text, why) in [
+            ("", "\"\" is not a name"),
+            ("a", "\"a\" is not a name"),
+            ("a=0.005,", "\"\" is not a name"),
+            ("c=1", "\"c\" is none of"),
+            ("a=1,a=2", "a is given twice"),
+            ("a=-1", "a is \"-1\""),
+            ("out=inf", "out is \"inf\""),
+            ("b=cheap", "b is \"cheap\""),
+            ("currency=a b", "\"a b\" is not a currency"),
+        ] {
+            let error = text.parse::<Prices>().expect_err(text).to_string();
+            assert!(error.starts_with(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn requests_are_billed_by_method_and_by_what_they_ask_for() {
+        for (method, query, class) in [
+            ("PUT", "", CallClass::A),
+            ("PUT", "partNumber=1&uploadId=x", CallClass::A),
+            ("POST", "uploads", CallClass::A),
+            ("POST", "x-id=DeleteObjects&delete=", CallClass::Free),
+            ("GET", "list-type=2&prefix=delete", CallClass::A),
+            ("GET", "", CallClass::B),
+            ("HEAD", "", CallClass::B),
+            ("DELETE", "uploadId=x", CallClass::Free),
+        ] {
+            assert_eq!(CallClass::of_request(method, query), class, "{method} {query}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Who had the object store called how often, since this gateway started: so many parties apart, the rest summed.
+//!
+//! A party is a name that means nothing here. What a party cost is kept as long as it is among those that were charged last;
+//! after that it is one of the others, and begins anew if it comes again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::costs::{CallClass, Costs};
+use super::metrics::{Kind, Metrics, Sample};
+
+/// The most bytes of a party's name.
+const PARTY_BYTES: usize = 17;
+
+/// The most parties of a kind that are kept apart.
+const MAX_PARTIES: usize = 10_000;
+
+/// Somebody who is charged: a short name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Party([u8; PARTY_BYTES]);
+
+impl Party {
+    /// The party of that name; `None` if the name is too long, or no name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut bytes = [0; PARTY_BYTES];
+        bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+        (!name.is_empty()).then_some(Self(bytes))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default().trim_end_matches('\0')
+    }
+}
+
+/// For whom something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Payers {
+    /// Whether it is done for a request; else it is work in the background.
+    pub is_request: bool,
+    /// Whose store it is about, once that is known.
+    pub store: Option<Party>,
+    /// Which run it is for, if for one.
+    pub run: Option<Party>,
+}
+
+/// What a party cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Account {
+    /// The costs.
+    pub costs: Costs,
+    /// Whether these are all: nothing of it can be among what the others cost.
+    pub is_complete: bool,
+}
+
+/// What parties of one kind cost.
+#[derive(Debug, Clone, Default)]
+pub struct Parties {
+    /// Each by itself.
+    pub apart: Vec<(Party, Account)>,
+    /// All others together.
+    pub others: Costs,
+}
+
+/// What everything cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    /// All of it.
+    pub all: Costs,
+    /// What was for requests that are about no store.
+    pub without_store: Costs,
+    /// What was for no request.
+    pub background: Costs,
+}
+
+/// Who cost what.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    books: Mutex<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    totals: Totals,
+    stores: Book,
+    runs: Book,
+}
+
+/// Parties of one kind, and which of them was charged when.
+#[derive(Debug, Default)]
+struct Book {
+    accounts: HashMap<Party, (Account, u64)>,
+    order: BTreeMap<u64, Party>,
+    charges: u64,
+    others: Costs,
+    has_others: bool,
+}
+
+impl Book {
+    fn charge(&mut self, party: Party, costs: Costs) {
+        self.charges += 1;
+        let is_complete = !self.has_others;
+        let fresh = || (Account { costs: Costs::default(), is_complete }, 0);
+        let (account, at) = self.accounts.entry(party).or_insert_with(fresh);
+        account.costs += costs;
+        self.order.remove(at);
+        *at = self.charges;
+        self.order.insert(self.charges, party);
+        while self.accounts.len() > MAX_PARTIES {
+            let Some((_, oldest)) = self.order.pop_first() else { return };
+            if let Some((account, _)) = self.accounts.remove(&oldest) {
+                self.others += account.costs;
+                self.has_others = true;
+            }
+        }
+    }
+
+    fn account(&self, party: Party) -> Account {
+        let absent = Account { costs: Costs::default(), is_complete: !self.has_others };
+        self.accounts.get(&party).map_or(absent, |(account, _)| *account)
+    }
+
+    fn parties(&self) -> Parties {
+        let apart = self.accounts.iter().map(|(party, (account, _))| (*party, *account)).collect();
+        Parties { apart, others: self.others }
+    }
+}
+
+impl Ledger {
+    /// Has `metrics` show how many calls there were.
+    pub fn show(self: &std::sync::Arc<Self>, metrics: &Metrics) {
+        let ledger = std::sync::Arc::clone(self);
+        let help = "Calls of the object store as it bills them, repetitions and parts among them, by class: a (writes and lists), \
+                    b (reads), free (deletes).";
+        metrics.watch("larder_billed_calls_total", help, Kind::Counter, move || {
+            let all = ledger.totals().all;
+            CallClass::NAMES.map(|(class, name)| Sample::labelled([("class", name)], all.calls(class))).into()
+        });
+    }
+
+    /// Something was done for `payers`.
+    pub fn charge(&self, payers: Payers, costs: Costs) {
+        if costs.is_nothing() {
+            return;
+        }
+        let mut books = self.books();
+        books.totals.all += costs;
+        if !payers.is_request {
+            books.totals.background += costs;
+        } else if payers.store.is_none() {
+            books.totals.without_store += costs;
+        }
+        if let Some(store) = payers.store {
+            books.stores.charge(store, costs);
+        }
+        if let Some(run) = payers.run {
+            books.runs.charge(run, costs);
+        }
+    }
+
+    /// What everything cost.
+    pub fn totals(&self) -> Totals {
+        self.books().totals
+    }
+
+    /// What a store cost.
+    pub fn store(&self, store: Party) -> Account {
+        self.books().stores.account(store)
+    }
+
+    /// What a run cost.
+    pub fn run(&self, run: Party) -> Account {
+        self.books().runs.account(run)
+    }
+
+    /// What everything cost, and what stores and runs did, at one moment.
+    pub fn all(&self) -> (Totals, Parties, Parties) {
+        let books = self.books();
+        (books.totals, books.stores.parties(), books.runs.parties())
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payers(store: &str) -> Payers {
+        Payers { is_request: true, store: Party::named(store), run: None }
+    }
+
+    #[test]
+    fn a_party_is_called_by_its_name() {
+        assert_eq!(Party::named("HG7ML7M8z78YcAPEB").expect("a name").name(), "HG7ML7M8z78YcAPEB");
+        assert_eq!(Party::named("short").expect("a name").name(), "short");
+        assert_eq!(Party::named("HG7ML7M8z78YcAPEBx"), None);
+        assert_eq!(Party::named(""), None);
+    }
+
+    #[test]
+    fn everybody_pays_for_himself_and_all_is_summed() {
+        let ledger = Ledger::default();
+        let run = Party::named("run");
+        ledger.charge(Payers { run, ..payers("a") }, Costs { class_b: 2, bytes_out: 9, ..Costs::default() });
+        ledger.charge(payers("b"), Costs::call(CallClass::A));
+        ledger.charge(Payers { is_request: true, ..Payers::default() }, Costs::call(CallClass::B));
+        ledger.charge(Payers::default(), Costs::call(CallClass::Free));
+        let of = |name| ledger.store(Party::named(name).expect("a name"));
+        assert_eq!(
+            of("a"),
+            Account { costs: Costs { class_b: 2, bytes_out: 9, ..Costs::default() }, is_complete: true }
+        );
+        assert_eq!(of("b").costs, Costs::call(CallClass::A));
+        assert_eq!(ledger.run(run.expect("a name")).costs.class_b, 2);
+        let Totals { all, without_store, background } = ledger.totals();
+        assert_eq!(all, Costs { class_a: 1, class_b: 3, free: 1, bytes_in: 0, bytes_out: 9 });
+        assert_eq!(without_store, Costs::call(CallClass::B));
+        assert_eq!(background, Costs::call(CallClass::Free));
+    }
+
+    #[test]
+    fn those_that_were_charged_longest_ago_are_summed() {
+        let ledger = Ledger::default();
+        for store in 0..MAX_PARTIES {
+            ledger.charge(payers(&store.to_string()), Costs::call(CallClass::A));
+        }
+        ledger.charge(payers("0"), Costs::call(CallClass::A));
+        ledger.charge(payers("one more"), Costs::call(CallClass::B));
+        let (_, Parties { apart, others }, _) = ledger.all();
+        assert_eq!(apart.len(), MAX_PARTIES);
+        assert_eq!(others, Costs::call(CallClass::A));
+        let of = |name| ledger.store(Party::named(name).expect("a name"));
+        assert_eq!((of("0").costs.class_a, of("0").is_complete), (2, true));
+        assert_eq!(of("1"), Account::default(), "it is one of the others");
+        ledger.charge(payers("1"), Costs::call(CallClass::A));
+        assert_eq!(of("1"), Account { costs: Costs::call(CallClass::A), is_complete: false });
+        let mut sum = Costs::default();
+        let (totals, Parties { apart, others }, _) = ledger.all();
+        for (_, account) in apart {
+            sum += account.costs;
+        }
+        sum += others;
+        assert_eq!(sum, totals.all);
+    }
+}

@@ -1,0 +1,255 @@
+//! Which requests are traced, and what was seen of them until it is sent away.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::HeaderValue;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
+
+use super::{
+    context::{Parent, SpanId, TraceId, traceparent},
+    span::{Span, SpanKind, Value},
+};
+use crate::telemetry::metrics::{Kind, Metrics, Sample};
+
+/// Spans that wait to be sent at most; some MiB.
+const MAX_WAITING: usize = 8192;
+
+/// The most calls of one request that become spans: a download of 100,000 records is not to push out everything else.
+const MAX_CALLS: usize = 256;
+
+/// Decides which requests are traced, and holds the spans until they are sent.
+#[derive(Debug)]
+pub struct Tracer {
+    /// Of 2^64 requests that nobody else has decided on, so many are traced.
+    share: u64,
+    seed: u64,
+    count: AtomicU64,
+    waiting: Mutex<VecDeque<Span>>,
+    sent: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// A request that is traced.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    tracer: Arc<Tracer>,
+    id: TraceId,
+    span: SpanId,
+    parent: Option<SpanId>,
+    /// What the monotonic clock showed at the beginning of 1970, so to speak.
+    epoch: Duration,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Tracer {
+    /// Traces a share of the requests, from 0 to 1, and those whose callers do; `seed` is to be another one in every process.
+    pub fn new(ratio: f64, seed: u64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share need not be exact, and the conversion saturates"
+        )]
+        let share = (ratio * u64::MAX as f64) as u64;
+        Self {
+            share,
+            seed,
+            count: AtomicU64::new(0),
+            waiting: Mutex::default(),
+            sent: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Has `metrics` show what becomes of spans.
+    pub fn show(self: &Arc<Self>, metrics: &Metrics) {
+        let tracer = Arc::clone(self);
+        let help = "Spans of traced requests, by what became of them: sent to the collector, or dropped since it does not take \
+                    them, or not as fast.";
+        metrics.watch("larder_spans_total", help, Kind::Counter, move || {
+            [("sent", &tracer.sent), ("dropped", &tracer.dropped)]
+                .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count.load(Ordering::Relaxed)))
+                .into()
+        });
+    }
+
+    /// The trace of a request, if it has one: its caller decides if he traces himself, else chance. `times` gives the time since
+    /// 1970-01-01T00:00:00Z and that of the monotonic clock.
+    pub fn begin(
+        self: &Arc<Self>,
+        caller: Option<&HeaderValue>,
+        times: impl FnOnce() -> (Duration, Duration),
+    ) -> Option<Trace> {
+        let parent = caller.and_then(Parent::read);
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let is_traced = match parent {
+            Some(parent) => parent.is_sampled,
+            None => self.share > 0 && xxh3_64_with_seed(&number.to_le_bytes(), !self.seed) <= self.share,
+        };
+        if !is_traced {
+            return None;
+        }
+        let fresh = || xxh3_128_with_seed(&number.to_le_bytes(), self.seed).max(1).to_be_bytes();
+        let (now, monotonic) = times();
+        Some(Trace {
+            tracer: Arc::clone(self),
+            id: parent.map_or_else(fresh, |parent| parent.trace),
+            span: self.span_id(),
+            parent: parent.map(|parent| parent.span),
+            epoch: now.saturating_sub(monotonic),
+            calls: Arc::default(),
+        })
+    }
+
+    /// The spans that have waited longest, `limit` at most.
+    pub fn take(&self, limit: usize) -> Vec<Span> {
+        let mut waiting = self.waiting();
+        let count = waiting.len().min(limit);
+        waiting.drain(..count).collect()
+    }
+
+    /// Spans that were taken and not sent wait again, as far as there is room.
+    pub fn put_back(&self, spans: Vec<Span>) {
+        for span in spans.into_iter().rev() {
+            let mut waiting = self.waiting();
+            if waiting.len() < MAX_WAITING {
+                waiting.push_front(span);
+            } else {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// So many spans were sent.
+    pub fn count_sent(&self, count: usize) {
+        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// So many spans were given up.
+    pub fn count_dropped(&self, count: usize) {
+        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    fn add(&self, span: Span) {
+        let mut waiting = self.waiting();
+        if waiting.len() < MAX_WAITING {
+            waiting.push_back(span);
+        } else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn span_id(&self) -> SpanId {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        xxh3_64_with_seed(&number.to_le_bytes(), self.seed).max(1).to_be_bytes()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Span>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a span is about, and when that was by the monotonic clock.
+#[derive(Debug)]
+pub struct Seen {
+    /// What it is.
+    pub name: &'static str,
+    /// When it began.
+    pub began: Duration,
+    /// When it ended.
+    pub ended: Duration,
+    /// What else is known of it.
+    pub attributes: Vec<(&'static str, Value)>,
+    /// Whether it failed.
+    pub has_failed: bool,
+}
+
+impl Trace {
+    /// The request was answered.
+    pub fn request(&self, seen: Seen) {
+        self.tracer.add(self.span(self.span, self.parent, SpanKind::Server, seen));
+    }
+
+    /// A call was made for it.
+    pub fn call(&self, seen: impl FnOnce() -> Seen) {
+        if self.calls.fetch_add(1, Ordering::Relaxed) < MAX_CALLS {
+            self.tracer.add(self.span(self.tracer.span_id(), Some(self.span), SpanKind::Client, seen()));
+        }
+    }
+
+    /// The header by which the next server's spans become parts of this one.
+    pub fn header(&self) -> Option<HeaderValue> {
+        traceparent(self.id, self.span)
+    }
+
+    fn span(&self, id: SpanId, parent: Option<SpanId>, kind: SpanKind, seen: Seen) -> Span {
+        let Seen { name, began, ended, attributes, has_failed } = seen;
+        let (began, ended) = (self.epoch + began, self.epoch + ended);
+        Span { trace: self.id, id, parent, name, kind, began, ended, attributes, has_failed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: (Duration, Duration) = (Duration::from_secs(1000), Duration::from_secs(10));
+
+    fn seen() -> Seen {
+        let (began, ended) = (Duration::from_secs(11), Duration::from_secs(12));
+        Seen { name: "test", began, ended, attributes: Vec::new(), has_failed: false }
+    }
+
+    #[test]
+    fn about_as_many_requests_are_traced_as_are_to_be() {
+        for (ratio, least, most) in [(0.0, 0, 0), (0.1, 800, 1200), (1.0, 10_000, 10_000)] {
+            let tracer = Arc::new(Tracer::new(ratio, 7));
+            let count = (0..10_000).filter(|_| tracer.begin(None, || NOW).is_some()).count();
+            assert!((least..=most).contains(&count), "{ratio}: {count}");
+        }
+    }
+
+    #[test]
+    fn a_caller_who_traces_decides() {
+        let header =
+            |flags| HeaderValue::try_from(format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}"));
+        let (all, none) = (Arc::new(Tracer::new(1.0, 7)), Arc::new(Tracer::new(0.0, 7)));
+        assert!(all.begin(header("00").ok().as_ref(), || NOW).is_none());
+        let trace = none.begin(header("01").ok().as_ref(), || NOW).expect("the caller wants it");
+        trace.request(seen());
+        trace.call(seen);
+        let spans = none.take(10);
+        assert_eq!(spans.len(), 2);
+        assert_eq!(spans[0].trace, *b"\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c");
+        assert_eq!(spans[0].parent, Some(*b"\xb7\xad\x6b\x71\x69\x20\x33\x31"));
+        assert_eq!((spans[1].trace, spans[1].parent), (spans[0].trace, Some(spans[0].id)));
+        assert_eq!((spans[0].began, spans[0].ended), (Duration::from_secs(1001), Duration::from_secs(1002)));
+        assert_ne!(spans[0].id, spans[1].id);
+    }
+
+    #[test]
+    fn what_is_too_much_is_dropped_and_counted() {
+        let tracer = Arc::new(Tracer::new(1.0, 7));
+        let trace = tracer.begin(None, || NOW).expect("all are traced");
+        for _ in 0..MAX_WAITING + 5 {
+            trace.request(seen());
+        }
+        assert_eq!(tracer.dropped.load(Ordering::Relaxed), 5);
+        let taken = tracer.take(100);
+        trace.request(seen());
+        tracer.put_back(taken);
+        assert_eq!(tracer.dropped.load(Ordering::Relaxed), 6);
+        assert_eq!(tracer.take(usize::MAX).len(), MAX_WAITING);
+        for _ in 0..MAX_CALLS + 5 {
+            trace.call(seen);
+        }
+        assert_eq!(tracer.take(usize::MAX).len(), MAX_CALLS);
+    }
+}

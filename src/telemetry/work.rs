@@ -1,0 +1,177 @@
+//! For whom something is done: known to whatever is called meanwhile, without being handed down to it.
+//!
+//! The work for a request has a name (the request's id, which stands in every line of the log), somebody who pays for it, and
+//! perhaps a trace. Code that only reads it costs a look at a variable of its task; work without a call of the object store ends
+//! without having touched the ledger.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+};
+
+use http::HeaderValue;
+use tokio::task::futures::TaskLocalFuture;
+
+use super::{
+    costs::Costs,
+    ledger::{Ledger, Party, Payers},
+    trace::{Seen, Trace},
+};
+
+tokio::task_local! {
+    static WORK: Work;
+}
+
+/// Something that is done for somebody. What it costs is charged when it is over.
+#[derive(Debug)]
+pub struct Work {
+    commission: RefCell<Commission>,
+    costs: Cell<Costs>,
+}
+
+/// What is known of some work, to be carried over into another task.
+#[derive(Debug, Clone)]
+pub struct Commission {
+    id: HeaderValue,
+    ledger: Arc<Ledger>,
+    payers: Payers,
+    trace: Option<Box<Trace>>,
+}
+
+impl Work {
+    /// The work for the request with that id.
+    pub fn new(id: HeaderValue, ledger: Arc<Ledger>, trace: Option<Box<Trace>>) -> Self {
+        let payers = Payers { is_request: true, ..Payers::default() };
+        Self::of(Commission { id, ledger, payers, trace })
+    }
+
+    fn of(commission: Commission) -> Self {
+        Self { commission: RefCell::new(commission), costs: Cell::default() }
+    }
+
+    /// Does it: it is known while `future` is polled.
+    pub fn around<F: Future>(self, future: Pin<&mut F>) -> TaskLocalFuture<Self, Pin<&mut F>> {
+        WORK.scope(self, future)
+    }
+
+    /// For whom it was done, and its trace.
+    pub fn seen(&self) -> (Payers, Option<Box<Trace>>) {
+        let mut commission = self.commission.borrow_mut();
+        (commission.payers, commission.trace.take())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let costs = self.costs.get();
+        if !costs.is_nothing() {
+            let Commission { ledger, payers, .. } = self.commission.get_mut();
+            ledger.charge(*payers, costs);
+        }
+    }
+}
+
+/// Who pays for the work under way, as far as that has been found out.
+pub fn charge_to(store: Option<Party>, run: Option<Party>) {
+    let _ = WORK.try_with(|work| {
+        let payers = &mut work.commission.borrow_mut().payers;
+        payers.store = store.or(payers.store);
+        payers.run = run.or(payers.run);
+    });
+}
+
+/// Adds to the costs of the work under way; gives them back if there is none.
+pub fn add(costs: Costs) -> Result<(), Costs> {
+    WORK.try_with(|work| {
+        let mut sum = work.costs.get();
+        sum += costs;
+        work.costs.set(sum);
+    })
+    .map_err(|_| costs)
+}
+
+/// Who pays for the work under way.
+pub fn payers() -> Payers {
+    WORK.try_with(|work| work.commission.borrow().payers).unwrap_or_default()
+}
+
+/// A call was made for the work under way, if that is traced.
+pub fn call_seen(seen: impl FnOnce() -> Seen) {
+    let _ = WORK.try_with(|work| {
+        if let Some(trace) = &work.commission.borrow().trace {
+            trace.call(seen);
+        }
+    });
+}
+
+/// The header by which another server's spans become parts of the trace under way, if there is one.
+pub fn trace_header() -> Option<HeaderValue> {
+    WORK.try_with(|work| work.commission.borrow().trace.as_ref().and_then(|trace| trace.header())).ok().flatten()
+}
+
+/// Shows the id of the work under way to `look`, if there is any.
+pub fn look_at_id<T>(look: impl FnOnce(&str) -> T) -> Option<T> {
+    WORK.try_with(|work| work.commission.borrow().id.to_str().ok().map(look)).ok().flatten()
+}
+
+/// What is known of the work under way, for what will be done of it elsewhere or later.
+pub fn commission() -> Option<Commission> {
+    WORK.try_with(|work| work.commission.borrow().clone()).ok()
+}
+
+/// Does `future` as work that was commissioned, if it was.
+pub async fn carry_out<F: Future>(commission: Option<Commission>, future: F) -> F::Output {
+    match commission {
+        Some(commission) => WORK.scope(Work::of(commission), future).await,
+        None => future.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+    use crate::telemetry::costs::CallClass;
+
+    fn work(ledger: &Arc<Ledger>) -> Work {
+        Work::new(HeaderValue::from_static("a-1"), Arc::clone(ledger), None)
+    }
+
+    #[tokio::test]
+    async fn what_is_done_before_it_is_known_who_pays_is_charged_to_him() {
+        let ledger = Arc::new(Ledger::default());
+        let store = Party::named("store").expect("a name");
+        let mut done = pin!(async {
+            assert_eq!(look_at_id(str::to_owned).as_deref(), Some("a-1"));
+            add(Costs::call(CallClass::B)).expect("there is work");
+            tokio::task::yield_now().await;
+            charge_to(Some(store), None);
+            add(Costs::call(CallClass::A)).expect("there is work");
+            let carried = carry_out(commission(), async { add(Costs::call(CallClass::Free)) });
+            carried.await.expect("there is work");
+        });
+        work(&ledger).around(done.as_mut()).await;
+        assert_eq!(ledger.store(store).costs, Costs { class_a: 1, class_b: 1, free: 1, ..Costs::default() });
+        assert_eq!(ledger.totals().without_store, Costs::default());
+        assert_eq!(add(Costs::call(CallClass::A)), Err(Costs::call(CallClass::A)));
+        assert_eq!(look_at_id(str::to_owned), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_is_charged_all_the_same() {
+        let ledger = Arc::new(Ledger::default());
+        {
+            let mut begun = pin!(async {
+                add(Costs::call(CallClass::A)).expect("there is work");
+                std::future::pending::<()>().await;
+            });
+            let mut work = pin!(work(&ledger).around(begun.as_mut()));
+            assert!(futures_util::poll!(work.as_mut()).is_pending());
+            assert!(add(Costs::default()).is_err(), "nothing is under way between two polls");
+        }
+        assert_eq!(ledger.totals().without_store, Costs::call(CallClass::A));
+    }
+}
