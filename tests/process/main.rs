@@ -5,6 +5,7 @@
 
 mod aborts;
 mod administration;
+mod backup;
 mod big;
 #[cfg(feature = "s3")]
 mod bucket;
