@@ -18,6 +18,7 @@ mod encrypted;
 mod expiry;
 mod first_user;
 mod folder;
+mod formats;
 mod histories;
 mod image;
 mod leftovers;
