@@ -28,6 +28,7 @@ mod delete_store;
 mod disk_space;
 mod expiry;
 mod faults;
+mod formats;
 mod get_record;
 mod keeper;
 mod key_pages;
