@@ -8,6 +8,7 @@ use crate::config::{Given, settings};
 
 use super::{
     administration::{self, StoreCommand, TokenCommand, UserCommand},
+    backup,
     carry::{self, ImportArguments},
     check::{self, Asked},
     doctor, exit, health, manual,
@@ -86,6 +87,20 @@ enum Subcommands {
         to: PathBuf,
         #[command(flatten)]
         server: ServerArguments,
+    },
+    /// Take a backup of the data folder, as it is at one instant; whoever serves from it goes on
+    Backup {
+        /// A folder that is not there yet, outside of the data folder
+        target: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Make a data folder, which must be empty or not be there, of a backup
+    Restore {
+        /// What `larder backup` made
+        backup: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
     },
     /// Run an Actor: any command, with a run and a store of its own behind it
     Run {
@@ -230,6 +245,8 @@ pub fn run() -> ExitCode {
         }
         Subcommands::Import { arguments, server } => carry::import(arguments, server.url, &server.settings.0),
         Subcommands::Export { store, to, server } => carry::export(&store, &to, server.url, &server.settings.0),
+        Subcommands::Backup { target, settings: Settings(given) } => backup::back_up(&target, &given),
+        Subcommands::Restore { backup, settings: Settings(given) } => backup::restore(&backup, &given),
         Subcommands::Run { run, server } => run::run(&run, server.url, &server.settings.0),
         Subcommands::Completions { shell } => manual::completions(Larder::command(), shell),
         Subcommands::Man { command: _, into: Some(folder) } => manual::pages(Larder::command(), &folder),

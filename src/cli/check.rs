@@ -44,16 +44,11 @@ pub(super) fn check(asked: Asked, given: &Given) -> ExitCode {
 }
 
 fn check_data(config: &Config) -> ExitCode {
-    #[cfg(feature = "s3")]
-    if !config.s3.bucket.is_empty() {
-        output::complain(
-            "--data reads a data folder, and this configuration has a bucket: its object store looks after it",
-        );
+    if output::complain_of_bucket(config, "--data reads a data folder") {
         return exit::wrong_settings();
     }
     output::complain("reading everything in the data folder");
-    // A key may hold anything, and is shown so that a terminal takes no part of it for a command.
-    match inspect(&config.data, |what, wrong| output::say(&format!("damaged: {}: {wrong}", what.escape_debug()))) {
+    match inspect(&config.data, output::tell_of_damage) {
         Ok(found) => {
             let size = indicatif::HumanBytes(found.bytes);
             output::say(&format!(

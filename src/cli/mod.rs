@@ -2,6 +2,7 @@
 
 mod administration;
 mod arguments;
+mod backup;
 mod carry;
 mod check;
 mod doctor;

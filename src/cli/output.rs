@@ -6,6 +6,8 @@ use std::{
     io::{self, Write as _},
 };
 
+use crate::config::Config;
+
 /// Writes a line to standard output, which is for what was asked for.
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}").and_then(|()| io::stdout().flush());
@@ -14,6 +16,22 @@ pub(super) fn say(line: &str) {
 /// Writes a line to standard error, which is for what went wrong.
 pub(super) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Names something damaged. A key may hold anything, and is shown so that a terminal takes no part of it for a command.
+pub(super) fn tell_of_damage(what: &str, wrong: &str) {
+    say(&format!("damaged: {}: {wrong}", what.escape_debug()));
+}
+
+/// Whether a configuration has a bucket and no data folder; says so of a command that `does` something with a folder.
+pub(super) fn complain_of_bucket(config: &Config, does: &str) -> bool {
+    #[cfg(feature = "s3")]
+    if !config.s3.bucket.is_empty() {
+        complain(&format!("{does}, and this configuration has a bucket: its object store looks after it"));
+        return true;
+    }
+    let _ = (config, does);
+    false
 }
 
 /// An error with all its causes, on one line.

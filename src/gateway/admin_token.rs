@@ -77,6 +77,9 @@ pub enum AdminTokenError {
 }
 
 impl AdminToken {
+    /// The file of a data folder that keeps it.
+    pub const FILE: &str = FILE;
+
     /// The token that is kept in a data folder which another process may be serving from; `None` if there is none.
     pub fn kept_in(folder: &Path) -> Option<Token> {
         let text = read(&folder.join(FILE)).ok()??;

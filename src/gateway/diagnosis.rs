@@ -10,7 +10,9 @@ use tokio::task::spawn_blocking;
 use crate::{
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
+    kv::{FORMAT, FormatError, FormatStanding, look_at_format},
     storage::{
+        ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore, FolderStanding, OpenError},
         examination::{Examiner, Finding, Outcome, Verdict},
     },
@@ -93,6 +95,7 @@ async fn of_bucket(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Rando
     examiner.examine().await;
     examiner.check("old versions", S3Store::VERSIONS, LIMIT, bucket.examine_versions()).await;
     findings.extend(examiner.finish().await);
+    findings.push(format_of(&bucket).await);
     let sharing = conditions
         .map(|conditions| if conditions.are_relied_on() { Sharing::Conditional } else { Sharing::Unconditional });
     if let Some(sharing) = sharing {
@@ -133,9 +136,14 @@ async fn of_folder(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Rando
             add(check, tried, Outcome::ok("nothing is there yet: the first start makes it"));
             return diagnosis;
         }
+        Some(format) if standing.is_older => {
+            let meaning = format!("its format is {format:?}, which is older than the one of this version");
+            add(check, tried, Outcome::lacks(meaning, "start this version once, which brings it up to date"));
+            return diagnosis;
+        }
         Some(format) if !standing.is_current => {
-            let meaning = format!("its format is {format:?}, which is not the one of this version");
-            add(check, tried, Outcome::lacks(meaning, "start this version once, which brings an older one up to date"));
+            let meaning = format!("its format is {format:?}, which this version does not know");
+            add(check, tried, Outcome::wrong(meaning, "use the version that wrote it, or a newer one"));
             return diagnosis;
         }
         Some(_) => {}
@@ -152,8 +160,23 @@ async fn of_folder(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Rando
     examiner.try_conditions().await;
     examiner.examine().await;
     diagnosis.findings.extend(examiner.finish().await);
+    diagnosis.findings.push(format_of(&engine).await);
     engine.close().await;
     diagnosis
+}
+
+/// Which format the objects have, in the words of whoever would start a gateway over them.
+async fn format_of(objects: &dyn ObjectStore) -> Finding {
+    let outcome = match look_at_format(objects).await {
+        Ok(FormatStanding::Unsaid) => Outcome::ok("nothing is said yet: the first start says it"),
+        Ok(FormatStanding::Older(format)) => {
+            Outcome::ok(format!("{format}: the first start of this version raises it to {FORMAT}"))
+        }
+        Ok(FormatStanding::Usable(format)) => Outcome::ok(format!("{format}, which this version can use")),
+        Err(error @ FormatError::Newer { .. }) => Outcome::wrong(error.to_string(), "use that version, or a newer one"),
+        Err(error) => Outcome::failed(&error),
+    };
+    Finding { check: "format", tried: "read which format the objects have", outcome }
 }
 
 async fn open_folder(folder: &Path, clock: &Arc<dyn Clock>) -> Result<EmbeddedStore, Outcome> {

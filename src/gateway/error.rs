@@ -36,6 +36,9 @@ pub enum StartError {
     #[cfg(feature = "s3")]
     #[error("what the object store can do cannot be found out")]
     Probe(#[source] storage::Error),
+    /// A newer version wrote what is stored, or which one did cannot be found out.
+    #[error(transparent)]
+    Format(#[from] kv::FormatError),
     /// The engine panicked while it was opened.
     #[error("the engine failed while it was opened; the log tells why")]
     EngineFailed,

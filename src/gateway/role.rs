@@ -8,7 +8,7 @@ use crate::{
     clock::{Clock, Random},
     config::{Config, KeeperSetting},
     jobs::{ContentsCount, Job, RulesReconciliation, RunUpkeep, StoreUpkeep},
-    kv::{CacheOptions, Catalog, LifecycleRules},
+    kv::{CacheOptions, Catalog, LifecycleRules, look_at_format, settle_format},
     peer::{Errands, Peer},
     storage::{ObjectStore, sole_writer::SoleWriter},
 };
@@ -76,6 +76,21 @@ impl Role {
             Self::Alone | Self::Equal | Self::Forwarder(_) => Arc::clone(backend),
             Self::Keeper => Arc::new(SoleWriter::new(Arc::clone(backend), Arc::clone(clock))),
         }
+    }
+
+    /// The same, once it is known that no newer version wrote there. What has no format is said to have this version's from now
+    /// on, but by no forwarder: its keeper says so.
+    pub(super) async fn settled_objects(
+        &self,
+        backend: &Arc<dyn ObjectStore>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Arc<dyn ObjectStore>, StartError> {
+        let objects = self.objects(backend, clock);
+        match self {
+            Self::Alone | Self::Equal | Self::Keeper => settle_format(objects.as_ref()).await?,
+            Self::Forwarder(_) => drop(look_at_format(objects.as_ref()).await?),
+        }
+        Ok(objects)
     }
 
     /// How old a view of a store may be: for ever, where all changes come through this gateway.

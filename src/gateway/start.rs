@@ -72,7 +72,7 @@ impl Gateway {
         let backend = Backend::open(&config, &machine, &random, &metrics, &ledger).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
-        let objects = role.objects(backend.objects(), &clock);
+        let objects = role.settled_objects(backend.objects(), &clock).await?;
         let objects = &RecordCache::of(&config, &role)?.before(objects, &clock, &metrics);
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
         let secrets = Arc::new(match config.secret.clone() {

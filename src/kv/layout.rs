@@ -1,6 +1,7 @@
 //! The keys of objects: the only place that builds or reads them.
 //!
 //! ```text
+//! larder/format                                                       which format all of this has
 //! larder/order                                                        whether everything stands where it should
 //! larder/stores/{id}                                                  the document of a store
 //! larder/names/{owner}/{name in lower case}                           which store has the name
@@ -247,6 +248,9 @@ pub fn parse_appointment(object: &str) -> Option<(Timestamp, StoreId, bool)> {
     let kind = parts.next().filter(|_| parts.next().is_none())?;
     [ANNOUNCEMENT, REMINDER].contains(&kind).then_some((at, id, kind == ANNOUNCEMENT))
 }
+
+/// Says which format everything has.
+pub const FORMAT: &str = "larder/format";
 
 /// Says whether everything stands where it should.
 pub const ORDER: &str = "larder/order";

@@ -29,6 +29,7 @@ mod description;
 mod disk_space;
 mod expiry;
 mod faults;
+mod formats;
 mod get_record;
 mod keeper;
 mod key_pages;

@@ -55,7 +55,7 @@ fn a_damaged_record_is_named_and_the_rest_is_still_served() {
     let (said, code) = check(folder.path());
     assert!(code == Some(1) && said.contains(" whole, 1 damaged"), "{said}");
     let named: Vec<&str> = said.lines().filter(|line| line.starts_with("damaged: ")).collect();
-    assert!(named.len() == 1 && named[0].contains("/broken: "), "{said}");
+    assert!(named.len() == 1 && named[0].contains("/kbroken: "), "{said}");
 
     let program = Program::serve(folder.path(), &[]);
     let mut client = program.client();

@@ -5,6 +5,7 @@
 
 mod aborts;
 mod administration;
+mod backup;
 mod behind_proxy;
 mod big;
 #[cfg(feature = "s3")]
@@ -18,6 +19,7 @@ mod encrypted;
 mod expiry;
 mod first_user;
 mod folder;
+mod formats;
 mod histories;
 mod image;
 mod leftovers;

@@ -5,6 +5,7 @@
 mod cached;
 mod contract;
 mod decorators;
+mod embedded_backup;
 mod embedded_damage;
 mod embedded_folder;
 mod embedded_full;

@@ -14,7 +14,7 @@ use super::{
         object::{Attributes, Precondition},
     },
     faults::{file_fault, index_fault, is_index_full},
-    folder::{Folder, sync_folder},
+    folder::sync_folder,
     reaper::Reaper,
     room::Room,
     rows::{self, Entry, Place},
@@ -92,8 +92,6 @@ pub struct Request {
 pub struct Batches {
     /// The one connection that writes.
     pub connection: Connection,
-    /// The folder that it belongs to.
-    pub folder: Arc<Folder>,
     /// Where the time of a write comes from.
     pub clock: Arc<dyn Clock>,
     /// Who removes the files of replaced objects.
@@ -157,7 +155,7 @@ impl Batches {
             self.room.expect_some();
         }
         for number in done.freed {
-            self.reaper.remove(self.folder.file(number));
+            self.reaper.retire(number);
         }
         for (mut request, outcome) in requests.into_iter().zip(done.outcomes) {
             if let (Change::Put(NewObject { value: Value::File(file), .. }), Ok(_)) = (&mut request.change, &outcome) {

@@ -1,4 +1,5 @@
-//! Collects, at the start, what an earlier process left behind: uploads without an end, files without an entry.
+//! Collects, at the start, what an earlier process left behind: uploads without an end, files without an entry. While a
+//! backup is being taken the latter stay, since it may have seen their entries.
 
 use std::{
     ffi::OsStr,
@@ -8,51 +9,57 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{folder::Folder, open_error::OpenError, rows};
+use super::{folder::Folder, hold::Removals, open_error::OpenError, paths::Paths, rows};
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Files removed.
     pub removed: u64,
+    /// Files that belong to no object, but are held by a backup.
+    pub held: u64,
     /// Files that the index knows and that are there.
     pub alive: i64,
+    /// The highest number that a file has which is still there.
+    pub highest: i64,
 }
 
 /// Removes what does not belong to any object. Work grows with the number of files, not of objects.
 pub fn collect(folder: &Folder, index: &Connection) -> Result<Collected, OpenError> {
+    let hold = folder.hold();
+    let removals = Removals::open(&hold).map_err(|error| OpenError::of_file(&hold, error))?;
     let mut collected = Collected::default();
     for entry in list(&folder.temp())? {
         remove(&entry)?;
         collected.removed += 1;
     }
     for inner in list(&folder.files())? {
-        let live = match name(&inner).and_then(Folder::numbers_in) {
+        let live = match name(&inner).and_then(Paths::numbers_in) {
             Some((first, last)) => {
                 rows::live_files(index, first, last).map_err(|error| OpenError::of_index(&folder.index(), error))?
             }
             None => Vec::new(),
         };
-        let mut alive = 0;
+        let mut left = 0;
         for file in list_or_file(&inner)? {
-            if is_live(&file, &live) {
-                alive += 1;
-            } else {
-                remove(&file)?;
+            let number = name(&file).and_then(Paths::number_of);
+            if number.is_some_and(|number| live.binary_search(&number).is_ok()) {
+                collected.alive += 1;
+            } else if let Some(done) = removals.unless_held(|| remove(&file)) {
+                done?;
                 collected.removed += 1;
+                continue;
+            } else {
+                collected.held += 1;
             }
+            left += 1;
+            collected.highest = collected.highest.max(number.unwrap_or_default());
         }
-        if alive == 0 && inner.is_dir() {
+        if left == 0 && inner.is_dir() {
             fs::remove_dir(&inner).map_err(|error| OpenError::of_file(&inner, error))?;
         }
-        collected.alive += alive;
     }
     Ok(collected)
-}
-
-fn is_live(file: &Path, live: &[i64]) -> bool {
-    let number = name(file).and_then(|name| i64::from_str_radix(name, 16).ok().filter(|n| format!("{n:x}") == name));
-    number.is_some_and(|number| live.binary_search(&number).is_ok())
 }
 
 fn name(path: &Path) -> Option<&str> {

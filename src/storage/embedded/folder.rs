@@ -1,36 +1,39 @@
-//! The data folder: who may use it, what format it is in, and where in it everything stands.
+//! The data folder: who may use it, and what format it is in.
 
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write},
-    path::{Path, PathBuf},
+    ops::Deref,
+    path::Path,
 };
 
-use super::{index, open_error::OpenError};
+use super::{open_error::OpenError, paths::Paths};
 
 /// The first line of the file `format`.
 const FORMAT_TITLE: &str = "larder data folder";
 /// The version that this code writes.
 pub const FORMAT_VERSION: &str = "version 2";
 /// An older version, whose index is brought up to date when it is opened.
-const FORMAT_VERSION_1: &str = "version 1";
+pub const FORMAT_VERSION_1: &str = "version 1";
 /// The most bytes read of a file `format`.
 pub const FORMAT_LIMIT: usize = 200;
-/// How many low bits of a file's number do not count for its folder: so many files stand in one.
-const FOLDER_BITS: u32 = 12;
 
 /// A data folder in a format we know, ours alone until this is dropped.
 #[derive(Debug)]
 pub struct Folder {
-    root: PathBuf,
+    paths: Paths,
     _lock: File,
 }
 
 impl Folder {
     /// Takes the folder at `root`, which is made if need be.
     pub fn open(root: &Path) -> Result<Self, OpenError> {
+        let paths = Paths::new(root);
+        if paths.manifest().exists() && !paths.format().exists() {
+            return Err(OpenError::IsBackup { folder: root.to_owned() });
+        }
         create_folders_durably(root).map_err(|error| OpenError::of_file(root, error))?;
-        let folder = Self { root: root.to_owned(), _lock: lock(root)? };
+        let folder = Self { _lock: lock(&paths)?, paths };
         folder.check_format()?;
         for inner in [folder.files(), folder.temp()] {
             create_folders(&inner).map_err(|error| OpenError::of_file(&inner, error))?;
@@ -40,51 +43,9 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The index.
-    pub fn index(&self) -> PathBuf {
-        self.root.join(index::FILE)
-    }
-
-    /// The file that sets room aside.
-    pub fn reserve(&self) -> PathBuf {
-        self.root.join("reserve")
-    }
-
-    /// The folder of folders of large objects.
-    pub fn files(&self) -> PathBuf {
-        self.root.join("files")
-    }
-
-    /// The folder of the large objects that share their upper bits with `number`.
-    pub fn files_around(&self, number: i64) -> PathBuf {
-        self.files().join(format!("{:x}", number >> FOLDER_BITS))
-    }
-
-    /// The large object `number`.
-    pub fn file(&self, number: i64) -> PathBuf {
-        self.files_around(number).join(format!("{number:x}"))
-    }
-
-    /// The folder of uploads.
-    pub fn temp(&self) -> PathBuf {
-        self.root.join("temp")
-    }
-
-    /// The upload that may become the large object `number`.
-    pub fn upload(&self, number: i64) -> PathBuf {
-        self.temp().join(format!("{number:x}"))
-    }
-
-    /// The first and the last number whose files stand in the folder of this name; `None` for a name we never give.
-    pub fn numbers_in(name: &str) -> Option<(i64, i64)> {
-        let upper = i64::from_str_radix(name, 16).ok().filter(|upper| (0..=i64::MAX >> FOLDER_BITS).contains(upper))?;
-        let first = upper << FOLDER_BITS;
-        (format!("{upper:x}") == name).then_some((first, first | ((1 << FOLDER_BITS) - 1)))
-    }
-
     /// Reads the format's version, and writes it into a folder that has none yet.
     fn check_format(&self) -> Result<(), OpenError> {
-        let path = self.root.join("format");
+        let path = self.format();
         let found = match fs::read(&path) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.begin_format(&path),
@@ -97,7 +58,7 @@ impl Folder {
             // Said before it is done, so that a program that knows the old version alone keeps away from now on.
             (Some(FORMAT_TITLE), Some(FORMAT_VERSION_1)) => self.write_format(&path),
             (title, version) => Err(OpenError::UnknownFormat {
-                folder: self.root.clone(),
+                folder: self.root().to_owned(),
                 found: if title == Some(FORMAT_TITLE) { version.unwrap_or_default().to_owned() } else { found },
                 known: FORMAT_VERSION.to_owned(),
             }),
@@ -106,21 +67,13 @@ impl Folder {
 
     fn begin_format(&self, path: &Path) -> Result<(), OpenError> {
         if self.index().exists() || self.files().exists() {
-            return Err(OpenError::Incomplete { folder: self.root.clone(), missing: path.to_owned() });
+            return Err(OpenError::Incomplete { folder: self.root().to_owned(), missing: path.to_owned() });
         }
         self.write_format(path)
     }
 
     fn write_format(&self, path: &Path) -> Result<(), OpenError> {
-        let draft = self.root.join("format.new");
-        let write = || {
-            let mut file = File::create(&draft)?;
-            writeln!(file, "{FORMAT_TITLE}\n{FORMAT_VERSION}")?;
-            file.sync_all()?;
-            fs::rename(&draft, path)?;
-            sync_folder(&self.root)
-        };
-        write().map_err(|error| OpenError::of_file(path, error))
+        write_format(&self.paths).map_err(|error| OpenError::of_file(path, error))
     }
 
     /// Refuses files without an index: starting with a new one would take them all for orphans.
@@ -128,14 +81,38 @@ impl Folder {
         let (index, files) = (self.index(), self.files());
         let mut entries = fs::read_dir(&files).map_err(|error| OpenError::of_file(&files, error))?;
         if entries.next().is_some() && !index.exists() {
-            return Err(OpenError::Incomplete { folder: self.root.clone(), missing: index });
+            return Err(OpenError::Incomplete { folder: self.root().to_owned(), missing: index });
         }
         Ok(())
     }
 }
 
-fn lock(root: &Path) -> Result<File, OpenError> {
-    let path = root.join("lock");
+impl Deref for Folder {
+    type Target = Paths;
+
+    fn deref(&self) -> &Paths {
+        &self.paths
+    }
+}
+
+/// Says durably that a folder has the format that this code writes.
+pub fn write_format(paths: &Paths) -> io::Result<()> {
+    replace_durably(&paths.format(), format!("{FORMAT_TITLE}\n{FORMAT_VERSION}\n").as_bytes())
+}
+
+/// Writes a small file so that after a crash there is either the whole of it or what was there before.
+pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = path.with_added_extension("new");
+    let mut file = File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Takes a data folder for this process alone, until the file is dropped.
+pub fn lock(paths: &Paths) -> Result<File, OpenError> {
+    let path = paths.lock();
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -144,7 +121,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
         .map_err(|error| OpenError::of_file(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { folder: root.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { folder: paths.root().to_owned() }),
         Err(TryLockError::Error(error)) => Err(OpenError::of_file(&path, error)),
     }
 }
@@ -159,7 +136,7 @@ pub fn create_folders(path: &Path) -> io::Result<()> {
 }
 
 /// The same, and makes their own names durable: else all that is in them could be lost, however well it was synced.
-fn create_folders_durably(path: &Path) -> io::Result<()> {
+pub fn create_folders_durably(path: &Path) -> io::Result<()> {
     let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
     create_folders(path)?;
     // What was there already may be the work of a process that came no further than that.
@@ -177,18 +154,4 @@ fn create_folders_durably(path: &Path) -> io::Result<()> {
 /// Makes the names in a folder durable.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_of_files_names_the_numbers_in_it() {
-        assert_eq!(Folder::numbers_in("0"), Some((0, 4095)));
-        assert_eq!(Folder::numbers_in("1f"), Some((0x1f000, 0x1_ffff)));
-        for strange in ["", "01", "1F", "-1", "+1", "x", "7fffffffffffffff"] {
-            assert_eq!(Folder::numbers_in(strange), None, "{strange}");
-        }
-    }
 }

@@ -5,7 +5,7 @@
 
 use std::{path::Path, thread, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, Result, config::DbConfig};
+use rusqlite::{Connection, Error, OpenFlags, Result, config::DbConfig};
 
 /// The name of its file.
 pub const FILE: &str = "index.sqlite";
@@ -90,6 +90,17 @@ pub fn connect_reader(path: &Path) -> Result<Connection> {
     connection.pragma_update(None, "mmap_size", READER_MAP_BYTES)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
+}
+
+/// Writes the index of the folder, as it is at this instant, into the new file `target`, which is not synced. Whoever
+/// writes to it goes on meanwhile; the log grows by what he writes, since it cannot begin again under a reader.
+pub fn save(path: &Path, target: &Path) -> Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    let text = target.to_str().ok_or_else(|| Error::InvalidPath(target.to_owned()))?;
+    connection.execute("VACUUM INTO ?1", [text]).map(drop)
 }
 
 /// What is wrong with the database itself, in its own words; nothing if it is sound.

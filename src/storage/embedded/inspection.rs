@@ -1,6 +1,6 @@
 //! Everything in a data folder, read once and compared with what it was stored with. Nothing is changed.
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use rusqlite::Connection;
 
@@ -11,9 +11,10 @@ use super::{
     },
     download::Download,
     faults::index_fault,
-    folder::{FORMAT_VERSION, Folder},
+    folder::Folder,
     index::{self, connect_reader},
     open_error::OpenError,
+    paths::Paths,
     rows::{self, Entry, Place},
     standing::FolderStanding,
 };
@@ -44,34 +45,28 @@ impl Inspection {
 /// # Errors
 /// When a process serves from the folder, when there is none, and when it is of another format. Damage is none.
 pub fn inspect(folder: &Path, tell: impl FnMut(&str, &str)) -> std::result::Result<Inspection, OpenError> {
-    let standing = FolderStanding::of(folder).map_err(|error| OpenError::of_file(folder, error))?;
-    match standing.format {
-        Some(_) if standing.is_current => {}
-        Some(found) => {
-            return Err(OpenError::UnknownFormat {
-                folder: folder.to_owned(),
-                found,
-                known: FORMAT_VERSION.to_owned(),
-            });
-        }
-        None => return Err(OpenError::of_file(&folder.join("format"), io::ErrorKind::NotFound.into())),
-    }
+    FolderStanding::require_current(folder)?;
     let folder = Folder::open(folder)?;
-    let connection = connect_reader(&folder.index()).map_err(|error| OpenError::of_index(&folder.index(), error))?;
-    let mut inspector = Inspector { folder, connection, found: Inspection::default(), tell };
+    read_all(&folder, tell)
+}
+
+/// The same for a folder that is taken already, or that nobody else knows.
+pub fn read_all(paths: &Paths, tell: impl FnMut(&str, &str)) -> std::result::Result<Inspection, OpenError> {
+    let connection = connect_reader(&paths.index()).map_err(|error| OpenError::of_index(&paths.index(), error))?;
+    let mut inspector = Inspector { paths, connection, found: Inspection::default(), tell };
     inspector.read_index();
     inspector.read_objects();
     Ok(inspector.found)
 }
 
-struct Inspector<F> {
-    folder: Folder,
+struct Inspector<'a, F> {
+    paths: &'a Paths,
     connection: Connection,
     found: Inspection,
     tell: F,
 }
 
-impl<F: FnMut(&str, &str)> Inspector<F> {
+impl<F: FnMut(&str, &str)> Inspector<'_, F> {
     fn read_index(&mut self) {
         let problems = index::problems(&self.connection).unwrap_or_else(|error| vec![error.to_string()]);
         for problem in problems {
@@ -121,7 +116,7 @@ impl<F: FnMut(&str, &str)> Inspector<F> {
     }
 
     fn read_file(&self, number: i64, entry: &Entry) -> Result<()> {
-        let mut download = Download::open(&self.folder.file(number), entry, &(0..entry.size))
+        let mut download = Download::open(&self.paths.file(number), entry, &(0..entry.size))
             .map_err(|error| Error::Corrupt(format!("its file {number:x} cannot be opened: {error}")))??;
         while !download.read()?.is_empty() {}
         Ok(())

@@ -3,6 +3,7 @@
 //! ```text
 //! format              the format's version, in words
 //! lock                held while a process serves from the folder
+//! hold                held while a backup copies files
 //! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm beside it)
 //! files/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
 //! temp/{n}            uploads that are under way
@@ -16,17 +17,20 @@
 //!
 //! This room does not replicate, cache or expire anything.
 
+mod backup;
 mod batch;
 mod collect;
 mod committer;
 mod download;
 mod faults;
 mod folder;
+mod hold;
 mod index;
 mod inspection;
 mod open_error;
 mod options;
 mod pace;
+mod paths;
 mod readers;
 mod reaper;
 mod room;
@@ -36,6 +40,7 @@ mod standing;
 mod store;
 mod upload;
 
+pub use backup::{BackupError, Manifest, back_up, restore};
 pub use inspection::{Inspection, inspect};
 pub use open_error::OpenError;
 pub use options::{EmbeddedOptions, INLINE_LIMIT};

@@ -48,6 +48,12 @@ pub enum OpenError {
         /// What this version can read.
         known: String,
     },
+    /// The folder is a backup, which nobody may change.
+    #[error("{} is a backup: make a data folder of it with `larder restore`", folder.display())]
+    IsBackup {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The folder lacks a part without which the rest means nothing.
     #[error(
         "the data folder {} holds data, but {} is missing: restore it from a backup, or choose an empty folder",

@@ -174,6 +174,14 @@ pub fn live_files(connection: &Connection, first: i64, last: i64) -> Result<Vec<
         .collect()
 }
 
+/// Up to `limit` files that are alive, of numbers higher than `number`, ascending.
+pub fn files_behind(connection: &Connection, number: i64, limit: usize) -> Result<Vec<i64>> {
+    connection
+        .prepare_cached("SELECT number FROM files WHERE number > ?1 ORDER BY number LIMIT ?2")?
+        .query_map(params![number, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?
+        .collect()
+}
+
 /// How many files are alive, and the highest number among them.
 pub fn count_files(connection: &Connection) -> Result<(i64, i64)> {
     connection.query_row("SELECT count(*), ifnull(max(number), 0) FROM files", [], |row| Ok((row.get(0)?, row.get(1)?)))

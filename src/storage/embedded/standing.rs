@@ -4,7 +4,10 @@ use std::{fs, io, path::Path};
 
 use rustix::fs::statvfs;
 
-use super::folder::{FORMAT_LIMIT, FORMAT_VERSION};
+use super::{
+    folder::{FORMAT_LIMIT, FORMAT_VERSION, FORMAT_VERSION_1},
+    open_error::OpenError,
+};
 
 /// What a data folder is, as far as can be seen without taking it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub struct FolderStanding {
     pub format: Option<String>,
     /// Whether this version writes that format, so that to open the folder changes nothing in it.
     pub is_current: bool,
+    /// Whether it is a format that this version brings up to date when it opens the folder.
+    pub is_older: bool,
     /// Bytes that can still be written.
     pub free_bytes: u64,
 }
@@ -29,10 +34,23 @@ impl FolderStanding {
             Err(error) => return Err(error),
         };
         let is_current = format.as_deref() == Some(FORMAT_VERSION);
+        let is_older = format.as_deref() == Some(FORMAT_VERSION_1);
         // What is not there will be on the disk of the folder that it will be in.
         let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
         let disk = statvfs(there)?;
-        Ok(Self { format, is_current, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
+        Ok(Self { format, is_current, is_older, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
+    }
+
+    /// Refuses a folder that is not there, and one of another format than this version writes.
+    pub fn require_current(folder: &Path) -> Result<(), OpenError> {
+        let standing = Self::of(folder).map_err(|error| OpenError::of_file(folder, error))?;
+        match standing.format {
+            Some(_) if standing.is_current => Ok(()),
+            Some(found) => {
+                Err(OpenError::UnknownFormat { folder: folder.to_owned(), found, known: FORMAT_VERSION.to_owned() })
+            }
+            None => Err(OpenError::of_file(&folder.join("format"), io::ErrorKind::NotFound.into())),
+        }
     }
 }
 
@@ -50,6 +68,7 @@ mod tests {
         fs::create_dir(&folder).expect("a folder");
         fs::write(folder.join("format"), "larder data folder\nversion 1\n").expect("a file");
         let standing = FolderStanding::of(&folder).expect("it is there");
-        assert_eq!((standing.format.as_deref(), standing.is_current), (Some("version 1"), false));
+        assert_eq!(standing.format.as_deref(), Some("version 1"));
+        assert!(standing.is_older && !standing.is_current);
     }
 }

@@ -78,13 +78,20 @@ impl EmbeddedStore {
         if collected.removed > 0 {
             tracing::info!(files = collected.removed, "removed what an interrupted process had left behind");
         }
+        if collected.held > 0 {
+            tracing::info!(
+                files = collected.held,
+                "files without an object stay until the next start, for a backup that is being taken"
+            );
+        }
         let readers = Arc::new(Readers::open(index.clone()).map_err(index_error)?);
         let io_error = |error: io::Error| OpenError::of_file(&options.folder, error);
-        let reaper = Arc::new(Reaper::start().map_err(io_error)?);
-        let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), last + 1));
+        let reaper = Arc::new(Reaper::start(Arc::clone(&folder)).map_err(io_error)?);
+        // Not the number of a file that a backup may still copy.
+        let first = last.max(collected.highest) + 1;
+        let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), first));
         let batches = Batches {
             connection,
-            folder: Arc::clone(&folder),
             clock: Arc::clone(&clock),
             reaper: Arc::clone(&reaper),
             room: Room::new(folder.reserve()),

@@ -1,0 +1,63 @@
+//! `larder backup` and `larder restore`: a copy of the data folder as it is at one instant, and a data folder made of it.
+
+use std::{path::Path, process::ExitCode};
+
+use crate::{
+    clock::SystemClock,
+    config::{Config, Given, load},
+    gateway::AdminToken,
+    storage::embedded::{self, BackupError, Manifest},
+};
+
+use super::{exit, output};
+
+/// By how much a backup stands back behind those who serve, in the system's steps of niceness.
+const NICENESS: i32 = 10;
+
+/// Takes a backup of the data folder of the configuration that was given.
+pub(super) fn back_up(target: &Path, given: &Given) -> ExitCode {
+    with_folder(given, "a backup is taken of a data folder", |config| {
+        // Whoever serves is in more of a hurry; where the system does not allow it, they share alike.
+        let _ = rustix::process::nice(NICENESS);
+        output::complain(&format!("taking a backup of the data folder {}", config.data.display()));
+        let taken = embedded::back_up(&config.data, target, &[AdminToken::FILE], &SystemClock, output::tell_of_damage)?;
+        let (held, at) = (contents(&taken), taken.taken_at);
+        output::say(&format!("{} holds {held} as of {at}, all read again and whole", target.display()));
+        Ok(())
+    })
+}
+
+/// Makes the data folder of the configuration that was given of a backup.
+pub(super) fn restore(backup: &Path, given: &Given) -> ExitCode {
+    with_folder(given, "a backup is restored to a data folder", |config| {
+        output::complain(&format!("restoring {} to the data folder {}", backup.display(), config.data.display()));
+        let taken = embedded::restore(backup, &config.data, output::tell_of_damage)?;
+        let (held, at) = (contents(&taken), taken.taken_at);
+        output::say(&format!("{} holds {held} as of {at}, all read again and whole", config.data.display()));
+        Ok(())
+    })
+}
+
+fn contents(taken: &Manifest) -> String {
+    format!("{} objects and {}", taken.objects, indicatif::HumanBytes(taken.bytes))
+}
+
+fn with_folder(given: &Given, does: &str, work: impl FnOnce(&Config) -> Result<(), BackupError>) -> ExitCode {
+    let config = match load(given) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => {
+            output::complain(&problems.to_string());
+            return exit::wrong_settings();
+        }
+    };
+    if output::complain_of_bucket(&config, does) {
+        return exit::wrong_settings();
+    }
+    match work(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&output::whole(&error));
+            exit::failed()
+        }
+    }
+}

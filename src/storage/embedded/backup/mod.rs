@@ -1,0 +1,24 @@
+//! Backups of a data folder, taken while a process serves from it, and what becomes of them.
+//!
+//! A backup is a folder that looks like the one it was taken of, but for the file `format`, so that nobody serves from it:
+//!
+//! ```text
+//! backup.json         what is in it, with hashes; written last, so that a backup without it was broken off
+//! index.sqlite        the index as it was at one instant
+//! files/{h}/{n}       every file that it names
+//! admin-token         and whatever else the caller keeps beside the engine's own
+//! ```
+//!
+//! The instant is that of one read of the index (`VACUUM INTO`): all changes that were acknowledged before it are in, and no
+//! other. Files never change, and a [`hold`](super::hold) keeps those that are removed meanwhile.
+
+mod error;
+mod manifest;
+mod parcel;
+mod restore;
+mod take;
+
+pub use error::BackupError;
+pub use manifest::Manifest;
+pub use restore::restore;
+pub use take::back_up;

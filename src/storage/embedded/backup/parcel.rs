@@ -1,0 +1,156 @@
+//! A copy of a data folder that is being made: nothing to rely on until it is sealed, and removed if it never is.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    super::{
+        folder::{create_folders, sync_folder},
+        index::connect_reader,
+        inspection::{Inspection, read_all},
+        open_error::OpenError,
+        paths::Paths,
+        rows,
+    },
+    error::BackupError,
+};
+
+/// Numbers of files that are asked of the index at once.
+const PAGE: usize = 1000;
+
+/// Bytes hashed at once.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// A copy that is being made.
+#[derive(Debug)]
+pub struct Parcel {
+    paths: Paths,
+    /// What was there before, and stays.
+    kept: Vec<PathBuf>,
+    is_folder_ours: bool,
+    is_sealed: bool,
+}
+
+impl Parcel {
+    /// Begins one in a folder that is there and empty but for `kept`; the folder goes with it if it `is_folder_ours`.
+    pub fn begin(folder: &Path, kept: Vec<PathBuf>, is_folder_ours: bool) -> Result<Self, BackupError> {
+        let paths = Paths::new(folder);
+        let parcel = Self { paths, kept, is_folder_ours, is_sealed: false };
+        // The first thing of all: whoever finds it without the last one knows that something is missing.
+        create_folders(&parcel.paths.files()).map_err(|error| BackupError::of_file(&parcel.paths.files(), error))?;
+        Ok(parcel)
+    }
+
+    /// Where in it everything stands.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Copies the file `name`, durable once the parcel is; its hash. `None` if there is none.
+    pub fn add(&self, from: &Paths, name: &str) -> Result<Option<String>, BackupError> {
+        let (source, target) = (from.root().join(name), self.paths.root().join(name));
+        if !copy(&source, &target)? {
+            return Ok(None);
+        }
+        hash_of(&target).map(Some)
+    }
+
+    /// Copies every file that the index in this parcel names. One that is missing is found when everything is read.
+    pub fn add_files(&self, from: &Paths) -> Result<(), BackupError> {
+        let index = self.paths.index();
+        let failed = |error| BackupError::Folder(OpenError::of_index(&index, error));
+        let connection = connect_reader(&index).map_err(failed)?;
+        let (mut last, mut around) = (i64::MIN, None);
+        loop {
+            let page = rows::files_behind(&connection, last, PAGE).map_err(failed)?;
+            let Some(end) = page.last() else { break };
+            last = *end;
+            for number in page {
+                let folder = self.paths.files_around(number);
+                if around.as_ref() != Some(&folder) {
+                    around.take().map_or(Ok(()), |full: PathBuf| sync(&full))?;
+                    create_folders(&folder).map_err(|error| BackupError::of_file(&folder, error))?;
+                    around = Some(folder);
+                }
+                copy(&from.file(number), &self.paths.file(number))?;
+            }
+        }
+        around.map_or(Ok(()), |full| sync(&full))?;
+        sync(&self.paths.files())
+    }
+
+    /// Reads every object and compares it with what was stored, as [`inspect`](super::super::inspect) does.
+    pub fn read(&self, tell: impl FnMut(&str, &str)) -> Result<Inspection, BackupError> {
+        Ok(read_all(&self.paths, tell)?)
+    }
+
+    /// Makes the names in it durable, so that it can be sealed by one more file.
+    pub fn settle(&self) -> Result<(), BackupError> {
+        sync(self.paths.root())
+    }
+
+    /// Lets it stay.
+    pub fn seal(mut self) {
+        self.is_sealed = true;
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.paths.root())? {
+            let path = entry?.path();
+            if self.kept.contains(&path) {
+                continue;
+            }
+            if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+        if self.is_folder_ours { fs::remove_dir(self.paths.root()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        if !self.is_sealed
+            && let Err(error) = self.remove()
+        {
+            tracing::warn!(folder = %self.paths.root().display(), %error, "what was written could not be removed again");
+        }
+    }
+}
+
+/// The hash of a file, in hexadecimal digits.
+pub fn hash_of(path: &Path) -> Result<String, BackupError> {
+    let failed = |error| BackupError::of_file(path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let (mut hash, mut block) = (Sha256::new(), vec![0; BLOCK_BYTES]);
+    loop {
+        match file.read(&mut block).map_err(failed)? {
+            0 => break,
+            read => hash.update(&block[..read]),
+        }
+    }
+    Ok(hash.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+}
+
+/// Copies a file, durably but for its name; whether there is one.
+fn copy(from: &Path, to: &Path) -> Result<bool, BackupError> {
+    match fs::copy(from, to) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => return Ok(false),
+        Err(error) => return Err(BackupError::of_file(to, error)),
+    }
+    sync_file(to)?;
+    Ok(true)
+}
+
+/// Makes the bytes of a file durable.
+pub fn sync_file(path: &Path) -> Result<(), BackupError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| BackupError::of_file(path, error))
+}
+
+fn sync(folder: &Path) -> Result<(), BackupError> {
+    sync_folder(folder).map_err(|error| BackupError::of_file(folder, error))
+}

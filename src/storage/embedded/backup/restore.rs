@@ -1,0 +1,82 @@
+//! Makes a data folder of a backup.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    super::{
+        folder::{create_folders_durably, lock, write_format},
+        index,
+        paths::Paths,
+    },
+    error::BackupError,
+    manifest::Manifest,
+    parcel::Parcel,
+};
+
+/// What the system puts into the topmost folder of a disk.
+const OF_THE_DISK: &str = "lost+found";
+
+/// Makes the data folder `folder`, which must be empty or not be there, of the backup at `backup`. Everything that is copied is
+/// read again and compared with what was stored; of each object that is not that, `tell` is told the key and what is wrong.
+/// Blocks for as long as the disks take.
+///
+/// # Errors
+/// When the backup was broken off, is damaged or of a format that this version does not know, when the folder is not empty, and
+/// when the disk is full. Then nothing is restored, and what was written is gone.
+pub fn restore(backup: &Path, folder: &Path, mut tell: impl FnMut(&str, &str)) -> Result<Manifest, BackupError> {
+    let (manifest, from) = (Manifest::read(backup)?, Paths::new(backup));
+    let (parcel, lock) = begin(folder)?;
+    let damaged = |what: String| BackupError::DamagedBackup { what };
+    let others = manifest.beside.iter().map(|(name, hash)| (name.as_str(), hash));
+    for (name, hash) in others.chain([(index::FILE, &manifest.index)]) {
+        match parcel.add(&from, name)? {
+            Some(copied) if copied == *hash => {}
+            Some(_) => return Err(damaged(format!("{name} is not what was written"))),
+            None => return Err(damaged(format!("{name} is missing"))),
+        }
+    }
+    parcel.add_files(&from)?;
+    let found = parcel.read(&mut tell)?;
+    if !found.is_sound() {
+        return Err(damaged(format!("{} objects are not what was stored", found.damaged)));
+    }
+    if (found.objects, found.bytes) != (manifest.objects, manifest.bytes) {
+        let (there, said) = (found.objects, manifest.objects);
+        return Err(damaged(format!("it has {there} objects, and says that it has {said}")));
+    }
+    parcel.settle()?;
+    let format = parcel.paths().format();
+    write_format(parcel.paths()).map_err(|error| BackupError::of_file(&format, error))?;
+    parcel.seal();
+    drop(lock);
+    Ok(manifest)
+}
+
+/// An empty folder, for us alone.
+fn begin(folder: &Path) -> Result<(Parcel, File), BackupError> {
+    let failed = |error| BackupError::of_file(folder, error);
+    let is_ours = !folder.exists();
+    create_folders_durably(folder).map_err(failed)?;
+    let paths = Paths::new(folder);
+    let of_the_disk = folder.join(OF_THE_DISK);
+    let kept = vec![of_the_disk.clone()];
+    require_nothing_but(folder, &kept)?;
+    let lock = lock(&paths)?;
+    // Another one may have been quicker.
+    require_nothing_but(folder, &[of_the_disk, paths.lock()])?;
+    Ok((Parcel::begin(folder, kept, is_ours)?, lock))
+}
+
+fn require_nothing_but(folder: &Path, kept: &[PathBuf]) -> Result<(), BackupError> {
+    let names = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
+    let found = names().map_err(|error| BackupError::of_file(folder, error))?;
+    if found.iter().all(|path| kept.contains(path)) {
+        Ok(())
+    } else {
+        Err(BackupError::NotEmpty { path: folder.to_owned() })
+    }
+}

@@ -1,0 +1,75 @@
+//! Takes a backup, of a folder that may be served from meanwhile.
+
+use std::{fs, io, path::Path};
+
+use crate::clock::Clock;
+
+use super::{
+    super::{
+        folder::create_folders_durably, hold::Hold, index::save, open_error::OpenError, paths::Paths,
+        standing::FolderStanding,
+    },
+    error::BackupError,
+    manifest::Manifest,
+    parcel::{Parcel, hash_of, sync_file},
+};
+
+/// Takes a backup of the data folder `folder`, in the folder `target`, which is made: of all objects as they are at one
+/// instant, and of the files named `beside` as far as there are any. Then reads all of it; of each object that is not what was
+/// stored, `tell` is told the key and what is wrong. Blocks for as long as the disks take; whoever serves goes on.
+///
+/// # Errors
+/// When `target` is there already, when the folder is none of this version's format, when the disk is full, and when something
+/// in the folder is damaged. Then there is no backup, and what was written of it is gone.
+pub fn back_up(
+    folder: &Path,
+    target: &Path,
+    beside: &[&str],
+    clock: &dyn Clock,
+    tell: impl FnMut(&str, &str),
+) -> Result<Manifest, BackupError> {
+    FolderStanding::require_current(folder)?;
+    let paths = Paths::new(folder);
+    let parcel = begin(folder, target)?;
+    let hold = paths.hold();
+    let hold = Hold::take(&hold).map_err(|error| OpenError::of_file(&hold, error))?;
+    let mut manifest = Manifest::begun_at(clock.now());
+    let index = parcel.paths().index();
+    save(&paths.index(), &index).map_err(|error| BackupError::of_index(&paths.index(), &index, error))?;
+    sync_file(&index)?;
+    parcel.add_files(&paths)?;
+    drop(hold);
+    for name in beside {
+        if let Some(hash) = parcel.add(&paths, name)? {
+            manifest.beside.insert((*name).to_owned(), hash);
+        }
+    }
+    let found = parcel.read(tell)?;
+    if !found.is_sound() {
+        return Err(BackupError::DamagedFolder { count: found.damaged + u64::from(found.is_index_damaged) });
+    }
+    manifest.objects = found.objects;
+    manifest.bytes = found.bytes;
+    manifest.index = hash_of(&index)?;
+    parcel.settle()?;
+    manifest.write(parcel.paths())?;
+    parcel.seal();
+    Ok(manifest)
+}
+
+fn begin(folder: &Path, target: &Path) -> Result<Parcel, BackupError> {
+    let failed = |error| BackupError::of_file(target, error);
+    match fs::symlink_metadata(target) {
+        Ok(_) => return Err(BackupError::Taken { path: target.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let folder = folder.canonicalize().map_err(failed)?;
+    let target = std::path::absolute(target).map_err(failed)?;
+    let there = target.ancestors().find_map(|path| path.canonicalize().ok());
+    if there.is_some_and(|there| there.starts_with(&folder)) {
+        return Err(BackupError::Inside { path: target });
+    }
+    create_folders_durably(&target).map_err(failed)?;
+    Parcel::begin(&target, Vec::new(), true)
+}
