@@ -134,19 +134,15 @@ impl Api {
     }
 
     /// Does what is called. What is rare is done on the heap, as in [`operations::run`].
-    async fn answer<B>(
+    async fn answer(
         &self,
         context: &Context,
         call: Call<'_>,
         head: &Parts,
-        body: B,
+        body: impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
         id: &HeaderValue,
         source: &Source,
-    ) -> Result<Response<ReplyBody>, ApiError>
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
+    ) -> Result<Response<ReplyBody>, ApiError> {
         content::refuse_as_code(&head.headers)?;
         if let Some(keeper) = &self.keeper
             && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)

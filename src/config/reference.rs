@@ -28,7 +28,7 @@ pub(super) struct Group {
 }
 
 /// All settings, in the order in which documents have them.
-pub(super) static GROUPS: [Group; 12] = [
+pub(super) static GROUPS: [Group; 14] = [
     Group {
         title: "Where it listens, and where data is",
         about: "",
@@ -61,6 +61,26 @@ pub(super) static GROUPS: [Group; 12] = [
             ("max_requests", "512"),
             ("max_connections", "4096"),
             ("max_header_size", "32KiB"),
+        ],
+    },
+    Group {
+        title: "HTTPS and balancers",
+        about: "[How certificates are renewed, and how a gateway leaves](OPERATIONS.md#certificates-reload-drain).",
+        settings: &[
+            ("tls_cert", "/etc/larder/tls/chain.pem"),
+            ("tls_key", "/etc/larder/tls/key.pem"),
+            ("trusted_proxies", "10.0.0.0/8"),
+            ("drain_delay", "5s"),
+        ],
+    },
+    Group {
+        title: "Traces and prices",
+        about: "[What is traced](TRACES.md), and [what object calls cost](SEMANTICS.md#what-object-calls-cost).",
+        settings: &[
+            ("otlp_endpoint", "http://collector:4318"),
+            ("otlp_headers", "x-api-key=a-fourth-long-random-text"),
+            ("trace_ratio", "0.1"),
+            ("prices", "a=0.005,b=0.0004,out=0.09,currency=USD"),
         ],
     },
     Group {

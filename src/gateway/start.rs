@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{Api, ApiParts, ToldRenewals, Upstream},
-    auth::{Secrets, SharedStores, Tokens},
+    auth::{Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::{Config, UpstreamOptions},
     jobs::{ActivityFlush, Job, JobMeter, RunUpkeep, TokenUses, ToldActivity, schedule},
@@ -20,6 +20,7 @@ use crate::{
     peer::{Errands, Peer},
     runs::Runs,
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
+    storage::ObjectStore,
     telemetry::{Kind, Ledger, Metrics, Sample},
 };
 
@@ -60,9 +61,7 @@ impl Gateway {
         warn_of_few_descriptors(config.server.max_connections);
         let first_user = FirstUser::of(&config)?;
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
-        let tls = Tls::of(&config.server.tls)?.map(Arc::new);
-        let server = Server::bind(config.server.clone(), Arc::clone(&machine)).map_err(StartError::Bind)?;
-        let server = server.encrypted(tls.clone());
+        let (server, tls) = listen(&config, &machine)?;
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config.upstream, &machine)?;
         let metrics = Metrics::of_process();
@@ -75,23 +74,10 @@ impl Gateway {
         let objects = role.settled_objects(backend.objects(), &clock).await?;
         let objects = &RecordCache::of(&config, &role)?.before(objects, &clock, &metrics);
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
-        let secrets = Arc::new(match config.secret.clone() {
-            Some(master) => Secrets::new(master),
-            None => Secrets::open(objects.as_ref(), random.as_ref()).await?,
-        });
-        let users = Arc::new(role.users(objects, &clock, &random).await?);
-        let tokens = Arc::new(Tokens::new(
-            Arc::clone(objects),
-            Arc::clone(&clock),
-            Arc::clone(&random),
-            Arc::clone(&users),
-            &admin_token.token,
-            role.staleness(),
-        ));
+        let secrets = secrets(&config, objects.as_ref(), random.as_ref()).await?;
+        let (users, tokens) = accounts(&role, objects, &clock, &random, &admin_token.token).await?;
         FirstUser::make_sure(first_user.filter(|_| role.makes_accounts()), &users, &tokens).await?;
-        let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
-        let catalog = CatalogOptions { cache, classes: role.classes(), ..config.catalog };
-        let catalog = Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), &catalog));
+        let catalog = catalog(&config, &role, objects, &clock, &random);
         warn_of_addresses(&config, &role, server.local_addr(), tls.is_some());
         let options = api_options(&config, server.local_addr(), tls.is_some());
         let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine, server.leaving());
@@ -105,7 +91,7 @@ impl Gateway {
             tokens: Arc::clone(&tokens),
             shared,
             runs: Arc::clone(&runs),
-            secrets,
+            secrets: Arc::new(secrets),
             upstream,
             metrics: metrics.clone(),
             ledger,
@@ -193,6 +179,46 @@ impl Gateway {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// The server, bound to its address, and what it encrypts with.
+fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<Arc<Tls>>), StartError> {
+    let tls = Tls::of(&config.server.tls)?.map(Arc::new);
+    let server = Server::bind(config.server.clone(), Arc::clone(machine)).map_err(StartError::Bind)?;
+    Ok((server.encrypted(tls.clone()), tls))
+}
+
+/// What signs links: from the configuration, or from where it was kept when it was made.
+async fn secrets(config: &Config, objects: &dyn ObjectStore, random: &dyn Random) -> Result<Secrets, StartError> {
+    match config.secret.clone() {
+        Some(master) => Ok(Secrets::new(master)),
+        None => Ok(Secrets::open(objects, random).await?),
+    }
+}
+
+async fn accounts(
+    role: &Role,
+    objects: &Arc<dyn ObjectStore>,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+    admin: &Token,
+) -> Result<(Arc<Users>, Arc<Tokens>), StartError> {
+    let users = Arc::new(role.users(objects, clock, random).await?);
+    let (of_tokens, clock, random) = (Arc::clone(&users), Arc::clone(clock), Arc::clone(random));
+    let tokens = Tokens::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness());
+    Ok((users, Arc::new(tokens)))
+}
+
+fn catalog(
+    config: &Config,
+    role: &Role,
+    objects: &Arc<dyn ObjectStore>,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Arc<Catalog> {
+    let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
+    let options = CatalogOptions { cache, classes: role.classes(), ..config.catalog };
+    Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), &options))
 }
 
 /// Has `metrics` show what has no other place to be shown.

@@ -369,13 +369,12 @@ impl Catalog {
     async fn change(&self, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreView>> {
         let current = self.read(id).await?;
         let has_name = current.document.name.as_ref();
-        let is_renamed = match &update.name {
-            Change::Set(name) if has_name != Some(name) => {
-                self.naming.rename(&current, name).await?;
-                true
-            }
-            Change::Keep | Change::Clear | Change::Set(_) => false,
-        };
+        let is_renamed = matches!(&update.name, Change::Set(name) if has_name != Some(name));
+        if let Change::Set(name) = &update.name
+            && is_renamed
+        {
+            self.naming.rename(&current, name).await?;
+        }
         let entry = match listed_anew(&update, &current.document) {
             Some((listed, kind)) => Some(self.index.write(&listed, kind).await?),
             None => None,
@@ -384,11 +383,9 @@ impl Catalog {
         if loses_name || update.retention != Change::Keep {
             self.appointments.announce(id).await?;
         }
-        let now = self.clock.now();
-        let store = self
-            .documents
-            .update(id, |document| apply(&self.rules, &update, document, is_renamed, self.retention.get(), now))
-            .await?;
+        let (now, retention) = (self.clock.now(), self.retention.get());
+        let apply = |document: &mut Document| apply(&self.rules, &update, document, is_renamed, retention, now);
+        let store = self.documents.update(id, apply).await?;
         self.upkeep.move_if_needed(&store);
         if let Some(entry) = entry {
             self.index.announce(store.document.owner_id, &entry);
