@@ -31,10 +31,12 @@ const MAX_COUNTED_BODY: u64 = 64 * 1024;
 const HOLD: Duration = Duration::from_secs(1);
 
 /// Spans of time whose requests may still have their places: those of [`HOLD`], and the one that goes on.
-const SPANS: usize = 9;
+const SPANS: usize = SPANS_OF_HOLD as usize + 1;
+
+const SPANS_OF_HOLD: u32 = 8;
 
 /// Requests that come within the same span of time lose their places together.
-const SPAN: Duration = match HOLD.checked_div(SPANS as u32 - 1) {
+const SPAN: Duration = match HOLD.checked_div(SPANS_OF_HOLD) {
     Some(span) => span,
     None => HOLD,
 };
@@ -347,7 +349,7 @@ mod tests {
     async fn a_place_is_kept_for_as_long_as_it_may_be_held() {
         let door = Door::new(1);
         let place = door.enter().await;
-        door.clock.advance(HOLD - SPAN);
+        door.clock.advance(HOLD * 7 / 8);
         assert!(!door.turns_away_after(Duration::ZERO).await);
         drop(place);
         assert_eq!(door.admission.places.available_permits(), 1);

@@ -131,12 +131,9 @@ fn actor_kind(collection: &str) -> ActorKind {
 fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsCall, ApiError> {
     match (segments, method) {
         ([], "GET" | "HEAD") => Err(ApiError::not_found("Actor was not found: there is no register of them here")),
-        ([], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         (["runs"], "GET" | "HEAD") => Ok(RunsCall::ListRuns(Some(source))),
         (["runs"], "POST") => Ok(RunsCall::StartRun(source)),
-        (["runs"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
         (["runs", "last"], "GET" | "HEAD") => Ok(RunsCall::Run(RunChoice::Last(source), RunCall::GetRun)),
-        (["runs", "last"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         (["runs", "last", "key-value-store", rest @ ..], _) => {
             Ok(RunsCall::Store(RunChoice::Last(source), store_call(method, rest)?))
         }
@@ -144,11 +141,14 @@ fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsC
         (["runs", run], "GET" | "HEAD") if !run.is_empty() => {
             Ok(RunsCall::Run(RunChoice::Id(decode(run)), RunCall::GetRun))
         }
-        (["runs", run], _) if !run.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         (["run-sync" | "run-sync-get-dataset-items"], "GET" | "HEAD" | "POST") => Err(ApiError::unserved(
             "there is nobody here who starts programs: make a run by POST .../runs and run it yourself, or use `larder run`",
         )),
-        (["run-sync" | "run-sync-get-dataset-items"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
+        (["runs" | "run-sync" | "run-sync-get-dataset-items"], _) => {
+            Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST"))
+        }
+        ([], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        (["runs", run], _) if !run.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         _ => Err(ApiError::page_not_found()),
     }
 }

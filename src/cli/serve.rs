@@ -50,7 +50,7 @@ async fn serve_until_told(reload: Reload<'_>) -> ExitCode {
             return exit::failed();
         }
     };
-    let gateway = match Gateway::open(reload.started.config.clone()).await {
+    let gateway = match Box::pin(Gateway::open(reload.started.config.clone())).await {
         Ok(gateway) => gateway,
         Err(error) => {
             output::complain(&output::whole(&error));

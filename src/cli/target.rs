@@ -168,7 +168,7 @@ fn serve(
 ) -> Result<(), String> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| output::whole(&error))?;
     runtime.block_on(async {
-        let gateway = Gateway::open(config).await.map_err(|error| output::whole(&error))?;
+        let gateway = Box::pin(Gateway::open(config)).await.map_err(|error| output::whole(&error))?;
         let token = gateway.admin_token().token.reveal().to_owned();
         let _ = opened.send((gateway.local_addr().to_string(), token));
         let stopped = async {

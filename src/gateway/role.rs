@@ -88,7 +88,9 @@ impl Role {
         let objects = self.objects(backend, clock);
         match self {
             Self::Alone | Self::Equal | Self::Keeper => settle_format(objects.as_ref()).await?,
-            Self::Forwarder(_) => drop(look_at_format(objects.as_ref()).await?),
+            Self::Forwarder(_) => {
+                look_at_format(objects.as_ref()).await?;
+            }
         }
         Ok(objects)
     }

@@ -64,10 +64,8 @@ impl Gateway {
         let (server, tls) = listen(&config, &machine)?;
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config.upstream, &machine)?;
-        let metrics = Metrics::of_process();
+        let (metrics, ledger) = figures();
         let tracing = Tracing::of(&config.traces, &machine, random.as_ref(), &metrics)?;
-        let ledger: Arc<Ledger> = Arc::default();
-        ledger.show(&metrics);
         let backend = Backend::open(&config, &machine, &random, &metrics, &ledger).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
@@ -82,14 +80,13 @@ impl Gateway {
         let options = api_options(&config, server.local_addr(), tls.is_some());
         let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine, server.leaving());
         let (records, activity) = records_and_activity(&catalog, role.errands(&admin_token.token)?);
-        let shared = SharedStores::new(Arc::clone(objects), Arc::clone(&catalog));
         let runs = Arc::new(Runs::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), config.runs));
         let parts = ApiParts {
             catalog: Arc::clone(&catalog),
             records: Arc::new(records),
             users: Arc::clone(&users),
             tokens: Arc::clone(&tokens),
-            shared,
+            shared: SharedStores::new(Arc::clone(objects), Arc::clone(&catalog)),
             runs: Arc::clone(&runs),
             secrets: Arc::new(secrets),
             upstream,
@@ -114,7 +111,6 @@ impl Gateway {
         let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
         jobs.push(Arc::new(TokenUses::new(tokens)));
         jobs.extend(tracing.job());
-        let job_meter = JobMeter::new(&metrics);
         Ok(Self {
             server,
             workers,
@@ -123,7 +119,7 @@ impl Gateway {
             catalog,
             activity,
             jobs,
-            job_meter,
+            job_meter: JobMeter::new(&metrics),
             backend,
             tracing,
             clock,
@@ -179,6 +175,13 @@ impl Gateway {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// What is counted, and who causes it.
+fn figures() -> (Metrics, Arc<Ledger>) {
+    let (metrics, ledger) = (Metrics::of_process(), Arc::<Ledger>::default());
+    ledger.show(&metrics);
+    (metrics, ledger)
 }
 
 /// The server, bound to its address, and what it encrypts with.

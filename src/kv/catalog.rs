@@ -387,9 +387,7 @@ impl Catalog {
         let apply = |document: &mut Document| apply(&self.rules, &update, document, is_renamed, retention, now);
         let store = self.documents.update(id, apply).await?;
         self.upkeep.move_if_needed(&store);
-        if let Some(entry) = entry {
-            self.index.announce(store.document.owner_id, &entry);
-        }
+        entry.inspect(|entry| self.index.announce(store.document.owner_id, entry));
         Ok(store)
     }
 

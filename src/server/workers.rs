@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// The threads that serve connections; without any, whoever serves does so in his own runtime.
 #[derive(Debug, Default)]
 pub struct Workers {
-    workers: Vec<Worker>,
+    all: Vec<Worker>,
     stop: CancellationToken,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -43,7 +43,7 @@ impl Workers {
         let mut started = Self::default();
         for number in 0..count {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            started.workers.push(Worker { runtime: runtime.handle().clone(), connections: Arc::default() });
+            started.all.push(Worker { runtime: runtime.handle().clone(), connections: Arc::default() });
             let stop = started.stop.clone();
             let serve = move || {
                 runtime.block_on(stop.cancelled());
@@ -72,7 +72,7 @@ impl Workers {
         F: Future<Output = ()> + Send + 'static,
     {
         let load = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
-        let Some(worker) = self.workers.iter().min_by_key(load) else {
+        let Some(worker) = self.all.iter().min_by_key(load) else {
             connections.spawn(serve(stream));
             return;
         };

@@ -69,12 +69,12 @@ fn a_scrape_is_no_longer_after_ten_thousand_stores() {
             scrape().await;
             let before = scrape().await;
             assert!(before.len() > 100, "{before:?}");
-            let make = async |first: usize| {
+            let maker = async |first: usize| {
                 for number in (first..=STORES_MADE).step_by(MAKERS) {
                     larder.named_store(&format!("store-{number}")).await;
                 }
             };
-            let makers = (1..=MAKERS).map(make);
+            let makers = (1..=MAKERS).map(maker);
             futures_util::future::join_all(makers).await;
             let text = text_of(&larder.get("/metrics").await.answers(200));
             let made = value(&text, r#"larder_requests_total{operation="create_store",status="201"}"#);

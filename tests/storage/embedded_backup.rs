@@ -45,10 +45,12 @@ async fn filled() -> (TempDir, EmbeddedStore) {
     (folder, store)
 }
 
+#[expect(clippy::print_stdout, reason = "what is damaged is for whoever reads why a test failed")]
 fn take(folder: &Path, target: &Path) -> Result<Manifest, BackupError> {
     back_up(folder, target, &BESIDE, &SystemClock, |what, wrong| println!("{what}: {wrong}"))
 }
 
+#[expect(clippy::print_stdout, reason = "as above")]
 fn bring_back(backup: &Path, folder: &Path) -> Result<Manifest, BackupError> {
     restore(backup, folder, |what, wrong| println!("{what}: {wrong}"))
 }
@@ -136,17 +138,17 @@ async fn a_start_during_a_backup_neither_removes_a_held_file_nor_writes_over_it(
     let hold = fs::File::options().write(true).open(folder.path().join("hold")).unwrap();
     hold.lock_shared().unwrap();
     let before: Vec<_> = files().iter().map(|file| fs::read(folder.path().join("files").join(file)).unwrap()).collect();
-    let held = files();
+    let files_then = files();
     // The last one has the highest number of all.
     store.delete("k19", Precondition::None).await.unwrap();
     store.close().await;
     drop(store);
     let store = open(folder.path());
     put(&store, "new", &value(50, INLINE_LIMIT * 2)).await;
-    for (file, bytes) in held.iter().zip(before) {
+    for (file, bytes) in files_then.iter().zip(before) {
         assert!(fs::read(folder.path().join("files").join(file)).unwrap() == bytes, "{file:?} is another one");
     }
-    assert_eq!(files().len(), held.len() + 1);
+    assert_eq!(files().len(), files_then.len() + 1);
     drop((store, hold));
     let store = open(folder.path());
     assert_eq!(files().len(), held.len(), "what was held is left for ever");

@@ -112,8 +112,7 @@ fn inspected(folder: &TempDir, store: EmbeddedStore) -> (Vec<String>, bool) {
 async fn an_inspection_names_every_object_that_is_damaged_and_no_other() {
     let (folder, store) = damaged(|_| ()).await;
     assert_eq!(inspected(&folder, store), (Vec::new(), true));
-    type Damage = fn(&Path);
-    let damages: [(&str, Damage); 5] = [
+    let damages: [(&str, fn(&Path)); 5] = [
         ("small", |folder| in_index(folder, "UPDATE inline_values SET bytes = zeroblob(1000)")),
         ("small", |folder| in_index(folder, "DELETE FROM inline_values")),
         ("large", |folder| fs::remove_file(folder.join("files/0/1")).unwrap()),
