@@ -6,6 +6,7 @@
 mod aborts;
 mod administration;
 mod big;
+mod bombs;
 #[cfg(feature = "s3")]
 mod bucket;
 mod check;
