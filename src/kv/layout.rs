@@ -218,7 +218,7 @@ pub fn counted_entry(owner: &UserId, id: &StoreId, contents: &Contents) -> Strin
 pub fn parse_counted_entry(object: &str, counted: &str) -> Option<(StoreId, Contents)> {
     let mut parts = object.strip_prefix(counted)?.split('-');
     let (id, since) = (parts.next()?.parse().ok()?, parse_sortable(parts.next()?)?);
-    let (records, bytes) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let (records, bytes) = (parse_number(parts.next()?)?, parse_number(parts.next()?)?);
     parts.next().is_none().then_some((id, Contents { records, bytes, counted_at: since, since }))
 }
 
@@ -266,7 +266,13 @@ fn sortable(at: Timestamp) -> String {
 }
 
 fn parse_sortable(digits: &str) -> Option<Timestamp> {
-    (digits.len() == 13).then(|| digits.parse().ok().map(Timestamp::from_millis))?
+    let is_time = digits.len() == 13 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_time.then(|| digits.parse().ok().map(Timestamp::from_millis))?
+}
+
+/// A number in the one way in which it is written.
+fn parse_number(digits: &str) -> Option<u64> {
+    digits.parse().ok().filter(|number: &u64| number.to_string() == digits)
 }
 
 #[cfg(test)]
@@ -332,6 +338,9 @@ mod tests {
         let entry = counted_entry(&owner, &id, &contents);
         assert_eq!(parse_counted_entry(&entry, &counted(&owner)), Some((id, contents)));
         assert_eq!(parse_counted_entry(&format!("{entry}-1"), &counted(&owner)), None);
+        for otherwise in [entry.replace("-3-", "-+3-"), entry.replace("-3-", "-03-")] {
+            assert_eq!(parse_counted_entry(&otherwise, &counted(&owner)), None, "{otherwise}");
+        }
     }
 
     #[test]
@@ -349,5 +358,7 @@ mod tests {
             }
         }
         assert_eq!(parse_index_entry(&format!("{}rubbish", index(&owner)), &index(&owner)), None);
+        let signed = format!("{}+767225600000-1767225600000-WkzbQMuFYuamGv3YF-gone", index(&owner));
+        assert_eq!(parse_index_entry(&signed, &index(&owner)), None);
     }
 }
