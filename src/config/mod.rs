@@ -6,6 +6,8 @@
 
 mod load;
 mod problem;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod quota_settings;
 mod reference;
 #[cfg(feature = "s3")]
