@@ -15,7 +15,8 @@
 //! The `k` before a record key keeps `.` and `..` from being read as path segments by any HTTP layer, and leaves the
 //! byte order of keys as it is. Object stores above a file system take no path segment of more than 255 bytes (`SeaweedFS`,
 //! `MinIO`): a longer record key goes on in a second segment, `k{the first 250 characters}~/{the rest}`. No record key has a
-//! tilde, so that no object stands where another has a folder, and the order stays what it was. Times are milliseconds in 13 digits, so that byte order is time order until 2286.
+//! tilde, so that no object stands where another has a folder, and the order stays what it was. A rest that is `.` or `..` has a
+//! space behind it, for the sake of the same layers: that is before every character of keys. Times are milliseconds in 13 digits, so that byte order is time order until 2286.
 
 use std::borrow::Cow;
 
@@ -40,6 +41,9 @@ const KEY_SEGMENT: usize = 250;
 
 /// Stands between the two segments of a long record key.
 const KEY_SPLIT: &str = "~/";
+
+/// Stands behind the rest of a long record key that a path would be left by.
+const NO_STEP: char = ' ';
 
 /// What everything begins with.
 pub fn root() -> &'static str {
@@ -88,7 +92,16 @@ pub fn records(id: &StoreId, place: &Place) -> String {
 
 /// A record.
 pub fn record(id: &StoreId, place: &Place, key: &RecordKey) -> String {
-    record_prefix(id, place, key.as_str())
+    record_start(id, place, key.as_str())
+}
+
+/// What all records whose keys are behind `key`, which may be any text, are behind.
+pub fn record_start(id: &StoreId, place: &Place, key: &str) -> String {
+    let mut path = record_prefix(id, place, key);
+    if key.split_at_checked(KEY_SEGMENT).is_some_and(|(_, rest)| matches!(rest, "." | "..")) {
+        path.push(NO_STEP);
+    }
+    path
 }
 
 /// What all records whose keys begin with `prefix` begin with.
@@ -106,7 +119,7 @@ pub fn record_prefix(id: &StoreId, place: &Place, prefix: &str) -> String {
 pub fn record_key<'a>(object: &'a str, records: &str) -> Option<Cow<'a, str>> {
     let key = object.strip_prefix(records)?.strip_prefix(KEY_MARK)?;
     Some(match key.split_once(KEY_SPLIT) {
-        Some((first, rest)) => Cow::Owned([first, rest].concat()),
+        Some((first, rest)) => Cow::Owned([first, rest.trim_end_matches(NO_STEP)].concat()),
         None => Cow::Borrowed(key),
     })
 }
@@ -316,6 +329,11 @@ mod tests {
         let keys = [
             long(249, ""),
             long(250, ""),
+            long(251, "-"),
+            long(251, "."),
+            long(252, ".!"),
+            long(252, ".."),
+            long(253, "..!"),
             long(251, ""),
             long(256, "!"),
             long(256, ""),
@@ -325,7 +343,10 @@ mod tests {
         let objects = keys.clone().map(|key| record(&id, &place, &key.parse().expect("a valid key")));
         assert!(objects.is_sorted(), "{objects:?}");
         for (key, object) in keys.iter().zip(&objects) {
-            assert!(object.split('/').all(|segment| segment.len() <= 255));
+            assert!(
+                object.split('/').all(|segment| segment.len() <= 255 && !matches!(segment, "." | "..")),
+                "{object}"
+            );
             assert_eq!(record_key(object, &records(&id, &place)).as_deref(), Some(key.as_str()));
         }
     }

@@ -100,9 +100,10 @@ pub fn key_range(bytes: &[u8]) {
         KeyRange::Empty => false,
         KeyRange::Keys { prefix, after, only } => {
             let of = |text: &str| layout::record_prefix(&id, &place, text);
+            let after = after.map(|after| layout::record_start(&id, &place, &after));
             // What object stores ask of a start.
-            assert!(after.as_deref().is_none_or(|after| of(after).starts_with(&of(&prefix))), "{prefix:?} {after:?}");
-            let is_behind = after.is_none_or(|after| object > of(&after));
+            assert!(after.as_deref().is_none_or(|after| after.starts_with(&of(&prefix))), "{prefix:?} {after:?}");
+            let is_behind = after.is_none_or(|after| object > after);
             object.starts_with(&of(&prefix)) && is_behind && (!only || key.as_str() == prefix)
         }
     };

@@ -9,6 +9,9 @@ use super::{framing::Framing, head::Head, target::Target};
 /// The most bytes of a head, and of what stands between two chunks: more of them is never waited for.
 const PATIENCE_BYTES: usize = 64 * 1024;
 
+/// The most pieces that bytes are cut into.
+const MOST_PIECES: usize = 500;
+
 /// What came of an answer: the status, the fields, the body, whether it is over, and how many bytes are left; nothing where
 /// it was refused.
 type Answered = Option<(u16, Vec<(String, String)>, Vec<u8>, bool, usize)>;
@@ -16,7 +19,7 @@ type Answered = Option<(u16, Vec<(String, String)>, Vec<u8>, bool, usize)>;
 /// An answer is the same however its bytes are cut, and its body is never longer than it says.
 pub fn answer(bytes: &[u8]) {
     let whole = answered(bytes, bytes.len().max(1));
-    for piece in [1, 2, 13] {
+    for piece in pieces(bytes) {
         assert_eq!(answered(bytes, piece), whole, "in pieces of {piece}");
     }
 }
@@ -24,7 +27,7 @@ pub fn answer(bytes: &[u8]) {
 /// A body in chunks is the same however its bytes are cut.
 pub fn chunks(bytes: &[u8]) {
     let whole = framed(Framing::chunked(), bytes, bytes.len().max(1));
-    for piece in [1, 2, 13] {
+    for piece in pieces(bytes) {
         assert_eq!(framed(Framing::chunked(), bytes, piece), whole, "in pieces of {piece}");
     }
     // What is written in chunks comes back.
@@ -45,6 +48,11 @@ pub fn origin(bytes: &[u8]) {
     assert_eq!(target.to_string().parse::<Target>().as_ref(), Ok(&target), "{target}");
     assert!(!target.authority().contains(['/', '@', '?', '#', ' ']), "{target}");
     let _ = target.is_address();
+}
+
+/// Lengths of pieces to try: small ones, but not too many of them, since each is looked at together with all before it.
+fn pieces(bytes: &[u8]) -> [usize; 3] {
+    [1, 2, 13].map(|piece: usize| piece.max(bytes.len() / MOST_PIECES))
 }
 
 fn answered(bytes: &[u8], piece: usize) -> Answered {
