@@ -79,7 +79,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
 /// Builds the programs of these targets.
 fn build(targets: &[String]) -> Result<(), String> {
     let own = std::env::current_exe().map_err(|error| format!("this program is nowhere: {error}"))?;
-    let mut command = shell::cargo(&["build", "--locked", "--manifest-path", "fuzz/Cargo.toml"]);
+    let mut command = shell::cargo(&["build", "--manifest-path", "fuzz/Cargo.toml"]);
     command.args(targets.iter().flat_map(|target| ["--bin", target]));
     shell::run(command.env("RUSTC_WRAPPER", own).env(INSTRUMENTING, "yes"))
 }
