@@ -21,6 +21,8 @@ mod meter;
 mod negotiation;
 mod operation;
 mod operations;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod query;
 mod quotas;
 mod rate_limits;

@@ -68,9 +68,15 @@ pub enum ServedElsewhere {
 /// Whether a path is that of a record, whose rate limit is a higher one.
 pub fn is_record(path: &str) -> bool {
     let mut segments = path.split('/').skip(2);
-    let is_by_id = segments.next() == Some("key-value-stores") && segments.next().is_some();
-    // Those of a run's store stand behind the run.
-    let is_store = is_by_id || segments.by_ref().any(|segment| segment == "key-value-store");
+    // Behind which segments the store's own stand; that of a run is called so.
+    let (before, store) = match segments.next() {
+        Some("key-value-stores") => (0, None),
+        Some("actor-runs") => (1, Some("key-value-store")),
+        Some("actors" | "acts" | "actor-tasks") => (3, Some("key-value-store")),
+        Some(_) | None => return false,
+    };
+    let found = segments.nth(before);
+    let is_store = found.is_some() && (store.is_none() || found == store);
     is_store && segments.next() == Some("records") && segments.next().is_some()
 }
 
@@ -287,11 +293,24 @@ mod tests {
 
     #[test]
     fn only_paths_of_records_are_records() {
-        for path in ["key-value-stores/S", "actor-runs/R/key-value-store", "acts/A/runs/last/key-value-store"] {
+        let stores = [
+            "key-value-stores/S",
+            "actor-runs/R/key-value-store",
+            "actor-runs/key-value-store/key-value-store",
+            "acts/A/runs/last/key-value-store",
+            "actor-tasks/key-value-store/runs/last/key-value-store",
+        ];
+        for path in stores {
             assert!(is_record(&format!("/v2/{path}/records/a")), "{path}");
             assert!(!is_record(&format!("/v2/{path}/records")), "{path}");
         }
-        for path in ["/v2/key-value-stores/S/records", "/v2/key-value-stores/S/keys", "/v2/users/me", "/"] {
+        for path in [
+            "/v2/key-value-stores/S/records",
+            "/v2/key-value-stores/S/keys",
+            "/v2/users/me",
+            "/",
+            "/v2/datasets/key-value-store/records/a",
+        ] {
             assert!(!is_record(path), "{path}");
         }
     }

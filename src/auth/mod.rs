@@ -8,6 +8,8 @@ mod access;
 mod caller;
 mod documents;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod quota;
 mod run_access;
 mod scope;

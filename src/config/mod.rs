@@ -9,6 +9,8 @@ mod edge_settings;
 mod fingerprint;
 mod load;
 mod problem;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod quota_settings;
 mod reference;
 #[cfg(feature = "s3")]

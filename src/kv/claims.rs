@@ -45,7 +45,7 @@ pub struct Claim {
 /// The claim as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct StoredClaim {
+pub struct StoredClaim {
     store_id: StoreId,
     /// Fresh with every write, so that no two claims have one validator.
     nonce: String,

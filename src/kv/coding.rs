@@ -59,6 +59,9 @@ impl ContentCoding {
         if head.is_empty() {
             return Ok(stream::empty().boxed());
         }
+        if self == Self::Brotli && asks_for_large_window(&head) {
+            return Err(BodyError::Malformed("its window is larger than RFC 7932 has any".to_owned()));
+        }
         let is_zlib = is_zlib(&head);
         let encoded = StreamReader::new(stream::iter([Ok(head)]).chain(body).map_err(io::Error::other));
         Ok(match self {
@@ -83,6 +86,12 @@ const CHUNK: usize = 32 * 1024;
 /// Whether bytes begin like zlib's format, which `deflate` is; some clients leave its frame out (RFC 9110, 8.4.1.2).
 fn is_zlib(head: &[u8]) -> bool {
     matches!(head, [method, flags, ..] if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0)
+}
+
+/// Whether bytes begin like "Large Window Brotli", which no client sends as `br`: the decoder knows it, and would take up to a
+/// gigabyte of memory for a few bytes that ask for it. What is in RFC 7932 takes 16 MiB.
+fn asks_for_large_window(head: &[u8]) -> bool {
+    head.first().is_some_and(|bits| bits & 0b0111_1111 == 0b0001_0001)
 }
 
 fn chunks(decoder: impl AsyncRead + Send + 'static) -> BoxStream<'static, Result<Bytes, BodyError>> {
@@ -163,6 +172,15 @@ mod tests {
                 assert!(matches!(decoded, Err(BodyError::Malformed(_))), "{coding:?}: {decoded:?}");
             }
             assert_eq!(decoded(coding, b"", 1).await.expect("no bytes are no bytes"), "");
+        }
+    }
+
+    #[tokio::test]
+    async fn brotli_with_a_window_beyond_the_standard_is_not_decoded() {
+        let largest = [0x11, 0x1e, 0xff, 0xff, 0xff, 0x01];
+        for piece in [1, 6] {
+            let decoded = decoded(ContentCoding::Brotli, &largest, piece).await;
+            assert!(matches!(&decoded, Err(BodyError::Malformed(text)) if text.contains("window")), "{decoded:?}");
         }
     }
 

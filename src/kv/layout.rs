@@ -16,7 +16,8 @@
 //! The `k` before a record key keeps `.` and `..` from being read as path segments by any HTTP layer, and leaves the
 //! byte order of keys as it is. Object stores above a file system take no path segment of more than 255 bytes (`SeaweedFS`,
 //! `MinIO`): a longer record key goes on in a second segment, `k{the first 250 characters}~/{the rest}`. No record key has a
-//! tilde, so that no object stands where another has a folder, and the order stays what it was. Times are milliseconds in 13 digits, so that byte order is time order until 2286.
+//! tilde, so that no object stands where another has a folder, and the order stays what it was. A rest that is `.` or `..` has a
+//! space behind it, for the sake of the same layers: that is before every character of keys. Times are milliseconds in 13 digits, so that byte order is time order until 2286.
 
 use std::borrow::Cow;
 
@@ -41,6 +42,9 @@ const KEY_SEGMENT: usize = 250;
 
 /// Stands between the two segments of a long record key.
 const KEY_SPLIT: &str = "~/";
+
+/// Stands behind the rest of a long record key that a path would be left by.
+const NO_STEP: char = ' ';
 
 /// What everything begins with.
 pub fn root() -> &'static str {
@@ -89,7 +93,16 @@ pub fn records(id: &StoreId, place: &Place) -> String {
 
 /// A record.
 pub fn record(id: &StoreId, place: &Place, key: &RecordKey) -> String {
-    record_prefix(id, place, key.as_str())
+    record_start(id, place, key.as_str())
+}
+
+/// What all records whose keys are behind `key`, which may be any text, are behind.
+pub fn record_start(id: &StoreId, place: &Place, key: &str) -> String {
+    let mut path = record_prefix(id, place, key);
+    if key.split_at_checked(KEY_SEGMENT).is_some_and(|(_, rest)| matches!(rest, "." | "..")) {
+        path.push(NO_STEP);
+    }
+    path
 }
 
 /// What all records whose keys begin with `prefix` begin with.
@@ -107,7 +120,7 @@ pub fn record_prefix(id: &StoreId, place: &Place, prefix: &str) -> String {
 pub fn record_key<'a>(object: &'a str, records: &str) -> Option<Cow<'a, str>> {
     let key = object.strip_prefix(records)?.strip_prefix(KEY_MARK)?;
     Some(match key.split_once(KEY_SPLIT) {
-        Some((first, rest)) => Cow::Owned([first, rest].concat()),
+        Some((first, rest)) => Cow::Owned([first, rest.trim_end_matches(NO_STEP)].concat()),
         None => Cow::Borrowed(key),
     })
 }
@@ -219,7 +232,7 @@ pub fn counted_entry(owner: &UserId, id: &StoreId, contents: &Contents) -> Strin
 pub fn parse_counted_entry(object: &str, counted: &str) -> Option<(StoreId, Contents)> {
     let mut parts = object.strip_prefix(counted)?.split('-');
     let (id, since) = (parts.next()?.parse().ok()?, parse_sortable(parts.next()?)?);
-    let (records, bytes) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let (records, bytes) = (parse_number(parts.next()?)?, parse_number(parts.next()?)?);
     parts.next().is_none().then_some((id, Contents { records, bytes, counted_at: since, since }))
 }
 
@@ -270,7 +283,13 @@ fn sortable(at: Timestamp) -> String {
 }
 
 fn parse_sortable(digits: &str) -> Option<Timestamp> {
-    (digits.len() == 13).then(|| digits.parse().ok().map(Timestamp::from_millis))?
+    let is_time = digits.len() == 13 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_time.then(|| digits.parse().ok().map(Timestamp::from_millis))?
+}
+
+/// A number in the one way in which it is written.
+fn parse_number(digits: &str) -> Option<u64> {
+    digits.parse().ok().filter(|number: &u64| number.to_string() == digits)
 }
 
 #[cfg(test)]
@@ -314,6 +333,11 @@ mod tests {
         let keys = [
             long(249, ""),
             long(250, ""),
+            long(251, "-"),
+            long(251, "."),
+            long(252, ".!"),
+            long(252, ".."),
+            long(253, "..!"),
             long(251, ""),
             long(256, "!"),
             long(256, ""),
@@ -323,7 +347,10 @@ mod tests {
         let objects = keys.clone().map(|key| record(&id, &place, &key.parse().expect("a valid key")));
         assert!(objects.is_sorted(), "{objects:?}");
         for (key, object) in keys.iter().zip(&objects) {
-            assert!(object.split('/').all(|segment| segment.len() <= 255));
+            assert!(
+                object.split('/').all(|segment| segment.len() <= 255 && !matches!(segment, "." | "..")),
+                "{object}"
+            );
             assert_eq!(record_key(object, &records(&id, &place)).as_deref(), Some(key.as_str()));
         }
     }
@@ -336,6 +363,9 @@ mod tests {
         let entry = counted_entry(&owner, &id, &contents);
         assert_eq!(parse_counted_entry(&entry, &counted(&owner)), Some((id, contents)));
         assert_eq!(parse_counted_entry(&format!("{entry}-1"), &counted(&owner)), None);
+        for otherwise in [entry.replace("-3-", "-+3-"), entry.replace("-3-", "-03-")] {
+            assert_eq!(parse_counted_entry(&otherwise, &counted(&owner)), None, "{otherwise}");
+        }
     }
 
     #[test]
@@ -353,5 +383,7 @@ mod tests {
             }
         }
         assert_eq!(parse_index_entry(&format!("{}rubbish", index(&owner)), &index(&owner)), None);
+        let signed = format!("{}+767225600000-1767225600000-WkzbQMuFYuamGv3YF-gone", index(&owner));
+        assert_eq!(parse_index_entry(&signed, &index(&owner)), None);
     }
 }

@@ -31,6 +31,8 @@ mod mover;
 mod name;
 mod naming;
 mod order;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod record_attributes;
 mod records;
 mod removal;

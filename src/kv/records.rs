@@ -137,7 +137,7 @@ impl Records {
                 let object = |text: &str| layout::record_prefix(&document.id, &document.place, text);
                 let options = storage::ListOptions {
                     prefix: object(&prefix),
-                    start_after: after.as_deref().map(object),
+                    start_after: after.as_deref().map(|key| layout::record_start(&document.id, &document.place, key)),
                     limit: if only { 1 } else { query.limit },
                 };
                 let listed = self.objects.list(options).await?;

@@ -9,6 +9,8 @@ mod attendance;
 mod error;
 mod layout;
 mod lists;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod registry;
 mod run;
 mod status;

@@ -66,7 +66,9 @@ impl IndexLine {
         let parsed: Self = serde_json::from_str(line)
             .map_err(|error| Error::Unusable(format!("{INDEX} has a line that is not understood: {error}")))?;
         // Nothing is ever read from outside the folder.
-        let is_plain = !parsed.file.is_empty() && !parsed.file.contains(['/', '\\']) && !parsed.file.starts_with("..");
+        let is_plain = !matches!(parsed.file.as_str(), "" | ".")
+            && !parsed.file.contains(['/', '\\', '\0'])
+            && !parsed.file.starts_with("..");
         is_plain.then_some(parsed).ok_or_else(|| Error::Unusable(format!("{INDEX} names a file outside of {RECORDS}")))
     }
 }
@@ -165,7 +167,7 @@ impl Files {
     /// Writes a record's bytes.
     pub fn write(&self, key: &str, record: Record) -> Result<IndexLine> {
         let Record { attributes, length: _, bytes } = record;
-        let file = self.name(key);
+        let file = file_name(key, self.tells_case);
         let (path, unfinished) = (self.folder.join(&file), self.folder.join(format!("{file}~part")));
         let mut target = File::create(&unfinished).map_err(Error::of(&unfinished))?;
         let mut bytes = Hashing::new(bytes);
@@ -183,17 +185,17 @@ impl Files {
         let Attributes { content_type, content_encoding } = attributes;
         Ok(IndexLine { key: key.to_owned(), file, content_type, content_encoding, size, sha256 })
     }
+}
 
-    /// The file of a key: its own name where that is one, else a part of it and a sum.
-    fn name(&self, key: &str) -> String {
-        let is_told_apart = self.tells_case || !key.bytes().any(|byte| byte.is_ascii_uppercase());
-        if key.len() <= LONGEST_NAME && is_told_apart && !key.starts_with("..") && key != "." {
-            return key.to_owned();
-        }
-        let sum = Sha256::digest(key.as_bytes());
-        let beginning: String = key.chars().filter(|sign| *sign != '.').take(LONGEST_NAME / 2).collect();
-        sum.iter().take(8).fold(format!("{beginning}~"), |name, byte| format!("{name}{byte:02x}"))
+/// The file of a key: its own name where that is one, else a part of it and a sum.
+pub fn file_name(key: &str, tells_case: bool) -> String {
+    let is_told_apart = tells_case || !key.bytes().any(|byte| byte.is_ascii_uppercase());
+    if key.len() <= LONGEST_NAME && is_told_apart && !key.starts_with("..") && key != "." {
+        return key.to_owned();
     }
+    let sum = Sha256::digest(key.as_bytes());
+    let beginning: String = key.chars().filter(|sign| *sign != '.').take(LONGEST_NAME / 2).collect();
+    sum.iter().take(8).fold(format!("{beginning}~"), |name, byte| format!("{name}{byte:02x}"))
 }
 
 /// The last whole line, and how many there are; what is behind it is cut off.

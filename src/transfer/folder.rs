@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
+    io::BufReader,
     path::PathBuf,
 };
 
@@ -10,7 +10,7 @@ use super::{
     archive::{INDEX, RECORDS, SHEET},
     error::{Error, Result},
     record::Record,
-    source::{Source, SourceRecord, SourceRecords, SourceStore, checked, indexed, parse_sheet},
+    source::{Source, SourceRecord, SourceRecords, SourceStore, checked, count_lines, indexed, read_sheet},
 };
 
 /// An exported store in a folder.
@@ -32,9 +32,10 @@ impl Source for Folder {
 
     fn stores(&self) -> Result<Vec<SourceStore>> {
         let (sheet, index) = (self.path.join(SHEET), self.path.join(INDEX));
-        let text = fs::read_to_string(&sheet).map_err(Error::of(&sheet))?;
-        let lines = BufReader::new(File::open(&index).map_err(Error::of(&index))?).split(b'\n');
-        Ok(vec![SourceStore { id: SHEET.to_owned(), sheet: parse_sheet(&text)?, records: Some(lines.count() as u64) }])
+        let read = read_sheet(File::open(&sheet).map_err(Error::of(&sheet))?, &sheet)?;
+        let lines = BufReader::new(File::open(&index).map_err(Error::of(&index))?);
+        let records = count_lines(lines).map_err(Error::of(&index))?;
+        Ok(vec![SourceStore { id: SHEET.to_owned(), sheet: read, records: Some(records) }])
     }
 
     fn records<'a>(&'a self, _store: &SourceStore, after: Option<&str>) -> Result<SourceRecords<'a>> {
@@ -45,7 +46,12 @@ impl Source for Folder {
 
     fn open(&self, _store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
         let path = self.path.join(RECORDS).join(&record.file);
-        let file = File::open(&path).map_err(Error::of(&path))?;
+        // A link would lead out of the folder, of which whoever made it need not be the one who imports it.
+        let target = fs::canonicalize(&path).map_err(Error::of(&path))?;
+        if !target.starts_with(&self.path) {
+            return Err(Error::Unusable(format!("{} leads outside of {}", path.display(), self.path.display())));
+        }
+        let file = File::open(&target).map_err(Error::of(&path))?;
         Ok(Some(checked(file, record)))
     }
 }

@@ -15,6 +15,8 @@ mod import;
 mod path;
 mod pipeline;
 mod progress;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod record;
 mod remote;
 mod source;

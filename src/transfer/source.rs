@@ -1,12 +1,21 @@
 //! Where stores are imported from.
 
-use std::{io::BufRead, path::PathBuf};
+use std::{
+    io::{self, BufRead, Read},
+    path::{Path, PathBuf},
+};
 
 use super::{
-    archive::{IndexLine, SHEET},
+    archive::{INDEX, IndexLine, SHEET},
     error::{Error, Result},
     record::{Attributes, Checked, Record, StoreSheet},
 };
+
+/// The most bytes of a sheet: more than any schema has.
+const MAX_SHEET_BYTES: u64 = 1024 * 1024;
+
+/// The most bytes of a line of an index: more than a key, a file's name and the longest header there is.
+const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
 /// A store that can be imported.
 #[derive(Debug, Clone)]
@@ -53,11 +62,17 @@ pub trait Source: Sync {
 }
 
 /// The records that an index names behind a key.
-pub fn indexed<'a>(index: impl BufRead + 'a, path: PathBuf, after: Option<&str>) -> SourceRecords<'a> {
+pub fn indexed<'a>(mut index: impl BufRead + 'a, path: PathBuf, after: Option<&str>) -> SourceRecords<'a> {
     let after = after.map(str::to_owned);
-    let lines = index.lines().map(move |line| {
-        let IndexLine { key, file, content_type, content_encoding, size, sha256 } =
-            IndexLine::parse(&line.map_err(Error::of(&path))?)?;
+    let mut is_over = false;
+    let lines = std::iter::from_fn(move || {
+        let line = if is_over { Ok(None) } else { next_line(&mut index, &path) };
+        // Nobody knows where the next line begins behind one that cannot be read.
+        is_over |= line.is_err();
+        line.transpose()
+    });
+    let records = lines.map(|line| {
+        let IndexLine { key, file, content_type, content_encoding, size, sha256 } = IndexLine::parse(&line?)?;
         let attributes = Some(Attributes { content_type, content_encoding });
         Ok(SourceRecord { key, size, file, attributes, sha256: Some(sha256) })
     });
@@ -65,7 +80,30 @@ pub fn indexed<'a>(index: impl BufRead + 'a, path: PathBuf, after: Option<&str>)
         (Ok(record), Some(after)) => record.key > *after,
         (Ok(_), None) | (Err(_), _) => true,
     };
-    Box::new(lines.filter(is_behind))
+    Box::new(records.filter(is_behind))
+}
+
+fn next_line(index: &mut impl BufRead, path: &Path) -> Result<Option<String>> {
+    let mut line = String::new();
+    let read = index.by_ref().take(MAX_LINE_BYTES).read_line(&mut line).map_err(Error::of(path))?;
+    if read as u64 >= MAX_LINE_BYTES {
+        return Err(Error::Unusable(format!("{INDEX} has a line that is longer than {MAX_LINE_BYTES} bytes")));
+    }
+    Ok((read > 0).then_some(line))
+}
+
+/// How many lines an index has, of any length.
+pub fn count_lines(mut index: impl BufRead) -> io::Result<u64> {
+    let (mut lines, mut last) = (0, b'\n');
+    loop {
+        let piece = index.fill_buf()?;
+        let Some(end) = piece.last() else { break };
+        last = *end;
+        lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let length = piece.len();
+        index.consume(length);
+    }
+    Ok(lines + u64::from(last != b'\n'))
 }
 
 /// A record whose bytes are held to what the index says of them.
@@ -81,7 +119,40 @@ pub fn checked(bytes: impl std::io::Read + 'static, record: &SourceRecord) -> Re
     Record { attributes, length: Some(record.size), bytes }
 }
 
-/// What a store is.
-pub fn parse_sheet(text: &str) -> Result<StoreSheet> {
-    serde_json::from_str(text).map_err(|error| Error::Unusable(format!("{SHEET} is not understood: {error}")))
+/// What a store is, by the file at `path`.
+pub fn read_sheet(file: impl Read, path: &Path) -> Result<StoreSheet> {
+    let mut text = Vec::new();
+    file.take(MAX_SHEET_BYTES + 1).read_to_end(&mut text).map_err(Error::of(path))?;
+    if text.len() as u64 > MAX_SHEET_BYTES {
+        return Err(Error::Unusable(format!("{SHEET} is longer than {MAX_SHEET_BYTES} bytes")));
+    }
+    serde_json::from_slice(&text).map_err(|error| Error::Unusable(format!("{SHEET} is not understood: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_an_end_is_not_gathered() {
+        let line = "{\"key\":\"a\",\"file\":\"a\",\"contentType\":\"b/c\",\"size\":0,\"sha256\":\"\"}";
+        let endless = io::Cursor::new(format!("{line}\n{line}")).chain(io::repeat(b' '));
+        let mut records = indexed(io::BufReader::new(endless), PathBuf::from(INDEX), None);
+        assert!(records.next().is_some_and(|record| record.is_ok()));
+        assert!(records.next().is_some_and(|record| record.is_err()));
+        assert!(records.next().is_none());
+    }
+
+    #[test]
+    fn lines_are_counted_with_the_last_one_whether_it_ends_or_not() {
+        for (text, lines) in [("", 0), ("a", 1), ("a\n", 1), ("a\nb", 2), ("\n\n", 2)] {
+            assert_eq!(count_lines(text.as_bytes()).expect("it reads"), lines, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_sheet_without_an_end_is_not_gathered() {
+        assert!(read_sheet(io::repeat(b' '), Path::new(SHEET)).is_err());
+        assert!(read_sheet(&b"{\"name\":\"shop\"}"[..], Path::new(SHEET)).is_ok());
+    }
 }

@@ -14,7 +14,7 @@ use super::{
     archive::{INDEX, IndexLine, RECORDS, SHEET},
     error::{Error, Result},
     record::Record,
-    source::{Source, SourceRecord, SourceRecords, SourceStore, checked, indexed, parse_sheet},
+    source::{Source, SourceRecord, SourceRecords, SourceStore, checked, count_lines, indexed, read_sheet},
 };
 
 /// From how many bytes on a file in an archive needs the larger form of its entry.
@@ -67,7 +67,9 @@ impl ZipFile {
     fn file(&self, name: &str) -> Result<Take<File>> {
         let (start, size) = {
             let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
-            let entry = archive.by_name(name).map_err(unusable)?;
+            let place = archive.index_for_name(name).ok_or(zip::result::ZipError::FileNotFound).map_err(unusable)?;
+            // As it stands there: else a compressed one would be an error that does not say what to do.
+            let entry = archive.by_index_raw(place).map_err(unusable)?;
             if entry.compression() != CompressionMethod::Stored {
                 let message = "the ZIP file is compressed: unpack it, and import the folder";
                 return Err(Error::Unusable(message.to_owned()));
@@ -87,10 +89,9 @@ impl Source for ZipFile {
     }
 
     fn stores(&self) -> Result<Vec<SourceStore>> {
-        let mut text = String::new();
-        self.file(SHEET)?.read_to_string(&mut text).map_err(Error::of(&self.path))?;
-        let records = BufReader::new(self.file(INDEX)?).split(b'\n').count() as u64;
-        Ok(vec![SourceStore { id: SHEET.to_owned(), sheet: parse_sheet(&text)?, records: Some(records) }])
+        let sheet = read_sheet(self.file(SHEET)?, &self.path)?;
+        let records = count_lines(BufReader::new(self.file(INDEX)?)).map_err(Error::of(&self.path))?;
+        Ok(vec![SourceStore { id: SHEET.to_owned(), sheet, records: Some(records) }])
     }
 
     fn records<'a>(&'a self, _store: &SourceStore, after: Option<&str>) -> Result<SourceRecords<'a>> {

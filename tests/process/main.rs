@@ -8,6 +8,7 @@ mod administration;
 mod backup;
 mod behind_proxy;
 mod big;
+mod bombs;
 #[cfg(feature = "s3")]
 mod bucket;
 mod check;

@@ -3,7 +3,7 @@
 use crate::modules::Module;
 
 /// The rooms and their ranks. Rooms of one rank never import each other; `main` only starts `cli`.
-const RANKS: [(&str, u8); 16] = [
+const RANKS: [(&str, u8); 17] = [
     ("clock", 0),
     ("telemetry", 0),
     ("peer", 1),
@@ -17,6 +17,7 @@ const RANKS: [(&str, u8); 16] = [
     ("jobs", 4),
     ("transfer", 4),
     ("config", 5),
+    ("fuzzing", 6),
     ("gateway", 6),
     ("cli", 7),
     ("main", 8),

@@ -14,6 +14,7 @@ mod console;
 mod deploy;
 mod effort;
 mod folders;
+mod fuzz;
 mod guard;
 mod histories;
 mod installed;
@@ -37,7 +38,7 @@ struct Command {
 }
 
 /// All work commands, in the order in which they are listed.
-const COMMANDS: [Command; 7] = [
+const COMMANDS: [Command; 8] = [
     Command {
         name: "test",
         summary: "checks everything: format, lints, tests, documentation, clients, SDKs, OpenAPI, console, deployment; `test STEP` checks one",
@@ -65,6 +66,11 @@ const COMMANDS: [Command; 7] = [
         run: effort::torture,
     },
     Command {
+        name: "fuzz",
+        summary: "gives every parser bytes that libFuzzer chooses, a minute each; `fuzz [TARGET] [--minutes M]`",
+        run: fuzz::run,
+    },
+    Command {
         name: "screenshots",
         summary: "makes pictures of every page of the console, in target/screenshots",
         run: console::screenshots,
@@ -81,6 +87,9 @@ const GUARD: Command = Command { name: guard::NAME, summary: "ends a server with
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(code) = fuzz::compile(&arguments) {
+        return code;
+    }
     let Some((name, rest)) = arguments.split_first() else {
         list();
         return ExitCode::SUCCESS;

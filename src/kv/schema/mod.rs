@@ -12,3 +12,5 @@ mod validator;
 
 pub use definition::{CollectionKeys, Schema};
 pub use invalid::InvalidSchema;
+#[cfg(any(test, fuzzing))]
+pub use validator::JsonValidator;

@@ -17,6 +17,8 @@ mod listing;
 mod open;
 mod options;
 mod probe;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod refusal;
 mod request;
 mod signer;

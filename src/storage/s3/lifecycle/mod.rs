@@ -8,6 +8,8 @@ mod comparison;
 mod document;
 mod element;
 mod own;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod reconciliation;
 mod requests;
 mod rules;

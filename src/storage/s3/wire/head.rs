@@ -28,9 +28,13 @@ impl Head {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_LIMIT];
         let mut response = httparse::Response::new(&mut fields);
         let parsed = response.parse(input).map_err(|_| WireError::Malformed("its head cannot be read"))?;
+        let too_long = WireError::Malformed("its head is too long");
         let httparse::Status::Complete(length) = parsed else {
-            return if input.len() > HEAD_LIMIT { Err(WireError::Malformed("its head is too long")) } else { Ok(None) };
+            return if input.len() > HEAD_LIMIT { Err(too_long) } else { Ok(None) };
         };
+        if length > HEAD_LIMIT {
+            return Err(too_long);
+        }
         let status = response.code.unwrap_or_default();
         let is_http_10 = response.version == Some(0);
         let start = input.as_ptr().addr();
@@ -50,11 +54,15 @@ impl Head {
     /// The values of all fields of this name that are text. Most fields of a head are never asked for, so that none is
     /// looked at more closely than its name.
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.named(name).filter_map(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The values of all fields of this name.
+    fn named(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let has_name = |known: &Range<usize>| {
             known.len() == name.len() && self.bytes[known.clone()].eq_ignore_ascii_case(name.as_bytes())
         };
-        let named = self.fields.iter().filter(move |(known, _)| has_name(known));
-        named.filter_map(|(_, value)| std::str::from_utf8(&self.bytes[value.clone()]).ok())
+        self.fields.iter().filter(move |(known, _)| has_name(known)).map(|(_, value)| &self.bytes[value.clone()])
     }
 
     /// All fields whose values are text.
@@ -82,22 +90,23 @@ impl Head {
         if answers_head || matches!(self.status, 204 | 304) {
             return Ok(Framing::of_length(0));
         }
-        if let Some(coding) = self.get("transfer-encoding") {
-            return if coding.trim().eq_ignore_ascii_case("chunked") {
+        let mut codings = self.named("transfer-encoding");
+        if let Some(coding) = codings.next() {
+            return if coding.trim_ascii().eq_ignore_ascii_case(b"chunked") && codings.next().is_none() {
                 Ok(Framing::chunked())
             } else {
                 Err(WireError::Malformed("its transfer coding is unknown"))
             };
         }
-        let mut lengths = self.all("content-length");
+        let mut lengths = self.named("content-length");
         let Some(length) = lengths.next() else {
             return Ok(Framing::until_close());
         };
         if lengths.any(|other| other != length) {
             return Err(WireError::Malformed("it has two lengths"));
         }
-        let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
-        let length = length.parse().ok().filter(|_| is_number);
+        let is_number = length.iter().all(u8::is_ascii_digit);
+        let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok()).filter(|_| is_number);
         length.map(Framing::of_length).ok_or(WireError::Malformed("its length is no number"))
     }
 }
@@ -121,7 +130,10 @@ mod tests {
     #[test]
     fn a_head_that_is_not_http_or_does_not_end_is_refused() {
         assert!(take("SSH-2.0-OpenSSH\r\n\r\n").is_err());
-        assert!(take(&format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(HEAD_LIMIT))).is_err());
+        // Also when all of it comes at once.
+        for end in ["", "\r\n\r\n"] {
+            assert!(take(&format!("HTTP/1.1 200 OK\r\na: {}{end}", "x".repeat(HEAD_LIMIT))).is_err());
+        }
     }
 
     #[test]
@@ -139,5 +151,18 @@ mod tests {
         assert!(framing("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_err());
         assert!(framing("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n").is_err());
         assert!(framing("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n").is_err());
+        let codings = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n";
+        assert!(framing(codings).is_err());
+    }
+
+    #[test]
+    fn a_field_that_says_where_the_body_ends_is_not_passed_over_because_it_is_no_text() {
+        for field in ["Transfer-Encoding: chunked\u{e9}", "Content-Length: \u{e9}"] {
+            let mut text = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n{field}\r\n\r\n").into_bytes();
+            // Half of a character.
+            text.retain(|byte| *byte != 0xA9);
+            let head = Head::take(&mut BytesMut::from(&text[..])).expect("well-formed").expect("whole");
+            assert!(head.framing(false).is_err(), "{field}");
+        }
     }
 }

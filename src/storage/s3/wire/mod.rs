@@ -13,6 +13,8 @@ mod framing;
 mod head;
 mod incoming;
 mod pool;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod request;
 mod socket;
 mod target;

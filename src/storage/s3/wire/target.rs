@@ -54,7 +54,12 @@ impl FromStr for Target {
             Some(_) | None => return Err(InvalidTarget),
         };
         let authority = uri.authority().ok_or(InvalidTarget)?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        // Brackets are for IPv6 addresses alone, and without a zone.
+        let bracketed = authority.host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        if bracketed.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_err()) {
+            return Err(InvalidTarget);
+        }
+        let host = bracketed.unwrap_or(authority.host()).to_ascii_lowercase();
         if !matches!(uri.path(), "" | "/")
             || uri.query().is_some()
             || authority.as_str().contains('@')
@@ -88,7 +93,15 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_is_refused() {
-        for text in ["s3.example.com", "ftp://a", "https://a/path", "https://user@a", "https://a?x", "http://"] {
+        for text in [
+            "s3.example.com",
+            "ftp://a",
+            "https://a/path",
+            "https://user@a",
+            "https://a?x",
+            "http://",
+            "http://[f1%25eth0]",
+        ] {
             assert!(text.parse::<Target>().is_err(), "{text}");
         }
     }

@@ -1,0 +1,56 @@
+//! What holds of settings, whatever their text: run over chosen bytes by the fuzz targets, and by the tests of the room
+//! `fuzzing`. Nothing here is part of the program.
+#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+
+use std::fs;
+
+use super::{
+    load::{Given, load},
+    settings::settings,
+    tree::Config,
+};
+
+/// The fewest bytes of a secret that is looked for in a complaint: less of it may be in any.
+const SECRET_BYTES: usize = 8;
+
+/// A value that is taken is shown as one that means the same; one that is not is refused, with words that show no secret. The
+/// first byte chooses the setting.
+pub fn setting(bytes: &[u8]) {
+    let Some((choice, text)) = bytes.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let all: Vec<_> = settings().collect();
+    let setting = all[usize::from(*choice) % all.len()];
+    let mut config = Config::default();
+    match (setting.apply)(&mut config, text) {
+        Ok(()) => {
+            if let Some(shown) = (setting.show)(&config).filter(|_| !setting.is_secret) {
+                let mut again = Config::default();
+                let read = (setting.apply)(&mut again, &shown);
+                assert!(read.is_ok(), "{setting:?} is shown as {shown:?}: {read:?}");
+                assert_eq!((setting.show)(&again).as_ref(), Some(&shown), "{setting:?}");
+            }
+        }
+        Err(message) => assert!(!message.is_empty()),
+    }
+    if setting.is_secret && text.trim().len() >= SECRET_BYTES {
+        let given = Given { flags: vec![(setting.name, text.to_owned())], ..Given::default() };
+        let said = load(&given).map_or_else(|problems| problems.to_string(), |loaded| loaded.to_string());
+        // What is there without it was not said because of it.
+        let usual = load(&Given::default()).map_or_else(|problems| problems.to_string(), |loaded| loaded.to_string());
+        assert!(!said.contains(text.trim()) || usual.contains(text.trim()), "{setting:?}");
+    }
+}
+
+/// A file is read or refused; what is said of it shows none of its secrets.
+pub fn file(bytes: &[u8]) {
+    const SECRET: &str = "s3cr3t-s3cr3t";
+    let name = format!("larder-config-{}-{:?}.toml", std::process::id(), std::thread::current().id());
+    let path = std::env::temp_dir().join(name);
+    let secrets =
+        settings().filter(|setting| setting.is_secret).map(|setting| format!("{} = \"{SECRET}\"\n", setting.name));
+    fs::write(&path, [secrets.collect::<String>().as_bytes(), bytes].concat()).expect("there is room");
+    let loaded = load(&Given { file: Some(path.clone()), ..Given::default() });
+    fs::remove_file(&path).expect("it is there");
+    let said = loaded.map_or_else(|problems| problems.to_string(), |loaded| loaded.to_string());
+    assert!(!said.is_empty() && !said.contains(SECRET), "{said}");
+}

@@ -1,0 +1,76 @@
+//! What holds of an object store's answers, whatever bytes come: run over chosen bytes by the fuzz targets, and by the tests
+//! of the room `fuzzing`. Nothing here is part of the program.
+#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+
+use bytes::BytesMut;
+use percent_encoding::percent_decode_str;
+
+use super::{
+    super::object::{Attributes, ETag},
+    address::{Address, encode_into, query},
+    listing::{read_copy, read_list, unquoted},
+    refusal::Refusal,
+    validators::{marked, unmarked},
+    wire::Head,
+};
+
+pub use super::lifecycle::properties::lifecycle;
+pub use super::wire::properties::{answer, chunks, origin};
+
+/// What all keys of an installation begin with.
+const ROOT: &str = "root/";
+
+/// A list of keys has none that is outside of what it was asked for, and what is in one comes back from another.
+pub fn listing(bytes: &[u8]) {
+    let _ = read_copy(bytes);
+    if let (Ok(page), Ok(all)) = (read_list(bytes, ROOT), read_list(bytes, "")) {
+        let below: Vec<&str> = all.objects.iter().filter_map(|object| object.key.strip_prefix(ROOT)).collect();
+        let found: Vec<&str> = page.objects.iter().map(|object| object.key.as_str()).collect();
+        assert_eq!(found, below);
+        assert_eq!(page.is_truncated, all.is_truncated);
+    }
+    // Any key comes back as it was, once it is escaped.
+    let Ok(key) = std::str::from_utf8(bytes) else { return };
+    let key: String = key.chars().filter(|character| !character.is_control()).collect();
+    let document = format!(
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>{ROOT}{}</Key><Size>7</Size>\
+         <LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents></ListBucketResult>",
+        quick_xml::escape::escape(key.as_str())
+    );
+    let page = read_list(document.as_bytes(), ROOT).expect("it is a list");
+    assert_eq!(page.objects[0].key, key);
+}
+
+/// The words of an error are found or not, and say the same in any case. The status comes first, in three digits.
+pub fn refusal(bytes: &[u8]) {
+    let (digits, document) = bytes.split_at(bytes.len().min(3));
+    let status = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u16>().ok()).unwrap_or(500);
+    let line = format!("HTTP/1.1 {:03} x\r\nretry-after: 99999999999999999999\r\n\r\n", status.clamp(200, 999));
+    let head = Head::take(&mut BytesMut::from(line.as_str())).expect("it is well-formed").expect("it is whole");
+    let Some(refusal) = Refusal::of_document(&head, document) else { return };
+    assert!(!refusal.code.is_empty() && refusal.status >= 400, "{refusal:?}");
+    let _ = (refusal.is_throttling(), refusal.is_fault());
+    let _ = refusal.into_error();
+}
+
+/// A validator gives the vendor's back, and none but ours does; what goes into an address comes back from it.
+pub fn validator(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let vendor = unquoted(text);
+    let attributes = Attributes { content_type: text.to_owned(), content_encoding: None };
+    let ours = marked(&vendor, &attributes);
+    assert_eq!(unmarked(&ours), Some(vendor.as_str()).filter(|vendor| !vendor.is_empty()));
+    if let Some(vendor) = unmarked(&ETag::new(text)) {
+        assert!(text.len() == vendor.len() + 9 && text.starts_with(vendor));
+    }
+    let mut encoded = String::new();
+    encode_into(&mut encoded, text, true);
+    assert!(encoded.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#&+ \"<>".contains(&byte)), "{encoded}");
+    assert_eq!(percent_decode_str(&encoded).decode_utf8().as_deref(), Ok(text));
+    let read: Vec<(String, String)> =
+        form_urlencoded::parse(query(&[("prefix", text)]).as_bytes()).into_owned().collect();
+    assert_eq!(read, [("prefix".to_owned(), text.to_owned())]);
+    let target = "http://minio:9000".parse().expect("an origin");
+    let path = Address::new("b", Some(&target), "us-east-1", None).object(text);
+    assert!(path.starts_with("/b/"));
+}

@@ -1,0 +1,90 @@
+//! What holds of answers on the wire, whatever bytes come: run over chosen bytes by the fuzz targets, and by the tests of
+//! the room `fuzzing`. Nothing here is part of the program.
+#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+
+use bytes::BytesMut;
+
+use super::{framing::Framing, head::Head, target::Target};
+
+/// The most bytes of a head, and of what stands between two chunks: more of them is never waited for.
+const PATIENCE_BYTES: usize = 64 * 1024;
+
+/// The most pieces that bytes are cut into.
+const MOST_PIECES: usize = 500;
+
+/// What came of an answer: the status, the fields, the body, whether it is over, and how many bytes are left; nothing where
+/// it was refused.
+type Answered = Option<(u16, Vec<(String, String)>, Vec<u8>, bool, usize)>;
+
+/// An answer is the same however its bytes are cut, and its body is never longer than it says.
+pub fn answer(bytes: &[u8]) {
+    let whole = answered(bytes, bytes.len().max(1));
+    for piece in pieces(bytes) {
+        assert_eq!(answered(bytes, piece), whole, "in pieces of {piece}");
+    }
+}
+
+/// A body in chunks is the same however its bytes are cut.
+pub fn chunks(bytes: &[u8]) {
+    let whole = framed(Framing::chunked(), bytes, bytes.len().max(1));
+    for piece in pieces(bytes) {
+        assert_eq!(framed(Framing::chunked(), bytes, piece), whole, "in pieces of {piece}");
+    }
+    // What is written in chunks comes back.
+    let mut written: Vec<u8> = Vec::new();
+    for chunk in bytes.chunks(17) {
+        written.extend(format!("{:X}\r\n", chunk.len()).bytes());
+        written.extend(chunk);
+        written.extend(b"\r\n");
+    }
+    written.extend(b"0\r\n\r\nnext");
+    let (body, is_over, left) = framed(Framing::chunked(), &written, 5).expect("it is well-formed");
+    assert_eq!((&body[..], is_over, left), (bytes, true, 4));
+}
+
+/// An address of a server is written as what reads as the same.
+pub fn origin(bytes: &[u8]) {
+    let Some(target) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<Target>().ok()) else { return };
+    assert_eq!(target.to_string().parse::<Target>().as_ref(), Ok(&target), "{target}");
+    assert!(!target.authority().contains(['/', '@', '?', '#', ' ']), "{target}");
+    let _ = target.is_address();
+}
+
+/// Lengths of pieces to try: small ones, but not too many of them, since each is looked at together with all before it.
+fn pieces(bytes: &[u8]) -> [usize; 3] {
+    [1, 2, 13].map(|piece: usize| piece.max(bytes.len() / MOST_PIECES))
+}
+
+fn answered(bytes: &[u8], piece: usize) -> Answered {
+    let mut input = BytesMut::new();
+    let mut pieces = bytes.chunks(piece);
+    let head = loop {
+        input.extend_from_slice(pieces.next()?);
+        if let Some(head) = Head::take(&mut input).ok()? {
+            break head;
+        }
+        assert!(input.len() <= PATIENCE_BYTES, "it waits for ever");
+    };
+    let fields = head.fields().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let _ = (head.is_interim(), head.keeps_connection());
+    let framing = head.framing(false).ok()?;
+    let length = framing.length();
+    let rest = [&input[..], &pieces.collect::<Vec<_>>().concat()].concat();
+    let (body, is_over, left) = framed(framing, &rest, piece)?;
+    assert!(length.is_none_or(|length| body.len() as u64 <= length && is_over == (body.len() as u64 == length)));
+    Some((head.status, fields, body, is_over, left))
+}
+
+fn framed(mut framing: Framing, bytes: &[u8], piece: usize) -> Option<(Vec<u8>, bool, usize)> {
+    let (mut body, mut input) = (Vec::new(), BytesMut::new());
+    for part in bytes.chunks(piece) {
+        input.extend_from_slice(part);
+        let _ = framing.wanted();
+        while let Some(taken) = framing.take(&mut input).ok()? {
+            assert!(!taken.is_empty(), "no progress");
+            body.extend_from_slice(&taken);
+        }
+        assert!(framing.is_over() || input.len() <= PATIENCE_BYTES, "it waits for ever");
+    }
+    Some((body, framing.is_over(), input.len()))
+}

@@ -1,0 +1,161 @@
+//! Fuzzing: every parser over bytes that libFuzzer chooses (CONTRIBUTING.md, "Fuzzing").
+//!
+//! Of all crates Larder's own is instrumented alone. So what it needs is not built again, and chance is guided by what is under
+//! test. That takes a compiler that is told so for one crate, which this program plays: cargo runs it in place of rustc.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use crate::shell;
+
+/// Set where this program is to play the compiler.
+const INSTRUMENTING: &str = "LARDER_FUZZ_INSTRUMENTING";
+
+/// The crate that is instrumented.
+const INSTRUMENTED: &str = "larder";
+
+/// What libFuzzer wants to know of it. (As cargo-fuzz has it.)
+const INSTRUMENTS: [&str; 7] = [
+    "--cfg",
+    "fuzzing",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+];
+
+/// How long each target runs unless something else is asked for, in minutes.
+const MINUTES: u64 = 1;
+
+/// The most bytes of an input: parsers are given short ones, and what grows with length shows by then.
+const LONGEST_INPUT: u32 = 16 * 1024;
+
+/// Seconds that one input may take before that is a finding.
+const SLOWEST_INPUT: u32 = 20;
+
+/// MiB of memory that a target may take before that is a finding.
+const MOST_MEMORY: u32 = 1024;
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    /// One target, or all.
+    target: Option<String>,
+    minutes: u64,
+}
+
+/// Runs the targets, or one, for some minutes each. What is found in a run is where the next begins.
+pub fn run(arguments: &[String]) -> Result<(), String> {
+    let asked = asked(arguments)?;
+    let all = targets()?;
+    if let Some(unknown) = asked.target.as_ref().filter(|name| !all.contains(name)) {
+        return Err(format!("There is no target {unknown:?}; the targets are {}.", all.join(", ")));
+    }
+    let chosen: Vec<_> =
+        all.into_iter().filter(|name| asked.target.as_ref().is_none_or(|asked| asked == name)).collect();
+    build(&chosen)?;
+    for target in &chosen {
+        let (corpus, findings) = (place("corpus", target)?, place("findings", target)?);
+        let mut fuzz = shell::program_at_root(shell::target().join("debug").join(target));
+        fuzz.arg(corpus).arg(PathBuf::from("fuzz/seeds").join(target));
+        fuzz.arg(format!("-max_total_time={}", asked.minutes * 60));
+        fuzz.arg(format!("-max_len={LONGEST_INPUT}"));
+        fuzz.arg(format!("-timeout={SLOWEST_INPUT}"));
+        fuzz.arg(format!("-rss_limit_mb={MOST_MEMORY}"));
+        fuzz.arg(format!("-artifact_prefix={}/", findings.display()));
+        fuzz.args(["-print_final_stats=1", "-verbosity=0"]);
+        shell::run(&mut fuzz).map_err(|error| {
+            let place = findings.display();
+            format!("{error}\n{target} has a finding: its bytes are in {place}. Copy them to fuzz/seeds/{target}.")
+        })?;
+    }
+    Ok(())
+}
+
+/// Builds the programs of these targets.
+fn build(targets: &[String]) -> Result<(), String> {
+    let own = std::env::current_exe().map_err(|error| format!("this program is nowhere: {error}"))?;
+    let mut command = shell::cargo(&["build", "--manifest-path", "fuzz/Cargo.toml"]);
+    command.args(targets.iter().flat_map(|target| ["--bin", target]));
+    shell::run(command.env("RUSTC_WRAPPER", own).env(INSTRUMENTING, "yes"))
+}
+
+/// Plays the compiler, if cargo started this program for that: the first argument is the one to play.
+pub fn compile(arguments: &[String]) -> Option<ExitCode> {
+    std::env::var_os(INSTRUMENTING)?;
+    let (rustc, arguments) = arguments.split_first()?;
+    let mut command = Command::new(Path::new(rustc));
+    command.args(arguments);
+    if arguments.windows(2).any(|pair| pair[0] == "--crate-name" && pair[1] == INSTRUMENTED) {
+        command.args(INSTRUMENTS);
+    }
+    let status = command.status().ok()?;
+    Some(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn asked(arguments: &[String]) -> Result<Asked, String> {
+    let mut asked = Asked { target: None, minutes: MINUTES };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--minutes" {
+            let minutes = arguments.next().and_then(|minutes| minutes.parse().ok()).filter(|minutes| *minutes > 0);
+            asked.minutes = minutes.ok_or("--minutes takes a whole number from 1 on")?;
+        } else if argument.starts_with('-') || asked.target.is_some() {
+            return Err(format!("{argument:?} is neither a target nor --minutes M"));
+        } else {
+            asked.target = Some(argument.clone());
+        }
+    }
+    Ok(asked)
+}
+
+/// All targets: their programs are called like them.
+fn targets() -> Result<Vec<String>, String> {
+    let folder = shell::root().join("fuzz/fuzz_targets");
+    let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let stem = |entry: fs::DirEntry| Some(entry.path().file_stem()?.to_str()?.to_owned());
+    let mut targets: Vec<String> = entries.filter_map(Result::ok).filter_map(stem).collect();
+    targets.sort();
+    Ok(targets)
+}
+
+/// Where everything of fuzzing is that is not kept with the sources.
+fn folder() -> PathBuf {
+    shell::target().join("fuzz")
+}
+
+/// A folder for something of a target.
+fn place(what: &str, target: &str) -> Result<PathBuf, String> {
+    let folder = folder().join(what).join(target);
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_target_and_a_time_can_be_asked_for() {
+        let of = |target: Option<&str>, minutes| Ok(Asked { target: target.map(str::to_owned), minutes });
+        assert_eq!(asked(&[]), of(None, MINUTES));
+        assert_eq!(asked(&words(&["route", "--minutes", "5"])), of(Some("route"), 5));
+        for wrong in [&["--minutes"][..], &["--minutes", "0"], &["--hours", "1"], &["route", "query"]] {
+            assert!(asked(&words(wrong)).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_does_not_exist_is_refused() {
+        assert!(targets().is_ok_and(|targets| targets.contains(&"route".to_owned())));
+        assert!(run(&words(&["nonsense"])).is_err_and(|message| message.contains("route, ")));
+    }
+}
