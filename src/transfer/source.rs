@@ -99,7 +99,7 @@ pub fn count_lines(mut index: impl BufRead) -> io::Result<u64> {
         let piece = index.fill_buf()?;
         let Some(end) = piece.last() else { break };
         last = *end;
-        lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+        lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
         let length = piece.len();
         index.consume(length);
     }

@@ -151,7 +151,7 @@ async fn a_start_during_a_backup_neither_removes_a_held_file_nor_writes_over_it(
     assert_eq!(files().len(), files_then.len() + 1);
     drop((store, hold));
     let store = open(folder.path());
-    assert_eq!(files().len(), held.len(), "what was held is left for ever");
+    assert_eq!(files().len(), files_then.len(), "what was held is left for ever");
     assert!(read(&store, "new").await.unwrap() == value(50, INLINE_LIMIT * 2));
 }
 
