@@ -263,7 +263,9 @@ fn say_deflated(path: &Path) {
     for (mark, offset) in [(b"PK\x03\x04", 8), (b"PK\x01\x02", 10)] {
         let places: Vec<_> = bytes.windows(mark.len()).enumerate().filter(|(_, part)| part == mark).collect();
         let places: Vec<usize> = places.into_iter().map(|(at, _)| at + offset).collect();
-        places.into_iter().for_each(|at| bytes[at] = 8);
+        for at in places {
+            bytes[at] = 8;
+        }
     }
     fs::write(path, bytes).expect("it is written");
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Connections on which nothing is asked.
-const IDLE: usize = 10_000;
+const IDLE: u32 = 10_000;
 
 /// What each of them may cost, in bytes.
 const MEMORY_OF_IDLE: u64 = 16 * 1024;
@@ -61,7 +61,7 @@ fn in_an_overload_some_are_told_to_come_back_and_what_was_begun_is_finished() {
 #[test]
 fn ten_thousand_idle_connections_cost_little_and_are_in_nobodys_way() {
     let limit = raise_file_limit();
-    assert!(limit > IDLE as u64 + 1000, "only {limit} files may be open: raise ulimit -Hn");
+    assert!(limit > u64::from(IDLE) + 1000, "only {limit} files may be open: raise ulimit -Hn");
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::serve(folder.path(), &["--idle-timeout", "5m"]);
     let path = program.records_of("idle");
@@ -83,11 +83,11 @@ fn ten_thousand_idle_connections_cost_little_and_are_in_nobodys_way() {
     until("all connections are counted", || {
         let figures = get(&mut client, "/metrics").2;
         let open = figures.lines().find_map(|line| line.strip_prefix("larder_connections "));
-        open.is_some_and(|open| open.parse::<f64>().is_ok_and(|open| open > IDLE as f64))
+        open.is_some_and(|open| open.parse::<f64>().is_ok_and(|open| open > f64::from(IDLE)))
     });
     let grown = program.peak_memory().saturating_sub(before);
-    assert!(grown < IDLE as u64 * MEMORY_OF_IDLE, "grown by {grown} bytes, {} each", grown / IDLE as u64);
-    println!("{IDLE} idle connections: {} bytes each", grown / IDLE as u64);
+    assert!(grown < u64::from(IDLE) * MEMORY_OF_IDLE, "grown by {grown} bytes, {} each", grown / u64::from(IDLE));
+    println!("{IDLE} idle connections: {} bytes each", grown / u64::from(IDLE));
     for _ in 0..100 {
         assert!(time(&mut client) < PATIENCE);
     }

@@ -224,8 +224,8 @@ fn a_new_certificate_cuts_no_stream_and_a_broken_one_changes_nothing() {
     });
     fs::write(folder.path().join("key.pem"), "nonsense").expect("it is written");
     program.signal(Signal::HUP);
-    let began = now();
-    while began.elapsed() < Duration::from_secs(1) {
+    let refused_at = now();
+    while refused_at.elapsed() < Duration::from_secs(1) {
         connect(address, &[&new], &[]).expect("the certificate is what it was");
     }
     let ended = program.stop();

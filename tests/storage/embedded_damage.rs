@@ -99,6 +99,9 @@ async fn a_changed_byte_of_a_file_breaks_the_body_before_its_end() {
     }
 }
 
+/// Something that happens to a data folder.
+type Damage = fn(&Path);
+
 /// What an inspection of the folder of a store that is closed tells of, and whether all is sound.
 fn inspected(folder: &TempDir, store: EmbeddedStore) -> (Vec<String>, bool) {
     drop(store);
@@ -112,7 +115,7 @@ fn inspected(folder: &TempDir, store: EmbeddedStore) -> (Vec<String>, bool) {
 async fn an_inspection_names_every_object_that_is_damaged_and_no_other() {
     let (folder, store) = damaged(|_| ()).await;
     assert_eq!(inspected(&folder, store), (Vec::new(), true));
-    let damages: [(&str, fn(&Path)); 5] = [
+    let damages: [(&str, Damage); 5] = [
         ("small", |folder| in_index(folder, "UPDATE inline_values SET bytes = zeroblob(1000)")),
         ("small", |folder| in_index(folder, "DELETE FROM inline_values")),
         ("large", |folder| fs::remove_file(folder.join("files/0/1")).unwrap()),
