@@ -33,7 +33,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "trace_ratio",
-        value: "NUMBER",
+        value: "SHARE",
         help: "Which share of the requests is traced, from 0 to 1, beside those whose callers trace them",
         is_secret: false,
         apply: |config, text| {
