@@ -15,7 +15,7 @@ use std::{
 use crate::{
     client::{Client, Upload},
     folder,
-    program::{Ended, PATIENCE, Program, TOKEN, command, now, run, until},
+    program::{Ended, PATIENCE, Program, TOKEN, behind, command, now, run, until},
 };
 
 const WRITERS: usize = 3;
@@ -274,10 +274,7 @@ fn a_backup_that_does_not_fit_fails_and_leaves_nothing() {
     let records = program.records_of("first");
     put(&mut program.client(), &format!("{records}/large"), &"x".repeat(2_000_000));
     // A limit on the size of files stands for a full disk; the signal that comes with it must be ignored.
-    let mut limited = Command::new("sh");
-    let script = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\"";
-    limited.args(["-c", script, env!("CARGO_BIN_EXE_larder"), "backup", "../b"]).current_dir(&live);
-    let full = run(limited);
+    let full = run(behind("trap '' XFSZ; ulimit -f 1024", &command(&live, &["backup", "../b"])));
     assert!(full.status.code() == Some(1) && full.stderr.contains("is full"), "{}", said(&full));
     assert!(!work.path().join("b").exists(), "half a backup was left");
     assert_eq!(get(&mut program.client(), &format!("{records}/large")).map(|text| text.len()), Some(2_000_000));

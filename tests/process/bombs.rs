@@ -4,7 +4,6 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::Path,
-    process::Command,
 };
 
 use async_compression::{
@@ -17,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::{
     client::Upload,
-    program::{Program, TOKEN, command, now, run},
+    program::{Program, TOKEN, behind, command, now, run},
 };
 
 /// Bytes that a bomb decodes to.
@@ -191,9 +190,7 @@ fn refused_import(program: &Program, folder: &Path, what: &str) -> String {
     // What was begun before has nothing to do with it.
     let _ = fs::remove_file(folder.join("larder-import.progress"));
     let import = command(folder, &["import", what]);
-    let mut limited = Command::new("sh");
-    limited.args(["-c", &format!("ulimit -v {IMPORT_KIB} && exec \"$@\""), "sh"]).arg(import.get_program());
-    limited.args(import.get_args()).current_dir(folder);
+    let mut limited = behind(&format!("ulimit -v {IMPORT_KIB} || exit 3"), &import);
     limited.env("LARDER_URL", format!("http://{}", program.address)).env("LARDER_TOKEN", TOKEN);
     let ended = run(limited);
     assert_eq!(ended.status.code(), Some(1), "{what}: {:?} {}", ended.status, ended.stderr);

@@ -13,7 +13,7 @@ use crate::{
 const IDLE: u32 = 10_000;
 
 /// What each of them may cost, in bytes.
-const MEMORY_OF_IDLE: u64 = 16 * 1024;
+const MEMORY_OF_IDLE: u64 = 20 * 1024;
 
 fn get(client: &mut Client, path: &str) -> (u16, Option<String>, String) {
     let answer = client.send("GET", path, "text/plain", Upload::None).expect("it answers");

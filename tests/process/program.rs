@@ -52,6 +52,22 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// What `command` runs, with its environment and in its folder, behind what a shell is told first: a limit, mostly.
+pub fn behind(first: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{first}; exec \"$@\""), "sh"]).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
 impl Program {
     /// Serves in `folder` on a free port, with [`TOKEN`].
     pub fn serve(folder: &Path, arguments: &[&str]) -> Self {
