@@ -223,7 +223,7 @@ impl ApiError {
     }
 
     /// The status.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub fn status(&self) -> StatusCode {
         self.status
     }
