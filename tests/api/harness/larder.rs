@@ -110,7 +110,10 @@ impl Larder {
         let mut options = ApiOptions { public_url: LinkOrigin::Fixed(PUBLIC_URL.to_owned()), ..ApiOptions::default() };
         change(&mut options);
         let ledger: Arc<Ledger> = Arc::default();
-        let measured = Arc::new(Measured::new(objects.clone()).charging(ledger.clone()));
+        let measured = Measured::new(objects.clone());
+        // What has lifecycle rules is an object store, which charges for what goes over the wire.
+        let charges_itself = objects.lifecycle().is_some();
+        let measured = Arc::new(if charges_itself { measured } else { measured.charging(ledger.clone()) });
         let random = Arc::new(SystemRandom);
         let staleness = keeper.is_some().then_some(CacheOptions::SHARED_STALENESS);
         let users =
