@@ -58,7 +58,8 @@ pub fn content_type(headers: &HeaderMap) -> Result<String, ApiError> {
 /// The coding that a body was sent in.
 pub fn content_coding(headers: &HeaderMap) -> Result<Option<ContentCoding>, ApiError> {
     let values: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
-    let name = String::from_utf8_lossy(&values.join(&b", "[..])).trim().to_owned();
+    // A header's blanks, and not all that Unicode has.
+    let name = String::from_utf8_lossy(&values.join(&b", "[..])).trim_matches([' ', '\t']).to_owned();
     if name.is_empty() || name.eq_ignore_ascii_case("identity") {
         return Ok(None);
     }

@@ -44,6 +44,10 @@ pub fn setting(bytes: &[u8]) {
 /// A file is read or refused; what is said of it shows none of its secrets.
 pub fn file(bytes: &[u8]) {
     const SECRET: &str = "s3cr3t-s3cr3t";
+    // What is no secret may be called so.
+    if bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()) {
+        return;
+    }
     let name = format!("larder-config-{}-{:?}.toml", std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(name);
     let secrets =

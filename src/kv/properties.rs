@@ -212,6 +212,9 @@ pub fn coding(bytes: &[u8]) {
             (one, other) => panic!("whole: {one:?}, in pieces of {piece}: {other:?}"),
         }
     }
+    let members = body.split_at(body.len() / 2);
+    let members = [members.0, members.1].map(|member| encoded(ContentCoding::Gzip, member)).concat();
+    assert_eq!(decoded(ContentCoding::Gzip, &members, 5).expect("it was encoded"), body);
     for coding in ContentCoding::ALL {
         let encoded = encoded(coding, body);
         assert_eq!(decoded(coding, &encoded, 5).expect("it was encoded"), body, "{coding:?}");

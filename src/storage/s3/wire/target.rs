@@ -56,14 +56,16 @@ impl FromStr for Target {
         let authority = uri.authority().ok_or(InvalidTarget)?;
         // Brackets are for IPv6 addresses alone, and without a zone.
         let bracketed = authority.host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        if bracketed.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_err()) {
-            return Err(InvalidTarget);
-        }
         let host = bracketed.unwrap_or(authority.host()).to_ascii_lowercase();
+        let is_host = match bracketed {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+        };
         if !matches!(uri.path(), "" | "/")
             || uri.query().is_some()
             || authority.as_str().contains('@')
             || host.is_empty()
+            || !is_host
         {
             return Err(InvalidTarget);
         }
