@@ -141,8 +141,10 @@ pub fn layout(bytes: &[u8]) {
         assert_eq!(layout::counted_entry(&owner, &id, &contents), object);
     }
     if let Some((at, id, is_announcement)) = layout::parse_appointment(object) {
-        let mark = object.split('-').nth(2).and_then(|mark| u32::from_str_radix(mark, 16).ok());
-        if let Some(mark) = mark.filter(|_| object.split('-').nth(2).is_some_and(|mark| mark.len() == 8)) {
+        // Nobody reads the mark, so that only one that is written here comes back.
+        let is_mark = |mark: &&str| mark.len() == 8 && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mark = object.split('-').nth(2).filter(is_mark).and_then(|mark| u32::from_str_radix(mark, 16).ok());
+        if let Some(mark) = mark {
             let written = layout::appointment(at, &id, is_announcement, mark);
             assert!(written.eq_ignore_ascii_case(object), "{object}");
         }
