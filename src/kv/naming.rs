@@ -161,7 +161,8 @@ impl Naming {
         Ok(())
     }
 
-    /// Makes a store and claims its name; `None` when somebody else's claim came first, and the store is gone again.
+    /// Makes a store and claims its name; `None` when somebody else's claim came first, or somebody has seen and deleted it
+    /// already: then the store is gone again.
     async fn create(
         &self,
         document: Document,
@@ -175,7 +176,8 @@ impl Naming {
             self.removals.bury(view).await?;
             return Ok(None);
         }
-        let store = self.documents.update_from(view, |document| accept(document, name)).await?;
+        let named = self.documents.update_from(view, |document| accept(document, name)).await;
+        let Some(store) = unless_deleted(named)? else { return Ok(None) };
         self.index.announce(owner, &entry);
         self.documents.cache().remember_name(owner, name.folded(), store.document.id, store.read_at);
         Ok(Some(store))
@@ -198,7 +200,9 @@ impl Naming {
         if !self.claims.claim(&owner, &name.folded(), id, Some(&claim)).await? {
             return Ok(None);
         }
-        let named = self.documents.update(id, |document| accept(document, name)).await?;
+        let Some(named) = unless_deleted(self.documents.update(id, |document| accept(document, name)).await)? else {
+            return Ok(None);
+        };
         self.index.announce(owner, &entry);
         Ok(Some(named).filter(|view| view.document.is_there() && view.document.name.as_ref() == Some(name)))
     }
@@ -236,6 +240,14 @@ impl Naming {
     async fn turn(&self, owner: UserId, name: &StoreName) -> MutexGuard<'_, ()> {
         let hash = self.hasher.hash_one((owner, name.folded()));
         self.queues[usize::try_from(hash % NAME_QUEUES as u64).unwrap_or(0)].lock().await
+    }
+}
+
+/// `None` for a store that was deleted meanwhile: whoever wants one of its name is not told of it, but given another.
+fn unless_deleted(named: Result<Arc<StoreView>>) -> Result<Option<Arc<StoreView>>> {
+    match named {
+        Err(Error::StoreNotFound) => Ok(None),
+        named => named.map(Some),
     }
 }
 

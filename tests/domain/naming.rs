@@ -1,7 +1,16 @@
 //! One store for each name.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    fmt,
+    future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
 
+use futures_util::{FutureExt, future::BoxFuture};
 use larder::{
     kv::{Change, Error, Phase, StoreLocator, StoreName, StoreUpdate},
     storage::{
@@ -92,19 +101,38 @@ async fn other_gateways_see_a_rename_within_the_staleness_bound() {
     assert_eq!(there.catalog.resolve(&new).await.expect("the new name").document.id, store.document.id);
 }
 
-/// An object store whose connection is lost for good after so many writes.
-#[derive(Debug)]
-struct DiesAfter {
+/// What happens before a write, of which so many came before.
+type BeforeWrite = Box<dyn Fn(usize) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+
+/// An object store before whose writes something happens.
+struct Watched {
     inner: Arc<dyn ObjectStore>,
-    writes_left: std::sync::atomic::AtomicUsize,
+    writes: AtomicUsize,
+    before_write: BeforeWrite,
+}
+
+impl Watched {
+    fn new(inner: Arc<dyn ObjectStore>, before_write: BeforeWrite) -> Arc<Self> {
+        Arc::new(Self { inner, writes: AtomicUsize::new(0), before_write })
+    }
+
+    /// One whose connection is lost for good after so many writes.
+    fn that_dies_after(writes: usize, inner: Arc<dyn ObjectStore>) -> Arc<Self> {
+        let gone = || Err(larder::storage::Error::Unavailable("gone".into()));
+        Self::new(inner, Box::new(move |written| ready(if written < writes { Ok(()) } else { gone() }).boxed()))
+    }
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").finish_non_exhaustive()
+    }
 }
 
 #[async_trait::async_trait]
-impl ObjectStore for DiesAfter {
+impl ObjectStore for Watched {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
-        use std::sync::atomic::Ordering::SeqCst;
-        let left = self.writes_left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
-        left.map_err(|_| larder::storage::Error::Unavailable("gone".into()))?;
+        (self.before_write)(self.writes.fetch_add(1, SeqCst)).await?;
         self.inner.put(key, body, options).await
     }
     async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
@@ -134,8 +162,7 @@ impl ObjectStore for DiesAfter {
 async fn a_gateway_that_dies_between_any_two_writes_of_a_create_leaves_a_name_that_works() {
     for writes in 0..5 {
         let world = World::new();
-        let inner = world.objects.clone();
-        let dying = Arc::new(DiesAfter { inner, writes_left: writes.into() });
+        let dying = Watched::that_dies_after(writes, world.objects.clone());
         let first = world.gateway_over(dying, 1, None);
         let outcome = first.catalog.create(world.owner, new_store(Some("shop"))).await;
         assert_eq!(outcome.is_ok(), writes == 4, "a create is four writes: {outcome:?}");
@@ -158,7 +185,7 @@ async fn a_gateway_that_dies_between_any_two_writes_of_a_rename_leaves_both_name
     for writes in 0..4 {
         let world = World::new();
         let store = world.gateway(1).create(world.owner, Some("old")).await.document.id;
-        let dying = Arc::new(DiesAfter { inner: world.objects.clone(), writes_left: writes.into() });
+        let dying = Watched::that_dies_after(writes, world.objects.clone());
         let _ = world.gateway_over(dying, 2, None).catalog.update(store, rename_to(Some("new"))).await;
 
         let next = world.gateway(3);
@@ -167,5 +194,37 @@ async fn a_gateway_that_dies_between_any_two_writes_of_a_rename_leaves_both_name
         assert_ne!(named_new, named_old, "after {writes} writes");
         assert!([named_new, named_old].contains(&store), "the store has lost both names after {writes} writes");
         next.catalog.resolve(&StoreLocator::Id(store)).await.expect("the store itself is never lost");
+    }
+}
+
+#[tokio::test]
+async fn whoever_wants_a_name_gets_a_store_also_where_another_deletes_it_in_the_middle() {
+    // Who is interrupted makes the store himself, or helps one to its name whose maker has died.
+    for (half_made, writes) in [(false, 4), (true, 3)] {
+        for interrupted in 0..writes {
+            let world = World::new();
+            if half_made {
+                let dying = Watched::that_dies_after(3, world.objects.clone());
+                let _ = world.gateway_over(dying, 1, None).catalog.create(world.owner, new_store(Some("shop"))).await;
+            }
+            let other = world.gateway(2).catalog;
+            let owner = world.owner;
+            let meanwhile = move |written| {
+                let other = other.clone();
+                async move {
+                    if written == interrupted {
+                        let theirs = other.create(owner, new_store(Some("shop"))).await.expect("a store").store;
+                        other.delete(theirs.document.id).await.expect("it is there");
+                    }
+                    Ok(())
+                }
+                .boxed()
+            };
+            let slow = world.gateway_over(Watched::new(world.objects.clone(), Box::new(meanwhile)), 3, None);
+            let made = slow.catalog.create(owner, new_store(Some("shop"))).await;
+            let made = made.unwrap_or_else(|error| panic!("{half_made}, before write {interrupted}: {error}"));
+            let found = world.gateway(4).catalog.resolve(&StoreLocator::Name(owner, name("shop"))).await;
+            assert_eq!(found.expect("it has its name").document.id, made.store.document.id);
+        }
     }
 }
