@@ -65,7 +65,7 @@ impl S3Store {
     ) -> std::result::Result<Self, OpenError> {
         let trust = Trust::load(options.ca_file.as_deref())?;
         let wire = Arc::new(WireClient::new(options.timeouts.clone(), trust, Arc::clone(&clock), ledger));
-        let sources = AwsSources::load(&wire, options.region.clone()).await;
+        let sources = AwsSources::load(&wire, options.region.clone(), options.endpoint.is_some()).await;
         let provider = sources.credentials().ok_or(OpenError::NoCredentials)?;
         let credentials = CurrentCredentials::new(Arc::new(AwsCredentials(provider)), Arc::clone(&clock));
         credentials.get().await.map_err(|_| OpenError::NoCredentials)?;

@@ -72,6 +72,7 @@ impl S3Store {
         let findings = if let Some(kept) = self.kept_findings(now).await? {
             kept
         } else {
+            tracing::info!("trying out what the object store can do, which takes some seconds, and holds for a day");
             let found = self.find_out(random, now).await?;
             self.keep(&found).await?;
             found

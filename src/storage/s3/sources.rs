@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
+    profile::ProfileFileRegionProvider,
+};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::{
@@ -23,13 +26,19 @@ pub struct AwsSources {
 }
 
 impl AwsSources {
-    /// Looks at the usual sources; `region` goes before theirs.
-    pub async fn load(wire: &Arc<WireClient>, region: Option<String>) -> Self {
-        let mut loader =
+    /// Looks at the usual sources; `region` goes before theirs. Before a server that is not AWS's (`is_elsewhere`) no instance is asked for
+    /// its region: where there is none to answer, that takes seconds, and the SDK warns of it.
+    pub async fn load(wire: &Arc<WireClient>, region: Option<String>, is_elsewhere: bool) -> Self {
+        let loader =
             aws_config::defaults(BehaviorVersion::latest()).http_client(WireConnector::to_sources(Arc::clone(wire)));
-        if let Some(region) = region {
-            loader = loader.region(Region::new(region));
-        }
+        let loader = match region {
+            Some(region) => loader.region(Region::new(region)),
+            None if is_elsewhere => {
+                let said = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+                loader.region(said.or_else(ProfileFileRegionProvider::new()).or_else(Region::new(DEFAULT_REGION)))
+            }
+            None => loader,
+        };
         Self { config: loader.load().await }
     }
 
