@@ -138,12 +138,19 @@ impl<M: Model> Search<'_, M> {
         next
     }
 
+    /// All operations in the order of their beginnings, and which of them the search could not put anywhere when it was furthest.
     fn report(&self) -> String {
         let (deepest, at) = &self.deepest;
         let Some((done, state)) = at else { return "nothing can come first".to_owned() };
-        let left: Vec<_> = self.order.iter().filter(|index| !done.has(**index)).take(12).collect();
-        let left: Vec<_> = left.into_iter().map(|index| format!("  {:?}", self.spans[*index])).collect();
-        format!("{deepest} of {} fit, then {state:?}, and none of\n{}", self.spans.len(), left.join("\n"))
+        let mut all: Vec<usize> = (0..self.spans.len()).collect();
+        all.sort_by_key(|index| self.spans[*index].began);
+        let shown = |index: usize| {
+            let mark = if done.has(index) { "fits" } else { "left" };
+            let Span { operation, began, ended } = &self.spans[index];
+            format!("  {mark} {operation:?}, {began} to {ended:?}")
+        };
+        let lines: Vec<_> = all.into_iter().map(shown).collect();
+        format!("{deepest} of {} fit, then {state:?}, and none of what is left:\n{}", lines.len(), lines.join("\n"))
     }
 }
 

@@ -31,7 +31,7 @@ use std::{
 
 use chaos::{Network, NoNetwork, rage};
 use lives::Lives;
-use records::Records;
+use records::{Conditions, Records};
 use rights::Rights;
 use site::Site;
 use stores::Stores;
@@ -65,7 +65,7 @@ fn over_a_folder_everything_that_was_told_is_true() {
         command.env("LARDER_LISTEN", "127.0.0.1:0").env("LARDER_TOKEN", TOKEN);
         command
     });
-    make_history("folder", vec![serve], &NoNetwork, Duration::ZERO);
+    make_history("folder", vec![serve], &NoNetwork, Duration::ZERO, Conditions::Mixed);
 }
 
 #[cfg(feature = "s3")]
@@ -76,14 +76,14 @@ fn before_a_bucket_everything_that_two_gateways_told_is_true() {
 
 /// Makes a history and holds it against what is promised; `staleness` is how long a gateway may not know of another's change.
 #[expect(clippy::print_stdout, reason = "the seed repeats a run, and what came of it is kept")]
-fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness: Duration) {
+fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness: Duration, conditions: Conditions) {
     let (seed, time) = (effort::torture_seed(), effort::torture_time());
     println!("{of}: LARDER_TORTURE_SEED={seed} LARDER_TORTURE_SECONDS={}", time.as_secs());
     let (count, began) = (gateways.len(), now());
     let staleness = if staleness.is_zero() { staleness } else { staleness + SLACK };
     let site = Site::start(gateways);
     let (path, rights, reader) = furnish(&site, seed, staleness);
-    let records = Records::of(&site, path, began);
+    let records = Records::of(&site, path, began, conditions);
     let (stores, lives) = (Stores::since(began, staleness), Lives::default());
     let is_over = AtomicBool::new(false);
     let asker = |worker: u64| site.asker(seed ^ (worker + 1).rotate_left(40));

@@ -18,7 +18,7 @@ use crate::{
     torture::Choices,
 };
 
-use super::{Serve, chaos::Network, make_history};
+use super::{Serve, chaos::Network, make_history, records::Conditions};
 
 /// How long a gateway waits for its object store here: short, so that many calls can go wrong.
 const ANSWER_TIMEOUT: &str = "2s";
@@ -65,10 +65,13 @@ pub fn make_history_before_a_bucket(gateways: usize) {
     // What the object store can do is found out by one who waits for it as long as it takes.
     let mut first = before_bucket(folder.path(), &prefix);
     first.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "shared by all").env("LARDER_KEEPER", "self");
-    assert!(Program::start(first).stop().status.success());
+    let first = Program::start(first).stop();
+    assert!(first.status.success(), "{}", first.stderr);
+    let has_keeper = first.stderr.contains("conditional_writes=false");
+    let conditions = if has_keeper && gateways > 1 { Conditions::Apart } else { Conditions::Mixed };
     let commands = network.proxies.iter().enumerate().map(serve).collect();
     let staleness = if gateways == 1 { Duration::ZERO } else { STALENESS };
-    make_history("bucket", commands, &network, staleness);
+    make_history("bucket", commands, &network, staleness, conditions);
 }
 
 /// A port that nobody listens on now.

@@ -15,6 +15,25 @@ use super::{
 /// Records at a time.
 const KEYS: u64 = 6;
 
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conditions {
+    /// With conditions and without, as it comes.
+    Mixed,
+    /// Each record either always with conditions or never: all that gateways beside a keeper promise, where a write without a condition
+    /// may fall between the keeper's look and its write.
+    Apart,
+}
+
+/// What is done with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Read,
+    Write,
+    Delete,
+    Replace,
+}
+
 /// How long the same records are used, in nanoseconds: histories should end before they are too long to check.
 const ERA: u64 = 1_500_000_000;
 
@@ -34,16 +53,17 @@ pub struct Records {
     pub history: Recorder<Operation>,
     pub lists: Recorder<Listed>,
     numbers: AtomicU64,
+    conditions: Conditions,
 }
 
 /// What somebody knows of the validators that he has seen.
 type Seen = BTreeMap<String, (String, Value)>;
 
 impl Records {
-    pub fn of(site: &Site, path: String, began: std::time::Instant) -> Self {
+    pub fn of(site: &Site, path: String, began: std::time::Instant, conditions: Conditions) -> Self {
         assert!(site.len() > 0);
         let (history, lists) = (Recorder::since(began), Recorder::since(began));
-        Self { path, history, lists, numbers: AtomicU64::new(1) }
+        Self { path, history, lists, numbers: AtomicU64::new(1), conditions }
     }
 
     /// Works until it is over.
@@ -51,17 +71,34 @@ impl Records {
         let mut seen = Seen::new();
         while !is_over.load(Relaxed) {
             let era = self.history.now() / ERA;
-            let key = format!("era-{era:05}-key-{}", asker.choices.below(KEYS));
-            match asker.choices.below(20) {
-                0..=7 => self.read(&mut asker, &key, &mut seen),
-                8..=13 => self.write(&mut asker, &key, None),
-                14..=15 => self.delete(&mut asker, &key),
-                16..=18 => self.replace(&mut asker, &key, &seen),
+            let number = asker.choices.below(KEYS);
+            let key = format!("era-{era:05}-key-{number}");
+            let act = match asker.choices.below(20) {
+                0..=7 => Act::Read,
+                8..=13 => Act::Write,
+                14..=15 => Act::Delete,
+                16..=18 => Act::Replace,
                 _ => {
                     let era = era.saturating_sub(asker.choices.below(2));
                     self.list(&mut asker, era);
+                    continue;
                 }
+            };
+            match self.permitted(number, act) {
+                Act::Read => self.read(&mut asker, &key, &mut seen),
+                Act::Write => self.write(&mut asker, &key, None),
+                Act::Delete => self.delete(&mut asker, &key),
+                Act::Replace => self.replace(&mut asker, &key, &seen),
             }
+        }
+    }
+
+    /// What is done with the record of this number instead, if that is not for it.
+    fn permitted(&self, number: u64, act: Act) -> Act {
+        match (self.conditions, number % 2, act) {
+            (Conditions::Apart, 0, Act::Replace) => Act::Write,
+            (Conditions::Apart, 1, Act::Write | Act::Delete) => Act::Replace,
+            _ => act,
         }
     }
 

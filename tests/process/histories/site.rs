@@ -103,6 +103,7 @@ impl Site {
         let programs = self
             .gateways
             .into_iter()
+            .rev()
             .filter_map(|gateway| gateway.program.into_inner().unwrap_or_else(PoisonError::into_inner));
         programs
             .map(|program| {
