@@ -17,6 +17,7 @@ mod folders;
 mod fuzz;
 mod guard;
 mod histories;
+mod hour;
 mod installed;
 mod npm;
 mod openapi;

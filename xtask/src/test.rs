@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::backends::SEAWEEDFS;
 use crate::clients::{DRIVERS, Driver};
-use crate::{console, deploy, openapi, rolling, sdks, shell, tools};
+use crate::{console, deploy, hour, openapi, rolling, sdks, shell, tools};
 
 /// A step of the test command.
 struct Step {
@@ -23,7 +23,7 @@ impl Step {
 
 /// All steps. Installing comes before compiling, so that what is missing shows within seconds.
 fn steps() -> Vec<Step> {
-    let served = ["clients", "sdks", "openapi", "console", "deploy", "rolling"]
+    let served = ["clients", "sdks", "openapi", "console", "deploy", "rolling", "hour"]
         .into_iter()
         .chain(DRIVERS.iter().map(|driver| driver.name));
     let served: Vec<_> = served.collect();
@@ -42,7 +42,8 @@ fn steps() -> Vec<Step> {
     steps.push(Step::new(&["tests"], "install strace", tools::need_strace));
     steps.push(Step::new(&["tests"], "install man and bash", tools::need_man_and_bash));
     steps.push(Step::new(&["rolling"], "install haproxy", rolling::install));
-    steps.push(Step::new(&["tests", "console", "rolling"], "install SeaweedFS", || SEAWEEDFS.install()));
+    steps.push(Step::new(&["hour"], "install curl and openssl", hour::install));
+    steps.push(Step::new(&["tests", "console", "rolling", "hour"], "install SeaweedFS", || SEAWEEDFS.install()));
     steps.push(Step::new(&["clippy"], "lints", lints));
     steps.push(Step::new(&["doc"], "documentation", documentation));
     steps.push(Step::new(&["tests"], "tests", tests));
@@ -57,6 +58,7 @@ fn steps() -> Vec<Step> {
     );
     steps.push(Step::new(&["deploy"], "what deploys it", deploy::run));
     steps.push(Step::new(&["rolling"], "rolling restarts behind a balancer", rolling::run));
+    steps.push(Step::new(&["hour"], "the first hour of the documents", hour::run));
     steps.push(Step::new(&["sdks"], "the SDKs and the examples", sdks::run));
     steps.push(Step::new(&["openapi"], "the description of the API", openapi::run));
     steps.push(Step::new(&["console"], "the console over a folder", console::over_folder));

@@ -106,6 +106,20 @@ pub fn need_haproxy() -> Result<(), String> {
     if is_installed() { Ok(()) } else { Err("haproxy is missing; install it with: apt-get install haproxy".to_owned()) }
 }
 
+/// Makes sure of `curl` and `openssl`, which the documents use.
+///
+/// # Errors
+/// In words, with the command that installs them.
+pub fn need_curl_and_openssl() -> Result<(), String> {
+    let are_installed =
+        || shell::output("curl", &["--version"]).is_some() && shell::output("openssl", &["version"]).is_some();
+    if !are_installed() {
+        install_packages(&["curl", "openssl"]);
+    }
+    let missing = "curl or openssl is missing; install them with: apt-get install curl openssl";
+    if are_installed() { Ok(()) } else { Err(missing.to_owned()) }
+}
+
 /// Installs Debian packages if that is possible here; whether it helped is for the caller to see.
 pub fn install_packages(packages: &[&str]) {
     let root = shell::output("id", &["-u"]).is_some_and(|id| id == "0");

@@ -75,10 +75,12 @@ pub fn backend(arguments: &[String]) -> Result<(), String> {
     let backend = named(name)?;
     backend.install()?;
     let running = backend.start()?;
-    println!("\nTo run tests against it (a Larder takes LARDER_S3_ instead of LARDER_TEST_S3_):\n");
-    for (variable, value) in running.server.variables() {
+    println!("\nFor a Larder before it:\n");
+    for (variable, value) in running.server.settings("") {
         println!("export {variable}={value}");
     }
+    let tests: Vec<_> = running.server.variables().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    println!("\nFor tests over it, before their command:\n\n{}", tests.join(" "));
     println!("\nCtrl-C ends it and removes its data.");
     Err(format!("{name}: {}", running.wait()))
 }

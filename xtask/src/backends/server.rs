@@ -33,14 +33,16 @@ impl S3Server {
         variables
     }
 
-    /// The variables by which a Larder serves over it, its keys beginning with `prefix`.
+    /// The variables by which a Larder serves over it, its keys beginning with `prefix` if there is one.
     pub fn settings(&self, prefix: &str) -> Vec<(&'static str, String)> {
         let mut settings = vec![
             ("LARDER_S3_ENDPOINT", self.endpoint.clone()),
             ("LARDER_S3_BUCKET", self.bucket.clone()),
-            ("LARDER_S3_PREFIX", prefix.to_owned()),
             ("AWS_REGION", self.region.clone()),
         ];
+        if !prefix.is_empty() {
+            settings.push(("LARDER_S3_PREFIX", prefix.to_owned()));
+        }
         settings.extend(self.keys());
         settings
     }
