@@ -8,6 +8,7 @@
 //! cargo bench --bench gateway -- --quick     less of everything
 //! cargo bench --bench gateway -- --only "stand-in: GET", or another part of the cases' names
 //! cargo bench --bench gateway -- --instructions    counts instructions instead; a few minutes
+//! cargo bench --bench gateway -- --overload        asks for four times what can be done; two minutes
 //! cargo xtask bench rivals garage            Larder over a folder beside an object store on the same disk
 //! ```
 #![expect(
@@ -25,6 +26,7 @@ mod instructions;
 #[path = "../load/mod.rs"]
 mod load;
 mod nginx;
+mod overload;
 #[path = "../program/mod.rs"]
 mod program;
 mod report;
@@ -32,7 +34,12 @@ mod rivals;
 mod stand_in;
 mod store;
 
-use std::{env, path::Path, process::ExitCode, time::Instant};
+use std::{
+    env,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use cases::{ALONE, CASES, FULL, QUICK, ROUND_ALONE, ROUNDS_ALONE};
 use contest::{Contest, Row};
@@ -50,9 +57,11 @@ enum Task {
     /// The cases whose names hold this text.
     Measure(Effort, String),
     Count,
+    Overload,
     Rivals(Effort),
     ServeBare,
-    ServeStandIn,
+    /// It takes so long for a record.
+    ServeStandIn(Duration),
     Nothing,
 }
 
@@ -60,40 +69,51 @@ fn main() -> ExitCode {
     let done = match task() {
         Ok(Task::Measure(effort, only)) => measure(effort, &only),
         Ok(Task::Count) => count(),
+        Ok(Task::Overload) => overload(),
         Ok(Task::Rivals(effort)) => rivals(effort),
         Ok(Task::ServeBare) => bare::serve(),
-        Ok(Task::ServeStandIn) => stand_in::serve(),
+        Ok(Task::ServeStandIn(time)) => stand_in::serve(time),
         Ok(Task::Nothing) => nothing_to_measure(),
         Err(error) => Err(error),
     };
     ended(done)
 }
 
+/// What is measured instead of all cases.
+enum Special {
+    Instructions,
+    Overload,
+    Rivals,
+}
+
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.
 fn task() -> Outcome<Task> {
     let (mut effort, mut only, mut is_bench) = (FULL, String::new(), false);
-    let (mut counts, mut has_rivals) = (false, false);
+    let mut special = None;
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => is_bench = true,
             "--quick" => effort = QUICK,
             "--only" => only = arguments.next().ok_or("--only needs a part of the cases' names")?,
-            "--instructions" => counts = true,
-            "--rivals" => has_rivals = true,
+            "--instructions" => special = Some(Special::Instructions),
+            "--overload" => special = Some(Special::Overload),
+            "--rivals" => special = Some(Special::Rivals),
             bare::ARGUMENT => return Ok(Task::ServeBare),
-            stand_in::ARGUMENT => return Ok(Task::ServeStandIn),
+            stand_in::ARGUMENT => return Ok(Task::ServeStandIn(Duration::ZERO)),
+            stand_in::SLOW_ARGUMENT => return Ok(Task::ServeStandIn(overload::SERVICE)),
             _ => {
-                let known = "there are --quick, --only NAME, --instructions and --rivals";
+                let known = "there are --quick, --only NAME, --instructions, --overload and --rivals";
                 return Err(format!("unknown argument {argument}; {known}").into());
             }
         }
     }
-    Ok(match (is_bench, counts) {
-        (false, _) => Task::Nothing,
-        (true, true) => Task::Count,
-        (true, false) if has_rivals => Task::Rivals(effort),
-        (true, false) => Task::Measure(effort, only),
+    Ok(match special {
+        _ if !is_bench => Task::Nothing,
+        Some(Special::Instructions) => Task::Count,
+        Some(Special::Overload) => Task::Overload,
+        Some(Special::Rivals) => Task::Rivals(effort),
+        None => Task::Measure(effort, only),
     })
 }
 
@@ -104,6 +124,12 @@ fn runtime() -> Outcome<Runtime> {
 fn count() -> Outcome<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     println!("{}", runtime()?.block_on(instructions::count(folder.path(), &pattern(LARGEST_BODY)))?);
+    Ok(())
+}
+
+fn overload() -> Outcome<()> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    println!("{}", runtime()?.block_on(overload::measure(folder.path()))?);
     Ok(())
 }
 

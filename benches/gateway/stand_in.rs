@@ -10,6 +10,7 @@ use std::{
     path::Path,
     process::Command,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -32,6 +33,9 @@ use crate::{
 /// The argument with which this program starts itself as the stand-in.
 pub const ARGUMENT: &str = "--serve-stand-in";
 
+/// The argument with which it takes its time.
+pub const SLOW_ARGUMENT: &str = "--serve-slow-stand-in";
+
 /// Its only bucket.
 pub const BUCKET: &str = "stand-in";
 
@@ -51,9 +55,9 @@ pub fn start(folder: &Path) -> Outcome<Program> {
     Program::start(command, &folder.join("stand-in.log"))
 }
 
-/// Serves until it is killed.
-pub fn serve() -> Outcome<()> {
-    let stand_in = Arc::new(StandIn { record: Bytes::from(pattern(LARGEST_BODY)), kept: Mutex::default() });
+/// Serves until it is killed, and takes `time` for each record.
+pub fn serve(time: Duration) -> Outcome<()> {
+    let stand_in = Arc::new(StandIn { record: Bytes::from(pattern(LARGEST_BODY)), kept: Mutex::default(), time });
     listen::serve(move |request| {
         let stand_in = Arc::clone(&stand_in);
         async move { Ok::<_, Infallible>(stand_in.answer(request).await) }
@@ -65,6 +69,7 @@ type Answer = Response<Full<Bytes>>;
 struct StandIn {
     record: Bytes,
     kept: Mutex<Kept>,
+    time: Duration,
 }
 
 #[derive(Default)]
@@ -85,6 +90,9 @@ impl StandIn {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         match (request.method(), bytes_of(request.uri().path())) {
             (&Method::GET, Some(count)) if count <= self.record.len() => {
+                if !self.time.is_zero() {
+                    tokio::time::sleep(self.time).await;
+                }
                 object(self.record.slice(..count), RECORD_TAG, HeaderValue::from_static("application/octet-stream"))
             }
             (&Method::PUT, Some(_)) => {
