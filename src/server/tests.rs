@@ -247,6 +247,19 @@ async fn a_head_that_never_ends_and_a_connection_that_stands_idle_are_closed() {
 }
 
 #[tokio::test]
+async fn a_head_that_comes_byte_by_byte_is_cut_off_as_well() {
+    let options = ServerOptions { header_timeout: Duration::from_millis(200), ..ServerOptions::default() };
+    let running = Running::start(options, Paths::default());
+    let mut trickling = running.connect().await;
+    send(&mut trickling, "GET / HTTP/1.1\r\nx: ").await;
+    let began = SystemClock.monotonic();
+    while trickling.write_all(b"y").await.is_ok() {
+        SystemClock.sleep(Duration::from_millis(20)).await;
+        assert!(SystemClock.monotonic() - began < PATIENCE, "it takes a head for as long as one comes");
+    }
+}
+
+#[tokio::test]
 async fn an_upload_that_stands_still_is_cut_off_and_one_that_is_slow_is_not() {
     let options = ServerOptions { stall_timeout: Duration::from_millis(400), ..ServerOptions::default() };
     let running = Running::start(options, Paths::default());

@@ -87,7 +87,10 @@ impl SmallDisk {
         let folder = TempDir::new().unwrap();
         let options = format!("size={megabytes}m");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).status();
-        assert!(mount.unwrap().success(), "only root can mount a small disk: run this test as root");
+        assert!(
+            mount.unwrap().success(),
+            "a small disk can be mounted by root only: `cargo xtask test tests` runs this where anybody is root"
+        );
         Self(folder)
     }
 
@@ -114,7 +117,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test]
-#[ignore = "mounts a small disk, which only root can: cargo test --test storage -- --ignored a_full_disk"]
+#[ignore = "mounts a small disk; `cargo xtask test tests` runs it where that is possible"]
 async fn a_full_disk_fails_the_write_that_meets_it_and_no_other() {
     let disk = SmallDisk::new(64);
     let store = open(&disk.data());
@@ -155,7 +158,7 @@ async fn a_full_disk_fails_the_write_that_meets_it_and_no_other() {
 }
 
 #[tokio::test]
-#[ignore = "mounts a small disk, which only root can: cargo test --test storage -- --ignored a_full_disk"]
+#[ignore = "mounts a small disk; `cargo xtask test tests` runs it where that is possible"]
 async fn a_full_disk_serves_readers_and_deletes_to_its_last_byte() {
     let disk = SmallDisk::new(48);
     for must_start_again in [false, true] {

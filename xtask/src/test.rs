@@ -47,6 +47,7 @@ fn steps() -> Vec<Step> {
     steps.push(Step::new(&["clippy"], "lints", lints));
     steps.push(Step::new(&["doc"], "documentation", documentation));
     steps.push(Step::new(&["tests"], "tests", tests));
+    steps.push(Step::new(&["tests"], "tests on a full disk", tests_on_a_full_disk));
     steps.extend(DRIVERS.iter().filter(|driver| driver.compiles).map(install));
     steps.push(Step::new(&served, "build larder", || {
         shell::run(&mut shell::cargo(&["build", "--quiet", "--locked", "--bin", "larder"]))
@@ -128,6 +129,22 @@ fn tests() -> Result<(), String> {
     let seaweedfs = SEAWEEDFS.start()?;
     shell::run(shell::cargo(&["test", "--workspace", "--locked"]).envs(seaweedfs.server.variables()))
         .map_err(|error| format!("{error}\n{}", seaweedfs.end_of_log()))
+}
+
+/// Those tests mount small disks, which anybody may in namespaces of his own.
+fn tests_on_a_full_disk() -> Result<(), String> {
+    let test = shell::cargo(&["test", "--locked", "--test", "storage", "--", "--ignored", "a_full_disk"]);
+    let is_root = shell::output("id", &["-u"]).is_some_and(|id| id == "0");
+    let mut command = shell::program_at_root("unshare");
+    command.arg("--mount").args(if is_root { &[][..] } else { &["--user", "--map-root-user"] });
+    command.arg(test.get_program()).args(test.get_args());
+    for (variable, value) in test.get_envs() {
+        match value {
+            Some(value) => command.env(variable, value),
+            None => command.env_remove(variable),
+        };
+    }
+    shell::run(&mut command)
 }
 
 fn documentation() -> Result<(), String> {
