@@ -51,7 +51,8 @@ impl Rights {
         while !is_over.load(Relaxed) {
             may_read = !may_read;
             self.spells(|spells| spells.push(Spell { may_read, began: now(), ended: None }));
-            loop {
+            // A gateway may not come back at all: whoever tries says so, and it is over.
+            while !is_over.load(Relaxed) {
                 let (method, body) = if may_read { ("PUT", r#"{"right":"read"}"#) } else { ("DELETE", "") };
                 let answer = asker.ask(method, &self.access, "content-type: application/json\r\n", body);
                 match answer.map(|answer| (answer.status, answer.text)) {
