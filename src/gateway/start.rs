@@ -234,6 +234,11 @@ fn show(metrics: &Metrics, server: &Server, catalog: &Catalog) {
     metrics.watch("larder_connections", help, Kind::Gauge, move || {
         vec![Sample::plain(open.load(Ordering::Relaxed) as u64)]
     });
+    let expired = Arc::clone(catalog.expired_stores());
+    let help = "Stores whose time was over, and whose removal has begun here.";
+    metrics.watch("larder_stores_expired_total", help, Kind::Counter, move || {
+        vec![Sample::plain(expired.load(Ordering::Relaxed))]
+    });
     let uses = catalog.cache_uses().clone();
     let help = "Look-ups of stores, by whether they were remembered (hit) or had to be read (miss).";
     metrics.watch("larder_store_cache_lookups_total", help, Kind::Counter, move || {

@@ -4,7 +4,11 @@
 //! the cache. A change that has begun runs to its end, also when whoever asked for it goes away: half of one would be
 //! put right sooner or later, but not what this gateway remembers of it.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use tokio_util::task::TaskTracker;
 
@@ -302,6 +306,11 @@ impl Catalog {
     /// stores were worked on.
     pub async fn keep_appointments(&self) -> Result<usize> {
         self.upkeep.run().await
+    }
+
+    /// How many stores this gateway has removed since they had expired.
+    pub fn expired_stores(&self) -> &Arc<AtomicU64> {
+        self.upkeep.expired()
     }
 
     /// Whether all records stand where the lifecycle rules take them for what they are; if not, it is seen to. Only then may

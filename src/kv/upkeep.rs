@@ -3,7 +3,14 @@
 //! Any number of gateways may do so at once: each change of a store is a conditional write of its document, and everything
 //! else can be done twice.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -42,6 +49,7 @@ pub struct Upkeep {
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    expired: Arc<AtomicU64>,
 }
 
 /// What is left to do about a store after a look at it.
@@ -65,7 +73,7 @@ impl Upkeep {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        Self { documents, appointments, removals, mover, rules, clock, tasks, stop }
+        Self { documents, appointments, removals, mover, rules, clock, tasks, stop, expired: Arc::default() }
     }
 
     /// Keeps the appointments that are due; with how many stores. What fails is tried again by the next run, and the first
@@ -113,6 +121,11 @@ impl Upkeep {
         self.tasks.reopen();
     }
 
+    /// How many stores were removed here since they had expired.
+    pub fn expired(&self) -> &Arc<AtomicU64> {
+        &self.expired
+    }
+
     /// Leaves everything to others, what has begun here included.
     pub fn leave(&self) {
         self.stop.cancel();
@@ -151,7 +164,9 @@ impl Upkeep {
         }
         let view = self.removals.remove_leftovers(view).await?;
         if self.is_over(&view, now) {
-            return self.removals.bury_expired(view).await.map(|()| Next::Nothing);
+            self.removals.bury_expired(view).await?;
+            self.expired.fetch_add(1, Ordering::Relaxed);
+            return Ok(Next::Nothing);
         }
         match self.rules.next_look(&view.document, now) {
             Some(at) if at <= now => {

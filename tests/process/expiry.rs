@@ -121,6 +121,11 @@ fn stores_live_as_long_as_they_should(serve: &dyn Fn() -> Program, backend: impl
     assert_eq!(used.status(&mut client, "/records/first"), 404);
     assert_eq!(saved.status(&mut client, "/records/first"), 200);
     pause(RETENTION + UPKEEP);
+    let figures = client.send("GET", "/metrics", "text/plain", Upload::None).expect("it answers").text();
+    let figures = figures.expect("a text");
+    let expired = figures.lines().find_map(|line| line.strip_prefix("larder_stores_expired_total "));
+    let expired: u64 = expired.expect("it is counted").parse().expect("a number");
+    assert!(expired >= 1, "{figures}");
     assert!(program.stop().status.success());
     let records = backend().records();
     for (store, is_there) in [(&kept, true), (&gone, false), (&long, true), (&saved, true), (&used, false)] {
