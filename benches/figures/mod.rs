@@ -38,11 +38,6 @@ impl Samples {
         self.0.push(time);
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-
     /// The smallest time that at least `per_mille` of 1,000 do not exceed; zero without any.
     pub fn quantile(&mut self, per_mille: usize) -> Duration {
         self.0.sort_unstable();

@@ -56,6 +56,8 @@ const LOADS: [(&str, u32); 3] = [("half", 4), ("all", 8), ("four times", 32)];
 struct Tally {
     served: Samples,
     refused: Samples,
+    served_count: u32,
+    refused_count: u32,
     /// The middle p99 is that of rounds.
     p99: Vec<Duration>,
 }
@@ -83,7 +85,7 @@ pub async fn measure(folder: &Path) -> Outcome<String> {
         .iter()
         .zip(&mut tallies)
         .map(|((name, _), tally)| {
-            let (served, refused) = (tally.served.count(), tally.refused.count());
+            let (served, refused) = (tally.served_count, tally.refused_count);
             let share = 100 * served / (served + refused).max(1);
             let p99 = tally.middle();
             vec![
@@ -126,8 +128,12 @@ async fn load(address: SocketAddr, path: &str, eighths: u32, tally: &mut Tally) 
                 200 => {
                     served.push(time);
                     tally.served.push(time);
+                    tally.served_count += 1;
                 }
-                503 => tally.refused.push(time),
+                503 => {
+                    tally.refused.push(time);
+                    tally.refused_count += 1;
+                }
                 status => return Err(format!("a read was answered {status}").into()),
             }
         }

@@ -65,6 +65,9 @@ pub enum ServedElsewhere {
     OfRun(RunChoice, UpstreamKind, String),
 }
 
+/// Segments of most paths: no room is sought for them twice.
+const USUAL_SEGMENTS: usize = 8;
+
 /// Whether a path is that of a record, whose rate limit is a higher one.
 pub fn is_record(path: &str) -> bool {
     let mut segments = path.split('/').skip(2);
@@ -86,8 +89,8 @@ pub fn parse<'a>(method: &Method, uri: &'a Uri) -> Result<Call<'a>, ApiError> {
     // Browsers' forms and links know GET alone: the platform lets them name another method. Not HEAD: they wait for a
     // body, and its answer has a length without one.
     let overriding = query.text("method").filter(|name| *method == Method::GET && !name.eq_ignore_ascii_case("HEAD"));
-    let method = overriding.as_deref().map_or_else(|| method.as_str().to_owned(), str::to_ascii_uppercase);
-    let endpoint = match endpoint(&method, uri.path())? {
+    let overriding = overriding.map(|name| name.to_ascii_uppercase());
+    let endpoint = match endpoint(overriding.as_deref().unwrap_or(method.as_str()), uri.path())? {
         Endpoint::Usage => usage(&query)?,
         endpoint => endpoint,
     };
@@ -109,7 +112,8 @@ fn usage(query: &Query<'_>) -> Result<Endpoint, ApiError> {
 
 /// HEAD is had wherever GET is (RFC 9110, 9.1); what sets the two apart is done to the answer, but for records.
 fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let mut segments = Vec::with_capacity(USUAL_SEGMENTS);
+    segments.extend(path.split('/').skip(1));
     match segments.as_slice() {
         ["v2", "key-value-stores"] => match method {
             "GET" | "HEAD" => Ok(Endpoint::ListStores),

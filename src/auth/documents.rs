@@ -2,6 +2,7 @@
 
 use std::{future::Future, hash::Hash, sync::Arc, time::Duration};
 
+use foldhash::quality::RandomState;
 use moka::sync::Cache;
 
 use crate::clock::Clock;
@@ -45,7 +46,7 @@ impl<V> Clone for Entry<V> {
 /// What was read, for as long as it may be believed.
 #[derive(Debug)]
 pub struct Remembered<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> {
-    entries: Cache<K, Entry<V>>,
+    entries: Cache<K, Entry<V>, RandomState>,
     staleness: Option<Duration>,
     clock: Arc<dyn Clock>,
 }
@@ -53,7 +54,8 @@ pub struct Remembered<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'st
 impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<K, V> {
     /// Nothing yet. What is there is believed for `staleness`; for ever without one, where this gateway alone writes.
     pub fn new(staleness: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
-        Self { entries: Cache::new(MAX_REMEMBERED), staleness, clock }
+        let entries = Cache::builder().max_capacity(MAX_REMEMBERED).build_with_hasher(RandomState::default());
+        Self { entries, staleness, clock }
     }
 
     /// What stands under `key`: remembered, or read by `read`.

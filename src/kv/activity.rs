@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use foldhash::quality::RandomState;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
@@ -108,14 +109,14 @@ impl Pending {
 #[derive(Debug)]
 pub struct Activity {
     clock: Arc<dyn Clock>,
-    hasher: std::hash::RandomState,
-    shards: [Mutex<HashMap<StoreId, Pending>>; SHARDS],
+    hasher: RandomState,
+    shards: [Mutex<HashMap<StoreId, Pending, RandomState>>; SHARDS],
 }
 
 impl Activity {
     /// Nothing counted yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, hasher: std::hash::RandomState::new(), shards: Default::default() }
+        Self { clock, hasher: RandomState::default(), shards: Default::default() }
     }
 
     /// Counts one use of a store.
@@ -219,7 +220,7 @@ impl Activity {
         }
     }
 
-    fn shard(&self, id: &StoreId) -> MutexGuard<'_, HashMap<StoreId, Pending>> {
+    fn shard(&self, id: &StoreId) -> MutexGuard<'_, HashMap<StoreId, Pending, RandomState>> {
         let hash = self.hasher.hash_one(id);
         lock(&self.shards[usize::try_from(hash % SHARDS as u64).unwrap_or(0)])
     }

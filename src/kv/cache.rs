@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::quality::RandomState;
 use moka::{ops::compute::Op, sync::Cache};
 
 use super::{
@@ -89,7 +90,7 @@ impl Known {
 /// Views of stores by id, and ids by name.
 #[derive(Debug)]
 pub struct ViewCache {
-    stores: Cache<StoreId, Known>,
+    stores: Cache<StoreId, Known, RandomState>,
     /// Without an id, nothing is known since that time.
     names: Cache<(UserId, String), (Option<StoreId>, Duration)>,
     staleness: Option<Duration>,
@@ -126,7 +127,10 @@ impl ViewCache {
             Known::Absent { .. } | Known::Outdated { .. } => ENTRY_WEIGHT,
         };
         Self {
-            stores: Cache::builder().weigher(weigh).max_capacity(options.capacity_bytes).build(),
+            stores: Cache::builder()
+                .weigher(weigh)
+                .max_capacity(options.capacity_bytes)
+                .build_with_hasher(RandomState::default()),
             names: Cache::new(options.capacity_names),
             staleness: options.staleness,
             outdated_before: AtomicU64::new(0),

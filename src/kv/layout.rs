@@ -19,7 +19,7 @@
 //! tilde, so that no object stands where another has a folder, and the order stays what it was. A rest that is `.` or `..` has a
 //! space behind it, for the sake of the same layers: that is before every character of keys. Times are milliseconds in 13 digits, so that byte order is time order until 2286.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write};
 
 use crate::clock::Timestamp;
 
@@ -56,6 +56,9 @@ pub fn class(class: LifecycleClass) -> String {
     format!("{ROOT}passing/{}/", class.days())
 }
 
+/// Room for the key of most records.
+const ROOM: usize = 128;
+
 /// An object among the records of a lifecycle class whose fate is watched; no store has such an id.
 pub fn passing_canary(of: LifecycleClass) -> String {
     format!("{}canary", class(of))
@@ -83,12 +86,16 @@ pub fn name(owner: &UserId, folded: &str) -> String {
 
 /// What all records of a store in one place begin with.
 pub fn records(id: &StoreId, place: &Place) -> String {
-    let generation = &place.generation;
-    match place.class {
-        // Not formatted: every call for a record comes by here.
-        None => [ROOT, "kept/", id.as_str(), "/", generation, "/"].concat(),
-        Some(of) => [class(of).as_str(), id.as_str(), "/", generation, "/"].concat(),
-    }
+    // Every call for a record comes by here: the rest of its key is to find room behind.
+    let mut path = String::with_capacity(ROOM);
+    path.push_str(ROOT);
+    // Writing to a string cannot fail.
+    let _ = match place.class {
+        None => path.write_str("kept/"),
+        Some(of) => write!(path, "passing/{}/", of.days()),
+    };
+    path.extend([id.as_str(), "/", &place.generation, "/"]);
+    path
 }
 
 /// A record.

@@ -8,6 +8,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use foldhash::quality::RandomState;
+
 use super::costs::{CallClass, Costs};
 use super::metrics::{Kind, Metrics, Sample};
 
@@ -91,7 +93,7 @@ struct Books {
 /// Parties of one kind, and which of them was charged when.
 #[derive(Debug, Default)]
 struct Book {
-    accounts: HashMap<Party, (Account, u64)>,
+    accounts: HashMap<Party, (Account, u64), RandomState>,
     order: BTreeMap<u64, Party>,
     charges: u64,
     others: Costs,

@@ -1,6 +1,7 @@
 //! The newcomer's first hour (`docs/FIRST_HOUR.md`) as a test: its commands in one Bash, one after the other, and what it says comes out of
 //! them held against what does.
 
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::process::Command;
 use std::thread::sleep;
@@ -115,7 +116,8 @@ fn script_of(blocks: &[Block]) -> String {
     let (root, built) = (shell::root().display(), shell::target().join("debug"));
     let mut script = format!("set -euo pipefail\ncd '{root}'\nexport PATH='{}':\"$PATH\"\n", built.display());
     for (index, block) in blocks.iter().enumerate() {
-        script.push_str(&format!("{}\necho; echo '{MARK} {index}'\n", block.commands));
+        // Writing to a string cannot fail.
+        let _ = write!(script, "{}\necho; echo '{MARK} {index}'\n", block.commands);
     }
     script
 }

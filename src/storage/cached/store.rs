@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use foldhash::quality::RandomState;
 use moka::sync::Cache;
 use tokio::task::coop::consume_budget;
 
@@ -44,7 +45,7 @@ pub struct CachedStore {
     inner: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     covers: fn(&str) -> bool,
-    objects: Cache<Arc<str>, Kept>,
+    objects: Cache<Arc<str>, Kept, RandomState>,
     stripes: Stripes,
     uses: CacheUses,
 }
@@ -72,7 +73,7 @@ impl CachedStore {
         let objects = Cache::builder()
             .max_capacity(options.capacity_bytes)
             .weigher(|key: &Arc<str>, kept: &Kept| kept.weight(key))
-            .build();
+            .build_with_hasher(RandomState::default());
         let (stripes, uses) = (Stripes::default(), CacheUses::default());
         Self { inner, clock, covers: options.covers, objects, stripes, uses }
     }

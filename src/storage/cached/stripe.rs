@@ -5,10 +5,12 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+use foldhash::quality::RandomState;
 
 use super::flight::Flight;
 
@@ -28,7 +30,7 @@ pub struct Stripe {
     /// Until when, by the monotonic clock, a write whose outcome is not known may still arrive.
     doubtful_until: Duration,
     /// Reads that others may join.
-    flights: HashMap<Arc<str>, Flight>,
+    flights: HashMap<Arc<str>, Flight, RandomState>,
 }
 
 /// A moment in the life of a stripe, as a reader noted it.
@@ -88,7 +90,7 @@ pub struct Stripes {
 
 impl Default for Stripes {
     fn default() -> Self {
-        Self { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        Self { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::quality::RandomState;
 use tokio::runtime;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 const KEPT: usize = 512;
 
 /// Connections by the runtime that they were made in and by their server, those that waited longest first.
-type Waiting = HashMap<runtime::Id, HashMap<Target, Vec<Idle>>>;
+type Waiting = HashMap<runtime::Id, HashMap<Target, Vec<Idle>, RandomState>, RandomState>;
 
 /// Waiting connections.
 #[derive(Debug)]
