@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::{
     bucket::{before_bucket, own_prefix, variable},
     program::{Program, TOKEN, pause},
-    proxy::{Ending, Fault, Pace, Place, Proxy, Refusal, Times},
+    proxy::{Ending, Fault, Pace, Place, Proxy, Refusal, Request, Times},
     torture::Choices,
 };
 
@@ -96,7 +96,9 @@ impl Network for Wires {
             _ => {
                 let fault = fault(choices, moment);
                 let (times, skip) = (1 + choices.below(MOST_AT_ONCE), choices.below(3));
-                let _armed = proxy.arm(fault, Times::Next(times), move |request| request.path.len() as u64 % 3 != skip);
+                let is_calm = Arc::clone(&self.is_calm);
+                let is_meant = move |request: &Request| !is_calm.load(Relaxed) && request.path.len() as u64 % 3 != skip;
+                let _armed = proxy.arm(fault, Times::Next(times), is_meant);
             }
         }
     }
