@@ -7,7 +7,6 @@
 use std::{
     future::Future,
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
 };
 
 use tokio_util::task::TaskTracker;
@@ -21,7 +20,7 @@ use crate::{
 use super::{
     activity::{Activity, ActivityCounts, StoreUse, Use},
     appointments::Appointments,
-    cache::{CacheOptions, CacheUses, ViewCache},
+    cache::{CacheUses, ViewCache},
     changes::{Change, NewStore, StoreLocator, StoreUpdate, apply, listed_anew},
     claims::Claims,
     counting::Counting,
@@ -36,44 +35,16 @@ use super::{
     mover::Mover,
     name::StoreName,
     naming::{Created, Naming},
+    options::CatalogOptions,
     order::Order,
     records::Records,
     removal::Removals,
     renewals::{Renew, Renewals, WrittenRenewals},
     retention::{DefaultRetention, Retention},
-    safeguards::Safeguards,
     upkeep::Upkeep,
     usage::{Usage, Usages},
     view::StoreView,
 };
-
-/// Options of the catalog.
-#[derive(Debug, Clone)]
-pub struct CatalogOptions {
-    /// How long new unnamed stores live after their last change.
-    pub retention: Retention,
-    /// What is remembered of stores.
-    pub cache: CacheOptions,
-    /// How often it is counted at most what is in a store that keeps changing.
-    pub count_interval: Duration,
-    /// Where the object store removes records by lifecycle class, how long other gateways may believe in what was before;
-    /// `None` where nothing but the sweep removes them, so that records never have to move.
-    pub classes: Option<Duration>,
-    /// What keeps moves safe: all of it, but in simulations.
-    pub safeguards: Safeguards,
-}
-
-impl Default for CatalogOptions {
-    fn default() -> Self {
-        Self {
-            retention: Retention::DEFAULT,
-            cache: CacheOptions::default(),
-            count_interval: Duration::from_mins(1),
-            classes: None,
-            safeguards: Safeguards::ALL,
-        }
-    }
-}
 
 /// All stores.
 #[derive(Debug)]

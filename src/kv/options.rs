@@ -1,0 +1,33 @@
+//! How the catalog is to behave.
+
+use std::time::Duration;
+
+use super::{cache::CacheOptions, retention::Retention, safeguards::Safeguards};
+
+/// Options of the catalog.
+#[derive(Debug, Clone)]
+pub struct CatalogOptions {
+    /// How long new unnamed stores live after their last change.
+    pub retention: Retention,
+    /// What is remembered of stores.
+    pub cache: CacheOptions,
+    /// How often it is counted at most what is in a store that keeps changing.
+    pub count_interval: Duration,
+    /// Where the object store removes records by lifecycle class, how long other gateways may believe in what was before;
+    /// `None` where nothing but the sweep removes them, so that records never have to move.
+    pub classes: Option<Duration>,
+    /// What keeps moves safe: all of it, but in simulations.
+    pub safeguards: Safeguards,
+}
+
+impl Default for CatalogOptions {
+    fn default() -> Self {
+        Self {
+            retention: Retention::DEFAULT,
+            cache: CacheOptions::default(),
+            count_interval: Duration::from_mins(1),
+            classes: None,
+            safeguards: Safeguards::ALL,
+        }
+    }
+}
