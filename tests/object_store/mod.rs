@@ -9,6 +9,7 @@ use larder::{
         s3::{Findings, S3Options, S3Store},
         sole_writer::SoleWriter,
     },
+    telemetry::Ledger,
 };
 use tokio::sync::OnceCell;
 
@@ -18,21 +19,32 @@ static FINDINGS: OnceCell<Findings> = OnceCell::const_new();
 /// The object store, under a prefix of its own. Where it has no conditional writes, this process is its keeper.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) async fn open() -> Arc<dyn ObjectStore> {
-    let (store, found) = open_with(|_| {}).await;
+    open_charging(Arc::default()).await
+}
+
+/// The same; what is sent to it is charged in `ledger`.
+#[allow(dead_code, reason = "not every suite that includes this file wants it")]
+pub(crate) async fn open_charging(ledger: Arc<Ledger>) -> Arc<dyn ObjectStore> {
+    let (store, found) = open_own(own_options(), ledger).await;
     if found.conditional_writes { store } else { Arc::new(SoleWriter::new(store, Arc::new(SystemClock))) }
 }
 
 /// The same without a keeper and with other settings, and what it can do.
+#[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) async fn open_with(change: impl FnOnce(&mut S3Options)) -> (Arc<S3Store>, &'static Findings) {
+    let mut options = own_options();
+    change(&mut options);
+    open_own(options, Arc::default()).await
+}
+
+async fn open_own(own: S3Options, ledger: Arc<Ledger>) -> (Arc<S3Store>, &'static Findings) {
     let found = FINDINGS
         .get_or_init(async || {
             let probed = S3Store::open(options("probe"), Arc::new(SystemClock), Arc::new(SystemRandom)).await;
             probed.expect("the bucket can be used").probe(&SystemRandom).await.expect("a probe")
         })
         .await;
-    let mut options = own_options();
-    change(&mut options);
-    let store = S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await;
+    let store = S3Store::open_charging(own, Arc::new(SystemClock), Arc::new(SystemRandom), ledger).await;
     let store = store.expect("the bucket can be used");
     store.go_by(found);
     (Arc::new(store), found)

@@ -47,7 +47,11 @@ pub(crate) fn run(backend: Backend, test: fn(Larder) -> BoxFuture<'static, ()>) 
                 objects.close().await;
             }
             #[cfg(feature = "s3")]
-            Backend::S3 => test(Larder::start(crate::object_store::open().await, clock).await).await,
+            Backend::S3 => {
+                let ledger = Arc::default();
+                let objects = crate::object_store::open_charging(Arc::clone(&ledger)).await;
+                test(Larder::start_charging(objects, clock, ledger).await).await;
+            }
         }
     });
 }

@@ -45,6 +45,7 @@ struct Parts {
     measured: Arc<Measured>,
     clock: Arc<ShiftedClock>,
     catalog: Arc<Catalog>,
+    ledger: Arc<Ledger>,
     run_upkeep: Arc<RunUpkeep>,
     errands: Option<Arc<Errands>>,
 }
@@ -52,7 +53,16 @@ struct Parts {
 impl Larder {
     /// A gateway over `objects`.
     pub(crate) async fn start(objects: Arc<dyn ObjectStore>, clock: Arc<ShiftedClock>) -> Self {
-        Self::start_with(objects, clock, |_| {}).await
+        Self::start_charging(objects, clock, Arc::default()).await
+    }
+
+    /// The same; `objects` charges what it costs in `ledger`, unless it leaves that to the gateway.
+    pub(crate) async fn start_charging(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<ShiftedClock>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        Self::start_as(objects, clock, ledger, None, None, |_| {}).await
     }
 
     /// A gateway with an empty memory over the same object store.
@@ -62,7 +72,8 @@ impl Larder {
 
     /// The same, with other options.
     pub(crate) async fn restarted_with(&self, change: impl FnOnce(&mut ApiOptions)) -> Self {
-        Self::start_with(self.0.objects.clone(), self.0.clock.clone(), change).await
+        let Parts { objects, clock, ledger, .. } = self.0.as_ref();
+        Self::start_as(objects.clone(), clock.clone(), ledger.clone(), None, None, change).await
     }
 
     /// A gateway over another object store, which leads to this one.
@@ -81,7 +92,7 @@ impl Larder {
         let address = PeerAddress::parse(&format!("http://{address}")).expect("an address");
         let keeper = Arc::new(Peer::new(address, Arc::new(SystemClock)));
         let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
-        Self::start_as(unconditional, self.0.clock.clone(), Some(keeper), None, |_| {}).await
+        Self::start_as(unconditional, self.0.clock.clone(), self.0.ledger.clone(), Some(keeper), None, |_| {}).await
     }
 
     /// A gateway over the same objects that passes on to the server at `address`, with this token, what is not its own.
@@ -89,27 +100,20 @@ impl Larder {
         let address = PeerAddress::parse_upstream(&format!("http://{address}")).expect("an address");
         let peer = Peer::upstream(address, Arc::new(SystemClock)).expect("plain HTTP can be spoken");
         let upstream = Upstream::new(Arc::new(peer), &Token::new(token)).expect("a header can carry it");
-        Self::start_as(self.0.objects.clone(), self.0.clock.clone(), None, Some(upstream), |_| {}).await
-    }
-
-    async fn start_with(
-        objects: Arc<dyn ObjectStore>,
-        clock: Arc<ShiftedClock>,
-        change: impl FnOnce(&mut ApiOptions),
-    ) -> Self {
-        Self::start_as(objects, clock, None, None, change).await
+        let Parts { objects, clock, ledger, .. } = self.0.as_ref();
+        Self::start_as(objects.clone(), clock.clone(), ledger.clone(), None, Some(upstream), |_| {}).await
     }
 
     async fn start_as(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<ShiftedClock>,
+        ledger: Arc<Ledger>,
         keeper: Option<Arc<Peer>>,
         upstream: Option<Upstream>,
         change: impl FnOnce(&mut ApiOptions),
     ) -> Self {
         let mut options = ApiOptions { public_url: LinkOrigin::Fixed(PUBLIC_URL.to_owned()), ..ApiOptions::default() };
         change(&mut options);
-        let ledger: Arc<Ledger> = Arc::default();
         let measured = Measured::new(objects.clone());
         // What has lifecycle rules is an object store, which charges for what goes over the wire.
         let charges_itself = objects.lifecycle().is_some();
@@ -154,7 +158,7 @@ impl Larder {
             None => api,
         };
         let address = serve(api);
-        Self(Arc::new(Parts { address, objects, measured, clock, catalog, run_upkeep, errands }))
+        Self(Arc::new(Parts { address, objects, measured, clock, catalog, ledger, run_upkeep, errands }))
     }
 
     /// Tells the keeper how stores were used, as a job does now and then; how many stores that were.
