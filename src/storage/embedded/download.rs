@@ -63,8 +63,16 @@ impl Download {
 
     /// The next bytes; none at the end. The last are withheld when the whole is not what was written. Blocks.
     pub fn read(&mut self) -> Result<Bytes> {
+        self.read_into(self.room())
+    }
+
+    /// Room for the next bytes.
+    fn room(&self) -> Vec<u8> {
+        Vec::with_capacity(usize::try_from(self.left.min(CHUNK_BYTES)).unwrap_or_default())
+    }
+
+    fn read_into(&mut self, mut bytes: Vec<u8>) -> Result<Bytes> {
         let wanted = self.left.min(CHUNK_BYTES);
-        let mut bytes = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
         let found =
             (&self.file).take(wanted).read_to_end(&mut bytes).map_err(|error| Error::Unavailable(error.into()))?;
         if found as u64 != wanted {
@@ -106,6 +114,9 @@ impl Download {
     }
 
     async fn advance(mut self) -> Result<(Self, Bytes)> {
-        spawn_blocking(move || self.read().map(|bytes| (self, bytes))).await.map_err(work_fault)?
+        // The thread that makes room here lets go of it, too, once it is sent: what another thread has made goes back to that one, which
+        // keeps it until it makes some again, and there are many of those.
+        let room = self.room();
+        spawn_blocking(move || self.read_into(room).map(|bytes| (self, bytes))).await.map_err(work_fault)?
     }
 }
