@@ -61,17 +61,20 @@ impl Download {
         Ok(Ok(Self { file, left: range.end - range.start, check }))
     }
 
+    /// Room for the next bytes of a range. The thread that makes it should be the one that lets go of it once it is sent: what another
+    /// thread has made goes back to that one, which keeps it until it makes some again, and there are many of those that read.
+    pub fn room(range: Range<u64>) -> Vec<u8> {
+        let length = range.end.saturating_sub(range.start).min(CHUNK_BYTES);
+        Vec::with_capacity(usize::try_from(length).unwrap_or_default())
+    }
+
     /// The next bytes; none at the end. The last are withheld when the whole is not what was written. Blocks.
     pub fn read(&mut self) -> Result<Bytes> {
-        self.read_into(self.room())
+        self.read_into(Self::room(0..self.left))
     }
 
-    /// Room for the next bytes.
-    fn room(&self) -> Vec<u8> {
-        Vec::with_capacity(usize::try_from(self.left.min(CHUNK_BYTES)).unwrap_or_default())
-    }
-
-    fn read_into(&mut self, mut bytes: Vec<u8>) -> Result<Bytes> {
+    /// The same, in [`Download::room`] that was made for them.
+    pub fn read_into(&mut self, mut bytes: Vec<u8>) -> Result<Bytes> {
         let wanted = self.left.min(CHUNK_BYTES);
         let found =
             (&self.file).take(wanted).read_to_end(&mut bytes).map_err(|error| Error::Unavailable(error.into()))?;
@@ -114,9 +117,7 @@ impl Download {
     }
 
     async fn advance(mut self) -> Result<(Self, Bytes)> {
-        // The thread that makes room here lets go of it, too, once it is sent: what another thread has made goes back to that one, which
-        // keeps it until it makes some again, and there are many of those.
-        let room = self.room();
+        let room = Self::room(0..self.left);
         spawn_blocking(move || self.read_into(room).map(|bytes| (self, bytes))).await.map_err(work_fault)?
     }
 }

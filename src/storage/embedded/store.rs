@@ -121,12 +121,13 @@ impl EmbeddedStore {
         Ok((entry, bytes))
     }
 
-    /// Opens the object under `key`, whose bytes `open` gets from the file of an entry, off the async threads. A file
-    /// that is gone was replaced since the look-up, so that another look finds the new one.
-    async fn find_and<T: Send + 'static>(
+    /// Opens the object under `key`, whose bytes `open` gets from the file of an entry, off the async threads, with what
+    /// `prepare` has made on this one. A file that is gone was replaced since the look-up, so that another look finds the new one.
+    async fn find_and<P: Send + 'static, T: Send + 'static>(
         &self,
         key: &str,
-        open: impl Fn(i64, &Entry) -> io::Result<Result<T>> + Clone + Send + 'static,
+        prepare: impl Fn(&Entry) -> P + Send,
+        open: impl Fn(i64, &Entry, P) -> io::Result<Result<T>> + Clone + Send + 'static,
     ) -> Result<(Entry, Source<T>)> {
         let mut missing = None;
         for _ in 0..LOOKUPS {
@@ -135,8 +136,8 @@ impl EmbeddedStore {
             if missing == Some(number) {
                 return Err(Error::Corrupt(format!("its file {number:x} is missing")));
             }
-            let (open, described) = (open.clone(), entry.clone());
-            match spawn_blocking(move || open(number, &described)).await.map_err(work_fault)? {
+            let (open, described, prepared) = (open.clone(), entry.clone(), prepare(&entry));
+            match spawn_blocking(move || open(number, &described, prepared)).await.map_err(work_fault)? {
                 Ok(opened) => return Ok((entry, Source::File(opened?))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => missing = Some(number),
                 Err(error) => return Err(file_fault(error)),
@@ -179,15 +180,16 @@ impl ObjectStore for EmbeddedStore {
 
     async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
         let folder = Arc::clone(&self.folder);
-        let open = move |number, entry: &Entry| {
+        let room = move |entry: &Entry| Download::room(resolve(options, entry.size).unwrap_or_default());
+        let open = move |number, entry: &Entry, room| {
             let range = match resolve(options, entry.size) {
                 Ok(range) => range,
                 Err(error) => return Ok(Err(error)),
             };
             let download = Download::open(&folder.file(number), entry, &range)?;
-            Ok(download.and_then(|mut download| download.read().map(|first| (download, first))))
+            Ok(download.and_then(|mut download| download.read_into(room).map(|first| (download, first))))
         };
-        let (entry, source) = self.find_and(key, open).await?;
+        let (entry, source) = self.find_and(key, room, open).await?;
         let range = resolve(options, entry.size)?;
         let body = match source {
             Source::File((download, first)) => download.into_body(first),
@@ -237,11 +239,11 @@ impl ObjectStore for EmbeddedStore {
 
     async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
         let spool = Arc::clone(&self.spool);
-        let link = move |number, _: &Entry| {
+        let link = move |number, _: &Entry, ()| {
             let file = spool.reserve();
             file.link_or_copy(number).map(|()| Ok(file))
         };
-        let (entry, source) = self.find_and(from, link).await?;
+        let (entry, source) = self.find_and(from, |_| (), link).await?;
         let value = match source {
             Source::Inline(bytes) => Value::Inline(bytes),
             Source::File(file) => Value::File(file),
