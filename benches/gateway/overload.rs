@@ -58,7 +58,7 @@ struct Tally {
     refused: Samples,
     served_count: u32,
     refused_count: u32,
-    /// The middle p99 is that of rounds.
+    /// Of what was served, one for each round.
     p99: Vec<Duration>,
 }
 

@@ -51,7 +51,7 @@ const LIFE_WORKERS: u64 = 2;
 const SLACK: Duration = Duration::from_secs(1);
 
 /// Operations for each second below which a history says nothing.
-const LEAST_OPERATIONS: usize = 5;
+const LEAST_OPERATIONS: usize = 20;
 
 /// A command that serves as a gateway.
 type Serve = Box<dyn Fn() -> Command + Send + Sync>;

@@ -10,15 +10,12 @@ use rustix::process::Signal;
 
 use crate::{
     client::Client,
-    program::{Program, TOKEN, now, pause},
+    program::{PATIENCE, Program, TOKEN, now, pause},
     torture::Choices,
 };
 
 /// How long whoever finds a gateway gone waits before he tries again.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// How long a gateway may take to start again: its object store may be slow, or out of reach.
-const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// Gateways, any of which may be gone for a moment.
 pub struct Site {
@@ -87,7 +84,7 @@ impl Site {
             match Program::try_start((self.gateways[gateway].command)()) {
                 Ok(started) => break Some(started),
                 // Its object store may be out of reach at the moment; whoever runs it would start it again, too.
-                Err(errors) => assert!(began.elapsed() < START_LIMIT, "it does not start again: {errors}"),
+                Err(errors) => assert!(began.elapsed() < PATIENCE, "it does not start again: {errors}"),
             }
         };
     }
