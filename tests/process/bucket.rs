@@ -1,7 +1,7 @@
 //! The program before a bucket of the object store that the environment names: two of them, what they share, what a crash
 //! leaves, and what large records cost.
 
-use std::{env, path::Path, process::Command};
+use std::{env, io::ErrorKind, net::TcpListener, path::Path, process::Command};
 
 use crate::{
     big::{MAX_GROWTH, download, upload},
@@ -221,4 +221,26 @@ fn a_bucket_that_cannot_be_used_is_named_with_what_is_wrong() {
     assert!(!ended.status.success());
     assert!(ended.stderr.contains(&variable("LARDER_TEST_S3_BUCKET")), "{}", ended.stderr);
     assert!(!ended.stderr.contains("not-the-key"), "{}", ended.stderr);
+}
+
+#[test]
+fn before_a_server_that_is_not_of_aws_no_instance_is_asked_for_its_region() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = |why| TcpListener::bind("127.0.0.1:0").expect(why);
+    let instance = listener("a port for what stands in for an instance");
+    instance.set_nonblocking(true).expect("it is a socket");
+    // Nobody listens there any more: the start ends once it has looked for keys and region.
+    let nobody = listener("a port").local_addr().expect("it is bound");
+    let mut command = before_bucket(folder.path(), "nowhere");
+    command.env("LARDER_S3_ENDPOINT", format!("http://{nobody}"));
+    for region in ["LARDER_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"] {
+        command.env_remove(region);
+    }
+    command.env("AWS_CONFIG_FILE", folder.path().join("none"));
+    let address = instance.local_addr().expect("it is bound");
+    command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", format!("http://{address}"));
+    let ended = run(command);
+    assert!(!ended.status.success());
+    let asked = instance.accept();
+    assert!(asked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "it was asked: {}", ended.stderr);
 }
