@@ -26,10 +26,16 @@ impl AnnouncedLength {
         }
     }
 
+    /// Bytes that are still to come, if a length was announced.
+    #[cfg(feature = "s3")]
+    pub fn left(&self) -> Option<u64> {
+        self.announced.map(|announced| announced.saturating_sub(self.received))
+    }
+
     /// Whether all that was announced has come; more would be too much.
     #[cfg(feature = "s3")]
     pub fn is_reached(&self) -> bool {
-        self.announced == Some(self.received)
+        self.left() == Some(0)
     }
 
     /// Whether the end has come where it was announced.
