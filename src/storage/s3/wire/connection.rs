@@ -62,9 +62,14 @@ impl Connection {
         body: &mut Bytes,
     ) -> Poll<io::Result<()>> {
         use bytes::Buf;
-        let parts = [io::IoSlice::new(head), io::IoSlice::new(body)];
-        let parts = if head.is_empty() { &parts[1..] } else { &parts[..] };
-        let written = std::task::ready!(Pin::new(&mut self.socket).poll_write_vectored(context, parts))?;
+        let socket = Pin::new(&mut self.socket);
+        // The call for several parts costs more than that for one.
+        let writing = match (head.is_empty(), body.is_empty()) {
+            (true, _) => socket.poll_write(context, body),
+            (_, true) => socket.poll_write(context, head),
+            _ => socket.poll_write_vectored(context, &[io::IoSlice::new(head), io::IoSlice::new(body)]),
+        };
+        let written = std::task::ready!(writing)?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
