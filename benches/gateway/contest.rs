@@ -1,4 +1,4 @@
-//! Those that are compared over one object store: Larder, nginx, the object store itself, and the bare server.
+//! Those that are compared over one object store: Larder, nginx, a relay, the object store itself, and the bare server.
 
 use std::{path::Path, thread::available_parallelism};
 
@@ -13,6 +13,7 @@ use crate::{
     },
     nginx::Nginx,
     program::{Program, larder},
+    relay,
     store::Store,
 };
 
@@ -24,6 +25,7 @@ pub struct Contest<'a> {
     records: String,
     /// One worker; and as many as Larder has threads, if that is more.
     nginxes: Vec<Nginx>,
+    relay: Program,
     store: Store,
     bare: &'a Program,
 }
@@ -37,6 +39,8 @@ pub struct Row {
     pub larder: usize,
     /// nginx, with one worker and perhaps with more.
     pub nginxes: Vec<usize>,
+    /// What passes bytes on and reads none.
+    pub relay: usize,
     /// Without a gateway.
     pub direct: usize,
     /// The bare server.
@@ -46,7 +50,7 @@ pub struct Row {
 }
 
 impl<'a> Contest<'a> {
-    /// Starts Larder and nginx before `store`.
+    /// Starts Larder, nginx and a relay before `store`.
     pub fn start(folder: &Path, store: Store, bare: &'a Program) -> Outcome<Self> {
         std::fs::create_dir_all(folder)?;
         let settings = store.settings();
@@ -58,7 +62,8 @@ impl<'a> Contest<'a> {
         if threads > 1 {
             nginxes.push(Nginx::start(&folder.join("nginxes"), threads, store.address)?);
         }
-        Ok(Self { larder, records, nginxes, store, bare })
+        let relay = relay::start(folder, store.address)?;
+        Ok(Self { larder, records, nginxes, relay, store, bare })
     }
 
     /// Measures a case.
@@ -79,6 +84,7 @@ impl<'a> Contest<'a> {
         for nginx in &self.nginxes {
             all.push((nginx.address, &direct, nginx.processes()?));
         }
+        all.push((self.relay.address, &direct, vec![self.relay.child.id()]));
         all.push((self.store.address, &direct, self.store.process.into_iter().collect()));
         all.push((self.bare.address, &through, vec![self.bare.child.id()]));
         let mut sides = Vec::new();
@@ -89,7 +95,8 @@ impl<'a> Contest<'a> {
             sides.push(Side::new(load, processes));
         }
         interleave(&mut sides, effort).await?;
-        let direct = 1 + self.nginxes.len();
-        Ok(Row { case, larder: 0, nginxes: (1..direct).collect(), direct, bare: direct + 1, sides })
+        let relay = 1 + self.nginxes.len();
+        let (direct, bare) = (relay + 1, relay + 2);
+        Ok(Row { case, larder: 0, nginxes: (1..relay).collect(), relay, direct, bare, sides })
     }
 }

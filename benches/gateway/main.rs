@@ -1,6 +1,6 @@
 //! What Larder costs between a client and an object store: GET and PUT of small and large records through it, through nginx,
 //! and without anything in between; over a real object store, and over a stand-in that answers at once; beside a bare
-//! hyper server. `docs/PERFORMANCE.md` says how to read the tables.
+//! hyper server, and a relay that reads nothing of what it passes on. `docs/PERFORMANCE.md` says how to read the tables.
 //!
 //! ```text
 //! cargo xtask bench gateway                  starts an object store for it
@@ -29,6 +29,7 @@ mod nginx;
 mod overload;
 #[path = "../program/mod.rs"]
 mod program;
+mod relay;
 mod report;
 mod rivals;
 mod stand_in;
@@ -36,6 +37,7 @@ mod store;
 
 use std::{
     env,
+    net::SocketAddr,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -60,6 +62,7 @@ enum Task {
     Overload,
     Rivals(Effort),
     ServeBare,
+    ServeRelay(SocketAddr),
     /// It takes so long for a record.
     ServeStandIn(Duration),
     Nothing,
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Ok(Task::Overload) => overload(),
         Ok(Task::Rivals(effort)) => rivals(effort),
         Ok(Task::ServeBare) => bare::serve(),
+        Ok(Task::ServeRelay(store)) => relay::serve(store),
         Ok(Task::ServeStandIn(time)) => stand_in::serve(time),
         Ok(Task::Nothing) => nothing_to_measure(),
         Err(error) => Err(error),
@@ -100,6 +104,7 @@ fn task() -> Outcome<Task> {
             "--overload" => special = Some(Special::Overload),
             "--rivals" => special = Some(Special::Rivals),
             bare::ARGUMENT => return Ok(Task::ServeBare),
+            relay::ARGUMENT => return Ok(Task::ServeRelay(arguments.next().unwrap_or_default().parse()?)),
             stand_in::ARGUMENT => return Ok(Task::ServeStandIn(Duration::ZERO)),
             stand_in::SLOW_ARGUMENT => return Ok(Task::ServeStandIn(overload::SERVICE)),
             _ => {

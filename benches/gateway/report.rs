@@ -25,7 +25,7 @@ impl Row {
         let cost = |other: &usize| ratio(own, cpu(&self.sides[*other]));
         let figures = [rate(&self.direct)].into_iter();
         let figures = figures.chain(self.nginxes.iter().map(rate));
-        let figures = figures.chain(self.nginxes.iter().map(cost)).chain([cost(&self.bare)]);
+        let figures = figures.chain(self.nginxes.iter().map(cost)).chain([cost(&self.relay), cost(&self.bare)]);
         let mut cells = vec![self.case.name.to_owned()];
         cells.extend(figures.map(|figure| format!("{figure:.2}")));
         cells.push(self.per_mib().map_or_else(|| "-".to_owned(), |cpu| format!("{:.2}", cpu.as_secs_f64() * 1e3)));
@@ -42,6 +42,7 @@ impl Row {
     fn named(&self) -> Vec<(String, &Side)> {
         let mut named = vec![("Larder".to_owned(), self.larder())];
         named.extend(self.nginxes.iter().enumerate().map(|(turn, index)| (nginx(turn), &self.sides[*index])));
+        named.push(("relay".to_owned(), &self.sides[self.relay]));
         named.push(("direct".to_owned(), &self.sides[self.direct]));
         named.push(("bare".to_owned(), &self.sides[self.bare]));
         named
@@ -106,7 +107,7 @@ pub fn ratios(over: &str, rows: &[Row]) -> String {
             add(&format!("{what} / more workers"));
         }
     }
-    ["CPU / bare", "CPU ms/MiB", "rounds"].into_iter().for_each(add);
+    ["CPU / relay", "CPU / bare", "CPU ms/MiB", "rounds"].into_iter().for_each(add);
     let heads: Vec<_> = heads.iter().map(String::as_str).collect();
     table(&heads, &rows.iter().map(Row::ratios).collect::<Vec<_>>())
 }
