@@ -62,6 +62,7 @@ enum Task {
     Overload,
     Rivals(Effort),
     ServeBare,
+    /// It passes on to there.
     ServeRelay(SocketAddr),
     /// It takes so long for a record.
     ServeStandIn(Duration),
