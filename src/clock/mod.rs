@@ -4,6 +4,7 @@
 //! tests can move time by hand and repeat chance by a seed. It does not schedule anything: that is `jobs`.
 
 mod adjusted;
+mod guard;
 mod manual;
 mod random;
 mod source;
@@ -11,6 +12,7 @@ mod system;
 mod timestamp;
 
 pub use adjusted::AdjustedClock;
+pub use guard::{ClockGuard, Suspension};
 pub use manual::ManualClock;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use source::Clock;

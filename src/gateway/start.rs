@@ -220,7 +220,7 @@ fn catalog(
     random: &Arc<dyn Random>,
 ) -> Arc<Catalog> {
     let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
-    let options = CatalogOptions { cache, classes: role.classes(), ..config.catalog };
+    let options = CatalogOptions { cache, classes: role.classes(), ..config.catalog.clone() };
     Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), &options))
 }
 

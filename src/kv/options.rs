@@ -1,6 +1,8 @@
 //! How the catalog is to behave.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use crate::clock::ClockGuard;
 
 use super::{cache::CacheOptions, retention::Retention, safeguards::Safeguards};
 
@@ -16,6 +18,8 @@ pub struct CatalogOptions {
     /// Where the object store removes records by lifecycle class, how long other gateways may believe in what was before;
     /// `None` where nothing but the sweep removes them, so that records never have to move.
     pub classes: Option<Duration>,
+    /// Guard over deletions; `None` trusts the clock of the catalog without conditions.
+    pub clock_guard: Option<Arc<ClockGuard>>,
     /// What keeps moves safe: all of it, but in simulations.
     pub safeguards: Safeguards,
 }
@@ -27,6 +31,7 @@ impl Default for CatalogOptions {
             cache: CacheOptions::default(),
             count_interval: Duration::from_mins(1),
             classes: None,
+            clock_guard: None,
             safeguards: Safeguards::ALL,
         }
     }

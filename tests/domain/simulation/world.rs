@@ -102,6 +102,7 @@ impl World {
             count_interval: Duration::from_mins(1),
             cache,
             classes: Some(STALENESS),
+            clock_guard: None,
             safeguards: self.scenario.safeguards,
             retention: Retention::from_days(self.scenario.life.as_secs_f64() / 86_400.0).expect("a retention"),
         };
