@@ -19,6 +19,7 @@ mod guard;
 mod histories;
 mod hour;
 mod installed;
+mod long;
 mod npm;
 mod openapi;
 mod python;
@@ -39,11 +40,16 @@ struct Command {
 }
 
 /// All work commands, in the order in which they are listed.
-const COMMANDS: [Command; 8] = [
+const COMMANDS: [Command; 9] = [
     Command {
         name: "test",
         summary: "checks everything: format, lints, tests, documentation, clients, SDKs, OpenAPI, console, deployment; `test STEP` checks one",
         run: test::run,
+    },
+    Command {
+        name: "test-long",
+        summary: "runs a check that takes longer than CI may; without a name it lists them",
+        run: long::run,
     },
     Command {
         name: "test-s3",

@@ -1,0 +1,38 @@
+//! Checks that take longer than CI may: `cargo xtask test-long NAME` runs one, `cargo xtask test-long` lists them.
+//!
+//! Each is an ignored test, run in full size over SeaweedFS and, where the test says so, over a folder.
+
+use crate::backends::SEAWEEDFS;
+use crate::shell;
+
+/// A long check.
+struct LongTest {
+    name: &'static str,
+    summary: &'static str,
+    /// Arguments of `cargo test` that select the ignored tests.
+    arguments: &'static [&'static str],
+}
+
+/// All long checks, in alphabetical order.
+const LONG_TESTS: &[LongTest] = &[];
+
+/// Runs the long check of that name, or lists all.
+///
+/// # Errors
+/// In words, if there is no such check or it fails.
+pub fn run(arguments: &[String]) -> Result<(), String> {
+    let Some(name) = arguments.first() else {
+        for LongTest { name, summary, .. } in LONG_TESTS {
+            println!("  {name:<14}  {summary}");
+        }
+        return Ok(());
+    };
+    let Some(test) = LONG_TESTS.iter().find(|test| test.name == name) else {
+        let names: Vec<_> = LONG_TESTS.iter().map(|test| test.name).collect();
+        return Err(format!("There is no long check {name:?}; there are {}.", names.join(", ")));
+    };
+    let seaweedfs = SEAWEEDFS.start()?;
+    let mut command = shell::cargo(&["test", "--locked"]);
+    command.args(test.arguments).args(["--", "--ignored", "--nocapture"]).envs(seaweedfs.server.variables());
+    shell::run(&mut command).map_err(|error| format!("{error}\n{}", seaweedfs.end_of_log()))
+}
