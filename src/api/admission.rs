@@ -5,7 +5,7 @@
 //! the last second, all may wait their turn (the idea of `CoDel`, RFC 8289, with the names of that field: the target is
 //! [`SHORT_WAIT`], the interval [`BURST`]).
 //!
-//! Counted is what the server itself does. A large upload or one of unknown length goes as fast as its client and is
+//! Counted is what the server itself does. A large record, or one of unknown length, goes as fast as its client and is
 //! not; and whatever takes longer than [`HOLD`] waits for its client, or moves gigabytes, and gives its place back.
 
 use std::{
@@ -114,9 +114,10 @@ impl Admission {
         }
     }
 
-    /// A place for a request with these headers that came at `now`, by the monotonic clock; after some waiting if need be.
-    pub async fn enter(&self, headers: &HeaderMap, now: Duration) -> Result<Place<'_>, Overloaded> {
-        if !is_counted(headers) {
+    /// Returns a place for a request that came at `now`, by the monotonic clock; after some waiting if need be. `streamed` are the
+    /// header fields of one whose body is streamed on: every other request is counted, whatever its headers say.
+    pub async fn enter(&self, streamed: Option<&HeaderMap>, now: Duration) -> Result<Place<'_>, Overloaded> {
+        if !streamed.is_none_or(is_counted) {
             return Ok(self.uncounted());
         }
         let Ok(place) = self.places.try_acquire() else { return self.wait(now).await };
@@ -256,7 +257,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether a request with these headers is work for the server more than for its client.
+/// Whether a request with these headers, whose body is streamed on, is work for the server more than for its client.
 fn is_counted(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     length.map_or_else(|| !headers.contains_key(header::TRANSFER_ENCODING), |length| length <= MAX_COUNTED_BODY)
@@ -283,7 +284,7 @@ mod tests {
         }
 
         async fn enter(&self) -> Result<Place<'_>, Overloaded> {
-            self.admission.enter(&HeaderMap::new(), self.clock.monotonic()).await
+            self.admission.enter(None, self.clock.monotonic()).await
         }
 
         /// Whether somebody who comes now is turned away once `patience` has passed.

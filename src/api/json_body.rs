@@ -3,28 +3,35 @@
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use crate::storage::{BodyError, ByteStream};
+use crate::{
+    auth::Admitted,
+    storage::{BodyError, ByteStream},
+};
 
-use super::{content, error::ApiError, request::limited};
+use super::{content, error::ApiError, request::limited, unopened_body::UnopenedBody};
 
-/// The most bytes a JSON body may have once it is decoded: the platform's limit.
-const MAX_JSON_BYTES: u64 = 9_437_184;
+/// Reads the object in a body, for an admitted caller; `None` if the body is empty.
+pub async fn object(
+    headers: &HeaderMap,
+    body: UnopenedBody,
+    admitted: &impl Admitted,
+) -> Result<Option<Map<String, Value>>, ApiError> {
+    let limit = body.max_json_bytes();
+    read(headers, body.open(admitted), limit).await
+}
 
-/// The most bytes of a compressed body: more than any coding makes of one within the limit, and an end to one that goes
-/// on and on without ever decoding to much.
-const MAX_SENT_BYTES: u64 = 2 * MAX_JSON_BYTES;
-
-/// The object in a body; `None` if the body is empty, whatever its media type says: the JavaScript client sends nothing
-/// as a form, the Rust client as nothing at all.
-pub async fn object(headers: &HeaderMap, body: ByteStream) -> Result<Option<Map<String, Value>>, ApiError> {
+/// The object in a body of at most `limit` bytes; `None` if the body is empty, whatever its media type says: the JavaScript client
+/// sends nothing as a form, the Rust client as nothing at all.
+pub async fn read(headers: &HeaderMap, body: ByteStream, limit: u64) -> Result<Option<Map<String, Value>>, ApiError> {
     let coding = content::content_coding(headers)?;
     let announced = body.length();
     let (body, actual) = match coding {
-        Some(coding) => (coding.decode(limited(body, MAX_SENT_BYTES)), None),
+        // More than any coding makes of a body within the limit, and an end to one that goes on and on without ever decoding to much.
+        Some(coding) => (coding.decode(limited(body, 2 * limit)), None),
         None => (body, announced),
     };
-    let bytes = body.into_bytes(MAX_JSON_BYTES).await.map_err(|error| match error {
-        BodyError::TooLarge { .. } => ApiError::request_too_large(MAX_JSON_BYTES, actual),
+    let bytes = body.into_bytes(limit).await.map_err(|error| match error {
+        BodyError::TooLarge { .. } => ApiError::request_too_large(limit, actual),
         BodyError::Aborted | BodyError::Stalled | BodyError::Malformed(_) | BodyError::Storage(_) => error.into(),
     })?;
     if bytes.is_empty() {

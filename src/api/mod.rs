@@ -36,6 +36,7 @@ mod service;
 mod store_route;
 mod streams;
 mod told_renewals;
+mod unopened_body;
 mod upstream;
 mod watching;
 

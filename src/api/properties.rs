@@ -23,6 +23,9 @@ use super::{
     store_route::StoreCall,
 };
 
+/// The limit of a JSON body.
+const MAX_JSON_BYTES: u64 = 9_437_184;
+
 /// A moment that stands for any.
 const WRITTEN: Timestamp = Timestamp::from_millis(784_111_777_500);
 
@@ -180,7 +183,7 @@ pub fn json_body(bytes: &[u8]) {
     let coding = ["identity", "gzip", "br", "deflate"][usize::from(*choice) % 4];
     let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(coding))]);
     let body = ByteStream::from(Bytes::copy_from_slice(body));
-    match json_body::object(&headers, body).now_or_never().expect("all of it is there") {
+    match json_body::read(&headers, body, MAX_JSON_BYTES).now_or_never().expect("all of it is there") {
         Ok(_) => {}
         Err(error) => assert!(error.status().is_client_error(), "{}", error.status()),
     }

@@ -87,6 +87,19 @@ impl RateLimits {
         if is_about_record { records.clone() } else { others.clone() }
     }
 
+    /// Returns whether requests of callers are limited.
+    pub fn limits_callers(&self) -> bool {
+        self.options.caller.is_some()
+    }
+
+    /// Gives back a request that was taken within the current window and counts by something else.
+    pub fn give_back(&self, counted: Counted) {
+        if let Some(window) = self.windows.get(&counted) {
+            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+            window.count = window.count.saturating_sub(1);
+        }
+    }
+
     /// Takes a request, or refuses it for being one too many.
     pub fn take(&self, counted: Counted) -> Result<(), ApiError> {
         let limit = match counted {
@@ -125,6 +138,17 @@ mod tests {
             assert!(limits.take(Counted::Store(other)).is_ok());
             clock.advance(WINDOW);
         }
+    }
+
+    #[test]
+    fn a_request_that_is_given_back_leaves_room_for_another() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let limits = RateLimits::new(RateOptions { caller: Some(1), ..RateOptions::default() }, clock);
+        let guess = Counted::Address(None);
+        assert!(limits.take(guess).is_ok() && limits.take(guess).is_err());
+        limits.give_back(guess);
+        limits.give_back(guess);
+        assert!(limits.take(guess).is_ok() && limits.take(guess).is_err());
     }
 
     #[test]

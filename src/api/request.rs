@@ -11,7 +11,7 @@ use crate::{
     storage::{BodyError, BoxError, ByteStream},
 };
 
-use super::{query::Query, streams::Streams};
+use super::{query::Query, streams::Streams, unopened_body::UnopenedBody};
 
 /// Names a request in answers, in logs, and between gateways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -26,8 +26,8 @@ pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     /// The parameters.
     pub query: Query<'a>,
-    /// The body, still to be read.
-    pub body: ByteStream,
+    /// The body, still to be opened.
+    pub body: UnopenedBody,
 }
 
 /// The body of a request as a stream of bytes. Whatever breaks it off is the client's going away: bodies that stand

@@ -68,6 +68,28 @@ pub enum ServedElsewhere {
 /// Segments of most paths: no room is sought for them twice.
 const USUAL_SEGMENTS: usize = 8;
 
+impl Endpoint {
+    /// Whether the body of such a request is streamed on, as a record or to the upstream, as fast as its client sends it.
+    pub fn streams_body(&self) -> bool {
+        match self {
+            Self::Store(_, call) | Self::Runs(RunsCall::Store(_, call)) => matches!(call, StoreCall::PutRecord(_)),
+            Self::Runs(RunsCall::StartRun(_) | RunsCall::Run(_, RunCall::Metamorph)) | Self::ServedElsewhere(_) => true,
+            Self::Runs(RunsCall::ListRuns(_) | RunsCall::Run(..))
+            | Self::ListStores
+            | Self::CreateStore
+            | Self::CurrentUser
+            | Self::Session
+            | Self::Metrics
+            | Self::Description
+            | Self::Usage
+            | Self::User(_)
+            | Self::Account(_)
+            | Self::CountUse
+            | Self::RenewStore => false,
+        }
+    }
+}
+
 /// Whether a path is that of a record, whose rate limit is a higher one.
 pub fn is_record(path: &str) -> bool {
     let mut segments = path.split('/').skip(2);

@@ -41,6 +41,7 @@ use super::{
     run_route::RunsCall,
     store_route::{StoreAddress, StoreCall},
     streams::Streams,
+    unopened_body::UnopenedBody,
     watching::{self, Watch},
 };
 
@@ -161,8 +162,8 @@ impl Api {
         if let Endpoint::ServedElsewhere(what) = &call.endpoint {
             return Box::pin(relay::answer(context, &caller, what, &call.query, head, body)).await;
         }
-        let request =
-            Request { headers: &head.headers, query: call.query, body: request::byte_stream(body, &self.streams) };
+        let body = UnopenedBody::new(request::byte_stream(body, &self.streams), head.uri.path());
+        let request = Request { headers: &head.headers, query: call.query, body };
         match call.endpoint {
             Endpoint::Store(address, call) => {
                 admit(&caller, call.action())?;
@@ -193,12 +194,12 @@ impl Api {
             }
             Endpoint::Description => Ok(operations::description(request.headers)),
             Endpoint::CountUse => {
-                authorize_account(&caller, AccountAction::ActAsGateway)?;
-                Box::pin(activity::count(context, request)).await
+                let grant = authorize_account(&caller, AccountAction::ActAsGateway)?;
+                Box::pin(activity::count(context, &grant, request)).await
             }
             Endpoint::RenewStore => {
-                authorize_account(&caller, AccountAction::ActAsGateway)?;
-                Box::pin(activity::renew(context, request)).await
+                let grant = authorize_account(&caller, AccountAction::ActAsGateway)?;
+                Box::pin(activity::renew(context, &grant, request)).await
             }
         }
     }
@@ -215,7 +216,7 @@ async fn place_for<'a>(
     if *endpoint == Endpoint::Metrics {
         return Ok(admission.uncounted());
     }
-    admission.enter(&head.headers, now).await.map_err(|_| ApiError::overloaded())
+    admission.enter(endpoint.streams_body().then_some(&head.headers), now).await.map_err(|_| ApiError::overloaded())
 }
 
 /// Does what is called for with a store.
@@ -261,14 +262,25 @@ async fn on_runs(
     }
 }
 
-/// Whoever has the token, unless he has asked for too much of late.
+/// Returns the caller that has the token, unless it has asked for too much of late. A token that is not known may be a guess: it is
+/// counted by its address before it is looked up, and by its user instead once it turns out to be valid.
 async fn identify(context: &Context, token: Option<&str>, source: &Source) -> Result<Caller, ApiError> {
+    let (rates, address) = (&context.settled.rates, Counted::Address(source.ip));
+    let is_guess = rates.limits_callers() && token.is_some_and(|token| !context.tokens.recalls(token));
+    if is_guess {
+        rates.take(address)?;
+    }
     let caller = context.tokens.identify(token).await;
-    let counted = match &caller {
-        Ok(Caller::User(session)) => Counted::User(session.user.id),
-        Ok(Caller::Anonymous) | Err(_) => Counted::Address(source.ip),
-    };
-    context.settled.rates.take(counted)?;
+    match &caller {
+        Ok(Caller::User(session)) => {
+            if is_guess {
+                rates.give_back(address);
+            }
+            rates.take(Counted::User(session.user.id))?;
+        }
+        Err(_) if is_guess => {}
+        Ok(Caller::Anonymous) | Err(_) => rates.take(address)?,
+    }
     Ok(caller?.calling_from(source.ip))
 }
 

@@ -78,6 +78,11 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
         Ok(value)
     }
 
+    /// Returns whether a document under `key` was there when it was last read, however long ago that was.
+    pub fn holds(&self, key: &K) -> bool {
+        self.entries.get(key).is_some_and(|entry| matches!(entry.known, Known::There(_)))
+    }
+
     /// Remembers what has just been read.
     pub fn learn(&self, key: K, value: Arc<V>) {
         self.entries.insert(key, Entry { known: Known::There(value), read_at: self.clock.monotonic() });

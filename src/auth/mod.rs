@@ -5,6 +5,7 @@
 //! ([`signature`]) here as well. This room sees tokens as text: it knows no HTTP.
 
 mod access;
+mod admitted;
 mod caller;
 mod documents;
 mod error;
@@ -25,6 +26,7 @@ pub use access::{
     AccountAction, AccountGrant, Action, Addressed, Denied, Grant, admit, authorize, authorize_account,
     authorize_upstream,
 };
+pub use admitted::Admitted;
 pub use caller::{Caller, Session};
 pub use error::AccountsError;
 pub use quota::{Quota, QuotaUpdate};

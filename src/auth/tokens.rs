@@ -128,6 +128,13 @@ impl Tokens {
         Ok(Caller::User(Session { user, token: Some(kept), ip: None }))
     }
 
+    /// Returns whether `token` is one that this gateway knows from memory, so that identifying it costs at most one read in each
+    /// staleness bound, or none at all because it cannot be a token.
+    pub fn recalls(&self, token: &str) -> bool {
+        let hash = TokenHash::of(token);
+        hash.is(&self.admin) || !Token::is_of_form(token) || self.by_hash.holds(&hash.bytes())
+    }
+
     /// An id for a token that is about to be made.
     pub fn new_id(&self) -> TokenId {
         TokenId::generate(self.random.as_ref())

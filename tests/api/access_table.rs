@@ -7,7 +7,10 @@ use futures_util::future::join_all;
 use larder::{auth::signature, clock::Timestamp};
 use serde_json::json;
 
-use crate::harness::{Connection, Larder, STORES, Store, TOKEN};
+use crate::{
+    harness::{Connection, Larder, STORES, Store, TOKEN},
+    keeper::keeper_and_another,
+};
 
 const TABLE: &str = include_str!("access_table.txt");
 
@@ -37,6 +40,9 @@ const OPENNESS: [(&str, &str, &str); 5] = [
 
 /// The ways to say which store is meant.
 const ADDRESSES: [&str; 3] = ["id", "name", "own"];
+
+/// How long an answer may take whose request has not ended.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A line of the first part of the table.
 #[derive(Debug)]
@@ -297,6 +303,62 @@ contract_test!(no_answer_differs_from_the_table, async |larder: Larder| {
         scene = scene.restored().await;
     }
     assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
+});
+
+/// Asks with the head of a body that never ends. Every answer that does not come meanwhile, or is not what the table says, is in
+/// the result.
+async fn ask_with_endless_body(gateway: &Larder, route: &Route, path: &str, wanted: u16) -> Option<String> {
+    let mut connection = gateway.connect().await;
+    let head = format!(
+        "{} {path} HTTP/1.1\r\nHost: larder\r\nContent-Type: application/json\r\n\
+         Transfer-Encoding: chunked\r\n\r\na\r\n{{",
+        route.method
+    );
+    connection.write(head.as_bytes()).await.expect("the head is taken");
+    let answered = tokio::time::timeout(PATIENCE, connection.read_head()).await;
+    let found = match answered {
+        Ok(Ok(head)) if head.status == wanted => return None,
+        Ok(Ok(head)) => head.status.to_string(),
+        Ok(Err(_)) | Err(_) => "no answer".to_owned(),
+    };
+    Some(format!("{} {path}: {found} and not {wanted}", route.method))
+}
+
+contract_test!(no_route_reads_the_body_of_a_caller_who_was_not_admitted, async |larder: Larder| {
+    let scene = scene(&larder).await;
+    scene.open("RESTRICTED", "RESTRICTED").await;
+    let (routes, rules) = table();
+    let asked = routes.iter().map(async |route| {
+        let path = scene.path(route, "id", false).await;
+        let wanted = expected(&rules, "restricted", route, "id", 0);
+        ask_with_endless_body(&larder, route, &path, wanted).await
+    });
+    let late: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+    assert!(late.is_empty(), "{}", late.join("\n"));
+});
+
+contract_test!(a_follower_passes_a_body_on_before_it_has_ended, async |larder: Larder| {
+    let (leader, follower) = keeper_and_another(&larder).await;
+    let scene = scene(&leader).await;
+    let (routes, rules) = table();
+    let asked = routes.iter().map(async |route| {
+        let path = scene.path(route, "id", false).await;
+        let wanted = expected(&rules, "restricted", route, "id", 0);
+        ask_with_endless_body(&follower, route, &path, wanted).await
+    });
+    let late: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+    assert!(late.is_empty(), "{}", late.join("\n"));
+});
+
+contract_test!(larders_own_calls_take_64_kib_of_json, async |larder: Larder| {
+    let store = larder.named_store("shop").await;
+    store.open_to("ANYONE_WITH_ID_CAN_READ").await;
+    let link = format!("/larder/v1/stores/{}/view-link", store.id);
+    let body = |length: usize| json!({ "key": "a", "more": "x".repeat(length) });
+    larder.post(&link).json(&body(60_000)).anonymous().await.answers(201);
+    larder.post(&link).json(&body(70_000)).anonymous().await.fails(413, "request-too-large");
+    larder.post("/larder/v1/tokens").json(&body(70_000)).await.fails(413, "request-too-large");
+    larder.post(STORES).json(&body(70_000)).await.answers(201);
 });
 
 contract_test!(a_token_for_one_store_may_delete_it, async |larder: Larder| {

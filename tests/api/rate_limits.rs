@@ -64,3 +64,25 @@ contract_test!(each_caller_has_a_limit_of_his_own, async |larder: Larder| {
     // Nobody's limit is also that of whoever guesses tokens.
     store.get("").token("apify_api_guessed").await.fails(429, "rate-limit-exceeded");
 });
+
+contract_test!(guesses_beyond_the_limit_are_refused_before_anything_is_read, async |larder: Larder| {
+    const GUESSES: usize = 40;
+    const LIMIT: u32 = 5;
+    let bob = larder.user("bob").await;
+    let larder = limited(&larder, RateOptions { caller: Some(LIMIT), ..RateOptions::default() }).await;
+    // A token that is known counts by its user, also where the address has no guess left.
+    larder.get("/v2/users/me").token(&bob).await.answers(200);
+    let mut refused = 0;
+    let calls = larder
+        .calls(async || {
+            for guess in 0..GUESSES {
+                let token = format!("apify_api_{guess:036}");
+                let reply = larder.get("/v2/users/me").token(&token).await;
+                refused += usize::from(reply.answers_one_of(&[401, 429]).status == 429);
+            }
+        })
+        .await;
+    assert!(refused > 0, "the test took so long that no second had too many guesses");
+    assert!(calls.total() <= GUESSES - refused, "{refused} answers were 429, and yet there were {calls:?}");
+    larder.get("/v2/users/me").token(&bob).await.answers(200);
+});

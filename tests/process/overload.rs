@@ -59,6 +59,33 @@ fn in_an_overload_some_are_told_to_come_back_and_what_was_begun_is_finished() {
 }
 
 #[test]
+fn a_request_without_a_record_needs_a_place_whatever_framing_its_body_has() {
+    const POLLS: usize = 40;
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &["--max-requests", "1"]);
+    let mut client = program.client();
+    let started = client.send("POST", "/v2/acts/baker/runs", "text/plain", Upload::None).expect("it answers");
+    let text = started.text().expect("a body");
+    let run = text.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a run").to_owned();
+    let turned_away = || {
+        let figures = get(&mut program.client(), "/metrics").2;
+        let count = figures.lines().find_map(|line| line.strip_prefix("larder_requests_turned_away_total "));
+        count.and_then(|count| count.parse::<usize>().ok()).unwrap_or_default()
+    };
+    let polls: Vec<Client> = (0..POLLS)
+        .map(|_| {
+            let mut client = program.client();
+            let path = format!("/v2/actor-runs/{run}?waitForFinish=60");
+            client.begin("GET", &path, "transfer-encoding: chunked\r\n").expect("it is sent");
+            client
+        })
+        .collect();
+    until("polls are told to come back", || turned_away() > 0);
+    drop(polls);
+    assert!(program.stop().status.success());
+}
+
+#[test]
 fn ten_thousand_idle_connections_cost_little_and_are_in_nobodys_way() {
     let limit = raise_file_limit();
     assert!(limit > u64::from(IDLE) + 1000, "only {limit} files may be open: raise ulimit -Hn");

@@ -50,9 +50,9 @@ pub async fn run(
 ) -> Result<Response<ReplyBody>, ApiError> {
     match call {
         AccountCall::ListUsers => list(context).await,
-        AccountCall::CreateUser => create(context, caller, request).await,
+        AccountCall::CreateUser => create(context, grant, caller, request).await,
         AccountCall::GetUser(user) => get(context, &user).await,
-        AccountCall::UpdateUser(user) => update(context, caller, &user, request).await,
+        AccountCall::UpdateUser(user) => update(context, grant, caller, &user, request).await,
         AccountCall::ListTokens => tokens::list(context, grant, caller, &request).await,
         AccountCall::CreateToken => tokens::create(context, grant, caller, request).await,
         AccountCall::RevokeToken(id) => tokens::revoke(context, grant, caller, &id, &request).await,
@@ -73,8 +73,13 @@ async fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiEr
     Ok(reply::json(StatusCode::OK, &Data { data: AccountObject { usage, ..object(&user) } }))
 }
 
-async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+async fn create(
+    context: &Context,
+    grant: &AccountGrant,
+    caller: &Caller,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
     let username = body.get("username").and_then(Value::as_str).unwrap_or_default().parse()?;
     let general_access = access_in(&body)?.unwrap_or_default();
     let user = context.users.create(NewUser { username, general_access }).await?;
@@ -84,12 +89,13 @@ async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Res
 
 async fn update(
     context: &Context,
+    grant: &AccountGrant,
     caller: &Caller,
     user: &str,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let user = context.user(user).await?;
-    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
     let is_disabled = match body.get("isDisabled") {
         None => None,
         Some(Value::Bool(is_disabled)) => Some(*is_disabled),

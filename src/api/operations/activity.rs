@@ -5,12 +5,17 @@ use serde_json::Value;
 
 use crate::{
     api::{context::Context, error::ApiError, json_body, reply, reply_body::ReplyBody, request::Request},
+    auth::AccountGrant,
     kv::{StoreId, StoreUse},
 };
 
 /// Counts `{"stores": [{"id", "stats", "modifiedAt", "accessedAt"}, ...]}`, to be written down with the next flush.
-pub async fn count(context: &Context, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
-    let mut body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+pub async fn count(
+    context: &Context,
+    grant: &AccountGrant,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let mut body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
     let stores = body.remove("stores").unwrap_or(Value::Null);
     let stores: Vec<StoreUse> = serde_json::from_value(stores)
         .map_err(|error| ApiError::bad_request("invalid-input", format!("Invalid counters of stores' use: {error}")))?;
@@ -19,8 +24,12 @@ pub async fn count(context: &Context, request: Request<'_>) -> Result<Response<R
 }
 
 /// Makes sure that the store of `{"store": id}`, which is being changed, lives its whole retention from now on.
-pub async fn renew(context: &Context, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+pub async fn renew(
+    context: &Context,
+    grant: &AccountGrant,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
     let id: Option<StoreId> = body.get("store").and_then(Value::as_str).and_then(|id| id.parse().ok());
     let id = id.ok_or_else(|| ApiError::bad_request("invalid-input", "The body names no store"))?;
     context.catalog.renew(id).await?;

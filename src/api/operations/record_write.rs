@@ -15,7 +15,7 @@ use crate::{
     },
     auth::Grant,
     kv::{self, RecordAttributes, RecordKey},
-    storage::{ETag, ObjectMeta, Precondition},
+    storage::{ByteStream, ETag, ObjectMeta, Precondition},
 };
 
 /// Writes a record, in place of the one that is there.
@@ -25,16 +25,39 @@ pub async fn put(
     key: &RecordKey,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
+    let length = request.body.announced_length();
+    let sent = Sent { headers: request.headers, length, body: request.body.open(grant) };
+    put_sent(context, grant, key, sent).await
+}
+
+/// What a client sends to be stored.
+#[derive(Debug)]
+pub struct Sent<'a> {
+    /// The header fields that are about it.
+    pub headers: &'a HeaderMap,
+    /// Its length in bytes, if that was announced.
+    pub length: Option<u64>,
+    /// Its bytes.
+    pub body: ByteStream,
+}
+
+/// Writes a record from a body that is open already.
+pub async fn put_sent(
+    context: &Context,
+    grant: &Grant,
+    key: &RecordKey,
+    sent: Sent<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
     let limit = context.settled.max_record_bytes;
-    if request.body.length().is_some_and(|length| length > limit) {
+    if sent.length.is_some_and(|length| length > limit) {
         return Err(ApiError::record_too_large(limit));
     }
-    let content_coding = content::content_coding(request.headers)?;
-    let content_type = content::content_type(request.headers)?;
-    quotas::admit_record(context, grant, key, request.body.length()).await?;
-    let precondition = precondition(context, grant, key, request.headers).await?;
+    let content_coding = content::content_coding(sent.headers)?;
+    let content_type = content::content_type(sent.headers)?;
+    quotas::admit_record(context, grant, key, sent.length).await?;
+    let precondition = precondition(context, grant, key, sent.headers).await?;
     let attributes = RecordAttributes { content_type, content_coding };
-    let body = limited(request.body, limit);
+    let body = limited(sent.body, limit);
     let written = context.records.put(grant.store(), key, body, attributes, precondition).await?;
 
     let mut response = Response::new(ReplyBody::from(Bytes::from_static(b"{}")));

@@ -59,7 +59,7 @@ async fn update(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
     let update = RunUpdate {
         status_message: message_in(&body)?,
         is_status_message_terminal: flag_in(&body, "isStatusMessageTerminal")?,
@@ -135,7 +135,7 @@ async fn finish(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
     let exit_code = match body.get("exitCode") {
         None | Some(Value::Null) => None,
         Some(code) => {

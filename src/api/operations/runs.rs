@@ -29,7 +29,7 @@ use crate::{
     storage::ByteStream,
 };
 
-use super::record_write;
+use super::record_write::{self, Sent};
 
 /// The longest that an answer waits for the end of a run: the platform's minute.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -191,18 +191,19 @@ pub async fn put_input(
     key: &str,
     request: Request<'_>,
 ) -> Result<(), ApiError> {
-    let Request { headers, query, mut body } = request;
-    let length = body.length();
-    let Some(first) = body.next().await else { return Ok(()) };
-    let body = ByteStream::new(length, stream::once(std::future::ready(first)).chain(body));
     let key: RecordKey = key.parse()?;
     let owner = context.owner(caller, store).await?;
     let grant = authorize(caller, Action::WriteRecord, Arc::clone(store), owner, Addressed::ById, false)?;
+    let (headers, length) = (request.headers, request.body.announced_length());
+    let mut body = request.body.open(&grant);
+    let Some(first) = body.next().await else { return Ok(()) };
+    let body = ByteStream::new(length, stream::once(std::future::ready(first)).chain(body));
     // Conditions would be about another record.
     let about_body = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
     let about_body = about_body.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
     let headers: HeaderMap = about_body.collect();
-    record_write::put(context, &grant, &key, Request { headers: &headers, query, body }).await.map(drop)
+    let sent = Sent { headers: &headers, length, body };
+    record_write::put_sent(context, &grant, &key, sent).await.map(drop)
 }
 
 /// A run as an answer.

@@ -87,7 +87,8 @@ async fn listed(
 /// A new store, or the one of that name.
 pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     let name = request.query.text("name").map(Cow::into_owned);
-    let mut body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let session = authorize_account(caller, AccountAction::ReadUser)?;
+    let mut body = json_body::object(request.headers, request.body, &session).await?.unwrap_or_default();
     let name = match name {
         Some(name) => Some(parse_name(&name)?),
         None => match name_in(&body)? {
@@ -103,7 +104,7 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
         Change::Set(retention) => Some(retention),
         Change::Keep | Change::Clear => None,
     };
-    let user = caller.user().ok_or(Denied::TokenRequired)?;
+    let user = session.user();
     let admitted = match authorize_account(caller, AccountAction::CreateStore) {
         Ok(account) => quotas::admit_store(context, user).await.map(|()| account),
         Err(denied) => Err(denied.into()),
@@ -141,7 +142,7 @@ pub async fn update(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body).await?.unwrap_or_default();
+    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
     let update = StoreUpdate {
         name: name_in(&body)?,
         title: title_in(&body)?,
