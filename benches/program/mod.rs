@@ -86,6 +86,9 @@ impl Program {
         if !head.starts_with("HTTP/1.1 20") {
             return Err(format!("{method} {path}: {answer}").into());
         }
+        if body.is_empty() {
+            return Ok(serde_json::Value::Null);
+        }
         Ok(serde_json::from_str(body).map_err(|error| format!("{error}: {answer}"))?)
     }
 }

@@ -96,7 +96,7 @@ impl Gateway {
             tracer: tracing.tracer(),
             clock: Arc::clone(&clock),
         };
-        show(&metrics, &server, &catalog);
+        show(&metrics, &server, &catalog, &clock);
         let reloading = Arc::new(Reloading {
             front: Arc::new(Front::new(health, role.api(Api::new(options, parts, random.as_ref())))),
             catalog: Arc::clone(&catalog),
@@ -225,7 +225,7 @@ fn catalog(
 }
 
 /// Has `metrics` show what has no other place to be shown.
-fn show(metrics: &Metrics, server: &Server, catalog: &Catalog) {
+fn show(metrics: &Metrics, server: &Server, catalog: &Catalog, clock: &Arc<dyn Clock>) {
     let version = env!("CARGO_PKG_VERSION");
     let help = "The version of Larder that runs.";
     metrics.watch("larder_build_info", help, Kind::Gauge, move || vec![Sample::labelled([("version", version)], 1)]);
@@ -238,6 +238,14 @@ fn show(metrics: &Metrics, server: &Server, catalog: &Catalog) {
     let help = "Stores whose time was over, and whose removal has begun here.";
     metrics.watch("larder_stores_expired_total", help, Kind::Counter, move || {
         vec![Sample::plain(expired.load(Ordering::Relaxed))]
+    });
+    let failures = Arc::clone(catalog.failures());
+    let help = "Stores about which something is due that fails on this gateway, and is tried again later and later.";
+    metrics.watch("larder_due_failing", help, Kind::Gauge, move || vec![Sample::plain(failures.count() as u64)]);
+    let (failures, clock) = (Arc::clone(catalog.failures()), Arc::clone(clock));
+    let help = "Seconds for which the oldest of them has been due.";
+    metrics.watch("larder_due_oldest_age_seconds", help, Kind::Gauge, move || {
+        vec![Sample::plain(failures.oldest_age(clock.now()).as_secs())]
     });
     let uses = catalog.cache_uses().clone();
     let help = "Look-ups of stores, by whether they were remembered (hit) or had to be read (miss).";

@@ -3,27 +3,67 @@
 //! An appointment is an object whose key says when and which store; the store's document alone says what is to be done. It
 //! is made before the document is written that gives the reason, so that no crash leaves a store that nobody looks at
 //! again. One too many does no harm.
+//!
+//! There are two queues. The first is ordered by the time of day, and holds what is due by the dates in documents. The second is
+//! ordered by the uptime of the installation ([`ClockGuard::uptime`]), which no change of the wall clock moves: confirmations of
+//! expiry, the last pass over deleted stores, and what has failed and is tried again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    clock::{Clock, Random, Timestamp},
-    storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition},
+    clock::{Clock, ClockGuard, Random, Timestamp},
+    storage::{ListOptions, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Precondition},
 };
 
-use super::{documents::put_control, error::Result, id::StoreId, layout};
+use super::{
+    documents::put_control,
+    due_keys::{self, DueEntry, DueReason},
+    error::Result,
+    id::{StoreId, UserId},
+};
+
+/// Delay of the first retry of what failed; each further one is twice as late.
+const FIRST_RETRY: Duration = Duration::from_secs(15);
+
+/// Longest delay of a retry.
+const LONGEST_RETRY: Duration = Duration::from_hours(24);
+
+/// Mark of reminders, of which a store has one for each time.
+const REMINDER_MARK: u32 = 0;
+
+/// One of the two queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Ordered by the time of day.
+    Time,
+    /// Ordered by the uptime of the installation.
+    Uptime,
+}
 
 /// An appointment that is due.
 #[derive(Debug, Clone)]
 pub struct Appointment {
     /// The key of its object.
     key: String,
-    /// When it was due.
+    /// When it was due first, by the time of day.
     pub at: Timestamp,
     /// With which store.
     pub id: StoreId,
-    /// Whether it was made for a change of the store that comes after it, and may not have come yet.
-    pub is_announcement: bool,
+    /// Why it was made.
+    pub reason: DueReason,
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// Owner and time of making of a store that is being made.
+    pub birth: Option<(UserId, Timestamp)>,
+}
+
+/// A page of the due items of a queue.
+#[derive(Debug, Default)]
+pub struct DuePage {
+    /// The due items, the earliest first.
+    pub items: Vec<Appointment>,
+    /// The key behind which the next page begins, if more may be due.
+    pub next: Option<String>,
 }
 
 /// All appointments.
@@ -32,47 +72,120 @@ pub struct Appointments {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    guard: Arc<ClockGuard>,
 }
 
 impl Appointments {
     /// The appointments in `objects`.
-    pub fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self { objects, clock, random }
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        guard: Arc<ClockGuard>,
+    ) -> Self {
+        Self { objects, clock, random, guard }
     }
 
-    /// Sees to it that somebody looks at a store then.
+    /// Sees to it that somebody looks at a store then. A second reminder at the same time is the same object.
     pub async fn make(&self, id: StoreId, at: Timestamp) -> Result<()> {
-        self.write(id, at, false).await
+        self.write(at, id, DueReason::Reminder, None, Some(REMINDER_MARK)).await
+    }
+
+    /// Schedules the first look at an unnamed store that is about to be made.
+    pub async fn make_for_new(&self, id: StoreId, at: Timestamp, birth: (UserId, Timestamp)) -> Result<()> {
+        self.write(at, id, DueReason::Reminder, Some(birth), Some(REMINDER_MARK)).await
     }
 
     /// Sees to it that somebody looks at a store after it has been changed, which is about to happen.
     pub async fn announce(&self, id: StoreId) -> Result<()> {
-        self.write(id, self.clock.now(), true).await
+        self.write(self.clock.now(), id, DueReason::Announcement, None, None).await
     }
 
-    async fn write(&self, id: StoreId, at: Timestamp, is_announcement: bool) -> Result<()> {
+    /// Does the same for a store that is about to be made with a name.
+    pub async fn announce_new(&self, id: StoreId, birth: (UserId, Timestamp)) -> Result<()> {
+        self.write(self.clock.now(), id, DueReason::Announcement, Some(birth), None).await
+    }
+
+    /// Schedules a look at a store after so much uptime.
+    pub async fn make_after(&self, id: StoreId, reason: DueReason, delay: Duration) -> Result<()> {
+        self.write_uptime(id, reason, delay, 0, self.clock.now()).await
+    }
+
+    /// Schedules the next attempt at a look that failed: later after each failure, at most by a day.
+    pub async fn make_retry(&self, failed: &Appointment) -> Result<()> {
+        let delay = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failed.attempts)).min(LONGEST_RETRY);
+        self.write_uptime(failed.id, failed.reason, delay, failed.attempts + 1, failed.at).await
+    }
+
+    async fn write(
+        &self,
+        at: Timestamp,
+        id: StoreId,
+        reason: DueReason,
+        birth: Option<(UserId, Timestamp)>,
+        mark: Option<u32>,
+    ) -> Result<()> {
+        let mark = mark.unwrap_or_else(|| self.mark());
+        self.put(&due_keys::appointment(&DueEntry { at, id, reason, mark, birth })).await
+    }
+
+    async fn write_uptime(
+        &self,
+        id: StoreId,
+        reason: DueReason,
+        delay: Duration,
+        attempts: u32,
+        since: Timestamp,
+    ) -> Result<()> {
+        let at = Timestamp::from_millis(0).plus(self.guard.uptime() + delay);
+        let entry = DueEntry { at, id, reason, mark: self.mark(), birth: None };
+        self.put(&due_keys::uptime_appointment(&entry, attempts, since)).await
+    }
+
+    fn mark(&self) -> u32 {
         let mut mark = [0; 4];
         self.random.fill(&mut mark);
-        let key = layout::appointment(at, &id, is_announcement, u32::from_be_bytes(mark));
-        put_control(self.objects.as_ref(), &key, Vec::new(), Precondition::None).await?;
+        u32::from_be_bytes(mark)
+    }
+
+    async fn put(&self, key: &str) -> Result<()> {
+        put_control(self.objects.as_ref(), key, Vec::new(), Precondition::None).await?;
         Ok(())
     }
 
-    /// The appointments that are due, at most [`MAX_LIST_KEYS`], the earliest first. One list.
-    pub async fn due(&self) -> Result<Vec<Appointment>> {
-        let options = ListOptions { prefix: layout::appointments(), start_after: None, limit: MAX_LIST_KEYS };
+    /// Returns a page of at most [`MAX_LIST_KEYS`] due items behind the key `after`. One list.
+    pub async fn due(&self, queue: Queue, after: Option<String>) -> Result<DuePage> {
+        let (prefix, now) = match queue {
+            Queue::Time => (due_keys::appointments(), self.clock.now()),
+            Queue::Uptime => (due_keys::uptime_appointments(), Timestamp::from_millis(0).plus(self.guard.uptime())),
+        };
+        let options = ListOptions { prefix, start_after: after, limit: MAX_LIST_KEYS };
         let page = self.objects.list(options).await?;
-        let now = self.clock.now();
-        let appointments = page.objects.into_iter().filter_map(|object| {
-            let (at, id, is_announcement) = layout::parse_appointment(&object.key)?;
-            Some(Appointment { key: object.key, at, id, is_announcement })
-        });
-        Ok(appointments.take_while(|appointment| appointment.at <= now).collect())
+        let mut due = DuePage::default();
+        for object in page.objects {
+            due.next = page.is_truncated.then(|| object.key.clone());
+            let parsed = match queue {
+                Queue::Time => due_keys::parse_appointment(&object.key).map(|entry| (entry, 0, entry.at)),
+                Queue::Uptime => due_keys::parse_uptime_appointment(&object.key),
+            };
+            let Some((entry, attempts, since)) = parsed else { continue };
+            if entry.at > now {
+                due.next = None;
+                break;
+            }
+            let DueEntry { id, reason, birth, .. } = entry;
+            due.items.push(Appointment { key: object.key, at: since, id, reason, attempts, birth });
+        }
+        Ok(due)
     }
 
     /// Forgets appointments that were kept.
     pub async fn forget(&self, kept: Vec<Appointment>) -> Result<()> {
-        self.objects.delete_many(kept.into_iter().map(|appointment| appointment.key).collect()).await?;
+        let mut keys: Vec<_> = kept.into_iter().map(|appointment| appointment.key).collect();
+        while !keys.is_empty() {
+            let rest = keys.split_off(keys.len().min(MAX_DELETE_KEYS));
+            self.objects.delete_many(std::mem::replace(&mut keys, rest)).await?;
+        }
         Ok(())
     }
 }

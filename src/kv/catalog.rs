@@ -12,7 +12,7 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    clock::{Clock, Random},
+    clock::{Clock, ClockGuard, Random},
     storage::ObjectStore,
     telemetry::work::{carry_out, commission},
 };
@@ -27,6 +27,7 @@ use super::{
     document::{Document, Phase},
     documents::Documents,
     error::{Error, Result},
+    failures::Failures,
     id::{StoreId, UserId},
     index::Index,
     layout::EntryKind,
@@ -83,7 +84,8 @@ impl Catalog {
         });
         let documents = Documents::new(objects.clone(), clock.clone(), random.clone(), cache, options.safeguards);
         let documents = Arc::new(documents);
-        let appointments = Arc::new(Appointments::new(objects.clone(), clock.clone(), random.clone()));
+        let guard = options.clock_guard.clone().unwrap_or_else(|| Arc::new(ClockGuard::trusting(clock.clone())));
+        let appointments = Arc::new(Appointments::new(objects.clone(), clock.clone(), random.clone(), guard.clone()));
         let claims = Arc::new(Claims::new(objects.clone(), random.clone()));
         let index = Arc::new(Index::new(objects.clone(), clock.clone(), options.cache.staleness));
         let removals = Arc::new(Removals::new(
@@ -94,10 +96,19 @@ impl Catalog {
             appointments.clone(),
             rules.clone(),
             clock.clone(),
+            guard.clone(),
         ));
         let mover = Arc::new(Mover::new(objects.clone(), documents.clone(), rules.clone(), clock.clone()));
-        let upkeep =
-            Upkeep::new(documents.clone(), appointments.clone(), removals.clone(), mover, rules.clone(), clock.clone());
+        let upkeep = Upkeep::new(
+            documents.clone(),
+            appointments.clone(),
+            removals.clone(),
+            mover,
+            rules.clone(),
+            clock.clone(),
+            guard,
+            options.expiry_confirmation,
+        );
         let counting = Counting::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
         let usages = Usages::new(objects.clone(), documents.clone(), index.clone(), clock.clone());
         let order = Order::new(objects.clone(), documents.clone(), appointments.clone(), rules.clone(), clock.clone());
@@ -284,6 +295,11 @@ impl Catalog {
         self.upkeep.expired()
     }
 
+    /// Stores about which something is due that fails on this gateway.
+    pub fn failures(&self) -> &Arc<Failures> {
+        self.upkeep.failures()
+    }
+
     /// Whether all records stand where the lifecycle rules take them for what they are; if not, it is seen to. Only then may
     /// such rules be written.
     pub async fn restore_order(&self) -> Result<bool> {
@@ -334,11 +350,12 @@ impl Catalog {
     }
 
     async fn create_unnamed(&self, owner: UserId, new: NewStore) -> Result<Created> {
-        let document = self.new_document(owner, new, Phase::Live);
+        let mut document = self.new_document(owner, new, Phase::Live);
         let first_look = self.rules.next_look(&document, self.clock.now()).unwrap_or(document.created_at);
+        document.reminder_at = Some(first_look);
         let (entry, appointment) = futures_util::join!(
             self.index.write(&document, EntryKind::Passing),
-            self.appointments.make(document.id, first_look),
+            self.appointments.make_for_new(document.id, first_look, (owner, document.created_at)),
         );
         let (entry, ()) = (entry?, appointment?);
         let store = self.documents.create(document).await?;

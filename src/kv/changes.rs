@@ -83,6 +83,7 @@ impl NewStore {
             place: life::first_place(is_named, retention, now),
             phase,
             leftovers: Vec::new(),
+            reminder_at: None,
             stats: Stats::default(),
             contents: None,
         }

@@ -69,6 +69,9 @@ pub struct Document {
     /// Places that it has left, until nobody can still be reading there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
+    /// When the last reminder of the store is due: the object is removed with the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder_at: Option<Timestamp>,
     /// Use of the store so far.
     pub stats: Stats,
     /// How much is in it, once that has been counted.
@@ -206,6 +209,9 @@ pub enum Phase {
     Deleted {
         /// Since when.
         at: Timestamp,
+        /// Uptime of the installation then, in milliseconds.
+        #[serde(default)]
+        uptime_millis: u64,
         /// Every place that may hold records of it.
         places: Vec<Place>,
     },

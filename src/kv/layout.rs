@@ -9,7 +9,8 @@
 //! larder/passing/{days}/{id}/{generation}/k{record key}               records under a lifecycle rule
 //! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{label}]  listing index, append-only
 //! larder/counted/{owner}/{id}-{since}-{records}-{bytes}                   how much is in a store
-//! larder/due/{time}-{id}-{mark}-{kind}                                     stores that are to be looked at then
+//! larder/due/{time}-{id}-{mark}-{reason}[-{owner}-{created at}]            stores that are to be looked at then
+//! larder/due-uptime/{uptime}-{id}-{mark}-{reason}-{attempts}-{since}       the same by the uptime of the installation
 //! larder/kept/canary, larder/passing/{days}/canary, larder/canaries        what is watched to see what rules do
 //! ```
 //!
@@ -192,6 +193,11 @@ pub fn index_from(owner: &UserId, at: Timestamp) -> String {
     format!("{}{}", index(owner), sortable(at))
 }
 
+/// What the entries of a store begin with that were written when it was made.
+pub fn first_index_entries(owner: &UserId, created_at: Timestamp, id: &StoreId) -> String {
+    format!("{}-{}-{id}-", index_from(owner, created_at), sortable(created_at))
+}
+
 /// An entry of the listing index.
 pub fn index_entry(owner: &UserId, entry: &IndexEntry) -> String {
     let IndexEntry { at, created_at, id, kind, expires_at, label } = entry;
@@ -229,6 +235,11 @@ pub fn counted(owner: &UserId) -> String {
     format!("{ROOT}counted/{owner}/")
 }
 
+/// What all of them begin with that are about one store.
+pub fn counted_of(owner: &UserId, id: &StoreId) -> String {
+    format!("{}{id}-", counted(owner))
+}
+
 /// Says how much is in a store. Entries of one store sort in the order of their making.
 pub fn counted_entry(owner: &UserId, id: &StoreId, contents: &Contents) -> String {
     let Contents { records, bytes, since, .. } = contents;
@@ -241,32 +252,6 @@ pub fn parse_counted_entry(object: &str, counted: &str) -> Option<(StoreId, Cont
     let (id, since) = (parts.next()?.parse().ok()?, parse_sortable(parts.next()?)?);
     let (records, bytes) = (parse_number(parts.next()?)?, parse_number(parts.next()?)?);
     parts.next().is_none().then_some((id, Contents { records, bytes, counted_at: since, since }))
-}
-
-/// What all appointments begin with.
-pub fn appointments() -> String {
-    format!("{ROOT}due/")
-}
-
-/// Ends the keys of appointments that were made for a change which comes after them.
-const ANNOUNCEMENT: &str = "soon";
-
-/// Ends the keys of the other appointments.
-const REMINDER: &str = "then";
-
-/// An appointment to look at a store; `mark` sets it apart from others at the same time.
-pub fn appointment(at: Timestamp, id: &StoreId, is_announcement: bool, mark: u32) -> String {
-    let kind = if is_announcement { ANNOUNCEMENT } else { REMINDER };
-    format!("{}{}-{id}-{mark:08x}-{kind}", appointments(), sortable(at))
-}
-
-/// The time and the store of an appointment, and whether it is an announcement; `None` if the object is none.
-pub fn parse_appointment(object: &str) -> Option<(Timestamp, StoreId, bool)> {
-    let mut parts = object.strip_prefix(&appointments())?.split('-');
-    let (at, id) = (parse_sortable(parts.next()?)?, parts.next()?.parse().ok()?);
-    parts.next()?;
-    let kind = parts.next().filter(|_| parts.next().is_none())?;
-    [ANNOUNCEMENT, REMINDER].contains(&kind).then_some((at, id, kind == ANNOUNCEMENT))
 }
 
 /// Says which format everything has.
@@ -285,17 +270,19 @@ pub fn parse_document(object: &str) -> Option<StoreId> {
     object.strip_prefix(&documents())?.parse().ok()
 }
 
-fn sortable(at: Timestamp) -> String {
+/// Milliseconds since the epoch in 13 digits.
+pub fn sortable(at: Timestamp) -> String {
     format!("{:013}", at.as_millis())
 }
 
-fn parse_sortable(digits: &str) -> Option<Timestamp> {
+/// The time that 13 digits say.
+pub fn parse_sortable(digits: &str) -> Option<Timestamp> {
     let is_time = digits.len() == 13 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_time.then(|| digits.parse().ok().map(Timestamp::from_millis))?
 }
 
 /// A number in the one way in which it is written.
-fn parse_number(digits: &str) -> Option<u64> {
+pub fn parse_number(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|number: &u64| number.to_string() == digits)
 }
 

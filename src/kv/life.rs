@@ -156,7 +156,7 @@ impl LifeRules {
     pub fn next_look(&self, document: &Document, now: Timestamp) -> Option<Timestamp> {
         match &document.phase {
             Phase::Creating => Some(document.created_at.plus(LONGEST_REQUEST)),
-            Phase::Deleted { at, .. } => Some(at.plus(LONGEST_REQUEST)),
+            Phase::Deleted { .. } => Some(now),
             Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement) => {
                 Some(movement.beat.plus(STALL))
             }
@@ -221,8 +221,9 @@ pub fn settle(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
     Ok(true)
 }
 
-/// Deletes a store; its tombstone names every place that may hold records of it.
-pub fn bury(document: &mut Document, now: Timestamp) -> Result<bool> {
+/// Deletes a store at `now`, when the installation has run for `uptime`; its tombstone names every place that may hold records
+/// of it.
+pub fn bury(document: &mut Document, now: Timestamp, uptime: Duration) -> Result<bool> {
     let mut places = vec![document.place.clone()];
     match &document.phase {
         Phase::Deleted { .. } => return Err(Error::StoreNotFound),
@@ -231,7 +232,8 @@ pub fn bury(document: &mut Document, now: Timestamp) -> Result<bool> {
         Phase::Arriving(movement) => places.push(movement.from.clone()),
     }
     places.extend(document.leftovers.drain(..).map(|leftover| leftover.place));
-    document.phase = Phase::Deleted { at: now, places };
+    let uptime_millis = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
+    document.phase = Phase::Deleted { at: now, uptime_millis, places };
     Ok(true)
 }
 

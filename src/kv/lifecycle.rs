@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::{SeededRandom, Timestamp},
-        kv::{document::Place, id::StoreId},
+        kv::{document::Place, due_keys, id::StoreId},
     };
 
     #[test]
@@ -62,7 +62,7 @@ mod tests {
             let over: Vec<_> = wanted.expirations.iter().filter(|rule| records.starts_with(&rule.prefix)).collect();
             assert!(matches!(over[..], [rule] if rule.days == class.days() && rule.prefix.ends_with('/')), "{over:?}");
         }
-        let kept = [layout::records(&id, &place(None)), layout::document(&id), layout::appointments()];
+        let kept = [layout::records(&id, &place(None)), layout::document(&id), due_keys::appointments()];
         for key in kept {
             assert!(
                 key.starts_with(&wanted.root) && wanted.expirations.iter().all(|rule| !key.starts_with(&rule.prefix))

@@ -170,6 +170,7 @@ impl Naming {
         stale: Option<&Claim>,
     ) -> Result<Option<Arc<StoreView>>> {
         let owner = document.owner_id;
+        self.appointments.announce_new(document.id, (owner, document.created_at)).await?;
         let entry = self.index.write(&document, EntryKind::Kept).await?;
         let view = self.documents.create(document).await?;
         if !self.claims.claim(&owner, &name.folded(), view.document.id, stale).await? {

@@ -20,8 +20,18 @@ pub struct CatalogOptions {
     pub classes: Option<Duration>,
     /// Guard over deletions; `None` trusts the clock of the catalog without conditions.
     pub clock_guard: Option<Arc<ClockGuard>>,
+    /// Uptime of the installation between the first look that finds a store expired and the one that deletes it.
+    pub expiry_confirmation: Duration,
     /// What keeps moves safe: all of it, but in simulations.
     pub safeguards: Safeguards,
+}
+
+impl CatalogOptions {
+    /// Usual time between the two looks: an hour, and a margin for the coarseness of the recorded uptime.
+    pub const EXPIRY_CONFIRMATION: Duration = Duration::from_mins(65);
+
+    /// Shortest time between the two looks that withstands a clock which is wrong for an hour.
+    pub const SHORTEST_SAFE_CONFIRMATION: Duration = Duration::from_hours(1);
 }
 
 impl Default for CatalogOptions {
@@ -32,6 +42,7 @@ impl Default for CatalogOptions {
             count_interval: Duration::from_mins(1),
             classes: None,
             clock_guard: None,
+            expiry_confirmation: Self::EXPIRY_CONFIRMATION,
             safeguards: Safeguards::ALL,
         }
     }

@@ -23,6 +23,7 @@ use super::{
     claims::StoredClaim,
     coding::ContentCoding,
     document::{Document, Place},
+    due_keys,
     error::Error,
     id::{ActorId, RunId, StoreId, TokenId, UserId},
     key::{MAX_KEY_LENGTH, RecordKey},
@@ -140,14 +141,11 @@ pub fn layout(bytes: &[u8]) {
     if let Some((id, contents)) = layout::parse_counted_entry(object, &layout::counted(&owner)) {
         assert_eq!(layout::counted_entry(&owner, &id, &contents), object);
     }
-    if let Some((at, id, is_announcement)) = layout::parse_appointment(object) {
-        // Nobody reads the mark, so that only one that is written here comes back.
-        let is_mark = |mark: &&str| mark.len() == 8 && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let mark = object.split('-').nth(2).filter(is_mark).and_then(|mark| u32::from_str_radix(mark, 16).ok());
-        if let Some(mark) = mark {
-            let written = layout::appointment(at, &id, is_announcement, mark);
-            assert!(written.eq_ignore_ascii_case(object), "{object}");
-        }
+    if let Some(entry) = due_keys::parse_appointment(object) {
+        assert_eq!(due_keys::appointment(&entry), object);
+    }
+    if let Some((entry, attempts, since)) = due_keys::parse_uptime_appointment(object) {
+        assert_eq!(due_keys::uptime_appointment(&entry, attempts, since), object);
     }
     if let Some(id) = layout::parse_document(object) {
         assert_eq!(layout::document(&id), object);

@@ -1,7 +1,7 @@
 //! Deleting stores, and removing what they leave behind.
 //!
 //! The first pass over a deleted store removes its records; the second, when no request that began before can still be
-//! writing, what came late, and then the document and the name's claim.
+//! writing, what came late, and then the document and the name's claim. How long that takes is measured by uptime.
 //!
 //! ```text
 //! A  PUT record (slow)                      B  deletes the store, removes its records
@@ -9,11 +9,11 @@
 //!    A reads the document: deleted. 404
 //! ```
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    clock::{Clock, Timestamp},
-    storage::{ListOptions, MAX_DELETE_KEYS, ObjectStore, Precondition},
+    clock::{Clock, ClockGuard, Timestamp},
+    storage::{ListOptions, MAX_DELETE_KEYS, ObjectStore},
 };
 
 use super::{
@@ -21,13 +21,26 @@ use super::{
     claims::Claims,
     document::{Document, Place},
     documents::Documents,
+    due_keys::{self, DueEntry, DueReason},
     error::{Error, Result},
-    id::StoreId,
+    id::{StoreId, UserId},
     index::Index,
     layout::{self, EntryKind},
     life::{self, LONGEST_REQUEST, LifeRules},
     view::StoreView,
 };
+
+/// Added to the uptime after which the second pass is due where it is scheduled before the deletion.
+const MARGIN: Duration = Duration::from_mins(1);
+
+/// Objects of stores that are still to be removed, so that many stores share a call.
+#[derive(Debug, Default)]
+pub struct Remains {
+    /// Keys of objects that go first.
+    pub keys: Vec<String>,
+    /// The key of the document, which goes when nothing else is left.
+    pub document: Option<String>,
+}
 
 /// Deletes stores.
 #[derive(Debug)]
@@ -39,10 +52,12 @@ pub struct Removals {
     appointments: Arc<Appointments>,
     rules: Arc<LifeRules>,
     clock: Arc<dyn Clock>,
+    guard: Arc<ClockGuard>,
 }
 
 impl Removals {
     /// Removals from `objects`.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the catalog shares out")]
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         documents: Arc<Documents>,
@@ -51,74 +66,115 @@ impl Removals {
         appointments: Arc<Appointments>,
         rules: Arc<LifeRules>,
         clock: Arc<dyn Clock>,
+        guard: Arc<ClockGuard>,
     ) -> Self {
-        Self { objects, documents, claims, index, appointments, rules, clock }
+        Self { objects, documents, claims, index, appointments, rules, clock, guard }
     }
 
     /// Marks a store as deleted and sees to it that its records go.
     pub async fn bury(&self, view: Arc<StoreView>) -> Result<()> {
-        self.bury_if(view, |_| true).await
-    }
-
-    /// The same for a store that has expired, unless it has been changed meanwhile.
-    pub async fn bury_expired(&self, view: Arc<StoreView>) -> Result<()> {
-        let now = self.clock.now();
-        let is_over = |document: &Document| {
-            let sweep_time = life::sweep_time(document);
-            sweep_time.is_some_and(|at| at <= now) || !self.rules.safeguards.sweeps_by_document
-        };
-        self.bury_if(view, is_over).await
-    }
-
-    async fn bury_if(&self, view: Arc<StoreView>, may_go: impl Fn(&Document) -> bool) -> Result<()> {
-        let now = self.clock.now();
         self.appointments.announce(view.document.id).await?;
-        let buried = self
-            .documents
-            .update_from(view, |document| if may_go(document) { life::bury(document, now) } else { Ok(false) })
-            .await?;
+        let buried = self.bury_if(view, |_| true).await?;
         if !buried.document.is_there() {
             self.announce(&buried.document).await?;
         }
         Ok(())
     }
 
-    /// Removes what a deleted store leaves behind; when to look again, or `None` when nothing of it is left.
-    pub async fn work_on(&self, document: &Document, at: Timestamp, places: &[Place]) -> Result<Option<Timestamp>> {
-        let id = document.id;
-        for place in places {
-            self.remove_records(id, place).await?;
+    /// The same for a store that was found expired twice, unless it has been changed meanwhile. Returns its document as it is then.
+    pub async fn bury_expired(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
+        let now = self.clock.now();
+        let is_over = |document: &Document| {
+            let sweep_time = life::sweep_time(document);
+            sweep_time.is_some_and(|at| at <= now) || !self.rules.safeguards.sweeps_by_document
+        };
+        self.schedule_last_pass(view.document.id, MARGIN).await?;
+        let buried = self.bury_if(view, is_over).await?;
+        if !buried.document.is_there() {
+            self.announce(&buried.document).await?;
         }
-        if let Some(contents) = &document.contents {
-            let entry = layout::counted_entry(&document.owner_id, &id, contents);
-            self.objects.delete(&entry, Precondition::None).await?;
-        }
-        if self.clock.now().since(at) < LONGEST_REQUEST {
-            self.announce(document).await?;
-            return Ok(Some(at.plus(LONGEST_REQUEST)));
-        }
-        let Document { owner_id, name, pending_name, .. } = document;
-        for name in [name, pending_name].into_iter().flatten() {
-            self.claims.forget(owner_id, &name.folded(), id).await?;
-        }
-        self.objects.delete(&layout::document(&id), Precondition::None).await?;
-        Ok(None)
+        Ok(buried)
     }
 
-    /// Removes all records of one place, in batches; what a run does not come to, the next one does.
-    pub async fn remove_records(&self, id: StoreId, place: &Place) -> Result<()> {
+    async fn bury_if(&self, view: Arc<StoreView>, may_go: impl Fn(&Document) -> bool) -> Result<Arc<StoreView>> {
+        let (now, uptime) = (self.clock.now(), self.guard.uptime());
+        let bury = |document: &mut Document| {
+            if may_go(document) { life::bury(document, now, uptime) } else { Ok(false) }
+        };
+        self.documents.update_from(view, bury).await
+    }
+
+    async fn schedule_last_pass(&self, id: StoreId, margin: Duration) -> Result<()> {
+        self.appointments.make_after(id, DueReason::Removal, LONGEST_REQUEST + margin).await
+    }
+
+    /// Finds what a deleted store leaves behind, for the caller to remove, and schedules another look unless that is all.
+    pub async fn work_on(&self, document: &Document, uptime_millis: u64, places: &[Place]) -> Result<Remains> {
+        let id = document.id;
+        let is_last = self.guard.uptime() >= Duration::from_millis(uptime_millis) + LONGEST_REQUEST;
+        if !is_last {
+            self.schedule_last_pass(id, Duration::ZERO).await?;
+            self.announce(document).await?;
+        }
+        let mut remains = Remains::default();
+        for place in places {
+            remains.keys.extend(self.last_records(id, place).await?);
+        }
+        let contents = document.contents.as_ref();
+        remains.keys.extend(contents.map(|contents| layout::counted_entry(&document.owner_id, &id, contents)));
+        if is_last {
+            remains.keys.extend(self.counted(document).await?);
+            let Document { owner_id, name, pending_name, .. } = document;
+            for name in [name, pending_name].into_iter().flatten() {
+                self.claims.forget(owner_id, &name.folded(), id).await?;
+            }
+            remains.keys.extend(reminders(document));
+            remains.document = Some(layout::document(&id));
+        }
+        Ok(remains)
+    }
+
+    /// Removes the records of one place in batches, but for the last batch, whose keys are returned.
+    async fn last_records(&self, id: StoreId, place: &Place) -> Result<Vec<String>> {
         loop {
             let options =
                 ListOptions { prefix: layout::records(&id, place), start_after: None, limit: MAX_DELETE_KEYS };
             let page = self.objects.list(options).await?;
-            if page.objects.is_empty() {
-                return Ok(());
-            }
-            self.objects.delete_many(page.objects.into_iter().map(|object| object.key).collect()).await?;
+            let keys = page.objects.into_iter().map(|object| object.key).collect();
             if !page.is_truncated {
-                return Ok(());
+                return Ok(keys);
             }
+            self.objects.delete_many(keys).await?;
         }
+    }
+
+    /// The entries that say how much is in a store: one, and what a crash has left beside it.
+    async fn counted(&self, document: &Document) -> Result<Vec<String>> {
+        let prefix = layout::counted_of(&document.owner_id, &document.id);
+        let page = self.objects.list(ListOptions { prefix, start_after: None, limit: MAX_DELETE_KEYS }).await?;
+        Ok(page.objects.into_iter().map(|object| object.key).collect())
+    }
+
+    /// Returns the keys of index entries of a store whose document was never written.
+    pub async fn orphans(&self, owner: &UserId, created_at: Timestamp, id: &StoreId) -> Result<Vec<String>> {
+        let prefix = layout::first_index_entries(owner, created_at, id);
+        let page = self.objects.list(ListOptions { prefix, start_after: None, limit: MAX_DELETE_KEYS }).await?;
+        Ok(page.objects.into_iter().map(|object| object.key).collect())
+    }
+
+    /// Removes all records of one place.
+    pub async fn remove_records(&self, id: StoreId, place: &Place) -> Result<()> {
+        let last = self.last_records(id, place).await?;
+        if last.is_empty() { Ok(()) } else { Ok(self.objects.delete_many(last).await?) }
+    }
+
+    /// Removes objects, at most [`MAX_DELETE_KEYS`] by a call.
+    pub async fn remove(&self, mut keys: Vec<String>) -> Result<()> {
+        while !keys.is_empty() {
+            let rest = keys.split_off(keys.len().min(MAX_DELETE_KEYS));
+            self.objects.delete_many(std::mem::replace(&mut keys, rest)).await?;
+        }
+        Ok(())
     }
 
     /// Removes the places that nobody can still be reading from, and forgets them.
@@ -127,7 +183,7 @@ impl Removals {
         let lifetime = self.rules.leftover_lifetime();
         let is_over = |since: Timestamp| now.since(since) >= lifetime;
         let over: Vec<_> = view.document.leftovers.iter().filter(|left| is_over(left.since)).cloned().collect();
-        if over.is_empty() {
+        if over.is_empty() || !self.guard.allows_deletion() {
             return Ok(view);
         }
         // Read afresh: a place that counts is never removed, whatever an old view says.
@@ -150,4 +206,13 @@ impl Removals {
         self.index.announce(document.owner_id, &entry);
         Ok(())
     }
+}
+
+/// The keys that the standing reminder of a store may have.
+fn reminders(document: &Document) -> Vec<String> {
+    let Document { id, owner_id, created_at, reminder_at, .. } = document;
+    let Some(at) = *reminder_at else { return Vec::new() };
+    let reminder =
+        |birth| due_keys::appointment(&DueEntry { at, id: *id, reason: DueReason::Reminder, mark: 0, birth });
+    vec![reminder(None), reminder(Some((*owner_id, *created_at)))]
 }

@@ -27,6 +27,8 @@ pub struct Safeguards {
     pub looks_before_expiry: bool,
     /// A store is swept when its document says that it has expired, not when that was once expected.
     pub sweeps_by_document: bool,
+    /// A store that was found expired is deleted only when it is found expired again, an hour of uptime later.
+    pub confirms_expiry: bool,
 }
 
 impl Safeguards {
@@ -42,6 +44,7 @@ impl Safeguards {
         renews_before_acknowledging: true,
         looks_before_expiry: true,
         sweeps_by_document: true,
+        confirms_expiry: true,
     };
 }
 

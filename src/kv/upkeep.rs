@@ -1,7 +1,11 @@
 //! Keeps appointments with stores: sweeps what has expired, removes what was deleted, moves what stands in the wrong place.
 //!
 //! Any number of gateways may do so at once: each change of a store is a conditional write of its document, and everything
-//! else can be done twice.
+//! else can be done twice. Stores are looked at in batches, whose objects are removed together and whose appointments are then
+//! forgotten together. A look that fails is tried again later and later, and holds up no other.
+//!
+//! A store that is found expired is not deleted: the look is repeated after an hour of uptime, and only what is then found expired
+//! again is deleted. So no reading of a wrong clock destroys a store.
 
 use std::{
     collections::HashMap,
@@ -15,28 +19,36 @@ use std::{
 use futures_util::{StreamExt, stream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, ClockGuard, Timestamp};
 
 use super::{
-    appointments::{Appointment, Appointments},
-    document::Phase,
+    appointments::{Appointment, Appointments, Queue},
+    document::{Document, Phase},
     documents::Documents,
+    due_keys::DueReason,
     error::{Error, Result},
+    failures::Failures,
     id::StoreId,
     life::{self, LONGEST_REQUEST, LifeRules, STALL},
     mover::Mover,
-    removal::Removals,
+    removal::{Remains, Removals},
     view::StoreView,
 };
 
-/// Stores that are worked on at the same time.
-const CONCURRENCY: usize = 8;
+/// Stores that are looked at at the same time.
+const CONCURRENCY: usize = 32;
 
-/// The most lists of appointments that one run goes through.
+/// Stores whose objects are removed together.
+const BATCH: usize = 256;
+
+/// The most lists of appointments that one run goes through in each queue.
 const MAX_PAGES: usize = 100;
 
 /// How long an appointment is kept that was made for a change which has not been made yet: after that, it never will be.
 const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Least distance of a reminder that is noted in the document: what is due earlier goes by itself.
+const NOTED: Duration = Duration::from_mins(10);
 
 /// Keeps appointments.
 #[derive(Debug)]
@@ -47,23 +59,34 @@ pub struct Upkeep {
     mover: Arc<Mover>,
     rules: Arc<LifeRules>,
     clock: Arc<dyn Clock>,
+    guard: Arc<ClockGuard>,
+    confirmation: Duration,
     tasks: TaskTracker,
     stop: CancellationToken,
     expired: Arc<AtomicU64>,
+    failures: Arc<Failures>,
 }
 
 /// What is left to do about a store after a look at it.
 enum Next {
-    /// Nothing: it is gone, or somebody has made an appointment already.
-    Nothing,
+    /// Nothing but to remove these: another look is scheduled already, or nothing of the store is left.
+    Remove(Remains),
     /// To look again then, if that will be necessary.
     Look(Option<Timestamp>),
     /// To look again soon: what the appointment was made for has not happened yet.
     Wait,
 }
 
+/// A look at a store, with the appointments that were due.
+struct Look {
+    appointments: Vec<Appointment>,
+    /// `None` if the appointments stay.
+    outcome: Result<Option<Remains>>,
+}
+
 impl Upkeep {
-    /// Keeps `appointments`.
+    /// Keeps `appointments`; deletes an expired store when `confirmation` has passed since it was found expired first.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the catalog shares out")]
     pub fn new(
         documents: Arc<Documents>,
         appointments: Arc<Appointments>,
@@ -71,38 +94,122 @@ impl Upkeep {
         mover: Arc<Mover>,
         rules: Arc<LifeRules>,
         clock: Arc<dyn Clock>,
+        guard: Arc<ClockGuard>,
+        confirmation: Duration,
     ) -> Self {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        Self { documents, appointments, removals, mover, rules, clock, tasks, stop, expired: Arc::default() }
+        let (tasks, stop, failures) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Failures::default()));
+        let expired = Arc::default();
+        Self {
+            documents,
+            appointments,
+            removals,
+            mover,
+            rules,
+            clock,
+            guard,
+            confirmation,
+            tasks,
+            stop,
+            expired,
+            failures,
+        }
     }
 
-    /// Keeps the appointments that are due; with how many stores. What fails is tried again by the next run, and the first
-    /// reason is the error.
+    /// Keeps the appointments that are due; with how many stores. What fails is tried again later. The error is the first
+    /// reason for which a due item could neither be kept nor put off.
     pub async fn run(self: &Arc<Self>) -> Result<usize> {
         // Whatever is left half done by a stop, the next run does again.
         self.stop.run_until_cancelled(self.keep_due()).await.unwrap_or(Ok(0))
     }
 
     async fn keep_due(self: &Arc<Self>) -> Result<usize> {
-        let mut kept = 0;
-        for _ in 0..MAX_PAGES {
-            let mut stores = HashMap::<StoreId, Vec<Appointment>>::new();
-            for appointment in self.appointments.due().await? {
-                stores.entry(appointment.id).or_default().push(appointment);
-            }
-            let attended: Vec<Result<usize>> = stream::iter(stores.into_values())
-                .map(|appointments| self.keep(appointments))
-                .buffer_unordered(CONCURRENCY)
-                .collect()
-                .await;
-            let done = attended.into_iter().sum::<Result<usize>>()?;
-            kept += done;
-            // A page that is worked on to its end may have another behind it.
-            if done == 0 {
-                break;
+        let (mut kept, mut first_error) = (0, None);
+        for queue in [Queue::Time, Queue::Uptime] {
+            let mut after = None;
+            for _ in 0..MAX_PAGES {
+                let page = self.appointments.due(queue, after).await?;
+                let mut stores = HashMap::<StoreId, Vec<Appointment>>::new();
+                for appointment in page.items {
+                    stores.entry(appointment.id).or_default().push(appointment);
+                }
+                let mut stores = stores.into_values();
+                loop {
+                    let batch: Vec<_> = stores.by_ref().take(BATCH).collect();
+                    if batch.is_empty() {
+                        break;
+                    }
+                    match self.keep_batch(batch).await {
+                        Ok(done) => kept += done,
+                        Err(error) => first_error = first_error.or(Some(error)),
+                    }
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
             }
         }
-        Ok(kept)
+        self.failures.note_run(self.clock.now());
+        first_error.map_or(Ok(kept), Err)
+    }
+
+    /// Looks at stores, removes what they leave behind, and forgets their appointments; with how many that was done.
+    async fn keep_batch(self: &Arc<Self>, batch: Vec<Vec<Appointment>>) -> Result<usize> {
+        let mut looks: Vec<Look> =
+            stream::iter(batch).map(|items| self.look(items)).buffer_unordered(CONCURRENCY).collect().await;
+        let together = looks.iter().filter_map(|look| look.outcome.as_ref().ok()?.as_ref());
+        let keys = together.clone().flat_map(|remains| remains.keys.iter().cloned()).collect();
+        let documents = together.filter_map(|remains| remains.document.clone()).collect();
+        let removed = match self.removals.remove(keys).await {
+            Ok(()) => self.removals.remove(documents).await,
+            failed => failed,
+        };
+        if removed.is_err() {
+            // What cannot be removed takes nothing else with it.
+            for look in &mut looks {
+                self.remove_alone(look).await;
+            }
+        }
+        let (mut done, mut settled, mut first_error) = (0, Vec::new(), None);
+        for Look { appointments, outcome } in looks {
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    self.failures.forget(appointments.first().map(|item| item.id));
+                    done += 1;
+                    settled.extend(appointments);
+                }
+                Err(error) => match self.put_off(&appointments, &error).await {
+                    Ok(()) => settled.extend(appointments),
+                    Err(_) => first_error = first_error.or(Some(error)),
+                },
+            }
+        }
+        self.appointments.forget(settled).await?;
+        first_error.map_or(Ok(done), Err)
+    }
+
+    async fn remove_alone(&self, look: &mut Look) {
+        let Ok(Some(remains)) = &look.outcome else { return };
+        let removed = async {
+            self.removals.remove(remains.keys.clone()).await?;
+            self.removals.remove(remains.document.iter().cloned().collect()).await
+        };
+        if let Err(error) = removed.await {
+            look.outcome = Err(error);
+        }
+    }
+
+    /// Schedules the next attempt after a look has failed.
+    async fn put_off(&self, appointments: &[Appointment], error: &Error) -> Result<()> {
+        let strongest = appointments.iter().max_by_key(|item| (item.reason, item.attempts));
+        let Some(failed) = strongest else { return Ok(()) };
+        self.appointments.make_retry(failed).await?;
+        if self.failures.note(failed.id, failed.at, self.clock.now()) {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(store = %failed.id, error, "what is due about a store failed, and is tried again later and later");
+        }
+        Ok(())
     }
 
     /// Moves a store in the background, if it has to move.
@@ -126,47 +233,76 @@ impl Upkeep {
         &self.expired
     }
 
+    /// Stores about which something is due that fails here.
+    pub fn failures(&self) -> &Arc<Failures> {
+        &self.failures
+    }
+
     /// Leaves everything to others, what has begun here included.
     pub fn leave(&self) {
         self.stop.cancel();
     }
 
-    /// Looks at a store whose appointments are due; one if that is done, none if they stay.
-    async fn keep(self: &Arc<Self>, appointments: Vec<Appointment>) -> Result<usize> {
-        let Some(last) = appointments.last() else { return Ok(0) };
-        let id = last.id;
-        match self.attend(&appointments).await? {
-            Next::Wait => return Ok(0),
-            Next::Nothing | Next::Look(None) => {}
-            Next::Look(Some(at)) => self.appointments.make(id, at).await?,
+    /// Looks at a store whose appointments are due, and schedules the next look.
+    async fn look(self: &Arc<Self>, appointments: Vec<Appointment>) -> Look {
+        let outcome = match self.attend(&appointments).await {
+            Ok(Next::Wait) => Ok(None),
+            Ok(Next::Remove(remains)) => Ok(Some(remains)),
+            Ok(Next::Look(None)) => Ok(Some(Remains::default())),
+            Ok(Next::Look(Some(at))) => self.remind(&appointments, at).await.map(|()| Some(Remains::default())),
+            Err(error) => Err(error),
+        };
+        Look { appointments, outcome }
+    }
+
+    /// Schedules a look, and notes it in the document, so that the object goes with the store.
+    async fn remind(&self, appointments: &[Appointment], at: Timestamp) -> Result<()> {
+        let Some(id) = appointments.first().map(|item| item.id) else { return Ok(()) };
+        self.appointments.make(id, at).await?;
+        if at.since(self.clock.now()) < NOTED {
+            return Ok(());
         }
-        self.appointments.forget(appointments).await?;
-        Ok(1)
+        let note = |document: &mut Document| {
+            let is_news = document.is_there() && document.reminder_at != Some(at);
+            document.reminder_at = Some(at);
+            Ok(is_news)
+        };
+        match self.documents.update(id, note).await {
+            Ok(_) | Err(Error::StoreNotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Does what there is to do about a store.
     async fn attend(self: &Arc<Self>, appointments: &[Appointment]) -> Result<Next> {
-        let (Some(last), now) = (appointments.last(), self.clock.now()) else { return Ok(Next::Nothing) };
+        let is_about = |reason| appointments.iter().any(|made| made.reason == reason);
+        let (Some(last), now) = (appointments.last(), self.clock.now()) else { return Ok(Next::Look(None)) };
         let id = last.id;
-        let is_early = appointments.iter().any(|made| made.is_announcement && now.since(made.at) < PATIENCE);
+        if appointments.iter().all(|made| made.reason == DueReason::Confirmation) && !self.guard.allows_deletion() {
+            return Ok(Next::Wait);
+        }
         let Some(view) = self.documents.read(id).await? else {
-            // It is made before the document of a new store.
-            return Ok(if now.since(last.at) < LONGEST_REQUEST { Next::Wait } else { Next::Nothing });
+            return self.attend_absent(appointments).await;
         };
         match &view.document.phase {
-            Phase::Deleted { at, places } => {
-                return self.removals.work_on(&view.document, *at, places).await.map(Next::Look);
+            Phase::Deleted { uptime_millis, places, .. } => {
+                return self.removals.work_on(&view.document, *uptime_millis, places).await.map(Next::Remove);
             }
             Phase::Creating if now.since(view.document.created_at) >= LONGEST_REQUEST => {
-                return self.removals.bury(view).await.map(|()| Next::Nothing);
+                return self.removals.bury(view).await.map(|()| Next::Look(None));
             }
             Phase::Creating | Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
         }
+        // What was announced before the document of a new store has come when that store is there.
+        let may_come = |made: &Appointment| made.birth.is_none() || !view.document.is_there();
+        let is_announced = |made: &Appointment| {
+            made.reason == DueReason::Announcement && may_come(made) && now.since(made.at) < PATIENCE
+        };
+        let is_early = appointments.iter().any(is_announced);
         let view = self.removals.remove_leftovers(view).await?;
         if self.is_over(&view, now) {
-            self.removals.bury_expired(view).await?;
-            self.expired.fetch_add(1, Ordering::Relaxed);
-            return Ok(Next::Nothing);
+            let is_confirmed = is_about(DueReason::Confirmation) || !self.rules.safeguards.confirms_expiry;
+            return self.attend_expired(view, is_confirmed).await;
         }
         match self.rules.next_look(&view.document, now) {
             Some(at) if at <= now => {
@@ -179,6 +315,41 @@ impl Upkeep {
             _ if is_early => Ok(Next::Wait),
             at => Ok(Next::Look(at)),
         }
+    }
+
+    /// An appointment is made before the document of a new store: one whose document does not come is waited for, and then what
+    /// was written beside the document is removed.
+    async fn attend_absent(&self, appointments: &[Appointment]) -> Result<Next> {
+        let is_first = |made: &Appointment| matches!(made.reason, DueReason::Reminder | DueReason::Announcement);
+        let now = self.clock.now();
+        let may_come = |made: &Appointment| is_first(made) && now.since(made.at) < LONGEST_REQUEST;
+        if appointments.iter().any(may_come) || !self.guard.allows_deletion() {
+            return Ok(Next::Wait);
+        }
+        let mut remains = Remains::default();
+        for made in appointments {
+            if let Some((owner, created_at)) = made.birth {
+                remains.keys.extend(self.removals.orphans(&owner, created_at, &made.id).await?);
+            }
+        }
+        Ok(Next::Remove(remains))
+    }
+
+    /// Notes that a store was found expired, or deletes it if that is confirmed.
+    async fn attend_expired(&self, view: Arc<StoreView>, is_confirmed: bool) -> Result<Next> {
+        if !is_confirmed {
+            self.appointments.make_after(view.document.id, DueReason::Confirmation, self.confirmation).await?;
+            return Ok(Next::Look(None));
+        }
+        if !self.guard.allows_deletion() {
+            return Ok(Next::Wait);
+        }
+        let buried = self.removals.bury_expired(view).await?;
+        let Phase::Deleted { uptime_millis, places, .. } = &buried.document.phase else {
+            return Ok(Next::Look(self.rules.next_look(&buried.document, self.clock.now())));
+        };
+        self.expired.fetch_add(1, Ordering::Relaxed);
+        self.removals.work_on(&buried.document, *uptime_millis, places).await.map(Next::Remove)
     }
 
     fn is_over(&self, view: &StoreView, now: Timestamp) -> bool {

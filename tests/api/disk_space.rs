@@ -3,7 +3,10 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use larder::storage::embedded::{EmbeddedOptions, EmbeddedStore, INLINE_LIMIT};
+use larder::{
+    kv::CatalogOptions,
+    storage::embedded::{EmbeddedOptions, EmbeddedStore, INLINE_LIMIT},
+};
 
 use crate::harness::{Larder, STORES, ShiftedClock, Store};
 
@@ -56,6 +59,8 @@ async fn what_an_expired_store_took_is_given_back_to_the_disk() {
     eventually("the records stand in the folder", &larder, is_full).await;
 
     larder.advance(LONG);
+    larder.upkeep().await;
+    larder.advance(CatalogOptions::EXPIRY_CONFIRMATION);
     larder.upkeep().await;
     // No request comes that could have it done on the side.
     let is_empty = || taken(folder.path()).0 < 6 * MIB && taken(folder.path()).1 == 1;

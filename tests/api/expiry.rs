@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder::{
     clock::Timestamp,
+    kv::CatalogOptions,
     storage::{Attributes, ByteStream, GetOptions, Precondition, PutOptions},
 };
 use serde_json::{Value, json};
@@ -135,6 +136,9 @@ contract_test!(what_has_expired_is_swept_after_a_while_and_leaves_nothing_behind
     larder.upkeep().await;
     assert_eq!(larder.objects_of(&store).await.len(), 4, "there is an hour to find out about a mistake");
     larder.advance(Duration::from_hours(1));
+    larder.upkeep().await;
+    assert_eq!(larder.objects_of(&store).await.len(), 4, "it is to be found expired twice");
+    larder.advance(CatalogOptions::EXPIRY_CONFIRMATION);
     larder.upkeep().await;
     assert_eq!(larder.objects_of(&store).await.len(), 1, "its tombstone alone is left");
     larder.advance(Duration::from_hours(2));

@@ -59,9 +59,27 @@ impl World {
 
     /// All object keys that begin with `prefix`.
     pub async fn keys(&self, prefix: &str) -> Vec<String> {
-        let options = ListOptions { prefix: prefix.to_owned(), start_after: None, limit: 1000 };
-        let page = self.objects.list(options).await.expect("the reference lists");
-        page.objects.into_iter().map(|object| object.key).collect()
+        let (mut keys, mut start_after) = (Vec::new(), None);
+        loop {
+            let options = ListOptions { prefix: prefix.to_owned(), start_after, limit: 1000 };
+            let page = self.objects.list(options).await.expect("the reference lists");
+            keys.extend(page.objects.into_iter().map(|object| object.key));
+            start_after = keys.last().cloned().filter(|_| page.is_truncated);
+            if start_after.is_none() {
+                return keys;
+            }
+        }
+    }
+
+    /// Lets time pass in steps, with a run of the upkeep after each, until nothing is due any more for so long.
+    pub async fn live(&self, gateway: &Gateway, time: Duration) {
+        const STEP: Duration = Duration::from_mins(35);
+        let mut passed = Duration::ZERO;
+        while passed < time {
+            self.clock.advance(STEP);
+            passed += STEP;
+            gateway.catalog.keep_appointments().await.expect("a run");
+        }
     }
 }
 

@@ -160,12 +160,12 @@ impl ObjectStore for Watched {
 
 #[tokio::test]
 async fn a_gateway_that_dies_between_any_two_writes_of_a_create_leaves_a_name_that_works() {
-    for writes in 0..5 {
+    for writes in 0..6 {
         let world = World::new();
         let dying = Watched::that_dies_after(writes, world.objects.clone());
         let first = world.gateway_over(dying, 1, None);
         let outcome = first.catalog.create(world.owner, new_store(Some("shop"))).await;
-        assert_eq!(outcome.is_ok(), writes == 4, "a create is four writes: {outcome:?}");
+        assert_eq!(outcome.is_ok(), writes == 5, "a create is five writes: {outcome:?}");
 
         let next = world.gateway(2);
         let store = next.create(world.owner, Some("shop")).await;

@@ -100,7 +100,7 @@ async fn a_bucket_that_was_filled_before_is_in_order_before_the_first_rule_is_wr
     assert!(ruled_gateway(&world, 3).catalog.restore_order().await.expect("a look"), "once is enough");
 
     world.clock.advance(Retention::DEFAULT.duration() + Duration::from_hours(48));
-    gateway.catalog.keep_appointments().await.expect("a run");
+    world.live(&gateway, Duration::from_hours(3)).await;
     for (store, is_kept) in stores.iter().zip([false, true, true, false]) {
         let found = gateway.catalog.resolve(&StoreLocator::Id(store.document.id)).await;
         assert_eq!(found.is_ok(), is_kept, "{found:?}");

@@ -103,6 +103,7 @@ impl World {
             cache,
             classes: Some(STALENESS),
             clock_guard: None,
+            expiry_confirmation: CatalogOptions::EXPIRY_CONFIRMATION,
             safeguards: self.scenario.safeguards,
             retention: Retention::from_days(self.scenario.life.as_secs_f64() / 86_400.0).expect("a retention"),
         };

@@ -1,0 +1,129 @@
+//! The keys of appointments: the part of `layout` that builds and reads them.
+
+use crate::clock::Timestamp;
+
+use super::{
+    id::{StoreId, UserId},
+    layout::{parse_number, parse_sortable, root, sortable},
+};
+
+/// What all appointments by the time of day begin with.
+pub fn appointments() -> String {
+    format!("{}due/", root())
+}
+
+/// What all appointments by uptime begin with.
+pub fn uptime_appointments() -> String {
+    format!("{}due-uptime/", root())
+}
+
+/// Reason of an appointment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DueReason {
+    /// Something is due then by what the document says.
+    Reminder,
+    /// A change of the store comes after it, and may not have come yet.
+    Announcement,
+    /// The store was found expired, which is to be confirmed.
+    Confirmation,
+    /// The store was deleted, and what came late is to be removed.
+    Removal,
+}
+
+impl DueReason {
+    const ALL: [Self; 4] = [Self::Reminder, Self::Announcement, Self::Confirmation, Self::Removal];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Announcement => "soon",
+            Self::Reminder => "then",
+            Self::Confirmation => "expired",
+            Self::Removal => "deleted",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}
+
+/// An appointment, as its key says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueEntry {
+    /// When: by the time of day, or by uptime since zero.
+    pub at: Timestamp,
+    /// With which store.
+    pub id: StoreId,
+    /// Why.
+    pub reason: DueReason,
+    /// Sets it apart from others at the same time.
+    pub mark: u32,
+    /// Owner and time of making of a store whose document comes after it.
+    pub birth: Option<(UserId, Timestamp)>,
+}
+
+/// An appointment by the time of day.
+pub fn appointment(entry: &DueEntry) -> String {
+    let DueEntry { at, id, reason, mark, birth } = entry;
+    let mut key = format!("{}{}-{id}-{mark:08x}-{}", appointments(), sortable(*at), reason.as_str());
+    if let Some((owner, created_at)) = birth {
+        key.extend(["-", owner.as_str(), "-", &sortable(*created_at)]);
+    }
+    key
+}
+
+/// An appointment by uptime: after so many failed attempts, of what was due first `since` then by the time of day.
+pub fn uptime_appointment(entry: &DueEntry, attempts: u32, since: Timestamp) -> String {
+    let DueEntry { at, id, reason, mark, .. } = entry;
+    let (at, since) = (sortable(*at), sortable(since));
+    format!("{}{at}-{id}-{mark:08x}-{}-{attempts}-{since}", uptime_appointments(), reason.as_str())
+}
+
+/// What the key of an appointment by the time of day says; `None` if the object is none.
+pub fn parse_appointment(object: &str) -> Option<DueEntry> {
+    let mut parts = object.strip_prefix(&appointments())?.split('-');
+    let entry = parse_due(&mut parts)?;
+    let birth = match parts.next() {
+        Some(owner) => Some((owner.parse().ok()?, parse_sortable(parts.next()?)?)),
+        None => None,
+    };
+    parts.next().is_none().then_some(DueEntry { birth, ..entry })
+}
+
+/// What the key of an appointment by uptime says, with its failed attempts, and when it was due first; `None` if the
+/// object is none.
+pub fn parse_uptime_appointment(object: &str) -> Option<(DueEntry, u32, Timestamp)> {
+    let mut parts = object.strip_prefix(&uptime_appointments())?.split('-');
+    let entry = parse_due(&mut parts)?;
+    let attempts = u32::try_from(parse_number(parts.next()?)?).ok()?;
+    let since = parse_sortable(parts.next()?)?;
+    parts.next().is_none().then_some((entry, attempts, since))
+}
+
+fn parse_due<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Option<DueEntry> {
+    let (at, id) = (parse_sortable(parts.next()?)?, parts.next()?.parse().ok()?);
+    let mark = parts.next()?;
+    let is_mark = mark.len() == 8 && mark.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let mark = u32::from_str_radix(mark, 16).ok().filter(|_| is_mark)?;
+    Some(DueEntry { at, id, reason: DueReason::parse(parts.next()?)?, mark, birth: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SeededRandom;
+
+    #[test]
+    fn a_due_item_reads_back_as_it_was_written() {
+        let random = SeededRandom::new(4);
+        let (id, owner, at) = (StoreId::generate(&random), UserId::generate(&random), Timestamp::from_millis(7));
+        for reason in DueReason::ALL {
+            for birth in [None, Some((owner, at))] {
+                let entry = DueEntry { at, id, reason, mark: 0xAB, birth };
+                assert_eq!(parse_appointment(&appointment(&entry)), Some(entry));
+            }
+            let entry = DueEntry { at, id, reason, mark: 1, birth: None };
+            assert_eq!(parse_uptime_appointment(&uptime_appointment(&entry, 12, at)), Some((entry, 12, at)));
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! An object store whose calls are counted.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use larder::storage::{
+    ByteStream, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition, PutOptions,
+    PutOutcome, Result,
+};
+
+/// Counts reads.
+pub struct Counted {
+    inner: Arc<dyn ObjectStore>,
+    gets: AtomicUsize,
+}
+
+impl Counted {
+    pub fn new(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
+        Arc::new(Self { inner, gets: AtomicUsize::new(0) })
+    }
+
+    pub fn gets(&self) -> usize {
+        self.gets.load(SeqCst)
+    }
+}
+
+impl fmt::Debug for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counted").finish_non_exhaustive()
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Counted {
+    async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
+        self.inner.put(key, body, options).await
+    }
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
+        self.gets.fetch_add(1, SeqCst);
+        self.inner.get(key, options).await
+    }
+    async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        self.inner.head(key).await
+    }
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        self.inner.delete(key, precondition).await
+    }
+    async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        self.inner.delete_many(keys).await
+    }
+    async fn list(&self, options: ListOptions) -> Result<ListPage> {
+        self.inner.list(options).await
+    }
+    async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        self.inner.copy(from, to, precondition).await
+    }
+    async fn check(&self) -> Result<()> {
+        self.inner.check().await
+    }
+}
