@@ -66,6 +66,10 @@ impl Clock for AdjustedClock {
         self.own.monotonic()
     }
 
+    fn boot_time(&self) -> Duration {
+        self.own.boot_time()
+    }
+
     async fn sleep(&self, duration: Duration) {
         self.own.sleep(duration).await;
     }

@@ -1,7 +1,10 @@
 //! A clock that tests move by hand.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,20 +17,41 @@ use super::{source::Clock, timestamp::Timestamp};
 #[derive(Debug)]
 pub struct ManualClock {
     started: Timestamp,
+    /// Monotonic time that has passed.
     passed: Mutex<Duration>,
+    /// Milliseconds that the time of day was set forward, less those that it was set back.
+    jumped: AtomicI64,
+    /// Milliseconds for which the machine was suspended.
+    suspended: AtomicU64,
     moved: Notify,
 }
 
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
-        Self { started: now, passed: Mutex::new(Duration::ZERO), moved: Notify::new() }
+        Self {
+            started: now,
+            passed: Mutex::new(Duration::ZERO),
+            jumped: AtomicI64::new(0),
+            suspended: AtomicU64::new(0),
+            moved: Notify::new(),
+        }
     }
 
     /// Moves the clock forward and wakes whoever waited for that.
     pub fn advance(&self, by: Duration) {
         *self.passed() += by;
         self.moved.notify_waiters();
+    }
+
+    /// Sets the time of day forward by so many milliseconds, or back if they are negative. No time passes.
+    pub fn jump(&self, millis: i64) {
+        self.jumped.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Suspends the machine: the time of day and the boot time go on, the monotonic time stands still.
+    pub fn suspend(&self, duration: Duration) {
+        self.suspended.fetch_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
     fn passed(&self) -> MutexGuard<'_, Duration> {
@@ -38,7 +62,12 @@ impl ManualClock {
 #[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        self.started.plus(*self.passed())
+        let shown = self.started.plus(self.boot_time()).as_millis();
+        Timestamp::from_millis(shown.saturating_add(self.jumped.load(Ordering::SeqCst)))
+    }
+
+    fn boot_time(&self) -> Duration {
+        *self.passed() + Duration::from_millis(self.suspended.load(Ordering::SeqCst))
     }
 
     fn monotonic(&self) -> Duration {

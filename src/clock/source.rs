@@ -15,6 +15,13 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// Time passed since an arbitrary fixed instant; never goes back, whatever happens to the time of day.
     fn monotonic(&self) -> Duration;
 
+    /// Time passed since an arbitrary fixed instant, time in which the machine was suspended included. A change of the
+    /// time of day does not move it, so that it tells such a change from time that has passed. A clock of a machine that
+    /// is never suspended has its monotonic time for it.
+    fn boot_time(&self) -> Duration {
+        self.monotonic()
+    }
+
     /// Returns once `duration` has passed by [`Clock::monotonic`].
     async fn sleep(&self, duration: Duration);
 }

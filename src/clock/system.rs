@@ -7,11 +7,20 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{source::Clock, timestamp::Timestamp};
 
 /// When this process first asked for the time: the zero of [`Clock::monotonic`].
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The kernel's clock that also runs while the machine is suspended.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const BOOT_CLOCK: ClockId = ClockId::Boottime;
+
+/// The kernel's clock that also runs while the machine is suspended: on Apple's systems the monotonic clock does.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 
 /// The clock of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,6 +35,12 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         STARTED.elapsed()
+    }
+
+    fn boot_time(&self) -> Duration {
+        let time = clock_gettime(BOOT_CLOCK);
+        let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), nanos)
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -1,0 +1,221 @@
+//! What the guard promises, with clocks that tests set.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Clock, ClockGuard, ClockRecord, ManualClock, Timestamp};
+
+const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+const DAY: Duration = Duration::from_hours(24);
+const WEEK: Duration = Duration::from_hours(24 * 7);
+const DAY_MILLIS: i64 = 86_400_000;
+
+fn guard_at(start: Timestamp) -> (Arc<ManualClock>, ClockGuard) {
+    let clock = Arc::new(ManualClock::new(start));
+    (clock.clone(), ClockGuard::new(clock.clone(), clock))
+}
+
+fn guard() -> (Arc<ManualClock>, ClockGuard) {
+    guard_at(START)
+}
+
+/// The guard of the next process, which starts `pause` after the record was written by a clock that shows `ahead_millis` more.
+fn restarted(record: &ClockRecord, pause: Duration, ahead_millis: i64) -> (Arc<ManualClock>, ClockGuard) {
+    let shown = record.wall_time.plus(pause).as_millis() + ahead_millis;
+    let (clock, guard) = guard_at(Timestamp::from_millis(shown));
+    guard.resume(record);
+    (clock, guard)
+}
+
+fn record(guard: &ClockGuard) -> ClockRecord {
+    guard.new_record(None).expect("there is something to record")
+}
+
+#[test]
+fn a_jump_of_the_wall_clock_suspends_deletions_for_a_day_of_boot_time() {
+    for jump in [61_000, -61_000, 8 * DAY_MILLIS, -8 * DAY_MILLIS] {
+        let (clock, guard) = guard();
+        assert!(guard.allows_deletion());
+        clock.jump(jump);
+        assert_eq!(guard.deletion_time(), None, "{jump}");
+        clock.advance(DAY.saturating_sub(Duration::from_secs(1)));
+        assert!(!guard.allows_deletion());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(guard.deletion_time(), Some(clock.now()));
+    }
+}
+
+#[test]
+fn a_jump_that_is_undone_suspends_deletions_all_the_same() {
+    let (clock, guard) = guard();
+    clock.jump(8 * DAY_MILLIS);
+    assert!(!guard.allows_deletion());
+    clock.jump(-8 * DAY_MILLIS);
+    clock.advance(Duration::from_hours(23));
+    assert!(!guard.allows_deletion());
+}
+
+#[test]
+fn small_corrections_suspend_nothing_and_do_not_add_up_unnoticed() {
+    let (clock, guard) = guard();
+    for _ in 0..30 {
+        clock.advance(DAY);
+        clock.jump(20_000);
+        assert!(guard.allows_deletion());
+    }
+    clock.advance(Duration::from_mins(10));
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(1));
+        clock.jump(30_000);
+    }
+    assert!(!guard.allows_deletion());
+}
+
+#[test]
+fn neither_a_machine_that_sleeps_nor_a_long_pause_between_processes_is_a_jump() {
+    let (clock, guard) = guard();
+    clock.suspend(DAY * 3);
+    assert!(guard.allows_deletion());
+    let (_, next) = restarted(&record(&guard), DAY * 30, 0);
+    assert!(next.allows_deletion());
+}
+
+#[test]
+fn a_start_before_the_latest_recorded_time_suspends_deletions() {
+    let (_, first) = guard();
+    let (_, near) = restarted(&record(&first), Duration::ZERO, -60_000);
+    assert!(near.allows_deletion());
+    let (_, next) = restarted(&record(&first), Duration::ZERO, -61_000);
+    assert!(!next.allows_deletion());
+    assert!(next.suspension().is_some_and(|suspension| suspension.reason.contains("61 s before")));
+}
+
+#[test]
+fn a_suspension_outlives_restarts_and_ends_on_a_machine_that_runs_four_hours_a_day() {
+    let (clock, guard) = guard();
+    clock.jump(-DAY_MILLIS);
+    assert!(!guard.allows_deletion());
+    let mut last = record(&guard);
+    for day in 0..6 {
+        let (clock, guard) = restarted(&last, Duration::from_hours(20), 0);
+        assert!(!guard.allows_deletion(), "day {day}");
+        clock.advance(Duration::from_hours(4));
+        last = record(&guard);
+    }
+    let (_, guard) = restarted(&last, Duration::from_hours(20), 0);
+    assert!(guard.allows_deletion());
+}
+
+#[test]
+fn an_operator_ends_a_suspension_and_other_gateways_hear_of_it() {
+    let (clock, guard) = guard();
+    let other = ClockGuard::new(clock.clone(), clock.clone());
+    clock.jump(8 * DAY_MILLIS);
+    assert!(!guard.allows_deletion() && !other.allows_deletion());
+    guard.confirm();
+    assert!(guard.allows_deletion() && !other.allows_deletion());
+    other.merge(&record(&guard));
+    assert!(other.allows_deletion());
+}
+
+#[test]
+fn a_jump_that_one_gateway_saw_suspends_the_deletions_of_all() {
+    let (clock, guard) = guard();
+    clock.jump(8 * DAY_MILLIS);
+    assert!(!guard.allows_deletion());
+    let noted = record(&guard);
+    clock.jump(-8 * DAY_MILLIS);
+    let other = ClockGuard::new(clock.clone(), clock.clone());
+    assert!(other.allows_deletion());
+    other.merge(&noted);
+    assert!(!other.allows_deletion());
+}
+
+#[test]
+fn deletions_are_suspended_while_the_clocks_of_machine_and_object_store_differ() {
+    let store = Arc::new(ManualClock::new(START));
+    let machine = Arc::new(ManualClock::new(START));
+    let guard = ClockGuard::new(store, machine.clone());
+    assert!(guard.allows_deletion());
+    machine.jump(61_000);
+    assert!(!guard.allows_deletion());
+    assert!(guard.suspension().is_some_and(|suspension| suspension.reason.contains("differ by 61 s")));
+    machine.jump(-61_000);
+    assert!(guard.allows_deletion());
+}
+
+#[test]
+fn ends_are_computed_from_the_latest_trusted_time_while_the_clock_is_behind_it() {
+    let (clock, guard) = guard();
+    clock.advance(DAY);
+    clock.jump(-10 * DAY_MILLIS);
+    clock.advance(Duration::from_hours(1));
+    assert_eq!(guard.expiry_base(), START.plus(Duration::from_hours(25)));
+    clock.jump(10 * DAY_MILLIS);
+    assert_eq!(guard.expiry_base(), clock.now());
+    let (_, next) = restarted(&record(&guard), Duration::ZERO, -10 * DAY_MILLIS);
+    assert_eq!(next.expiry_base(), START.plus(Duration::from_hours(25)));
+}
+
+#[test]
+fn what_was_made_while_a_fresh_machine_had_the_wrong_time_lives_its_retention_after_the_correction() {
+    let (clock, guard) = guard_at(Timestamp::from_millis(0));
+    let end = guard.expiry_base().plus(WEEK);
+    assert_eq!(guard.carried_over(end, WEEK), end);
+    clock.advance(Duration::from_mins(1));
+    clock.jump(START.as_millis());
+    let corrected = clock.now();
+    assert_eq!(guard.carried_over(end, WEEK), corrected.plus(WEEK));
+    // So it stays after the suspension, and after a restart that has the wrong time again.
+    let (second, guard) = restarted(&record(&guard), Duration::ZERO, -START.as_millis());
+    assert!(guard.carried_over(end, WEEK) > second.now());
+    let of_second = guard.expiry_base().plus(WEEK);
+    second.advance(Duration::from_mins(1));
+    second.jump(START.as_millis() + DAY_MILLIS);
+    second.advance(DAY);
+    assert!(guard.allows_deletion());
+    assert!(guard.carried_over(end, WEEK) >= corrected.plus(WEEK));
+    assert!(guard.carried_over(of_second, WEEK) >= second.now().plus(WEEK).minus(DAY + Duration::from_mins(1)));
+}
+
+#[test]
+fn a_clock_that_is_ahead_for_a_while_moves_no_ends_once_it_is_right_again() {
+    let (clock, guard) = guard();
+    let end = clock.now().plus(DAY);
+    clock.jump(8 * DAY_MILLIS);
+    assert!(guard.carried_over(end, WEEK) > clock.now());
+    clock.advance(Duration::from_secs(20));
+    clock.jump(-8 * DAY_MILLIS);
+    assert_eq!(guard.carried_over(end, WEEK), end);
+    clock.advance(DAY);
+    assert!(guard.allows_deletion());
+    assert_eq!(guard.carried_over(end, WEEK), end);
+}
+
+#[test]
+fn uptime_adds_up_over_processes_and_no_jump_moves_it() {
+    let (clock, guard) = guard();
+    clock.advance(Duration::from_hours(4));
+    clock.jump(8 * DAY_MILLIS);
+    clock.suspend(Duration::from_hours(1));
+    assert_eq!(guard.uptime(), Duration::from_hours(5));
+    let (clock, next) = restarted(&record(&guard), WEEK, 0);
+    clock.advance(Duration::from_hours(2));
+    assert_eq!(next.uptime(), Duration::from_hours(7));
+    let later = ClockRecord { uptime_millis: 0, ..record(&next) };
+    assert_eq!(next.new_record(Some(&later)).map(|record| record.uptime_millis), None);
+    clock.advance(Duration::from_mins(1));
+    let recorded = next.new_record(Some(&later)).map(|record| record.uptime_millis);
+    assert_eq!(recorded, Some(next.uptime().as_millis().try_into().expect("a short time")));
+}
+
+#[test]
+fn a_gateway_whose_clocks_differ_records_no_wall_time_of_its_own() {
+    let (store, machine) = (Arc::new(ManualClock::new(START)), Arc::new(ManualClock::new(START)));
+    let guard = ClockGuard::new(store.clone(), machine);
+    let noted = record(&guard);
+    store.jump(8 * DAY_MILLIS);
+    let recorded = guard.new_record(Some(&noted)).expect("the jump is recorded");
+    assert_eq!(recorded.wall_time, noted.wall_time);
+    assert!(recorded.suspension.is_some());
+    assert_eq!(guard.new_record(None), None);
+}

@@ -1,0 +1,312 @@
+//! Wall time against boot time: which jumps there were, whether the wall clock is trusted, and how long the installation
+//! has been running. Nothing here reads a clock: every method is given what the clocks show.
+
+use std::time::Duration;
+
+use super::{
+    jump::{Jump, TOLERATED_MILLIS},
+    record::{ClockRecord, RecordedSuspension},
+    timestamp::Timestamp,
+};
+
+/// Boot time for which a jump of the wall clock suspends deletions.
+pub(super) const SUSPENSION: Duration = Duration::from_hours(24);
+
+/// Boot time in which the wall clock may drift by one unit of time: far more than crystals do, and too little for jumps
+/// in small steps to add up unnoticed.
+const DRIFT_DIVISOR: i64 = 1000;
+
+/// Maximum number of remembered jumps; the oldest are forgotten first.
+const MAX_JUMPS: usize = 64;
+
+/// Time after which no life depends on a jump any more: longer than the longest retention.
+const JUMP_LIFETIME: Duration = Duration::from_hours(24 * 400);
+
+/// What the clocks show at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// Time of day.
+    pub wall: Timestamp,
+    /// Boot time.
+    pub boot: Duration,
+}
+
+impl Reading {
+    fn offset(self) -> i64 {
+        self.wall.as_millis().saturating_sub(millis(self.boot))
+    }
+}
+
+/// Suspension after a jump.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hold {
+    /// Wall time at which it began.
+    pub since: Timestamp,
+    /// Reason for logs and operators.
+    pub reason: String,
+    /// Uptime at which it ends by itself.
+    until: Duration,
+}
+
+/// Course of the wall clock against boot time. Offsets are wall time minus boot time in milliseconds.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    /// Offset in effect.
+    offset: i64,
+    /// Boot time up to which `offset` has followed the drift of the wall clock.
+    followed_at: Duration,
+    /// Offset that was trusted last. Equals `offset` while no suspension is in force.
+    reference: i64,
+    /// Wall time by `reference` at the last jump.
+    jumped_at: Timestamp,
+    changed_from: Option<Timestamp>,
+    hold: Option<Hold>,
+    jumps: Vec<Jump>,
+    confirmations: u64,
+    uptime_base: Duration,
+    boot_base: Duration,
+}
+
+impl Timeline {
+    /// Returns the timeline of an installation that starts for the first time.
+    pub fn new(reading: Reading) -> Self {
+        Self {
+            offset: reading.offset(),
+            followed_at: reading.boot,
+            reference: reading.offset(),
+            jumped_at: reading.wall,
+            changed_from: None,
+            hold: None,
+            jumps: Vec::new(),
+            confirmations: 0,
+            uptime_base: Duration::ZERO,
+            boot_base: reading.boot,
+        }
+    }
+
+    /// Takes up what earlier processes recorded. A start more than a minute before the recorded time suspends deletions,
+    /// if `notices_early_starts`.
+    pub fn resume(&mut self, record: &ClockRecord, reading: Reading, notices_early_starts: bool) {
+        *self = Self::new(reading);
+        self.uptime_base = Duration::from_millis(record.uptime_millis);
+        self.confirmations = record.confirmations;
+        self.jumps.clone_from(&record.jumps);
+        let elapsed = reading.wall.as_millis().saturating_sub(record.wall_time.as_millis());
+        let is_early = elapsed < -TOLERATED_MILLIS;
+        let suspended = record.suspension.as_ref();
+        if is_early && notices_early_starts {
+            let seconds = elapsed.unsigned_abs() / 1000;
+            self.reference_before_early_start(record, reading);
+            let since = suspended.map_or(reading.wall, |suspension| suspension.since);
+            let reason = format!("the gateway started {seconds} s before the latest recorded time");
+            self.suspend(since, reason, reading.boot);
+        } else if let Some(suspension) = suspended {
+            self.adopt(suspension, record.wall_time, reading);
+        }
+    }
+
+    /// Sets the reference to what was recorded, since the time that has passed is not known.
+    fn reference_before_early_start(&mut self, record: &ClockRecord, reading: Reading) {
+        let suspended = record.suspension.as_ref();
+        let returned = suspended.filter(|held| {
+            let after_reference = reading.wall.as_millis().saturating_sub(held.reference.as_millis());
+            after_reference >= -TOLERATED_MILLIS
+        });
+        let reference = match (returned, suspended) {
+            (Some(held), _) => {
+                self.changed_from = held.changed_from;
+                held.reference
+            }
+            (None, held) => {
+                if let Some(jump) = held.and_then(|held| jump_of(held, record.wall_time)) {
+                    self.remember(jump);
+                }
+                let latest = held.map_or(record.wall_time, |held| held.reference.max(record.wall_time));
+                self.changed_from = Some(latest);
+                latest
+            }
+        };
+        self.reference = reference.as_millis().saturating_sub(millis(reading.boot));
+        self.jumped_at = reference;
+    }
+
+    /// Follows the wall clock, and suspends deletions if it jumped and `notices_jumps`.
+    pub fn observe(&mut self, reading: Reading, notices_jumps: bool) {
+        let deviation = reading.offset().saturating_sub(self.offset);
+        if deviation.abs() > TOLERATED_MILLIS {
+            self.jump(reading, deviation, notices_jumps);
+        } else {
+            self.follow(reading, deviation);
+        }
+        if self.hold.as_ref().is_some_and(|hold| hold.until <= self.uptime(reading.boot)) {
+            self.trust(reading.wall);
+        }
+    }
+
+    fn jump(&mut self, reading: Reading, deviation: i64, notices_jumps: bool) {
+        self.jumped_at = self.by_reference(reading.boot);
+        self.offset = reading.offset();
+        self.followed_at = reading.boot;
+        if notices_jumps {
+            let direction = if deviation > 0 { "forward" } else { "back" };
+            let seconds = deviation.unsigned_abs() / 1000;
+            let since = self.hold.as_ref().map_or(reading.wall, |hold| hold.since);
+            self.suspend(since, format!("the wall clock jumped {direction} by {seconds} s"), reading.boot);
+        } else {
+            self.reference = self.offset;
+        }
+    }
+
+    fn follow(&mut self, reading: Reading, deviation: i64) {
+        let allowance = millis(reading.boot.saturating_sub(self.followed_at)) / DRIFT_DIVISOR;
+        if allowance > 0 {
+            let step = deviation.clamp(-allowance, allowance);
+            self.offset += step;
+            self.reference += step;
+            self.followed_at = reading.boot;
+        }
+    }
+
+    fn suspend(&mut self, since: Timestamp, reason: String, boot: Duration) {
+        self.hold = Some(Hold { since, reason, until: self.uptime(boot) + SUSPENSION });
+    }
+
+    /// Ends the suspension: the wall clock is right as it is.
+    fn trust(&mut self, wall: Timestamp) {
+        if let Some(jump) = self.jump_under_way() {
+            self.remember(jump);
+        }
+        self.jumps.retain(|jump| jump.after.plus(JUMP_LIFETIME) > wall);
+        self.reference = self.offset;
+        self.changed_from = None;
+        self.hold = None;
+    }
+
+    fn remember(&mut self, jump: Jump) {
+        if !self.jumps.iter().any(|known| known.is_same(jump)) {
+            self.jumps.push(jump);
+            let surplus = self.jumps.len().saturating_sub(MAX_JUMPS);
+            self.jumps.drain(..surplus);
+        }
+    }
+
+    /// Ends the suspension because an operator confirmed the wall time.
+    pub fn confirm(&mut self, wall: Timestamp) {
+        self.trust(wall);
+        self.confirmations += 1;
+    }
+
+    /// Takes over what other gateways recorded since.
+    pub fn merge(&mut self, record: &ClockRecord, reading: Reading) {
+        if record.confirmations > self.confirmations {
+            self.trust(reading.wall);
+            self.confirmations = record.confirmations;
+        }
+        for jump in &record.jumps {
+            self.remember(*jump);
+        }
+        let known_until = self.hold.as_ref().map_or(self.uptime(reading.boot), |hold| hold.until);
+        if let Some(other) = &record.suspension
+            && other.until_uptime_millis > millis_of(known_until)
+            && record.confirmations == self.confirmations
+        {
+            self.adopt(other, record.wall_time, reading);
+        }
+        let behind = record.wall_time.as_millis().saturating_sub(reading.wall.as_millis());
+        if self.hold.is_none() && behind > TOLERATED_MILLIS {
+            self.reference = record.wall_time.as_millis().saturating_sub(millis(reading.boot));
+            self.jumped_at = record.wall_time;
+            let reason = format!("another gateway recorded a time {} s ahead", behind / 1000);
+            self.suspend(reading.wall, reason, reading.boot);
+        }
+    }
+
+    /// Takes over a suspension that was recorded when the wall clock showed `recorded`, unless it is over.
+    fn adopt(&mut self, suspension: &RecordedSuspension, recorded: Timestamp, reading: Reading) {
+        let until = Duration::from_millis(suspension.until_uptime_millis);
+        let hold = Hold { since: suspension.since, reason: suspension.reason.clone(), until };
+        let elapsed = reading.wall.as_millis().saturating_sub(recorded.as_millis());
+        let reference = suspension.reference.as_millis().saturating_add(elapsed);
+        self.reference = reference.saturating_sub(millis(reading.boot));
+        self.jumped_at = suspension.jumped_at;
+        self.changed_from = suspension.changed_from;
+        self.hold = Some(hold);
+    }
+
+    /// Returns what is to be recorded. While `is_skewed`, the wall time recorded `last` stays, or `None` is returned
+    /// without one.
+    pub fn record(&self, reading: Reading, last: Option<&ClockRecord>, is_skewed: bool) -> Option<ClockRecord> {
+        let wall_time = if is_skewed { last?.wall_time } else { reading.wall };
+        let uptime = millis_of(self.uptime(reading.boot));
+        let shift = wall_time.as_millis().saturating_sub(reading.wall.as_millis());
+        let suspension = self.hold.as_ref().map(|hold| RecordedSuspension {
+            since: hold.since,
+            until_uptime_millis: millis_of(hold.until),
+            reason: hold.reason.clone(),
+            reference: Timestamp::from_millis(self.by_reference(reading.boot).as_millis().saturating_add(shift)),
+            jumped_at: self.jumped_at,
+            changed_from: self.changed_from,
+        });
+        Some(ClockRecord {
+            wall_time,
+            uptime_millis: last.map_or(uptime, |last| last.uptime_millis.max(uptime)),
+            confirmations: self.confirmations,
+            suspension,
+            jumps: self.jumps.clone(),
+        })
+    }
+
+    /// Returns the suspension after a jump, if one is in force.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
+    }
+
+    /// Returns the offset in effect and the one trusted last.
+    pub fn offsets(&self) -> (i64, i64) {
+        (self.offset, self.reference)
+    }
+
+    /// Returns the wall time that would be shown at `boot`, had the clock not jumped.
+    pub fn by_reference(&self, boot: Duration) -> Timestamp {
+        Timestamp::from_millis(self.reference.saturating_add(millis(boot)))
+    }
+
+    /// Returns the running time of the installation at `boot`.
+    pub fn uptime(&self, boot: Duration) -> Duration {
+        self.uptime_base + boot.saturating_sub(self.boot_base)
+    }
+
+    /// Returns the end of something with `retention` that `end` was written for, in view of all forward jumps since.
+    pub fn carried_over(&self, end: Timestamp, retention: Duration) -> Timestamp {
+        let jumps = self.jumps.iter().copied().chain(self.jump_under_way());
+        jumps.fold(end, |end, jump| jump.carried_over(end, retention))
+    }
+
+    /// Returns the forward jump that the suspension in force is about, if it is about one.
+    fn jump_under_way(&self) -> Option<Jump> {
+        let distance = self.offset.saturating_sub(self.reference);
+        (self.hold.is_some() && distance > TOLERATED_MILLIS).then(|| Jump {
+            changed_from: self.changed_from,
+            before: self.jumped_at,
+            after: Timestamp::from_millis(self.jumped_at.as_millis().saturating_add(distance)),
+        })
+    }
+}
+
+/// Returns the forward jump that a recorded suspension is about, if it is about one.
+fn jump_of(suspension: &RecordedSuspension, recorded: Timestamp) -> Option<Jump> {
+    let distance = recorded.as_millis().saturating_sub(suspension.reference.as_millis());
+    (distance > TOLERATED_MILLIS).then(|| Jump {
+        changed_from: suspension.changed_from,
+        before: suspension.jumped_at,
+        after: Timestamp::from_millis(suspension.jumped_at.as_millis().saturating_add(distance)),
+    })
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn millis_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
