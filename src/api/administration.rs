@@ -5,7 +5,7 @@ use crate::auth::AccountAction;
 
 use super::error::ApiError;
 
-/// What can be done with accounts and tokens.
+/// What can be done with accounts, tokens and the clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountCall {
     /// All accounts.
@@ -24,13 +24,22 @@ pub enum AccountCall {
     RevokeToken(String),
     /// Make a token like this one, and let this one end.
     ReplaceToken(String),
+    /// The state of the clock.
+    GetClock,
+    /// Confirm that the time is right.
+    AcceptClock,
 }
 
 impl AccountCall {
     /// The right that it takes: whoever has an account manages its tokens, and the admin everything.
     pub fn action(&self) -> AccountAction {
         match self {
-            Self::ListUsers | Self::CreateUser | Self::GetUser(_) | Self::UpdateUser(_) => AccountAction::Administer,
+            Self::ListUsers
+            | Self::CreateUser
+            | Self::GetUser(_)
+            | Self::UpdateUser(_)
+            | Self::GetClock
+            | Self::AcceptClock => AccountAction::Administer,
             Self::ListTokens | Self::CreateToken | Self::RevokeToken(_) | Self::ReplaceToken(_) => {
                 AccountAction::ManageTokens
             }
@@ -40,17 +49,18 @@ impl AccountCall {
     /// Whether it changes something.
     pub fn is_change(&self) -> bool {
         match self {
-            Self::ListUsers | Self::GetUser(_) | Self::ListTokens => false,
+            Self::ListUsers | Self::GetUser(_) | Self::ListTokens | Self::GetClock => false,
             Self::CreateUser
             | Self::UpdateUser(_)
             | Self::CreateToken
             | Self::RevokeToken(_)
-            | Self::ReplaceToken(_) => true,
+            | Self::ReplaceToken(_)
+            | Self::AcceptClock => true,
         }
     }
 }
 
-/// What is called of `users` or `tokens`, by the decoded segments behind `/larder/v1`; `None` if it is neither.
+/// What is called of `users`, `tokens` or `clock`, by the decoded segments behind `/larder/v1`; `None` if it is none of them.
 pub fn parse(method: &str, segments: &[&str]) -> Option<Result<AccountCall, ApiError>> {
     let is_read = matches!(method, "GET" | "HEAD");
     let called = match (segments, method) {
@@ -65,7 +75,10 @@ pub fn parse(method: &str, segments: &[&str]) -> Option<Result<AccountCall, ApiE
         (["tokens", id], "DELETE") => Ok(AccountCall::RevokeToken((*id).to_owned())),
         (["tokens", _], _) => Err("OPTIONS,DELETE"),
         (["tokens", id, "replace"], "POST") => Ok(AccountCall::ReplaceToken((*id).to_owned())),
-        (["tokens", _, "replace"], _) => Err("OPTIONS,POST"),
+        (["clock"], _) if is_read => Ok(AccountCall::GetClock),
+        (["clock"], _) => Err("OPTIONS,GET,HEAD"),
+        (["clock", "accept"], "POST") => Ok(AccountCall::AcceptClock),
+        (["tokens", _, "replace"] | ["clock", "accept"], _) => Err("OPTIONS,POST"),
         _ => return None,
     };
     Some(called.map_err(ApiError::method_not_allowed))

@@ -7,7 +7,7 @@ use crate::{
         AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Token, TokenHash, Tokens, User, Users, signature,
     },
     clock::{Clock, Timestamp},
-    kv::{Catalog, Document, GeneralAccess, Records, StoreView},
+    kv::{Catalog, ClockRecords, Document, GeneralAccess, Records, StoreView},
     runs::Runs,
     server::Source,
     telemetry::{Ledger, Metrics, Prices, trace::Tracer},
@@ -84,6 +84,8 @@ pub struct ApiParts {
     pub tracer: Option<Arc<Tracer>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The record of the installation's time, and whether it is trusted.
+    pub clock_records: Arc<ClockRecords>,
 }
 
 /// What the options come to. A request goes by what was set when it began.

@@ -46,6 +46,7 @@ operations! {
     ReadAccount = "read_account",
     ManageTokens = "manage_tokens",
     ManageUsers = "manage_users",
+    ManageClock = "manage_clock",
     ListRuns = "list_runs",
     StartRun = "start_run",
     GetRun = "get_run",
@@ -83,6 +84,7 @@ impl From<&Endpoint> for Operation {
                 | AccountCall::CreateToken
                 | AccountCall::RevokeToken(_)
                 | AccountCall::ReplaceToken(_) => Self::ManageTokens,
+                AccountCall::GetClock | AccountCall::AcceptClock => Self::ManageClock,
             },
             Endpoint::Runs(RunsCall::ListRuns(_)) => Self::ListRuns,
             Endpoint::Runs(RunsCall::StartRun(_)) => Self::StartRun,

@@ -143,6 +143,21 @@ pub(super) enum StoreCommand {
     },
 }
 
+/// What is done with the clock.
+#[derive(Debug, Subcommand)]
+pub(super) enum ClockCommand {
+    /// Confirm that the time is right: deletions that are suspended go on
+    Accept,
+}
+
+/// Shows the state of the clock, or confirms the time.
+pub(super) fn clock(command: Option<&ClockCommand>, url: Option<String>, given: &Given) -> ExitCode {
+    with(url, given, |target| match command {
+        None => target.ask("GET", "/larder/v1/clock", None),
+        Some(ClockCommand::Accept) => target.ask("POST", "/larder/v1/clock/accept", None),
+    })
+}
+
 /// Does something with accounts.
 pub(super) fn user(command: UserCommand, url: Option<String>, given: &Given) -> ExitCode {
     const USERS: &str = "/larder/v1/users";

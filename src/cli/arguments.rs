@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMat
 use crate::config::{Given, settings};
 
 use super::{
-    administration::{self, StoreCommand, TokenCommand, UserCommand},
+    administration::{self, ClockCommand, StoreCommand, TokenCommand, UserCommand},
     backup,
     carry::{self, ImportArguments},
     check::{self, Asked},
@@ -56,6 +56,13 @@ enum Subcommands {
     Store {
         #[command(subcommand)]
         command: StoreCommand,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Show the time of a server, and whether deletions are suspended because it is in doubt
+    Clock {
+        #[command(subcommand)]
+        command: Option<ClockCommand>,
         #[command(flatten)]
         server: ServerArguments,
     },
@@ -240,6 +247,9 @@ pub fn run() -> ExitCode {
         Subcommands::User { command, server } => administration::user(command, server.url, &server.settings.0),
         Subcommands::Token { command, server } => administration::token(command, server.url, &server.settings.0),
         Subcommands::Store { command, server } => administration::store(command, server.url, &server.settings.0),
+        Subcommands::Clock { command, server } => {
+            administration::clock(command.as_ref(), server.url, &server.settings.0)
+        }
         Subcommands::Sign { store, key, lifetime, server } => {
             administration::sign(&store, key.as_deref(), lifetime, server.url, &server.settings.0)
         }

@@ -177,6 +177,14 @@ impl ClockGuard {
         self.settle(&mut state, reading, safeguards);
     }
 
+    /// Suspends deletions for a day of boot time, for `reason`.
+    pub fn doubt(&self, reason: &str) {
+        let Some(safeguards) = self.safeguards else { return };
+        let (mut state, reading) = self.observed(safeguards);
+        state.timeline.doubt(reading, reason);
+        self.settle(&mut state, reading, safeguards);
+    }
+
     /// Takes over what other gateways recorded meanwhile.
     pub fn merge(&self, record: &ClockRecord) {
         let Some(safeguards) = self.safeguards else { return };

@@ -171,6 +171,11 @@ impl Timeline {
         self.hold = Some(Hold { since, reason, until: self.uptime(boot) + SUSPENSION });
     }
 
+    /// Suspends deletions for `reason`.
+    pub fn doubt(&mut self, reading: Reading, reason: &str) {
+        self.suspend(reading.wall, reason.to_owned(), reading.boot);
+    }
+
     /// Ends the suspension: the wall clock is right as it is.
     fn trust(&mut self, wall: Timestamp) {
         if let Some(jump) = self.jump_under_way() {

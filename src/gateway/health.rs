@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::{
-    clock::{AdjustedClock, Clock, Timestamp},
+    clock::{AdjustedClock, Clock, ClockGuard, Suspension, Timestamp},
     server::Leaving,
     storage::ObjectStore,
 };
@@ -25,6 +25,7 @@ pub(super) struct Health {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     machine: Arc<dyn Clock>,
+    guard: Arc<ClockGuard>,
     leaving: Leaving,
     last: Mutex<Option<Finding>>,
 }
@@ -44,14 +45,14 @@ struct Problem {
 }
 
 impl Health {
-    /// The health of what keeps `objects` and goes by `clock`, on a machine with a clock of its own, until it is `leaving`.
+    /// The health of what keeps `objects` and goes by one clock, on a machine with a clock of its own, until it is `leaving`.
     pub(super) fn new(
         objects: Arc<dyn ObjectStore>,
-        clock: Arc<dyn Clock>,
-        machine: Arc<dyn Clock>,
+        (clock, machine): (Arc<dyn Clock>, Arc<dyn Clock>),
+        guard: Arc<ClockGuard>,
         leaving: Leaving,
     ) -> Self {
-        Self { objects, clock, machine, leaving, last: Mutex::new(None) }
+        Self { objects, clock, machine, guard, leaving, last: Mutex::new(None) }
     }
 
     /// The answer to a request for `path`, or `None` if that is not about health.
@@ -69,12 +70,15 @@ impl Health {
         if !is_about_readiness {
             return Some(reply(StatusCode::OK, &json!({ "status": "live" })));
         }
-        Some(match self.problem().await {
-            None => reply(StatusCode::OK, &json!({ "status": "ready" })),
-            Some(problem) => {
-                reply(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "not ready", "problems": [problem] }))
-            }
-        })
+        let (status, mut body) = match self.problem().await {
+            None => (StatusCode::OK, json!({ "status": "ready" })),
+            Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not ready", "problems": [problem] })),
+        };
+        // Told, and no reason to send requests elsewhere.
+        if let Some(Suspension { since, reason }) = self.guard.suspension() {
+            body["deletionSuspended"] = json!({ "since": since, "reason": reason });
+        }
+        Some(reply(status, &body))
     }
 
     /// What is wrong with the backend, by the last check if that is fresh. Of many who ask at once, one checks.
@@ -147,7 +151,9 @@ mod tests {
         let faulty = Arc::new(Faulty::new(memory, clock.clone()));
         let measured = Arc::new(Measured::new(Arc::clone(&faulty)));
         let leaving = Leaving::default();
-        let health = Health::new(measured.clone(), clock.clone(), clock.clone(), leaving.clone());
+        let guard = Arc::new(ClockGuard::new(clock.clone(), clock.clone()));
+        let clocks: (Arc<dyn Clock>, Arc<dyn Clock>) = (clock.clone(), clock.clone());
+        let health = Health::new(measured.clone(), clocks, guard, leaving.clone());
         Parts { clock, faulty, measured, health, leaving }
     }
 
@@ -201,10 +207,21 @@ mod tests {
         for (apart, status) in [(60, StatusCode::OK), (61, StatusCode::SERVICE_UNAVAILABLE)] {
             let Parts { clock, measured, .. } = parts();
             let machine = Arc::new(ManualClock::new(clock.now().plus(Duration::from_secs(apart))));
-            let answer = ready(&Health::new(measured, clock, machine, Leaving::default())).await;
+            let guard = Arc::new(ClockGuard::new(clock.clone(), machine.clone()));
+            let answer = ready(&Health::new(measured, (clock, machine), guard, Leaving::default())).await;
             assert_eq!(answer.status(), status);
             assert_eq!(answer.body().contains("are 61 s apart"), apart == 61, "{}", answer.body());
         }
+    }
+
+    #[tokio::test]
+    async fn suspended_deletions_are_told_and_leave_the_gateway_ready() {
+        let Parts { clock, health, .. } = parts();
+        assert!(!ready(&health).await.body().contains("deletionSuspended"));
+        clock.jump(61_000);
+        let answer = ready(&health).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(answer.body().contains("jumped forward by 61 s"), "{}", answer.body());
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod record_cache;
 mod reload;
 mod role;
 mod start;
+mod timekeeping;
 mod traces;
 
 pub use admin_token::{AdminToken, AdminTokenError, TokenOrigin};

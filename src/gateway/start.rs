@@ -13,15 +13,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api::{Api, ApiParts, ToldRenewals, Upstream},
     auth::{Secrets, SharedStores, Token, Tokens, Users},
-    clock::{Clock, Random, SystemClock, SystemRandom},
+    clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
     config::{Config, UpstreamOptions},
-    jobs::{ActivityFlush, Job, JobMeter, RunUpkeep, TokenUses, ToldActivity, schedule},
-    kv::{CacheOptions, Catalog, CatalogOptions, Records},
+    jobs::{ActivityFlush, ClockRecording, Job, JobMeter, RunUpkeep, TokenUses, ToldActivity, schedule},
+    kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records},
     peer::{Errands, Peer},
     runs::Runs,
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
     storage::ObjectStore,
-    telemetry::{Kind, Ledger, Metrics, Sample},
+    telemetry::{Kind, Ledger, Metrics, Sample, show_panics},
 };
 
 use super::{
@@ -34,6 +34,7 @@ use super::{
     record_cache::RecordCache,
     reload::{DrainDelay, Reloading, api_options, listening_url},
     role::Role,
+    timekeeping,
     traces::Tracing,
 };
 
@@ -56,8 +57,7 @@ pub struct Gateway {
 impl Gateway {
     /// Builds a gateway. Its address is bound from now on, but nothing is served before [`Gateway::run`].
     pub async fn open(config: Config) -> Result<Self, StartError> {
-        let machine: Arc<dyn Clock> = Arc::new(SystemClock);
-        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let (machine, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         warn_of_few_descriptors(config.server.max_connections);
         let first_user = FirstUser::of(&config)?;
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
@@ -73,12 +73,13 @@ impl Gateway {
         let objects = &RecordCache::of(&config, &role)?.before(objects, &clock, &metrics);
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
         let secrets = secrets(&config, objects.as_ref(), random.as_ref()).await?;
-        let (users, tokens) = accounts(&role, objects, &clock, &random, &admin_token.token).await?;
-        FirstUser::make_sure(first_user.filter(|_| role.makes_accounts()), &users, &tokens).await?;
-        let catalog = catalog(&config, &role, objects, &clock, &random);
+        let (users, tokens) = accounts(&role, objects, (&clock, &random), &admin_token.token, first_user).await?;
+        let clock_records = timekeeping::open(objects, &clock, &machine, role.makes_accounts(), &metrics).await?;
+        let catalog = catalog(&config, &role, objects, (&clock, clock_records.guard()), &random);
         warn_of_addresses(&config, &role, server.local_addr(), tls.is_some());
         let options = api_options(&config, server.local_addr(), tls.is_some());
-        let health = Health::new(Arc::clone(objects), Arc::clone(&clock), machine, server.leaving());
+        let guard = Arc::clone(clock_records.guard());
+        let health = Health::new(Arc::clone(objects), (Arc::clone(&clock), machine), guard, server.leaving());
         let (records, activity) = records_and_activity(&catalog, role.errands(&admin_token.token)?);
         let runs = Arc::new(Runs::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), config.runs));
         let parts = ApiParts {
@@ -95,6 +96,7 @@ impl Gateway {
             since: clock.now(),
             tracer: tracing.tracer(),
             clock: Arc::clone(&clock),
+            clock_records: Arc::clone(&clock_records),
         };
         show(&metrics, &server, &catalog, &clock);
         let reloading = Arc::new(Reloading {
@@ -109,8 +111,7 @@ impl Gateway {
             address: server.local_addr(),
         });
         let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
-        jobs.push(Arc::new(TokenUses::new(tokens)));
-        jobs.extend(tracing.job());
+        jobs.extend(jobs_of_every_gateway(tokens, clock_records, &tracing));
         Ok(Self {
             server,
             workers,
@@ -177,10 +178,22 @@ impl Gateway {
     }
 }
 
+/// The jobs of every gateway, whatever its role.
+fn jobs_of_every_gateway(
+    tokens: Arc<Tokens>,
+    clock_records: Arc<ClockRecords>,
+    tracing: &Tracing,
+) -> impl Iterator<Item = Arc<dyn Job>> + use<> {
+    let (uses, recording) = (TokenUses::new(tokens), ClockRecording::new(clock_records));
+    let jobs: [Arc<dyn Job>; 2] = [Arc::new(uses), Arc::new(recording)];
+    jobs.into_iter().chain(tracing.job())
+}
+
 /// What is counted, and who causes it.
 fn figures() -> (Metrics, Arc<Ledger>) {
     let (metrics, ledger) = (Metrics::of_process(), Arc::<Ledger>::default());
     ledger.show(&metrics);
+    show_panics(&metrics);
     (metrics, ledger)
 }
 
@@ -202,25 +215,27 @@ async fn secrets(config: &Config, objects: &dyn ObjectStore, random: &dyn Random
 async fn accounts(
     role: &Role,
     objects: &Arc<dyn ObjectStore>,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<dyn Random>,
+    (clock, random): (&Arc<dyn Clock>, &Arc<dyn Random>),
     admin: &Token,
+    first_user: Option<FirstUser>,
 ) -> Result<(Arc<Users>, Arc<Tokens>), StartError> {
     let users = Arc::new(role.users(objects, clock, random).await?);
     let (of_tokens, clock, random) = (Arc::clone(&users), Arc::clone(clock), Arc::clone(random));
-    let tokens = Tokens::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness());
-    Ok((users, Arc::new(tokens)))
+    let tokens = Arc::new(Tokens::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness()));
+    FirstUser::make_sure(first_user.filter(|_| role.makes_accounts()), &users, &tokens).await?;
+    Ok((users, tokens))
 }
 
 fn catalog(
     config: &Config,
     role: &Role,
     objects: &Arc<dyn ObjectStore>,
-    clock: &Arc<dyn Clock>,
+    (clock, guard): (&Arc<dyn Clock>, &Arc<ClockGuard>),
     random: &Arc<dyn Random>,
 ) -> Arc<Catalog> {
     let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
-    let options = CatalogOptions { cache, classes: role.classes(), ..config.catalog.clone() };
+    let clock_guard = Some(Arc::clone(guard));
+    let options = CatalogOptions { cache, classes: role.classes(), clock_guard, ..config.catalog.clone() };
     Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), &options))
 }
 

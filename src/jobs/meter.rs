@@ -25,6 +25,7 @@ pub struct JobMeter {
 struct Counts {
     succeeded: u64,
     failed: u64,
+    panicked: u64,
     worked_on: u64,
 }
 
@@ -37,7 +38,7 @@ impl JobMeter {
         metrics.watch("larder_job_runs_total", help, Kind::Counter, move || {
             runs.samples(|job, counts| {
                 let of = |outcome, count| Sample::labelled([(LABEL, job), ("outcome", outcome)], count);
-                vec![of("succeeded", counts.succeeded), of("failed", counts.failed)]
+                vec![of("succeeded", counts.succeeded), of("failed", counts.failed), of("panicked", counts.panicked)]
             })
         });
         let help = "Things that jobs worked on: stores, places, runs, tokens, whatever they look after.";
@@ -63,6 +64,11 @@ impl JobMeter {
             }
             Err(_) => counts.failed += 1,
         }
+    }
+
+    /// A run of a job panicked.
+    pub fn count_panic(&self, job: &'static str) {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default().panicked += 1;
     }
 
     fn samples(&self, of: impl Fn(&'static str, Counts) -> Vec<Sample>) -> Vec<Sample> {

@@ -4,6 +4,7 @@
 //! their own: what may be removed, and what is worth writing down, the domain knows.
 
 mod activity;
+mod clock_recording;
 mod contents_count;
 mod job;
 mod lifecycle_rules;
@@ -16,6 +17,7 @@ mod told_activity;
 mod upkeep;
 
 pub use activity::ActivityFlush;
+pub use clock_recording::ClockRecording;
 pub use contents_count::ContentsCount;
 pub use job::{Job, Report};
 pub use lifecycle_rules::RulesReconciliation;

@@ -1,7 +1,8 @@
 //! When jobs run.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::FutureExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::clock::Clock;
@@ -11,7 +12,9 @@ use super::{
     meter::JobMeter,
 };
 
-/// Runs `job` again and again until `stop`; a run that has begun ends first. The first run is after one interval.
+/// Runs `job` again and again until `stop`; a run that has begun ends first. The first run is after one interval. A run
+/// that panics is counted, and the job runs again after its interval; the panic itself is logged with its place by the
+/// hook of the process.
 pub fn schedule(
     job: Arc<dyn Job>,
     clock: Arc<dyn Clock>,
@@ -22,7 +25,12 @@ pub fn schedule(
     meter.know(job.name());
     tasks.spawn(async move {
         while stop.run_until_cancelled(clock.sleep(job.interval())).await.is_some() {
-            let outcome = job.run_once().await;
+            // Jobs keep their state in the object store and under locks that survive a panic.
+            let Ok(outcome) = AssertUnwindSafe(job.run_once()).catch_unwind().await else {
+                meter.count_panic(job.name());
+                tracing::error!(job = job.name(), "job panicked, and will run again");
+                continue;
+            };
             meter.count(job.name(), &outcome);
             match outcome {
                 Ok(Report { worked_on: 0 }) => {}
@@ -34,4 +42,82 @@ pub fn schedule(
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        clock::{ManualClock, Timestamp},
+        kv,
+        telemetry::Metrics,
+    };
+
+    const INTERVAL: Duration = Duration::from_secs(15);
+
+    #[derive(Debug)]
+    struct Counted {
+        name: &'static str,
+        runs: AtomicUsize,
+        panics_at: Option<usize>,
+    }
+
+    impl Counted {
+        fn new(name: &'static str, panics_at: Option<usize>) -> Arc<Self> {
+            Arc::new(Self { name, runs: AtomicUsize::new(0), panics_at })
+        }
+
+        fn runs(&self) -> usize {
+            self.runs.load(Ordering::SeqCst)
+        }
+    }
+
+    #[async_trait]
+    impl Job for Counted {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+
+        fn interval(&self) -> Duration {
+            INTERVAL
+        }
+
+        async fn run_once(&self) -> kv::Result<Report> {
+            let run = self.runs.fetch_add(1, Ordering::SeqCst);
+            assert_ne!(self.panics_at, Some(run), "a job that panics");
+            Ok(Report { worked_on: 1 })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_is_counted_and_runs_again_beside_the_others() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let metrics = Metrics::default();
+        let (meter, tasks, stop) = (JobMeter::new(&metrics), TaskTracker::new(), CancellationToken::new());
+        let (bad, good) = (Counted::new("bad", Some(0)), Counted::new("good", None));
+        for job in [bad.clone(), good.clone()] {
+            schedule(job, clock.clone(), meter.clone(), &tasks, stop.clone());
+        }
+        while bad.runs() < 3 || good.runs() < 3 {
+            tokio::task::yield_now().await;
+            clock.advance(INTERVAL);
+        }
+        stop.cancel();
+        clock.advance(INTERVAL);
+        tasks.close();
+        tasks.wait().await;
+        let shown = metrics.render();
+        let panicked = |job: &str, count: u64| {
+            let line = format!("larder_job_runs_total{{work=\"{job}\",outcome=\"panicked\"}} {count}");
+            shown.lines().any(|found| found == line)
+        };
+        assert!(panicked("bad", 1) && panicked("good", 0), "{shown}");
+    }
 }

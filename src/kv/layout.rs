@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! larder/format                                                       which format all of this has
+//! larder/clock                                                        the time of the installation
 //! larder/order                                                        whether everything stands where it should
 //! larder/stores/{id}                                                  the document of a store
 //! larder/names/{owner}/{name in lower case}                           which store has the name
@@ -259,6 +260,9 @@ pub const FORMAT: &str = "larder/format";
 
 /// Says whether everything stands where it should.
 pub const ORDER: &str = "larder/order";
+
+/// The record of the installation's time.
+pub const CLOCK: &str = "larder/clock";
 
 /// What the documents of all stores begin with.
 pub fn documents() -> String {

@@ -1,10 +1,10 @@
 //! The log: which lines are written, and in which form.
 
-use std::{fmt, io, panic, str::FromStr};
+use std::{fmt, io, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
-use super::lines::Named;
+use super::{lines::Named, panics::log_and_count};
 
 /// What is logged unless something else was asked for.
 const DEFAULT_FILTER: &str = "info";
@@ -116,11 +116,7 @@ pub fn start(options: &TelemetryOptions) -> Result<Log, StartError> {
         LogFormat::Json => registry.with(lines.json().flatten_event(true).map_event_format(Named::json)).try_init(),
     };
     started.map_err(|_| StartError::Twice)?;
-    panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("no message");
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "panic: {message}");
-    }));
+    log_and_count();
     Ok(Log(handle))
 }
 

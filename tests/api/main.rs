@@ -18,6 +18,7 @@ mod accounts;
 mod active_content;
 mod addressing;
 mod calls;
+mod clock;
 mod codings;
 mod conditions;
 mod contents;

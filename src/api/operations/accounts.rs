@@ -14,7 +14,7 @@ use crate::{
     kv::{Change, Usage, UserId},
 };
 
-use super::tokens;
+use super::{clock, tokens};
 
 /// An account, as the admin sees it.
 #[derive(Debug, Serialize)]
@@ -40,7 +40,7 @@ struct UsageObject {
     bytes: u64,
 }
 
-/// Does what is called for with accounts or tokens.
+/// Does what is called for with accounts, tokens or the clock.
 pub async fn run(
     context: &Context,
     grant: &AccountGrant,
@@ -57,6 +57,8 @@ pub async fn run(
         AccountCall::CreateToken => tokens::create(context, grant, caller, request).await,
         AccountCall::RevokeToken(id) => tokens::revoke(context, grant, caller, &id, &request).await,
         AccountCall::ReplaceToken(id) => tokens::replace(context, grant, caller, &id, request).await,
+        AccountCall::GetClock => Ok(clock::show(context)),
+        AccountCall::AcceptClock => clock::accept(context, caller).await,
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod activity;
 mod archive;
+mod clock;
 mod description;
 mod keys;
 mod metrics;

@@ -1,7 +1,7 @@
 //! The machine's clock, with a hand that moves it forward: dates differ when a test says so.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use larder::clock::{Clock, SystemClock, Timestamp};
 pub(crate) struct ShiftedClock {
     ahead_ms: AtomicU64,
     behind: Duration,
+    wrong_by_ms: AtomicI64,
 }
 
 impl ShiftedClock {
@@ -27,6 +28,11 @@ impl ShiftedClock {
         self.ahead_ms.fetch_add(millis, Ordering::SeqCst);
     }
 
+    /// Makes the time of day wrong by so many milliseconds; 0 sets it right. What is measured otherwise does not notice.
+    pub(crate) fn set_wrong_by(&self, millis: i64) {
+        self.wrong_by_ms.store(millis, Ordering::SeqCst);
+    }
+
     fn ahead(&self) -> Duration {
         Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst))
     }
@@ -35,7 +41,8 @@ impl ShiftedClock {
 #[async_trait]
 impl Clock for ShiftedClock {
     fn now(&self) -> Timestamp {
-        SystemClock.now().minus(self.behind).plus(self.ahead())
+        let right = SystemClock.now().minus(self.behind).plus(self.ahead());
+        Timestamp::from_millis(right.as_millis() + self.wrong_by_ms.load(Ordering::SeqCst))
     }
 
     fn monotonic(&self) -> Duration {

@@ -5,13 +5,13 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use larder::{
     api::{Api, ApiOptions, ApiParts, LinkOrigin, ToldRenewals, Upstream},
     auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
-    clock::{Clock, SystemClock, SystemRandom, Timestamp},
+    clock::{Clock, ClockGuard, SystemClock, SystemRandom, Timestamp},
     jobs::{Job, RunUpkeep, ToldActivity},
-    kv::{CacheOptions, Catalog, CatalogOptions},
+    kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     peer::{Errands, Peer, PeerAddress},
     runs::{RunOptions, Runs},
     storage::{
-        ListOptions, MAX_LIST_KEYS, ObjectStore, measured::Measured, sole_writer::SoleWriter,
+        ListOptions, MAX_LIST_KEYS, ObjectStore, measured::Measured, memory::MemoryStore, sole_writer::SoleWriter,
         unconditional::Unconditional,
     },
     telemetry::{Ledger, Metrics},
@@ -127,7 +127,12 @@ impl Larder {
         let tokens =
             Arc::new(Tokens::new(measured.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness));
         let cache = CacheOptions { staleness, ..CacheOptions::default() };
-        let catalog = CatalogOptions { cache, ..CatalogOptions::default() };
+        let guard = Arc::new(ClockGuard::new(clock.clone(), clock.clone()));
+        // In an object store of its own: what is counted and listed here is the work of requests.
+        let of_clock = Arc::new(MemoryStore::new(clock.clone()));
+        let clock_records = ClockRecords::open(of_clock, guard.clone(), true).await.expect("the clock's record opens");
+        let clock_records = Arc::new(clock_records);
+        let catalog = CatalogOptions { cache, clock_guard: Some(guard), ..CatalogOptions::default() };
         let catalog = Arc::new(Catalog::new(measured.clone(), clock.clone(), random.clone(), &catalog));
         let errands = keeper.clone().and_then(|keeper| Errands::new(keeper, TOKEN)).map(Arc::new);
         let records = match &errands {
@@ -151,6 +156,7 @@ impl Larder {
             since: clock.now(),
             tracer: None,
             clock: clock.clone(),
+            clock_records,
         };
         let api = Api::new(options, parts, random.as_ref());
         let api = match &keeper {
@@ -295,6 +301,11 @@ impl Larder {
     /// Moves the gateway's clock forward.
     pub(crate) fn advance(&self, by: Duration) {
         self.0.clock.advance(by);
+    }
+
+    /// Makes the time of day wrong by so many days; 0 sets it right. What is measured otherwise does not notice.
+    pub(crate) fn set_wrong_by_days(&self, days: i64) {
+        self.0.clock.set_wrong_by(days * 24 * 60 * 60 * 1000);
     }
 
     /// Lets real time pass.

@@ -20,7 +20,7 @@ OF_PROMETHEUS = {'up'}
 # Words of its language that look like names of metrics.
 WORDS = {
     'sum', 'by', 'rate', 'increase', 'and', 'on', 'unless', 'or', 'count', 'histogram_quantile', 'absent', 'changes',
-    'present_over_time',
+    'max', 'present_over_time',
 }
 
 # Labels that Prometheus adds to whatever it asks.

@@ -1,0 +1,189 @@
+//! The record of an installation's time in the object store: read at the start, written about once a minute.
+//!
+//! Any number of gateways share it. Each reads it once a minute, and whichever finds it a minute old writes it, under the
+//! condition that nobody else did.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{
+    clock::{ClockGuard, ClockRecord},
+    storage::{ETag, ObjectStore, Precondition},
+};
+
+use super::{
+    error::{Error, Result},
+    json_objects::{JsonError, read_json, write_json},
+    layout,
+};
+
+/// Maximum number of attempts to write the record while other gateways write it, too.
+const MAX_ATTEMPTS: usize = 8;
+
+/// The record of an installation's time, and the guard that it belongs to.
+#[derive(Debug)]
+pub struct ClockRecords {
+    objects: Arc<dyn ObjectStore>,
+    guard: Arc<ClockGuard>,
+    is_writer: bool,
+    /// The record as it was read or written last.
+    last: Mutex<Option<ClockRecord>>,
+}
+
+impl ClockRecords {
+    /// Returns the record in `objects`, with which `guard` goes on where earlier processes ended. A gateway that is no
+    /// writer only reads it.
+    pub async fn open(objects: Arc<dyn ObjectStore>, guard: Arc<ClockGuard>, is_writer: bool) -> Result<Self> {
+        let records = Self { objects, guard, is_writer, last: Mutex::default() };
+        match records.read().await {
+            Ok(Some((record, _))) => {
+                records.guard.resume(&record);
+                *records.last() = Some(record);
+            }
+            Ok(None) => {}
+            Err(JsonError::Damaged { .. }) => records.guard.doubt("the record of the installation's time is damaged"),
+            Err(error) => return Err(Error::unavailable(error)),
+        }
+        records.sync().await?;
+        Ok(records)
+    }
+
+    /// Returns the guard that the record belongs to.
+    pub fn guard(&self) -> &Arc<ClockGuard> {
+        &self.guard
+    }
+
+    /// Takes over what other gateways recorded, and records what they do not know: a new minute, a jump, a suspension.
+    /// Returns whether the record was written. Calls the object store once a minute, or when something happened.
+    pub async fn sync(&self) -> Result<bool> {
+        let last = self.last().clone();
+        if self.guard.new_record(last.as_ref()).is_none() { Ok(false) } else { self.write().await }
+    }
+
+    /// Records that an operator confirmed the wall time: deletions are not suspended any more.
+    pub async fn accept(&self) -> Result<()> {
+        self.guard.confirm();
+        self.write().await.map(drop)
+    }
+
+    async fn write(&self) -> Result<bool> {
+        for _ in 0..MAX_ATTEMPTS {
+            let (found, precondition) = match self.read().await {
+                Ok(Some((record, etag))) => (Some(record), Precondition::IfMatch(etag)),
+                Ok(None) => (None, Precondition::IfAbsent),
+                // Nothing deletes the record, and nothing can be kept of it.
+                Err(JsonError::Damaged { .. }) => (None, Precondition::None),
+                Err(error) => return Err(Error::unavailable(error)),
+            };
+            if let Some(record) = &found {
+                self.guard.merge(record);
+            }
+            let next = if self.is_writer { self.guard.new_record(found.as_ref()) } else { None };
+            let Some(next) = next else {
+                *self.last() = found;
+                return Ok(false);
+            };
+            match write_json(self.objects.as_ref(), layout::CLOCK, &next, precondition).await {
+                Ok(true) => {
+                    *self.last() = Some(next);
+                    return Ok(true);
+                }
+                Ok(false) => {}
+                Err(error) => return Err(Error::unavailable(error)),
+            }
+        }
+        Err(Error::unavailable("the record of the installation's time is being written by too many at once"))
+    }
+
+    async fn read(&self) -> std::result::Result<Option<(ClockRecord, ETag)>, JsonError> {
+        read_json(self.objects.as_ref(), layout::CLOCK).await
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<ClockRecord>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        clock::{ManualClock, Timestamp},
+        storage::{Operation, measured::Measured, memory::MemoryStore},
+    };
+
+    const DAY_MILLIS: i64 = 86_400_000;
+
+    struct World {
+        clock: Arc<ManualClock>,
+        objects: Arc<Measured<MemoryStore>>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
+            let objects = Arc::new(Measured::new(Arc::new(MemoryStore::new(clock.clone()))));
+            Self { clock, objects }
+        }
+
+        async fn start(&self) -> ClockRecords {
+            let guard = Arc::new(ClockGuard::new(self.clock.clone(), self.clock.clone()));
+            ClockRecords::open(self.objects.clone(), guard, true).await.expect("it starts")
+        }
+    }
+
+    #[tokio::test]
+    async fn the_record_is_written_once_a_minute_however_many_gateways_there_are() {
+        let world = World::new();
+        let gateways = [world.start().await, world.start().await, world.start().await];
+        let before = world.objects.counts();
+        for _ in 0..60 {
+            world.clock.advance(Duration::from_secs(10));
+            for gateway in &gateways {
+                gateway.sync().await.expect("it answers");
+            }
+        }
+        let after = world.objects.counts();
+        let begun = |operation| after.of(operation).begun - before.of(operation).begun;
+        assert_eq!((begun(Operation::Put), begun(Operation::Get)), (10, 30));
+    }
+
+    #[tokio::test]
+    async fn a_suspension_outlives_the_process_that_began_it() {
+        let world = World::new();
+        let first = world.start().await;
+        world.clock.jump(8 * DAY_MILLIS);
+        assert!(first.sync().await.expect("it answers"), "a jump is recorded at once");
+        drop(first);
+        let second = world.start().await;
+        assert!(!second.guard().allows_deletion());
+        let third = world.start().await;
+        second.accept().await.expect("it answers");
+        assert!(second.guard().allows_deletion() && !third.guard().allows_deletion());
+        world.clock.advance(Duration::from_mins(1));
+        third.sync().await.expect("it answers");
+        assert!(third.guard().allows_deletion());
+        assert!(world.start().await.guard().allows_deletion());
+    }
+
+    #[tokio::test]
+    async fn a_start_before_the_recorded_time_suspends_deletions() {
+        let world = World::new();
+        world.start().await;
+        world.clock.jump(-DAY_MILLIS);
+        assert!(!world.start().await.guard().allows_deletion());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_record_suspends_deletions_and_is_replaced() {
+        let world = World::new();
+        write_json(world.objects.as_ref(), layout::CLOCK, &"nonsense", Precondition::None)
+            .await
+            .expect("it is written");
+        let (first, second) = (world.start().await, world.start().await);
+        assert!(!first.guard().allows_deletion() && !second.guard().allows_deletion());
+        world.clock.advance(Duration::from_hours(24));
+        assert!(first.guard().allows_deletion() && second.guard().allows_deletion());
+    }
+}
