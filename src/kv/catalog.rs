@@ -82,9 +82,10 @@ impl Catalog {
             staleness: options.classes.unwrap_or_default(),
             safeguards: options.safeguards,
         });
-        let documents = Documents::new(objects.clone(), clock.clone(), random.clone(), cache, options.safeguards);
-        let documents = Arc::new(documents);
         let guard = options.clock_guard.clone().unwrap_or_else(|| Arc::new(ClockGuard::trusting(clock.clone())));
+        let clocks = (clock.clone(), guard.clone());
+        let documents = Documents::new(objects.clone(), clocks, random.clone(), cache, options.safeguards);
+        let documents = Arc::new(documents);
         let appointments = Arc::new(Appointments::new(objects.clone(), clock.clone(), random.clone(), guard.clone()));
         let claims = Arc::new(Claims::new(objects.clone(), random.clone()));
         let index = Arc::new(Index::new(objects.clone(), clock.clone(), options.cache.staleness));
@@ -111,7 +112,7 @@ impl Catalog {
         );
         let counting = Counting::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
         let usages = Usages::new(objects.clone(), documents.clone(), index.clone(), clock.clone());
-        let order = Order::new(objects.clone(), documents.clone(), appointments.clone(), rules.clone(), clock.clone());
+        let order = Order::new(objects.clone(), documents.clone(), appointments.clone(), rules.clone());
         Self {
             naming: Naming::new(
                 documents.clone(),
@@ -141,11 +142,7 @@ impl Catalog {
 
     /// The records of these stores.
     pub fn records(&self) -> Records {
-        self.records_renewed_by(Arc::new(WrittenRenewals::new(
-            self.documents.clone(),
-            self.rules.clone(),
-            self.clock.clone(),
-        )))
+        self.records_renewed_by(Arc::new(WrittenRenewals::new(self.documents.clone(), self.rules.clone())))
     }
 
     /// The records of these stores, whose ends are put off by `renew`: for a gateway that writes no documents.
@@ -163,7 +160,7 @@ impl Catalog {
 
     /// Makes sure that an unnamed store that is changed now, through another gateway, lives its whole retention.
     pub async fn renew(&self, id: StoreId) -> Result<()> {
-        WrittenRenewals::new(self.documents.clone(), self.rules.clone(), self.clock.clone()).renew(id).await
+        WrittenRenewals::new(self.documents.clone(), self.rules.clone()).renew(id).await
     }
 
     /// Finds a store, from the cache where that is fresh enough: else one read by id, two by name.
@@ -346,12 +343,12 @@ impl Catalog {
     }
 
     fn new_document(&self, owner: UserId, new: NewStore, phase: Phase) -> Document {
-        new.into_document(owner, phase, self.retention.get(), self.random.as_ref(), self.clock.now())
+        new.into_document(owner, phase, self.retention.get(), self.random.as_ref(), self.documents.expiry_base())
     }
 
     async fn create_unnamed(&self, owner: UserId, new: NewStore) -> Result<Created> {
         let mut document = self.new_document(owner, new, Phase::Live);
-        let first_look = self.rules.next_look(&document, self.clock.now()).unwrap_or(document.created_at);
+        let first_look = self.rules.next_look(&document, self.documents.expiry_base()).unwrap_or(document.created_at);
         document.reminder_at = Some(first_look);
         let (entry, appointment) = futures_util::join!(
             self.index.write(&document, EntryKind::Passing),
@@ -380,7 +377,7 @@ impl Catalog {
         if loses_name || update.retention != Change::Keep {
             self.appointments.announce(id).await?;
         }
-        let (now, retention) = (self.clock.now(), self.retention.get());
+        let (now, retention) = (self.documents.expiry_base(), self.retention.get());
         let apply = |document: &mut Document| apply(&self.rules, &update, document, is_renamed, retention, now);
         let store = self.documents.update(id, apply).await?;
         self.upkeep.move_if_needed(&store);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    clock::{Clock, Random},
+    clock::{Clock, ClockGuard, Random, Timestamp},
     storage::{self, Attributes, ByteStream, ETag, GetOptions, ObjectStore, Precondition, PutOptions, PutOutcome},
 };
 
@@ -33,6 +33,7 @@ const MAX_ATTEMPTS: usize = 32;
 pub struct Documents {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
+    guard: Arc<ClockGuard>,
     random: Arc<dyn Random>,
     cache: ViewCache,
     looks_before_expiry: bool,
@@ -51,13 +52,18 @@ impl Documents {
     /// The documents in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
-        clock: Arc<dyn Clock>,
+        (clock, guard): (Arc<dyn Clock>, Arc<ClockGuard>),
         random: Arc<dyn Random>,
         cache: ViewCache,
         safeguards: Safeguards,
     ) -> Self {
         let Safeguards { looks_before_expiry, ages_from_sending, .. } = safeguards;
-        Self { objects, clock, random, cache, looks_before_expiry, ages_from_sending }
+        Self { objects, clock, guard, random, cache, looks_before_expiry, ages_from_sending }
+    }
+
+    /// Returns the time from which the ends of stores' lives are computed: never behind the latest trusted time.
+    pub fn expiry_base(&self) -> Timestamp {
+        self.guard.expiry_base()
     }
 
     /// What is remembered.
@@ -78,7 +84,10 @@ impl Documents {
         };
         let damaged = |what: &dyn std::fmt::Display| Error::Corrupt(format!("the document of store {id}: {what}"));
         let bytes = object.body.into_bytes(MAX_DOCUMENT_BYTES).await.map_err(|error| damaged(&error))?;
-        let document: Document = serde_json::from_slice(&bytes).map_err(|error| damaged(&error))?;
+        let mut document: Document = serde_json::from_slice(&bytes).map_err(|error| damaged(&error))?;
+        // The one place where documents come in: no end is ever seen that a jump of the clock has brought forward.
+        document.expires_at =
+            document.expires_at.map(|end| self.guard.carried_over(end, document.retention.duration()));
         if document.format > DOCUMENT_FORMAT {
             return Err(damaged(&"a newer version of Larder wrote it"));
         }

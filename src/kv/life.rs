@@ -34,6 +34,9 @@ pub const STALL: Duration = Duration::from_mins(1);
 /// Moves end a day or more before a lifecycle rule could do harm; one that has so little time left is late.
 const LATE: Duration = Duration::from_hours(12);
 
+/// How far the birth of a generation may lie in the future without doubt.
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
+
 /// Where records are to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destination {
@@ -111,8 +114,11 @@ impl LifeRules {
             (false, None) => Some(serving),
             (false, Some(class)) if !class.serves(document.retention) => Some(serving),
             (false, Some(class)) => {
-                let is_due = class.renewal_due(document.place.born_at, document.retention) <= now;
-                is_due.then_some(serving)
+                let born_at = document.place.born_at;
+                let is_due = class.renewal_due(born_at, document.retention) <= now;
+                // Begun while the clock was ahead: by the object store's own stamps the records are older than that.
+                let is_from_future = born_at > now.plus(CLOCK_TOLERANCE);
+                (is_due || is_from_future).then_some(serving)
             }
         }
     }
@@ -308,5 +314,15 @@ mod tests {
         assert!(!rules.is_late(&moved, late));
         let ruleless = LifeRules { has_classes: false, ..rules };
         assert!(!ruleless.is_late(&document(Some("shop"), None), late));
+    }
+
+    #[test]
+    fn a_generation_that_was_begun_while_the_clock_was_ahead_moves_at_once() {
+        let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let living = document(None, Some(START.plus(Duration::from_hours(24 * 7))));
+        let moves_at = |now| rules.needed_move(&living, now).is_some();
+        assert!(!moves_at(START) && !moves_at(START.minus(CLOCK_TOLERANCE)));
+        assert!(moves_at(START.minus(CLOCK_TOLERANCE + Duration::from_secs(1))));
+        assert_eq!(rules.next_look(&living, START.minus(CLOCK_TOLERANCE * 2)), Some(START.minus(CLOCK_TOLERANCE * 2)));
     }
 }

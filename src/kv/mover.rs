@@ -130,7 +130,7 @@ impl Mover {
         let copying = self
             .documents
             .update_from(view, |document| {
-                *attempt = self.rules.begin_move(document, self.clock.now());
+                *attempt = self.rules.begin_move(document, self.documents.expiry_base());
                 Ok(attempt.is_some())
             })
             .await?;

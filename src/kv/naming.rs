@@ -226,7 +226,7 @@ impl Naming {
 
     /// Says in a document which name it is about to have, and that the store lives on until it has it.
     fn want(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
-        let now = self.clock.now();
+        let now = self.documents.expiry_base();
         if !document.is_visible(now) {
             return Err(Error::StoreNotFound);
         }

@@ -7,10 +7,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    clock::Clock,
-    storage::{self, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition},
-};
+use crate::storage::{self, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition};
 
 use super::{
     appointments::Appointments,
@@ -43,7 +40,6 @@ pub struct Order {
     documents: Arc<Documents>,
     appointments: Arc<Appointments>,
     rules: Arc<LifeRules>,
-    clock: Arc<dyn Clock>,
 }
 
 impl Order {
@@ -53,9 +49,8 @@ impl Order {
         documents: Arc<Documents>,
         appointments: Arc<Appointments>,
         rules: Arc<LifeRules>,
-        clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { objects, documents, appointments, rules, clock }
+        Self { objects, documents, appointments, rules }
     }
 
     /// Whether everything is in order. Until it was so once, each call goes through all documents and sees to it that what is
@@ -91,7 +86,7 @@ impl Order {
     /// Whether a store is in order; if not, it will be.
     async fn look_at(&self, id: StoreId) -> Result<bool> {
         let Some(view) = self.documents.read(id).await? else { return Ok(true) };
-        let (now, document) = (self.clock.now(), &view.document);
+        let (now, document) = (self.documents.expiry_base(), &view.document);
         let is_moving = document.movement().is_some() || self.rules.needed_move(document, now).is_some();
         if document.format == DOCUMENT_FORMAT && !is_moving {
             return Ok(true);

@@ -194,8 +194,8 @@ impl Records {
             Some(true) => return Ok(None),
             Some(false) => self.documents.read(id).await?,
             None => match cache.store(&id, now) {
-                Some(Known::Store(view)) => Some(view),
-                Some(Known::Absent { .. } | Known::Outdated { .. }) | None => self.documents.read(id).await?,
+                Some(Known::Store(view)) if view.document.is_visible(self.clock.now()) => Some(view),
+                Some(_) | None => self.documents.read(id).await?,
             },
         };
         let latest = latest.filter(|view| view.document.is_visible(self.clock.now())).ok_or(Error::StoreNotFound)?;

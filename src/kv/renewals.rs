@@ -46,13 +46,12 @@ pub trait Renew: Debug + Send + Sync {
 pub struct WrittenRenewals {
     documents: Arc<Documents>,
     rules: Arc<LifeRules>,
-    clock: Arc<dyn Clock>,
 }
 
 impl WrittenRenewals {
     /// Renewals in `documents`.
-    pub fn new(documents: Arc<Documents>, rules: Arc<LifeRules>, clock: Arc<dyn Clock>) -> Self {
-        Self { documents, rules, clock }
+    pub fn new(documents: Arc<Documents>, rules: Arc<LifeRules>) -> Self {
+        Self { documents, rules }
     }
 }
 
@@ -60,7 +59,7 @@ impl WrittenRenewals {
 impl Renew for WrittenRenewals {
     async fn renew(&self, id: StoreId) -> Result<()> {
         let view = self.documents.recent(id).await?.ok_or(Error::StoreNotFound)?;
-        let renew = |document: &mut Document| self.rules.renew(document, self.clock.now());
+        let renew = |document: &mut Document| self.rules.renew(document, self.documents.expiry_base());
         match self.documents.update_from(view, renew).await {
             // What was known may be old.
             Err(Error::StoreNotFound) => self.documents.update(id, renew).await.map(drop),
@@ -135,7 +134,7 @@ impl Renewals {
     /// Whether the end of the store's life, as far as it is known, is far enough. Only what may still be believed counts:
     /// since the view of a long change the store may have lost its name, or have been given a shorter life.
     fn is_long_enough(&self, store: &StoreView) -> bool {
-        let now = self.clock.now();
+        let now = self.documents.expiry_base();
         let is_enough = |document: &Document| {
             let needed = now.plus(document.retention.duration());
             document.name.is_some() || document.expires_at.is_some_and(|at| at >= needed)

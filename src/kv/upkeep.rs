@@ -215,7 +215,7 @@ impl Upkeep {
     /// Moves a store in the background, if it has to move.
     pub fn move_if_needed(self: &Arc<Self>, view: &StoreView) {
         if matches!(view.document.phase, Phase::Live)
-            && self.rules.needed_move(&view.document, self.clock.now()).is_some()
+            && self.rules.needed_move(&view.document, self.documents.expiry_base()).is_some()
         {
             self.carry(view.document.id);
         }
