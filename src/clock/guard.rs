@@ -135,6 +135,17 @@ impl ClockGuard {
         state.suspension().is_none().then_some(reading.wall)
     }
 
+    /// Returns the time by which scheduled work is due: the wall time, or the earlier one of it and the time that was
+    /// trusted last while deletions are suspended.
+    pub fn scheduling_time(&self) -> Timestamp {
+        let Some(safeguards) = self.safeguards else { return self.clock.now() };
+        let (state, reading) = self.observed(safeguards);
+        if state.suspension().is_none() {
+            return reading.wall;
+        }
+        reading.wall.min(state.timeline.by_reference(reading.boot))
+    }
+
     /// Returns the accumulated time for which this installation has been running, by boot-time clocks, over all
     /// processes. It never goes back, and never advances faster than real time. A gateway that joins others is at most
     /// about a minute behind them.

@@ -178,6 +178,20 @@ fn what_was_made_while_a_fresh_machine_had_the_wrong_time_lives_its_retention_af
 }
 
 #[test]
+fn a_correction_between_two_processes_is_a_forward_jump_too() {
+    let (_, first) = guard();
+    let (clock, second) = restarted(&record(&first), DAY, -8 * DAY_MILLIS);
+    clock.advance(Duration::from_hours(1));
+    let end = second.expiry_base().plus(WEEK);
+    let (clock, third) = restarted(&record(&second), Duration::ZERO, 7 * DAY_MILLIS + DAY_MILLIS);
+    assert!(!third.allows_deletion());
+    assert_eq!(third.carried_over(end, WEEK), clock.now().plus(WEEK));
+    assert_eq!(third.expiry_base(), clock.now());
+    let changed_in_first = START.plus(WEEK);
+    assert_eq!(third.carried_over(changed_in_first.minus(DAY), WEEK), changed_in_first.minus(DAY));
+}
+
+#[test]
 fn a_clock_that_is_ahead_for_a_while_moves_no_ends_once_it_is_right_again() {
     let (clock, guard) = guard();
     let end = clock.now().plus(DAY);

@@ -102,6 +102,14 @@ impl Timeline {
             self.suspend(since, reason, reading.boot);
         } else if let Some(suspension) = suspended {
             self.adopt(suspension, record.wall_time, reading);
+            let until_reference = |wall: Timestamp| suspension.reference.as_millis().saturating_sub(wall.as_millis());
+            let was_behind = until_reference(record.wall_time) > TOLERATED_MILLIS;
+            let is_corrected = until_reference(reading.wall) <= TOLERATED_MILLIS;
+            if was_behind && is_corrected {
+                // The clock was set right between the processes. What was changed by the wrong one lives on from here.
+                self.reference = suspension.reference.as_millis().saturating_sub(millis(reading.boot));
+                self.jumped_at = suspension.reference;
+            }
         }
     }
 

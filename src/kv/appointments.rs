@@ -156,7 +156,7 @@ impl Appointments {
     /// Returns a page of at most [`MAX_LIST_KEYS`] due items behind the key `after`. One list.
     pub async fn due(&self, queue: Queue, after: Option<String>) -> Result<DuePage> {
         let (prefix, now) = match queue {
-            Queue::Time => (due_keys::appointments(), self.clock.now()),
+            Queue::Time => (due_keys::appointments(), self.guard.scheduling_time()),
             Queue::Uptime => (due_keys::uptime_appointments(), Timestamp::from_millis(0).plus(self.guard.uptime())),
         };
         let options = ListOptions { prefix, start_after: after, limit: MAX_LIST_KEYS };

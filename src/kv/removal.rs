@@ -81,9 +81,9 @@ impl Removals {
         Ok(())
     }
 
-    /// The same for a store that was found expired twice, unless it has been changed meanwhile. Returns its document as it is then.
-    pub async fn bury_expired(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
-        let now = self.clock.now();
+    /// The same for a store that was found expired twice, the second time at `now`, by a clock that is not in doubt; unless it
+    /// has been changed meanwhile. Returns its document as it is then.
+    pub async fn bury_expired(&self, view: Arc<StoreView>, now: Timestamp) -> Result<Arc<StoreView>> {
         let is_over = |document: &Document| {
             let sweep_time = life::sweep_time(document);
             sweep_time.is_some_and(|at| at <= now) || !self.rules.safeguards.sweeps_by_document

@@ -50,6 +50,9 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// Least distance of a reminder that is noted in the document: what is due earlier goes by itself.
 const NOTED: Duration = Duration::from_mins(10);
 
+/// Interval of looks at a store that is due while the clock is in doubt.
+const DOUBT_PAUSE: Duration = Duration::from_hours(1);
+
 /// Keeps appointments.
 #[derive(Debug)]
 pub struct Upkeep {
@@ -288,7 +291,9 @@ impl Upkeep {
             Phase::Deleted { uptime_millis, places, .. } => {
                 return self.removals.work_on(&view.document, *uptime_millis, places).await.map(Next::Remove);
             }
-            Phase::Creating if now.since(view.document.created_at) >= LONGEST_REQUEST => {
+            Phase::Creating
+                if now.since(view.document.created_at) >= LONGEST_REQUEST && self.guard.allows_deletion() =>
+            {
                 return self.removals.bury(view).await.map(|()| Next::Look(None));
             }
             Phase::Creating | Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
@@ -304,6 +309,7 @@ impl Upkeep {
             let is_confirmed = is_about(DueReason::Confirmation) || !self.rules.safeguards.confirms_expiry;
             return self.attend_expired(view, is_confirmed).await;
         }
+        let now = self.documents.expiry_base();
         match self.rules.next_look(&view.document, now) {
             Some(at) if at <= now => {
                 if self.rules.is_late(&view.document, now) {
@@ -313,6 +319,8 @@ impl Upkeep {
                 Ok(Next::Look(Some(now.plus(STALL))))
             }
             _ if is_early => Ok(Next::Wait),
+            // Dates are in doubt: nothing is noted that a clock that is set right would have to take back.
+            _ if !self.guard.allows_deletion() => Ok(Next::Look(Some(self.guard.scheduling_time().plus(DOUBT_PAUSE)))),
             at => Ok(Next::Look(at)),
         }
     }
@@ -341,10 +349,8 @@ impl Upkeep {
             self.appointments.make_after(view.document.id, DueReason::Confirmation, self.confirmation).await?;
             return Ok(Next::Look(None));
         }
-        if !self.guard.allows_deletion() {
-            return Ok(Next::Wait);
-        }
-        let buried = self.removals.bury_expired(view).await?;
+        let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
+        let buried = self.removals.bury_expired(view, now).await?;
         let Phase::Deleted { uptime_millis, places, .. } = &buried.document.phase else {
             return Ok(Next::Look(self.rules.next_look(&buried.document, self.clock.now())));
         };
