@@ -5,7 +5,7 @@
 
 use crate::{
     auth::{Grant, User},
-    kv::{self, RecordKey, StoreQuery},
+    kv::{self, RecordKey},
 };
 
 use super::{context::Context, error::ApiError};
@@ -13,8 +13,7 @@ use super::{context::Context, error::ApiError};
 /// Whether a user may have one more store.
 pub async fn admit_store(context: &Context, user: &User) -> Result<(), ApiError> {
     let Some(limit) = user.quota.or(context.settled.quota).stores else { return Ok(()) };
-    let all = StoreQuery { unnamed: true, ..StoreQuery::default() };
-    let stores = context.catalog.list(user.id, &all).await?.total as u64;
+    let stores = context.catalog.count(user.id).await? as u64;
     if stores < limit {
         return Ok(());
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    documents::put_control,
+    control::put_control,
     due_keys::{self, DueEntry, DueReason},
     error::Result,
     id::{StoreId, UserId},

@@ -21,7 +21,7 @@ use super::{
     activity::{Activity, ActivityCounts, StoreUse, Use},
     appointments::Appointments,
     cache::{CacheUses, ViewCache},
-    changes::{Change, NewStore, StoreLocator, StoreUpdate, apply, listed_anew},
+    changes::{Change, NewStore, StoreLocator, StoreUpdate, apply},
     claims::Claims,
     counting::Counting,
     document::{Document, Phase},
@@ -30,7 +30,6 @@ use super::{
     failures::Failures,
     id::{StoreId, UserId},
     index::Index,
-    layout::EntryKind,
     life::LifeRules,
     listing::{self, StorePage, StoreQuery},
     mover::Mover,
@@ -84,16 +83,16 @@ impl Catalog {
         });
         let guard = options.clock_guard.clone().unwrap_or_else(|| Arc::new(ClockGuard::trusting(clock.clone())));
         let clocks = (clock.clone(), guard.clone());
-        let documents = Documents::new(objects.clone(), clocks, random.clone(), cache, options.safeguards);
+        let index = Arc::new(Index::new(objects.clone(), clocks.clone(), options.cache.staleness));
+        let (of_listing, safeguards) = (index.clone(), options.safeguards);
+        let documents = Documents::new(objects.clone(), clocks, random.clone(), cache, of_listing, safeguards);
         let documents = Arc::new(documents);
         let appointments = Arc::new(Appointments::new(objects.clone(), clock.clone(), random.clone(), guard.clone()));
         let claims = Arc::new(Claims::new(objects.clone(), random.clone()));
-        let index = Arc::new(Index::new(objects.clone(), clock.clone(), options.cache.staleness));
         let removals = Arc::new(Removals::new(
             objects.clone(),
             documents.clone(),
             claims.clone(),
-            index.clone(),
             appointments.clone(),
             rules.clone(),
             clock.clone(),
@@ -105,23 +104,17 @@ impl Catalog {
             appointments.clone(),
             removals.clone(),
             mover,
+            index.clone(),
             rules.clone(),
             clock.clone(),
             guard,
             options.expiry_confirmation,
         );
         let counting = Counting::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
-        let usages = Usages::new(objects.clone(), documents.clone(), index.clone(), clock.clone());
+        let usages = Usages::new(objects.clone(), index.clone(), clock.clone());
         let order = Order::new(objects.clone(), documents.clone(), appointments.clone(), rules.clone());
         Self {
-            naming: Naming::new(
-                documents.clone(),
-                claims,
-                index.clone(),
-                removals.clone(),
-                appointments.clone(),
-                clock.clone(),
-            ),
+            naming: Naming::new(documents.clone(), claims, removals.clone(), appointments.clone(), clock.clone()),
             appointments,
             upkeep: Arc::new(upkeep),
             order,
@@ -278,12 +271,18 @@ impl Catalog {
 
     /// A page of an owner's stores.
     pub async fn list(&self, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
-        listing::list(&self.index, &self.documents, owner, query, self.clock.now()).await
+        listing::list(&self.index, &self.documents, owner, query).await
+    }
+
+    /// Returns how many stores an owner has, named or not. Reads no documents.
+    pub async fn count(&self, owner: UserId) -> Result<usize> {
+        Ok(self.index.read(owner).await?.count())
     }
 
     /// Does what is due by now: sweeps expired stores, removes deleted ones, begins the moves that are to be made; how many
     /// stores were worked on.
     pub async fn keep_appointments(&self) -> Result<usize> {
+        self.usages.prune();
         self.upkeep.run().await
     }
 
@@ -350,13 +349,8 @@ impl Catalog {
         let mut document = self.new_document(owner, new, Phase::Live);
         let first_look = self.rules.next_look(&document, self.documents.expiry_base()).unwrap_or(document.created_at);
         document.reminder_at = Some(first_look);
-        let (entry, appointment) = futures_util::join!(
-            self.index.write(&document, EntryKind::Passing),
-            self.appointments.make_for_new(document.id, first_look, (owner, document.created_at)),
-        );
-        let (entry, ()) = (entry?, appointment?);
+        self.appointments.make_for_new(document.id, first_look, (owner, document.created_at)).await?;
         let store = self.documents.create(document).await?;
-        self.index.announce(owner, &entry);
         Ok(Created { store, is_new: true })
     }
 
@@ -369,19 +363,15 @@ impl Catalog {
         {
             self.naming.rename(&current, name).await?;
         }
-        let entry = match listed_anew(&update, &current.document) {
-            Some((listed, kind)) => Some(self.index.write(&listed, kind).await?),
-            None => None,
-        };
         let loses_name = update.name == Change::Clear && has_name.is_some();
-        if loses_name || update.retention != Change::Keep {
+        // Whatever changes how the store is listed, or until when it lives, is looked after also if this gateway dies.
+        if loses_name || update.retention != Change::Keep || update.title != Change::Keep {
             self.appointments.announce(id).await?;
         }
         let (now, retention) = (self.documents.expiry_base(), self.retention.get());
         let apply = |document: &mut Document| apply(&self.rules, &update, document, is_renamed, retention, now);
         let store = self.documents.update(id, apply).await?;
         self.upkeep.move_if_needed(&store);
-        entry.inspect(|entry| self.index.announce(store.document.owner_id, entry));
         Ok(store)
     }
 

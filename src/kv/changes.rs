@@ -6,7 +6,6 @@ use super::{
     document::{DOCUMENT_FORMAT, Document, GeneralAccess, Phase, Stats, nonce},
     error::{Error, Result},
     id::{ActorId, RunId, StoreId, TokenId, UserId},
-    layout::EntryKind,
     life::{self, LifeRules},
     name::StoreName,
     retention::Retention,
@@ -83,6 +82,8 @@ impl NewStore {
             place: life::first_place(is_named, retention, now),
             phase,
             leftovers: Vec::new(),
+            entries: Vec::new(),
+            former_names: Vec::new(),
             reminder_at: None,
             stats: Stats::default(),
             contents: None,
@@ -117,24 +118,6 @@ pub struct StoreUpdate {
     pub share: Option<(UserId, Option<Right>)>,
     /// Whether its links are to be signed by another secret from now on: all that were made before die.
     pub rotates_secret: bool,
-}
-
-/// How a store is to be listed from an update on, if that is otherwise than before; who is given a name is listed when he is.
-pub fn listed_anew(update: &StoreUpdate, document: &Document) -> Option<(Document, EntryKind)> {
-    let mut listed = Document { pending_name: None, ..document.clone() };
-    match &update.title {
-        Change::Keep => {}
-        Change::Clear => listed.title = None,
-        Change::Set(title) => listed.title = Some(title.clone()),
-    }
-    match &update.name {
-        Change::Keep => {}
-        Change::Clear => listed.name = None,
-        Change::Set(name) => listed.name = Some(name.clone()),
-    }
-    let kind = if listed.name.is_some() { EntryKind::Kept } else { EntryKind::Passing };
-    let loses_name = document.name.is_some() && listed.name.is_none();
-    (loses_name || listed.title != document.title).then_some((listed, kind))
 }
 
 /// Makes the changes of an update but for a new name, which the document has already if it `is_renamed`; whether there

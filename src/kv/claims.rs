@@ -2,7 +2,8 @@
 //!
 //! A store says in its own document that it is about to have a name, then writes a claim, then says that it has it. A
 //! claim is always written, never assumed, and never removed by a request: one whose store does not want the name any
-//! more is stale, and is taken over by whoever wants it, on condition that it is still the one he saw.
+//! more is stale, and is taken over by whoever wants it, on condition that it is still the one he saw. Else it is released an hour
+//! later, when no request can still be writing it.
 //!
 //! ```text
 //! A  renames s1: a -> b, and back: b -> a            B  creates "a"
@@ -23,8 +24,9 @@ use crate::{
 };
 
 use super::{
+    control::put_control,
     document::nonce,
-    documents::{leaves_doubt, put_control},
+    documents::leaves_doubt,
     error::{Error, Result},
     id::{StoreId, UserId},
     layout,
@@ -100,9 +102,14 @@ impl Claims {
 
     /// Removes the claim of a store that is gone for good, if it is still the store's.
     pub async fn forget(&self, owner: &UserId, folded: &str, id: StoreId) -> Result<()> {
-        let Some(claim) = self.read(owner, folded).await?.filter(|claim| claim.store_id == id) else {
-            return Ok(());
-        };
+        match self.read(owner, folded).await?.filter(|claim| claim.store_id == id) {
+            Some(claim) => self.release(owner, folded, claim).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Removes a claim, if it is still the one that was read.
+    pub async fn release(&self, owner: &UserId, folded: &str, claim: Claim) -> Result<()> {
         match self.objects.delete(&layout::name(owner, folded), Precondition::IfMatch(claim.etag)).await {
             // A claim that cannot be removed safely stays: whoever wants the name takes it over.
             Ok(()) | Err(storage::Error::Precondition | storage::Error::Unsupported(_)) => Ok(()),

@@ -19,8 +19,9 @@ use crate::{
 };
 
 use super::{
+    control::put_control,
     document::{Contents, Document},
-    documents::{Documents, put_control},
+    documents::Documents,
     error::{Error, Result},
     id::StoreId,
     layout,

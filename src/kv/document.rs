@@ -69,6 +69,13 @@ pub struct Document {
     /// Places that it has left, until nobody can still be reading there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
+    /// Entries of the listing index that the store has, the last of which counts: the part of their keys behind the owner. They stand
+    /// here before they are written, so that none is left behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<String>,
+    /// Names that it had or was about to have, whose claims are still to be released.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_names: Vec<FormerName>,
     /// When the last reminder of the store is due: the object is removed with the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reminder_at: Option<Timestamp>,
@@ -172,6 +179,16 @@ pub struct Leftover {
     /// The place.
     pub place: Place,
     /// Since when nobody is sent there any more.
+    pub since: Timestamp,
+}
+
+/// A name that a store does not have any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerName {
+    /// The name.
+    pub name: StoreName,
+    /// Since when.
     pub since: Timestamp,
 }
 

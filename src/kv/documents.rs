@@ -5,18 +5,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::{
     clock::{Clock, ClockGuard, Random, Timestamp},
-    storage::{self, Attributes, ByteStream, ETag, GetOptions, ObjectStore, Precondition, PutOptions, PutOutcome},
+    storage::{self, ETag, GetOptions, ObjectStore, Precondition, PutOutcome},
 };
 
 use super::{
     cache::{Known, ViewCache},
+    control::put_control,
     document::{DOCUMENT_FORMAT, Document},
     error::{Error, Result},
-    id::StoreId,
+    id::{StoreId, UserId},
+    index::Index,
     layout,
     safeguards::Safeguards,
     view::StoreView,
@@ -28,6 +28,9 @@ const MAX_DOCUMENT_BYTES: u64 = 2 * 1024 * 1024;
 /// How often a change is tried again when others change the same document at the same time.
 const MAX_ATTEMPTS: usize = 32;
 
+/// The most entries of the listing index that a store has.
+const MAX_ENTRIES: usize = 3;
+
 /// The documents of all stores, and what is remembered of them.
 #[derive(Debug)]
 pub struct Documents {
@@ -36,6 +39,7 @@ pub struct Documents {
     guard: Arc<ClockGuard>,
     random: Arc<dyn Random>,
     cache: ViewCache,
+    index: Arc<Index>,
     looks_before_expiry: bool,
     ages_from_sending: bool,
 }
@@ -55,10 +59,11 @@ impl Documents {
         (clock, guard): (Arc<dyn Clock>, Arc<ClockGuard>),
         random: Arc<dyn Random>,
         cache: ViewCache,
+        index: Arc<Index>,
         safeguards: Safeguards,
     ) -> Self {
         let Safeguards { looks_before_expiry, ages_from_sending, .. } = safeguards;
-        Self { objects, clock, guard, random, cache, looks_before_expiry, ages_from_sending }
+        Self { objects, clock, guard, random, cache, index, looks_before_expiry, ages_from_sending }
     }
 
     /// Returns the time from which the ends of stores' lives are computed: never behind the latest trusted time.
@@ -98,6 +103,14 @@ impl Documents {
         Ok(Some(view))
     }
 
+    /// Returns the store as it was read last, if that is remembered and still to be believed.
+    pub fn remembered(&self, id: &StoreId) -> Option<Arc<StoreView>> {
+        match self.cache.store(id, self.clock.monotonic()) {
+            Some(Known::Store(view)) => Some(view),
+            Some(Known::Absent { .. } | Known::Outdated { .. }) | None => None,
+        }
+    }
+
     /// A store as it is, or was within the staleness bound; no read when that is known.
     pub async fn recent(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
         match self.cache.store(&id, self.clock.monotonic()) {
@@ -122,11 +135,19 @@ impl Documents {
         Ok(found.filter(|view| view.document.is_visible(self.clock.now())))
     }
 
-    /// Makes the document of a new store.
-    pub async fn create(&self, document: Document) -> Result<Arc<StoreView>> {
-        let id = document.id;
-        match self.write(document, Precondition::IfAbsent).await? {
-            Written::Ours(view) => Ok(view),
+    /// Makes the document of a new store, for which an appointment was made before, and lists the store.
+    pub async fn create(&self, mut document: Document) -> Result<Arc<StoreView>> {
+        let (id, owner, now) = (document.id, document.owner_id, document.created_at);
+        let entry = Index::amend(&mut document, now);
+        let (written, published) =
+            futures_util::join!(self.write(document, Precondition::IfAbsent), self.publish(&owner, entry.as_deref()));
+        match written? {
+            Written::Ours(view) => {
+                // A store that no other gateway would list is not listed here either: nobody is told of it.
+                published?;
+                self.index.learn(&view.document);
+                Ok(view)
+            }
             Written::Lost => Err(Error::Corrupt(format!("store {id} exists before it is made"))),
         }
     }
@@ -155,12 +176,41 @@ impl Documents {
                 return Ok(view);
             }
             document.touch(self.random.as_ref());
+            let entry = Index::amend(&mut document, self.clock.now());
+            self.retract_superseded(&mut document).await?;
+            let owner = document.owner_id;
             if let Written::Ours(view) = self.write(document, Precondition::IfMatch(view.etag.clone())).await? {
-                return Ok(view);
+                let published = self.publish(&owner, entry.as_deref()).await;
+                self.index.learn(&view.document);
+                return published.map(|()| view);
             }
             view = self.read(id).await?.ok_or(Error::StoreNotFound)?;
         }
         Err(Error::unavailable(format!("store {id} is being changed by too many at once")))
+    }
+
+    /// Writes the last entry of a store into the listing index once more, as is done after each look: its writer may have died before.
+    pub async fn publish_again(&self, document: &Document) -> Result<()> {
+        self.publish(&document.owner_id, document.entries.last().map(String::as_str)).await
+    }
+
+    async fn publish(&self, owner: &UserId, entry: Option<&str>) -> Result<()> {
+        let Some(name) = entry else { return Ok(()) };
+        match self.index.publish(owner, name).await {
+            // Once more: the document that names it is written, and the store would be missing in lists.
+            Err(Error::Unavailable { .. }) => self.index.publish(owner, name).await,
+            published => published,
+        }
+    }
+
+    /// Removes entries that later ones have superseded, before the document forgets them, where there are many. The last one
+    /// that is surely there stays beside the new one.
+    async fn retract_superseded(&self, document: &mut Document) -> Result<()> {
+        if document.entries.len() > MAX_ENTRIES {
+            let superseded: Vec<_> = document.entries.drain(..document.entries.len() - 2).collect();
+            self.index.retract(&document.owner_id, &superseded).await?;
+        }
+        Ok(())
     }
 
     async fn write(&self, document: Document, precondition: Precondition) -> Result<Written> {
@@ -198,15 +248,4 @@ impl Documents {
 /// Whether a failed conditional write may yet have happened.
 pub fn leaves_doubt(error: &storage::Error) -> bool {
     matches!(error, storage::Error::Precondition | storage::Error::Timeout | storage::Error::Unavailable(_))
-}
-
-/// Writes an object that steers: a document, a claim, an entry.
-pub async fn put_control(
-    objects: &dyn ObjectStore,
-    key: &str,
-    bytes: Vec<u8>,
-    precondition: Precondition,
-) -> storage::Result<PutOutcome> {
-    let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
-    objects.put(key, ByteStream::from(Bytes::from(bytes)), PutOptions { attributes, precondition }).await
 }

@@ -1,42 +1,66 @@
 //! The listing index: which stores an owner has, in the order of their making.
 //!
-//! Durable as an append-only list of entries, one object each: the last entry of a store wins. In memory as two sorted
-//! lists, so that any page is found without a scan, and with what stores are searched by. The documents have the last word: whoever reads one and finds that
-//! the index is wrong says so ([`OwnerIndex::correct`], [`OwnerIndex::drop_entry`]).
+//! Durable as entries, one object each, with everything in their keys: the last entry of a store counts. A store's document
+//! names its entries before they are written ([`Index::amend`]), so that they are removed together with it, and whoever looks
+//! at a store after a change writes the last one again ([`Index::publish`]): no crash leaves an entry behind, or a store without
+//! one. The entry of an unnamed store says from when on it has surely expired; a later end is written down before the earlier
+//! one comes. So lists leave out what has expired without reading any document.
+//!
+//! Every gateway has the entries in memory ([`super::listed`]), and reads those that are new. The entry of a deleted store stays for
+//! an hour: a gateway that has not looked for half of that reads everything again.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, ClockGuard, Timestamp},
     storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition},
 };
 
 use super::{
-    document::Document,
-    documents::put_control,
-    error::Result,
-    id::{StoreId, UserId},
+    control::put_control,
+    document::{Document, Phase},
+    error::{Error, Result},
+    id::UserId,
     label::Label,
     layout::{self, EntryKind, IndexEntry},
+    listed::{Known, Latest, Listed, OwnerIndex, ReadMark},
+    retention::Retention,
 };
 
-/// How far before the last entry seen a refresh begins to read: clocks of gateways differ, and an entry is in the list
+/// How far before the last refresh the next one begins to read: clocks of gateways differ, and an entry is in the list
 /// only when its write has ended.
 const OVERLAP: Duration = Duration::from_mins(5);
 
-/// How many entries are listed one by one.
-const FEW_ENTRIES: usize = 256;
+/// Age of what is known from which on everything is read again: half of the time for which entries of deleted stores stay.
+const LONGEST_PAUSE: Duration = Duration::from_mins(30);
+
+/// Difference between the wall clock's and the monotonic clock's progress since the last refresh that shows a jump.
+const JUMP: Duration = Duration::from_mins(1);
+
+/// The longest time by which an entry's end may lie behind the store's: so rarely a store in use costs an entry.
+const LONGEST_SLACK: Duration = Duration::from_mins(5);
+
+/// Parts of the time since the first entry that are read at the same time.
+const PARALLEL_PARTS: u32 = 8;
+
+/// Searches that are made at the same time, each on a thread of its own.
+const SEARCHES: usize = 2;
 
 /// What of an owner's entries has to be read.
 enum Unread {
     /// Nothing: what is known is fresh enough.
     Nothing,
-    /// All behind a key, or all there are.
-    From(Option<String>),
+    /// All behind a key.
+    From(String),
+    /// All there are.
+    All,
 }
 
 /// The index of every owner.
@@ -44,40 +68,85 @@ enum Unread {
 pub struct Index {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
+    guard: Arc<ClockGuard>,
     staleness: Option<Duration>,
     /// What was read before is to be read again.
     outdated_before: Mutex<Duration>,
     owners: Mutex<HashMap<UserId, Arc<OwnerIndex>>>,
+    searches: Semaphore,
 }
 
 impl Index {
     /// The index in `objects`; read again when what is known is older than `staleness`, if that is a bound.
-    pub fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, staleness: Option<Duration>) -> Self {
-        Self { objects, clock, staleness, outdated_before: Mutex::default(), owners: Mutex::default() }
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        (clock, guard): (Arc<dyn Clock>, Arc<ClockGuard>),
+        staleness: Option<Duration>,
+    ) -> Self {
+        let (outdated_before, owners, searches) = (Mutex::default(), Mutex::default(), Semaphore::new(SEARCHES));
+        Self { objects, clock, guard, staleness, outdated_before, owners, searches }
     }
 
-    /// Writes an entry for a store. What is listed from memory changes only by [`Index::announce`], once the document
-    /// is there.
-    pub async fn write(&self, document: &Document, kind: EntryKind) -> Result<IndexEntry> {
-        let owner = self.of(document.owner_id);
-        let at = owner.lock().next_entry_time(&document.id, self.clock.now());
-        let expires_at = document.expires_at.filter(|_| kind == EntryKind::Passing);
-        // Who is about to have a name is listed by it: the entry comes before the document says so.
-        let name = document.pending_name.as_ref().or(document.name.as_ref());
-        let label = match kind {
-            EntryKind::Kept => Label::of(name, document.title.as_deref()),
-            EntryKind::Passing => Label::of(None, document.title.as_deref()),
-            EntryKind::Gone => None,
-        };
+    /// Adds to a document that is about to be written the entry by which its store is to be listed then, unless its last one says
+    /// the same. Returns the entry's name, under which it is to be published once the document is there.
+    pub fn amend(document: &mut Document, now: Timestamp) -> Option<String> {
+        let (kind, label, ends) = listing(document)?;
+        let last = document.entries.last().and_then(|name| layout::parse_index_entry_name(name));
+        let slack = slack(document.retention);
+        let is_said = last.as_ref().is_some_and(|last| {
+            let end_is_said = match (last.expires_at, ends) {
+                (Some(said), Some(ends)) => said >= ends && said.since(ends) <= slack,
+                (said, ends) => said == ends,
+            };
+            last.kind == kind && last.label == label && end_is_said
+        });
+        if is_said {
+            return None;
+        }
+        let at = last.map_or(now, |last| now.max(last.at.plus(Duration::from_millis(1))));
+        let expires_at = ends.map(|ends| ends.plus(slack));
         let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind, expires_at, label };
-        let key = layout::index_entry(&document.owner_id, &entry);
-        put_control(self.objects.as_ref(), &key, Vec::new(), Precondition::None).await?;
-        Ok(entry)
+        let name = layout::index_entry_name(&entry);
+        document.entries.push(name.clone());
+        Some(name)
     }
 
-    /// Lists a store from now on as its entry says.
-    pub fn announce(&self, owner: UserId, entry: &IndexEntry) {
-        self.of(owner).lock().apply(entry);
+    /// Writes an entry that stands in its store's document. Done twice, it does no harm.
+    pub async fn publish(&self, owner: &UserId, name: &str) -> Result<()> {
+        let key = layout::index(owner) + name;
+        put_control(self.objects.as_ref(), &key, Vec::new(), Precondition::None).await?;
+        Ok(())
+    }
+
+    /// Removes entries that a document named.
+    pub async fn retract(&self, owner: &UserId, names: &[String]) -> Result<()> {
+        let keys = names.iter().map(|name| layout::index(owner) + name).collect();
+        Ok(self.objects.delete_many(keys).await?)
+    }
+
+    /// Lists a store from now on as its document says, if its owner's stores have been listed here.
+    pub fn learn(&self, document: &Document) {
+        let Some(index) = self.owners().get(&document.owner_id).cloned() else { return };
+        if let Some(known) = self.known(document) {
+            index.lock().learn(document.id, known);
+        }
+    }
+
+    /// What a document says of how its store is listed; `None` while it is being made.
+    fn known(&self, document: &Document) -> Option<Known> {
+        let last = document.entries.last().and_then(|name| layout::parse_index_entry_name(name));
+        let latest =
+            Latest { at: last.as_ref().map_or(document.created_at, |last| last.at), version: document.version };
+        let (kind, label, ends) = match document.phase {
+            Phase::Creating => return None,
+            Phase::Deleted { .. } => (EntryKind::Gone, None, None),
+            _ => listing(document)?,
+        };
+        // Another gateway may have put off the end since, but not beyond that of the entry.
+        let is_exact = self.staleness.is_none() || document.has_expired(self.clock.now());
+        let said = last.filter(|_| !is_exact).and_then(|last| last.expires_at);
+        let end = ends.map(|ends| said.map_or(ends, |said| said.max(ends)));
+        Some(Known { latest, created_at: document.created_at, kind, end: end.unwrap_or(Known::NEVER), label })
     }
 
     /// Reads again what was read before `since`, whoever asks for it next.
@@ -90,234 +159,159 @@ impl Index {
     pub async fn read(&self, owner: UserId) -> Result<Arc<OwnerIndex>> {
         let index = self.of(owner);
         let one_at_a_time = index.reading.lock().await;
-        let now = self.clock.monotonic();
-        match self.unread(&owner, &index, now) {
+        let mark = ReadMark { monotonic: self.clock.monotonic(), wall: self.clock.now() };
+        match self.unread(&owner, &index, mark) {
             Unread::Nothing => {}
             Unread::From(start) => {
-                self.read_entries(owner, &index, start).await?;
-                index.lock().read_at = Some(now);
+                let apply = |entries: Vec<IndexEntry>| {
+                    let mut listed = index.lock();
+                    for entry in &entries {
+                        listed.apply(entry);
+                    }
+                };
+                self.read_entries(owner, Some(start), None, apply).await?;
+                index.lock().read = Some(mark);
+            }
+            Unread::All => {
+                let fresh = self.read_all(owner, mark.wall).await?;
+                let target = Arc::clone(&index);
+                let since = mark.wall.minus(OVERLAP);
+                let rebuild = move || {
+                    let fresh = fresh.ordered();
+                    target.lock().replace(fresh, since, mark);
+                };
+                spawn_blocking(rebuild).await.map_err(Error::unavailable)?;
             }
         }
         drop(one_at_a_time);
+        // While the clock is in doubt nothing is left out that was not before.
+        index.settle(self.guard.scheduling_time()).await?;
         Ok(index)
     }
 
-    /// What has to be read at `now`.
-    fn unread(&self, owner: &UserId, index: &OwnerIndex, now: Duration) -> Unread {
-        let outdated_before = *self.outdated_before.lock().unwrap_or_else(PoisonError::into_inner);
-        let listed = index.lock();
-        match (listed.read_at, self.staleness) {
-            (None, _) => Unread::From(None),
-            (Some(_), None) => Unread::Nothing,
-            (Some(read_at), Some(bound)) if read_at >= outdated_before && now.saturating_sub(read_at) < bound => {
-                Unread::Nothing
-            }
-            (Some(_), Some(_)) => Unread::From(Some(layout::index_from(owner, listed.last_at.minus(OVERLAP)))),
+    /// A place among those who search, whose work is done on threads of their own.
+    pub async fn search_turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
+        self.searches.acquire().await.map_err(Error::unavailable)
+    }
+
+    /// Forgets what is not needed any more: deleted stores after a while, expired ones too if `may_forget`, and owners
+    /// without stores.
+    pub fn prune(&self, may_forget: bool) {
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        let owners: Vec<_> = self.owners().values().cloned().collect();
+        for index in owners {
+            index.lock().prune(now, may_forget);
+        }
+        let mut owners = self.owners();
+        // Who holds one reads or lists just now.
+        owners.retain(|_, index| {
+            let is_used = Arc::strong_count(index) > 1;
+            is_used || !index.lock().is_idle(monotonic.saturating_sub(LONGEST_PAUSE))
+        });
+        if owners.capacity() > 4 * owners.len() + 64 {
+            owners.shrink_to_fit();
         }
     }
 
-    async fn read_entries(&self, owner: UserId, index: &OwnerIndex, mut start_after: Option<String>) -> Result<()> {
-        let prefix = layout::index(&owner);
-        let mut entries = Vec::new();
-        loop {
-            let options = ListOptions { prefix: prefix.clone(), start_after, limit: MAX_LIST_KEYS };
-            let page = self.objects.list(options).await?;
-            entries.extend(page.objects.iter().filter_map(|object| layout::parse_index_entry(&object.key, &prefix)));
-            start_after = page.objects.into_iter().next_back().map(|object| object.key);
-            if !page.is_truncated || start_after.is_none() {
-                index.lock().apply_all(&entries);
-                return Ok(());
-            }
+    /// What has to be read at the time of `mark`.
+    fn unread(&self, owner: &UserId, index: &OwnerIndex, mark: ReadMark) -> Unread {
+        let outdated_before = *self.outdated_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(read), bound) = (index.lock().read, self.staleness) else { return Unread::All };
+        let Some(bound) = bound else { return Unread::Nothing };
+        let age = mark.monotonic.saturating_sub(read.monotonic);
+        if read.monotonic >= outdated_before && age < bound {
+            return Unread::Nothing;
         }
+        let expected = read.wall.plus(age);
+        let jump = mark.wall.since(expected).max(expected.since(mark.wall));
+        if age >= LONGEST_PAUSE || jump > JUMP {
+            return Unread::All;
+        }
+        Unread::From(layout::index_from(owner, mark.wall.minus(age + OVERLAP)))
+    }
+
+    /// Reads all entries of an owner; where they are many, parts of the time since the first at the same time.
+    async fn read_all(&self, owner: UserId, now: Timestamp) -> Result<Listed> {
+        let listed = Mutex::new(Listed::default());
+        let apply = |entries: Vec<IndexEntry>| {
+            let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
+            for entry in &entries {
+                listed.note(entry);
+            }
+        };
+        let first = self.read_page(owner, None, None, &apply).await?;
+        if let Some((after, at)) = first {
+            let part = now.since(at) / PARALLEL_PARTS;
+            let start = |number: u32| layout::index_from(&owner, at.plus(part * number));
+            let parts = (0..PARALLEL_PARTS).map(|number| {
+                let from = if number == 0 { after.clone() } else { start(number) };
+                (from, (number + 1 < PARALLEL_PARTS).then(|| start(number + 1)))
+            });
+            let reads = stream::iter(parts.collect::<Vec<_>>());
+            let reads = reads.map(|(from, end)| self.read_entries(owner, Some(from), end, &apply));
+            reads.buffer_unordered(PARALLEL_PARTS as usize).try_collect::<Vec<()>>().await?;
+        }
+        Ok(listed.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the entries behind one key and before another.
+    async fn read_entries(
+        &self,
+        owner: UserId,
+        mut after: Option<String>,
+        end: Option<String>,
+        apply: impl Fn(Vec<IndexEntry>),
+    ) -> Result<()> {
+        while let Some((last, _)) = self.read_page(owner, after, end.as_deref(), &apply).await? {
+            after = Some(last);
+        }
+        Ok(())
+    }
+
+    /// Reads a page of them. Returns its last key and the time of the last entry, if there may be more.
+    async fn read_page(
+        &self,
+        owner: UserId,
+        after: Option<String>,
+        end: Option<&str>,
+        apply: &impl Fn(Vec<IndexEntry>),
+    ) -> Result<Option<(String, Timestamp)>> {
+        let prefix = layout::index(&owner);
+        let options = ListOptions { prefix: prefix.clone(), start_after: after, limit: MAX_LIST_KEYS };
+        let page = self.objects.list(options).await?;
+        let is_before = |key: &str| end.is_none_or(|end| key < end);
+        let keys = page.objects.iter().map(|object| object.key.as_str()).take_while(|key| is_before(key));
+        apply(keys.filter_map(|key| layout::parse_index_entry(key, &prefix)).collect());
+        let last = page.objects.into_iter().next_back().filter(|last| page.is_truncated && is_before(&last.key));
+        Ok(last.map(|last| {
+            let at = layout::parse_index_entry(&last.key, &prefix).map(|entry| entry.at);
+            (last.key, at.unwrap_or(Timestamp::from_millis(0)))
+        }))
     }
 
     fn of(&self, owner: UserId) -> Arc<OwnerIndex> {
-        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(owners.entry(owner).or_default())
+        Arc::clone(self.owners().entry(owner).or_default())
+    }
+
+    fn owners(&self) -> MutexGuard<'_, HashMap<UserId, Arc<OwnerIndex>>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What one owner has.
-#[derive(Debug, Default)]
-pub struct OwnerIndex {
-    reading: tokio::sync::Mutex<()>,
-    listed: Mutex<Listed>,
-}
-
-impl OwnerIndex {
-    /// All ids, or those of named stores only, in the order of the stores' making; and how many there are.
-    pub fn page(&self, named_only: bool, descending: bool, offset: usize, limit: usize) -> (Vec<StoreId>, usize) {
-        let listed = self.lock();
-        let order = if named_only { &listed.named } else { &listed.all };
-        let ids = order.iter().map(|(_, id)| *id);
-        let page = if descending {
-            ids.rev().skip(offset).take(limit).collect()
-        } else {
-            ids.skip(offset).take(limit).collect()
-        };
-        (page, order.len())
-    }
-
-    /// The stores of which `is_wanted` holds, of all or of the named ones, in the order of their making. It is told what a
-    /// store is searched by, as far as that is known.
-    pub fn select(
-        &self,
-        named_only: bool,
-        descending: bool,
-        mut is_wanted: impl FnMut(&StoreId, Option<&Label>) -> bool,
-    ) -> Vec<StoreId> {
-        let listed = self.lock();
-        let order = if named_only { &listed.named } else { &listed.all };
-        let label = |id: &StoreId| listed.stores.get(id).and_then(|known| known.label.as_ref());
-        let mut ids: Vec<_> = order.iter().map(|(_, id)| *id).filter(|id| is_wanted(id, label(id))).collect();
-        if descending {
-            ids.reverse();
-        }
-        ids
-    }
-
-    /// Puts right what the index says of a store, whose document says otherwise: what it is called, or until when it lives.
-    pub fn correct(&self, document: &Document) {
-        let mut listed = self.lock();
-        if let Some(Known { at, created_at, .. }) = listed.stores.get(&document.id) {
-            let (at, created_at) = (*at, *created_at);
-            let kind = if document.name.is_some() { EntryKind::Kept } else { EntryKind::Passing };
-            let label = Label::of(document.name.as_ref(), document.title.as_deref());
-            listed.apply(&IndexEntry { at, created_at, id: document.id, kind, expires_at: document.expires_at, label });
-        }
-    }
-
-    /// Unnamed stores that may have expired by now, as far as is known here; at most `limit`.
-    pub fn suspects(&self, now: Timestamp, limit: usize) -> Vec<StoreId> {
-        let listed = self.lock();
-        listed.ends.iter().take_while(|(end, _)| *end <= now).take(limit).map(|(_, id)| *id).collect()
-    }
-
-    /// Whether a store is listed.
-    pub fn has(&self, id: &StoreId) -> bool {
-        self.lock().stores.get(id).is_some_and(|known| known.kind != EntryKind::Gone)
-    }
-
-    /// Leaves out a store that has no document, until an entry says otherwise.
-    pub fn drop_entry(&self, id: &StoreId) {
-        self.lock().remove(id);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Listed> {
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+/// How a store is to be listed: kind, label, and end; `None` if it stays as it is.
+fn listing(document: &Document) -> Option<(EntryKind, Option<Label>, Option<Timestamp>)> {
+    let label = |name| Label::of(name, document.title.as_deref());
+    match (&document.phase, &document.name) {
+        // It is left out by its end, wherever that is known.
+        (Phase::Deleted { at, .. }, _) if document.has_expired(*at) => None,
+        (Phase::Deleted { .. }, _) => Some((EntryKind::Gone, None, None)),
+        (Phase::Creating, _) => Some((EntryKind::Kept, label(document.pending_name.as_ref()), None)),
+        (_, Some(name)) => Some((EntryKind::Kept, label(Some(name)), None)),
+        (_, None) => Some((EntryKind::Passing, label(None), document.expires_at)),
     }
 }
 
-/// The last entry of a store.
-#[derive(Debug, PartialEq)]
-struct Known {
-    at: Timestamp,
-    created_at: Timestamp,
-    kind: EntryKind,
-    /// Until when it need not be asked whether it has expired.
-    lives_until: Timestamp,
-    label: Option<Label>,
-}
-
-/// The entries of one owner, and the order that follows from them.
-#[derive(Debug)]
-struct Listed {
-    stores: HashMap<StoreId, Known>,
-    all: Vec<(Timestamp, StoreId)>,
-    named: Vec<(Timestamp, StoreId)>,
-    /// Unnamed stores by when they are to be asked whether they have expired.
-    ends: BTreeSet<(Timestamp, StoreId)>,
-    last_at: Timestamp,
-    read_at: Option<Duration>,
-}
-
-impl Default for Listed {
-    fn default() -> Self {
-        Self {
-            stores: HashMap::new(),
-            all: Vec::new(),
-            named: Vec::new(),
-            ends: BTreeSet::new(),
-            last_at: Timestamp::from_millis(0),
-            read_at: None,
-        }
-    }
-}
-
-impl Listed {
-    /// Lists a store as an entry says, unless that is known to be over.
-    fn apply(&mut self, entry: &IndexEntry) {
-        if let Some(known) = self.news(entry) {
-            let (id, place) = (entry.id, (known.created_at, entry.id));
-            self.remove(&id);
-            match known.kind {
-                EntryKind::Gone => {}
-                EntryKind::Passing => {
-                    insert(&mut self.all, place);
-                    self.ends.insert((known.lives_until, id));
-                }
-                EntryKind::Kept => {
-                    insert(&mut self.all, place);
-                    insert(&mut self.named, place);
-                }
-            }
-            self.stores.insert(id, known);
-        }
-    }
-
-    /// The same for many, whose places in the order are found by sorting once: to make room for each would take a time that
-    /// grows with the square of their number.
-    fn apply_all(&mut self, entries: &[IndexEntry]) {
-        if entries.len() <= FEW_ENTRIES {
-            return entries.iter().for_each(|entry| self.apply(entry));
-        }
-        for entry in entries {
-            if let Some(known) = self.news(entry) {
-                self.stores.insert(entry.id, known);
-            }
-        }
-        let places = |is_listed: fn(EntryKind) -> bool| {
-            let listed = self.stores.iter().filter(|(_, known)| is_listed(known.kind));
-            let mut places: Vec<_> = listed.map(|(id, known)| (known.created_at, *id)).collect();
-            places.sort_unstable();
-            places
-        };
-        (self.all, self.named) = (places(|kind| kind != EntryKind::Gone), places(|kind| kind == EntryKind::Kept));
-        let passing = self.stores.iter().filter(|(_, known)| known.kind == EntryKind::Passing);
-        self.ends = passing.map(|(id, known)| (known.lives_until, *id)).collect();
-    }
-
-    /// What an entry says of its store, if that is not known already and not known to be over.
-    fn news(&mut self, entry: &IndexEntry) -> Option<Known> {
-        self.last_at = self.last_at.max(entry.at);
-        let IndexEntry { at, created_at, kind, expires_at, ref label, .. } = *entry;
-        let lives_until = expires_at.unwrap_or(Timestamp::from_millis(0));
-        let said = Known { at, created_at, kind, lives_until, label: label.clone() };
-        // A deleted store never comes back, whatever else arrives late.
-        let is_over = |known: &Known| known.at > at || known.kind == EntryKind::Gone || *known == said;
-        (!self.stores.get(&entry.id).is_some_and(is_over)).then_some(said)
-    }
-
-    fn remove(&mut self, id: &StoreId) {
-        if let Some(known) = self.stores.remove(id) {
-            self.ends.remove(&(known.lives_until, *id));
-            let place = (known.created_at, *id);
-            for order in [&mut self.all, &mut self.named] {
-                if let Ok(at) = order.binary_search(&place) {
-                    order.remove(at);
-                }
-            }
-        }
-    }
-
-    /// A time for a store's next entry: now, but behind its last one, also when both fall into one millisecond.
-    fn next_entry_time(&self, id: &StoreId, now: Timestamp) -> Timestamp {
-        self.stores.get(id).map_or(now, |known| now.max(known.at.plus(Duration::from_millis(1))))
-    }
-}
-
-fn insert(order: &mut Vec<(Timestamp, StoreId)>, place: (Timestamp, StoreId)) {
-    if let Err(at) = order.binary_search(&place) {
-        order.insert(at, place);
-    }
+/// How far behind a store's end that of its entry may lie.
+fn slack(retention: Retention) -> Duration {
+    (retention.duration() / 10).min(LONGEST_SLACK)
 }

@@ -8,7 +8,7 @@
 //! larder/names/{owner}/{name in lower case}                           which store has the name
 //! larder/kept/{id}/{generation}/k{record key}                         records that are kept for ever
 //! larder/passing/{days}/{id}/{generation}/k{record key}               records under a lifecycle rule
-//! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{label}]  listing index, append-only
+//! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{label}]  listing index
 //! larder/counted/{owner}/{id}-{since}-{records}-{bytes}                   how much is in a store
 //! larder/due/{time}-{id}-{mark}-{reason}[-{owner}-{created at}]            stores that are to be looked at then
 //! larder/due-uptime/{uptime}-{id}-{mark}-{reason}-{attempts}-{since}       the same by the uptime of the installation
@@ -178,7 +178,7 @@ pub struct IndexEntry {
     pub id: StoreId,
     /// What it says.
     pub kind: EntryKind,
-    /// Until when it surely lives, if it has no name and that was known.
+    /// From when on it has surely expired, if it has no name and no later entry says otherwise.
     pub expires_at: Option<Timestamp>,
     /// What it is searched by, if that is short.
     pub label: Option<Label>,
@@ -199,10 +199,10 @@ pub fn first_index_entries(owner: &UserId, created_at: Timestamp, id: &StoreId) 
     format!("{}-{}-{id}-", index_from(owner, created_at), sortable(created_at))
 }
 
-/// An entry of the listing index.
-pub fn index_entry(owner: &UserId, entry: &IndexEntry) -> String {
+/// The part of the key of an entry of the listing index behind its owner.
+pub fn index_entry_name(entry: &IndexEntry) -> String {
     let IndexEntry { at, created_at, id, kind, expires_at, label } = entry;
-    let mut key = format!("{}{}-{}-{id}-{}", index(owner), sortable(*at), sortable(*created_at), kind.as_str());
+    let mut key = format!("{}-{}-{id}-{}", sortable(*at), sortable(*created_at), kind.as_str());
     if let Some(expires_at) = expires_at {
         key.extend(["-", &sortable(*expires_at)]);
     }
@@ -214,8 +214,12 @@ pub fn index_entry(owner: &UserId, entry: &IndexEntry) -> String {
 
 /// The entry that an object key below `index` stands for; `None` if it is none.
 pub fn parse_index_entry(object: &str, index: &str) -> Option<IndexEntry> {
-    let entry = object.strip_prefix(index)?;
-    let (entry, label) = entry.split_once('.').map_or((entry, None), |(entry, label)| (entry, Label::decoded(label)));
+    parse_index_entry_name(object.strip_prefix(index)?)
+}
+
+/// The entry whose key ends with `name` behind its owner; `None` if it is none.
+pub fn parse_index_entry_name(name: &str) -> Option<IndexEntry> {
+    let (entry, label) = name.split_once('.').map_or((name, None), |(entry, label)| (entry, Label::decoded(label)));
     let mut parts = entry.split('-');
     let entry = IndexEntry {
         at: parse_sortable(parts.next()?)?,
@@ -375,7 +379,7 @@ mod tests {
             let longest = format!("{}-", "a".repeat(67)).repeat(2);
             for (expires_at, label) in [(None, None), (Some(at), Label::of(None, Some(&longest[..134])))] {
                 let entry = IndexEntry { at, created_at: at, id: StoreId::generate(&random), kind, expires_at, label };
-                let key = index_entry(&owner, &entry);
+                let key = index(&owner) + &index_entry_name(&entry);
                 assert!(key.rsplit('/').next().is_some_and(|segment| segment.len() <= 255), "{key}");
                 assert_eq!(parse_index_entry(&key, &index(&owner)), Some(entry));
             }

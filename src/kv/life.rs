@@ -19,8 +19,9 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 
 use super::{
-    document::{Document, Leftover, Move, Phase, Place},
+    document::{Document, FormerName, Leftover, Move, Phase, Place},
     error::{Error, Result},
+    name::StoreName,
     retention::{LifecycleClass, Retention},
     safeguards::Safeguards,
 };
@@ -85,7 +86,9 @@ impl LifeRules {
 
     /// Takes a store's name away: from now on it expires.
     pub fn take_name(&self, document: &mut Document, now: Timestamp) {
-        document.name = None;
+        if let Some(name) = document.name.take() {
+            leave_name(document, name, now);
+        }
         self.restart_life(document, now);
     }
 
@@ -171,7 +174,8 @@ impl LifeRules {
                 let renewal = document.place.class.filter(|_| self.has_classes && document.name.is_none());
                 let renewal = renewal.map(|class| class.renewal_due(document.place.born_at, document.retention));
                 let leftovers = document.leftovers.iter().map(|left| left.since.plus(self.leftover_lifetime()));
-                leftovers.chain(renewal).chain(sweep_time(document)).min()
+                let releases = document.former_names.iter().map(|former| former.since.plus(LONGEST_REQUEST));
+                leftovers.chain(releases).chain(renewal).chain(sweep_time(document)).min()
             }
         }
     }
@@ -189,9 +193,30 @@ pub fn end_of_life(retention: Retention, now: Timestamp) -> Timestamp {
 }
 
 /// Gives a store the name that it is about to have: from now on it is kept for ever.
-pub fn name(document: &mut Document) {
-    document.name = document.pending_name.take();
+pub fn name(document: &mut Document, now: Timestamp) {
+    let Some(name) = document.pending_name.take() else { return };
+    document.former_names.retain(|former| former.name != name);
+    if let Some(former) = document.name.replace(name)
+        && document.name.as_ref() != Some(&former)
+    {
+        leave_name(document, former, now);
+    }
     document.expires_at = None;
+}
+
+/// Ends the attempt to give a store a name. Returns whether there was one.
+pub fn abandon_name(document: &mut Document, now: Timestamp) -> bool {
+    let Some(name) = document.pending_name.take() else { return false };
+    if document.name.as_ref() != Some(&name) {
+        leave_name(document, name, now);
+    }
+    true
+}
+
+/// Notes that the claim of a name is to be released, if the store has written one.
+fn leave_name(document: &mut Document, name: StoreName, now: Timestamp) {
+    document.former_names.retain(|former| former.name != name);
+    document.former_names.push(FormerName { name, since: now });
 }
 
 /// Notes that a move goes on.

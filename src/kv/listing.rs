@@ -1,27 +1,27 @@
 //! Lists of stores.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-
-use crate::clock::Timestamp;
 
 use super::{
     documents::Documents,
     error::Result,
     id::{StoreId, UserId},
-    index::{Index, OwnerIndex},
+    index::Index,
+    label::Label,
+    listed::OwnerIndex,
     view::StoreView,
 };
 
 /// Documents that are read at the same time for a page.
 const READ_CONCURRENCY: usize = 32;
 
-/// How often a page is taken again because the index named stores that are not there.
-const MAX_CORRECTIONS: usize = 8;
-
-/// The most batches of stores that are asked for one list whether they have expired.
-const MAX_SUSPICIONS: usize = 4096;
+/// The most stores that are read in the place of others of a page that turn out to be gone.
+const MAX_REPLACED: usize = 64;
 
 /// A question for stores of one owner.
 #[derive(Debug, Clone, Default)]
@@ -55,104 +55,102 @@ pub struct StorePage {
     pub stores: Vec<Arc<StoreView>>,
 }
 
-/// A page of an owner's stores: no call when what it shows is in the cache, else a read for each store that is not.
-pub async fn list(
-    index: &Index,
-    documents: &Documents,
-    owner: UserId,
-    query: &StoreQuery,
-    now: Timestamp,
-) -> Result<StorePage> {
-    let index = index.read(owner).await?;
-    if query.unnamed {
-        leave_out_expired(&index, documents, now).await?;
-    }
+/// A page of an owner's stores: no call when what it shows is in the cache, else a read for each store that is not. No store is read
+/// but those of the page, and a few in the place of those of which the index did not know that they are gone.
+pub async fn list(index: &Index, documents: &Documents, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
+    let stores = index.read(owner).await?;
+    let lists = Lists { index, stores, documents, query };
     match query.search.as_deref().filter(|search| !search.is_empty()) {
-        None => page(&index, documents, query).await,
-        Some(search) => find(&index, documents, query, search).await,
+        None => lists.page().await,
+        Some(search) => lists.find(search).await,
     }
 }
 
-/// Asks the stores that may have expired, so that none of them counts that has: a read for each, once in its life.
-async fn leave_out_expired(index: &OwnerIndex, documents: &Documents, now: Timestamp) -> Result<()> {
-    for _ in 0..MAX_SUSPICIONS {
-        let suspects = index.suspects(now, READ_CONCURRENCY * 8);
-        if suspects.is_empty() {
-            break;
-        }
-        let mut asked = stream::iter(suspects).map(|id| ask(index, documents, id)).buffer_unordered(READ_CONCURRENCY);
-        while asked.try_next().await?.is_some() {}
-    }
-    Ok(())
+/// A list in the making.
+struct Lists<'a> {
+    index: &'a Index,
+    stores: Arc<OwnerIndex>,
+    documents: &'a Documents,
+    query: &'a StoreQuery,
 }
 
-/// The store of an id if requests may see it; the index is told what was found.
-async fn ask(index: &OwnerIndex, documents: &Documents, id: StoreId) -> Result<Option<Arc<StoreView>>> {
-    let store = documents.visible(id).await?;
-    match &store {
-        Some(view) => index.correct(&view.document),
-        None => index.drop_entry(&id),
-    }
-    Ok(store)
-}
-
-async fn page(index: &OwnerIndex, documents: &Documents, query: &StoreQuery) -> Result<StorePage> {
-    take(index, documents, query, || index.page(!query.unnamed, query.descending, query.offset, query.limit)).await
-}
-
-/// The stores that `choose` chooses out of so many; again, if the documents say of some that they do not belong there, of
-/// which the index has been told.
-async fn take(
-    index: &OwnerIndex,
-    documents: &Documents,
-    query: &StoreQuery,
-    choose: impl Fn() -> (Vec<StoreId>, usize),
-) -> Result<StorePage> {
-    let mut corrections = 0;
-    loop {
-        let (ids, total) = choose();
-        let wanted = ids.len();
-        let stores: Vec<_> = read(index, documents, ids, query).try_collect().await?;
-        let stores: Vec<_> = stores.into_iter().flatten().collect();
-        corrections += 1;
-        if stores.len() == wanted || corrections == MAX_CORRECTIONS {
-            return Ok(StorePage { total, stores });
+impl Lists<'_> {
+    async fn page(&self) -> Result<StorePage> {
+        let StoreQuery { unnamed, descending, offset, limit, .. } = *self.query;
+        let mut read = HashMap::new();
+        loop {
+            let (ids, total) = self.stores.page(!unnamed, descending, offset, limit);
+            if let Some(stores) = self.take(&ids, &mut read).await? {
+                return Ok(StorePage { total, stores });
+            }
         }
     }
-}
 
-/// Finds stores by what the index knows of them. Those of which it does not know are looked at themselves: what is called by more than
-/// the index keeps, and what was listed by an earlier version.
-async fn find(index: &OwnerIndex, documents: &Documents, query: &StoreQuery, search: &str) -> Result<StorePage> {
-    let search = search.to_lowercase();
-    let unknown = index.select(!query.unnamed, query.descending, |_, label| label.is_none());
-    let looked_at = read(index, documents, unknown, query);
-    let looked_at = looked_at.try_filter_map(async |store| Ok(store.map(|store| store.document.id)));
-    let found: HashSet<StoreId> = looked_at.try_collect().await?;
-    take(index, documents, query, || {
-        let mut ids = index.select(!query.unnamed, query.descending, |id, label| {
+    /// Finds stores by what the index knows of them. Those of which it does not know are looked at themselves: what is called by more
+    /// than the index keeps.
+    async fn find(&self, search: &str) -> Result<StorePage> {
+        let (search, query) = (search.to_lowercase(), self.query);
+        let turn = self.index.search_turn().await?;
+        let unknown = self.stores.select(!query.unnamed, false, |_, label| label.is_none()).await?;
+        let mut read = HashMap::new();
+        self.read(&unknown, &mut read).await?;
+        let found: HashSet<StoreId> = read.into_iter().filter_map(|(id, store)| store.map(|_| id)).collect();
+        let is_wanted = move |id: &StoreId, label: Option<&Label>| {
             let is_called_so = label.map_or_else(|| found.contains(id), |label| label.contains(&search));
             is_called_so || has_id(id, &search)
-        });
-        let total = ids.len();
-        ids = ids.into_iter().skip(query.offset).take(query.limit).collect();
-        (ids, total)
-    })
-    .await
-}
+        };
+        let mut ids = self.stores.select(!query.unnamed, query.descending, is_wanted).await?;
+        drop(turn);
+        let mut read = HashMap::new();
+        loop {
+            let end = query.offset.saturating_add(query.limit).min(ids.len());
+            let page = &ids[query.offset.min(end)..end];
+            if let Some(stores) = self.take(page, &mut read).await? {
+                return Ok(StorePage { total: ids.len(), stores });
+            }
+            ids.retain(|id| read.get(id).is_none_or(Option::is_some));
+        }
+    }
 
-/// The stores of `ids`, in their order; `None` for one that does not belong in the list, of which the index is told.
-fn read<'a>(
-    index: &'a OwnerIndex,
-    documents: &'a Documents,
-    ids: Vec<StoreId>,
-    query: &'a StoreQuery,
-) -> impl stream::Stream<Item = Result<Option<Arc<StoreView>>>> + 'a {
-    let one = move |id: StoreId| async move {
-        let store = ask(index, documents, id).await?;
-        Ok(store.filter(|store| query.matches(store)))
-    };
-    stream::iter(ids).map(one).buffered(READ_CONCURRENCY)
+    /// The stores of a page; `None` if the documents say of some that they do not belong there, and it is to be taken again.
+    async fn take(
+        &self,
+        ids: &[StoreId],
+        read: &mut HashMap<StoreId, Option<Arc<StoreView>>>,
+    ) -> Result<Option<Vec<Arc<StoreView>>>> {
+        let unread: Vec<_> = ids.iter().filter(|id| !read.contains_key(*id)).copied().collect();
+        self.read(&unread, read).await?;
+        let stores: Vec<_> = ids.iter().filter_map(|id| read.get(id).cloned().flatten()).collect();
+        let is_enough = stores.len() == ids.len() || unread.is_empty() || read.len() >= self.query.limit + MAX_REPLACED;
+        Ok(is_enough.then_some(stores))
+    }
+
+    /// Reads the stores of `ids`; what does not belong in the list is `None`, and the index is told so.
+    async fn read(&self, ids: &[StoreId], read: &mut HashMap<StoreId, Option<Arc<StoreView>>>) -> Result<()> {
+        let one = async |id: StoreId| -> Result<_> {
+            let store = self.ask(id).await?;
+            Ok((id, store.filter(|store| self.query.matches(store))))
+        };
+        let mut reads = stream::iter(ids.to_vec()).map(one).buffer_unordered(READ_CONCURRENCY);
+        while let Some((id, store)) = reads.try_next().await? {
+            read.insert(id, store);
+        }
+        Ok(())
+    }
+
+    /// The store of an id if requests may see it; the index is told what was found.
+    async fn ask(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+        let store = self.documents.visible(id).await?;
+        match &store {
+            Some(view) => self.index.learn(&view.document),
+            None => match self.documents.remembered(&id) {
+                // It has expired: by a clock that may yet turn out to be wrong.
+                Some(view) if view.document.is_there() => self.index.learn(&view.document),
+                Some(_) | None => self.stores.drop_entry(&id),
+            },
+        }
+        Ok(store)
+    }
 }
 
 fn matches(store: &StoreView, search: &str) -> bool {

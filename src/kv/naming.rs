@@ -19,8 +19,6 @@ use super::{
     documents::Documents,
     error::{Error, Result},
     id::UserId,
-    index::Index,
-    layout::EntryKind,
     life,
     name::StoreName,
     removal::Removals,
@@ -56,7 +54,6 @@ enum Holder {
 pub struct Naming {
     documents: Arc<Documents>,
     claims: Arc<Claims>,
-    index: Arc<Index>,
     removals: Arc<Removals>,
     appointments: Arc<Appointments>,
     clock: Arc<dyn Clock>,
@@ -69,13 +66,12 @@ impl Naming {
     pub fn new(
         documents: Arc<Documents>,
         claims: Arc<Claims>,
-        index: Arc<Index>,
         removals: Arc<Removals>,
         appointments: Arc<Appointments>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let queues = (0..NAME_QUEUES).map(|_| Mutex::default()).collect();
-        Self { documents, claims, index, removals, appointments, clock, queues, hasher: RandomState::new() }
+        Self { documents, claims, removals, appointments, clock, queues, hasher: RandomState::new() }
     }
 
     /// The store that has a name; from the cache where that is fresh enough, else two reads.
@@ -106,11 +102,16 @@ impl Naming {
         let _turn = self.turn(owner, name).await;
         for _ in 0..MAX_ATTEMPTS {
             match self.holder(owner, name).await? {
-                Holder::Store(store) => {
+                Holder::Store(store) if store.document.name.as_ref() == Some(name) => {
+                    return Ok(Created { store, is_new: false });
+                }
+                Holder::Store(store) if store.document.phase == Phase::Creating => {
                     if let Some(store) = self.finish_naming(store, name).await? {
                         return Ok(Created { store, is_new: false });
                     }
                 }
+                // A store with another name, or none, is not given away for a rename that was not acknowledged.
+                Holder::Store(store) => self.undo_rename(store, name).await?,
                 Holder::Nobody(stale) => {
                     if let Some(store) = self.create(document(), name, stale.as_ref()).await? {
                         return Ok(Created { store, is_new: true });
@@ -130,35 +131,35 @@ impl Naming {
         {
             return Err(Error::NameTaken);
         }
-        let pending = self.documents.update(id, |document| self.want(document, name)).await?;
-        let entry = self.index.write(&pending.document, EntryKind::Kept).await?;
-        if pending.document.name.is_none() {
-            // Its records may have to move, once it has the name.
-            self.appointments.announce(id).await?;
-        }
+        // Whatever becomes of the writes that follow: somebody looks at the store, and finishes or undoes.
+        self.appointments.announce(id).await?;
+        self.documents.update(id, |document| self.want(document, name)).await?;
         for _ in 0..MAX_ATTEMPTS {
             let claim = self.claims.read(&owner, &name.folded()).await?;
             if let Some(holder) = self.wanted_by(claim.as_ref(), name).await?
                 && holder.document.id != id
             {
-                self.list_as_it_is(&self.documents.update(id, want_no_more).await?.document).await?;
+                self.documents.update(id, |document| self.want_no_more(document)).await?;
                 return Err(Error::NameTaken);
             }
             if self.claims.claim(&owner, &name.folded(), id, claim.as_ref()).await? {
-                self.documents.update(id, |document| accept(document, name)).await?;
-                self.index.announce(owner, &entry);
-                return Ok(());
+                let named = self.documents.update(id, |document| self.accept(document, name)).await?;
+                // Who wanted the name for a new store meanwhile has undone this.
+                return if named.document.name.as_ref() == Some(name) { Ok(()) } else { Err(Error::NameTaken) };
             }
         }
         Err(too_contended(name))
     }
 
-    /// Takes an entry back that was written for a name which the store did not get.
-    async fn list_as_it_is(&self, document: &Document) -> Result<()> {
-        let kind = if document.name.is_some() { EntryKind::Kept } else { EntryKind::Passing };
-        let entry = self.index.write(document, kind).await?;
-        self.index.announce(document.owner_id, &entry);
-        Ok(())
+    /// Ends a rename that was not acknowledged, if it is still under way.
+    async fn undo_rename(&self, store: Arc<StoreView>, name: &StoreName) -> Result<()> {
+        self.appointments.announce(store.document.id).await?;
+        let now = self.clock.now();
+        let undo = |document: &mut Document| {
+            let is_under_way = document.is_there() && document.pending_name.as_ref() == Some(name);
+            Ok(is_under_way && life::abandon_name(document, now))
+        };
+        unless_deleted(self.documents.update_from(store, undo).await).map(drop)
     }
 
     /// Makes a store and claims its name; `None` when somebody else's claim came first, or somebody has seen and deleted it
@@ -171,40 +172,32 @@ impl Naming {
     ) -> Result<Option<Arc<StoreView>>> {
         let owner = document.owner_id;
         self.appointments.announce_new(document.id, (owner, document.created_at)).await?;
-        let entry = self.index.write(&document, EntryKind::Kept).await?;
         let view = self.documents.create(document).await?;
         if !self.claims.claim(&owner, &name.folded(), view.document.id, stale).await? {
             self.removals.bury(view).await?;
             return Ok(None);
         }
-        let named = self.documents.update_from(view, |document| accept(document, name)).await;
+        let named = self.documents.update_from(view, |document| self.accept(document, name)).await;
         let Some(store) = unless_deleted(named)? else { return Ok(None) };
-        self.index.announce(owner, &entry);
         self.documents.cache().remember_name(owner, name.folded(), store.document.id, store.read_at);
         Ok(Some(store))
     }
 
-    /// Sees to it that a store that claims `name` has it; `None` if it does not want it any more.
+    /// Sees to it that a store which is being made and claims `name` has it; `None` if it does not want it any more.
     ///
     /// The store of a request or a gateway that died half-way is helped to its name: its claim is written once more, so
-    /// that nobody who saw it as stale can still take it over, and then the name stands in the document. So is its entry
-    /// in the index: whoever read the first one may have left it out, since there was no store then.
+    /// that nobody who saw it as stale can still take it over, and then the name stands in the document.
     async fn finish_naming(&self, store: Arc<StoreView>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
         let Document { id, owner_id: owner, .. } = store.document;
-        if store.document.name.as_ref() == Some(name) {
-            return Ok(Some(store));
-        }
         let claim = self.claims.read(&owner, &name.folded()).await?.filter(|claim| claim.store_id == id);
         let Some(claim) = claim else { return Ok(None) };
-        let entry = self.index.write(&store.document, EntryKind::Kept).await?;
         self.appointments.announce(id).await?;
+        self.documents.publish_again(&store.document).await?;
         if !self.claims.claim(&owner, &name.folded(), id, Some(&claim)).await? {
             return Ok(None);
         }
-        let Some(named) = unless_deleted(self.documents.update(id, |document| accept(document, name)).await)? else {
-            return Ok(None);
-        };
-        self.index.announce(owner, &entry);
+        let accept = |document: &mut Document| self.accept(document, name);
+        let Some(named) = unless_deleted(self.documents.update(id, accept).await)? else { return Ok(None) };
         Ok(Some(named).filter(|view| view.document.is_there() && view.document.name.as_ref() == Some(name)))
     }
 
@@ -233,8 +226,32 @@ impl Naming {
         if document.name.is_none() {
             document.expires_at = document.expires_at.max(Some(life::end_of_life(document.retention, now)));
         }
+        if document.pending_name.as_ref() != Some(name) {
+            life::abandon_name(document, now);
+        }
         document.pending_name = Some(name.clone());
         Ok(true)
+    }
+
+    /// Gives a document the name it is about to have, unless it has it already or does not want it any more.
+    fn accept(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
+        match document.phase {
+            Phase::Deleted { .. } => return Err(Error::StoreNotFound),
+            Phase::Creating => document.phase = Phase::Live,
+            Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
+        }
+        if document.pending_name.as_ref() != Some(name) {
+            return Ok(false);
+        }
+        life::name(document, self.clock.now());
+        Ok(true)
+    }
+
+    fn want_no_more(&self, document: &mut Document) -> Result<bool> {
+        if !document.is_there() {
+            return Err(Error::StoreNotFound);
+        }
+        Ok(life::abandon_name(document, self.clock.now()))
     }
 
     /// Waits until no other task of this gateway works on the name.
@@ -250,28 +267,6 @@ fn unless_deleted(named: Result<Arc<StoreView>>) -> Result<Option<Arc<StoreView>
         Err(Error::StoreNotFound) => Ok(None),
         named => named.map(Some),
     }
-}
-
-/// Gives a document the name it is about to have, unless it has it already or does not want it any more.
-fn accept(document: &mut Document, name: &StoreName) -> Result<bool> {
-    match document.phase {
-        Phase::Deleted { .. } => return Err(Error::StoreNotFound),
-        Phase::Creating => document.phase = Phase::Live,
-        Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
-    }
-    if document.pending_name.as_ref() != Some(name) {
-        return Ok(false);
-    }
-    life::name(document);
-    Ok(true)
-}
-
-fn want_no_more(document: &mut Document) -> Result<bool> {
-    if !document.is_there() {
-        return Err(Error::StoreNotFound);
-    }
-    document.pending_name = None;
-    Ok(true)
 }
 
 fn too_contended(name: &StoreName) -> Error {

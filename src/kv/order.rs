@@ -11,8 +11,9 @@ use crate::storage::{self, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, 
 
 use super::{
     appointments::Appointments,
+    control::put_control,
     document::{DOCUMENT_FORMAT, Document, Phase},
-    documents::{Documents, put_control},
+    documents::Documents,
     error::{Error, Result},
     id::StoreId,
     layout,

@@ -133,7 +133,7 @@ pub fn layout(bytes: &[u8]) {
     let Ok(object) = std::str::from_utf8(bytes) else { return };
     let owner: UserId = ID.parse().expect("an id");
     if let Some(entry) = layout::parse_index_entry(object, &layout::index(&owner)) {
-        let written = layout::index_entry(&owner, &entry);
+        let written = layout::index(&owner) + &layout::index_entry_name(&entry);
         // A label that cannot be read is as good as none.
         assert!(written == object || entry.label.is_none() && object.starts_with(&written), "{object}");
         assert_eq!(layout::parse_index_entry(&written, &layout::index(&owner)), Some(entry));

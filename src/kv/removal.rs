@@ -19,13 +19,12 @@ use crate::{
 use super::{
     appointments::Appointments,
     claims::Claims,
-    document::{Document, Place},
+    document::{Document, FormerName, Place},
     documents::Documents,
     due_keys::{self, DueEntry, DueReason},
     error::{Error, Result},
     id::{StoreId, UserId},
-    index::Index,
-    layout::{self, EntryKind},
+    layout,
     life::{self, LONGEST_REQUEST, LifeRules},
     view::StoreView,
 };
@@ -48,7 +47,6 @@ pub struct Removals {
     objects: Arc<dyn ObjectStore>,
     documents: Arc<Documents>,
     claims: Arc<Claims>,
-    index: Arc<Index>,
     appointments: Arc<Appointments>,
     rules: Arc<LifeRules>,
     clock: Arc<dyn Clock>,
@@ -57,28 +55,22 @@ pub struct Removals {
 
 impl Removals {
     /// Removals from `objects`.
-    #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the catalog shares out")]
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         documents: Arc<Documents>,
         claims: Arc<Claims>,
-        index: Arc<Index>,
         appointments: Arc<Appointments>,
         rules: Arc<LifeRules>,
         clock: Arc<dyn Clock>,
         guard: Arc<ClockGuard>,
     ) -> Self {
-        Self { objects, documents, claims, index, appointments, rules, clock, guard }
+        Self { objects, documents, claims, appointments, rules, clock, guard }
     }
 
     /// Marks a store as deleted and sees to it that its records go.
     pub async fn bury(&self, view: Arc<StoreView>) -> Result<()> {
         self.appointments.announce(view.document.id).await?;
-        let buried = self.bury_if(view, |_| true).await?;
-        if !buried.document.is_there() {
-            self.announce(&buried.document).await?;
-        }
-        Ok(())
+        self.bury_if(view, |_| true).await.map(drop)
     }
 
     /// The same for a store that was found expired twice, the second time at `now`, by a clock that is not in doubt; unless it
@@ -89,11 +81,7 @@ impl Removals {
             sweep_time.is_some_and(|at| at <= now) || !self.rules.safeguards.sweeps_by_document
         };
         self.schedule_last_pass(view.document.id, MARGIN).await?;
-        let buried = self.bury_if(view, is_over).await?;
-        if !buried.document.is_there() {
-            self.announce(&buried.document).await?;
-        }
-        Ok(buried)
+        self.bury_if(view, is_over).await
     }
 
     async fn bury_if(&self, view: Arc<StoreView>, may_go: impl Fn(&Document) -> bool) -> Result<Arc<StoreView>> {
@@ -114,7 +102,7 @@ impl Removals {
         let is_last = self.guard.uptime() >= Duration::from_millis(uptime_millis) + LONGEST_REQUEST;
         if !is_last {
             self.schedule_last_pass(id, Duration::ZERO).await?;
-            self.announce(document).await?;
+            self.documents.publish_again(document).await?;
         }
         let mut remains = Remains::default();
         for place in places {
@@ -124,10 +112,12 @@ impl Removals {
         remains.keys.extend(contents.map(|contents| layout::counted_entry(&document.owner_id, &id, contents)));
         if is_last {
             remains.keys.extend(self.counted(document).await?);
-            let Document { owner_id, name, pending_name, .. } = document;
-            for name in [name, pending_name].into_iter().flatten() {
+            let Document { owner_id, name, pending_name, former_names, .. } = document;
+            let former = former_names.iter().map(|former| &former.name);
+            for name in [name, pending_name].into_iter().flatten().chain(former) {
                 self.claims.forget(owner_id, &name.folded(), id).await?;
             }
+            remains.keys.extend(document.entries.iter().map(|name| layout::index(owner_id) + name));
             remains.keys.extend(reminders(document));
             remains.document = Some(layout::document(&id));
         }
@@ -201,10 +191,39 @@ impl Removals {
         self.documents.update_from(view, forget).await
     }
 
-    async fn announce(&self, document: &Document) -> Result<()> {
-        let entry = self.index.write(document, EntryKind::Gone).await?;
-        self.index.announce(document.owner_id, &entry);
-        Ok(())
+    /// Undoes a rename that has come to nothing, unless the name is one that a store is being made with.
+    pub async fn end_rename(&self, view: Arc<StoreView>, now: Timestamp) -> Result<Arc<StoreView>> {
+        if view.document.pending_name.is_none() || !view.document.is_there() {
+            return Ok(view);
+        }
+        let undo = |document: &mut Document| Ok(document.is_there() && life::abandon_name(document, now));
+        self.documents.update_from(view, undo).await
+    }
+
+    /// Releases the claims of names that a store has left so long ago that no request can still be writing them. A claim is removed on
+    /// condition that it is the one that was read, which a store that takes the name again has replaced.
+    pub async fn release_names(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
+        let now = self.clock.now();
+        let is_over = |former: &FormerName| now.since(former.since) >= LONGEST_REQUEST;
+        let over: Vec<_> = view.document.former_names.iter().filter(|former| is_over(former)).cloned().collect();
+        if over.is_empty() {
+            return Ok(view);
+        }
+        let Document { id, owner_id, .. } = view.document;
+        for FormerName { name, .. } in &over {
+            let claim = self.claims.read(&owner_id, &name.folded()).await?.filter(|claim| claim.store_id == id);
+            // Read afresh behind the claim: whoever wants the name says so before it writes another.
+            let current = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
+            if let Some(claim) = claim.filter(|_| !current.document.lays_claim_to(name)) {
+                self.claims.release(&owner_id, &name.folded(), claim).await?;
+            }
+        }
+        let forget = |document: &mut Document| {
+            let before = document.former_names.len();
+            document.former_names.retain(|former| !over.contains(former));
+            Ok(document.is_there() && document.former_names.len() < before)
+        };
+        self.documents.update(id, forget).await
     }
 }
 

@@ -29,6 +29,7 @@ use super::{
     error::{Error, Result},
     failures::Failures,
     id::StoreId,
+    index::Index,
     life::{self, LONGEST_REQUEST, LifeRules, STALL},
     mover::Mover,
     removal::{Remains, Removals},
@@ -60,6 +61,7 @@ pub struct Upkeep {
     appointments: Arc<Appointments>,
     removals: Arc<Removals>,
     mover: Arc<Mover>,
+    index: Arc<Index>,
     rules: Arc<LifeRules>,
     clock: Arc<dyn Clock>,
     guard: Arc<ClockGuard>,
@@ -95,6 +97,7 @@ impl Upkeep {
         appointments: Arc<Appointments>,
         removals: Arc<Removals>,
         mover: Arc<Mover>,
+        index: Arc<Index>,
         rules: Arc<LifeRules>,
         clock: Arc<dyn Clock>,
         guard: Arc<ClockGuard>,
@@ -107,6 +110,7 @@ impl Upkeep {
             appointments,
             removals,
             mover,
+            index,
             rules,
             clock,
             guard,
@@ -153,6 +157,7 @@ impl Upkeep {
             }
         }
         self.failures.note_run(self.clock.now());
+        self.index.prune(self.guard.allows_deletion());
         first_error.map_or(Ok(kept), Err)
     }
 
@@ -305,9 +310,14 @@ impl Upkeep {
         };
         let is_early = appointments.iter().any(is_announced);
         let view = self.removals.remove_leftovers(view).await?;
+        let view = self.removals.release_names(view).await?;
+        let view = if is_early { view } else { self.removals.end_rename(view, now).await? };
         if self.is_over(&view, now) {
             let is_confirmed = is_about(DueReason::Confirmation) || !self.rules.safeguards.confirms_expiry;
             return self.attend_expired(view, is_confirmed).await;
+        }
+        if !is_early && is_listed_again(appointments) {
+            self.documents.publish_again(&view.document).await?;
         }
         let now = self.documents.expiry_base();
         match self.rules.next_look(&view.document, now) {
@@ -316,7 +326,7 @@ impl Upkeep {
                     tracing::error!(store = %id, "a store has to move before a lifecycle rule removes its records, and has not");
                 }
                 self.carry(id);
-                Ok(Next::Look(Some(now.plus(STALL))))
+                if is_early { Ok(Next::Wait) } else { Ok(Next::Look(Some(now.plus(STALL)))) }
             }
             _ if is_early => Ok(Next::Wait),
             // Dates are in doubt: nothing is noted that a clock that is set right would have to take back.
@@ -375,4 +385,10 @@ impl Upkeep {
             }
         });
     }
+}
+
+/// Whether the last entry of a store may be missing in the index: after a change that was announced, and after a longer life.
+fn is_listed_again(appointments: &[Appointment]) -> bool {
+    let reasons = [DueReason::Reminder, DueReason::Announcement];
+    appointments.iter().any(|made| reasons.contains(&made.reason))
 }

@@ -18,12 +18,11 @@ use crate::{
 
 use super::{
     document::Contents,
-    documents::Documents,
     error::Result,
     id::{StoreId, UserId},
-    index::{Index, OwnerIndex},
+    index::Index,
     layout,
-    listing::{self, StoreQuery},
+    listed::OwnerIndex,
 };
 
 /// How old a sum may be before it is made anew.
@@ -31,6 +30,9 @@ const STALENESS: Duration = Duration::from_mins(1);
 
 /// How old an entry must be that counts for nothing, before it is removed: gateways know of new stores with a delay.
 const PATIENCE: Duration = Duration::from_hours(1);
+
+/// How long a sum is remembered that nobody asks for.
+const MEMORY: Duration = Duration::from_mins(30);
 
 /// How much an owner has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +49,6 @@ pub struct Usage {
 #[derive(Debug)]
 pub struct Usages {
     objects: Arc<dyn ObjectStore>,
-    documents: Arc<Documents>,
     index: Arc<Index>,
     clock: Arc<dyn Clock>,
     owners: Mutex<HashMap<UserId, Arc<OwnerUsage>>>,
@@ -64,13 +65,8 @@ struct OwnerUsage {
 
 impl Usages {
     /// The sums of what was counted in `objects`.
-    pub fn new(
-        objects: Arc<dyn ObjectStore>,
-        documents: Arc<Documents>,
-        index: Arc<Index>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { objects, documents, index, clock, owners: Mutex::default(), sums: TaskTracker::new() }
+    pub fn new(objects: Arc<dyn ObjectStore>, index: Arc<Index>, clock: Arc<dyn Clock>) -> Self {
+        Self { objects, index, clock, owners: Mutex::default(), sums: TaskTracker::new() }
     }
 
     /// How much an owner has, as it was summed last. Only who asks first waits for that: a sum that is too old is made anew
@@ -98,11 +94,23 @@ impl Usages {
         Ok(usage)
     }
 
+    /// Forgets the sums of owners that nobody has asked for in a while.
+    pub fn prune(&self) {
+        let now = self.clock.monotonic();
+        let mut owners = lock(&self.owners);
+        owners.retain(|_, known| {
+            let is_young = lock(&known.last).is_some_and(|(began, _)| now.saturating_sub(began) < MEMORY);
+            is_young || Arc::strong_count(known) > 1
+        });
+        if owners.capacity() > 4 * owners.len() + 64 {
+            owners.shrink_to_fit();
+        }
+    }
+
     async fn sum(&self, owner: UserId, known: &OwnerUsage) -> Result<Usage> {
         let (began, now) = (self.clock.monotonic(), self.clock.now());
-        let all = StoreQuery { unnamed: true, ..StoreQuery::default() };
-        let stores = listing::list(&self.index, &self.documents, owner, &all, now).await?.total as u64;
         let index = self.index.read(owner).await?;
+        let stores = index.count() as u64;
         let mut sum = Sum { usage: Usage { stores, ..Usage::default() }, latest: None, void: Vec::new() };
         let (prefix, mut start_after) = (layout::counted(&owner), None);
         loop {

@@ -2,11 +2,17 @@
 
 mod activity;
 mod counted;
+mod cycle;
 mod due;
+mod dying;
 mod gateways;
+mod growth;
 mod keeper;
 mod listing;
 mod naming;
+#[cfg(feature = "s3")]
+#[path = "../object_store/mod.rs"]
+mod object_store;
 mod order;
 mod removal;
 mod simulation;

@@ -14,7 +14,18 @@ struct LongTest {
 }
 
 /// All long checks, in alphabetical order.
-const LONG_TESTS: &[LongTest] = &[];
+const LONG_TESTS: &[LongTest] = &[
+    LongTest {
+        name: "cycle",
+        summary: "100,000 stores come and go over a folder and SeaweedFS, twice: objects, index file and memory",
+        arguments: &["--release", "--test", "domain", "very_many_stores"],
+    },
+    LongTest {
+        name: "million",
+        summary: "a million stores over a folder: first list, list after mass expiry, search, sweep beside requests",
+        arguments: &["--release", "--test", "domain", "a_million_stores"],
+    },
+];
 
 /// Runs the long check of that name, or lists all.
 ///

@@ -21,11 +21,13 @@ const READER_MAP_BYTES: i64 = 1 << 30;
 /// How long to wait for a lock of the database, which only recovery and the end of the log ever hold.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The log is cut back to this many bytes when it has grown beyond.
-const LOG_KEPT_BYTES: i64 = 16 * 1024 * 1024;
+const LOG_KEPT_BYTES: i64 = 8 * 1024 * 1024;
 /// Statements each connection keeps prepared: more than there are.
 const STATEMENTS: usize = 32;
 /// Free pages that stay in the file, at least: they serve the next writes.
 const FREE_PAGES_KEPT: i64 = 1024;
+/// Free pages that stay in the file at most, whatever its length, once everybody has his answer.
+const MOST_FREE_PAGES: i64 = 2048;
 /// Free pages given back to the disk in one step.
 const FREE_PAGES_STEP: i64 = 512;
 
@@ -137,10 +139,12 @@ fn checkpoint(connection: &Connection, sql: &str) -> Result<i64> {
 
 /// Gives free pages back to the disk, one step; whether there is more to give.
 ///
-/// Nothing is given while free pages are few, or less than a quarter of all: the next writes want them.
+/// Nothing is given while free pages are few, or no more than [`MOST_FREE_PAGES`] and less than a quarter of all: the next writes
+/// want them.
 pub fn give_space_back(connection: &Connection) -> Result<bool> {
     let free = number(connection, "freelist_count")?;
-    if free <= FREE_PAGES_KEPT || free < number(connection, "page_count")? / 4 {
+    let is_little = free <= MOST_FREE_PAGES && free < number(connection, "page_count")? / 4;
+    if free <= FREE_PAGES_KEPT || is_little {
         return Ok(false);
     }
     give_pages_back(connection, FREE_PAGES_STEP.min(free - FREE_PAGES_KEPT))?;

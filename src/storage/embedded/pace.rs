@@ -1,10 +1,14 @@
-//! The pace of deletes that come by the hundred: small transactions, one caller at a time, with rests between them.
+//! The pace of deletes that come by the hundred: small transactions, one caller at a time, with rests between them while others
+//! are served.
 //!
 //! Whoever deletes a million objects is in no hurry, while others wait for one object. A transaction holds up every write
 //! behind it, and a thread that never pauses takes a processor from those who read. So the rests are as much longer than
-//! the work as can be without making the whole too long.
+//! the work as can be without making the whole too long. Where nobody else is served, there is no rest.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use tokio::sync::Mutex;
 
@@ -20,26 +24,57 @@ const REST: u32 = 9;
 /// slow the disk and whoever else is served.
 const LONGEST_REST: Duration = Duration::from_millis(25);
 
+/// How long after a call of others a rest is still taken.
+const ATTENTION: Duration = Duration::from_millis(250);
+
 /// Lets one after the other work, with rests.
 #[derive(Debug, Default)]
 pub struct Pace {
     /// When the rest behind the last work is over, by the monotonic clock.
-    next: Mutex<Duration>,
+    next: Mutex<Turn>,
+    /// Whether others have called since that was last asked.
+    is_called: AtomicBool,
+}
+
+/// When deletes may go on.
+#[derive(Debug, Default)]
+struct Turn {
+    /// The end of the rest behind the last work.
+    rested_at: Duration,
+    /// Until when others are taken for being served.
+    attentive_until: Duration,
 }
 
 impl Pace {
+    /// Notes that somebody else is served.
+    pub fn note_call(&self) {
+        // Mostly it is noted already: then no other processor has to hear of it.
+        if !self.is_called.load(Ordering::Relaxed) {
+            self.is_called.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets the calls so far, which were those of whoever deletes now.
+    pub fn begin(&self) {
+        self.is_called.store(false, Ordering::Relaxed);
+    }
+
     /// Does `work` when nobody else's is under way and the rest behind the last is over. The rest behind this one is waited
     /// for by whoever comes next.
     pub async fn keep<T>(&self, clock: &dyn Clock, work: impl Future<Output = T>) -> T {
         let mut next = self.next.lock().await;
-        let rest = next.saturating_sub(clock.monotonic());
+        let rest = next.rested_at.saturating_sub(clock.monotonic());
         if !rest.is_zero() {
             clock.sleep(rest).await;
         }
         let began = clock.monotonic();
         let done = work.await;
         let ended = clock.monotonic();
-        *next = ended + (ended.saturating_sub(began) * REST).min(LONGEST_REST);
+        if self.is_called.swap(false, Ordering::Relaxed) {
+            next.attentive_until = ended + ATTENTION;
+        }
+        let rest = (ended.saturating_sub(began) * REST).min(LONGEST_REST);
+        next.rested_at = if ended < next.attentive_until { ended + rest } else { ended };
         done
     }
 }
@@ -61,10 +96,12 @@ mod tests {
     async fn three(pace: &Pace, clock: &ManualClock, work: Duration) -> Vec<Duration> {
         let log = Log::new(Vec::new());
         let one = || {
+            pace.note_call();
             pace.keep(clock, async {
                 log.lock().expect("nobody has panicked").push(clock.monotonic());
                 tokio::task::yield_now().await;
                 clock.advance(work);
+                pace.note_call();
             })
         };
         let time = async {
@@ -88,6 +125,15 @@ mod tests {
         for pair in began.windows(2) {
             assert!(pair[1] >= pair[0] + WORK * (1 + REST), "{began:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn no_rest_is_taken_where_nobody_else_is_served() {
+        let (pace, clock) = (Pace::default(), clock());
+        for _ in 0..100 {
+            pace.keep(&clock, async { clock.advance(WORK) }).await;
+        }
+        assert_eq!(clock.monotonic(), WORK * 100);
     }
 
     #[tokio::test]

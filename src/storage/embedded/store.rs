@@ -113,6 +113,7 @@ impl EmbeddedStore {
 
     /// The entry under `key`, with its bytes if they are inline and undamaged.
     async fn find(&self, key: &str) -> Result<(Entry, Bytes)> {
+        self.pace.note_call();
         // The index answers without waiting: who asks in a loop must still let others run now and then.
         consume_budget().await;
         let found = self.readers.read(|connection| rows::find_with_value(connection, key))?;
@@ -170,6 +171,7 @@ impl fmt::Debug for EmbeddedStore {
 #[async_trait]
 impl ObjectStore for EmbeddedStore {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
+        self.pace.note_call();
         let PutOptions { attributes, precondition } = options;
         let received = receive(body, &attributes, &self.spool).await?;
         let (size, hash) = (received.size, received.hash);
@@ -208,6 +210,7 @@ impl ObjectStore for EmbeddedStore {
     }
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        self.pace.note_call();
         self.committer.commit(Change::Delete { key: key.to_owned(), precondition }).await.map(drop)
     }
 
@@ -215,6 +218,7 @@ impl ObjectStore for EmbeddedStore {
         if keys.len() > MAX_DELETE_KEYS {
             return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
         }
+        self.pace.begin();
         for slice in keys.chunks(SLICE) {
             let work = self.committer.commit(Change::DeleteMany(slice.to_vec()));
             self.pace.keep(self.clock.as_ref(), work).await?;

@@ -1,0 +1,280 @@
+//! Stores that come and go over the backends themselves: what they took is given back. In CI few, in the long check
+//! (`cargo xtask test-long cycle`) as many as a month brings.
+#![expect(clippy::print_stdout, reason = "a long check says what it measured")]
+#![expect(clippy::disallowed_methods, reason = "what a sweep takes is measured by the system's own clock")]
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt, stream};
+use larder::{
+    clock::{Clock, ManualClock, SeededRandom, SystemClock, SystemRandom},
+    kv::{Catalog, CatalogOptions, NewStore, Retention, StoreQuery, StoreView, UserId},
+    storage::{
+        ListOptions, ObjectStore,
+        embedded::{EmbeddedOptions, EmbeddedStore},
+    },
+};
+
+use crate::gateways::{Gateway, name};
+
+const MIB: u64 = 1 << 20;
+
+/// What the index file may be larger afterwards, and the memory from one cycle to the next.
+const MAY_GROW: u64 = 16 * MIB;
+
+/// Stores that are made at the same time.
+const MAKERS: usize = 64;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// A step of the clock, in each of which what is due is done.
+const STEP: Duration = Duration::from_mins(70);
+
+/// A gateway over a backend, with a clock that is moved by hand.
+struct Larder {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<ManualClock>,
+    owner: UserId,
+    gateway: Gateway,
+}
+
+impl Larder {
+    fn over(objects: Arc<dyn ObjectStore>) -> Self {
+        let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        let options = CatalogOptions::default();
+        let catalog = Arc::new(Catalog::new(objects.clone(), clock.clone(), Arc::new(SystemRandom), &options));
+        let gateway = Gateway { records: catalog.records(), catalog };
+        Self { objects, clock, owner: UserId::generate(&SeededRandom::new(0)), gateway }
+    }
+
+    /// Another gateway, that has just started.
+    fn restarted(&self) -> Gateway {
+        let (objects, clock) = (self.objects.clone(), self.clock.clone());
+        let catalog = Catalog::new(objects, clock, Arc::new(SystemRandom), &CatalogOptions::default());
+        Gateway { records: catalog.records(), catalog: Arc::new(catalog) }
+    }
+
+    /// Makes so many stores with a record in each; one in `of_named` has a name, and is deleted.
+    async fn make(&self, stores: usize, of_named: usize) {
+        let makes = stream::iter(0..stores).map(|number| async move {
+            let is_named = of_named > 0 && number % of_named == 0;
+            let new = NewStore {
+                name: is_named.then(|| name(&format!("s-{number}"))),
+                retention: Retention::from_days(1.0),
+                ..NewStore::default()
+            };
+            let store = self.gateway.catalog.create(self.owner, new).await.expect("a store").store;
+            self.gateway.put(&store, "a", "flour").await.expect("a write");
+            if is_named {
+                self.gateway.catalog.delete(store.document.id).await.expect("a delete");
+            }
+        });
+        makes.buffer_unordered(MAKERS).collect::<Vec<()>>().await;
+    }
+
+    /// Lets time pass until everything that is due has been done.
+    async fn outlive(&self) {
+        self.clock.advance(DAY);
+        for _ in 0..5 {
+            self.clock.advance(STEP);
+            while self.gateway.catalog.keep_appointments().await.expect("a run") > 0 {}
+        }
+    }
+
+    async fn list(&self, gateway: &Gateway) -> (usize, usize) {
+        let query = StoreQuery { unnamed: true, limit: 100, ..StoreQuery::default() };
+        let page = gateway.catalog.list(self.owner, &query).await.expect("a list");
+        (page.stores.len(), page.total)
+    }
+
+    /// How many objects there are of each kind.
+    async fn objects(&self) -> BTreeMap<String, usize> {
+        let (mut counts, mut start_after) = (BTreeMap::new(), None);
+        loop {
+            let options = ListOptions { prefix: "larder/".to_owned(), start_after, limit: 1000 };
+            let page = self.objects.list(options).await.expect("a list");
+            for object in &page.objects {
+                *counts.entry(object.key.split('/').nth(1).unwrap_or_default().to_owned()).or_default() += 1;
+            }
+            start_after = page.objects.into_iter().next_back().map(|object| object.key);
+            if !page.is_truncated || start_after.is_none() {
+                return counts;
+            }
+        }
+    }
+}
+
+/// Bytes of the index of a data folder, its log included.
+fn index_bytes(folder: &Path) -> u64 {
+    let files = ["index.sqlite", "index.sqlite-wal"].map(|file| folder.join(file));
+    files.iter().map(|file| fs::metadata(file).map_or(0, |found| found.len())).sum()
+}
+
+/// Bytes of memory that this process has.
+fn memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux says so");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+/// So many stores come and go, twice; what is there afterwards is what was there before.
+async fn cycle(objects: Arc<dyn ObjectStore>, folder: Option<&Path>, stores: usize) -> [u64; 2] {
+    let larder = Larder::over(objects);
+    larder.gateway.create(larder.owner, Some("kept")).await;
+    larder.outlive().await;
+    let before = larder.objects().await;
+    let file_before = folder.map_or(0, index_bytes);
+    let mut memories = [0; 2];
+    for memory_after in &mut memories {
+        let began = Instant::now();
+        larder.make(stores, 4).await;
+        let made = began.elapsed();
+        larder.list(&larder.gateway).await;
+        larder.outlive().await;
+        assert_eq!(larder.list(&larder.gateway).await, (1, 1));
+        assert_eq!(larder.objects().await, before);
+        *memory_after = memory();
+        println!(
+            "{stores} stores: made in {made:.1?}, gone after {:.1?}, {} MiB of memory, an index of {} MiB",
+            began.elapsed(),
+            *memory_after / MIB,
+            folder.map_or(0, index_bytes) / MIB
+        );
+    }
+    if let Some(folder) = folder {
+        let patience = Instant::now();
+        while index_bytes(folder) > file_before + MAY_GROW {
+            assert!(patience.elapsed() < Duration::from_mins(1), "the index has {} bytes", index_bytes(folder));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    memories
+}
+
+fn open(folder: &Path) -> Arc<EmbeddedStore> {
+    Arc::new(EmbeddedStore::open(&EmbeddedOptions::new(folder), Arc::new(SystemClock)).expect("the folder opens"))
+}
+
+fn folder() -> tempfile::TempDir {
+    // Beside the build, since the system's folder for temporary files may be memory.
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("there is room for a folder")
+}
+
+fn how_many(usual: usize) -> usize {
+    env::var("LARDER_TEST_STORES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_that_come_and_go_give_back_what_they_took() {
+    let folder = folder();
+    let objects = open(folder.path());
+    cycle(objects.clone(), Some(folder.path()), 2000).await;
+    objects.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: `cargo xtask test-long cycle`"]
+async fn very_many_stores_that_come_and_go_over_a_folder_give_back_what_they_took() {
+    let folder = folder();
+    let objects = open(folder.path());
+    let [first, second] = cycle(objects.clone(), Some(folder.path()), how_many(100_000)).await;
+    assert!(second <= first + MAY_GROW, "memory grows from {first} to {second} bytes");
+    objects.close().await;
+}
+
+#[cfg(feature = "s3")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: `cargo xtask test-long cycle`"]
+async fn very_many_stores_that_come_and_go_over_a_bucket_give_back_what_they_took() {
+    let [first, second] = cycle(crate::object_store::open().await, None, how_many(100_000)).await;
+    assert!(second <= first + MAY_GROW, "memory grows from {first} to {second} bytes");
+}
+
+/// Reads and writes a record until told to stop; how long all but one in a hundred took at most.
+async fn use_store(gateway: &Gateway, store: &StoreView, until: &AtomicBool) -> [Duration; 2] {
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    let key = "a".parse().expect("a key");
+    while !until.load(Relaxed) {
+        let began = Instant::now();
+        gateway.records.get(store, &key, None).await.expect("a read");
+        let read = Instant::now();
+        gateway.put(store, "b", "salt").await.expect("a write");
+        reads.push(read - began);
+        writes.push(read.elapsed());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    [reads, writes].map(|mut times| {
+        times.sort_unstable();
+        times[times.len() * 99 / 100]
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes very long: `cargo xtask test-long million`"]
+async fn a_million_stores_are_listed_and_swept_beside_requests() {
+    let (folder, stores) = (folder(), how_many(1_000_000));
+    let objects = open(folder.path());
+    let larder = Larder::over(objects.clone());
+    let living = larder.gateway.create(larder.owner, Some("living")).await;
+    larder.gateway.put(&living, "a", "flour").await.expect("a write");
+    let began = Instant::now();
+    larder.make(stores, 0).await;
+    println!("made {stores} stores in {:.1?}; the index has {} MiB", began.elapsed(), index_bytes(folder.path()) / MIB);
+    let gateway = larder.restarted();
+    let (began, memory_before) = (Instant::now(), memory());
+    assert_eq!(larder.list(&gateway).await.1, stores + 1);
+    let grown = memory().saturating_sub(memory_before) / MIB;
+    println!("first list: {:.2?}, {grown} MiB of memory", began.elapsed());
+    let began = Instant::now();
+    let query = StoreQuery { unnamed: true, limit: 10, search: Some("none-such".to_owned()), ..StoreQuery::default() };
+    gateway.catalog.list(larder.owner, &query).await.expect("a search");
+    println!("search: {:.2?}", began.elapsed());
+    larder.clock.advance(DAY + STEP);
+    let began = Instant::now();
+    assert_eq!(larder.list(&gateway).await, (1, 1));
+    println!("list after all have expired: {:.2?}", began.elapsed());
+    let began = Instant::now();
+    assert_eq!(larder.list(&larder.restarted()).await, (1, 1));
+    println!("first list after all have expired: {:.2?}", began.elapsed());
+
+    let quiet = AtomicBool::new(false);
+    let pause = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        quiet.store(true, Relaxed);
+    };
+    let (without, ()) = tokio::join!(use_store(&gateway, &living, &quiet), pause);
+    let swept = AtomicBool::new(false);
+    let sweep = async {
+        for pass in ["found expired", "deleted", "gone"] {
+            let (began, mut done) = (Instant::now(), 0);
+            loop {
+                let more = gateway.catalog.keep_appointments().await.expect("a run");
+                done += more;
+                if more == 0 {
+                    break;
+                }
+            }
+            println!("{pass}: {done} stores in {:.1?}", began.elapsed());
+            larder.clock.advance(STEP);
+        }
+        swept.store(true, Relaxed);
+    };
+    let (beside, ()) = tokio::join!(use_store(&gateway, &living, &swept), sweep);
+    println!("p99 of reads and writes: {without:?} quiet, {beside:?} beside the sweep");
+    println!(
+        "left: {:?}; the index has {} MiB, the process {}",
+        larder.objects().await,
+        index_bytes(folder.path()) / MIB,
+        memory() / MIB
+    );
+    objects.close().await;
+}
