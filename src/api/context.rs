@@ -1,6 +1,6 @@
 //! What operations work with.
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use crate::{
     auth::{
@@ -134,6 +134,8 @@ pub struct Context {
     pub settled: Arc<Settled>,
     /// How links begin.
     pub links: Links,
+    /// Address of the client.
+    pub ip: Option<IpAddr>,
 }
 
 impl Deref for Context {
@@ -148,7 +150,7 @@ impl Context {
     /// What a request that comes from `source` may need. Where links begin is the public URL's to say, or else a trusted proxy's.
     pub fn new(parts: Arc<ApiParts>, settled: Arc<Settled>, source: &Source) -> Self {
         let links = settled.links.for_client_at(source.origin.as_ref());
-        Self { parts, settled, links }
+        Self { parts, settled, links, ip: source.ip }
     }
 
     /// Whether this is the token that opens figures, and nothing else.

@@ -198,6 +198,12 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit-exceeded", message).with_header(header::RETRY_AFTER, 1)
     }
 
+    /// More requests of one caller would wait for the ends of runs than may.
+    pub fn too_many_waiting(limit: usize) -> Self {
+        let message = format!("You have exceeded the limit of {limit} requests that wait for runs at once");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit-exceeded", message).with_header(header::RETRY_AFTER, 1)
+    }
+
     /// More is asked for than this gateway works on at once. That is told to the log in one line for many, not here for each.
     pub fn overloaded() -> Self {
         let message = "The server has too much to do at the moment. Please try again.";

@@ -2,6 +2,7 @@
 //! itself, in whole seconds that begin with the first request.
 
 use std::{
+    collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -25,6 +26,12 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// The most callers and stores that are counted at once; who is forgotten begins anew.
 const MAX_COUNTED: u64 = 200_000;
+
+/// The most requests of one user that may wait for the ends of runs at once.
+const MAX_WAITING_OF_USER: usize = 1000;
+
+/// The most requests without a token, from one address, that may wait for the ends of runs at once.
+const MAX_WAITING_OF_ADDRESS: usize = 8;
 
 /// Limits in requests a second; `None` where there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,6 +71,24 @@ pub struct RateLimits {
     windows: Cache<Counted, Arc<Mutex<Window>>>,
     clock: Arc<dyn Clock>,
     told: [HeaderValue; 2],
+    waiting: Arc<Mutex<HashMap<Counted, usize>>>,
+}
+
+/// A request that waits for the end of a run; it is counted until this is dropped.
+#[derive(Debug)]
+pub struct Waiting {
+    all: Arc<Mutex<HashMap<Counted, usize>>>,
+    counted: Counted,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get_mut(&self.counted) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => drop(all.remove(&self.counted)),
+        }
+    }
 }
 
 impl RateLimits {
@@ -71,14 +96,14 @@ impl RateLimits {
     pub fn new(options: RateOptions, clock: Arc<dyn Clock>) -> Self {
         let [records, others] = PLATFORM;
         let told = [options.records.unwrap_or(records), options.store.unwrap_or(others)].map(HeaderValue::from);
-        Self { options, windows: Cache::new(MAX_COUNTED), clock, told }
+        Self { options, windows: Cache::new(MAX_COUNTED), clock, told, waiting: Arc::default() }
     }
 
     /// The same counts, by other limits.
     #[must_use]
     pub fn with(&self, options: RateOptions) -> Self {
         let begun = Self::new(options, Arc::clone(&self.clock));
-        Self { windows: self.windows.clone(), ..begun }
+        Self { windows: self.windows.clone(), waiting: Arc::clone(&self.waiting), ..begun }
     }
 
     /// What clients are told of the limit of a request; they treat it as a promise.
@@ -98,6 +123,21 @@ impl RateLimits {
             let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
             window.count = window.count.saturating_sub(1);
         }
+    }
+
+    /// Lets a request of a caller wait for the end of a run, or refuses it if too many of the same caller wait already.
+    pub fn wait(&self, counted: Counted) -> Result<Waiting, ApiError> {
+        let limit = match counted {
+            Counted::User(_) => MAX_WAITING_OF_USER,
+            Counted::Address(_) | Counted::Records(_) | Counted::Store(_) => MAX_WAITING_OF_ADDRESS,
+        };
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(counted).or_default();
+        if *count >= limit {
+            return Err(ApiError::too_many_waiting(limit));
+        }
+        *count += 1;
+        Ok(Waiting { all: Arc::clone(&self.waiting), counted })
     }
 
     /// Takes a request, or refuses it for being one too many.

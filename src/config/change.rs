@@ -3,12 +3,13 @@
 use super::{load::Loaded, setting::Setting, settings::settings};
 
 /// The settings that take effect on `SIGHUP`. What is not here is what the process was built from.
-const LIVE: [&str; 20] = [
+const LIVE: [&str; 21] = [
     "user",
     "user_token",
     "metrics_token",
     "public_url",
     "retention_days",
+    "run_retention_days",
     "max_record_size",
     "max_caller_rate",
     "max_store_rate",

@@ -118,7 +118,7 @@ pub(super) static GROUPS: [Group; 14] = [
     Group {
         title: "Runs of actors",
         about: "[What runs are here](SEMANTICS.md#runs-of-actors).",
-        settings: &[("run_silence", "10m")],
+        settings: &[("run_silence", "10m"), ("run_retention_days", "30")],
     },
     Group {
         title: "Datasets and request queues",

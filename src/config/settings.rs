@@ -4,14 +4,13 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use crate::{
     auth::{MasterSecret, Token},
-    kv::Retention,
     peer::InvalidPeerAddress,
     telemetry::LogFormat,
 };
 
 use super::{
     setting::Setting,
-    value::{count, rate, show_size, show_time, show_yes, size, time, yes_or_no},
+    value::{count, days, rate, show_size, show_time, show_yes, size, time, yes_or_no},
 };
 
 /// What limits of time may be set to.
@@ -181,11 +180,7 @@ static SETTINGS: &[Setting] = &[
         help: "Days that an unnamed store lives after its last change; fractions are allowed",
         is_secret: false,
         apply: |config, text| {
-            let retention = text.trim().parse().ok().and_then(Retention::from_days).ok_or_else(|| {
-                let longest = Retention::LONGEST.as_days();
-                format!("is not a number of days between one second (0.0000116) and {longest}; write it like 7 or 0.5")
-            })?;
-            config.catalog.retention = retention;
+            config.catalog.retention = days(text)?;
             Ok(())
         },
         show: |config| Some(config.catalog.retention.as_days().to_string()),
@@ -255,6 +250,17 @@ static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| Some(show_time(config.runs.silence)),
+    },
+    Setting {
+        name: "run_retention_days",
+        value: "DAYS",
+        help: "Days that a finished run stays after its end, and longer if its unnamed store does; as retention_days if it is not set",
+        is_secret: false,
+        apply: |config, text| {
+            config.runs.retention = Some(days(text)?);
+            Ok(())
+        },
+        show: |config| config.runs.retention.map(|retention| retention.as_days().to_string()),
     },
     Setting {
         name: "cache_size",

@@ -10,7 +10,7 @@ use crate::{
     api::RateOptions,
     auth::{MasterSecret, Quota, Token, Username},
     jobs::CollectorAddress,
-    kv::CatalogOptions,
+    kv::{CatalogOptions, Retention},
     peer::{InvalidPeerAddress, PeerAddress},
     runs::RunOptions,
     server::ServerOptions,
@@ -70,7 +70,7 @@ pub struct Config {
     pub max_requests: Option<usize>,
     /// What an account may have that says nothing of its own.
     pub quota: Quota,
-    /// Runs of actors: how long one may be silent.
+    /// Runs of actors: how long one may be silent, and how long finished ones stay.
     pub runs: RunOptions,
     /// The server that has datasets and request queues.
     pub upstream: UpstreamOptions,
@@ -110,6 +110,13 @@ impl Default for Config {
             #[cfg(feature = "s3")]
             s3: S3Options::new(""),
         }
+    }
+}
+
+impl Config {
+    /// Returns for how long finished runs stay at least: as long as unnamed stores, unless it is set.
+    pub fn run_retention(&self) -> Retention {
+        self.runs.retention.unwrap_or(self.catalog.retention)
     }
 }
 

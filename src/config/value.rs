@@ -4,6 +4,8 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use crate::kv::Retention;
+
 /// Units of sizes, the longest name first.
 const SIZE_UNITS: [(&str, u64); 9] = [
     ("tib", 1 << 40),
@@ -29,6 +31,14 @@ pub(super) fn size(text: &str, allowed: RangeInclusive<u64>) -> Result<u64, Stri
     }
     let (least, most) = (show_size(*allowed.start()), show_size(*allowed.end()));
     Err(format!("is out of bounds; give a size from {least} to {most}"))
+}
+
+/// A retention in days: `7`, `0.5`.
+pub(super) fn days(text: &str) -> Result<Retention, String> {
+    text.trim().parse().ok().and_then(Retention::from_days).ok_or_else(|| {
+        let longest = Retention::LONGEST.as_days();
+        format!("is not a number of days between one second (0.0000116) and {longest}; write it like 7 or 0.5")
+    })
 }
 
 /// A time: `30s`, `500ms`, `5m`, or a number of seconds.

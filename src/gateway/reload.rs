@@ -16,6 +16,7 @@ use crate::{
     auth::{Tokens, Users},
     config::Config,
     kv::Catalog,
+    runs::Runs,
     server::{Networks, Tls, reachable_address},
 };
 
@@ -26,6 +27,7 @@ use super::{error::StartError, first_user::FirstUser, front::Front};
 pub struct Reloading {
     pub(super) front: Arc<Front>,
     pub(super) catalog: Arc<Catalog>,
+    pub(super) runs: Arc<Runs>,
     pub(super) users: Arc<Users>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) makes_accounts: bool,
@@ -57,6 +59,7 @@ impl Reloading {
         self.trusted_proxies.store(Arc::new(config.server.trusted_proxies.clone()));
         self.drain_delay.set(config.server.drain_delay);
         self.catalog.set_retention(config.catalog.retention);
+        self.runs.set_retention(config.run_retention());
         self.front.reconfigure(api_options(config, self.address, self.tls.is_some()));
         Ok(())
     }

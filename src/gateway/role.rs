@@ -172,6 +172,7 @@ impl Role {
                     Arc::new(StoreUpkeep::new(Arc::clone(catalog))),
                     Arc::new(ContentsCount::new(Arc::clone(catalog))),
                     Arc::new(RulesReconciliation::new(Arc::clone(catalog), rules)),
+                    Arc::new(runs.removal()),
                     Arc::new(runs),
                 ]
             }

@@ -18,7 +18,7 @@ use crate::{
     jobs::{ActivityFlush, ClockRecording, Job, JobMeter, RunUpkeep, TokenUses, ToldActivity, schedule},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records},
     peer::{Errands, Peer},
-    runs::Runs,
+    runs::{RunOptions, Runs},
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
     storage::ObjectStore,
     telemetry::{Kind, Ledger, Metrics, Sample, show_panics},
@@ -78,10 +78,9 @@ impl Gateway {
         let catalog = catalog(&config, &role, objects, (&clock, clock_records.guard()), &random);
         warn_of_addresses(&config, &role, server.local_addr(), tls.is_some());
         let options = api_options(&config, server.local_addr(), tls.is_some());
-        let guard = Arc::clone(clock_records.guard());
-        let health = Health::new(Arc::clone(objects), (Arc::clone(&clock), machine), guard, server.leaving());
+        let health = health(objects, (&clock, machine), clock_records.guard(), &server);
         let (records, activity) = records_and_activity(&catalog, role.errands(&admin_token.token)?);
-        let runs = Arc::new(Runs::new(Arc::clone(objects), Arc::clone(&clock), Arc::clone(&random), config.runs));
+        let runs = runs(&config, objects, (&clock, clock_records.guard()), &random);
         let parts = ApiParts {
             catalog: Arc::clone(&catalog),
             records: Arc::new(records),
@@ -102,6 +101,7 @@ impl Gateway {
         let reloading = Arc::new(Reloading {
             front: Arc::new(Front::new(health, role.api(Api::new(options, parts, random.as_ref())))),
             catalog: Arc::clone(&catalog),
+            runs: Arc::clone(&runs),
             users,
             tokens: Arc::clone(&tokens),
             makes_accounts: role.makes_accounts(),
@@ -237,6 +237,25 @@ fn catalog(
     let clock_guard = Some(Arc::clone(guard));
     let options = CatalogOptions { cache, classes: role.classes(), clock_guard, ..config.catalog.clone() };
     Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), &options))
+}
+
+fn health(
+    objects: &Arc<dyn ObjectStore>,
+    (clock, machine): (&Arc<dyn Clock>, Arc<dyn Clock>),
+    guard: &Arc<ClockGuard>,
+    server: &Server,
+) -> Health {
+    Health::new(Arc::clone(objects), (Arc::clone(clock), machine), Arc::clone(guard), server.leaving())
+}
+
+fn runs(
+    config: &Config,
+    objects: &Arc<dyn ObjectStore>,
+    (clock, guard): (&Arc<dyn Clock>, &Arc<ClockGuard>),
+    random: &Arc<dyn Random>,
+) -> Arc<Runs> {
+    let options = RunOptions { retention: Some(config.run_retention()), ..config.runs };
+    Arc::new(Runs::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), Arc::clone(guard), options))
 }
 
 /// Has `metrics` show what has no other place to be shown.

@@ -22,7 +22,7 @@ pub use contents_count::ContentsCount;
 pub use job::{Job, Report};
 pub use lifecycle_rules::RulesReconciliation;
 pub use meter::JobMeter;
-pub use runs::RunUpkeep;
+pub use runs::{RunRemoval, RunUpkeep};
 pub use scheduler::schedule;
 pub use span_export::{CollectorAddress, SpanExport};
 pub use token_uses::TokenUses;

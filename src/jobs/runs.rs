@@ -1,14 +1,14 @@
 //! Does what is due about runs.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 
 use crate::{
     auth::{AccountsError, Tokens},
-    kv::{self, Catalog},
-    runs::{Attended, DueRun, Run, Runs},
+    kv::{self, Catalog, TokenId, UserId},
+    runs::{Attended, Queue, QueueItem, Runs},
 };
 
 use super::job::{Job, Report};
@@ -16,43 +16,116 @@ use super::job::{Job, Report};
 /// How late a run may be ended, and how much earlier than needed its store is kept: one list a run of the job, mostly empty.
 const INTERVAL: Duration = Duration::from_secs(15);
 
+/// How late a finished run may be deleted at most: two lists a run of the job, mostly empty.
+const LONGEST_REMOVAL_INTERVAL: Duration = Duration::from_mins(5);
+
 /// Runs that are looked at at the same time.
 const CONCURRENCY: usize = 8;
 
-/// The most lists of appointments that one run of the job goes through.
+/// The most lists of items that one run of a job goes through.
 const MAX_PAGES: usize = 100;
 
-/// Ends runs whose time is over or that are silent, keeps the stores of the others, and revokes the tokens of what is over.
+/// What the jobs about runs work with.
 #[derive(Debug)]
-pub struct RunUpkeep {
+struct Parts {
     runs: Arc<Runs>,
     catalog: Arc<Catalog>,
     tokens: Arc<Tokens>,
 }
 
+/// Ends runs whose time is over or that are silent, keeps the stores of the others, and revokes the tokens of what is over.
+#[derive(Debug)]
+pub struct RunUpkeep(Arc<Parts>);
+
+/// Deletes finished runs whose retention has ended, with what hangs on them.
+#[derive(Debug)]
+pub struct RunRemoval(Arc<Parts>);
+
 impl RunUpkeep {
     /// A job for `runs`, whose stores are in `catalog`.
     pub fn new(runs: Arc<Runs>, catalog: Arc<Catalog>, tokens: Arc<Tokens>) -> Self {
-        Self { runs, catalog, tokens }
+        Self(Arc::new(Parts { runs, catalog, tokens }))
     }
 
-    /// Keeps an appointment; whether it is done with.
-    async fn keep(&self, due: DueRun) -> kv::Result<bool> {
-        let attended = self.runs.attend(&due, &self.catalog).await.map_err(kv::Error::unavailable)?;
+    /// Returns the job that deletes the same runs.
+    pub fn removal(&self) -> RunRemoval {
+        RunRemoval(Arc::clone(&self.0))
+    }
+}
+
+impl Parts {
+    /// Looks at a run.
+    async fn attend(&self, item: &QueueItem) -> kv::Result<()> {
+        let attended = self.runs.attend(item, &self.catalog).await.map_err(kv::Error::unavailable)?;
         if let Attended::Over(run) = &attended {
-            self.revoke_tokens(run).await.map_err(kv::Error::unavailable)?;
+            self.revoke_tokens(&run.owner_id, &run.tokens).await?;
+            self.runs.retire(run).await.map_err(kv::Error::unavailable)?;
         }
-        self.runs.forget(&due, &attended).await.map_err(kv::Error::unavailable)
+        self.runs.dequeue(item).await.map_err(kv::Error::unavailable)
     }
 
-    async fn revoke_tokens(&self, run: &Run) -> Result<(), AccountsError> {
-        for token in &run.tokens {
-            match self.tokens.revoke(&run.owner_id, token).await {
+    /// Makes the first check of a finished run.
+    async fn check_retention(&self, item: &QueueItem) -> kv::Result<()> {
+        self.runs.check_retention(item, &self.catalog).await.map_err(kv::Error::unavailable)
+    }
+
+    /// Makes the second check of a finished run, and deletes it if that agrees.
+    async fn remove(&self, item: &QueueItem) -> kv::Result<()> {
+        let removed = self.runs.remove(item, &self.catalog).await.map_err(kv::Error::unavailable)?;
+        let Some(rest) = removed else { return Ok(()) };
+        self.revoke_tokens(&rest.owner_id, &rest.tokens).await?;
+        self.runs.remove_rest(&rest, item).await.map_err(kv::Error::unavailable)
+    }
+
+    async fn revoke_tokens(&self, owner: &UserId, tokens: &[TokenId]) -> kv::Result<()> {
+        for token in tokens {
+            match self.tokens.revoke(owner, token).await {
                 Ok(()) | Err(AccountsError::TokenNotFound) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(kv::Error::unavailable(error)),
             }
         }
         Ok(())
+    }
+
+    /// Works on all items of `queue` that are due; on how many. An item whose work fails is put behind the others, which it
+    /// does not hold up; the first failure is the error in the end.
+    async fn work_on<W: Future<Output = kv::Result<()>>>(
+        &self,
+        queue: Queue,
+        work: impl Fn(QueueItem) -> W,
+    ) -> kv::Result<usize> {
+        let (mut worked_on, mut failure) = (0, None);
+        for _ in 0..MAX_PAGES {
+            let due = self.runs.due(queue).await.map_err(kv::Error::unavailable)?;
+            let outcomes = stream::iter(due).map(|item| {
+                let done = work(item.clone());
+                async move {
+                    let Err(error) = done.await else { return Ok(None) };
+                    tracing::warn!(run = %item.id, error = &error as &dyn std::error::Error, "work on a run failed, and is put off");
+                    self.runs.postpone(queue, &item).await.map_err(kv::Error::unavailable)?;
+                    Ok(Some(error))
+                }
+            });
+            let outcomes: Vec<kv::Result<Option<kv::Error>>> = outcomes.buffer_unordered(CONCURRENCY).collect().await;
+            let mut moved = 0;
+            for outcome in outcomes {
+                match outcome {
+                    Ok(None) => (worked_on, moved) = (worked_on + 1, moved + 1),
+                    Ok(Some(error)) => {
+                        moved += 1;
+                        failure.get_or_insert(error);
+                    }
+                    Err(error) => {
+                        failure.get_or_insert(error);
+                    }
+                }
+            }
+            // A page that is worked on may have another behind it.
+            if moved == 0 {
+                break;
+            }
+        }
+        failure.map_or(Ok(worked_on), Err)
     }
 }
 
@@ -67,21 +140,29 @@ impl Job for RunUpkeep {
     }
 
     async fn run_once(&self) -> kv::Result<Report> {
-        let mut worked_on = 0;
-        for _ in 0..MAX_PAGES {
-            let due = self.runs.due().await.map_err(kv::Error::unavailable)?;
-            let kept: Vec<kv::Result<bool>> =
-                stream::iter(due).map(|due| self.keep(due)).buffer_unordered(CONCURRENCY).collect().await;
-            let mut done = 0;
-            for kept in kept {
-                done += usize::from(kept?);
-            }
-            worked_on += done;
-            // A page that is worked on to its end may have another behind it.
-            if done == 0 {
-                break;
-            }
-        }
+        let parts = &self.0;
+        let worked_on = parts.work_on(Queue::Due, |item| async move { parts.attend(&item).await }).await?;
         Ok(Report { worked_on })
+    }
+}
+
+#[async_trait]
+impl Job for RunRemoval {
+    fn name(&self) -> &'static str {
+        "run removal"
+    }
+
+    fn interval(&self) -> Duration {
+        (self.0.runs.retention().duration() / 10).clamp(Duration::from_secs(1), LONGEST_REMOVAL_INTERVAL)
+    }
+
+    async fn run_once(&self) -> kv::Result<Report> {
+        let parts = &self.0;
+        if !parts.runs.allows_deletion() {
+            return Ok(Report::default());
+        }
+        let checked = parts.work_on(Queue::Finished, |item| async move { parts.check_retention(&item).await }).await?;
+        let removed = parts.work_on(Queue::Removal, |item| async move { parts.remove(&item).await }).await?;
+        Ok(Report { worked_on: checked + removed })
     }
 }

@@ -75,7 +75,7 @@ pub use options::CatalogOptions;
 pub use record_attributes::RecordAttributes;
 pub use records::Records;
 pub use renewals::Renew;
-pub use retention::{LifecycleClass, Retention};
+pub use retention::{DefaultRetention, LifecycleClass, Retention};
 pub use safeguards::Safeguards;
 pub use schema::{CollectionKeys, InvalidSchema, Schema};
 pub use sharing::{Right, Shares};

@@ -1,44 +1,49 @@
-//! What is due about runs: ending those whose time is over or that nobody hears of any more, and keeping the stores of the
+//! What is due about runs that go on: ending those whose time is over or that are silent, and keeping the stores of the
 //! others.
 //!
-//! An appointment is an object whose key says when and which run; the run's document alone says what is to be done. One too
-//! many does no harm, and any number of gateways may keep them at once.
+//! A check believes nothing of the item that asks for it: the run's document alone says what is to be done.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     clock::Timestamp,
-    kv::{self, Catalog, JsonError, RunId, StoreLocator, StoreView, remove_json, write_json},
-    storage::{ListOptions, MAX_LIST_KEYS, Precondition},
+    kv::{self, Catalog, RunId, StoreLocator, StoreView},
 };
 
 use super::{
+    entries::RunIdentity,
     error::{Result, RunsError},
-    layout,
+    layout::{Queue, QueueItem, millis},
     registry::Runs,
     run::Run,
     status::{Outcome, RunStatus},
+    timeouts::{AGREEMENT, Moment},
 };
 
 /// How long whoever runs it has to end a run that is to be aborted.
 const ABORT_PATIENCE: Duration = Duration::from_mins(1);
 
-/// How long an appointment is kept with a run that has no document yet: after that, it never will.
-const PATIENCE: Duration = Duration::from_mins(10);
+/// Uptime after which a run that has no document yet never will: no request takes so long.
+const CREATION_PATIENCE: Duration = Duration::from_hours(1);
 
 /// The pause to the next look where something is overdue that cannot be done yet.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause between two looks at a run that goes on.
-const LONGEST_PAUSE: Duration = Duration::from_hours(6);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
-/// An appointment that is due.
-#[derive(Debug, Clone)]
-pub struct DueRun {
-    key: String,
-    at: Timestamp,
-    /// With which run.
-    pub id: RunId,
+/// The longest pause where the store of a run is not to be seen: a clock that was wrong may bring it back.
+const PAUSE_WITHOUT_STORE: Duration = Duration::from_mins(5);
+
+/// What the first item of a run carries, since it is written before the run's document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Creation {
+    identity: RunIdentity,
+    /// Uptime in milliseconds.
+    made: u64,
 }
 
 /// What a look at a run came to.
@@ -52,24 +57,20 @@ pub enum Attended {
     Over(Box<Run>),
 }
 
-impl Runs {
-    /// The appointments that are due, the earliest first. One list.
-    pub async fn due(&self) -> Result<Vec<DueRun>> {
-        let options = ListOptions { prefix: layout::DUE.to_owned(), start_after: None, limit: MAX_LIST_KEYS };
-        let page = self.objects.list(options).await.map_err(JsonError::from)?;
-        let now = self.clock.now();
-        let due = page.objects.into_iter().filter_map(|object| {
-            let (at, id) = layout::parse_due(&object.key)?;
-            Some(DueRun { key: object.key, at, id })
-        });
-        Ok(due.take_while(|due| due.at <= now).collect())
-    }
+/// What is known of the store of a run.
+#[derive(Debug, Clone, Copy)]
+struct StoreUse {
+    at: Timestamp,
+    count: u64,
+}
 
-    /// Does what is due about a run, and sees to it that somebody looks at it again.
-    pub async fn attend(&self, due: &DueRun, catalog: &Catalog) -> Result<Attended> {
-        let run = match self.get(&due.id).await {
+impl Runs {
+    /// Does what is due about a run, and sees to it that it is looked at again. The item is still to be deleted
+    /// ([`Runs::dequeue`]).
+    pub async fn attend(&self, item: &QueueItem, catalog: &Catalog) -> Result<Attended> {
+        let run = match self.get(&item.id).await {
             Ok(run) => run,
-            Err(RunsError::NotFound) => return Ok(Attended::Absent),
+            Err(RunsError::NotFound) => return self.attend_absent(item).await.map(|()| Attended::Absent),
             Err(error) => return Err(error),
         };
         if run.status.is_terminal() {
@@ -80,11 +81,17 @@ impl Runs {
             Err(kv::Error::StoreNotFound) => None,
             Err(error) => return Err(error.into()),
         };
-        let used_at = store.as_ref().map(|store| catalog.activity(store).accessed_at);
-        let run = self.update(&run.id, |run| Ok(self.take_stock(run, used_at))).await?;
+        let used = store.as_ref().map(|store| {
+            let activity = catalog.activity(store);
+            let stats = activity.stats;
+            let count = stats.read_count + stats.write_count + stats.delete_count + stats.list_count;
+            StoreUse { at: activity.accessed_at, count }
+        });
+        let run = self.update(&run.id, |run| Ok(self.take_stock(run, used))).await?;
         if run.status.is_terminal() {
             return Ok(Attended::Over(Box::new(run)));
         }
+        self.remove_stale_entries(&run).await?;
         if store.is_some() {
             match catalog.renew(run.store).await {
                 Ok(()) | Err(kv::Error::StoreNotFound) => {}
@@ -92,8 +99,8 @@ impl Runs {
             }
         }
         // The store's use counts as it was seen just now, so that the next look is as late as it can be.
-        let next = self.appoint(&run, store.as_deref()).await?;
-        if next.is_some_and(|at| layout::due(at, &run.id) == due.key) {
+        let next = self.next_look(&run, store.as_deref());
+        if self.enqueue(Queue::Due, next, &run.id, &()).await? == item.key {
             return Err(RunsError::Contended);
         }
         Ok(Attended::GoesOn)
@@ -101,53 +108,88 @@ impl Runs {
 
     /// Asks whoever runs it to end a run; it is over before long, also if nobody hears that.
     pub async fn abort(&self, id: &RunId) -> Result<Run> {
-        let at = self.clock.now().plus(ABORT_PATIENCE);
-        write_json(self.objects.as_ref(), &layout::due(at, id), &(), Precondition::None).await?;
+        let at = self.now().uptime + ABORT_PATIENCE;
+        self.enqueue(Queue::Due, millis(at), id, &()).await?;
         self.update(id, |run| Ok(run.ask_to_abort(self.clock.now()))).await
     }
 
-    /// Forgets an appointment that was kept; whether it could be forgotten.
-    pub async fn forget(&self, due: &DueRun, attended: &Attended) -> Result<bool> {
-        let is_early = matches!(attended, Attended::Absent) && self.clock.now().since(due.at) < PATIENCE;
-        if !is_early {
-            remove_json(self.objects.as_ref(), &due.key).await?;
+    /// Sees to it that a run is looked at which is about to be made.
+    pub(super) async fn announce(&self, run: &Run, store: &StoreView) -> Result<()> {
+        let creation = Creation { identity: RunIdentity::of(run), made: run.uptimes.started };
+        let at = self.next_look(run, Some(store));
+        self.enqueue(Queue::Due, at, &run.id, &Some(creation)).await.map(drop)
+    }
+
+    /// Returns whether a run that was announced may still be made.
+    pub(super) fn may_still_be_made(&self, run: &Run) -> bool {
+        self.now().uptime.saturating_sub(Duration::from_millis(run.uptimes.started)) < CREATION_PATIENCE / 2
+    }
+
+    /// Deletes what a run left that was never made, once it is certain that it will not be.
+    async fn attend_absent(&self, item: &QueueItem) -> Result<()> {
+        let Some(creation) = self.carried::<Creation>(item).await? else { return Ok(()) };
+        let now = self.now().uptime;
+        let end = Duration::from_millis(creation.made) + CREATION_PATIENCE;
+        if end > now {
+            let at = end.min(now + CREATION_PATIENCE);
+            return self.enqueue(Queue::Due, millis(at), &item.id, &Some(creation)).await.map(drop);
         }
-        Ok(!is_early)
+        self.remove_entries(&creation.identity, RunStatus::ALL).await
     }
 
     /// Ends a run that is due to end, and notes that its store was used; whether there is anything to write.
-    fn take_stock(&self, run: &mut Run, used_at: Option<Timestamp>) -> bool {
-        let now = self.clock.now();
-        let is_used = used_at.is_some_and(|at| at > run.seen_at);
-        if let Some(at) = used_at.filter(|_| is_used) {
-            run.seen_at = at;
-            run.status = run.status.alive();
-        }
-        let is_aborted = run.abort_asked_at.is_some_and(|at| at.plus(ABORT_PATIENCE) <= now);
-        let is_late = run.deadline().is_some_and(|at| at <= now);
-        let is_silent = run.seen_at.plus(self.options.silence) <= now;
+    fn take_stock(&self, run: &mut Run, used: Option<StoreUse>) -> bool {
+        let now = self.now();
+        let is_corrected = run.correct_uptimes(now.uptime);
+        let before = run.clone();
+        let is_noted = used.is_some_and(|used| note_use(run, used, now.wall));
+        run.stamp(&before, now);
+        // The time that the guard has checked: no jump of the clock comes between.
+        let Some(wall) = self.guard.deletion_time() else { return is_noted || is_corrected };
+        let now = Moment { wall, ..now };
+        let is_aborted = run.abort_limit(ABORT_PATIENCE).is_some_and(|limit| limit.has_passed(now));
+        let is_late = run.time_limit().is_some_and(|limit| limit.has_passed(now));
+        let is_silent = run.silence_limit(self.options.silence).has_passed(now);
         let outcome = if is_aborted { Outcome::Aborted } else { Outcome::TimedOut };
-        let is_over = (is_aborted || is_late || is_silent) && run.finish(outcome, None, now);
+        let is_over = (is_aborted || is_late || is_silent) && run.finish(outcome, None, now.wall);
         if is_over && !is_aborted && run.status == RunStatus::TimedOut && run.status_message.is_none() {
             let why = if is_late { "The run took longer than it may." } else { "The run gave no sign of life." };
             run.status_message = Some(why.to_owned());
         }
-        is_over || is_used
+        is_over || is_noted || is_corrected
     }
 
-    /// When something may be due about a run; `None` if it is over.
-    pub(super) fn next_look(&self, run: &Run, store: Option<&StoreView>) -> Option<Timestamp> {
-        if run.status.is_terminal() {
-            return None;
-        }
-        let now = self.clock.now();
-        let of_abort = run.abort_asked_at.map(|at| at.plus(ABORT_PATIENCE));
-        let of_silence = run.seen_at.plus(self.options.silence);
-        // A named store needs nobody; the others live three looks long.
-        let store = store.filter(|store| store.document.name.is_none());
-        let of_store = store.map(|store| now.plus(store.document.retention.duration() / 3));
-        let latest = Some(now.plus(LONGEST_PAUSE));
-        let next = [of_abort, run.deadline(), Some(of_silence), of_store, latest].into_iter().flatten().min()?;
-        Some(next.max(now.plus(PAUSE)))
+    /// Returns the uptime in milliseconds at which something may be due about a run that goes on.
+    fn next_look(&self, run: &Run, store: Option<&StoreView>) -> i64 {
+        let now = self.now();
+        let limits = [run.abort_limit(ABORT_PATIENCE), run.time_limit(), Some(run.silence_limit(self.options.silence))];
+        let of_limits = limits.into_iter().flatten().map(|limit| limit.next_check(now));
+        let pause = match store {
+            None => PAUSE_WITHOUT_STORE,
+            // A named store needs nobody; the others live three looks long.
+            Some(store) if store.document.name.is_some() => LONGEST_PAUSE,
+            Some(store) => (store.document.retention.duration() / 3).min(LONGEST_PAUSE),
+        };
+        let next = of_limits.fold(now.uptime + pause, Duration::min);
+        millis(next.max(now.uptime + PAUSE))
     }
+}
+
+/// Notes that the store of a run was used; whether there is anything to write. Dates ahead of the wall clock tell nothing, the
+/// number of uses does.
+fn note_use(run: &mut Run, used: StoreUse, now: Timestamp) -> bool {
+    let is_dated = used.at > run.seen_at && used.at <= now;
+    let is_counted = run.store_uses.is_some_and(|before| used.count > before);
+    let is_first = run.store_uses.is_none();
+    if is_first || is_counted {
+        run.store_uses = Some(used.count);
+    }
+    if is_dated || is_counted {
+        // A date that is far ahead was written by a clock that was wrong.
+        let is_ahead = run.seen_at.since(now) > AGREEMENT;
+        let at = if is_dated { used.at } else { now };
+        run.seen_at = if is_ahead { at } else { run.seen_at.max(at) };
+        run.status = run.status.alive();
+    }
+    is_dated || is_counted || is_first
 }

@@ -1,27 +1,110 @@
 //! The keys of objects that are about runs: the only place that builds or reads them.
 //!
 //! ```text
-//! larder/runs/{run}                                            the document of a run
-//! larder/runs-of/{owner}/all/{time left}-{run}                 an owner's runs, the newest first
-//! larder/runs-of/{owner}/{actor or task}-{id}/{time left}-{run}  those of an actor, or of a task
-//! larder/runs-due/{time}-{run}                                 runs that are to be looked at then
+//! larder/runs/{run}                                     the document of a run
+//! larder/runs-of/{owner}/all/{entry}                    the entry of a run among all of its owner
+//! larder/runs-of/{owner}/{actor or task}-{id}/{entry}   the entry of a run among those of an actor, or of a task
+//! larder/runs-due/{uptime}-{run}                        a run that is to be checked then
+//! larder/runs-finished/{time}-{run}                     a finished run whose retention ends then
+//! larder/runs-removal/{uptime}-{run}                    a run that is deleted then, if a second check agrees
 //! ```
 //!
-//! Times are milliseconds in 13 digits. What is listed by newness has the time that is left until all digits are nines, so
-//! that the order of bytes begins with the newest.
+//! An entry is `{time left}-{run}.{status}.{origin}`. Times are milliseconds in 13 digits. Entries have the time that is left
+//! until all digits are nines, so that the order of bytes begins with the newest. An uptime is that of the clock guard, which no change
+//! of the wall clock moves.
+
+use std::time::Duration;
 
 use crate::{
     clock::Timestamp,
     kv::{ActorId, RunId, UserId},
 };
 
-use super::actor::ActorKind;
+use super::{actor::ActorKind, run::RunOrigin, status::RunStatus};
 
 /// The latest time that 13 digits hold, in the year 2286.
 const LAST: i64 = 9_999_999_999_999;
 
-/// What all appointments with runs begin with.
-pub const DUE: &str = "larder/runs-due/";
+/// A queue of runs, in the order of the times in its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Runs to be checked, by uptime.
+    Due,
+    /// Finished runs, by the wall-clock time at which their retention ends.
+    Finished,
+    /// Runs to be deleted after a second check, by uptime.
+    Removal,
+}
+
+/// An item of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueItem {
+    /// Key of its object.
+    pub key: String,
+    /// Time in milliseconds, by the clock of the queue.
+    pub at: i64,
+    /// Run that it is about.
+    pub id: RunId,
+}
+
+/// What an entry in a list of runs says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Start of the run, in whole milliseconds.
+    pub started_at: Timestamp,
+    /// The run.
+    pub id: RunId,
+    /// Status of the run when the entry was written.
+    pub status: RunStatus,
+    /// What started the run.
+    pub origin: RunOrigin,
+}
+
+impl Queue {
+    /// Returns what the keys of all its items begin with.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Due => "larder/runs-due/",
+            Self::Finished => "larder/runs-finished/",
+            Self::Removal => "larder/runs-removal/",
+        }
+    }
+
+    /// Returns the key of an item at `at` milliseconds.
+    pub fn key(self, at: i64, id: &RunId) -> String {
+        format!("{}{:013}-{id}", self.prefix(), at.clamp(0, LAST))
+    }
+
+    /// Reads the key of an item; `None` if it is none of this queue.
+    pub fn parse(self, key: &str) -> Option<QueueItem> {
+        let (digits, id) = key.strip_prefix(self.prefix())?.split_once('-')?;
+        Some(QueueItem { key: key.to_owned(), at: parse_millis(digits)?, id: id.parse().ok()? })
+    }
+}
+
+impl Entry {
+    /// Returns the end of the entry's key.
+    pub fn end(&self) -> String {
+        let Self { started_at, id, status, origin } = self;
+        format!("{}-{id}.{}.{}", time_left(*started_at), status.as_str(), origin.as_str())
+    }
+
+    /// Reads the end of an entry's key; `None` if it is none.
+    pub fn parse(end: &str) -> Option<Self> {
+        let (digits, rest) = end.split_once('-')?;
+        let mut parts = rest.split('.');
+        let (id, status, origin) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            started_at: Timestamp::from_millis(LAST - parse_millis(digits)?),
+            id: id.parse().ok()?,
+            status: RunStatus::parse(status)?,
+            origin: RunOrigin::parse(origin)?,
+        })
+    }
+}
 
 /// The document of a run.
 pub fn document(id: &RunId) -> String {
@@ -38,27 +121,20 @@ pub fn of_actor(owner: &UserId, kind: ActorKind, id: &ActorId) -> String {
     format!("larder/runs-of/{owner}/{}-{id}/", kind.as_str())
 }
 
-/// The end of a run's entries.
-pub fn entry(started_at: Timestamp, id: &RunId) -> String {
-    format!("{:013}-{id}", LAST - started_at.as_millis().clamp(0, LAST))
+/// Returns what the entries of runs that started at `started_at` begin with, after their folder; it precedes all of them in the order
+/// of bytes.
+pub fn time_left(started_at: Timestamp) -> String {
+    format!("{:013}", LAST - started_at.as_millis().clamp(0, LAST))
 }
 
-/// The run that an entry stands for, by its end; `None` if it is none.
-pub fn parse_entry(end: &str) -> Option<RunId> {
-    end.split_once('-')?.1.parse().ok()
+/// Returns an uptime as queues have it: in milliseconds.
+pub fn millis(uptime: Duration) -> i64 {
+    i64::try_from(uptime.as_millis()).unwrap_or(LAST).min(LAST)
 }
 
-/// An appointment with a run.
-pub fn due(at: Timestamp, id: &RunId) -> String {
-    format!("{DUE}{:013}-{id}", at.as_millis().clamp(0, LAST))
-}
-
-/// The time and the run of an appointment; `None` if the object is none.
-pub fn parse_due(key: &str) -> Option<(Timestamp, RunId)> {
-    let (digits, id) = key.strip_prefix(DUE)?.split_once('-')?;
+fn parse_millis(digits: &str) -> Option<i64> {
     let is_time = digits.len() == 13 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let at = digits.parse().ok().filter(|_| is_time)?;
-    Some((Timestamp::from_millis(at), id.parse().ok()?))
+    digits.parse().ok().filter(|_| is_time)
 }
 
 #[cfg(test)]
@@ -67,15 +143,29 @@ mod tests {
     use crate::clock::SeededRandom;
 
     #[test]
-    fn entries_are_in_the_order_of_newness_and_appointments_in_that_of_time() {
+    fn entries_are_in_the_order_of_newness_and_items_in_that_of_time() {
         let id = RunId::generate(&SeededRandom::new(1));
-        let (early, late) = (Timestamp::from_millis(999), Timestamp::from_millis(1_767_225_600_000));
-        assert!(entry(late, &id) < entry(early, &id));
-        assert!(due(early, &id) < due(late, &id));
-        assert_eq!(parse_entry(&entry(late, &id)), Some(id));
-        assert_eq!(parse_due(&due(late, &id)), Some((late, id)));
-        for none in ["larder/runs-due/1-x", "larder/due/1767225600000-WkzbQMuFYuamGv3YF", "larder/runs-due/"] {
-            assert_eq!(parse_due(none), None, "{none}");
+        let entry = |millis| Entry {
+            started_at: Timestamp::from_millis(millis),
+            id,
+            status: RunStatus::TimingOut,
+            origin: RunOrigin::Api,
+        };
+        let (early, late) = (entry(999), entry(1_767_225_600_000));
+        assert!(late.end() < early.end());
+        assert!(time_left(late.started_at) < late.end() && time_left(early.started_at) > late.end());
+        assert_eq!(Entry::parse(&late.end()), Some(late));
+        for none in ["", "1-x.READY.API", &late.end()[1..], &format!("{}.x", late.end())] {
+            assert_eq!(Entry::parse(none), None, "{none}");
         }
+        for queue in [Queue::Due, Queue::Finished, Queue::Removal] {
+            assert!(queue.key(5, &id) < queue.key(10, &id));
+            let key = queue.key(10, &id);
+            assert_eq!(queue.parse(&key), Some(QueueItem { key: key.clone(), at: 10, id }));
+            for none in ["1-x", "1767225600000-", ""] {
+                assert_eq!(queue.parse(&format!("{}{none}", queue.prefix())), None, "{none}");
+            }
+        }
+        assert_eq!(Queue::Due.parse(&Queue::Removal.key(10, &id)), None);
     }
 }

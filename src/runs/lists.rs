@@ -1,61 +1,37 @@
-//! Lists of runs, and the last one: found by entries that begin with the newest.
+//! Lists of runs, and the last one: found by entries that begin with the newest and say the status of each run.
+//!
+//! A page costs a list of entries and a read for each run that it shows. What a long list has beyond its first thousand entries is counted
+//! by listing keys, once in [`COUNTS_LAST`], with a mark for each thousand: no more is remembered of it, and a page in its
+//! middle is found from the mark before it.
+
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    kv::{ActorId, RunId, UserId},
+    kv::{JsonError, RunId},
     storage::{ListOptions, MAX_LIST_KEYS},
 };
 
 use super::{
-    actor::ActorKind,
     error::{Result, RunsError},
-    layout,
+    layout::Entry,
+    list_counts::{CountedList, Mark, RunFilter, RunsOf},
     registry::Runs,
-    run::{Run, RunOrigin},
-    status::RunStatus,
+    run::Run,
 };
 
 /// Runs that are read at the same time.
 const CONCURRENCY: usize = 16;
 
-/// The most entries that are listed for one request: older runs are not seen.
-const MAX_ENTRIES: usize = 100_000;
+/// The most lists of entries that are made to find the last run that matches: older runs are not seen.
+const MAX_LAST_PAGES: usize = 100;
 
-/// The most documents that are read to find those that match: what is beyond is not looked at.
-const MAX_READ: usize = 10_000;
+/// How long it is believed how many entries a list has beyond its first thousand.
+const COUNTS_LAST: Duration = Duration::from_mins(2);
 
-/// Entries that are listed at once to find the last run: mostly the first is it.
+/// Entries that are listed at once to find the last run of any status: mostly the first is it.
 const LAST_PAGE: usize = 20;
-
-/// Whose runs, and which of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunsOf {
-    /// Whose.
-    pub owner: UserId,
-    /// Those of this actor or task alone.
-    pub actor: Option<(ActorKind, ActorId)>,
-}
-
-/// Which runs match.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunFilter {
-    /// Any of these; of any if there is none.
-    pub statuses: Vec<RunStatus>,
-    /// Of this origin.
-    pub origin: Option<RunOrigin>,
-}
-
-impl RunFilter {
-    fn is_any(&self) -> bool {
-        self.statuses.is_empty() && self.origin.is_none()
-    }
-
-    fn matches(&self, run: &Run) -> bool {
-        (self.statuses.is_empty() || self.statuses.contains(&run.status))
-            && self.origin.is_none_or(|origin| run.origin == origin)
-    }
-}
 
 /// A page of runs.
 #[derive(Debug)]
@@ -66,30 +42,32 @@ pub struct RunPage {
     pub total: usize,
 }
 
-impl RunsOf {
-    fn folder(&self) -> String {
-        match &self.actor {
-            None => layout::all_of(&self.owner),
-            Some((kind, id)) => layout::of_actor(&self.owner, *kind, id),
-        }
-    }
+/// What one list of entries has come to.
+#[derive(Debug)]
+struct Step {
+    /// The runs that match, the newest first.
+    ids: Vec<RunId>,
+    /// Where the next list begins, if there is more.
+    next: Option<String>,
 }
 
 impl Runs {
-    /// The last run that matches.
+    /// The last run that matches. One list and one read, as a rule.
     pub async fn last(&self, of: &RunsOf, filter: &RunFilter) -> Result<Run> {
-        let (folder, mut start_after, mut read) = (of.folder(), None, 0);
-        while read < MAX_READ {
-            let page = self.entries(&folder, start_after, LAST_PAGE).await?;
-            for id in &page.ids {
+        let folder = of.folder();
+        let limit = if *filter == RunFilter::default() { LAST_PAGE } else { MAX_LIST_KEYS };
+        let mut start_after = filter.start(&folder);
+        for _ in 0..MAX_LAST_PAGES {
+            let step = self.step(&folder, filter, start_after, None, limit).await?;
+            for id in &step.ids {
                 match self.get(id).await {
-                    Ok(run) if filter.matches(&run) => return Ok(run),
+                    Ok(run) if filter.matches_run(&run) => return Ok(run),
                     // One without a document is being made, or never was.
-                    Ok(_) | Err(RunsError::NotFound) => read += 1,
+                    Ok(_) | Err(RunsError::NotFound) => {}
                     Err(error) => return Err(error),
                 }
             }
-            start_after = page.next;
+            start_after = step.next;
             if start_after.is_none() {
                 break;
             }
@@ -106,39 +84,126 @@ impl Runs {
         offset: usize,
         limit: usize,
     ) -> Result<RunPage> {
-        let ids = self.ids(&of.folder()).await?;
-        if filter.is_any() {
-            let total = ids.len();
-            let page = paged(ids, is_descending, offset, limit);
-            return Ok(RunPage { runs: self.read_all(page).await?, total });
+        let folder = of.folder();
+        let first = self.step(&folder, filter, filter.start(&folder), None, MAX_LIST_KEYS).await?;
+        let counted = self.count(of, filter, &first).await?;
+        let total = counted.total;
+        let (start, end) = if is_descending {
+            (offset.min(total), offset.saturating_add(limit).min(total))
+        } else {
+            let end = total.saturating_sub(offset);
+            (end.saturating_sub(limit), end)
+        };
+        let mut ids = self.ids_between(&folder, filter, first, &counted, start, end).await?;
+        if !is_descending {
+            ids.reverse();
         }
-        let mut runs = self.read_all(ids.into_iter().take(MAX_READ).collect()).await?;
-        runs.retain(|run| filter.matches(run));
-        let total = runs.len();
-        Ok(RunPage { runs: paged(runs, is_descending, offset, limit), total })
+        let mut runs = self.read_all(ids).await?;
+        runs.retain(|run| filter.matches_run(run));
+        Ok(RunPage { runs, total })
     }
 
-    /// All runs that have an entry, the newest first.
-    async fn ids(&self, folder: &str) -> Result<Vec<RunId>> {
-        let (mut ids, mut start_after) = (Vec::new(), None);
-        while ids.len() < MAX_ENTRIES {
-            let page = self.entries(folder, start_after, MAX_LIST_KEYS).await?;
-            ids.extend(page.ids);
-            start_after = page.next;
-            if start_after.is_none() {
-                break;
+    /// Returns the runs from the one with number `start`, counted from the newest, to the one before `end`.
+    async fn ids_between(
+        &self,
+        folder: &str,
+        filter: &RunFilter,
+        first: Step,
+        counted: &CountedList,
+        start: usize,
+        end: usize,
+    ) -> Result<Vec<RunId>> {
+        let passed = counted.marks.partition_point(|mark| mark.count <= start);
+        let (mut number, mut step) = match passed.checked_sub(1).and_then(|last| counted.marks.get(last)) {
+            None => (0, first),
+            Some(mark) => (mark.count, self.step(folder, filter, Some(mark.key.clone()), None, MAX_LIST_KEYS).await?),
+        };
+        let mut ids = Vec::with_capacity(end.saturating_sub(start));
+        loop {
+            for id in step.ids {
+                if (start..end).contains(&number) {
+                    ids.push(id);
+                }
+                number += 1;
+            }
+            let Some(next) = step.next.filter(|_| number < end) else { return Ok(ids) };
+            step = self.step(folder, filter, Some(next), None, MAX_LIST_KEYS).await?;
+        }
+    }
+
+    /// Counts the runs that match, of which `first` are the newest.
+    async fn count(&self, of: &RunsOf, filter: &RunFilter, first: &Step) -> Result<CountedList> {
+        let counted_at = self.clock.monotonic();
+        let mut count = first.ids.len();
+        let Some(next) = &first.next else { return Ok(CountedList { counted_at, marks: Vec::new(), total: count }) };
+        let _lock = self.counted.lock(&of.owner).lock().await;
+        let (folder, key) = (of.folder(), (*of, filter.clone()));
+        let mut marks = vec![Mark { key: next.clone(), count }];
+        let known =
+            self.counted.lists.get(&key).filter(|known| counted_at.saturating_sub(known.counted_at) < COUNTS_LAST);
+        if let Some(known) = known {
+            let passed = known.marks.partition_point(|mark| mark.key < *next);
+            if let Some(mark) = known.marks.get(passed) {
+                count += self.count_between(&folder, filter, next, &mark.key).await?;
+                let now = |counted: usize| counted - mark.count + count;
+                let later = known.marks[passed..].iter();
+                marks.extend(later.map(|mark| Mark { key: mark.key.clone(), count: now(mark.count) }));
+                return Ok(CountedList { counted_at, marks, total: now(known.total) });
             }
         }
-        Ok(ids)
+        let mut cursor = Some(next.clone());
+        while let Some(start_after) = cursor {
+            let step = self.step(&folder, filter, Some(start_after), None, MAX_LIST_KEYS).await?;
+            count += step.ids.len();
+            marks.extend(step.next.clone().map(|key| Mark { key, count }));
+            cursor = step.next;
+        }
+        let counted = CountedList { counted_at, marks: marks.clone(), total: count };
+        self.counted.lists.insert(key, Arc::new(counted));
+        Ok(CountedList { counted_at, marks, total: count })
     }
 
-    async fn entries(&self, folder: &str, start_after: Option<String>, limit: usize) -> Result<Entries> {
+    /// Counts the runs that match whose entries come after the key `start` and not after `end`.
+    async fn count_between(&self, folder: &str, filter: &RunFilter, start: &str, end: &str) -> Result<usize> {
+        let (mut count, mut cursor) = (0, Some(start.to_owned()));
+        while let Some(start_after) = cursor {
+            let step = self.step(folder, filter, Some(start_after), Some(end), MAX_LIST_KEYS).await?;
+            count += step.ids.len();
+            cursor = step.next;
+        }
+        Ok(count)
+    }
+
+    /// Returns the runs that match among the next `limit` entries, up to the key `end` if there is one. One list. A run with several
+    /// entries, which stand beside each other, is one.
+    async fn step(
+        &self,
+        folder: &str,
+        filter: &RunFilter,
+        start_after: Option<String>,
+        end: Option<&str>,
+        limit: usize,
+    ) -> Result<Step> {
+        let parse = |key: &str| key.strip_prefix(folder).and_then(Entry::parse);
+        let before = start_after.as_deref().and_then(parse).filter(|entry| filter.matches_entry(entry));
+        let mut last = before.map(|entry| entry.id);
         let options = ListOptions { prefix: folder.to_owned(), start_after, limit };
-        let page = self.objects.list(options).await.map_err(crate::kv::JsonError::from)?;
-        let keys = page.objects.iter().filter_map(|object| object.key.strip_prefix(folder));
-        let ids = keys.filter_map(layout::parse_entry).collect();
-        let last = page.objects.last().map(|object| object.key.clone());
-        Ok(Entries { ids, next: last.filter(|_| page.is_truncated) })
+        let page = self.objects.list(options).await.map_err(JsonError::from)?;
+        let mut next = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
+        let mut ids = Vec::new();
+        for object in &page.objects {
+            let Some(entry) = parse(&object.key) else { continue };
+            let is_beyond = filter.started_after.is_some_and(|after| entry.started_at < after);
+            if is_beyond || end.is_some_and(|end| object.key.as_str() > end) {
+                next = None;
+                break;
+            }
+            if filter.matches_entry(&entry) && last != Some(entry.id) {
+                ids.push(entry.id);
+                last = Some(entry.id);
+            }
+        }
+        Ok(Step { ids, next })
     }
 
     async fn read_all(&self, ids: Vec<RunId>) -> Result<Vec<Run>> {
@@ -149,17 +214,4 @@ impl Runs {
         });
         runs.buffered(CONCURRENCY).try_filter_map(async |run| Ok(run)).try_collect().await
     }
-}
-
-/// A page of entries.
-struct Entries {
-    ids: Vec<RunId>,
-    /// Where the next one begins, if there is one.
-    next: Option<String>,
-}
-
-/// A part of what is in the order of newness.
-fn paged<T>(newest_first: Vec<T>, is_descending: bool, offset: usize, limit: usize) -> Vec<T> {
-    let all = newest_first.into_iter();
-    if is_descending { all.skip(offset).take(limit).collect() } else { all.rev().skip(offset).take(limit).collect() }
 }

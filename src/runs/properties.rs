@@ -2,14 +2,16 @@
 //! `fuzzing`. Nothing here is part of the program.
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
 
-use crate::{
-    clock::Timestamp,
-    kv::properties::{json, verbatim},
+use crate::kv::properties::{json, verbatim};
+
+use super::{
+    actor::ActorName,
+    layout::{Entry, Queue},
+    run::Run,
+    status::RunStatus,
 };
 
-use super::{actor::ActorName, layout, run::Run, status::RunStatus};
-
-/// The document of a run reads back and answers what is asked of it; an appointment is the key that would be written for it.
+/// The document of a run reads back and answers what is asked of it; an item of a queue and an entry are the keys that would be written for them.
 pub fn run(bytes: &[u8]) {
     json::<Run>(bytes);
     if let Ok(run) = serde_json::from_slice::<Run>(bytes) {
@@ -18,11 +20,13 @@ pub fn run(bytes: &[u8]) {
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     verbatim::<ActorName>(text);
-    if let Some((at, id)) = layout::parse_due(text) {
-        assert_eq!(layout::due(at, &id), text);
+    for queue in [Queue::Due, Queue::Finished, Queue::Removal] {
+        if let Some(item) = queue.parse(text) {
+            assert_eq!(queue.key(item.at, &item.id), text);
+        }
     }
-    if let Some(id) = layout::parse_entry(text) {
-        assert!(layout::entry(Timestamp::from_millis(0), &id).ends_with(&text[text.len() - id.as_str().len()..]));
+    if let Some(entry) = Entry::parse(text) {
+        assert_eq!(entry.end(), text);
     }
     if let Some(status) = RunStatus::parse(text) {
         assert_eq!(status.as_str(), text);

@@ -1,45 +1,46 @@
 //! All runs, in the object store.
 //!
-//! A run is announced before its document is written: in the lists, which leave out what has no document, and by an
-//! appointment. Every change is a conditional write that carries a fresh nonce, so that no two writers undo each other's work,
+//! A run is announced before its document is written: by an item of the queue of runs to be checked, and then in the lists, which leave
+//! out what has no document. Every change is a conditional write that carries a fresh nonce, so that no two writers undo each other's work,
 //! and so that whoever lost the answer can read back whether he won.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
-
 use crate::{
-    clock::{Clock, Random, Timestamp},
-    kv::{JsonError, RunId, StoreView, read_json, write_json},
+    clock::{Clock, ClockGuard, Random},
+    kv::{DefaultRetention, JsonError, Retention, RunId, StoreView, read_json, write_json},
     storage::{self, ETag, ObjectStore, Precondition},
 };
 
 use super::{
-    actor::ActorKind,
+    completion::CompletionWatches,
     error::{Result, RunsError},
     layout,
+    list_counts::CountedLists,
     run::{NewRun, Run},
+    timeouts::{Moment, millis},
 };
 
 /// How often a change is tried again that others get in the way of.
 const MAX_ATTEMPTS: usize = 16;
 
-/// The pause between two looks whether a run is over that is waited for: another gateway may end it.
-const POLL: Duration = Duration::from_secs(1);
-
 /// How often a sign of life is written down at most.
 const LONGEST_STEP: Duration = Duration::from_secs(30);
 
 /// What can be set of runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunOptions {
     /// How long a run may be silent before it is taken for dead.
     pub silence: Duration,
+    /// For how long finished runs stay at least; the default retention of unnamed stores if it is not set.
+    pub retention: Option<Retention>,
+    /// Uptime between the two checks that find a finished run expired.
+    pub second_check: Duration,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { silence: Duration::from_hours(1) }
+        Self { silence: Duration::from_hours(1), retention: None, second_check: Duration::from_hours(1) }
     }
 }
 
@@ -48,21 +49,26 @@ impl Default for RunOptions {
 pub struct Runs {
     pub(super) objects: Arc<dyn ObjectStore>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) guard: Arc<ClockGuard>,
     pub(super) options: RunOptions,
+    pub(super) retention: DefaultRetention,
+    pub(super) watches: CompletionWatches,
+    pub(super) counted: CountedLists,
     random: Arc<dyn Random>,
-    /// Wakes whoever waits for the end of some run, when one has ended here.
-    ended: Notify,
 }
 
 impl Runs {
-    /// The runs in `objects`.
+    /// The runs in `objects`. What is irreversible and follows from the time asks `guard`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
+        guard: Arc<ClockGuard>,
         options: RunOptions,
     ) -> Self {
-        Self { objects, clock, options, random, ended: Notify::new() }
+        let retention = DefaultRetention::new(options.retention.unwrap_or(Retention::DEFAULT));
+        let (watches, counted) = (CompletionWatches::default(), CountedLists::default());
+        Self { objects, clock, guard, options, retention, watches, counted, random }
     }
 
     /// A fresh id.
@@ -72,20 +78,17 @@ impl Runs {
 
     /// Makes a run, whose store is `store`.
     pub async fn create(&self, new: NewRun, store: &StoreView) -> Result<Run> {
-        let run = new.into_run(self.random.as_ref(), self.clock.now());
-        let objects = self.objects.as_ref();
-        let end = layout::entry(run.started_at, &run.id);
-        let mut entries =
-            vec![layout::all_of(&run.owner_id), layout::of_actor(&run.owner_id, ActorKind::Actor, &run.actor)];
-        entries.extend(run.task.map(|task| layout::of_actor(&run.owner_id, ActorKind::Task, &task)));
-        let entries: Vec<_> = entries.into_iter().map(|folder| folder + &end).collect();
-        let entries = entries.iter().map(|key| write_json(objects, key, &(), Precondition::None));
-        let (announced, appointed) =
-            futures_util::join!(futures_util::future::try_join_all(entries), self.appoint(&run, Some(store)));
-        announced?;
-        appointed?;
+        let now = self.now();
+        let mut run = new.into_run(self.random.as_ref(), now.wall);
+        (run.uptimes.started, run.uptimes.seen) = (millis(now.uptime), millis(now.uptime));
+        // First: what a crash leaves is found by this alone.
+        self.announce(&run, store).await?;
+        self.write_entries(&run).await?;
+        if !self.may_still_be_made(&run) {
+            return Err(RunsError::Contended);
+        }
         // The id is fresh: nothing but a lost answer to this very write can be in the way.
-        match write_json(objects, &layout::document(&run.id), &run, Precondition::IfAbsent).await {
+        match write_json(self.objects.as_ref(), &layout::document(&run.id), &run, Precondition::IfAbsent).await {
             Ok(true) => Ok(run),
             Ok(false) | Err(JsonError::Storage(_)) => self.get(&run.id).await,
             Err(error) => Err(error.into()),
@@ -97,37 +100,25 @@ impl Runs {
         self.read(id).await.map(|(run, _)| run)
     }
 
-    /// A run once it is over, or as it is after `patience`.
-    pub async fn finished(&self, id: &RunId, patience: Duration) -> Result<Run> {
-        let began = self.clock.monotonic();
-        loop {
-            let ended = self.ended.notified();
-            let run = self.get(id).await?;
-            let left = patience.saturating_sub(self.clock.monotonic().saturating_sub(began));
-            if run.status.is_terminal() || left.is_zero() {
-                return Ok(run);
-            }
-            tokio::select! {
-                () = ended => {}
-                () = self.clock.sleep(left.min(POLL)) => {}
-            }
-        }
-    }
-
     /// Changes a run: `change` is given it as it is now, as often as somebody else changes it in between, and leaves in it what
     /// is to be. When it returns false, nothing is written.
     pub async fn update(&self, id: &RunId, mut change: impl FnMut(&mut Run) -> Result<bool>) -> Result<Run> {
+        let mut is_announced = false;
         for _ in 0..MAX_ATTEMPTS {
             let (before, etag) = self.read(id).await?;
             let mut run = before.clone();
             if !change(&mut run)? {
+                self.follow(&before, is_announced).await;
                 return Ok(before);
             }
+            run.stamp(&before, self.now());
             run.touch(self.random.as_ref());
+            if run.status != before.status {
+                self.write_entries(&run).await?;
+                is_announced = true;
+            }
             if self.replace(&run, etag).await? {
-                if run.status.is_terminal() {
-                    self.ended.notify_waiters();
-                }
+                self.follow(&run, is_announced).await;
                 return Ok(run);
             }
         }
@@ -145,11 +136,18 @@ impl Runs {
         (self.options.silence / 4).min(LONGEST_STEP)
     }
 
-    /// Sees to it that somebody looks at a run when something may be due about it, if that will ever be.
-    pub(super) async fn appoint(&self, run: &Run, store: Option<&StoreView>) -> Result<Option<Timestamp>> {
-        let Some(at) = self.next_look(run, store) else { return Ok(None) };
-        write_json(self.objects.as_ref(), &layout::due(at, &run.id), &(), Precondition::None).await?;
-        Ok(Some(at))
+    /// Returns the time by both clocks.
+    pub(super) fn now(&self) -> Moment {
+        Moment { wall: self.clock.now(), uptime: self.guard.uptime() }
+    }
+
+    /// Has lists and waiters follow a run as it is now. What fails is done by the next check of the run.
+    async fn follow(&self, run: &Run, is_listed_anew: bool) {
+        self.watches.publish(run);
+        if is_listed_anew && let Err(error) = self.remove_stale_entries(run).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(run = %run.id, error, "a run is listed with a former status until it is checked next");
+        }
     }
 
     async fn read(&self, id: &RunId) -> Result<(Run, ETag)> {

@@ -70,6 +70,11 @@ impl RunOrigin {
         ("MCP", Self::Mcp),
     ];
 
+    /// Returns the word of the API.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.into_iter().find(|(_, origin)| *origin == self).map_or("API", |(name, _)| name)
+    }
+
     /// The origin of that word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|(name, _)| *name == word).map(|(_, origin)| origin)
@@ -199,6 +204,23 @@ pub struct Run {
     pub abort_asked_at: Option<Timestamp>,
     /// Tokens that were made for it and end with it.
     pub tokens: Vec<TokenId>,
+    /// When it was made, last seen and asked to end, by uptime.
+    pub uptimes: Uptimes,
+    /// Number of uses of its store when that was looked at last.
+    pub store_uses: Option<u64>,
+}
+
+/// Moments of a run by the uptime of the installation, in milliseconds: what no change of the wall clock moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Uptimes {
+    /// When it was made.
+    pub started: u64,
+    /// Its last sign of life that was written down.
+    pub seen: u64,
+    /// When it was asked to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_asked: Option<u64>,
 }
 
 /// Changes that whoever runs it, or owns it, makes.
@@ -243,6 +265,8 @@ impl NewRun {
             seen_at: now,
             abort_asked_at: None,
             tokens: Vec::new(),
+            uptimes: Uptimes::default(),
+            store_uses: None,
         };
         run.touch(random);
         run
@@ -277,11 +301,13 @@ impl Run {
     /// Notes a sign of life; whether that is to be written down, which it is only so often.
     pub fn seen(&mut self, now: Timestamp, step: Duration) -> bool {
         let status = self.status.alive();
-        if status.is_terminal() || status == self.status && now.since(self.seen_at) < step {
+        // What is far ahead was written by a clock that was wrong.
+        let is_fresh = now.since(self.seen_at) < step && self.seen_at.since(now) < step;
+        if status.is_terminal() || status == self.status && is_fresh {
             return false;
         }
         self.status = status;
-        self.seen_at = self.seen_at.max(now);
+        self.seen_at = if is_fresh { self.seen_at.max(now) } else { now };
         true
     }
 

@@ -84,6 +84,18 @@ impl RunStatus {
         }
     }
 
+    /// Returns whether a run of this status neither has `other` nor can ever have it.
+    pub fn excludes(self, other: Self) -> bool {
+        let may_follow = match self {
+            Self::Ready => true,
+            Self::Running => other != Self::Ready,
+            Self::TimingOut => other == Self::TimedOut,
+            Self::Aborting => other == Self::Aborted,
+            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Aborted => false,
+        };
+        other != self && !may_follow
+    }
+
     /// After a sign of life.
     #[must_use]
     pub fn alive(self) -> Self {
@@ -125,6 +137,20 @@ mod tests {
         for status in RunStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
             assert_eq!((status.alive(), status.abort_asked()), (status, status));
             assert_eq!(OUTCOMES.map(|outcome| status.finished(outcome)), [status; 4]);
+        }
+    }
+
+    #[test]
+    fn a_status_excludes_none_that_may_follow_it() {
+        for status in RunStatus::ALL {
+            let next = OUTCOMES.map(|outcome| status.finished(outcome)).into_iter();
+            let mut next = next.chain([status, status.alive(), status.abort_asked()]);
+            assert!(next.all(|next| !status.excludes(next)), "{status:?}");
+            let forbidden = RunStatus::ALL.into_iter().filter(|other| status.excludes(*other));
+            for other in forbidden {
+                let after = RunStatus::ALL.into_iter().filter(|next| !status.excludes(*next));
+                assert!(after.into_iter().all(|next| next.excludes(other)), "{status:?} leads to {other:?} after all");
+            }
         }
     }
 

@@ -15,4 +15,5 @@ mod naming;
 mod object_store;
 mod order;
 mod removal;
+mod runs;
 mod simulation;

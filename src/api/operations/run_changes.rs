@@ -34,7 +34,7 @@ pub async fn run(
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     match call {
-        RunCall::GetRun => runs::get(context, grant, &request).await,
+        RunCall::GetRun => runs::get(context, run, caller, &request).await,
         // Clients that wait for a run show its log meanwhile, and fail where there is none.
         RunCall::GetLog => Ok(reply::text(StatusCode::OK, "")),
         RunCall::GetUsage => Ok(usage::of_run(context, grant)),
@@ -93,7 +93,7 @@ async fn abort(
     let wait = runs::wait_in(request)?;
     let run = context.runs.abort(&grant.run().id).await?;
     audit::note(caller, "run aborted", &run.id, &run.status.as_str());
-    let run = if wait.is_zero() { run } else { context.runs.finished(&run.id, wait).await? };
+    let run = runs::finished(context, run, caller, wait).await?;
     revoke_tokens(context, &run).await;
     Ok(runs::show(StatusCode::OK, &run))
 }

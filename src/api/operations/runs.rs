@@ -12,7 +12,9 @@ use crate::{
         envelope::Data,
         error::ApiError,
         query::Query,
-        quotas, reply,
+        quotas,
+        rate_limits::Counted,
+        reply,
         reply_body::ReplyBody,
         request::Request,
         run_object::{RunList, RunObject},
@@ -23,6 +25,7 @@ use crate::{
         AccountAction, Action, Addressed, Caller, Denied, RunAction, RunFacts, RunGrant, User, admit_to_run, authorize,
         authorize_account, authorize_run,
     },
+    clock::Timestamp,
     kv::{ActorId, Maker, NewStore, RecordKey, StoreView},
     peer::FORWARDED,
     runs::{ActorName, NewRun, Run, RunFilter, RunOrigin, RunSettings, RunStatus, RunsOf, build_id},
@@ -119,9 +122,24 @@ pub async fn actor_id(context: &Context, user: &User, source: &RunSource) -> Res
 }
 
 /// A run's object, once the run is over or has been waited for.
-pub async fn get(context: &Context, grant: &RunGrant, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+pub async fn get(
+    context: &Context,
+    run: Run,
+    caller: &Caller,
+    request: &Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
     let wait = wait_in(request)?;
-    Ok(show(StatusCode::OK, &context.runs.finished(&grant.run().id, wait).await?))
+    Ok(show(StatusCode::OK, &finished(context, run, caller, wait).await?))
+}
+
+/// Returns `run`, which was just read, once it is over or has been waited for. One caller can wait for so many runs at once.
+pub async fn finished(context: &Context, run: Run, caller: &Caller, wait: Duration) -> Result<Run, ApiError> {
+    if wait.is_zero() || run.status.is_terminal() {
+        return Ok(run);
+    }
+    let counted = caller.user().map_or(Counted::Address(context.ip), |user| Counted::User(user.id));
+    let _waiting = context.settled.rates.wait(counted)?;
+    Ok(context.runs.finished(run, wait).await?)
 }
 
 /// A page of the caller's runs: of all, or of one actor or task.
@@ -176,7 +194,7 @@ pub async fn start(
         NewRun { maker, owner_id, task, creator, origin, settings, build_id, store: store.document.id, elsewhere };
     let run = context.runs.create(new, &store).await?;
     audit::note(caller, "run made", &run.id, &actor);
-    let run = if wait.is_zero() { run } else { context.runs.finished(&run.id, wait).await? };
+    let run = finished(context, run, caller, wait).await?;
     let mut response = show(StatusCode::CREATED, &run);
     let location = HeaderValue::try_from(context.links.run(&run.id)).ok();
     response.headers_mut().extend(location.map(|link| (header::LOCATION, link)));
@@ -227,7 +245,20 @@ fn filter_in(query: &Query<'_>) -> Result<RunFilter, ApiError> {
             words.split(',').map(|word| RunStatus::parse(word).ok_or_else(invalid)).collect::<Result<_, _>>()?
         }
     };
-    Ok(RunFilter { statuses, origin: origin_in(query)? })
+    let (started_after, started_before) = (date_in(query, "startedAfter")?, date_in(query, "startedBefore")?);
+    Ok(RunFilter { statuses, origin: origin_in(query)?, started_after, started_before })
+}
+
+/// Reads a date of ISO 8601; an empty one is as none.
+fn date_in(query: &Query<'_>, parameter: &str) -> Result<Option<Timestamp>, ApiError> {
+    let parse = |text: &str| {
+        text.parse().map_err(|_| {
+            let message =
+                format!("Invalid value of parameter {parameter}: it must be a date of ISO 8601 with an offset");
+            ApiError::bad_request("invalid-parameter", message)
+        })
+    };
+    query.text(parameter).filter(|text| !text.is_empty()).map(|text| parse(&text)).transpose()
 }
 
 fn origin_in(query: &Query<'_>) -> Result<Option<RunOrigin>, ApiError> {

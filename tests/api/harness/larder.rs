@@ -132,14 +132,14 @@ impl Larder {
         let of_clock = Arc::new(MemoryStore::new(clock.clone()));
         let clock_records = ClockRecords::open(of_clock, guard.clone(), true).await.expect("the clock's record opens");
         let clock_records = Arc::new(clock_records);
-        let catalog = CatalogOptions { cache, clock_guard: Some(guard), ..CatalogOptions::default() };
+        let catalog = CatalogOptions { cache, clock_guard: Some(guard.clone()), ..CatalogOptions::default() };
         let catalog = Arc::new(Catalog::new(measured.clone(), clock.clone(), random.clone(), &catalog));
         let errands = keeper.clone().and_then(|keeper| Errands::new(keeper, TOKEN)).map(Arc::new);
         let records = match &errands {
             None => catalog.records(),
             Some(errands) => catalog.records_renewed_by(Arc::new(ToldRenewals::new(catalog.clone(), errands.clone()))),
         };
-        let runs = Runs::new(measured.clone(), clock.clone(), random.clone(), RunOptions::default());
+        let runs = Runs::new(measured.clone(), clock.clone(), random.clone(), guard, RunOptions::default());
         let runs = Arc::new(runs);
         let run_upkeep = Arc::new(RunUpkeep::new(runs.clone(), catalog.clone(), tokens.clone()));
         let parts = ApiParts {
@@ -214,6 +214,7 @@ impl Larder {
     /// Does what is due about runs, as a job does now and then.
     pub(crate) async fn run_upkeep(&self) {
         self.0.run_upkeep.run_once().await.expect("what is due is done");
+        self.0.run_upkeep.removal().run_once().await.expect("what is due is done");
     }
 
     /// The keys of all objects that belong to a store and to no other, but for entries in the index.
@@ -306,6 +307,20 @@ impl Larder {
     /// Makes the time of day wrong by so many days; 0 sets it right. What is measured otherwise does not notice.
     pub(crate) fn set_wrong_by_days(&self, days: i64) {
         self.0.clock.set_wrong_by(days * 24 * 60 * 60 * 1000);
+    }
+
+    /// How many objects there are whose keys begin so.
+    pub(crate) async fn count_objects(&self, prefix: &str) -> usize {
+        let (mut count, mut start_after) = (0, None);
+        loop {
+            let page = ListOptions { prefix: prefix.to_owned(), start_after, limit: MAX_LIST_KEYS };
+            let listed = self.0.objects.list(page).await.expect("the object store lists");
+            count += listed.objects.len();
+            start_after = listed.objects.last().map(|object| object.key.clone()).filter(|_| listed.is_truncated);
+            if start_after.is_none() {
+                return count;
+            }
+        }
     }
 
     /// Lets real time pass.

@@ -1,0 +1,87 @@
+//! Queues of runs: an item is an object whose key says when and which run, and nothing is believed of it but that.
+//!
+//! An item is written before whatever it is to be remembered for, and deleted after the work. One too many does no harm, and
+//! any number of gateways may work on a queue at once.
+
+use std::time::Duration;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    kv::{JsonError, RunId, read_json, remove_json, write_json},
+    storage::{self, ListOptions, MAX_LIST_KEYS, Precondition},
+};
+
+use super::{
+    error::Result,
+    layout::{Queue, QueueItem, millis},
+    registry::Runs,
+    timeouts::Moment,
+};
+
+/// Time after which an item whose work has failed is worked on again.
+const POSTPONED_BY: Duration = Duration::from_mins(10);
+
+/// Distance from now beyond which no item of a queue by uptime is ever written.
+const LONGEST_AHEAD: Duration = Duration::from_hours(24);
+
+impl Queue {
+    /// Returns the time in milliseconds by the clock of this queue.
+    fn clock(self, now: Moment) -> i64 {
+        match self {
+            Self::Due | Self::Removal => millis(now.uptime),
+            Self::Finished => now.wall.as_millis(),
+        }
+    }
+}
+
+impl Runs {
+    /// Returns the time by both clocks as queues go by it: a wall clock that is in doubt moves nothing ahead.
+    fn scheduled(&self) -> Moment {
+        Moment { wall: self.guard.scheduling_time(), uptime: self.guard.uptime() }
+    }
+
+    /// Returns the items of `queue` that are due, at most [`MAX_LIST_KEYS`], the earliest first. One list.
+    pub async fn due(&self, queue: Queue) -> Result<Vec<QueueItem>> {
+        let options = ListOptions { prefix: queue.prefix().to_owned(), start_after: None, limit: MAX_LIST_KEYS };
+        let page = self.objects.list(options).await.map_err(JsonError::from)?;
+        let now = queue.clock(self.scheduled());
+        // An item that is further ahead than any that is written was written before the uptime was lost.
+        let ahead = if queue == Queue::Finished { i64::MAX } else { now.saturating_add(millis(LONGEST_AHEAD)) };
+        let items = page.objects.into_iter().filter_map(|object| queue.parse(&object.key));
+        Ok(items.filter(|item| item.at <= now || item.at > ahead).collect())
+    }
+
+    /// Puts an item into `queue`, to be due at `at` milliseconds by its clock. Returns its key.
+    pub(super) async fn enqueue<T: Serialize + Sync>(
+        &self,
+        queue: Queue,
+        at: i64,
+        id: &RunId,
+        body: &T,
+    ) -> Result<String> {
+        let key = queue.key(at, id);
+        write_json(self.objects.as_ref(), &key, body, Precondition::None).await?;
+        Ok(key)
+    }
+
+    /// Reads what an item carries; `None` if it carries nothing, or is gone.
+    pub(super) async fn carried<T: DeserializeOwned>(&self, item: &QueueItem) -> Result<Option<T>> {
+        Ok(read_json::<Option<T>>(self.objects.as_ref(), &item.key).await?.and_then(|(carried, _)| carried))
+    }
+
+    /// Deletes an item whose work is done.
+    pub async fn dequeue(&self, item: &QueueItem) -> Result<()> {
+        Ok(remove_json(self.objects.as_ref(), &item.key).await?)
+    }
+
+    /// Moves an item whose work has failed behind the others, with what it carries.
+    pub async fn postpone(&self, queue: Queue, item: &QueueItem) -> Result<()> {
+        let key = queue.key(queue.clock(self.scheduled()).saturating_add(millis(POSTPONED_BY)), &item.id);
+        match self.objects.copy(&item.key, &key, Precondition::None).await {
+            Ok(_) => self.dequeue(item).await,
+            Err(storage::Error::NotFound) => Ok(()),
+            Err(error) => Err(JsonError::from(error).into()),
+        }
+    }
+}

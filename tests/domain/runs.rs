@@ -1,0 +1,221 @@
+//! Runs over the reference object store: long lists, crashes at every call, items that cannot be worked on, clocks that are wrong.
+
+use std::{sync::Arc, time::Duration};
+
+use larder::{
+    auth::{Token, Tokens, Users},
+    clock::{ClockGuard, SeededRandom},
+    jobs::{Job, RunUpkeep},
+    kv::{Maker, StoreView, write_json},
+    runs::{NewRun, Outcome, Run, RunFilter, RunOptions, RunOrigin, RunSettings, RunStatus, Runs, RunsError, RunsOf},
+    storage::{
+        ListOptions, MAX_LIST_KEYS, ObjectStore, Operation, Precondition,
+        faulty::{Call, Fault, Faulty, Refusal},
+        measured::Measured,
+    },
+};
+
+use crate::gateways::{Gateway, World};
+
+/// A gateway with runs.
+struct Host {
+    runs: Arc<Runs>,
+    gateway: Gateway,
+    upkeep: RunUpkeep,
+}
+
+impl Host {
+    async fn new(world: &World, objects: Arc<dyn ObjectStore>, seed: u64) -> Self {
+        let random = Arc::new(SeededRandom::new(seed));
+        let guard = Arc::new(ClockGuard::trusting(world.clock.clone()));
+        let runs = Runs::new(objects.clone(), world.clock.clone(), random.clone(), guard, RunOptions::default());
+        let users = Users::open(world.objects.clone(), world.clock.clone(), random.clone(), None).await;
+        let users = Arc::new(users.expect("accounts open"));
+        let admin = Token::new("apify_api_0123456789abcdefghijklmnopqrstuvwxyz");
+        let tokens = Tokens::new(objects.clone(), world.clock.clone(), random, users, &admin, None);
+        let gateway = world.gateway_over(objects, seed, None);
+        let runs = Arc::new(runs);
+        let upkeep = RunUpkeep::new(runs.clone(), gateway.catalog.clone(), Arc::new(tokens));
+        Self { runs, gateway, upkeep }
+    }
+
+    async fn start(&self, world: &World, store: &StoreView) -> Result<Run, RunsError> {
+        let random = SeededRandom::new(9);
+        let (actor, build_id) = (larder::kv::ActorId::generate(&random), larder::kv::ActorId::generate(&random));
+        let settings =
+            RunSettings { build: "latest".to_owned(), timeout_secs: 0, memory_mbytes: 128, disk_mbytes: 256 };
+        let new = NewRun {
+            maker: Maker { actor, run: self.runs.new_id() },
+            owner_id: world.owner,
+            task: Some(actor),
+            creator: None,
+            origin: RunOrigin::Api,
+            settings,
+            build_id,
+            store: store.document.id,
+            elsewhere: None,
+        };
+        self.runs.create(new, store).await
+    }
+
+    async fn finish(&self, run: &Run, outcome: Outcome) -> Result<Run, RunsError> {
+        self.runs.update(&run.id, |run| Ok(run.finish(outcome, None, run.started_at))).await
+    }
+
+    /// Does what is due, whether it can be done or not.
+    async fn work(&self) {
+        let _ = self.upkeep.run_once().await;
+        let _ = self.upkeep.removal().run_once().await;
+    }
+
+    /// Lets time pass, with all that is due in it.
+    async fn pass(&self, world: &World, hours: u64) {
+        for _ in 0..hours {
+            world.clock.advance(Duration::from_mins(61));
+            self.work().await;
+        }
+    }
+}
+
+fn all_of(world: &World) -> RunsOf {
+    RunsOf { owner: world.owner, actor: None }
+}
+
+async fn count(objects: &dyn ObjectStore, prefix: &str) -> usize {
+    let (mut count, mut start_after) = (0, None);
+    loop {
+        let options = ListOptions { prefix: prefix.to_owned(), start_after, limit: MAX_LIST_KEYS };
+        let page = objects.list(options).await.expect("the reference lists");
+        count += page.objects.len();
+        start_after = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
+        if start_after.is_none() {
+            return count;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_anywhere_in_a_long_list_costs_few_lists_and_a_read_for_each_run_that_it_shows() {
+    const RUNS: usize = 4_500;
+    let world = World::new();
+    let measured = Arc::new(Measured::new(world.objects.clone()));
+    let host = Host::new(&world, measured.clone(), 1).await;
+    let store = host.gateway.create(world.owner, None).await;
+    let mut made = Vec::new();
+    for number in 0..RUNS {
+        world.clock.advance(Duration::from_millis(1));
+        let run = host.start(&world, &store).await.expect("a run");
+        if number % 9 == 0 {
+            host.finish(&run, Outcome::Failed).await.expect("an end");
+        }
+        made.push(run.id);
+    }
+    let of = all_of(&world);
+    let failed = RunFilter { statuses: vec![RunStatus::Failed], ..RunFilter::default() };
+    let some: Vec<_> = made.iter().copied().step_by(9).collect();
+    for (filter, expected) in [(RunFilter::default(), &made), (failed, &some)] {
+        host.runs.list(&of, &filter, true, 0, 1).await.expect("a page");
+        for is_descending in [true, false] {
+            for offset in [0, 1, 400, 999, 1000, 1001, 2500, 3990, 4499, 4500, 9000] {
+                let before = measured.counts();
+                let page = host.runs.list(&of, &filter, is_descending, offset, 20).await.expect("a page");
+                let ids: Vec<_> = page.runs.iter().map(|run| run.id).collect();
+                let mut ordered = expected.clone();
+                if is_descending {
+                    ordered.reverse();
+                }
+                let wanted: Vec<_> = ordered.into_iter().skip(offset).take(20).collect();
+                assert_eq!((ids, page.total), (wanted, expected.len()), "{is_descending} {offset}");
+                let cost = measured.counts().since(&before);
+                assert!(cost.of(Operation::List).begun <= 5, "{} lists", cost.of(Operation::List).begun);
+                assert_eq!(cost.of(Operation::Get).begun, page.runs.len() as u64);
+            }
+        }
+    }
+    // What came since is counted at once, though the rest is not counted again.
+    for _ in 0..1_500 {
+        world.clock.advance(Duration::from_millis(1));
+        made.push(host.start(&world, &store).await.expect("a run").id);
+    }
+    let page = host.runs.list(&of, &RunFilter::default(), false, 5_000, 10).await.expect("a page");
+    assert_eq!(page.total, 6_000);
+    assert_eq!(page.runs.iter().map(|run| run.id).collect::<Vec<_>>(), made[5_000..5_010]);
+}
+
+#[tokio::test]
+async fn a_crash_at_any_call_of_a_runs_life_leaves_nothing_for_ever_and_never_half_a_run() {
+    for crash_at in 0..70 {
+        let world = World::new();
+        let faulty = Arc::new(Faulty::new(world.objects.clone(), world.clock.clone()));
+        let sound = Host::new(&world, world.objects.clone(), 1).await;
+        let store = sound.gateway.create(world.owner, None).await;
+        let before = count(world.objects.as_ref(), "larder/runs").await;
+        let host = Host::new(&world, faulty.clone(), 2).await;
+        for _ in 0..200 {
+            let call = Call { operation: None, key_contains: "larder/runs".to_owned(), skip: crash_at };
+            faulty.disturb(call, Fault::Refuse(Refusal::Unavailable));
+        }
+        let made = host.start(&world, &store).await;
+        if let Ok(run) = &made {
+            let _ = host.runs.beat(&run.id).await;
+            let _ = host.finish(run, Outcome::Succeeded).await;
+        }
+        host.pass(&world, 3).await;
+        world.clock.advance(Duration::from_hours(24 * 8));
+        host.pass(&world, 2).await;
+        let page = sound.runs.list(&all_of(&world), &RunFilter::default(), true, 0, 10).await.expect("a page");
+        let is_listed = !page.runs.is_empty();
+        let is_there = match &made {
+            Ok(run) => sound.runs.get(&run.id).await.is_ok(),
+            Err(_) => is_listed,
+        };
+        assert_eq!(is_listed, is_there, "call {crash_at}");
+        // Another process goes on from there.
+        sound.pass(&world, 4).await;
+        world.clock.advance(Duration::from_hours(24 * 8));
+        sound.pass(&world, 4).await;
+        assert_eq!(world.keys("larder/runs").await, Vec::<String>::new(), "call {crash_at}");
+        assert_eq!(before, 0);
+    }
+}
+
+#[tokio::test]
+async fn items_whose_runs_cannot_be_read_hold_up_no_other_run() {
+    let world = World::new();
+    let host = Host::new(&world, world.objects.clone(), 1).await;
+    let store = host.gateway.create(world.owner, None).await;
+    for _ in 0..MAX_LIST_KEYS + 10 {
+        let id = host.runs.new_id();
+        let objects = world.objects.as_ref();
+        write_json(objects, &format!("larder/runs/{id}"), &"damaged", Precondition::None).await.expect("a write");
+        let item = format!("larder/runs-due/0000000000001-{id}");
+        write_json(objects, &item, &(), Precondition::None).await.expect("a write");
+    }
+    let run = host.start(&world, &store).await.expect("a run");
+    world.clock.advance(Duration::from_hours(2));
+    assert!(host.upkeep.run_once().await.is_err(), "what failed is told");
+    assert_eq!(host.runs.get(&run.id).await.expect("a run").status, RunStatus::TimedOut);
+    let items = count(world.objects.as_ref(), "larder/runs-due/").await;
+    assert_eq!(items, MAX_LIST_KEYS + 10, "they are tried again, later");
+}
+
+#[tokio::test]
+async fn two_hundred_runs_that_were_made_finished_and_removed_leave_no_object() {
+    let world = World::new();
+    let host = Host::new(&world, world.objects.clone(), 1).await;
+    let first = host.gateway.create(world.owner, None).await;
+    drop(first);
+    let before = count(world.objects.as_ref(), "larder/runs").await;
+    for number in 0..200 {
+        let store = host.gateway.create(world.owner, None).await;
+        let run = host.start(&world, &store).await.expect("a run");
+        host.runs.beat(&run.id).await.expect("a heartbeat");
+        let outcome = [Outcome::Succeeded, Outcome::Failed, Outcome::Aborted, Outcome::TimedOut][number % 4];
+        host.finish(&run, outcome).await.expect("an end");
+    }
+    host.pass(&world, 2).await;
+    assert_eq!(host.runs.list(&all_of(&world), &RunFilter::default(), true, 0, 1).await.expect("a page").total, 200);
+    world.clock.advance(Duration::from_hours(24 * 7));
+    host.pass(&world, 3).await;
+    assert_eq!(count(world.objects.as_ref(), "larder/runs").await, before);
+}
