@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::Given,
-    transfer::{self, Api, Bars, Carried, ImportOptions, Remote, Source},
+    transfer::{self, Api, Bars, Carried, ImportOptions, LeftOut, Remote, Source},
 };
 
 use super::{exit, http, output, target::Target};
@@ -64,24 +64,29 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
     let options = ImportOptions { name, progress };
     with(url, given, |api| {
         let imported = transfer::import(api, source.as_ref(), &options, Bars).map_err(|error| output::whole(&error))?;
-        for left_out in &imported.left_out {
-            output::complain(&format!("left out: {left_out}"));
-        }
         tell("imported", imported.carried);
-        match imported.left_out.len() {
-            0 => Ok(()),
-            count => Err(format!("{count} were left out")),
-        }
+        report_left_out(&imported.left_out)
     })
 }
 
 /// Exports a store.
 pub(super) fn export(store: &str, to: &Path, url: Option<String>, given: &Given) -> ExitCode {
     with(url, given, |api| {
-        let carried = transfer::export(api, store, to, Bars).map_err(|error| output::whole(&error))?;
-        tell("exported", carried);
-        Ok(())
+        let exported = transfer::export(api, store, to, Bars).map_err(|error| output::whole(&error))?;
+        tell("exported", exported.carried);
+        report_left_out(&exported.left_out)
     })
+}
+
+/// Names what was left out; fails if anything was.
+fn report_left_out(left_out: &[LeftOut]) -> Result<(), String> {
+    for entry in left_out {
+        output::complain(&format!("left out: {entry}"));
+    }
+    match left_out.len() {
+        0 => Ok(()),
+        count => Err(format!("{count} were left out")),
+    }
 }
 
 fn tell(what: &str, carried: Carried) {

@@ -1,6 +1,7 @@
 //! Writing to the terminal. Whoever reads may go away at any time; that is no reason to fail.
 
 use std::{
+    borrow::Cow,
     error::Error,
     fmt::Write as _,
     io::{self, Write as _},
@@ -10,12 +11,19 @@ use crate::config::Config;
 
 /// Writes a line to standard output, which is for what was asked for.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(io::stdout().lock(), "{line}").and_then(|()| io::stdout().flush());
+    let _ = writeln!(io::stdout().lock(), "{}", printable(line)).and_then(|()| io::stdout().flush());
 }
 
 /// Writes a line to standard error, which is for what went wrong.
 pub(super) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(line));
+}
+
+/// Replaces control characters but line breaks and tabs: servers, keys and names have a part in what is printed, and none of it is to be
+/// taken for a command by a terminal.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_command = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    if text.contains(is_command) { text.replace(is_command, "\u{fffd}").into() } else { text.into() }
 }
 
 /// Names something damaged. A key may hold anything, and is shown so that a terminal takes no part of it for a command.

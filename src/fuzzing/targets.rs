@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "coding", check: kv::properties::coding },
     Target { name: "run", check: runs::properties::run },
     Target { name: "index_line", check: transfer::properties::index_line },
+    Target { name: "file_name", check: transfer::properties::file_name },
     Target { name: "file_names", check: transfer::properties::file_names },
     Target { name: "zip", check: transfer::properties::zip },
     Target { name: "setting", check: config::properties::setting },

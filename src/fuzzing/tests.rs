@@ -80,6 +80,6 @@ targets! {
     route query range conditions content json_body
     signature token scope user
     record_key key_range names layout document schema coding run
-    index_line file_names zip setting config_file
+    index_line file_name file_names zip setting config_file
     answer chunks origin listing refusal validator lifecycle
 }

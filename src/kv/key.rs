@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 /// The most characters in a record key (`KEY_VALUE_STORE_KEY_REGEX` of `@apify/consts`).
 pub const MAX_KEY_LENGTH: usize = 256;
 
@@ -17,13 +19,22 @@ pub enum InvalidKey {
 }
 
 /// The key of a record: 1 to 256 of `a-zA-Z0-9!-_.'()`, case-sensitive, ordered by its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct RecordKey(String);
 
 impl RecordKey {
     /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for RecordKey {
+    type Error = InvalidKey;
+
+    fn try_from(text: String) -> Result<Self, InvalidKey> {
+        text.parse()
     }
 }
 

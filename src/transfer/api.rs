@@ -7,9 +7,11 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use ureq::{Agent, Body, SendBody, http::Response};
 
+use crate::kv::RecordKey;
+
 use super::{
     error::{Error, Result},
-    record::{Attributes, Record, StoreSheet},
+    record::{Attributes, Record, StoreSheet, WrittenKey},
 };
 
 /// The most bytes of an answer that is no record.
@@ -55,7 +57,7 @@ pub struct StoreObject {
 #[derive(Debug, Clone, Deserialize)]
 pub struct ListedKey {
     /// The key.
-    pub key: String,
+    pub key: WrittenKey,
     /// Stored bytes, if it is told.
     #[serde(default)]
     pub size: u64,
@@ -67,7 +69,7 @@ pub struct ListedKey {
 pub struct KeyPage {
     /// The keys.
     pub items: Vec<ListedKey>,
-    /// Where the next page begins, if there is one.
+    /// Where the next page begins, if there is one. It goes back to the server as it came, and is nothing else.
     pub next_exclusive_start_key: Option<String>,
 }
 
@@ -158,7 +160,7 @@ impl Api {
     }
 
     /// A record as it is stored; `None` if it is not there.
-    pub fn record(&self, store: &str, key: &str) -> Result<Option<Record>> {
+    pub fn record(&self, store: &str, key: &RecordKey) -> Result<Option<Record>> {
         let request = self.agent.get(self.record_url(store, key));
         let request = request.header("authorization", &self.authorization).header("accept-encoding", ALL_CODINGS);
         let Some(answer) = found(request.call().map_err(no_answer)?)? else { return Ok(None) };
@@ -173,7 +175,7 @@ impl Api {
     }
 
     /// Writes a record.
-    pub fn write(&self, store: &str, key: &str, record: Record) -> Result<()> {
+    pub fn write(&self, store: &str, key: &RecordKey, record: Record) -> Result<()> {
         let Record { attributes, length, mut bytes } = record;
         let request = self.agent.put(self.record_url(store, key)).header("authorization", &self.authorization);
         let mut request = request.header("content-type", &attributes.content_type);
@@ -187,8 +189,8 @@ impl Api {
         refusal(&mut answer).map_or(Ok(()), Err)
     }
 
-    fn record_url(&self, store: &str, key: &str) -> String {
-        format!("{}/v2/key-value-stores/{}/records/{}", self.origin, escaped(store), escaped(key))
+    fn record_url(&self, store: &str, key: &RecordKey) -> String {
+        format!("{}/v2/key-value-stores/{}/records/{}", self.origin, escaped(store), escaped(key.as_str()))
     }
 
     /// What is at a path; `None` if nothing is.

@@ -10,33 +10,42 @@
 //! behind its last whole line.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::kv::RecordKey;
+
 use super::{
+    directory::{Directory, FileName},
     error::{Error, Result},
-    record::{Attributes, Hashing, Record, StoreSheet},
+    record::{Attributes, Hashing, LeftOut, Record, StoreSheet, WrittenKey},
 };
 
 /// What the store is.
-pub const SHEET: &str = "store.json";
+pub const SHEET: FileName = FileName::fixed("store.json");
 
 /// What its records are.
-pub const INDEX: &str = "records.ndjson";
+pub const INDEX: FileName = FileName::fixed("records.ndjson");
 
 /// Where their bytes are.
-pub const RECORDS: &str = "records";
+pub const RECORDS: FileName = FileName::fixed("records");
 
 /// The lines of an unfinished export.
-const UNFINISHED_INDEX: &str = "records.ndjson.part";
+const UNFINISHED_INDEX: FileName = FileName::fixed("records.ndjson.part");
 
 /// What is being exported, while it is.
-pub const UNFINISHED: &str = "unfinished.json";
+pub const UNFINISHED: FileName = FileName::fixed("unfinished.json");
+
+/// The most bytes of the file that says what is being exported.
+const MAX_MARKER_BYTES: u64 = 64 * 1024;
+
+/// Ends the name of a record's file until it is whole. No key can have it in it.
+const UNFINISHED_ENDING: &str = "~part";
 
 /// The longest key that is a file's name as it is: with what may follow it, file systems take 255 bytes.
 const LONGEST_NAME: usize = 200;
@@ -44,11 +53,11 @@ const LONGEST_NAME: usize = 200;
 /// A record in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct IndexLine {
+pub struct IndexLine<K = RecordKey> {
     /// Its key.
-    pub key: String,
+    pub key: K,
     /// The file with its bytes, in the folder of records.
-    pub file: String,
+    pub file: FileName,
     /// Its MIME type.
     pub content_type: String,
     /// The coding of its bytes.
@@ -61,15 +70,15 @@ pub struct IndexLine {
 }
 
 impl IndexLine {
-    /// Reads a line.
-    pub fn parse(line: &str) -> Result<Self> {
-        let parsed: Self = serde_json::from_str(line)
+    /// Reads a line. A line that names no key is left out.
+    pub fn parse(line: &str) -> Result<std::result::Result<Self, LeftOut>> {
+        let parsed: IndexLine<WrittenKey> = serde_json::from_str(line)
             .map_err(|error| Error::Unusable(format!("{INDEX} has a line that is not understood: {error}")))?;
-        // Nothing is ever read from outside the folder.
-        let is_plain = !matches!(parsed.file.as_str(), "" | ".")
-            && !parsed.file.contains(['/', '\\', '\0'])
-            && !parsed.file.starts_with("..");
-        is_plain.then_some(parsed).ok_or_else(|| Error::Unusable(format!("{INDEX} names a file outside of {RECORDS}")))
+        let IndexLine { key, file, content_type, content_encoding, size, sha256 } = parsed;
+        Ok(match key {
+            WrittenKey::Valid(key) => Ok(Self { key, file, content_type, content_encoding, size, sha256 }),
+            WrittenKey::Invalid(left_out) => Err(left_out),
+        })
     }
 }
 
@@ -84,10 +93,11 @@ pub struct Origin {
 
 /// An export in the making.
 pub struct Unfinished {
+    folder: Directory,
     files: Files,
     index: File,
     /// The key of the last record that is in it.
-    last: Option<String>,
+    last: Option<RecordKey>,
     /// Records that are in it.
     records: u64,
 }
@@ -95,44 +105,42 @@ pub struct Unfinished {
 /// Where the bytes of records go; many threads may write there.
 #[derive(Clone)]
 pub struct Files {
-    folder: PathBuf,
+    folder: Directory,
     tells_case: bool,
 }
 
 impl Unfinished {
     /// Begins an export in `folder`, or goes on with it.
     pub fn open(folder: &Path, origin: &Origin) -> Result<Self> {
-        let (marker, index_path) = (folder.join(UNFINISHED), folder.join(UNFINISHED_INDEX));
-        fs::create_dir_all(folder).map_err(Error::of(folder))?;
-        if folder.join(INDEX).exists() {
-            return Err(Error::Unusable(format!("{} is a whole export already", folder.display())));
+        let path = folder.display();
+        let folder = Directory::make(folder)?;
+        if folder.has(&INDEX) {
+            return Err(Error::Unusable(format!("{path} is a whole export already")));
         }
-        if marker.exists() {
-            let text = fs::read_to_string(&marker).map_err(Error::of(&marker))?;
+        if folder.has(&UNFINISHED) {
+            let mut text = String::new();
+            let marker = folder.read(&UNFINISHED)?.take(MAX_MARKER_BYTES).read_to_string(&mut text);
+            marker.map_err(Error::of(&folder.path_of(&UNFINISHED)))?;
             if serde_json::from_str::<Origin>(&text).ok().as_ref() != Some(origin) {
-                let message = format!("{} is the unfinished export of another store", folder.display());
-                return Err(Error::Unusable(message));
+                return Err(Error::Unusable(format!("{path} is the unfinished export of another store")));
             }
         } else {
-            if fs::read_dir(folder).map_err(Error::of(folder))?.next().is_some() {
-                return Err(Error::Unusable(format!("{} is not empty", folder.display())));
+            if !folder.names()?.is_empty() {
+                return Err(Error::Unusable(format!("{path} is not empty")));
             }
             let text = serde_json::to_string(origin).map_err(|error| Error::Unusable(error.to_string()))?;
-            replace(&marker, text.as_bytes())?;
+            folder.replace(&UNFINISHED, text.as_bytes())?;
         }
-        let records_folder = folder.join(RECORDS);
-        fs::create_dir_all(&records_folder).map_err(Error::of(&records_folder))?;
+        let records_folder = folder.make_folder(&RECORDS)?;
         let tells_case = tells_case(&records_folder)?;
-        let mut options = OpenOptions::new();
-        let mut index =
-            options.read(true).append(true).create(true).open(&index_path).map_err(Error::of(&index_path))?;
-        let (last, records) = resume(&mut index).map_err(Error::of(&index_path))?;
+        let mut index = folder.append(&UNFINISHED_INDEX)?;
+        let (last, records) = resume(&mut index).map_err(Error::of(&folder.path_of(&UNFINISHED_INDEX)))?;
         let files = Files { folder: records_folder, tells_case };
-        Ok(Self { files, index, last, records })
+        Ok(Self { folder, files, index, last, records })
     }
 
     /// The key behind which it goes on, and how many records are before it.
-    pub fn last(&self) -> (Option<String>, u64) {
+    pub fn last(&self) -> (Option<RecordKey>, u64) {
         (self.last.clone(), self.records)
     }
 
@@ -145,31 +153,29 @@ impl Unfinished {
     pub fn note(&mut self, line: &IndexLine) -> Result<()> {
         let mut text = serde_json::to_string(line).map_err(|error| Error::Unusable(error.to_string()))?;
         text.push('\n');
-        self.index.write_all(text.as_bytes()).map_err(Error::of(&self.files.folder))
+        self.index.write_all(text.as_bytes()).map_err(Error::of(&self.folder.path_of(&UNFINISHED_INDEX)))
     }
 
     /// Makes it a whole export, durably.
-    pub fn finish(self, folder: &Path, sheet: &StoreSheet) -> Result<()> {
+    pub fn finish(self, sheet: &StoreSheet) -> Result<()> {
+        let Self { folder, index, .. } = self;
         let text = serde_json::to_string_pretty(sheet).map_err(|error| Error::Unusable(error.to_string()))?;
-        replace(&folder.join(SHEET), (text + "\n").as_bytes())?;
-        let own = File::open(folder).map_err(Error::of(folder))?;
-        // One call for all the files, instead of one for each.
-        rustix::fs::fsync(&self.index)
-            .and_then(|()| sync_all(&own))
-            .map_err(|error| Error::of(folder)(error.into()))?;
-        fs::rename(folder.join(UNFINISHED_INDEX), folder.join(INDEX)).map_err(Error::of(folder))?;
-        fs::remove_file(folder.join(UNFINISHED)).map_err(Error::of(folder))?;
-        own.sync_all().map_err(Error::of(folder))
+        folder.replace(&SHEET, (text + "\n").as_bytes())?;
+        index.sync_all().map_err(Error::of(&folder.path_of(&UNFINISHED_INDEX)))?;
+        folder.sync_disk()?;
+        folder.rename(&UNFINISHED_INDEX, &INDEX)?;
+        folder.remove(&UNFINISHED)?;
+        folder.sync()
     }
 }
 
 impl Files {
     /// Writes a record's bytes.
-    pub fn write(&self, key: &str, record: Record) -> Result<IndexLine> {
+    pub fn write(&self, key: &RecordKey, record: Record) -> Result<IndexLine> {
         let Record { attributes, length: _, bytes } = record;
-        let file = file_name(key, self.tells_case);
-        let (path, unfinished) = (self.folder.join(&file), self.folder.join(format!("{file}~part")));
-        let mut target = File::create(&unfinished).map_err(Error::of(&unfinished))?;
+        let file = file_name(key, self.tells_case)?;
+        let unfinished = file.with_ending(UNFINISHED_ENDING);
+        let mut target = self.folder.create(&unfinished)?;
         let mut bytes = Hashing::new(bytes);
         let mut buffer = vec![0; 128 * 1024];
         loop {
@@ -178,17 +184,22 @@ impl Files {
             if read == 0 {
                 break;
             }
-            target.write_all(&buffer[..read]).map_err(Error::of(&unfinished))?;
+            target.write_all(&buffer[..read]).map_err(Error::of(&self.folder.path_of(&unfinished)))?;
         }
-        fs::rename(&unfinished, &path).map_err(Error::of(&path))?;
+        self.folder.rename(&unfinished, &file)?;
         let (size, sha256) = bytes.sum();
         let Attributes { content_type, content_encoding } = attributes;
-        Ok(IndexLine { key: key.to_owned(), file, content_type, content_encoding, size, sha256 })
+        Ok(IndexLine { key: key.clone(), file, content_type, content_encoding, size, sha256 })
     }
 }
 
 /// The file of a key: its own name where that is one, else a part of it and a sum.
-pub fn file_name(key: &str, tells_case: bool) -> String {
+pub fn file_name(key: &RecordKey, tells_case: bool) -> Result<FileName> {
+    let name = file_text(key.as_str(), tells_case);
+    FileName::try_from(name).map_err(|error| Error::Unusable(format!("{key}: {error}")))
+}
+
+fn file_text(key: &str, tells_case: bool) -> String {
     let is_told_apart = tells_case || !key.bytes().any(|byte| byte.is_ascii_uppercase());
     if key.len() <= LONGEST_NAME && is_told_apart && !key.starts_with("..") && key != "." {
         return key.to_owned();
@@ -199,13 +210,14 @@ pub fn file_name(key: &str, tells_case: bool) -> String {
 }
 
 /// The last whole line, and how many there are; what is behind it is cut off.
-fn resume(index: &mut File) -> io::Result<(Option<String>, u64)> {
+fn resume(index: &mut File) -> io::Result<(Option<RecordKey>, u64)> {
     index.seek(SeekFrom::Start(0))?;
     let (mut last, mut records, mut whole) = (None, 0, 0);
     let mut line = String::new();
     let mut lines = BufReader::new(&*index);
     while lines.read_line(&mut line)? > 0 {
-        let Some(parsed) = line.strip_suffix('\n').and_then(|line| IndexLine::parse(line).ok()) else { break };
+        let parsed = line.strip_suffix('\n').and_then(|line| IndexLine::parse(line).ok());
+        let Some(Ok(parsed)) = parsed else { break };
         whole += line.len() as u64;
         (last, records) = (Some(parsed.key), records + 1);
         line.clear();
@@ -215,29 +227,10 @@ fn resume(index: &mut File) -> io::Result<(Option<String>, u64)> {
 }
 
 /// Whether files whose names differ in letter case alone are two.
-fn tells_case(folder: &Path) -> Result<bool> {
-    let (lower, upper) = (folder.join("~case"), folder.join("~CASE"));
-    fs::write(&lower, "").map_err(Error::of(&lower))?;
-    let tells_case = !upper.exists();
-    fs::remove_file(&lower).map_err(Error::of(&lower))?;
+fn tells_case(folder: &Directory) -> Result<bool> {
+    let (lower, upper) = (FileName::fixed("~case"), FileName::fixed("~CASE"));
+    folder.create(&lower)?;
+    let tells_case = !folder.has(&upper);
+    folder.remove(&lower)?;
     Ok(tells_case)
-}
-
-#[cfg(target_os = "linux")]
-fn sync_all(folder: &File) -> rustix::io::Result<()> {
-    rustix::fs::syncfs(folder)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn sync_all(_folder: &File) -> rustix::io::Result<()> {
-    rustix::fs::sync();
-    Ok(())
-}
-
-/// Writes a small file so that there is the old one or the new one, whole.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let unfinished = path.with_extension("part");
-    let mut file = File::create(&unfinished).map_err(Error::of(&unfinished))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::of(&unfinished))?;
-    fs::rename(&unfinished, path).map_err(Error::of(path))
 }

@@ -21,7 +21,8 @@ impl Bars {
             None => "{prefix:24!} {spinner} {pos} records, {msg}",
         };
         records.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        records.set_prefix(name.to_owned());
+        // A server names its stores; no terminal takes a part of that for a command.
+        records.set_prefix(name.escape_debug().to_string());
         records.set_position(before);
         records.reset_eta();
         Bar { records }

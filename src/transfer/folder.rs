@@ -1,57 +1,52 @@
 //! Imports from an exported store in a folder.
 
-use std::{
-    fs::{self, File},
-    io::BufReader,
-    path::PathBuf,
-};
+use std::{io::BufReader, path::Path};
+
+use crate::kv::RecordKey;
 
 use super::{
     archive::{INDEX, RECORDS, SHEET},
+    directory::Directory,
     error::{Error, Result},
     record::Record,
-    source::{Source, SourceRecord, SourceRecords, SourceStore, checked, count_lines, indexed, read_sheet},
+    source::{Source, SourceEntries, SourceRecord, SourceStore, checked, count_lines, indexed, read_sheet},
 };
 
-/// An exported store in a folder.
+/// An exported store in a folder. Who made it need not be who imports it.
 pub struct Folder {
-    path: PathBuf,
+    identity: String,
+    root: Directory,
+    records: Directory,
 }
 
 impl Folder {
-    /// The export in the folder at `path`.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// Opens the export in the folder at `path`.
+    pub fn open(path: &Path) -> Result<Self> {
+        let root = Directory::open(path)?;
+        let records = root.folder(&RECORDS)?;
+        Ok(Self { identity: path.display().to_string(), root, records })
     }
 }
 
 impl Source for Folder {
     fn identity(&self) -> String {
-        self.path.display().to_string()
+        self.identity.clone()
     }
 
     fn stores(&self) -> Result<Vec<SourceStore>> {
-        let (sheet, index) = (self.path.join(SHEET), self.path.join(INDEX));
-        let read = read_sheet(File::open(&sheet).map_err(Error::of(&sheet))?, &sheet)?;
-        let lines = BufReader::new(File::open(&index).map_err(Error::of(&index))?);
-        let records = count_lines(lines).map_err(Error::of(&index))?;
-        Ok(vec![SourceStore { id: SHEET.to_owned(), sheet: read, records: Some(records) }])
+        let sheet = read_sheet(self.root.read(&SHEET)?, &self.root.path_of(&SHEET))?;
+        let lines = BufReader::new(self.root.read(&INDEX)?);
+        let records = count_lines(lines).map_err(Error::of(&self.root.path_of(&INDEX)))?;
+        Ok(vec![SourceStore { id: SHEET.to_string(), sheet, records: Some(records) }])
     }
 
-    fn records<'a>(&'a self, _store: &SourceStore, after: Option<&str>) -> Result<SourceRecords<'a>> {
-        let index = self.path.join(INDEX);
-        let file = File::open(&index).map_err(Error::of(&index))?;
-        Ok(indexed(BufReader::new(file), index, after))
+    fn records<'a>(&'a self, _store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
+        let file = self.root.read(&INDEX)?;
+        Ok(indexed(BufReader::new(file), self.root.path_of(&INDEX), after))
     }
 
     fn open(&self, _store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
-        let path = self.path.join(RECORDS).join(&record.file);
-        // A link would lead out of the folder, of which whoever made it need not be the one who imports it.
-        let target = fs::canonicalize(&path).map_err(Error::of(&path))?;
-        if !target.starts_with(&self.path) {
-            return Err(Error::Unusable(format!("{} leads outside of {}", path.display(), self.path.display())));
-        }
-        let file = File::open(&target).map_err(Error::of(&path))?;
-        Ok(Some(checked(file, record)))
+        let Some(name) = &record.file else { return Ok(None) };
+        Ok(Some(checked(self.records.read(name)?, record)))
     }
 }

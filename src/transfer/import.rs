@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::kv::RecordKey;
-
 use super::{
     api::{Api, persist},
     bars::Bars,
@@ -11,8 +9,8 @@ use super::{
     export::Carried,
     pipeline::in_order,
     progress::{Progress, StoreProgress},
-    record::StoreSheet,
-    source::{Source, SourceRecord, SourceStore},
+    record::{LeftOut, StoreSheet},
+    source::{Source, SourceEntry, SourceStore},
 };
 
 /// How stores are imported.
@@ -30,7 +28,7 @@ pub struct Imported {
     /// How much was carried over.
     pub carried: Carried,
     /// What could not be a record, and why.
-    pub left_out: Vec<String>,
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Imports all stores of a source. A store of a name that is there already takes the records in, over those of the same keys,
@@ -73,22 +71,26 @@ fn import_store(
         return Ok(());
     }
     let bar = bars.begin(store.sheet.name.as_deref().unwrap_or(&store.id), store.records, begun.records);
-    let copy = |record: SourceRecord| {
-        if let Err(invalid) = record.key.parse::<RecordKey>() {
-            return Ok((record, Some(invalid.to_string())));
-        }
+    let copy = |entry: SourceEntry| {
+        let record = match entry {
+            SourceEntry::Record(record) => record,
+            SourceEntry::LeftOut(left_out) => return Ok(Err(left_out)),
+        };
         persist(|| {
             // What was deleted since it was listed is no part of the store.
             let found = source.open(store, &record)?;
             found.map_or(Ok(()), |found| api.write(&begun.target, &record.key, found))
         })?;
-        Ok((record, None))
+        Ok(Ok(record))
     };
-    in_order(source.records(store, begun.after.as_deref())?, copy, |(record, refusal)| {
-        if let Some(refusal) = refusal {
-            imported.left_out.push(format!("{} ({refusal})", record.key));
-            return Ok(());
-        }
+    in_order(source.records(store, begun.after.as_ref())?, copy, |outcome| {
+        let record = match outcome {
+            Ok(record) => record,
+            Err(left_out) => {
+                imported.left_out.push(left_out);
+                return Ok(());
+            }
+        };
         imported.carried.records += 1;
         imported.carried.bytes += record.size;
         bar.step(imported.carried.bytes);

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use super::{
     archive::{INDEX, SHEET, UNFINISHED},
     crawlee::CrawleeFolder,
+    directory::Directory,
     error::{Error, Result},
     folder::Folder,
     source::Source,
@@ -17,11 +18,12 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>> {
     if path.is_file() {
         return Ok(Box::new(ZipFile::open(path)?));
     }
-    if path.join(INDEX).exists() {
-        return Ok(Box::new(Folder::new(path)));
+    let folder = Directory::open(&path)?;
+    if folder.has(&INDEX) {
+        return Ok(Box::new(Folder::open(&path)?));
     }
-    if path.join(SHEET).exists() || path.join(UNFINISHED).exists() {
+    if folder.has(&SHEET) || folder.has(&UNFINISHED) {
         return Err(Error::Unusable(format!("{} is an export that was cut off: finish it first", path.display())));
     }
-    Ok(Box::new(CrawleeFolder::open(path)?))
+    Ok(Box::new(CrawleeFolder::open(&path)?))
 }

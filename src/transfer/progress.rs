@@ -8,8 +8,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::kv::RecordKey;
+
 use super::{
-    archive::replace,
+    directory::Directory,
     error::{Error, Result},
 };
 
@@ -37,7 +39,7 @@ pub struct StoreProgress {
     /// The id of the store it goes to.
     pub target: String,
     /// The key of the last record that is there, all before it included.
-    pub after: Option<String>,
+    pub after: Option<RecordKey>,
     /// How many records that are.
     pub records: u64,
     /// Whether it is whole.
@@ -79,7 +81,7 @@ impl Progress {
     }
 
     /// One more record of a store is there.
-    pub fn step(&mut self, store: &str, key: String) -> Result<()> {
+    pub fn step(&mut self, store: &str, key: RecordKey) -> Result<()> {
         if let Some(progress) = self.state.stores.get_mut(store) {
             progress.after = Some(key);
             progress.records += 1;
@@ -96,6 +98,7 @@ impl Progress {
     fn write(&mut self) -> Result<()> {
         self.unwritten = 0;
         let bytes = serde_json::to_vec(&self.state).map_err(|error| Error::Unusable(error.to_string()))?;
-        replace(&self.path, &bytes)
+        let (folder, name) = Directory::around(&self.path)?;
+        folder.replace(&name, &bytes)
     }
 }

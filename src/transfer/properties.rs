@@ -7,9 +7,10 @@ use std::{fs, io::Read, path::Path};
 use crate::kv::{RecordKey, properties::json};
 
 use super::{
-    archive::{IndexLine, file_name},
+    archive::{self, IndexLine},
+    directory::FileName,
     record::StoreSheet,
-    source::{Source, read_sheet},
+    source::{Source, SourceEntry, read_sheet},
     zipped::ZipFile,
 };
 
@@ -21,16 +22,16 @@ pub fn index_line(bytes: &[u8]) {
     json::<StoreSheet>(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = read_sheet(bytes, Path::new("store.json"));
-    if let Ok(line) = IndexLine::parse(text) {
+    if let Ok(Ok(line)) = IndexLine::parse(text) {
         assert_is_inside(&line.file);
         json::<IndexLine>(bytes);
     }
     let Ok(key) = text.parse::<RecordKey>() else { return };
     for tells_case in [true, false] {
-        let file = file_name(key.as_str(), tells_case);
-        assert!(file.len() + "~part".len() <= 255, "{file}");
+        let file = name_of(&key, tells_case);
+        assert!(file.as_str().len() + "~part".len() <= 255, "{file}");
         let line = IndexLine {
-            key: key.to_string(),
+            key: key.clone(),
             file,
             content_type: String::new(),
             content_encoding: None,
@@ -38,20 +39,35 @@ pub fn index_line(bytes: &[u8]) {
             sha256: String::new(),
         };
         let written = serde_json::to_string(&line).expect("it can be written");
-        assert_eq!(IndexLine::parse(&written).expect("it can be read"), line);
+        assert_eq!(IndexLine::parse(&written).expect("it can be read"), Ok(line.clone()));
         assert_is_inside(&line.file);
     }
+}
+
+/// Whatever a server or an archive calls a file, either the name is refused, or the file is beneath the folder and nowhere else.
+pub fn file_name(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(name) = FileName::try_from(text.to_owned()) else { return };
+    assert_eq!(name.as_str(), text);
+    assert_is_inside(&name);
+    json::<FileName>(serde_json::to_string(&name).expect("it can be written").as_bytes());
 }
 
 /// Two keys never share a file, also where letter case is not told apart. Two lines: both.
 pub fn file_names(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Some((one, other)) = text.split_once('\n') else { return };
-    if one == other || one.parse::<RecordKey>().is_err() || other.parse::<RecordKey>().is_err() {
+    let (Ok(one), Ok(other)) = (one.parse::<RecordKey>(), other.parse::<RecordKey>()) else { return };
+    if one == other {
         return;
     }
-    assert_ne!(file_name(one, true), file_name(other, true));
-    assert_ne!(file_name(one, false).to_lowercase(), file_name(other, false).to_lowercase());
+    assert_ne!(name_of(&one, true), name_of(&other, true));
+    let lower = |key: &RecordKey| name_of(key, false).as_str().to_lowercase();
+    assert_ne!(lower(&one), lower(&other));
+}
+
+fn name_of(key: &RecordKey, tells_case: bool) -> FileName {
+    archive::file_name(key, tells_case).expect("every key has a file")
 }
 
 /// A ZIP file is read as an export, or refused; what it names is in it.
@@ -68,8 +84,9 @@ fn read_zip(path: &Path) {
     let Ok(stores) = file.stores() else { return };
     for store in &stores {
         let Ok(records) = file.records(store, None) else { continue };
-        for record in records.filter_map(Result::ok) {
-            assert_is_inside(&record.file);
+        for entry in records.filter_map(Result::ok) {
+            let SourceEntry::Record(record) = entry else { continue };
+            record.file.iter().for_each(assert_is_inside);
             let Ok(Some(opened)) = file.open(store, &record) else { continue };
             let mut text = Vec::new();
             let read = opened.bytes.take(READ_LIMIT).read_to_end(&mut text);
@@ -78,7 +95,8 @@ fn read_zip(path: &Path) {
     }
 }
 
-fn assert_is_inside(file: &str) {
+fn assert_is_inside(file: &FileName) {
+    let file = file.as_str();
     let mut parts = Path::new(file).components();
     let is_plain = matches!(parts.next(), Some(std::path::Component::Normal(_))) && parts.next().is_none();
     assert!(is_plain && !file.contains(['/', '\\', '\0']), "{file:?}");

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::kv::RecordKey;
+
 /// What a store is, but for its records: what is carried over with it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +27,40 @@ pub struct StoreSheet {
     /// What its records must be like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+}
+
+/// A key as another server or an archive writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum WrittenKey {
+    /// A key that a record can have.
+    Valid(RecordKey),
+    /// A text that is no key.
+    Invalid(LeftOut),
+}
+
+/// An entry of a list that cannot be a record, and is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Text that stands where the key should.
+    pub name: String,
+    /// Reason why it is no record.
+    pub reason: String,
+}
+
+impl From<String> for WrittenKey {
+    fn from(text: String) -> Self {
+        match text.parse() {
+            Ok(key) => Self::Valid(key),
+            Err(invalid) => Self::Invalid(LeftOut { name: text, reason: invalid.to_string() }),
+        }
+    }
+}
+
+impl std::fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.name, self.reason)
+    }
 }
 
 /// What goes with a record's bytes.
@@ -74,17 +110,17 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Reads bytes whose sum is known; the end of others is an error, so that they are never taken for whole.
+/// Reads bytes whose length, and mostly whose sum, is known; the end of others is an error, so that they are never taken for whole.
 pub struct Checked<R> {
     reader: Option<Hashing<R>>,
     length: u64,
-    sha256: String,
+    sha256: Option<String>,
 }
 
 impl<R: Read> Checked<R> {
     /// Reads `inner`, which must have that many bytes and that sum.
-    pub fn new(inner: R, length: u64, sha256: &str) -> Self {
-        Self { reader: Some(Hashing::new(inner)), length, sha256: sha256.to_owned() }
+    pub fn new(inner: R, length: u64, sha256: Option<&str>) -> Self {
+        Self { reader: Some(Hashing::new(inner)), length, sha256: sha256.map(str::to_owned) }
     }
 }
 
@@ -96,8 +132,9 @@ impl<R: Read> Read for Checked<R> {
         let is_over = (read == 0 && !buffer.is_empty()) || reader.length >= self.length;
         if is_over && let Some(reader) = self.reader.take() {
             let (length, sha256) = reader.sum();
-            if length != self.length || sha256 != self.sha256 {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the bytes are not those that were exported"));
+            if length != self.length || self.sha256.as_ref().is_some_and(|expected| *expected != sha256) {
+                let what = if self.sha256.is_some() { "those that were exported" } else { "as many as there were" };
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the bytes are not {what}")));
             }
         }
         Ok(read)
@@ -127,11 +164,18 @@ mod tests {
         let (length, sha256) = sum(b"flour");
         let read = |bytes: &'static [u8]| {
             let mut text = String::new();
-            Checked::new(bytes, length, &sha256).read_to_string(&mut text).map(|_| text)
+            Checked::new(bytes, length, Some(&sha256)).read_to_string(&mut text).map(|_| text)
         };
         assert_eq!(read(b"flour").expect("whole"), "flour");
         for changed in [&b"flouR"[..], b"flou", b"flour!", b""] {
             assert!(read(changed).is_err(), "{changed:?}");
         }
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_is_an_error_and_not_waited_for() {
+        let read = |bytes: &'static [u8]| Checked::new(bytes, 5, None).read_to_end(&mut Vec::new());
+        assert_eq!(read(b"dough").expect("whole"), 5);
+        assert!(read(b"doug").is_err());
     }
 }

@@ -1,10 +1,12 @@
 //! Stores of another server: the platform, Larder, or whatever speaks their API.
 
+use crate::kv::RecordKey;
+
 use super::{
     api::{Api, KeyPage, StoreObject},
     error::{Error, Result},
-    record::Record,
-    source::{Source, SourceRecord, SourceRecords, SourceStore},
+    record::{Record, WrittenKey},
+    source::{Source, SourceEntries, SourceEntry, SourceRecord, SourceStore},
 };
 
 /// Stores of another server.
@@ -45,12 +47,12 @@ impl Source for Remote {
         Ok(stores.into_iter().map(|StoreObject { id, sheet }| SourceStore { id, sheet, records: None }).collect())
     }
 
-    fn records<'a>(&'a self, store: &SourceStore, after: Option<&str>) -> Result<SourceRecords<'a>> {
+    fn records<'a>(&'a self, store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
         let listed = Listed {
             api: &self.api,
             store: store.id.clone(),
             page: Vec::new().into_iter(),
-            after: after.map(str::to_owned),
+            after: after.map(RecordKey::to_string),
             is_over: false,
         };
         Ok(Box::new(listed))
@@ -73,19 +75,21 @@ struct Listed<'a> {
 }
 
 impl Iterator for Listed<'_> {
-    type Item = Result<SourceRecord>;
+    type Item = Result<SourceEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(listed) = self.page.next() {
-                let record = SourceRecord {
-                    key: listed.key,
-                    size: listed.size,
-                    file: String::new(),
-                    attributes: None,
-                    sha256: None,
-                };
-                return Some(Ok(record));
+                return Some(Ok(match listed.key {
+                    WrittenKey::Valid(key) => SourceEntry::Record(SourceRecord {
+                        key,
+                        size: listed.size,
+                        file: None,
+                        attributes: None,
+                        sha256: None,
+                    }),
+                    WrittenKey::Invalid(left_out) => SourceEntry::LeftOut(left_out),
+                }));
             }
             if self.is_over {
                 return None;

@@ -5,10 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::kv::RecordKey;
+
 use super::{
     archive::{INDEX, IndexLine, SHEET},
+    directory::FileName,
     error::{Error, Result},
-    record::{Attributes, Checked, Record, StoreSheet},
+    record::{Attributes, Checked, LeftOut, Record, StoreSheet},
 };
 
 /// The most bytes of a sheet: more than any schema has.
@@ -32,19 +35,28 @@ pub struct SourceStore {
 #[derive(Debug, Clone)]
 pub struct SourceRecord {
     /// Its key.
-    pub key: String,
+    pub key: RecordKey,
     /// Its bytes.
     pub size: u64,
     /// The file that they are in, if they are in one.
-    pub file: String,
+    pub file: Option<FileName>,
     /// What goes with them, if that is known before they are opened.
     pub attributes: Option<Attributes>,
     /// Their SHA-256, if it is known.
     pub sha256: Option<String>,
 }
 
+/// An entry of a list of records.
+#[derive(Debug, Clone)]
+pub enum SourceEntry {
+    /// A record that can be imported.
+    Record(SourceRecord),
+    /// What cannot be a record.
+    LeftOut(LeftOut),
+}
+
 /// The records of a store, in an order that stays the same.
-pub type SourceRecords<'a> = Box<dyn Iterator<Item = Result<SourceRecord>> + 'a>;
+pub type SourceEntries<'a> = Box<dyn Iterator<Item = Result<SourceEntry>> + 'a>;
 
 /// Where stores are imported from.
 pub trait Source: Sync {
@@ -55,15 +67,15 @@ pub trait Source: Sync {
     fn stores(&self) -> Result<Vec<SourceStore>>;
 
     /// The records of a store behind a key, in the order of their keys.
-    fn records<'a>(&'a self, store: &SourceStore, after: Option<&str>) -> Result<SourceRecords<'a>>;
+    fn records<'a>(&'a self, store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>>;
 
     /// A record with its bytes; `None` if it is gone meanwhile.
     fn open(&self, store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>>;
 }
 
 /// The records that an index names behind a key.
-pub fn indexed<'a>(mut index: impl BufRead + 'a, path: PathBuf, after: Option<&str>) -> SourceRecords<'a> {
-    let after = after.map(str::to_owned);
+pub fn indexed<'a>(mut index: impl BufRead + 'a, path: PathBuf, after: Option<&RecordKey>) -> SourceEntries<'a> {
+    let after = after.cloned();
     let mut is_over = false;
     let lines = std::iter::from_fn(move || {
         let line = if is_over { Ok(None) } else { next_line(&mut index, &path) };
@@ -72,12 +84,17 @@ pub fn indexed<'a>(mut index: impl BufRead + 'a, path: PathBuf, after: Option<&s
         line.transpose()
     });
     let records = lines.map(|line| {
-        let IndexLine { key, file, content_type, content_encoding, size, sha256 } = IndexLine::parse(&line?)?;
+        let line = match IndexLine::parse(&line?)? {
+            Ok(line) => line,
+            Err(left_out) => return Ok(SourceEntry::LeftOut(left_out)),
+        };
+        let IndexLine { key, file, content_type, content_encoding, size, sha256 } = line;
         let attributes = Some(Attributes { content_type, content_encoding });
-        Ok(SourceRecord { key, size, file, attributes, sha256: Some(sha256) })
+        Ok(SourceEntry::Record(SourceRecord { key, size, file: Some(file), attributes, sha256: Some(sha256) }))
     });
-    let is_behind = move |record: &Result<SourceRecord>| match (record, &after) {
-        (Ok(record), Some(after)) => record.key > *after,
+    let is_behind = move |entry: &Result<SourceEntry>| match (entry, &after) {
+        (Ok(SourceEntry::Record(record)), Some(after)) => record.key > *after,
+        (Ok(SourceEntry::LeftOut(left_out)), Some(after)) => left_out.name.as_str() > after.as_str(),
         (Ok(_), None) | (Err(_), _) => true,
     };
     Box::new(records.filter(is_behind))
@@ -106,16 +123,13 @@ pub fn count_lines(mut index: impl BufRead) -> io::Result<u64> {
     Ok(lines + u64::from(last != b'\n'))
 }
 
-/// A record whose bytes are held to what the index says of them.
+/// A record whose bytes are held to what is known of them.
 pub fn checked(bytes: impl std::io::Read + 'static, record: &SourceRecord) -> Record {
     let attributes = record
         .attributes
         .clone()
         .unwrap_or_else(|| Attributes { content_type: "application/octet-stream".to_owned(), content_encoding: None });
-    let bytes: Box<dyn std::io::Read> = match &record.sha256 {
-        Some(sha256) => Box::new(Checked::new(bytes, record.size, sha256)),
-        None => Box::new(bytes),
-    };
+    let bytes = Box::new(Checked::new(bytes, record.size, record.sha256.as_deref()));
     Record { attributes, length: Some(record.size), bytes }
 }
 
@@ -137,7 +151,7 @@ mod tests {
     fn a_line_without_an_end_is_not_gathered() {
         let line = "{\"key\":\"a\",\"file\":\"a\",\"contentType\":\"b/c\",\"size\":0,\"sha256\":\"\"}";
         let endless = io::Cursor::new(format!("{line}\n{line}")).chain(io::repeat(b' '));
-        let mut records = indexed(io::BufReader::new(endless), PathBuf::from(INDEX), None);
+        let mut records = indexed(io::BufReader::new(endless), PathBuf::from(INDEX.as_str()), None);
         assert!(records.next().is_some_and(|record| record.is_ok()));
         assert!(records.next().is_some_and(|record| record.is_err()));
         assert!(records.next().is_none());
@@ -152,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_sheet_without_an_end_is_not_gathered() {
-        assert!(read_sheet(io::repeat(b' '), Path::new(SHEET)).is_err());
-        assert!(read_sheet(&b"{\"name\":\"shop\"}"[..], Path::new(SHEET)).is_ok());
+        assert!(read_sheet(io::repeat(b' '), Path::new(SHEET.as_str())).is_err());
+        assert!(read_sheet(&b"{\"name\":\"shop\"}"[..], Path::new(SHEET.as_str())).is_ok());
     }
 }

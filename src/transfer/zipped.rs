@@ -2,7 +2,7 @@
 //! stores make equal files.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Take},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -10,11 +10,14 @@ use std::{
 
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
+use crate::kv::RecordKey;
+
 use super::{
     archive::{INDEX, IndexLine, RECORDS, SHEET},
+    directory::{Directory, FileName},
     error::{Error, Result},
     record::Record,
-    source::{Source, SourceRecord, SourceRecords, SourceStore, checked, count_lines, indexed, read_sheet},
+    source::{Source, SourceEntries, SourceRecord, SourceStore, checked, count_lines, indexed, read_sheet},
 };
 
 /// From how many bytes on a file in an archive needs the larger form of its entry.
@@ -22,25 +25,28 @@ const LARGE: u64 = 0xFFFF_0000;
 
 /// Packs an exported store; there is a whole file in the end, or none.
 pub fn pack(folder: &Path, to: &Path) -> Result<()> {
-    let unfinished = to.with_extension("zip~part");
-    let target = File::create(&unfinished).map_err(Error::of(&unfinished))?;
-    let mut archive = ZipWriter::new(BufWriter::new(target));
-    let index_path = folder.join(INDEX);
+    let (around, to_name) = Directory::around(to)?;
+    let unfinished = to_name.with_ending("~part");
+    let mut archive = ZipWriter::new(BufWriter::new(around.create(&unfinished)?));
+    let folder = Directory::open(folder)?;
+    let records = folder.folder(&RECORDS)?;
+    let index_path = folder.path_of(&INDEX);
     for name in [SHEET, INDEX] {
-        add(&mut archive, name, &folder.join(name))?;
+        add(&mut archive, name.as_str(), &folder, &name)?;
     }
-    let index = File::open(&index_path).map_err(Error::of(&index_path))?;
-    for line in BufReader::new(index).lines() {
-        let line = IndexLine::parse(&line.map_err(Error::of(&index_path))?)?;
-        add(&mut archive, &format!("{RECORDS}/{}", line.file), &folder.join(RECORDS).join(&line.file))?;
+    for line in BufReader::new(folder.read(&INDEX)?).lines() {
+        // What is left out of an index is left out of the archive.
+        let Ok(line) = IndexLine::parse(&line.map_err(Error::of(&index_path))?)? else { continue };
+        add(&mut archive, &format!("{RECORDS}/{}", line.file), &records, &line.file)?;
     }
     let target = archive.finish().map_err(unusable)?.into_inner().map_err(|error| Error::of(to)(error.into_error()))?;
-    target.sync_all().map_err(Error::of(&unfinished))?;
-    fs::rename(&unfinished, to).map_err(Error::of(to))
+    target.sync_all().map_err(Error::of(to))?;
+    around.rename(&unfinished, &to_name)
 }
 
-fn add(archive: &mut ZipWriter<BufWriter<File>>, name: &str, path: &Path) -> Result<()> {
-    let mut file = File::open(path).map_err(Error::of(path))?;
+fn add(archive: &mut ZipWriter<BufWriter<File>>, name: &str, folder: &Directory, file_name: &FileName) -> Result<()> {
+    let path = &folder.path_of(file_name);
+    let mut file = folder.read(file_name)?;
     let length = file.metadata().map_err(Error::of(path))?.len();
     // The same time for all: it is not when they were made that they are compared by.
     let options =
@@ -89,17 +95,18 @@ impl Source for ZipFile {
     }
 
     fn stores(&self) -> Result<Vec<SourceStore>> {
-        let sheet = read_sheet(self.file(SHEET)?, &self.path)?;
-        let records = count_lines(BufReader::new(self.file(INDEX)?)).map_err(Error::of(&self.path))?;
-        Ok(vec![SourceStore { id: SHEET.to_owned(), sheet, records: Some(records) }])
+        let sheet = read_sheet(self.file(SHEET.as_str())?, &self.path)?;
+        let records = count_lines(BufReader::new(self.file(INDEX.as_str())?)).map_err(Error::of(&self.path))?;
+        Ok(vec![SourceStore { id: SHEET.to_string(), sheet, records: Some(records) }])
     }
 
-    fn records<'a>(&'a self, _store: &SourceStore, after: Option<&str>) -> Result<SourceRecords<'a>> {
-        Ok(indexed(BufReader::new(self.file(INDEX)?), self.path.clone(), after))
+    fn records<'a>(&'a self, _store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
+        Ok(indexed(BufReader::new(self.file(INDEX.as_str())?), self.path.clone(), after))
     }
 
     fn open(&self, _store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
-        Ok(Some(checked(self.file(&format!("{RECORDS}/{}", record.file))?, record)))
+        let Some(name) = &record.file else { return Ok(None) };
+        Ok(Some(checked(self.file(&format!("{RECORDS}/{name}"))?, record)))
     }
 }
 

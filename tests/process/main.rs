@@ -22,6 +22,7 @@ mod first_user;
 mod folder;
 mod formats;
 mod histories;
+mod hostile_server;
 mod image;
 mod leftovers;
 mod limits;

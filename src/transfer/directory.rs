@@ -1,0 +1,253 @@
+//! Folders that others may have written into: exports, archives that were unpacked, storage folders.
+//!
+//! Every entry is reached by one [`FileName`] beneath an open [`Directory`], and no link is followed. The kernel never resolves a path that
+//! a server or an archive had a part in, so that nothing outside of the folder can be named.
+
+use std::{
+    borrow::Cow,
+    ffi::OsStr,
+    fmt,
+    fs::{DirBuilder, File},
+    io::Write,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, MetadataExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
+use serde::{Deserialize, Serialize};
+
+use super::error::{Error, Result};
+
+/// Mode of new files: exports hold records that the public may not read.
+const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// Mode of new folders.
+const FOLDER_MODE: Mode = Mode::RWXU;
+
+/// Flags of every call that opens an entry. Opening a named pipe does not block.
+const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+/// The name of an entry of a folder: one component of a path, which names neither the folder itself nor its parent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct FileName(Cow<'static, str>);
+
+/// The text is not the name of an entry of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is not the name of a file in the folder")]
+pub struct InvalidFileName;
+
+/// An open folder.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    handle: Arc<OwnedFd>,
+    /// The path that it was opened by, for messages.
+    path: PathBuf,
+}
+
+impl FileName {
+    /// Returns a name that is part of the program.
+    pub const fn fixed(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// Returns the text of the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the name with `ending` behind it. The ending must not contain a separator.
+    pub fn with_ending(&self, ending: &'static str) -> Self {
+        Self(Cow::Owned(format!("{}{ending}", self.0)))
+    }
+}
+
+impl TryFrom<String> for FileName {
+    type Error = InvalidFileName;
+
+    /// Refuses separators of any system, NUL, the empty name and all that begins with two dots.
+    fn try_from(text: String) -> std::result::Result<Self, InvalidFileName> {
+        let is_special = matches!(text.as_str(), "" | ".") || text.starts_with("..");
+        let has_separator = text.contains(['/', '\\', '\0']);
+        if is_special || has_separator { Err(InvalidFileName) } else { Ok(Self(Cow::Owned(text))) }
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Directory {
+    /// Opens the folder at `path`. The path is the user's own, so that links in it are followed.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = openat(CWD, path, flags, Mode::empty()).map_err(|error| Error::of(path)(error.into()))?;
+        Ok(Self { handle: Arc::new(handle), path: path.to_owned() })
+    }
+
+    /// Opens the folder at `path`, which is made, for the user alone, if it is not there.
+    pub fn make(path: &Path) -> Result<Self> {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE.bits()).create(path).map_err(Error::of(path))?;
+        Self::open(path)
+    }
+
+    /// Opens the folder that the file at `path` is in or will be in; returns it with the name of the file.
+    pub fn around(path: &Path) -> Result<(Self, FileName)> {
+        let name = path.file_name().and_then(OsStr::to_str).map(str::to_owned);
+        let Some(name) = name.and_then(|name| FileName::try_from(name).ok()) else {
+            return Err(Error::Unusable(format!("{} does not name a file", path.display())));
+        };
+        let around = path.parent().filter(|around| !around.as_os_str().is_empty());
+        Ok((Self::open(around.unwrap_or(Path::new(".")))?, name))
+    }
+
+    /// Returns the path of an entry, for messages.
+    pub fn path_of(&self, name: &FileName) -> PathBuf {
+        self.path.join(name.as_str())
+    }
+
+    /// Opens a folder in this one.
+    pub fn folder(&self, name: &FileName) -> Result<Self> {
+        let flags = OPEN | OFlags::DIRECTORY;
+        let handle =
+            openat(&*self.handle, name.as_str(), flags, Mode::empty()).map_err(|error| self.fault(name, error))?;
+        Ok(Self { handle: Arc::new(handle), path: self.path_of(name) })
+    }
+
+    /// Opens a folder in this one, which is made if it is not there.
+    pub fn make_folder(&self, name: &FileName) -> Result<Self> {
+        match mkdirat(&*self.handle, name.as_str(), FOLDER_MODE) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => self.folder(name),
+            Err(error) => Err(self.fault(name, error)),
+        }
+    }
+
+    /// Opens a file for reading.
+    pub fn read(&self, name: &FileName) -> Result<File> {
+        self.open_file(name, OFlags::RDONLY)
+            .map_err(|error| self.fault(name, error))
+            .and_then(|file| self.regular(name, file))
+    }
+
+    /// Makes a file. What stands under the name is removed first and never written to: it may be a link, or have another name elsewhere.
+    pub fn create(&self, name: &FileName) -> Result<File> {
+        match unlinkat(&*self.handle, name.as_str(), AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(self.fault(name, error)),
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        self.open_file(name, flags).map_err(|error| self.fault(name, error))
+    }
+
+    /// Opens a file for reading and for appending to it, which is made if it is not there.
+    pub fn append(&self, name: &FileName) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE;
+        let file = self.open_file(name, flags).map_err(|error| self.fault(name, error))?;
+        let file = self.regular(name, file)?;
+        let links = file.metadata().map_err(Error::of(&self.path_of(name)))?.nlink();
+        if links == 1 {
+            Ok(file)
+        } else {
+            Err(self.unusable(name, "has another name elsewhere, and is not written to"))
+        }
+    }
+
+    /// Replaces a small file, so that there is the old one or the new one, whole.
+    pub fn replace(&self, name: &FileName, bytes: &[u8]) -> Result<()> {
+        let unfinished = name.with_ending(".part");
+        let mut file = self.create(&unfinished)?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::of(&self.path_of(&unfinished)))?;
+        self.rename(&unfinished, name)
+    }
+
+    /// Gives an entry another name. What has that name is replaced.
+    pub fn rename(&self, from: &FileName, to: &FileName) -> Result<()> {
+        renameat(&*self.handle, from.as_str(), &*self.handle, to.as_str()).map_err(|error| self.fault(to, error))
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, name: &FileName) -> Result<()> {
+        unlinkat(&*self.handle, name.as_str(), AtFlags::empty()).map_err(|error| self.fault(name, error))
+    }
+
+    /// Returns whether something has the name.
+    pub fn has(&self, name: &FileName) -> bool {
+        self.kind_of(name).is_ok()
+    }
+
+    /// Returns whether the name is that of a folder, and not of a link to one.
+    pub fn has_folder(&self, name: &FileName) -> bool {
+        self.kind_of(name).is_ok_and(|kind| kind == FileType::Directory)
+    }
+
+    /// Returns whether the name is that of a file, and not of a link to one.
+    pub fn has_file(&self, name: &FileName) -> bool {
+        self.kind_of(name).is_ok_and(|kind| kind == FileType::RegularFile)
+    }
+
+    /// Returns the texts of all names in the folder, in no order.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let failed = |error: rustix::io::Errno| Error::of(&self.path)(error.into());
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&*self.handle).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Makes the names in the folder durable.
+    pub fn sync(&self) -> Result<()> {
+        rustix::fs::fsync(&*self.handle).map_err(|error| Error::of(&self.path)(error.into()))
+    }
+
+    /// Makes everything durable that is on the disk of the folder: one call instead of one for each file.
+    pub fn sync_disk(&self) -> Result<()> {
+        sync_disk(&self.handle).map_err(|error| Error::of(&self.path)(error.into()))
+    }
+
+    fn open_file(&self, name: &FileName, flags: OFlags) -> rustix::io::Result<File> {
+        openat(&*self.handle, name.as_str(), OPEN | flags, FILE_MODE).map(File::from)
+    }
+
+    fn regular(&self, name: &FileName, file: File) -> Result<File> {
+        let is_file = file.metadata().map_err(Error::of(&self.path_of(name)))?.is_file();
+        if is_file { Ok(file) } else { Err(self.unusable(name, "is not a file")) }
+    }
+
+    fn kind_of(&self, name: &FileName) -> rustix::io::Result<FileType> {
+        let found = statat(&*self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(FileType::from_raw_mode(found.st_mode))
+    }
+
+    fn fault(&self, name: &FileName, error: rustix::io::Errno) -> Error {
+        let is_link = self.kind_of(name).is_ok_and(|kind| kind == FileType::Symlink);
+        if is_link {
+            return self.unusable(name, "is a link, which is not followed");
+        }
+        Error::of(&self.path_of(name))(error.into())
+    }
+
+    fn unusable(&self, name: &FileName, what: &str) -> Error {
+        Error::Unusable(format!("{} {what}", self.path_of(name).display()))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn sync_disk(folder: &OwnedFd) -> rustix::io::Result<()> {
+    rustix::fs::syncfs(folder)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_disk(_folder: &OwnedFd) -> rustix::io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
+}
