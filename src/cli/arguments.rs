@@ -11,7 +11,7 @@ use super::{
     backup,
     carry::{self, ImportArguments},
     check::{self, Asked},
-    doctor, exit, health, manual,
+    doctor, exit, health, manual, process,
     run::{self, RunArguments},
     serve,
 };
@@ -240,7 +240,14 @@ impl FromArgMatches for CheckArguments {
 
 /// Does what the arguments of this process say.
 pub fn run() -> ExitCode {
-    match Larder::parse().command {
+    // Before anything is read: every command may be given a token, and most can open the data folder.
+    process::hide_from_others();
+    let command = Larder::parse().command;
+    // What another program makes, and what is made for a manual, is made as the user likes it.
+    if !matches!(command, Subcommands::Run { .. } | Subcommands::Man { .. } | Subcommands::Completions { .. }) {
+        process::keep_files_private();
+    }
+    match command {
         Subcommands::Serve(Settings(given)) => serve::serve(&given),
         Subcommands::Check(CheckArguments { settings: Settings(given), asked }) => check::check(asked, &given),
         Subcommands::Doctor { json, settings: Settings(given) } => doctor::doctor(json, &given),

@@ -11,6 +11,7 @@ mod health;
 mod http;
 mod manual;
 mod output;
+mod process;
 mod program;
 mod reload;
 mod run;

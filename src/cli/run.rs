@@ -23,6 +23,7 @@ use super::{
     exit,
     http::{Download, Upload, segment},
     output,
+    process::is_own_variable,
     program::{Program, SignalsOfUsers, Told, Why, exit_code},
     target::{Door, Target},
 };
@@ -36,8 +37,7 @@ const MAX_TRIES: usize = 5;
 /// The name of an Actor in a folder that has none.
 const NAMELESS: &str = "actor";
 
-/// What is not passed on to a command: settings of Larder with its secrets, and what would have an SDK look elsewhere.
-const OWN_PREFIX: &str = "LARDER_";
+/// Variables that would have an SDK look elsewhere, and are not passed on to a command.
 const LEADS_ELSEWHERE: [&str; 3] =
     ["APIFY_LOCAL_STORAGE_DIR", "ACTOR_EVENTS_WEBSOCKET_URL", "APIFY_ACTOR_EVENTS_WS_URL"];
 
@@ -59,6 +59,9 @@ pub(super) struct RunArguments {
     /// Let it open other stores: those that it makes, and those that have a name
     #[arg(long)]
     open_stores: bool,
+    /// A variable that the command may have although it is one of Larder's or of the object store's; may be given often
+    #[arg(long, value_name = "NAME")]
+    keep_env: Vec<OsString>,
     /// The command, and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -225,7 +228,7 @@ impl<'a> Run<'a> {
         let mut command = Command::new(program);
         command.args(arguments);
         for (name, _) in &self.given.environment {
-            if name.to_string_lossy().starts_with(OWN_PREFIX) {
+            if is_own_variable(name) && !self.arguments.keep_env.contains(name) {
                 command.env_remove(name);
             }
         }

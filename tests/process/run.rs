@@ -19,6 +19,9 @@ use crate::{
 /// Tells this program to play an Actor, and which.
 const PLAYS: &str = "TESTS_PLAY";
 
+/// A variable that the command may have.
+const KEPT: &str = "AWS_REGION";
+
 /// A body with all bytes in it, and some more than are compressed or kept in a row.
 fn input() -> Vec<u8> {
     (0..100_000_u32).map(|number| u8::try_from(number * 7919 % 251).expect("a byte")).chain(0..=255).collect()
@@ -30,6 +33,7 @@ fn larder_run(folder: &Path, play: &str, arguments: &[&str]) -> Command {
     command.args(arguments).arg("--").arg(env::current_exe().expect("it has a path"));
     command.args(["--exact", "run::this_program_is_an_actor_when_it_is_told_to", "--nocapture"]);
     command.env(PLAYS, play).env("LARDER_TOKEN", TOKEN);
+    command.envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_SESSION_TOKEN", "c")]);
     // Nothing listens there: a Larder that somebody runs on this machine is not for the tests.
     command.env("LARDER_LISTEN", "127.0.0.1:9");
     command
@@ -73,7 +77,8 @@ fn this_program_is_an_actor_when_it_is_told_to() {
     if variable("ACTOR_INPUT_KEY") == "INPUT-METAMORPH-1" {
         "mirror".clone_into(&mut play);
     }
-    assert!(env::vars_os().all(|(name, _)| !name.to_string_lossy().starts_with("LARDER_")), "a secret is passed on");
+    let of_others = |name: &str| ["LARDER_", "AWS_"].iter().any(|own| name.starts_with(own)) && name != KEPT;
+    assert!(env::vars_os().all(|(name, _)| !of_others(&name.to_string_lossy())), "a secret is passed on");
     let address = variable("APIFY_API_BASE_URL").replace("http://", "").parse().expect("an address");
     let mut client = Client::connect(address, &variable("APIFY_TOKEN")).expect("it listens");
     let records = format!("/v2/key-value-stores/{}/records", variable("ACTOR_DEFAULT_KEY_VALUE_STORE_ID"));
@@ -188,4 +193,52 @@ fn a_run_whose_time_is_over_is_ended() {
     let ended = run(larder_run(folder.path(), "wait", &["--timeout", "2"]));
     assert_eq!(ended.status.code(), Some(143), "{}", ended.stderr);
     assert!(ended.stderr.contains("is TIMED-OUT"), "{}", ended.stderr);
+}
+
+/// Has a command run by a user without rights, if there are any to lose; who they are.
+fn without_rights(command: &mut Command, folder: &Path) {
+    use std::os::unix::{fs::chown, process::CommandExt};
+    const USER: u32 = 65_534;
+    if rustix::process::geteuid().is_root() {
+        chown(folder, Some(USER), Some(USER)).expect("root may");
+        command.uid(USER).gid(USER);
+    }
+}
+
+#[test]
+fn neither_a_command_nor_others_of_its_user_see_the_secrets_of_larder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // What can be read of this program's own environment shows that it is no matter of rights.
+    let script = "cat /proc/$PPID/environ >parent 2>denied; cat /proc/$$/environ >own; env >variables";
+    let mut larder = command(folder.path(), &["run", "--actor", "oven", "--keep-env", KEPT, "--", "sh", "-c", script]);
+    larder.env("LARDER_LISTEN", "127.0.0.1:9").env("LARDER_TOKEN", TOKEN);
+    larder.envs([("AWS_SECRET_ACCESS_KEY", "of-the-bucket"), (KEPT, "here-1")]);
+    without_rights(&mut larder, folder.path());
+    let ended = run(larder);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let read = |file: &str| fs::read_to_string(folder.path().join(file)).expect("it is written");
+    assert_eq!(read("parent"), "", "the environment of larder is read");
+    assert!(read("denied").contains("denied"), "{}", read("denied"));
+    let (own, variables) = (read("own"), read("variables"));
+    for secret in [TOKEN, "of-the-bucket"] {
+        assert!(!own.contains(secret) && !variables.contains(secret), "{secret} is passed on");
+    }
+    assert!(variables.contains("AWS_REGION=here-1") && variables.contains("APIFY_TOKEN="), "{variables}");
+}
+
+#[test]
+fn what_a_server_was_given_by_its_environment_is_not_read_by_others_of_its_user() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut serve = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    serve.env("LARDER_TOKEN", TOKEN);
+    without_rights(&mut serve, folder.path());
+    let program = Program::start(serve);
+    for file in ["environ", "mem", "maps"] {
+        let mut reader = Command::new("cat");
+        reader.arg(format!("/proc/{}/{file}", program.id())).current_dir("/").stderr(Stdio::null());
+        without_rights(&mut reader, folder.path());
+        let read = reader.output().expect("it runs");
+        assert!(!read.status.success() && read.stdout.is_empty(), "{file} is read");
+    }
+    program.stop();
 }
