@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::{
     clock::{AdjustedClock, Clock, ClockGuard, Suspension, Timestamp},
     server::Leaving,
-    storage::ObjectStore,
+    storage::{self, ObjectStore, embedded::FolderLost},
 };
 
 /// How long an answer about the backend holds: an idle gateway that is probed every second must not call it each time.
@@ -94,7 +94,7 @@ impl Health {
         let storage = tokio::select! {
             checked = self.objects.check() => checked.err().map(|error| {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the backend is not ready");
-                error.to_string()
+                words_for(&error)
             }),
             () = self.clock.sleep(PATIENCE) => Some("the backend does not answer".to_owned()),
         };
@@ -103,6 +103,12 @@ impl Health {
         *last = Some(Finding { at: self.clock.monotonic(), problem: problem.clone() });
         problem
     }
+}
+
+/// What anybody may be told of a backend that is not ready. Causes have names in them that are for the log alone, but for this one.
+fn words_for(error: &storage::Error) -> String {
+    let lost = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<FolderLost>());
+    lost.map_or_else(|| error.to_string(), FolderLost::to_string)
 }
 
 /// What is wrong with the time of this machine, if the backend has another one.

@@ -26,6 +26,7 @@ mod hostile_server;
 mod image;
 mod leftovers;
 mod limits;
+mod lost_folder;
 mod manual;
 #[cfg(feature = "s3")]
 mod metered;

@@ -19,7 +19,8 @@ use crate::{
     values::{put, read, value},
 };
 
-fn open(folder: &Path) -> Result<EmbeddedStore, OpenError> {
+/// Opens a folder that a test before this one may have just left.
+pub fn open(folder: &Path) -> Result<EmbeddedStore, OpenError> {
     // A lock that was just given up may live on for a moment in a process that another test is starting.
     for _ in 0..50 {
         match stores::open(folder, Arc::new(SystemClock)) {

@@ -5,11 +5,13 @@
 mod cached;
 mod contract;
 mod decorators;
+mod embedded_access;
 mod embedded_backup;
 mod embedded_damage;
 mod embedded_folder;
 mod embedded_full;
 mod embedded_life;
+mod embedded_lost;
 mod examination;
 mod late_arrivals;
 #[cfg(feature = "s3")]

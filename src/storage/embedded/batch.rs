@@ -14,7 +14,7 @@ use super::{
         object::{Attributes, Precondition},
     },
     faults::{file_fault, index_fault, is_index_full},
-    folder::sync_folder,
+    folder::{Folder, sync_folder},
     reaper::Reaper,
     room::Room,
     rows::{self, Entry, Place},
@@ -92,6 +92,8 @@ pub struct Request {
 pub struct Batches {
     /// The one connection that writes.
     pub connection: Connection,
+    /// The folder that everything is in.
+    pub folder: Arc<Folder>,
     /// Where the time of a write comes from.
     pub clock: Arc<dyn Clock>,
     /// Who removes the files of replaced objects.
@@ -110,6 +112,9 @@ impl Batches {
     /// Makes the changes of `requests`, in their order, and answers each. When the transaction of all fails, each is
     /// tried alone, so that what cannot be written takes nothing with it.
     pub fn make(&mut self, requests: Vec<Request>) {
+        if self.folder.check().is_err() {
+            return self.refuse_all(requests);
+        }
         let has_room = self.room.regain(&self.connection, self.clock.monotonic());
         let requests = put_files_in_place(if has_room { requests } else { refuse_puts(requests) });
         let changes: Vec<&Change> = requests.iter().map(|request| &request.change).collect();
@@ -150,7 +155,19 @@ impl Batches {
         Ok(Done { outcomes, freed })
     }
 
+    /// Refuses changes while the folder is lost.
+    fn refuse_all(&self, requests: Vec<Request>) {
+        for request in requests {
+            let lost = self.folder.check().err();
+            refuse(request, lost.unwrap_or_else(|| Error::Unavailable("the data folder was lost for a moment".into())));
+        }
+    }
+
     fn settle(&mut self, requests: Vec<Request>, done: Done) {
+        // Between the look before the transaction and this one it may have gone into a folder that nobody finds again.
+        if self.folder.check().is_err() {
+            return self.refuse_all(requests);
+        }
         if requests.iter().any(|request| !request.change.is_put()) {
             self.room.expect_some();
         }

@@ -5,9 +5,16 @@ use std::{
     io::{self, Write},
     ops::Deref,
     path::Path,
+    sync::OnceLock,
 };
 
-use super::{open_error::OpenError, paths::Paths};
+use super::{
+    super::error::Error,
+    access::{correct, create_folders, create_inner_folder, kept_file, replaced_file},
+    identity::Identity,
+    open_error::OpenError,
+    paths::Paths,
+};
 
 /// The first line of the file `format`.
 const FORMAT_TITLE: &str = "larder data folder";
@@ -23,6 +30,8 @@ pub const FORMAT_LIMIT: usize = 200;
 pub struct Folder {
     paths: Paths,
     _lock: File,
+    /// Unknown until the index is open.
+    identity: OnceLock<Identity>,
 }
 
 impl Folder {
@@ -33,14 +42,32 @@ impl Folder {
             return Err(OpenError::IsBackup { folder: root.to_owned() });
         }
         create_folders_durably(root).map_err(|error| OpenError::of_file(root, error))?;
-        let folder = Self { _lock: lock(&paths)?, paths };
+        let folder = Self { _lock: lock(&paths)?, paths, identity: OnceLock::new() };
         folder.check_format()?;
+        correct(&folder.paths).map_err(|error| OpenError::of_file(root, error))?;
         for inner in [folder.files(), folder.temp()] {
-            create_folders(&inner).map_err(|error| OpenError::of_file(&inner, error))?;
+            create_inner_folder(&inner).map_err(|error| OpenError::of_file(&inner, error))?;
         }
         sync_folder(root).map_err(|error| OpenError::of_file(root, error))?;
         folder.check_index()?;
         Ok(folder)
+    }
+
+    /// Remembers what stands in the folder, once its index is open for writing.
+    pub fn remember(&self) -> Result<(), OpenError> {
+        let identity = Identity::of(&self.paths).map_err(|error| OpenError::of_file(self.root(), error))?;
+        self.identity.get_or_init(|| identity);
+        Ok(())
+    }
+
+    /// Looks whether the folder is still the one that was opened.
+    pub fn check(&self) -> Result<(), Error> {
+        self.identity.get().map_or(Ok(()), Identity::check)
+    }
+
+    /// Looks again if the folder was lost the last time; costs nothing otherwise.
+    pub fn recheck(&self) -> Result<(), Error> {
+        self.identity.get().map_or(Ok(()), Identity::recheck)
     }
 
     /// Reads the format's version, and writes it into a folder that has none yet.
@@ -103,7 +130,7 @@ pub fn write_format(paths: &Paths) -> io::Result<()> {
 /// Writes a small file so that after a crash there is either the whole of it or what was there before.
 pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_added_extension("new");
-    let mut file = File::create(&draft)?;
+    let mut file = replaced_file(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
@@ -113,12 +140,7 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Takes a data folder for this process alone, until the file is dropped.
 pub fn lock(paths: &Paths) -> Result<File, OpenError> {
     let path = paths.lock();
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| OpenError::of_file(&path, error))?;
+    let file = kept_file(&path).map_err(|error| OpenError::of_file(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { folder: paths.root().to_owned() }),
@@ -126,16 +148,7 @@ pub fn lock(paths: &Paths) -> Result<File, OpenError> {
     }
 }
 
-/// Makes a folder, with those above it, for our user alone: what stands in it is other people's data.
-pub fn create_folders(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// The same, and makes their own names durable: else all that is in them could be lost, however well it was synced.
+/// Makes a folder, with those above it, for our user alone, and makes their own names durable: else all that is in them could be lost, however well it was synced.
 pub fn create_folders_durably(path: &Path) -> io::Result<()> {
     let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
     create_folders(path)?;

@@ -11,6 +11,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::access::kept_file;
+
 /// Keeps all files of a folder until it is dropped.
 #[derive(Debug)]
 pub struct Hold {
@@ -58,5 +60,5 @@ impl Removals {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    File::options().create(true).truncate(false).write(true).open(path)
+    kept_file(path)
 }

@@ -17,6 +17,7 @@
 //!
 //! This room does not replicate, cache or expire anything.
 
+mod access;
 mod backup;
 mod batch;
 mod collect;
@@ -25,6 +26,7 @@ mod download;
 mod faults;
 mod folder;
 mod hold;
+mod identity;
 mod index;
 mod inspection;
 mod open_error;
@@ -41,6 +43,7 @@ mod store;
 mod upload;
 
 pub use backup::{BackupError, Manifest, back_up, restore};
+pub use identity::FolderLost;
 pub use inspection::{Inspection, inspect};
 pub use open_error::OpenError;
 pub use options::{EmbeddedOptions, INLINE_LIMIT};

@@ -49,6 +49,11 @@ impl Paths {
         self.root.join(index::FILE)
     }
 
+    /// The log of the index, in which what was acknowledged last stands.
+    pub fn log(&self) -> PathBuf {
+        self.root.join(format!("{}-wal", index::FILE))
+    }
+
     /// The file that sets room aside.
     pub fn reserve(&self) -> PathBuf {
         self.root.join("reserve")
@@ -77,6 +82,14 @@ impl Paths {
     /// The upload that may become the large object `number`.
     pub fn upload(&self, number: i64) -> PathBuf {
         self.temp().join(format!("{number:x}"))
+    }
+
+    /// Whether something of that name in the folder is a part of it: the engine's own, and what its caller and disks put there.
+    pub fn is_ours(name: &str) -> bool {
+        let name = name.strip_suffix(".new").unwrap_or(name);
+        let own = ["format", "backup.json", "lock", "hold", "reserve", "files", "temp", "admin-token", "lost+found"];
+        own.contains(&name)
+            || name.strip_prefix(index::FILE).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }
 
     /// The first and the last number whose files stand in the folder of this name; `None` for a name we never give.

@@ -1,15 +1,13 @@
 //! Connections that read the index, kept for the next reader.
 
-use std::{
-    path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
 use super::{
     super::error::Result,
     faults::{closed, index_fault},
+    folder::Folder,
     index::connect_reader,
 };
 
@@ -19,25 +17,26 @@ const KEPT: usize = 8;
 /// Connections that read the index.
 #[derive(Debug)]
 pub struct Readers {
-    index: PathBuf,
+    folder: Arc<Folder>,
     /// `None` once closed.
     resting: Mutex<Option<Vec<Connection>>>,
 }
 
 impl Readers {
     /// Opens the first connection, so that a wrong path shows at once.
-    pub fn open(index: PathBuf) -> rusqlite::Result<Self> {
-        let first = connect_reader(&index)?;
-        Ok(Self { index, resting: Mutex::new(Some(vec![first])) })
+    pub fn open(folder: Arc<Folder>) -> rusqlite::Result<Self> {
+        let first = connect_reader(&folder.index())?;
+        Ok(Self { folder, resting: Mutex::new(Some(vec![first])) })
     }
 
     /// Runs `read` over a connection that nobody else uses meanwhile. A connection on which it failed is not used
-    /// again.
+    /// again. Nothing is read while the folder is known to be lost: what was written since is not there for good.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        self.folder.recheck()?;
         let resting = self.resting().as_mut().ok_or_else(closed)?.pop();
         let connection = match resting {
             Some(connection) => connection,
-            None => connect_reader(&self.index).map_err(index_fault)?,
+            None => connect_reader(&self.folder.index()).map_err(index_fault)?,
         };
         let found = read(&connection).map_err(index_fault)?;
         let surplus = match &mut *self.resting() {

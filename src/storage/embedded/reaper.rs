@@ -87,6 +87,10 @@ struct Retired {
 
 impl Retired {
     fn remove(&self, number: i64) {
+        // Numbers of another folder in its place are those of other objects.
+        if self.folder.check().is_err() {
+            return;
+        }
         if self.removals.unless_held(|| self.remove_now(number)).is_none() {
             self.wait(number);
         }
@@ -105,7 +109,7 @@ impl Retired {
     fn look_again(&self) {
         loop {
             let some = self.some_held();
-            if some.is_empty() {
+            if some.is_empty() || self.folder.check().is_err() {
                 return;
             }
             let removed = self.removals.unless_held(|| some.iter().for_each(|number| self.remove_now(*number)));

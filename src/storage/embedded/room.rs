@@ -5,7 +5,7 @@
 //! moved, and from then on only deletes are made, until the file finds room again.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::PathBuf,
     time::Duration,
@@ -13,7 +13,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::index;
+use super::{access::replaced_file, index};
 
 /// Bytes set aside: what the log may hold when it has just missed being moved, and a transaction more.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
@@ -122,7 +122,7 @@ fn fill(reserve: &PathBuf) -> io::Result<()> {
     if fs::metadata(reserve).is_ok_and(|found| found.len() == RESERVE_BYTES) {
         return Ok(());
     }
-    let mut file = File::create(reserve)?;
+    let mut file = replaced_file(reserve)?;
     let block = vec![0x5A; BLOCK_BYTES];
     for _ in 0..RESERVE_BYTES / BLOCK_BYTES as u64 {
         file.write_all(&block)?;

@@ -12,7 +12,8 @@ use std::{
 
 use super::{
     super::fingerprint::Fingerprint,
-    folder::{Folder, create_folders, sync_folder},
+    access::{copy, create_inner_folder, new_file},
+    folder::{Folder, sync_folder},
     reaper::Reaper,
 };
 
@@ -60,7 +61,7 @@ impl NewFile {
 
     /// Makes it, empty.
     pub fn create(&self) -> io::Result<File> {
-        File::options().write(true).create_new(true).open(&self.path)
+        new_file(&self.path)
     }
 
     /// Makes it another name of the file `number` where the disk can do that, else a synced copy.
@@ -69,10 +70,7 @@ impl NewFile {
         match fs::hard_link(&from, &self.path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-            Err(_) => {
-                fs::copy(&from, &self.path)?;
-                File::open(&self.path)?.sync_all()
-            }
+            Err(_) => copy(&from, &self.path)?.sync_all(),
         }
     }
 
@@ -81,7 +79,7 @@ impl NewFile {
         let (target, around) = (self.folder.file(self.number), self.folder.files_around(self.number));
         match fs::rename(&self.path, &target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_folders(&around)?;
+                create_inner_folder(&around)?;
                 sync_folder(&self.folder.files())?;
                 fs::rename(&self.path, &target)?;
             }

@@ -19,6 +19,7 @@ use super::{
         object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
         store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
     },
+    access::kept_file,
     batch::{Batches, Change, NewObject},
     collect::collect,
     committer::Committer,
@@ -62,6 +63,8 @@ impl EmbeddedStore {
         let folder = Arc::new(Folder::open(&options.folder)?);
         let index = folder.index();
         let index_error = |error| OpenError::of_index(&index, error);
+        // Made here, since the database would let others read it.
+        kept_file(&index).map_err(|error| OpenError::of_file(&index, error))?;
         let connection = match connect_writer(&index) {
             // Even opening needs some room; what was set aside is enough for it.
             Err(error) if is_index_full(&error) => {
@@ -70,6 +73,7 @@ impl EmbeddedStore {
             other => other,
         };
         let connection = connection.map_err(index_error)?;
+        folder.remember()?;
         let collected = collect(&folder, &connection)?;
         let (files, last) = rows::count_files(&connection).map_err(index_error)?;
         if collected.alive < files {
@@ -84,7 +88,7 @@ impl EmbeddedStore {
                 "files without an object stay until the next start, for a backup that is being taken"
             );
         }
-        let readers = Arc::new(Readers::open(index.clone()).map_err(index_error)?);
+        let readers = Arc::new(Readers::open(Arc::clone(&folder)).map_err(index_error)?);
         let io_error = |error: io::Error| OpenError::of_file(&options.folder, error);
         let reaper = Arc::new(Reaper::start(Arc::clone(&folder)).map_err(io_error)?);
         // Not the number of a file that a backup may still copy.
@@ -92,6 +96,7 @@ impl EmbeddedStore {
         let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), first));
         let batches = Batches {
             connection,
+            folder: Arc::clone(&folder),
             clock: Arc::clone(&clock),
             reaper: Arc::clone(&reaper),
             room: Room::new(folder.reserve()),
@@ -262,6 +267,7 @@ impl ObjectStore for EmbeddedStore {
         if !self.committer.is_alive() {
             return Err(closed());
         }
+        self.folder.check()?;
         self.readers.read(rows::touch)
     }
 }

@@ -10,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     super::{
-        folder::{create_folders, sync_folder},
+        access::{self, create_inner_folder},
+        folder::sync_folder,
         index::connect_reader,
         inspection::{Inspection, read_all},
         open_error::OpenError,
@@ -42,7 +43,8 @@ impl Parcel {
         let paths = Paths::new(folder);
         let parcel = Self { paths, kept, is_folder_ours, is_sealed: false };
         // The first thing of all: whoever finds it without the last one knows that something is missing.
-        create_folders(&parcel.paths.files()).map_err(|error| BackupError::of_file(&parcel.paths.files(), error))?;
+        create_inner_folder(&parcel.paths.files())
+            .map_err(|error| BackupError::of_file(&parcel.paths.files(), error))?;
         Ok(parcel)
     }
 
@@ -74,7 +76,7 @@ impl Parcel {
                 let folder = self.paths.files_around(number);
                 if around.as_ref() != Some(&folder) {
                     around.take().map_or(Ok(()), |full: PathBuf| sync(&full))?;
-                    create_folders(&folder).map_err(|error| BackupError::of_file(&folder, error))?;
+                    create_inner_folder(&folder).map_err(|error| BackupError::of_file(&folder, error))?;
                     around = Some(folder);
                 }
                 copy(&from.file(number), &self.paths.file(number))?;
@@ -137,13 +139,11 @@ pub fn hash_of(path: &Path) -> Result<String, BackupError> {
 
 /// Copies a file, durably but for its name; whether there is one.
 fn copy(from: &Path, to: &Path) -> Result<bool, BackupError> {
-    match fs::copy(from, to) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => return Ok(false),
-        Err(error) => return Err(BackupError::of_file(to, error)),
+    match access::copy(from, to).and_then(|copied| copied.sync_all()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(false),
+        Err(error) => Err(BackupError::of_file(to, error)),
     }
-    sync_file(to)?;
-    Ok(true)
 }
 
 /// Makes the bytes of a file durable.

@@ -6,7 +6,7 @@ use crate::clock::Clock;
 
 use super::{
     super::{
-        folder::create_folders_durably, hold::Hold, index::save, open_error::OpenError, paths::Paths,
+        access::new_file, folder::create_folders_durably, hold::Hold, index::save, open_error::OpenError, paths::Paths,
         standing::FolderStanding,
     },
     error::BackupError,
@@ -35,6 +35,7 @@ pub fn back_up(
     let hold = Hold::take(&hold).map_err(|error| OpenError::of_file(&hold, error))?;
     let mut manifest = Manifest::begun_at(clock.now());
     let index = parcel.paths().index();
+    new_file(&index).map_err(|error| BackupError::of_file(&index, error))?;
     save(&paths.index(), &index).map_err(|error| BackupError::of_index(&paths.index(), &index, error))?;
     sync_file(&index)?;
     parcel.add_files(&paths)?;
