@@ -1,16 +1,19 @@
 //! The settings of where clients come in: HTTPS, the proxies before Larder, and the way out of a balancer.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use crate::server::InvalidNetwork;
 
 use super::{
     setting::Setting,
-    value::{show_time, time},
+    value::{count, show_time, time},
 };
 
 /// The longest that balancers may be waited for.
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
+
+/// What the number of connections of a client may be limited to.
+const ANY_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// HTTPS, proxies, and the way out.
 pub(super) static SETTINGS: &[Setting] = &[
@@ -51,6 +54,18 @@ pub(super) static SETTINGS: &[Setting] = &[
         show: |config| {
             Some(&config.server.trusted_proxies).filter(|proxies| !proxies.is_empty()).map(ToString::to_string)
         },
+    },
+    Setting {
+        name: "max_client_connections",
+        value: "NUMBER",
+        help: "Connections of one address (of IPv6: of the first 64 bits) at once; further ones get a 503; a quarter of all if it is not \
+               set; trusted proxies have no limit of their own",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.max_client_connections = Some(count(text, ANY_CONNECTIONS)?);
+            Ok(())
+        },
+        show: |config| config.server.max_client_connections.map(|most| most.to_string()),
     },
     Setting {
         name: "drain_delay",

@@ -60,6 +60,7 @@ pub(super) static GROUPS: [Group; 14] = [
             ("max_record_rate", "200"),
             ("max_requests", "512"),
             ("max_connections", "4096"),
+            ("max_client_connections", "256"),
             ("max_header_size", "32KiB"),
         ],
     },

@@ -16,6 +16,10 @@ use super::health::Health;
 const PANICKED: &str =
     r#"{"error":{"type":"internal-server-error","message":"The server failed. Its log tells why."}}"#;
 
+/// What a client gets whose request does not say which host it is for.
+const WITHOUT_HOST: &str =
+    r#"{"error":{"type":"invalid-request","message":"The request must have one Host header, with a host in it."}}"#;
+
 /// Everything that is served.
 #[derive(Debug)]
 pub(super) struct Front {
@@ -48,10 +52,18 @@ impl Handler for Front {
     }
 
     fn panicked(&self) -> Response<Self::Body> {
-        let mut reply = Response::new(Either::Left(Full::from(PANICKED)));
-        *reply.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        let json = HeaderValue::from_static("application/json; charset=utf-8");
-        reply.headers_mut().insert(header::CONTENT_TYPE, json);
-        reply
+        refusal(StatusCode::INTERNAL_SERVER_ERROR, PANICKED)
     }
+
+    fn without_host(&self) -> Response<Self::Body> {
+        refusal(StatusCode::BAD_REQUEST, WITHOUT_HOST)
+    }
+}
+
+fn refusal(status: StatusCode, text: &'static str) -> Response<Either<Full<Bytes>, ReplyBody>> {
+    let mut reply = Response::new(Either::Left(Full::from(text)));
+    *reply.status_mut() = status;
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    reply.headers_mut().insert(header::CONTENT_TYPE, json);
+    reply
 }

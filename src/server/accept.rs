@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::pin,
     sync::{
         Arc,
@@ -26,7 +26,8 @@ use super::{
     handler::Handler,
     leaving::Leaving,
     options::ServerOptions,
-    refusal::{MAX_REFUSALS, refuse},
+    refusal::{ALL_TAKEN, MAX_REFUSALS, SHARE_TAKEN, refuse},
+    shares::Shares,
     source::Networks,
     tls::Tls,
     workers::Workers,
@@ -144,7 +145,8 @@ impl Server {
     /// Serves on the threads of `workers` until `shutdown` completes, and a moment longer; then accepts no more, lets the requests in
     /// flight finish within the drain limit, cuts off the rest, and returns.
     pub async fn run<H: Handler>(self, handler: H, workers: &Workers, shutdown: impl Future<Output = ()>) -> Drained {
-        let max_connections = self.options.max_connections;
+        let (max_connections, client_share) = (self.options.max_connections, self.options.client_share());
+        let (shares, trusted) = (Shares::default(), self.trusted_proxies());
         let drain_timeout = self.options.drain_timeout;
         let options = self.options.clone();
         let (is_encrypted, leaving) = (self.surroundings.tls.is_some(), self.leaving());
@@ -166,13 +168,23 @@ impl Server {
                 Some(_) = refusals.join_next() => continue,
                 accepted = self.listener.accept() => accepted,
             };
-            let Some(stream) = accepted_stream(accepted, self.clock.as_ref()).await else { continue };
-            if open.len() < max_connections {
+            let Some((stream, peer)) = accepted_stream(accepted, self.clock.as_ref()).await else { continue };
+            let has_room = open.len() < max_connections;
+            let share = if trusted.load().contain(peer) {
+                Ok(None)
+            } else {
+                shares.take(peer, client_share).map(Some).ok_or(())
+            };
+            if let (true, Ok(share)) = (has_room, share) {
                 let (connections, drain) = (Arc::clone(&connections), drain.child_token());
-                workers.serve(&mut open, stream, |stream| async move { connections.serve(stream, drain).await });
+                workers.serve(&mut open, stream, |stream| async move {
+                    let _share = share;
+                    connections.serve(stream, drain).await;
+                });
             } else if refusals.len() < MAX_REFUSALS && !is_encrypted {
                 let (clock, options) = (Arc::clone(&self.clock), options.clone());
-                refusals.spawn(async move { refuse(stream, clock, &options).await });
+                let words = if has_room { SHARE_TAKEN } else { ALL_TAKEN };
+                refusals.spawn(async move { refuse(stream, clock, &options, words).await });
             }
         }
         drop(self.listener);
@@ -207,13 +219,16 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accepted_stream(accepted: io::Result<(TcpStream, SocketAddr)>, clock: &dyn Clock) -> Option<TcpStream> {
+async fn accepted_stream(
+    accepted: io::Result<(TcpStream, SocketAddr)>,
+    clock: &dyn Clock,
+) -> Option<(TcpStream, IpAddr)> {
     match accepted {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Small answers must not wait for the acknowledgement of the one before. A socket that is already gone
             // shows that at its first read.
             let _ = stream.set_nodelay(true);
-            Some(stream)
+            Some((stream, peer.ip()))
         }
         // The client went away between asking and being accepted.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => None,

@@ -22,7 +22,7 @@ use super::{
     pulse::{Overdue, Pulse},
     refusal::{NO_TLS, tell},
     socket::Socket,
-    source::{Networks, Source},
+    source::{Networks, Source, has_host},
     tls::{self, Tls},
 };
 
@@ -140,11 +140,18 @@ impl<H: Handler> Connections<H> {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let source = Source::of(peer, request.headers(), &trusted.load(), scheme);
         // The handler is not used again in a half-changed state: it is shared and answers through `&self`.
-        let reply = AssertUnwindSafe(self.handler.handle(request, source)).catch_unwind().await;
-        let mut reply = reply.unwrap_or_else(|_| {
-            tracing::error!("a request's handling panicked; its client got a server error");
-            self.handler.panicked()
-        });
+        let mut reply = if has_host(&request) {
+            let reply = AssertUnwindSafe(self.handler.handle(request, source)).catch_unwind().await;
+            reply.unwrap_or_else(|_| {
+                tracing::error!("a request's handling panicked; its client got a server error");
+                self.handler.panicked()
+            })
+        } else {
+            // Whoever wrote such a request, or lost a part of it on the way, is not to be trusted about where the next one begins.
+            let mut reply = self.handler.without_host();
+            reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            reply
+        };
         if leaving.is_announced() {
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -30,6 +30,9 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The answer to a request whose handling panicked: a 500.
     fn panicked(&self) -> Response<Self::Body>;
+
+    /// The answer to a request that does not say, or says twice, which host it is for: a 400.
+    fn without_host(&self) -> Response<Self::Body>;
 }
 
 impl<H: Handler> Handler for Arc<H> {
@@ -45,6 +48,10 @@ impl<H: Handler> Handler for Arc<H> {
 
     fn panicked(&self) -> Response<Self::Body> {
         H::panicked(self)
+    }
+
+    fn without_host(&self) -> Response<Self::Body> {
+        H::without_host(self)
     }
 }
 

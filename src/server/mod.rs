@@ -12,6 +12,7 @@ mod leaving;
 mod options;
 mod pulse;
 mod refusal;
+mod shares;
 mod socket;
 mod source;
 mod tls;
@@ -26,5 +27,7 @@ pub use source::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, InvalidNetwork,
 pub use tls::{Tls, TlsError, TlsFiles};
 pub use workers::Workers;
 
+#[cfg(test)]
+mod client_tests;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,10 @@ use std::{
 
 use super::{source::Networks, tls::TlsFiles};
 
+/// The part of all connections that one client may have, if nothing is said: with a quarter, others always get in, and a network behind
+/// one address still has thousands.
+const CLIENT_PART: usize = 4;
+
 /// What clients are held to, and where they find the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
@@ -15,6 +19,9 @@ pub struct ServerOptions {
     /// The most connections served at once. Whoever comes then gets a 503 at once, rather than waiting in silence
     /// behind connections that may be idle: clients know how to come back from a 503.
     pub max_connections: usize,
+    /// The most connections of one client, which is an address or a network of IPv6; a quarter of all if nothing is said. Trusted
+    /// proxies have no limit but that of all.
+    pub max_client_connections: Option<usize>,
     /// The most bytes of a request's line and headers together; more is a 431.
     pub max_header_bytes: usize,
     /// How long the line and headers of a request may take, from their first byte (on a fresh connection: from its
@@ -42,6 +49,7 @@ impl Default for ServerOptions {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8011)),
             max_connections: 16_384,
+            max_client_connections: None,
             max_header_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
@@ -51,6 +59,13 @@ impl Default for ServerOptions {
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),
         }
+    }
+}
+
+impl ServerOptions {
+    /// Returns the most connections of one client.
+    pub fn client_share(&self) -> usize {
+        self.max_client_connections.unwrap_or(self.max_connections / CLIENT_PART).max(1)
     }
 }
 

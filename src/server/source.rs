@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, Request, Version, header};
 
 /// Whom a request passed, as each proxy has written it behind what was there.
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -82,6 +82,18 @@ fn origin(headers: &HeaderMap, scheme: &'static str) -> Option<String> {
     };
     let host = host.or_else(|| last(headers, &header::HOST))?;
     is_host(host).then(|| format!("{scheme}://{host}"))
+}
+
+/// Whether the request says once, in a way that can be read, which host it is for. HTTP/1.0 need not say it. (RFC 9112, 3.2)
+pub(super) fn has_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    match (first, second) {
+        (None, _) => request.version() < Version::HTTP_11,
+        // An empty one is for a target without an authority.
+        (Some(host), None) => host.is_empty() || host.to_str().is_ok_and(|host| is_host(host.trim())),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// Whether this is a host, by name or address, perhaps with a port, and nothing that would mean anything else in a link.

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Answers by path, as the tests need it.
 #[derive(Default)]
-struct Paths {
+pub(super) struct Paths {
     /// Bytes received by requests to `/read`.
     received: Arc<AtomicU64>,
     /// Told to let requests to `/wait` go on.
@@ -66,6 +66,10 @@ impl Handler for Paths {
     fn panicked(&self) -> Response<Self::Body> {
         reply(500, "sorry")
     }
+
+    fn without_host(&self) -> Response<Self::Body> {
+        reply(400, "which host?")
+    }
 }
 
 fn reply(status: u16, text: &'static str) -> Response<BoxBody<Bytes, Infallible>> {
@@ -74,15 +78,15 @@ fn reply(status: u16, text: &'static str) -> Response<BoxBody<Bytes, Infallible>
     reply
 }
 
-struct Running {
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<Drained>,
 }
 
 impl Running {
     #[expect(clippy::disallowed_methods, reason = "a test has no tracker of tasks")]
-    fn start(mut options: ServerOptions, handler: Paths) -> Self {
+    pub(super) fn start(mut options: ServerOptions, handler: Paths) -> Self {
         options.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(options, Arc::new(SystemClock)).expect("a free port");
         let address = server.local_addr();
@@ -96,22 +100,22 @@ impl Running {
         Self { address, stop, ended }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("the server accepts")
     }
 
-    async fn stop(self) -> Drained {
+    pub(super) async fn stop(self) -> Drained {
         let _ = self.stop.send(());
         timeout(PATIENCE, self.ended).await.expect("it ends").expect("it does not panic")
     }
 }
 
-async fn send(stream: &mut TcpStream, text: &str) {
+pub(super) async fn send(stream: &mut TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).await.expect("the server reads");
 }
 
 /// Reads until `ending` has come.
-async fn read_until(stream: &mut TcpStream, ending: &str) -> String {
+pub(super) async fn read_until(stream: &mut TcpStream, ending: &str) -> String {
     let mut text = Vec::new();
     while !text.ends_with(ending.as_bytes()) {
         let mut byte = [0];
@@ -123,7 +127,7 @@ async fn read_until(stream: &mut TcpStream, ending: &str) -> String {
 }
 
 /// Reads until the server closes.
-async fn read_to_end(stream: &mut TcpStream) -> String {
+pub(super) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut text)).await.expect("it closes").expect("it is not reset");
     String::from_utf8_lossy(&text).into_owned()

@@ -95,6 +95,10 @@ impl Handler for StandIn {
     fn panicked(&self) -> Response<Self::Body> {
         panic!("the stand-in panicked; its story is above");
     }
+
+    fn without_host(&self) -> Response<Self::Body> {
+        panic!("gateways name a host");
+    }
 }
 
 contract_test!(datasets_and_request_queues_are_refused_with_what_to_do_instead, async |larder: Larder| {

@@ -35,4 +35,8 @@ impl Handler for Front {
     fn panicked(&self) -> Response<ReplyBody> {
         panic!("a request's handling panicked; its story is above");
     }
+
+    fn without_host(&self) -> Response<ReplyBody> {
+        panic!("the tests name a host");
+    }
 }
