@@ -7,8 +7,8 @@ use crate::{
     auth::{AccountsError, Token, Users},
     clock::{Clock, Random},
     config::{Config, KeeperSetting},
-    jobs::{ContentsCount, Job, RulesReconciliation, RunUpkeep, StoreUpkeep},
-    kv::{CacheOptions, Catalog, LifecycleRules, look_at_format, settle_format},
+    jobs::{ContentsCount, Job, RulesReconciliation, RunUpkeep, StoreUpkeep, UploadAbortion},
+    kv::{AbandonedUploads, CacheOptions, Catalog, LifecycleRules, look_at_format, settle_format},
     peer::{Errands, Peer},
     storage::{ObjectStore, sole_writer::SoleWriter},
 };
@@ -164,6 +164,7 @@ impl Role {
         catalog: &Arc<Catalog>,
         objects: &Arc<dyn ObjectStore>,
         runs: RunUpkeep,
+        uploads: AbandonedUploads,
     ) -> Vec<Arc<dyn Job>> {
         match self {
             Self::Alone | Self::Equal | Self::Keeper => {
@@ -172,6 +173,7 @@ impl Role {
                     Arc::new(StoreUpkeep::new(Arc::clone(catalog))),
                     Arc::new(ContentsCount::new(Arc::clone(catalog))),
                     Arc::new(RulesReconciliation::new(Arc::clone(catalog), rules)),
+                    Arc::new(UploadAbortion::new(uploads)),
                     Arc::new(runs.removal()),
                     Arc::new(runs),
                 ]

@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
     config::{Config, UpstreamOptions},
     jobs::{ActivityFlush, ClockRecording, Job, JobMeter, RunUpkeep, TokenUses, ToldActivity, schedule},
-    kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records},
+    kv::{AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Records},
     peer::{Errands, Peer},
     runs::{RunOptions, Runs},
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
@@ -110,8 +110,8 @@ impl Gateway {
             drain_delay: DrainDelay::new(config.server.drain_delay),
             address: server.local_addr(),
         });
-        let mut jobs = role.jobs(&catalog, objects, RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens)));
-        jobs.extend(jobs_of_every_gateway(tokens, clock_records, &tracing));
+        let runs = RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens));
+        let jobs = jobs(&role, &catalog, objects, runs, tokens, clock_records, &tracing);
         Ok(Self {
             server,
             workers,
@@ -178,15 +178,22 @@ impl Gateway {
     }
 }
 
-/// The jobs of every gateway, whatever its role.
-fn jobs_of_every_gateway(
+/// Returns the jobs of the role, and those of every gateway.
+fn jobs(
+    role: &Role,
+    catalog: &Arc<Catalog>,
+    objects: &Arc<dyn ObjectStore>,
+    runs: RunUpkeep,
     tokens: Arc<Tokens>,
     clock_records: Arc<ClockRecords>,
     tracing: &Tracing,
-) -> impl Iterator<Item = Arc<dyn Job>> + use<> {
-    let (uses, recording) = (TokenUses::new(tokens), ClockRecording::new(clock_records));
-    let jobs: [Arc<dyn Job>; 2] = [Arc::new(uses), Arc::new(recording)];
-    jobs.into_iter().chain(tracing.job())
+) -> Vec<Arc<dyn Job>> {
+    let uploads = AbandonedUploads::new(Arc::clone(objects), Arc::clone(clock_records.guard()));
+    let mut jobs = role.jobs(catalog, objects, runs, uploads);
+    jobs.push(Arc::new(TokenUses::new(tokens)));
+    jobs.push(Arc::new(ClockRecording::new(clock_records)));
+    jobs.extend(tracing.job());
+    jobs
 }
 
 /// What is counted, and who causes it.

@@ -3,6 +3,7 @@
 //! A job is what is done when its time has come ([`Job::run_once`]); [`schedule`] is when that is. Jobs hold no rules of
 //! their own: what may be removed, and what is worth writing down, the domain knows.
 
+mod abandoned_uploads;
 mod activity;
 mod clock_recording;
 mod contents_count;
@@ -16,6 +17,7 @@ mod token_uses;
 mod told_activity;
 mod upkeep;
 
+pub use abandoned_uploads::UploadAbortion;
 pub use activity::ActivityFlush;
 pub use clock_recording::ClockRecording;
 pub use contents_count::ContentsCount;

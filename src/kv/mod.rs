@@ -3,6 +3,7 @@
 //! [`Catalog`] keeps the stores, [`Records`] what is in them; both lay everything durable down as objects
 //! (`layout`). This room knows no HTTP, no caller and no vendor: who may do what is decided before it is called.
 
+mod abandoned_uploads;
 mod activity;
 mod appointments;
 mod cache;
@@ -51,6 +52,7 @@ mod upkeep;
 mod usage;
 mod view;
 
+pub use abandoned_uploads::AbandonedUploads;
 pub use activity::{ActivityCounts, StoreUse};
 pub use cache::{CacheOptions, CacheUses};
 pub use canary::Canaries;

@@ -7,7 +7,9 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-use super::error::Error;
+use crate::clock::Timestamp;
+
+use super::error::{Error, Result as StorageResult};
 
 /// Objects under a prefix that are to be removed some days after they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +104,35 @@ pub enum LifecycleError {
     Unfit(#[from] UnfitRules),
 }
 
+/// A multipart upload that was begun, and neither completed nor aborted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnfinishedUpload {
+    /// The key that its object would have.
+    pub key: String,
+    /// Its id.
+    pub id: String,
+    /// When it was begun, by the object store's clock.
+    pub began_at: Timestamp,
+}
+
+/// Unfinished uploads, and where the next page of them begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UploadPage {
+    /// The uploads.
+    pub uploads: Vec<UnfinishedUpload>,
+    /// The object store's own mark of the next page; `None` behind the last.
+    pub next: Option<UploadMark>,
+}
+
+/// A place in the list of unfinished uploads, in the object store's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadMark {
+    /// A key, with the prefix of the installation.
+    pub key: String,
+    /// The id of an upload of that key.
+    pub id: String,
+}
+
 /// An object store that can carry lifecycle rules, unless [`Reconciled::Unsupported`] says otherwise.
 #[async_trait]
 pub trait Lifecycle: Debug + Send + Sync {
@@ -109,4 +140,14 @@ pub trait Lifecycle: Debug + Send + Sync {
     /// more is removed once there are no objects under its prefix. Writes only if something differs, and goes on to its end
     /// when the future is dropped.
     async fn reconcile(&self, wanted: &WantedRules) -> Result<Reconciled, LifecycleError>;
+
+    /// Lists a page of the unfinished uploads whose keys begin with `root`, from a mark on. [`Error::Unsupported`] where the object store
+    /// has no such list, or these keys may not see it.
+    async fn unfinished_uploads(&self, root: &str, from: Option<&UploadMark>) -> StorageResult<UploadPage>;
+
+    /// Returns when the last part of an upload was stored, by the object store's clock; `None` if it has no part, or is over.
+    async fn last_part_at(&self, upload: &UnfinishedUpload) -> StorageResult<Option<Timestamp>>;
+
+    /// Aborts an upload, whose parts are deleted. One that is over already is no error.
+    async fn abort_upload(&self, upload: &UnfinishedUpload) -> StorageResult<()>;
 }

@@ -28,7 +28,10 @@ pub mod unconditional;
 pub use body::{BodyError, ByteStream};
 pub use cause::BoxError;
 pub use error::{Error, Result};
-pub use lifecycle::{Lifecycle, LifecycleError, Reconciled, UnfitRules, WantedRule, WantedRules};
+pub use lifecycle::{
+    Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadMark, UploadPage, WantedRule,
+    WantedRules,
+};
 pub use object::{
     Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition,
     PutOptions, PutOutcome,

@@ -9,6 +9,8 @@
 )]
 
 #[cfg(feature = "s3")]
+mod abandoned_uploads;
+#[cfg(feature = "s3")]
 mod behind_proxy;
 #[cfg(feature = "s3")]
 mod clocks;

@@ -11,22 +11,28 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     types::{
         BucketLocationConstraint, CompletedMultipartUpload, CompletedPart, CreateBucketConfiguration, Delete,
-        ObjectIdentifier,
+        MultipartUpload, ObjectIdentifier,
     },
 };
 use aws_smithy_async::time::TimeSource;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use crate::clock::{AdjustedClock, Clock};
+use crate::clock::{AdjustedClock, Clock, Timestamp};
 
 use super::{
-    super::error::{Error, Result},
+    super::{
+        error::{Error, Result},
+        lifecycle::{UnfinishedUpload, UploadMark, UploadPage},
+    },
     connector::WireConnector,
     options::{Encryption, S3Options},
     sources::AwsSources,
     transport::BucketSite,
     wire::WireClient,
 };
+
+/// Pages of the parts of an upload, of which there are 10,000 at most.
+const PARTS_PAGES: usize = 10;
 
 /// The object store's time, for the SDK's signatures.
 #[derive(Debug)]
@@ -74,6 +80,16 @@ pub struct Condition {
     pub if_match: Option<String>,
     /// `If-None-Match`.
     pub if_none_match: Option<String>,
+}
+
+/// An upload that was not completed, as far as is known.
+#[derive(Debug)]
+pub struct Incomplete {
+    /// What the object store said.
+    pub error: Error,
+    /// Whether it said itself that it has not made the object: by an error in a whole answer, with a status of its own or, once it had
+    /// begun to answer, behind 200.
+    pub is_refused: bool,
 }
 
 impl Control {
@@ -136,6 +152,49 @@ impl Control {
         begun.upload_id.ok_or_else(|| Error::Unavailable("the object store gave the upload no id".into()))
     }
 
+    /// Lists a page of unfinished uploads whose whole keys begin with `root`; keys lose `prefix`.
+    pub async fn unfinished_uploads(&self, root: &str, prefix: &str, from: Option<&UploadMark>) -> Result<UploadPage> {
+        let request = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(root);
+        let request = request.set_key_marker(from.map(|mark| mark.key.clone()));
+        let listed = request.set_upload_id_marker(from.map(|mark| mark.id.clone())).send().await;
+        let listed = listed.map_err(|error| match error.code() {
+            Some("AccessDenied" | "MethodNotAllowed" | "NotImplemented") => {
+                Error::Unsupported("listing unfinished uploads")
+            }
+            _ => fault(&error),
+        })?;
+        let upload = |upload: &MultipartUpload| {
+            // Not every object store heeds the prefix.
+            let key = upload.key().filter(|key| key.starts_with(root))?.strip_prefix(prefix)?.to_owned();
+            let began_at = Timestamp::from_millis(upload.initiated()?.to_millis().ok()?);
+            Some(UnfinishedUpload { key, id: upload.upload_id()?.to_owned(), began_at })
+        };
+        let next = listed.is_truncated().unwrap_or_default().then(|| UploadMark {
+            key: listed.next_key_marker().unwrap_or_default().to_owned(),
+            id: listed.next_upload_id_marker().unwrap_or_default().to_owned(),
+        });
+        Ok(UploadPage { uploads: listed.uploads().iter().filter_map(upload).collect(), next })
+    }
+
+    /// Returns when the last part of an upload was stored; `None` if it has no part, or is over.
+    pub async fn last_part_at(&self, key: &str, id: &str) -> Result<Option<Timestamp>> {
+        let (mut last, mut marker): (Option<i64>, Option<String>) = (None, None);
+        for _ in 0..=PARTS_PAGES {
+            let request = self.client.list_parts().bucket(&self.bucket).key(key).upload_id(id);
+            let listed = match request.set_part_number_marker(marker).send().await {
+                Err(error) if error.code() == Some("NoSuchUpload") => return Ok(None),
+                listed => listed.map_err(|error| fault(&error))?,
+            };
+            let stored = listed.parts().iter().filter_map(|part| part.last_modified()?.to_millis().ok());
+            last = last.max(stored.max());
+            marker = listed.next_part_number_marker().map(str::to_owned);
+            if !listed.is_truncated().unwrap_or_default() || marker.is_none() {
+                break;
+            }
+        }
+        Ok(last.map(Timestamp::from_millis))
+    }
+
     /// Makes the object out of its parts; its validator, where the object store says it.
     pub async fn complete_upload(
         &self,
@@ -143,7 +202,7 @@ impl Control {
         id: &str,
         parts: &[Part],
         condition: &Condition,
-    ) -> Result<Option<String>> {
+    ) -> std::result::Result<Option<String>, Incomplete> {
         let parts = parts
             .iter()
             .map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build())
@@ -161,14 +220,17 @@ impl Control {
             .config_override(never_repeated())
             .send()
             .await
-            .map_err(|error| fault(&error))?;
+            .map_err(|error| Incomplete { is_refused: is_refused(&error), error: fault(&error) })?;
         Ok(completed.e_tag.filter(|etag| !etag.is_empty()))
     }
 
     /// Gives up an upload and all its parts.
     pub async fn abort_upload(&self, key: &str, id: &str) -> Result<()> {
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id);
-        request.send().await.map(drop).map_err(|error| fault(&error))
+        match request.send().await {
+            Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
+            aborted => aborted.map(drop).map_err(|error| fault(&error)),
+        }
     }
 
     /// Deletes up to 1,000 objects.
@@ -194,6 +256,12 @@ impl Control {
 /// told that it lost, and a deletion takes what was written since.
 fn never_repeated() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled())
+}
+
+/// Whether an error is the object store's own word, and not that of something on the way, or silence.
+fn is_refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    error.code().is_some() && status.is_some_and(|status| status < 500)
 }
 
 /// What an error of the SDK means.

@@ -1,7 +1,10 @@
 //! Bodies on their way to the object store: in one request, or in parts. Either way the object appears whole or not at
 //! all: a request that is cut off stores nothing, and parts are nothing before the upload is completed.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::{Digest, Md5};
@@ -15,7 +18,7 @@ use super::{
         object::{Attributes, ETag, Precondition},
     },
     bucket::Bucket,
-    control::{NewUpload, Part},
+    control::{Incomplete, NewUpload, Part},
     gather::{Gathering, Piece},
     headers::content_type,
     listing::unquoted,
@@ -215,12 +218,21 @@ impl Parts<'_> {
         let parts = std::mem::take(&mut self.sent);
         // From here on the object may appear, and the parts are no longer ours to throw away.
         self.is_completed = true;
-        let complete = || bucket.control.complete_upload(self.upload.key, &self.id, &parts, &condition);
+        let is_refused = AtomicBool::new(false);
+        let complete = || async {
+            let completed = bucket.control.complete_upload(self.upload.key, &self.id, &parts, &condition).await;
+            completed.map_err(|Incomplete { error, is_refused: said_so }| {
+                is_refused.store(said_so, Ordering::Relaxed);
+                error
+            })
+        };
         let completed = bucket.transport.patiently(complete).await;
         let etag = match completed {
             Ok(etag) => etag,
             Err(error) => {
-                if matches!(error, Error::Precondition | Error::NotFound | Error::Throttled { .. }) {
+                // Without an answer the object may still be made, and its parts stay. The reconciler looks after them a day later.
+                let is_refused = is_refused.load(Ordering::Relaxed);
+                if is_refused || matches!(error, Error::Precondition | Error::NotFound | Error::Throttled { .. }) {
                     self.is_completed = false;
                 }
                 return Err(bucket.of_write(error, self.upload.precondition));
@@ -243,7 +255,7 @@ impl Drop for Parts<'_> {
             (Arc::clone(self.upload.bucket), self.upload.key.to_owned(), std::mem::take(&mut self.id));
         let given_up = async move {
             if let Err(error) = bucket.control.abort_upload(&key, &id).await {
-                tracing::warn!(%error, "an upload in parts could not be given up; a lifecycle rule may collect it");
+                tracing::warn!(%error, "an upload in parts could not be aborted; it is tried again in a day");
             }
         };
         let _detached = self.upload.bucket.tasks.spawn(carry_out(self.commission.take(), given_up));

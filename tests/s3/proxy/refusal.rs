@@ -26,6 +26,11 @@ impl Refusal {
         Self::new("500 Internal Server Error", "InternalError")
     }
 
+    /// 200, and an error behind it, as when an upload is completed that takes a while.
+    pub(crate) fn error_behind_success() -> Self {
+        Self::new("200 OK", "InternalError")
+    }
+
     /// 503 from a proxy on the way, which knows no codes of object stores.
     pub(crate) fn gateway_says_unavailable() -> Self {
         Self::new("503 Service Unavailable", "")

@@ -6,10 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     storage::{
         error::Error,
-        lifecycle::{Lifecycle, LifecycleError, Reconciled, UnfitRules, WantedRules},
+        lifecycle::{
+            Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadMark, UploadPage, WantedRules,
+        },
         object::ListOptions,
         s3::{bucket::Bucket, store::S3Store},
         store::ObjectStore,
@@ -50,6 +52,27 @@ impl Lifecycle for S3Store {
             outcome
         });
         task.await.unwrap_or_else(|error| Err(Error::Unavailable(error.into()).into()))
+    }
+
+    async fn unfinished_uploads(&self, root: &str, from: Option<&UploadMark>) -> Result<UploadPage, Error> {
+        let bucket = self.bucket();
+        let root = bucket.whole_key(root);
+        bucket.transport.patiently(|| bucket.control.unfinished_uploads(&root, &bucket.options.prefix, from)).await
+    }
+
+    async fn last_part_at(&self, upload: &UnfinishedUpload) -> Result<Option<Timestamp>, Error> {
+        let bucket = self.bucket();
+        let key = bucket.whole_key(&upload.key);
+        bucket.transport.patiently(|| bucket.control.last_part_at(&key, &upload.id)).await
+    }
+
+    async fn abort_upload(&self, upload: &UnfinishedUpload) -> Result<(), Error> {
+        let bucket = self.bucket();
+        let key = bucket.whole_key(&upload.key);
+        match bucket.transport.patiently(|| bucket.control.abort_upload(&key, &upload.id)).await {
+            Err(Error::NotFound) => Ok(()),
+            aborted => aborted,
+        }
     }
 }
 

@@ -1,0 +1,155 @@
+//! Multipart uploads that no gateway goes on with, and whose parts take up space that no list of objects shows.
+//!
+//! An upload is aborted when it fails. What is left is what no process could abort: it was killed, the object store did not answer, or
+//! it answered late. Lifecycle rules do the same after a week where an object store has them.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    clock::ClockGuard,
+    storage::{self, Lifecycle, ObjectStore, UnfinishedUpload},
+};
+
+use super::{
+    error::{Error, Result},
+    layout,
+};
+
+/// How long an upload stands still before it is taken for abandoned. A gateway gives up an upload that stands still for minutes.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
+
+/// The most pages of one run, so that an object store whose marks go in circles is not asked for ever.
+const MAX_PAGES: usize = 1000;
+
+/// Aborts abandoned uploads below the root of the installation, and no others.
+#[derive(Debug)]
+pub struct AbandonedUploads {
+    objects: Arc<dyn ObjectStore>,
+    guard: Arc<ClockGuard>,
+}
+
+impl AbandonedUploads {
+    /// Returns the uploads to what `objects` keeps, whose times are those that `guard` is about.
+    pub fn new(objects: Arc<dyn ObjectStore>, guard: Arc<ClockGuard>) -> Self {
+        Self { objects, guard }
+    }
+
+    /// Aborts every upload that was begun, and got its last part, more than a day ago; returns how many. Does nothing while the clock is
+    /// not trusted, and where the object store does not list uploads.
+    pub async fn abort(&self) -> Result<usize> {
+        match self.objects.lifecycle() {
+            Some(lifecycle) => self.abort_in(lifecycle).await,
+            None => Ok(0),
+        }
+    }
+
+    async fn abort_in(&self, lifecycle: &dyn Lifecycle) -> Result<usize> {
+        let (mut aborted, mut mark) = (0, None);
+        for _ in 0..MAX_PAGES {
+            let page = match lifecycle.unfinished_uploads(layout::root(), mark.as_ref()).await {
+                Err(storage::Error::Unsupported(_)) => return Ok(aborted),
+                page => page.map_err(Error::unavailable)?,
+            };
+            for upload in &page.uploads {
+                aborted += usize::from(self.abort_if_abandoned(lifecycle, upload).await?);
+            }
+            if page.next.is_none() || page.next == mark {
+                break;
+            }
+            mark = page.next;
+        }
+        Ok(aborted)
+    }
+
+    async fn abort_if_abandoned(&self, lifecycle: &dyn Lifecycle, upload: &UnfinishedUpload) -> Result<bool> {
+        let Some(now) = self.guard.deletion_time() else { return Ok(false) };
+        let before = now.minus(ABANDONED_AFTER);
+        if upload.began_at >= before || !upload.key.starts_with(layout::root()) {
+            return Ok(false);
+        }
+        // A large record of a slow client may take days, and every part of it is a sign of life.
+        let last = lifecycle.last_part_at(upload).await.map_err(Error::unavailable)?;
+        if last.is_some_and(|last| last >= before) || !self.guard.allows_deletion() {
+            return Ok(false);
+        }
+        lifecycle.abort_upload(upload).await.map_err(Error::unavailable)?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Mutex};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        clock::{Clock, ManualClock, Timestamp},
+        storage::{
+            LifecycleError, Reconciled, Result as StorageResult, UploadMark, UploadPage, WantedRules,
+            memory::MemoryStore,
+        },
+    };
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// An object store that lists one upload a page. Each has a key, hours since it began, and hours since its last part if it has one.
+    #[derive(Debug)]
+    struct Uploads(Mutex<BTreeMap<String, (u32, Option<u32>)>>, Arc<ManualClock>);
+
+    impl Uploads {
+        fn ago(&self, hours: u32) -> Timestamp {
+            self.1.now().minus(HOUR * hours)
+        }
+    }
+
+    #[async_trait]
+    impl Lifecycle for Uploads {
+        async fn reconcile(&self, _: &WantedRules) -> std::result::Result<Reconciled, LifecycleError> {
+            Ok(Reconciled::Unsupported)
+        }
+
+        async fn unfinished_uploads(&self, _: &str, from: Option<&UploadMark>) -> StorageResult<UploadPage> {
+            let all = self.0.lock().expect("no panic");
+            let mut behind = all.iter().filter(|(key, _)| from.is_none_or(|from| **key > from.key));
+            let Some((key, (began, _))) = behind.next() else { return Ok(UploadPage::default()) };
+            let upload = UnfinishedUpload { key: key.clone(), id: "1".to_owned(), began_at: self.ago(*began) };
+            let next = behind.next().map(|_| UploadMark { key: key.clone(), id: "1".to_owned() });
+            Ok(UploadPage { uploads: vec![upload], next })
+        }
+
+        async fn last_part_at(&self, upload: &UnfinishedUpload) -> StorageResult<Option<Timestamp>> {
+            let all = self.0.lock().expect("no panic");
+            Ok(all.get(&upload.key).and_then(|(_, last)| *last).map(|hours| self.ago(hours)))
+        }
+
+        async fn abort_upload(&self, upload: &UnfinishedUpload) -> StorageResult<()> {
+            self.0.lock().expect("no panic").remove(&upload.key);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_stood_still_for_a_day_is_aborted_and_nothing_else() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000_000_000)));
+        let kept =
+            [("larder/kept/begun", (1, None)), ("larder/kept/slow", (90, Some(23))), ("of-others/a", (900, None))];
+        let abandoned = [("larder/kept/empty", (25, None)), ("larder/passing/7/a", (90, Some(25)))];
+        let all = kept.iter().chain(&abandoned).map(|(key, times)| ((*key).to_owned(), *times)).collect();
+        let uploads = Uploads(Mutex::new(all), Arc::clone(&clock));
+        let objects = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
+        let clock: Arc<dyn Clock> = clock;
+        let guard = Arc::new(ClockGuard::new(Arc::clone(&clock), clock));
+        let own = AbandonedUploads::new(objects, Arc::clone(&guard));
+        assert_eq!(own.abort_in(&uploads).await.expect("it can"), abandoned.len());
+        let left: Vec<_> = uploads.0.lock().expect("no panic").keys().cloned().collect();
+        assert_eq!(left, kept.map(|(key, _)| key));
+        assert_eq!(own.abort_in(&uploads).await.expect("it can"), 0);
+        // Without a list of uploads there is nothing to do.
+        assert_eq!(own.abort().await.expect("it can"), 0);
+        uploads.0.lock().expect("no panic").insert("larder/kept/old".to_owned(), (90, None));
+        guard.doubt("the clock is wrong");
+        assert_eq!(own.abort_in(&uploads).await.expect("it can"), 0);
+    }
+}
