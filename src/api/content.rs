@@ -15,6 +15,24 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src * data:; media-src * data:; font-src * data:; style-src * 'unsafe-inline'",
 );
 
+/// The same without anything that a browser would ask a server for: whoever made the page would learn who looks at it, and when.
+const SANDBOX_ALONE: HeaderValue = HeaderValue::from_static(
+    "sandbox; default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'",
+);
+
+const DNS_PREFETCH: HeaderName = HeaderName::from_static("x-dns-prefetch-control");
+
+/// How a browser is to treat a record that is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// It is shown, with what it names of other servers.
+    Shown,
+    /// It is shown alone, and nothing is loaded for it.
+    ShownAlone,
+    /// It is kept as a file.
+    Kept,
+}
+
 const POLICY: HeaderName = header::CONTENT_SECURITY_POLICY;
 
 /// What a browser says a request is for when it would run the answer, or style a page with it (Fetch Metadata, 2.1).
@@ -67,11 +85,19 @@ pub fn content_coding(headers: &HeaderMap) -> Result<Option<ContentCoding>, ApiE
 }
 
 /// Says how a browser has to treat a record of the media type.
-pub fn guard(headers: &mut HeaderMap, content_type: &str, key: &str, as_attachment: bool) {
-    if as_attachment {
-        headers.insert(header::CONTENT_DISPOSITION, attachment(file_name(key)));
-    } else if !is_passive(content_type) {
-        headers.insert(POLICY, SANDBOX);
+pub fn guard(headers: &mut HeaderMap, content_type: &str, key: &str, opening: Opening) {
+    match opening {
+        Opening::Kept => {
+            headers.insert(header::CONTENT_DISPOSITION, attachment(file_name(key)));
+        }
+        Opening::ShownAlone => {
+            headers.insert(POLICY, SANDBOX_ALONE);
+            headers.insert(DNS_PREFETCH, HeaderValue::from_static("off"));
+        }
+        Opening::Shown if !is_passive(content_type) => {
+            headers.insert(POLICY, SANDBOX);
+        }
+        Opening::Shown => {}
     }
 }
 
@@ -168,7 +194,8 @@ mod tests {
     fn whatever_may_be_active_is_sandboxed_unless_it_is_downloaded() {
         let policy = |content_type: &str, as_attachment| {
             let mut headers = HeaderMap::new();
-            guard(&mut headers, content_type, "a'b", as_attachment);
+            let opening = if as_attachment { Opening::Kept } else { Opening::Shown };
+            guard(&mut headers, content_type, "a'b", opening);
             headers.contains_key(POLICY)
         };
         let active = ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/pdf", "text/xml", "a/b"];

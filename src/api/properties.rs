@@ -152,7 +152,7 @@ pub fn content(bytes: &[u8]) {
         Ok(content_type) => {
             assert!(content_type == text || text.trim().is_empty());
             let mut headers = HeaderMap::new();
-            content::guard(&mut headers, &content_type, "a", false);
+            content::guard(&mut headers, &content_type, "a", content::Opening::Shown);
             let essence = content_type.split([';', ',']).next_back().unwrap_or_default().trim().to_ascii_lowercase();
             let is_page =
                 ["text/html", "application/xhtml+xml", "image/svg+xml", "text/xml"].contains(&essence.as_str());

@@ -73,3 +73,20 @@ contract_test!(nothing_is_a_script_of_this_servers_own_pages, async |larder: Lar
     ask("cross-site", "script").await.answers(200).holds(b"1");
     store.get("/records/a").field("Service-Worker", "script").await.fails(403, "not-code");
 });
+
+contract_test!(a_record_is_shown_alone_when_asked_for_whatever_its_type_is, async |larder: Larder| {
+    let store = larder.new_store().await;
+    for content_type in ["text/html", "image/svg+xml", "text/plain"] {
+        store.put_bytes("page", content_type, "<img src=https://elsewhere.example/a>").await;
+        let reply = store.get("/records/page?blockRemoteContent=1").await.answers(200);
+        let policy = reply.expect_field("content-security-policy");
+        assert!(policy.starts_with("sandbox; default-src 'none'") && !policy.contains('*'), "{policy}");
+        assert!(!policy.contains("http") && !policy.contains("self"), "{policy}");
+        assert_eq!(reply.expect_field("x-dns-prefetch-control"), "off");
+    }
+    store.put_bytes("page", "text/html", "x").await;
+    for query in ["", "?blockRemoteContent=0"] {
+        let reply = store.get(&format!("/records/page{query}")).await.answers(200);
+        assert!(reply.expect_field("content-security-policy").contains("img-src *"), "{reply}");
+    }
+});

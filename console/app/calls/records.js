@@ -100,8 +100,12 @@ export async function remove(store, key) {
  * @param {string} signature
  * @param {{ attachment?: boolean }} [how]
  */
-export function signedPath(store, key, signature, { attachment = false } = {}) {
-    return target(recordPath(store, key), { signature, attachment: attachment ? true : undefined });
+export function signedPath(store, key, signature, { attachment = false, blockRemoteContent = false } = {}) {
+    return target(recordPath(store, key), {
+        signature,
+        attachment: attachment ? true : undefined,
+        blockRemoteContent: blockRemoteContent ? true : undefined,
+    });
 }
 
 /**

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use crate::{
     api::{
         conditions::{self, Verdict},
-        content,
+        content::{self, Opening},
         context::Context,
         error::ApiError,
         negotiation, reply,
@@ -152,7 +152,12 @@ fn describe(headers: &mut HeaderMap, meta: &ObjectMeta, coding: Coding, key: &Re
     describe_version(headers, meta, coding);
     let content_type = &meta.attributes.content_type;
     insert(headers, header::CONTENT_TYPE, content_type.clone());
-    content::guard(headers, content_type, key.as_str(), request.query.flag("attachment"));
+    let opening = match (request.query.flag("attachment"), request.query.flag("blockRemoteContent")) {
+        (true, _) => Opening::Kept,
+        (false, true) => Opening::ShownAlone,
+        (false, false) => Opening::Shown,
+    };
+    content::guard(headers, content_type, key.as_str(), opening);
     match (coding, &meta.attributes.content_encoding) {
         (Coding::AsStored, Some(stored)) => insert(headers, header::CONTENT_ENCODING, stored.clone()),
         (Coding::None | Coding::AsStored | Coding::Decoded(_), _) => {}

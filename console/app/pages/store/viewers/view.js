@@ -46,12 +46,12 @@ export function View({ kind, ...looked }) {
 
 /**
  * Gives its children the address of a record that a browser's own elements can open: they send no token, so it is signed, for some
- * minutes. `onEnd` asks for another one.
- * @param {{ store: string, name: string, children: (path: string, renew: () => void) => any }} props
+ * minutes. `onEnd` asks for another one. With `blockRemoteContent`, the browser loads nothing else for it.
+ * @param {{ store: string, name: string, blockRemoteContent?: boolean, children: (path: string, renew: () => void) => any }} props
  */
-export function Signed({ store, name, children }) {
+export function Signed({ store, name, blockRemoteContent = false, children }) {
     const link = useLoad(() => viewLink(store, name), [store, name]);
     if (link.error) return html`<${Failure} error=${link.error} onRetry=${link.reload} />`;
     if (!link.value) return html`<${Loading} what="the record" />`;
-    return children(signedPath(store, name, link.value.signature), link.reload);
+    return children(signedPath(store, name, link.value.signature, { blockRemoteContent }), link.reload);
 }
