@@ -110,7 +110,7 @@ impl ClockGuard {
 
     fn made(clock: Arc<dyn Clock>, machine: Arc<dyn Clock>, safeguards: Option<ClockSafeguards>) -> Self {
         let reading = Reading { wall: clock.now(), boot: clock.boot_time() };
-        let timeline = Timeline::new(reading);
+        let timeline = Timeline::new(reading, is_skewed(reading, machine.as_ref()));
         let (offset, reference) = timeline.offsets();
         let state = State { timeline, skewed_since: None, skew_secs: 0, is_announced: false };
         let (offset, reference) = (AtomicI64::new(offset), AtomicI64::new(reference));
@@ -184,7 +184,8 @@ impl ClockGuard {
         let Some(safeguards) = self.safeguards else { return };
         let reading = self.reading();
         let mut state = self.lock();
-        state.timeline.resume(record, reading, safeguards.notices_early_starts);
+        let is_skewed = safeguards.compares_clocks && is_skewed(reading, self.machine.as_ref());
+        state.timeline.resume(record, (reading, is_skewed), safeguards.notices_early_starts);
         self.settle(&mut state, reading, safeguards);
     }
 
@@ -200,7 +201,7 @@ impl ClockGuard {
     pub fn merge(&self, record: &ClockRecord) {
         let Some(safeguards) = self.safeguards else { return };
         let (mut state, reading) = self.observed(safeguards);
-        state.timeline.merge(record, reading);
+        state.timeline.merge(record, reading, safeguards.notices_early_starts);
         self.settle(&mut state, reading, safeguards);
     }
 
@@ -213,10 +214,14 @@ impl ClockGuard {
         self.settle(&mut state, reading, safeguards);
     }
 
-    /// Returns the record to write in place of `last`, or `None` if that says enough.
+    /// Returns the record to write in place of `last`, or `None` if that says enough, or while the clocks of machine and
+    /// object store differ.
     pub fn new_record(&self, last: Option<&ClockRecord>) -> Option<ClockRecord> {
         let (state, reading) = self.observed(self.safeguards?);
-        let record = state.timeline.record(reading, last, state.skewed_since.is_some())?;
+        if state.skewed_since.is_some() {
+            return None;
+        }
+        let record = state.timeline.record(reading, last);
         let Some(last) = last else { return Some(record) };
         let is_other = record.confirmations != last.confirmations
             || record.jumps != last.jumps
@@ -240,13 +245,12 @@ impl ClockGuard {
     }
 
     fn settle(&self, state: &mut State, reading: Reading, safeguards: ClockSafeguards) {
-        state.timeline.observe(reading, safeguards.notices_jumps);
+        let is_skewed = safeguards.compares_clocks && is_skewed(reading, self.machine.as_ref());
+        state.timeline.observe(reading, is_skewed, safeguards.notices_jumps);
         let (offset, reference) = state.timeline.offsets();
         self.offset.store(offset, Ordering::Relaxed);
         self.reference.store(reference, Ordering::Relaxed);
-        let skew = reading.wall.as_millis().abs_diff(self.machine.now().as_millis());
-        let is_skewed = safeguards.compares_clocks && skew > TOLERATED_MILLIS.unsigned_abs();
-        state.skew_secs = skew / 1000;
+        state.skew_secs = skew_millis(reading, self.machine.as_ref()) / 1000;
         state.skewed_since = is_skewed.then(|| state.skewed_since.unwrap_or(reading.wall));
         state.announce();
     }
@@ -268,6 +272,15 @@ impl ClockGuard {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the difference between the clocks of the object store and of the machine in milliseconds.
+fn skew_millis(reading: Reading, machine: &dyn Clock) -> u64 {
+    reading.wall.as_millis().abs_diff(machine.now().as_millis())
+}
+
+fn is_skewed(reading: Reading, machine: &dyn Clock) -> bool {
+    skew_millis(reading, machine) > TOLERATED_MILLIS.unsigned_abs()
 }
 
 impl State {

@@ -60,6 +60,8 @@ pub(super) struct Timeline {
     /// Wall time by `reference` at the last jump.
     jumped_at: Timestamp,
     changed_from: Option<Timestamp>,
+    /// Whether the clock agreed with that of the machine when `reference` was in effect.
+    is_reference_confirmed: bool,
     hold: Option<Hold>,
     jumps: Vec<Jump>,
     confirmations: u64,
@@ -68,14 +70,16 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// Returns the timeline of an installation that starts for the first time.
-    pub fn new(reading: Reading) -> Self {
+    /// Returns the timeline of an installation that starts for the first time, by a clock that `is_skewed` if it differs
+    /// from the machine's.
+    pub fn new(reading: Reading, is_skewed: bool) -> Self {
         Self {
             offset: reading.offset(),
             followed_at: reading.boot,
             reference: reading.offset(),
             jumped_at: reading.wall,
             changed_from: None,
+            is_reference_confirmed: !is_skewed,
             hold: None,
             jumps: Vec::new(),
             confirmations: 0,
@@ -86,8 +90,8 @@ impl Timeline {
 
     /// Takes up what earlier processes recorded. A start more than a minute before the recorded time suspends deletions,
     /// if `notices_early_starts`.
-    pub fn resume(&mut self, record: &ClockRecord, reading: Reading, notices_early_starts: bool) {
-        *self = Self::new(reading);
+    pub fn resume(&mut self, record: &ClockRecord, (reading, is_skewed): (Reading, bool), notices_early_starts: bool) {
+        *self = Self::new(reading, is_skewed);
         self.uptime_base = Duration::from_millis(record.uptime_millis);
         self.confirmations = record.confirmations;
         self.jumps.clone_from(&record.jumps);
@@ -135,11 +139,13 @@ impl Timeline {
             }
         };
         self.reference = reference.as_millis().saturating_sub(millis(reading.boot));
+        self.is_reference_confirmed = true;
         self.jumped_at = reference;
     }
 
-    /// Follows the wall clock, and suspends deletions if it jumped and `notices_jumps`.
-    pub fn observe(&mut self, reading: Reading, notices_jumps: bool) {
+    /// Follows the wall clock, and suspends deletions if it jumped and `notices_jumps`. It `is_skewed` while it differs
+    /// from the machine's.
+    pub fn observe(&mut self, reading: Reading, is_skewed: bool, notices_jumps: bool) {
         let deviation = reading.offset().saturating_sub(self.offset);
         if deviation.abs() > TOLERATED_MILLIS {
             self.jump(reading, deviation, notices_jumps);
@@ -148,6 +154,11 @@ impl Timeline {
         }
         if self.hold.as_ref().is_some_and(|hold| hold.until <= self.uptime(reading.boot)) {
             self.trust(reading.wall);
+        }
+        if !is_skewed && !self.is_reference_confirmed {
+            // What was trusted at the start was one clock's word against the other's. Now they agree.
+            self.reference = self.reference.min(self.offset);
+            self.is_reference_confirmed = true;
         }
     }
 
@@ -191,6 +202,7 @@ impl Timeline {
         }
         self.jumps.retain(|jump| jump.after.plus(JUMP_LIFETIME) > wall);
         self.reference = self.offset;
+        self.is_reference_confirmed = false;
         self.changed_from = None;
         self.hold = None;
     }
@@ -210,7 +222,7 @@ impl Timeline {
     }
 
     /// Takes over what other gateways recorded since.
-    pub fn merge(&mut self, record: &ClockRecord, reading: Reading) {
+    pub fn merge(&mut self, record: &ClockRecord, reading: Reading, notices_early_starts: bool) {
         if record.confirmations > self.confirmations {
             self.trust(reading.wall);
             self.confirmations = record.confirmations;
@@ -218,15 +230,26 @@ impl Timeline {
         for jump in &record.jumps {
             self.remember(*jump);
         }
-        let known_until = self.hold.as_ref().map_or(self.uptime(reading.boot), |hold| hold.until);
-        if let Some(other) = &record.suspension
-            && other.until_uptime_millis > millis_of(known_until)
-            && record.confirmations == self.confirmations
-        {
-            self.adopt(other, record.wall_time, reading);
+        if let Some(other) = record.suspension.as_ref().filter(|_| record.confirmations == self.confirmations) {
+            let known_until = self.hold.as_ref().map_or(self.uptime(reading.boot), |hold| hold.until);
+            // Of two suspensions the longer one stays; the jump that the other one is about is not forgotten.
+            match other.until_uptime_millis.cmp(&millis_of(known_until)) {
+                std::cmp::Ordering::Equal => {}
+                std::cmp::Ordering::Less => {
+                    if let Some(jump) = jump_of(other, record.wall_time) {
+                        self.remember(jump);
+                    }
+                }
+                std::cmp::Ordering::Greater => {
+                    if let Some(jump) = self.jump_under_way() {
+                        self.remember(jump);
+                    }
+                    self.adopt(other, record.wall_time, reading);
+                }
+            }
         }
         let behind = record.wall_time.as_millis().saturating_sub(reading.wall.as_millis());
-        if self.hold.is_none() && behind > TOLERATED_MILLIS {
+        if self.hold.is_none() && behind > TOLERATED_MILLIS && notices_early_starts {
             self.reference = record.wall_time.as_millis().saturating_sub(millis(reading.boot));
             self.jumped_at = record.wall_time;
             let reason = format!("another gateway recorded a time {} s ahead", behind / 1000);
@@ -241,32 +264,30 @@ impl Timeline {
         let elapsed = reading.wall.as_millis().saturating_sub(recorded.as_millis());
         let reference = suspension.reference.as_millis().saturating_add(elapsed);
         self.reference = reference.saturating_sub(millis(reading.boot));
+        self.is_reference_confirmed = true;
         self.jumped_at = suspension.jumped_at;
         self.changed_from = suspension.changed_from;
         self.hold = Some(hold);
     }
 
-    /// Returns what is to be recorded. While `is_skewed`, the wall time recorded `last` stays, or `None` is returned
-    /// without one.
-    pub fn record(&self, reading: Reading, last: Option<&ClockRecord>, is_skewed: bool) -> Option<ClockRecord> {
-        let wall_time = if is_skewed { last?.wall_time } else { reading.wall };
+    /// Returns what is to be recorded in place of what was `last`.
+    pub fn record(&self, reading: Reading, last: Option<&ClockRecord>) -> ClockRecord {
         let uptime = millis_of(self.uptime(reading.boot));
-        let shift = wall_time.as_millis().saturating_sub(reading.wall.as_millis());
         let suspension = self.hold.as_ref().map(|hold| RecordedSuspension {
             since: hold.since,
             until_uptime_millis: millis_of(hold.until),
             reason: hold.reason.clone(),
-            reference: Timestamp::from_millis(self.by_reference(reading.boot).as_millis().saturating_add(shift)),
+            reference: self.by_reference(reading.boot),
             jumped_at: self.jumped_at,
             changed_from: self.changed_from,
         });
-        Some(ClockRecord {
-            wall_time,
+        ClockRecord {
+            wall_time: reading.wall,
             uptime_millis: last.map_or(uptime, |last| last.uptime_millis.max(uptime)),
             confirmations: self.confirmations,
             suspension,
             jumps: self.jumps.clone(),
-        })
+        }
     }
 
     /// Returns the suspension after a jump, if one is in force.
@@ -298,7 +319,7 @@ impl Timeline {
     /// Returns the forward jump that the suspension in force is about, if it is about one.
     fn jump_under_way(&self) -> Option<Jump> {
         let distance = self.offset.saturating_sub(self.reference);
-        (self.hold.is_some() && distance > TOLERATED_MILLIS).then(|| Jump {
+        (self.hold.is_some() && distance > tolerated(self.changed_from)).then(|| Jump {
             changed_from: self.changed_from,
             before: self.jumped_at,
             after: Timestamp::from_millis(self.jumped_at.as_millis().saturating_add(distance)),
@@ -309,11 +330,17 @@ impl Timeline {
 /// Returns the forward jump that a recorded suspension is about, if it is about one.
 fn jump_of(suspension: &RecordedSuspension, recorded: Timestamp) -> Option<Jump> {
     let distance = recorded.as_millis().saturating_sub(suspension.reference.as_millis());
-    (distance > TOLERATED_MILLIS).then(|| Jump {
+    (distance > tolerated(suspension.changed_from)).then(|| Jump {
         changed_from: suspension.changed_from,
         before: suspension.jumped_at,
         after: Timestamp::from_millis(suspension.jumped_at.as_millis().saturating_add(distance)),
     })
+}
+
+/// Returns the distance from the reference that is no jump. After an early start the reference is behind by a pause of
+/// unknown length, however short.
+fn tolerated(changed_from: Option<Timestamp>) -> i64 {
+    if changed_from.is_some() { 0 } else { TOLERATED_MILLIS }
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -368,8 +368,8 @@ impl Catalog {
         if loses_name || update.retention != Change::Keep || update.title != Change::Keep {
             self.appointments.announce(id).await?;
         }
-        let (now, retention) = (self.documents.expiry_base(), self.retention.get());
-        let apply = |document: &mut Document| apply(&self.rules, &update, document, is_renamed, retention, now);
+        let (times, retention) = ((self.clock.now(), self.documents.expiry_base()), self.retention.get());
+        let apply = |document: &mut Document| apply(&self.rules, &update, document, is_renamed, retention, times);
         let store = self.documents.update(id, apply).await?;
         self.upkeep.move_if_needed(&store);
         Ok(store)

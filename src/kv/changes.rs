@@ -121,14 +121,14 @@ pub struct StoreUpdate {
 }
 
 /// Makes the changes of an update but for a new name, which the document has already if it `is_renamed`; whether there
-/// is anything to write.
+/// is anything to write. Whether the store has expired goes by the wall time `now`, ends are computed from `base`.
 pub fn apply(
     rules: &LifeRules,
     update: &StoreUpdate,
     document: &mut Document,
     is_renamed: bool,
     usual: Retention,
-    now: Timestamp,
+    (now, base): (Timestamp, Timestamp),
 ) -> Result<bool> {
     if !document.is_visible(now) {
         return Err(Error::StoreNotFound);
@@ -140,14 +140,14 @@ pub fn apply(
     };
     let before = settings(document);
     match &update.name {
-        Change::Clear if document.name.is_some() => rules.take_name(document, now),
+        Change::Clear if document.name.is_some() => rules.take_name(document, base),
         // The same name, maybe in other letters.
         Change::Set(name) if document.name.as_ref() == Some(name) => document.name = Some(name.clone()),
         Change::Set(_) | Change::Clear | Change::Keep => {}
     }
     match update.retention {
-        Change::Set(retention) if retention != document.retention => rules.retain(document, retention, now),
-        Change::Clear if usual != document.retention => rules.retain(document, usual, now),
+        Change::Set(retention) if retention != document.retention => rules.retain(document, retention, base),
+        Change::Clear if usual != document.retention => rules.retain(document, usual, base),
         Change::Set(_) | Change::Clear | Change::Keep => {}
     }
     match &update.title {
@@ -172,5 +172,5 @@ pub fn apply(
         document.modified_at = document.modified_at.max(now);
     }
     // Whoever updates a store wants it, also when everything is as it should be.
-    Ok(rules.renew(document, now)? || is_changed)
+    Ok(rules.renew(document, now, base)? || is_changed)
 }

@@ -71,6 +71,11 @@ impl Documents {
         self.guard.expiry_base()
     }
 
+    /// Returns the wall time, by which stores expire.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// What is remembered.
     pub fn cache(&self) -> &ViewCache {
         &self.cache

@@ -60,11 +60,12 @@ impl LifeRules {
     /// Puts off the end of a store's life that was changed now; whether anything is to be written.
     ///
     /// The promise is `expires_at >= change + retention`, and what the lifecycle rule may take earlier than that must have
-    /// moved before.
-    pub fn renew(&self, document: &mut Document, now: Timestamp) -> Result<bool> {
+    /// moved before. Whether the store has expired goes by the wall time `now`, its new end is computed from `base`.
+    pub fn renew(&self, document: &mut Document, now: Timestamp, base: Timestamp) -> Result<bool> {
         if !document.is_visible(now) {
             return Err(Error::StoreNotFound);
         }
+        let now = base;
         let needed = now.plus(document.retention.duration());
         if document.name.is_some() || document.expires_at.is_some_and(|at| at >= needed) {
             return Ok(false);

@@ -219,10 +219,10 @@ impl Naming {
 
     /// Says in a document which name it is about to have, and that the store lives on until it has it.
     fn want(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
-        let now = self.documents.expiry_base();
-        if !document.is_visible(now) {
+        if !document.is_visible(self.documents.now()) {
             return Err(Error::StoreNotFound);
         }
+        let now = self.documents.expiry_base();
         if document.name.is_none() {
             document.expires_at = document.expires_at.max(Some(life::end_of_life(document.retention, now)));
         }

@@ -59,7 +59,8 @@ impl WrittenRenewals {
 impl Renew for WrittenRenewals {
     async fn renew(&self, id: StoreId) -> Result<()> {
         let view = self.documents.recent(id).await?.ok_or(Error::StoreNotFound)?;
-        let renew = |document: &mut Document| self.rules.renew(document, self.documents.expiry_base());
+        let renew =
+            |document: &mut Document| self.rules.renew(document, self.documents.now(), self.documents.expiry_base());
         match self.documents.update_from(view, renew).await {
             // What was known may be old.
             Err(Error::StoreNotFound) => self.documents.update(id, renew).await.map(drop),

@@ -1,8 +1,16 @@
 //! Administration by commands: of a running server, and of a data folder that nobody serves from.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use serde_json::Value;
+use larder::{
+    clock::SystemClock,
+    kv::write_json,
+    storage::{
+        Precondition,
+        embedded::{EmbeddedOptions, EmbeddedStore},
+    },
+};
+use serde_json::{Value, json};
 
 use crate::{
     client::{Client, Upload},
@@ -102,4 +110,33 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+#[test]
+fn a_start_before_the_recorded_time_suspends_deletions_until_the_time_is_accepted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = |arguments: &[&str]| administer(folder.path(), arguments, None, None).expect("the state of the clock");
+    assert!(clock(&["clock"])["deletionSuspended"].is_null());
+    write_clock_record(
+        folder.path(),
+        &json!({ "wallTime": "2099-01-01T00:00:00.000Z", "uptimeMillis": 1, "confirmations": 0 }),
+    );
+    let suspended = clock(&["clock"]);
+    let reason = suspended["deletionSuspended"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("before the latest recorded time"), "{reason}");
+    assert!(!clock(&["clock"])["deletionSuspended"].is_null(), "a restart does not end it");
+    assert!(clock(&["clock", "accept"])["deletionSuspended"].is_null());
+    assert!(clock(&["clock"])["deletionSuspended"].is_null());
+}
+
+/// Writes the record of the installation's time into a data folder that nobody serves from.
+fn write_clock_record(folder: &Path, record: &Value) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let options = EmbeddedOptions::new(folder.join("larder-data"));
+        let store = EmbeddedStore::open(&options, Arc::new(SystemClock)).expect("the folder opens");
+        let written = write_json(&store, "larder/clock", record, Precondition::None).await;
+        assert!(written.expect("it is written"));
+        store.close().await;
+    });
 }

@@ -8,6 +8,9 @@
 #![expect(clippy::print_stdout, reason = "a seed is printed, so that its run can be repeated")]
 
 mod clients;
+mod clock_runs;
+mod clock_world;
+mod clocks;
 mod history;
 mod line;
 mod runs;

@@ -1,0 +1,267 @@
+//! A simulated world whose clocks are wrong: an object store with a clock of its own, gateways on machines with theirs.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use larder::{
+    auth::{Token, Tokens, Users},
+    clock::{AdjustedClock, Clock, ClockGuard, ClockSafeguards, SeededRandom, Timestamp},
+    jobs::RunUpkeep,
+    kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records, Safeguards, StoreId, UserId},
+    runs::{RunOptions, Runs},
+    storage::{GetOptions, ObjectStore, memory::MemoryStore},
+};
+
+use super::{clocks::caretaker, line::Dice, time::SimulatedClock};
+
+/// A machine's clock, which may be wrong.
+#[derive(Debug)]
+pub struct MachineClock {
+    time: Arc<SimulatedClock>,
+    wrong_by: AtomicI64,
+}
+
+impl MachineClock {
+    pub fn new(time: &Arc<SimulatedClock>, wrong_by: i64) -> Arc<Self> {
+        Arc::new(Self { time: time.clone(), wrong_by: AtomicI64::new(wrong_by) })
+    }
+
+    pub fn set_wrong_by(&self, millis: i64) {
+        self.wrong_by.store(millis, Ordering::SeqCst);
+    }
+
+    pub fn is_right(&self) -> bool {
+        self.wrong_by.load(Ordering::SeqCst) == 0
+    }
+}
+
+#[async_trait]
+impl Clock for MachineClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.time.now().as_millis() + self.wrong_by.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.time.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.time.sleep(duration).await;
+    }
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub enum Trouble {
+    /// Nothing.
+    None,
+    /// A clock jumps while gateways run, and is set right after a while.
+    Jumps { whose: Whose, by: i64, at: Duration, lasts: Duration },
+    /// A gateway is restarted while a clock is wrong, which is set right after a while.
+    StartsWrong { whose: Whose, by: i64, at: Duration, lasts: Duration },
+    /// The same, but the clock is right at the next start.
+    StartsWrongAndAgain { by: i64, at: Duration, lasts: Duration },
+    /// The first start of all is at a time long ago, which is corrected while it runs.
+    FirstStartLongAgo { lasts: Duration },
+    /// The machine is off for twenty hours each day.
+    OffAtNight,
+    /// The machine sleeps for twenty hours each day.
+    SleepsAtNight,
+}
+
+impl Trouble {
+    /// Returns a time at which it lasts.
+    pub fn middle(self) -> Option<Duration> {
+        match self {
+            Self::None | Self::OffAtNight | Self::SleepsAtNight => None,
+            Self::Jumps { at, lasts, .. }
+            | Self::StartsWrong { at, lasts, .. }
+            | Self::StartsWrongAndAgain { at, lasts, .. } => Some(at + lasts / 2),
+            Self::FirstStartLongAgo { lasts } => Some(lasts / 2),
+        }
+    }
+}
+
+/// Whose clock is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Machine,
+    ObjectStore,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    pub trouble: Trouble,
+    /// Gateways before a bucket; none for one gateway over a folder.
+    pub before_bucket: usize,
+    pub clock: ClockSafeguards,
+    pub safeguards: Safeguards,
+}
+
+#[derive(Clone)]
+pub struct Gateway {
+    pub machine: Arc<MachineClock>,
+    adjusted: Option<Arc<AdjustedClock>>,
+    pub clock_records: Arc<ClockRecords>,
+    pub catalog: Arc<Catalog>,
+    pub records: Arc<Records>,
+    pub users: Arc<Users>,
+    pub tokens: Arc<Tokens>,
+    pub runs: Arc<Runs>,
+    pub run_upkeep: Arc<RunUpkeep>,
+    pub is_stopped: Arc<AtomicBool>,
+    pub sleeps_until: Arc<Mutex<Duration>>,
+}
+
+pub struct World {
+    pub time: Arc<SimulatedClock>,
+    /// The object store's own clock.
+    pub date: Arc<MachineClock>,
+    objects: Arc<MemoryStore>,
+    pub dice: Dice,
+    pub owner: UserId,
+    pub scenario: Scenario,
+    gateways: Mutex<Vec<Gateway>>,
+    pub wrong: Mutex<BTreeSet<&'static str>>,
+}
+
+impl World {
+    pub async fn new(seed: u64, scenario: Scenario) -> Arc<Self> {
+        let time = Arc::new(SimulatedClock::default());
+        let world = Arc::new(Self {
+            date: MachineClock::new(&time, 0),
+            objects: Arc::new(MemoryStore::new(time.clone())),
+            time,
+            dice: Dice::new(seed),
+            owner: UserId::generate(&SeededRandom::new(seed)),
+            scenario,
+            gateways: Mutex::default(),
+            wrong: Mutex::default(),
+        });
+        let first = match scenario.trouble {
+            Trouble::FirstStartLongAgo { .. } => -millis(Duration::from_hours(24 * 3650)),
+            _ => 0,
+        };
+        for _ in 0..scenario.before_bucket.max(1) {
+            let gateway = world.start(first, true).await;
+            world.gateways().push(gateway.clone());
+            tokio::spawn(caretaker(world.clone(), gateway));
+        }
+        world
+    }
+
+    /// A gateway that has just started, on a machine whose clock is wrong by so many milliseconds.
+    pub async fn start(&self, wrong_by: i64, is_writer: bool) -> Gateway {
+        let machine = MachineClock::new(&self.time, wrong_by);
+        let adjusted = (self.scenario.before_bucket > 0).then(|| Arc::new(AdjustedClock::new(machine.clone())));
+        hear(adjusted.as_deref(), &self.date);
+        let clock: Arc<dyn Clock> = match &adjusted {
+            Some(adjusted) => adjusted.clone(),
+            None => machine.clone(),
+        };
+        let guard = ClockGuard::new(clock.clone(), machine.clone()).with_safeguards(self.scenario.clock);
+        let guard = Arc::new(guard);
+        let clock_records = ClockRecords::open(self.objects.clone(), guard.clone(), is_writer).await;
+        let staleness = adjusted.is_some().then_some(CacheOptions::SHARED_STALENESS);
+        let options = CatalogOptions {
+            cache: CacheOptions { staleness, ..CacheOptions::default() },
+            clock_guard: Some(guard.clone()),
+            safeguards: self.scenario.safeguards,
+            ..CatalogOptions::default()
+        };
+        let random = Arc::new(SeededRandom::new(self.dice.below(u64::MAX)));
+        let catalog = Arc::new(Catalog::new(self.objects.clone(), clock.clone(), random.clone(), &options));
+        let users = Users::open(self.objects.clone(), clock.clone(), random.clone(), staleness).await;
+        let users = Arc::new(users.expect("accounts open"));
+        let admin = Token::new("larder_0123456789abcdefghijklmnopqrstuvwxyz");
+        let tokens = Tokens::new(self.objects.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness);
+        let tokens = Arc::new(tokens);
+        let runs = Runs::new(self.objects.clone(), clock, random, guard, RunOptions::default());
+        let runs = Arc::new(runs);
+        Gateway {
+            run_upkeep: Arc::new(RunUpkeep::new(runs.clone(), catalog.clone(), tokens.clone())),
+            users,
+            tokens,
+            runs,
+            machine,
+            adjusted,
+            clock_records: Arc::new(clock_records.expect("the record opens")),
+            records: Arc::new(catalog.records()),
+            catalog,
+            is_stopped: Arc::default(),
+            sleeps_until: Arc::default(),
+        }
+    }
+
+    /// Lets a new gateway take the place of the first one, after a pause.
+    pub async fn restart(self: &Arc<Self>, wrong_by: i64, pause: Duration) {
+        self.gateways()[0].is_stopped.store(true, Ordering::SeqCst);
+        self.time.sleep(pause).await;
+        let next = self.start(wrong_by, true).await;
+        self.gateways()[0] = next.clone();
+        tokio::spawn(caretaker(self.clone(), next));
+    }
+
+    /// A gateway that serves now, if there is one.
+    pub fn serving(&self) -> Option<Gateway> {
+        let gateways = self.gateways();
+        let chosen = usize::try_from(self.dice.below(gateways.len() as u64)).expect("it is small");
+        let gateway = gateways[chosen].clone();
+        let is_asleep = *gateway.sleeps_until.lock().expect("nobody panicked") > self.time.monotonic();
+        let is_stopped = gateway.is_stopped.load(Ordering::SeqCst);
+        drop(gateways);
+        if is_asleep || is_stopped {
+            return None;
+        }
+        gateway.hear(&self.date);
+        Some(gateway)
+    }
+
+    pub fn gateways(&self) -> MutexGuard<'_, Vec<Gateway>> {
+        self.gateways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_right(&self) -> bool {
+        self.date.is_right() && self.gateways().iter().all(|gateway| gateway.machine.is_right())
+    }
+
+    pub fn complain(&self, what: &'static str) {
+        self.wrong.lock().expect("nobody panicked").insert(what);
+    }
+
+    /// Whether the document of a store is there, and not that of a deleted one.
+    pub async fn is_kept(&self, id: StoreId) -> bool {
+        match self.objects.get(&format!("larder/stores/{id}"), GetOptions::default()).await {
+            Ok(object) => {
+                let bytes = object.body.into_bytes(1 << 20).await.expect("a document");
+                let document: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+                document["phase"]["phase"] != "deleted"
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+impl Gateway {
+    pub fn hear(&self, date: &MachineClock) {
+        hear(self.adjusted.as_deref(), date);
+    }
+}
+
+fn hear(adjusted: Option<&AdjustedClock>, date: &MachineClock) {
+    if let Some(adjusted) = adjusted {
+        let shown = date.now().as_millis();
+        adjusted.hear(Timestamp::from_millis(shown - shown.rem_euclid(1000)), adjusted.monotonic());
+    }
+}
+
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).expect("it is short")
+}
