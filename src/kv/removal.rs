@@ -98,12 +98,17 @@ impl Removals {
 
     /// Finds what a deleted store leaves behind, for the caller to remove, and schedules another look unless that is all.
     pub async fn work_on(&self, document: &Document, uptime_millis: u64, places: &[Place]) -> Result<Remains> {
-        let id = document.id;
-        let is_last = self.guard.uptime() >= Duration::from_millis(uptime_millis) + LONGEST_REQUEST;
-        if !is_last {
-            self.schedule_last_pass(id, Duration::ZERO).await?;
+        if self.guard.uptime() < Duration::from_millis(uptime_millis) + LONGEST_REQUEST {
+            self.schedule_last_pass(document.id, Duration::ZERO).await?;
             self.documents.publish_again(document).await?;
         }
+        self.find_remains(document, uptime_millis, places).await
+    }
+
+    /// Finds what a deleted store leaves behind, for a caller that has scheduled the last pass.
+    pub async fn find_remains(&self, document: &Document, uptime_millis: u64, places: &[Place]) -> Result<Remains> {
+        let id = document.id;
+        let is_last = self.guard.uptime() >= Duration::from_millis(uptime_millis) + LONGEST_REQUEST;
         let mut remains = Remains::default();
         for place in places {
             remains.keys.extend(self.last_records(id, place).await?);

@@ -365,7 +365,7 @@ impl Upkeep {
             return Ok(Next::Look(self.rules.next_look(&buried.document, self.clock.now())));
         };
         self.expired.fetch_add(1, Ordering::Relaxed);
-        self.removals.work_on(&buried.document, *uptime_millis, places).await.map(Next::Remove)
+        self.removals.find_remains(&buried.document, *uptime_millis, places).await.map(Next::Remove)
     }
 
     fn is_over(&self, view: &StoreView, now: Timestamp) -> bool {

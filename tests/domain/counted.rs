@@ -13,19 +13,25 @@ use larder::storage::{
     PutOutcome, Result,
 };
 
-/// Counts reads.
+/// Counts reads and deletions.
 pub struct Counted {
     inner: Arc<dyn ObjectStore>,
     gets: AtomicUsize,
+    deletions: AtomicUsize,
 }
 
 impl Counted {
     pub fn new(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
-        Arc::new(Self { inner, gets: AtomicUsize::new(0) })
+        Arc::new(Self { inner, gets: AtomicUsize::new(0), deletions: AtomicUsize::new(0) })
     }
 
     pub fn gets(&self) -> usize {
         self.gets.load(SeqCst)
+    }
+
+    /// Calls that delete, however many objects each of them does.
+    pub fn deletions(&self) -> usize {
+        self.deletions.load(SeqCst)
     }
 }
 
@@ -48,9 +54,11 @@ impl ObjectStore for Counted {
         self.inner.head(key).await
     }
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        self.deletions.fetch_add(1, SeqCst);
         self.inner.delete(key, precondition).await
     }
     async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        self.deletions.fetch_add(1, SeqCst);
         self.inner.delete_many(keys).await
     }
     async fn list(&self, options: ListOptions) -> Result<ListPage> {

@@ -149,6 +149,47 @@ async fn a_list_reads_the_documents_of_its_page_and_no_more_however_many_stores_
 }
 
 #[tokio::test]
+async fn stores_that_are_swept_together_share_the_calls_that_delete() {
+    const STORES: usize = 1000;
+    let world = World::new();
+    let counted = Counted::new(world.objects.clone());
+    let gateway = world.gateway_over(counted.clone(), 1, None);
+    for _ in 0..STORES {
+        let store = gateway.catalog.create(world.owner, brief(None)).await.expect("a store").store;
+        gateway.put(&store, "a", "flour").await.expect("a write");
+    }
+    world.live(&gateway, DAY + 6 * HOUR).await;
+    assert_eq!(world.keys("larder/").await, Vec::<String>::new());
+    assert!(counted.deletions() < STORES / 10, "{} calls for {STORES} stores", counted.deletions());
+}
+
+#[tokio::test]
+async fn a_search_of_many_stores_does_not_hold_up_the_thread_that_serves() {
+    let world = World::new();
+    let gateway = world.sole_gateway(1);
+    for number in 0..5000 {
+        let named = (number % 2 == 0).then(|| format!("s-{number}"));
+        gateway.create(world.owner, named.as_deref()).await;
+    }
+    ids(&gateway, &world, 1).await;
+    let search = StoreQuery { search: Some("none-such".to_owned()), ..all(10) };
+    let mut served = 0_u64;
+    let serving = async {
+        loop {
+            served += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    let found = tokio::select! {
+        biased;
+        () = serving => unreachable!("it goes on for ever"),
+        found = gateway.catalog.list(world.owner, &search) => found.expect("a search"),
+    };
+    assert_eq!(found.total, 0);
+    assert!(served > 2, "others were served {served} times meanwhile");
+}
+
+#[tokio::test]
 async fn a_store_that_lives_on_is_listed_by_every_gateway_to_its_end_and_no_longer() {
     let world = World::new();
     let (here, there) = (world.gateway(1), world.gateway(2));

@@ -86,19 +86,23 @@ impl Backend {
         })
     }
 
-    /// Holds the backend to having no records but those of `stores`, so many of each, once it is so much later.
-    pub fn holds_nothing_but(&self, stores: &[(String, usize)]) {
+    /// Does what is due once it is so much later, and so much later again, and again: what has expired is found so twice.
+    pub fn live_on(&self) {
         let clock = Arc::new(ManualClock::new(SystemClock.now().plus(LATER)));
         let options = CatalogOptions { classes: self.classes, ..CatalogOptions::default() };
         self.runtime.block_on(async {
             let (objects, random) = (Arc::clone(&self.objects), Arc::new(SystemRandom));
             let catalog = Arc::new(Catalog::new(objects, clock.clone(), random, &options));
-            // What has expired is found so twice.
             for _ in 0..3 {
                 catalog.keep_appointments().await.expect("upkeep");
                 clock.advance(2 * CatalogOptions::EXPIRY_CONFIRMATION);
             }
         });
+    }
+
+    /// Holds the backend to having no records but those of `stores`, so many of each, once it is later.
+    pub fn holds_nothing_but(&self, stores: &[(String, usize)]) {
+        self.live_on();
         let records = self.records();
         for (id, count) in stores {
             let own: Vec<_> = records.iter().filter(|key| key.contains(&format!("/{id}/"))).collect();
