@@ -10,6 +10,7 @@ use crate::{
     kv::{Catalog, ClockRecords, Document, GeneralAccess, Records, StoreView},
     runs::Runs,
     server::Source,
+    storage::MemoryBudget,
     telemetry::{Ledger, Metrics, Prices, trace::Tracer},
 };
 
@@ -80,6 +81,8 @@ pub struct ApiParts {
     pub ledger: Arc<Ledger>,
     /// Since when they are counted.
     pub since: Timestamp,
+    /// The memory that is held on behalf of clients.
+    pub memory: Arc<MemoryBudget>,
     /// Who traces requests, if anybody.
     pub tracer: Option<Arc<Tracer>>,
     /// The time.

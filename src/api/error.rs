@@ -370,6 +370,12 @@ impl From<BodyError> for ApiError {
             BodyError::Aborted | BodyError::Stalled => {
                 Self::bad_request("request-aborted-prematurely", "The request ended before its body did")
             }
+            BodyError::TooSlow => {
+                let message =
+                    "The request body came too slowly while others waited for the memory that it was held in.";
+                Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", message)
+            }
+            BodyError::NoMemory => Self::overloaded(),
             BodyError::TooLarge { limit } => Self::record_too_large(limit),
             BodyError::Malformed(what) => {
                 Self::bad_request("invalid-input", format!("Invalid input: the request body is malformed: {what}"))

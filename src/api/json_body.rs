@@ -1,44 +1,113 @@
-//! JSON bodies of requests: small, maybe compressed, and always an object.
+//! JSON bodies of requests: small, maybe compressed, and always an object, of which only what a call knows is kept.
+
+use std::ops::{Deref, DerefMut};
 
 use http::HeaderMap;
 use serde_json::{Map, Value};
+use tokio::task::spawn_blocking;
 
 use crate::{
     auth::Admitted,
-    storage::{BodyError, ByteStream},
+    kv,
+    storage::{BodyError, ByteStream, Lease},
 };
 
-use super::{content, error::ApiError, request::limited, unopened_body::UnopenedBody};
+use super::{
+    content,
+    context::Context,
+    error::ApiError,
+    request::{Request, limited},
+};
 
-/// Reads the object in a body, for an admitted caller; `None` if the body is empty.
+/// The most bytes that are parsed on a serving thread: some 100 microseconds of work.
+const MAX_PARSED_BYTES_HERE: usize = 64 * 1024;
+
+/// The most bytes of memory that the kept members of a body may take: more than the largest schema does.
+const MAX_MEMBERS_BYTES: u64 = 32 << 20;
+
+/// The members of a JSON body that a call knows, and the lease of the memory that they take.
+#[derive(Debug, Default)]
+pub struct JsonObject {
+    members: Map<String, Value>,
+    _lease: Option<Lease>,
+}
+
+impl Deref for JsonObject {
+    type Target = Map<String, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.members
+    }
+}
+
+impl DerefMut for JsonObject {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.members
+    }
+}
+
+/// Reads the object in the body of a request, for an admitted caller; without members if the body is empty. Of its members those are
+/// kept that are called one of `names`.
 pub async fn object(
-    headers: &HeaderMap,
-    body: UnopenedBody,
+    context: &Context,
+    request: Request<'_>,
     admitted: &impl Admitted,
-) -> Result<Option<Map<String, Value>>, ApiError> {
-    let limit = body.max_json_bytes();
-    read(headers, body.open(admitted), limit).await
+    names: &'static [&'static str],
+) -> Result<JsonObject, ApiError> {
+    let limit = request.body.max_json_bytes();
+    let lease = context.memory.lease();
+    let members = read(request.headers, request.body.open(admitted), limit, names, &lease).await?;
+    Ok(members.map_or_else(JsonObject::default, |members| JsonObject { members, _lease: Some(lease) }))
 }
 
 /// The object in a body of at most `limit` bytes; `None` if the body is empty, whatever its media type says: the JavaScript client
-/// sends nothing as a form, the Rust client as nothing at all.
-pub async fn read(headers: &HeaderMap, body: ByteStream, limit: u64) -> Result<Option<Map<String, Value>>, ApiError> {
+/// sends nothing as a form, the Rust client as nothing at all. What it takes in memory is held by `lease`.
+pub async fn read(
+    headers: &HeaderMap,
+    body: ByteStream,
+    limit: u64,
+    names: &'static [&'static str],
+    lease: &Lease,
+) -> Result<Option<Map<String, Value>>, ApiError> {
     let coding = content::content_coding(headers)?;
     let announced = body.length();
     let (body, actual) = match coding {
         // More than any coding makes of a body within the limit, and an end to one that goes on and on without ever decoding to much.
-        Some(coding) => (coding.decode(limited(body, 2 * limit)), None),
+        Some(coding) => (coding.decode(limited(body, 2 * limit), lease.clone()), None),
         None => (body, announced),
     };
-    let bytes = body.into_bytes(limit).await.map_err(|error| match error {
+    let bytes = lease.gather(body, limit).await.map_err(|error| match error {
         BodyError::TooLarge { .. } => ApiError::request_too_large(limit, actual),
-        BodyError::Aborted | BodyError::Stalled | BodyError::Malformed(_) | BodyError::Storage(_) => error.into(),
+        error @ (BodyError::Aborted
+        | BodyError::Stalled
+        | BodyError::TooSlow
+        | BodyError::NoMemory
+        | BodyError::Malformed(_)
+        | BodyError::Storage(_)) => error.into(),
     })?;
     if bytes.is_empty() {
         return Ok(None);
     }
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(object)) => Ok(Some(object)),
-        Ok(_) | Err(_) => Err(ApiError::bad_request("invalid-request", "POST data must be a JSON object")),
+    let measured = bytes.clone();
+    let cost = beside_serving(bytes.len(), move || kv::members_cost(&measured, names)).await?;
+    if cost > MAX_MEMBERS_BYTES {
+        return Err(ApiError::request_too_large(limit, None));
     }
+    lease.grow(cost).await?;
+    let members = beside_serving(bytes.len(), move || kv::members(&bytes, names)).await?;
+    lease.shrink_to(cost);
+    Ok(Some(members))
+}
+
+/// Does `parse` on a thread that serves nobody, if there are many bytes to parse.
+async fn beside_serving<T: Send + 'static>(
+    length: usize,
+    parse: impl FnOnce() -> serde_json::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let parsed = if length <= MAX_PARSED_BYTES_HERE {
+        parse()
+    } else {
+        spawn_blocking(parse).await.map_err(ApiError::internal)?
+    };
+    parsed.map_err(|_| ApiError::bad_request("invalid-request", "POST data must be a JSON object"))
 }

@@ -2,6 +2,8 @@
 //! `fuzzing`. Nothing here is part of the program.
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
@@ -10,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use crate::{
     clock::Timestamp,
     kv::{ContentCoding, RecordKey},
-    storage::{ByteRange, ByteStream},
+    storage::{ByteRange, ByteStream, MemoryBudget},
 };
 
 use super::{
@@ -183,7 +185,9 @@ pub fn json_body(bytes: &[u8]) {
     let coding = ["identity", "gzip", "br", "deflate"][usize::from(*choice) % 4];
     let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(coding))]);
     let body = ByteStream::from(Bytes::copy_from_slice(body));
-    match json_body::read(&headers, body, MAX_JSON_BYTES).now_or_never().expect("all of it is there") {
+    let lease = Arc::new(MemoryBudget::default()).lease();
+    match json_body::read(&headers, body, MAX_JSON_BYTES, &["name"], &lease).now_or_never().expect("all of it is there")
+    {
         Ok(_) => {}
         Err(error) => assert!(error.status().is_client_error(), "{}", error.status()),
     }

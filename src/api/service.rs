@@ -22,6 +22,10 @@ use crate::{
     peer::Peer,
     server::Source,
     storage::BoxError,
+    telemetry::{
+        Party,
+        work::{self, CalledBy},
+    },
 };
 
 use super::{
@@ -270,12 +274,14 @@ async fn identify(context: &Context, token: Option<&str>, source: &Source) -> Re
     if is_guess {
         rates.take(address)?;
     }
+    work::is_called_by(CalledBy::address(source.ip));
     let caller = context.tokens.identify(token).await;
     match &caller {
         Ok(Caller::User(session)) => {
             if is_guess {
                 rates.give_back(address);
             }
+            work::is_called_by(Party::named(session.user.id.as_str()).map_or_else(CalledBy::default, CalledBy::User));
             rates.take(Counted::User(session.user.id))?;
         }
         Err(_) if is_guess => {}

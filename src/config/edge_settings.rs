@@ -1,4 +1,4 @@
-//! The settings of where clients come in: HTTPS, the proxies before Larder, and the way out of a balancer.
+//! The settings of where clients come in: HTTPS, the proxies before Larder, memory for requests, and the way out of a balancer.
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use crate::server::InvalidNetwork;
 
 use super::{
     setting::Setting,
-    value::{count, show_time, time},
+    value::{count, show_size, show_time, size, time},
 };
 
 /// The longest that balancers may be waited for.
@@ -15,7 +15,10 @@ const LONGEST_DELAY: Duration = Duration::from_hours(1);
 /// What the number of connections of a client may be limited to.
 const ANY_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
-/// HTTPS, proxies, and the way out.
+/// What the memory for requests may be limited to.
+const ANY_REQUEST_MEMORY: RangeInclusive<u64> = 32 << 20..=1 << 40;
+
+/// HTTPS, proxies, memory for requests, and the way out.
 pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "tls_cert",
@@ -77,5 +80,17 @@ pub(super) static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| Some(show_time(config.server.drain_delay)),
+    },
+    Setting {
+        name: "request_memory",
+        value: "SIZE",
+        help: "Memory for what clients send that has to be in memory as a whole: JSON, records that are checked, parts of uploads of \
+               unknown length, decoders; each caller can hold half of it, and what finds none waits",
+        is_secret: false,
+        apply: |config, text| {
+            config.request_memory_bytes = size(text, ANY_REQUEST_MEMORY)?;
+            Ok(())
+        },
+        show: |config| Some(show_size(config.request_memory_bytes)),
     },
 ];

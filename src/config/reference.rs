@@ -109,7 +109,12 @@ pub(super) static GROUPS: [Group; 14] = [
     Group {
         title: "Memory",
         about: "",
-        settings: &[("cache_size", "128MiB"), ("record_cache_size", "256MiB"), ("sole_gateway", "yes")],
+        settings: &[
+            ("cache_size", "128MiB"),
+            ("record_cache_size", "256MiB"),
+            ("sole_gateway", "yes"),
+            ("request_memory", "256MiB"),
+        ],
     },
     Group {
         title: "Several gateways",
@@ -144,7 +149,6 @@ pub(super) static GROUPS: [Group; 14] = [
             ("s3_encryption", "AES256"),
             ("s3_storage_class", "STANDARD_IA"),
             ("s3_part_size", "64MiB"),
-            ("s3_upload_memory", "256MiB"),
             ("s3_connect_timeout", "10s"),
             ("s3_answer_timeout", "1m"),
             ("s3_stall_timeout", "1m"),

@@ -15,9 +15,6 @@ const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 /// What the size of a part may be. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
 const ANY_PART: RangeInclusive<u64> = 5 << 20..=5 << 30;
 
-/// What the memory for bodies may be limited to.
-const ANY_MEMORY: RangeInclusive<u64> = 8 << 20..=1 << 40;
-
 /// The lengths of a bucket's name.
 const NAME_LENGTHS: RangeInclusive<usize> = 3..=63;
 
@@ -181,17 +178,6 @@ pub(super) static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| Some(show_size(config.s3.part_bytes)),
-    },
-    Setting {
-        name: "s3_upload_memory",
-        value: "SIZE",
-        help: "Memory for bodies of unknown length, for all uploads together; what finds none waits",
-        is_secret: false,
-        apply: |config, text| {
-            config.s3.gather_bytes = size(text, ANY_MEMORY)?;
-            Ok(())
-        },
-        show: |config| Some(show_size(config.s3.gather_bytes)),
     },
     Setting {
         name: "s3_connect_timeout",

@@ -14,6 +14,7 @@ use crate::{
     peer::{InvalidPeerAddress, PeerAddress},
     runs::RunOptions,
     server::ServerOptions,
+    storage::DEFAULT_MEMORY_LIMIT,
     telemetry::{Prices, TelemetryOptions},
 };
 
@@ -62,6 +63,8 @@ pub struct Config {
     pub is_sole_gateway: bool,
     /// The most bytes of records that are kept in memory; what fits the backend when it is not given.
     pub record_cache_bytes: Option<u64>,
+    /// The most bytes of memory that are held on behalf of clients.
+    pub request_memory_bytes: u64,
     /// The largest record, in stored bytes.
     pub max_record_bytes: u64,
     /// How many requests a second are taken.
@@ -99,6 +102,7 @@ impl Default for Config {
             catalog: CatalogOptions::default(),
             is_sole_gateway: false,
             record_cache_bytes: None,
+            request_memory_bytes: DEFAULT_MEMORY_LIMIT,
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,
             rates: RateOptions::default(),
             max_requests: Some(DEFAULT_MAX_REQUESTS),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 #[cfg(feature = "s3")]
-use crate::storage::s3::S3Store;
+use crate::storage::s3::{S3Options, S3Store};
 use crate::{
     clock::{Clock, Random},
     config::Config,
     storage::{
-        ObjectStore,
+        MemoryBudget, ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore},
         measured::Measured,
     },
@@ -43,14 +43,14 @@ impl Backend {
         config: &Config,
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
-        metrics: &Metrics,
-        ledger: &Arc<Ledger>,
+        (metrics, ledger): (&Metrics, &Arc<Ledger>),
+        memory: &Arc<MemoryBudget>,
     ) -> Result<Self, StartError> {
         #[cfg(feature = "s3")]
         if !config.s3.bucket.is_empty() {
-            return Self::open_bucket(config, clock, random, metrics, ledger).await;
+            return Self::open_bucket(config, clock, random, (metrics, ledger), memory).await;
         }
-        let _ = random;
+        let _ = (random, memory);
         let (options, of_engine) = (EmbeddedOptions::new(&config.data), Arc::clone(clock));
         let opened = spawn_blocking(move || EmbeddedStore::open(&options, of_engine)).await;
         let engine = Arc::new(opened.map_err(|_| StartError::EngineFailed)??);
@@ -64,13 +64,17 @@ impl Backend {
         config: &Config,
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
-        metrics: &Metrics,
-        ledger: &Arc<Ledger>,
+        (metrics, ledger): (&Metrics, &Arc<Ledger>),
+        memory: &Arc<MemoryBudget>,
     ) -> Result<Self, StartError> {
         let (clock, random) = (Arc::clone(clock), Arc::clone(random));
-        let opened =
-            S3Store::open_charging(config.s3.clone(), Arc::clone(&clock), Arc::clone(&random), Arc::clone(ledger))
-                .await;
+        let opened = S3Store::open_charging(
+            S3Options { memory: Arc::clone(memory), ..config.s3.clone() },
+            Arc::clone(&clock),
+            Arc::clone(&random),
+            Arc::clone(ledger),
+        )
+        .await;
         let bucket = Arc::new(opened?);
         let findings = bucket.probe(random.as_ref()).await.map_err(StartError::Probe)?;
         let sharing = if findings.conditional_writes { Sharing::Conditional } else { Sharing::Unconditional };

@@ -20,7 +20,7 @@ use crate::{
     peer::{Errands, Peer},
     runs::{RunOptions, Runs},
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
-    storage::ObjectStore,
+    storage::{MemoryBudget, ObjectStore},
     telemetry::{Kind, Ledger, Metrics, Sample, show_panics},
 };
 
@@ -58,15 +58,14 @@ impl Gateway {
     /// Builds a gateway. Its address is bound from now on, but nothing is served before [`Gateway::run`].
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let (machine, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        warn_of_few_descriptors(config.server.max_connections);
         let first_user = FirstUser::of(&config)?;
         // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
         let (server, tls) = listen(&config, &machine)?;
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config.upstream, &machine)?;
-        let (metrics, ledger) = figures();
+        let (metrics, ledger, memory) = figures(&config, &machine);
         let tracing = Tracing::of(&config.traces, &machine, random.as_ref(), &metrics)?;
-        let backend = Backend::open(&config, &machine, &random, &metrics, &ledger).await?;
+        let backend = Backend::open(&config, &machine, &random, (&metrics, &ledger), &memory).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
         let objects = role.settled_objects(backend.objects(), &clock).await?;
@@ -83,7 +82,7 @@ impl Gateway {
         let runs = runs(&config, objects, (&clock, clock_records.guard()), &random);
         let parts = ApiParts {
             catalog: Arc::clone(&catalog),
-            records: Arc::new(records),
+            records: Arc::new(records.held_in(Arc::clone(&memory))),
             users: Arc::clone(&users),
             tokens: Arc::clone(&tokens),
             shared: SharedStores::new(Arc::clone(objects), Arc::clone(&catalog)),
@@ -93,6 +92,7 @@ impl Gateway {
             metrics: metrics.clone(),
             ledger,
             since: clock.now(),
+            memory: Arc::clone(&memory),
             tracer: tracing.tracer(),
             clock: Arc::clone(&clock),
             clock_records: Arc::clone(&clock_records),
@@ -196,16 +196,19 @@ fn jobs(
     jobs
 }
 
-/// What is counted, and who causes it.
-fn figures() -> (Metrics, Arc<Ledger>) {
+/// What is counted, who causes it, and the memory that is held for clients.
+fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<Ledger>, Arc<MemoryBudget>) {
     let (metrics, ledger) = (Metrics::of_process(), Arc::<Ledger>::default());
     ledger.show(&metrics);
     show_panics(&metrics);
-    (metrics, ledger)
+    let memory = Arc::new(MemoryBudget::new(config.request_memory_bytes, Arc::clone(machine)));
+    memory.show(&metrics);
+    (metrics, ledger, memory)
 }
 
 /// The server, bound to its address, and what it encrypts with.
 fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<Arc<Tls>>), StartError> {
+    warn_of_few_descriptors(config.server.max_connections);
     let tls = Tls::of(&config.server.tls)?.map(Arc::new);
     let server = Server::bind(config.server.clone(), Arc::clone(machine)).map_err(StartError::Bind)?;
     Ok((server.encrypted(tls.clone()), tls))

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::storage::{BodyError, ByteStream};
+use crate::storage::{BodyError, ByteStream, Lease};
 
 /// A coding that a record's bytes can be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +41,20 @@ impl ContentCoding {
     }
 
     /// The bytes that `body` encodes, decoded as they are read. The body ends with [`BodyError::Malformed`] where it is
-    /// not in this coding; no bytes at all are no bytes in every coding.
-    pub fn decode(self, body: ByteStream) -> ByteStream {
-        let decoded = async move { self.begin(body).await };
+    /// not in this coding; no bytes at all are no bytes in every coding. The window is held by `lease`.
+    pub fn decode(self, body: ByteStream, lease: Lease) -> ByteStream {
+        let decoded = async move {
+            let decoded = self.begin(body, &lease).await?;
+            Ok(decoded.and_then(move |chunk| std::future::ready(lease.moved(chunk.len()).map(|()| chunk))))
+        };
         ByteStream::new(None, stream::once(decoded).try_flatten())
     }
 
-    async fn begin(self, mut body: ByteStream) -> Result<BoxStream<'static, Result<Bytes, BodyError>>, BodyError> {
+    async fn begin(
+        self,
+        mut body: ByteStream,
+        lease: &Lease,
+    ) -> Result<BoxStream<'static, Result<Bytes, BodyError>>, BodyError> {
         let mut head = Bytes::new();
         while head.len() < ZLIB_HEAD {
             match body.next().await.transpose()? {
@@ -61,6 +68,9 @@ impl ContentCoding {
         }
         if self == Self::Brotli && asks_for_large_window(&head) {
             return Err(BodyError::Malformed("its window is larger than RFC 7932 has any".to_owned()));
+        }
+        if self == Self::Brotli {
+            lease.grow(window_of(&head)).await?;
         }
         let is_zlib = is_zlib(&head);
         let encoded = StreamReader::new(stream::iter([Ok(head)]).chain(body).map_err(io::Error::other));
@@ -94,6 +104,18 @@ fn asks_for_large_window(head: &[u8]) -> bool {
     head.first().is_some_and(|bits| bits & 0b0111_1111 == 0b0001_0001)
 }
 
+/// The bytes of the window that a Brotli stream asks for, which its first bits say (RFC 7932, 9.1).
+fn window_of(head: &[u8]) -> u64 {
+    let first = head.first().copied().unwrap_or_default();
+    let bits = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, _, _) => 16,
+        (_, 0, 0) => 17,
+        (_, 0, more) => 8 + more,
+        (_, more, _) => 17 + more,
+    };
+    1 << bits
+}
+
 fn chunks(decoder: impl AsyncRead + Send + 'static) -> BoxStream<'static, Result<Bytes, BodyError>> {
     ReaderStream::with_capacity(decoder, CHUNK).map_err(reason).boxed()
 }
@@ -107,10 +129,32 @@ fn reason(error: io::Error) -> BodyError {
 
 #[cfg(test)]
 mod tests {
-    use async_compression::tokio::write::{BrotliEncoder, DeflateEncoder, GzipEncoder, ZlibEncoder};
+    use std::sync::Arc;
+
+    use async_compression::{
+        Level,
+        tokio::write::{BrotliEncoder, DeflateEncoder, GzipEncoder, ZlibEncoder},
+    };
     use tokio::io::{AsyncWrite, AsyncWriteExt};
 
     use super::*;
+    use crate::storage::MemoryBudget;
+
+    fn lease() -> Lease {
+        Arc::new(MemoryBudget::default()).lease()
+    }
+
+    #[tokio::test]
+    async fn the_window_of_brotli_is_held_while_it_is_decoded() {
+        let budget = Arc::new(MemoryBudget::default());
+        let encoded = encode(BrotliEncoder::with_quality(Vec::new(), Level::Precise(11)), &text()).await.into_inner();
+        let (half, window) = (body(&encoded[..100], 100).chain(stream::pending()), window_of(&encoded));
+        let mut decoded = Box::pin(ContentCoding::Brotli.decode(ByteStream::new(None, half), budget.lease()));
+        assert!(futures_util::poll!(decoded.next()).is_pending());
+        assert!(window > 1 << 16 && budget.held() >= window - (1 << 16), "{} of {window}", budget.held());
+        drop(decoded);
+        assert_eq!(budget.held(), 0);
+    }
 
     /// A hundred thousand bytes of which few repeat.
     fn text() -> Vec<u8> {
@@ -137,7 +181,7 @@ mod tests {
     }
 
     async fn decoded(coding: ContentCoding, bytes: &[u8], chunk: usize) -> Result<Bytes, BodyError> {
-        coding.decode(body(bytes, chunk)).into_bytes(u64::MAX).await
+        coding.decode(body(bytes, chunk), lease()).into_bytes(u64::MAX).await
     }
 
     #[tokio::test]
@@ -189,7 +233,8 @@ mod tests {
         for coding in ContentCoding::ALL {
             let half = encoded(coding, &text()).await[..1000].to_vec();
             let chunks = [Ok(Bytes::from(half)), Err(BodyError::Aborted)];
-            let decoded = coding.decode(ByteStream::new(None, stream::iter(chunks))).into_bytes(u64::MAX).await;
+            let decoded =
+                coding.decode(ByteStream::new(None, stream::iter(chunks)), lease()).into_bytes(u64::MAX).await;
             assert!(matches!(decoded, Err(BodyError::Aborted)), "{coding:?}: {decoded:?}");
         }
     }

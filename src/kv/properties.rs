@@ -2,7 +2,7 @@
 //! the tests of the room `fuzzing`. Nothing here is part of the program.
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
 use async_compression::{
     Level,
@@ -16,7 +16,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::{
     clock::Timestamp,
-    storage::{BodyError, ByteStream},
+    storage::{BodyError, ByteStream, MemoryBudget},
 };
 
 use super::{
@@ -191,7 +191,12 @@ pub fn schema(bytes: &[u8]) {
         }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let checked = runtime.block_on(JsonValidator::check(validators, Bytes::copy_from_slice(record)));
+    let checked = runtime.block_on(JsonValidator::check(
+        validators,
+        Bytes::copy_from_slice(record),
+        &Arc::new(MemoryBudget::default()).lease(),
+        u64::MAX,
+    ));
     assert!(matches!(checked, Ok(()) | Err(Error::SchemaViolation(_))), "{checked:?}");
 }
 
@@ -224,7 +229,9 @@ pub fn coding(bytes: &[u8]) {
 
 fn decoded(coding: ContentCoding, body: &[u8], piece: usize) -> Result<Bytes, BodyError> {
     let pieces: Vec<_> = body.chunks(piece).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-    let decoded = coding.decode(ByteStream::new(None, stream::iter(pieces))).into_bytes(DECODED_LIMIT);
+    let decoded = coding
+        .decode(ByteStream::new(None, stream::iter(pieces)), Arc::new(MemoryBudget::default()).lease())
+        .into_bytes(DECODED_LIMIT);
     let decoded = decoded.now_or_never().expect("all of it is there");
     assert!(decoded.as_ref().map_or(0, |bytes| bytes.len() as u64) <= DECODED_LIMIT);
     decoded

@@ -14,8 +14,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     clock::Clock,
     storage::{
-        self, Attributes, ByteRange, ByteStream, GetOptions, Object, ObjectMeta, ObjectStore, Precondition, PutOptions,
-        PutOutcome,
+        self, Attributes, ByteRange, ByteStream, GetOptions, MemoryBudget, Object, ObjectMeta, ObjectStore,
+        Precondition, PutOptions, PutOutcome,
     },
 };
 
@@ -50,6 +50,7 @@ pub struct Records {
     activity: Arc<Activity>,
     renewals: Renewals,
     rules: Arc<LifeRules>,
+    memory: Arc<MemoryBudget>,
 }
 
 impl Records {
@@ -62,7 +63,13 @@ impl Records {
         renewals: Renewals,
         rules: Arc<LifeRules>,
     ) -> Self {
-        Self { objects, clock, documents, activity, renewals, rules }
+        Self { objects, clock, documents, activity, renewals, rules, memory: Arc::default() }
+    }
+
+    /// The same records; what has to be in memory of them as a whole is held in `memory`.
+    #[must_use]
+    pub fn held_in(self, memory: Arc<MemoryBudget>) -> Self {
+        Self { memory, ..self }
     }
 
     /// Writes a record, in place of the one that is there.
@@ -75,7 +82,7 @@ impl Records {
         precondition: Precondition,
     ) -> Result<PutOutcome> {
         let body = match &store.document.schema {
-            Some(schema) => schema.admit(key, &attributes, body).await?,
+            Some(schema) => schema.admit(key, &attributes, body, &self.memory).await?,
             None => body,
         };
         let RecordAttributes { content_type, content_coding } = attributes;

@@ -30,7 +30,7 @@ use super::{
 const SMALLEST_BUFFER_BYTES: usize = 8192;
 
 /// What hyper reads ahead of a body at most, and so what an upload costs in memory.
-const BUFFER_BYTES: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 128 * 1024;
 
 /// What may change for the connections of a server while they are open.
 #[derive(Debug, Clone)]

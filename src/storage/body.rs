@@ -21,6 +21,12 @@ pub enum BodyError {
     /// The sender paused for too long.
     #[error("the body stalled")]
     Stalled,
+    /// The sender was too slow while others waited for the memory that was held for it.
+    #[error("the body came too slowly while others waited for memory")]
+    TooSlow,
+    /// No memory was left for it in time.
+    #[error("there was no memory left for the body (LARDER_REQUEST_MEMORY)")]
+    NoMemory,
     /// The body is longer than allowed.
     #[error("the body is longer than {limit} bytes")]
     TooLarge {
@@ -41,6 +47,8 @@ pub enum BodyError {
 pub struct ByteStream {
     length: Option<u64>,
     chunks: Chunks,
+    /// What is held as long as there is the body.
+    held: Option<Box<dyn fmt::Debug + Send + Sync>>,
 }
 
 enum Chunks {
@@ -52,7 +60,13 @@ enum Chunks {
 impl ByteStream {
     /// A body whose bytes come from `stream`, in all `length` of them if that is known.
     pub fn new(length: Option<u64>, stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Self {
-        Self { length, chunks: Chunks::Stream(Mutex::new(stream.boxed())) }
+        Self { length, chunks: Chunks::Stream(Mutex::new(stream.boxed())), held: None }
+    }
+
+    /// The same body, and something that is held until the body is dropped, such as the lease of the memory that it is in.
+    #[must_use]
+    pub fn holding(self, held: impl fmt::Debug + Send + Sync + 'static) -> Self {
+        Self { held: Some(Box::new(held)), ..self }
     }
 
     /// A body of no bytes.
@@ -105,7 +119,11 @@ fn within(length: usize, limit: u64) -> Result<(), BodyError> {
 
 impl From<Bytes> for ByteStream {
     fn from(bytes: Bytes) -> Self {
-        Self { length: Some(bytes.len() as u64), chunks: Chunks::Once((!bytes.is_empty()).then_some(bytes)) }
+        Self {
+            length: Some(bytes.len() as u64),
+            chunks: Chunks::Once((!bytes.is_empty()).then_some(bytes)),
+            held: None,
+        }
     }
 }
 
@@ -128,6 +146,6 @@ impl Stream for ByteStream {
 
 impl fmt::Debug for ByteStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ByteStream").field("length", &self.length).finish_non_exhaustive()
+        f.debug_struct("ByteStream").field("length", &self.length).field("held", &self.held).finish_non_exhaustive()
     }
 }

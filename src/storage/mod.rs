@@ -6,6 +6,7 @@
 
 mod announced;
 mod body;
+mod budget;
 pub mod cached;
 mod cause;
 mod conditions;
@@ -26,6 +27,7 @@ mod store;
 pub mod unconditional;
 
 pub use body::{BodyError, ByteStream};
+pub use budget::{DEFAULT_LIMIT as DEFAULT_MEMORY_LIMIT, Lease, MemoryBudget};
 pub use cause::BoxError;
 pub use error::{Error, Result};
 pub use lifecycle::{

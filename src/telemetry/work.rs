@@ -7,6 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     future::Future,
+    net::{IpAddr, Ipv6Addr},
     pin::Pin,
     sync::Arc,
 };
@@ -37,14 +38,39 @@ pub struct Commission {
     id: HeaderValue,
     ledger: Arc<Ledger>,
     payers: Payers,
+    called_by: CalledBy,
     trace: Option<Box<Trace>>,
+}
+
+/// Who called for some work: what it holds is of this caller's share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum CalledBy {
+    /// Larder itself, or a caller that is not known.
+    #[default]
+    Unknown,
+    /// A user, by id.
+    User(Party),
+    /// A caller without a valid token, by address; by network for IPv6, of which one client has many addresses.
+    Address(IpAddr),
+}
+
+impl CalledBy {
+    /// A caller at `ip`.
+    pub fn address(ip: Option<IpAddr>) -> Self {
+        const NETWORK: u128 = !0 << 64;
+        match ip {
+            None => Self::Unknown,
+            Some(IpAddr::V6(ip)) => Self::Address(Ipv6Addr::from_bits(ip.to_bits() & NETWORK).into()),
+            Some(ip) => Self::Address(ip),
+        }
+    }
 }
 
 impl Work {
     /// The work for the request with that id.
     pub fn new(id: HeaderValue, ledger: Arc<Ledger>, trace: Option<Box<Trace>>) -> Self {
         let payers = Payers { is_request: true, ..Payers::default() };
-        Self::of(Commission { id, ledger, payers, trace })
+        Self::of(Commission { id, ledger, payers, called_by: CalledBy::Unknown, trace })
     }
 
     fn of(commission: Commission) -> Self {
@@ -80,6 +106,16 @@ pub fn charge_to(store: Option<Party>, run: Option<Party>) {
         payers.store = store.or(payers.store);
         payers.run = run.or(payers.run);
     });
+}
+
+/// Notes who called for the work under way.
+pub fn is_called_by(caller: CalledBy) {
+    let _ = WORK.try_with(|work| work.commission.borrow_mut().called_by = caller);
+}
+
+/// Who called for the work under way.
+pub fn called_by() -> CalledBy {
+    WORK.try_with(|work| work.commission.borrow().called_by).unwrap_or_default()
 }
 
 /// Adds to the costs of the work under way; gives them back if there is none.

@@ -19,6 +19,7 @@ mod effort;
 mod encrypted;
 mod expiry;
 mod first_user;
+mod floods;
 mod folder;
 mod formats;
 mod histories;

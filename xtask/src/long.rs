@@ -25,6 +25,11 @@ const LONG_TESTS: &[LongTest] = &[
         summary: "a million stores over a folder: first list, list after mass expiry, search, sweep beside requests",
         arguments: &["--release", "--test", "domain", "a_million_stores"],
     },
+    LongTest {
+        name: "strangers",
+        summary: "400 connections without a token, each with a body that never ends, on every route that takes one",
+        arguments: &["--test", "process", "four_hundred_strangers"],
+    },
 ];
 
 /// Runs the long check of that name, or lists all.

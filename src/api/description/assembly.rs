@@ -17,7 +17,7 @@ const ALWAYS: [u64; 5] = [401, 403, 429, 500, 503];
 const OF_CHANGES: [u64; 3] = [400, 507, 508];
 
 /// Those of calls with a body.
-const OF_BODIES: [u64; 3] = [400, 413, 415];
+const OF_BODIES: [u64; 4] = [400, 408, 413, 415];
 
 /// Those of calls that an upstream answers, if there is one.
 const OF_UPSTREAMS: [u64; 5] = [400, 404, 501, 502, 508];

@@ -81,7 +81,7 @@ async fn create(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["username", "generalAccess"]).await?;
     let username = body.get("username").and_then(Value::as_str).unwrap_or_default().parse()?;
     let general_access = access_in(&body)?.unwrap_or_default();
     let user = context.users.create(NewUser { username, general_access }).await?;
@@ -97,7 +97,7 @@ async fn update(
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let user = context.user(user).await?;
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["isDisabled", "generalAccess", "quota"]).await?;
     let is_disabled = match body.get("isDisabled") {
         None => None,
         Some(Value::Bool(is_disabled)) => Some(*is_disabled),

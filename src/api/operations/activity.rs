@@ -15,7 +15,7 @@ pub async fn count(
     grant: &AccountGrant,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let mut body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let mut body = json_body::object(context, request, grant, &["stores"]).await?;
     let stores = body.remove("stores").unwrap_or(Value::Null);
     let stores: Vec<StoreUse> = serde_json::from_value(stores)
         .map_err(|error| ApiError::bad_request("invalid-input", format!("Invalid counters of stores' use: {error}")))?;
@@ -29,7 +29,7 @@ pub async fn renew(
     grant: &AccountGrant,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["store"]).await?;
     let id: Option<StoreId> = body.get("store").and_then(Value::as_str).and_then(|id| id.parse().ok());
     let id = id.ok_or_else(|| ApiError::bad_request("invalid-input", "The body names no store"))?;
     context.catalog.renew(id).await?;

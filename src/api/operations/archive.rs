@@ -23,7 +23,7 @@ use crate::{
     auth::Grant,
     clock::Timestamp,
     kv::{self, ContentCoding, KeyQuery, ListedKey, RecordKey, Records, StoreView},
-    storage::{BodyError, ByteStream, Object},
+    storage::{BodyError, ByteStream, MemoryBudget, Object},
     telemetry::work,
 };
 
@@ -43,7 +43,7 @@ pub async fn download(
 ) -> Result<Response<ReplyBody>, ApiError> {
     let query = keys::filters(&request.query);
     let store = Arc::clone(grant.store());
-    let mut archive = Archive::new(Arc::clone(&context.records), store, query);
+    let mut archive = Archive::new(context, store, query);
     match request.query.text("keys") {
         Some(keys) => archive.choose(&keys)?,
         // The first page now: what is wrong with the request is to be an error, not half a file.
@@ -68,6 +68,7 @@ pub async fn download(
 /// A ZIP file in the making.
 struct Archive {
     records: Arc<Records>,
+    memory: Arc<MemoryBudget>,
     store: Arc<StoreView>,
     query: KeyQuery,
     /// Keys that were listed and are still to be written.
@@ -81,10 +82,11 @@ struct Archive {
 }
 
 impl Archive {
-    fn new(records: Arc<Records>, store: Arc<StoreView>, query: KeyQuery) -> Self {
+    fn new(context: &Context, store: Arc<StoreView>, query: KeyQuery) -> Self {
+        let (records, memory) = (Arc::clone(&context.records), Arc::clone(&context.memory));
         let sink = Sink::default();
         let writer = Some(ZipWriter::new_stream(sink.clone()));
-        Self { records, store, query, keys: VecDeque::new(), is_listed: false, record: None, writer, sink }
+        Self { records, memory, store, query, keys: VecDeque::new(), is_listed: false, record: None, writer, sink }
     }
 
     /// The next bytes of the file; `None` at its end.
@@ -152,7 +154,7 @@ impl Archive {
         let writer = self.writer.as_mut().ok_or(BodyError::Aborted)?;
         writer.start_file(content::file_name(key.as_str()), options).map_err(broken)?;
         self.record = Some(match coding {
-            Some(coding) => coding.decode(body),
+            Some(coding) => coding.decode(body, self.memory.lease()),
             None => body,
         });
         Ok(())

@@ -14,7 +14,7 @@ use crate::{
     },
     auth::Grant,
     kv::{self, ContentCoding, RecordKey},
-    storage::{ByteRange, Object, ObjectMeta},
+    storage::{BodyError, ByteRange, Object, ObjectMeta},
 };
 
 /// A record, or the part of it that is asked for: one object call, but for a part that cannot be sent. Only the record
@@ -46,20 +46,31 @@ pub async fn get(
         Some(range) if range.resolve(object.meta.size).is_none() => {
             Err(ApiError::range_not_satisfiable(object.meta.size))
         }
-        None if is_part => whole(read(None).await?, key, request).await,
-        Some(_) | None => whole(object, key, request).await,
+        None if is_part => whole(context, read(None).await?, key, request).await,
+        Some(_) | None => whole(context, object, key, request).await,
     }
 }
 
 /// All of a record.
-async fn whole(object: Object, key: &RecordKey, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+async fn whole(
+    context: &Context,
+    object: Object,
+    key: &RecordKey,
+    request: &Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
     let Object { meta, body, .. } = object;
     let coding = Coding::of(&meta, request.headers);
     let mut response = reply::empty(StatusCode::OK);
     describe(response.headers_mut(), &meta, coding, key, request);
     *response.body_mut() = match coding {
         // What cannot be decoded is to be an error, not half an answer.
-        Coding::Decoded(coding) => ReplyBody::read_ahead(coding.decode(body)).await.map_err(ApiError::internal)?,
+        Coding::Decoded(coding) => {
+            let decoded = coding.decode(body, context.memory.lease());
+            ReplyBody::read_ahead(decoded).await.map_err(|error| match error {
+                BodyError::NoMemory => error.into(),
+                error => ApiError::internal(error),
+            })?
+        }
         Coding::None | Coding::AsStored => body.into(),
     };
     Ok(response)

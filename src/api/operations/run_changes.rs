@@ -59,7 +59,9 @@ async fn update(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body =
+        json_body::object(context, request, grant, &["statusMessage", "isStatusMessageTerminal", "generalAccess"])
+            .await?;
     let update = RunUpdate {
         status_message: message_in(&body)?,
         is_status_message_terminal: flag_in(&body, "isStatusMessageTerminal")?,
@@ -135,7 +137,7 @@ async fn finish(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["exitCode", "status"]).await?;
     let exit_code = match body.get("exitCode") {
         None | Some(Value::Null) => None,
         Some(code) => {

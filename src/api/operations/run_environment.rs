@@ -42,7 +42,7 @@ pub async fn enter(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["openStores", "apiBaseUrl"]).await?;
     let opens = opens_in(&body)?;
     let origin = origin_in(&body)?.unwrap_or(context.links.origin());
     let id = context.tokens.new_id();

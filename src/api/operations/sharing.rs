@@ -50,7 +50,7 @@ pub async fn share(
     user: &str,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["right"]).await?;
     let right: Option<Right> = body.get("right").and_then(|right| serde_json::from_value(right.clone()).ok());
     let right = right.ok_or_else(|| {
         let names = Right::NAMES.join(", ");

@@ -88,7 +88,7 @@ async fn listed(
 pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     let name = request.query.text("name").map(Cow::into_owned);
     let session = authorize_account(caller, AccountAction::ReadUser)?;
-    let mut body = json_body::object(request.headers, request.body, &session).await?.unwrap_or_default();
+    let mut body = json_body::object(context, request, &session, &["name", "schema", "retentionDays"]).await?;
     let name = match name {
         Some(name) => Some(parse_name(&name)?),
         None => match name_in(&body)? {
@@ -142,7 +142,7 @@ pub async fn update(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["name", "title", "generalAccess", "retentionDays"]).await?;
     let update = StoreUpdate {
         name: name_in(&body)?,
         title: title_in(&body)?,

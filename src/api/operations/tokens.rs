@@ -63,7 +63,7 @@ pub async fn create(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["username", "expiresAt", "name", "scope"]).await?;
     let username = text_in(&body, "username")?;
     let expires_at = match text_in(&body, "expiresAt")? {
         None => None,
@@ -106,7 +106,7 @@ pub async fn replace(
     id: &str,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["overlapSecs", "username"]).await?;
     let overlap = match body.get("overlapSecs") {
         None => USUAL_OVERLAP_SECS,
         Some(seconds) => seconds.as_u64().filter(|seconds| *seconds <= LONGEST_OVERLAP_SECS).ok_or_else(|| {

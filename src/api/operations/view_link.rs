@@ -38,7 +38,7 @@ struct ViewLink {
 
 /// A link to the record that `key` of the body names, or else to the list of keys and the ZIP file.
 pub async fn make(context: &Context, grant: &Grant, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
-    let body = json_body::object(request.headers, request.body, grant).await?.unwrap_or_default();
+    let body = json_body::object(context, request, grant, &["key", "lifetimeSecs"]).await?;
     let key: Option<RecordKey> = match body.get("key") {
         None | Some(Value::Null) => None,
         Some(Value::String(key)) => Some(key.parse()?),

@@ -10,7 +10,7 @@ use crate::{
         key::RecordKey,
         record_attributes::RecordAttributes,
     },
-    storage::{BodyError, ByteStream},
+    storage::{BodyError, ByteStream, Lease, MemoryBudget},
 };
 
 use super::{
@@ -24,7 +24,13 @@ const MAX_CHECKED_BYTES: u64 = 9 * 1024 * 1024;
 impl Schema {
     /// Lets a record in if every collection that its key belongs to allows it, and gives its body back. Only where a
     /// collection asks for certain JSON is the body looked at, which then must be JSON whatever its media type says.
-    pub async fn admit(&self, key: &RecordKey, attributes: &RecordAttributes, body: ByteStream) -> Result<ByteStream> {
+    pub async fn admit(
+        &self,
+        key: &RecordKey,
+        attributes: &RecordAttributes,
+        body: ByteStream,
+        memory: &Arc<MemoryBudget>,
+    ) -> Result<ByteStream> {
         let mut validators: Vec<Arc<JsonValidator>> = Vec::new();
         for collection in self.collections_of(key) {
             let content_type = essence(&attributes.content_type);
@@ -42,17 +48,22 @@ impl Schema {
         if validators.is_empty() {
             return Ok(body);
         }
-        let stored = body.into_bytes(MAX_CHECKED_BYTES).await.map_err(refusal)?;
-        let json = decoded(attributes, stored.clone()).await?;
-        JsonValidator::check(validators, json).await?;
-        Ok(ByteStream::from(stored))
+        let lease = memory.lease();
+        let stored = lease.gather(body, MAX_CHECKED_BYTES).await.map_err(refusal)?;
+        let json = decoded(attributes, stored.clone(), &lease).await?;
+        JsonValidator::check(validators, json, &lease, memory.limit()).await?;
+        lease.shrink_to(stored.len() as u64);
+        Ok(ByteStream::from(stored).holding(lease))
     }
 }
 
-async fn decoded(attributes: &RecordAttributes, stored: Bytes) -> Result<Bytes> {
+async fn decoded(attributes: &RecordAttributes, stored: Bytes, lease: &Lease) -> Result<Bytes> {
     match attributes.content_coding {
         None => Ok(stored),
-        Some(coding) => coding.decode(stored.into()).into_bytes(MAX_CHECKED_BYTES).await.map_err(refusal),
+        Some(coding) => {
+            let decoded = coding.decode(stored.into(), lease.clone());
+            lease.gather(decoded, MAX_CHECKED_BYTES).await.map_err(refusal)
+        }
     }
 }
 
@@ -62,6 +73,8 @@ fn refusal(error: BodyError) -> Error {
             Error::SchemaViolation(format!("records that are checked against a JSON Schema have at most {limit} bytes"))
         }
         BodyError::Malformed(what) => Error::SchemaViolation(format!("the record cannot be decoded: {what}")),
-        BodyError::Aborted | BodyError::Stalled | BodyError::Storage(_) => Error::Body(error),
+        BodyError::Aborted | BodyError::Stalled | BodyError::TooSlow | BodyError::NoMemory | BodyError::Storage(_) => {
+            Error::Body(error)
+        }
     }
 }

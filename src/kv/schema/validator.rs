@@ -5,9 +5,18 @@ use std::{fmt, sync::Arc, thread};
 use bytes::Bytes;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::spawn_blocking,
+};
 
-use crate::kv::error::{Error, Result};
+use crate::{
+    kv::{
+        error::{Error, Result},
+        json_cost::json_cost,
+    },
+    storage::Lease,
+};
 
 use super::steps::{self, OutOfSteps, Step};
 
@@ -20,6 +29,9 @@ const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// What a compiled pattern of a schema may take in memory.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
+
+/// The most bytes of JSON that are measured on a serving thread.
+const MAX_MEASURED_BYTES_HERE: usize = 64 * 1024;
 
 /// The most characters of a message about a value: it may quote the value.
 const MAX_MESSAGE_LENGTH: usize = 500;
@@ -46,13 +58,23 @@ impl JsonValidator {
             .map_err(|error| shortened(&error.to_string()))
     }
 
-    /// Checks that `json` is JSON, and what each of `validators` asks for.
-    pub async fn check(validators: Vec<Arc<Self>>, json: Bytes) -> Result<()> {
+    /// Checks that `json` is JSON, and what each of `validators` asks for. The parsed values, at most `most` bytes of them, are held by
+    /// `lease`.
+    pub async fn check(validators: Vec<Arc<Self>>, json: Bytes, lease: &Lease, most: u64) -> Result<()> {
+        let cost = cost_of(&json).await?;
+        if cost > most {
+            let message =
+                format!("checking the record takes {cost} bytes of memory, and at most {most} are there for it");
+            return Err(Error::SchemaViolation(message));
+        }
+        lease.grow(cost).await.map_err(Error::Body)?;
         let _turn = TURNS.acquire().await.map_err(Error::unavailable)?;
         let (answer, answered) = oneshot::channel();
+        let held = lease.clone();
         let work = move || {
-            // Whoever asked may have gone away.
+            // The request may have ended meanwhile; what is parsed is held all the same until this has.
             let _ = answer.send(check(&validators, &json));
+            drop(held);
         };
         thread::Builder::new()
             .name("schema-validation".to_owned())
@@ -61,6 +83,17 @@ impl JsonValidator {
             .map_err(Error::unavailable)?;
         answered.await.map_err(Error::unavailable)?.map_err(Error::SchemaViolation)
     }
+}
+
+/// What the values of `json` take in memory. Much of it is looked at on a thread that serves nobody.
+async fn cost_of(json: &Bytes) -> Result<u64> {
+    let measured = if json.len() <= MAX_MEASURED_BYTES_HERE {
+        json_cost(json)
+    } else {
+        let json = json.clone();
+        spawn_blocking(move || json_cost(&json)).await.map_err(Error::unavailable)?
+    };
+    measured.map_err(|error| Error::SchemaViolation(format!("the record is not JSON: {error}")))
 }
 
 fn check(validators: &[Arc<JsonValidator>], json: &[u8]) -> Result<(), String> {
@@ -98,10 +131,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::storage::MemoryBudget;
 
     async fn check(schema: Value, json: &str) -> Result<(), String> {
         let validator = JsonValidator::new(&schema)?;
-        match JsonValidator::check(vec![Arc::new(validator)], Bytes::copy_from_slice(json.as_bytes())).await {
+        let (json, memory) = (Bytes::copy_from_slice(json.as_bytes()), Arc::new(MemoryBudget::default()));
+        match JsonValidator::check(vec![Arc::new(validator)], json, &memory.lease(), memory.limit()).await {
             Ok(()) => Ok(()),
             Err(Error::SchemaViolation(message)) => Err(message),
             Err(other) => panic!("{other:?}"),
@@ -120,6 +155,13 @@ mod tests {
         assert!(message.starts_with("/a: "), "{message}");
         assert!(check(schema.clone(), "{}").await.is_err());
         assert!(check(schema, "{").await.expect_err("half an object").contains("not JSON"));
+    }
+
+    #[tokio::test]
+    async fn a_record_whose_values_would_take_more_memory_than_there_is_is_refused_unparsed() {
+        let numbers = format!("[{}1]", "1,".repeat(4 << 20));
+        let refused = check(json!({}), &numbers).await.expect_err("it takes hundreds of megabytes");
+        assert!(refused.contains("bytes of memory"), "{refused}");
     }
 
     #[tokio::test]

@@ -212,7 +212,7 @@ impl Drop for Writing<'_> {
 fn unread(error: BodyError) -> Error {
     match error {
         BodyError::Storage(source) => Error::Unavailable(source),
-        BodyError::Stalled => Error::Timeout,
+        BodyError::Stalled | BodyError::TooSlow | BodyError::NoMemory => Error::Timeout,
         error @ (BodyError::Aborted | BodyError::TooLarge { .. } | BodyError::Malformed(_)) => {
             Error::Unavailable(error.into())
         }

@@ -21,8 +21,9 @@ use super::{
     spool::{NewFile, Spool, Writer},
 };
 
-/// Bytes written at once; two blocks stand in memory for each upload.
-const BLOCK_BYTES: usize = 256 * 1024;
+/// Bytes that are gathered before they are written: what a fast client sends comes in larger chunks, which are written as they are. Two
+/// blocks stand in memory for each upload.
+const BLOCK_BYTES: usize = 64 * 1024;
 
 /// The bytes of an object that is about to be stored.
 #[derive(Debug)]

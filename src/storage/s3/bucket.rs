@@ -13,7 +13,6 @@ use super::{
         object::{ETag, Precondition},
     },
     control::{Condition, Control},
-    gather::Budget,
     headers,
     listing::unquoted,
     options::S3Options,
@@ -30,8 +29,6 @@ pub struct Bucket {
     pub transport: Transport,
     /// The way of everything else.
     pub control: Control,
-    /// Memory for bodies.
-    pub budget: Budget,
     /// What goes on in the background.
     pub tasks: TaskTracker,
     /// What the object store can do.

@@ -14,7 +14,6 @@ use super::{
     bucket::{Bucket, Powers},
     control::Control,
     credentials::CurrentCredentials,
-    gather::Budget,
     options::S3Options,
     sources::{AwsCredentials, AwsSources},
     store::S3Store,
@@ -79,8 +78,8 @@ impl S3Store {
         let control = Control::new(&sources, &wire, &site, Arc::clone(&clock));
         let patience = options.timeouts.answer;
         let transport = Transport::new(wire, site, credentials, clock, random, patience);
-        let (budget, powers, tasks) = (Budget::new(options.gather_bytes), Powers::default(), TaskTracker::new());
-        let bucket = Arc::new(Bucket { options, transport, control, budget, tasks, powers });
+        let (powers, tasks) = (Powers::default(), TaskTracker::new());
+        let bucket = Arc::new(Bucket { options, transport, control, tasks, powers });
         let store = Self::new(bucket);
         store.make_sure_of_bucket().await?;
         Ok(store)

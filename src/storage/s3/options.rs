@@ -1,8 +1,9 @@
 //! What can be set about an object store.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
+    super::budget::MemoryBudget,
     address::AddressStyle,
     wire::{Target, Timeouts},
 };
@@ -34,8 +35,8 @@ pub struct S3Options {
     pub timeouts: Timeouts,
     /// Bodies longer than this many bytes are stored in parts; from 5 MiB to 5 GiB.
     pub part_bytes: u64,
-    /// The most bytes of bodies gathered in memory, by all uploads together.
-    pub gather_bytes: u64,
+    /// The memory that bodies are gathered in.
+    pub memory: Arc<MemoryBudget>,
     /// Whether puts may be conditional, whatever a probe finds.
     pub conditional_writes: Option<bool>,
     /// Whether deletes may be conditional, whatever a probe finds.
@@ -69,7 +70,7 @@ impl S3Options {
             storage_class: None,
             timeouts: Timeouts::default(),
             part_bytes: 64 << 20,
-            gather_bytes: 32 << 20,
+            memory: Arc::default(),
             conditional_writes: None,
             conditional_deletes: None,
             quoted_validators: None,

@@ -60,7 +60,7 @@ pub async fn store(
     let may_have_parts = *precondition == Precondition::None || bucket.powers.has_conditional_completions();
     match body.length() {
         Some(length) if length <= SENT_AT_ONCE_BYTES => {
-            let piece = Gathering::new(body).piece(length, &bucket.budget).await?;
+            let piece = Gathering::new(body).piece(length, &bucket.options.memory).await?;
             upload.put(Outgoing::Bytes(piece.bytes), length).await
         }
         Some(length) if !is_hashed && (length <= options.part_bytes || !may_have_parts) => {
@@ -149,7 +149,7 @@ impl Upload<'_> {
         may_have_parts: bool,
     ) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let mut gathering = Gathering::new(body);
-        let first = gathering.piece(GATHERED_PART_BYTES, &self.bucket.budget).await?;
+        let first = gathering.piece(GATHERED_PART_BYTES, &self.bucket.options.memory).await?;
         if first.is_last {
             return self.put(Outgoing::Bytes(first.bytes.clone()), first.bytes.len() as u64).await;
         }
@@ -160,7 +160,7 @@ impl Upload<'_> {
         parts.send_piece(first).await?;
         for number in 1..PARTS_LIMIT {
             let size = GATHERED_PART_BYTES * (1 + number / PARTS_OF_A_SIZE);
-            let piece = gathering.piece(size, &self.bucket.budget).await?;
+            let piece = gathering.piece(size, &self.bucket.options.memory).await?;
             let is_last = piece.is_last;
             if !piece.bytes.is_empty() {
                 parts.send_piece(piece).await?;

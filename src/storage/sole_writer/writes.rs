@@ -164,9 +164,12 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         };
         let bytes = body.into_bytes(length).await.map_err(|error| match error {
             BodyError::TooLarge { .. } => BodyError::Malformed("it is longer than it was said to be".to_owned()),
-            error @ (BodyError::Aborted | BodyError::Stalled | BodyError::Malformed(_) | BodyError::Storage(_)) => {
-                error
-            }
+            error @ (BodyError::Aborted
+            | BodyError::Stalled
+            | BodyError::TooSlow
+            | BodyError::NoMemory
+            | BodyError::Malformed(_)
+            | BodyError::Storage(_)) => error,
         });
         let bytes = bytes.map_err(Error::Body)?;
         if (bytes.len() as u64) < length {

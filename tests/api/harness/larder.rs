@@ -154,6 +154,7 @@ impl Larder {
             metrics: Metrics::default(),
             ledger: ledger.clone(),
             since: clock.now(),
+            memory: Arc::default(),
             tracer: None,
             clock: clock.clone(),
             clock_records,

@@ -80,9 +80,12 @@ impl Incoming {
         }
         self.into_stream().into_bytes(limit).await.map_err(|error| match error {
             BodyError::TooLarge { .. } => WireError::Malformed("its body is too long"),
-            BodyError::Aborted | BodyError::Stalled | BodyError::Malformed(_) | BodyError::Storage(_) => {
-                WireError::Broken { phase: Phase::Sent, source: io::Error::other(error) }
-            }
+            BodyError::Aborted
+            | BodyError::Stalled
+            | BodyError::TooSlow
+            | BodyError::NoMemory
+            | BodyError::Malformed(_)
+            | BodyError::Storage(_) => WireError::Broken { phase: Phase::Sent, source: io::Error::other(error) },
         })
     }
 }

@@ -1,0 +1,160 @@
+//! What the budget promises to those who share it.
+
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{poll, stream};
+
+use super::{accounts::FREE_BYTES, *};
+use crate::{
+    clock::{ManualClock, Timestamp},
+    storage::{BodyError, ByteStream},
+    telemetry::{
+        Ledger,
+        work::{CalledBy, Work, is_called_by},
+    },
+};
+
+const MIB: u64 = 1 << 20;
+
+fn budget(limit: u64) -> (Arc<MemoryBudget>, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+    (Arc::new(MemoryBudget::new(limit, clock.clone())), clock)
+}
+
+/// A lease of the caller of that name.
+async fn lease_of(budget: &Arc<MemoryBudget>, name: &str) -> Lease {
+    let mut leased = pin!(async {
+        is_called_by(CalledBy::User(crate::telemetry::Party::named(name).expect("a name")));
+        budget.lease()
+    });
+    let work = Work::new(http::HeaderValue::from_static("a-1"), Arc::<Ledger>::default(), None);
+    work.around(leased.as_mut()).await
+}
+
+/// Whether a lease is given `bytes` more at once.
+async fn grows(lease: &Lease, bytes: u64) -> bool {
+    matches!(poll!(pin!(lease.grow(bytes))), Poll::Ready(Ok(())))
+}
+
+#[tokio::test]
+async fn what_is_small_never_waits_and_all_is_given_back() {
+    let (budget, _clock) = budget(MIB);
+    let all = lease_of(&budget, "alice").await;
+    all.grow(4 * MIB).await.expect("it is the oldest");
+    for _ in 0..100 {
+        assert!(grows(&lease_of(&budget, "alice").await, FREE_BYTES).await);
+    }
+    assert_eq!(budget.held(), 4 * MIB - FREE_BYTES);
+    all.shrink_to(MIB);
+    assert_eq!((budget.held(), all.bytes()), (MIB - FREE_BYTES, MIB));
+    drop(all);
+    assert_eq!(budget.held(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_that_asks_for_everything_leaves_half_to_others() {
+    let (budget, _clock) = budget(16 * MIB);
+    let mut leases = Vec::new();
+    for _ in 0..20 {
+        let lease = lease_of(&budget, "mallory").await;
+        let _ = grows(&lease, MIB).await;
+        leases.push(lease);
+    }
+    assert!(budget.held() <= 8 * MIB, "{}", budget.held());
+    let others = lease_of(&budget, "alice").await;
+    assert!(grows(&others, 8 * MIB).await);
+}
+
+#[tokio::test]
+async fn leases_that_grow_beside_each_other_never_wait_for_each_other_for_ever() {
+    let (budget, _clock) = budget(16 * MIB);
+    let names = ["alice", "bob", "carol"];
+    let mut growing: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+    for number in 0..60 {
+        let lease = lease_of(&budget, names[number % names.len()]).await;
+        growing.push(Box::pin(async move {
+            // As parts of uploads do: none is of use before it is whole.
+            for _ in 0..16 {
+                lease.grow(MIB / 2).await.expect("no time passes");
+                tokio::task::yield_now().await;
+            }
+        }));
+    }
+    let mut rounds = 0;
+    while !growing.is_empty() {
+        rounds += 1;
+        assert!(rounds < 10_000, "{} leases wait for each other, {} bytes are held", growing.len(), budget.held());
+        let mut left = Vec::new();
+        for mut lease in growing {
+            if poll!(lease.as_mut()).is_pending() {
+                left.push(lease);
+            }
+        }
+        growing = left;
+        // What tokio lets a task do without a pause would be used up.
+        tokio::task::yield_now().await;
+        assert!(budget.held() <= 24 * MIB, "the oldest takes no more beyond the limit than it needs");
+    }
+    assert_eq!(budget.held(), 0);
+}
+
+#[tokio::test]
+async fn a_lease_that_gives_up_waiting_leaves_nothing_behind() {
+    let (budget, clock) = budget(MIB);
+    let oldest = lease_of(&budget, "alice").await;
+    oldest.grow(MIB + FREE_BYTES).await.expect("it is the oldest");
+    let waits = lease_of(&budget, "bob").await;
+    {
+        let mut waiting = pin!(waits.grow(MIB));
+        assert!(poll!(waiting.as_mut()).is_pending());
+    }
+    {
+        let mut waiting = pin!(waits.grow(MIB));
+        assert!(poll!(waiting.as_mut()).is_pending());
+        clock.advance(Duration::from_mins(1));
+        assert!(matches!(waiting.await, Err(BodyError::NoMemory)));
+    }
+    {
+        let mut waiting = pin!(waits.grow(MIB));
+        assert!(poll!(waiting.as_mut()).is_pending());
+        // It is granted, and never hears of it.
+        drop(oldest);
+    }
+    assert_eq!(budget.held(), MIB - FREE_BYTES);
+    drop(waits);
+    assert_eq!(budget.held(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_slowly_is_ended_only_while_others_wait_for_what_it_holds() {
+    let (budget, clock) = budget(MIB);
+    let first = stream::iter([Ok(Bytes::from(vec![b'x'; 1 << 20]))]);
+    let mut body = ByteStream::new(None, futures_util::StreamExt::chain(first, stream::pending()));
+    let slow = lease_of(&budget, "mallory").await;
+    let chunk = slow.next(&mut body).await.expect("a chunk").expect("it is there");
+    slow.grow(chunk.len() as u64 + FREE_BYTES).await.expect("it is the oldest");
+    let other = lease_of(&budget, "alice").await;
+    let mut next = Box::pin(slow.next(&mut body));
+    for _ in 0..10 {
+        assert!(poll!(next.as_mut()).is_pending(), "nobody waits for what it holds");
+        clock.advance(Duration::from_secs(5));
+    }
+    let mut waiting = Box::pin(other.grow(MIB));
+    assert!(poll!(waiting.as_mut()).is_pending());
+    let ended = loop {
+        clock.advance(Duration::from_secs(5));
+        if let Poll::Ready(ended) = poll!(next.as_mut()) {
+            break ended;
+        }
+    };
+    assert!(matches!(ended, Some(Err(BodyError::TooSlow))));
+    drop(next);
+    drop(slow);
+    waiting.await.expect("it is free now");
+}
