@@ -98,7 +98,7 @@ export async function remove(store, key) {
  * @param {string} store
  * @param {string} key
  * @param {string} signature
- * @param {{ attachment?: boolean }} [how]
+ * @param {{ attachment?: boolean, blockRemoteContent?: boolean }} [how]
  */
 export function signedPath(store, key, signature, { attachment = false, blockRemoteContent = false } = {}) {
     return target(recordPath(store, key), {

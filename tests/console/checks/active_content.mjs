@@ -32,6 +32,39 @@ const SVG = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9" onload="f
 
 const XHTML = `<html xmlns="http://www.w3.org/1999/xhtml"><head><title>attack</title></head><body><script>${SCRIPT.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</script></body></html>`;
 
+/** Records that name another server in every way there is. */
+function remote(origin) {
+    const page = `<!doctype html><html><head><title>remote</title>
+<link rel="dns-prefetch" href="${origin}"><link rel="preconnect" href="${origin}"><link rel="prefetch" href="${origin}/prefetch">
+<link rel="preload" as="image" href="${origin}/preload"><link rel="modulepreload" href="${origin}/module.js">
+<link rel="stylesheet" href="${origin}/sheet.css"><link rel="icon" href="${origin}/icon"><link rel="manifest" href="${origin}/manifest">
+<meta http-equiv="refresh" content="0;url=${origin}/refresh">
+<style>@import url(${origin}/import.css); @font-face { font-family: a; src: url(${origin}/font) } body { font-family: a; background: url(${origin}/background); cursor: url(${origin}/cursor), auto } p::after { content: url(${origin}/content) }</style>
+</head><body background="${origin}/body"><p style="list-style-image: url(${origin}/list)">shown</p>
+<img src="${origin}/picture" srcset="${origin}/set 2x"><picture><source srcset="${origin}/source"><img alt=""></picture>
+<video poster="${origin}/poster" src="${origin}/film" autoplay><track default src="${origin}/track"></video><audio src="${origin}/sound" autoplay></audio>
+<iframe src="${origin}/frame"></iframe><object data="${origin}/object"></object><embed src="${origin}/embed">
+<form action="${origin}/form"><input type="image" src="${origin}/button" autofocus></form>
+<svg xmlns="http://www.w3.org/2000/svg"><image href="${origin}/image" width="9" height="9"/><use href="${origin}/use#a"/></svg>
+<a href="${origin}/ping" ping="${origin}/ping">a</a></body></html>`;
+    const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><style>@import url(${origin}/import.css); rect { fill: url(${origin}/fill#a) }</style><image href="${origin}/image" width="9" height="9"/><rect width="9" height="9"/></svg>`;
+    return {
+        page: ['text/html; charset=utf-8', page],
+        other: ['text/html', page],
+        drawing: ['image/svg+xml', drawing],
+        feed: ['text/xml', `<?xml version="1.0"?><?xml-stylesheet href="${origin}/sheet.xsl" type="text/xsl"?><a/>`],
+        xhtml: ['application/xhtml+xml', page],
+        notes: ['text/markdown', `![a](${origin}/picture) <img src="${origin}/picture">`],
+        sheet: ['text/css', `@import url(${origin}/import.css); body { background: url(${origin}/background) }`],
+        data: ['application/json', JSON.stringify({ picture: `${origin}/picture`, html: page })],
+        playlist: ['audio/mpegurl', `#EXTM3U\n#EXTINF:9,\n${origin}/segment\n`],
+        film: [
+            'application/vnd.apple.mpegurl',
+            `#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n${origin}/segment.ts\n#EXT-X-ENDLIST\n`,
+        ],
+    };
+}
+
 /** All that a page of this origin has to run or to style itself with something. */
 const AS_CODE = {
     script: (path) => Object.assign(document.body.appendChild(document.createElement('script')), { src: path }),
@@ -234,6 +267,8 @@ export const activeContent = {
             ]) {
                 await world.open('/');
                 await world.page.goto(url + path);
+                if (path.startsWith('/console'))
+                    await world.page.getByRole('button', { name: 'Load remote content' }).click();
                 await until('it was looked at', () => told.length > 0);
                 assert.deepEqual(told.splice(0), [['/seen', undefined]], path);
             }
@@ -243,6 +278,50 @@ export const activeContent = {
             other.close();
             other.closeAllConnections();
         }
+    },
+
+    async 'the console loads nothing of other servers for a record until it is asked to'(world) {
+        const told = [];
+        const other = createServer(({ url: asked }, answer) => {
+            told.push(asked);
+            answer.end();
+        });
+        // Connections alone are not counted: a browser makes one for a hint (`preconnect`) whatever the policy of a page is.
+        other.listen(0, '127.0.0.1');
+        await once(other, 'listening');
+        const origin = `http://127.0.0.1:${other.address().port}`;
+        try {
+            const store = await world.store();
+            const records = remote(origin);
+            for (const [key, [type, text]] of Object.entries(records)) await store.put(key, text, type);
+            listen(world);
+            const { page } = world;
+            for (const key of Object.keys(records)) {
+                await world.open(`${store.page}?key=${key}`);
+                await page.getByRole('heading', { name: key, exact: true }).waitFor();
+                await settled();
+                assert.deepEqual(told, [], key);
+            }
+            await world.open(`${store.page}?view=gallery`);
+            await settled();
+            assert.deepEqual(told, [], 'the gallery');
+            // Asked for, it is loaded: the check can fail, and the button does what it says.
+            await world.open(`${store.page}?key=page`);
+            await page.getByRole('button', { name: 'Load remote content' }).click();
+            await until('it is loaded', () => told.includes('/picture'));
+            assert.equal(await page.getByRole('button', { name: 'Load remote content' }).count(), 0);
+            // Another record was not asked for.
+            told.length = 0;
+            await world.open(`${store.page}?key=other`);
+            await page.getByRole('button', { name: 'Load remote content' }).waitFor();
+            await settled();
+            assert.deepEqual(told, []);
+            world.complaints = world.complaints.filter((complaint) => !complaint.startsWith(`asked ${origin}/`));
+        } finally {
+            other.close();
+            other.closeAllConnections();
+        }
+        forgiven(world);
     },
 
     async 'no stored record runs a script when the console shows it'(world) {
