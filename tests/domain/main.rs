@@ -15,5 +15,8 @@ mod naming;
 mod object_store;
 mod order;
 mod removal;
+mod run_clocks;
+mod run_cycle;
+mod run_host;
 mod runs;
 mod simulation;

@@ -1,13 +1,11 @@
-//! Runs over the reference object store: long lists, crashes at every call, items that cannot be worked on, clocks that are wrong.
+//! Runs over the reference object store: long lists, crashes at every call, items that cannot be worked on.
 
 use std::{sync::Arc, time::Duration};
 
 use larder::{
-    auth::{Token, Tokens, Users},
-    clock::{ClockGuard, SeededRandom},
-    jobs::{Job, RunUpkeep},
-    kv::{Maker, StoreView, write_json},
-    runs::{NewRun, Outcome, Run, RunFilter, RunOptions, RunOrigin, RunSettings, RunStatus, Runs, RunsError, RunsOf},
+    jobs::Job,
+    kv::write_json,
+    runs::{Outcome, RunFilter, RunStatus, RunsOf},
     storage::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, Operation, Precondition,
         faulty::{Call, Fault, Faulty, Refusal},
@@ -15,67 +13,7 @@ use larder::{
     },
 };
 
-use crate::gateways::{Gateway, World};
-
-/// A gateway with runs.
-struct Host {
-    runs: Arc<Runs>,
-    gateway: Gateway,
-    upkeep: RunUpkeep,
-}
-
-impl Host {
-    async fn new(world: &World, objects: Arc<dyn ObjectStore>, seed: u64) -> Self {
-        let random = Arc::new(SeededRandom::new(seed));
-        let guard = Arc::new(ClockGuard::trusting(world.clock.clone()));
-        let runs = Runs::new(objects.clone(), world.clock.clone(), random.clone(), guard, RunOptions::default());
-        let users = Users::open(world.objects.clone(), world.clock.clone(), random.clone(), None).await;
-        let users = Arc::new(users.expect("accounts open"));
-        let admin = Token::new("apify_api_0123456789abcdefghijklmnopqrstuvwxyz");
-        let tokens = Tokens::new(objects.clone(), world.clock.clone(), random, users, &admin, None);
-        let gateway = world.gateway_over(objects, seed, None);
-        let runs = Arc::new(runs);
-        let upkeep = RunUpkeep::new(runs.clone(), gateway.catalog.clone(), Arc::new(tokens));
-        Self { runs, gateway, upkeep }
-    }
-
-    async fn start(&self, world: &World, store: &StoreView) -> Result<Run, RunsError> {
-        let random = SeededRandom::new(9);
-        let (actor, build_id) = (larder::kv::ActorId::generate(&random), larder::kv::ActorId::generate(&random));
-        let settings =
-            RunSettings { build: "latest".to_owned(), timeout_secs: 0, memory_mbytes: 128, disk_mbytes: 256 };
-        let new = NewRun {
-            maker: Maker { actor, run: self.runs.new_id() },
-            owner_id: world.owner,
-            task: Some(actor),
-            creator: None,
-            origin: RunOrigin::Api,
-            settings,
-            build_id,
-            store: store.document.id,
-            elsewhere: None,
-        };
-        self.runs.create(new, store).await
-    }
-
-    async fn finish(&self, run: &Run, outcome: Outcome) -> Result<Run, RunsError> {
-        self.runs.update(&run.id, |run| Ok(run.finish(outcome, None, run.started_at))).await
-    }
-
-    /// Does what is due, whether it can be done or not.
-    async fn work(&self) {
-        let _ = self.upkeep.run_once().await;
-        let _ = self.upkeep.removal().run_once().await;
-    }
-
-    /// Lets time pass, with all that is due in it.
-    async fn pass(&self, world: &World, hours: u64) {
-        for _ in 0..hours {
-            world.clock.advance(Duration::from_mins(61));
-            self.work().await;
-        }
-    }
-}
+use crate::{gateways::World, run_host::Host};
 
 fn all_of(world: &World) -> RunsOf {
     RunsOf { owner: world.owner, actor: None }
@@ -197,25 +135,4 @@ async fn items_whose_runs_cannot_be_read_hold_up_no_other_run() {
     assert_eq!(host.runs.get(&run.id).await.expect("a run").status, RunStatus::TimedOut);
     let items = count(world.objects.as_ref(), "larder/runs-due/").await;
     assert_eq!(items, MAX_LIST_KEYS + 10, "they are tried again, later");
-}
-
-#[tokio::test]
-async fn two_hundred_runs_that_were_made_finished_and_removed_leave_no_object() {
-    let world = World::new();
-    let host = Host::new(&world, world.objects.clone(), 1).await;
-    let first = host.gateway.create(world.owner, None).await;
-    drop(first);
-    let before = count(world.objects.as_ref(), "larder/runs").await;
-    for number in 0..200 {
-        let store = host.gateway.create(world.owner, None).await;
-        let run = host.start(&world, &store).await.expect("a run");
-        host.runs.beat(&run.id).await.expect("a heartbeat");
-        let outcome = [Outcome::Succeeded, Outcome::Failed, Outcome::Aborted, Outcome::TimedOut][number % 4];
-        host.finish(&run, outcome).await.expect("an end");
-    }
-    host.pass(&world, 2).await;
-    assert_eq!(host.runs.list(&all_of(&world), &RunFilter::default(), true, 0, 1).await.expect("a page").total, 200);
-    world.clock.advance(Duration::from_hours(24 * 7));
-    host.pass(&world, 3).await;
-    assert_eq!(count(world.objects.as_ref(), "larder/runs").await, before);
 }

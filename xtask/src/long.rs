@@ -26,6 +26,11 @@ const LONG_TESTS: &[LongTest] = &[
         arguments: &["--release", "--test", "domain", "a_million_stores"],
     },
     LongTest {
+        name: "runs",
+        summary: "10,000 runs come and go over a folder and SeaweedFS: objects",
+        arguments: &["--release", "--test", "domain", "very_many_runs"],
+    },
+    LongTest {
         name: "strangers",
         summary: "400 connections without a token, each with a body that never ends, on every route that takes one",
         arguments: &["--test", "process", "four_hundred_strangers"],
