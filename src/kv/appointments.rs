@@ -28,6 +28,9 @@ const FIRST_RETRY: Duration = Duration::from_secs(15);
 /// Longest delay of a retry.
 const LONGEST_RETRY: Duration = Duration::from_hours(24);
 
+/// Added to the longest delay: an item farther ahead was made by an uptime that was lost since.
+const FARTHEST_MARGIN: Duration = Duration::from_hours(2);
+
 /// Mark of reminders, of which a store has one for each time.
 const REMINDER_MARK: u32 = 0;
 
@@ -177,6 +180,23 @@ impl Appointments {
             due.items.push(Appointment { key: object.key, at: since, id, reason, attempts, birth });
         }
         Ok(due)
+    }
+
+    /// Schedules items of the queue by uptime anew, `delay` from now, that are so far ahead that they can only have been made by
+    /// an uptime that was lost since. One list, at most [`MAX_LIST_KEYS`] items.
+    pub async fn reschedule_stranded(&self, delay: Duration) -> Result<()> {
+        let start = due_keys::uptime_appointments_from(self.guard.uptime() + LONGEST_RETRY + FARTHEST_MARGIN);
+        let options =
+            ListOptions { prefix: due_keys::uptime_appointments(), start_after: Some(start), limit: MAX_LIST_KEYS };
+        let page = self.objects.list(options).await?;
+        let mut stranded = Vec::new();
+        for key in page.objects.into_iter().map(|object| object.key) {
+            if let Some((entry, attempts, since)) = due_keys::parse_uptime_appointment(&key) {
+                self.write_uptime(entry.id, entry.reason, delay, attempts, since).await?;
+            }
+            stranded.push(key);
+        }
+        if stranded.is_empty() { Ok(()) } else { Ok(self.objects.delete_many(stranded).await?) }
     }
 
     /// Forgets appointments that were kept.

@@ -1,5 +1,7 @@
 //! The keys of appointments: the part of `layout` that builds and reads them.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 
 use super::{
@@ -15,6 +17,11 @@ pub fn appointments() -> String {
 /// What all appointments by uptime begin with.
 pub fn uptime_appointments() -> String {
     format!("{}due-uptime/", root())
+}
+
+/// Where appointments at that uptime or later begin.
+pub fn uptime_appointments_from(uptime: Duration) -> String {
+    uptime_appointments() + &sortable(Timestamp::from_millis(0).plus(uptime))
 }
 
 /// Reason of an appointment.

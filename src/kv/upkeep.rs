@@ -45,6 +45,9 @@ const BATCH: usize = 256;
 /// The most lists of appointments that one run goes through in each queue.
 const MAX_PAGES: usize = 100;
 
+/// Runs from one look for stranded items to the next: about an hour.
+const RUNS_TO_STRANDED: u64 = 240;
+
 /// How long an appointment is kept that was made for a change which has not been made yet: after that, it never will be.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -69,6 +72,7 @@ pub struct Upkeep {
     tasks: TaskTracker,
     stop: CancellationToken,
     expired: Arc<AtomicU64>,
+    runs: AtomicU64,
     failures: Arc<Failures>,
 }
 
@@ -118,6 +122,7 @@ impl Upkeep {
             tasks,
             stop,
             expired,
+            runs: AtomicU64::new(0),
             failures,
         }
     }
@@ -131,6 +136,9 @@ impl Upkeep {
 
     async fn keep_due(self: &Arc<Self>) -> Result<usize> {
         let (mut kept, mut first_error) = (0, None);
+        if self.runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(RUNS_TO_STRANDED) {
+            self.appointments.reschedule_stranded(self.confirmation).await?;
+        }
         for queue in [Queue::Time, Queue::Uptime] {
             let mut after = None;
             for _ in 0..MAX_PAGES {
@@ -316,7 +324,8 @@ impl Upkeep {
             let is_confirmed = is_about(DueReason::Confirmation) || !self.rules.safeguards.confirms_expiry;
             return self.attend_expired(view, is_confirmed).await;
         }
-        if !is_early && is_listed_again(appointments) {
+        // The last entry may be missing in the index after a change that was announced, and after a longer life.
+        if !is_early && (is_about(DueReason::Reminder) || is_about(DueReason::Announcement)) {
             self.documents.publish_again(&view.document).await?;
         }
         let now = self.documents.expiry_base();
@@ -385,10 +394,4 @@ impl Upkeep {
             }
         });
     }
-}
-
-/// Whether the last entry of a store may be missing in the index: after a change that was announced, and after a longer life.
-fn is_listed_again(appointments: &[Appointment]) -> bool {
-    let reasons = [DueReason::Reminder, DueReason::Announcement];
-    appointments.iter().any(|made| reasons.contains(&made.reason))
 }

@@ -69,6 +69,24 @@ async fn a_store_that_a_wrong_clock_found_expired_lives_once_the_clock_is_right(
     assert_eq!(world.keys("larder/stores/").await, Vec::<String>::new(), "at its end it goes all the same");
 }
 
+#[tokio::test]
+async fn what_waits_for_an_uptime_that_was_lost_is_not_stranded() {
+    let world = World::new();
+    let store = world.sole_gateway(1).create(world.owner, None).await;
+    world.clock.advance(WEEK * 20);
+    run(&world.sole_gateway(2)).await;
+    assert_eq!(world.keys("larder/due-uptime/").await.len(), 1, "it waits for 20 weeks of uptime");
+    let clock = Arc::new(ManualClock::new(world.clock.now()));
+    let random = Arc::new(SeededRandom::new(3));
+    let options = CatalogOptions::default();
+    let catalog = Arc::new(Catalog::new(world.objects.clone(), clock.clone(), random, &options));
+    for _ in 0..4 {
+        catalog.keep_appointments().await.expect("a run");
+        clock.advance(CatalogOptions::EXPIRY_CONFIRMATION);
+    }
+    assert_eq!(world.keys("larder/").await, Vec::<String>::new(), "{}", store.document.id);
+}
+
 async fn damage(world: &World, id: StoreId) {
     let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
     let options = PutOptions { attributes, precondition: Precondition::None };
