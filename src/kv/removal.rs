@@ -174,11 +174,11 @@ impl Removals {
 
     /// Removes the places that nobody can still be reading from, and forgets them.
     pub async fn remove_leftovers(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
-        let (now, id) = (self.clock.now(), view.document.id);
-        let lifetime = self.rules.leftover_lifetime();
+        let Some(now) = self.guard.deletion_time() else { return Ok(view) };
+        let (id, lifetime) = (view.document.id, self.rules.leftover_lifetime());
         let is_over = |since: Timestamp| now.since(since) >= lifetime;
         let over: Vec<_> = view.document.leftovers.iter().filter(|left| is_over(left.since)).cloned().collect();
-        if over.is_empty() || !self.guard.allows_deletion() {
+        if over.is_empty() {
             return Ok(view);
         }
         // Read afresh: a place that counts is never removed, whatever an old view says.
@@ -208,7 +208,7 @@ impl Removals {
     /// Releases the claims of names that a store has left so long ago that no request can still be writing them. A claim is removed on
     /// condition that it is the one that was read, which a store that takes the name again has replaced.
     pub async fn release_names(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
-        let now = self.clock.now();
+        let Some(now) = self.guard.deletion_time() else { return Ok(view) };
         let is_over = |former: &FormerName| now.since(former.since) >= LONGEST_REQUEST;
         let over: Vec<_> = view.document.former_names.iter().filter(|former| is_over(former)).cloned().collect();
         if over.is_empty() {

@@ -319,7 +319,8 @@ impl Upkeep {
         let is_early = appointments.iter().any(is_announced);
         let view = self.removals.remove_leftovers(view).await?;
         let view = self.removals.release_names(view).await?;
-        let view = if is_early { view } else { self.removals.end_rename(view, now).await? };
+        let view =
+            if is_early || !self.guard.allows_deletion() { view } else { self.removals.end_rename(view, now).await? };
         if self.is_over(&view, now) {
             let is_confirmed = is_about(DueReason::Confirmation) || !self.rules.safeguards.confirms_expiry;
             return self.attend_expired(view, is_confirmed).await;
@@ -335,7 +336,8 @@ impl Upkeep {
                     tracing::error!(store = %id, "a store has to move before a lifecycle rule removes its records, and has not");
                 }
                 self.carry(id);
-                if is_early { Ok(Next::Wait) } else { Ok(Next::Look(Some(now.plus(STALL)))) }
+                let next = Next::Look(Some(self.guard.scheduling_time().plus(STALL)));
+                Ok(if is_early { Next::Wait } else { next })
             }
             _ if is_early => Ok(Next::Wait),
             // Dates are in doubt: nothing is noted that a clock that is set right would have to take back.
@@ -348,9 +350,9 @@ impl Upkeep {
     /// was written beside the document is removed.
     async fn attend_absent(&self, appointments: &[Appointment]) -> Result<Next> {
         let is_first = |made: &Appointment| matches!(made.reason, DueReason::Reminder | DueReason::Announcement);
-        let now = self.clock.now();
+        let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
         let may_come = |made: &Appointment| is_first(made) && now.since(made.at) < LONGEST_REQUEST;
-        if appointments.iter().any(may_come) || !self.guard.allows_deletion() {
+        if appointments.iter().any(may_come) {
             return Ok(Next::Wait);
         }
         let mut remains = Remains::default();
