@@ -34,6 +34,37 @@ contract_test!(case_042_a_token_that_may_not_make_stores_makes_none, async |lard
     larder.post(format!("{STORES}?name=shop")).token(&limited).await.fails(403, "insufficient-permissions");
 });
 
+contract_test!(what_is_found_by_name_is_opened_as_by_name_whatever_the_token_may_else, async |larder: Larder| {
+    let store = larder.named_store("payroll").await;
+    let rule = |right: &str| json!([{ "name": "payroll", "right": right }]);
+    for (scope, may) in [
+        (json!({}), false),
+        (json!({ "list": true }), false),
+        (json!({ "create": true }), false),
+        (json!({ "list": true, "create": true }), false),
+        (json!({ "stores": rule("read") }), true),
+        (json!({ "create": true, "stores": rule("read") }), true),
+        (json!({ "list": true, "create": true, "stores": rule("write") }), true),
+    ] {
+        let token = larder.token_of(USERNAME, &scope).await;
+        for (general_access, is_open) in [
+            ("RESTRICTED", false),
+            ("FOLLOW_USER_SETTING", false),
+            ("ANYONE_WITH_ID_CAN_READ", false),
+            ("ANYONE_WITH_NAME_CAN_READ", true),
+        ] {
+            store.open_to(general_access).await;
+            let found = larder.get(format!("{STORES}/~payroll")).token(&token).await;
+            let asked = larder.post(format!("{STORES}?name=payroll")).token(&token).await;
+            let in_body = larder.post(STORES).token(&token).json(&json!({ "name": "payroll" })).await;
+            let wanted = if may || is_open { 200 } else { 403 };
+            let statuses = [found.status, asked.status, in_body.status];
+            assert_eq!(statuses, [wanted; 3], "{scope} {general_access}: {asked}");
+            assert!(wanted == 200 || !asked.to_string().contains(&store.id), "{scope} {general_access}: {asked}");
+        }
+    }
+});
+
 contract_test!(case_056_a_stranger_is_told_that_he_may_not, async |larder: Larder| {
     let (store, bob) = (larder.named_store("shop").await, larder.user("bob").await);
     store.put_text("a", "flour").await;

@@ -111,18 +111,23 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
     };
     let account = match (admitted, name.clone()) {
         (Ok(account), _) => account,
-        // Whoever may read the store of that name is given it, also if he could not have made it.
+        // A caller who may read the store by its name is given it, even if the caller could not have made it. Any other caller
+        // gets the same refusal, whether or not there is such a store.
         (Err(refusal), Some(name)) => match context.catalog.resolve(&StoreLocator::Name(user.id, name)).await {
-            Ok(found) => return show(context, caller, StatusCode::OK, found).await,
+            Ok(found) => {
+                return show(context, caller, StatusCode::OK, found, Addressed::ByName).await.map_err(|_| refusal);
+            }
             Err(_) => return Err(refusal),
         },
         (Err(refusal), None) => return Err(refusal),
     };
     let (owner, new) = account.creation(NewStore { name, schema, retention, ..NewStore::default() });
     let created = context.catalog.create(owner, new).await?;
-    let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    // A store that was there before was found by its name, and is opened to callers as by name.
+    let (status, addressed) =
+        if created.is_new { (StatusCode::CREATED, Addressed::ById) } else { (StatusCode::OK, Addressed::ByName) };
     let location = context.links.store(&created.store.document.id);
-    let mut response = show(context, caller, status, created.store).await?;
+    let mut response = show(context, caller, status, created.store, addressed).await?;
     if created.is_new {
         response.headers_mut().extend(HeaderValue::try_from(location).ok().map(|link| (header::LOCATION, link)));
     }
@@ -179,9 +184,10 @@ async fn show(
     caller: &Caller,
     status: StatusCode,
     store: Arc<StoreView>,
+    addressed: Addressed,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let owner = context.owner(caller, &store).await?;
-    let grant = authorize(caller, Action::ReadStore, store, owner, Addressed::ById, false)?;
+    let grant = authorize(caller, Action::ReadStore, store, owner, addressed, false)?;
     Ok(reply::json(status, &Data { data: StoreObject::new(context, &grant) }))
 }
 
