@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    auth::{Grant, Scope, Session, User, signature},
+    auth::{Grant, PageQuery, Scope, Session, User, signature},
     clock::Timestamp,
     kv::{Contents, Document, GeneralAccess, Phase, Right, Schema, Stats, StoreId, StoreName, TokenId, UserId},
 };
@@ -155,6 +155,31 @@ pub struct StoreList<'a> {
     pub unnamed: bool,
     /// The stores.
     pub items: Vec<StoreObject<'a>>,
+}
+
+/// A page of accounts or tokens.
+#[derive(Debug, Serialize)]
+pub struct AccountList<T> {
+    /// All that there are.
+    total: usize,
+    /// How many are skipped.
+    offset: usize,
+    /// The most on a page, as it was applied.
+    limit: usize,
+    /// How many are on this page.
+    count: usize,
+    /// Last ones first.
+    desc: bool,
+    /// They.
+    items: Vec<T>,
+}
+
+impl<T> AccountList<T> {
+    /// Returns the page that was `wanted`.
+    pub fn new(wanted: &PageQuery, total: usize, items: Vec<T>) -> Self {
+        let PageQuery { offset, limit, descending: desc } = *wanted;
+        Self { total, offset, limit, count: items.len(), desc, items }
+    }
 }
 
 /// A page of keys. `next_exclusive_start_key` is written as `null`, never left out: the JavaScript client begins again

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::auth::PageQuery;
+
 use super::error::ApiError;
 
 /// The parameters behind the `?`. Unknown ones are ignored, as the platform does.
@@ -43,6 +45,12 @@ impl<'a> Query<'a> {
     /// The `limit` of a page: what was asked for, at most `most`; 0 means not given.
     pub fn limit(&self, most: usize) -> Result<usize, ApiError> {
         Ok(self.number("limit")?.filter(|limit| *limit > 0).unwrap_or(most).min(most))
+    }
+
+    /// Reads `offset`, `limit` and `desc`: a page of at most `most` accounts or tokens.
+    pub fn page(&self, most: usize) -> Result<PageQuery, ApiError> {
+        let (offset, limit) = (self.number("offset")?.unwrap_or(0), self.limit(most)?);
+        Ok(PageQuery { offset, limit, descending: self.flag("desc") })
     }
 }
 

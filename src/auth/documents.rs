@@ -1,9 +1,17 @@
-//! What is remembered of the documents of accounts and tokens.
+//! Cache of the documents of accounts and tokens.
 
-use std::{future::Future, hash::Hash, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use foldhash::quality::RandomState;
-use moka::sync::Cache;
+use moka::{ops::compute::Op, sync::Cache};
 
 use crate::clock::Clock;
 
@@ -12,89 +20,158 @@ use super::error::Result;
 /// The most documents that are remembered.
 const MAX_REMEMBERED: u64 = 50_000;
 
-/// How long it may be believed that something is not there.
+/// How long it may be believed that something is not there, unless the staleness bound is shorter.
 const ABSENCE: Duration = Duration::from_secs(1);
-
-/// What is known of a document.
-#[derive(Debug)]
-enum Known<V> {
-    There(Arc<V>),
-    Absent,
-    /// Nothing: it has been changed.
-    Forgotten,
-}
 
 /// What is known of a document, and since when.
 #[derive(Debug)]
 struct Entry<V> {
-    known: Known<V>,
+    /// The document, or `None` if it was not there.
+    value: Option<Arc<V>>,
     /// When the read was sent, by the monotonic clock.
     read_at: Duration,
+    /// [`Remembered::generation`] when the read was sent.
+    generation: u64,
 }
 
 impl<V> Clone for Entry<V> {
     fn clone(&self) -> Self {
-        let known = match &self.known {
-            Known::There(value) => Known::There(Arc::clone(value)),
-            Known::Absent => Known::Absent,
-            Known::Forgotten => Known::Forgotten,
-        };
-        Self { known, read_at: self.read_at }
+        Self { value: self.value.clone(), read_at: self.read_at, generation: self.generation }
     }
 }
 
-/// What was read, for as long as it may be believed.
+/// Documents that were read, for as long as they may be believed.
+///
+/// A read that began before [`Remembered::forget`] never brings back what was forgotten: it is inserted only if nothing at
+/// all was forgotten since it began. That holds without an entry that could be evicted, and when no time passes between
+/// the two.
 #[derive(Debug)]
 pub struct Remembered<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> {
     entries: Cache<K, Entry<V>, RandomState>,
     staleness: Option<Duration>,
+    /// Number of calls that have forgotten something.
+    forgotten: AtomicU64,
+    /// Number of calls that have forgotten everything: entries of an earlier generation do not count.
+    generation: AtomicU64,
     clock: Arc<dyn Clock>,
 }
 
 impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<K, V> {
-    /// Nothing yet. What is there is believed for `staleness`; for ever without one, where this gateway alone writes.
+    /// Returns an empty cache. What is there is believed for `staleness`; for ever without one, where this gateway alone writes.
     pub fn new(staleness: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
         let entries = Cache::builder().max_capacity(MAX_REMEMBERED).build_with_hasher(RandomState::default());
-        Self { entries, staleness, clock }
+        Self { entries, staleness, forgotten: AtomicU64::new(0), generation: AtomicU64::new(0), clock }
     }
 
-    /// What stands under `key`: remembered, or read by `read`.
+    /// Returns what stands under `key`: remembered, or read by `read`.
     pub async fn get(&self, key: K, read: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
-        let now = self.clock.monotonic();
-        if let Some(Entry { known, read_at }) = self.entries.get(&key) {
-            let age = now.saturating_sub(read_at);
-            match known {
-                Known::There(value) if self.staleness.is_none_or(|limit| age < limit) => return Ok(Some(value)),
-                Known::Absent if age < ABSENCE => return Ok(None),
-                Known::There(_) | Known::Absent | Known::Forgotten => {}
+        let (now, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
+        if let Some(entry) = self.entries.get(&key).filter(|entry| entry.generation == generation) {
+            let age = now.saturating_sub(entry.read_at);
+            let lifetime = if entry.value.is_some() { self.staleness } else { Some(ABSENCE) };
+            if lifetime.is_none_or(|lifetime| age < lifetime) {
+                return Ok(entry.value);
             }
         }
+        let forgotten = self.forgotten.load(SeqCst);
         let value = read.await?.map(Arc::new);
-        // A read that began before something was forgotten must not bring it back.
-        self.entries.entry(key).and_upsert_with(|before| match before.map(moka::Entry::into_value) {
-            Some(before) if before.read_at > now => before,
-            _ => Entry { known: value.clone().map_or(Known::Absent, Known::There), read_at: now },
+        let read = Entry { value: value.clone(), read_at: now, generation };
+        // Under the key's lock, which `forget` takes after it has counted itself.
+        self.entries.entry(key).and_compute_with(|before| {
+            let is_later = before.is_none_or(|before| before.value().read_at <= now);
+            if is_later && self.forgotten.load(SeqCst) == forgotten { Op::Put(read) } else { Op::Nop }
         });
         Ok(value)
     }
 
     /// Returns whether a document under `key` was there when it was last read, however long ago that was.
     pub fn holds(&self, key: &K) -> bool {
-        self.entries.get(key).is_some_and(|entry| matches!(entry.known, Known::There(_)))
+        self.entries.get(key).is_some_and(|entry| entry.value.is_some())
     }
 
     /// Remembers what has just been read.
     pub fn learn(&self, key: K, value: Arc<V>) {
-        self.entries.insert(key, Entry { known: Known::There(value), read_at: self.clock.monotonic() });
+        let (read_at, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
+        self.entries.insert(key, Entry { value: Some(value), read_at, generation });
     }
 
-    /// Believes nothing any more of what was read about `key` before now.
+    /// Believes nothing any more of what was read about `key` before now, in whatever order reads end.
     pub fn forget(&self, key: K) {
-        self.entries.insert(key, Entry { known: Known::Forgotten, read_at: self.clock.monotonic() });
+        self.forgotten.fetch_add(1, SeqCst);
+        self.entries.entry(key).and_compute_with(|_| Op::Remove);
+    }
+
+    /// Believes nothing any more of what was read before now, and `is_meant`.
+    pub fn forget_where(&self, is_meant: impl Fn(&V) -> bool)
+    where
+        K: Clone,
+    {
+        self.forgotten.fetch_add(1, SeqCst);
+        let meant = self.entries.iter().filter(|(_, entry)| entry.value.as_deref().is_some_and(&is_meant));
+        let keys: Vec<K> = meant.map(|(key, _)| (*key).clone()).collect();
+        for key in keys {
+            self.entries.entry(key).and_compute_with(|_| Op::Remove);
+        }
     }
 
     /// Believes nothing any more.
     pub fn forget_all(&self) {
+        self.forgotten.fetch_add(1, SeqCst);
+        self.generation.fetch_add(1, SeqCst);
         self.entries.invalidate_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+
+    type Strings = Remembered<String, String>;
+
+    /// A cache whose clock stands still, so that everything happens in one instant.
+    fn cache() -> Strings {
+        Remembered::new(None, Arc::new(ManualClock::new(Timestamp::from_millis(0))))
+    }
+
+    async fn after_a_slow_read(while_reading: impl Fn(&Strings)) -> Option<String> {
+        let cache = cache();
+        let (answer, answered) = oneshot::channel::<()>();
+        let read = async move {
+            let _ = answered.await;
+            Ok(Some("before".to_owned()))
+        };
+        let meanwhile = async {
+            while_reading(&cache);
+            answer.send(()).expect("it still reads");
+        };
+        // The read is begun first.
+        let (was_read, ()) = tokio::join!(biased; cache.get("a".to_owned(), read), meanwhile);
+        was_read.expect("it reads");
+        let now = cache.get("a".to_owned(), async { Ok(Some("after".to_owned())) }).await;
+        now.expect("it reads").map(|value| (*value).clone())
+    }
+
+    #[tokio::test]
+    async fn a_read_that_began_before_something_was_forgotten_never_brings_it_back() {
+        assert_eq!(after_a_slow_read(|_| {}).await.as_deref(), Some("before"));
+        assert_eq!(after_a_slow_read(|cache| cache.forget("a".to_owned())).await.as_deref(), Some("after"));
+        assert_eq!(after_a_slow_read(Strings::forget_all).await.as_deref(), Some("after"));
+    }
+
+    #[tokio::test]
+    async fn what_was_remembered_before_everything_was_forgotten_is_read_again() {
+        let cache = cache();
+        let get = async |value: &str| {
+            let value = value.to_owned();
+            let found = cache.get("a".to_owned(), async { Ok(Some(value)) }).await.expect("it reads");
+            found.map(|value| (*value).clone())
+        };
+        assert_eq!(get("1").await.as_deref(), Some("1"));
+        assert_eq!(get("2").await.as_deref(), Some("1"));
+        cache.forget_all();
+        assert_eq!(get("3").await.as_deref(), Some("3"));
     }
 }

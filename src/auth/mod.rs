@@ -9,6 +9,7 @@ mod admitted;
 mod caller;
 mod documents;
 mod error;
+mod page;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod quota;
@@ -18,6 +19,9 @@ mod secret;
 mod shared;
 pub mod signature;
 mod token;
+mod token_ends;
+mod token_objects;
+mod token_uses;
 mod tokens;
 mod user;
 mod users;
@@ -29,6 +33,7 @@ pub use access::{
 pub use admitted::Admitted;
 pub use caller::{Caller, Session};
 pub use error::AccountsError;
+pub use page::{Page, PageQuery};
 pub use quota::{Quota, QuotaUpdate};
 pub use run_access::{RunAction, RunFacts, RunGrant, admit_to_run, authorize_run};
 pub use scope::{Scope, StoreRule, UpstreamKind, is_upstream_id};

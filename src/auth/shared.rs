@@ -6,8 +6,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    kv::{self, Catalog, StoreId, StoreLocator, StoreView, UserId, names_below, remove_json, write_json},
-    storage::{ObjectStore, Precondition},
+    kv::{self, Catalog, Note, StoreId, StoreLocator, StoreView, UserId, names_below, remove_json, write_note},
+    storage::ObjectStore,
 };
 
 use super::error::Result;
@@ -21,6 +21,8 @@ const CONCURRENCY: usize = 16;
 /// An entry says nothing but that it is there: what the user may do, the store's document says.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {}
+
+impl Note for Entry {}
 
 /// Which stores are shared with whom.
 #[derive(Debug)]
@@ -37,13 +39,22 @@ impl SharedStores {
 
     /// Notes that a store is about to be shared with a user. Before its document says so: what nobody finds is of no use.
     pub async fn announce(&self, user: &UserId, store: &StoreId) -> Result<()> {
-        write_json(self.objects.as_ref(), &entry(user, store), &Entry {}, Precondition::None).await?;
-        Ok(())
+        Ok(write_note(self.objects.as_ref(), &entry(user, store), &Entry {}).await?)
     }
 
-    /// Notes that a store is not shared with a user any more.
-    pub async fn forget(&self, user: &UserId, store: &StoreId) -> Result<()> {
-        Ok(remove_json(self.objects.as_ref(), &entry(user, store)).await?)
+    /// Removes the entry of a store that is not shared with a user any more. A store that another call has shared meanwhile
+    /// keeps its entry.
+    pub async fn forget(&self, user: &UserId, store: &StoreId) -> Result<(), kv::Error> {
+        let removed = remove_json(self.objects.as_ref(), &entry(user, store)).await;
+        removed.map_err(kv::Error::unavailable)?;
+        self.catalog.refresh(*store).await?;
+        match self.catalog.resolve(&StoreLocator::Id(*store)).await {
+            Ok(now) if now.document.shares.right_of(user).is_some() => {
+                self.announce(user, store).await.map_err(kv::Error::unavailable)
+            }
+            Ok(_) | Err(kv::Error::StoreNotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The stores that are shared with a user, oldest first. Entries of stores that are gone go, too.
@@ -56,8 +67,8 @@ impl SharedStores {
                 Ok(store) => Ok(Some(store)),
                 // Ids are never used again.
                 Err(kv::Error::StoreNotFound) => {
-                    self.forget(user, &id).await.map_err(kv::Error::unavailable)?;
-                    Ok(None)
+                    let removed = remove_json(self.objects.as_ref(), &entry(user, &id)).await;
+                    removed.map(|()| None).map_err(kv::Error::unavailable)
                 }
                 Err(error) => Err(error),
             })

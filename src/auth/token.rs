@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 
 use crate::{
     clock::{Random, Timestamp},
-    kv::{TokenId, UserId},
+    kv::{RunId, TokenId, UserId},
 };
 
 use super::scope::Scope;
@@ -137,6 +137,9 @@ pub struct KeptToken {
     pub expires_at: Option<Timestamp>,
     /// What it is limited to; `None`: nothing, it may do all that its user may.
     pub scope: Option<Scope>,
+    /// The run that it was made for, and that it ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
 }
 
 impl KeptToken {

@@ -1,6 +1,4 @@
 //! All tokens, in the object store: made, listed, replaced, revoked, and looked up by their hashes.
-//!
-//! A token stands under its hash, where one read finds it; an entry under its user and its id leads there.
 
 use std::{
     collections::HashMap,
@@ -9,38 +7,33 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::{Clock, Random, Timestamp},
-    kv::{TokenId, UserId, names_below, read_json, remove_json, write_json},
-    storage::{ObjectStore, Precondition},
+    clock::{Clock, ClockGuard, Random, Timestamp},
+    kv::{RunId, TokenId, UserId},
+    storage::ObjectStore,
 };
 
 use super::{
     caller::{Caller, Session},
     documents::Remembered,
     error::{AccountsError, Result},
+    page::{Page, PageQuery},
     scope::Scope,
     token::{KeptToken, Token, TokenHash},
+    token_objects::{TokenObjects, TokenState},
     user::User,
     users::Users,
 };
-
-/// Where tokens stand, by hash.
-const TOKENS: &str = "larder/auth/tokens/";
-
-/// Where it stands which tokens a user has.
-const TOKENS_OF: &str = "larder/auth/tokens-of/";
-
-/// Where it stands when a token was used last.
-const TOKEN_USES: &str = "larder/auth/token-uses/";
 
 /// What a token that was given from outside is called.
 const GIVEN_NAME: &str = "from the environment";
 
 /// Tokens that are read or written at the same time.
-const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 16;
+
+/// How often a change is tried again that others get in the way of.
+pub(super) const MAX_ATTEMPTS: usize = 8;
 
 /// A token that is to be.
 #[derive(Debug, Clone, Default)]
@@ -53,19 +46,17 @@ pub struct NewToken {
     pub expires_at: Option<Timestamp>,
     /// What it is limited to.
     pub scope: Option<Scope>,
+    /// The run that it is made for, and that it ends with.
+    pub run: Option<RunId>,
 }
 
-/// Where a token of a user's stands.
-#[derive(Debug, Serialize, Deserialize)]
-struct Pointer {
-    hash: TokenHash,
-}
-
-/// When a token was used last.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LastUse {
-    at: Timestamp,
+/// The use of a token that is not written down yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use {
+    pub(super) user: UserId,
+    pub(super) id: TokenId,
+    pub(super) hash: TokenHash,
+    pub(super) at: Timestamp,
 }
 
 /// Why nobody was recognised.
@@ -82,15 +73,16 @@ pub enum Unrecognised {
 /// The tokens that are valid.
 #[derive(Debug)]
 pub struct Tokens {
-    objects: Arc<dyn ObjectStore>,
-    clock: Arc<dyn Clock>,
+    pub(super) objects: TokenObjects,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) guard: Arc<ClockGuard>,
     random: Arc<dyn Random>,
     users: Arc<Users>,
     /// That of the account there is from the start; it is configured or kept elsewhere.
     admin: TokenHash,
-    by_hash: Remembered<[u8; 32], KeptToken>,
-    /// When tokens were used last that has not been written down.
-    uses: Mutex<HashMap<(UserId, TokenId), Timestamp>>,
+    pub(super) by_hash: Remembered<[u8; 32], KeptToken>,
+    /// Uses of tokens that are not written down yet, by hash.
+    pub(super) uses: Mutex<HashMap<[u8; 32], Use>>,
 }
 
 impl Tokens {
@@ -105,7 +97,14 @@ impl Tokens {
         staleness: Option<Duration>,
     ) -> Self {
         let by_hash = Remembered::new(staleness, Arc::clone(&clock));
-        Self { objects, clock, random, users, admin: admin.hash(), by_hash, uses: Mutex::default() }
+        let (objects, guard) = (TokenObjects::new(objects), Arc::new(ClockGuard::trusting(Arc::clone(&clock))));
+        Self { objects, clock, guard, random, users, admin: admin.hash(), by_hash, uses: Mutex::default() }
+    }
+
+    /// Returns the same tokens, of which nothing is deleted by time unless `guard` allows it.
+    #[must_use]
+    pub fn guarded_by(self, guard: Arc<ClockGuard>) -> Self {
+        Self { guard, ..self }
     }
 
     /// Whoever has `token`: from memory, or by one read.
@@ -124,7 +123,8 @@ impl Tokens {
         let kept = kept.filter(|kept| kept.hash.is(&hash) && kept.is_valid(now)).ok_or(Unrecognised::UnknownToken)?;
         let user = self.users.by_id(&kept.user_id).await?.filter(|user| !user.is_disabled);
         let user = user.ok_or(Unrecognised::UnknownToken)?;
-        self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert((user.id, kept.id), now);
+        let last = Use { user: user.id, id: kept.id, hash, at: now };
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.bytes(), last);
         Ok(Caller::User(Session { user, token: Some(kept), ip: None }))
     }
 
@@ -137,47 +137,51 @@ impl Tokens {
 
     /// An id for a token that is about to be made.
     pub fn new_id(&self) -> TokenId {
-        TokenId::generate(self.random.as_ref())
+        TokenId::made_at(self.clock.now(), self.random.as_ref())
     }
 
     /// Makes a token; this is the only time that it is seen.
     pub async fn create(&self, user: &User, new: NewToken) -> Result<(Arc<KeptToken>, Token)> {
-        let NewToken { id, name, expires_at, scope } = new;
+        let NewToken { id, name, expires_at, scope, run } = new;
         let (id, token) = (id.unwrap_or_else(|| self.new_id()), Token::generate(self.random.as_ref()));
         let (hash, user_id, created_at) = (token.hash(), user.id, self.clock.now());
-        let kept = KeptToken { id, hash, user_id, name, created_at, expires_at, scope };
+        let kept = KeptToken { id, hash, user_id, name, created_at, expires_at, scope, run };
+        if let Some(end) = expires_at {
+            self.schedule_end(&kept, end).await?;
+        }
         // The entry first: a token that is valid and not listed could not be revoked.
-        write_json(self.objects.as_ref(), &entry(&user.id, &id), &Pointer { hash }, Precondition::None).await?;
-        self.keep(&kept).await?;
+        self.objects.create_entry(&user.id, &id, hash).await?;
+        let is_created = self.objects.set_state(&hash, &TokenState::Kept(kept.clone()), None).await;
+        self.by_hash.forget(hash.bytes());
+        // In the way of a fresh hash is an earlier try of this very write, or a revocation that came first.
+        if !is_created? && self.objects.token(&hash).await?.is_none_or(|found| found.id != id) {
+            return Err(AccountsError::TokenNotFound);
+        }
         Ok((Arc::new(kept), token))
     }
 
     /// Makes a token that was given from outside valid for `user`, and the one that was given for him before invalid. Doing it
     /// again, or on several gateways at once, changes nothing.
     pub async fn accept_given(&self, user: &User, token: &Token) -> Result<()> {
-        let (objects, hash) = (self.objects.as_ref(), token.hash());
+        let hash = token.hash();
         let id = given_id(&hash).ok_or(AccountsError::TokenTaken)?;
-        let before = read_json::<KeptToken>(objects, &place(&hash)).await?.map(|(kept, _)| kept);
-        if hash.is(&self.admin) || before.as_ref().is_some_and(|kept| kept.id != id) {
+        if hash.is(&self.admin) {
             return Err(AccountsError::TokenTaken);
         }
-        let is_in_force =
-            |kept: &KeptToken| kept.user_id == user.id && kept.expires_at.is_none() && kept.scope.is_none();
-        // The entry in any case: it may have gone with a revocation that went no further.
-        write_json(objects, &entry(&user.id, &id), &Pointer { hash }, Precondition::None).await?;
-        if !before.as_ref().is_some_and(is_in_force) {
-            let (name, created_at) = (Some(GIVEN_NAME.to_owned()), self.clock.now());
-            let kept = KeptToken { id, hash, user_id: user.id, name, created_at, expires_at: None, scope: None };
-            self.keep(&kept).await?;
-        }
+        self.objects.create_entry(&user.id, &id, hash).await?;
+        let before = self.keep_given(user, hash, id).await?;
+        // Once more: it may have gone with a revocation that was still under way.
+        self.objects.create_entry(&user.id, &id, hash).await?;
         if let Some(other) = before.filter(|kept| kept.user_id != user.id) {
-            remove_json(objects, &entry(&other.user_id, &id)).await?;
+            self.objects.delete_entry(&other.user_id, &id).await?;
         }
-        for (earlier, _) in self.list(&user.id).await? {
-            if earlier.id == id || given_id(&earlier.hash) != Some(earlier.id) {
+        for earlier in self.objects.ids_of(&user.id).await? {
+            let Ok(earlier) = earlier.parse::<TokenId>() else { continue };
+            let Some(hash) = self.objects.hash(&user.id, &earlier).await? else { continue };
+            if earlier == id || given_id(&hash) != Some(earlier) {
                 continue;
             }
-            match self.revoke(&user.id, &earlier.id).await {
+            match self.revoke(&user.id, &earlier).await {
                 // Another gateway was faster.
                 Ok(()) | Err(AccountsError::TokenNotFound) => {}
                 Err(error) => return Err(error),
@@ -186,60 +190,100 @@ impl Tokens {
         Ok(())
     }
 
-    /// A user's tokens in the order of their making, each with its last use as far as that is written down.
-    pub async fn list(&self, user: &UserId) -> Result<Vec<(Arc<KeptToken>, Option<Timestamp>)>> {
-        let ids = names_below(self.objects.as_ref(), &format!("{TOKENS_OF}{user}/")).await?;
+    /// Puts a given token at its hash, also in place of a tombstone; returns what was there.
+    async fn keep_given(&self, user: &User, hash: TokenHash, id: TokenId) -> Result<Option<KeptToken>> {
+        let is_in_force =
+            |kept: &KeptToken| kept.user_id == user.id && kept.expires_at.is_none() && kept.scope.is_none();
+        for _ in 0..MAX_ATTEMPTS {
+            let (before, etag) = match self.objects.state(&hash).await? {
+                Some((TokenState::Kept(kept), _)) if kept.id != id => return Err(AccountsError::TokenTaken),
+                Some((TokenState::Kept(kept), _)) if is_in_force(&kept) => return Ok(Some(kept)),
+                Some((TokenState::Kept(kept), etag)) => (Some(kept), Some(etag)),
+                Some((TokenState::Revoked(_), etag)) => (None, Some(etag)),
+                None => (None, None),
+            };
+            let (name, created_at) = (Some(GIVEN_NAME.to_owned()), self.clock.now());
+            let kept =
+                KeptToken { id, hash, user_id: user.id, name, created_at, expires_at: None, scope: None, run: None };
+            let is_written = self.objects.set_state(&hash, &TokenState::Kept(kept), etag).await;
+            self.by_hash.forget(hash.bytes());
+            if is_written? {
+                return Ok(before);
+            }
+        }
+        Err(AccountsError::Contended)
+    }
+
+    /// Returns a page of a user's tokens in the order of their making, each with its last use as far as that is written down.
+    /// Lists the entries of all, a thousand by one call, and reads the documents of the page alone.
+    pub async fn list(&self, user: &UserId, page: &PageQuery) -> Result<Page<(Arc<KeptToken>, Option<Timestamp>)>> {
+        let (total, ids) = page.of(self.objects.ids_of(user).await?);
         let ids = ids.into_iter().filter_map(|id| id.parse::<TokenId>().ok());
         let tokens = stream::iter(ids)
             .map(async |id| {
                 let Some(token) = self.find(user, &id).await? else { return Ok::<_, AccountsError>(None) };
-                Ok(Some((token, self.last_use(user, &id).await?)))
+                let last_use = self.last_use(&token).await?;
+                Ok(Some((token, last_use)))
             })
             .buffered(CONCURRENCY);
-        let mut tokens: Vec<_> = tokens.try_filter_map(async |token| Ok(token)).try_collect().await?;
-        tokens.sort_by_key(|(token, _)| token.created_at);
-        Ok(tokens)
+        Ok(Page { total, items: tokens.try_filter_map(async |token| Ok(token)).try_collect().await? })
     }
 
-    /// One of a user's tokens.
+    /// Returns one of a user's tokens.
     pub async fn get(&self, user: &UserId, id: &TokenId) -> Result<Arc<KeptToken>> {
         self.find(user, id).await?.ok_or(AccountsError::TokenNotFound)
     }
 
-    /// Makes a token like another one, which stays valid for `overlap` from now on, or less if it would have ended before.
-    pub async fn replace(&self, user: &User, id: &TokenId, overlap: Duration) -> Result<(Arc<KeptToken>, Token)> {
-        let old = self.get(&user.id, id).await?;
-        let KeptToken { name, expires_at, scope, .. } = (*old).clone();
-        let replaced = self.create(user, NewToken { id: None, name, expires_at, scope }).await?;
-        let end = self.clock.now().plus(overlap);
-        let end = expires_at.map_or(end, |before| before.min(end));
-        self.keep(&KeptToken { expires_at: Some(end), ..(*old).clone() }).await?;
-        Ok(replaced)
+    /// Makes a token like another one, which stays valid for `overlap` from now on, or less if it would have ended before. The
+    /// new one has `new_id`, or a fresh id. Where the old one is revoked meanwhile, the new one is revoked, too.
+    pub async fn replace(
+        &self,
+        user: &User,
+        id: &TokenId,
+        new_id: Option<TokenId>,
+        overlap: Duration,
+    ) -> Result<(Arc<KeptToken>, Token)> {
+        let hash = self.objects.hash(&user.id, id).await?.ok_or(AccountsError::TokenNotFound)?;
+        let old = self.objects.token(&hash).await?.filter(|old| old.id == *id && old.user_id == user.id);
+        let KeptToken { name, expires_at, scope, run, .. } = old.ok_or(AccountsError::TokenNotFound)?;
+        let replaced = self.create(user, NewToken { id: new_id, name, expires_at, scope, run }).await?;
+        match self.end_at(&hash, self.clock.now().plus(overlap)).await {
+            Ok(()) => Ok(replaced),
+            Err(error) => {
+                self.revoke(&user.id, &replaced.0.id).await?;
+                Err(error)
+            }
+        }
     }
 
-    /// Makes a token invalid, here at once.
+    /// Has a token expire at `end`, unless it does before.
+    async fn end_at(&self, hash: &TokenHash, end: Timestamp) -> Result<()> {
+        for _ in 0..MAX_ATTEMPTS {
+            let Some((TokenState::Kept(old), etag)) = self.objects.state(hash).await? else {
+                return Err(AccountsError::TokenNotFound);
+            };
+            if old.expires_at.is_some_and(|before| before <= end) {
+                return Ok(());
+            }
+            self.schedule_end(&old, end).await?;
+            let shortened = TokenState::Kept(KeptToken { expires_at: Some(end), ..old });
+            let is_written = self.objects.set_state(hash, &shortened, Some(etag)).await;
+            self.by_hash.forget(hash.bytes());
+            if is_written? {
+                return Ok(());
+            }
+        }
+        Err(AccountsError::Contended)
+    }
+
+    /// Makes a token invalid: here at once, on other gateways within the staleness bound, and for ever.
     pub async fn revoke(&self, user: &UserId, id: &TokenId) -> Result<()> {
-        let token = self.get(user, id).await?;
-        remove_json(self.objects.as_ref(), &place(&token.hash)).await?;
-        self.by_hash.forget(token.hash.bytes());
-        remove_json(self.objects.as_ref(), &entry(user, id)).await?;
-        Ok(remove_json(self.objects.as_ref(), &last_use(user, id)).await?)
-    }
-
-    /// Writes down when tokens were used last; how many. They are told again if that fails.
-    pub async fn flush_uses(&self) -> Result<usize> {
-        let uses = std::mem::take(&mut *self.uses.lock().unwrap_or_else(PoisonError::into_inner));
-        let written = stream::iter(uses)
-            .map(async |((user, id), at)| {
-                let written =
-                    write_json(self.objects.as_ref(), &last_use(&user, &id), &LastUse { at }, Precondition::None).await;
-                if written.is_err() {
-                    self.uses.lock().unwrap_or_else(PoisonError::into_inner).entry((user, id)).or_insert(at);
-                }
-                written
-            })
-            .buffer_unordered(CONCURRENCY);
-        Ok(written.try_fold(0, async |count, _| Ok(count + 1)).await?)
+        let Some(hash) = self.objects.hash(user, id).await? else {
+            // Another gateway has revoked it, and this one may still believe in it.
+            self.by_hash.forget_where(|token| token.id == *id && token.user_id == *user);
+            return Err(AccountsError::TokenNotFound);
+        };
+        self.bury(user, id, &hash).await
     }
 
     /// Believes nothing any more that was read before now: another gateway has changed tokens on this one's behalf.
@@ -248,45 +292,24 @@ impl Tokens {
     }
 
     async fn find(&self, user: &UserId, id: &TokenId) -> Result<Option<Arc<KeptToken>>> {
-        let Some((pointer, _)) = read_json::<Pointer>(self.objects.as_ref(), &entry(user, id)).await? else {
-            return Ok(None);
-        };
-        Ok(self.by_hash(&pointer.hash).await?.filter(|token| token.id == *id && token.user_id == *user))
+        let Some(hash) = self.objects.hash(user, id).await? else { return Ok(None) };
+        Ok(self.by_hash(&hash).await?.filter(|token| token.id == *id && token.user_id == *user))
     }
 
-    async fn by_hash(&self, hash: &TokenHash) -> Result<Option<Arc<KeptToken>>> {
-        let kept = async { Ok(read_json(self.objects.as_ref(), &place(hash)).await?.map(|(kept, _)| kept)) };
-        self.by_hash.get(hash.bytes(), kept).await
+    pub(super) async fn by_hash(&self, hash: &TokenHash) -> Result<Option<Arc<KeptToken>>> {
+        self.by_hash.get(hash.bytes(), self.objects.token(hash)).await
     }
 
-    async fn keep(&self, token: &KeptToken) -> Result<()> {
-        write_json(self.objects.as_ref(), &place(&token.hash), token, Precondition::None).await?;
-        self.by_hash.forget(token.hash.bytes());
-        Ok(())
-    }
-
-    async fn last_use(&self, user: &UserId, id: &TokenId) -> Result<Option<Timestamp>> {
-        let unwritten = self.uses.lock().unwrap_or_else(PoisonError::into_inner).get(&(*user, *id)).copied();
-        let written = read_json::<LastUse>(self.objects.as_ref(), &last_use(user, id)).await?.map(|(last, _)| last.at);
-        Ok(unwritten.max(written))
+    async fn last_use(&self, token: &KeptToken) -> Result<Option<Timestamp>> {
+        let unwritten = self.uses.lock().unwrap_or_else(PoisonError::into_inner).get(&token.hash.bytes()).copied();
+        let written = self.objects.last_use(&token.user_id, &token.id).await?;
+        Ok(unwritten.map(|used| used.at).max(written))
     }
 }
 
 /// The id of a token that was given from outside. It follows from its hash, which tells such tokens from all others, whatever
 /// those are called, and makes one of it on however many gateways it is given.
-fn given_id(hash: &TokenHash) -> Option<TokenId> {
+pub(super) fn given_id(hash: &TokenHash) -> Option<TokenId> {
     let derived = TokenHash::of(&format!("{GIVEN_NAME}: {hash}")).to_string();
     derived.get(..TokenId::LENGTH)?.parse().ok()
-}
-
-fn place(hash: &TokenHash) -> String {
-    format!("{TOKENS}{hash}")
-}
-
-fn entry(user: &UserId, id: &TokenId) -> String {
-    format!("{TOKENS_OF}{user}/{id}")
-}
-
-fn last_use(user: &UserId, id: &TokenId) -> String {
-    format!("{TOKEN_USES}{user}/{id}")
 }

@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, Random},
-    kv::{UserId, names_below, read_json, remove_json, write_json},
-    storage::{ObjectStore, Precondition},
+    kv::{UserId, create_json, names_below, read_json, remove_json, replace_json},
+    storage::ObjectStore,
 };
 
 use super::{
     documents::Remembered,
     error::{AccountsError, Result},
+    page::{Page, PageQuery},
     quota::{Quota, QuotaUpdate},
     user::{ADMIN, AccountAccess, User, Username},
 };
@@ -100,7 +101,7 @@ impl Users {
             }
             let admin = NewUser { username: ADMIN.parse()?, general_access: AccountAccess::default() };
             let admin = admin.into_user(random.as_ref(), clock.as_ref());
-            write_json(objects.as_ref(), &place(ADMIN), &admin, Precondition::IfAbsent).await?;
+            create_json(objects.as_ref(), &place(ADMIN), &admin).await?;
         }
         Err(AccountsError::Contended)
     }
@@ -141,11 +142,12 @@ impl Users {
         let folded = user.username.folded();
         let pointer = format!("{USER_IDS}{}", user.id);
         let named = NameOfId { username: user.username.clone() };
-        write_json(objects, &pointer, &named, Precondition::None).await?;
-        let is_new = write_json(objects, &place(&folded), &user, Precondition::IfAbsent).await?;
-        self.by_name.forget(folded);
+        // The id is fresh: only an earlier try of this very write can be in the way.
+        create_json(objects, &pointer, &named).await?;
+        let is_created = create_json(objects, &place(&folded), &user).await;
+        self.by_name.forget(folded.clone());
         self.names.forget(user.id);
-        if is_new {
+        if is_created? || self.by_name(&folded).await?.is_some_and(|found| found.id == user.id) {
             return Ok(Arc::new(user));
         }
         remove_json(objects, &pointer).await?;
@@ -164,21 +166,23 @@ impl Users {
             changed.general_access = update.general_access.unwrap_or(changed.general_access);
             changed.is_disabled = update.is_disabled.unwrap_or(changed.is_disabled);
             changed.quota = changed.quota.changed(&update.quota);
-            let is_written =
-                write_json(self.objects.as_ref(), &place(&folded), &changed, Precondition::IfMatch(etag)).await?;
-            if is_written {
-                self.by_name.forget(folded);
+            let is_written = replace_json(self.objects.as_ref(), &place(&folded), &changed, etag).await;
+            // Also after a failure: the write may have happened.
+            self.by_name.forget(folded.clone());
+            if is_written? {
                 return Ok(Arc::new(changed));
             }
         }
         Err(AccountsError::Contended)
     }
 
-    /// All accounts, by name.
-    pub async fn list(&self) -> Result<Vec<Arc<User>>> {
-        let names = names_below(self.objects.as_ref(), USERS).await?;
+    /// Returns the accounts of a page, by name. Lists the names of all accounts, a thousand by one call, and reads the documents
+    /// of the page alone.
+    pub async fn list(&self, page: &PageQuery) -> Result<Page<Arc<User>>> {
+        let (total, names) = page.of(names_below(self.objects.as_ref(), USERS).await?);
         let users = stream::iter(names).map(async |name| self.by_name(&name).await).buffered(READ_CONCURRENCY);
-        users.try_filter_map(async |user| Ok(user)).try_collect().await
+        let items = users.try_filter_map(async |user| Ok(user)).try_collect().await?;
+        Ok(Page { total, items })
     }
 
     /// Believes nothing any more that was read before now: another gateway has changed accounts on this one's behalf.

@@ -12,10 +12,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{Api, ApiParts, ToldRenewals, Upstream},
-    auth::{Secrets, SharedStores, Token, Tokens, Users},
+    auth::{Secrets, SharedStores, Tokens, Users},
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
     config::{Config, UpstreamOptions},
-    jobs::{ActivityFlush, ClockRecording, Job, JobMeter, RunUpkeep, TokenUses, ToldActivity, schedule},
+    jobs::{ActivityFlush, ClockRecording, Job, JobMeter, RunUpkeep, TokenEnds, TokenUses, ToldActivity, schedule},
     kv::{AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Records},
     peer::{Errands, Peer},
     runs::{RunOptions, Runs},
@@ -59,7 +59,6 @@ impl Gateway {
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let (machine, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let first_user = FirstUser::of(&config)?;
-        // The address first: whoever starts Larder twice should hear of the port, and no folder should be made.
         let (server, tls) = listen(&config, &machine)?;
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config.upstream, &machine)?;
@@ -72,14 +71,15 @@ impl Gateway {
         let objects = &RecordCache::of(&config, &role)?.before(objects, &clock, &metrics);
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
         let secrets = secrets(&config, objects.as_ref(), random.as_ref()).await?;
-        let (users, tokens) = accounts(&role, objects, (&clock, &random), &admin_token.token, first_user).await?;
         let clock_records = timekeeping::open(objects, &clock, &machine, role.makes_accounts(), &metrics).await?;
-        let catalog = catalog(&config, &role, objects, (&clock, clock_records.guard()), &random);
+        let guard = clock_records.guard();
+        let (users, tokens) = accounts(&role, objects, (&clock, guard), &random, &admin_token, first_user).await?;
+        let catalog = catalog(&config, &role, objects, (&clock, guard), &random);
         warn_of_addresses(&config, &role, server.local_addr(), tls.is_some());
         let options = api_options(&config, server.local_addr(), tls.is_some());
-        let health = health(objects, (&clock, machine), clock_records.guard(), &server);
+        let health = health(objects, (&clock, machine), guard, &server);
         let (records, activity) = records_and_activity(&catalog, role.errands(&admin_token.token)?);
-        let runs = runs(&config, objects, (&clock, clock_records.guard()), &random);
+        let runs = runs(&config, objects, (&clock, guard), &random);
         let parts = ApiParts {
             catalog: Arc::clone(&catalog),
             records: Arc::new(records.held_in(Arc::clone(&memory))),
@@ -190,6 +190,9 @@ fn jobs(
 ) -> Vec<Arc<dyn Job>> {
     let uploads = AbandonedUploads::new(Arc::clone(objects), Arc::clone(clock_records.guard()));
     let mut jobs = role.jobs(catalog, objects, runs, uploads);
+    if role.makes_accounts() {
+        jobs.push(Arc::new(TokenEnds::new(Arc::clone(&tokens))));
+    }
     jobs.push(Arc::new(TokenUses::new(tokens)));
     jobs.push(Arc::new(ClockRecording::new(clock_records)));
     jobs.extend(tracing.job());
@@ -207,6 +210,7 @@ fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<Ledger>, 
 }
 
 /// The server, bound to its address, and what it encrypts with.
+/// It comes before all else: an operator who starts Larder twice should hear of the port, and no folder should be made.
 fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<Arc<Tls>>), StartError> {
     warn_of_few_descriptors(config.server.max_connections);
     let tls = Tls::of(&config.server.tls)?.map(Arc::new);
@@ -225,13 +229,15 @@ async fn secrets(config: &Config, objects: &dyn ObjectStore, random: &dyn Random
 async fn accounts(
     role: &Role,
     objects: &Arc<dyn ObjectStore>,
-    (clock, random): (&Arc<dyn Clock>, &Arc<dyn Random>),
-    admin: &Token,
+    (clock, guard): (&Arc<dyn Clock>, &Arc<ClockGuard>),
+    random: &Arc<dyn Random>,
+    AdminToken { token: admin, .. }: &AdminToken,
     first_user: Option<FirstUser>,
 ) -> Result<(Arc<Users>, Arc<Tokens>), StartError> {
     let users = Arc::new(role.users(objects, clock, random).await?);
     let (of_tokens, clock, random) = (Arc::clone(&users), Arc::clone(clock), Arc::clone(random));
-    let tokens = Arc::new(Tokens::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness()));
+    let tokens = Tokens::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness());
+    let tokens = Arc::new(tokens.guarded_by(Arc::clone(guard)));
     FirstUser::make_sure(first_user.filter(|_| role.makes_accounts()), &users, &tokens).await?;
     Ok((users, tokens))
 }

@@ -7,14 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
     clock::{ClockGuard, ClockRecord},
-    storage::{ETag, ObjectStore, Precondition},
+    storage::{ETag, ObjectStore},
 };
 
 use super::{
     error::{Error, Result},
-    json_objects::{JsonError, read_json, write_json},
+    json_objects::{JsonError, Note, create_json, read_json, replace_json, write_note},
     layout,
 };
+
+/// Nothing deletes the record, and whatever was written last serves.
+impl Note for ClockRecord {}
+
+/// What a write of the record replaces.
+enum Seen {
+    Nothing,
+    Record(ETag),
+    Damaged,
+}
 
 /// Maximum number of attempts to write the record while other gateways write it, too.
 const MAX_ATTEMPTS: usize = 8;
@@ -67,11 +77,11 @@ impl ClockRecords {
 
     async fn write(&self) -> Result<bool> {
         for _ in 0..MAX_ATTEMPTS {
-            let (found, precondition) = match self.read().await {
-                Ok(Some((record, etag))) => (Some(record), Precondition::IfMatch(etag)),
-                Ok(None) => (None, Precondition::IfAbsent),
-                // Nothing deletes the record, and nothing can be kept of it.
-                Err(JsonError::Damaged { .. }) => (None, Precondition::None),
+            let (found, seen) = match self.read().await {
+                Ok(Some((record, etag))) => (Some(record), Seen::Record(etag)),
+                Ok(None) => (None, Seen::Nothing),
+                // Nothing can be kept of it.
+                Err(JsonError::Damaged { .. }) => (None, Seen::Damaged),
                 Err(error) => return Err(Error::unavailable(error)),
             };
             if let Some(record) = &found {
@@ -82,7 +92,13 @@ impl ClockRecords {
                 *self.last() = found;
                 return Ok(false);
             };
-            match write_json(self.objects.as_ref(), layout::CLOCK, &next, precondition).await {
+            let objects = self.objects.as_ref();
+            let written = match seen {
+                Seen::Nothing => create_json(objects, layout::CLOCK, &next).await,
+                Seen::Record(etag) => replace_json(objects, layout::CLOCK, &next, etag).await,
+                Seen::Damaged => write_note(objects, layout::CLOCK, &next).await.map(|()| true),
+            };
+            match written {
                 Ok(true) => {
                     *self.last() = Some(next);
                     return Ok(true);
@@ -178,9 +194,7 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_record_suspends_deletions_and_is_replaced() {
         let world = World::new();
-        write_json(world.objects.as_ref(), layout::CLOCK, &"nonsense", Precondition::None)
-            .await
-            .expect("it is written");
+        create_json(world.objects.as_ref(), layout::CLOCK, &"nonsense").await.expect("it is written");
         let (first, second) = (world.start().await, world.start().await);
         assert!(!first.guard().allows_deletion() && !second.guard().allows_deletion());
         world.clock.advance(Duration::from_hours(24));

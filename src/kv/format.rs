@@ -6,10 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::storage::{ETag, ObjectStore, Precondition};
+use crate::storage::{ETag, ObjectStore};
 
 use super::{
-    json_objects::{JsonError, read_json, write_json},
+    json_objects::{JsonError, create_json, read_json, replace_json},
     layout,
 };
 
@@ -84,8 +84,11 @@ pub async fn settle_format(objects: &dyn ObjectStore) -> Result<(), FormatError>
         if let Some(error) = failed {
             return Err(error);
         }
-        let precondition = etag.map_or(Precondition::IfAbsent, Precondition::IfMatch);
-        match write_json(objects, layout::FORMAT, &said, precondition).await {
+        let written = match etag {
+            None => create_json(objects, layout::FORMAT, &said).await,
+            Some(etag) => replace_json(objects, layout::FORMAT, &said, etag).await,
+        };
+        match written {
             Ok(true) => {
                 tracing::info!(format = FORMAT, before = ?standing, "the format of what is stored was written down");
                 return Ok(());
@@ -122,7 +125,7 @@ mod tests {
     async fn after(format: u32, usable_from: u32) -> (MemoryStore, Result<(), FormatError>) {
         let objects = MemoryStore::new(Arc::new(SystemClock));
         let said = Said { format, usable_from, written_by: "9.8.7".to_owned() };
-        write_json(&objects, layout::FORMAT, &said, Precondition::None).await.expect("it is written");
+        create_json(&objects, layout::FORMAT, &said).await.expect("it is written");
         let settled = settle_format(&objects).await;
         (objects, settled)
     }

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Random;
+use crate::clock::{Random, Timestamp};
 
 /// Characters in an identifier (`APIFY_ID_REGEX` of `@apify/consts`).
 const ID_LENGTH: usize = 17;
@@ -21,7 +21,22 @@ pub struct IdError;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Id([u8; ID_LENGTH]);
 
+/// Characters of an identifier that say when it was made, in milliseconds to the base of the alphabet: until the year 4623.
+const TIME_LENGTH: usize = 8;
+
 impl Id {
+    /// Returns a fresh identifier that comes, in the order of bytes, behind those of an earlier millisecond.
+    fn made_at(now: Timestamp, random: &dyn Random) -> Self {
+        let mut id = Self::generate(random);
+        let base = ID_ALPHABET.len() as u64;
+        let mut left = u64::try_from(now.as_millis()).unwrap_or(0);
+        for digit in id.0[..TIME_LENGTH].iter_mut().rev() {
+            *digit = ID_ALPHABET[usize::try_from(left % base).unwrap_or(0)];
+            left /= base;
+        }
+        id
+    }
+
     fn generate(random: &dyn Random) -> Self {
         let mut id = [0; ID_LENGTH];
         id.copy_from_slice(&random.characters(ID_ALPHABET, ID_LENGTH));
@@ -111,6 +126,13 @@ identifier! {
     TokenId
 }
 
+impl TokenId {
+    /// Returns a fresh identifier. Identifiers of a user's tokens are in the order of their making, by the millisecond.
+    pub fn made_at(now: Timestamp, random: &dyn Random) -> Self {
+        Self(Id::made_at(now, random))
+    }
+}
+
 identifier! {
     /// Identifies a run of an actor, which stores may belong to.
     RunId
@@ -132,6 +154,20 @@ mod tests {
         let id = StoreId::generate(&random);
         assert_eq!(id.as_str().parse::<StoreId>(), Ok(id));
         assert_ne!(StoreId::generate(&random), id);
+    }
+
+    #[test]
+    fn ids_of_tokens_are_in_the_order_of_their_making() {
+        let random = SeededRandom::new(1);
+        let mut before = None;
+        for millis in [0, 1, 54, 55, 56, 3025, 1_767_225_600_000, 1_767_225_600_001, 9_999_999_999_999] {
+            let id = TokenId::made_at(Timestamp::from_millis(millis), &random);
+            assert_eq!(id.as_str().parse(), Ok(id));
+            assert!(before < Some(id), "{millis}");
+            before = Some(id);
+        }
+        let now = Timestamp::from_millis(1_767_225_600_000);
+        assert_ne!(TokenId::made_at(now, &random), TokenId::made_at(now, &random));
     }
 
     #[test]

@@ -44,8 +44,38 @@ pub async fn read_json<T: DeserializeOwned>(objects: &dyn ObjectStore, key: &str
     Ok(Some((document, etag)))
 }
 
-/// Writes a document; whether the condition held.
-pub async fn write_json<T: Serialize + Sync>(
+/// A document that no right depends on and that is no worse for being written late: an entry that only says that it is there,
+/// a due item, a time that is told for information. Such documents alone may be written without a condition; what another call
+/// may delete or change is written by [`create_json`] and [`replace_json`], which lose against that call.
+pub trait Note: Serialize + Sync {}
+
+/// An object that says nothing but that it is there.
+impl Note for () {}
+
+impl<T: Note> Note for Option<T> {}
+
+/// Creates a document. Returns `false`, and writes nothing, if there is one at the key.
+pub async fn create_json<T: Serialize + Sync>(objects: &dyn ObjectStore, key: &str, document: &T) -> Result<bool> {
+    put_json(objects, key, document, Precondition::IfAbsent).await
+}
+
+/// Replaces the document with this validator. Returns `false`, and writes nothing, if another one or none is at the key.
+pub async fn replace_json<T: Serialize + Sync>(
+    objects: &dyn ObjectStore,
+    key: &str,
+    document: &T,
+    etag: ETag,
+) -> Result<bool> {
+    put_json(objects, key, document, Precondition::IfMatch(etag)).await
+}
+
+/// Writes a note, whatever is at the key.
+pub async fn write_note<T: Note>(objects: &dyn ObjectStore, key: &str, note: &T) -> Result<()> {
+    put_json(objects, key, note, Precondition::None).await.map(drop)
+}
+
+/// Writes a document; returns whether the condition held.
+async fn put_json<T: Serialize + Sync>(
     objects: &dyn ObjectStore,
     key: &str,
     document: &T,

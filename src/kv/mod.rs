@@ -67,7 +67,7 @@ pub use failures::Failures;
 pub use format::{FORMAT, FormatError, FormatStanding, look_at_format, settle_format};
 pub use id::{ActorId, IdError, RunId, StoreId, TokenId, UserId};
 pub use json_cost::{json_cost, members, members_cost};
-pub use json_objects::{JsonError, names_below, read_json, remove_json, write_json};
+pub use json_objects::{JsonError, Note, create_json, names_below, read_json, remove_json, replace_json, write_note};
 pub use key::{InvalidKey, MAX_KEY_LENGTH, RecordKey};
 pub use key_range::{KeyPage, KeyQuery, ListedKey};
 pub use layout::is_record;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    kv::{self, Catalog, RunId, StoreLocator, StoreView},
+    kv::{self, Catalog, Note, RunId, StoreLocator, StoreView},
 };
 
 use super::{
@@ -45,6 +45,8 @@ pub(super) struct Creation {
     /// Uptime in milliseconds.
     made: u64,
 }
+
+impl Note for Creation {}
 
 /// What a look at a run came to.
 #[derive(Debug)]

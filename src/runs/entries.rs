@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    kv::{ActorId, JsonError, RunId, TokenId, UserId, write_json},
-    storage::Precondition,
+    kv::{ActorId, JsonError, Note, RunId, TokenId, UserId, write_note},
 };
 
 use super::{
@@ -45,6 +44,9 @@ pub struct RunIdentity {
     pub tokens: Vec<TokenId>,
 }
 
+/// What is in it never changes.
+impl Note for RunIdentity {}
+
 impl RunIdentity {
     /// Returns the identity of `run`.
     pub fn of(run: &Run) -> Self {
@@ -69,7 +71,7 @@ impl Runs {
     /// Writes the entries of `run` with the status that it has.
     pub(super) async fn write_entries(&self, run: &Run) -> Result<()> {
         let keys: Vec<_> = RunIdentity::of(run).entries(run.status).collect();
-        let written = keys.iter().map(|key| write_json(self.objects.as_ref(), key, &(), Precondition::None));
+        let written = keys.iter().map(|key| write_note(self.objects.as_ref(), key, &()));
         try_join_all(written).await?;
         Ok(())
     }

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use crate::{
-    kv::{JsonError, RunId, read_json, remove_json, write_json},
+    kv::{JsonError, Note, RunId, read_json, remove_json, write_note},
     storage::{self, ListOptions, MAX_LIST_KEYS, Precondition},
 };
 
@@ -53,15 +53,9 @@ impl Runs {
     }
 
     /// Puts an item into `queue`, to be due at `at` milliseconds by its clock. Returns its key.
-    pub(super) async fn enqueue<T: Serialize + Sync>(
-        &self,
-        queue: Queue,
-        at: i64,
-        id: &RunId,
-        body: &T,
-    ) -> Result<String> {
+    pub(super) async fn enqueue<T: Note>(&self, queue: Queue, at: i64, id: &RunId, body: &T) -> Result<String> {
         let key = queue.key(at, id);
-        write_json(self.objects.as_ref(), &key, body, Precondition::None).await?;
+        write_note(self.objects.as_ref(), &key, body).await?;
         Ok(key)
     }
 

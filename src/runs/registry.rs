@@ -8,8 +8,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, ClockGuard, Random},
-    kv::{DefaultRetention, JsonError, Retention, RunId, StoreView, read_json, write_json},
-    storage::{self, ETag, ObjectStore, Precondition},
+    kv::{DefaultRetention, JsonError, Retention, RunId, StoreView, create_json, read_json, replace_json},
+    storage::{self, ETag, ObjectStore},
 };
 
 use super::{
@@ -88,7 +88,7 @@ impl Runs {
             return Err(RunsError::Contended);
         }
         // The id is fresh: nothing but a lost answer to this very write can be in the way.
-        match write_json(self.objects.as_ref(), &layout::document(&run.id), &run, Precondition::IfAbsent).await {
+        match create_json(self.objects.as_ref(), &layout::document(&run.id), &run).await {
             Ok(true) => Ok(run),
             Ok(false) | Err(JsonError::Storage(_)) => self.get(&run.id).await,
             Err(error) => Err(error.into()),
@@ -157,7 +157,7 @@ impl Runs {
     /// Writes a run in place of the one with that validator; whether it is there now.
     async fn replace(&self, run: &Run, etag: ETag) -> Result<bool> {
         let key = layout::document(&run.id);
-        let written = write_json(self.objects.as_ref(), &key, run, Precondition::IfMatch(etag)).await;
+        let written = replace_json(self.objects.as_ref(), &key, run, etag).await;
         let failure = match written {
             Ok(true) => return Ok(true),
             Ok(false) => None,

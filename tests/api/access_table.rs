@@ -333,7 +333,7 @@ contract_test!(no_route_reads_the_body_of_a_caller_who_was_not_admitted, async |
     let (routes, rules) = table();
     let asked = routes.iter().map(async |route| {
         let path = scene.path(route, "id", false).await;
-        let wanted = expected(&rules, "restricted", route, "id", 0);
+        let wanted = expected(&rules, "restricted", route, "id", 0)?;
         ask_with_endless_body(&larder, route, &path, wanted).await
     });
     let late: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
@@ -346,7 +346,7 @@ contract_test!(a_follower_passes_a_body_on_before_it_has_ended, async |larder: L
     let (routes, rules) = table();
     let asked = routes.iter().map(async |route| {
         let path = scene.path(route, "id", false).await;
-        let wanted = expected(&rules, "restricted", route, "id", 0);
+        let wanted = expected(&rules, "restricted", route, "id", 0)?;
         ask_with_endless_body(&follower, route, &path, wanted).await
     });
     let late: Vec<_> = join_all(asked).await.into_iter().flatten().collect();

@@ -162,3 +162,78 @@ contract_test!(a_warm_request_with_a_token_of_a_users_makes_one_call, async |lar
     let calls = larder.calls(async || store.get("/records/a").token(&unknown[..46]).await.fails_with(401)).await;
     assert!(calls.total() <= 1, "{calls:?}");
 });
+
+contract_test!(of_a_revoked_token_nothing_is_left_whatever_was_known_of_its_use, async |larder: Larder| {
+    larder.user("bob").await;
+    let (keeper, other) = keeper_and_another(&larder).await;
+    let made = keeper.post(TOKENS).json(&json!({ "username": "bob" })).await.answers(201);
+    let (id, token) = (made.text("id"), made.text("token"));
+    for gateway in [&keeper, &other] {
+        gateway.get(STORES).token(&token).await.answers(200);
+    }
+    keeper.delete(format!("{TOKENS}/{id}?username=bob")).await.answers(204);
+    // What the other gateway knows of its use, it may write within the staleness bound, and not later.
+    other.advance(Duration::from_secs(5));
+    for gateway in [&keeper, &other] {
+        gateway.token_upkeep().await;
+    }
+    let left = keeper.objects_of_accounts(&id).await;
+    assert!(left.iter().all(|key| key.contains("/token-ends/")), "{left:?}");
+    keeper.advance(Duration::from_hours(1));
+    keeper.token_upkeep().await;
+    assert_eq!(keeper.objects_of_accounts(&id).await, Vec::<String>::new());
+    keeper.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
+});
+
+contract_test!(of_an_expired_token_nothing_is_left_a_day_later, async |larder: Larder| {
+    let end = larder.clock().now().plus(Duration::from_hours(1));
+    let made = larder.post(TOKENS).json(&json!({ "expiresAt": end })).await.answers(201);
+    let replaced = larder.post(TOKENS).json(&json!({})).await.answers(201);
+    let path = format!("{TOKENS}/{}/replace", replaced.text("id"));
+    larder.post(&path).json(&json!({ "overlapSecs": 60 })).await.answers(201);
+    for token in [&made, &replaced] {
+        larder.get(STORES).token(&token.text("token")).await.answers(200);
+    }
+    larder.advance(Duration::from_hours(2));
+    larder.token_upkeep().await;
+    let listed = larder.get(TOKENS).await.answers(200).texts_of_items("id");
+    assert!([&made, &replaced].iter().all(|token| listed.contains(&token.text("id"))), "what ended is seen for a day");
+    larder.advance(Duration::from_hours(24));
+    larder.token_upkeep().await;
+    let listed = larder.get(TOKENS).await.answers(200).texts_of_items("id");
+    assert!([&made, &replaced].iter().all(|token| !listed.contains(&token.text("id"))), "{listed:?}");
+    larder.advance(Duration::from_hours(2));
+    larder.token_upkeep().await;
+    for token in [&made, &replaced] {
+        assert_eq!(larder.objects_of_accounts(&token.text("id")).await, Vec::<String>::new());
+    }
+});
+
+contract_test!(lists_of_users_and_tokens_are_paged_and_read_the_page_alone, async |larder: Larder| {
+    for number in 0..12 {
+        larder.post(USERS).json(&json!({ "username": format!("user-{number:02}") })).await.answers(201);
+        // Tokens of one millisecond have no order among themselves.
+        larder.advance(Duration::from_millis(1));
+        larder.post(TOKENS).json(&json!({ "name": format!("token-{number:02}") })).await.answers(201);
+    }
+    for (path, member, first, last, total) in
+        [(USERS, "username", "user-00", "user-11", 13), (TOKENS, "name", "token-00", "token-11", 12)]
+    {
+        let skipped = total - 12;
+        let page = larder.get(format!("{path}?offset={skipped}&limit=2")).await.answers(200);
+        assert_eq!(page.texts_of_items(member)[0], first);
+        let told = page.data();
+        assert_eq!(
+            (&told["total"], &told["offset"], &told["limit"], &told["count"]),
+            (&json!(total), &json!(skipped), &json!(2), &json!(2))
+        );
+        let page = larder.get(format!("{path}?limit=1&desc=1")).await.answers(200);
+        assert_eq!(page.texts_of_items(member), [last]);
+        assert_eq!(larder.get(path).await.answers(200).data()["count"], total);
+        assert_eq!(larder.get(format!("{path}?offset={total}")).await.answers(200).data()["count"], 0);
+        larder.get(format!("{path}?offset=-1")).await.fails(400, "invalid-parameter");
+        let fresh = larder.restarted().await;
+        let calls = fresh.calls(async || fresh.get(format!("{path}?limit=2")).await.answers(200)).await;
+        assert!(calls.list == 1 && calls.total() <= 8, "{path}: {calls:?}");
+    }
+});

@@ -143,3 +143,19 @@ contract_test!(runs_go_through_every_gateway, async |larder: Larder| {
     assert_eq!(keeper.get(run.path("")).await.text("status"), "SUCCEEDED");
     run.store.get("").token(&token).await.fails(401, "user-or-token-not-found");
 });
+
+contract_test!(a_token_that_replaces_a_runs_token_ends_with_the_run, async |larder: Larder| {
+    let run = Run::start(&larder, BAKER).await;
+    let entered = larder.post(run.own("environment")).body("{}").await.answers(201).data();
+    let id = entered["tokenId"].as_str().expect("an id");
+    let replace = format!("/larder/v1/tokens/{id}/replace");
+    let replaced = larder.post(&replace).json(&json!({ "overlapSecs": 2_592_000 })).await.answers(201);
+    assert_eq!(replaced.text("runId"), run.id);
+    run.store.get("/records/INPUT").token(&replaced.text("token")).await.answers(200);
+    run.finish(json!({ "exitCode": 0 })).await;
+    let first = entered["environment"]["APIFY_TOKEN"].as_str().expect("a token").to_owned();
+    for token in [first, replaced.text("token")] {
+        run.store.get("/records/INPUT").token(&token).await.fails(401, "user-or-token-not-found");
+    }
+    larder.post(&replace).json(&json!({})).await.fails(404, "record-not-found");
+});

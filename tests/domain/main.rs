@@ -1,5 +1,6 @@
 //! The domain over the reference object store: several gateways at once, time moved by hand, crashes and lost answers.
 
+mod accounts;
 mod activity;
 mod counted;
 mod cycle;

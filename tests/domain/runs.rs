@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use larder::{
     jobs::Job,
-    kv::write_json,
+    kv::{create_json, write_note},
     runs::{Outcome, RunFilter, RunStatus, RunsOf},
     storage::{
-        ListOptions, MAX_LIST_KEYS, ObjectStore, Operation, Precondition,
+        ListOptions, MAX_LIST_KEYS, ObjectStore, Operation,
         faulty::{Call, Fault, Faulty, Refusal},
         measured::Measured,
     },
@@ -125,9 +125,9 @@ async fn items_whose_runs_cannot_be_read_hold_up_no_other_run() {
     for _ in 0..MAX_LIST_KEYS + 10 {
         let id = host.runs.new_id();
         let objects = world.objects.as_ref();
-        write_json(objects, &format!("larder/runs/{id}"), &"damaged", Precondition::None).await.expect("a write");
+        create_json(objects, &format!("larder/runs/{id}"), &"damaged").await.expect("a write");
         let item = format!("larder/runs-due/0000000000001-{id}");
-        write_json(objects, &item, &(), Precondition::None).await.expect("a write");
+        write_note(objects, &item, &()).await.expect("a write");
     }
     let run = host.start(&world, &store).await.expect("a run");
     world.clock.advance(Duration::from_hours(2));

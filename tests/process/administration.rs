@@ -4,11 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use larder::{
     clock::SystemClock,
-    kv::write_json,
-    storage::{
-        Precondition,
-        embedded::{EmbeddedOptions, EmbeddedStore},
-    },
+    kv::{create_json, read_json, replace_json},
+    storage::embedded::{EmbeddedOptions, EmbeddedStore},
 };
 use serde_json::{Value, json};
 
@@ -135,7 +132,11 @@ fn write_clock_record(folder: &Path, record: &Value) {
     runtime.block_on(async {
         let options = EmbeddedOptions::new(folder.join("larder-data"));
         let store = EmbeddedStore::open(&options, Arc::new(SystemClock)).expect("the folder opens");
-        let written = write_json(&store, "larder/clock", record, Precondition::None).await;
+        let seen = read_json::<Value>(&store, "larder/clock").await.expect("it is read");
+        let written = match seen {
+            Some((_, etag)) => replace_json(&store, "larder/clock", record, etag).await,
+            None => create_json(&store, "larder/clock", record).await,
+        };
         assert!(written.expect("it is written"));
         store.close().await;
     });

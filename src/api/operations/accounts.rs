@@ -6,8 +6,14 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{
-        administration::AccountCall, audit, context::Context, envelope::Data, error::ApiError, json_body, reply,
-        reply_body::ReplyBody, request::Request,
+        administration::AccountCall,
+        audit,
+        context::Context,
+        envelope::{AccountList, Data},
+        error::ApiError,
+        json_body, reply,
+        reply_body::ReplyBody,
+        request::Request,
     },
     auth::{AccountAccess, AccountGrant, Caller, NewUser, Quota, QuotaUpdate, User, UserUpdate},
     clock::Timestamp,
@@ -15,6 +21,9 @@ use crate::{
 };
 
 use super::{clock, tokens};
+
+/// The most accounts on a page.
+const MAX_USERS: usize = 1000;
 
 /// An account, as the admin sees it.
 #[derive(Debug, Serialize)]
@@ -49,7 +58,7 @@ pub async fn run(
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     match call {
-        AccountCall::ListUsers => list(context).await,
+        AccountCall::ListUsers => list(context, &request).await,
         AccountCall::CreateUser => create(context, grant, caller, request).await,
         AccountCall::GetUser(user) => get(context, &user).await,
         AccountCall::UpdateUser(user) => update(context, grant, caller, &user, request).await,
@@ -62,10 +71,11 @@ pub async fn run(
     }
 }
 
-async fn list(context: &Context) -> Result<Response<ReplyBody>, ApiError> {
-    let users = context.users.list().await?;
-    let items: Vec<_> = users.iter().map(|user| object(user)).collect();
-    Ok(reply::json(StatusCode::OK, &Data { data: serde_json::json!({ "count": items.len(), "items": items }) }))
+async fn list(context: &Context, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+    let wanted = request.query.page(MAX_USERS)?;
+    let page = context.users.list(&wanted).await?;
+    let items = page.items.iter().map(|user| object(user)).collect();
+    Ok(reply::json(StatusCode::OK, &Data { data: AccountList::new(&wanted, page.total, items) }))
 }
 
 async fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiError> {

@@ -14,7 +14,7 @@ use crate::{
         run_route::{RunCall, RunSource},
         store_route::address,
     },
-    auth::{AccountsError, Caller, Denied, RunGrant},
+    auth::{AccountsError, Caller, Denied, RunGrant, Session},
     kv::{self, Change, StoreLocator, StoreUpdate},
     runs::{ActorKind, Metamorph, Outcome, Run, RunUpdate, build_id},
 };
@@ -96,7 +96,7 @@ async fn abort(
     let run = context.runs.abort(&grant.run().id).await?;
     audit::note(caller, "run aborted", &run.id, &run.status.as_str());
     let run = runs::finished(context, run, caller, wait).await?;
-    revoke_tokens(context, &run).await;
+    revoke_tokens(context, &run, caller).await?;
     Ok(runs::show(StatusCode::OK, &run))
 }
 
@@ -158,24 +158,26 @@ async fn finish(
     let now = context.clock.now();
     let run = context.runs.update(&grant.run().id, |run| Ok(run.finish(outcome, exit_code, now))).await?;
     audit::note(caller, "run finished", &run.id, &run.status.as_str());
-    revoke_tokens(context, &run).await;
+    revoke_tokens(context, &run, caller).await?;
     Ok(runs::show(StatusCode::OK, &run))
 }
 
-/// Ends the tokens that were made for a run which is over. What fails now is done when the run is looked at next.
-async fn revoke_tokens(context: &Context, run: &Run) {
+/// Revokes the tokens that were made for a run which is over. An answer that says so is given only once they are dead: where one
+/// cannot be revoked, the call fails and may be repeated, and what is due about the run repeats it in any case. The caller's own
+/// token is the last, so that the call can be repeated with it.
+async fn revoke_tokens(context: &Context, run: &Run, caller: &Caller) -> Result<(), ApiError> {
     if !run.status.is_terminal() {
-        return;
+        return Ok(());
     }
-    for token in &run.tokens {
+    let own = caller.session().and_then(Session::token_id);
+    let (own, others): (Vec<_>, Vec<_>) = run.tokens.iter().partition(|token| Some(**token) == own);
+    for token in others.into_iter().chain(own) {
         match context.tokens.revoke(&run.owner_id, token).await {
             Ok(()) | Err(AccountsError::TokenNotFound) => {}
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(run = %run.id, error, "a token of a run that is over stays valid for a while");
-            }
+            Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
 }
 
 fn message_in(body: &Map<String, Value>) -> Result<Change<String>, ApiError> {

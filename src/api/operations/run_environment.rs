@@ -15,9 +15,9 @@ use crate::{
         request::Request,
         run_object::{RunObject, storage_ids},
     },
-    auth::{Caller, NewToken, RunGrant, Scope, Token},
-    kv::TokenId,
-    runs::Run,
+    auth::{AccountsError, Caller, KeptToken, NewToken, RunGrant, Scope, Token},
+    kv::{RunId, TokenId},
+    runs::{Run, RunsError},
 };
 
 use super::runs;
@@ -45,24 +45,45 @@ pub async fn enter(
     let body = json_body::object(context, request, grant, &["openStores", "apiBaseUrl"]).await?;
     let opens = opens_in(&body)?;
     let origin = origin_in(&body)?.unwrap_or(context.links.origin());
-    let id = context.tokens.new_id();
-    let (now, step) = (context.clock.now(), context.runs.beat_step());
     // The run first: it ends what it knows of, whether that has been made or not.
-    let run = context.runs.update(&grant.run().id, |run| {
-        run.seen(now, step);
-        run.remember_token(id)?;
-        Ok(true)
-    });
-    let run = run.await?;
+    let (run, id) = announce_token(context, &grant.run().id).await?;
     let owner = runs::owner(context, &run).await?;
     let name = Some(format!("run {}", run.id));
     let scope = Scope::of_run(run.store, &run.dataset, &run.request_queue, opens);
-    let new = NewToken { id: Some(id), name, expires_at: None, scope: Some(scope) };
+    let new = NewToken { id: Some(id), name, expires_at: None, scope: Some(scope), run: Some(run.id) };
     let (kept, token) = context.tokens.create(&owner, new).await?;
+    revoke_if_over(context, &run.id, &kept).await?;
     audit::note(caller, "token created", &owner.username, &format!("{} for run {}", kept.id, run.id));
     let environment = variables(&run, &token, origin, context.links.origin());
     let entry = Entry { run: RunObject::new(&run), token_id: kept.id, environment };
     Ok(reply::json(StatusCode::CREATED, &Data { data: entry }))
+}
+
+/// Writes in a run that a token is about to be made for it, so that the end of the run revokes it. Returns the run, and the id
+/// that the token is to have.
+pub async fn announce_token(context: &Context, run: &RunId) -> Result<(Run, TokenId), ApiError> {
+    let id = context.tokens.new_id();
+    let (now, step) = (context.clock.now(), context.runs.beat_step());
+    let announced = context.runs.update(run, |run| {
+        run.seen(now, step);
+        run.remember_token(id)?;
+        Ok(true)
+    });
+    Ok((announced.await?, id))
+}
+
+/// Reads a run again, after a token was made for it that the end of the run may not have found. Where the run is over, the token
+/// is revoked, and never shown.
+pub async fn revoke_if_over(context: &Context, run: &RunId, token: &KeptToken) -> Result<(), ApiError> {
+    match context.runs.get(run).await {
+        Ok(run) if !run.status.is_terminal() => return Ok(()),
+        Ok(_) | Err(RunsError::NotFound) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match context.tokens.revoke(&token.user_id, &token.id).await {
+        Ok(()) | Err(AccountsError::TokenNotFound) => Err(RunsError::Over.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether the token may open other stores. What cannot be made out is refused: a token that opens less than was meant fails later.

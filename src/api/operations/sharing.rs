@@ -60,8 +60,12 @@ pub async fn share(
     if user.id == grant.owner().id {
         return Err(ApiError::bad_request("invalid-value", "Invalid value provided: the store is this user's own"));
     }
-    context.shared.announce(&user.id, &grant.store().document.id).await?;
-    change(context, grant, caller, &user, Some(right)).await
+    let store = grant.store().document.id;
+    context.shared.announce(&user.id, &store).await?;
+    let response = change(context, grant, caller, &user, Some(right)).await?;
+    // Once more: a call that took the right away may have deleted the entry between the two.
+    context.shared.announce(&user.id, &store).await?;
+    Ok(response)
 }
 
 /// Takes a user's right away.

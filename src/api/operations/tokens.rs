@@ -8,15 +8,25 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{
-        audit, context::Context, envelope::Data, error::ApiError, json_body, reply, reply_body::ReplyBody,
+        audit,
+        context::Context,
+        envelope::{AccountList, Data},
+        error::ApiError,
+        json_body, reply,
+        reply_body::ReplyBody,
         request::Request,
     },
     auth::{
         AccountAction, AccountGrant, AccountsError, Caller, KeptToken, NewToken, Scope, Token, User, authorize_account,
     },
     clock::Timestamp,
-    kv::{TokenId, UserId},
+    kv::{RunId, TokenId, UserId},
 };
+
+use super::run_environment;
+
+/// The most tokens on a page.
+const MAX_TOKENS: usize = 1000;
 
 /// The most characters of a token's name.
 const MAX_NAME_LENGTH: usize = 200;
@@ -38,12 +48,15 @@ struct TokenObject<'a> {
     expires_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
     scope: Option<&'a Scope>,
+    /// The run that it ends with, if it was made for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<RunId>,
     /// Shown once, to whoever made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
 }
 
-/// The tokens of the caller's account, or of the one that `username` names.
+/// Returns a page of the tokens of the caller's account, or of the one that `username` names.
 pub async fn list(
     context: &Context,
     grant: &AccountGrant,
@@ -51,9 +64,10 @@ pub async fn list(
     request: &Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let user = of_whom(context, grant, caller, request.query.text("username").as_deref()).await?;
-    let tokens = context.tokens.list(&user.id).await?;
-    let items: Vec<_> = tokens.iter().map(|(token, last_use)| object(token, *last_use, None)).collect();
-    Ok(reply::json(StatusCode::OK, &Data { data: serde_json::json!({ "count": items.len(), "items": items }) }))
+    let wanted = request.query.page(MAX_TOKENS)?;
+    let page = context.tokens.list(&user.id, &wanted).await?;
+    let items = page.items.iter().map(|(token, last_use)| object(token, *last_use, None)).collect();
+    Ok(reply::json(StatusCode::OK, &Data { data: AccountList::new(&wanted, page.total, items) }))
 }
 
 /// A new token.
@@ -76,7 +90,7 @@ pub async fn create(
     if name.as_ref().is_some_and(|name| name.chars().count() > MAX_NAME_LENGTH) {
         return Err(invalid(&format!("name can have at most {MAX_NAME_LENGTH} characters")));
     }
-    let new = NewToken { id: None, name, expires_at, scope: scope_in(&body)? };
+    let new = NewToken { name, expires_at, scope: scope_in(&body)?, ..NewToken::default() };
     let user = of_whom(context, grant, caller, username).await?;
     let (kept, token) = context.tokens.create(&user, new).await?;
     audit::note(caller, "token created", &user.username, &kept.id);
@@ -115,7 +129,15 @@ pub async fn replace(
     };
     let user = of_whom(context, grant, caller, text_in(&body, "username")?).await?;
     let id = id.parse().map_err(|_| AccountsError::TokenNotFound)?;
-    let (kept, token) = context.tokens.replace(&user, &id, Duration::from_secs(overlap)).await?;
+    let run = context.tokens.get(&user.id, &id).await?.run;
+    let new_id = match run {
+        None => None,
+        Some(run) => Some(run_environment::announce_token(context, &run).await?.1),
+    };
+    let (kept, token) = context.tokens.replace(&user, &id, new_id, Duration::from_secs(overlap)).await?;
+    if let Some(run) = run {
+        run_environment::revoke_if_over(context, &run, &kept).await?;
+    }
     audit::note(caller, "token replaced", &user.username, &format!("{id} by {}", kept.id));
     Ok(show(&kept, &token))
 }
@@ -169,7 +191,7 @@ fn show(kept: &KeptToken, token: &Token) -> Response<ReplyBody> {
 }
 
 fn object<'a>(kept: &'a KeptToken, last_used_at: Option<Timestamp>, token: Option<&'a str>) -> TokenObject<'a> {
-    let KeptToken { id, user_id, created_at, expires_at, .. } = *kept;
+    let KeptToken { id, user_id, created_at, expires_at, run: run_id, .. } = *kept;
     let (name, scope) = (kept.name.as_deref(), kept.scope.as_ref());
-    TokenObject { id, user_id, name, created_at, expires_at, last_used_at, scope, token }
+    TokenObject { id, user_id, name, created_at, expires_at, last_used_at, scope, run_id, token }
 }

@@ -47,6 +47,7 @@ struct Parts {
     catalog: Arc<Catalog>,
     ledger: Arc<Ledger>,
     run_upkeep: Arc<RunUpkeep>,
+    tokens: Arc<Tokens>,
     errands: Option<Arc<Errands>>,
 }
 
@@ -146,7 +147,7 @@ impl Larder {
             catalog: catalog.clone(),
             records: Arc::new(records),
             users,
-            tokens,
+            tokens: tokens.clone(),
             shared: SharedStores::new(measured.clone(), catalog.clone()),
             runs: runs.clone(),
             secrets: Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
@@ -165,7 +166,7 @@ impl Larder {
             None => api,
         };
         let address = serve(api);
-        Self(Arc::new(Parts { address, objects, measured, clock, catalog, ledger, run_upkeep, errands }))
+        Self(Arc::new(Parts { address, objects, measured, clock, catalog, ledger, run_upkeep, tokens, errands }))
     }
 
     /// Tells the keeper how stores were used, as a job does now and then; how many stores that were.
@@ -216,6 +217,19 @@ impl Larder {
     pub(crate) async fn run_upkeep(&self) {
         self.0.run_upkeep.run_once().await.expect("what is due is done");
         self.0.run_upkeep.removal().run_once().await.expect("what is due is done");
+    }
+
+    /// Writes down when tokens were used, and deletes what is left of those that have ended, as jobs do now and then.
+    pub(crate) async fn token_upkeep(&self) {
+        self.0.tokens.flush_uses().await.expect("uses are written down");
+        self.0.tokens.delete_ended().await.expect("what is left is deleted");
+    }
+
+    /// The keys of all objects of accounts and tokens that have a text in them.
+    pub(crate) async fn objects_of_accounts(&self, text: &str) -> Vec<String> {
+        let page = ListOptions { prefix: "larder/auth/".to_owned(), start_after: None, limit: MAX_LIST_KEYS };
+        let listed = self.0.objects.list(page).await.expect("the object store lists");
+        listed.objects.into_iter().map(|object| object.key).filter(|key| key.contains(text)).collect()
     }
 
     /// The keys of all objects that belong to a store and to no other, but for entries in the index.

@@ -74,7 +74,7 @@ async fn start(world: &World, gateway: &Gateway) -> (RunId, Token) {
     let remembered = gateway.runs.update(&run.id, |run| run.remember_token(id).map(|()| true)).await;
     let run = remembered.expect("a run");
     let scope = Scope::of_run(run.store, &run.dataset, &run.request_queue, false);
-    let new = NewToken { id: Some(id), name: None, expires_at: None, scope: Some(scope) };
+    let new = NewToken { id: Some(id), scope: Some(scope), run: Some(run.id), ..NewToken::default() };
     let (_, token) = gateway.tokens.create(&user, new).await.expect("a token");
     (run.id, token)
 }
