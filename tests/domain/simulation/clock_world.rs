@@ -182,7 +182,7 @@ impl World {
         let users = Arc::new(users.expect("accounts open"));
         let admin = Token::new("larder_0123456789abcdefghijklmnopqrstuvwxyz");
         let tokens = Tokens::new(self.objects.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness);
-        let tokens = Arc::new(tokens);
+        let tokens = Arc::new(tokens.guarded_by(guard.clone()));
         let runs = Runs::new(self.objects.clone(), clock, random, guard, RunOptions::default());
         let runs = Arc::new(runs);
         Gateway {
