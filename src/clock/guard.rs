@@ -165,7 +165,9 @@ impl ClockGuard {
             let (state, reading) = self.observed(safeguards);
             return reading.wall.max(state.timeline.by_reference(reading.boot));
         }
-        now.max(Timestamp::from_millis(self.reference.load(Ordering::Relaxed).saturating_add(boot)))
+        // Clocks are read one after the other, in whole milliseconds: what is less than a moment apart is the same time.
+        let reference = Timestamp::from_millis(self.reference.load(Ordering::Relaxed).saturating_add(boot));
+        if reference.since(now) < ONE_MOMENT { now } else { reference }
     }
 
     /// Returns the end of something with `retention` that `end` was written for: what was alive before a forward jump
