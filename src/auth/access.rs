@@ -213,7 +213,9 @@ pub fn authorize(
     }
     let right = caller.session().and_then(|session| right_of(session, &store.document));
     let is_open = action.right() == Right::Read && is_public(&store.document, &owner, addressed);
-    if right >= Some(action.right()) || is_open || is_signed && action.is_linked() {
+    // What a disabled user signed opens nothing of the user's own stores.
+    let is_signed = is_signed && action.is_linked() && !owner.is_disabled;
+    if right >= Some(action.right()) || is_open || is_signed {
         return Ok(Grant { store, owner, action, right });
     }
     let is_own = caller.user().is_some_and(|user| user.id == owner.id);

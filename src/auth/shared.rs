@@ -6,7 +6,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    kv::{self, Catalog, Note, StoreId, StoreLocator, StoreView, UserId, names_below, remove_json, write_note},
+    kv::{
+        self, Catalog, Note, Right, StoreId, StoreLocator, StoreUpdate, StoreView, UserId, names_below, remove_json,
+        write_note,
+    },
     storage::ObjectStore,
 };
 
@@ -55,6 +58,21 @@ impl SharedStores {
             Ok(_) | Err(kv::Error::StoreNotFound) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Ends the links to all stores that a user may write to by a share; returns how many stores those are.
+    pub async fn end_links(&self, user: &UserId) -> Result<usize, kv::Error> {
+        let ids = names_below(self.objects.as_ref(), &format!("{SHARED}{user}/")).await;
+        let ids = ids.map_err(kv::Error::unavailable)?.into_iter().filter_map(|id| id.parse::<StoreId>().ok());
+        let update = StoreUpdate { ends_links_of: Some(*user), ..StoreUpdate::default() };
+        let ended = stream::iter(ids)
+            .map(async |id| match self.catalog.update(id, update.clone()).await {
+                Ok(store) => Ok(usize::from(store.document.shares.right_of(user) >= Some(Right::Write))),
+                Err(kv::Error::StoreNotFound) => Ok(0),
+                Err(error) => Err(error),
+            })
+            .buffer_unordered(CONCURRENCY);
+        ended.try_fold(0, async |sum, count| Ok(sum + count)).await
     }
 
     /// The stores that are shared with a user, oldest first. Entries of stores that are gone go, too.

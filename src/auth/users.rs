@@ -2,7 +2,7 @@
 //!
 //! An account stands under its name, which makes the name unique; a pointer leads from the id to the name.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,8 @@ pub struct UserUpdate {
     pub general_access: Option<AccountAccess>,
     /// Whether its tokens are valid, unless that stays.
     pub is_disabled: Option<bool>,
+    /// Whether links that it may have signed stay valid when it is disabled by this. Else they are to be ended.
+    pub keeps_links: bool,
     /// What it may have.
     pub quota: QuotaUpdate,
 }
@@ -67,6 +69,8 @@ pub struct Users {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     admin: UserId,
+    /// How long another gateway may believe in an account as it was.
+    elsewhere: Option<Duration>,
     by_name: Remembered<String, User>,
     names: Remembered<UserId, NameOfId>,
 }
@@ -78,13 +82,13 @@ impl Users {
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
-        staleness: Option<std::time::Duration>,
+        staleness: Option<Duration>,
     ) -> Result<Option<Self>> {
         let Some((admin, _)) = read_json::<User>(objects.as_ref(), &place(ADMIN)).await? else { return Ok(None) };
         let (admin, by_name) = (Arc::new(admin), Remembered::new(staleness, Arc::clone(&clock)));
         by_name.learn(ADMIN.to_owned(), Arc::clone(&admin));
         let names = Remembered::new(None, Arc::clone(&clock));
-        Ok(Some(Self { objects, clock, random, admin: admin.id, by_name, names }))
+        Ok(Some(Self { objects, clock, random, admin: admin.id, elsewhere: staleness, by_name, names }))
     }
 
     /// The same, making the first account if there is none. Of several gateways that start at once, one makes it.
@@ -92,7 +96,7 @@ impl Users {
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
-        staleness: Option<std::time::Duration>,
+        staleness: Option<Duration>,
     ) -> Result<Self> {
         for _ in 0..MAX_ATTEMPTS {
             let (again, clock, random) = (Arc::clone(&objects), Arc::clone(&clock), Arc::clone(&random));
@@ -104,6 +108,19 @@ impl Users {
             create_json(objects.as_ref(), &place(ADMIN), &admin).await?;
         }
         Err(AccountsError::Contended)
+    }
+
+    /// Returns the same accounts, in which other gateways may believe for `elsewhere` as they were.
+    #[must_use]
+    pub fn believed_elsewhere(self, elsewhere: Option<Duration>) -> Self {
+        Self { elsewhere, ..self }
+    }
+
+    /// Returns once every gateway knows of the changes that were made before.
+    pub async fn known_everywhere(&self) {
+        if let Some(elsewhere) = self.elsewhere {
+            self.clock.sleep(elsewhere).await;
+        }
     }
 
     /// The account there is from the start.
@@ -159,13 +176,30 @@ impl Users {
         if user.is_admin() && update.is_disabled == Some(true) {
             return Err(AccountsError::AdminStays);
         }
+        let UserUpdate { general_access, is_disabled, keeps_links, quota } = update;
+        self.change(user, |changed| {
+            let is_news = is_disabled == Some(true) && !changed.is_disabled;
+            changed.has_links_to_end |= is_news && !keeps_links;
+            changed.general_access = general_access.unwrap_or(changed.general_access);
+            changed.is_disabled = is_disabled.unwrap_or(changed.is_disabled);
+            changed.has_links_to_end &= changed.is_disabled;
+            changed.quota = changed.quota.changed(&quota);
+        })
+        .await
+    }
+
+    /// Notes that the links which a disabled user may have signed are ended.
+    pub async fn links_are_ended(&self, user: &User) -> Result<Arc<User>> {
+        self.change(user, |changed| changed.has_links_to_end = false).await
+    }
+
+    /// Changes an account as it is now, as often as other calls change it in between.
+    async fn change(&self, user: &User, change: impl Fn(&mut User)) -> Result<Arc<User>> {
         let folded = user.username.folded();
         for _ in 0..MAX_ATTEMPTS {
             let found = read_json::<User>(self.objects.as_ref(), &place(&folded)).await?;
             let (mut changed, etag) = found.ok_or(AccountsError::UserNotFound)?;
-            changed.general_access = update.general_access.unwrap_or(changed.general_access);
-            changed.is_disabled = update.is_disabled.unwrap_or(changed.is_disabled);
-            changed.quota = changed.quota.changed(&update.quota);
+            change(&mut changed);
             let is_written = replace_json(self.objects.as_ref(), &place(&folded), &changed, etag).await;
             // Also after a failure: the write may have happened.
             self.by_name.forget(folded.clone());
@@ -206,6 +240,7 @@ impl NewUser {
             created_at: clock.now(),
             general_access,
             is_disabled: false,
+            has_links_to_end: false,
             quota: Quota::default(),
         }
     }

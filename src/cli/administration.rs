@@ -27,6 +27,9 @@ pub(super) enum UserCommand {
     Disable {
         /// Its name or id
         username: String,
+        /// Keep the links to stores of others that the user may have signed
+        #[arg(long)]
+        keep_links: bool,
     },
     /// Let an account's tokens be valid again
     Enable {
@@ -128,6 +131,9 @@ pub(super) enum StoreCommand {
         user: String,
         /// read, write or manage
         right: String,
+        /// Keep the links that the user may have signed, if the user could write before and cannot any more
+        #[arg(long)]
+        keep_links: bool,
     },
     /// Take a user's right on a store away
     Unshare {
@@ -135,6 +141,9 @@ pub(super) enum StoreCommand {
         store: String,
         /// From whom
         user: String,
+        /// Keep the links that the user may have signed, if the user could write
+        #[arg(long)]
+        keep_links: bool,
     },
     /// Let all signed links to a store die
     RotateLinks {
@@ -164,8 +173,9 @@ pub(super) fn user(command: UserCommand, url: Option<String>, given: &Given) -> 
     with(url, given, |target| match command {
         UserCommand::Create { username } => target.ask("POST", USERS, Some(&json!({ "username": username }))),
         UserCommand::List => target.ask("GET", USERS, None),
-        UserCommand::Disable { username } => {
-            target.ask("PUT", &format!("{USERS}/{}", segment(&username)), Some(&json!({ "isDisabled": true })))
+        UserCommand::Disable { username, keep_links } => {
+            let path = format!("{USERS}/{}{}", segment(&username), kept(keep_links));
+            target.ask("PUT", &path, Some(&json!({ "isDisabled": true })))
         }
         UserCommand::Enable { username } => {
             target.ask("PUT", &format!("{USERS}/{}", segment(&username)), Some(&json!({ "isDisabled": false })))
@@ -219,12 +229,12 @@ pub(super) fn store(command: StoreCommand, url: Option<String>, given: &Given) -
     let path = |store: &str, rest: &str| format!("/larder/v1/stores/{}{rest}", segment(store));
     with(url, given, |target| match command {
         StoreCommand::Access { store } => target.ask("GET", &path(&store, "/access"), None),
-        StoreCommand::Share { store, user, right } => {
-            let path = path(&store, &format!("/access/{}", segment(&user)));
+        StoreCommand::Share { store, user, right, keep_links } => {
+            let path = path(&store, &format!("/access/{}{}", segment(&user), kept(keep_links)));
             target.ask("PUT", &path, Some(&json!({ "right": right })))
         }
-        StoreCommand::Unshare { store, user } => {
-            target.ask("DELETE", &path(&store, &format!("/access/{}", segment(&user))), None)
+        StoreCommand::Unshare { store, user, keep_links } => {
+            target.ask("DELETE", &path(&store, &format!("/access/{}{}", segment(&user), kept(keep_links))), None)
         }
         StoreCommand::RotateLinks { store } => {
             target.ask("POST", &path(&store, "/signing-key/rotate"), None).map(|_| Value::Null)
@@ -254,6 +264,11 @@ pub(super) fn sign(
         };
         Ok(Value::from(link))
     })
+}
+
+/// Returns the query by which links are kept.
+fn kept(keep_links: bool) -> &'static str {
+    if keep_links { "?keepLinks=1" } else { "" }
 }
 
 fn end_in(seconds: u64) -> Timestamp {

@@ -20,9 +20,17 @@ pub struct Timestamp(i64);
 pub struct TimestampError(#[from] jiff::Error);
 
 impl Timestamp {
-    /// The moment `millis` after the epoch.
+    /// The earliest and the latest moment, in the years -9999 and 9999: what a date can be written for.
+    const MIN: i64 = -377_705_023_201_000;
+    const MAX: i64 = 253_402_207_200_999;
+
+    /// The moment `millis` after the epoch, or the nearest that a date can be written for.
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
+        match millis {
+            ..Self::MIN => Self(Self::MIN),
+            Self::MAX.. => Self(Self::MAX),
+            Self::MIN.. => Self(millis),
+        }
     }
 
     /// Milliseconds since the epoch.
@@ -33,13 +41,13 @@ impl Timestamp {
     /// The moment `duration` later, in whole milliseconds.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self::from_millis(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// The moment `duration` earlier, in whole milliseconds.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self::from_millis(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// Time from `earlier` to this moment; zero when `earlier` is the later one.
@@ -57,7 +65,7 @@ impl From<Timestamp> for SystemTime {
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+        Self::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 }
 
@@ -97,6 +105,16 @@ mod tests {
     fn a_date_is_written_with_three_decimals_and_z() {
         assert_eq!(Timestamp::from_millis(1_576_136_054_202).to_string(), "2019-12-12T07:34:14.202Z");
         assert_eq!(Timestamp::from_millis(1_576_136_054_000).to_string(), "2019-12-12T07:34:14.000Z");
+    }
+
+    #[test]
+    fn every_moment_can_be_written_and_read_whatever_is_added_to_it() {
+        for millis in [i64::MIN, Timestamp::MIN, -1, 0, Timestamp::MAX, i64::MAX] {
+            let moment = Timestamp::from_millis(millis);
+            for moment in [moment, moment.plus(Duration::MAX), moment.minus(Duration::MAX)] {
+                assert_eq!(moment.to_string().parse::<Timestamp>().ok(), Some(moment));
+            }
+        }
     }
 
     #[test]

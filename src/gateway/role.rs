@@ -122,7 +122,8 @@ impl Role {
         let (objects, random, staleness) = (Arc::clone(objects), Arc::clone(random), self.staleness());
         match self {
             Self::Alone | Self::Equal | Self::Keeper => {
-                Ok(Users::open(objects, Arc::clone(clock), random, staleness).await?)
+                let users = Users::open(objects, Arc::clone(clock), random, staleness).await?;
+                Ok(users.believed_elsewhere(self.classes()))
             }
             Self::Forwarder(_) => tokio::select! {
                 users = made_by_keeper(objects, clock, random, staleness) => Ok(users?),

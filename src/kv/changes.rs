@@ -116,8 +116,21 @@ pub struct StoreUpdate {
     pub retention: Change<Retention>,
     /// Whom to give a right of his own, or to take it from.
     pub share: Option<(UserId, Option<Right>)>,
+    /// Whether links stay valid that were signed by a user who loses the right to write by this update. Else they end with it.
+    pub keeps_links: bool,
+    /// End the links that this user may have signed, if the user has the right to write.
+    pub ends_links_of: Option<UserId>,
     /// Whether its links are to be signed by another secret from now on: all that were made before die.
     pub rotates_secret: bool,
+}
+
+/// Returns whether an update ends all links to a store: it says so, or a user loses the right to write, who knows the secret that
+/// signs them.
+fn ends_links(update: &StoreUpdate, document: &Document) -> bool {
+    let may_write = |user: &UserId| document.shares.right_of(user) >= Some(Right::Write);
+    let loses_write =
+        update.share.is_some_and(|(user, right)| may_write(&user) && right < Some(Right::Write) && !update.keeps_links);
+    update.rotates_secret || loses_write || update.ends_links_of.is_some_and(|user| may_write(&user))
 }
 
 /// Makes the changes of an update but for a new name, which the document has already if it `is_renamed`; whether there
@@ -158,13 +171,14 @@ pub fn apply(
     if let Some(general_access) = update.general_access {
         document.general_access = general_access;
     }
+    let ends_links = ends_links(update, document);
     if let Some((user, right)) = update.share {
         document.shares.set(user, right);
         if document.shares.len() > MAX_SHARES {
             return Err(Error::TooManyShares { limit: MAX_SHARES });
         }
     }
-    if update.rotates_secret {
+    if ends_links {
         document.secret_rotation += 1;
     }
     let is_changed = is_renamed || settings(document) != before;

@@ -31,6 +31,8 @@ contract_test!(a_run_is_made_with_its_input_byte_for_byte, async |larder: Larder
     for (bad, kind) in [
         ("memory=64", "invalid-parameter"),
         ("timeout=-1", "invalid-parameter"),
+        ("timeout=31622401", "invalid-parameter"),
+        ("timeout=9223372036854775807", "invalid-parameter"),
         ("waitForFinish=x", "invalid-parameter"),
         ("origin=nowhere", "invalid-request"),
     ] {

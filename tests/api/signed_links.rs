@@ -185,3 +185,63 @@ contract_test!(a_link_to_look_at_something_dies_with_the_secret_and_wants_a_key,
     ask(json!({ "key": 7 })).await.fails(400, "invalid-value");
     ask(json!({ "key": "a/b" })).await.fails(400, "invalid-record-key");
 });
+
+contract_test!(links_end_with_the_right_to_write_of_a_user_who_could_sign_them, async |larder: Larder| {
+    let (store, _) = signed_store(&larder).await;
+    let bob = larder.user("bob").await;
+    let access = format!("/larder/v1/stores/{}/access/bob", store.id);
+    let disabled = |is_disabled: bool| json!({ "isDisabled": is_disabled });
+    let link = async || {
+        let secret = store.get("").token(&bob).await.answers(200).text("urlSigningSecretKey");
+        format!("/records/OUTPUT?signature={}", of_record(&secret, "OUTPUT"))
+    };
+    let opens = async |link: &str| store.get(link).anonymous().await.status == 200;
+    for (number, (keep, ends)) in [("", true), ("?keepLinks=1", false)].into_iter().enumerate() {
+        // Lowered.
+        store.share("bob", "write").await;
+        let known = link().await;
+        assert!(opens(&known).await);
+        let lowered = larder.put(format!("{access}{keep}")).json(&json!({ "right": "read" })).await.answers(200);
+        assert_eq!((opens(&known).await, &lowered.data()["linksRevoked"]), (!ends, &json!(ends)), "{number}");
+        // Taken away.
+        assert_eq!(store.share("bob", "manage").await.data()["linksRevoked"], false);
+        let known = link().await;
+        let taken = larder.delete(format!("{access}{keep}")).await.answers(200);
+        assert_eq!((opens(&known).await, &taken.data()["linksRevoked"]), (!ends, &json!(ends)), "{number}");
+        // Disabled.
+        store.share("bob", "write").await;
+        let known = link().await;
+        let user = format!("/larder/v1/users/bob{keep}");
+        let shut_out = larder.put(&user).json(&disabled(true)).await.answers(200);
+        assert_eq!((opens(&known).await, &shut_out.data()["linksRevoked"]), (!ends, &json!(ends)), "{number}");
+        let secret = store.object().await["urlSigningSecretKey"].clone();
+        // To say it again does nothing.
+        assert_eq!(larder.put(&user).json(&disabled(true)).await.answers(200).data()["linksRevoked"], false);
+        assert_eq!(store.object().await["urlSigningSecretKey"], secret);
+        larder.put(&user).json(&disabled(false)).await.answers(200);
+    }
+    // Who could only read knew no secret.
+    larder.delete(&access).await.answers(200);
+    store.share("bob", "read").await;
+    let secret = store.object().await["urlSigningSecretKey"].clone();
+    assert_eq!(larder.delete(&access).await.answers(200).data()["linksRevoked"], false);
+    assert_eq!(store.object().await["urlSigningSecretKey"], secret);
+    assert!(larder.get(&access).await.status == 405);
+});
+
+contract_test!(links_to_a_disabled_users_own_stores_open_nothing_while_that_lasts, async |larder: Larder| {
+    let bob = larder.user("bob").await;
+    let made = larder.post(format!("{STORES}?name=cellar")).token(&bob).await.answers(201);
+    let store = Store::new(&larder, made.text("id"));
+    store.put_text("OUTPUT", "wine").await;
+    let record = of_record(&made.text("urlSigningSecretKey"), "OUTPUT");
+    let record = format!("/records/OUTPUT?signature={record}");
+    let keys = made.text("keysPublicUrl");
+    for is_disabled in [false, true, false] {
+        larder.put("/larder/v1/users/bob").json(&json!({ "isDisabled": is_disabled })).await.answers(200);
+        let wanted = if is_disabled { 403 } else { 200 };
+        store.get(&record).anonymous().await.answers(wanted);
+        larder.follow(&keys).await.answers(wanted);
+        larder.follow(&keys.replace("/keys?", "/records?")).await.answers(wanted);
+    }
+});

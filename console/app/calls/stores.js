@@ -90,17 +90,19 @@ export function access(id, signal) {
  * @param {string} id
  * @param {string} user name or id
  * @param {Right} right
+ * @returns {Promise<{ linksRevoked: boolean }>}
  */
-export async function share(id, user, right) {
-    await call(`${ours(id)}/access/${encodeURIComponent(user)}`, { method: 'PUT', json: { right } });
+export function share(id, user, right) {
+    return call(`${ours(id)}/access/${encodeURIComponent(user)}`, { method: 'PUT', json: { right } });
 }
 
 /**
  * @param {string} id
  * @param {string} user
+ * @returns {Promise<{ linksRevoked: boolean }>}
  */
-export async function unshare(id, user) {
-    await call(`${ours(id)}/access/${encodeURIComponent(user)}`, { method: 'DELETE' });
+export function unshare(id, user) {
+    return call(`${ours(id)}/access/${encodeURIComponent(user)}`, { method: 'DELETE' });
 }
 
 /**

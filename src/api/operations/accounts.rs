@@ -39,6 +39,9 @@ struct AccountObject<'a> {
     /// Only of one account that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageObject>,
+    /// Whether this change has ended all links to stores that the user could write to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    links_revoked: Option<bool>,
 }
 
 /// How much an account has, by what was counted last.
@@ -107,6 +110,7 @@ async fn update(
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let user = context.user(user).await?;
+    let keeps_links = request.query.flag("keepLinks");
     let body = json_body::object(context, request, grant, &["isDisabled", "generalAccess", "quota"]).await?;
     let is_disabled = match body.get("isDisabled") {
         None => None,
@@ -118,10 +122,24 @@ async fn update(
             ));
         }
     };
-    let update = UserUpdate { general_access: access_in(&body)?, is_disabled, quota: quota_in(&body)? };
+    let update = UserUpdate { general_access: access_in(&body)?, is_disabled, keeps_links, quota: quota_in(&body)? };
     let changed = context.users.update(&user, update).await?;
     audit::note(caller, "user changed", &changed.username, &format!("{changed:?}"));
-    Ok(show(StatusCode::OK, &changed))
+    let links_revoked = match is_disabled {
+        Some(true) => Some(changed.has_links_to_end && end_links(context, caller, &changed).await? > 0),
+        Some(false) | None => None,
+    };
+    Ok(reply::json(StatusCode::OK, &Data { data: AccountObject { links_revoked, ..object(&changed) } }))
+}
+
+/// Ends the links to all stores of others that a disabled user could write to; returns how many stores those are. First every
+/// gateway has to know that the user is disabled: one that does not would still tell the user the new secret.
+async fn end_links(context: &Context, caller: &Caller, user: &User) -> Result<usize, ApiError> {
+    context.users.known_everywhere().await;
+    let ended = context.shared.end_links(&user.id).await?;
+    context.users.links_are_ended(user).await?;
+    audit::note(caller, "signing keys rotated", &user.username, &ended);
+    Ok(ended)
 }
 
 fn access_in(body: &Map<String, Value>) -> Result<Option<AccountAccess>, ApiError> {
@@ -171,7 +189,7 @@ fn show(status: StatusCode, user: &User) -> Response<ReplyBody> {
 }
 
 fn object(user: &User) -> AccountObject<'_> {
-    let User { id, username, created_at, general_access, is_disabled, quota } = user;
+    let User { id, username, created_at, general_access, is_disabled, quota, .. } = user;
     AccountObject {
         id: *id,
         username: username.as_str(),
@@ -181,5 +199,6 @@ fn object(user: &User) -> AccountObject<'_> {
         is_admin: user.is_admin(),
         quota: *quota,
         usage: None,
+        links_revoked: None,
     }
 }

@@ -34,7 +34,7 @@ pub async fn run(
         StoreCall::GetUsage => Ok(usage::of_store(context, grant)),
         StoreCall::GetAccess => sharing::get(context, grant).await,
         StoreCall::Share(user) => Box::pin(sharing::share(context, grant, caller, &user, request)).await,
-        StoreCall::Unshare(user) => Box::pin(sharing::unshare(context, grant, caller, &user)).await,
+        StoreCall::Unshare(user) => Box::pin(sharing::unshare(context, grant, caller, &user, &request)).await,
         StoreCall::RotateSigningKey => Box::pin(sharing::rotate_signing_key(context, grant, caller)).await,
         StoreCall::DirectUploadUrl(key) => {
             key?;

@@ -53,6 +53,9 @@ const MAX_BUILD_LENGTH: usize = 100;
 const USUAL_MEMORY: u32 = 1024;
 const ANY_MEMORY: std::ops::RangeInclusive<u32> = 128..=32_768;
 
+/// The longest time limit of a run: 366 days.
+const LONGEST_TIMEOUT_SECS: u64 = 366 * 24 * 60 * 60;
+
 /// The record that holds the input of a run.
 const INPUT: &str = "INPUT";
 
@@ -283,6 +286,11 @@ fn settings_in(query: &Query<'_>) -> Result<RunSettings, ApiError> {
         })?,
     };
     let timeout_secs = query.number("timeout")?.unwrap_or(0) as u64;
+    if timeout_secs > LONGEST_TIMEOUT_SECS {
+        return Err(invalid(format!(
+            "Invalid value of parameter timeout: it can be {LONGEST_TIMEOUT_SECS} seconds at most, or 0 for no limit"
+        )));
+    }
     // As on the platform, where a run has twice as much room on a disk as memory.
     Ok(RunSettings { build, timeout_secs, memory_mbytes, disk_mbytes: 2 * memory_mbytes })
 }

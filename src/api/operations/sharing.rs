@@ -25,6 +25,9 @@ use crate::{
 struct AccessObject {
     general_access: GeneralAccess,
     users: Vec<SharedWith>,
+    /// Whether this change has ended all links to the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    links_revoked: Option<bool>,
 }
 
 /// What one user was given.
@@ -39,10 +42,11 @@ struct SharedWith {
 
 /// Who may do what.
 pub async fn get(context: &Context, grant: &Grant) -> Result<Response<ReplyBody>, ApiError> {
-    show(context, grant.store()).await
+    show(context, grant.store(), None).await
 }
 
-/// Gives a user a right.
+/// Gives a user a right. All links to the store end where the user loses the right to write by that, unless `?keepLinks=1` says
+/// otherwise.
 pub async fn share(
     context: &Context,
     grant: &Grant,
@@ -50,6 +54,7 @@ pub async fn share(
     user: &str,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
+    let keeps_links = request.query.flag("keepLinks");
     let body = json_body::object(context, request, grant, &["right"]).await?;
     let right: Option<Right> = body.get("right").and_then(|right| serde_json::from_value(right.clone()).ok());
     let right = right.ok_or_else(|| {
@@ -62,21 +67,22 @@ pub async fn share(
     }
     let store = grant.store().document.id;
     context.shared.announce(&user.id, &store).await?;
-    let response = change(context, grant, caller, &user, Some(right)).await?;
+    let response = change(context, grant, caller, (&user, Some(right)), keeps_links).await?;
     // Once more: a call that took the right away may have deleted the entry between the two.
     context.shared.announce(&user.id, &store).await?;
     Ok(response)
 }
 
-/// Takes a user's right away.
+/// Takes a user's right away. All links to the store end where the user could write, unless `?keepLinks=1` says otherwise.
 pub async fn unshare(
     context: &Context,
     grant: &Grant,
     caller: &Caller,
     user: &str,
+    request: &Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let user = context.user(user).await?;
-    let response = change(context, grant, caller, &user, None).await?;
+    let response = change(context, grant, caller, (&user, None), request.query.flag("keepLinks")).await?;
     context.shared.forget(&user.id, &grant.store().document.id).await?;
     Ok(response)
 }
@@ -98,22 +104,30 @@ async fn change(
     context: &Context,
     grant: &Grant,
     caller: &Caller,
-    user: &User,
-    right: Option<Right>,
+    (user, right): (&User, Option<Right>),
+    keeps_links: bool,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let update = StoreUpdate { share: Some((user.id, right)), ..StoreUpdate::default() };
+    let update = StoreUpdate { share: Some((user.id, right)), keeps_links, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
     let said = right.map_or_else(|| "nothing".to_owned(), |right| format!("{right:?}").to_lowercase());
     audit::note(caller, "access changed", &store.document.id, &format!("{} may {said}", user.username));
-    show(context, &store).await
+    let links_revoked = store.document.secret_rotation != grant.store().document.secret_rotation;
+    if links_revoked {
+        audit::note(caller, "signing key rotated", &store.document.id, &store.document.secret_rotation);
+    }
+    show(context, &store, Some(links_revoked)).await
 }
 
-async fn show(context: &Context, store: &Arc<StoreView>) -> Result<Response<ReplyBody>, ApiError> {
+async fn show(
+    context: &Context,
+    store: &Arc<StoreView>,
+    links_revoked: Option<bool>,
+) -> Result<Response<ReplyBody>, ApiError> {
     let mut users = Vec::with_capacity(store.document.shares.len());
     for (user_id, right) in store.document.shares.iter() {
         let username = context.users.by_id(user_id).await?.map(|user| user.username.to_string());
         users.push(SharedWith { user_id: *user_id, username, right });
     }
-    let access = AccessObject { general_access: store.document.general_access, users };
+    let access = AccessObject { general_access: store.document.general_access, users, links_revoked };
     Ok(reply::json(StatusCode::OK, &Data { data: access }))
 }

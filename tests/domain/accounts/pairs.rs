@@ -32,6 +32,7 @@ struct Done {
 /// A run of two calls.
 struct Trial {
     scene: Arc<Scene>,
+    calls: [Call; 2],
     wrong: Vec<String>,
 }
 
@@ -56,8 +57,12 @@ impl Trial {
             Schedule::Within(steps) => {
                 for _ in 0..steps {
                     gate.settle().await;
-                    let Some(next) = gate.waiting().first().copied() else { break };
-                    gate.release(next);
+                    match gate.waiting().first().copied() {
+                        Some(next) => gate.release(next),
+                        None if first.is_finished() => break,
+                        // It waits until other gateways know.
+                        None => self.scene.advance(Duration::from_secs(1)),
+                    }
                 }
                 gate.settle().await;
                 let is_within = !first.is_finished();
@@ -68,7 +73,11 @@ impl Trial {
                     let waiting = gate.waiting();
                     // Where the second waits for a lock of the first, the first goes on.
                     let next = waiting.iter().find(|number| **number >= mark).or(waiting.first()).copied();
-                    next.inspect(|number| gate.release(*number));
+                    match next {
+                        Some(number) => gate.release(number),
+                        // It waits until other gateways know.
+                        None => self.scene.advance(Duration::from_secs(1)),
+                    }
                 }
                 let second = second.await.expect("it does not panic");
                 // What was answered holds at once, while the first is still at it.
@@ -81,7 +90,9 @@ impl Trial {
                 while !(first.is_finished() && second.is_finished()) {
                     gate.settle().await;
                     let waiting = gate.waiting();
-                    if !waiting.is_empty() {
+                    if waiting.is_empty() {
+                        self.scene.advance(Duration::from_secs(1));
+                    } else {
                         gate.release(waiting[below(&random, waiting.len())]);
                     }
                 }
@@ -89,6 +100,10 @@ impl Trial {
             }
         };
         gate.open();
+        while !first.is_finished() {
+            gate.settle().await;
+            self.scene.advance(Duration::from_secs(1));
+        }
         (vec![first.await.expect("it does not panic"), second], is_within)
     }
 
@@ -115,6 +130,11 @@ impl Trial {
         let is_shut_out = succeeded(Call::DisableBob) || succeeded(Call::Unshare) && !succeeded(Call::Share);
         if is_shut_out && scene.may_write(gateway).await {
             self.wrong.push(format!("he may write {when}"));
+        }
+        // Where both take it away, one of the two ends his links, and the other gateway may be the one that did.
+        let is_taken = succeeded(Call::Unshare) || succeeded(Call::DisableBob) && !self.calls.contains(&Call::Unshare);
+        if is_taken && scene.link_opens(gateway).await {
+            self.wrong.push(format!("what he signed opens {when}"));
         }
     }
 
@@ -181,7 +201,7 @@ fn run(seed: u64, calls: [Call; 2], schedule: Schedule, is_shared: bool) -> (Vec
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let scene = Arc::new(Scene::new(seed, is_shared).await);
-        let mut trial = Trial { scene: scene.clone(), wrong: Vec::new() };
+        let mut trial = Trial { scene: scene.clone(), calls, wrong: Vec::new() };
         let (done, is_within) = trial.interleave(calls, schedule).await;
         for each in &done {
             // The calls of a pair may refuse each other, and fail in no other way.

@@ -35,7 +35,7 @@ export function ShareTab(props) {
     return html`
         ${
             right === 'manage'
-                ? html`<${People} store=${props.store} />`
+                ? html`<${People} ...${props} />`
                 : html`<section class="panel">
                       <h2>People</h2>
                       <p class="dim">To share this store with others takes the right to manage it.</p>
@@ -46,14 +46,18 @@ export function ShareTab(props) {
     `;
 }
 
-/** @param {{ store: stores.Store }} props */
-function People({ store }) {
+/** @param {import('./store.js').TabProps} props */
+function People({ store, onStore }) {
     const people = useLoad((signal) => stores.access(store.id, signal), [store.id]);
     const [user, setUser] = useState('');
     const [right, setRight] = useState('read');
-    const changing = useAction(async (/** @type {() => Promise<void>} */ change) => {
-        await change();
+    const changing = useAction(async (/** @type {() => Promise<{ linksRevoked: boolean }>} */ change) => {
+        const { linksRevoked } = await change();
         people.reload();
+        if (linksRevoked) {
+            onStore(await stores.get(store.id));
+            toast('Who loses the right to write knows the secret: it was rotated, and all links are dead');
+        }
     });
     /** @param {SubmitEvent} event */
     const submit = async (event) => {
