@@ -188,7 +188,7 @@ impl Context {
         let signing_key = self.secrets.signing_key(&document.id, document.secret_rotation);
         match call {
             StoreCall::GetRecord(Ok(key)) | StoreCall::HeadRecord(Ok(key)) => {
-                signature::is_of_record(signature, &signing_key, key)
+                signature::is_of_record(signature, &signing_key, &document.id, key)
                     || signature::is_of_view(signature, &signing_key, &document.id, key, self.clock.now())
             }
             StoreCall::ListKeys | StoreCall::DownloadRecords => {

@@ -332,6 +332,11 @@ impl From<kv::Error> for ApiError {
             }
             kv::Error::InvalidName(invalid) => Self::bad_request("invalid-value", invalid.to_string()),
             kv::Error::InvalidKey(invalid) => Self::from(invalid),
+            kv::Error::ReservedKey => {
+                let message = "Record keys of the form 0.{number}.{id of the store} are reserved: a link to such a record would \
+                               open the whole store";
+                Self::bad_request("reserved-record-key", message)
+            }
             kv::Error::InvalidSchema(invalid) => Self::bad_request("invalid-input", invalid.to_string()),
             kv::Error::UnknownCollection(id) => {
                 let message = format!("The schema of the key-value store has no collection {id:?}");

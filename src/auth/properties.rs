@@ -31,8 +31,8 @@ pub fn signature(bytes: &[u8]) {
     let is_given = of_content.iter().any(|given| given == text.trim_end_matches('='));
     assert_eq!(signature::is_of_content(text, SIGNING_KEY, &id, NOW), is_given, "{text}");
     assert!(!signature::is_of_content(text, SIGNING_KEY, &other, NOW), "{text}");
-    let of_record = signature::record(SIGNING_KEY, &key);
-    assert_eq!(signature::is_of_record(text, SIGNING_KEY, &key), text == of_record, "{text}");
+    let of_record = signature::record(SIGNING_KEY, &id, &key);
+    assert_eq!(signature::is_of_record(text, SIGNING_KEY, &id, &key), Some(text) == of_record.as_deref(), "{text}");
     let of_view = [later, before].map(|end| signature::view(SIGNING_KEY, &id, &key, end));
     assert_eq!(signature::is_of_view(text, SIGNING_KEY, &id, &key, NOW), text == of_view[0], "{text}");
     assert!(!signature::is_of_view(text, SIGNING_KEY, &other, &key, NOW), "{text}");

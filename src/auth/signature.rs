@@ -22,9 +22,10 @@ const VIEW_VERSION: u8 = 1;
 /// Bytes of the HMAC that count: 30 hexadecimal digits of it.
 const MAC_BYTES: usize = 15;
 
-/// The signature of a link to one record; it never expires.
-pub fn record(signing_key: &str, key: &RecordKey) -> String {
-    hmac62(signing_key, key.as_str())
+/// Returns the signature of a link to one record of store `id`, which never expires; `None` for a key that is reserved: its
+/// signature would be that of the store's content.
+pub fn record(signing_key: &str, id: &StoreId, key: &RecordKey) -> Option<String> {
+    (!key.is_reserved_in(id)).then(|| hmac62(signing_key, key.as_str()))
 }
 
 /// The signature of a link to a store's keys; valid for ever, or until `expires_at`.
@@ -57,9 +58,9 @@ pub fn is_of_view(signature: &str, signing_key: &str, id: &StoreId, key: &Record
     now < expires_at && is_equal(signature, &view(signing_key, id, key, expires_at))
 }
 
-/// Whether `signature` is that of a link to the record `key`.
-pub fn is_of_record(signature: &str, signing_key: &str, key: &RecordKey) -> bool {
-    is_equal(signature, &record(signing_key, key))
+/// Whether `signature` is that of a link to the record `key` of store `id`.
+pub fn is_of_record(signature: &str, signing_key: &str, id: &StoreId, key: &RecordKey) -> bool {
+    record(signing_key, id, key).is_some_and(|right| is_equal(signature, &right))
 }
 
 /// Whether `signature` is that of a link to the content of store `id` that is valid at `now`, with or without padding.
@@ -105,6 +106,7 @@ mod tests {
 
     #[test]
     fn record_signatures_are_those_of_apify_utilities() {
+        let id = "WkzbQMuFYuamGv3YF".parse().expect("an id");
         for (secret, key, signature) in [
             ("secret-key-for-testing", "OUTPUT", "2ypikKx0WIAsy9q6RR3F"),
             ("secret-key-for-testing", "INPUT", "Qt3Pue1A5Z8etRlfZhZY"),
@@ -113,7 +115,7 @@ mod tests {
             ("a", "0", "108o2XMUu1DzKA88xwwLU"),
             ("keyé", "some-key", "1oP1q9HjeYtbMgdRXPZMl"),
         ] {
-            assert_eq!(record(secret, &key.parse().expect("a valid key")), signature);
+            assert_eq!(record(secret, &id, &key.parse().expect("a valid key")).as_deref(), Some(signature));
         }
     }
 
@@ -154,12 +156,12 @@ mod tests {
         let for_now = keys("secret", &id, Some(now));
         assert!(is_of_content(&for_now, "secret", &id, now) && !is_of_content(&for_now, "secret", &id, later));
         assert!(!is_of_content(&for_ever, "secret", &other, now) && !is_of_content(&for_ever, "Secret", &id, now));
-        let of_record = record("secret", &key);
+        let of_record = record("secret", &id, &key).expect("it is not reserved");
         assert!(
-            is_of_record(&of_record, "secret", &key)
-                && !is_of_record(&of_record, "secret", &"INPUT".parse().expect("a key"))
+            is_of_record(&of_record, "secret", &id, &key)
+                && !is_of_record(&of_record, "secret", &id, &"INPUT".parse().expect("a key"))
         );
-        assert!(!is_of_content(&of_record, "secret", &id, now) && !is_of_record(&for_ever, "secret", &key));
+        assert!(!is_of_content(&of_record, "secret", &id, now) && !is_of_record(&for_ever, "secret", &id, &key));
         for wrong in ["", "=", "garbage", "MS4wLng", "MC4wLng", "MC4wLg", "MC4tMS54", "MC4wMC4x"] {
             assert!(!is_of_content(wrong, "secret", &id, now), "{wrong}");
         }
@@ -168,6 +170,20 @@ mod tests {
             let mut bytes = for_ever.clone().into_bytes();
             bytes[at] ^= 1;
             assert!(!is_of_content(&String::from_utf8_lossy(&bytes), "secret", &id, now), "{at}");
+        }
+    }
+
+    #[test]
+    fn what_signs_a_stores_content_signs_none_of_its_records() {
+        let id: StoreId = "WkzbQMuFYuamGv3YF".parse().expect("an id");
+        for end in [None, Some(i64::MIN), Some(-1), Some(1), Some(1_768_435_200_000), Some(i64::MAX)] {
+            let end = end.map(Timestamp::from_millis);
+            let key: RecordKey = format!("0.{}.{id}", end.map_or(0, Timestamp::as_millis)).parse().expect("a key");
+            let of_content = content("secret", &id, end);
+            let mac = of_content.rsplit('.').next().unwrap_or_default();
+            assert_eq!(mac, hmac62("secret", key.as_str()), "it is what is signed");
+            assert_eq!(record("secret", &id, &key), None);
+            assert!(!is_of_record(mac, "secret", &id, &key));
         }
     }
 
@@ -182,9 +198,10 @@ mod tests {
         assert!(!is_of_view(&link, "secret", &id, &key, end), "its time is over");
         assert!(!is_of_view(&link, "secret", &id, &another, now) && !is_of_view(&link, "secret", &other, &key, now));
         assert!(!is_of_view(&link, "Secret", &id, &key, now));
-        assert!(!is_of_content(&link, "secret", &id, now) && !is_of_record(&link, "secret", &key));
+        assert!(!is_of_content(&link, "secret", &id, now) && !is_of_record(&link, "secret", &id, &key));
         assert!(!is_of_view(&keys("secret", &id, Some(end)), "secret", &id, &key, now));
-        assert!(!is_of_view(&record("secret", &key), "secret", &id, &key, now));
+        let of_record = record("secret", &id, &key).expect("it is not reserved");
+        assert!(!is_of_view(&of_record, "secret", &id, &key, now));
         for at in 0..link.len() {
             let mut bytes = link.clone().into_bytes();
             bytes[at] ^= 1;

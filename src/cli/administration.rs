@@ -254,12 +254,14 @@ pub(super) fn sign(
         let object = target.ask("GET", &format!("/v2/key-value-stores/{}", segment(store)), None)?;
         let text = |member: &str| object[member].as_str().ok_or_else(|| format!("the answer has no {member}"));
         let (secret, records) = (text("urlSigningSecretKey")?, text("recordsPublicUrl")?);
-        let (id, origin) = (text("id")?, records.trim_end_matches("/records"));
+        let origin = records.trim_end_matches("/records");
+        let id = text("id")?.parse().map_err(|error: crate::kv::IdError| error.to_string())?;
         let link = if let Some(key) = key {
             let parsed = key.parse().map_err(|error: crate::kv::InvalidKey| error.to_string())?;
-            format!("{records}/{}?signature={}", segment(key), signature::record(secret, &parsed))
+            let signature =
+                signature::record(secret, &id, &parsed).ok_or("a link to this record would open the whole store")?;
+            format!("{records}/{}?signature={signature}", segment(key))
         } else {
-            let id = id.parse().map_err(|error: crate::kv::IdError| error.to_string())?;
             format!("{origin}/keys?signature={}", signature::keys(secret, &id, lifetime.map(end_in)))
         };
         Ok(Value::from(link))

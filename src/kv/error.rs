@@ -27,6 +27,9 @@ pub enum Error {
     /// The text cannot be a record key.
     #[error(transparent)]
     InvalidKey(#[from] InvalidKey),
+    /// No record is written under the key: a link to it would be one to the keys of its store.
+    #[error("the key is reserved: a link to its record would open the whole store")]
+    ReservedKey,
     /// The schema is not one, or asks for more than is allowed.
     #[error(transparent)]
     InvalidSchema(#[from] InvalidSchema),

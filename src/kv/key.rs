@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::id::StoreId;
+
 /// The most characters in a record key (`KEY_VALUE_STORE_KEY_REGEX` of `@apify/consts`).
 pub const MAX_KEY_LENGTH: usize = 256;
 
@@ -27,6 +29,14 @@ impl RecordKey {
     /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns whether the key is what is signed for links to the keys of store `id`: `0.{end in milliseconds}.{id}`. A link to
+    /// such a record would open the keys and the ZIP file, and a link to the keys the record.
+    pub fn is_reserved_in(&self, id: &StoreId) -> bool {
+        let Some((end, key_id)) = self.0.strip_prefix("0.").and_then(|rest| rest.split_once('.')) else { return false };
+        let digits = end.strip_prefix('-').unwrap_or(end);
+        key_id == id.as_str() && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
     }
 }
 
@@ -62,6 +72,22 @@ impl fmt::Display for RecordKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_the_form_of_what_signs_links_to_the_keys_of_their_own_store_are_reserved() {
+        let id: StoreId = "WkzbQMuFYuamGv3YF".parse().expect("an id");
+        let is_reserved = |key: &str| key.parse::<RecordKey>().expect("a key").is_reserved_in(&id);
+        for end in ["0", "1768435200000", "-1", "007", "99999999999999999999999"] {
+            assert!(is_reserved(&format!("0.{end}.{id}")), "{end}");
+        }
+        for key in ["0", "0.0", "0.0.", "0.0.eJNzqsbPiopwJcgGQ", "0..WkzbQMuFYuamGv3YF", "0.-.WkzbQMuFYuamGv3YF"] {
+            assert!(!is_reserved(key), "{key}");
+        }
+        for key in ["1.0.ID", "00.0.ID", "0.x.ID", "0.0.ID.", "0.0.ID.png", "0.0.0.ID", "a0.0.ID", "0.1-.ID", "ID"] {
+            assert!(!is_reserved(&key.replace("ID", id.as_str())), "{key}");
+        }
+        assert!(!is_reserved(&format!("0.0.{id}").to_lowercase()));
+    }
 
     #[test]
     fn a_key_is_what_the_platform_lets_be_one() {

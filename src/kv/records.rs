@@ -72,7 +72,7 @@ impl Records {
         Self { memory, ..self }
     }
 
-    /// Writes a record, in place of the one that is there.
+    /// Writes a record, in place of the one that is there; not under a key that is reserved in the store.
     pub async fn put(
         &self,
         store: &StoreView,
@@ -81,6 +81,9 @@ impl Records {
         attributes: RecordAttributes,
         precondition: Precondition,
     ) -> Result<PutOutcome> {
+        if key.is_reserved_in(&store.document.id) {
+            return Err(Error::ReservedKey);
+        }
         let body = match &store.document.schema {
             Some(schema) => schema.admit(key, &attributes, body, &self.memory).await?,
             None => body,

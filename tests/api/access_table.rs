@@ -154,15 +154,16 @@ impl Scene {
         let (id, other) = (self.store.id.parse().expect("an id"), self.other.id.parse().expect("an id"));
         let (key, another) = ("k".parse().expect("a key"), "j".parse().expect("a key"));
         let past = Timestamp::from_millis(self.larder.clock().now().as_millis() - 1);
-        let (record, keys) = (signature::record(&self.secret, &key), signature::keys(&self.secret, &id, None));
+        let of_record = |secret: &str, key| signature::record(secret, &id, key).expect("it is not reserved");
+        let (record, keys) = (of_record(&self.secret, &key), signature::keys(&self.secret, &id, None));
         let other_digit = |digit: &str| if digit == "0" { "1" } else { "0" };
         let tampered = |text: &str| [&text[..3], other_digit(&text[3..4]), &text[4..]].concat();
         if right == "record" {
             vec![
                 ("right", record.clone()),
                 ("tampered", tampered(&record)),
-                ("of another record", signature::record(&self.secret, &another)),
-                ("of another store", signature::record("another secret", &key)),
+                ("of another record", of_record(&self.secret, &another)),
+                ("of another store", of_record("another secret", &key)),
                 ("of another kind", keys),
             ]
         } else {

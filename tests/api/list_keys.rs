@@ -37,7 +37,9 @@ contract_test!(case_159_a_key_is_told_with_its_size_and_its_address, async |lard
         let record = path.strip_prefix(PUBLIC_URL).expect("the address is public");
         store.record(key).await.holds(b"x");
         larder.get(record).await.answers(200).holds(b"x");
-        let signature = signature::record(&secret, &key.parse().expect("a valid key"));
+        let signature =
+            signature::record(&secret, &store.id.parse().expect("an id"), &key.parse().expect("a valid key"))
+                .expect("it is signed");
         assert_eq!(query, format!("signature={signature}"), "{url}");
     }
 });

@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use larder::{auth::signature, clock::Timestamp};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use larder::{
+    auth::signature,
+    clock::Timestamp,
+    storage::{Attributes, ByteStream, Precondition, PutOptions},
+};
 use serde_json::json;
 
 use crate::harness::{Larder, STORES, Store, USERNAME};
@@ -19,7 +25,9 @@ async fn signed_store(larder: &Larder) -> (Store, String) {
 }
 
 fn of_record(secret: &str, key: &str) -> String {
-    signature::record(secret, &key.parse().expect("a key"))
+    // Not of any store here: the id only says which keys are reserved.
+    let id = "WkzbQMuFYuamGv3YF".parse().expect("an id");
+    signature::record(secret, &id, &key.parse().expect("a key")).expect("it is not reserved")
 }
 
 fn of_keys(secret: &str, id: &str, end: Option<Timestamp>) -> String {
@@ -245,3 +253,62 @@ contract_test!(links_to_a_disabled_users_own_stores_open_nothing_while_that_last
         larder.follow(&keys.replace("/keys?", "/records?")).await.answers(wanted);
     }
 });
+
+contract_test!(
+    no_link_to_a_record_is_one_to_the_keys_and_none_to_the_keys_is_one_to_a_record,
+    async |larder: Larder| {
+        let (store, secret) = signed_store(&larder).await;
+        let end = larder.now().plus(DAY);
+        let ends = [("0".to_owned(), None), (end.as_millis().to_string(), Some(end))];
+        for (text, end) in ends {
+            let key = format!("0.{text}.{}", store.id);
+            // What a link to the record would be signed with stands in the link to the keys, and the other way round.
+            let of_list = of_keys(&secret, &store.id, end);
+            let list = String::from_utf8(URL_SAFE_NO_PAD.decode(&of_list).expect("base64")).expect("text");
+            let of_record = list.rsplit('.').next().expect("an HMAC");
+
+            store.put(&format!("/records/{key}")).body("x").await.fails(400, "reserved-record-key");
+            store.put(&format!("/records/{key}")).chunked(vec!["x".into()]).await.fails(400, "reserved-record-key");
+            store.get(&format!("/records/{key}")).await.answers(404);
+            // One that is there from before can be read and deleted by callers who have the right, and by no link.
+            put_beside(&larder, &store, &key).await;
+            store.record(&key).await.answers(200).holds(b"flour");
+            for signature in [of_record, of_list.as_str()] {
+                let path = format!("/records/{key}?signature={signature}");
+                store.get(&path).anonymous().await.fails(403, "insufficient-permissions");
+                store.head(&path).anonymous().await.answers(403);
+            }
+            let listed = store.get("/keys").await.answers(200).data()["items"].clone();
+            let item = listed.as_array().expect("a list").iter().find(|item| item["key"] == key.as_str()).cloned();
+            let link = item.expect("it is listed")["recordPublicUrl"].as_str().expect("a link").to_owned();
+            assert!(link.ends_with(&key), "{link} is not signed");
+            // A link that ends is signed in another way, and good for the record alone.
+            let view = format!("/larder/v1/stores/{}/view-link", store.id);
+            let view = larder.post(view).json(&json!({ "key": key })).await.answers(201).text("url");
+            larder.follow(&view).await.answers(200).holds(b"flour");
+            let (_, signature) = view.split_once("signature=").expect("it is signed");
+            store.get(&format!("/keys?signature={signature}")).anonymous().await.fails(403, "insufficient-permissions");
+            store.delete(&format!("/records/{key}")).await.answers(204);
+            store.get(&format!("/records/{key}")).await.answers(404);
+        }
+        // Another store's id is as good as any other text.
+        let other = larder.named_store("cellar").await;
+        let key = format!("0.0.{}", other.id);
+        store.put_text(&key, "wine").await;
+        larder
+            .get(store.path(&format!("/records/{key}?signature={}", of_record(&secret, &key))))
+            .anonymous()
+            .await
+            .answers(200);
+    }
+);
+
+/// Writes a record beneath the gateway.
+async fn put_beside(larder: &Larder, store: &Store, key: &str) {
+    let objects = larder.objects_of(store).await;
+    let record = objects.iter().find(|object| object.ends_with("OUTPUT")).expect("the record of the store");
+    let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
+    let options = PutOptions { attributes, precondition: Precondition::None };
+    let object = record.replace("OUTPUT", key);
+    larder.objects().put(&object, ByteStream::from(Bytes::from_static(b"flour")), options).await.expect("a write");
+}

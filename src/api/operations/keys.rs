@@ -33,7 +33,8 @@ pub async fn list(context: &Context, grant: &Grant, request: &Request<'_>) -> Re
         .into_iter()
         .map(|listed| {
             let key: Option<RecordKey> = listed.key.parse().ok();
-            let signature = signing_key.as_deref().zip(key).map(|(secret, key)| signature::record(secret, &key));
+            let signature =
+                signing_key.as_deref().zip(key).and_then(|(secret, key)| signature::record(secret, id, &key));
             let record_public_url = context.links.record(id, &listed.key, signature.as_deref());
             KeyItem { key: listed.key, size: listed.size, record_public_url }
         })
