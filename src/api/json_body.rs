@@ -1,6 +1,6 @@
 //! JSON bodies of requests: small, maybe compressed, and always an object, of which only what a call knows is kept.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, RangeInclusive};
 
 use http::HeaderMap;
 use serde_json::{Map, Value};
@@ -97,6 +97,15 @@ pub async fn read(
     let members = beside_serving(bytes.len(), move || kv::members(&bytes, names)).await?;
     lease.shrink_to(cost);
     Ok(Some(members))
+}
+
+/// Returns the whole number that `member` of a body is, within its bounds; the error names both.
+pub fn whole_number(member: &str, value: &Value, bounds: RangeInclusive<u64>) -> Result<u64, ApiError> {
+    value.as_u64().filter(|number| bounds.contains(number)).ok_or_else(|| {
+        let (least, most) = bounds.into_inner();
+        let message = format!("Invalid value provided: {member} must be a whole number from {least} to {most}");
+        ApiError::bad_request("invalid-value", message)
+    })
 }
 
 /// Does `parse` on a thread that serves nobody, if there are many bytes to parse.

@@ -85,11 +85,22 @@ pub fn query(bytes: &[u8]) {
     assert_eq!(read.as_deref(), Some(value).filter(|value| !value.is_empty()));
     for query in [encoded.as_str(), value].map(|text| Query::new(Some(text))) {
         for most in [1, 1000] {
-            assert!(query.limit(most).is_ok_and(|limit| (1..=most).contains(&limit)) || query.number("limit").is_err());
+            assert!(
+                query.limit(most).is_ok_and(|limit| (1..=most).contains(&limit))
+                    || query.number("limit", u64::MAX).is_err()
+            );
+            let most = most as u64;
+            let bounded = query.number(name, most);
+            assert!(
+                bounded.as_ref().is_ok_and(|number| *number <= Some(most))
+                    || bounded.is_err_and(|error| error.status() == 400)
+            );
+            assert!(
+                query.lowered(name, most).is_ok_and(|number| number <= Some(most))
+                    || query.number(name, u64::MAX).is_err()
+            );
         }
-        if let Err(error) = query.number(name) {
-            assert_eq!(error.status(), 400);
-        }
+        assert!(query.offset().is_ok_and(|offset| offset < 1 << 53) || query.number("offset", u64::MAX).is_err());
         let _ = query.flag(name);
         let headers = HeaderMap::new();
         assert_eq!(request::token(&headers, &query), query.text("token"));

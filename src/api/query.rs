@@ -6,6 +6,9 @@ use crate::auth::PageQuery;
 
 use super::error::ApiError;
 
+/// The most items that are skipped: more than any list has, and a whole number in every client.
+const MAX_OFFSET: u64 = (1 << 53) - 1;
+
 /// The parameters behind the `?`. Unknown ones are ignored, as the platform does.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a>(&'a str);
@@ -31,27 +34,55 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// A parameter that is a whole number from 0 on; one that is too large for anything is the largest there is.
-    pub fn number(&self, name: &str) -> Result<Option<usize>, ApiError> {
+    /// Reads a parameter that is a whole number from 0 to `most`; a larger one is refused.
+    pub fn number(&self, name: &str, most: u64) -> Result<Option<u64>, ApiError> {
+        match self.whole_number(name)? {
+            Some(number) if number > most => Err(invalid(name, &format!("it must be a whole number from 0 to {most}"))),
+            number => Ok(number),
+        }
+    }
+
+    /// Reads a parameter that is a whole number from 0 on; one above `most` is lowered to it.
+    pub fn lowered(&self, name: &str, most: u64) -> Result<Option<u64>, ApiError> {
+        Ok(self.whole_number(name)?.map(|number| number.min(most)))
+    }
+
+    /// Reads a whole number from 0 on; one that is too large for anything is the largest there is. Callers bound it.
+    fn whole_number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let text = text.trim();
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let message = format!("Invalid value of parameter {name}: it must be a whole number from 0 on");
-            return Err(ApiError::bad_request("invalid-parameter", message));
+            return Err(invalid(name, "it must be a whole number from 0 on"));
         }
-        Ok(Some(text.parse().unwrap_or(usize::MAX)))
+        Ok(Some(text.parse().unwrap_or(u64::MAX)))
     }
 
     /// The `limit` of a page: what was asked for, at most `most`; 0 means not given.
     pub fn limit(&self, most: usize) -> Result<usize, ApiError> {
-        Ok(self.number("limit")?.filter(|limit| *limit > 0).unwrap_or(most).min(most))
+        self.limit_or(most, most)
+    }
+
+    /// The same where fewer, `usual`, are on a page unless more were asked for.
+    pub fn limit_or(&self, usual: usize, most: usize) -> Result<usize, ApiError> {
+        let limit = self.lowered("limit", most as u64)?.and_then(|limit| usize::try_from(limit).ok());
+        Ok(limit.filter(|limit| *limit > 0).unwrap_or(usual))
+    }
+
+    /// Returns the `offset` of a page: how many items are skipped, none unless given; lowered to what no list has.
+    pub fn offset(&self) -> Result<usize, ApiError> {
+        let offset = self.lowered("offset", MAX_OFFSET)?.unwrap_or(0);
+        Ok(usize::try_from(offset).unwrap_or(usize::MAX))
     }
 
     /// Reads `offset`, `limit` and `desc`: a page of at most `most` accounts or tokens.
     pub fn page(&self, most: usize) -> Result<PageQuery, ApiError> {
-        let (offset, limit) = (self.number("offset")?.unwrap_or(0), self.limit(most)?);
+        let (offset, limit) = (self.offset()?, self.limit(most)?);
         Ok(PageQuery { offset, limit, descending: self.flag("desc") })
     }
+}
+
+fn invalid(name: &str, what: &str) -> ApiError {
+    ApiError::bad_request("invalid-parameter", format!("Invalid value of parameter {name}: {what}"))
 }
 
 #[cfg(test)]
@@ -74,5 +105,22 @@ mod tests {
         assert_eq!(["", "limit=0", "limit=7", "limit=5000"].map(limit), [1000, 1000, 7, 1000].map(Some));
         assert_eq!(limit("limit=99999999999999999999"), Some(1000));
         assert_eq!(["limit=-1", "limit=x", "limit=1.5", "limit=%2B1"].map(limit), [None; 4]);
+    }
+
+    #[test]
+    fn no_number_is_above_its_bound() {
+        for (text, refused, lowered) in
+            [("7", Some(7), 7), ("60", Some(60), 60), ("61", None, 60), ("18446744073709551616", None, 60)]
+        {
+            let text = format!("n={text}");
+            let query = Query::new(Some(&text));
+            assert_eq!(
+                (query.number("n", 60).ok(), query.lowered("n", 60).ok()),
+                (refused.map(Some), Some(Some(lowered)))
+            );
+        }
+        let offset = |query| Query::new(Some(query)).offset().ok();
+        assert_eq!(offset("offset=18446744073709551615"), Some((1 << 53) - 1));
+        assert_eq!(["", "offset=7", "offset=-1"].map(offset), [Some(0), Some(7), None]);
     }
 }

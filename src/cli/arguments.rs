@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, value_parser,
+};
 
 use crate::config::{Given, settings};
 
@@ -15,6 +17,9 @@ use super::{
     run::{self, RunArguments},
     serve,
 };
+
+/// The longest time for which a link to a list of keys is signed: 100 years.
+const LONGEST_LINK_SECS: u64 = 36_525 * 24 * 60 * 60;
 
 /// The Apify key-value store API over any S3-compatible object store, or a local folder
 #[derive(Debug, Parser)]
@@ -73,7 +78,7 @@ enum Subcommands {
         /// The record; the list of keys if none is named
         key: Option<String>,
         /// Seconds for which a link to the list of keys is good; for ever if not given
-        #[arg(long, value_name = "SECONDS", conflicts_with = "key")]
+        #[arg(long, value_name = "SECONDS", conflicts_with = "key", value_parser = value_parser!(u64).range(1..=LONGEST_LINK_SECS))]
         lifetime: Option<u64>,
         #[command(flatten)]
         server: ServerArguments,

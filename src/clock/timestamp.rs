@@ -20,9 +20,10 @@ pub struct Timestamp(i64);
 pub struct TimestampError(#[from] jiff::Error);
 
 impl Timestamp {
-    /// The earliest and the latest moment, in the years -9999 and 9999: what a date can be written for.
+    /// The earliest and the latest moment, in the years -9999 and 9999: what a date can be written for, in the bounds of `jiff` for
+    /// milliseconds.
     const MIN: i64 = -377_705_023_201_000;
-    const MAX: i64 = 253_402_207_200_999;
+    const MAX: i64 = 253_402_207_200_000;
 
     /// The moment `millis` after the epoch, or the nearest that a date can be written for.
     pub const fn from_millis(millis: i64) -> Self {
@@ -80,7 +81,8 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.parse::<jiff::Timestamp>()?.as_millisecond()))
+        // The last second that can be read is longer than what can be written of it.
+        Ok(Self::from_millis(text.parse::<jiff::Timestamp>()?.as_millisecond()))
     }
 }
 
@@ -114,6 +116,14 @@ mod tests {
             for moment in [moment, moment.plus(Duration::MAX), moment.minus(Duration::MAX)] {
                 assert_eq!(moment.to_string().parse::<Timestamp>().ok(), Some(moment));
             }
+        }
+    }
+
+    #[test]
+    fn every_date_that_can_be_read_can_be_written() {
+        for text in ["9999-12-30T22:00:00.999999999Z", "-009999-01-02T01:59:59Z", "-009999-01-02T01:59:59.999999999Z"] {
+            let moment: Timestamp = text.parse().expect("a date");
+            assert_eq!(moment.to_string().parse::<Timestamp>().ok(), Some(moment), "{text}");
         }
     }
 

@@ -28,6 +28,7 @@ mod delete_record;
 mod delete_store;
 mod description;
 mod disk_space;
+mod durations;
 mod expiry;
 mod faults;
 mod formats;

@@ -22,6 +22,9 @@ use crate::{
 
 use super::{clock, tokens};
 
+/// The largest limit of a quota: a whole number in every client.
+const MAX_QUOTA: u64 = (1 << 53) - 1;
+
 /// The most accounts on a page.
 const MAX_USERS: usize = 1000;
 
@@ -175,10 +178,9 @@ fn quota_in(body: &Map<String, Value>) -> Result<QuotaUpdate, ApiError> {
                 return Err(invalid("quota has stores, records, bytes, storeRecords and storeBytes, and nothing else"));
             }
         };
-        *member = match (value, value.as_u64()) {
-            (Value::Null, _) => Change::Clear,
-            (_, Some(limit)) => Change::Set(limit),
-            (_, None) => return Err(invalid(&format!("quota.{name} must be a whole number or null"))),
+        *member = match value {
+            Value::Null => Change::Clear,
+            limit => Change::Set(json_body::whole_number(&format!("quota.{name}"), limit, 0..=MAX_QUOTA)?),
         };
     }
     Ok(update)

@@ -155,7 +155,7 @@ pub async fn list(
     let account = authorize_account(caller, AccountAction::ListStores)?;
     let query = &request.query;
     let (filter, desc) = (filter_in(query)?, query.flag("desc"));
-    let (offset, limit) = (query.number("offset")?.unwrap_or(0), query.limit(MAX_RUNS)?);
+    let (offset, limit) = (query.offset()?, query.limit(MAX_RUNS)?);
     let actor = match &source {
         None => None,
         Some(source) => Some((source.kind, actor_id(context, account.user(), source).await?)),
@@ -234,9 +234,8 @@ pub fn show(status: StatusCode, run: &Run) -> Response<ReplyBody> {
 
 /// How long the end of the run is to be waited for.
 pub fn wait_in(request: &Request<'_>) -> Result<Duration, ApiError> {
-    let seconds = request.query.number("waitForFinish")?.unwrap_or(0);
     let longest = if request.headers.contains_key(FORWARDED) { LONGEST_FORWARDED_WAIT } else { LONGEST_WAIT };
-    Ok(Duration::from_secs(seconds as u64).min(longest))
+    Ok(Duration::from_secs(request.query.lowered("waitForFinish", longest.as_secs())?.unwrap_or(0)))
 }
 
 /// Which runs a query asks for.
@@ -278,19 +277,14 @@ fn settings_in(query: &Query<'_>) -> Result<RunSettings, ApiError> {
             "Invalid value of parameter build: it can have {MAX_BUILD_LENGTH} characters at most"
         )));
     }
-    let memory_mbytes = match query.number("memory")? {
+    let memory_mbytes = match query.lowered("memory", u64::from(u32::MAX))? {
         None | Some(0) => USUAL_MEMORY,
         Some(memory) => u32::try_from(memory).ok().filter(|memory| ANY_MEMORY.contains(memory)).ok_or_else(|| {
             let (least, most) = (ANY_MEMORY.start(), ANY_MEMORY.end());
             invalid(format!("Invalid value of parameter memory: it must be from {least} to {most} (MiB)"))
         })?,
     };
-    let timeout_secs = query.number("timeout")?.unwrap_or(0) as u64;
-    if timeout_secs > LONGEST_TIMEOUT_SECS {
-        return Err(invalid(format!(
-            "Invalid value of parameter timeout: it can be {LONGEST_TIMEOUT_SECS} seconds at most, or 0 for no limit"
-        )));
-    }
+    let timeout_secs = query.number("timeout", LONGEST_TIMEOUT_SECS)?.unwrap_or(0);
     // As on the platform, where a run has twice as much room on a disk as memory.
     Ok(RunSettings { build, timeout_secs, memory_mbytes, disk_mbytes: 2 * memory_mbytes })
 }

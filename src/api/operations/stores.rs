@@ -38,7 +38,7 @@ pub async fn list(
     let wanted = StoreQuery {
         unnamed: query.flag("unnamed"),
         descending: query.flag("desc"),
-        offset: query.number("offset")?.unwrap_or(0),
+        offset: query.offset()?,
         limit: query.limit(MAX_STORES)?,
         search: query.text("search").map(Cow::into_owned),
     };

@@ -37,6 +37,9 @@ const USUAL_OVERLAP_SECS: u64 = 24 * 60 * 60;
 /// How long it may stay valid at most: 30 days.
 const LONGEST_OVERLAP_SECS: u64 = 30 * 24 * 60 * 60;
 
+/// The longest time until the end of a token that has one: 100 years.
+const LONGEST_LIFE_DAYS: u32 = 36_525;
+
 /// A token, as its owner sees it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,13 +82,7 @@ pub async fn create(
 ) -> Result<Response<ReplyBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["username", "expiresAt", "name", "scope"]).await?;
     let username = text_in(&body, "username")?;
-    let expires_at = match text_in(&body, "expiresAt")? {
-        None => None,
-        Some(date) => Some(date.parse::<Timestamp>().map_err(|_| invalid("expiresAt must be an ISO 8601 date"))?),
-    };
-    if expires_at.is_some_and(|end| end <= context.clock.now()) {
-        return Err(invalid("expiresAt must be in the future"));
-    }
+    let expires_at = text_in(&body, "expiresAt")?.map(|date| end_in(date, context.clock.now())).transpose()?;
     let name = text_in(&body, "name")?.map(str::to_owned);
     if name.as_ref().is_some_and(|name| name.chars().count() > MAX_NAME_LENGTH) {
         return Err(invalid(&format!("name can have at most {MAX_NAME_LENGTH} characters")));
@@ -123,9 +120,7 @@ pub async fn replace(
     let body = json_body::object(context, request, grant, &["overlapSecs", "username"]).await?;
     let overlap = match body.get("overlapSecs") {
         None => USUAL_OVERLAP_SECS,
-        Some(seconds) => seconds.as_u64().filter(|seconds| *seconds <= LONGEST_OVERLAP_SECS).ok_or_else(|| {
-            invalid(&format!("overlapSecs must be a whole number of seconds from 0 to {LONGEST_OVERLAP_SECS}"))
-        })?,
+        Some(seconds) => json_body::whole_number("overlapSecs", seconds, 0..=LONGEST_OVERLAP_SECS)?,
     };
     let user = of_whom(context, grant, caller, text_in(&body, "username")?).await?;
     let id = id.parse().map_err(|_| AccountsError::TokenNotFound)?;
@@ -157,6 +152,18 @@ async fn of_whom(
             context.user(name).await
         }
     }
+}
+
+/// Reads the end of a token: a date after `now`, but not too long after.
+fn end_in(date: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+    let end: Timestamp = date.parse().map_err(|_| invalid("expiresAt must be an ISO 8601 date"))?;
+    let latest = now.plus(Duration::from_hours(24) * LONGEST_LIFE_DAYS);
+    if end <= now || end > latest {
+        return Err(invalid(&format!(
+            "expiresAt must be in the future, by {LONGEST_LIFE_DAYS} days at most; without it a token has no end"
+        )));
+    }
+    Ok(end)
 }
 
 /// The `scope` of a body; null or absent: everything.

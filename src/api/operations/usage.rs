@@ -125,7 +125,7 @@ fn one(context: &Context, id: &str, account: impl FnOnce(Party) -> Account) -> R
 /// What everything cost, with the stores and runs that cost most; for the admin.
 pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     authorize_account(caller, AccountAction::Administer)?;
-    let limit = request.query.number("limit")?.filter(|limit| *limit > 0).unwrap_or(USUALLY_SHOWN).min(MAX_SHOWN);
+    let limit = request.query.limit_or(USUALLY_SHOWN, MAX_SHOWN)?;
     let prices = context.settled.prices.as_ref();
     let usage = |costs: &Costs| Usage::new(costs, prices);
     let (totals, stores, runs) = context.ledger.all();

@@ -63,13 +63,8 @@ pub async fn make(context: &Context, grant: &Grant, request: Request<'_>) -> Res
 }
 
 fn lifetime(asked: Option<&Value>, longest: Duration) -> Result<Duration, ApiError> {
-    let seconds = match asked {
-        None | Some(Value::Null) => return Ok(LIFETIME),
-        Some(value) => value.as_u64().filter(|seconds| (1..=longest.as_secs()).contains(seconds)),
-    };
-    seconds.map(Duration::from_secs).ok_or_else(|| {
-        let message =
-            format!("Invalid value provided: lifetimeSecs must be a whole number from 1 to {}", longest.as_secs());
-        ApiError::bad_request("invalid-value", message)
-    })
+    match asked {
+        None | Some(Value::Null) => Ok(LIFETIME),
+        Some(value) => json_body::whole_number("lifetimeSecs", value, 1..=longest.as_secs()).map(Duration::from_secs),
+    }
 }
