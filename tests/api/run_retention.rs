@@ -15,6 +15,7 @@ async fn let_expire(larder: &Larder) {
     for _ in 0..6 {
         larder.upkeep().await;
         larder.run_upkeep().await;
+        larder.token_upkeep().await;
         larder.advance(Duration::from_mins(61));
     }
 }

@@ -36,7 +36,7 @@ impl Host {
         let users = Arc::new(users.expect("accounts open"));
         let admin = Token::new("apify_api_0123456789abcdefghijklmnopqrstuvwxyz");
         let tokens = Tokens::new(objects.clone(), world.clock.clone(), random, users.clone(), &admin, None);
-        let tokens = Arc::new(tokens);
+        let tokens = Arc::new(tokens.guarded_by(guard.clone()));
         let cache = CacheOptions { staleness: None, ..CacheOptions::default() };
         let options = CatalogOptions { cache, clock_guard: Some(guard), ..CatalogOptions::default() };
         let gateway = world.gateway_with(objects, seed, &options);
@@ -72,6 +72,7 @@ impl Host {
     pub async fn work(&self) {
         let _ = self.upkeep.run_once().await;
         let _ = self.upkeep.removal().run_once().await;
+        let _ = self.tokens.delete_ended().await;
     }
 
     /// Lets time pass, with all that is due in it.
