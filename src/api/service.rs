@@ -16,9 +16,9 @@ use http::{HeaderName, HeaderValue, Method, Response, header, request::Parts};
 use http_body::Body;
 
 use crate::{
-    auth::{AccountAction, Addressed, Caller, Denied, admit, authorize, authorize_account},
+    auth::{AccountAction, Addressed, Caller, Denied, User, admit, authorize, authorize_account},
     clock::Random,
-    kv::{self, StoreLocator, StoreView, UserId},
+    kv::{self, StoreLocator, StoreName, StoreView},
     peer::Peer,
     server::Source,
     storage::BoxError,
@@ -171,8 +171,8 @@ impl Api {
         match call.endpoint {
             Endpoint::Store(address, call) => {
                 admit(&caller, call.action())?;
-                let (store, addressed) = resolve(context, &address, &caller).await?;
-                on_store(context, &caller, store, addressed, call, request).await
+                let target = resolve(context, &address, &caller).await?;
+                on_store(context, &caller, target, call, request).await
             }
             Endpoint::Runs(call) => Box::pin(on_runs(context, &caller, call, request)).await,
             Endpoint::ListStores => {
@@ -223,17 +223,22 @@ async fn place_for<'a>(
     admission.enter(endpoint.streams_body().then_some(&head.headers), now).await.map_err(|_| ApiError::overloaded())
 }
 
+/// The store that a call is about.
+struct Target {
+    store: Arc<StoreView>,
+    owner: Arc<User>,
+    addressed: Addressed,
+}
+
 /// Does what is called for with a store.
 async fn on_store(
     context: &Context,
     caller: &Caller,
-    store: Arc<StoreView>,
-    addressed: Addressed,
+    Target { store, owner, addressed }: Target,
     call: StoreCall,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     watching::is_about_store(&store);
-    let owner = context.owner(caller, &store).await?;
     let signature = request.query.text("signature").filter(|_| call.action().is_linked());
     let is_signed = signature.is_some_and(|text| context.is_signed(&text, &call, &store.document));
     let grant = authorize(caller, call.action(), store, owner, addressed, is_signed)?;
@@ -256,7 +261,8 @@ async fn on_runs(
             let run = runs::find(context, caller, &choice, &request.query).await?;
             watching::is_about_run(&run.id);
             let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
-            on_store(context, caller, store, Addressed::ById, call, request).await
+            let owner = context.owner(caller, &store).await?;
+            on_store(context, caller, Target { store, owner, addressed: Addressed::ById }, call, request).await
         }
         RunsCall::Run(choice, call) => {
             let (run, grant) = runs::granted(context, caller, &choice, call.action(), &request.query).await?;
@@ -290,32 +296,38 @@ async fn identify(context: &Context, token: Option<&str>, source: &Source) -> Re
     Ok(caller?.calling_from(source.ip))
 }
 
-/// The store that a path means.
-async fn resolve(
-    context: &Context,
-    address: &StoreAddress,
-    caller: &Caller,
-) -> Result<(Arc<StoreView>, Addressed), ApiError> {
+/// Returns the store that a path means. Callers other than the owner look a name up in a way that costs the same whether or not
+/// there is such an owner and such a store.
+async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> Result<Target, ApiError> {
     let not_found = || ApiError::from(kv::Error::StoreNotFound);
     // What cannot be an id or a name is that of no store: SDKs look names up as if they were ids.
-    let named =
-        |owner: UserId, name: &str| name.parse().map(|name| StoreLocator::Name(owner, name)).map_err(|_| not_found());
-    let locator = match address {
-        StoreAddress::Id(id) => StoreLocator::Id(id.parse().map_err(|_| not_found())?),
-        StoreAddress::Own(name) => named(caller.user().ok_or(Denied::TokenRequired)?.id, name)?,
+    let parsed = |name: &str| name.parse::<StoreName>().map_err(|_| not_found());
+    let (owner, locator) = match address {
+        StoreAddress::Id(id) => {
+            let id = id.parse().map_err(|_| not_found())?;
+            let store = context.catalog.resolve(&StoreLocator::Id(id)).await?;
+            let owner = context.owner(caller, &store).await?;
+            return Ok(Target { store, owner, addressed: Addressed::ById });
+        }
+        StoreAddress::Own(name) => {
+            let owner = caller.user().ok_or(Denied::TokenRequired)?;
+            (Some(Arc::clone(owner)), StoreLocator::Name(owner.id, parsed(name)?))
+        }
         StoreAddress::Of { owner, name } => {
-            let owner = context.users.find(owner).await?.ok_or_else(not_found)?;
-            named(owner.id, name)?
+            let name = parsed(name)?;
+            if let Some(owner) = caller.user().filter(|user| user.is_named(owner)) {
+                (Some(Arc::clone(owner)), StoreLocator::Name(owner.id, name))
+            } else {
+                let owner = context.users.named_by_others(owner).await?.ok_or_else(not_found)?;
+                (owner.account, StoreLocator::NameOfAnother(owner.id, name))
+            }
         }
         StoreAddress::Nameless => {
             return Err(ApiError::bad_request("invalid-request", "Resource name parameter cannot be empty"));
         }
     };
-    let addressed = match locator {
-        StoreLocator::Id(_) => Addressed::ById,
-        StoreLocator::Name(..) => Addressed::ByName,
-    };
-    Ok((context.catalog.resolve(&locator).await?, addressed))
+    let store = context.catalog.resolve(&locator).await?;
+    Ok(Target { store, owner: owner.ok_or_else(not_found)?, addressed: Addressed::ByName })
 }
 
 /// Ids of requests: unique within a process, and most likely among all.

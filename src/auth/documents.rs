@@ -49,6 +49,7 @@ impl<V> Clone for Entry<V> {
 pub struct Remembered<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> {
     entries: Cache<K, Entry<V>, RandomState>,
     staleness: Option<Duration>,
+    absence: Duration,
     /// Number of calls that have forgotten something.
     forgotten: AtomicU64,
     /// Number of calls that have forgotten everything: entries of an earlier generation do not count.
@@ -60,19 +61,39 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
     /// Returns an empty cache. What is there is believed for `staleness`; for ever without one, where this gateway alone writes.
     pub fn new(staleness: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
         let entries = Cache::builder().max_capacity(MAX_REMEMBERED).build_with_hasher(RandomState::default());
-        Self { entries, staleness, forgotten: AtomicU64::new(0), generation: AtomicU64::new(0), clock }
+        let (forgotten, generation) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { entries, staleness, absence: ABSENCE, forgotten, generation, clock }
+    }
+
+    /// Returns an empty cache in which what is there and what is not are believed for the same time.
+    pub fn alike(lifetime: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self { absence: lifetime, ..Self::new(Some(lifetime), clock) }
     }
 
     /// Returns what stands under `key`: remembered, or read by `read`.
     pub async fn get(&self, key: K, read: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
-        let (now, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
-        if let Some(entry) = self.entries.get(&key).filter(|entry| entry.generation == generation) {
-            let age = now.saturating_sub(entry.read_at);
-            let lifetime = if entry.value.is_some() { self.staleness } else { Some(ABSENCE) };
-            if lifetime.is_none_or(|lifetime| age < lifetime) {
-                return Ok(entry.value);
-            }
+        match self.believed(&key) {
+            Some(entry) => Ok(entry.value),
+            None => self.read(key, read).await,
         }
+    }
+
+    /// Returns what stands under `key`, if that is remembered and still to be believed. Reads nothing.
+    pub fn recall(&self, key: &K) -> Option<Arc<V>> {
+        self.believed(key)?.value
+    }
+
+    fn believed(&self, key: &K) -> Option<Entry<V>> {
+        let (now, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
+        let entry = self.entries.get(key).filter(|entry| entry.generation == generation)?;
+        let age = now.saturating_sub(entry.read_at);
+        let lifetime = if entry.value.is_some() { self.staleness } else { Some(self.absence) };
+        lifetime.is_none_or(|lifetime| age < lifetime).then_some(entry)
+    }
+
+    /// Returns what `read` reads under `key`, whatever is remembered, and remembers it.
+    pub async fn read(&self, key: K, read: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
+        let (now, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
         let forgotten = self.forgotten.load(SeqCst);
         let value = read.await?.map(Arc::new);
         let read = Entry { value: value.clone(), read_at: now, generation };

@@ -113,6 +113,11 @@ impl User {
         self.username.as_str() == ADMIN
     }
 
+    /// Returns whether the text is this account's id, or its name in any letter case.
+    pub fn is_named(&self, id_or_username: &str) -> bool {
+        self.id.as_str() == id_or_username || self.username.as_str().eq_ignore_ascii_case(id_or_username)
+    }
+
     /// Who may read a store of this account's.
     pub fn access_to(&self, general_access: GeneralAccess) -> GeneralAccess {
         match (general_access, self.general_access) {

@@ -2,14 +2,18 @@
 //!
 //! An account stands under its name, which makes the name unique; a pointer leads from the id to the name.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, Random},
-    kv::{UserId, create_json, names_below, read_json, remove_json, replace_json},
+    kv::{CacheOptions, UserId, create_json, names_below, read_json, remove_json, replace_json},
     storage::ObjectStore,
 };
 
@@ -62,6 +66,15 @@ pub struct UserUpdate {
     pub quota: QuotaUpdate,
 }
 
+/// The owner that a caller other than the owner has named.
+#[derive(Debug, Clone)]
+pub struct NamedOwner {
+    /// The owner's id; where there is no such account, one that no account has, and the same every time.
+    pub id: UserId,
+    /// The account, if there is one.
+    pub account: Option<Arc<User>>,
+}
+
 /// All accounts.
 #[derive(Debug)]
 pub struct Users {
@@ -73,6 +86,9 @@ pub struct Users {
     elsewhere: Option<Duration>,
     by_name: Remembered<String, User>,
     names: Remembered<UserId, NameOfId>,
+    /// What look-ups of owners for other callers have found, be it nothing: the account's name in lower case.
+    told: Remembered<String, String>,
+    hasher: RandomState,
 }
 
 impl Users {
@@ -88,7 +104,9 @@ impl Users {
         let (admin, by_name) = (Arc::new(admin), Remembered::new(staleness, Arc::clone(&clock)));
         by_name.learn(ADMIN.to_owned(), Arc::clone(&admin));
         let names = Remembered::new(None, Arc::clone(&clock));
-        Ok(Some(Self { objects, clock, random, admin: admin.id, elsewhere: staleness, by_name, names }))
+        let told = Remembered::alike(staleness.unwrap_or(CacheOptions::SHARED_STALENESS), Arc::clone(&clock));
+        let (admin, elsewhere, hasher) = (admin.id, staleness, RandomState::new());
+        Ok(Some(Self { objects, clock, random, admin, elsewhere, by_name, names, told, hasher }))
     }
 
     /// The same, making the first account if there is none. Of several gateways that start at once, one makes it.
@@ -133,9 +151,7 @@ impl Users {
         if *id == self.admin {
             return self.by_name(ADMIN).await;
         }
-        let key = format!("{USER_IDS}{id}");
-        let named = async { Ok(read_json(self.objects.as_ref(), &key).await?.map(|(named, _)| named)) };
-        let Some(named) = self.names.get(*id, named).await? else { return Ok(None) };
+        let Some(named) = self.names.get(*id, self.name_at(*id)).await? else { return Ok(None) };
         let user = self.by_name(&named.username.folded()).await?;
         // A pointer that a failed creation left leads to somebody else.
         Ok(user.filter(|user| user.id == *id))
@@ -150,6 +166,31 @@ impl Users {
             Ok(name) => self.by_name(&name.folded()).await,
             Err(_) => Ok(None),
         }
+    }
+
+    /// Returns the owner that a caller other than the owner has named, by id or by name; `None` for a text that can be neither.
+    /// One read by name and two by id, whether or not there is such an account and whatever is known of it; then none for as
+    /// long as a gateway may believe what it has read.
+    pub async fn named_by_others(&self, id_or_username: &str) -> Result<Option<NamedOwner>> {
+        let (key, id) = match (id_or_username.parse::<UserId>(), id_or_username.parse::<Username>()) {
+            (Ok(id), _) => (id.to_string(), Some(id)),
+            (Err(_), Ok(name)) => (name.folded(), None),
+            (Err(_), Err(_)) => return Ok(None),
+        };
+        let read = async {
+            let found = match id {
+                Some(id) => self.read_by_id(id).await?,
+                None => self.read_by_name(&key).await?,
+            };
+            Ok(found.map(|user| user.username.folded()))
+        };
+        let account = match self.told.get(key.clone(), read).await? {
+            Some(folded) => self.by_name(&folded).await?,
+            // It may have been made through this gateway since.
+            None => self.by_name.recall(&key),
+        };
+        let vacant = || id.unwrap_or_else(|| UserId::vacant(self.hasher.hash_one(&key)));
+        Ok(Some(NamedOwner { id: account.as_ref().map_or_else(vacant, |user| user.id), account }))
     }
 
     /// Makes an account.
@@ -223,11 +264,36 @@ impl Users {
     pub fn outdate(&self) {
         self.by_name.forget_all();
         self.names.forget_all();
+        self.told.forget_all();
     }
 
     async fn by_name(&self, folded: &str) -> Result<Option<Arc<User>>> {
-        let user = async { Ok(read_json(self.objects.as_ref(), &place(folded)).await?.map(|(user, _)| user)) };
-        self.by_name.get(folded.to_owned(), user).await
+        self.by_name.get(folded.to_owned(), self.account_at(folded)).await
+    }
+
+    /// Reads an account by its name, whatever is remembered of it. One read.
+    async fn read_by_name(&self, folded: &str) -> Result<Option<Arc<User>>> {
+        self.by_name.read(folded.to_owned(), self.account_at(folded)).await
+    }
+
+    /// Reads an account by its id, whatever is remembered of it. Two reads, also where there is none.
+    async fn read_by_id(&self, id: UserId) -> Result<Option<Arc<User>>> {
+        let named = self.names.read(id, self.name_at(id)).await?;
+        let folded = match named {
+            Some(named) => named.username.folded(),
+            None if id == self.admin => ADMIN.to_owned(),
+            // No account has a name of this form.
+            None => id.to_string(),
+        };
+        Ok(self.read_by_name(&folded).await?.filter(|user| user.id == id))
+    }
+
+    async fn account_at(&self, folded: &str) -> Result<Option<User>> {
+        Ok(read_json(self.objects.as_ref(), &place(folded)).await?.map(|(user, _)| user))
+    }
+
+    async fn name_at(&self, id: UserId) -> Result<Option<NameOfId>> {
+        Ok(read_json(self.objects.as_ref(), &format!("{USER_IDS}{id}")).await?.map(|(named, _)| named))
     }
 }
 

@@ -24,6 +24,9 @@ const ABSENCE: Duration = Duration::from_secs(1);
 /// How old a view of a store may be that is being moved, so that nobody has to be waited for long.
 pub const MOVING_STALENESS: Duration = Duration::from_secs(1);
 
+/// The most names of which it is remembered what callers other than the owner were told.
+const MAX_TOLD: u64 = 10_000;
+
 /// What an entry weighs beside the document it holds.
 const ENTRY_WEIGHT: u32 = 512;
 
@@ -87,15 +90,28 @@ impl Known {
     }
 }
 
+/// What the last look-up of a name for a caller other than the owner has found.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// The store that had the name, if there was one.
+    pub store: Option<StoreId>,
+    /// When the look-up began.
+    read_at: Duration,
+}
+
 /// Views of stores by id, and ids by name.
 #[derive(Debug)]
 pub struct ViewCache {
     stores: Cache<StoreId, Known, RandomState>,
     /// Without an id, nothing is known since that time.
     names: Cache<(UserId, String), (Option<StoreId>, Duration)>,
+    /// What look-ups for callers other than the owner have found, be it nothing.
+    told: Cache<(UserId, String), Told>,
     staleness: Option<Duration>,
     /// Nothing that was read before counts; nanoseconds of the monotonic clock.
     outdated_before: AtomicU64,
+    /// The same for what others were told, which is outdated as a whole: to read one name again would tell that it was changed.
+    told_outdated_before: AtomicU64,
     uses: CacheUses,
 }
 
@@ -132,8 +148,10 @@ impl ViewCache {
                 .max_capacity(options.capacity_bytes)
                 .build_with_hasher(RandomState::default()),
             names: Cache::new(options.capacity_names),
+            told: Cache::new(MAX_TOLD),
             staleness: options.staleness,
             outdated_before: AtomicU64::new(0),
+            told_outdated_before: AtomicU64::new(0),
             uses: CacheUses::default(),
         }
     }
@@ -184,16 +202,40 @@ impl ViewCache {
     /// Believes nothing of a store that was read before `since`.
     pub fn outdate(&self, id: StoreId, since: Duration) {
         self.remember(id, &Known::Outdated { since });
+        self.outdate_told(since);
     }
 
     /// Believes nothing of a name that was read before `since`.
     pub fn outdate_name(&self, owner: UserId, folded: String, since: Duration) {
         self.remember_latest(owner, folded, None, since);
+        self.outdate_told(since);
     }
 
     /// Believes nothing at all that was read before `since`.
     pub fn outdate_all(&self, since: Duration) {
         self.outdated_before.fetch_max(nanos(since), Relaxed);
+        self.outdate_told(since);
+    }
+
+    fn outdate_told(&self, since: Duration) {
+        self.told_outdated_before.fetch_max(nanos(since), Relaxed);
+    }
+
+    /// Returns what the last look-up of a name for a caller other than the owner has found, be it nothing; `None` if there was
+    /// no look-up of late. Both are believed for the same time, which is never longer than the store's own document is.
+    pub fn told(&self, owner: UserId, folded: &str, now: Duration) -> Option<Told> {
+        let told = self.told.get(&(owner, folded.to_owned()))?;
+        let lifetime = self.staleness.unwrap_or(CacheOptions::SHARED_STALENESS);
+        let is_young = now.saturating_sub(told.read_at) < lifetime;
+        (is_young && nanos(told.read_at) >= self.told_outdated_before.load(Relaxed)).then_some(told)
+    }
+
+    /// Remembers what a look-up of a name for a caller other than the owner has found, be it nothing.
+    pub fn tell(&self, owner: UserId, folded: String, store: Option<StoreId>, read_at: Duration) {
+        self.told.entry((owner, folded)).and_compute_with(|entry| match entry {
+            Some(entry) if entry.value().read_at > read_at => Op::Nop,
+            _ => Op::Put(Told { store, read_at }),
+        });
     }
 
     /// The store that had a name when it was last looked up. The store's own document has the last word on that.

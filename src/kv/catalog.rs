@@ -156,11 +156,13 @@ impl Catalog {
         WrittenRenewals::new(self.documents.clone(), self.rules.clone()).renew(id).await
     }
 
-    /// Finds a store, from the cache where that is fresh enough: else one read by id, two by name.
+    /// Finds a store, from the cache where that is fresh enough: else one read by id, two by name. By the name of another's
+    /// store the reads are two also where there is none.
     pub async fn resolve(&self, locator: &StoreLocator) -> Result<Arc<StoreView>> {
         let found = match locator {
             StoreLocator::Id(id) => self.documents.visible(*id).await?,
             StoreLocator::Name(owner, name) => self.naming.find(*owner, name).await?,
+            StoreLocator::NameOfAnother(owner, name) => self.naming.find_for_others(*owner, name).await?,
         };
         found.ok_or(Error::StoreNotFound)
     }

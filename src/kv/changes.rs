@@ -18,8 +18,11 @@ use super::{
 pub enum StoreLocator {
     /// By its id.
     Id(StoreId),
-    /// By its owner and its name.
+    /// By its owner and its name, for the owner.
     Name(UserId, StoreName),
+    /// By its owner and its name, for any other caller, who is not to learn by what a look-up costs whether there is
+    /// such a store. An owner that does not exist is a [`UserId::vacant`] one.
+    NameOfAnother(UserId, StoreName),
 }
 
 /// A store that is to be.

@@ -108,6 +108,14 @@ impl Documents {
         Ok(Some(view))
     }
 
+    /// Reads a document that is not there, as [`Documents::read`] does, and remembers nothing.
+    pub async fn read_in_vain(&self, vacant: StoreId) -> Result<()> {
+        match self.objects.get(&layout::document(&vacant), GetOptions::default()).await {
+            Ok(_) | Err(storage::Error::NotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Returns the store as it was read last, if that is remembered and still to be believed.
     pub fn remembered(&self, id: &StoreId) -> Option<Arc<StoreView>> {
         match self.cache.store(id, self.clock.monotonic()) {

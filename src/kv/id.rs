@@ -43,6 +43,11 @@ impl Id {
         Self(id)
     }
 
+    /// Returns an identifier that nothing has: a generated one has no `0`.
+    fn vacant(number: u64) -> Self {
+        Self::parse(&format!("{number:0ID_LENGTH$x}")).unwrap_or(Self([b'0'; ID_LENGTH]))
+    }
+
     fn parse(text: &str) -> Result<Self, IdError> {
         let bytes: [u8; ID_LENGTH] = text.as_bytes().try_into().map_err(|_| IdError)?;
         if bytes.iter().all(u8::is_ascii_alphanumeric) { Ok(Self(bytes)) } else { Err(IdError) }
@@ -67,6 +72,11 @@ macro_rules! identifier {
             /// A fresh identifier.
             pub fn generate(random: &dyn Random) -> Self {
                 Self(Id::generate(random))
+            }
+
+            /// Returns an identifier that nothing has, the same one for the same number: for a look-up in vain.
+            pub fn vacant(number: u64) -> Self {
+                Self(Id::vacant(number))
             }
 
             /// The identifier's text.
@@ -147,6 +157,16 @@ identifier! {
 mod tests {
     use super::*;
     use crate::clock::SeededRandom;
+
+    #[test]
+    fn a_vacant_id_is_never_generated() {
+        for number in [0, 1, 0xabc, u64::MAX] {
+            let vacant = StoreId::vacant(number);
+            assert_eq!(vacant.as_str().parse(), Ok(vacant));
+            assert!(vacant.as_str().bytes().any(|byte| !ID_ALPHABET.contains(&byte)), "{vacant}");
+        }
+        assert_ne!(StoreId::vacant(1), StoreId::vacant(2));
+    }
 
     #[test]
     fn a_fresh_id_reads_back_and_differs_from_the_next() {

@@ -18,7 +18,7 @@ use super::{
     document::{Document, Phase},
     documents::Documents,
     error::{Error, Result},
-    id::UserId,
+    id::{StoreId, UserId},
     life,
     name::StoreName,
     removal::Removals,
@@ -92,6 +92,28 @@ impl Naming {
         Ok(view)
     }
 
+    /// Finds the store that has a name, for callers other than its owner: two reads, whether or not there is one and whatever
+    /// the owner's own look-ups have found; then none for as long as a gateway may believe what it has read. What this gateway
+    /// has named meanwhile is found all the same.
+    pub async fn find_for_others(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+        let folded = name.folded();
+        let has_name = |view: &Arc<StoreView>| view.document.is_there() && view.document.name.as_ref() == Some(name);
+        let (cache, now) = (self.documents.cache(), self.clock.monotonic());
+        if let Some(told) = cache.told(owner, &folded, now) {
+            let Some(id) = cache.name(owner, &folded, now).or(told.store) else { return Ok(None) };
+            return Ok(self.documents.recent(id).await?.filter(has_name));
+        }
+        let view = if let Some(claim) = self.claims.read(&owner, &folded).await? {
+            self.documents.read(claim.store_id).await?.filter(has_name)
+        } else {
+            let vacant = StoreId::vacant(self.hasher.hash_one((owner, &folded)));
+            self.documents.read_in_vain(vacant).await?;
+            None
+        };
+        cache.tell(owner, folded, view.as_ref().map(|view| view.document.id), now);
+        Ok(view)
+    }
+
     /// The store that has a name; made of `document` (which wants the name) if there is none.
     pub async fn get_or_create(
         &self,
@@ -145,7 +167,11 @@ impl Naming {
             if self.claims.claim(&owner, &name.folded(), id, claim.as_ref()).await? {
                 let named = self.documents.update(id, |document| self.accept(document, name)).await?;
                 // Who wanted the name for a new store meanwhile has undone this.
-                return if named.document.name.as_ref() == Some(name) { Ok(()) } else { Err(Error::NameTaken) };
+                if named.document.name.as_ref() != Some(name) {
+                    return Err(Error::NameTaken);
+                }
+                self.documents.cache().remember_name(owner, name.folded(), id, named.read_at);
+                return Ok(());
             }
         }
         Err(too_contended(name))
@@ -198,7 +224,11 @@ impl Naming {
         }
         let accept = |document: &mut Document| self.accept(document, name);
         let Some(named) = unless_deleted(self.documents.update(id, accept).await)? else { return Ok(None) };
-        Ok(Some(named).filter(|view| view.document.is_there() && view.document.name.as_ref() == Some(name)))
+        let named = Some(named).filter(|view| view.document.is_there() && view.document.name.as_ref() == Some(name));
+        if let Some(view) = &named {
+            self.documents.cache().remember_name(owner, name.folded(), id, view.read_at);
+        }
+        Ok(named)
     }
 
     /// Who holds a name, read afresh.

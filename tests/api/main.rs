@@ -38,6 +38,7 @@ mod key_pages;
 mod list_keys;
 mod list_stores;
 mod metrics;
+mod names_of_others;
 mod oddities;
 mod protocol;
 mod put_record;
