@@ -17,7 +17,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use larder::{
     clock::{Clock, ManualClock, SeededRandom, SystemClock, SystemRandom},
-    kv::{Catalog, CatalogOptions, NewStore, Retention, StoreQuery, StoreView, UserId},
+    kv::{CacheOptions, Catalog, CatalogOptions, NewStore, Retention, StoreQuery, StoreView, UserId},
     storage::{
         ListOptions, ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore},
@@ -39,6 +39,13 @@ const DAY: Duration = Duration::from_hours(24);
 /// A step of the clock, in each of which what is due is done.
 const STEP: Duration = Duration::from_mins(70);
 
+/// Options with caches that are full at once: what they keep of stores that are gone has a bound of its own, and would
+/// hide growth without one.
+fn options() -> CatalogOptions {
+    let cache = CacheOptions { capacity_bytes: MIB, capacity_names: 1000, staleness: None };
+    CatalogOptions { cache, ..CatalogOptions::default() }
+}
+
 /// A gateway over a backend, with a clock that is moved by hand.
 struct Larder {
     objects: Arc<dyn ObjectStore>,
@@ -50,8 +57,7 @@ struct Larder {
 impl Larder {
     fn over(objects: Arc<dyn ObjectStore>) -> Self {
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
-        let options = CatalogOptions::default();
-        let catalog = Arc::new(Catalog::new(objects.clone(), clock.clone(), Arc::new(SystemRandom), &options));
+        let catalog = Arc::new(Catalog::new(objects.clone(), clock.clone(), Arc::new(SystemRandom), &options()));
         let gateway = Gateway { records: catalog.records(), catalog };
         Self { objects, clock, owner: UserId::generate(&SeededRandom::new(0)), gateway }
     }
@@ -59,7 +65,7 @@ impl Larder {
     /// Another gateway, that has just started.
     fn restarted(&self) -> Gateway {
         let (objects, clock) = (self.objects.clone(), self.clock.clone());
-        let catalog = Catalog::new(objects, clock, Arc::new(SystemRandom), &CatalogOptions::default());
+        let catalog = Catalog::new(objects, clock, Arc::new(SystemRandom), &options());
         Gateway { records: catalog.records(), catalog: Arc::new(catalog) }
     }
 
