@@ -94,6 +94,8 @@ impl Larder {
             self.clock.advance(STEP);
             while self.gateway.catalog.keep_appointments().await.expect("a run") > 0 {}
         }
+        // A gateway does so once a minute: until then it remembers the use of each store.
+        self.gateway.catalog.flush_activity().await.expect("a flush");
     }
 
     async fn list(&self, gateway: &Gateway) -> (usize, usize) {
