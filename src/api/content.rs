@@ -15,7 +15,7 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src * data:; media-src * data:; font-src * data:; style-src * 'unsafe-inline'",
 );
 
-/// The same without anything that a browser would ask a server for: whoever made the page would learn who looks at it, and when.
+/// The same policy without remote content: a request for a picture would tell the page's author who looks at it, and when.
 const SANDBOX_ALONE: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'",
 );

@@ -108,7 +108,7 @@ pub fn whole_number(member: &str, value: &Value, bounds: RangeInclusive<u64>) ->
     })
 }
 
-/// Does `parse` on a thread that serves nobody, if there are many bytes to parse.
+/// Runs `parse`, on a blocking thread if there are many bytes to parse.
 async fn beside_serving<T: Send + 'static>(
     length: usize,
     parse: impl FnOnce() -> serde_json::Result<T> + Send + 'static,

@@ -89,7 +89,7 @@ impl Appointments {
         Self { objects, clock, random, guard }
     }
 
-    /// Sees to it that somebody looks at a store then. A second reminder at the same time is the same object.
+    /// Schedules a look at a store then. A second reminder at the same time is the same object.
     pub async fn make(&self, id: StoreId, at: Timestamp) -> Result<()> {
         self.write(at, id, DueReason::Reminder, None, Some(REMINDER_MARK)).await
     }

@@ -2,8 +2,8 @@
 //!
 //! A store says in its own document that it is about to have a name, then writes a claim, then says that it has it. A
 //! claim is always written, never assumed, and never removed by a request: one whose store does not want the name any
-//! more is stale, and is taken over by whoever wants it, on condition that it is still the one he saw. Else it is released an hour
-//! later, when no request can still be writing it.
+//! more is stale. A store that wants the name takes it over, on condition that the claim is still the one it read. Else it is
+//! released an hour later, when no request can still be writing it.
 //!
 //! ```text
 //! A  renames s1: a -> b, and back: b -> a            B  creates "a"

@@ -1,7 +1,7 @@
 //! The record of an installation's time in the object store: read at the start, written about once a minute.
 //!
 //! Any number of gateways share it. Each reads it once a minute, and whichever finds it a minute old writes it, under the
-//! condition that nobody else did.
+//! condition that no other gateway did.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -156,7 +156,7 @@ impl Documents {
             futures_util::join!(self.write(document, Precondition::IfAbsent), self.publish(&owner, entry.as_deref()));
         match written? {
             Written::Ours(view) => {
-                // A store that no other gateway would list is not listed here either: nobody is told of it.
+                // A store that no other gateway would list is not listed here either: no caller is told of it.
                 published?;
                 self.index.learn(&view.document);
                 Ok(view)

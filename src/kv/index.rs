@@ -1,8 +1,8 @@
 //! The listing index: which stores an owner has, in the order of their making.
 //!
 //! Durable as entries, one object each, with everything in their keys: the last entry of a store counts. A store's document
-//! names its entries before they are written ([`Index::amend`]), so that they are removed together with it, and whoever looks
-//! at a store after a change writes the last one again ([`Index::publish`]): no crash leaves an entry behind, or a store without
+//! names its entries before they are written ([`Index::amend`]), so that they are removed together with it, and the upkeep, which looks
+//! at a store after a change, writes the last one again ([`Index::publish`]): no crash leaves an entry behind, or a store without
 //! one. The entry of an unnamed store says from when on it has surely expired; a later end is written down before the earlier
 //! one comes. So lists leave out what has expired without reading any document.
 //!

@@ -153,7 +153,7 @@ impl Naming {
         {
             return Err(Error::NameTaken);
         }
-        // Whatever becomes of the writes that follow: somebody looks at the store, and finishes or undoes.
+        // Whatever becomes of the writes that follow: the upkeep looks at the store, and finishes or undoes them.
         self.appointments.announce(id).await?;
         self.documents.update(id, |document| self.want(document, name)).await?;
         for _ in 0..MAX_ATTEMPTS {

@@ -217,7 +217,7 @@ impl Removals {
         let Document { id, owner_id, .. } = view.document;
         for FormerName { name, .. } in &over {
             let claim = self.claims.read(&owner_id, &name.folded()).await?.filter(|claim| claim.store_id == id);
-            // Read afresh behind the claim: whoever wants the name says so before it writes another.
+            // Read afresh after the claim: a store that wants the name says so in its document before it writes another claim.
             let current = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
             if let Some(claim) = claim.filter(|_| !current.document.lays_claim_to(name)) {
                 self.claims.release(&owner_id, &name.folded(), claim).await?;

@@ -31,7 +31,7 @@ const STALENESS: Duration = Duration::from_mins(1);
 /// How old an entry must be that counts for nothing, before it is removed: gateways know of new stores with a delay.
 const PATIENCE: Duration = Duration::from_hours(1);
 
-/// How long a sum is remembered that nobody asks for.
+/// Time for which a sum that is not asked for is remembered.
 const MEMORY: Duration = Duration::from_mins(30);
 
 /// How much an owner has.
@@ -94,7 +94,7 @@ impl Usages {
         Ok(usage)
     }
 
-    /// Forgets the sums of owners that nobody has asked for in a while.
+    /// Forgets the sums of owners that were not asked for in a while.
     pub fn prune(&self) {
         let now = self.clock.monotonic();
         let mut owners = lock(&self.owners);

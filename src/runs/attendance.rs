@@ -168,7 +168,7 @@ impl Runs {
         let of_limits = limits.into_iter().flatten().map(|limit| limit.next_check(now));
         let pause = match store {
             None => PAUSE_WITHOUT_STORE,
-            // A named store needs nobody; the others live three looks long.
+            // A named store needs no look; the others live three looks long.
             Some(store) if store.document.name.is_some() => LONGEST_PAUSE,
             Some(store) => (store.document.retention.duration() / 3).min(LONGEST_PAUSE),
         };

@@ -75,7 +75,7 @@ impl Watch {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut watches = self.watches.watches();
-        // This one and the table's: nobody else waits.
+        // This one and the table's: no other request waits.
         if Arc::strong_count(&self.watch) <= 2 {
             watches.remove(&self.id);
         }

@@ -147,7 +147,7 @@ impl<H: Handler> Connections<H> {
                 self.handler.panicked()
             })
         } else {
-            // Whoever wrote such a request, or lost a part of it on the way, is not to be trusted about where the next one begins.
+            // A client or proxy that sent such a request cannot be trusted about where the next one begins.
             let mut reply = self.handler.without_host();
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             reply

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Bits of an address of IPv6 that belong to whoever the network was given to.
+/// Prefix length, in bits, of the IPv6 network that one customer is given.
 const HOST_BITS: u32 = 64;
 
 /// The open connections of each client.

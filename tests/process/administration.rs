@@ -1,4 +1,4 @@
-//! Administration by commands: of a running server, and of a data folder that nobody serves from.
+//! Administration by commands: of a running server, and of a data folder that no gateway serves from.
 
 use std::{path::Path, sync::Arc};
 
@@ -126,7 +126,7 @@ fn a_start_before_the_recorded_time_suspends_deletions_until_the_time_is_accepte
     assert!(clock(&["clock"])["deletionSuspended"].is_null());
 }
 
-/// Writes the record of the installation's time into a data folder that nobody serves from.
+/// Writes the record of the installation's time into a data folder that no gateway serves from.
 fn write_clock_record(folder: &Path, record: &Value) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

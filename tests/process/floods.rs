@@ -72,7 +72,7 @@ fn user(program: &Program, name: &str) -> String {
     made["data"]["token"].as_str().expect("a token").to_owned()
 }
 
-/// Every kind of route that takes a body: of a store that nobody but its owner may see, one that anybody may read, and a run.
+/// Every kind of route that takes a body: of a private store, of a public one, and of a run.
 fn routes(program: &Program) -> Vec<(&'static str, String)> {
     let id = |path: &str| path.split('/').nth(3).expect("an id").to_owned();
     let (closed, open) = (id(&program.records_of("closed")), id(&program.records_of("open")));

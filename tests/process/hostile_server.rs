@@ -1,4 +1,4 @@
-//! Exports from a server, and imports of folders, that somebody made to have files written or read elsewhere.
+//! Exports from a server, and imports of folders, that an attacker made to have files written or read elsewhere.
 
 use std::{
     fs,

@@ -85,7 +85,7 @@ impl JsonValidator {
     }
 }
 
-/// What the values of `json` take in memory. Much of it is looked at on a thread that serves nobody.
+/// Returns the bytes that the values of `json` take in memory. Large texts are measured on a blocking thread.
 async fn cost_of(json: &Bytes) -> Result<u64> {
     let measured = if json.len() <= MAX_MEASURED_BYTES_HERE {
         json_cost(json)

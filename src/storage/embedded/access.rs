@@ -75,7 +75,7 @@ pub fn correct(paths: &Paths) -> io::Result<()> {
             has_others_files = true;
         }
     }
-    // A folder in which there is more than a data folder may be somebody's home.
+    // A folder in which there is more than a data folder may be a user's home.
     if !has_others_files {
         take(paths.root(), &root, taken)?;
     }

@@ -164,7 +164,7 @@ impl Batches {
     }
 
     fn settle(&mut self, requests: Vec<Request>, done: Done) {
-        // Between the look before the transaction and this one it may have gone into a folder that nobody finds again.
+        // Between the look before the transaction and this one it may have gone into a folder that is not found again.
         if self.folder.check().is_err() {
             return self.refuse_all(requests);
         }

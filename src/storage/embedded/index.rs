@@ -26,7 +26,7 @@ const LOG_KEPT_BYTES: i64 = 8 * 1024 * 1024;
 const STATEMENTS: usize = 32;
 /// Free pages that stay in the file, at least: they serve the next writes.
 const FREE_PAGES_KEPT: i64 = 1024;
-/// Free pages that stay in the file at most, whatever its length, once everybody has his answer.
+/// Maximum number of free pages that stay in the file, whatever its length, once all writes are answered.
 const MOST_FREE_PAGES: i64 = 2048;
 /// Free pages given back to the disk in one step.
 const FREE_PAGES_STEP: i64 = 512;

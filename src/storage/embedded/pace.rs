@@ -3,7 +3,7 @@
 //!
 //! Whoever deletes a million objects is in no hurry, while others wait for one object. A transaction holds up every write
 //! behind it, and a thread that never pauses takes a processor from those who read. So the rests are as much longer than
-//! the work as can be without making the whole too long. Where nobody else is served, there is no rest.
+//! the work as can be without making the whole too long. Where no other caller is served, there is no rest.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -46,7 +46,7 @@ struct Turn {
 }
 
 impl Pace {
-    /// Notes that somebody else is served.
+    /// Notes that another caller is served.
     pub fn note_call(&self) {
         // Mostly it is noted already: then no other processor has to hear of it.
         if !self.is_called.load(Ordering::Relaxed) {
@@ -54,7 +54,7 @@ impl Pace {
         }
     }
 
-    /// Forgets the calls so far, which were those of whoever deletes now.
+    /// Forgets the calls so far, which were those of the caller that deletes now.
     pub fn begin(&self) {
         self.is_called.store(false, Ordering::Relaxed);
     }

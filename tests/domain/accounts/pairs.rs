@@ -115,7 +115,7 @@ impl Trial {
         let mut dead = vec![
             (no_alice || succeeded(Call::RevokeToken), scene.own.token.clone(), "her token"),
             (no_alice || is_over || succeeded(Call::RevokeRunToken), scene.of_run.token.clone(), "the run's token"),
-            (succeeded(Call::DisableBob), scene.bobs.token.clone(), "his token"),
+            (succeeded(Call::DisableBob), scene.bobs.token.clone(), "the user's token"),
         ];
         for made in done {
             if let Some((_, token)) = made.call.made(&made.answer) {
@@ -129,12 +129,12 @@ impl Trial {
         }
         let is_shut_out = succeeded(Call::DisableBob) || succeeded(Call::Unshare) && !succeeded(Call::Share);
         if is_shut_out && scene.may_write(gateway).await {
-            self.wrong.push(format!("he may write {when}"));
+            self.wrong.push(format!("the user may write {when}"));
         }
-        // Where both take it away, one of the two ends his links, and the other gateway may be the one that did.
+        // Where both take it away, one of the two ends the links, and the other gateway may be the one that did.
         let is_taken = succeeded(Call::Unshare) || succeeded(Call::DisableBob) && !self.calls.contains(&Call::Unshare);
         if is_taken && scene.link_opens(gateway).await {
-            self.wrong.push(format!("what he signed opens {when}"));
+            self.wrong.push(format!("a link that the user signed opens {when}"));
         }
     }
 
@@ -165,7 +165,7 @@ impl Trial {
             gateway.ask_with(Some(&scene.bobs.token), "GET", "/v2/key-value-stores?ownership=sharedWithMe", None);
         let is_listed = shared.await.data.to_string().contains(&scene.store);
         if is_listed != scene.may_write(gateway).await && !all.contains(&Call::DisableBob) {
-            self.wrong.push("what he may do and what is listed differ".to_owned());
+            self.wrong.push("what the user may do and what is listed differ".to_owned());
         }
     }
 
