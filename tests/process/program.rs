@@ -23,7 +23,7 @@ pub const TOKEN: &str = "apify_api_for_tests";
 
 /// A running program.
 pub struct Program {
-    child: Child,
+    child: Running,
     pub address: SocketAddr,
     /// What it printed until it said where it listens, and what it has printed since.
     stdout: mpsc::Receiver<String>,
@@ -31,6 +31,16 @@ pub struct Program {
     stderr: thread::JoinHandle<String>,
     /// How long it took from its start until it said where it listens.
     pub start_time: Duration,
+}
+
+/// A process that ends with the test that started it, also where that fails.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A program that ended.
@@ -111,7 +121,7 @@ impl Program {
             greeting.push(line);
             if let Some(address) = address {
                 let start_time = began.elapsed();
-                return Ok(Self { child, address, stdout: received, greeting, stderr, start_time });
+                return Ok(Self { child: Running(child), address, stdout: received, greeting, stderr, start_time });
             }
         }
     }
@@ -134,7 +144,7 @@ impl Program {
 
     /// Its id as a process.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// The most memory it has ever used, in bytes.
@@ -166,10 +176,10 @@ impl Program {
     pub fn wait(mut self) -> Ended {
         let began = now();
         let status = loop {
-            match self.child.try_wait().expect("it can be waited for") {
+            match self.child.0.try_wait().expect("it can be waited for") {
                 Some(status) => break status,
                 None if began.elapsed() > PATIENCE => {
-                    let _ = self.child.kill();
+                    let _ = self.child.0.kill();
                     panic!("it did not end: {}", self.stderr.join().expect("its errors were read"));
                 }
                 None => pause(Duration::from_millis(5)),
