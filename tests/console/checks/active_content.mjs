@@ -34,29 +34,29 @@ const XHTML = `<html xmlns="http://www.w3.org/1999/xhtml"><head><title>attack</t
 
 /** Records that name another server in every way there is. */
 function remote(origin) {
-    const page = `<!doctype html><html><head><title>remote</title>
-<link rel="dns-prefetch" href="${origin}"><link rel="preconnect" href="${origin}"><link rel="prefetch" href="${origin}/prefetch">
-<link rel="preload" as="image" href="${origin}/preload"><link rel="modulepreload" href="${origin}/module.js">
-<link rel="stylesheet" href="${origin}/sheet.css"><link rel="icon" href="${origin}/icon"><link rel="manifest" href="${origin}/manifest">
-<meta http-equiv="refresh" content="0;url=${origin}/refresh">
-<style>@import url(${origin}/import.css); @font-face { font-family: a; src: url(${origin}/font) } body { font-family: a; background: url(${origin}/background); cursor: url(${origin}/cursor), auto } p::after { content: url(${origin}/content) }</style>
-</head><body background="${origin}/body"><p style="list-style-image: url(${origin}/list)">shown</p>
-<img src="${origin}/picture" srcset="${origin}/set 2x"><picture><source srcset="${origin}/source"><img alt=""></picture>
-<video poster="${origin}/poster" src="${origin}/film" autoplay><track default src="${origin}/track"></video><audio src="${origin}/sound" autoplay></audio>
-<iframe src="${origin}/frame"></iframe><object data="${origin}/object"></object><embed src="${origin}/embed">
-<form action="${origin}/form"><input type="image" src="${origin}/button" autofocus></form>
-<svg xmlns="http://www.w3.org/2000/svg"><image href="${origin}/image" width="9" height="9"/><use href="${origin}/use#a"/></svg>
-<a href="${origin}/ping" ping="${origin}/ping">a</a></body></html>`;
+    const page = (place) => `<!doctype html><html><head><title>remote</title>
+<link rel="dns-prefetch" href="${place}"><link rel="preconnect" href="${place}"><link rel="prefetch" href="${place}/prefetch">
+<link rel="preload" as="image" href="${place}/preload"><link rel="modulepreload" href="${place}/module.js">
+<link rel="stylesheet" href="${place}/sheet.css"><link rel="icon" href="${place}/icon"><link rel="manifest" href="${place}/manifest">
+<meta http-equiv="refresh" content="0;url=${place}/refresh">
+<style>@import url(${place}/import.css); @font-face { font-family: a; src: url(${place}/font) } body { font-family: a; background: url(${place}/background); cursor: url(${place}/cursor), auto } p::after { content: url(${place}/content) }</style>
+</head><body background="${place}/body"><p style="list-style-image: url(${place}/list)">shown</p>
+<img src="${place}/picture" srcset="${place}/set 2x"><picture><source srcset="${place}/source"><img alt=""></picture>
+<video poster="${place}/poster" src="${place}/film" autoplay><track default src="${place}/track"></video><audio src="${place}/sound" autoplay></audio>
+<iframe src="${place}/frame"></iframe><object data="${place}/object"></object><embed src="${place}/embed">
+<form action="${place}/form"><input type="image" src="${place}/button" autofocus></form>
+<svg xmlns="http://www.w3.org/2000/svg"><image href="${place}/image" width="9" height="9"/><use href="${place}/use#a"/></svg>
+<a href="${place}/ping" ping="${place}/ping">a</a></body></html>`;
     const drawing = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><style>@import url(${origin}/import.css); rect { fill: url(${origin}/fill#a) }</style><image href="${origin}/image" width="9" height="9"/><rect width="9" height="9"/></svg>`;
     return {
-        page: ['text/html; charset=utf-8', page],
-        other: ['text/html', page],
+        page: ['text/html; charset=utf-8', page(origin)],
+        other: ['text/html', page(`${origin}/other`)],
         drawing: ['image/svg+xml', drawing],
         feed: ['text/xml', `<?xml version="1.0"?><?xml-stylesheet href="${origin}/sheet.xsl" type="text/xsl"?><a/>`],
-        xhtml: ['application/xhtml+xml', page],
+        xhtml: ['application/xhtml+xml', page(origin)],
         notes: ['text/markdown', `![a](${origin}/picture) <img src="${origin}/picture">`],
         sheet: ['text/css', `@import url(${origin}/import.css); body { background: url(${origin}/background) }`],
-        data: ['application/json', JSON.stringify({ picture: `${origin}/picture`, html: page })],
+        data: ['application/json', JSON.stringify({ picture: `${origin}/picture`, html: page(origin) })],
         playlist: ['audio/mpegurl', `#EXTM3U\n#EXTINF:9,\n${origin}/segment\n`],
         film: [
             'application/vnd.apple.mpegurl',
@@ -310,12 +310,14 @@ export const activeContent = {
             await page.getByRole('button', { name: 'Load remote content' }).click();
             await until('it is loaded', () => told.includes('/picture'));
             assert.equal(await page.getByRole('button', { name: 'Load remote content' }).count(), 0);
-            // Another record was not asked for.
-            told.length = 0;
+            // Another record was not asked for. Loads of the first one may still arrive.
             await world.open(`${store.page}?key=other`);
             await page.getByRole('button', { name: 'Load remote content' }).waitFor();
             await settled();
-            assert.deepEqual(told, []);
+            assert.deepEqual(
+                told.filter((asked) => asked.startsWith('/other/')),
+                [],
+            );
             world.complaints = world.complaints.filter((complaint) => !complaint.startsWith(`asked ${origin}/`));
         } finally {
             other.close();
