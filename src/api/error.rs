@@ -5,18 +5,9 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::{
-    auth::{AccountsError, Denied, Unrecognised},
-    kv::{self, JsonError},
-    runs::RunsError,
-    storage::{BodyError, BoxError},
-};
+use crate::{auth::Denied, runs::RunsError, storage::BoxError};
 
 use super::{reply::json_bytes, reply_body::ReplyBody};
-
-/// The platform's words, which the Python client's own tests match to the letter.
-const INSUFFICIENT_PERMISSIONS: &str = "Insufficient permissions for the key-value store. Make sure you're passing a \
-                                        correct API token and that it has the required permissions.";
 
 /// When a client may try again whose call the keeper did not answer: about when it will have started again.
 const KEEPER_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -25,7 +16,7 @@ const KEEPER_RETRY_AFTER: Duration = Duration::from_secs(5);
 const UPSTREAM_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What to do without datasets and request queues.
-const NOT_SERVED_HERE: &str = "This server has key-value stores, but no datasets and no request queues. Let Crawlee keep \
+const NO_UPSTREAM: &str = "This server has key-value stores, but no datasets and no request queues. Let Crawlee keep \
                                them in its local storage (see examples/README.md), or have the operator of this server \
                                set LARDER_UPSTREAM_URL and LARDER_UPSTREAM_TOKEN, so that such calls are passed on to an \
                                Apify-compatible server.";
@@ -42,11 +33,11 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    fn new(status: StatusCode, kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn new(status: StatusCode, kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, kind, message: message.into(), cause: None, header: None }
     }
 
-    fn because(mut self, cause: impl Into<BoxError>) -> Self {
+    pub(super) fn because(mut self, cause: impl Into<BoxError>) -> Self {
         self.cause = Some(cause.into());
         self
     }
@@ -123,16 +114,22 @@ impl ApiError {
         }
     }
 
-    /// The backend cannot do what was asked.
+    /// The backend cannot do what was asked. A repetition would fail as well, so that no status of 500 and more says so: clients
+    /// repeat those.
     pub fn unsupported_by_backend(what: &'static str) -> Self {
-        let message = format!("The storage backend of this server cannot do this: {what}.");
-        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-by-backend", message).because(what)
+        Self::bad_request(
+            "unsupported-by-backend",
+            format!("The storage backend of this server cannot do this: {what}."),
+        )
     }
 
-    /// The platform does this, and this server cannot.
+    /// The platform serves this call, and this server does not.
     pub fn unserved(why: &'static str) -> Self {
-        let message = format!("This server cannot do this: {why}.");
-        Self::new(StatusCode::NOT_IMPLEMENTED, "unsupported-operation", message).because(why)
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "platform-feature-disabled",
+            format!("This server does not serve this call: {why}."),
+        )
     }
 
     /// A page of this server would run the answer.
@@ -153,10 +150,9 @@ impl ApiError {
         Self::unavailable(KEEPER_RETRY_AFTER, cause)
     }
 
-    /// Datasets and request queues, where there is no upstream.
-    pub fn not_implemented() -> Self {
-        Self::new(StatusCode::NOT_IMPLEMENTED, "not-implemented", NOT_SERVED_HERE)
-            .because("datasets and request queues are not served here, and LARDER_UPSTREAM_URL is not set")
+    /// Datasets and request queues are called for, and there is no upstream.
+    pub fn no_upstream() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "platform-feature-disabled", NO_UPSTREAM)
     }
 
     /// The caller may not use the upstream.
@@ -221,7 +217,7 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-server-error", message).because(cause)
     }
 
-    fn unavailable(retry_after: Duration, cause: impl Into<BoxError>) -> Self {
+    pub(super) fn unavailable(retry_after: Duration, cause: impl Into<BoxError>) -> Self {
         let message = "The server cannot do this at the moment. Please try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "service-unavailable", message)
             .because(cause)
@@ -258,134 +254,17 @@ impl ApiError {
     }
 }
 
-impl From<Unrecognised> for ApiError {
-    fn from(unrecognised: Unrecognised) -> Self {
-        match unrecognised {
-            Unrecognised::UnknownToken => {
-                let message = "User was not found or authentication token is not valid";
-                Self::new(StatusCode::UNAUTHORIZED, "user-or-token-not-found", message)
-            }
-            Unrecognised::Failed(error) => error.into(),
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv;
 
-impl From<AccountsError> for ApiError {
-    fn from(error: AccountsError) -> Self {
-        let message = error.to_string();
-        match error {
-            AccountsError::Storage(error) => kv::Error::from(error).into(),
-            error @ AccountsError::Damaged { .. } => Self::internal(error),
-            error @ AccountsError::Contended => kv::Error::unavailable(error).into(),
-            AccountsError::InvalidUsername | AccountsError::AdminStays => {
-                Self::bad_request("invalid-value", format!("Invalid value provided: {message}"))
-            }
-            AccountsError::UsernameTaken => {
-                Self::new(StatusCode::CONFLICT, "username-not-unique", "User with this name already exists")
-            }
-            AccountsError::UserNotFound => Self::not_found("User was not found"),
-            // Made by nothing that a request does.
-            AccountsError::TokenTaken => Self::internal(error),
-            AccountsError::TokenNotFound => Self::not_found("Token was not found"),
-        }
-    }
-}
-
-impl From<RunsError> for ApiError {
-    fn from(error: RunsError) -> Self {
-        let message = error.to_string();
-        match error {
-            RunsError::Document(JsonError::Storage(error)) => kv::Error::from(error).into(),
-            RunsError::Document(error @ JsonError::Damaged { .. }) => Self::internal(error),
-            RunsError::Store(error) => error.into(),
-            error @ RunsError::Contended => kv::Error::unavailable(error).into(),
-            RunsError::NotFound => Self::not_found("Actor run was not found"),
-            RunsError::Over => Self::bad_request("run-is-over", "Actor run is over, and cannot be changed like this"),
-            RunsError::TooManyMetamorphs { .. } => Self::bad_request("max-metamorphs-exceeded", message),
-            RunsError::TooManyTokens { .. } => Self::bad_request("invalid-request", message),
-        }
-    }
-}
-
-impl From<Denied> for ApiError {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::TokenRequired => {
-                let message = "Authentication token was not provided";
-                Self::new(StatusCode::UNAUTHORIZED, "token-not-provided", message)
-            }
-            Denied::Hidden => kv::Error::StoreNotFound.into(),
-            Denied::Insufficient => {
-                Self::new(StatusCode::FORBIDDEN, "insufficient-permissions", INSUFFICIENT_PERMISSIONS)
-            }
-        }
-    }
-}
-
-impl From<kv::Error> for ApiError {
-    fn from(error: kv::Error) -> Self {
-        match error {
-            kv::Error::StoreNotFound => Self::not_found("Key-value Store was not found"),
-            kv::Error::RecordNotFound => Self::not_found("Record was not found"),
-            kv::Error::NameTaken => {
-                Self::new(StatusCode::CONFLICT, "name-not-unique", "Store with this name already exists")
-            }
-            kv::Error::InvalidName(invalid) => Self::bad_request("invalid-value", invalid.to_string()),
-            kv::Error::InvalidKey(invalid) => Self::from(invalid),
-            kv::Error::ReservedKey => {
-                let message = "Record keys of the form 0.{number}.{id of the store} are reserved: a link to such a record would \
-                               open the whole store";
-                Self::bad_request("reserved-record-key", message)
-            }
-            kv::Error::InvalidSchema(invalid) => Self::bad_request("invalid-input", invalid.to_string()),
-            kv::Error::UnknownCollection(id) => {
-                let message = format!("The schema of the key-value store has no collection {id:?}");
-                Self::bad_request("invalid-collection", message)
-            }
-            kv::Error::SchemaViolation(message) => {
-                Self::bad_request("schema-validation-error", format!("Schema validation failed: {message}"))
-            }
-            kv::Error::TooManyShares { limit } => {
-                let message = format!("A key-value store can be shared with at most {limit} users");
-                Self::bad_request("invalid-value", message)
-            }
-            kv::Error::Precondition => Self::precondition_failed(),
-            kv::Error::RangeNotSatisfiable { size } => Self::range_not_satisfiable(size),
-            kv::Error::Body(cause) => Self::from(cause),
-            kv::Error::Unavailable { retry_after, cause } => Self::unavailable(retry_after, cause),
-            kv::Error::Full(cause) => {
-                let message = "The server has no room left for this. Nothing was changed.";
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", message).because(cause)
-            }
-            kv::Error::Unsupported(what) => Self::unsupported_by_backend(what),
-            kv::Error::Corrupt(what) => Self::internal(what),
-        }
-    }
-}
-
-impl From<kv::InvalidKey> for ApiError {
-    fn from(invalid: kv::InvalidKey) -> Self {
-        Self::bad_request("invalid-record-key", invalid.to_string())
-    }
-}
-
-impl From<BodyError> for ApiError {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::Aborted | BodyError::Stalled => {
-                Self::bad_request("request-aborted-prematurely", "The request ended before its body did")
-            }
-            BodyError::TooSlow => {
-                let message =
-                    "The request body came too slowly while others waited for the memory that it was held in.";
-                Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", message)
-            }
-            BodyError::NoMemory => Self::overloaded(),
-            BodyError::TooLarge { limit } => Self::record_too_large(limit),
-            BodyError::Malformed(what) => {
-                Self::bad_request("invalid-input", format!("Invalid input: the request body is malformed: {what}"))
-            }
-            BodyError::Storage(cause) => Self::internal(cause),
+    #[test]
+    fn what_cannot_be_done_here_is_told_so_that_no_client_repeats_it() {
+        let unsupported = ApiError::from(kv::Error::Unsupported("conditional deletes"));
+        assert_eq!((unsupported.status(), unsupported.kind), (StatusCode::BAD_REQUEST, "unsupported-by-backend"));
+        for error in [ApiError::no_upstream(), ApiError::unserved("it charges nobody")] {
+            assert_eq!((error.status(), error.kind), (StatusCode::FORBIDDEN, "platform-feature-disabled"));
         }
     }
 }

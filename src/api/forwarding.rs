@@ -109,13 +109,14 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
 /// for the staleness bound.
 fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
     match call {
-        RunsCall::ListRuns(_) | RunsCall::Run(_, RunCall::GetRun | RunCall::GetLog | RunCall::GetUsage) => None,
+        RunsCall::ListRuns(_)
+        | RunsCall::Run(
+            _,
+            RunCall::GetRun | RunCall::GetLog | RunCall::GetUsage | RunCall::Restart | RunCall::Charge,
+        ) => None,
         RunsCall::StartRun(_) => Some(Changes::Stores),
         RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Changes::Accounts),
-        RunsCall::Run(
-            _,
-            RunCall::UpdateRun | RunCall::Metamorph | RunCall::Beat | RunCall::Restart | RunCall::Charge,
-        ) => Some(Changes::Nothing),
+        RunsCall::Run(_, RunCall::UpdateRun | RunCall::Metamorph | RunCall::Beat) => Some(Changes::Nothing),
         RunsCall::Store(_, call) => {
             let of_store = changes(&Endpoint::Store(StoreAddress::Nameless, call.clone()), headers)?;
             let is_nothing = of_store == Changes::Nothing;

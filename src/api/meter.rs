@@ -15,9 +15,9 @@ use crate::telemetry::{Durations, Kind, Metrics, Sample};
 use super::operation::Operation;
 
 /// The statuses that are counted apart; whatever else there may be counts together.
-const STATUSES: [u16; 25] = [
-    200, 201, 204, 206, 304, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411, 412, 413, 415, 416, 429, 500, 501,
-    503, 507,
+const STATUSES: [u16; 26] = [
+    200, 201, 204, 206, 304, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411, 412, 413, 415, 416, 429, 500, 502,
+    503, 507, 508,
 ];
 
 const OPERATIONS: usize = Operation::NAMES.len();

@@ -14,6 +14,7 @@ mod cors;
 mod description;
 mod envelope;
 mod error;
+mod error_conversion;
 mod forwarding;
 mod json_body;
 mod links;

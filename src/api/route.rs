@@ -65,6 +65,10 @@ pub enum ServedElsewhere {
     OfRun(RunChoice, UpstreamKind, String),
 }
 
+/// Collections of the platform of which nothing is served.
+const UNSERVED: [&str; 8] =
+    ["actor-builds", "browser-info", "logs", "schedules", "store", "tools", "webhook-dispatches", "webhooks"];
+
 /// Segments of most paths: no room is sought for them twice.
 const USUAL_SEGMENTS: usize = 8;
 
@@ -145,27 +149,12 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
         ["v2", "key-value-stores", store, rest @ ..] if !store.is_empty() => {
             Ok(Endpoint::Store(address(&decode(store)), store_call(method, rest)?))
         }
-        ["v2", "users", user] if !user.is_empty() => match (method, *user) {
-            ("GET" | "HEAD", "me") => Ok(Endpoint::CurrentUser),
-            ("GET" | "HEAD", user) => Ok(Endpoint::User(decode(user))),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
-        },
-        ["metrics"] => match method {
-            "GET" | "HEAD" => Ok(Endpoint::Metrics),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
-        },
-        ["v2", "openapi.json"] => match method {
-            "GET" | "HEAD" => Ok(Endpoint::Description),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
-        },
-        ["larder", "v1", "usage"] => match method {
-            "GET" | "HEAD" => Ok(Endpoint::Usage),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
-        },
-        ["larder", "v1", "session"] => match method {
-            "GET" | "HEAD" => Ok(Endpoint::Session),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
-        },
+        ["v2", "users", "me"] => read(method, Endpoint::CurrentUser),
+        ["v2", "users", user] if !user.is_empty() => read(method, Endpoint::User(decode(user))),
+        ["metrics"] => read(method, Endpoint::Metrics),
+        ["v2", "openapi.json"] => read(method, Endpoint::Description),
+        ["larder", "v1", "usage"] => read(method, Endpoint::Usage),
+        ["larder", "v1", "session"] => read(method, Endpoint::Session),
         ["larder", "v1", "activity"] => match method {
             "POST" => Ok(Endpoint::CountUse),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
@@ -189,6 +178,9 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
                 None => run_route::parse(method, &segments).map(Endpoint::Runs),
             }
         }
+        ["v2", collection, ..] if UNSERVED.contains(collection) => {
+            Err(ApiError::unserved("it has key-value stores and the runs of Actors only"))
+        }
         ["larder", "v1", "stores", store, rest @ ..] if !store.is_empty() => {
             Ok(Endpoint::Store(address(&decode(store)), sharing_call(method, rest)?))
         }
@@ -199,6 +191,14 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             called.map(Endpoint::Account)
         }
         _ => Err(ApiError::page_not_found()),
+    }
+}
+
+/// What is called where all that can be done is to read.
+fn read(method: &str, endpoint: Endpoint) -> Result<Endpoint, ApiError> {
+    match method {
+        "GET" | "HEAD" => Ok(endpoint),
+        _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
     }
 }
 
@@ -314,6 +314,27 @@ mod tests {
             ("GET", "/larder/v1/renewals"),
         ] {
             assert_eq!(called(method, path), Err(405), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_the_platform_serves_and_larder_does_not_is_403() {
+        for (method, path) in [
+            ("GET", "/v2/store"),
+            ("POST", "/v2/webhooks"),
+            ("DELETE", "/v2/schedules/S"),
+            ("GET", "/v2/logs/R"),
+            ("GET", "/v2/actor-builds/B/log"),
+            ("GET", "/v2/acts"),
+            ("POST", "/v2/actor-tasks"),
+            ("PUT", "/v2/acts/A"),
+            ("DELETE", "/v2/actor-tasks/T"),
+            ("GET", "/v2/acts/A/versions/0.0/env-vars"),
+            ("POST", "/v2/actors/A/builds"),
+            ("GET", "/v2/actor-tasks/T/input"),
+            ("POST", "/v2/acts/A/run-sync"),
+        ] {
+            assert_eq!(called(method, path), Err(403), "{method} {path}");
         }
     }
 

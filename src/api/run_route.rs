@@ -85,6 +85,9 @@ impl RunCall {
     }
 }
 
+/// Why actors and tasks themselves are not served.
+const NO_REGISTER: &str = "there is no register of Actors and tasks here, so that none is made, changed or built";
+
 /// What is called of runs, by the segments of a path, which are not decoded yet.
 pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
     let is_read = matches!(method, "GET" | "HEAD");
@@ -100,6 +103,8 @@ pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
         ["larder", "v1", "runs", run, rest @ ..] if !run.is_empty() => {
             Ok(RunsCall::Run(RunChoice::Id(decode(run)), own_call(method, rest)?))
         }
+        ["v2", _] if is_read || method == "POST" => Err(ApiError::unserved(NO_REGISTER)),
+        ["v2", _] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
         ["v2", kind, actor, rest @ ..] if !actor.is_empty() => {
             of_source(method, RunSource { kind: actor_kind(kind), address: address(&decode(actor)) }, rest)
         }
@@ -142,12 +147,15 @@ fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsC
             Ok(RunsCall::Run(RunChoice::Id(decode(run)), RunCall::GetRun))
         }
         (["run-sync" | "run-sync-get-dataset-items"], "GET" | "HEAD" | "POST") => Err(ApiError::unserved(
-            "there is nobody here who starts programs: make a run by POST .../runs and run it yourself, or use `larder run`",
+            "it starts no programs: make a run by POST .../runs and run the program yourself, or use `larder run`",
         )),
         (["runs" | "run-sync" | "run-sync-get-dataset-items"], _) => {
             Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST"))
         }
-        ([], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        ([], "PUT" | "DELETE") | (["builds" | "input" | "validate-input" | "versions" | "webhooks", ..], _) => {
+            Err(ApiError::unserved(NO_REGISTER))
+        }
+        ([], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,DELETE")),
         (["runs", run], _) if !run.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         _ => Err(ApiError::page_not_found()),
     }
@@ -222,14 +230,14 @@ mod tests {
     #[test]
     fn what_nobody_can_do_here_is_told_from_what_there_is_not() {
         for (method, path, status) in [
-            ("POST", "/v2/acts/A/run-sync", 501),
+            ("POST", "/v2/acts/A/run-sync", 403),
             ("DELETE", "/v2/acts/A/run-sync", 405),
             ("DELETE", "/v2/actor-runs/R", 405),
             ("GET", "/v2/actor-runs/R/abort", 405),
             ("POST", "/v2/actor-runs", 405),
             ("GET", "/v2/actor-runs/", 404),
             ("GET", "/v2/acts/A", 404),
-            ("PUT", "/v2/acts/A", 405),
+            ("POST", "/v2/acts/A", 405),
             ("PUT", "/v2/acts/A/runs/R", 405),
             ("POST", "/v2/actor-runs/R/log", 405),
             ("GET", "/larder/v1/runs/R/finish", 405),

@@ -190,7 +190,7 @@ impl Api {
                 let grant = authorize_account(&caller, call.action())?;
                 Box::pin(accounts::run(context, &grant, &caller, call, request)).await
             }
-            Endpoint::ServedElsewhere(_) => Err(ApiError::not_implemented()),
+            Endpoint::ServedElsewhere(_) => Err(ApiError::no_upstream()),
             Endpoint::Usage => operations::usage(context, &caller, &request),
             Endpoint::Metrics => {
                 authorize_account(&caller, AccountAction::Administer)?;

@@ -256,8 +256,8 @@ contract_test!(a_malformed_type_does_no_harm, async |larder: Larder| {
     }
 });
 
-contract_test!(an_upload_beside_the_gateway_is_refused_where_the_backend_has_none, async |larder: Larder| {
+contract_test!(an_upload_beside_the_gateway_is_refused, async |larder: Larder| {
     let store = larder.new_store().await;
-    store.get("/records/a/direct-upload-url").await.fails(501, "unsupported-by-backend");
+    store.get("/records/a/direct-upload-url").await.fails(403, "platform-feature-disabled");
     store.get("/records/a%20b/direct-upload-url").await.fails(400, "invalid-record-key");
 });

@@ -256,7 +256,7 @@ contract_test!(runs_are_listed_by_their_age, async |larder: Larder| {
 contract_test!(what_nobody_can_do_here_is_refused, async |larder: Larder| {
     let run = Run::start(&larder, BAKER).await;
     for call in ["reboot", "resurrect", "charge"] {
-        larder.post(run.path(&format!("/{call}"))).body("{}").await.fails(501, "unsupported-operation");
+        larder.post(run.path(&format!("/{call}"))).body("{}").await.fails(403, "platform-feature-disabled");
     }
-    larder.post("/v2/acts/baker/run-sync").body("{}").await.fails(501, "unsupported-operation");
+    larder.post("/v2/acts/baker/run-sync").body("{}").await.fails(403, "platform-feature-disabled");
 });

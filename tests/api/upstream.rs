@@ -105,7 +105,7 @@ contract_test!(datasets_and_request_queues_are_refused_with_what_to_do_instead, 
     for path in PATHS.into_iter().chain(PATHS_OF_RUNS) {
         for method in ["GET", "POST", "PUT", "DELETE"] {
             let reply = larder.request(method, path).await;
-            let message = reply.fails(501, "not-implemented");
+            let message = reply.fails(403, "platform-feature-disabled");
             assert!(message.contains("local storage") && message.contains("LARDER_UPSTREAM_URL"), "{message}");
         }
     }

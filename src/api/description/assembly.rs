@@ -20,7 +20,7 @@ const OF_CHANGES: [u64; 3] = [400, 507, 508];
 const OF_BODIES: [u64; 4] = [400, 408, 413, 415];
 
 /// Those of calls that an upstream answers, if there is one.
-const OF_UPSTREAMS: [u64; 5] = [400, 404, 501, 502, 508];
+const OF_UPSTREAMS: [u64; 4] = [400, 404, 502, 508];
 
 /// Where operations are, and what sets them apart from the same ones elsewhere.
 #[derive(Debug)]

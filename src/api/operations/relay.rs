@@ -28,7 +28,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let upstream = context.upstream.as_ref().ok_or_else(ApiError::not_implemented)?;
+    let upstream = context.upstream.as_ref().ok_or_else(ApiError::no_upstream)?;
     let path = match what {
         ServedElsewhere::There(kind, id) => {
             authorize_upstream(caller, *kind, id.as_deref()).map_err(ApiError::no_upstream_for)?;

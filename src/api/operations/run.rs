@@ -38,7 +38,7 @@ pub async fn run(
         StoreCall::RotateSigningKey => Box::pin(sharing::rotate_signing_key(context, grant, caller)).await,
         StoreCall::DirectUploadUrl(key) => {
             key?;
-            Err(ApiError::unsupported_by_backend("there is nowhere to upload to without a detour"))
+            Err(ApiError::unserved("a record is uploaded by PUT to its own path, and not to an object store"))
         }
     }
 }

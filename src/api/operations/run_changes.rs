@@ -45,9 +45,9 @@ pub async fn run(
         RunCall::Beat => Ok(runs::show(StatusCode::OK, &context.runs.beat(&grant.run().id).await?)),
         RunCall::Enter => run_environment::enter(context, grant, caller, request).await,
         RunCall::Restart => Err(ApiError::unserved(
-            "there is nobody here who starts programs again; whoever runs the Actor can make another run",
+            "it starts no programs, neither again: the program that runs the Actor can make another run",
         )),
-        RunCall::Charge => Err(ApiError::unserved("nobody is charged here")),
+        RunCall::Charge => Err(ApiError::unserved("it charges nobody")),
     }
 }
 

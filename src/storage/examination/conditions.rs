@@ -64,7 +64,7 @@ impl Conditions {
             return Outcome::ok(meaning);
         }
         let meaning = format!("{meaning}; those {} do not", missing.join(" and "));
-        Outcome::lacks(meaning, "nothing: what needs them is answered 501, or done in another way")
+        Outcome::lacks(meaning, "nothing: what needs them is answered 400, or done in another way")
     }
 }
 

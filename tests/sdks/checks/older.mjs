@@ -54,8 +54,8 @@ export const older = {
     'apify-client 0 of npm is told that large records take another way': async () => {
         // It would upload 256 KiB and more by a URL of the platform's object store.
         const answer = await api('GET', `/${await newStore()}/records/large/direct-upload-url`);
-        assert.equal(answer.status, 501);
-        assert.equal(JSON.parse(answer.bytes).error.type, 'unsupported-by-backend');
+        assert.equal(answer.status, 403);
+        assert.equal(JSON.parse(answer.bytes).error.type, 'platform-feature-disabled');
     },
     'apify-client 1 of npm uses stores and records': nodeClient(1),
     'apify 1 of PyPI runs an actor': pythonSdk(1),
