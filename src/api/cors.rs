@@ -1,5 +1,5 @@
 //! Cross-origin requests: any page may call the API with a token that it has been given. Never with credentials of the
-//! browser's own.
+//! browser's own. What pages may read of answers is in `server/cross_origin.rs`.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
@@ -7,22 +7,12 @@ use super::{reply, reply_body::ReplyBody};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,PUT,DELETE,OPTIONS");
 
-/// What a page may read beside what every page may.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("Content-Encoding, Content-Disposition, ETag, Location, X-RateLimit-Limit");
-
 /// What official clients send from browsers, for whoever does not say what he is going to send.
 const USUAL_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, Content-Encoding, X-Apify-Workflow-Key");
 
 /// How long a browser may remember the answer to a preflight, in seconds: a day.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
-
-/// Lets every page read an answer.
-pub fn open(headers: &mut HeaderMap) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-}
 
 /// The answer to `OPTIONS`.
 pub fn preflight(request: &HeaderMap) -> Response<ReplyBody> {

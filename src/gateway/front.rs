@@ -7,7 +7,7 @@ use http_body_util::{Either, Full};
 use crate::{
     api::{Api, ApiOptions, ReplyBody},
     console::Console,
-    server::{Handler, RequestBody, Source},
+    server::{Handler, RequestBody, Source, allow_any_origin},
 };
 
 use super::health::Health;
@@ -65,5 +65,6 @@ fn refusal(status: StatusCode, text: &'static str) -> Response<Either<Full<Bytes
     *reply.status_mut() = status;
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     reply.headers_mut().insert(header::CONTENT_TYPE, json);
+    allow_any_origin(reply.headers_mut());
     reply
 }

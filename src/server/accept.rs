@@ -22,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 use super::{
+    answers::{ALL_TAKEN, SHARE_TAKEN},
     connection::{Connections, Surroundings},
     handler::Handler,
     leaving::Leaving,
     options::ServerOptions,
-    refusal::{ALL_TAKEN, MAX_REFUSALS, SHARE_TAKEN, refuse},
+    refusal::{MAX_REFUSALS, refuse},
     shares::Shares,
     source::Networks,
     tls::Tls,

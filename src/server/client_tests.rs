@@ -89,3 +89,42 @@ async fn trusted_proxies_bring_as_many_connections_as_there_are() {
     drop(held);
     let _ = running.stop().await;
 }
+
+#[tokio::test]
+async fn pages_of_other_origins_can_read_what_is_answered_without_a_handler() {
+    let options = ServerOptions { max_header_bytes: 100_000, ..ServerOptions::default() };
+    let running = Running::start(options, Paths::default());
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nhost: a\r\nno field\r\n\r\n".to_owned(), 400),
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        (format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(70_000)), 414),
+        (format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(200_000)), 431),
+    ] {
+        // Also behind a request that was answered.
+        for first in ["", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+            let mut stream = running.connect().await;
+            if !first.is_empty() {
+                send(&mut stream, first).await;
+                read_until(&mut stream, "hello").await;
+            }
+            send(&mut stream, &head).await;
+            readable_elsewhere(&read_to_end(&mut stream).await, status);
+        }
+    }
+    let _ = running.stop().await;
+    let running = Running::start(ServerOptions { max_connections: 1, ..ServerOptions::default() }, Paths::default());
+    let mut first = running.connect().await;
+    send(&mut first, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    read_until(&mut first, "hello").await;
+    readable_elsewhere(&read_to_end(&mut running.connect().await).await, 503);
+}
+
+/// Demands that a page of another origin can read an answer: its status, its words, and when to try again.
+#[track_caller]
+fn readable_elsewhere(text: &str, status: u16) {
+    let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
+    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{text}");
+    assert!(head.contains("\r\naccess-control-allow-origin: *\r\n"), "{text}");
+    assert!(head.contains("\r\naccess-control-expose-headers: *, ") && head.contains("Retry-After"), "{text}");
+    assert!(head.ends_with(&format!("content-length: {}", body.len())) && !body.is_empty(), "{text}");
+}

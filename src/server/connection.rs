@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 use super::{
+    answers::NO_TLS,
     handler::{Handler, ReplyBody, RequestBody},
     leaving::Leaving,
     options::ServerOptions,
     pulse::{Overdue, Pulse},
-    refusal::{NO_TLS, tell},
+    refusal::tell,
     socket::Socket,
     source::{Networks, Source, has_host},
     tls::{self, Tls},

@@ -5,7 +5,9 @@
 //! and no body but as a stream of bytes.
 
 mod accept;
+mod answers;
 mod connection;
+mod cross_origin;
 mod descriptors;
 mod handler;
 mod leaving;
@@ -19,6 +21,7 @@ mod tls;
 mod workers;
 
 pub use accept::{BindError, Drained, Server};
+pub use cross_origin::allow_any_origin;
 pub use descriptors::raise_file_limit;
 pub use handler::{Handler, RequestBody};
 pub use leaving::Leaving;

@@ -125,6 +125,11 @@ impl Pulse {
         self.enter(Phase::Busy);
     }
 
+    /// Whether a request's head is being read: no handler has been asked, and no answer of one is under way.
+    pub(super) fn is_reading_head(&self) -> bool {
+        matches!(self.phase(), Phase::Fresh | Phase::Head)
+    }
+
     /// The request's body was read to its end.
     pub(super) fn request_read(&self) {
         self.unread.store(false, Relaxed);

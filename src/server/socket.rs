@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::pulse::Pulse;
+use super::{answers::in_place_of, pulse::Pulse};
 
 /// The most bytes read and thrown away after the answer. Bigger bodies may see a reset instead of their answer.
 const MAX_LINGER_BYTES: usize = 64 * 1024 * 1024;
@@ -24,6 +24,8 @@ pub(super) struct Socket<S> {
     stream: S,
     pulse: Arc<Pulse>,
     closing: Closing,
+    /// Bytes sent of the answer that goes out in place of hyper's own.
+    refused: usize,
 }
 
 /// How far the end of the connection has come.
@@ -36,7 +38,7 @@ enum Closing {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     pub(super) fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse, closing: Closing::Open }
+        Self { stream, pulse, closing: Closing::Open, refused: 0 }
     }
 
     fn poll_linger(&mut self, context: &mut Context<'_>, mut thrown_away: usize) -> Poll<()> {
@@ -52,6 +54,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             }
         }
         Poll::Ready(())
+    }
+
+    /// Returns the answer to send in place of `bytes`, if these are hyper's own.
+    fn refusal(&self, bytes: &[u8]) -> Option<&'static [u8]> {
+        self.pulse.is_reading_head().then(|| in_place_of(bytes)).flatten()
+    }
+
+    /// Sends `answer` in place of `length` bytes of hyper's.
+    fn poll_refuse(&mut self, context: &mut Context<'_>, answer: &[u8], length: usize) -> Poll<io::Result<usize>> {
+        while let rest @ [_, ..] = &answer[self.refused..] {
+            let written = Pin::new(&mut self.stream).poll_write(context, rest);
+            self.wrote(&written);
+            match ready!(written)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.refused += count,
+            }
+        }
+        Poll::Ready(Ok(length))
     }
 
     fn wrote(&self, written: &Poll<io::Result<usize>>) {
@@ -79,6 +99,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(answer) = self.refusal(bytes) {
+            return self.poll_refuse(context, answer, bytes.len());
+        }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.wrote(&written);
         written
@@ -89,6 +112,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [head] = slices
+            && let Some(answer) = self.refusal(head)
+        {
+            return self.poll_refuse(context, answer, head.len());
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.wrote(&written);
         written

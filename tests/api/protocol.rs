@@ -112,13 +112,19 @@ contract_test!(every_reply_lets_a_browser_read_it, async |larder: Larder| {
     let store = larder.new_store().await;
     store.put_text("a", "x").await;
     let requests = [larder.get(STORES), store.get(""), store.get("/records/a"), store.get("/records/absent")];
-    for request in requests.into_iter().chain([larder.get(STORES).anonymous(), larder.get("/v2/nope")]) {
+    let ranges = ["bytes=0-0", "bytes=7-"].map(|range| store.get("/records/a").field("Range", range));
+    let refused = [larder.get(STORES).anonymous(), larder.get("/v2/nope"), larder.get("/v2/datasets")];
+    for request in requests.into_iter().chain(ranges).chain(refused) {
         let reply = request.field("Origin", "https://shop.example").await;
         assert_eq!(reply.expect_field("access-control-allow-origin"), "*", "{reply}");
         let exposed = reply.expect_field("access-control-expose-headers").to_ascii_lowercase();
-        for field in ["content-encoding", "content-disposition", "etag", "location", "x-ratelimit-limit"] {
+        let others = ["accept-ranges", "allow", "content-disposition", "content-encoding", "content-range", "etag"];
+        let others = others.into_iter().chain(["location", "retry-after", "x-ratelimit-limit", "x-request-id"]);
+        for field in others {
             assert!(exposed.split(',').any(|name| name.trim() == field), "{reply} exposes {exposed:?}, not {field}");
         }
+        // What the answer has and no list names is exposed, too: by any list that has the sign for all.
+        assert!(exposed.split(',').any(|name| name.trim() == "*"), "{reply} exposes {exposed:?}");
         assert_eq!(reply.field("access-control-allow-credentials"), None, "{reply}");
     }
 });
