@@ -16,7 +16,9 @@ contract_test!(a_run_ends_once_and_takes_its_tokens_along, async |larder: Larder
     assert_eq!(run.object().await["status"], "READY");
     let (token, environment) = run.enter(json!({ "apiBaseUrl": "http://127.0.0.1:1/" })).await;
     assert_eq!(run.object().await["status"], "RUNNING");
-    assert_eq!(environment["APIFY_API_BASE_URL"], "http://127.0.0.1:1");
+    for of_api in ["APIFY_API_BASE_URL", "APIFY_CLIENT_BASE_URL"] {
+        assert_eq!(environment[of_api], "http://127.0.0.1:1", "{of_api}");
+    }
     for pair in ["DEFAULT_KEY_VALUE_STORE_ID", "DEFAULT_DATASET_ID", "INPUT_KEY", "MEMORY_MBYTES", "STARTED_AT"] {
         assert_eq!(environment[format!("ACTOR_{pair}")], environment[format!("APIFY_{pair}")], "{pair}");
         assert!(environment[format!("ACTOR_{pair}")].is_string(), "{pair} of {environment}");

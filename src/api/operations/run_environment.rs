@@ -120,8 +120,11 @@ fn variables(run: &Run, token: &Token, origin: &str, public_origin: &str) -> Val
     };
     set(&["APIFY_IS_AT_HOME"], "1".to_owned());
     set(&["APIFY_HEADLESS"], "1".to_owned());
+    // The official command line reports its use and looks for newer versions of itself, each at hosts of the platform.
+    set(&["APIFY_CLI_DISABLE_TELEMETRY", "APIFY_CLI_SKIP_UPDATE_CHECK"], "1".to_owned());
     set(&["APIFY_TOKEN"], token.reveal().to_owned());
-    set(&["APIFY_API_BASE_URL"], origin.to_owned());
+    // The official command line reads a name of its own; without it the run's token goes to the platform.
+    set(&["APIFY_API_BASE_URL", "APIFY_CLIENT_BASE_URL"], origin.to_owned());
     set(&["APIFY_API_PUBLIC_BASE_URL"], public_origin.to_owned());
     set(&["APIFY_USER_ID"], run.owner_id.to_string());
     set(&["ACTOR_RUN_ID", "APIFY_ACTOR_RUN_ID", "APIFY_ACT_RUN_ID"], run.id.to_string());

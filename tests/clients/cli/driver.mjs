@@ -7,7 +7,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,17 +29,15 @@ const url = required('LARDER_URL');
 const token = required('LARDER_TOKEN');
 const home = await mkdtemp(join(tmpdir(), 'larder-cli-'));
 
+/** What every command is told, wherever it finds Larder. */
+const SURROUNDINGS = { PATH: process.env.PATH, HOME: home, APIFY_DISABLE_KEYRING: '1', NO_COLOR: '1' };
+
+/** What leads a command of a person to Larder. */
+const OF_PERSON = { APIFY_CLIENT_BASE_URL: url, APIFY_CLI_DISABLE_TELEMETRY: '1', APIFY_CLI_SKIP_UPDATE_CHECK: '1' };
+
 /** Runs one command; gives its exit code and what it wrote to each stream. */
-function run(args) {
-    const env = {
-        PATH: process.env.PATH,
-        HOME: home,
-        APIFY_CLIENT_BASE_URL: url,
-        APIFY_CLI_DISABLE_TELEMETRY: '1',
-        APIFY_CLI_SKIP_UPDATE_CHECK: '1',
-        APIFY_DISABLE_KEYRING: '1',
-        NO_COLOR: '1',
-    };
+function run(args, variables = OF_PERSON) {
+    const env = { ...SURROUNDINGS, ...variables };
     return new Promise((resolve, reject) => {
         const child = spawn(process.execPath, [APIFY, ...args], { env, cwd: home, stdio: ['ignore', 'pipe', 'pipe'] });
         const output = { stdout: '', stderr: '' };
@@ -56,6 +56,14 @@ async function apify(...args) {
     const { code, stdout, stderr } = await run(args);
     assert.equal(code, 0, `apify ${args.join(' ')}\n${stdout}${stderr}`);
     return stdout;
+}
+
+/** The `data` of an answer of the API's, which must be a good one. */
+async function api(method, path, body) {
+    const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
+    const answer = await fetch(url + path, { method, headers, body: body && JSON.stringify(body) });
+    assert.ok(answer.ok, `${method} ${path}: ${answer.status}`);
+    return (await answer.json()).data;
 }
 
 const kvs = (...args) => apify('key-value-stores', ...args);
@@ -114,6 +122,27 @@ const checks = {
         await kvs('rm', id, '--yes');
         const page = await json('ls', '--unnamed', '--desc', '--limit', '1000');
         assert.ok(page.items.every((store) => store.id !== id));
+    },
+    'in a run nothing leaves for another host': async () => {
+        // In place of Larder, which has no datasets by itself: takes everything, and remembers what and by whose token.
+        const calls = [];
+        const stub = createServer((request, answer) => {
+            calls.push(`${request.method} ${request.url.split('?')[0]} ${request.headers.authorization}`);
+            request.resume().on('end', () => answer.writeHead(201, { 'content-type': 'application/json' }).end('{"data":{}}'));
+        }).listen(0, '127.0.0.1');
+        await once(stub, 'listening');
+        const { id: run_id, defaultDatasetId } = await api('POST', '/v2/acts/oven/runs');
+        const apiBaseUrl = `http://127.0.0.1:${stub.address().port}`;
+        const { environment } = await api('POST', `/larder/v1/runs/${run_id}/environment`, { apiBaseUrl });
+        const [log, hook] = [join(home, 'left'), new URL('confined.mjs', import.meta.url)];
+        await writeFile(log, '');
+        const confined = { ...environment, CONFINED_LOG: log, NODE_OPTIONS: `--import=${hook}` };
+        const { code, stdout, stderr } = await run(['actor', 'push-data', '{"bread":1}'], confined);
+        stub.close();
+        assert.equal(await readFile(log, 'utf8'), '', 'hosts that were asked');
+        assert.equal(code, 0, stdout + stderr);
+        const pushed = `POST /v2/datasets/${defaultDatasetId}/items Bearer ${environment.APIFY_TOKEN}`;
+        assert.ok(calls.includes(pushed), calls.join('\n'));
     },
 };
 
