@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use crate::{
     clock::Random,
-    kv::StoreId,
+    kv::{SecretFingerprint, StoreId},
     storage::{self, Attributes, ByteStream, GetOptions, ObjectStore, Precondition, PutOptions},
 };
 
@@ -20,6 +20,9 @@ const MASTER_LENGTH: usize = 32;
 
 /// Characters of a store's signing key: 32 hexadecimal digits are 128 bits.
 const SIGNING_KEY_LENGTH: usize = 32;
+
+/// Characters of a fingerprint: 8 hexadecimal digits tell secrets apart, and are quickly typed.
+const FINGERPRINT_LENGTH: usize = 8;
 
 /// The secret from which all others come.
 #[derive(Clone)]
@@ -78,6 +81,13 @@ impl Secrets {
         }
     }
 
+    fn digest(&self, message: &str) -> impl Iterator<Item = u8> {
+        // HMAC takes keys of any length.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.master.0).expect("HMAC takes keys of any length");
+        mac.update(message.as_bytes());
+        mac.finalize().into_bytes().into_iter()
+    }
+
     /// What signs the links of a store (`urlSigningSecretKey`): random to whoever does not know the master secret,
     /// its own for each store and each rotation.
     ///
@@ -85,16 +95,23 @@ impl Secrets {
     /// Never: HMAC takes keys of any length.
     pub fn signing_key(&self, id: &StoreId, rotation: u32) -> String {
         let message = format!("larder url signing {id} {rotation}");
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.master.0).expect("HMAC takes keys of any length");
-        mac.update(message.as_bytes());
-        let mut key = String::with_capacity(SIGNING_KEY_LENGTH);
-        for byte in mac.finalize().into_bytes().iter().take(SIGNING_KEY_LENGTH / 2) {
-            for digit in [byte >> 4, byte & 0xf] {
-                key.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-            }
-        }
-        key
+        hex(self.digest(&message).take(SIGNING_KEY_LENGTH / 2))
     }
+}
+
+impl SecretFingerprint for Secrets {
+    /// An HMAC under a label of its own, of the id of the installation: nothing else is derived from it, and it is no help
+    /// to find the secret but by guessing, which any signed link allows, too. Installations with one secret do not show it.
+    fn fingerprint(&self, installation: &str) -> String {
+        hex(self.digest(&format!("larder secret fingerprint {installation}")).take(FINGERPRINT_LENGTH / 2))
+    }
+}
+
+fn hex(bytes: impl Iterator<Item = u8>) -> String {
+    bytes
+        .flat_map(|byte| [byte >> 4, byte & 0xf])
+        .map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0'))
+        .collect()
 }
 
 async fn read(objects: &dyn ObjectStore) -> Result<Option<MasterSecret>, SecretsError> {
@@ -116,6 +133,15 @@ async fn read(objects: &dyn ObjectStore) -> Result<Option<MasterSecret>, Secrets
 mod tests {
     use super::*;
     use crate::clock::SeededRandom;
+
+    #[test]
+    fn a_fingerprint_tells_secrets_and_installations_apart_and_is_no_signing_key() {
+        let of = |secret: &str, installation: &str| Secrets::new(MasterSecret::new(secret)).fingerprint(installation);
+        assert_eq!(of("master", "one"), of("master", "one"));
+        assert_eq!(of("master", "one").len(), FINGERPRINT_LENGTH);
+        assert_ne!(of("master", "one"), of("another", "one"));
+        assert_ne!(of("master", "one"), of("master", "two"));
+    }
 
     #[test]
     fn every_store_and_every_rotation_has_a_key_of_its_own() {

@@ -15,6 +15,7 @@ mod quota_settings;
 mod reference;
 #[cfg(feature = "s3")]
 mod s3_settings;
+mod secret_settings;
 mod setting;
 mod settings;
 mod tree;

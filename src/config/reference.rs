@@ -40,6 +40,7 @@ pub(super) static GROUPS: [Group; 14] = [
         settings: &[
             ("token", "a-long-random-text"),
             ("secret", "another-long-random-text"),
+            ("old_secret_fingerprint", "1f2e3d4c"),
             ("user", "baker"),
             ("user_token", "apify_api_000000000000000000000000000000000000"),
             ("metrics_token", "a-third-long-random-text"),

@@ -2,11 +2,7 @@
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use crate::{
-    auth::{MasterSecret, Token},
-    peer::InvalidPeerAddress,
-    telemetry::LogFormat,
-};
+use crate::{auth::Token, peer::InvalidPeerAddress, telemetry::LogFormat};
 
 use super::{
     setting::Setting,
@@ -43,6 +39,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
     let of_object_stores: &[Setting] = &[];
     SETTINGS
         .iter()
+        .chain(super::secret_settings::SETTINGS)
         .chain(super::edge_settings::SETTINGS)
         .chain(super::quota_settings::SETTINGS)
         .chain(super::upstream_settings::SETTINGS)
@@ -89,17 +86,6 @@ static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| config.token.as_ref().map(|_| String::new()),
-    },
-    Setting {
-        name: "secret",
-        value: "SECRET",
-        help: "The master secret that signs links; without it, one is made at first start and kept with the data",
-        is_secret: true,
-        apply: |config, text| {
-            config.secret = Some(MasterSecret::new(text));
-            Ok(())
-        },
-        show: |config| config.secret.as_ref().map(|_| String::new()),
     },
     Setting {
         name: "user",

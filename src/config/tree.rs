@@ -47,6 +47,8 @@ pub struct Config {
     pub token: Option<Token>,
     /// The master secret; made at first start when it is not given.
     pub secret: Option<MasterSecret>,
+    /// The fingerprint of the master secret that this one replaces.
+    pub old_secret_fingerprint: Option<String>,
     /// The user whom every start makes sure of.
     pub user: Option<Username>,
     /// That user's token.
@@ -94,6 +96,7 @@ impl Default for Config {
             data: PathBuf::from(DEFAULT_DATA),
             token: None,
             secret: None,
+            old_secret_fingerprint: None,
             user: None,
             user_token: None,
             metrics_token: None,

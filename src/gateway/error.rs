@@ -39,6 +39,9 @@ pub enum StartError {
     /// A newer version wrote what is stored, or which one did cannot be found out.
     #[error(transparent)]
     Format(#[from] kv::FormatError),
+    /// The gateway cannot join the installation.
+    #[error(transparent)]
+    Installation(#[from] kv::JoinError),
     /// The record of the installation's time cannot be read or written.
     #[error("the record of the installation's time cannot be read or written")]
     ClockRecord(#[source] kv::Error),

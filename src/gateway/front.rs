@@ -1,5 +1,7 @@
 //! Everything that is served: health, the console, and the API for all the rest.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
@@ -23,12 +25,12 @@ const WITHOUT_HOST: &str =
 /// Everything that is served.
 #[derive(Debug)]
 pub(super) struct Front {
-    health: Health,
+    health: Arc<Health>,
     api: Api,
 }
 
 impl Front {
-    pub(super) fn new(health: Health, api: Api) -> Self {
+    pub(super) fn new(health: Arc<Health>, api: Api) -> Self {
         Self { health, api }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,20 +10,26 @@ use tokio::sync::Mutex;
 
 use crate::{
     clock::{AdjustedClock, Clock, ClockGuard, Suspension, Timestamp},
+    jobs::{Job, Report},
+    kv::{self, CheckError, Installation},
     server::Leaving,
-    storage::{self, ObjectStore, embedded::FolderLost},
+    storage::{ObjectStore, embedded::FolderLost},
 };
 
-/// How long an answer about the backend holds: an idle gateway that is probed every second must not call it each time.
+/// How long a finding about the backend holds: an idle gateway that is probed every second must not call it each time.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// How long the backend may take before it counts as not ready.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a finding that something is wrong: what is well again is served from soon.
+const FRESH_PROBLEM: Duration = Duration::from_secs(1);
+
+/// Timeout for the one read that a check makes: hundreds of times what it takes where all is well.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers `/health/live` and `/health/ready`.
 #[derive(Debug)]
 pub(super) struct Health {
     objects: Arc<dyn ObjectStore>,
+    installation: Installation,
     clock: Arc<dyn Clock>,
     machine: Arc<dyn Clock>,
     guard: Arc<ClockGuard>,
@@ -30,29 +37,89 @@ pub(super) struct Health {
     last: Mutex<Option<Finding>>,
 }
 
-/// What a check found.
+/// The finding of a check.
 #[derive(Debug, Clone)]
 struct Finding {
     at: Duration,
+    /// The time since which checks find a problem.
+    unready_since: Option<Duration>,
     problem: Option<Problem>,
 }
 
-/// Why the gateway is not ready.
+impl Finding {
+    fn holds_for(&self) -> Duration {
+        if self.problem.is_some() { FRESH_PROBLEM } else { FRESH }
+    }
+}
+
+/// The reason why the gateway is not ready.
 #[derive(Debug, Clone, Serialize)]
 struct Problem {
     part: &'static str,
     message: String,
+    /// The same with all its causes, whose names are for the log alone.
+    #[serde(skip)]
+    logged: String,
+}
+
+impl Problem {
+    fn new(part: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { part, logged: message.clone(), message }
+    }
+
+    /// A failed check. Clients are told the causes that name nothing.
+    fn of_storage(error: &CheckError) -> Self {
+        let (mut logged, mut cause) = (error.to_string(), std::error::Error::source(error));
+        let lost = cause.and_then(|cause| cause.downcast_ref::<FolderLost>());
+        let message = lost.map_or_else(|| error.to_string(), FolderLost::to_string);
+        while let Some(error) = cause {
+            logged.push_str(": ");
+            logged.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self { part: "storage", message, logged }
+    }
+}
+
+/// A job that checks readiness also where no balancer asks: a lost installation must be found while clients write.
+#[derive(Debug)]
+pub(super) struct ReadinessCheck(Arc<Health>);
+
+impl ReadinessCheck {
+    /// Returns a job that checks `health`.
+    pub(super) fn new(health: Arc<Health>) -> Self {
+        Self(health)
+    }
+}
+
+#[async_trait]
+impl Job for ReadinessCheck {
+    fn name(&self) -> &'static str {
+        "readiness"
+    }
+
+    fn interval(&self) -> Duration {
+        FRESH
+    }
+
+    async fn run_once(&self) -> kv::Result<Report> {
+        self.0.problem().await;
+        Ok(Report::default())
+    }
 }
 
 impl Health {
-    /// The health of what keeps `objects` and goes by one clock, on a machine with a clock of its own, until it is `leaving`.
+    /// The health of a gateway that joined an `installation` in `objects` and goes by one clock, on a machine with a clock of
+    /// its own, until it is `leaving`.
     pub(super) fn new(
         objects: Arc<dyn ObjectStore>,
+        installation: Installation,
         (clock, machine): (Arc<dyn Clock>, Arc<dyn Clock>),
         guard: Arc<ClockGuard>,
         leaving: Leaving,
     ) -> Self {
-        Self { objects, clock, machine, guard, leaving, last: Mutex::new(None) }
+        Self { objects, installation, clock, machine, guard, leaving, last: Mutex::new(None) }
     }
 
     /// The answer to a request for `path`, or `None` if that is not about health.
@@ -81,34 +148,46 @@ impl Health {
         Some(reply(status, &body))
     }
 
-    /// What is wrong with the backend, by the last check if that is fresh. Of many who ask at once, one checks.
+    /// Returns what is wrong, by the last check if that is fresh. Of many callers at once, one checks.
     async fn problem(&self) -> Option<Problem> {
         if self.leaving.is_announced() {
-            return Some(Problem { part: "gateway", message: "it was told to stop".to_owned() });
+            return Some(Problem::new("gateway", "it was told to stop"));
         }
         let mut last = self.last.lock().await;
         let now = self.clock.monotonic();
-        if let Some(finding) = last.as_ref().filter(|finding| now.saturating_sub(finding.at) < FRESH) {
+        if let Some(finding) = last.as_ref().filter(|finding| now.saturating_sub(finding.at) < finding.holds_for()) {
             return finding.problem.clone();
         }
         let storage = tokio::select! {
-            checked = self.objects.check() => checked.err().map(|error| {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the backend is not ready");
-                words_for(&error)
-            }),
-            () = self.clock.sleep(PATIENCE) => Some("the backend does not answer".to_owned()),
+            checked = self.check_storage() => checked.err().map(|error| Problem::of_storage(&error)),
+            () = self.clock.sleep(READ_TIMEOUT) => {
+                let message = format!("the backend does not answer: no object was read within {READ_TIMEOUT:?}");
+                Some(Problem::new("storage", message))
+            }
         };
-        let storage = storage.map(|message| Problem { part: "storage", message });
         let problem = storage.or_else(|| clock_problem(self.clock.now(), self.machine.now()));
-        *last = Some(Finding { at: self.clock.monotonic(), problem: problem.clone() });
+        let at = self.clock.monotonic();
+        let unready_since = last.as_ref().and_then(|finding| finding.unready_since);
+        match (&problem, unready_since) {
+            (Some(Problem { part, logged, .. }), None) => {
+                tracing::error!(part, reason = logged, "readiness lost: the gateway is not ready to serve");
+            }
+            (None, Some(since)) => {
+                let after_seconds = at.saturating_sub(since).as_secs();
+                tracing::info!(after_seconds, "readiness restored: the gateway is ready to serve");
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        let unready_since = problem.as_ref().map(|_| unready_since.unwrap_or(at));
+        *last = Some(Finding { at, unready_since, problem: problem.clone() });
         problem
     }
-}
 
-/// What anybody may be told of a backend that is not ready. Causes have names in them that are for the log alone, but for this one.
-fn words_for(error: &storage::Error) -> String {
-    let lost = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<FolderLost>());
-    lost.map_or_else(|| error.to_string(), FolderLost::to_string)
+    /// Checks the backend itself, and that its objects are those of the installation. One read.
+    async fn check_storage(&self) -> Result<(), CheckError> {
+        self.objects.check().await?;
+        self.installation.check(self.objects.as_ref()).await
+    }
 }
 
 /// What is wrong with the time of this machine, if the backend has another one.
@@ -116,8 +195,7 @@ fn clock_problem(backend: Timestamp, machine: Timestamp) -> Option<Problem> {
     let apart = Duration::from_millis(backend.as_millis().abs_diff(machine.as_millis()));
     (apart > AdjustedClock::TOLERATED).then(|| {
         let message = format!("the clock of this machine and that of the object store are {} s apart", apart.as_secs());
-        tracing::warn!(message);
-        Problem { part: "clock", message }
+        Problem::new("clock", message)
     })
 }
 
@@ -132,11 +210,14 @@ fn reply(status: StatusCode, body: &Value) -> Response<String> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::{
-        clock::{ManualClock, Timestamp},
+        clock::{ManualClock, SeededRandom, Timestamp},
+        kv::SecretFingerprint,
         storage::{
-            Operation,
+            self, ByteStream, GetOptions, Operation, Precondition, PutOptions,
             faulty::{Call, Fault, Faulty, Refusal},
             measured::Measured,
             memory::MemoryStore,
@@ -145,22 +226,34 @@ mod tests {
 
     struct Parts {
         clock: Arc<ManualClock>,
+        memory: Arc<MemoryStore>,
         faulty: Arc<Faulty<MemoryStore>>,
         measured: Arc<Measured<Faulty<MemoryStore>>>,
+        installation: Installation,
         health: Health,
         leaving: Leaving,
     }
 
-    fn parts() -> Parts {
+    struct Unnamed;
+
+    impl SecretFingerprint for Unnamed {
+        fn fingerprint(&self, _: &str) -> String {
+            "00".to_owned()
+        }
+    }
+
+    async fn parts() -> Parts {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
         let memory = Arc::new(MemoryStore::new(clock.clone()));
-        let faulty = Arc::new(Faulty::new(memory, clock.clone()));
+        let faulty = Arc::new(Faulty::new(memory.clone(), clock.clone()));
         let measured = Arc::new(Measured::new(Arc::clone(&faulty)));
+        let installation = Installation::join(memory.as_ref(), &SeededRandom::new(1), &Unnamed, None).await;
+        let installation = installation.expect("nothing stands in the way");
         let leaving = Leaving::default();
         let guard = Arc::new(ClockGuard::new(clock.clone(), clock.clone()));
         let clocks: (Arc<dyn Clock>, Arc<dyn Clock>) = (clock.clone(), clock.clone());
-        let health = Health::new(measured.clone(), clocks, guard, leaving.clone());
-        Parts { clock, faulty, measured, health, leaving }
+        let health = Health::new(measured.clone(), installation.clone(), clocks, guard, leaving.clone());
+        Parts { clock, memory, faulty, measured, installation, health, leaving }
     }
 
     async fn ready(health: &Health) -> Response<String> {
@@ -169,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_backend_that_fails_is_named_and_asked_again_after_a_while() {
-        let Parts { clock, faulty, measured, health, .. } = parts();
+        let Parts { clock, faulty, measured, health, .. } = parts().await;
         faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
         for _ in 0..100 {
             let answer = ready(&health).await;
@@ -179,17 +272,18 @@ mod tests {
         clock.advance(FRESH);
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
         assert_eq!(measured.counts().of(Operation::Check).begun, 2);
-        assert_eq!(measured.counts().total(), 2);
+        assert_eq!(measured.counts().of(Operation::Get).begun, 1, "one object is read for each check that goes so far");
+        assert_eq!(measured.counts().total(), 3);
     }
 
     #[tokio::test]
     async fn a_backend_that_does_not_answer_is_not_waited_for() {
-        let Parts { clock, faulty, health, .. } = parts();
+        let Parts { clock, faulty, health, .. } = parts().await;
         faulty.disturb(Call::default(), Fault::Delay(Duration::from_hours(1)));
         let asked = async { ready(&health).await };
         let moved = async {
             tokio::task::yield_now().await;
-            clock.advance(PATIENCE);
+            clock.advance(READ_TIMEOUT);
         };
         let (answer, ()) = tokio::join!(asked, moved);
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -198,7 +292,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_is_told_to_stop_is_not_ready_at_once_and_lives_on() {
-        let Parts { health, leaving, .. } = parts();
+        let Parts { health, leaving, .. } = parts().await;
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
         leaving.announce();
         let answer = ready(&health).await;
@@ -211,10 +305,10 @@ mod tests {
     #[tokio::test]
     async fn a_machine_whose_clock_is_wrong_is_not_ready() {
         for (apart, status) in [(60, StatusCode::OK), (61, StatusCode::SERVICE_UNAVAILABLE)] {
-            let Parts { clock, measured, .. } = parts();
+            let Parts { clock, measured, installation, .. } = parts().await;
             let machine = Arc::new(ManualClock::new(clock.now().plus(Duration::from_secs(apart))));
             let guard = Arc::new(ClockGuard::new(clock.clone(), machine.clone()));
-            let answer = ready(&Health::new(measured, (clock, machine), guard, Leaving::default())).await;
+            let answer = ready(&Health::new(measured, installation, (clock, machine), guard, Leaving::default())).await;
             assert_eq!(answer.status(), status);
             assert_eq!(answer.body().contains("are 61 s apart"), apart == 61, "{}", answer.body());
         }
@@ -222,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn suspended_deletions_are_told_and_leave_the_gateway_ready() {
-        let Parts { clock, health, .. } = parts();
+        let Parts { clock, health, .. } = parts().await;
         assert!(!ready(&health).await.body().contains("deletionSuspended"));
         clock.jump(61_000);
         let answer = ready(&health).await;
@@ -231,8 +325,60 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn slow_lists_and_failing_writes_leave_the_gateway_ready() {
+        let Parts { clock, faulty, health, .. } = parts().await;
+        for operation in [Operation::List, Operation::Put, Operation::Head] {
+            let call = Call { operation: Some(operation), ..Call::default() };
+            faulty.disturb(call, Fault::Delay(Duration::from_hours(1)));
+        }
+        clock.advance(FRESH);
+        assert_eq!(ready(&health).await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn an_installation_whose_objects_are_gone_is_fenced_off_until_they_are_back() {
+        let Parts { clock, memory, installation, health, .. } = parts().await;
+        let fenced = installation.fence_off(memory.clone());
+        let format = "larder/format";
+        let object = memory.get(format, GetOptions::default()).await.expect("it is there");
+        let bytes = object.body.into_bytes(1024).await.expect("it is whole");
+        let put = async |text: &Bytes| {
+            memory.put(format, ByteStream::from(text.clone()), PutOptions::default()).await.expect("it is stored");
+        };
+        let other = Bytes::from(
+            String::from_utf8_lossy(&bytes).replace("\"secretFingerprint\":\"00\"", "\"secretFingerprint\":\"11\""),
+        );
+        let strange = Bytes::from(r#"{"format":3,"usableFrom":3,"writtenBy":"1.2.3","installation":"strange"}"#);
+        let newer = Bytes::from(r#"{"format":99,"usableFrom":99,"writtenBy":"9.8.7"}"#);
+        let cases = [
+            (None, "larder/format is missing", false),
+            (Some(Bytes::from("[]")), "is damaged", false),
+            (Some(strange), "another installation (strange", false),
+            (Some(other), "LARDER_SECRET is 00 here, and 11", true),
+            (Some(newer), "start Larder 9.8.7", true),
+        ];
+        for (replacement, words, reads) in cases {
+            match replacement {
+                Some(text) => put(&text).await,
+                None => memory.delete(format, Precondition::None).await.expect("it is deleted"),
+            }
+            clock.advance(FRESH);
+            let answer = ready(&health).await;
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(answer.body().contains(words), "{}", answer.body());
+            let write = fenced.put("k", ByteStream::from(Bytes::from("v")), PutOptions::default()).await;
+            assert!(matches!(write, Err(storage::Error::Fenced(_))), "{words}: {write:?}");
+            assert_eq!(!matches!(fenced.head("k").await, Err(storage::Error::Fenced(_))), reads, "{words}");
+            put(&bytes).await;
+            clock.advance(FRESH);
+            assert_eq!(ready(&health).await.status(), StatusCode::OK);
+            fenced.delete("k", Precondition::None).await.expect("the fence is lowered");
+        }
+    }
+
+    #[tokio::test]
     async fn living_needs_no_backend_and_health_is_only_read() {
-        let Parts { faulty, measured, health, .. } = parts();
+        let Parts { faulty, measured, health, .. } = parts().await;
         faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
         let live = health.answer(&Method::HEAD, "/health/live").await.expect("it is about health");
         assert_eq!(live.status(), StatusCode::OK);

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     api::Api,
-    auth::{AccountsError, Token, Users},
+    auth::{AccountsError, Secrets, Token, Users},
     clock::{Clock, Random},
     config::{Config, KeeperSetting},
     jobs::{ContentsCount, Job, RulesReconciliation, RunUpkeep, StoreUpkeep, UploadAbortion},
-    kv::{AbandonedUploads, CacheOptions, Catalog, LifecycleRules, look_at_format, settle_format},
+    kv::{AbandonedUploads, CacheOptions, Catalog, Installation, LifecycleRules},
     peer::{Errands, Peer},
     storage::{ObjectStore, sole_writer::SoleWriter},
 };
@@ -78,21 +78,24 @@ impl Role {
         }
     }
 
-    /// The same, once it is known that no newer version wrote there. What has no format is said to have this version's from now
-    /// on, but by no forwarder: its keeper says so.
-    pub(super) async fn settled_objects(
+    /// Joins the installation whose objects are in `objects`, with the secret that this gateway has, or founds one. A
+    /// follower founds none: it waits until its leader has.
+    pub(super) async fn join(
         &self,
-        backend: &Arc<dyn ObjectStore>,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Arc<dyn ObjectStore>, StartError> {
-        let objects = self.objects(backend, clock);
+        objects: &dyn ObjectStore,
+        (clock, random): (&dyn Clock, &dyn Random),
+        secrets: &Secrets,
+        replaced: Option<&str>,
+    ) -> Result<Installation, StartError> {
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => settle_format(objects.as_ref()).await?,
-            Self::Forwarder(_) => {
-                look_at_format(objects.as_ref()).await?;
+            Self::Alone | Self::Equal | Self::Keeper => {
+                Ok(Installation::join(objects, random, secrets, replaced).await?)
             }
+            Self::Forwarder(_) => tokio::select! {
+                joined = founded_by_leader(objects, clock, secrets) => joined,
+                () = clock.sleep(KEEPER_PATIENCE) => Err(StartError::KeeperNotStarted),
+            },
         }
-        Ok(objects)
     }
 
     /// How old a view of a store may be: for ever, where all changes come through this gateway.
@@ -205,6 +208,20 @@ async fn made_by_keeper(
         let (objects, random) = (Arc::clone(&objects), Arc::clone(&random));
         if let Some(users) = Users::read(objects, Arc::clone(clock), random, staleness).await? {
             return Ok(users);
+        }
+        tracing::info!("waiting for the keeper's first start");
+        clock.sleep(KEEPER_PAUSE).await;
+    }
+}
+
+async fn founded_by_leader(
+    objects: &dyn ObjectStore,
+    clock: &dyn Clock,
+    secrets: &Secrets,
+) -> Result<Installation, StartError> {
+    loop {
+        if let Some(installation) = Installation::join_founded(objects, secrets).await? {
+            return Ok(installation);
         }
         tracing::info!("waiting for the keeper's first start");
         clock.sleep(KEEPER_PAUSE).await;

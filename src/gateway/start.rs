@@ -16,7 +16,9 @@ use crate::{
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
     config::{Config, UpstreamOptions},
     jobs::{ActivityFlush, ClockRecording, Job, JobMeter, RunUpkeep, TokenEnds, TokenUses, ToldActivity, schedule},
-    kv::{AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Records},
+    kv::{
+        AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, look_at_format,
+    },
     peer::{Errands, Peer},
     runs::{RunOptions, Runs},
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
@@ -30,7 +32,7 @@ use super::{
     error::{StartError, StopError},
     first_user::FirstUser,
     front::Front,
-    health::Health,
+    health::{Health, ReadinessCheck},
     record_cache::RecordCache,
     reload::{DrainDelay, Reloading, api_options, listening_url},
     role::Role,
@@ -67,17 +69,16 @@ impl Gateway {
         let backend = Backend::open(&config, &machine, &random, (&metrics, &ledger), &memory).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
-        let objects = role.settled_objects(backend.objects(), &clock).await?;
-        let objects = &RecordCache::of(&config, &role)?.before(objects, &clock, &metrics);
+        let joined = join(&config, &role, backend.objects(), (&clock, &random), &metrics).await?;
+        let Joined { unfenced, objects, installation, secrets } = &joined;
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
-        let secrets = secrets(&config, objects.as_ref(), random.as_ref()).await?;
         let clock_records = timekeeping::open(objects, &clock, &machine, role.makes_accounts(), &metrics).await?;
         let guard = clock_records.guard();
         let (users, tokens) = accounts(&role, objects, (&clock, guard), &random, &admin_token, first_user).await?;
         let catalog = catalog(&config, &role, objects, (&clock, guard), &random);
         warn_of_addresses(&config, &role, server.local_addr(), tls.is_some());
         let options = api_options(&config, server.local_addr(), tls.is_some());
-        let health = health(objects, (&clock, machine), guard, &server);
+        let health = health(unfenced, installation, (&clock, machine), guard, &server);
         let (records, activity) = records_and_activity(&catalog, role.errands(&admin_token.token)?);
         let runs = runs(&config, objects, (&clock, guard), &random);
         let parts = ApiParts {
@@ -87,7 +88,7 @@ impl Gateway {
             tokens: Arc::clone(&tokens),
             shared: SharedStores::new(Arc::clone(objects), Arc::clone(&catalog)),
             runs: Arc::clone(&runs),
-            secrets: Arc::new(secrets),
+            secrets: Arc::clone(secrets),
             upstream,
             metrics: metrics.clone(),
             ledger,
@@ -99,7 +100,7 @@ impl Gateway {
         };
         show(&metrics, &server, &catalog, &clock);
         let reloading = Arc::new(Reloading {
-            front: Arc::new(Front::new(health, role.api(Api::new(options, parts, random.as_ref())))),
+            front: Arc::new(Front::new(Arc::clone(&health), role.api(Api::new(options, parts, random.as_ref())))),
             catalog: Arc::clone(&catalog),
             runs: Arc::clone(&runs),
             users,
@@ -111,7 +112,7 @@ impl Gateway {
             address: server.local_addr(),
         });
         let runs = RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens));
-        let jobs = jobs(&role, &catalog, objects, runs, tokens, clock_records, &tracing);
+        let jobs = jobs(&role, &catalog, objects, (runs, tokens, health), clock_records, &tracing);
         Ok(Self {
             server,
             workers,
@@ -183,8 +184,7 @@ fn jobs(
     role: &Role,
     catalog: &Arc<Catalog>,
     objects: &Arc<dyn ObjectStore>,
-    runs: RunUpkeep,
-    tokens: Arc<Tokens>,
+    (runs, tokens, health): (RunUpkeep, Arc<Tokens>, Arc<Health>),
     clock_records: Arc<ClockRecords>,
     tracing: &Tracing,
 ) -> Vec<Arc<dyn Job>> {
@@ -195,6 +195,7 @@ fn jobs(
     }
     jobs.push(Arc::new(TokenUses::new(tokens)));
     jobs.push(Arc::new(ClockRecording::new(clock_records)));
+    jobs.push(Arc::new(ReadinessCheck::new(health)));
     jobs.extend(tracing.job());
     jobs
 }
@@ -218,12 +219,48 @@ fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<A
     Ok((server.encrypted(tls.clone()), tls))
 }
 
-/// What signs links: from the configuration, or from where it was kept when it was made.
-async fn secrets(config: &Config, objects: &dyn ObjectStore, random: &dyn Random) -> Result<Secrets, StartError> {
-    match config.secret.clone() {
-        Some(master) => Ok(Secrets::new(master)),
-        None => Ok(Secrets::open(objects, random).await?),
-    }
+/// The installation that a gateway joined, and its objects.
+struct Joined {
+    /// The objects past the fence, for the check that raises it.
+    unfenced: Arc<dyn ObjectStore>,
+    /// The objects for everything else.
+    objects: Arc<dyn ObjectStore>,
+    installation: Installation,
+    secrets: Arc<Secrets>,
+}
+
+/// Joins the installation in `backend`, unless a newer version wrote there, with the secret that signs links: that of the
+/// configuration, or else the one that is kept with the data.
+async fn join(
+    config: &Config,
+    role: &Role,
+    backend: &Arc<dyn ObjectStore>,
+    (clock, random): (&Arc<dyn Clock>, &Arc<dyn Random>),
+    metrics: &Metrics,
+) -> Result<Joined, StartError> {
+    let unfenced = role.objects(backend, clock);
+    look_at_format(unfenced.as_ref()).await?;
+    let secrets = match config.secret.clone() {
+        Some(master) => Secrets::new(master),
+        None => Secrets::open(unfenced.as_ref(), random.as_ref()).await?,
+    };
+    let replaced = config.old_secret_fingerprint.as_deref();
+    let installation = role.join(unfenced.as_ref(), (clock.as_ref(), random.as_ref()), &secrets, replaced).await?;
+    let objects = RecordCache::of(config, role)?.before(Arc::clone(&unfenced), clock, metrics);
+    let objects = installation.fence_off(objects);
+    Ok(Joined { unfenced, objects, installation, secrets: Arc::new(secrets) })
+}
+
+fn health(
+    objects: &Arc<dyn ObjectStore>,
+    installation: &Installation,
+    (clock, machine): (&Arc<dyn Clock>, Arc<dyn Clock>),
+    guard: &Arc<ClockGuard>,
+    server: &Server,
+) -> Arc<Health> {
+    let clocks = (Arc::clone(clock), machine);
+    let (objects, installation) = (Arc::clone(objects), installation.clone());
+    Arc::new(Health::new(objects, installation, clocks, Arc::clone(guard), server.leaving()))
 }
 
 async fn accounts(
@@ -253,15 +290,6 @@ fn catalog(
     let clock_guard = Some(Arc::clone(guard));
     let options = CatalogOptions { cache, classes: role.classes(), clock_guard, ..config.catalog.clone() };
     Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), &options))
-}
-
-fn health(
-    objects: &Arc<dyn ObjectStore>,
-    (clock, machine): (&Arc<dyn Clock>, Arc<dyn Clock>),
-    guard: &Arc<ClockGuard>,
-    server: &Server,
-) -> Health {
-    Health::new(Arc::clone(objects), (Arc::clone(clock), machine), Arc::clone(guard), server.leaving())
 }
 
 fn runs(

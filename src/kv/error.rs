@@ -99,7 +99,9 @@ impl From<storage::Error> for Error {
                 Self::Unavailable { retry_after: retry_after.unwrap_or(RETRY_AFTER), cause: error.into() }
             }
             storage::Error::Full(cause) => Self::Full(cause),
-            storage::Error::Timeout | storage::Error::Unavailable(_) => Self::unavailable(error),
+            storage::Error::Timeout | storage::Error::Unavailable(_) | storage::Error::Fenced(_) => {
+                Self::unavailable(error)
+            }
             storage::Error::Corrupt(what) => Self::Corrupt(what),
             storage::Error::Unsupported(what) => Self::Unsupported(what),
         }

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::storage::{
-    self, Attributes, ByteStream, ETag, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition, PutOptions,
+    self, Attributes, BodyError, ByteStream, ETag, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition,
+    PutOptions,
 };
 
 /// The most bytes of a document.
@@ -39,7 +40,11 @@ pub async fn read_json<T: DeserializeOwned>(objects: &dyn ObjectStore, key: &str
         Err(error) => return Err(error.into()),
     };
     let etag = object.meta.etag;
-    let bytes = object.body.into_bytes(MAX_BYTES).await.map_err(|error| damaged(error.into()))?;
+    let bytes = object.body.into_bytes(MAX_BYTES).await.map_err(|error| match error {
+        BodyError::TooLarge { .. } => damaged(error.into()),
+        // An answer that broke off says nothing about the object.
+        error => JsonError::Storage(storage::Error::Unavailable(error.into())),
+    })?;
     let document = serde_json::from_slice(&bytes).map_err(|error| damaged(error.into()))?;
     Ok(Some((document, etag)))
 }

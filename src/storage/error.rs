@@ -34,6 +34,9 @@ pub enum Error {
     /// There is no room for the object; nothing was written.
     #[error("the object store is full")]
     Full(#[source] BoxError),
+    /// Calls are fenced off, for the reason that the source has; nothing was written.
+    #[error("the object store is fenced off")]
+    Fenced(#[source] BoxError),
     /// No answer in time; a write may have happened or may still happen.
     #[error("the object store did not answer in time")]
     Timeout,

@@ -1,8 +1,8 @@
 //! Objects: bytes with a few attributes, under a key.
 //!
 //! [`ObjectStore`] is the one door to everything durable. This room holds its contract, the implementations
-//! ([`memory`], the reference; [`embedded`], a folder) and the decorators ([`measured`]; [`cached`]; [`sole_writer`], conditions
-//! where there are none; [`faulty`] and [`unconditional`] for tests). It does not know what the bytes mean.
+//! ([`memory`], the reference; [`embedded`], a folder) and the decorators ([`measured`]; [`cached`]; [`fenced`]; [`sole_writer`],
+//! conditions where there are none; [`faulty`] and [`unconditional`] for tests). It does not know what the bytes mean.
 
 mod announced;
 mod body;
@@ -14,6 +14,7 @@ pub mod embedded;
 mod error;
 pub mod examination;
 pub mod faulty;
+pub mod fenced;
 mod fingerprint;
 mod lifecycle;
 pub mod measured;

@@ -60,7 +60,8 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
     /// Copies an object with its attributes; atomic like [`put`](Self::put).
     async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome>;
 
-    /// Whether the store can serve now: a cheap call that goes as far as a read would.
+    /// Checks what the store itself knows of its ability to serve, without a request to another machine: the reader of an
+    /// object finds out the rest.
     async fn check(&self) -> Result<()>;
 
     /// The power to remove objects by rules, where there may be one; decorators pass it on.

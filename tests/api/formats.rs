@@ -6,7 +6,8 @@
 use std::{fs, path::Path, sync::Arc};
 
 use larder::{
-    clock::Timestamp,
+    auth::{MasterSecret, Secrets},
+    clock::{SystemRandom, Timestamp},
     kv,
     storage::{
         ByteStream, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, PutOptions,
@@ -135,7 +136,8 @@ async fn carry(from: &dyn ObjectStore, to: &dyn ObjectStore) {
 
 /// Reads everything, changes something of each kind, and reads it again with an empty memory.
 async fn use_all(fixture: &Fixture, objects: Arc<dyn ObjectStore>) {
-    kv::settle_format(objects.as_ref()).await.expect("it can be used");
+    let secrets = Secrets::new(MasterSecret::new("shared"));
+    kv::Installation::join(objects.as_ref(), &SystemRandom, &secrets, None).await.expect("it can be used");
     let larder = Larder::start(objects.clone(), fixture.clock()).await;
     fixture.is_as_it_was(&larder).await;
     larder.upkeep().await;

@@ -28,6 +28,8 @@ mod image;
 mod leftovers;
 mod limits;
 mod lost_folder;
+#[cfg(feature = "s3")]
+mod lost_installation;
 mod manual;
 #[cfg(feature = "s3")]
 mod metered;
