@@ -13,13 +13,17 @@ use crate::{
 
 use super::scope::Scope;
 
-/// What tokens of the platform begin with; clients take them as opaque.
-const PREFIX: &str = "apify_api_";
+/// Prefix of every token. It is Larder's own, so that scanners for leaked secrets do not take a token for one of the platform;
+/// official clients take tokens as opaque.
+const PREFIX: &str = "larder_";
 
-/// Random characters in a token: 36 of 62 are 214 bits.
-const RANDOM_LENGTH: usize = 36;
+/// Number of random characters in a token: 30 of 62 are 178 bits.
+const RANDOM_LENGTH: usize = 30;
 
-/// What the random part is made of.
+/// Number of characters of the checksum at the end of a token: six of 62 hold 32 bits.
+const CHECKSUM_LENGTH: usize = 6;
+
+/// Digits of base 62, by value; random characters are drawn from them as well.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A token in the clear. It is shown only by [`Token::reveal`].
@@ -32,17 +36,19 @@ impl Token {
         Self(text.into())
     }
 
-    /// A fresh token.
+    /// Makes a fresh token.
     pub fn generate(random: &dyn Random) -> Self {
-        let characters = random.characters(ALPHABET, RANDOM_LENGTH);
-        Self(PREFIX.chars().chain(characters.into_iter().map(char::from)).collect())
+        let random = random.characters(ALPHABET, RANDOM_LENGTH);
+        let checksum = checksum(&random);
+        Self(PREFIX.bytes().chain(random).chain(checksum).map(char::from).collect())
     }
 
-    /// Whether a text is of the form of those that are made here: any other is no token of anybody's, but maybe one that was
-    /// given from outside.
+    /// Returns whether a text has the form of the tokens that are made here, `larder_[0-9A-Za-z]{36}`, and its checksum is right.
+    /// No other text is looked up: a guess or a typing mistake costs no read.
     pub fn is_of_form(text: &str) -> bool {
-        let random = text.strip_prefix(PREFIX).map(str::as_bytes);
-        random.is_some_and(|random| random.len() == RANDOM_LENGTH && random.iter().all(u8::is_ascii_alphanumeric))
+        let digits = text.strip_prefix(PREFIX).map(str::as_bytes);
+        let parts = digits.and_then(|digits| digits.split_at_checked(RANDOM_LENGTH));
+        parts.is_some_and(|(random, given)| random.iter().all(u8::is_ascii_alphanumeric) && checksum(random) == given)
     }
 
     /// The token's text. For its owner's eyes only.
@@ -54,6 +60,18 @@ impl Token {
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(&self.0)
     }
+}
+
+/// Returns the checksum of a token's random characters: their CRC-32 (that of zlib and IEEE 802.3) in base 62, the most
+/// significant digit first.
+fn checksum(random: &[u8]) -> [u8; CHECKSUM_LENGTH] {
+    let mut rest = crc32fast::hash(random) as usize;
+    let mut digits = [ALPHABET[0]; CHECKSUM_LENGTH];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET[rest % ALPHABET.len()];
+        rest /= ALPHABET.len();
+    }
+    digits
 }
 
 impl fmt::Debug for Token {
@@ -158,17 +176,34 @@ mod tests {
     fn a_token_does_not_show_in_debug_output() {
         let token = Token::generate(&SeededRandom::new(5));
         assert!(!format!("{token:?} {:?}", token.hash()).contains(token.reveal()));
-        assert!(Token::is_of_form(token.reveal()));
-        for text in ["", "wrong", &token.reveal()[1..], &token.reveal().replace("api", "ipa"), "apify_api_"] {
+    }
+
+    #[test]
+    fn a_token_is_told_from_a_mistyped_one_by_its_checksum() {
+        // The checksum as Python has it: zlib.crc32(b"0123456789ABCDEFGHIJKLMNOPQRST") in base 62.
+        assert!(Token::is_of_form("larder_0123456789ABCDEFGHIJKLMNOPQRST4PMbyp"));
+        for seed in 0..100 {
+            let token = Token::generate(&SeededRandom::new(seed));
+            let text = token.reveal();
+            assert!(text.len() == 43 && Token::is_of_form(text), "{text}");
+            for (at, character) in text.char_indices() {
+                let other = if character == 'x' { 'y' } else { 'x' };
+                let mistyped = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+                assert!(!Token::is_of_form(&mistyped), "{mistyped}");
+            }
+            assert!(!Token::is_of_form(&text[1..]) && !Token::is_of_form(&format!("{text}0")), "{text}");
+        }
+        for text in ["", "wrong", "larder_", "apify_api_0123456789abcdefghijklmnopqrstuvwxyz"] {
             assert!(!Token::is_of_form(text), "{text}");
         }
+        assert!(!Token::is_of_form(&format!("larder_{}ä{}", "0".repeat(29), "0".repeat(5))));
     }
 
     #[test]
     fn a_hash_is_read_as_it_is_written_and_is_that_of_one_token() {
-        let hash = Token::new("apify_api_x").hash();
+        let hash = Token::new("larder_x").hash();
         let read = TokenHash::try_from(hash.to_string()).expect("it is a hash");
-        assert!(read.is(&hash) && !read.is(&Token::new("apify_api_y").hash()));
+        assert!(read.is(&hash) && !read.is(&Token::new("larder_y").hash()));
         for text in ["", "00", &"g".repeat(64), &"ä".repeat(32), &"+f".repeat(32)] {
             assert!(TokenHash::try_from(text.to_owned()).is_err(), "{text}");
         }

@@ -6,8 +6,8 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    auth::signature,
-    clock::{Clock, SystemClock, Timestamp},
+    auth::{Token, signature},
+    clock::{Clock, SystemClock, SystemRandom, Timestamp},
     config::Given,
 };
 
@@ -88,6 +88,8 @@ pub(super) enum TokenCommand {
         #[arg(long, value_name = "JSON")]
         scope: Option<String>,
     },
+    /// Print a new token for LARDER_USER_TOKEN; it is valid for nothing until it is set there
+    Generate,
     /// Show an account's tokens, but not themselves
     List {
         /// Whose; the admin's if nobody is named
@@ -201,7 +203,12 @@ pub(super) fn user(command: UserCommand, url: Option<String>, given: &Given) -> 
 pub(super) fn token(command: TokenCommand, url: Option<String>, given: &Given) -> ExitCode {
     const TOKENS: &str = "/larder/v1/tokens";
     let of = |user: Option<String>| user.map(|user| format!("?username={}", segment(&user))).unwrap_or_default();
+    if matches!(command, TokenCommand::Generate) {
+        output::say(Token::generate(&SystemRandom).reveal());
+        return ExitCode::SUCCESS;
+    }
     with(url, given, |target| match command {
+        TokenCommand::Generate => Ok(Value::Null),
         TokenCommand::Create { user, name, expires, scope } => {
             let scope = scope.map(|scope| serde_json::from_str(&scope));
             let scope: Option<Value> = scope.transpose().map_err(|error| format!("the scope is no JSON: {error}"))?;

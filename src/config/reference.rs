@@ -42,7 +42,7 @@ pub(super) static GROUPS: [Group; 14] = [
             ("secret", "another-long-random-text"),
             ("old_secret_fingerprint", "1f2e3d4c"),
             ("user", "baker"),
-            ("user_token", "apify_api_000000000000000000000000000000000000"),
+            ("user_token", "larder_0000000000000000000000000000002C8GjS"),
             ("metrics_token", "a-third-long-random-text"),
         ],
     },

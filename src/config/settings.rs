@@ -103,12 +103,13 @@ static SETTINGS: &[Setting] = &[
     Setting {
         name: "user_token",
         value: "TOKEN",
-        help: "The token of that user, valid from the start on; the one that was set here before is revoked",
+        help: "The token of that user, valid from the start on, as `larder token generate` prints it; the one that was set here before is revoked",
         is_secret: true,
         apply: |config, text| {
             if !Token::is_of_form(text) {
                 return Err(
-                    "is not of the form of tokens: apify_api_ and 36 letters and digits, best random ones".to_owned()
+                    "is not of the form of tokens or mistyped; `larder token generate` prints one that can be set"
+                        .to_owned(),
                 );
             }
             config.user_token = Some(Token::new(text));

@@ -4,7 +4,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
-use larder::{auth::signature, clock::Timestamp};
+use larder::{
+    auth::{Token, signature},
+    clock::{SeededRandom, Timestamp},
+};
 use serde_json::json;
 
 use crate::{
@@ -131,7 +134,7 @@ async fn scene(larder: &Larder) -> Scene {
     larder.advance(Duration::from_secs(61));
     let revoked = larder.post("/larder/v1/tokens").json(&json!({ "username": "alice" })).await.answers(201);
     larder.delete(format!("/larder/v1/tokens/{}?username=alice", revoked.text("id"))).await.answers(204);
-    let wrong = format!("apify_api_{}", "x".repeat(36));
+    let wrong = Token::generate(&SeededRandom::new(0)).reveal().to_owned();
     let tokens =
         [None, Some(wrong), Some(expired), Some(revoked.text("token")), Some(stranger), Some(reads), Some(writes)];
     let tokens = tokens.into_iter().chain([Some(elsewhere), Some(owner), Some(TOKEN.to_owned())]).collect();

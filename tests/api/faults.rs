@@ -179,7 +179,7 @@ fn assert_retry_after(reply: &Reply) {
 #[track_caller]
 fn assert_discreet(reply: &Reply) {
     let body = String::from_utf8_lossy(&reply.body);
-    for word in [CAUSE, "larder/", "apify_api_", "thread", "panicked"] {
+    for word in [CAUSE, "larder/", "larder_", "thread", "panicked"] {
         assert!(!body.contains(word), "{reply} tells of {word:?}");
     }
     let id = reply.expect_field("x-request-id");

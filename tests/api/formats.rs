@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::harness::{Larder, STORES, ShiftedClock};
 
 /// Of the user whom fixtures have beside the admin, where users were known.
-const BAKER: &str = "apify_api_baker0123456789abcdefghijklmnopqrstu";
+const BAKER: &str = "larder_baker0123456789abcdefghijklmno3T4T7P";
 
 /// More than any object in a fixture.
 const MUCH: u64 = 1 << 20;

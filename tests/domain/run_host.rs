@@ -34,7 +34,7 @@ impl Host {
             Runs::new(objects.clone(), world.clock.clone(), random.clone(), guard.clone(), RunOptions::default());
         let users = Users::open(world.objects.clone(), world.clock.clone(), random.clone(), None).await;
         let users = Arc::new(users.expect("accounts open"));
-        let admin = Token::new("apify_api_0123456789abcdefghijklmnopqrstuvwxyz");
+        let admin = Token::new("larder_0123456789abcdefghijklmnopqrst3j70pI");
         let tokens = Tokens::new(objects.clone(), world.clock.clone(), random, users.clone(), &admin, None);
         let tokens = Arc::new(tokens.guarded_by(guard.clone()));
         let cache = CacheOptions { staleness: None, ..CacheOptions::default() };

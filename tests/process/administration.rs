@@ -81,8 +81,8 @@ fn a_folder_is_administered_while_it_is_served_and_while_it_is_not() {
     let error = online(&["token", "revoke", id, "--user", "baker"]).expect_err("it is gone");
     assert!(error.contains("Token was not found"), "{error}");
     let error =
-        administer(folder.path(), &["user", "list"], Some(&url), Some("apify_api_wrong")).expect_err("it is wrong");
-    assert!(error.contains("not valid") && !error.contains("apify_api_wrong"), "{error}");
+        administer(folder.path(), &["user", "list"], Some(&url), Some("larder_wrong")).expect_err("it is wrong");
+    assert!(error.contains("not valid") && !error.contains("larder_wrong"), "{error}");
     // Somebody serves from the folder, and not where the command asks.
     let error = offline(&["user", "list"]).expect_err("the folder is taken");
     assert!(error.contains("none can be started here"), "{error}");

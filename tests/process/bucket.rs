@@ -114,8 +114,8 @@ fn the_first_gateway_makes_a_token_for_all_or_says_what_is_missing() {
     let second = run_to_its_greeting(folder.path(), &prefix);
     match (first, second) {
         (Ok(first), Ok(second)) => {
-            assert_eq!(first.matches("apify_api_").count(), 1, "{first}");
-            assert!(!second.contains("apify_api_") && second.contains("larder/auth/admin-token"), "{second}");
+            assert_eq!(first.matches("larder_").count(), 1, "{first}");
+            assert!(!second.contains("larder_") && second.contains("larder/auth/admin-token"), "{second}");
         }
         // Without conditional writes nobody can make it for all.
         (first, second) => {

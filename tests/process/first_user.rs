@@ -7,8 +7,8 @@ use crate::{
     program::{Ended, Program, TOKEN, command, run},
 };
 
-const FIRST: &str = "apify_api_0123456789abcdefghijklmnopqrstuvwxyz";
-const SECOND: &str = "apify_api_zyxwvutsrqponmlkjihgfedcba9876543210";
+const FIRST: &str = "larder_0123456789abcdefghijklmnopqrst3j70pI";
+const SECOND: &str = "larder_tsrqponmlkjihgfedcba98765432101FvlbM";
 
 /// A gateway in `folder` with this user and this token; it must start.
 fn serve(folder: &Path, user: &str, token: &str) -> Program {
@@ -84,7 +84,7 @@ fn the_user_of_the_environment_is_there_from_the_start_on_with_the_token_set_las
 fn a_user_of_the_environment_who_cannot_be_is_refused_in_words() {
     let folder = tempfile::tempdir().expect("a folder");
     for (variables, said) in [
-        (&[("LARDER_USER", "baker"), ("LARDER_USER_TOKEN", "too-short-secret")][..], "36 letters and digits"),
+        (&[("LARDER_USER", "baker"), ("LARDER_USER_TOKEN", "too-short-secret")][..], "larder token generate"),
         (&[("LARDER_USER", "a/b")], "not a username"),
         (&[("LARDER_USER_TOKEN", FIRST)], "set LARDER_USER too"),
         (&[("LARDER_USER", "baker"), ("LARDER_USER_TOKEN", FIRST), ("LARDER_TOKEN", FIRST)], "in use"),

@@ -19,7 +19,7 @@ use crate::client::{Client, Upload};
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The token of programs that are given one.
-pub const TOKEN: &str = "apify_api_for_tests";
+pub const TOKEN: &str = "a-token-for-tests";
 
 /// A running program.
 pub struct Program {

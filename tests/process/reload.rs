@@ -38,7 +38,7 @@ fn what_can_change_does_and_what_cannot_is_named() {
     assert_eq!((ask(&program, "one-token", "/metrics"), ask(&program, "other-token", "/metrics")), (200, 401));
 
     // Nothing changes unless it is asked for.
-    let user = "user = 'newcomer'\nuser_token = 'apify_api_0123456789abcdefghijABCDEFGHIJ012345'";
+    let user = "user = 'newcomer'\nuser_token = 'larder_0123456789abcdefghijABCDEFGHIJ3mpbCX'";
     configure(
         folder.path(),
         &format!(
@@ -50,7 +50,7 @@ fn what_can_change_does_and_what_cannot_is_named() {
     program.signal(Signal::HUP);
     until("the new limit holds", || upload(&program, &path, 2048) == 201);
     assert_eq!((ask(&program, "one-token", "/metrics"), ask(&program, "other-token", "/metrics")), (401, 200));
-    assert_eq!(ask(&program, "apify_api_0123456789abcdefghijABCDEFGHIJ012345", "/v2/users/me"), 200);
+    assert_eq!(ask(&program, "larder_0123456789abcdefghijABCDEFGHIJ3mpbCX", "/v2/users/me"), 200);
     assert_eq!(ask(&program, TOKEN, "/v2/users/me"), 200);
 
     for broken in ["max_record_size = 'lots'", "max_record_size = '", "max_recrod_size = '1KiB'"] {
@@ -73,7 +73,7 @@ fn what_can_change_does_and_what_cannot_is_named() {
     ] {
         assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
     }
-    for secret in ["one-token", "other-token", "apify_api_0123456789"] {
+    for secret in ["one-token", "other-token", "larder_0123456789"] {
         assert!(!ended.stderr.contains(secret), "{secret}: {}", ended.stderr);
     }
 }

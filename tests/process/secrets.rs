@@ -10,7 +10,7 @@ use crate::{
     program::{Program, TOKEN, command},
 };
 
-const USERS_TOKEN: &str = "apify_api_SECRETsecretSECRETsecretSECRETsecret";
+const USERS_TOKEN: &str = "larder_SECRETsecretSECRETsecretSECRET2NIcMd";
 const MASTER: &str = "the-master-secret-of-this-test";
 
 /// Everything that was told in confidence, and every answer that refused.

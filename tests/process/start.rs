@@ -24,10 +24,10 @@ fn a_first_start_needs_nothing_and_shows_a_token_once() {
     let program = untold(folder.path());
     let kept = folder::data(folder.path()).join("admin-token");
     let token = fs::read_to_string(&kept).expect("the token is kept").trim().to_owned();
-    assert!(token.starts_with("apify_api_") && token.len() == 46, "{token}");
+    assert!(token.starts_with("larder_") && token.len() == 43, "{token}");
     assert_eq!(fs::metadata(&kept).expect("it is there").permissions().mode() & 0o777, 0o600);
     assert_eq!(stores(&program, &token), 200);
-    assert_eq!(stores(&program, "apify_api_wrong"), 401);
+    assert_eq!(stores(&program, "larder_wrong"), 401);
     let address = program.address;
     let ended = program.stop();
     assert!(ended.status.success(), "{}", ended.stderr);

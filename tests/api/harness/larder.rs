@@ -24,7 +24,7 @@ use super::{calls::Calls, clock::ShiftedClock, connection::Connection, request::
 pub(crate) const STORES: &str = "/v2/key-value-stores";
 
 /// The token that requests carry unless they say otherwise.
-pub(crate) const TOKEN: &str = "apify_api_0123456789abcdefghijklmnopqrstuvwxyz";
+pub(crate) const TOKEN: &str = "larder_0123456789abcdefghijklmnopqrst3j70pI";
 
 /// Whose token it is.
 pub(crate) const USERNAME: &str = "admin";

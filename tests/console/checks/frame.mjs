@@ -78,7 +78,7 @@ export const frame = {
         world.expects(401);
         await page.goto(`${url}/console/key-value-stores`);
         await world.accessible();
-        await page.getByLabel('Token').fill('apify_api_wrong');
+        await page.getByLabel('Token').fill('larder_wrong');
         await page.getByRole('button', { name: 'Sign in' }).click();
         await page.getByRole('alert').waitFor();
         await page.getByLabel('Token').fill(world.token);

@@ -12,7 +12,7 @@ import urllib.request
 from .tools import PROGRAM
 
 # It guards a folder that is gone in seconds.
-TOKEN = 'apify_api_for_checks_of_deployment'
+TOKEN = 'a-token-for-checks-of-deployment'
 
 PATIENCE = 30
 

@@ -23,7 +23,7 @@ use super::gate::{Gate, Gated};
 pub const STALENESS: Duration = Duration::from_secs(5);
 
 /// The admin's token.
-pub const ADMIN: &str = "apify_api_0123456789abcdefghijklmnopqrstuvwxyz";
+pub const ADMIN: &str = "larder_0123456789abcdefghijklmnopqrst3j70pI";
 
 /// A gateway without a socket.
 pub struct Gateway {
