@@ -16,6 +16,7 @@ use crate::{
     client::{Client, Upload},
     folder,
     program::{Ended, PATIENCE, Program, TOKEN, behind, command, now, run, until},
+    watcher::Watched,
 };
 
 const WRITERS: usize = 3;
@@ -115,7 +116,7 @@ fn fill(client: &mut Client, records: &str, round: usize) {
 
 /// Takes a backup and deletes in order meanwhile; how many were deleted when it was over, and whether it succeeded.
 fn delete_during(client: &mut Client, records: &str, mut backup: Command) -> (usize, bool) {
-    let mut process = backup.spawn().expect("it starts");
+    let mut process = Watched::new(backup.spawn().expect("it starts"));
     let mut deleted = 0;
     let began = now();
     let status = loop {
@@ -243,7 +244,7 @@ fn a_backup_that_is_killed_is_no_backup_and_holds_nothing_up() {
     let records = program.records_of("first");
     let mut client = program.client();
     fill(&mut client, &records, 0);
-    let mut backup = back_up(&live, "../backup").spawn().expect("it starts");
+    let mut backup = Watched::new(back_up(&live, "../backup").spawn().expect("it starts"));
     let files = work.path().join("backup/files");
     until("files are copied", || files.exists() && folder::files_below(&files).len() > 5);
     backup.kill().expect("it runs");

@@ -58,3 +58,5 @@ mod stop;
 mod torture;
 mod traces;
 mod transfer;
+mod watched;
+mod watcher;

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -13,7 +13,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::client::{Client, Upload};
+use crate::{
+    client::{Client, Upload},
+    watcher::Watched,
+};
 
 /// What anything may take before the test has failed.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -23,7 +26,7 @@ pub const TOKEN: &str = "a-token-for-tests";
 
 /// A running program.
 pub struct Program {
-    child: Running,
+    child: Watched,
     pub address: SocketAddr,
     /// What it printed until it said where it listens, and what it has printed since.
     stdout: mpsc::Receiver<String>,
@@ -31,16 +34,6 @@ pub struct Program {
     stderr: thread::JoinHandle<String>,
     /// How long it took from its start until it said where it listens.
     pub start_time: Duration,
-}
-
-/// A process that ends with the test that started it, also where that fails.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A program that ended.
@@ -94,7 +87,8 @@ impl Program {
     /// The same; what it complained of if it ended or fell silent.
     pub fn try_start(mut command: Command) -> Result<Self, String> {
         let began = now();
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = Watched::new(child);
         let stdout = child.stdout.take().expect("it is piped");
         let mut errors = child.stderr.take().expect("it is piped");
         let (lines, received) = mpsc::channel();
@@ -113,15 +107,14 @@ impl Program {
         let mut greeting = Vec::new();
         loop {
             let Ok(line) = received.recv_timeout(PATIENCE) else {
-                let _ = child.kill();
-                let _ = child.wait();
+                drop(child);
                 return Err(stderr.join().expect("its errors were read"));
             };
             let address = line.split("://").nth(1).and_then(|rest| rest.split('/').next()?.parse().ok());
             greeting.push(line);
             if let Some(address) = address {
                 let start_time = began.elapsed();
-                return Ok(Self { child: Running(child), address, stdout: received, greeting, stderr, start_time });
+                return Ok(Self { child, address, stdout: received, greeting, stderr, start_time });
             }
         }
     }
@@ -144,7 +137,7 @@ impl Program {
 
     /// Its id as a process.
     pub fn id(&self) -> u32 {
-        self.child.0.id()
+        self.child.id()
     }
 
     /// The most memory it has ever used, in bytes.
@@ -176,10 +169,10 @@ impl Program {
     pub fn wait(mut self) -> Ended {
         let began = now();
         let status = loop {
-            match self.child.0.try_wait().expect("it can be waited for") {
+            match self.child.try_wait().expect("it can be waited for") {
                 Some(status) => break status,
                 None if began.elapsed() > PATIENCE => {
-                    let _ = self.child.0.kill();
+                    let _ = self.child.kill();
                     panic!("it did not end: {}", self.stderr.join().expect("its errors were read"));
                 }
                 None => pause(Duration::from_millis(5)),

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     client::{Client, Upload},
     program::{Program, TOKEN, command, pause, run, until},
+    watcher::Watched,
 };
 
 /// Tells this program to play an Actor, and which.
@@ -170,7 +171,8 @@ fn who_interrupts_it_aborts_the_run_and_so_does_who_asks_the_server() {
     let last = |client: &mut Client| ask(client, "GET", "/v2/acts/oven/runs/last", "", None);
     for (how, code) in [("signal", 130), ("request", 143)] {
         let mut command = larder_run(folder.path(), "wait", &["--url", &url]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut child = Watched::new(child);
         let waits = "/v2/acts/oven/runs/last/key-value-store/records/WAITS?status=RUNNING";
         until("the command waits", || ask(&mut client, "GET", waits, "", None).0 == 200);
         if how == "signal" {

@@ -15,6 +15,7 @@ use crate::{
     client::Upload,
     effort,
     program::{Ended, PATIENCE, Program, TOKEN, command, now, pause, run},
+    watcher::Watched,
 };
 
 /// Keys that are hard to carry.
@@ -48,7 +49,7 @@ fn succeeds(ended: &Ended) {
 
 /// Runs it and kills it once it has come somewhere; whether it was still at it.
 fn cut_off(mut command: std::process::Command, has_begun: impl Fn() -> bool) -> bool {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut child = Watched::new(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
     let began = now();
     while !has_begun() && began.elapsed() < PATIENCE {
         pause(Duration::from_millis(2));

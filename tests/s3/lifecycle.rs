@@ -19,6 +19,7 @@ use crate::{
     object_store::{open_with, variable},
     proxy::Proxy,
     tiny::{Answer, Client},
+    watcher::Watched,
 };
 
 /// Rules of somebody else: by tags, by sizes where that is known, in a layout of his own.
@@ -183,7 +184,7 @@ async fn in_a_bucket_with_versions_the_rules_remove_old_ones_too() {
 }
 
 /// The program before a bucket, below a prefix, until it is dropped.
-struct Program(std::process::Child);
+struct Program(Watched);
 
 impl Program {
     fn start(bucket: &str, prefix: &str) -> Self {
@@ -201,7 +202,7 @@ impl Program {
             ("LARDER_TOKEN", "a-token".to_owned()),
         ];
         let quiet = std::process::Stdio::null;
-        Self(command.envs(settings).stdout(quiet()).stderr(quiet()).spawn().expect("it starts"))
+        Self(Watched::new(command.envs(settings).stdout(quiet()).stderr(quiet()).spawn().expect("it starts")))
     }
 
     /// Stops it as whoever runs it does.
@@ -209,12 +210,6 @@ impl Program {
         let id = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw).expect("an id");
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
         assert!(self.0.wait().expect("it ends").success());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
     }
 }
 

@@ -36,4 +36,6 @@ mod sdk;
 mod signatures;
 mod tiny;
 #[cfg(feature = "s3")]
+#[path = "../process/watcher.rs"]
+mod watcher;
 mod wire;

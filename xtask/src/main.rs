@@ -19,6 +19,7 @@ mod guard;
 mod histories;
 mod hour;
 mod installed;
+mod leftovers;
 mod long;
 mod npm;
 mod openapi;
@@ -92,16 +93,23 @@ const COMMANDS: [Command; 9] = [
 /// What a command starts, and nobody else.
 const GUARD: Command = Command { name: guard::NAME, summary: "ends a server with its command", run: guard::run };
 
+/// What a command starts beside itself, and nobody else.
+const WATCHER: Command =
+    Command { name: leftovers::NAME, summary: "ends what a command leaves behind", run: leftovers::watch };
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(code) = fuzz::compile(&arguments) {
+        return code;
+    }
+    if let Some(code) = leftovers::supervise(&arguments) {
         return code;
     }
     let Some((name, rest)) = arguments.split_first() else {
         list();
         return ExitCode::SUCCESS;
     };
-    let mut commands = COMMANDS.iter().chain([&GUARD]);
+    let mut commands = COMMANDS.iter().chain([&GUARD, &WATCHER]);
     let Some(command) = commands.find(|command| command.name == name) else {
         println!("There is no command {name:?}.\n");
         list();

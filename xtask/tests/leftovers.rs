@@ -1,0 +1,78 @@
+//! What the test command starts ends with it, whatever way it ends, and what does not end by itself fails the run.
+#![cfg(target_os = "linux")]
+#![expect(clippy::disallowed_methods, reason = "another process's time cannot be injected")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the test has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_process_that_outlives_its_step_is_named_and_ended_and_fails_the_run() {
+    let folder = folder("left");
+    let output = test_format(&folder, "sleep 1000 < /dev/null > /dev/null 2>&1 & echo $! > started")
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let left = started(&folder);
+    assert!(!output.status.success() && said.contains(&format!("{left} sleep 1000")), "{said}");
+    until("what was left ends", || !runs(&left));
+    fs::remove_dir_all(folder).expect("it is removed");
+}
+
+#[test]
+fn what_a_killed_run_has_started_ends() {
+    let folder = folder("killed");
+    let mut run = test_format(&folder, "echo $$ > started; exec sleep 1000")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    until("the step starts", || !started(&folder).is_empty());
+    let step = started(&folder);
+    assert!(runs(&step));
+    run.kill().expect("it runs");
+    run.wait().expect("it ends");
+    until("the step ends", || !runs(&step));
+    fs::remove_dir_all(folder).expect("it is removed");
+}
+
+/// The command that tests the format, by a stand-in for cargo that runs `script` in `folder`.
+fn test_format(folder: &Path, script: &str) -> Command {
+    let cargo = folder.join("cargo");
+    fs::write(&cargo, format!("#!/bin/sh\ncd '{}'\n{script}\n", folder.display())).expect("it is written");
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("it can be run");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    // These tests are run by such a command themselves.
+    command.args(["test", "fmt"]).env("CARGO", cargo).env_remove("XTASK_RUN");
+    command
+}
+
+fn started(folder: &Path) -> String {
+    fs::read_to_string(folder.join("started")).unwrap_or_default().trim().to_owned()
+}
+
+fn runs(process: &str) -> bool {
+    // A process that has ended but is not waited for yet is there no more in any sense that matters here.
+    let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    state.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("larder-leftovers-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a temporary folder");
+    folder
+}
