@@ -46,6 +46,7 @@ pub use description::Description;
 pub use links::LinkOrigin;
 pub use rate_limits::RateOptions;
 pub use reply_body::ReplyBody;
+pub use request::REQUEST_ID;
 pub use service::Api;
 pub use told_renewals::ToldRenewals;
 pub use upstream::Upstream;

@@ -109,7 +109,7 @@ impl Api {
                 Ok(call) => match place_for(&context, &call.endpoint, &head, began).await {
                     Ok(_place) => {
                         let mut answer = pin!(self.answer(&context, call, &head, body, &id, &source));
-                        let mut watched = pin!(self.watch.begin(&id, &head.headers).around(answer.as_mut()));
+                        let mut watched = pin!(self.watch.begin(&id, &head).around(answer.as_mut()));
                         let answer = watched.as_mut().await;
                         work = watched.as_mut().take_value();
                         answer
@@ -287,6 +287,7 @@ async fn identify(context: &Context, token: Option<&str>, source: &Source) -> Re
             if is_guess {
                 rates.give_back(address);
             }
+            work::name_caller(session.user.username.as_str());
             work::is_called_by(Party::named(session.user.id.as_str()).map_or_else(CalledBy::default, CalledBy::User));
             rates.take(Counted::User(session.user.id))?;
         }

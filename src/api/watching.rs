@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Response, header, request::Parts};
+use http::{HeaderValue, Response, header, request::Parts};
 
 use crate::{
     clock::Clock,
     kv::{RunId, StoreView},
     telemetry::{
-        Ledger, Party,
+        Ledger, Observed, Party,
         trace::{Seen, TRACEPARENT, Tracer, Value},
         work::{self, Work},
     },
@@ -31,7 +31,7 @@ impl Watch {
     }
 
     /// The work for a request.
-    pub fn begin(&self, id: &HeaderValue, headers: &HeaderMap) -> Work {
+    pub fn begin(&self, id: &HeaderValue, Parts { headers, extensions, .. }: &Parts) -> Work {
         let trace = self.tracer.as_ref().and_then(|tracer| {
             let times = || {
                 let millis = u64::try_from(self.clock.now().as_millis()).unwrap_or_default();
@@ -39,7 +39,8 @@ impl Watch {
             };
             tracer.begin(headers.get(TRACEPARENT), times).map(Box::new)
         });
-        Work::new(id.clone(), Arc::clone(&self.ledger), trace)
+        let observed = extensions.get::<Arc<Observed>>().cloned();
+        Work::new(id.clone(), Arc::clone(&self.ledger), trace).observed_by(observed)
     }
 }
 

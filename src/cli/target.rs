@@ -10,6 +10,7 @@ use crate::{
     config::{Config, Given, KeeperSetting, load},
     gateway::{AdminToken, Gateway},
     server::TlsFiles,
+    telemetry::AccessLogSetting,
     transfer::Api,
 };
 
@@ -78,6 +79,7 @@ impl Target {
         }
         config.server.listen = ([127, 0, 0, 1], 0).into();
         config.server.tls = TlsFiles::default();
+        config.telemetry.access_log = Some(AccessLogSetting::Off);
         let (stop, stopped) = oneshot::channel();
         let (opened, opening) = std::sync::mpsc::channel();
         let ended = thread::spawn(move || serve(config, &opened, stopped));

@@ -132,7 +132,11 @@ pub(super) static GROUPS: [Group; 14] = [
         about: "Both or neither of these are given; [what is passed on](SEMANTICS.md#datasets-and-request-queues).",
         settings: &[("upstream_url", "https://api.apify.com"), ("upstream_token", "the-token-there")],
     },
-    Group { title: "Logs", about: "", settings: &[("log", "warn,larder=debug"), ("log_format", "json")] },
+    Group {
+        title: "Logs",
+        about: "",
+        settings: &[("log", "warn,larder=debug"), ("log_format", "json"), ("access_log", "json")],
+    },
     Group {
         title: "The object store",
         about: "With a bucket, Larder keeps everything there and nothing in the data folder. Access keys come from wherever AWS's own tools find \

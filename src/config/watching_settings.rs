@@ -1,10 +1,12 @@
-//! The settings of what is told of requests beside figures and lines of the log: traces, and what object calls cost.
+//! The settings of what is told of requests beside figures: traces, the access log, and what object calls cost.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::telemetry::{AccessLogSetting, LogFormat};
+
 use super::setting::Setting;
 
-/// Where traces go, and what object calls cost.
+/// Where traces go, whether requests are logged, and what object calls cost.
 pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "otlp_endpoint",
@@ -56,6 +58,23 @@ pub(super) static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| config.prices.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "access_log",
+        value: "FORMAT",
+        help: "Form of the access log, one line for each request on standard error: text, json or off; if not set, that of the log, and off where \
+               standard error is a terminal",
+        is_secret: false,
+        apply: |config, text| {
+            config.telemetry.access_log = Some(match text.trim() {
+                "off" => AccessLogSetting::Off,
+                "text" => AccessLogSetting::On(LogFormat::Text),
+                "json" => AccessLogSetting::On(LogFormat::Json),
+                _ => return Err("is not a form of the access log; write text, json or off".to_owned()),
+            });
+            Ok(())
+        },
+        show: |config| config.telemetry.access_log.map(|setting| setting.to_string()),
     },
 ];
 

@@ -8,11 +8,17 @@ use http_body_util::{Either, Full};
 
 use crate::{
     api::{Api, ApiOptions, ReplyBody},
+    clock::Clock,
+    config::Config,
     console::Console,
     server::{Handler, RequestBody, Source, allow_any_origin},
 };
 
-use super::health::Health;
+use super::{
+    access::{Access, Accesses, LoggedBody},
+    error::StartError,
+    health::Health,
+};
 
 /// What a client gets whose request made the program panic; in the form of the API's errors.
 const PANICKED: &str =
@@ -27,11 +33,30 @@ const WITHOUT_HOST: &str =
 pub(super) struct Front {
     health: Arc<Health>,
     api: Api,
+    accesses: Option<Arc<Accesses>>,
 }
 
 impl Front {
-    pub(super) fn new(health: Arc<Health>, api: Api) -> Self {
-        Self { health, api }
+    /// Everything that is served, with the access log of the configuration, which goes by `clock`.
+    pub(super) fn of(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        health: &Arc<Health>,
+        api: Api,
+    ) -> Result<Arc<Self>, StartError> {
+        let accesses = Accesses::of(config, clock)?;
+        Ok(Arc::new(Self { health: Arc::clone(health), api, accesses }))
+    }
+
+    /// Writes the lines of the access log that wait to be written.
+    pub(super) fn close(&self) {
+        if let Some(accesses) = &self.accesses {
+            accesses.close();
+        }
+    }
+
+    fn access<B>(&self, request: &mut Request<B>, source: &Source) -> Option<Box<Access>> {
+        self.accesses.as_ref().map(|accesses| accesses.begin(request, source))
     }
 
     /// Goes by other options from the next request on.
@@ -41,28 +66,43 @@ impl Front {
 }
 
 impl Handler for Front {
-    type Body = Either<Full<Bytes>, ReplyBody>;
+    type Body = LoggedBody<Either<Full<Bytes>, ReplyBody>>;
 
-    async fn handle(&self, request: Request<RequestBody>, source: Source) -> Response<Self::Body> {
-        if let Some(answer) = self.health.answer(request.method(), request.uri().path()).await {
-            return answer.map(|text| Either::Left(Full::from(text)));
-        }
-        match Console::answer(&request) {
-            Some(file) => file.map(|bytes| Either::Left(Full::from(bytes))),
-            None => self.api.respond(request, source).await.map(Either::Right),
-        }
+    async fn handle(&self, mut request: Request<RequestBody>, source: Source) -> Response<Self::Body> {
+        let access = self.access(&mut request, &source);
+        let answer = if let Some(answer) = self.health.answer(request.method(), request.uri().path()).await {
+            answer.map(|text| Either::Left(Full::from(text)))
+        } else {
+            match Console::answer(&request) {
+                Some(file) => file.map(|bytes| Either::Left(Full::from(bytes))),
+                None => self.api.respond(request, source).await.map(Either::Right),
+            }
+        };
+        logged(answer, access)
     }
 
+    /// It is logged where it panicked.
     fn panicked(&self) -> Response<Self::Body> {
-        refusal(StatusCode::INTERNAL_SERVER_ERROR, PANICKED)
+        logged(refusal(StatusCode::INTERNAL_SERVER_ERROR, PANICKED), None)
     }
 
-    fn without_host(&self) -> Response<Self::Body> {
-        refusal(StatusCode::BAD_REQUEST, WITHOUT_HOST)
+    fn without_host(&self, mut request: Request<RequestBody>, source: &Source) -> Response<Self::Body> {
+        let access = self.access(&mut request, source);
+        logged(refusal(StatusCode::BAD_REQUEST, WITHOUT_HOST), access)
     }
 }
 
-fn refusal(status: StatusCode, text: &'static str) -> Response<Either<Full<Bytes>, ReplyBody>> {
+type Answer = Either<Full<Bytes>, ReplyBody>;
+
+fn logged(answer: Response<Answer>, access: Option<Box<Access>>) -> Response<LoggedBody<Answer>> {
+    let access = access.map(|mut access| {
+        access.answered(&answer);
+        access
+    });
+    answer.map(|body| LoggedBody::new(body, access))
+}
+
+fn refusal(status: StatusCode, text: &'static str) -> Response<Answer> {
     let mut reply = Response::new(Either::Left(Full::from(text)));
     *reply.status_mut() = status;
     let json = HeaderValue::from_static("application/json; charset=utf-8");

@@ -2,6 +2,7 @@
 //!
 //! [`Gateway`] is a whole Larder, from its socket to its data. This room knows every other one and decides nothing.
 
+mod access;
 mod admin_token;
 mod backend;
 mod diagnosis;

@@ -100,7 +100,7 @@ impl Gateway {
         };
         show(&metrics, &server, &catalog, &clock);
         let reloading = Arc::new(Reloading {
-            front: Arc::new(Front::new(Arc::clone(&health), role.api(Api::new(options, parts, random.as_ref())))),
+            front: Front::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
             catalog: Arc::clone(&catalog),
             runs: Arc::clone(&runs),
             users,
@@ -173,6 +173,7 @@ impl Gateway {
         self.backend.close().await;
         // Last: what requests left behind to be finished runs there, too.
         self.workers.stop().await;
+        front.close();
         counted.map_err(StopError::Counters)?;
         tracing::info!("stopped");
         Ok(())

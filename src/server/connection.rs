@@ -149,7 +149,7 @@ impl<H: Handler> Connections<H> {
             })
         } else {
             // A client or proxy that sent such a request cannot be trusted about where the next one begins.
-            let mut reply = self.handler.without_host();
+            let mut reply = self.handler.without_host(request, &source);
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             reply
         };

@@ -31,8 +31,8 @@ pub trait Handler: Send + Sync + 'static {
     /// The answer to a request whose handling panicked: a 500.
     fn panicked(&self) -> Response<Self::Body>;
 
-    /// The answer to a request that does not say, or says twice, which host it is for: a 400.
-    fn without_host(&self) -> Response<Self::Body>;
+    /// Refuses a request that does not say, or says twice, which host it is for: a 400.
+    fn without_host(&self, request: Request<RequestBody>, source: &Source) -> Response<Self::Body>;
 }
 
 impl<H: Handler> Handler for Arc<H> {
@@ -50,8 +50,8 @@ impl<H: Handler> Handler for Arc<H> {
         H::panicked(self)
     }
 
-    fn without_host(&self) -> Response<Self::Body> {
-        H::without_host(self)
+    fn without_host(&self, request: Request<RequestBody>, source: &Source) -> Response<Self::Body> {
+        H::without_host(self, request, source)
     }
 }
 

@@ -67,7 +67,7 @@ impl Handler for Paths {
         reply(500, "sorry")
     }
 
-    fn without_host(&self) -> Response<Self::Body> {
+    fn without_host(&self, _: Request<RequestBody>, _: &Source) -> Response<Self::Body> {
         reply(400, "which host?")
     }
 }

@@ -66,6 +66,24 @@ impl Default for LogFilter {
     }
 }
 
+/// What the access log is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLogSetting {
+    /// No line is written.
+    Off,
+    /// A line is written for each request, in this form.
+    On(LogFormat),
+}
+
+impl fmt::Display for AccessLogSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::On(form) => form.fmt(f),
+        }
+    }
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TelemetryOptions {
@@ -73,6 +91,20 @@ pub struct TelemetryOptions {
     pub filter: LogFilter,
     /// In which form.
     pub format: LogFormat,
+    /// Whether requests are logged, and in which form, if that was set.
+    pub access_log: Option<AccessLogSetting>,
+}
+
+impl TelemetryOptions {
+    /// Returns the form of the access log; `None` if there is none. If nothing was set, a terminal gets no access log, and anything
+    /// else gets one in the form of the log.
+    pub fn access_log_form(&self, is_terminal: bool) -> Option<LogFormat> {
+        match self.access_log {
+            Some(AccessLogSetting::Off) => None,
+            Some(AccessLogSetting::On(form)) => Some(form),
+            None => (!is_terminal).then_some(self.format),
+        }
+    }
 }
 
 /// The log could not be started.
@@ -123,6 +155,18 @@ pub fn start(options: &TelemetryOptions) -> Result<Log, StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_are_logged_unless_a_terminal_shows_the_log_or_it_was_set() {
+        let set = |access_log| TelemetryOptions { format: LogFormat::Json, access_log, ..TelemetryOptions::default() };
+        for is_terminal in [true, false] {
+            let as_usual = if is_terminal { None } else { Some(LogFormat::Json) };
+            assert_eq!(set(None).access_log_form(is_terminal), as_usual);
+            assert_eq!(set(Some(AccessLogSetting::Off)).access_log_form(is_terminal), None);
+            let text = set(Some(AccessLogSetting::On(LogFormat::Text)));
+            assert_eq!(text.access_log_form(is_terminal), Some(LogFormat::Text));
+        }
+    }
 
     #[test]
     fn levels_and_directives_are_filters_and_typing_mistakes_are_not() {

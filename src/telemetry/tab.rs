@@ -5,11 +5,15 @@ use std::sync::Arc;
 use super::{
     costs::{CallClass, Costs},
     ledger::{Ledger, Payers},
+    observed::Observed,
     work,
 };
 
 /// Charges the work under way; where there is none, it is work in the background.
 pub fn charge(ledger: &Ledger, costs: Costs) {
+    if CallClass::NAMES.iter().any(|(class, _)| costs.calls(*class) > 0) {
+        work::observe(Observed::count_call);
+    }
     if let Err(costs) = work::add(costs) {
         ledger.charge(Payers::default(), costs);
     }
@@ -26,6 +30,7 @@ pub struct Tab {
 impl Tab {
     /// A call begins.
     pub fn open(ledger: &Arc<Ledger>, class: CallClass) -> Self {
+        work::observe(Observed::count_call);
         Self { ledger: Arc::clone(ledger), payers: work::payers(), costs: Costs::call(class) }
     }
 
@@ -41,6 +46,7 @@ impl Tab {
 
     /// It was no call after all: nothing of it left.
     pub fn waive(mut self) {
+        work::observe(Observed::discount_call);
         self.costs = Costs::default();
     }
 }

@@ -18,6 +18,7 @@ use tokio::task::futures::TaskLocalFuture;
 use super::{
     costs::Costs,
     ledger::{Ledger, Party, Payers},
+    observed::Observed,
     trace::{Seen, Trace},
 };
 
@@ -40,6 +41,7 @@ pub struct Commission {
     payers: Payers,
     called_by: CalledBy,
     trace: Option<Box<Trace>>,
+    observed: Option<Arc<Observed>>,
 }
 
 /// Who called for some work: what it holds is of this caller's share.
@@ -70,7 +72,14 @@ impl Work {
     /// The work for the request with that id.
     pub fn new(id: HeaderValue, ledger: Arc<Ledger>, trace: Option<Box<Trace>>) -> Self {
         let payers = Payers { is_request: true, ..Payers::default() };
-        Self::of(Commission { id, ledger, payers, called_by: CalledBy::Unknown, trace })
+        Self::of(Commission { id, ledger, payers, called_by: CalledBy::Unknown, trace, observed: None })
+    }
+
+    /// Returns the same work, of which `observed` is told what the access log says of it.
+    #[must_use]
+    pub fn observed_by(mut self, observed: Option<Arc<Observed>>) -> Self {
+        self.commission.get_mut().observed = observed;
+        self
     }
 
     fn of(commission: Commission) -> Self {
@@ -111,6 +120,20 @@ pub fn charge_to(store: Option<Party>, run: Option<Party>) {
 /// Notes who called for the work under way.
 pub fn is_called_by(caller: CalledBy) {
     let _ = WORK.try_with(|work| work.commission.borrow_mut().called_by = caller);
+}
+
+/// Tells the access log of the work under way, if there is one.
+pub fn observe(tell: impl FnOnce(&Observed)) {
+    let _ = WORK.try_with(|work| {
+        if let Some(observed) = &work.commission.borrow().observed {
+            tell(observed);
+        }
+    });
+}
+
+/// Names the caller of the work under way in the access log.
+pub fn name_caller(name: &str) {
+    observe(|observed| observed.set_caller(name));
 }
 
 /// Who called for the work under way.

@@ -96,7 +96,7 @@ impl Handler for StandIn {
         panic!("the stand-in panicked; its story is above");
     }
 
-    fn without_host(&self) -> Response<Self::Body> {
+    fn without_host(&self, _: Request<RequestBody>, _: &Source) -> Response<Self::Body> {
         panic!("gateways name a host");
     }
 }

@@ -4,6 +4,7 @@
 //! try is set by the environment (`effort`).
 
 mod aborts;
+mod access_log;
 mod administration;
 mod backup;
 mod behind_proxy;

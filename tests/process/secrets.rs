@@ -89,6 +89,12 @@ fn use_secrets(program: &Program, admin: &str) -> Told {
             ("PUT", format!("{path}/records/a%2Fb?token={token}")),
             ("POST", format!("{TOKENS}?token={token}")),
             ("DELETE", format!("{TOKENS}/none?token={token}")),
+            // Mistakes of clients: in the path, where none belongs.
+            ("DELETE", format!("{TOKENS}/{token}")),
+            ("GET", format!("{path}/records/{USERS_TOKEN}")),
+            ("GET", format!("/v2/users/me%3Ftoken={token}")),
+            ("GET", format!("/https%3A%2F%2Fcook%3A{token}%40larder%2Fv2")),
+            ("GET", format!("{path}/records/a&signature={signature}")),
             ("POST", format!("/v2/key-value-stores?name=..&token={token}")),
         ] {
             for shown in ["", token] {
@@ -109,6 +115,7 @@ fn started(mut command: std::process::Command) -> Program {
 /// Holds the log and the refusals to having no secret in them.
 fn is_silent(told: &Told, logged: &str) {
     assert!(logged.contains("larder::audit"), "what was done is not in the log");
+    assert!(logged.contains("larder::access: request method=DELETE"), "requests are not in the log");
     assert_eq!(told.found_in(logged.as_bytes()).collect::<Vec<_>>(), Vec::<&str>::new(), "in the log");
     for refusal in &told.refusals {
         assert_eq!(told.found_in(refusal.as_bytes()).collect::<Vec<_>>(), Vec::<&str>::new(), "in {refusal}");

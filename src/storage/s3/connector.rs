@@ -100,7 +100,14 @@ fn translate(request: &HttpRequest, is_billed: bool) -> Result<(Target, WireRequ
     let body = Outgoing::Bytes(Bytes::copy_from_slice(body));
     let is_head = request.method() == "HEAD";
     let class = is_billed.then(|| CallClass::of_request(request.method(), uri.query().unwrap_or_default()));
-    Ok((target, WireRequest { head: head.into(), body, awaits_continue: false, is_head, class }))
+    let attempt = attempt(request.headers().get("amz-sdk-request"));
+    Ok((target, WireRequest { head: head.into(), body, awaits_continue: false, is_head, class, attempt }))
+}
+
+/// Returns the number of an attempt from what the SDK says of it, `attempt=2; max=3`.
+fn attempt(said: Option<&str>) -> u32 {
+    let number = said.and_then(|said| said.split(';').find_map(|part| part.trim().strip_prefix("attempt=")));
+    number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
 fn wire_error(error: WireError) -> ConnectorError {

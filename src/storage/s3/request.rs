@@ -110,6 +110,7 @@ impl<'a> Request<'a> {
             awaits_continue: self.awaits_continue,
             is_head: self.method == "HEAD",
             class: Some(CallClass::of_request(self.method, &self.query)),
+            attempt: 1,
         })
     }
 

@@ -142,7 +142,8 @@ impl Transport {
         let mut place = self.place();
         let (mut attempt, mut redirections) = (1, 0);
         loop {
-            let failure = match self.attempt(&mut request, &place).await? {
+            // An attempt that only followed the bucket is one as well.
+            let failure = match self.attempt(&mut request, &place, attempt + redirections).await? {
                 Ok(incoming) => return Ok(incoming),
                 Err(failure) => failure,
             };
@@ -188,11 +189,13 @@ impl Transport {
         &self,
         request: &mut Request<'_>,
         place: &Place,
+        number: u32,
     ) -> Result<std::result::Result<Incoming, Failure>> {
         let credentials = self.credentials.get().await?;
         let (asked, ahead) = (self.clock.monotonic(), self.clock.ahead_millis());
         let now = SigningTime::new(self.clock.now());
         let mut signed = request.signed(&place.address, &place.region, &credentials, now)?;
+        signed.attempt = number;
         let sent = self.wire.send(&place.address.target, &mut signed).await;
         request.restore(signed);
         if let Ok(incoming) = &sent {

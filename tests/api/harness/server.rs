@@ -36,7 +36,7 @@ impl Handler for Front {
         panic!("a request's handling panicked; its story is above");
     }
 
-    fn without_host(&self) -> Response<ReplyBody> {
+    fn without_host(&self, _: Request<RequestBody>, _: &Source) -> Response<ReplyBody> {
         panic!("the tests name a host");
     }
 }

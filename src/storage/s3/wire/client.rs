@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::net::{TcpStream, lookup_host};
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
-    telemetry::{Ledger, Tab},
+    telemetry::{Ledger, Tab, shown_path},
 };
 
 use super::{
@@ -54,6 +55,16 @@ impl WireClient {
     /// Sends a request to `target`, and returns the answer as soon as its head is there. A body that was not sent,
     /// because nothing was, is still in `request` when this fails.
     pub async fn send(&self, target: &Target, request: &mut WireRequest) -> Result<Incoming, WireError> {
+        let is_logged = request.class.is_some() && tracing::enabled!(tracing::Level::DEBUG);
+        let began = is_logged.then(|| self.clock.monotonic());
+        let answered = self.exchange(target, request).await;
+        if let Some(began) = began {
+            log_call(request, &answered, self.clock.monotonic().saturating_sub(began));
+        }
+        answered
+    }
+
+    async fn exchange(&self, target: &Target, request: &mut WireRequest) -> Result<Incoming, WireError> {
         let pooled = self.pool.take(target, self.clock.monotonic());
         let mut connection = match pooled {
             Some(connection) => connection,
@@ -132,5 +143,23 @@ impl WireClient {
                 pool.prune(clock.monotonic());
             }
         });
+    }
+}
+
+/// Logs a call: its path without the query, which may be signed, and no header field.
+fn log_call(request: &WireRequest, answered: &Result<Incoming, WireError>, time: Duration) {
+    let line = request.head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'?')).map(String::from_utf8_lossy);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (method, path, attempt) = (method.as_ref(), shown_path(&path, None), request.attempt);
+    let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match answered {
+        Ok(incoming) => {
+            tracing::debug!(method, path, status = incoming.head.status, time_ms, attempt, "an object call")
+        }
+        Err(error) => {
+            let error = error as &dyn std::error::Error;
+            tracing::debug!(method, path, error, time_ms, attempt, "an object call without an answer");
+        }
     }
 }

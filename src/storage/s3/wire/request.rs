@@ -48,4 +48,6 @@ pub struct WireRequest {
     pub is_head: bool,
     /// As what it is billed; `None` for what is not asked of the object store.
     pub class: Option<CallClass>,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
 }

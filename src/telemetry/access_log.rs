@@ -1,0 +1,306 @@
+//! The access log: one line for each request, on standard error, in text or JSON.
+//!
+//! Requests hand finished lines over and never wait for standard error: a thread writes what has gathered. Lines for which there is
+//! no room are dropped, and their number is logged. Which requests there are, and when a line is finished, is not known here.
+
+use std::{
+    fmt::{Display, Write as _},
+    io::{self, Write},
+    mem,
+    net::IpAddr,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use serde::{Serialize, Serializer};
+
+use super::log::LogFormat;
+
+/// Target of the lines, as the log names it.
+const TARGET: &str = "larder::access";
+
+/// Interval between two writes: a busy gateway writes many lines at once.
+const WRITE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Maximum number of bytes that wait to be written; further lines are dropped.
+const MAX_WAITING_BYTES: usize = 1024 * 1024;
+
+/// Capacity that a buffer keeps when it is empty.
+const KEPT_CAPACITY: usize = 64 * 1024;
+
+/// A line of the access log.
+#[derive(Debug, Serialize)]
+pub struct AccessLine<'a, T> {
+    /// Time at which the answer ended.
+    pub timestamp: T,
+    /// Method of the request.
+    pub method: &'a str,
+    /// Path of the request, without its query and without secrets.
+    pub path: &'a str,
+    /// Status of the answer; `None` where the client was gone before there was one.
+    pub status: Option<u16>,
+    /// Bytes of the answer's body that were handed to the connection.
+    pub bytes: u64,
+    /// Time from the request's head to the end of the answer.
+    #[serde(rename = "time_ms", serialize_with = "millis")]
+    pub time: Duration,
+    /// Username of the caller; `None` where there was no valid token, or none was looked at.
+    pub caller: Option<&'a str>,
+    /// Address of the client.
+    pub address: Option<IpAddr>,
+    /// Id of the request; `None` where it got none.
+    pub request: Option<&'a str>,
+    /// Number of calls of the object store or the data folder.
+    pub object_calls: u64,
+    /// Whether the answer did not reach its end.
+    pub cut_off: bool,
+}
+
+fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(rounded_millis(*time))
+}
+
+/// Returns a time in milliseconds, to the microsecond.
+fn rounded_millis(time: Duration) -> f64 {
+    Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).as_secs_f64() * 1000.0
+}
+
+/// What stands around the fields of a line in JSON, as in all lines of the log.
+#[derive(Debug, Serialize)]
+struct JsonLine<'a, T> {
+    level: &'static str,
+    message: &'static str,
+    #[serde(flatten)]
+    line: &'a AccessLine<'a, T>,
+    target: &'static str,
+}
+
+impl<T: Display + Serialize> AccessLine<'_, T> {
+    /// Returns the line in a form, with the line break at its end.
+    fn formatted(&self, form: LogFormat) -> String {
+        let mut text = String::with_capacity(256);
+        match form {
+            LogFormat::Text => self.format_as_text(&mut text),
+            LogFormat::Json => {
+                let line = JsonLine { level: "INFO", message: "request", line: self, target: TARGET };
+                // Numbers and texts alone: nothing in it cannot be written.
+                text.push_str(&serde_json::to_string(&line).unwrap_or_default());
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    fn format_as_text(&self, text: &mut String) {
+        let Self { timestamp, method, path, status, bytes, time, caller, address, request, object_calls, cut_off } =
+            self;
+        let quoted = |value: &str| serde_json::to_string(value).unwrap_or_default();
+        let _ = write!(text, "{timestamp}  INFO {TARGET}: request method={method} path={}", quoted(path));
+        if let Some(status) = status {
+            let _ = write!(text, " status={status}");
+        }
+        let _ = write!(text, " bytes={bytes} time_ms={:.3}", rounded_millis(*time));
+        if let Some(caller) = caller {
+            let _ = write!(text, " caller={}", quoted(caller));
+        }
+        if let Some(address) = address {
+            let _ = write!(text, " address={address}");
+        }
+        if let Some(request) = request {
+            let _ = write!(text, " request={}", quoted(request));
+        }
+        let _ = write!(text, " object_calls={object_calls} cut_off={cut_off}");
+    }
+}
+
+/// The access log. It ends with what it was given so far when it is closed or dropped.
+#[derive(Debug)]
+pub struct AccessLog {
+    form: LogFormat,
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread that writes has in common with those that hand lines over.
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    has_changed: Condvar,
+}
+
+/// Lines that wait to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    dropped: u64,
+    is_closed: bool,
+    /// Whether the thread waits for a line, and not for the next write.
+    is_idle: bool,
+}
+
+impl AccessLog {
+    /// Starts writing to standard error.
+    ///
+    /// # Errors
+    /// When the system starts no thread.
+    pub fn start(form: LogFormat) -> io::Result<Self> {
+        Self::start_to(form, io::stderr())
+    }
+
+    fn start_to(form: LogFormat, out: impl Write + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let writing = Arc::clone(&shared);
+        let writer = thread::Builder::new().name("access-log".to_owned()).spawn(move || writing.write_to(out))?;
+        Ok(Self { form, shared, writer: Mutex::new(Some(writer)) })
+    }
+
+    /// Hands a line over.
+    pub fn write(&self, line: &AccessLine<'_, impl Display + Serialize>) {
+        let line = line.formatted(self.form);
+        let mut waiting = self.shared.waiting();
+        if waiting.bytes.len() + line.len() > MAX_WAITING_BYTES {
+            waiting.dropped += 1;
+            return;
+        }
+        waiting.bytes.extend_from_slice(line.as_bytes());
+        if mem::take(&mut waiting.is_idle) {
+            self.shared.has_changed.notify_one();
+        }
+    }
+
+    /// Writes what waits, and ends. What comes later is dropped.
+    pub fn close(&self) {
+        self.shared.waiting().is_closed = true;
+        self.shared.has_changed.notify_one();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes lines as they come, until the log is closed and nothing waits.
+    fn write_to(&self, mut out: impl Write) {
+        let mut batch = Vec::new();
+        loop {
+            let mut waiting = self.waiting();
+            while waiting.bytes.is_empty() && !waiting.is_closed {
+                waiting.is_idle = true;
+                waiting = self.has_changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            }
+            mem::swap(&mut batch, &mut waiting.bytes);
+            let (dropped, is_closed) = (mem::take(&mut waiting.dropped), waiting.is_closed);
+            drop(waiting);
+            // Where standard error is gone there is nobody to tell.
+            let _ = out.write_all(&batch).and_then(|()| out.flush());
+            batch.clear();
+            batch.shrink_to(KEPT_CAPACITY);
+            if dropped > 0 {
+                tracing::warn!(
+                    dropped,
+                    "lines of the access log were dropped: standard error does not take them in time"
+                );
+            }
+            if is_closed {
+                return;
+            }
+            let is_open = |waiting: &mut Waiting| !waiting.is_closed;
+            drop(self.has_changed.wait_timeout_while(self.waiting(), WRITE_INTERVAL, is_open));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Standard error that takes nothing until it is let.
+    #[derive(Debug, Clone, Default)]
+    struct Slow(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (state, changed) = &*self.0;
+            let state = state.lock().expect("no test panics");
+            let mut state = changed.wait_while(state, |(is_open, _)| !*is_open).expect("no test panics");
+            state.1.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Slow {
+        fn open(&self) {
+            self.0.0.lock().expect("no test panics").0 = true;
+            self.0.1.notify_all();
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.0.lock().expect("no test panics").1.clone()).expect("text")
+        }
+    }
+
+    fn line(path: &str) -> AccessLine<'_, &'static str> {
+        AccessLine {
+            timestamp: "2026-11-30T06:00:00.000Z",
+            method: "GET",
+            path,
+            status: Some(200),
+            bytes: 5,
+            time: Duration::from_nanos(1_234_567),
+            caller: Some("baker"),
+            address: Some([192, 0, 2, 7].into()),
+            request: Some("a-1"),
+            object_calls: 2,
+            cut_off: false,
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_same_fields_in_both_forms() {
+        let text = line("/v2/a\"b").formatted(LogFormat::Text);
+        let expected = "2026-11-30T06:00:00.000Z  INFO larder::access: request method=GET path=\"/v2/a\\\"b\" status=200 bytes=5 \
+                        time_ms=1.234 caller=\"baker\" address=192.0.2.7 request=\"a-1\" object_calls=2 cut_off=false\n";
+        assert_eq!(text, expected);
+        let gone = AccessLine { status: None, caller: None, request: None, cut_off: true, ..line("/") };
+        let json: serde_json::Value = serde_json::from_str(&gone.formatted(LogFormat::Json)).expect("JSON");
+        assert_eq!((&json["status"], &json["caller"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert_eq!((&json["time_ms"], &json["cut_off"]), (&1.234.into(), &true.into()));
+        assert_eq!((&json["target"], &json["level"]), (&TARGET.into(), &"INFO".into()));
+    }
+
+    #[test]
+    fn lines_are_written_in_order_and_wait_for_nobody() {
+        let out = Slow::default();
+        let log = AccessLog::start_to(LogFormat::Text, out.clone()).expect("it starts");
+        // More than fits while nothing is taken: this neither waits nor grows.
+        let long = "x".repeat(1000);
+        for number in 0..2000 {
+            log.write(&line(&format!("/{number}/{long}")));
+        }
+        assert!(log.shared.waiting().bytes.len() <= MAX_WAITING_BYTES && log.shared.waiting().dropped > 0);
+        out.open();
+        log.close();
+        let text = out.text();
+        let numbers: Vec<usize> =
+            text.lines().map(|line| line.split('/').nth(1).expect("a path").parse().expect("a number")).collect();
+        assert!(numbers.len() > 500 && numbers.iter().copied().eq(0..numbers.len()), "{numbers:?}");
+        log.write(&line("/late"));
+        assert_eq!(out.text(), text);
+    }
+}
