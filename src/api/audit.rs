@@ -1,23 +1,159 @@
 //! What is written down of who changed what: accounts, tokens, access, names, deletions. Structured log lines of the target
-//! `larder::audit`, without a secret in them.
-
-use std::fmt::Display;
+//! `larder::audit`, without a secret in them. Names and values of their fields are promises (docs/OPERATIONS.md has the table).
 
 use crate::{
-    auth::{Caller, Session},
-    kv::TokenId,
+    auth::{Caller, Quota, Session, Username},
+    clock::Timestamp,
+    kv::{RunId, StoreId, TokenId},
 };
 
 /// The target of these lines, to be filtered by.
 const TARGET: &str = "larder::audit";
 
-/// Notes that `caller` did `what` to `subject`; `detail` says more, or is empty.
-pub fn note(caller: &Caller, what: &'static str, subject: &dyn Display, detail: &dyn Display) {
+/// Caller without a token.
+const ANONYMOUS: &str = "anonymous";
+
+/// Token that the admin has from the start, which has no id.
+const ADMIN_TOKEN: &str = "admin";
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// A user was created.
+    UserCreate,
+    /// A user was disabled or enabled, or their access or quota changed.
+    UserUpdate,
+    /// The signed links of a disabled user to stores of others were revoked.
+    UserRevokeLinks,
+    /// A token was created.
+    TokenCreate,
+    /// A token was replaced.
+    TokenReplace,
+    /// A token was revoked.
+    TokenRevoke,
+    /// The name or the general access of a store changed.
+    StoreUpdate,
+    /// A store was shared with a user, or not any more.
+    StoreShare,
+    /// All signed links to a store were revoked.
+    StoreRevokeLinks,
+    /// A store was deleted.
+    StoreDelete,
+    /// A run was created.
+    RunCreate,
+    /// The general access of a run and its store changed.
+    RunUpdate,
+    /// A run was aborted.
+    RunAbort,
+    /// A run was finished.
+    RunFinish,
+    /// The time was confirmed.
+    ClockAccept,
+}
+
+impl Action {
+    /// All of them, by their names in the log.
+    const NAMES: [(Self, &'static str); 15] = [
+        (Self::UserCreate, "user.create"),
+        (Self::UserUpdate, "user.update"),
+        (Self::UserRevokeLinks, "user.revoke_links"),
+        (Self::TokenCreate, "token.create"),
+        (Self::TokenReplace, "token.replace"),
+        (Self::TokenRevoke, "token.revoke"),
+        (Self::StoreUpdate, "store.update"),
+        (Self::StoreShare, "store.share"),
+        (Self::StoreRevokeLinks, "store.revoke_links"),
+        (Self::StoreDelete, "store.delete"),
+        (Self::RunCreate, "run.create"),
+        (Self::RunUpdate, "run.update"),
+        (Self::RunAbort, "run.abort"),
+        (Self::RunFinish, "run.finish"),
+        (Self::ClockAccept, "clock.accept"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::NAMES[self as usize].1
+    }
+}
+
+/// What was changed, and how. What is `None` is no field of the line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Change<'a> {
+    /// The user who was changed, whose token was, or with whom a store was shared.
+    pub user: Option<&'a Username>,
+    /// The store.
+    pub store: Option<&'a StoreId>,
+    /// The run.
+    pub run: Option<&'a RunId>,
+    /// The token.
+    pub token: Option<&'a TokenId>,
+    /// The token in place of `token`.
+    pub new_token: Option<&'a TokenId>,
+    /// The name that a store has now; empty if it lost the one it had.
+    pub name: Option<&'a str>,
+    /// Who may read without a right of their own, now.
+    pub general_access: Option<&'static str>,
+    /// The right that the user has now; `none` if it was taken away.
+    pub right: Option<&'static str>,
+    /// Whether the user is disabled now.
+    pub disabled: Option<bool>,
+    /// The limits that the user has now, apart from those of the configuration.
+    pub quota: Quota,
+    /// Number of stores whose links were revoked.
+    pub stores: Option<usize>,
+    /// The actor of the run.
+    pub actor: Option<&'a str>,
+    /// The status that the run has now.
+    pub status: Option<&'static str>,
+    /// The time that was confirmed.
+    pub time: Option<Timestamp>,
+}
+
+/// Notes that `caller` did something.
+pub fn note(caller: &Caller, action: Action, change: &Change<'_>) {
     let session = caller.session();
-    let user = session.map_or("nobody", |session| session.user.username.as_str());
-    let token = session.and_then(Session::token_id);
-    let token = token.as_ref().map_or("first", TokenId::as_str);
-    // Without quotes, and nothing where it is not known.
-    let from = session.and_then(|session| session.ip).map(tracing::field::display);
-    tracing::info!(target: TARGET, user, token, from, what, %subject, %detail, "a change was made");
+    let token_id = session.and_then(Session::token_id);
+    let Change { user, store, run, token, new_token, .. } = change;
+    let Quota { stores, records, bytes, store_records, store_bytes } = change.quota;
+    tracing::info!(
+        target: TARGET,
+        action = action.name(),
+        caller = session.map_or(ANONYMOUS, |session| session.user.username.as_str()),
+        caller_token = session.map(|_| token_id.as_ref().map_or(ADMIN_TOKEN, TokenId::as_str)),
+        // Without quotes.
+        caller_address = session.and_then(|session| session.ip).map(tracing::field::display),
+        user = user.map(Username::as_str),
+        store = store.map(StoreId::as_str),
+        run = run.map(RunId::as_str),
+        token = token.map(TokenId::as_str),
+        new_token = new_token.map(TokenId::as_str),
+        name = change.name,
+        general_access = change.general_access,
+        right = change.right,
+        disabled = change.disabled,
+        quota_stores = stores,
+        quota_records = records,
+        quota_bytes = bytes,
+        quota_store_records = store_records,
+        quota_store_bytes = store_bytes,
+        stores = change.stores,
+        actor = change.actor,
+        status = change.status,
+        time = change.time.map(tracing::field::display),
+        "a change was made"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_has_its_name_and_is_documented() {
+        let page = include_str!("../../docs/OPERATIONS.md");
+        for (number, (action, name)) in Action::NAMES.into_iter().enumerate() {
+            assert_eq!((action as usize, action.name()), (number, name));
+            assert!(page.contains(&format!("| `{name}` |")), "docs/OPERATIONS.md has no row for {name}");
+        }
+    }
 }

@@ -81,6 +81,11 @@ pub enum AccountAccess {
 impl AccountAccess {
     /// The values of the API.
     pub const NAMES: [&str; 2] = ["RESTRICTED", "ANYONE_WITH_ID_CAN_READ"];
+
+    /// Returns the value of the API.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }
 
 /// An account.

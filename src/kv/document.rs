@@ -158,6 +158,11 @@ impl GeneralAccess {
     /// The values of the API, in its order.
     pub const NAMES: [&str; 4] =
         ["FOLLOW_USER_SETTING", "RESTRICTED", "ANYONE_WITH_ID_CAN_READ", "ANYONE_WITH_NAME_CAN_READ"];
+
+    /// Returns the value of the API.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }
 
 /// Where the records of a store stand.

@@ -24,6 +24,11 @@ pub enum Right {
 impl Right {
     /// The names of the API, in the order of their power.
     pub const NAMES: [&str; 3] = ["read", "write", "manage"];
+
+    /// Returns the name of the API.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 }
 
 /// With whom a store is shared.

@@ -87,7 +87,7 @@ fn a_folder_is_administered_while_it_is_served_and_while_it_is_not() {
     let error = offline(&["user", "list"]).expect_err("the folder is taken");
     assert!(error.contains("none can be started here"), "{error}");
     let logged = program.stop().stderr;
-    assert!(logged.contains("larder::audit") && logged.contains("user changed"), "{logged}");
+    assert!(logged.contains("larder::audit") && logged.contains("user.update"), "{logged}");
     assert!(!logged.contains(token), "a token is in the log");
     assert_eq!(offline(&["user", "list"]).expect("a list")["count"], 2);
     let admins = std::fs::read_to_string(folder.path().join("larder-data/admin-token")).expect("it is there");

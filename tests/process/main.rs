@@ -6,6 +6,7 @@
 mod aborts;
 mod access_log;
 mod administration;
+mod audit_log;
 mod backup;
 mod behind_proxy;
 mod big;

@@ -101,7 +101,7 @@ async fn create(
     let username = body.get("username").and_then(Value::as_str).unwrap_or_default().parse()?;
     let general_access = access_in(&body)?.unwrap_or_default();
     let user = context.users.create(NewUser { username, general_access }).await?;
-    audit::note(caller, "user created", &user.username, &user.id);
+    audit::note(caller, audit::Action::UserCreate, &state_of(&user));
     Ok(show(StatusCode::CREATED, &user))
 }
 
@@ -127,12 +127,23 @@ async fn update(
     };
     let update = UserUpdate { general_access: access_in(&body)?, is_disabled, keeps_links, quota: quota_in(&body)? };
     let changed = context.users.update(&user, update).await?;
-    audit::note(caller, "user changed", &changed.username, &format!("{changed:?}"));
+    audit::note(caller, audit::Action::UserUpdate, &state_of(&changed));
     let links_revoked = match is_disabled {
         Some(true) => Some(changed.has_links_to_end && end_links(context, caller, &changed).await? > 0),
         Some(false) | None => None,
     };
     Ok(reply::json(StatusCode::OK, &Data { data: AccountObject { links_revoked, ..object(&changed) } }))
+}
+
+/// Returns what the audit log says of an account.
+fn state_of(user: &User) -> audit::Change<'_> {
+    audit::Change {
+        user: Some(&user.username),
+        general_access: Some(user.general_access.as_str()),
+        disabled: Some(user.is_disabled),
+        quota: user.quota,
+        ..audit::Change::default()
+    }
 }
 
 /// Ends the links to all stores of others that a disabled user could write to; returns how many stores those are. First every
@@ -141,7 +152,8 @@ async fn end_links(context: &Context, caller: &Caller, user: &User) -> Result<us
     context.users.known_everywhere().await;
     let ended = context.shared.end_links(&user.id).await?;
     context.users.links_are_ended(user).await?;
-    audit::note(caller, "signing keys rotated", &user.username, &ended);
+    let change = audit::Change { user: Some(&user.username), stores: Some(ended), ..audit::Change::default() };
+    audit::note(caller, audit::Action::UserRevokeLinks, &change);
     Ok(ended)
 }
 

@@ -42,6 +42,7 @@ pub fn show(context: &Context) -> Response<ReplyBody> {
 pub async fn accept(context: &Context, caller: &Caller) -> Result<Response<ReplyBody>, ApiError> {
     context.clock_records.accept().await?;
     let (time, _) = context.clock_records.guard().times();
-    audit::note(caller, "clock accepted", &time, &"");
+    let change = audit::Change { time: Some(time), ..audit::Change::default() };
+    audit::note(caller, audit::Action::ClockAccept, &change);
     Ok(show(context))
 }

@@ -76,7 +76,9 @@ async fn update(
             Ok(_) | Err(kv::Error::StoreNotFound) => {}
             Err(error) => return Err(error.into()),
         }
-        audit::note(caller, "run changed", &run.id, &format!("general access: {general_access:?}"));
+        let general_access = Some(general_access.as_str());
+        let change = audit::Change { run: Some(&run.id), general_access, ..audit::Change::default() };
+        audit::note(caller, audit::Action::RunUpdate, &change);
     }
     let (now, step) = (context.clock.now(), context.runs.beat_step());
     let changed = context.runs.update(&run.id, |run| {
@@ -94,7 +96,8 @@ async fn abort(
 ) -> Result<Response<ReplyBody>, ApiError> {
     let wait = runs::wait_in(request)?;
     let run = context.runs.abort(&grant.run().id).await?;
-    audit::note(caller, "run aborted", &run.id, &run.status.as_str());
+    let change = audit::Change { run: Some(&run.id), status: Some(run.status.as_str()), ..audit::Change::default() };
+    audit::note(caller, audit::Action::RunAbort, &change);
     let run = runs::finished(context, run, caller, wait).await?;
     revoke_tokens(context, &run, caller).await?;
     Ok(runs::show(StatusCode::OK, &run))
@@ -157,7 +160,8 @@ async fn finish(
     };
     let now = context.clock.now();
     let run = context.runs.update(&grant.run().id, |run| Ok(run.finish(outcome, exit_code, now))).await?;
-    audit::note(caller, "run finished", &run.id, &run.status.as_str());
+    let change = audit::Change { run: Some(&run.id), status: Some(run.status.as_str()), ..audit::Change::default() };
+    audit::note(caller, audit::Action::RunFinish, &change);
     revoke_tokens(context, &run, caller).await?;
     Ok(runs::show(StatusCode::OK, &run))
 }

@@ -53,7 +53,9 @@ pub async fn enter(
     let new = NewToken { id: Some(id), name, expires_at: None, scope: Some(scope), run: Some(run.id) };
     let (kept, token) = context.tokens.create(&owner, new).await?;
     revoke_if_over(context, &run.id, &kept).await?;
-    audit::note(caller, "token created", &owner.username, &format!("{} for run {}", kept.id, run.id));
+    let (user, id, run_id) = (Some(&owner.username), Some(&kept.id), Some(&run.id));
+    let change = audit::Change { user, token: id, run: run_id, ..audit::Change::default() };
+    audit::note(caller, audit::Action::TokenCreate, &change);
     let environment = variables(&run, &token, origin, context.links.origin());
     let entry = Entry { run: RunObject::new(&run), token_id: kept.id, environment };
     Ok(reply::json(StatusCode::CREATED, &Data { data: entry }))

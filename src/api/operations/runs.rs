@@ -196,7 +196,8 @@ pub async fn start(
     let new =
         NewRun { maker, owner_id, task, creator, origin, settings, build_id, store: store.document.id, elsewhere };
     let run = context.runs.create(new, &store).await?;
-    audit::note(caller, "run made", &run.id, &actor);
+    let change = audit::Change { run: Some(&run.id), actor: Some(actor.as_str()), ..audit::Change::default() };
+    audit::note(caller, audit::Action::RunCreate, &change);
     let run = finished(context, run, caller, wait).await?;
     let mut response = show(StatusCode::CREATED, &run);
     let location = HeaderValue::try_from(context.links.run(&run.id)).ok();

@@ -16,7 +16,7 @@ use crate::{
         request::Request,
     },
     auth::{Caller, Grant, User},
-    kv::{GeneralAccess, Right, StoreUpdate, StoreView, UserId},
+    kv::{GeneralAccess, Right, StoreId, StoreUpdate, StoreView, UserId},
 };
 
 /// Who may do what with a store.
@@ -95,7 +95,7 @@ pub async fn rotate_signing_key(
 ) -> Result<Response<ReplyBody>, ApiError> {
     let update = StoreUpdate { rotates_secret: true, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
-    audit::note(caller, "signing key rotated", &store.document.id, &store.document.secret_rotation);
+    note_revoked_links(caller, &store.document.id);
     let grant = grant.renewed(store)?;
     Ok(reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
 }
@@ -109,13 +109,19 @@ async fn change(
 ) -> Result<Response<ReplyBody>, ApiError> {
     let update = StoreUpdate { share: Some((user.id, right)), keeps_links, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
-    let said = right.map_or_else(|| "nothing".to_owned(), |right| format!("{right:?}").to_lowercase());
-    audit::note(caller, "access changed", &store.document.id, &format!("{} may {said}", user.username));
+    let (user, id, right) = (Some(&user.username), Some(&store.document.id), Some(right.map_or("none", Right::as_str)));
+    let change = audit::Change { user, store: id, right, ..audit::Change::default() };
+    audit::note(caller, audit::Action::StoreShare, &change);
     let links_revoked = store.document.secret_rotation != grant.store().document.secret_rotation;
     if links_revoked {
-        audit::note(caller, "signing key rotated", &store.document.id, &store.document.secret_rotation);
+        note_revoked_links(caller, &store.document.id);
     }
     show(context, &store, Some(links_revoked)).await
+}
+
+fn note_revoked_links(caller: &Caller, store: &StoreId) {
+    let change = audit::Change { store: Some(store), ..audit::Change::default() };
+    audit::note(caller, audit::Action::StoreRevokeLinks, &change);
 }
 
 async fn show(

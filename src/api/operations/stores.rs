@@ -161,12 +161,14 @@ pub async fn update(
     let (name, access) = (update.name.clone(), update.general_access);
     let store = context.catalog.update(grant.store().document.id, update).await?;
     if name != Change::Keep || access.is_some() {
-        audit::note(
-            caller,
-            "store changed",
-            &store.document.id,
-            &format!("name: {name:?}, general access: {access:?}"),
-        );
+        let name = match &name {
+            Change::Keep => None,
+            Change::Clear => Some(""),
+            Change::Set(name) => Some(name.as_str()),
+        };
+        let (id, general_access) = (Some(&store.document.id), access.map(GeneralAccess::as_str));
+        let change = audit::Change { store: id, name, general_access, ..audit::Change::default() };
+        audit::note(caller, audit::Action::StoreUpdate, &change);
     }
     let grant = grant.renewed(store)?;
     Ok(reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
@@ -175,7 +177,8 @@ pub async fn update(
 /// Deletes a store.
 pub async fn delete(context: &Context, grant: &Grant, caller: &Caller) -> Result<Response<ReplyBody>, ApiError> {
     context.catalog.delete(grant.store().document.id).await?;
-    audit::note(caller, "store deleted", &grant.store().document.id, &"");
+    let change = audit::Change { store: Some(&grant.store().document.id), ..audit::Change::default() };
+    audit::note(caller, audit::Action::StoreDelete, &change);
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 

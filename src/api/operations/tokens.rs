@@ -90,7 +90,8 @@ pub async fn create(
     let new = NewToken { name, expires_at, scope: scope_in(&body)?, ..NewToken::default() };
     let user = of_whom(context, grant, caller, username).await?;
     let (kept, token) = context.tokens.create(&user, new).await?;
-    audit::note(caller, "token created", &user.username, &kept.id);
+    let change = audit::Change { user: Some(&user.username), token: Some(&kept.id), ..audit::Change::default() };
+    audit::note(caller, audit::Action::TokenCreate, &change);
     Ok(show(&kept, &token))
 }
 
@@ -105,7 +106,8 @@ pub async fn revoke(
     let user = of_whom(context, grant, caller, request.query.text("username").as_deref()).await?;
     let id = id.parse().map_err(|_| AccountsError::TokenNotFound)?;
     context.tokens.revoke(&user.id, &id).await?;
-    audit::note(caller, "token revoked", &user.username, &id);
+    let change = audit::Change { user: Some(&user.username), token: Some(&id), ..audit::Change::default() };
+    audit::note(caller, audit::Action::TokenRevoke, &change);
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -133,7 +135,9 @@ pub async fn replace(
     if let Some(run) = run {
         run_environment::revoke_if_over(context, &run, &kept).await?;
     }
-    audit::note(caller, "token replaced", &user.username, &format!("{id} by {}", kept.id));
+    let (user, id, new_token) = (Some(&user.username), Some(&id), Some(&kept.id));
+    let change = audit::Change { user, token: id, new_token, ..audit::Change::default() };
+    audit::note(caller, audit::Action::TokenReplace, &change);
     Ok(show(&kept, &token))
 }
 
