@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     storage::{
         MemoryBudget, ObjectStore,
-        embedded::{EmbeddedOptions, EmbeddedStore},
+        embedded::{EmbeddedOptions, EmbeddedStore, show_folder},
         measured::Measured,
     },
     telemetry::{Ledger, Metrics},
@@ -54,6 +54,7 @@ impl Backend {
         let (options, of_engine) = (EmbeddedOptions::new(&config.data), Arc::clone(clock));
         let opened = spawn_blocking(move || EmbeddedStore::open(&options, of_engine)).await;
         let engine = Arc::new(opened.map_err(|_| StartError::EngineFailed)??);
+        show_folder(&config.data, metrics);
         let objects: Arc<dyn ObjectStore> =
             Arc::new(Measured::shown_by(Arc::clone(&engine), Arc::clone(clock), metrics).charging(Arc::clone(ledger)));
         Ok(Self { keeping: Keeping::Embedded(engine), objects, sharing: Sharing::Alone })

@@ -37,7 +37,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Everything that is served, with the access log of the configuration, which goes by `clock`.
+    /// Returns everything that is served, with the access log of the configuration, which goes by `clock`.
     pub(super) fn of(
         config: &Config,
         clock: &Arc<dyn Clock>,

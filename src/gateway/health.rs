@@ -1,8 +1,13 @@
 //! Whether the gateway lives, and whether it is ready to serve.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use async_trait::async_trait;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,8 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     clock::{AdjustedClock, Clock, ClockGuard, Suspension, Timestamp},
-    jobs::{Job, Report},
-    kv::{self, CheckError, Installation},
+    kv::{CheckError, Installation},
     server::Leaving,
     storage::{ObjectStore, embedded::FolderLost},
 };
@@ -35,6 +39,8 @@ pub(super) struct Health {
     guard: Arc<ClockGuard>,
     leaving: Leaving,
     last: Mutex<Option<Finding>>,
+    /// The last finding, for figures.
+    is_ready: AtomicBool,
 }
 
 /// The finding of a check.
@@ -82,33 +88,6 @@ impl Problem {
     }
 }
 
-/// A job that checks readiness also where no balancer asks: a lost installation must be found while clients write.
-#[derive(Debug)]
-pub(super) struct ReadinessCheck(Arc<Health>);
-
-impl ReadinessCheck {
-    /// Returns a job that checks `health`.
-    pub(super) fn new(health: Arc<Health>) -> Self {
-        Self(health)
-    }
-}
-
-#[async_trait]
-impl Job for ReadinessCheck {
-    fn name(&self) -> &'static str {
-        "readiness"
-    }
-
-    fn interval(&self) -> Duration {
-        FRESH
-    }
-
-    async fn run_once(&self) -> kv::Result<Report> {
-        self.0.problem().await;
-        Ok(Report::default())
-    }
-}
-
 impl Health {
     /// The health of a gateway that joined an `installation` in `objects` and goes by one clock, on a machine with a clock of
     /// its own, until it is `leaving`.
@@ -119,7 +98,26 @@ impl Health {
         guard: Arc<ClockGuard>,
         leaving: Leaving,
     ) -> Self {
-        Self { objects, installation, clock, machine, guard, leaving, last: Mutex::new(None) }
+        Self {
+            objects,
+            installation,
+            clock,
+            machine,
+            guard,
+            leaving,
+            last: Mutex::new(None),
+            is_ready: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns whether the gateway is ready, as it was found last.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_ready.load(Relaxed) && !self.leaving.is_announced()
+    }
+
+    /// Finds out whether the gateway is ready, unless that was done just now.
+    pub(super) async fn check(&self) {
+        self.problem().await;
     }
 
     /// The answer to a request for `path`, or `None` if that is not about health.
@@ -179,6 +177,7 @@ impl Health {
             (Some(_), Some(_)) | (None, None) => {}
         }
         let unready_since = problem.as_ref().map(|_| unready_since.unwrap_or(at));
+        self.is_ready.store(problem.is_none(), Relaxed);
         *last = Some(Finding { at, unready_since, problem: problem.clone() });
         problem
     }
@@ -267,10 +266,11 @@ mod tests {
         for _ in 0..100 {
             let answer = ready(&health).await;
             assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-            assert!(answer.body().contains("storage"), "{}", answer.body());
+            assert!(answer.body().contains("storage") && !health.is_ready(), "{}", answer.body());
         }
         clock.advance(FRESH);
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
+        assert!(health.is_ready());
         assert_eq!(measured.counts().of(Operation::Check).begun, 2);
         assert_eq!(measured.counts().of(Operation::Get).begun, 1, "one object is read for each check that goes so far");
         assert_eq!(measured.counts().total(), 3);
@@ -297,7 +297,7 @@ mod tests {
         leaving.announce();
         let answer = ready(&health).await;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert!(answer.body().contains("told to stop"), "{}", answer.body());
+        assert!(answer.body().contains("told to stop") && !health.is_ready(), "{}", answer.body());
         let live = health.answer(&Method::GET, "/health/live").await.expect("it is about health");
         assert_eq!(live.status(), StatusCode::OK);
     }

@@ -10,6 +10,7 @@ mod error;
 mod first_user;
 mod front;
 mod health;
+mod readiness;
 mod record_cache;
 mod reload;
 mod role;

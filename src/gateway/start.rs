@@ -32,7 +32,8 @@ use super::{
     error::{StartError, StopError},
     first_user::FirstUser,
     front::Front,
-    health::{Health, ReadinessCheck},
+    health::Health,
+    readiness::{self, ReadinessCheck},
     record_cache::RecordCache,
     reload::{DrainDelay, Reloading, api_options, listening_url},
     role::Role,
@@ -98,7 +99,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
             clock_records: Arc::clone(&clock_records),
         };
-        show(&metrics, &server, &catalog, &clock);
+        show(&metrics, &server, &catalog, &clock, &health);
         let reloading = Arc::new(Reloading {
             front: Front::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
             catalog: Arc::clone(&catalog),
@@ -304,7 +305,8 @@ fn runs(
 }
 
 /// Has `metrics` show what has no other place to be shown.
-fn show(metrics: &Metrics, server: &Server, catalog: &Catalog, clock: &Arc<dyn Clock>) {
+fn show(metrics: &Metrics, server: &Server, catalog: &Catalog, clock: &Arc<dyn Clock>, health: &Arc<Health>) {
+    readiness::show(health, metrics);
     let version = env!("CARGO_PKG_VERSION");
     let help = "The version of Larder that runs.";
     metrics.watch("larder_build_info", help, Kind::Gauge, move || vec![Sample::labelled([("version", version)], 1)]);

@@ -8,6 +8,7 @@
 //! files/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
 //! temp/{n}            uploads that are under way
 //! reserve             room set aside for the day when the disk is full
+//! last-backup         when the folder was backed up last
 //! ```
 //!
 //! Every write goes through one thread ([`committer`]), which takes what is queued into one transaction, syncs once
@@ -24,6 +25,7 @@ mod collect;
 mod committer;
 mod download;
 mod faults;
+mod figures;
 mod folder;
 mod hold;
 mod identity;
@@ -43,6 +45,7 @@ mod store;
 mod upload;
 
 pub use backup::{BackupError, Manifest, back_up, restore};
+pub use figures::show as show_folder;
 pub use identity::FolderLost;
 pub use inspection::{Inspection, inspect};
 pub use open_error::OpenError;

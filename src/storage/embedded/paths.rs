@@ -59,6 +59,11 @@ impl Paths {
         self.root.join("reserve")
     }
 
+    /// The note on the last backup of this folder.
+    pub fn last_backup(&self) -> PathBuf {
+        self.root.join("last-backup")
+    }
+
     /// The folder of folders of large objects.
     pub fn files(&self) -> PathBuf {
         self.root.join("files")
@@ -87,7 +92,18 @@ impl Paths {
     /// Whether something of that name in the folder is a part of it: the engine's own, and what its caller and disks put there.
     pub fn is_ours(name: &str) -> bool {
         let name = name.strip_suffix(".new").unwrap_or(name);
-        let own = ["format", "backup.json", "lock", "hold", "reserve", "files", "temp", "admin-token", "lost+found"];
+        let own = [
+            "format",
+            "backup.json",
+            "lock",
+            "hold",
+            "reserve",
+            "last-backup",
+            "files",
+            "temp",
+            "admin-token",
+            "lost+found",
+        ];
         own.contains(&name)
             || name.strip_prefix(index::FILE).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }

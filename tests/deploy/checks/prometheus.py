@@ -20,7 +20,7 @@ OF_PROMETHEUS = {'up'}
 # Words of its language that look like names of metrics.
 WORDS = {
     'sum', 'by', 'rate', 'increase', 'and', 'on', 'unless', 'or', 'count', 'histogram_quantile', 'absent', 'changes',
-    'max', 'present_over_time',
+    'max', 'present_over_time', 'predict_linear', 'time',
 }
 
 # Labels that Prometheus adds to whatever it asks.
@@ -131,7 +131,9 @@ def every_alert_has_its_place_in_operations():
     assert alerts <= headings, f'docs/OPERATIONS.md says nothing of {alerts - headings}'
     assert {heading for heading in headings if heading.startswith('Larder')} == alerts, headings - alerts
     for rule in rules():
-        assert rule['annotations']['runbook'] == f'docs/OPERATIONS.md#{rule["alert"].lower()}', rule['alert']
+        # Absolute: it is followed from a page of Alertmanager's, or from a message.
+        runbook = f'https://larder.example/docs/OPERATIONS.md#{rule["alert"].lower()}'
+        assert rule['annotations']['runbook_url'] == runbook, rule['alert']
         assert rule['annotations']['summary'] and rule['labels']['severity'] in ('critical', 'warning'), rule['alert']
 
 

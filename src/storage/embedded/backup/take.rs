@@ -6,8 +6,8 @@ use crate::clock::Clock;
 
 use super::{
     super::{
-        access::new_file, folder::create_folders_durably, hold::Hold, index::save, open_error::OpenError, paths::Paths,
-        standing::FolderStanding,
+        access::new_file, figures::note_backup, folder::create_folders_durably, hold::Hold, index::save,
+        open_error::OpenError, paths::Paths, standing::FolderStanding,
     },
     error::BackupError,
     manifest::Manifest,
@@ -55,6 +55,10 @@ pub fn back_up(
     parcel.settle()?;
     manifest.write(parcel.paths())?;
     parcel.seal();
+    if let Err(error) = note_backup(&paths, manifest.taken_at) {
+        // The backup is whole all the same; only its age is not shown.
+        tracing::warn!(%error, "the backup could not be noted in the data folder");
+    }
     Ok(manifest)
 }
 
