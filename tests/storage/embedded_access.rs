@@ -99,6 +99,7 @@ async fn a_folder_of_a_group_stays_shared_with_the_group_and_nobody_else() {
 #[tokio::test]
 async fn a_folder_with_other_things_in_it_is_left_to_its_owner_and_what_is_ours_is_not_read() {
     let home = TempDir::new().unwrap();
+    fill(home.path()).await;
     fs::write(home.path().join("letter.txt"), "x").unwrap();
     set_mode(&home.path().join("letter.txt"), 0o644);
     set_mode(home.path(), 0o755);
@@ -110,6 +111,20 @@ async fn a_folder_with_other_things_in_it_is_left_to_its_owner_and_what_is_ours_
     for name in ["index.sqlite", "format", "lock"] {
         assert_eq!(mode(&home.path().join(name)), 0o600, "{name}");
     }
+}
+
+#[test]
+fn a_folder_of_other_things_is_not_made_a_data_folder_and_stays_as_it_is() {
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("letter.txt"), "x").unwrap();
+    let error = open(home.path()).expect_err("it is refused").to_string();
+    assert!(error.contains("letter.txt") && error.contains("a folder of its own"), "{error}");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    // What a disk or an operator puts into an empty folder is no reason to refuse it.
+    let volume = TempDir::new().unwrap();
+    fs::create_dir(volume.path().join("lost+found")).unwrap();
+    fs::write(volume.path().join("admin-token"), "apify_api_for_tests").unwrap();
+    drop(open(volume.path()).unwrap());
 }
 
 #[tokio::test]

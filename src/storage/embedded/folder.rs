@@ -41,6 +41,7 @@ impl Folder {
         if paths.manifest().exists() && !paths.format().exists() {
             return Err(OpenError::IsBackup { folder: root.to_owned() });
         }
+        require_own(&paths)?;
         create_folders_durably(root).map_err(|error| OpenError::of_file(root, error))?;
         let folder = Self { _lock: lock(&paths)?, paths, identity: OnceLock::new() };
         folder.check_format()?;
@@ -120,6 +121,27 @@ impl Deref for Folder {
     fn deref(&self) -> &Paths {
         &self.paths
     }
+}
+
+/// Refuses a folder that has never been a data folder and has other things in it: those would get strewn with ours.
+pub fn require_own(paths: &Paths) -> Result<(), OpenError> {
+    let of_root = |error| OpenError::of_file(paths.root(), error);
+    if paths.format().exists() {
+        return Ok(());
+    }
+    let entries = match fs::read_dir(paths.root()) {
+        Ok(entries) => entries,
+        // It is made, or said to be none, when it is taken.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+        Err(error) => return Err(of_root(error)),
+    };
+    for entry in entries {
+        let name = entry.map_err(of_root)?.file_name();
+        if !name.to_str().is_some_and(Paths::is_ours) {
+            return Err(OpenError::Foreign { folder: paths.root().to_owned(), found: name.into() });
+        }
+    }
+    Ok(())
 }
 
 /// Says durably that a folder has the format that this code writes.

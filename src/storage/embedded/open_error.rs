@@ -54,6 +54,18 @@ pub enum OpenError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The folder has never been a data folder, and other things are in it.
+    #[error(
+        "{} is no data folder, and {} is in it: give the data a folder of its own, empty or not there yet",
+        folder.display(),
+        found.display()
+    )]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+        /// One of the things in it.
+        found: PathBuf,
+    },
     /// The folder lacks a part without which the rest means nothing.
     #[error(
         "the data folder {} holds data, but {} is missing: restore it from a backup, or choose an empty folder",

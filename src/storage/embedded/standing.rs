@@ -5,8 +5,9 @@ use std::{fs, io, path::Path};
 use rustix::fs::statvfs;
 
 use super::{
-    folder::{FORMAT_LIMIT, FORMAT_VERSION, FORMAT_VERSION_1},
+    folder::{FORMAT_LIMIT, FORMAT_VERSION, FORMAT_VERSION_1, require_own},
     open_error::OpenError,
+    paths::Paths,
 };
 
 /// What a data folder is, as far as can be seen without taking it.
@@ -39,6 +40,11 @@ impl FolderStanding {
         let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
         let disk = statvfs(there)?;
         Ok(Self { format, is_current, is_older, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
+    }
+
+    /// Refuses a folder that no data folder can be made of, since other things are in it.
+    pub fn require_own(folder: &Path) -> Result<(), OpenError> {
+        require_own(&Paths::new(folder))
     }
 
     /// Refuses a folder that is not there, and one of another format than this version writes.
