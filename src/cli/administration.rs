@@ -11,7 +11,12 @@ use crate::{
     config::Given,
 };
 
-use super::{exit, http::segment, output, target::Target};
+use super::{
+    exit,
+    http::segment,
+    output,
+    target::{MissingFolder, Target},
+};
 
 /// What is done with accounts.
 #[derive(Debug, Subcommand)]
@@ -163,7 +168,7 @@ pub(super) enum ClockCommand {
 
 /// Shows the state of the clock, or confirms the time.
 pub(super) fn clock(command: Option<&ClockCommand>, url: Option<String>, given: &Given) -> ExitCode {
-    with(url, given, |target| match command {
+    with(url, given, MissingFolder::Refuse, |target| match command {
         None => target.ask("GET", "/larder/v1/clock", None),
         Some(ClockCommand::Accept) => target.ask("POST", "/larder/v1/clock/accept", None),
     })
@@ -172,7 +177,11 @@ pub(super) fn clock(command: Option<&ClockCommand>, url: Option<String>, given: 
 /// Does something with accounts.
 pub(super) fn user(command: UserCommand, url: Option<String>, given: &Given) -> ExitCode {
     const USERS: &str = "/larder/v1/users";
-    with(url, given, |target| match command {
+    let missing = match command {
+        UserCommand::Create { .. } => MissingFolder::Create,
+        _ => MissingFolder::Refuse,
+    };
+    with(url, given, missing, |target| match command {
         UserCommand::Create { username } => target.ask("POST", USERS, Some(&json!({ "username": username }))),
         UserCommand::List => target.ask("GET", USERS, None),
         UserCommand::Disable { username, keep_links } => {
@@ -207,7 +216,11 @@ pub(super) fn token(command: TokenCommand, url: Option<String>, given: &Given) -
         output::say(Token::generate(&SystemRandom).reveal());
         return ExitCode::SUCCESS;
     }
-    with(url, given, |target| match command {
+    let missing = match command {
+        TokenCommand::Create { .. } => MissingFolder::Create,
+        _ => MissingFolder::Refuse,
+    };
+    with(url, given, missing, |target| match command {
         TokenCommand::Generate => Ok(Value::Null),
         TokenCommand::Create { user, name, expires, scope } => {
             let scope = scope.map(|scope| serde_json::from_str(&scope));
@@ -234,7 +247,7 @@ pub(super) fn token(command: TokenCommand, url: Option<String>, given: &Given) -
 /// Does something with stores.
 pub(super) fn store(command: StoreCommand, url: Option<String>, given: &Given) -> ExitCode {
     let path = |store: &str, rest: &str| format!("/larder/v1/stores/{}{rest}", segment(store));
-    with(url, given, |target| match command {
+    with(url, given, MissingFolder::Refuse, |target| match command {
         StoreCommand::Access { store } => target.ask("GET", &path(&store, "/access"), None),
         StoreCommand::Share { store, user, right, keep_links } => {
             let path = path(&store, &format!("/access/{}{}", segment(&user), kept(keep_links)));
@@ -257,7 +270,7 @@ pub(super) fn sign(
     url: Option<String>,
     given: &Given,
 ) -> ExitCode {
-    with(url, given, |target| {
+    with(url, given, MissingFolder::Refuse, |target| {
         let object = target.ask("GET", &format!("/v2/key-value-stores/{}", segment(store)), None)?;
         let text = |member: &str| object[member].as_str().ok_or_else(|| format!("the answer has no {member}"));
         let (secret, records) = (text("urlSigningSecretKey")?, text("recordsPublicUrl")?);
@@ -285,8 +298,13 @@ fn end_in(seconds: u64) -> Timestamp {
 }
 
 /// Does `work` with a server, and shows what came of it.
-fn with(url: Option<String>, given: &Given, work: impl FnOnce(&Target) -> Result<Value, String>) -> ExitCode {
-    let target = match Target::find(url, given) {
+fn with(
+    url: Option<String>,
+    given: &Given,
+    missing: MissingFolder,
+    work: impl FnOnce(&Target) -> Result<Value, String>,
+) -> ExitCode {
+    let target = match Target::find(url, given, missing) {
         Ok(target) => target,
         Err(code) => return code,
     };
@@ -302,7 +320,7 @@ fn with(url: Option<String>, given: &Given, work: impl FnOnce(&Target) -> Result
             ExitCode::SUCCESS
         }
         (Err(error), _) | (_, Err(error)) => {
-            output::complain(&error);
+            output::print_error(&error);
             exit::failed()
         }
     }

@@ -46,7 +46,7 @@ fn with_folder(given: &Given, does: &str, work: impl FnOnce(&Config) -> Result<(
     let config = match load(given) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
-            output::complain(&problems.to_string());
+            output::print_error(&problems.to_string());
             return exit::wrong_settings();
         }
     };
@@ -56,7 +56,7 @@ fn with_folder(given: &Given, does: &str, work: impl FnOnce(&Config) -> Result<(
     match work(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&output::whole(&error));
+            output::print_error(&output::whole(&error));
             exit::failed()
         }
     }

@@ -10,7 +10,10 @@ use crate::{
     transfer::{self, Api, Bars, Carried, ImportOptions, LeftOut, Remote, Source},
 };
 
-use super::{exit, http, output, target::Target};
+use super::{
+    exit, http, output,
+    target::{MissingFolder, Target},
+};
 
 /// The variable that says who asks another server.
 const FROM_TOKEN: &str = "LARDER_FROM_TOKEN";
@@ -57,12 +60,12 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
     let source = match source {
         Ok(source) => source,
         Err(error) => {
-            output::complain(&error);
+            output::print_error(&error);
             return exit::failed();
         }
     };
     let options = ImportOptions { name, progress };
-    with(url, given, |api| {
+    with(url, given, MissingFolder::Create, |api| {
         let imported = transfer::import(api, source.as_ref(), &options, Bars).map_err(|error| output::whole(&error))?;
         tell("imported", imported.carried);
         report_left_out(&imported.left_out)
@@ -71,7 +74,7 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
 
 /// Exports a store.
 pub(super) fn export(store: &str, to: &Path, url: Option<String>, given: &Given) -> ExitCode {
-    with(url, given, |api| {
+    with(url, given, MissingFolder::Refuse, |api| {
         let exported = transfer::export(api, store, to, Bars).map_err(|error| output::whole(&error))?;
         tell("exported", exported.carried);
         report_left_out(&exported.left_out)
@@ -94,8 +97,13 @@ fn tell(what: &str, carried: Carried) {
     output::say(&format!("{what} {records} records of {stores} stores, {bytes} bytes in this run"));
 }
 
-fn with(url: Option<String>, given: &Given, work: impl FnOnce(&Api) -> Result<(), String>) -> ExitCode {
-    let target = match Target::find(url, given) {
+fn with(
+    url: Option<String>,
+    given: &Given,
+    missing: MissingFolder,
+    work: impl FnOnce(&Api) -> Result<(), String>,
+) -> ExitCode {
+    let target = match Target::find(url, given, missing) {
         Ok(target) => target,
         Err(code) => return code,
     };
@@ -104,7 +112,7 @@ fn with(url: Option<String>, given: &Given, work: impl FnOnce(&Api) -> Result<()
     match outcome.and(closed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&error);
+            output::print_error(&error);
             exit::failed()
         }
     }

@@ -30,14 +30,17 @@ pub(super) fn check(asked: Asked, given: &Given) -> ExitCode {
     match load(given) {
         Ok(loaded) => {
             output::say(loaded.to_string().trim_end());
+            for warning in &loaded.warnings {
+                output::complain(&format!("warning: {warning}"));
+            }
             if let Err(error) = Tls::of(&loaded.config.server.tls) {
-                output::complain(&output::whole(&error));
+                output::print_error(&output::whole(&error));
                 return exit::wrong_settings();
             }
             if asked == Asked::Data { check_data(&loaded.config) } else { ExitCode::SUCCESS }
         }
         Err(problems) => {
-            output::complain(&problems.to_string());
+            output::print_error(&problems.to_string());
             exit::wrong_settings()
         }
     }
@@ -59,7 +62,7 @@ fn check_data(config: &Config) -> ExitCode {
             if found.is_sound() { ExitCode::SUCCESS } else { exit::failed() }
         }
         Err(error) => {
-            output::complain(&output::whole(&error));
+            output::print_error(&output::whole(&error));
             exit::failed()
         }
     }

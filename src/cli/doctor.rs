@@ -17,14 +17,14 @@ pub(super) fn doctor(is_json: bool, given: &Given) -> ExitCode {
     let config = match load(given) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
-            output::complain(&problems.to_string());
+            output::print_error(&problems.to_string());
             return exit::wrong_settings();
         }
     };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&format!("the runtime cannot be started: {error}"));
+            output::print_error(&format!("the runtime cannot be started: {error}"));
             return exit::failed();
         }
     };

@@ -20,7 +20,7 @@ pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
         None => match load(given) {
             Ok(loaded) => Server::of(&loaded.config),
             Err(problems) => {
-                output::complain(&problems.to_string());
+                output::print_error(&problems.to_string());
                 return exit::wrong_settings();
             }
         },
@@ -28,7 +28,7 @@ pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
     let server = match server {
         Ok(server) => server,
         Err(error) => {
-            output::complain(&error);
+            output::print_error(&error);
             return exit::wrong_settings();
         }
     };
@@ -38,11 +38,11 @@ pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok((status, body)) => {
-            output::complain(&format!("not ready ({status}): {}", body.trim()));
+            output::print_error(&format!("not ready ({status}): {}", body.trim()));
             exit::failed()
         }
         Err(error) => {
-            output::complain(&format!("no answer from {}: {error}", server.origin));
+            output::print_error(&format!("no answer from {}: {error}", server.origin));
             exit::failed()
         }
     }

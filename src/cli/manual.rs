@@ -17,7 +17,7 @@ pub(super) fn page(program: Command, words: &[String]) -> ExitCode {
     let mut command = &mut ready(program);
     for word in words {
         let Some(found) = command.find_subcommand_mut(word) else {
-            output::complain(&format!("there is no command {word:?}; `larder help` lists those there are"));
+            output::print_error(&format!("there is no command {word:?}; `larder help` lists those there are"));
             return exit::wrong_settings();
         };
         command = found;
@@ -31,7 +31,7 @@ pub(super) fn pages(program: Command, folder: &Path) -> ExitCode {
     match write_pages(&ready(program), folder) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&format!("the pages cannot be written into {}: {error}", folder.display()));
+            output::print_error(&format!("the pages cannot be written into {}: {error}", folder.display()));
             exit::failed()
         }
     }
@@ -70,7 +70,7 @@ fn told(text: io::Result<Vec<u8>>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            output::complain(&format!("the page cannot be made: {error}"));
+            output::print_error(&format!("the page cannot be made: {error}"));
             exit::failed()
         }
     }

@@ -14,7 +14,12 @@ pub(super) fn say(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{}", printable(line)).and_then(|()| io::stdout().flush());
 }
 
-/// Writes a line to standard error, which is for what went wrong.
+/// Writes an error to standard error, as the parser of the arguments does.
+pub(super) fn print_error(error: &str) {
+    complain(&format!("error: {error}"));
+}
+
+/// Writes a line to standard error, which is for what is said beside what was asked for.
 pub(super) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(line));
 }
@@ -35,20 +40,45 @@ pub(super) fn tell_of_damage(what: &str, wrong: &str) {
 pub(super) fn complain_of_bucket(config: &Config, does: &str) -> bool {
     #[cfg(feature = "s3")]
     if !config.s3.bucket.is_empty() {
-        complain(&format!("{does}, and this configuration has a bucket: its object store looks after it"));
+        print_error(&format!("{does}, and this configuration has a bucket: its object store looks after it"));
         return true;
     }
     let _ = (config, does);
     false
 }
 
-/// An error with all its causes, on one line.
+/// Returns an error with all its causes, on one line. Some errors have the words of their cause in their own: those are not repeated.
 pub(super) fn whole(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let _ = write!(text, ": {error}");
+        let words = error.to_string();
+        if !text.contains(&words) {
+            let _ = write!(text, ": {words}");
+        }
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failure {
+        #[error("{0}; choose another one")]
+        Repeats(#[source] io::Error),
+        #[error("the file cannot be read")]
+        Leaves(#[source] Box<Failure>),
+    }
+
+    #[test]
+    fn no_cause_is_told_twice_and_none_is_left_out() {
+        let inner = Failure::Repeats(io::Error::other("it is in use"));
+        let text = whole(&Failure::Leaves(Box::new(inner)));
+        assert_eq!(text, "the file cannot be read: it is in use; choose another one");
+    }
 }

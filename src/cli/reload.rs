@@ -34,7 +34,7 @@ impl Reload<'_> {
         let loaded = match load(self.given) {
             Ok(loaded) => loaded,
             Err(problems) => {
-                for problem in &problems.0 {
+                for problem in &problems.list {
                     tracing::error!("SIGHUP: {problem}");
                 }
                 tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
@@ -45,6 +45,9 @@ impl Reload<'_> {
             tracing::error!("SIGHUP: {}", output::whole(&error));
             tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
             return None;
+        }
+        for warning in &loaded.warnings {
+            tracing::warn!("SIGHUP: {warning}");
         }
         self.log.refilter(&loaded.config.telemetry.filter);
         let changed = names(current.changes(&loaded).filter(|setting| setting.is_live()));

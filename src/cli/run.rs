@@ -25,7 +25,7 @@ use super::{
     output,
     process::is_own_variable,
     program::{Program, SignalsOfUsers, Told, Why, exit_code},
-    target::{Door, Target},
+    target::{Door, MissingFolder, Target},
 };
 
 /// The pause between two signs of life, at which it is heard, too, what is wanted of the run.
@@ -79,7 +79,7 @@ struct Run<'a> {
 
 /// Runs a command; exits with its code.
 pub(super) fn run(arguments: &RunArguments, url: Option<String>, given: &Given) -> ExitCode {
-    let target = match Target::find(url, given) {
+    let target = match Target::find(url, given, MissingFolder::Create) {
         Ok(target) => target,
         Err(code) => return code,
     };
@@ -87,7 +87,7 @@ pub(super) fn run(arguments: &RunArguments, url: Option<String>, given: &Given) 
     match (code, target.close()) {
         (Ok(code), Ok(())) => ExitCode::from(u8::try_from(code).unwrap_or(exit::FAILED)),
         (Err(error), _) | (_, Err(error)) => {
-            output::complain(&error);
+            output::print_error(&error);
             exit::failed()
         }
     }
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
         let (code, end) = match runtime.block_on(self.watched()) {
             Ok(ended) => ended,
             Err(error) => {
-                output::complain(&error);
+                output::print_error(&error);
                 (i32::from(exit::FAILED), json!({ "status": "FAILED" }))
             }
         };
@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
             Ok(()) => Ok(code),
             // What the command has to say of itself comes first.
             Err(error) if code != 0 => {
-                output::complain(&error);
+                output::print_error(&error);
                 Ok(code)
             }
             Err(error) => Err(error),
@@ -273,7 +273,7 @@ impl<'a> Run<'a> {
 
 /// The end of a run whose command could not be started, by the codes of shells.
 fn not_started(command: &OsString, error: &io::Error) -> (i32, Value) {
-    output::complain(&format!("{} cannot be started: {error}", command.display()));
+    output::print_error(&format!("{} cannot be started: {error}", command.display()));
     let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
     (code, json!({ "exitCode": code }))
 }

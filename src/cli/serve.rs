@@ -1,6 +1,9 @@
 //! `larder serve`: serves until it is told to stop.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use tokio::{
     runtime,
@@ -8,9 +11,10 @@ use tokio::{
 };
 
 use crate::{
+    clock::{Clock, SystemClock},
     config::{Given, load},
     gateway::{Gateway, TokenOrigin},
-    telemetry,
+    telemetry::{self, LogFormat},
 };
 
 use super::{exit, output, reload::Reload};
@@ -20,44 +24,56 @@ pub(super) fn serve(given: &Given) -> ExitCode {
     let started = match load(given) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            output::complain(&problems.to_string());
+            print_error(problems.log_format, &problems.to_string());
             return exit::wrong_settings();
         }
     };
+    let format = started.config.telemetry.format;
     let log = match telemetry::start(&started.config.telemetry) {
         Ok(log) => log,
         Err(error) => {
-            output::complain(&output::whole(&error));
+            print_error(format, &output::whole(&error));
             return exit::failed();
         }
     };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&format!("the runtime cannot be started: {error}"));
+            print_error(format, &format!("the runtime cannot be started: {error}"));
             return exit::failed();
         }
     };
-    runtime.block_on(serve_until_told(Reload { given, started, log }))
+    match runtime.block_on(serve_until_told(Reload { given, started, log }, format)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print_error(format, &error);
+            exit::failed()
+        }
+    }
 }
 
-async fn serve_until_told(reload: Reload<'_>) -> ExitCode {
+/// Prints an error: for people, or as a line of a log in JSON, whatever that log leaves out.
+fn print_error(format: LogFormat, error: &str) {
+    match format {
+        LogFormat::Text => output::print_error(error),
+        LogFormat::Json => {
+            let timestamp = SystemClock.now();
+            let line = serde_json::json!({ "timestamp": timestamp, "level": "ERROR", "message": error, "target": module_path!() });
+            output::complain(&line.to_string());
+        }
+    }
+}
+
+async fn serve_until_told(reload: Reload<'_>, format: LogFormat) -> Result<(), String> {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-    let [mut term, mut interrupt, mut hangup] = match all(kinds.map(signal)) {
-        Ok(signals) => signals,
-        Err(error) => {
-            output::complain(&format!("signals cannot be waited for: {error}"));
-            return exit::failed();
-        }
-    };
-    let gateway = match Box::pin(Gateway::open(reload.started.config.clone())).await {
-        Ok(gateway) => gateway,
-        Err(error) => {
-            output::complain(&output::whole(&error));
-            return exit::failed();
-        }
-    };
-    greet(&gateway);
+    let [mut term, mut interrupt, mut hangup] =
+        all(kinds.map(signal)).map_err(|error| format!("signals cannot be waited for: {error}"))?;
+    let gateway = Box::pin(Gateway::open(reload.started.config.clone())).await;
+    let gateway = gateway.map_err(|error| output::whole(&error))?;
+    for warning in &reload.started.warnings {
+        tracing::warn!("{warning}");
+    }
+    greet(&gateway, format);
     let reloading = gateway.reloading();
     let (drain, draining) = tokio::sync::oneshot::channel::<()>();
     let mut running = std::pin::pin!(gateway.run(async move {
@@ -72,19 +88,12 @@ async fn serve_until_told(reload: Reload<'_>) -> ExitCode {
             tokio::select! {
                 ended = running => ended,
                 () = told(&mut term, &mut interrupt) => {
-                    output::complain("told to stop for the second time: not waiting for requests in flight");
-                    return exit::failed();
+                    return Err("told to stop for the second time: not waiting for requests in flight".to_owned());
                 }
             }
         }
     };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::complain(&output::whole(&error));
-            exit::failed()
-        }
-    }
+    ended.map_err(|error| output::whole(&error))
 }
 
 /// All of them, or what went wrong with one.
@@ -100,10 +109,18 @@ async fn told(term: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// Says where the API is, and how to get in.
-fn greet(gateway: &Gateway) {
-    output::say(&format!("Larder listens on {}://{}", gateway.scheme(), gateway.local_addr()));
+/// Prints where the API and the console are, and how to get in. A log in JSON is for programs: those read the same there, and a token is
+/// for a terminal alone.
+fn greet(gateway: &Gateway, format: LogFormat) {
     let admin = gateway.admin_token();
+    if let TokenOrigin::Made(place) = &admin.origin {
+        tracing::info!(kept_in = place, "an admin token was made");
+    }
+    if format == LogFormat::Json && !io::stdout().is_terminal() {
+        return;
+    }
+    output::say(&format!("Larder listens on {}://{}", gateway.scheme(), gateway.local_addr()));
+    output::say(&format!("Console: {}", gateway.console()));
     match &admin.origin {
         TokenOrigin::Given => {}
         TokenOrigin::Made(place) => {

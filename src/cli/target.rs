@@ -10,6 +10,7 @@ use crate::{
     config::{Config, Given, KeeperSetting, load},
     gateway::{AdminToken, Gateway},
     server::TlsFiles,
+    storage::embedded::FolderStanding,
     telemetry::AccessLogSetting,
     transfer::Api,
 };
@@ -40,18 +41,27 @@ struct Own {
     ended: thread::JoinHandle<Result<(), String>>,
 }
 
+/// What becomes of a data folder that is not there, where no server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MissingFolder {
+    /// It is made: the command writes something.
+    Create,
+    /// The command fails: nothing is made by a look, or by a change of what cannot be there.
+    Refuse,
+}
+
 impl Target {
     /// The server at `url`, at `LARDER_URL`, or by the configuration. What stands in the way has been said when it fails.
-    pub(super) fn find(url: Option<String>, given: &Given) -> Result<Self, ExitCode> {
+    pub(super) fn find(url: Option<String>, given: &Given, missing: MissingFolder) -> Result<Self, ExitCode> {
         let loaded = load(given).map_err(|problems| {
-            output::complain(&problems.to_string());
+            output::print_error(&problems.to_string());
             exit::wrong_settings()
         })?;
         let config = loaded.config;
         let token = config.token.clone().or_else(|| AdminToken::kept_in(&config.data));
         let url = url.or_else(|| given.variable("LARDER_URL").map(str::to_owned));
         let told = |error: String| {
-            output::complain(&error);
+            output::print_error(&error);
             exit::wrong_settings()
         };
         let Some(url) = url else {
@@ -62,7 +72,12 @@ impl Target {
                     Ok(Self { door: Door { server, token: token.reveal().to_owned() }, own: None })
                 }
                 (Ok((200, _)), None) => Err(no_token()),
-                (Ok(_) | Err(_), _) => Self::own(config, given),
+                (Ok(_) | Err(_), _) => {
+                    if missing == MissingFolder::Refuse {
+                        require_data(&config, &server.origin)?;
+                    }
+                    Self::own(config, given)
+                }
             };
         };
         let (server, token) = (Server::at(&url, given).map_err(told)?, token.ok_or_else(no_token)?);
@@ -72,7 +87,7 @@ impl Target {
     /// A server of our own over the same backend, which nobody else can reach.
     fn own(mut config: Config, given: &Given) -> Result<Self, ExitCode> {
         if config.keeper == Some(KeeperSetting::Itself) {
-            output::complain(
+            output::print_error(
                 "no server answers, and the keeper may run elsewhere: name it by --url (there must not be two)",
             );
             return Err(exit::failed());
@@ -85,13 +100,13 @@ impl Target {
         let ended = thread::spawn(move || serve(config, &opened, stopped));
         if let Ok((authority, token)) = opening.recv() {
             let server = Server::at(&format!("http://{authority}"), given).map_err(|error| {
-                output::complain(&error);
+                output::print_error(&error);
                 exit::wrong_settings()
             })?;
             return Ok(Self { door: Door { server, token }, own: Some(Own { stop, ended }) });
         }
         let error = ended.join().map_or_else(|_| Some("it failed".to_owned()), Result::err).unwrap_or_default();
-        output::complain(&format!("no server answers, and none can be started here: {error}"));
+        output::print_error(&format!("no server answers, and none can be started here: {error}"));
         Err(exit::failed())
     }
 
@@ -180,7 +195,20 @@ fn serve(
     })
 }
 
+/// Refuses a data folder in which there is nothing yet.
+fn require_data(config: &Config, origin: &str) -> Result<(), ExitCode> {
+    if config.has_bucket() || FolderStanding::of(&config.data).is_ok_and(|standing| standing.format.is_some()) {
+        return Ok(());
+    }
+    output::print_error(&format!(
+        "no server answers at {origin}, and there is no data in the folder {}: start `larder serve`, or name another server by --url or \
+         another folder by --data",
+        config.data.display()
+    ));
+    Err(exit::failed())
+}
+
 fn no_token() -> ExitCode {
-    output::complain("a token is needed: set LARDER_TOKEN");
+    output::print_error("a token is needed: set LARDER_TOKEN");
     exit::wrong_settings()
 }

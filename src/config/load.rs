@@ -1,18 +1,20 @@
 //! Reading the configuration from where it stands.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    fmt::{self, Write as _},
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
 use super::{
+    consistency::contradictions,
     fingerprint::Fingerprint,
+    kubernetes,
     problem::{Problem, Problems},
     setting::{ENV_PREFIX, REDACTED, Setting},
     settings::settings,
+    suggestion::nearest,
     tree::Config,
 };
 
@@ -22,12 +24,14 @@ const DEFAULT_FILE: &str = "larder.toml";
 /// The variable that names the file.
 const FILE_VARIABLE: &str = "LARDER_CONFIG";
 
+/// What the names of variables begin with that AWS's own tools read.
+const AWS_PREFIX: &str = "AWS_";
+
+/// The characters that end a line. A value that was read from a file often has one at its end, which is no part of it.
+const LINE_BREAKS: [char; 2] = ['\n', '\r'];
+
 /// Variables with our prefix that are not settings of the server: the address that other subcommands talk to.
 const OTHER_VARIABLES: [&str; 4] = [FILE_VARIABLE, "LARDER_URL", "LARDER_CA_FILE", "LARDER_FROM_TOKEN"];
-
-/// How unlike a known name an unknown one may be to be taken for a typing mistake of it: 1 is equal, 0 has nothing in
-/// common.
-const LIKENESS: f64 = 0.7;
 
 /// What was given to this process.
 #[derive(Debug, Default)]
@@ -44,7 +48,7 @@ impl Given {
     /// A variable of the environment that is no setting, unless it is empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let (_, value) = self.environment.iter().find(|(known, _)| known == name)?;
-        value.to_str().filter(|value| !value.is_empty())
+        value.to_str().map(without_line_break).filter(|value| !value.is_empty())
     }
 
     /// Flags, with the environment of this process.
@@ -78,6 +82,8 @@ pub struct Loaded {
     pub config: Config,
     sources: BTreeMap<&'static str, Source>,
     secrets: BTreeMap<&'static str, Fingerprint>,
+    /// What is doubtful about it, and no reason to refuse it.
+    pub warnings: Vec<Problem>,
 }
 
 impl Loaded {
@@ -113,12 +119,8 @@ impl fmt::Display for Loaded {
 
 /// Reads the configuration; all that is wrong with it is found, wherever it stands.
 pub fn load(given: &Given) -> Result<Loaded, Problems> {
-    let mut loading = Loading {
-        loaded: Loaded { config: Config::default(), sources: BTreeMap::new(), secrets: BTreeMap::new() },
-        problems: Vec::new(),
-    };
-    let named = given.environment.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
-    let named = given.file.clone().or_else(|| named.map(|(_, value)| PathBuf::from(value)));
+    let mut loading = Loading::default();
+    let named = given.file.clone().or_else(|| given.variable(FILE_VARIABLE).map(PathBuf::from));
     loading.file(named.as_deref());
     loading.environment(&given.environment);
     for (name, value) in &given.flags {
@@ -126,15 +128,46 @@ pub fn load(given: &Given) -> Result<Loaded, Problems> {
             loading.set(setting, value, Source::Flag);
         }
     }
-    if loading.problems.is_empty() { Ok(loading.loaded) } else { Err(Problems(loading.problems)) }
+    loading.finish()
 }
 
+#[derive(Default)]
 struct Loading {
-    loaded: Loaded,
+    config: Config,
+    sources: BTreeMap<&'static str, Source>,
+    secrets: BTreeMap<&'static str, Fingerprint>,
+    /// The settings that were set to anything, be it wrong.
+    given: BTreeSet<&'static str>,
+    /// The secrets that are easy to guess.
+    weak: BTreeMap<&'static str, Problem>,
     problems: Vec<Problem>,
 }
 
 impl Loading {
+    /// Holds the settings against each other, once each has its value.
+    fn finish(mut self) -> Result<Loaded, Problems> {
+        let Self { config, sources, secrets, given, weak, problems } = &mut self;
+        contradictions(config, given, &mut |name, message| {
+            let place = settings().find(|setting| setting.name == name).zip(sources.get(name));
+            let place = place.map_or_else(|| name.to_owned(), |(setting, source)| source.place(setting));
+            problems.push(Problem { place, message });
+        });
+        // Who reaches the loopback is on this machine already, and may try something out.
+        let mut warnings = Vec::new();
+        let weak = std::mem::take(weak).into_values();
+        if config.server.listen.ip().to_canonical().is_loopback() {
+            warnings.extend(weak)
+        } else {
+            problems.extend(weak)
+        }
+        if problems.is_empty() {
+            let (sources, secrets) = (std::mem::take(sources), std::mem::take(secrets));
+            Ok(Loaded { config: self.config, sources, secrets, warnings })
+        } else {
+            Err(Problems { list: self.problems, log_format: self.config.telemetry.format })
+        }
+    }
+
     fn file(&mut self, named: Option<&Path>) {
         let path = named.unwrap_or(Path::new(DEFAULT_FILE));
         let place = path.display().to_string();
@@ -153,7 +186,7 @@ impl Loading {
         };
         for (key, value) in table {
             let Some(setting) = settings().find(|setting| setting.name == key) else {
-                let advice = nearest(&key, settings().map(|setting| setting.name.to_owned()));
+                let advice = advice(nearest(&key, settings().map(|setting| setting.name)));
                 self.problem(format!("{place}: {key}"), format!("there is no such setting; {advice}"));
                 continue;
             };
@@ -171,39 +204,53 @@ impl Loading {
 
     fn environment(&mut self, environment: &[(OsString, OsString)]) {
         for (name, value) in environment {
-            let Some(name) = name.to_str().filter(|name| name.starts_with(ENV_PREFIX)) else { continue };
+            let Some(name) = name.to_str() else { continue };
+            if name.starts_with(AWS_PREFIX) && value.to_str().is_some_and(|value| value.contains(LINE_BREAKS)) {
+                self.problem(name.to_owned(), "has a line break in it; remove that".to_owned());
+            }
+            let Some(unprefixed) = name.strip_prefix(ENV_PREFIX) else { continue };
             // An empty variable is how composed environments say "not set".
-            if value.is_empty() || OTHER_VARIABLES.contains(&name) || is_from_kubernetes(name) {
+            if value.is_empty() || OTHER_VARIABLES.contains(&name) {
                 continue;
             }
             match (settings().find(|setting| setting.variable() == name), value.to_str()) {
                 (Some(setting), Some(value)) => self.set(setting, value, Source::Environment),
                 (Some(_), None) => self.problem(name.to_owned(), "is not UTF-8".to_owned()),
+                (None, value) if kubernetes::is_derived(name, value.unwrap_or_default()) => {}
                 (None, _) => {
-                    let advice = nearest(name, settings().map(Setting::variable));
-                    self.problem(name.to_owned(), format!("there is no such variable; {advice}"));
+                    let known = nearest(unprefixed, settings().map(|setting| setting.name));
+                    let known = known.map(|name| format!("{ENV_PREFIX}{}", name.to_ascii_uppercase()));
+                    self.problem(name.to_owned(), format!("there is no such variable; {}", advice(known)));
                 }
             }
         }
     }
 
     fn set(&mut self, setting: &'static Setting, value: &str, source: Source) {
+        let value = without_line_break(value);
+        self.given.insert(setting.name);
         let applied = if value.trim().is_empty() {
             Err("is empty; give it a value or leave it out".to_owned())
+        } else if value.contains(char::is_control) {
+            Err("has a line break or another control character in it; remove that".to_owned())
         } else {
-            (setting.apply)(&mut self.loaded.config, value)
+            (setting.apply)(&mut self.config, value)
         };
+        let shown = if setting.is_secret { REDACTED.to_owned() } else { format!("{value:?}") };
         match applied {
             Ok(()) => {
-                self.loaded.sources.insert(setting.name, source);
+                // What an earlier source gave counts no more.
+                self.weak.remove(setting.name);
+                if let Some(reason) = setting.weakness_of(value) {
+                    let problem = Problem { place: source.place(setting), message: format!("{shown} {reason}") };
+                    self.weak.insert(setting.name, problem);
+                }
+                self.sources.insert(setting.name, source);
                 if setting.is_secret {
-                    self.loaded.secrets.insert(setting.name, Fingerprint::of(value));
+                    self.secrets.insert(setting.name, Fingerprint::of(value));
                 }
             }
-            Err(message) => {
-                let shown = if setting.is_secret { REDACTED.to_owned() } else { format!("{value:?}") };
-                self.problem(source.place(setting), format!("{shown} {message}"));
-            }
+            Err(message) => self.problem(source.place(setting), format!("{shown} {message}")),
         }
     }
 
@@ -212,24 +259,15 @@ impl Loading {
     }
 }
 
-/// Kubernetes puts the addresses of a service into the environment of every pod beside it, under the service's name. A
-/// service called `larder` must not keep Larder from starting.
-fn is_from_kubernetes(variable: &str) -> bool {
-    ["LARDER_SERVICE_", "LARDER_PORT"].iter().any(|prefix| variable.starts_with(prefix))
+/// Returns a value without the line breaks at its end.
+fn without_line_break(value: &str) -> &str {
+    value.trim_end_matches(LINE_BREAKS)
 }
 
-/// What to do about an unknown name.
-fn nearest(unknown: &str, known: impl Iterator<Item = String>) -> String {
-    let mut advice = "remove it, or see `larder serve --help` for those there are".to_owned();
-    let mut best = LIKENESS;
-    for name in known {
-        let likeness =
-            strsim::normalized_damerau_levenshtein(&unknown.to_ascii_lowercase(), &name.to_ascii_lowercase());
-        if likeness >= best {
-            best = likeness;
-            advice.clear();
-            let _ = write!(advice, "did you mean {name}?");
-        }
-    }
-    advice
+/// Returns what to do about an unknown name, if this is the one that was meant.
+fn advice(meant: Option<impl fmt::Display>) -> String {
+    meant.map_or_else(
+        || "remove it, or see `larder serve --help` for those there are".to_owned(),
+        |name| format!("did you mean {name}?"),
+    )
 }

@@ -5,8 +5,10 @@
 //! decides nothing but which value holds.
 
 mod change;
+mod consistency;
 mod edge_settings;
 mod fingerprint;
+mod kubernetes;
 mod load;
 mod problem;
 #[cfg(any(test, fuzzing))]
@@ -18,10 +20,12 @@ mod s3_settings;
 mod secret_settings;
 mod setting;
 mod settings;
+mod suggestion;
 mod tree;
 mod upstream_settings;
 mod value;
 mod watching_settings;
+mod weak_secret;
 
 pub use load::{Given, Loaded, load};
 pub use problem::{Problem, Problems};
@@ -29,6 +33,7 @@ pub use reference::example;
 pub use setting::Setting;
 pub use settings::settings;
 pub use tree::{Config, KeeperSetting, PublicUrl, TraceOptions, UpstreamOptions};
+pub use weak_secret::weakness;
 
 #[cfg(test)]
 mod documents;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::telemetry::LogFormat;
+
 /// One thing that is wrong, with its fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -19,13 +21,18 @@ impl fmt::Display for Problem {
 
 /// Everything that is wrong, found at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems {
+    /// Each problem.
+    pub list: Vec<Problem>,
+    /// The form in which they are to be logged, as far as that could be read.
+    pub log_format: LogFormat,
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
+        let count = self.list.len();
         write!(f, "the configuration has {count} {}:", if count == 1 { "problem" } else { "problems" })?;
-        for problem in &self.0 {
+        for problem in &self.list {
             write!(f, "\n  {problem}")?;
         }
         Ok(())

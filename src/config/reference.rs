@@ -36,7 +36,9 @@ pub(super) static GROUPS: [Group; 14] = [
     },
     Group {
         title: "Tokens and users",
-        about: "Who may do what is said in [the promises](SEMANTICS.md#who-may-do-what). All gateways of one object store are given the same.",
+        about: "Who may do what is said in [the promises](SEMANTICS.md#who-may-do-what). All gateways of one object store are given the same. \
+                A token or a secret has at least 16 characters, and is none that stands in the documentation; where Larder listens on the \
+                loopback alone, a weak one is a warning. `larder token generate` makes a good one.",
         settings: &[
             ("token", "a-long-random-text"),
             ("secret", "another-long-random-text"),

@@ -48,7 +48,7 @@ fn everything_that_is_wrong_is_found_at_once_with_its_fix() {
     let problems =
         loading(&environment, &[("stall_timeout", "soon"), ("log", "inof")], file).1.expect_err("much is wrong");
     let text = problems.to_string();
-    assert_eq!(problems.0.len(), 10, "{text}");
+    assert_eq!(problems.list.len(), 10, "{text}");
     for said in [
         "max_recrod_size: there is no such setting; did you mean max_record_size?",
         "log_format: \"xml\"",
@@ -69,7 +69,8 @@ fn everything_that_is_wrong_is_found_at_once_with_its_fix() {
 #[test]
 fn the_keeper_is_this_gateway_or_the_origin_of_another() {
     let keeper = |text| {
-        let loaded = loading(&[("LARDER_KEEPER", text)], &[], "").1;
+        let environment = [("LARDER_KEEPER", text), ("LARDER_S3_BUCKET", "larder")];
+        let loaded = loading(&environment[..if cfg!(feature = "s3") { 2 } else { 1 }], &[], "").1;
         loaded.map(|loaded| loaded.config.keeper.expect("it was given").to_string()).map_err(|error| error.to_string())
     };
     assert_eq!(keeper("self").as_deref(), Ok("self"));
@@ -82,7 +83,7 @@ fn the_keeper_is_this_gateway_or_the_origin_of_another() {
 #[test]
 fn an_upstream_is_the_origin_of_a_server_of_any_make() {
     let upstream = |text| {
-        let loaded = loading(&[("LARDER_UPSTREAM_URL", text)], &[], "").1;
+        let loaded = loading(&[("LARDER_UPSTREAM_URL", text), ("LARDER_UPSTREAM_TOKEN", "its-token")], &[], "").1;
         loaded.map(|loaded| loaded.config.upstream.address.expect("it was given").to_string())
     };
     assert_eq!(upstream(" http://10.0.0.5:8011/ ").expect("it is one"), "http://10.0.0.5:8011");
@@ -97,8 +98,12 @@ fn an_upstream_is_the_origin_of_a_server_of_any_make() {
 
 #[test]
 fn a_secret_is_never_shown() {
-    let environment =
-        [("LARDER_TOKEN", "very-s3cret"), ("LARDER_SECRET", "also-s3cret"), ("LARDER_UPSTREAM_TOKEN", "s3cret-too")];
+    let environment = [
+        ("LARDER_TOKEN", "very-s3cret"),
+        ("LARDER_SECRET", "also-s3cret"),
+        ("LARDER_UPSTREAM_URL", "http://10.0.0.9:1"),
+        ("LARDER_UPSTREAM_TOKEN", "s3cret-too"),
+    ];
     let loaded = loading(&environment, &[], "").1.expect("all is well");
     assert!(!format!("{loaded} {loaded:?}").contains("s3cret"));
     assert!(loaded.to_string().contains("token = \"[redacted]\""));
@@ -121,9 +126,158 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
 
 #[test]
 fn variables_that_are_empty_or_from_kubernetes_are_no_settings() {
-    let environment =
-        [("LARDER_TOKEN", ""), ("LARDER_PORT_8011_TCP_ADDR", "10.0.0.1"), ("LARDER_SERVICE_HOST", "10.0.0.1")];
+    let environment = [
+        ("LARDER_TOKEN", ""),
+        ("LARDER_PORT_8011_TCP_ADDR", "10.0.0.1"),
+        ("LARDER_SERVICE_HOST", "10.0.0.1"),
+        ("LARDER_KEEPER_SERVICE_HOST", "10.0.0.2"),
+        ("LARDER_KEEPER_SERVICE_PORT_HTTP", "8011"),
+        ("LARDER_S3_PORT", "tcp://10.0.0.3:8333"),
+        ("LARDER_S3_PORT_8333_TCP", "tcp://10.0.0.3:8333"),
+    ];
     assert!(loading(&environment, &[], "").1.expect("all is well").config.token.is_none());
+}
+
+/// What is said of these variables; nothing if all is well.
+fn said_of(environment: &[(&str, &str)]) -> String {
+    loading(environment, &[], "").1.map_or_else(|problems| problems.to_string(), |_| String::new())
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_refused_with_the_one_that_was_meant() {
+    for (name, value, said) in [
+        ("LARDER_PORT", "9000", "did you mean LARDER_LISTEN?"),
+        ("LARDER_S3_PORT", "9000", "did you mean LARDER_LISTEN?"),
+        ("LARDER_BUCKET", "larder", "did you mean LARDER_S3_BUCKET?"),
+        ("LARDER_FLAVOUR", "sweet", "remove it"),
+    ] {
+        assert!(said_of(&[(name, value)]).contains(&format!("{name}: there is no such variable; {said}")), "{name}");
+    }
+}
+
+#[test]
+fn line_breaks_at_the_end_of_values_are_no_part_of_them() {
+    for setting in settings() {
+        let example = super::reference::GROUPS.iter().flat_map(|group| group.settings());
+        let (_, example) =
+            example.into_iter().find(|(known, _)| known.name == setting.name).expect("it has an example");
+        for line_break in ["\n", "\r\n", "\n\n"] {
+            let apply = |value: &str| {
+                let given = Given { flags: vec![(setting.name, value.to_owned())], ..Given::default() };
+                load(&given).map_or_else(
+                    |problems| problems.to_string(),
+                    |loaded| format!("{loaded} {:?}", loaded.fingerprint(setting).is_some()),
+                )
+            };
+            assert_eq!(apply(&format!("{example}{line_break}")), apply(example), "{}", setting.name);
+        }
+    }
+    let secret = |value: &str| {
+        let (_folder, loaded) = loading(&[("LARDER_SECRET", value)], &[], "");
+        let loaded = loaded.expect("all is well");
+        let setting = settings().find(|setting| setting.name == "secret").expect("it is a setting");
+        loaded.fingerprint(setting).expect("it is set").clone()
+    };
+    assert!(secret("the-same-for-all-gateways\n") == secret("the-same-for-all-gateways"));
+    assert!(secret("the-same-for-all-gateways!") != secret("the-same-for-all-gateways"));
+}
+
+#[test]
+fn a_line_break_within_a_value_is_refused_under_the_name_of_the_variable() {
+    for name in ["LARDER_DATA", "LARDER_SECRET", "LARDER_S3_REGION", "LARDER_TOKEN", "LARDER_TLS_CERT"] {
+        if cfg!(not(feature = "s3")) && name.starts_with("LARDER_S3_") {
+            continue;
+        }
+        let said = said_of(&[(name, "one\ntwo-and-more-of-it")]);
+        assert!(said.contains(&format!("{name}: ")) && said.contains("line break"), "{said}");
+    }
+    let said = said_of(&[("AWS_SECRET_ACCESS_KEY", "s3cret\n")]);
+    assert!(said.contains("AWS_SECRET_ACCESS_KEY: has a line break") && !said.contains("s3cret"), "{said}");
+    assert_eq!(said_of(&[("AWS_SECRET_ACCESS_KEY", "s3cret")]), "");
+}
+
+#[test]
+fn secrets_that_can_be_guessed_are_for_this_machine_alone() {
+    for (name, value) in [
+        ("LARDER_TOKEN", "a"),
+        ("LARDER_TOKEN", "change-this-token"),
+        ("LARDER_SECRET", "fifteen-letters"),
+        ("LARDER_METRICS_TOKEN", "a-third-long-random-text"),
+        ("LARDER_USER_TOKEN", "apify_api_000000000000000000000000000000000000"),
+    ] {
+        for (listen, is_public) in
+            [("127.0.0.1:0", false), ("[::1]:0", false), ("0.0.0.0:0", true), ("[::]:0", true), ("10.0.0.5:1", true)]
+        {
+            let environment = [(name, value), ("LARDER_LISTEN", listen), ("LARDER_USER", "baker")];
+            match loading(&environment, &[], "").1 {
+                Ok(loaded) => {
+                    assert!(!is_public && loaded.warnings.len() == 1, "{name} {listen}");
+                    assert_eq!(loaded.warnings[0].place, name);
+                }
+                Err(problems) => {
+                    assert!(is_public && problems.list.len() == 1, "{name} {listen}: {problems}");
+                    assert!(problems.to_string().contains(&format!("{name}: [redacted] ")), "{problems}");
+                }
+            }
+        }
+    }
+    let strong = [("LARDER_TOKEN", "sixteen-letters-"), ("LARDER_LISTEN", "0.0.0.0:0")];
+    assert!(loading(&strong, &[], "").1.expect("all is well").warnings.is_empty());
+    // What the environment says counts, and not what it takes the place of.
+    assert!(loading(&strong, &[], "token = 'a'").1.expect("all is well").warnings.is_empty());
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let own = "http://127.0.0.1:8011";
+    for (environment, place, said) in [
+        (&[("LARDER_TLS_CERT", "a.pem")][..], "LARDER_TLS_CERT", "set both, or neither"),
+        (&[("LARDER_TLS_KEY", "a.pem")], "LARDER_TLS_KEY", "set both, or neither"),
+        (&[("LARDER_UPSTREAM_URL", "http://10.0.0.9:1")], "LARDER_UPSTREAM_URL", "set both, or neither"),
+        (&[("LARDER_UPSTREAM_TOKEN", "its-token")], "LARDER_UPSTREAM_TOKEN", "set both, or neither"),
+        (
+            &[("LARDER_USER_TOKEN", "apify_api_0123456789abcdefghijABCDEFGHIJ012345")],
+            "LARDER_USER_TOKEN",
+            "set LARDER_USER too",
+        ),
+        (&[("LARDER_OTLP_HEADERS", "x-api-key=s3cret")], "LARDER_OTLP_HEADERS", "set LARDER_OTLP_ENDPOINT too"),
+        (&[("LARDER_MAX_CLIENT_CONNECTIONS", "20000")], "LARDER_MAX_CLIENT_CONNECTIONS", "more than"),
+        (&[("LARDER_KEEPER", "http://10.0.0.5:8011")], "LARDER_KEEPER", "belongs to this one alone"),
+        (&[("LARDER_KEEPER", own)], "LARDER_KEEPER", "this gateway itself"),
+        (
+            &[("LARDER_UPSTREAM_URL", own), ("LARDER_UPSTREAM_TOKEN", "its-token")],
+            "LARDER_UPSTREAM_URL",
+            "this gateway itself",
+        ),
+        (
+            &[("LARDER_TOKEN", "one-for-everything"), ("LARDER_METRICS_TOKEN", "one-for-everything")],
+            "LARDER_METRICS_TOKEN",
+            "the same value as LARDER_TOKEN",
+        ),
+    ] {
+        let problems = loading(environment, &[], "").1.expect_err(place);
+        assert_eq!(problems.list.len(), 1, "{problems}");
+        assert_eq!(problems.list[0].place, place);
+        assert!(problems.list[0].message.contains(said), "{problems}");
+    }
+    // A setting that is wrong is not taken for one that is missing.
+    let said = said_of(&[("LARDER_UPSTREAM_URL", "nowhere"), ("LARDER_UPSTREAM_TOKEN", "its-token")]);
+    assert!(said.contains("1 problem:") && said.contains("is not an origin"), "{said}");
+}
+
+#[cfg(feature = "s3")]
+#[test]
+fn settings_of_gateways_before_one_bucket_that_contradict_each_other_are_refused() {
+    let bucket = ("LARDER_S3_BUCKET", "larder");
+    let leader = ("LARDER_KEEPER", "http://10.0.0.5:8011");
+    for (environment, said) in [
+        (vec![bucket, ("LARDER_RECORD_CACHE_SIZE", "1MiB")], "LARDER_SOLE_GATEWAY to yes"),
+        (vec![bucket, leader, ("LARDER_SOLE_GATEWAY", "yes")], "says that there is none"),
+    ] {
+        assert!(said_of(&environment).contains(said), "{said}");
+    }
+    assert_eq!(said_of(&[bucket, leader]), "");
+    assert_eq!(said_of(&[bucket, ("LARDER_RECORD_CACHE_SIZE", "0")]), "");
 }
 
 #[test]

@@ -121,6 +121,15 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Returns whether a bucket keeps everything, and not the data folder.
+    pub fn has_bucket(&self) -> bool {
+        #[cfg(feature = "s3")]
+        let has_bucket = !self.s3.bucket.is_empty();
+        #[cfg(not(feature = "s3"))]
+        let has_bucket = false;
+        has_bucket
+    }
+
     /// Returns for how long finished runs stay at least: as long as unnamed stores, unless it is set.
     pub fn run_retention(&self) -> Retention {
         self.runs.retention.unwrap_or(self.catalog.retention)

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
+    net::SocketAddr,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use crate::{
     auth::Token,
     clock::Random,
+    config::weakness,
     storage::{self, Attributes, ByteStream, GetOptions, ObjectStore, Precondition, PutOptions},
 };
 
@@ -68,6 +70,14 @@ pub enum AdminTokenError {
     /// The object that keeps it could not be read or written.
     #[error("the admin token in the object store cannot be read or written")]
     Objects(#[from] storage::Error),
+    /// The token that is kept is easy to guess.
+    #[error("{place}: the admin token {reason}")]
+    Weak {
+        /// The file or the object.
+        place: String,
+        /// What makes it so.
+        reason: &'static str,
+    },
     /// What is in the file is no token.
     #[error("{} holds no token; put one into it, or remove it to have a new one made", path.display())]
     Damaged {
@@ -77,6 +87,19 @@ pub enum AdminTokenError {
 }
 
 impl AdminToken {
+    /// Refuses a token that was put where one is kept and is easy to guess, unless only this machine reaches it.
+    pub(super) fn require_strong(self, listen: SocketAddr) -> Result<Self, AdminTokenError> {
+        let TokenOrigin::Kept(place) = &self.origin else { return Ok(self) };
+        match weakness(self.token.reveal()) {
+            Some(reason) if listen.ip().to_canonical().is_loopback() => {
+                tracing::warn!("{place}: the admin token {reason}");
+                Ok(self)
+            }
+            Some(reason) => Err(AdminTokenError::Weak { place: place.clone(), reason }),
+            None => Ok(self),
+        }
+    }
+
     /// The file of a data folder that keeps it.
     pub const FILE: &str = FILE;
 
@@ -205,6 +228,23 @@ mod tests {
         let given = AdminToken::open(Some(&token), folder.path(), &SeededRandom::new(1)).expect("it is given");
         assert_eq!((given.token, given.origin), (token, TokenOrigin::Given));
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn a_kept_token_that_can_be_guessed_is_for_this_machine_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened = |listen: &str| {
+            let opened = AdminToken::open(None, folder.path(), &SeededRandom::new(1)).expect("it is read");
+            opened.require_strong(listen.parse().expect("an address")).map(|opened| opened.origin)
+        };
+        assert!(matches!(opened("0.0.0.0:8011"), Ok(TokenOrigin::Made(_))));
+        assert!(matches!(opened("0.0.0.0:8011"), Ok(TokenOrigin::Kept(_))));
+        fs::write(folder.path().join(FILE), "password").expect("it is written");
+        assert!(matches!(opened("0.0.0.0:8011"), Err(AdminTokenError::Weak { .. })));
+        assert!(matches!(opened("[::]:8011"), Err(AdminTokenError::Weak { .. })));
+        for loopback in ["127.0.0.1:8011", "[::1]:8011"] {
+            assert!(matches!(opened(loopback), Ok(TokenOrigin::Kept(_))), "{loopback}");
+        }
     }
 
     #[test]

@@ -110,10 +110,11 @@ impl Backend {
         random: &dyn Random,
     ) -> Result<AdminToken, StartError> {
         let given = config.token.as_ref();
-        Ok(match self.sharing {
+        let token = match self.sharing {
             Sharing::Alone => AdminToken::open(given, &config.data, random)?,
             Sharing::Conditional | Sharing::Unconditional => AdminToken::open_shared(given, objects, random).await?,
-        })
+        };
+        Ok(token.require_strong(config.server.listen)?)
     }
 
     /// Ends what goes on in the background; calls that come late are refused.

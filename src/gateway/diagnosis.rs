@@ -22,6 +22,7 @@ use crate::{kv::Canaries, storage::s3::S3Store};
 
 #[cfg(feature = "s3")]
 use super::role::{Role, Sharing};
+use super::summary;
 
 /// How long a bucket may take to be opened or to be asked one thing, beyond all timeouts of single requests.
 #[cfg(feature = "s3")]
@@ -75,8 +76,7 @@ impl Diagnosis {
 
 #[cfg(feature = "s3")]
 async fn of_bucket(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {
-    let origin = config.s3.endpoint.as_ref().map_or_else(|| "AWS".to_owned(), ToString::to_string);
-    let backend = format!("the bucket {} at {origin}, below {:?}", config.s3.bucket, config.s3.prefix);
+    let backend = summary::backend(config);
     let tried = "open the bucket with the keys that are set, and make it if it is missing";
     let found = |outcome| Finding { check: "bucket", tried, outcome };
     let opened = tokio::select! {
@@ -119,7 +119,7 @@ async fn of_bucket(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Rando
 }
 
 async fn of_folder(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {
-    let backend = format!("the data folder {}", config.data.display());
+    let backend = summary::backend(config);
     let mut diagnosis = Diagnosis { backend, mode: Some(Mode::Alone), findings: Vec::new() };
     let mut add = |check, tried, outcome| diagnosis.findings.push(Finding { check, tried, outcome });
     let standing = match FolderStanding::of(&config.data) {
@@ -133,7 +133,11 @@ async fn of_folder(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Rando
     let (check, tried) = ("data folder", "open it as `serve` does, unless that would change it");
     match &standing.format {
         None => {
-            add(check, tried, Outcome::ok("nothing is there yet: the first start makes it"));
+            let outcome = match FolderStanding::require_own(&config.data) {
+                Ok(()) => Outcome::ok("nothing is there yet: the first start makes it"),
+                Err(error) => Outcome::failed(&error),
+            };
+            add(check, tried, outcome);
             return diagnosis;
         }
         Some(format) if standing.is_older => {

@@ -57,9 +57,6 @@ pub enum StartError {
     /// The accounts cannot be had.
     #[error(transparent)]
     Users(#[from] AccountsError),
-    /// A token is configured for nobody.
-    #[error("LARDER_USER_TOKEN is set, but not whose it is: set LARDER_USER too")]
-    TokenOfNobody,
     /// The user of the configuration cannot be had, or not with that token.
     #[error("the user {user} of LARDER_USER cannot be had with the token of LARDER_USER_TOKEN")]
     FirstUser {
@@ -93,9 +90,6 @@ pub enum StartError {
     /// The token cannot be sent to the keeper.
     #[error("LARDER_TOKEN has characters that no header can carry, so that the keeper cannot be told by it")]
     UnsendableToken,
-    /// Of the upstream's address and token, only one is given.
-    #[error("LARDER_UPSTREAM_URL and LARDER_UPSTREAM_TOKEN must be set both, or neither")]
-    HalfAnUpstream,
     /// The upstream cannot be spoken to.
     #[error("LARDER_UPSTREAM_URL cannot be used")]
     Upstream(#[source] BoxError),

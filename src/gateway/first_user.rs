@@ -17,13 +17,9 @@ pub(super) struct FirstUser {
 }
 
 impl FirstUser {
-    /// What the configuration says of him; a token without a user is a mistake.
-    pub(super) fn of(config: &Config) -> Result<Option<Self>, StartError> {
-        match (&config.user, &config.user_token) {
-            (None, None) => Ok(None),
-            (None, Some(_)) => Err(StartError::TokenOfNobody),
-            (Some(name), token) => Ok(Some(Self { name: name.clone(), token: token.clone() })),
-        }
+    /// Returns the user of the configuration, if it has one.
+    pub(super) fn of(config: &Config) -> Option<Self> {
+        config.user.clone().map(|name| Self { name, token: config.user_token.clone() })
     }
 
     /// Makes his account if it is missing, and his token valid; nothing if there is nobody. Of several gateways that start at

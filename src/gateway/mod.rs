@@ -9,12 +9,14 @@ mod diagnosis;
 mod error;
 mod first_user;
 mod front;
+mod gateway_metrics;
 mod health;
 mod readiness;
 mod record_cache;
 mod reload;
 mod role;
 mod start;
+mod summary;
 mod timekeeping;
 mod traces;
 

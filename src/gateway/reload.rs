@@ -47,7 +47,7 @@ impl Reloading {
     /// is believed no more; requests under way and open connections go on with what they began with.
     pub async fn take(&self, config: &Config) -> Result<(), StartError> {
         let fresh = Tls::of(&config.server.tls)?;
-        let first_user = FirstUser::of(config)?.filter(|_| self.makes_accounts);
+        let first_user = FirstUser::of(config).filter(|_| self.makes_accounts);
         self.users.outdate();
         self.tokens.outdate();
         FirstUser::make_sure(first_user, &self.users, &self.tokens).await?;
@@ -100,6 +100,12 @@ pub(super) fn api_options(config: &Config, address: SocketAddr, is_encrypted: bo
         metrics_token: config.metrics_token.clone(),
         prices: config.prices.clone(),
     }
+}
+
+/// Returns where clients reach a gateway that listens on `address`, unless a trusted proxy knows better.
+pub(super) fn public_url(config: &Config, address: SocketAddr, is_encrypted: bool) -> String {
+    let configured = config.public_url.as_ref().map(ToString::to_string);
+    configured.unwrap_or_else(|| listening_url(address, is_encrypted))
 }
 
 /// The origin of links when no public URL is known: where this machine itself reaches the listener.

@@ -70,6 +70,16 @@ impl Role {
         }
     }
 
+    /// Returns the name of the role, for the log.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Alone => "standalone",
+            Self::Equal => "peer",
+            Self::Keeper => "leader",
+            Self::Forwarder(_) => "follower",
+        }
+    }
+
     /// The backend as this gateway writes to it. A forwarder's refuses conditions, whatever might want one.
     pub(super) fn objects(&self, backend: &Arc<dyn ObjectStore>, clock: &Arc<dyn Clock>) -> Arc<dyn ObjectStore> {
         match self {

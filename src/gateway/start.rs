@@ -1,12 +1,6 @@
 //! A gateway's life: built from the configuration, run until told to stop, closed so that nothing counted is lost.
 
-use std::{
-    future::Future,
-    net::SocketAddr,
-    num::NonZero,
-    sync::{Arc, atomic::Ordering},
-    thread::available_parallelism,
-};
+use std::{future::Future, net::SocketAddr, num::NonZero, sync::Arc, thread::available_parallelism};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -23,7 +17,7 @@ use crate::{
     runs::{RunOptions, Runs},
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
     storage::{MemoryBudget, ObjectStore},
-    telemetry::{Kind, Ledger, Metrics, Sample, show_panics},
+    telemetry::{Ledger, Metrics, show_panics},
 };
 
 use super::{
@@ -32,12 +26,13 @@ use super::{
     error::{StartError, StopError},
     first_user::FirstUser,
     front::Front,
+    gateway_metrics,
     health::Health,
-    readiness::{self, ReadinessCheck},
+    readiness::ReadinessCheck,
     record_cache::RecordCache,
     reload::{DrainDelay, Reloading, api_options, listening_url},
     role::Role,
-    timekeeping,
+    summary, timekeeping,
     traces::Tracing,
 };
 
@@ -55,13 +50,14 @@ pub struct Gateway {
     backend: Backend,
     tracing: Tracing,
     clock: Arc<dyn Clock>,
+    mode: &'static str,
+    console: String,
 }
 
 impl Gateway {
     /// Builds a gateway. Its address is bound from now on, but nothing is served before [`Gateway::run`].
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let (machine, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-        let first_user = FirstUser::of(&config)?;
         let (server, tls) = listen(&config, &machine)?;
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config.upstream, &machine)?;
@@ -75,7 +71,7 @@ impl Gateway {
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
         let clock_records = timekeeping::open(objects, &clock, &machine, role.makes_accounts(), &metrics).await?;
         let guard = clock_records.guard();
-        let (users, tokens) = accounts(&role, objects, (&clock, guard), &random, &admin_token, first_user).await?;
+        let (users, tokens) = accounts(&config, &role, objects, (&clock, guard), &random, &admin_token).await?;
         let catalog = catalog(&config, &role, objects, (&clock, guard), &random);
         warn_of_addresses(&config, &role, server.local_addr(), tls.is_some());
         let options = api_options(&config, server.local_addr(), tls.is_some());
@@ -99,7 +95,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
             clock_records: Arc::clone(&clock_records),
         };
-        show(&metrics, &server, &catalog, &clock, &health);
+        gateway_metrics::register(&metrics, &server, &catalog, &clock, &health);
         let reloading = Arc::new(Reloading {
             front: Front::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
             catalog: Arc::clone(&catalog),
@@ -112,9 +108,9 @@ impl Gateway {
             drain_delay: DrainDelay::new(config.server.drain_delay),
             address: server.local_addr(),
         });
-        let runs = RunUpkeep::new(runs, Arc::clone(&catalog), Arc::clone(&tokens));
         let jobs = jobs(&role, &catalog, objects, (runs, tokens, health), clock_records, &tracing);
         Ok(Self {
+            console: summary::console(&config, server.local_addr(), reloading.tls.is_some()),
             server,
             workers,
             reloading,
@@ -126,6 +122,7 @@ impl Gateway {
             backend,
             tracing,
             clock,
+            mode: role.name(),
         })
     }
 
@@ -137,6 +134,11 @@ impl Gateway {
     /// The scheme that it speaks.
     pub fn scheme(&self) -> &'static str {
         self.reloading.scheme()
+    }
+
+    /// The address of the console, as clients reach it.
+    pub fn console(&self) -> &str {
+        &self.console
     }
 
     /// What takes another configuration while it runs.
@@ -153,7 +155,7 @@ impl Gateway {
     /// within the drain limit, and closes everything in order: what answers, what works in the background, what is counted, the
     /// engine.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StopError> {
-        tracing::info!(address = %self.server.local_addr(), "serving");
+        tracing::info!(address = %self.server.local_addr(), mode = self.mode, "serving");
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         for job in self.jobs.into_iter().chain([Arc::clone(&self.activity)]) {
             schedule(job, Arc::clone(&self.clock), self.job_meter.clone(), &tasks, stop.clone());
@@ -186,11 +188,12 @@ fn jobs(
     role: &Role,
     catalog: &Arc<Catalog>,
     objects: &Arc<dyn ObjectStore>,
-    (runs, tokens, health): (RunUpkeep, Arc<Tokens>, Arc<Health>),
+    (runs, tokens, health): (Arc<Runs>, Arc<Tokens>, Arc<Health>),
     clock_records: Arc<ClockRecords>,
     tracing: &Tracing,
 ) -> Vec<Arc<dyn Job>> {
     let uploads = AbandonedUploads::new(Arc::clone(objects), Arc::clone(clock_records.guard()));
+    let runs = RunUpkeep::new(runs, Arc::clone(catalog), Arc::clone(&tokens));
     let mut jobs = role.jobs(catalog, objects, runs, uploads);
     if role.makes_accounts() {
         jobs.push(Arc::new(TokenEnds::new(Arc::clone(&tokens))));
@@ -215,9 +218,10 @@ fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<Ledger>, 
 /// The server, bound to its address, and what it encrypts with.
 /// It comes before all else: an operator who starts Larder twice should hear of the port, and no folder should be made.
 fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<Arc<Tls>>), StartError> {
-    warn_of_few_descriptors(config.server.max_connections);
     let tls = Tls::of(&config.server.tls)?.map(Arc::new);
     let server = Server::bind(config.server.clone(), Arc::clone(machine)).map_err(StartError::Bind)?;
+    summary::log(config, server.local_addr(), tls.as_deref());
+    warn_of_few_descriptors(config.server.max_connections);
     Ok((server.encrypted(tls.clone()), tls))
 }
 
@@ -266,18 +270,18 @@ fn health(
 }
 
 async fn accounts(
+    config: &Config,
     role: &Role,
     objects: &Arc<dyn ObjectStore>,
     (clock, guard): (&Arc<dyn Clock>, &Arc<ClockGuard>),
     random: &Arc<dyn Random>,
     AdminToken { token: admin, .. }: &AdminToken,
-    first_user: Option<FirstUser>,
 ) -> Result<(Arc<Users>, Arc<Tokens>), StartError> {
     let users = Arc::new(role.users(objects, clock, random).await?);
     let (of_tokens, clock, random) = (Arc::clone(&users), Arc::clone(clock), Arc::clone(random));
     let tokens = Tokens::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness());
     let tokens = Arc::new(tokens.guarded_by(Arc::clone(guard)));
-    FirstUser::make_sure(first_user.filter(|_| role.makes_accounts()), &users, &tokens).await?;
+    FirstUser::make_sure(FirstUser::of(config).filter(|_| role.makes_accounts()), &users, &tokens).await?;
     Ok((users, tokens))
 }
 
@@ -302,39 +306,6 @@ fn runs(
 ) -> Arc<Runs> {
     let options = RunOptions { retention: Some(config.run_retention()), ..config.runs };
     Arc::new(Runs::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), Arc::clone(guard), options))
-}
-
-/// Has `metrics` show what has no other place to be shown.
-fn show(metrics: &Metrics, server: &Server, catalog: &Catalog, clock: &Arc<dyn Clock>, health: &Arc<Health>) {
-    readiness::show(health, metrics);
-    let version = env!("CARGO_PKG_VERSION");
-    let help = "The version of Larder that runs.";
-    metrics.watch("larder_build_info", help, Kind::Gauge, move || vec![Sample::labelled([("version", version)], 1)]);
-    let open = server.open_connections();
-    let help = "Connections of clients that are open.";
-    metrics.watch("larder_connections", help, Kind::Gauge, move || {
-        vec![Sample::plain(open.load(Ordering::Relaxed) as u64)]
-    });
-    let expired = Arc::clone(catalog.expired_stores());
-    let help = "Stores whose time was over, and whose removal has begun here.";
-    metrics.watch("larder_stores_expired_total", help, Kind::Counter, move || {
-        vec![Sample::plain(expired.load(Ordering::Relaxed))]
-    });
-    let failures = Arc::clone(catalog.failures());
-    let help = "Stores about which something is due that fails on this gateway, and is tried again later and later.";
-    metrics.watch("larder_due_failing", help, Kind::Gauge, move || vec![Sample::plain(failures.count() as u64)]);
-    let (failures, clock) = (Arc::clone(catalog.failures()), Arc::clone(clock));
-    let help = "Seconds for which the oldest of them has been due.";
-    metrics.watch("larder_due_oldest_age_seconds", help, Kind::Gauge, move || {
-        vec![Sample::plain(failures.oldest_age(clock.now()).as_secs())]
-    });
-    let uses = catalog.cache_uses().clone();
-    let help = "Look-ups of stores, by whether they were remembered (hit) or had to be read (miss).";
-    metrics.watch("larder_store_cache_lookups_total", help, Kind::Counter, move || {
-        [("hit", uses.hits()), ("miss", uses.misses())]
-            .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count))
-            .into()
-    });
 }
 
 /// Waits until it is said to stop and, if there is a delay, until balancers have noticed.
@@ -374,11 +345,7 @@ fn warn_of_addresses(config: &Config, role: &Role, address: SocketAddr, is_encry
 
 /// The server that has datasets and request queues, if there is one.
 fn upstream(options: &UpstreamOptions, clock: &Arc<dyn Clock>) -> Result<Option<Upstream>, StartError> {
-    let (address, token) = match (&options.address, &options.token) {
-        (None, None) => return Ok(None),
-        (Some(address), Some(token)) => (address, token),
-        (Some(_), None) | (None, Some(_)) => return Err(StartError::HalfAnUpstream),
-    };
+    let Some((address, token)) = options.address.as_ref().zip(options.token.as_ref()) else { return Ok(None) };
     let peer = Peer::upstream(address.clone(), Arc::clone(clock)).map_err(StartError::Upstream)?;
     Upstream::new(Arc::new(peer), token).map(Some).ok_or(StartError::UnsendableUpstreamToken)
 }

@@ -113,6 +113,7 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
 fn a_start_before_the_recorded_time_suspends_deletions_until_the_time_is_accepted() {
     let folder = tempfile::tempdir().expect("a folder");
     let clock = |arguments: &[&str]| administer(folder.path(), arguments, None, None).expect("the state of the clock");
+    administer(folder.path(), &["user", "create", "baker"], None, None).expect("the folder is made");
     assert!(clock(&["clock"])["deletionSuspended"].is_null());
     write_clock_record(
         folder.path(),

@@ -7,7 +7,7 @@ use larder::{config::settings, server::ServerOptions};
 use crate::program::{command, run};
 
 /// The container files.
-const FILES: [&str; 2] = ["deploy/Dockerfile", "docker-compose.yml"];
+const FILES: [&str; 3] = ["deploy/Dockerfile", "docker-compose.yml", "deploy/compose/object-stores.yml"];
 
 /// What else tells the program its settings.
 const OTHERS: [&str; 5] = [
@@ -57,7 +57,7 @@ fn the_container_serves_its_volume_without_privileges() {
         assert!(dockerfile.contains(line), "{line}");
     }
     let compose = read("docker-compose.yml");
-    for line in ["larder-data:/data", "http://localhost:8011}", "\"127.0.0.1:${HTTP_PORT:-8011}:8011\""] {
+    for line in ["larder-data:/data", "\"127.0.0.1:${HTTP_PORT:-8011}:${HTTP_PORT:-8011}\""] {
         assert!(compose.contains(line), "{line}");
     }
 }

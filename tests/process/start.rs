@@ -2,10 +2,13 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{
     client::{Client, Upload},
     effort, folder,
-    program::{Program, TOKEN, command, run},
+    program::{Program, TOKEN, command, run, until},
+    watcher::Watched,
 };
 
 /// How long a start may take, however many records there are.
@@ -85,6 +88,9 @@ fn a_port_that_is_taken_is_named() {
     let ended = run(command(folder.path(), &["serve", "--listen", &address]));
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.stderr.contains(&address) && ended.stderr.contains("in use"), "{}", ended.stderr);
+    let errors: Vec<_> = ended.stderr.lines().filter(|line| line.contains(&address)).collect();
+    assert!(errors.len() == 1 && errors[0].starts_with("error: "), "{}", ended.stderr);
+    assert_eq!(errors[0].matches("in use").count(), 1, "{}", ended.stderr);
     assert!(!folder::data(folder.path()).join("admin-token").exists());
 }
 
@@ -136,6 +142,126 @@ fn an_upstream_takes_both_its_settings_and_nothing_is_made_before() {
         assert!(!ended.status.success());
         assert!(ended.stderr.contains("must be set both") && !ended.stderr.contains("s3cret"), "{}", ended.stderr);
         assert!(!folder::data(folder.path()).exists());
+    }
+}
+
+#[test]
+fn the_first_line_says_what_runs_where_over_what() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    command.env("LARDER_TOKEN", TOKEN).env("LARDER_PUBLIC_URL", "https://larder.example");
+    let program = Program::start(command);
+    let address = program.address.to_string();
+    let ended = program.stop();
+    let first = ended.stderr.lines().next().expect("a line");
+    let data = fs::canonicalize(folder::data(folder.path())).expect("it was made");
+    for said in [
+        concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""),
+        &format!("backend=\"the data folder {}\"", data.display()),
+        "mode=\"standalone\"",
+        &format!("listen={address}"),
+        "public_url=\"https://larder.example\"",
+        "tls=\"off\"",
+        "console=\"https://larder.example/console/\"",
+    ] {
+        assert!(first.contains(said), "{said} is not in {first}");
+    }
+    assert!(ended.stdout.contains(&"Console: https://larder.example/console/".to_owned()), "{:?}", ended.stdout);
+}
+
+/// Holds each line to being a JSON object, and returns them.
+fn json_lines(text: &str) -> Vec<serde_json::Value> {
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    lines.filter(|line: &serde_json::Value| line.is_object()).collect()
+}
+
+#[test]
+fn a_log_in_json_has_nothing_else_between_its_lines_and_no_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let file = || fs::File::options().append(true).create(true).open(&log).expect("a file");
+    let read = || fs::read_to_string(&log).expect("text");
+    let mut serve = command(folder.path(), &["serve", "--log-format", "json"]);
+    serve.env("LARDER_LISTEN", "127.0.0.1:0").stdout(file()).stderr(file());
+    let mut program = Watched::new(serve.spawn().expect("it starts"));
+    until("it serves", || read().contains("\"serving\""));
+    kill_process(Pid::from_child(&program), Signal::TERM).expect("it runs");
+    assert!(program.wait().expect("it ends").success());
+    let lines = json_lines(&read());
+    assert_eq!(
+        (lines[0]["message"].as_str(), lines[0]["mode"].as_str()),
+        (Some("starting Larder"), Some("standalone"))
+    );
+    let kept = folder::data(folder.path()).join("admin-token");
+    let token = fs::read_to_string(&kept).expect("the token is kept");
+    assert!(!read().contains(token.trim()), "{}", read());
+    let made: Vec<_> = lines.iter().filter(|line| line["message"] == "an admin token was made").collect();
+    assert!(made.len() == 1 && made[0]["kept_in"].as_str().is_some_and(|place| place.ends_with("admin-token")));
+
+    // What ends a start is a line, too, whatever the log leaves out: a port that is taken, and settings that are wrong.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let mut serve = command(folder.path(), &["serve", "--listen", &address]);
+    serve.env("LARDER_LOG_FORMAT", "json").env("LARDER_LOG", "off");
+    let ended = run(serve);
+    let lines = json_lines(&ended.stderr);
+    assert!(ended.stdout.is_empty() && lines.len() == 1, "{}", ended.stderr);
+    assert!(lines[0]["level"] == "ERROR" && lines[0]["message"].as_str().is_some_and(|text| text.contains("in use")));
+    let mut serve = command(folder.path(), &["serve", "--log-format", "json"]);
+    serve.env("LARDER_PORT", "9000");
+    let ended = run(serve);
+    let lines = json_lines(&ended.stderr);
+    assert!(lines.len() == 1 && lines[0]["message"].as_str().is_some_and(|text| text.contains("LARDER_LISTEN")));
+}
+
+#[test]
+fn a_token_that_can_be_guessed_is_served_to_this_machine_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for token in ["short", "change-this-token"] {
+        let mut serve = command(folder.path(), &["serve", "--listen", "0.0.0.0:0"]);
+        serve.env("LARDER_TOKEN", token);
+        let ended = run(serve);
+        assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains("LARDER_TOKEN: [redacted]") && !ended.stderr.contains(token), "{}", ended.stderr);
+        assert!(!folder::data(folder.path()).exists());
+    }
+    let mut serve = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    serve.env("LARDER_TOKEN", "short");
+    let ended = Program::start(serve).stop();
+    assert!(ended.stderr.contains("fewer than 16 characters"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_folder_of_other_things_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().join("home");
+    fs::create_dir(&home).expect("a folder");
+    fs::write(home.join("letter.txt"), "x").expect("it is written");
+    let ended = run(command(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--data", "home"]));
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.stderr.contains("home is no data folder, and letter.txt is in it"), "{}", ended.stderr);
+    assert_eq!(fs::read_dir(&home).expect("a folder").count(), 1);
+}
+
+#[test]
+fn nothing_is_made_by_a_look() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for look in [
+        &["user", "list"][..],
+        &["user", "show", "admin"],
+        &["token", "list"],
+        &["store", "access", "~pantry"],
+        &["clock"],
+        &["sign", "~pantry"],
+        &["export", "~pantry", "pantry.zip"],
+    ] {
+        let mut look = command(folder.path(), look);
+        // Where nothing listens.
+        look.env("LARDER_LISTEN", "127.0.0.1:9");
+        let ended = run(look);
+        assert_eq!(ended.status.code(), Some(1));
+        assert!(ended.stderr.contains("there is no data in the folder"), "{}", ended.stderr);
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 }
 

@@ -125,11 +125,11 @@ pub fn is_setting(variable: &str) -> bool {
     variable.starts_with("LARDER_") || variable.starts_with("AWS_")
 }
 
-/// The address behind the first whole `http://` of a log.
+/// The address behind the first whole `listens on http://` of a log.
 fn printed_address(log: &str) -> Option<&str> {
-    let rest = log.split_once("http://")?.1;
+    let rest = log.split_once("listens on http://")?.1;
     let end = rest.find(|sign: char| !(sign.is_ascii_alphanumeric() || ".:".contains(sign)))?;
-    rest.get(..end).map(|address| address.trim_end_matches(['.', ':']))
+    rest.get(..end)
 }
 
 #[cfg(test)]
@@ -140,8 +140,8 @@ mod tests {
     fn the_address_is_read_once_its_line_goes_on() {
         assert_eq!(printed_address("Larder listens on http://127.0.0.1:4"), None);
         assert_eq!(printed_address("Larder listens on http://127.0.0.1:4711\n"), Some("127.0.0.1:4711"));
-        assert_eq!(printed_address("at http://127.0.0.1:4711/v2 and http://[::1]:1/"), Some("127.0.0.1:4711"));
-        assert_eq!(printed_address("at http://127.0.0.1:4711.\n"), Some("127.0.0.1:4711"));
+        let whole = "a bucket at http://127.0.0.1:9\nLarder listens on http://127.0.0.1:4711\nConsole: http://[::1]:1/";
+        assert_eq!(printed_address(whole), Some("127.0.0.1:4711"));
         assert_eq!(printed_address("nothing yet"), None);
     }
 

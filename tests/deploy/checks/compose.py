@@ -1,15 +1,14 @@
-"""docker-compose.yml and the Dockerfile."""
+"""docker-compose.yml, deploy/compose/object-stores.yml and the Dockerfile."""
 
 import json
 import re
 from functools import cache
 
-from .tools import DEPLOY, ROOT, beside_python, run, seconds
+from .tools import DEPLOY, ROOT, beside_python, fails, run, seconds
 
 # What each profile starts, and by which service Larder is reached.
 PROFILES = {
     None: ({'larder'}, 'larder'),
-    'folder': ({'larder'}, 'larder'),
     'seaweedfs': ({'larder-seaweedfs', 'seaweedfs'}, 'larder-seaweedfs'),
     'garage': ({'larder-garage', 'garage'}, 'larder-garage'),
     'minio': ({'larder-minio', 'minio'}, 'larder-minio'),
@@ -20,17 +19,55 @@ PROFILES = {
 LONGEST_END = 25 + 5
 
 
+OBJECT_STORES = DEPLOY / 'compose' / 'object-stores.yml'
+
+# What the profiles with an object store require.
+REQUIRED = {'LARDER_TOKEN': 'a' * 48, 'LARDER_SECRET': 'b' * 48, 'S3_SECRET_KEY': 'c' * 64}
+
+
 @cache
-def configured(profile: str | None) -> dict:
-    chosen = ['--profile', profile] if profile else []
+def configured(profile: str | None, port: str = '') -> dict:
+    chosen = ['--file', OBJECT_STORES, '--profile', profile] if profile else ['--file', ROOT / 'docker-compose.yml']
     compose = beside_python('docker-compose')
-    return json.loads(run(compose, '--project-directory', ROOT, *chosen, 'config', '--format', 'json'))
+    environment = {**REQUIRED, 'HTTP_PORT': port}
+    return json.loads(run(compose, *chosen, 'config', '--format', 'json', environment=environment))
 
 
 def the_first_compose_reads_it_too():
     """Debian's is of the first generation: it shows all profiles at once, whatever is chosen."""
-    shown = run('/usr/bin/docker-compose', '--file', ROOT / 'docker-compose.yml', 'config', '--services')
+    shown = ''
+    for file in (ROOT / 'docker-compose.yml', OBJECT_STORES):
+        shown += run('/usr/bin/docker-compose', '--file', file, 'config', '--services', environment=REQUIRED) + '\n'
     assert set(shown.split()) == set().union(*(services for services, _ in PROFILES.values())), shown
+
+
+def no_secret_has_a_default():
+    """Whoever starts an object store has to give it a secret; nothing in the file can be taken for one."""
+    compose = beside_python('docker-compose')
+    for missing in REQUIRED:
+        given = [f'{name}={value}' for name, value in REQUIRED.items() if name != missing]
+        said = fails('env', '-u', missing, *given, compose, '--file', OBJECT_STORES, '--profile', 'seaweedfs', 'config')
+        assert missing in said, said
+    shown = json.dumps([configured(profile) for profile in PROFILES])
+    for name, value in re.findall(r'"(\w*(?:TOKEN|SECRET|PASSWORD)\w*)": "([^"]+)"', shown):
+        assert value in REQUIRED.values(), f'{name}: {value}'
+
+
+def one_variable_moves_the_port_and_the_links():
+    for profile, (_, reached) in PROFILES.items():
+        services = configured(profile, '9000')['services']
+        assert [port['published'] for port in services[reached]['ports']] == ['9000'], profile
+        for name, service in services.items():
+            settings = service.get('environment') or {}
+            if not name.startswith('larder'):
+                continue
+            # Links begin with the public URL, else with what a trusted proxy says, else with the listening address.
+            assert not settings['LARDER_PUBLIC_URL'], name
+            if name == reached:
+                assert settings['LARDER_LISTEN'] == '0.0.0.0:9000', name
+                assert services[reached]['ports'][0]['target'] == 9000, name
+            else:
+                assert settings['LARDER_TRUSTED_PROXIES'], name
 
 
 def each_profile_starts_what_it_should_and_publishes_one_port():
@@ -62,7 +99,7 @@ def every_gateway_is_without_privileges_and_has_time_to_end():
             assert service['read_only'] and service['cap_drop'] == ['ALL'], name
             assert service['security_opt'] == ['no-new-privileges:true'], name
             assert seconds(service['stop_grace_period']) > LONGEST_END, name
-    assert gateways == 7, gateways
+    assert gateways == 6, gateways
 
 
 def the_dockerfile_has_nothing_to_complain_of():
@@ -71,7 +108,7 @@ def the_dockerfile_has_nothing_to_complain_of():
 
 def yaml_is_well_formed():
     rules = '{extends: default, rules: {line-length: {max: 160}, document-start: disable, braces: {max-spaces-inside: 1}, comments: disable}}'
-    files = [ROOT / 'docker-compose.yml', DEPLOY / 'prometheus', DEPLOY / 'kubernetes', DEPLOY / 'helm/larder/values.yaml']
+    files = [ROOT / 'docker-compose.yml', OBJECT_STORES, DEPLOY / 'prometheus', DEPLOY / 'kubernetes', DEPLOY / 'helm/larder/values.yaml']
     run(beside_python('yamllint'), '--strict', '--config-data', rules, *files)
 
 
@@ -91,6 +128,8 @@ def what_the_build_needs_is_in_its_context():
 
 CHECKS = [
     the_first_compose_reads_it_too,
+    no_secret_has_a_default,
+    one_variable_moves_the_port_and_the_links,
     each_profile_starts_what_it_should_and_publishes_one_port,
     every_service_is_restarted_and_says_whether_it_is_well,
     every_gateway_is_without_privileges_and_has_time_to_end,

@@ -1,0 +1,86 @@
+//! Settings that contradict each other. Each may be right by itself.
+//!
+//! What depends on the backend (whether a leader is needed, say) is decided when that is known, in the room `gateway`.
+
+use std::collections::BTreeSet;
+
+use super::tree::{Config, KeeperSetting};
+
+/// Settings of which each does nothing without the other.
+const PAIRS: [(&str, &str); 2] = [("tls_cert", "tls_key"), ("upstream_url", "upstream_token")];
+
+/// A setting that does nothing without another one, which it needs, and not the other way round.
+const NEEDS: [(&str, &str, &str); 2] = [
+    ("user_token", "user", "is set, but not whose it is: set LARDER_USER too"),
+    ("otlp_headers", "otlp_endpoint", "is set, but no collector to send it to: set LARDER_OTLP_ENDPOINT too"),
+];
+
+/// Calls `complain` with each setting that contradicts another one, and the reason. `given` has the settings that were set to
+/// anything, be it wrong.
+pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn FnMut(&'static str, String)) {
+    let is_given = |name: &str| given.contains(name);
+    let variable = |name: &str| format!("LARDER_{}", name.to_ascii_uppercase());
+    for (one, other) in PAIRS {
+        for (set, missing) in [(one, other), (other, one)] {
+            if is_given(set) && !is_given(missing) {
+                let (one, other, missing) = (variable(one), variable(other), variable(missing));
+                complain(set, format!("is set without {missing}: {one} and {other} must be set both, or neither"));
+            }
+        }
+    }
+    for (name, needed, reason) in NEEDS {
+        if is_given(name) && !is_given(needed) {
+            complain(name, reason.to_owned());
+        }
+    }
+    same_secrets(config, complain);
+    gateways(config, complain);
+    if config.server.max_client_connections.is_some_and(|most| most > config.server.max_connections) {
+        let most = config.server.max_connections;
+        complain(
+            "max_client_connections",
+            format!("is more than LARDER_MAX_CONNECTIONS, {most}: lower it, or raise that"),
+        );
+    }
+}
+
+/// A token that opens figures and nothing else cannot be one that opens everything.
+fn same_secrets(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
+    let Some(metrics) = &config.metrics_token else { return };
+    for (name, other) in [("LARDER_TOKEN", &config.token), ("LARDER_USER_TOKEN", &config.user_token)] {
+        if other.as_ref().is_some_and(|other| other == metrics) {
+            complain("metrics_token", format!("has the same value as {name}: give figures a token of their own"));
+        }
+    }
+}
+
+/// Says which gateways there are in two ways, or sends calls round in a circle.
+fn gateways(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
+    let own = config.server.listen;
+    let is_own = |(host, port): (&str, u16)| host.parse() == Ok(own.ip()) && port == own.port();
+    if let Some(KeeperSetting::At(address)) = &config.keeper {
+        if is_own(address.target()) {
+            complain("keeper", "names this gateway itself: write self on the keeper".to_owned());
+        } else if !config.has_bucket() {
+            let reason =
+                "names another gateway, but a data folder belongs to this one alone: leave it out, or set a bucket";
+            complain("keeper", reason.to_owned());
+        } else if config.is_sole_gateway {
+            let reason =
+                "names another gateway, and LARDER_SOLE_GATEWAY says that there is none: leave one of them out";
+            complain("keeper", reason.to_owned());
+        }
+    }
+    if config.upstream.address.as_ref().is_some_and(|address| is_own(address.target())) {
+        complain(
+            "upstream_url",
+            "names this gateway itself: name the server that has datasets and request queues".to_owned(),
+        );
+    }
+    let is_cached = config.record_cache_bytes.is_some_and(|bytes| bytes > 0);
+    if is_cached && config.has_bucket() && !config.is_sole_gateway {
+        let reason = "is set, but another gateway may write to the bucket, so that what is in memory may be outdated: set \
+                      LARDER_SOLE_GATEWAY to yes if there is none, or leave the cache out";
+        complain("record_cache_size", reason.to_owned());
+    }
+}

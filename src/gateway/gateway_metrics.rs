@@ -1,0 +1,51 @@
+//! Metrics of the gateway as a whole.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use crate::{
+    clock::Clock,
+    kv::Catalog,
+    server::Server,
+    telemetry::{Kind, Metrics, Sample},
+};
+
+use super::{health::Health, readiness};
+
+/// Registers in `metrics` what no other module registers.
+pub(super) fn register(
+    metrics: &Metrics,
+    server: &Server,
+    catalog: &Catalog,
+    clock: &Arc<dyn Clock>,
+    health: &Arc<Health>,
+) {
+    readiness::show(health, metrics);
+    let version = env!("CARGO_PKG_VERSION");
+    let help = "The version of Larder that runs.";
+    metrics.watch("larder_build_info", help, Kind::Gauge, move || vec![Sample::labelled([("version", version)], 1)]);
+    let open = server.open_connections();
+    let help = "Connections of clients that are open.";
+    metrics.watch("larder_connections", help, Kind::Gauge, move || {
+        vec![Sample::plain(open.load(Ordering::Relaxed) as u64)]
+    });
+    let expired = Arc::clone(catalog.expired_stores());
+    let help = "Stores whose time was over, and whose removal has begun here.";
+    metrics.watch("larder_stores_expired_total", help, Kind::Counter, move || {
+        vec![Sample::plain(expired.load(Ordering::Relaxed))]
+    });
+    let failures = Arc::clone(catalog.failures());
+    let help = "Stores about which something is due that fails on this gateway, and is tried again later and later.";
+    metrics.watch("larder_due_failing", help, Kind::Gauge, move || vec![Sample::plain(failures.count() as u64)]);
+    let (failures, clock) = (Arc::clone(catalog.failures()), Arc::clone(clock));
+    let help = "Seconds for which the oldest of them has been due.";
+    metrics.watch("larder_due_oldest_age_seconds", help, Kind::Gauge, move || {
+        vec![Sample::plain(failures.oldest_age(clock.now()).as_secs())]
+    });
+    let uses = catalog.cache_uses().clone();
+    let help = "Look-ups of stores, by whether they were remembered (hit) or had to be read (miss).";
+    metrics.watch("larder_store_cache_lookups_total", help, Kind::Counter, move || {
+        [("hit", uses.hits()), ("miss", uses.misses())]
+            .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count))
+            .into()
+    });
+}
