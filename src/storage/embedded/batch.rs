@@ -13,6 +13,7 @@ use super::{
         fingerprint::etag,
         object::{Attributes, Precondition},
     },
+    checkpointer::Checkpointer,
     faults::{file_fault, index_fault, is_index_full},
     folder::{Folder, sync_folder},
     reaper::Reaper,
@@ -100,6 +101,8 @@ pub struct Batches {
     pub reaper: Arc<Reaper>,
     /// What is set aside for a full disk.
     pub room: Room,
+    /// What moves the log beside writes.
+    pub checkpointer: Checkpointer,
 }
 
 /// What a transaction did: an outcome for each change, and files that nobody refers to any more.
@@ -115,14 +118,17 @@ impl Batches {
         if self.folder.check().is_err() {
             return self.refuse_all(requests);
         }
-        let has_room = self.room.regain(&self.connection, self.clock.monotonic());
+        let has_room = self.room.is_held() || {
+            let _paused = self.checkpointer.pause();
+            self.room.regain(&self.connection, self.clock.monotonic())
+        };
         let requests = put_files_in_place(if has_room { requests } else { refuse_puts(requests) });
         let changes: Vec<&Change> = requests.iter().map(|request| &request.change).collect();
         match self.attempt(&changes) {
             Ok(done) => self.settle(requests, done),
             Err(error) => {
                 tracing::warn!(%error, changes = requests.len(), "a transaction failed; each change is tried alone");
-                let has_room = !is_index_full(&error) || self.room.spend(&self.connection);
+                let has_room = !is_index_full(&error) || self.spend_room();
                 for request in if has_room { requests } else { refuse_puts(requests) } {
                     self.make_alone(request);
                 }
@@ -134,13 +140,18 @@ impl Batches {
     fn make_alone(&mut self, request: Request) {
         let mut done = self.attempt(&[&request.change]);
         if done.as_ref().is_err_and(is_index_full) && !request.change.is_put() {
-            self.room.spend(&self.connection);
+            self.spend_room();
             done = self.attempt(&[&request.change]);
         }
         match done {
             Ok(done) => self.settle(vec![request], done),
             Err(error) => refuse(request, index_fault(error)),
         }
+    }
+
+    fn spend_room(&mut self) -> bool {
+        let _paused = self.checkpointer.pause();
+        self.room.spend(&self.connection)
     }
 
     fn attempt(&mut self, changes: &[&Change]) -> rusqlite::Result<Done> {

@@ -7,11 +7,14 @@ use std::{
     io,
     sync::{Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::{
+    runtime::{Builder, Runtime},
     sync::{mpsc, oneshot},
     task::spawn_blocking,
+    time::timeout,
 };
 
 use crate::clock::Timestamp;
@@ -29,9 +32,15 @@ const QUEUE: usize = 256;
 const BATCH_CHANGES: usize = 256;
 /// About the most bytes the log grows by in one transaction.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Pages in the log (of 4 KiB) from which on it is moved into the index, after each batch until that succeeds. With
-/// a batch more it must stay within what `room` sets aside.
+/// Pages in the log (of 4 KiB) from which on another thread moves it into the index while writes go on.
+const LONG_LOG_PAGES: i64 = 1024;
+/// Pages in the log from which on the rest of it is moved before the next write, so that it begins again. With a batch more
+/// it must stay within what `room` sets aside.
 const LOG_PAGES: i64 = 2048;
+/// Time without a request after which free pages are given back to the disk.
+const IDLE: Duration = Duration::from_millis(50);
+/// Time after which a step of them is given back although requests go on coming.
+const GIVING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The way to the thread.
 #[derive(Debug)]
@@ -45,8 +54,9 @@ impl Committer {
     /// Starts the thread.
     pub fn start(batches: Batches) -> io::Result<Self> {
         let (queue, requests) = mpsc::channel(QUEUE);
-        let thread =
-            thread::Builder::new().name("storage-committer".to_owned()).spawn(move || run(requests, batches))?;
+        let timer = Builder::new_current_thread().enable_time().build()?;
+        let keeper = Keeper { batches, requests, timer, gave_at: Duration::ZERO };
+        let thread = thread::Builder::new().name("storage-committer".to_owned()).spawn(move || keeper.run())?;
         Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -92,20 +102,89 @@ impl Committer {
     }
 }
 
-fn run(mut requests: mpsc::Receiver<Request>, mut batches: Batches) {
-    while let Some(first) = requests.blocking_recv() {
-        let batch = gather(first, &mut requests);
-        batches.make(batch);
-        if let Err(error) = keep_house(&batches, &requests) {
-            tracing::warn!(%error, "the index's log could not be moved, or its space not be given back");
+/// What the thread works with.
+struct Keeper {
+    batches: Batches,
+    requests: mpsc::Receiver<Request>,
+    /// Only ever waits for a request or a time.
+    timer: Runtime,
+    /// When free pages were given back last, by the monotonic clock.
+    gave_at: Duration,
+}
+
+impl Keeper {
+    fn run(mut self) {
+        let mut has_spare_pages = true;
+        loop {
+            let next = if has_spare_pages {
+                self.timer.block_on(async { timeout(IDLE, self.requests.recv()).await })
+            } else {
+                Ok(self.requests.blocking_recv())
+            };
+            let kept = match next {
+                Ok(Some(first)) => {
+                    let batch = gather(first, &mut self.requests);
+                    self.batches.make(batch);
+                    self.keep_house()
+                }
+                Ok(None) => break,
+                Err(_) => self.give_space_back(),
+            };
+            has_spare_pages = kept.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the index's log could not be moved, or its space not be given back");
+                false
+            });
+        }
+        let Batches { checkpointer, connection, .. } = self.batches;
+        checkpointer.stop();
+        if let Err(error) = index::empty_log(&connection) {
+            tracing::warn!(%error, "the index's log could not be emptied; the next start replays it");
         }
     }
-    if let Err(error) = index::empty_log(&batches.connection) {
-        tracing::warn!(%error, "the index's log could not be emptied; the next start replays it");
+
+    /// Does what must not wait for a pause. Returns whether there are free pages to give back.
+    fn keep_house(&mut self) -> rusqlite::Result<bool> {
+        self.mind_log()?;
+        let (connection, now) = (&self.batches.connection, self.batches.clock.monotonic());
+        let has_spare_pages = index::has_spare_pages(connection)?;
+        if has_spare_pages && now.saturating_sub(self.gave_at) >= GIVING_INTERVAL {
+            self.gave_at = now;
+            index::give_space_back(connection)?;
+        }
+        Ok(has_spare_pages)
+    }
+
+    /// Has a long log moved.
+    fn mind_log(&self) -> rusqlite::Result<()> {
+        let connection = &self.batches.connection;
+        match index::log_pages(connection)? {
+            LOG_PAGES.. => {
+                let _paused = self.batches.checkpointer.pause();
+                index::move_log(connection)?;
+            }
+            LONG_LOG_PAGES.. => self.batches.checkpointer.wake(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Gives free pages back until the next request comes. Returns whether more are left.
+    fn give_space_back(&self) -> rusqlite::Result<bool> {
+        let connection = &self.batches.connection;
+        while self.requests.is_empty() {
+            if !index::give_space_back(connection)? {
+                // The file becomes shorter when the log is moved, not before.
+                let _paused = self.batches.checkpointer.pause();
+                index::move_log(connection)?;
+                return Ok(false);
+            }
+            self.mind_log()?;
+        }
+        Ok(true)
     }
 }
 
-/// What is queued already, within limits. Nobody is waited for: while one batch is synced, the next gathers by itself.
+/// What is queued already, within limits. No request is waited for: while one batch is synced, the next gathers by itself.
 fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
     let mut weight = first.change.weight();
     let mut batch = vec![first];
@@ -115,20 +194,4 @@ fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request
         batch.push(next);
     }
     batch
-}
-
-/// Work that can wait until everybody has his answer.
-fn keep_house(batches: &Batches, requests: &mpsc::Receiver<Request>) -> rusqlite::Result<()> {
-    let connection = &batches.connection;
-    let mut gave_space = false;
-    while requests.is_empty() && index::give_space_back(connection)? {
-        gave_space = true;
-        move_long_log(connection)?;
-    }
-    // The file becomes shorter when the log is moved, not before.
-    if gave_space { index::move_log(connection) } else { move_long_log(connection) }
-}
-
-fn move_long_log(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
-    if index::log_pages(connection)? >= LOG_PAGES { index::move_log(connection) } else { Ok(()) }
 }

@@ -28,8 +28,10 @@ const STATEMENTS: usize = 32;
 const FREE_PAGES_KEPT: i64 = 1024;
 /// Maximum number of free pages that stay in the file, whatever its length, once all writes are answered.
 const MOST_FREE_PAGES: i64 = 2048;
-/// Free pages given back to the disk in one step.
-const FREE_PAGES_STEP: i64 = 512;
+/// Free pages given back to the disk in one step, while a write that comes waits.
+const FREE_PAGES_STEP: i64 = 64;
+/// Free pages given back to the disk in one step while the disk is full.
+const ALL_FREE_PAGES_STEP: i64 = 512;
 
 /// The tables of format version 2. `objects` holds nothing but small rows in the order of keys, so that a list of
 /// keys reads few pages; `inline_values` grows at its end. A tiny value stands in the object's row, another has either an
@@ -85,6 +87,14 @@ pub fn connect_writer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// A connection that moves the log into the database beside the one that writes.
+pub fn connect_checkpointer(path: &Path) -> Result<Connection> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
 /// A connection that only reads.
 pub fn connect_reader(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
@@ -137,17 +147,23 @@ fn checkpoint(connection: &Connection, sql: &str) -> Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(1))
 }
 
-/// Gives free pages back to the disk, one step; whether there is more to give.
+/// Whether free pages are to be given back to the disk.
 ///
-/// Nothing is given while free pages are few, or no more than [`MOST_FREE_PAGES`] and less than a quarter of all: the next writes
-/// want them.
-pub fn give_space_back(connection: &Connection) -> Result<bool> {
+/// None is while free pages are few, or no more than [`MOST_FREE_PAGES`] and less than a quarter of all: the next writes want
+/// them.
+pub fn has_spare_pages(connection: &Connection) -> Result<bool> {
     let free = number(connection, "freelist_count")?;
     let is_little = free <= MOST_FREE_PAGES && free < number(connection, "page_count")? / 4;
-    if free <= FREE_PAGES_KEPT || is_little {
+    Ok(free > FREE_PAGES_KEPT && !is_little)
+}
+
+/// Gives free pages back to the disk, one step. Returns whether there were any to give.
+pub fn give_space_back(connection: &Connection) -> Result<bool> {
+    if !has_spare_pages(connection)? {
         return Ok(false);
     }
-    give_pages_back(connection, FREE_PAGES_STEP.min(free - FREE_PAGES_KEPT))?;
+    let spare = number(connection, "freelist_count")? - FREE_PAGES_KEPT;
+    give_pages_back(connection, FREE_PAGES_STEP.min(spare))?;
     Ok(true)
 }
 
@@ -155,7 +171,7 @@ pub fn give_space_back(connection: &Connection) -> Result<bool> {
 pub fn give_all_space_back(connection: &Connection) -> Result<bool> {
     let free = number(connection, "freelist_count")?;
     if free > 0 {
-        give_pages_back(connection, FREE_PAGES_STEP.min(free))?;
+        give_pages_back(connection, ALL_FREE_PAGES_STEP.min(free))?;
     }
     Ok(free > 0)
 }

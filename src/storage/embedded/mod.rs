@@ -21,6 +21,7 @@
 mod access;
 mod backup;
 mod batch;
+mod checkpointer;
 mod collect;
 mod committer;
 mod download;

@@ -45,6 +45,11 @@ impl Room {
         room
     }
 
+    /// Whether room is set aside, so that objects may be written.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
     /// Whether objects may be written; where not so far, looks for room, but not too often.
     pub fn regain(&mut self, connection: &Connection, now: Duration) -> bool {
         if self.is_held || self.looked_at.is_some_and(|looked_at| now < looked_at + PATIENCE) {

@@ -21,12 +21,13 @@ use super::{
     },
     access::kept_file,
     batch::{Batches, Change, NewObject},
+    checkpointer::Checkpointer,
     collect::collect,
     committer::Committer,
     download::Download,
     faults::{closed, file_fault, is_index_full, work_fault},
     folder::Folder,
-    index::connect_writer,
+    index::{connect_checkpointer, connect_writer},
     open_error::OpenError,
     options::EmbeddedOptions,
     pace::{Pace, SLICE},
@@ -94,12 +95,14 @@ impl EmbeddedStore {
         // Not the number of a file that a backup may still copy.
         let first = last.max(collected.highest) + 1;
         let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), first));
+        let checkpointer = Checkpointer::start(connect_checkpointer(&index).map_err(index_error)?).map_err(io_error)?;
         let batches = Batches {
             connection,
             folder: Arc::clone(&folder),
             clock: Arc::clone(&clock),
             reaper: Arc::clone(&reaper),
             room: Room::new(folder.reserve()),
+            checkpointer,
         };
         let committer = Committer::start(batches).map_err(io_error)?;
         let (lists, pace) = (Semaphore::new(LISTS), Pace::default());
