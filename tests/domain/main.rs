@@ -3,7 +3,6 @@
 mod accounts;
 mod activity;
 mod counted;
-mod cycle;
 mod due;
 mod dying;
 mod gateways;
@@ -17,7 +16,6 @@ mod object_store;
 mod order;
 mod removal;
 mod run_clocks;
-mod run_cycle;
 mod run_host;
 mod runs;
 mod simulation;

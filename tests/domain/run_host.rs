@@ -17,6 +17,7 @@ use crate::gateways::{Gateway, World};
 pub struct Host {
     pub runs: Arc<Runs>,
     pub tokens: Arc<Tokens>,
+    #[allow(dead_code, reason = "not every suite that includes this file wants it")]
     pub users: Arc<Users>,
     pub gateway: Gateway,
     pub upkeep: RunUpkeep,

@@ -18,17 +18,17 @@ const LONG_TESTS: &[LongTest] = &[
     LongTest {
         name: "cycle",
         summary: "100,000 stores come and go over a folder and SeaweedFS, twice: objects, index file and memory",
-        arguments: &["--config", "profile.dev.opt-level=2", "--test", "domain", "very_many_stores"],
+        arguments: &["--config", "profile.dev.opt-level=2", "--test", "cycle", "very_many_stores"],
     },
     LongTest {
         name: "million",
         summary: "a million stores over a folder: first list, list after mass expiry, search, sweep beside requests",
-        arguments: &["--config", "profile.dev.opt-level=2", "--test", "domain", "a_million_stores"],
+        arguments: &["--config", "profile.dev.opt-level=2", "--test", "cycle", "a_million_stores"],
     },
     LongTest {
         name: "runs",
-        summary: "10,000 runs come and go over a folder and SeaweedFS: objects",
-        arguments: &["--config", "profile.dev.opt-level=2", "--test", "domain", "very_many_runs"],
+        summary: "10,000 runs come and go over a folder and SeaweedFS: objects and memory",
+        arguments: &["--config", "profile.dev.opt-level=2", "--test", "cycle", "very_many_runs"],
     },
     LongTest {
         name: "strangers",

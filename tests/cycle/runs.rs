@@ -15,7 +15,7 @@ use larder::{
     },
 };
 
-use crate::{gateways::World, run_host::Host};
+use crate::{MIB, TURN, bytes_in_use, gateways::World, run_host::Host};
 
 /// Runs that are made at the same time.
 const MAKERS: usize = 32;
@@ -60,6 +60,7 @@ async fn live(host: &Host, world: &World, number: usize) {
 
 /// So many runs come and go; what is there afterwards is what was there before.
 async fn cycle(objects: Arc<dyn ObjectStore>, runs: usize) {
+    let _turn = TURN.lock().await;
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let mut world = World { objects: objects.clone(), clock, owner: World::new().owner };
     let host = Host::new(&world, objects.clone(), 1).await;
@@ -73,7 +74,7 @@ async fn cycle(objects: Arc<dyn ObjectStore>, runs: usize) {
         }
     };
     outlive().await;
-    let before = count(objects.as_ref()).await;
+    let (before, bytes_before) = (count(objects.as_ref()).await, bytes_in_use());
     let lives = stream::iter(0..runs).map(|number| live(&host, &world, number));
     lives.buffer_unordered(MAKERS).collect::<Vec<()>>().await;
     outlive().await;
@@ -86,6 +87,8 @@ async fn cycle(objects: Arc<dyn ObjectStore>, runs: usize) {
     outlive().await;
     assert_eq!(total().await, 0);
     assert_eq!(count(objects.as_ref()).await, before);
+    let bytes = bytes_in_use();
+    assert!(bytes <= bytes_before + 16 * MIB, "memory grew from {bytes_before} to {bytes} bytes");
 }
 
 async fn cycle_over_folder(runs: usize) {
