@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Larder, PUBLIC_URL, STORES, gzip};
+use crate::harness::{Larder, PUBLIC_URL, STORES};
 
 contract_test!(head_is_answered_wherever_get_is, async |larder: Larder| {
     let store = larder.named_store("shop").await;
@@ -73,13 +73,6 @@ contract_test!(contradicting_conditions_never_overwrite, async |larder: Larder| 
     let put = store.put("/records/a").field("If-Match", etag).field("If-None-Match", "*").body("new");
     put.await.answers_one_of(&[400, 412]).fails_by_the_client();
     store.record("a").await.holds(b"old");
-});
-
-contract_test!(a_small_archive_that_cannot_be_made_is_500, async |larder: Larder| {
-    let store = larder.new_store().await;
-    store.put_text("a", "x").await;
-    store.put_coded("b", "gzip", gzip(b"flour").await[..10].to_vec()).await;
-    store.get("/records").await.fails(500, "internal-server-error");
 });
 
 contract_test!(an_archive_tells_when_its_records_were_written, async |larder: Larder| {

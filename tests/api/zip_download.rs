@@ -5,9 +5,11 @@ use std::{
     io::{Cursor, Read},
 };
 
+use async_compression::tokio::bufread::DeflateDecoder;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
-use crate::harness::{Larder, Reply, STORES, TOKEN, brotli, gzip};
+use crate::harness::{Larder, Reply, STORES, brotli, gzip};
 
 /// Records of the archive that is longer than a page of keys.
 const MANY: usize = 1100;
@@ -98,18 +100,118 @@ contract_test!(keys_that_look_like_paths_stay_inside_the_archive, async |larder:
     assert!(archive.file_names().any(|name| name.is_ok_and(|name| name == "a")), "{reply}");
 });
 
-contract_test!(an_archive_of_damaged_records_never_looks_whole, async |larder: Larder| {
+contract_test!(a_record_that_is_not_in_its_coding_goes_into_an_archive_as_it_is_stored, async |larder: Larder| {
     let store = larder.new_store().await;
-    store.put_text("a", "flour").await;
-    store.put_coded("b", "gzip", "no gzip at all").await;
-    let mut connection = larder.connect().await;
-    let path = store.path("/records");
-    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n");
-    connection.write(head.as_bytes()).await.expect("the head is taken");
-    if let Ok(reply) = connection.read_reply("GET of an archive of damaged records", "GET").await {
-        reply.fails(500, "internal-server-error");
+    let flour = gzip(&[b'f'; 100_000]).await;
+    let cut = flour[..flour.len() - 4].to_vec();
+    store.put_text("a", "salt").await;
+    store.put_coded("b", "gzip", r#"{"a":1}"#).await;
+    store.put_coded("c", "gzip", cut.clone()).await;
+    store.put_coded("d", "br", "no brotli at all").await;
+    store.put_coded("e", "gzip", flour).await;
+    let reply = store.get("/records").await.answers(200);
+    let expected = [
+        ("a", b"salt".to_vec()),
+        ("b", br#"{"a":1}"#.to_vec()),
+        ("c", cut),
+        ("d", b"no brotli at all".to_vec()),
+        ("e", vec![b'f'; 100_000]),
+    ];
+    let expected: BTreeMap<String, Vec<u8>> = expected.map(|(key, bytes)| (key.to_owned(), bytes)).into();
+    assert!(entries(&reply) == expected, "{reply} holds {:?}", entries(&reply).keys());
+    for (key, comment) in comments(&reply) {
+        let is_told = comment.contains("as it is stored") && comment.contains("cannot be decoded as ");
+        assert_eq!(is_told, ["b", "c", "d"].contains(&key.as_str()), "{key}: {comment}");
     }
 });
+
+contract_test!(a_large_record_that_breaks_off_is_followed_by_what_is_stored, async |larder: Larder| {
+    let store = larder.new_store().await;
+    // More than is looked at beforehand, and cut off before its last block.
+    let cut = uncompressed_gzip(80);
+    assert!(cut.len() > 5 * 1024 * 1024);
+    store.put_coded("a", "gzip", cut.clone()).await;
+    store.put_text("b", "salt").await;
+    let reply = store.get("/records").await.answers(200);
+    let entries = entries(&reply);
+    assert!(entries.keys().eq(["a", "as-stored/a", "b"]), "{:?}", entries.keys());
+    assert!(entries["a"].len() > 5_000_000 && entries["a"].iter().all(|byte| *byte == 0), "{}", entries["a"].len());
+    assert!(entries["as-stored/a"] == cut && entries["b"] == b"salt", "{}", entries["as-stored/a"].len());
+    let comments = comments(&reply);
+    assert!(comments["as-stored/a"].contains("a is not all of it"), "{comments:?}");
+    let lengths: Vec<_> = streamed(&reply.body).await.into_iter().map(|entry| (entry.name, entry.is_zip64)).collect();
+    let expected = [("a", true), ("as-stored/a", false), ("b", false)];
+    assert_eq!(lengths, expected.map(|(name, is_zip64)| (name.to_owned(), is_zip64)));
+});
+
+contract_test!(an_archive_can_be_read_as_it_comes, async |larder: Larder| {
+    let store = larder.new_store().await;
+    let octets: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    store.put_text("empty", "").await;
+    store.put_coded("gzip", "gzip", gzip(b"flour").await).await;
+    store.put_bytes("octets", "image/png", octets.clone()).await;
+    store.put_coded("zeros", "br", brotli(&vec![0; 300_000]).await).await;
+    let reply = store.get("/records").await.answers(200);
+    let streamed = streamed(&reply.body).await;
+    let expected =
+        [("empty", Vec::new()), ("gzip", b"flour".to_vec()), ("octets", octets), ("zeros", vec![0; 300_000])];
+    assert_eq!(streamed.len(), expected.len());
+    for (entry, (name, bytes)) in streamed.iter().zip(expected) {
+        assert!(entry.name == name && entry.bytes == bytes && !entry.is_zip64, "{name}: {entry:?}");
+    }
+    // Of what repeats, no more is sent than has to be.
+    assert!(reply.body.len() < 10_000, "{}", reply.body.len());
+});
+
+/// A body in the coding `gzip`: so many blocks of 65,535 zeros each, as they are, and no end.
+fn uncompressed_gzip(blocks: usize) -> Vec<u8> {
+    let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let block = [0, 0xff, 0xff, 0, 0].into_iter().chain([0; 0xffff]);
+    head.into_iter().chain(std::iter::repeat_with(|| block.clone()).take(blocks).flatten()).collect()
+}
+
+/// An entry of an archive, as one finds it who reads the archive from its beginning and no directory.
+#[derive(Debug)]
+struct Streamed {
+    name: String,
+    bytes: Vec<u8>,
+    is_zip64: bool,
+}
+
+/// Reads an archive as it comes (APPNOTE 4.3.7 to 4.3.9): the end of an entry is where its data ends, since its lengths stand behind it.
+async fn streamed(mut archive: &[u8]) -> Vec<Streamed> {
+    let mut entries = Vec::new();
+    while let Some(head) = archive.strip_prefix(b"PK\x03\x04") {
+        let short = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+        assert_eq!((short(2) & 8, short(4)), (8, 8), "deflated, and its lengths behind it");
+        let (name, extra) = (usize::from(short(22)), usize::from(short(24)));
+        let name_end = 26 + name;
+        let is_zip64 = head[name_end..name_end + extra].starts_with(&[1, 0]);
+        let mut decoder = DeflateDecoder::new(&head[name_end + extra..]);
+        let mut bytes = Vec::new();
+        decoder.read_to_end(&mut bytes).await.expect("it is deflated");
+        let descriptor = decoder.into_inner().strip_prefix(b"PK\x07\x08").expect("a data descriptor");
+        let length = if is_zip64 { 8 } else { 4 };
+        let mut whole = [0; 8];
+        whole[..length].copy_from_slice(&descriptor[4 + length..4 + 2 * length]);
+        assert_eq!(u64::from_le_bytes(whole), bytes.len() as u64, "the length of an entry");
+        archive = &descriptor[4 + 2 * length..];
+        let name = String::from_utf8(head[26..name_end].to_vec()).expect("a name in UTF-8");
+        entries.push(Streamed { name, bytes, is_zip64 });
+    }
+    assert!(archive.starts_with(b"PK\x01\x02") || archive.starts_with(b"PK\x05\x06"), "the directory follows");
+    entries
+}
+
+fn comments(reply: &Reply) -> BTreeMap<String, String> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(reply.body.to_vec())).expect("it is an archive");
+    let entries = 0..archive.len();
+    let comment = |index| {
+        let file = archive.by_index(index).expect("an entry");
+        (file.name().expect("a name").into_owned(), file.comment().to_owned())
+    };
+    entries.map(comment).collect()
+}
 
 fn entries(reply: &Reply) -> BTreeMap<String, Vec<u8>> {
     let mut archive = zip::ZipArchive::new(Cursor::new(reply.body.to_vec()))

@@ -1,6 +1,12 @@
 //! `larder check --data`: what it names, what it leaves, and the code it exits with.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{Cursor, Read},
+    path::Path,
+};
+
+use zip::ZipArchive;
 
 use crate::{
     client::Upload,
@@ -66,4 +72,14 @@ fn a_damaged_record_is_named_and_the_rest_is_still_served() {
     }
     let answer = client.send("GET", &format!("{records}/broken"), "", Upload::None).expect("an answer");
     assert!(answer.status >= 500 || answer.text().is_err(), "damage was handed out");
+
+    let mut client = program.client();
+    let mut answer = client.send("GET", &records, "", Upload::None).expect("an answer");
+    assert_eq!(answer.status, 200);
+    let mut bytes = Vec::new();
+    answer.body.read_to_end(&mut bytes).expect("its end");
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).expect("it is an archive");
+    for (key, size) in [("sound", 300_000), ("small", 10), ("unreadable/broken", 0)] {
+        assert_eq!(archive.by_name(key).expect("it is in the archive").size(), size, "{key}");
+    }
 }

@@ -1,7 +1,8 @@
 //! Records of a store in one ZIP file, made while it is sent, without a temporary file.
 //!
-//! In memory are a page of keys, a chunk of a record, and what the directory at the file's end will say: some 300 bytes
-//! for each record.
+//! In memory are a page of keys, a chunk of a record or an encoded one that is small, and what the directory at the file's end will say:
+//! some 300 bytes for each record. Entries are deflated: their lengths are told behind them, and those who read the file as it comes find
+//! the end of an entry that is not by these alone.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -15,22 +16,25 @@ use http::{HeaderValue, Response, StatusCode, header};
 use jiff::tz::TimeZone;
 use zip::{
     CompressionMethod, DateTime, ZipWriter,
-    write::{SimpleFileOptions, StreamWriter},
+    write::{FullFileOptions, StreamWriter},
 };
 
 use crate::{
     api::{content, context::Context, error::ApiError, reply, reply_body::ReplyBody, request::Request},
     auth::Grant,
     clock::Timestamp,
-    kv::{self, ContentCoding, KeyQuery, ListedKey, RecordKey, Records, StoreView},
-    storage::{BodyError, ByteStream, MemoryBudget, Object},
+    kv::{self, KeyQuery, ListedKey, RecordKey, Records, StoreView},
+    storage::{self, BodyError, ByteStream, MemoryBudget},
     telemetry::work,
 };
 
-use super::keys;
+use super::{archive_entry::Entry, keys};
 
 /// Bytes that are gathered before they are sent: small records would cost a write to the socket each.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// How much work is put into each entry: many records are compressed by their nature.
+const LEVEL: i64 = 1;
 
 /// The most records that can be named to be in one file.
 const MAX_CHOSEN: usize = 1000;
@@ -76,7 +80,7 @@ struct Archive {
     /// Whether more keys have to be listed.
     is_listed: bool,
     /// The record that is being written.
-    record: Option<ByteStream>,
+    current: Option<Current>,
     writer: Option<ZipWriter<StreamWriter<Sink>>>,
     sink: Sink,
 }
@@ -85,8 +89,8 @@ impl Archive {
     fn new(context: &Context, store: Arc<StoreView>, query: KeyQuery) -> Self {
         let (records, memory) = (Arc::clone(&context.records), Arc::clone(&context.memory));
         let sink = Sink::default();
-        let writer = Some(ZipWriter::new_stream(sink.clone()));
-        Self { records, memory, store, query, keys: VecDeque::new(), is_listed: false, record: None, writer, sink }
+        let writer = Some(ZipWriter::new_stream(sink.clone()).set_auto_large_file());
+        Self { records, memory, store, query, keys: VecDeque::new(), is_listed: false, current: None, writer, sink }
     }
 
     /// The next bytes of the file; `None` at its end.
@@ -95,14 +99,13 @@ impl Archive {
             if let Some(chunk) = self.sink.take(CHUNK_BYTES) {
                 return Ok(Some(chunk));
             }
-            let Some(writer) = &mut self.writer else { return Ok(self.sink.take(1)) };
-            if let Some(record) = &mut self.record {
-                match record.next().await.transpose()? {
-                    Some(chunk) => writer.write_all(&chunk).map_err(broken)?,
-                    None => self.record = None,
-                }
+            if self.writer.is_none() {
+                return Ok(self.sink.take(1));
+            }
+            if let Some(current) = self.current.take() {
+                self.advance(current).await?;
             } else if let Some(listed) = self.keys.pop_front() {
-                self.begin(&listed).await?;
+                self.begin(listed.key.parse().map_err(broken)?, None).await?;
             } else if self.is_listed {
                 let writer = self.writer.take().ok_or(BodyError::Aborted)?;
                 writer.finish().map_err(broken)?;
@@ -137,28 +140,79 @@ impl Archive {
         Ok(())
     }
 
-    /// Begins the entry of a record; one that was deleted since it was listed is left out.
-    async fn begin(&mut self, listed: &ListedKey) -> Result<(), BodyError> {
-        let key: RecordKey = listed.key.parse().map_err(broken)?;
-        let Object { meta, body, .. } = match self.records.get(&self.store, &key, None).await {
-            Ok(object) => object,
-            Err(kv::Error::RecordNotFound) => return Ok(()),
-            Err(error) => return Err(broken(error)),
+    /// Writes the next bytes of an entry that has begun, or ends it.
+    async fn advance(&mut self, mut current: Current) -> Result<(), BodyError> {
+        let chunk = match current.entry.body.next().await.transpose() {
+            Ok(None) => return Ok(()),
+            Ok(Some(chunk)) => chunk,
+            Err(BodyError::Malformed(problem)) if current.entry.is_decoded => {
+                return self.begin(current.key, Some(&problem)).await;
+            }
+            Err(error) => return self.leave_out(current.key, error),
         };
-        let coding = meta.attributes.content_encoding.as_deref().and_then(ContentCoding::parse);
-        // Sizes are told behind each entry, and may need 64 bits.
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .large_file(true)
-            .last_modified_time(dos_time(meta.last_modified));
-        let writer = self.writer.as_mut().ok_or(BodyError::Aborted)?;
-        writer.start_file(content::file_name(key.as_str()), options).map_err(broken)?;
-        self.record = Some(match coding {
-            Some(coding) => coding.decode(body, self.memory.lease()),
-            None => body,
-        });
+        if !current.entry.takes(chunk.len()).await {
+            return self.begin(current.key, Some("it is longer than 4 GiB when it is decoded")).await;
+        }
+        self.writer.as_mut().ok_or(BodyError::Aborted)?.write_all(&chunk).map_err(broken)?;
+        self.current = Some(current);
         Ok(())
     }
+
+    /// Begins the entry of a record, or one of the record as it is stored, where there was a `problem` with the first. A record that was
+    /// deleted since it was listed is left out.
+    async fn begin(&mut self, key: RecordKey, problem: Option<&str>) -> Result<(), BodyError> {
+        let object = match self.records.get(&self.store, &key, None).await {
+            Ok(object) => object,
+            Err(kv::Error::RecordNotFound) => return Ok(()),
+            Err(kv::Error::Corrupt(cause)) => return self.leave_out(key, broken(storage::Error::Corrupt(cause))),
+            Err(error) => return Err(broken(error)),
+        };
+        let written = object.meta.last_modified;
+        let entry = match problem {
+            None => Entry::of_record(&key, object, &self.memory).await,
+            Some(problem) => Ok(Entry::as_stored(&key, object, problem)),
+        };
+        match entry {
+            Ok(entry) => self.start(key, entry, Some(written)),
+            Err(error) => self.leave_out(key, error),
+        }
+    }
+
+    /// Goes on without a record that is damaged in its store, and says so in the file. Any other failure ends the file.
+    fn leave_out(&mut self, key: RecordKey, error: BodyError) -> Result<(), BodyError> {
+        match error {
+            BodyError::Storage(cause) if is_damage(&cause) => {
+                tracing::error!(%key, cause = &*cause as &dyn std::error::Error, "a record is damaged");
+                let entry = Entry::unreadable(&key);
+                self.start(key, entry, None)
+            }
+            error => Err(error),
+        }
+    }
+
+    fn start(&mut self, key: RecordKey, entry: Entry, written: Option<Timestamp>) -> Result<(), BodyError> {
+        let options = FullFileOptions::default()
+            .compression_method(CompressionMethod::Deflated)
+            .compression_level(Some(LEVEL))
+            .large_file(entry.is_large)
+            .last_modified_time(written.map(dos_time).unwrap_or_default())
+            .with_file_comment(entry.comment.as_str());
+        let writer = self.writer.as_mut().ok_or(BodyError::Aborted)?;
+        writer.start_file(&entry.name, options).map_err(broken)?;
+        self.current = Some(Current { key, entry });
+        Ok(())
+    }
+}
+
+/// The record that is being written.
+struct Current {
+    key: RecordKey,
+    entry: Entry,
+}
+
+/// Whether stored bytes are not what was written, which stays so.
+fn is_damage(cause: &storage::BoxError) -> bool {
+    matches!(cause.downcast_ref::<storage::Error>(), Some(storage::Error::Corrupt(_)))
 }
 
 /// A moment as these files tell it: in UTC, to two seconds, from 1980 on.

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod activity;
 mod archive;
+mod archive_entry;
 mod clock;
 mod description;
 mod keys;
