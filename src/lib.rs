@@ -11,6 +11,7 @@ pub mod fuzzing;
 pub mod gateway;
 pub mod jobs;
 pub mod kv;
+pub mod network;
 pub mod peer;
 pub mod runs;
 pub mod server;

@@ -45,6 +45,9 @@ In the file they stand in quotes, but for numbers, which may stand without.
 
 Variables that are no settings of the server: `LARDER_CONFIG`, `LARDER_URL` (the server that other commands talk to), `LARDER_CA_FILE`
 (who vouches for it, if it speaks `https` with a certificate of your own) and `LARDER_FROM_TOKEN` (the token where `larder import` imports from).
+
+`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capitals or small letters, hold for the object store, the upstream and the collector of
+traces: [proxies](OPERATIONS.md#proxies).
 ";
 
 /// The page that explains every setting.

@@ -5,7 +5,10 @@ use std::{
     ffi::OsString,
     fmt, fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
+
+use crate::network::Proxies;
 
 use super::{
     consistency::contradictions,
@@ -128,6 +131,7 @@ pub fn load(given: &Given) -> Result<Loaded, Problems> {
             loading.set(setting, value, Source::Flag);
         }
     }
+    loading.proxies(given);
     loading.finish()
 }
 
@@ -223,6 +227,16 @@ impl Loading {
                     self.problem(name.to_owned(), format!("there is no such variable; {}", advice(known)));
                 }
             }
+        }
+    }
+
+    /// Takes over the proxies that the environment names, in the variables that all programs share.
+    fn proxies(&mut self, given: &Given) {
+        let config = &mut self.config;
+        config.proxies = Arc::new(Proxies::new(|name| given.variable(name)));
+        #[cfg(feature = "s3")]
+        {
+            config.s3.proxies = Arc::clone(&config.proxies);
         }
     }
 

@@ -32,7 +32,7 @@ pub use problem::{Problem, Problems};
 pub use reference::example;
 pub use setting::Setting;
 pub use settings::settings;
-pub use tree::{Config, KeeperSetting, PublicUrl, TraceOptions, UpstreamOptions};
+pub use tree::{Config, KeeperSetting, PublicUrl};
 pub use weak_secret::weakness;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Everything that can be set, as the modules want it.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use http::{HeaderMap, Uri};
 
@@ -11,6 +11,7 @@ use crate::{
     auth::{MasterSecret, Quota, Token, Username},
     jobs::CollectorAddress,
     kv::{CatalogOptions, Retention},
+    network::Proxies,
     peer::{InvalidPeerAddress, PeerAddress},
     runs::RunOptions,
     server::ServerOptions,
@@ -81,6 +82,8 @@ pub struct Config {
     pub upstream: UpstreamOptions,
     /// Where traces go.
     pub traces: TraceOptions,
+    /// The proxies on the way to the object store, the upstream and the collector of traces.
+    pub proxies: Arc<Proxies>,
     /// What the object store costs, if it was said.
     pub prices: Option<Prices>,
     /// The object store; without a bucket, the embedded engine is used.
@@ -113,6 +116,7 @@ impl Default for Config {
             runs: RunOptions::default(),
             upstream: UpstreamOptions::default(),
             traces: TraceOptions::default(),
+            proxies: Arc::default(),
             prices: None,
             #[cfg(feature = "s3")]
             s3: S3Options::new(""),

@@ -8,7 +8,7 @@ use crate::{
     api::{Api, ApiParts, ToldRenewals, Upstream},
     auth::{Secrets, SharedStores, Tokens, Users},
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
-    config::{Config, UpstreamOptions},
+    config::Config,
     jobs::{ActivityFlush, ClockRecording, Job, JobMeter, RunUpkeep, TokenEnds, TokenUses, ToldActivity, schedule},
     kv::{
         AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, look_at_format,
@@ -60,9 +60,9 @@ impl Gateway {
         let (machine, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let (server, tls) = listen(&config, &machine)?;
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
-        let upstream = upstream(&config.upstream, &machine)?;
+        let upstream = upstream(&config, &machine)?;
         let (metrics, ledger, memory) = figures(&config, &machine);
-        let tracing = Tracing::of(&config.traces, &machine, random.as_ref(), &metrics)?;
+        let tracing = Tracing::of(&config, &machine, random.as_ref(), &metrics)?;
         let backend = Backend::open(&config, &machine, &random, (&metrics, &ledger), &memory).await?;
         let clock = backend.clock(&machine);
         let role = Role::of(&config, backend.sharing(), &clock)?;
@@ -344,9 +344,13 @@ fn warn_of_addresses(config: &Config, role: &Role, address: SocketAddr, is_encry
 }
 
 /// The server that has datasets and request queues, if there is one.
-fn upstream(options: &UpstreamOptions, clock: &Arc<dyn Clock>) -> Result<Option<Upstream>, StartError> {
+fn upstream(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Upstream>, StartError> {
+    let options = &config.upstream;
     let Some((address, token)) = options.address.as_ref().zip(options.token.as_ref()) else { return Ok(None) };
-    let peer = Peer::upstream(address.clone(), Arc::clone(clock)).map_err(StartError::Upstream)?;
+    let peer = Peer::upstream(address.clone(), &config.proxies, Arc::clone(clock)).map_err(StartError::Upstream)?;
+    if let Some(proxy) = peer.proxy() {
+        tracing::info!(%proxy, "the upstream is reached through a proxy");
+    }
     Upstream::new(Arc::new(peer), token).map(Some).ok_or(StartError::UnsendableUpstreamToken)
 }
 

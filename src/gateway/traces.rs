@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::{Clock, Random},
-    config::TraceOptions,
+    config::Config,
     jobs::{Job, SpanExport},
     peer::Peer,
     telemetry::{Metrics, trace::Tracer},
@@ -25,18 +25,20 @@ pub(super) struct Tracing {
 impl Tracing {
     /// What the configuration asks for; `metrics` shows how much is sent.
     pub(super) fn of(
-        options: &TraceOptions,
+        config: &Config,
         clock: &Arc<dyn Clock>,
         random: &dyn Random,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
+        let options = &config.traces;
         let mut seed = [0; 8];
         random.fill(&mut seed);
         let seed = u64::from_le_bytes(seed);
         let tracer = Arc::new(Tracer::new(options.ratio, seed));
         tracer.show(metrics);
         let Some(address) = &options.collector else { return Ok(Self::default()) };
-        let collector = Peer::collector(address.server().clone(), Arc::clone(clock)).map_err(StartError::Collector)?;
+        let collector = Peer::collector(address.server().clone(), &config.proxies, Arc::clone(clock));
+        let collector = collector.map_err(StartError::Collector)?;
         let instance = format!("{seed:016x}");
         let export = SpanExport::new(Arc::clone(&tracer), collector, address, options.headers.clone(), instance);
         Ok(Self { tracer: Some(tracer), export: Some(Arc::new(export)) })

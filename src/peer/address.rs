@@ -82,6 +82,20 @@ impl PeerAddress {
         (&self.host, self.port)
     }
 
+    /// Returns the host and the port, whether it is the scheme's own or not.
+    pub fn authority_with_port(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// Returns the whole URL of a path there, which is what a proxy takes.
+    pub fn url(&self, path: &Uri) -> Uri {
+        let mut parts = path.clone().into_parts();
+        parts.scheme = Some(if self.is_encrypted { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = self.authority.to_str().ok().and_then(|authority| authority.parse().ok());
+        Uri::from_parts(parts).unwrap_or_else(|_| path.clone())
+    }
+
     /// Whether what is said there is encrypted.
     pub fn is_encrypted(&self) -> bool {
         self.is_encrypted

@@ -1,6 +1,6 @@
 //! The other server.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Version, header};
@@ -13,7 +13,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    network::{Proxies, Proxy, connect},
+};
 
 #[cfg(feature = "s3")]
 use super::encryption::Encryption;
@@ -58,13 +61,14 @@ pub struct Peer {
     patience: Duration,
     #[cfg(feature = "s3")]
     encryption: Option<Encryption>,
+    proxy: Option<Proxy>,
     clock: Arc<dyn Clock>,
     idle: Arc<IdleChannels>,
     connections: TaskTracker,
 }
 
 impl Peer {
-    /// The gateway at `address`. Nothing is connected before the first request.
+    /// The gateway at `address`, reached without a proxy. Nothing is connected before the first request.
     pub fn new(address: PeerAddress, clock: Arc<dyn Clock>) -> Self {
         let idle = Arc::new(IdleChannels::new(Arc::clone(&clock)));
         Self {
@@ -73,6 +77,7 @@ impl Peer {
             patience: PATIENCE,
             #[cfg(feature = "s3")]
             encryption: None,
+            proxy: None,
             clock,
             idle,
             connections: TaskTracker::new(),
@@ -82,7 +87,8 @@ impl Peer {
     /// The upstream at `address`, a server of whatever make. Nothing is connected before the first request.
     ///
     /// Fails if encryption is asked for and cannot be had.
-    pub fn upstream(address: PeerAddress, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
+    pub fn upstream(address: PeerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
+        let proxy = proxies.on_the_way_to(address.is_encrypted(), address.target().0);
         #[cfg(feature = "s3")]
         let encryption = address.is_encrypted().then(|| Encryption::with(address.target().0)).transpose()?;
         #[cfg(not(feature = "s3"))]
@@ -94,13 +100,19 @@ impl Peer {
             patience: UPSTREAM_PATIENCE,
             #[cfg(feature = "s3")]
             encryption,
+            proxy,
             ..Self::new(address, clock)
         })
     }
 
     /// The collector of traces at `address`: as an upstream, but that what it gets is passed on by nobody.
-    pub fn collector(address: PeerAddress, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
-        Ok(Self { mark: None, patience: COLLECTOR_PATIENCE, ..Self::upstream(address, clock)? })
+    pub fn collector(address: PeerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
+        Ok(Self { mark: None, patience: COLLECTOR_PATIENCE, ..Self::upstream(address, proxies, clock)? })
+    }
+
+    /// The proxy on the way, if there is one.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// Sends a request, whose URI is a path with its query, and gives the answer as soon as its head is there. `Host` and
@@ -116,6 +128,10 @@ impl Peer {
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.address.authority().clone());
         headers.extend(self.mark.clone().map(|mark| (mark, HeaderValue::from_static("1"))));
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| !self.address.is_encrypted()) {
+            headers.extend(proxy.authorization().map(|value| (header::PROXY_AUTHORIZATION, value.clone())));
+            *request.uri_mut() = self.address.url(request.uri());
+        }
         for tried in 1..=MAX_CONNECTIONS_TRIED {
             let kept = if tried < MAX_CONNECTIONS_TRIED { self.idle.take() } else { None };
             let mut channel = match kept {
@@ -150,14 +166,21 @@ impl Peer {
     }
 
     async fn open(&self) -> Result<Channel, PeerError> {
-        let stream = TcpStream::connect(self.address.target()).await.map_err(PeerError::Unreachable)?;
-        // Requests are written whole; nothing is gained by waiting for more.
-        stream.set_nodelay(true).map_err(PeerError::Unreachable)?;
+        let stream = self.reach().await.map_err(PeerError::Unreachable)?;
         #[cfg(feature = "s3")]
         if let Some(encryption) = &self.encryption {
             return self.speak(encryption.of(stream).await.map_err(PeerError::Unreachable)?).await;
         }
         self.speak(stream).await
+    }
+
+    async fn reach(&self) -> io::Result<TcpStream> {
+        let (host, port) = self.address.target();
+        match &self.proxy {
+            None => connect(host, port).await,
+            Some(proxy) if self.address.is_encrypted() => proxy.tunnel(&self.address.authority_with_port()).await,
+            Some(proxy) => proxy.connect().await,
+        }
     }
 
     /// Speaks HTTP over a stream, until the channel is dropped.

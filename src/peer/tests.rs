@@ -14,7 +14,10 @@ use tokio::{
 };
 
 use super::{Answer, Peer, PeerAddress, PeerError};
-use crate::clock::{ManualClock, Timestamp};
+use crate::{
+    clock::{ManualClock, Timestamp},
+    network::Proxies,
+};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -30,6 +33,27 @@ async fn world() -> World {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
     let address = PeerAddress::parse(&format!("http://{address}")).expect("an address");
     World { listener, peer: Peer::new(address, clock.clone()), clock }
+}
+
+#[tokio::test]
+async fn an_upstream_behind_a_proxy_is_asked_for_by_its_whole_url() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+    let url = format!("http://user:s3cret@{}", listener.local_addr().expect("it is bound"));
+    let proxies = Proxies::new(|name| (name == "HTTP_PROXY").then_some(url.as_str()));
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+    let address = PeerAddress::parse_upstream("http://upstream.invalid:8011").expect("an address");
+    let peer = Peer::upstream(address, &proxies, clock).expect("it takes no encryption");
+    let serving = async {
+        let (mut stream, _) = listener.accept().await.expect("it connects");
+        let asked = read_until(&mut stream, "body").await;
+        stream.write_all(OK).await.expect("it is taken");
+        asked
+    };
+    let (answer, asked) = tokio::join!(peer.send(request("body")), serving);
+    assert_eq!(read_whole(answer.expect("it answers")).await.expect("it is whole"), b"ok");
+    assert!(asked.starts_with("POST http://upstream.invalid:8011/path?query HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains("host: upstream.invalid:8011\r\n"), "{asked}");
+    assert!(asked.contains("proxy-authorization: Basic dXNlcjpzM2NyZXQ=\r\n"), "{asked}");
 }
 
 fn request(body: &'static str) -> Request<Full<Bytes>> {

@@ -3,8 +3,9 @@
 use crate::modules::Module;
 
 /// The rooms and their ranks. Rooms of one rank never import each other; `main` only starts `cli`.
-const RANKS: [(&str, u8); 17] = [
+const RANKS: [(&str, u8); 18] = [
     ("clock", 0),
+    ("network", 0),
     ("telemetry", 0),
     ("peer", 1),
     ("server", 1),

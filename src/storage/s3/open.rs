@@ -63,7 +63,8 @@ impl S3Store {
         ledger: Arc<Ledger>,
     ) -> std::result::Result<Self, OpenError> {
         let trust = Trust::load(options.ca_file.as_deref())?;
-        let wire = Arc::new(WireClient::new(options.timeouts.clone(), trust, Arc::clone(&clock), ledger));
+        let proxies = Arc::clone(&options.proxies);
+        let wire = Arc::new(WireClient::new(options.timeouts.clone(), trust, proxies, Arc::clone(&clock), ledger));
         let sources = AwsSources::load(&wire, options.region.clone(), options.endpoint.is_some()).await;
         let provider = sources.credentials().ok_or(OpenError::NoCredentials)?;
         let credentials = CurrentCredentials::new(Arc::new(AwsCredentials(provider)), Arc::clone(&clock));

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use crate::network::Proxies;
+
 use super::{
     super::budget::MemoryBudget,
     address::AddressStyle,
@@ -23,6 +25,8 @@ pub struct S3Options {
     pub style: Option<AddressStyle>,
     /// Authorities to trust beside those of the system, in PEM format.
     pub ca_file: Option<PathBuf>,
+    /// The proxies on the way.
+    pub proxies: Arc<Proxies>,
     /// Whether bodies are signed. They are gathered first then, and hashed.
     pub signs_payload: bool,
     /// Whether bodies are sent with `Content-MD5`. They are gathered first then, and hashed.
@@ -64,6 +68,7 @@ impl S3Options {
             region: None,
             style: None,
             ca_file: None,
+            proxies: Arc::default(),
             signs_payload: false,
             sends_md5: false,
             encryption: None,

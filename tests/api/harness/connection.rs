@@ -43,6 +43,7 @@ impl ReplyHead {
 
 impl Connection {
     /// Connects.
+    #[expect(clippy::disallowed_methods, reason = "there is one address")]
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the gateway listens");
         stream.set_nodelay(true).expect("a socket has the option");

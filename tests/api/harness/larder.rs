@@ -8,6 +8,7 @@ use larder::{
     clock::{Clock, ClockGuard, SystemClock, SystemRandom, Timestamp},
     jobs::{Job, RunUpkeep, ToldActivity},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
+    network::Proxies,
     peer::{Errands, Peer, PeerAddress},
     runs::{RunOptions, Runs},
     storage::{
@@ -99,7 +100,8 @@ impl Larder {
     /// A gateway over the same objects that passes on to the server at `address`, with this token, what is not its own.
     pub(crate) async fn relaying_to(&self, address: SocketAddr, token: &str) -> Self {
         let address = PeerAddress::parse_upstream(&format!("http://{address}")).expect("an address");
-        let peer = Peer::upstream(address, Arc::new(SystemClock)).expect("plain HTTP can be spoken");
+        let peer =
+            Peer::upstream(address, &Proxies::default(), Arc::new(SystemClock)).expect("plain HTTP can be spoken");
         let upstream = Upstream::new(Arc::new(peer), &Token::new(token)).expect("a header can carry it");
         let Parts { objects, clock, ledger, .. } = self.0.as_ref();
         Self::start_as(objects.clone(), clock.clone(), ledger.clone(), None, Some(upstream), |_| {}).await

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::{TcpStream, lookup_host};
+use bytes::Bytes;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
+    network::{Proxies, Proxy, connect},
     telemetry::{Ledger, Tab, shown_path},
 };
 
@@ -37,6 +38,7 @@ use super::{
 pub struct WireClient {
     timeouts: Timeouts,
     trust: Trust,
+    proxies: Arc<Proxies>,
     clock: Arc<dyn Clock>,
     /// Where calls of the object store are charged.
     ledger: Arc<Ledger>,
@@ -47,9 +49,16 @@ pub struct WireClient {
 
 impl WireClient {
     /// A client without connections.
-    pub fn new(timeouts: Timeouts, trust: Trust, clock: Arc<dyn Clock>, ledger: Arc<Ledger>) -> Self {
+    pub fn new(
+        timeouts: Timeouts,
+        trust: Trust,
+        proxies: Arc<Proxies>,
+        clock: Arc<dyn Clock>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
         let pool = Arc::new(Pool::new(timeouts.idle));
-        Self { timeouts, trust, clock, ledger, pool, tasks: TaskTracker::new(), is_pruned: AtomicBool::new(false) }
+        let (tasks, is_pruned) = (TaskTracker::new(), AtomicBool::new(false));
+        Self { timeouts, trust, proxies, clock, ledger, pool, tasks, is_pruned }
     }
 
     /// Sends a request to `target`, and returns the answer as soon as its head is there. A body that was not sent,
@@ -72,7 +81,10 @@ impl WireClient {
             None => Box::pin(self.connect(target)).await?,
         };
         let mut tab = request.class.map(|class| Tab::open(&self.ledger, class));
-        let head = request.head.clone();
+        let head = match &connection.proxy {
+            Some(proxy) => for_proxy(&request.head, target, proxy),
+            None => request.head.clone(),
+        };
         let exchange = Exchange::new(
             &mut connection,
             &self.timeouts,
@@ -99,34 +111,30 @@ impl WireClient {
             () = self.clock.sleep(self.timeouts.connect) => Err(io::ErrorKind::TimedOut.into()),
         };
         match connected {
-            Ok(socket) => {
+            Ok((socket, proxy)) => {
                 let deadline = Deadline::new(&self.clock, self.timeouts.stall);
-                Ok(Connection::new(target.clone(), socket, deadline))
+                Ok(Connection::new(target.clone(), socket, proxy, deadline))
             }
             Err(source) => Err(WireError::Connect { target: target.to_string(), source }),
         }
     }
 
-    async fn open(&self, target: &Target) -> io::Result<Socket> {
-        let mut last: io::Error = io::ErrorKind::NotFound.into();
-        for address in lookup_host((&*target.host, target.port)).await? {
-            match TcpStream::connect(address).await {
-                Ok(socket) => {
-                    socket.set_nodelay(true)?;
-                    return self.secure(target, socket).await;
-                }
-                Err(error) => last = error,
-            }
+    async fn open(&self, target: &Target) -> io::Result<(Socket, Option<Proxy>)> {
+        let proxy = self.proxies.on_the_way_to(target.is_tls, &target.host);
+        if target.is_tls {
+            let socket = match &proxy {
+                Some(proxy) => proxy.tunnel(&target.authority_with_port()).await?,
+                None => connect(&target.host, target.port).await?,
+            };
+            let name = ServerName::try_from(target.host.to_string()).map_err(|_| invalid_name())?;
+            let encrypted = self.trust.connector().connect(name, socket).await?;
+            return Ok((Socket::Tls(Box::new(encrypted)), None));
         }
-        Err(last)
-    }
-
-    async fn secure(&self, target: &Target, socket: TcpStream) -> io::Result<Socket> {
-        if !target.is_tls {
-            return Ok(Socket::Plain(socket));
-        }
-        let name = ServerName::try_from(target.host.to_string()).map_err(|_| invalid_name())?;
-        Ok(Socket::Tls(Box::new(self.trust.connector().connect(name, socket).await?)))
+        let socket = match &proxy {
+            Some(proxy) => proxy.connect().await?,
+            None => connect(&target.host, target.port).await?,
+        };
+        Ok((Socket::Plain(socket), proxy))
     }
 
     /// Makes sure that somebody closes connections that nobody uses any more, for as long as there is a pool.
@@ -161,5 +169,41 @@ fn log_call(request: &WireRequest, answered: &Result<Incoming, WireError>, time:
             let error = error as &dyn std::error::Error;
             tracing::debug!(method, path, error, time_ms, attempt, "an object call without an answer");
         }
+    }
+}
+
+/// Returns the head of a request as a proxy takes it: with the whole URL in its first line, and with what the proxy is told of
+/// who asks. Signatures cover neither.
+fn for_proxy(head: &Bytes, target: &Target, proxy: &Proxy) -> Bytes {
+    let (origin, authorization) = (target.to_string(), proxy.authorization());
+    let method_end = head.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1);
+    let line_end = head.windows(2).position(|pair| pair == b"\r\n").map_or(head.len(), |at| at + 2);
+    let mut whole = Vec::with_capacity(head.len() + origin.len() + 128);
+    whole.extend_from_slice(&head[..method_end]);
+    whole.extend_from_slice(origin.as_bytes());
+    whole.extend_from_slice(&head[method_end..line_end]);
+    if let Some(value) = authorization {
+        whole.extend_from_slice(b"proxy-authorization: ");
+        whole.extend_from_slice(value.as_bytes());
+        whole.extend_from_slice(b"\r\n");
+    }
+    whole.extend_from_slice(&head[line_end..]);
+    whole.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_told_the_whole_url_and_who_asks() {
+        let proxies = Proxies::new(|name| (name == "HTTP_PROXY").then_some("http://user:s3cret@p:3128"));
+        let proxy = proxies.on_the_way_to(false, "minio").expect("there is one");
+        let target: Target = "http://minio:9000".parse().expect("an origin");
+        let head = for_proxy(&Bytes::from_static(b"GET /b/k HTTP/1.1\r\nhost: minio:9000\r\n\r\n"), &target, &proxy);
+        assert_eq!(
+            head,
+            "GET http://minio:9000/b/k HTTP/1.1\r\nproxy-authorization: Basic dXNlcjpzM2NyZXQ=\r\nhost: minio:9000\r\n\r\n"
+        );
     }
 }

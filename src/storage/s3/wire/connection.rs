@@ -11,6 +11,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 use tokio_util::io::poll_read_buf;
 
+use crate::network::Proxy;
+
 use super::{deadline::Deadline, socket::Socket, target::Target};
 
 /// Bytes read at once while the rest is short or unknown: a head and a small body come in one piece.
@@ -31,13 +33,15 @@ pub struct Connection {
     pub input: BytesMut,
     /// How long it may stand still.
     pub deadline: Deadline,
+    /// The proxy that requests are sent to, where it is not a tunnel.
+    pub proxy: Option<Proxy>,
     socket: Socket,
 }
 
 impl Connection {
     /// A new connection.
-    pub fn new(target: Target, socket: Socket, deadline: Deadline) -> Self {
-        Self { target, input: BytesMut::new(), deadline, socket }
+    pub fn new(target: Target, socket: Socket, proxy: Option<Proxy>, deadline: Deadline) -> Self {
+        Self { target, input: BytesMut::new(), deadline, proxy, socket }
     }
 
     /// Whether nothing can be sent over it any more, as far as can be seen without sending.

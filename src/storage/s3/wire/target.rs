@@ -26,6 +26,12 @@ impl Target {
         if self.port == default_port(self.is_tls) { host } else { format!("{host}:{}", self.port) }
     }
 
+    /// Returns the host and the port, whether it is the scheme's own or not.
+    pub fn authority_with_port(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
+        format!("{host}:{}", self.port)
+    }
+
     /// Whether the host is an address and not a name.
     pub fn is_address(&self) -> bool {
         self.host.parse::<std::net::IpAddr>().is_ok()

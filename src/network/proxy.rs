@@ -1,0 +1,211 @@
+//! HTTP proxies on the way to other servers, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name them.
+//!
+//! HTTPS goes through a tunnel (`CONNECT`). Plain HTTP is sent to the proxy itself, with the whole URL in its request line.
+
+use std::{fmt, io, net::IpAddr};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode, Uri, header, uri::Scheme};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::{
+    client::proxy::matcher::{Intercept, Matcher},
+    rt::TokioIo,
+};
+use tokio::net::TcpStream;
+
+use super::connect::connect;
+
+/// The port of a proxy that names none.
+const DEFAULT_PORT: u16 = 80;
+
+/// The proxies that the environment names, and the servers that are reached without.
+#[derive(Debug, Default)]
+pub struct Proxies(Option<Matcher>);
+
+/// A proxy on the way to a server.
+#[derive(Clone)]
+pub struct Proxy {
+    intercept: Intercept,
+}
+
+impl fmt::Debug for Proxy {
+    /// Writes its address, without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Proxy").field(self.intercept.uri()).finish()
+    }
+}
+
+impl fmt::Display for Proxy {
+    /// Writes its origin, without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uri = self.intercept.uri();
+        let (scheme, authority) =
+            (uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |host| host.as_str()));
+        write!(f, "{scheme}://{authority}")
+    }
+}
+
+impl Proxies {
+    /// Reads the usual variables through `variable`: in capitals, else in small letters. One that is empty counts as not set.
+    pub fn new<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let value = |name: &str| variable(name).or_else(|| variable(&name.to_ascii_lowercase()));
+        let [https, http, all] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"].map(value);
+        if https.or(http).or(all).is_none() {
+            return Self(None);
+        }
+        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let builder = Matcher::builder().https(text(https)).http(text(http)).all(text(all));
+        Self(Some(builder.no(text(value("NO_PROXY"))).build()))
+    }
+
+    /// Returns the proxy on the way to a server, if there is one. This machine and its own link are always reached without:
+    /// there is where instances and containers get their keys.
+    pub fn on_the_way_to(&self, is_encrypted: bool, host: &str) -> Option<Proxy> {
+        let matcher = self.0.as_ref()?;
+        let address = host.parse::<IpAddr>();
+        let is_near = match address {
+            Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
+            Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unicast_link_local(),
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        };
+        if is_near {
+            return None;
+        }
+        let scheme = if is_encrypted { Scheme::HTTPS } else { Scheme::HTTP };
+        let authority = if matches!(address, Ok(IpAddr::V6(_))) { format!("[{host}]") } else { host.to_owned() };
+        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build().ok()?;
+        matcher.intercept(&uri).map(|intercept| Proxy { intercept })
+    }
+}
+
+impl Proxy {
+    /// Connects to the proxy itself, for requests over plain HTTP.
+    pub async fn connect(&self) -> io::Result<TcpStream> {
+        let uri = self.intercept.uri();
+        if uri.scheme() != Some(&Scheme::HTTP) {
+            let message = format!("the proxy {self} is not supported: Larder speaks to http:// proxies alone");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        connect(host, uri.port_u16().unwrap_or(DEFAULT_PORT)).await
+    }
+
+    /// Connects to `authority` (`host:port`) through the proxy.
+    pub async fn tunnel(&self, authority: &str) -> io::Result<TcpStream> {
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(self.connect().await?)).await.map_err(io::Error::other)?;
+        let mut request = Request::connect(authority).header(header::HOST, authority);
+        if let Some(authorization) = self.authorization() {
+            request = request.header(header::PROXY_AUTHORIZATION, authorization);
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
+        let asking = async move {
+            let response = sender.send_request(request).await.map_err(io::Error::other)?;
+            match response.status() {
+                status if status.is_success() => hyper::upgrade::on(response).await.map_err(io::Error::other),
+                StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(self.refusal("wants another name or password")),
+                status => Err(self.refusal(&format!("answers {status}"))),
+            }
+        };
+        let (_, upgraded) = tokio::join!(connection.with_upgrades(), asking);
+        let parts = upgraded?.downcast::<TokioIo<TcpStream>>().map_err(|_| self.refusal("gave no connection"))?;
+        if !parts.read_buf.is_empty() {
+            return Err(self.refusal("speaks before the server does"));
+        }
+        Ok(parts.io.into_inner())
+    }
+
+    /// Returns what the proxy is told of who asks, if it wants to know.
+    pub fn authorization(&self) -> Option<&HeaderValue> {
+        self.intercept.basic_auth()
+    }
+
+    fn refusal(&self, reason: &str) -> io::Error {
+        io::Error::other(format!("the proxy {self} {reason}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    fn proxies(variables: &'static [(&str, &str)]) -> Proxies {
+        Proxies::new(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
+    }
+
+    fn shown(proxies: &Proxies, is_encrypted: bool, host: &str) -> Option<String> {
+        proxies.on_the_way_to(is_encrypted, host).map(|proxy| proxy.to_string())
+    }
+
+    #[test]
+    fn the_usual_variables_say_what_is_reached_through_which_proxy() {
+        let all = proxies(&[
+            ("HTTPS_PROXY", "http://user:s3cret@p:3128"),
+            ("http_proxy", "q:80"),
+            ("NO_PROXY", "near.example,10.0.0.0/8"),
+        ]);
+        assert_eq!(shown(&all, true, "s3.eu-north-1.amazonaws.com").as_deref(), Some("http://p:3128"));
+        assert_eq!(shown(&all, false, "minio").as_deref(), Some("http://q:80"));
+        for direct in ["near.example", "b.near.example", "10.1.2.3", "localhost", "127.0.0.1", "::1", "169.254.169.254"]
+        {
+            assert_eq!(shown(&all, true, direct), None, "{direct}");
+        }
+        assert!(!format!("{all:?}").contains("s3cret"));
+        assert_eq!(shown(&proxies(&[("NO_PROXY", "*")]), true, "a"), None);
+        assert_eq!(shown(&proxies(&[("ALL_PROXY", "http://p")]), false, "2001:db8::1").as_deref(), Some("http://p"));
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_is_the_connection_behind_it_or_says_why_there_is_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let url = format!("http://user:s3cret@{address}");
+        let proxies = Proxies::new(|name| (name == "HTTPS_PROXY").then_some(url.as_str()));
+        let proxy = proxies.on_the_way_to(true, "s3.example").expect("there is one");
+        for (answer, error) in [
+            ("200 OK\r\n\r\n", None),
+            ("407 No\r\nContent-Length: 0\r\n\r\n", Some("wants another name or password")),
+            ("403 No\r\nContent-Length: 0\r\n\r\n", Some("answers 403")),
+        ] {
+            let serving = async {
+                let (mut stream, _) = listener.accept().await.expect("it connects");
+                let mut asked = Vec::new();
+                while !asked.ends_with(b"\r\n\r\n") {
+                    asked.push(stream.read_u8().await.expect("more comes"));
+                }
+                stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await.expect("it is taken");
+                (String::from_utf8(asked).expect("text"), stream)
+            };
+            let (tunnel, (asked, mut server)) = tokio::join!(proxy.tunnel("s3.example:443"), serving);
+            assert!(asked.starts_with("CONNECT s3.example:443 HTTP/1.1\r\n"), "{asked}");
+            assert!(asked.contains("Basic dXNlcjpzM2NyZXQ="), "{asked}");
+            match (tunnel, error) {
+                (Ok(mut tunnel), None) => {
+                    tunnel.write_all(b"hello").await.expect("it is open");
+                    let mut came = [0; 5];
+                    server.read_exact(&mut came).await.expect("it comes through");
+                    assert_eq!(&came, b"hello");
+                }
+                (Err(error), Some(expected)) => {
+                    let text = error.to_string();
+                    assert!(text.contains(expected) && text.contains(&address) && !text.contains("s3cret"), "{text}");
+                }
+                (tunnel, error) => panic!("{tunnel:?} where {error:?} was expected"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_of_another_protocol_is_refused_by_name() {
+        let proxies = proxies(&[("ALL_PROXY", "socks5://user:s3cret@p:1080")]);
+        let proxy = proxies.on_the_way_to(true, "s3.example").expect("there is one");
+        let text = proxy.tunnel("s3.example:443").await.expect_err("it is not spoken").to_string();
+        assert!(text.contains("socks5://p:1080") && text.contains("http://") && !text.contains("s3cret"), "{text}");
+    }
+}
