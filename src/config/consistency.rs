@@ -33,6 +33,8 @@ pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, complain: 
             complain(name, reason.to_owned());
         }
     }
+    #[cfg(feature = "s3")]
+    without_bucket(config, given, complain);
     same_secrets(config, complain);
     gateways(config, complain);
     if config.server.max_client_connections.is_some_and(|most| most > config.server.max_connections) {
@@ -41,6 +43,24 @@ pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, complain: 
             "max_client_connections",
             format!("is more than LARDER_MAX_CONNECTIONS, {most}: lower it, or raise that"),
         );
+    }
+}
+
+/// Settings of an object store, and none: the data folder would be served.
+#[cfg(feature = "s3")]
+fn without_bucket(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn FnMut(&'static str, String)) {
+    if given.contains("s3_bucket") {
+        return;
+    }
+    let defaults = Config::default();
+    for setting in super::s3_settings::SETTINGS {
+        // What `larder check` shows names every default, and is a file that can be used.
+        if given.contains(setting.name) && setting.show(config) != setting.show(&defaults) {
+            complain(
+                setting.name,
+                "has no effect without LARDER_S3_BUCKET: set the bucket, or leave this out".to_owned(),
+            );
+        }
     }
 }
 

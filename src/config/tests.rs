@@ -66,6 +66,22 @@ fn everything_that_is_wrong_is_found_at_once_with_its_fix() {
     assert!(!text.contains("s3cret"), "{text}");
 }
 
+#[cfg(feature = "s3")]
+#[test]
+fn a_setting_of_an_object_store_without_a_bucket_is_refused() {
+    let environment = [("LARDER_S3_ENDPOINT", "http://minio:9000")];
+    let problems = loading(&environment, &[("s3_prefix", "team-a")], "s3_region = 'eu-central-1'").1;
+    let problems = problems.expect_err("there is no bucket");
+    let text = problems.to_string();
+    assert_eq!(problems.list.len(), 3, "{text}");
+    for place in ["LARDER_S3_ENDPOINT", "--s3-prefix", "larder.toml: s3_region"] {
+        assert!(text.contains(&format!("{place}: has no effect without LARDER_S3_BUCKET")), "{place}\n{text}");
+    }
+    assert!(loading(&environment, &[("s3_bucket", "b-1")], "").1.is_ok());
+    // A bucket with a wrong name is one problem, and not one for each setting beside it.
+    assert_eq!(loading(&environment, &[("s3_bucket", "B")], "").1.expect_err("it is no name").list.len(), 1);
+}
+
 #[test]
 fn the_keeper_is_this_gateway_or_the_origin_of_another() {
     let keeper = |text| {
