@@ -142,8 +142,9 @@ pub(super) static GROUPS: [Group; 14] = [
     Group {
         title: "The object store",
         about: "With a bucket, Larder keeps everything there and nothing in the data folder. Access keys come from wherever AWS's own tools find \
-                them: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a profile, the machine's role. [Which object stores were \
-                tried](BACKENDS.md), and what each of them wants.",
+                them: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a profile, the machine's role. So do the endpoint and the region, unless \
+                they are set here, and whether FIPS and dual-stack endpoints are used. Without `s3_bucket` the other settings of this group are an \
+                error. [Which object stores were tried](BACKENDS.md), and what each of them wants.",
         settings: &[
             ("s3_bucket", "larder"),
             ("s3_endpoint", "http://minio:9000"),

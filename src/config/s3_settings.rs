@@ -42,7 +42,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_endpoint",
         value: "URL",
-        help: "Origin of the object store, like http://minio:9000; AWS if it is not set",
+        help: "Origin of the object store, like http://minio:9000; else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the \
+               profile's endpoint_url, else AWS",
         is_secret: false,
         apply: |config, text| {
             config.s3.endpoint = Some(text.trim().parse().map_err(|error| format!("{error}"))?);

@@ -28,8 +28,8 @@ pub(super) struct Backend {
 }
 
 /// What keeps objects.
-#[derive(Debug)]
-enum Keeping {
+#[derive(Debug, Clone)]
+pub(super) enum Keeping {
     /// The engine in a folder.
     Embedded(Arc<EmbeddedStore>),
     /// A bucket.
@@ -83,6 +83,11 @@ impl Backend {
         Ok(Self { keeping: Keeping::S3(bucket), objects, sharing })
     }
 
+    /// What keeps objects.
+    pub(super) fn keeping(&self) -> Keeping {
+        self.keeping.clone()
+    }
+
     /// The door to everything durable.
     pub(super) fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects
@@ -123,6 +128,18 @@ impl Backend {
             Keeping::Embedded(engine) => engine.close().await,
             #[cfg(feature = "s3")]
             Keeping::S3(bucket) => bucket.close().await,
+        }
+    }
+}
+
+impl Keeping {
+    /// Loads the keys of an object store anew from where they come from. Those in use stay if that fails.
+    #[cfg_attr(not(feature = "s3"), expect(clippy::unused_async, reason = "a folder has no keys"))]
+    pub(super) async fn reload_credentials(&self) -> Result<(), StartError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            #[cfg(feature = "s3")]
+            Self::S3(bucket) => Ok(bucket.reload_credentials().await?),
         }
     }
 }

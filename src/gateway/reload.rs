@@ -20,12 +20,13 @@ use crate::{
     server::{Networks, Tls, reachable_address},
 };
 
-use super::{error::StartError, first_user::FirstUser, front::Front};
+use super::{backend::Keeping, error::StartError, first_user::FirstUser, front::Front};
 
 /// What a running gateway can change of itself. It is not kept alive by this.
 #[derive(Debug)]
 pub struct Reloading {
     pub(super) front: Arc<Front>,
+    pub(super) keeping: Keeping,
     pub(super) catalog: Arc<Catalog>,
     pub(super) runs: Arc<Runs>,
     pub(super) users: Arc<Users>,
@@ -43,11 +44,12 @@ impl Reloading {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Takes over from `config` what can change. If anything of that is wrong, nothing changes. Whatever is remembered of accounts and tokens
-    /// is believed no more; requests under way and open connections go on with what they began with.
+    /// Takes over from `config` what can change, and loads the keys of the object store anew. If anything of that is wrong, nothing
+    /// changes. Whatever is remembered of accounts and tokens is believed no more; requests under way and open connections go on with what they began with.
     pub async fn take(&self, config: &Config) -> Result<(), StartError> {
         let fresh = Tls::of(&config.server.tls)?;
         let first_user = FirstUser::of(config).filter(|_| self.makes_accounts);
+        self.keeping.reload_credentials().await?;
         self.users.outdate();
         self.tokens.outdate();
         FirstUser::make_sure(first_user, &self.users, &self.tokens).await?;

@@ -98,6 +98,7 @@ impl Gateway {
         gateway_metrics::register(&metrics, &server, &catalog, &clock, &health);
         let reloading = Arc::new(Reloading {
             front: Front::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
+            keeping: backend.keeping(),
             catalog: Arc::clone(&catalog),
             runs: Arc::clone(&runs),
             users,

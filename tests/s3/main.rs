@@ -15,6 +15,8 @@ mod behind_proxy;
 #[cfg(feature = "s3")]
 mod clocks;
 #[cfg(feature = "s3")]
+mod environment;
+#[cfg(feature = "s3")]
 mod faults;
 #[cfg(feature = "s3")]
 mod lifecycle;

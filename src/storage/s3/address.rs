@@ -4,10 +4,6 @@ use std::fmt::Write as _;
 
 use super::wire::Target;
 
-/// The parts of AWS whose hosts end otherwise than in `amazonaws.com`, by the beginning of their regions.
-/// (<https://docs.aws.amazon.com/general/latest/gr/s3.html>)
-const OTHER_PARTITIONS: [(&str, &str); 1] = [("cn-", "amazonaws.com.cn")];
-
 /// A bucket at a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -29,22 +25,9 @@ pub enum AddressStyle {
 }
 
 impl Address {
-    /// The bucket at `endpoint`, or at AWS in `region`. Unless a style is asked for, the bucket is in the host at AWS, if
-    /// certificates can have such a name, and in the path elsewhere.
-    pub fn new(bucket: &str, endpoint: Option<&Target>, region: &str, style: Option<AddressStyle>) -> Self {
-        let usual = match endpoint {
-            Some(_) => AddressStyle::Path,
-            None if bucket.contains('.') => AddressStyle::Path,
-            None => AddressStyle::VirtualHost,
-        };
-        let server = endpoint.cloned().unwrap_or_else(|| aws(region));
-        match style.unwrap_or(usual) {
-            AddressStyle::Path => Self { host: server.authority(), target: server, root: format!("/{bucket}/") },
-            AddressStyle::VirtualHost => {
-                let target = server.at(&format!("{bucket}.{}", server.host));
-                Self { host: target.authority(), target, root: "/".to_owned() }
-            }
-        }
+    /// The bucket at a server, whose keys come after `root` in paths.
+    pub fn new(target: Target, root: impl Into<String>) -> Self {
+        Self { host: target.authority(), target, root: root.into() }
     }
 
     /// The same bucket at the server of a redirection.
@@ -65,12 +48,6 @@ impl Address {
     pub fn bucket(&self) -> &str {
         if self.root.len() > 1 { self.root.trim_end_matches('/') } else { &self.root }
     }
-}
-
-fn aws(region: &str) -> Target {
-    let partition = OTHER_PARTITIONS.iter().find(|(beginning, _)| region.starts_with(beginning));
-    let domain = partition.map_or("amazonaws.com", |(_, domain)| domain);
-    Target { is_tls: true, host: format!("s3.{region}.{domain}").into(), port: 443 }
 }
 
 /// Appends `text`, percent-encoded as signatures demand it: everything but letters, digits and `-._~`, and the slash in
@@ -116,19 +93,13 @@ mod tests {
     #[test]
     fn a_bucket_is_in_the_path_or_in_the_host() {
         let minio: Target = "http://minio:9000".parse().expect("an origin");
-        let path = Address::new("b", Some(&minio), "us-east-1", None);
+        let path = Address::new(minio.clone(), "/b/");
         assert_eq!(
             (path.host.as_str(), path.object("k/a b").as_str(), path.bucket()),
             ("minio:9000", "/b/k/a%20b", "/b")
         );
-        let host = Address::new("b", Some(&minio), "us-east-1", Some(AddressStyle::VirtualHost));
+        let host = Address::new(minio.at("b.minio"), "/");
         assert_eq!((host.host.as_str(), host.object("k").as_str(), host.bucket()), ("b.minio:9000", "/k", "/"));
-    }
-
-    #[test]
-    fn aws_is_found_by_the_region() {
-        assert_eq!(Address::new("b", None, "eu-north-1", None).host, "b.s3.eu-north-1.amazonaws.com");
-        assert_eq!(Address::new("a.b", None, "cn-north-1", None).host, "s3.cn-north-1.amazonaws.com.cn");
     }
 
     #[test]

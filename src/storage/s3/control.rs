@@ -3,54 +3,38 @@
 //! The SDK costs several times the processor time of our own requests; here it is a few calls for many objects or for large
 //! ones, and its care for every vendor's protocol is worth that.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use aws_sdk_s3::{
-    Client,
-    config::{Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig},
+    config::retry::RetryConfig,
     error::{ProvideErrorMetadata, SdkError},
     types::{
         BucketLocationConstraint, CompletedMultipartUpload, CompletedPart, CreateBucketConfiguration, Delete,
         MultipartUpload, ObjectIdentifier,
     },
 };
-use aws_smithy_async::time::TimeSource;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use crate::clock::{AdjustedClock, Clock, Timestamp};
+use crate::clock::Timestamp;
 
 use super::{
     super::{
         error::{Error, Result},
         lifecycle::{UnfinishedUpload, UploadMark, UploadPage},
     },
-    connector::WireConnector,
+    credentials::{CurrentCredentials, is_refusal_of_credentials},
     options::{Encryption, S3Options},
-    sources::AwsSources,
-    transport::BucketSite,
-    wire::WireClient,
+    resolver::{Location, Resolver},
 };
 
 /// Pages of the parts of an upload, of which there are 10,000 at most.
 const PARTS_PAGES: usize = 10;
 
-/// The object store's time, for the SDK's signatures.
-#[derive(Debug)]
-struct StoreTime(Arc<AdjustedClock>);
-
-impl TimeSource for StoreTime {
-    fn now(&self) -> SystemTime {
-        self.0.now().into()
-    }
-}
-
-/// The SDK's client, and the bucket it is used for.
+/// The control plane of the bucket.
 #[derive(Debug)]
 pub struct Control {
-    client: Client,
-    bucket: String,
-    region: String,
-    is_aws: bool,
+    resolver: Arc<Resolver>,
+    credentials: Arc<CurrentCredentials>,
 }
 
 /// What an upload in parts is about to make.
@@ -93,36 +77,50 @@ pub struct Incomplete {
 }
 
 impl Control {
-    /// A client for the bucket at `site`, which goes by the object store's time.
-    pub fn new(sources: &AwsSources, wire: &Arc<WireClient>, site: &BucketSite, clock: Arc<AdjustedClock>) -> Self {
-        let mut config = aws_sdk_s3::config::Builder::from(sources.config())
-            .http_client(WireConnector::to_object_store(Arc::clone(wire)))
-            .region(Region::new(site.region.clone()))
-            .time_source(StoreTime(clock))
-            // Checksum trailers are refused by several servers and stored as a coding by others.
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        if let Some(endpoint) = &site.endpoint {
-            config = config.endpoint_url(endpoint.to_string());
+    /// The control plane of the bucket that `resolver` finds.
+    pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>) -> Self {
+        Self { resolver, credentials }
+    }
+
+    /// Makes a call where the bucket is now; once more if the object store refused the credentials and there are others.
+    async fn call<T, E, F>(
+        &self,
+        call: impl Fn(Arc<Location>) -> F,
+    ) -> std::result::Result<T, SdkError<E, HttpResponse>>
+    where
+        E: ProvideErrorMetadata,
+        F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    {
+        let used = self.credentials.get().await.ok();
+        let answered = call(self.resolver.location()).await;
+        if let (Some(used), Err(error)) = (used, &answered)
+            && let Some(response) = error.raw_response()
+            && is_refusal_of_credentials(response.status().as_u16(), error.code().unwrap_or_default())
+            && self.credentials.replace(&used).await
+        {
+            return call(self.resolver.location()).await;
         }
-        let by_path = match site.style {
-            Some(style) => style == super::address::AddressStyle::Path,
-            None => site.endpoint.is_some(),
-        };
-        let client = Client::from_conf(config.force_path_style(by_path).build());
-        Self { client, bucket: site.bucket.clone(), region: site.region.clone(), is_aws: site.endpoint.is_none() }
+        answered
+    }
+
+    fn bucket(&self) -> &str {
+        self.resolver.bucket()
     }
 
     /// Makes the bucket, unless it is there.
     pub async fn create_bucket(&self) -> Result<()> {
-        let mut request = self.client.create_bucket().bucket(&self.bucket);
-        // AWS wants to be told of every region but its first; others refuse names they do not know.
-        if self.is_aws && self.region != "us-east-1" {
-            let place = BucketLocationConstraint::from(self.region.as_str());
-            let configuration = CreateBucketConfiguration::builder().location_constraint(place).build();
-            request = request.create_bucket_configuration(configuration);
-        }
-        match request.send().await {
+        let is_aws = self.resolver.endpoint().is_none();
+        let created = self.call(|location| {
+            // AWS wants to be told of every region but its first; others refuse names they do not know.
+            let constraint = Some(location.region.as_str()).filter(|region| is_aws && *region != "us-east-1");
+            let configuration = constraint.map(|region| {
+                let region = BucketLocationConstraint::from(region);
+                CreateBucketConfiguration::builder().location_constraint(region).build()
+            });
+            let request = location.client.create_bucket().bucket(self.bucket());
+            request.set_create_bucket_configuration(configuration).send()
+        });
+        match created.await {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
             Err(error) => Err(fault(&error)),
@@ -131,33 +129,33 @@ impl Control {
 
     /// Begins an upload in parts; its id.
     pub async fn begin_upload(&self, upload: &NewUpload<'_>, options: &S3Options) -> Result<String> {
-        let mut request = self
-            .client
-            .create_multipart_upload()
-            .bucket(&self.bucket)
-            .key(upload.key)
-            .content_type(upload.content_type)
-            .set_content_encoding(upload.content_encoding.map(str::to_owned));
-        match &options.encryption {
-            Some(Encryption::Aes256) => request = request.server_side_encryption("AES256".into()),
-            Some(Encryption::Kms(key)) => {
-                request = request.server_side_encryption("aws:kms".into()).set_ssekms_key_id(key.clone());
-            }
-            None => {}
-        }
-        if let Some(class) = &options.storage_class {
-            request = request.storage_class(class.as_str().into());
-        }
-        let begun = request.send().await.map_err(|error| fault(&error))?;
+        let (encryption, kms_key) = match &options.encryption {
+            Some(Encryption::Aes256) => (Some("AES256".into()), None),
+            Some(Encryption::Kms(key)) => (Some("aws:kms".into()), key.clone()),
+            None => (None, None),
+        };
+        let begun = self.call(|location| {
+            let request = location.client.create_multipart_upload().bucket(self.bucket()).key(upload.key);
+            request
+                .content_type(upload.content_type)
+                .set_content_encoding(upload.content_encoding.map(str::to_owned))
+                .set_server_side_encryption(encryption.clone())
+                .set_ssekms_key_id(kms_key.clone())
+                .set_storage_class(options.storage_class.as_deref().map(Into::into))
+                .send()
+        });
+        let begun = begun.await.map_err(|error| fault(&error))?;
         begun.upload_id.ok_or_else(|| Error::Unavailable("the object store gave the upload no id".into()))
     }
 
     /// Lists a page of unfinished uploads whose whole keys begin with `root`; keys lose `prefix`.
     pub async fn unfinished_uploads(&self, root: &str, prefix: &str, from: Option<&UploadMark>) -> Result<UploadPage> {
-        let request = self.client.list_multipart_uploads().bucket(&self.bucket).prefix(root);
-        let request = request.set_key_marker(from.map(|mark| mark.key.clone()));
-        let listed = request.set_upload_id_marker(from.map(|mark| mark.id.clone())).send().await;
-        let listed = listed.map_err(|error| match error.code() {
+        let listed = self.call(|location| {
+            let request = location.client.list_multipart_uploads().bucket(self.bucket()).prefix(root);
+            let request = request.set_key_marker(from.map(|mark| mark.key.clone()));
+            request.set_upload_id_marker(from.map(|mark| mark.id.clone())).send()
+        });
+        let listed = listed.await.map_err(|error| match error.code() {
             Some("AccessDenied" | "MethodNotAllowed" | "NotImplemented") => {
                 Error::Unsupported("listing unfinished uploads")
             }
@@ -180,8 +178,11 @@ impl Control {
     pub async fn last_part_at(&self, key: &str, id: &str) -> Result<Option<Timestamp>> {
         let (mut last, mut marker): (Option<i64>, Option<String>) = (None, None);
         for _ in 0..=PARTS_PAGES {
-            let request = self.client.list_parts().bucket(&self.bucket).key(key).upload_id(id);
-            let listed = match request.set_part_number_marker(marker).send().await {
+            let listed = self.call(|location| {
+                let request = location.client.list_parts().bucket(self.bucket()).key(key).upload_id(id);
+                request.set_part_number_marker(marker.clone()).send()
+            });
+            let listed = match listed.await {
                 Err(error) if error.code() == Some("NoSuchUpload") => return Ok(None),
                 listed => listed.map_err(|error| fault(&error))?,
             };
@@ -207,27 +208,25 @@ impl Control {
             .iter()
             .map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build())
             .collect();
-        let completed = self
-            .client
-            .complete_multipart_upload()
-            .bucket(&self.bucket)
-            .key(key)
-            .upload_id(id)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
-            .set_if_match(condition.if_match.clone())
-            .set_if_none_match(condition.if_none_match.clone())
-            .customize()
-            .config_override(never_repeated())
-            .send()
-            .await
-            .map_err(|error| Incomplete { is_refused: is_refused(&error), error: fault(&error) })?;
+        let upload = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let completed = self.call(|location| {
+            let request = location.client.complete_multipart_upload().bucket(self.bucket()).key(key).upload_id(id);
+            let request = request.multipart_upload(upload.clone());
+            let request = request.set_if_match(condition.if_match.clone());
+            let request = request.set_if_none_match(condition.if_none_match.clone());
+            request.customize().config_override(never_repeated()).send()
+        });
+        let completed =
+            completed.await.map_err(|error| Incomplete { is_refused: is_refused(&error), error: fault(&error) })?;
         Ok(completed.e_tag.filter(|etag| !etag.is_empty()))
     }
 
     /// Gives up an upload and all its parts.
     pub async fn abort_upload(&self, key: &str, id: &str) -> Result<()> {
-        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(id);
-        match request.send().await {
+        let aborted = self.call(|location| {
+            location.client.abort_multipart_upload().bucket(self.bucket()).key(key).upload_id(id).send()
+        });
+        match aborted.await {
             Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
             aborted => aborted.map(drop).map_err(|error| fault(&error)),
         }
@@ -239,9 +238,11 @@ impl Control {
         let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
         let objects = objects.collect::<std::result::Result<_, _>>().map_err(malformed)?;
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(malformed)?;
-        let request = self.client.delete_objects().bucket(&self.bucket).delete(delete).customize();
-        let done = request.config_override(never_repeated()).send().await;
-        let done = done.map_err(|error| fault(&error))?;
+        let done = self.call(|location| {
+            let request = location.client.delete_objects().bucket(self.bucket()).delete(delete.clone());
+            request.customize().config_override(never_repeated()).send()
+        });
+        let done = done.await.map_err(|error| fault(&error))?;
         match done.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
             None => Ok(()),
             Some(error) => {

@@ -1,4 +1,5 @@
-//! Who we are to the object store: keys, where they come from, and their renewal before they expire.
+//! Who we are to the object store: keys, where they come from, their renewal before they expire, and their reload when the
+//! object store refuses them.
 
 use std::{
     fmt::{self, Debug},
@@ -7,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 
 use crate::clock::{Clock, Timestamp};
 
@@ -23,6 +25,9 @@ const RENEWED_BEFORE: Duration = Duration::from_mins(5);
 
 /// How long nobody asks for new credentials after that failed, while the old ones are still good.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// Interval between two reloads because the object store refused the credentials.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Keys of an account of the object store.
 pub struct Credentials {
@@ -56,6 +61,19 @@ impl Credentials {
         }
     }
 
+    /// Returns them as the SDK takes them.
+    fn for_sdk(&self) -> aws_credential_types::Credentials {
+        let builder = aws_credential_types::Credentials::builder().provider_name("larder");
+        let mut builder = builder.access_key_id(&self.access_key_id).secret_access_key(&self.secret);
+        builder.set_session_token(self.session_token.clone());
+        builder.build()
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        (&self.access_key_id, &self.secret, &self.session_token)
+            == (&other.access_key_id, &other.secret, &other.session_token)
+    }
+
     fn is_good_for(&self, duration: Duration, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| end.since(now) > duration)
     }
@@ -74,14 +92,23 @@ pub trait CredentialsSource: Debug + Send + Sync + 'static {
     async fn load(&self) -> std::result::Result<Credentials, BoxError>;
 }
 
-/// The credentials in use.
+/// The credentials in use, for our own requests and for the SDK's.
 #[derive(Debug)]
 pub struct CurrentCredentials {
     source: Arc<dyn CredentialsSource>,
     clock: Arc<dyn Clock>,
     current: RwLock<Option<Arc<Credentials>>>,
-    /// Whoever holds it renews; inside, when that failed last.
-    turn: tokio::sync::Mutex<Option<Duration>>,
+    /// Held while credentials are loaded.
+    turn: tokio::sync::Mutex<Loads>,
+}
+
+/// When credentials were loaded, by the monotonic clock.
+#[derive(Debug, Default)]
+struct Loads {
+    /// The last failure, if no success came after it.
+    failed_at: Option<Duration>,
+    /// The last reload that a refusal caused.
+    refused_at: Option<Duration>,
 }
 
 impl CurrentCredentials {
@@ -98,36 +125,65 @@ impl CurrentCredentials {
             Some(known) if known.is_good_for(Duration::ZERO, self.clock.now()) => {
                 // One renews, the others go on with what is still good.
                 match self.turn.try_lock() {
-                    Ok(turn) => self.renew(turn).await.or(Ok(known)),
+                    Ok(mut turn) => self.renew(&mut turn).await.or(Ok(known)),
                     Err(_) => Ok(known),
                 }
             }
             Some(_) | None => {
-                let turn = self.turn.lock().await;
+                let mut turn = self.turn.lock().await;
                 match self.known() {
                     Some(known) if known.is_good_for(Duration::ZERO, self.clock.now()) => Ok(known),
-                    Some(_) | None => self.renew(turn).await,
+                    Some(_) | None => self.renew(&mut turn).await,
                 }
             }
         }
     }
 
-    async fn renew(&self, mut turn: tokio::sync::MutexGuard<'_, Option<Duration>>) -> Result<Arc<Credentials>> {
+    /// Loads the credentials anew, as an operator demands it. Those in use stay if that fails.
+    pub async fn reload(&self) -> Result<()> {
+        let mut turn = self.turn.lock().await;
+        self.load(&mut turn).await.map(drop)
+    }
+
+    /// Loads the credentials anew after the object store refused `refused`, at most once in [`RELOAD_INTERVAL`]. Returns whether
+    /// there are other ones now, so that the request is worth another attempt.
+    pub async fn replace(&self, refused: &Credentials) -> bool {
+        let mut turn = self.turn.lock().await;
+        if self.known().is_some_and(|known| !known.is_same_as(refused)) {
+            return true;
+        }
+        let now = self.clock.monotonic();
+        if turn.refused_at.is_some_and(|before| now.saturating_sub(before) < RELOAD_INTERVAL) {
+            return false;
+        }
+        turn.refused_at = Some(now);
+        let is_other = self.load(&mut turn).await.is_ok_and(|loaded| !loaded.is_same_as(refused));
+        if is_other {
+            tracing::info!("the object store refused the credentials: others were loaded");
+        }
+        is_other
+    }
+
+    async fn renew(&self, turn: &mut Loads) -> Result<Arc<Credentials>> {
         let now = self.clock.monotonic();
         let is_known = self.known().is_some();
-        if is_known && turn.is_some_and(|failed| now.saturating_sub(failed) < PAUSE_AFTER_FAILURE) {
+        if is_known && turn.failed_at.is_some_and(|failed| now.saturating_sub(failed) < PAUSE_AFTER_FAILURE) {
             return Err(Error::Unavailable("credentials could not be renewed just now".into()));
         }
+        self.load(turn).await
+    }
+
+    async fn load(&self, turn: &mut Loads) -> Result<Arc<Credentials>> {
         match self.source.load().await {
             Ok(loaded) => {
                 let loaded = Arc::new(loaded);
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&loaded));
-                *turn = None;
+                turn.failed_at = None;
                 Ok(loaded)
             }
             Err(error) => {
                 tracing::warn!(%error, "credentials for the object store cannot be loaded");
-                *turn = Some(now);
+                turn.failed_at = Some(self.clock.monotonic());
                 Err(Error::Unavailable(error))
             }
         }
@@ -135,5 +191,91 @@ impl CurrentCredentials {
 
     fn known(&self) -> Option<Arc<Credentials>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ProvideCredentials for CurrentCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let current = self.get().await.map_err(CredentialsError::provider_error)?;
+            Ok(current.for_sdk())
+        })
+    }
+}
+
+/// Whether an answer refuses whoever signed the request, or may do so. Several vendors say of an unknown key only that access
+/// is denied, and the answer to a HEAD has no code at all.
+pub fn is_refusal_of_credentials(status: u16, code: &str) -> bool {
+    match code {
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidToken"
+        | "TokenRefreshRequired"
+        | "InvalidSecurity"
+        | "AuthFailure" => true,
+        "" => matches!(status, 400 | 401 | 403),
+        "AccessDenied" | "Forbidden" | "Unauthorized" => true,
+        _ => status == 401,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use crate::clock::ManualClock;
+
+    use super::*;
+
+    /// A source that has another key at each load, until it is told to repeat itself.
+    #[derive(Debug, Default)]
+    struct Rotating {
+        loads: AtomicU32,
+        key: AtomicU32,
+    }
+
+    #[async_trait]
+    impl CredentialsSource for Rotating {
+        async fn load(&self) -> std::result::Result<Credentials, BoxError> {
+            self.loads.fetch_add(1, Relaxed);
+            Ok(Credentials::new(format!("key-{}", self.key.load(Relaxed)), "secret".to_owned(), None, None))
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_that_are_refused_are_loaded_anew_at_most_once_in_half_a_minute() {
+        let (source, clock) = (Arc::new(Rotating::default()), Arc::new(ManualClock::new(Timestamp::from_millis(0))));
+        let current = CurrentCredentials::new(source.clone(), clock.clone());
+        let first = current.get().await.expect("they are loaded");
+        assert!(!current.replace(&first).await, "the source has no others");
+        source.key.store(1, Relaxed);
+        assert!(!current.replace(&first).await, "they were loaded just now");
+        assert_eq!(source.loads.load(Relaxed), 2);
+        clock.advance(RELOAD_INTERVAL);
+        assert!(current.replace(&first).await);
+        assert_eq!(current.get().await.expect("they are there").access_key_id, "key-1");
+        // A request that was signed before that is signed anew, and nothing is loaded for it.
+        assert!(current.replace(&first).await);
+        assert_eq!(source.loads.load(Relaxed), 3);
+        source.key.store(2, Relaxed);
+        current.reload().await.expect("an operator waits for no interval");
+        assert_eq!(current.provide_credentials().await.expect("they are there").access_key_id(), "key-2");
+    }
+
+    #[test]
+    fn a_refusal_of_credentials_is_told_from_other_errors() {
+        for (status, code) in [(403, "InvalidAccessKeyId"), (400, "ExpiredToken"), (403, ""), (401, "Any")] {
+            assert!(is_refusal_of_credentials(status, code), "{status} {code}");
+        }
+        for (status, code) in
+            [(403, "RequestTimeTooSkewed"), (404, "NoSuchKey"), (404, ""), (412, "PreconditionFailed")]
+        {
+            assert!(!is_refusal_of_credentials(status, code), "{status} {code}");
+        }
     }
 }

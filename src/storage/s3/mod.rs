@@ -21,6 +21,7 @@ mod probe;
 pub mod properties;
 mod refusal;
 mod request;
+mod resolver;
 mod signer;
 mod signing_key;
 mod slices;

@@ -10,14 +10,18 @@ use crate::{
 };
 
 use super::{
-    super::error::{Error, Result},
+    super::{
+        cause::BoxError,
+        error::{Error, Result},
+    },
     bucket::{Bucket, Powers},
     control::Control,
     credentials::CurrentCredentials,
     options::S3Options,
+    resolver::Resolver,
     sources::{AwsCredentials, AwsSources},
     store::S3Store,
-    transport::{BucketSite, Transport},
+    transport::Transport,
     wire::{Trust, TrustError, WireClient},
 };
 
@@ -33,6 +37,15 @@ pub enum OpenError {
          sources that AWS's own tools know"
     )]
     NoCredentials,
+    /// There is no address of the bucket.
+    #[error("there is no address of the bucket {bucket} by the settings and the environment")]
+    Endpoint {
+        /// Its name.
+        bucket: String,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
     /// The bucket cannot be used.
     #[error("the bucket {bucket} cannot be used")]
     Bucket {
@@ -63,27 +76,36 @@ impl S3Store {
         ledger: Arc<Ledger>,
     ) -> std::result::Result<Self, OpenError> {
         let trust = Trust::load(options.ca_file.as_deref())?;
-        let proxies = Arc::clone(&options.proxies);
-        let wire = Arc::new(WireClient::new(options.timeouts.clone(), trust, proxies, Arc::clone(&clock), ledger));
-        let sources = AwsSources::load(&wire, options.region.clone(), options.endpoint.is_some()).await;
-        let provider = sources.credentials().ok_or(OpenError::NoCredentials)?;
-        let credentials = CurrentCredentials::new(Arc::new(AwsCredentials(provider)), Arc::clone(&clock));
+        let wire =
+            WireClient::new(options.timeouts.clone(), trust, Arc::clone(&options.proxies), Arc::clone(&clock), ledger);
+        let wire = Arc::new(wire);
+        let sources = AwsSources::load(&wire, options.region.clone(), options.endpoint.as_ref()).await;
+        let source = Arc::new(AwsCredentials::new(&wire, sources.region()));
+        let credentials = Arc::new(CurrentCredentials::new(source, Arc::clone(&clock)));
         credentials.get().await.map_err(|_| OpenError::NoCredentials)?;
-        let site = BucketSite {
-            bucket: options.bucket.clone(),
-            endpoint: options.endpoint.clone(),
-            region: sources.region(),
-            style: options.style,
-        };
         let clock = Arc::new(AdjustedClock::new(clock));
-        let control = Control::new(&sources, &wire, &site, Arc::clone(&clock));
+        let style = options.style;
+        let resolver =
+            Resolver::new(&options.bucket, style, &sources, &wire, Arc::clone(&credentials), Arc::clone(&clock)).await;
+        let resolver = resolver.map_err(|source| OpenError::Endpoint { bucket: options.bucket.clone(), source })?;
+        let resolver = Arc::new(resolver);
+        let origin = resolver.location().address.target.clone();
+        if let Some(proxy) = options.proxies.on_the_way_to(origin.is_tls, &origin.host) {
+            tracing::info!(%origin, %proxy, "the object store is reached through a proxy");
+        }
+        let control = Control::new(Arc::clone(&resolver), Arc::clone(&credentials));
         let patience = options.timeouts.answer;
-        let transport = Transport::new(wire, site, credentials, clock, random, patience);
+        let transport = Transport::new(wire, resolver, credentials, clock, random, patience);
         let (powers, tasks) = (Powers::default(), TaskTracker::new());
         let bucket = Arc::new(Bucket { options, transport, control, tasks, powers });
         let store = Self::new(bucket);
         store.make_sure_of_bucket().await?;
         Ok(store)
+    }
+
+    /// Loads the keys anew from where they come from. Those in use stay if that fails.
+    pub async fn reload_credentials(&self) -> std::result::Result<(), OpenError> {
+        self.bucket().transport.credentials().reload().await.map_err(|_| OpenError::NoCredentials)
     }
 
     async fn make_sure_of_bucket(&self) -> std::result::Result<(), OpenError> {

@@ -11,7 +11,7 @@ use super::{
     listing::{read_copy, read_list, unquoted},
     refusal::Refusal,
     validators::{marked, unmarked},
-    wire::Head,
+    wire::{Head, Target},
 };
 
 pub use super::lifecycle::properties::lifecycle;
@@ -70,7 +70,7 @@ pub fn validator(bytes: &[u8]) {
     let read: Vec<(String, String)> =
         form_urlencoded::parse(query(&[("prefix", text)]).as_bytes()).into_owned().collect();
     assert_eq!(read, [("prefix".to_owned(), text.to_owned())]);
-    let target = "http://minio:9000".parse().expect("an origin");
-    let path = Address::new("b", Some(&target), "us-east-1", None).object(text);
+    let target: Target = "http://minio:9000".parse().expect("an origin");
+    let path = Address::new(target, "/b/").object(text);
     assert!(path.starts_with("/b/"));
 }

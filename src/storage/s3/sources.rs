@@ -1,55 +1,61 @@
-//! The usual AWS sources of keys and region: environment, profiles, web identity, containers, instances.
+//! The usual AWS sources of keys, region and endpoint: environment, profiles, web identity, containers, instances.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_config::{
-    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableRegionProvider,
+    BehaviorVersion, ConfigLoader, Region, SdkConfig, environment::EnvironmentVariableRegionProvider,
     meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
 };
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::ProvideCredentials;
+use aws_types::service_config::ServiceConfigKey;
 
 use super::{
     super::cause::BoxError,
     connector::WireConnector,
     credentials::{Credentials, CredentialsSource},
-    wire::WireClient,
+    wire::{Target, WireClient},
 };
 
 /// The region where nothing says another: what servers other than AWS's expect.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// What the usual sources say.
+/// What the settings and the usual sources say.
 #[derive(Debug)]
 pub struct AwsSources {
     config: SdkConfig,
+    endpoint: Option<String>,
 }
 
 impl AwsSources {
-    /// Looks at the usual sources; `region` goes before theirs. Before a server that is not AWS's (`is_elsewhere`) no instance is asked for
-    /// its region: where there is none to answer, that takes seconds, and the SDK warns of it.
-    pub async fn load(wire: &Arc<WireClient>, region: Option<String>, is_elsewhere: bool) -> Self {
-        let loader =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(WireConnector::to_sources(Arc::clone(wire)));
-        let loader = match region {
-            Some(region) => loader.region(Region::new(region)),
-            None if is_elsewhere => {
+    /// Looks at the usual sources; `region` and `endpoint` go before theirs. Before a server that is not AWS's no instance is asked
+    /// for its region: where there is none to answer, that takes seconds, and the SDK warns of it.
+    pub async fn load(wire: &Arc<WireClient>, region: Option<String>, endpoint: Option<&Target>) -> Self {
+        let region = match region {
+            Some(region) => Some(Region::new(region)),
+            None => {
                 let said = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
-                loader.region(said.or_else(ProfileFileRegionProvider::new()).or_else(Region::new(DEFAULT_REGION)))
+                said.or_else(ProfileFileRegionProvider::new()).region().await
             }
-            None => loader,
         };
-        Self { config: loader.load().await }
+        let is_said = region.is_some();
+        let usual = region.unwrap_or(Region::from_static(DEFAULT_REGION));
+        let mut config = loader(wire).region(usual).load().await;
+        let endpoint = endpoint.map(ToString::to_string).or_else(|| endpoint_of(&config));
+        if !is_said && endpoint.is_none() {
+            config = loader(wire).load().await;
+        }
+        Self { config, endpoint }
     }
 
     /// The region.
-    pub fn region(&self) -> String {
-        self.config.region().map_or(DEFAULT_REGION, Region::as_ref).to_owned()
+    pub fn region(&self) -> &str {
+        self.config.region().map_or(DEFAULT_REGION, Region::as_ref)
     }
 
-    /// Where keys come from.
-    pub fn credentials(&self) -> Option<SharedCredentialsProvider> {
-        self.config.credentials_provider()
+    /// The server, where it is not AWS's by the region.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
     }
 
     /// Everything the SDK wants to know.
@@ -58,14 +64,38 @@ impl AwsSources {
     }
 }
 
-/// Keys from the usual sources.
+fn loader(wire: &Arc<WireClient>) -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(WireConnector::to_sources(Arc::clone(wire)))
+}
+
+/// Returns the endpoint that the environment or the profile has for S3, as the SDK's own client looks it up.
+fn endpoint_of(config: &SdkConfig) -> Option<String> {
+    let key =
+        ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+    let of_service = config.service_config().and_then(|services| services.load_config(key));
+    of_service.or_else(|| config.endpoint_url().map(str::to_owned))
+}
+
+/// Keys from the usual sources, which are looked at anew each time: the SDK reads a profile only once.
 #[derive(Debug)]
-pub struct AwsCredentials(pub SharedCredentialsProvider);
+pub struct AwsCredentials {
+    wire: Arc<WireClient>,
+    region: String,
+}
+
+impl AwsCredentials {
+    /// Keys that are asked for in `region`, where that matters.
+    pub fn new(wire: &Arc<WireClient>, region: &str) -> Self {
+        Self { wire: Arc::clone(wire), region: region.to_owned() }
+    }
+}
 
 #[async_trait]
 impl CredentialsSource for AwsCredentials {
     async fn load(&self) -> Result<Credentials, BoxError> {
-        let found = self.0.provide_credentials().await?;
+        let config = loader(&self.wire).region(Region::new(self.region.clone())).load().await;
+        let provider = config.credentials_provider().ok_or("there is no source of keys")?;
+        let found = provider.provide_credentials().await?;
         Ok(Credentials::new(
             found.access_key_id().to_owned(),
             found.secret_access_key().to_owned(),

@@ -65,7 +65,7 @@ impl S3Store {
 
     /// The origin of the object store, if it was configured.
     pub fn bucket_endpoint(&self) -> Option<String> {
-        self.bucket.options.endpoint.as_ref().map(ToString::to_string)
+        self.bucket.transport.resolver().endpoint().map(str::to_owned)
     }
 
     /// The object store's time, as far as its answers have told it.

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,10 +15,10 @@ use crate::clock::{AdjustedClock, Clock, Random, Timestamp};
 
 use super::{
     super::error::{Error, Result},
-    address::{Address, AddressStyle},
-    credentials::CurrentCredentials,
+    credentials::{Credentials, CurrentCredentials, is_refusal_of_credentials},
     refusal::Refusal,
     request::Request,
+    resolver::{Location, Resolver},
     signer::SigningTime,
     wire::{Head, Incoming, Phase, Target, WireClient, WireError},
 };
@@ -50,33 +50,12 @@ pub enum Effect {
     Writes,
 }
 
-/// The bucket as we know it now.
-#[derive(Debug)]
-struct Place {
-    address: Address,
-    region: String,
-}
-
-/// Where the bucket is said to be.
-#[derive(Debug, Clone)]
-pub struct BucketSite {
-    /// Its name.
-    pub bucket: String,
-    /// The server; AWS when `None`.
-    pub endpoint: Option<Target>,
-    /// The region.
-    pub region: String,
-    /// How it is addressed, if not as usual.
-    pub style: Option<AddressStyle>,
-}
-
 /// The way to a bucket.
 #[derive(Debug)]
 pub struct Transport {
     wire: Arc<WireClient>,
-    site: BucketSite,
-    place: RwLock<Arc<Place>>,
-    credentials: CurrentCredentials,
+    resolver: Arc<Resolver>,
+    credentials: Arc<CurrentCredentials>,
     /// The object store's time.
     clock: Arc<AdjustedClock>,
     /// When that is to be looked at again, in milliseconds by the monotonic clock.
@@ -112,23 +91,31 @@ impl From<Failure> for Error {
 }
 
 impl Transport {
-    /// The way to the bucket at `site`.
+    /// The way to the bucket that `resolver` finds.
     pub fn new(
         wire: Arc<WireClient>,
-        site: BucketSite,
-        credentials: CurrentCredentials,
+        resolver: Arc<Resolver>,
+        credentials: Arc<CurrentCredentials>,
         clock: Arc<AdjustedClock>,
         random: Arc<dyn Random>,
         patience: Duration,
     ) -> Self {
-        let address = Address::new(&site.bucket, site.endpoint.as_ref(), &site.region, site.style);
-        let place = RwLock::new(Arc::new(Place { address, region: site.region.clone() }));
-        Self { wire, site, place, credentials, clock, hears_next: AtomicU64::new(0), random, patience }
+        Self { wire, resolver, credentials, clock, hears_next: AtomicU64::new(0), random, patience }
     }
 
     /// The name of the bucket.
     pub fn bucket(&self) -> &str {
-        &self.site.bucket
+        self.resolver.bucket()
+    }
+
+    /// The resolver of where the bucket is.
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// The credentials in use.
+    pub fn credentials(&self) -> &CurrentCredentials {
+        &self.credentials
     }
 
     /// The object store's time.
@@ -139,21 +126,32 @@ impl Transport {
     /// Sends a request until it is answered in a way that repeating will not change.
     pub async fn send(&self, mut request: Request<'_>, effect: Effect) -> Result<Incoming> {
         let began = self.clock.monotonic();
-        let mut place = self.place();
-        let (mut attempt, mut redirections) = (1, 0);
+        let mut location = self.resolver.location();
+        let (mut attempt, mut redirections, mut is_reloaded) = (1, 0, false);
         loop {
-            // An attempt that only followed the bucket is one as well.
-            let failure = match self.attempt(&mut request, &place, attempt + redirections).await? {
+            let credentials = self.credentials.get().await?;
+            // An attempt that only followed the bucket, or took other keys, is one as well.
+            let number = attempt + redirections + u32::from(is_reloaded);
+            let failure = match self.attempt(&mut request, &location, &credentials, number).await? {
                 Ok(incoming) => return Ok(incoming),
                 Err(failure) => failure,
             };
             if let Failure::Refused(refusal, timeliness) = &failure
                 && redirections < REDIRECTIONS
                 && request.body.is_whole()
-                && let Some(next) = self.follow(refusal, *timeliness, &place)
+                && let Some(next) = Box::pin(self.follow(refusal, *timeliness, &location)).await
             {
                 redirections += 1;
-                place = next;
+                location = next;
+                continue;
+            }
+            if let Failure::Refused(refusal, _) = &failure
+                && !is_reloaded
+                && is_refusal_of_credentials(refusal.status, &refusal.code)
+                && Box::pin(self.credentials.replace(&credentials)).await
+                && request.body.is_whole()
+            {
+                is_reloaded = true;
                 continue;
             }
             let waited = self.clock.monotonic().saturating_sub(began);
@@ -188,15 +186,15 @@ impl Transport {
     async fn attempt(
         &self,
         request: &mut Request<'_>,
-        place: &Place,
+        location: &Location,
+        credentials: &Credentials,
         number: u32,
     ) -> Result<std::result::Result<Incoming, Failure>> {
-        let credentials = self.credentials.get().await?;
         let (asked, ahead) = (self.clock.monotonic(), self.clock.ahead_millis());
         let now = SigningTime::new(self.clock.now());
-        let mut signed = request.signed(&place.address, &place.region, &credentials, now)?;
+        let mut signed = request.signed(&location.address, &location.region, credentials, now)?;
         signed.attempt = number;
-        let sent = self.wire.send(&place.address.target, &mut signed).await;
+        let sent = self.wire.send(&location.address.target, &mut signed).await;
         request.restore(signed);
         if let Ok(incoming) = &sent {
             self.hear_time(&incoming.head, asked);
@@ -213,12 +211,12 @@ impl Transport {
     }
 
     /// Where to try next, if the answer says that it is not here, not now or not so.
-    fn follow(&self, refusal: &Refusal, timeliness: Timeliness, place: &Arc<Place>) -> Option<Arc<Place>> {
+    async fn follow(&self, refusal: &Refusal, timeliness: Timeliness, from: &Arc<Location>) -> Option<Arc<Location>> {
         // The refusal of a HEAD does not say why.
         if timeliness == Timeliness::Mistimed && refusal.status == 403 {
-            return Some(Arc::clone(place));
+            return Some(Arc::clone(from));
         }
-        let other_region = refusal.region.as_ref().filter(|region| **region != place.region);
+        let other_region = refusal.region.as_ref().filter(|region| **region != from.region);
         let is_elsewhere = matches!(refusal.status, 301 | 302 | 307 | 308);
         let is_misaddressed = matches!(refusal.status, 400 | 403) && refusal.code != "AccessDenied";
         if !(is_elsewhere || is_misaddressed && other_region.is_some()) {
@@ -226,23 +224,16 @@ impl Transport {
         }
         if let Some(region) = other_region {
             tracing::info!(%region, "the bucket is in another region than was configured");
-            let address = Address::new(&self.site.bucket, self.site.endpoint.as_ref(), region, self.site.style);
-            let found = Arc::new(Place { address, region: region.clone() });
-            *self.place.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&found);
-            return Some(found);
+            return self.resolver.move_to_region(region).await.ok();
         }
         let location: http::Uri = refusal.location.as_deref()?.parse().ok()?;
         let origin = format!("{}://{}", location.scheme_str()?, location.authority()?);
         let target: Target = origin.parse().ok()?;
         // What was asked for over TLS is not told to whoever listens.
-        if place.address.target.is_tls && !target.is_tls {
+        if from.address.target.is_tls && !target.is_tls {
             return None;
         }
-        let found = Arc::new(Place { address: place.address.moved_to(target), region: place.region.clone() });
-        if matches!(refusal.status, 301 | 308) {
-            *self.place.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&found);
-        }
-        Some(found)
+        Some(self.resolver.redirect(from, target, matches!(refusal.status, 301 | 308)))
     }
 
     /// Takes note of the object store's time, if it has not been looked at for a while or something was refused, perhaps
@@ -268,10 +259,6 @@ impl Transport {
         let mut draw = [0; 2];
         self.random.fill(&mut draw);
         longest.mul_f64(f64::from(u16::from_le_bytes(draw)) / f64::from(u16::MAX))
-    }
-
-    fn place(&self) -> Arc<Place> {
-        Arc::clone(&self.place.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

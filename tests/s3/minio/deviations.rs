@@ -40,6 +40,10 @@ pub(crate) struct Deviations {
     pub(crate) token_leaves_a_key_out: bool,
     /// What becomes of lifecycle rules: not of MinIO, but of every vendor.
     pub(crate) rules: RuleWays,
+    /// The id of the one key that is known; any other gets 403 `InvalidAccessKeyId`. Without one, every key is known.
+    pub(crate) only_key: Option<&'static str>,
+    /// The one region that requests may be signed for; others get 400 `AuthorizationHeaderMalformed`, with the right one.
+    pub(crate) region: Option<&'static str>,
     /// What is said of old versions: `Enabled`, `Suspended`, or nothing.
     pub(crate) versioning: Option<&'static str>,
 }

@@ -50,6 +50,13 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The id of the key that it was signed with, and the region that it was signed for.
+    pub(crate) fn signer(&self) -> Option<(&str, &str)> {
+        let (_, scope) = self.header("authorization")?.split_once("Credential=")?;
+        let mut parts = scope.split(['/', ',']);
+        Some((parts.next()?, parts.nth(1)?))
+    }
+
     /// Whether it was signed a quarter of an hour ago or more, or will be.
     pub(crate) fn is_mistimed(&self) -> bool {
         let Some(date) = self.header("x-amz-date") else { return false };

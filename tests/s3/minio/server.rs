@@ -56,6 +56,11 @@ impl MinIo {
         self.look(bucket, |bucket| bucket.objects.keys().cloned().collect())
     }
 
+    /// The id of the key that the last request was signed with.
+    pub(crate) fn last_key(&self) -> String {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).last_key.clone()
+    }
+
     /// How many uploads in parts a bucket has that were neither completed nor given up.
     pub(crate) fn unfinished_uploads(&self, bucket: &str) -> usize {
         self.look(bucket, |bucket| bucket.uploads.len())
@@ -119,6 +124,16 @@ fn answer(state: &mut State, request: &Request) -> Result<Answer> {
     }
     if request.is_mistimed() {
         return Err(error(StatusCode::FORBIDDEN, "RequestTimeTooSkewed"));
+    }
+    let (key, region) = request.signer().unwrap_or_default();
+    key.clone_into(&mut state.last_key);
+    if state.deviations.only_key.is_some_and(|only| only != key) {
+        return Err(error(StatusCode::FORBIDDEN, "InvalidAccessKeyId"));
+    }
+    if let Some(own) = state.deviations.region.filter(|own| *own != region) {
+        let mut refused = error(StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed");
+        refused.headers_mut().insert("x-amz-bucket-region", own.parse().expect("a region"));
+        return Err(refused);
     }
     if request.key.is_empty() { answer_about_bucket(state, request) } else { answer_about_object(state, request) }
 }

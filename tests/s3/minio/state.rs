@@ -17,6 +17,8 @@ use super::{
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) deviations: Deviations,
+    /// The id of the key that the last request was signed with.
+    pub(crate) last_key: String,
     pub(crate) buckets: BTreeMap<String, Bucket>,
 }
 
