@@ -315,7 +315,8 @@ async fn told_to_leave(shutdown: impl Future<Output = ()>, leaving: Leaving, del
     leaving.announce();
     let delay = delay.get();
     if !delay.is_zero() {
-        tracing::info!(?delay, "told to stop: not ready any more, and serving on until balancers have noticed");
+        let delay_seconds = delay.as_secs_f64();
+        tracing::info!(delay_seconds, "told to stop: not ready any more, and serving on until balancers have noticed");
         clock.sleep(delay).await;
     }
     tracing::info!("stopping: finishing the requests in flight");

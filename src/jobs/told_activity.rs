@@ -44,8 +44,11 @@ impl ToldActivity {
         let batch = serde_json::to_vec(&Batch { stores }).map_err(|error| kv::Error::Corrupt(error.to_string()))?;
         match self.errands.post(PATH, batch).await.map_err(kv::Error::unavailable)? {
             Answered::Done => Ok(()),
-            answered @ (Answered::Absent | Answered::Failed(_)) => {
-                Err(kv::Error::unavailable(format!("the keeper answers to counters of stores' use: {answered:?}")))
+            Answered::Absent => {
+                Err(kv::Error::unavailable("the keeper does not know the address for counters of stores' use"))
+            }
+            Answered::Failed(status) => {
+                Err(kv::Error::unavailable(format!("the keeper answers {status} to counters of stores' use")))
             }
         }
     }

@@ -166,7 +166,7 @@ impl<H: Handler> Connections<H> {
 }
 
 fn log_overdue(overdue: Overdue) {
-    tracing::debug!(?overdue, "a client took too long");
+    tracing::debug!(reason = overdue.as_str(), "a client took too long");
 }
 
 fn log_end(ended: hyper::Result<()>) {

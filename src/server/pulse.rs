@@ -64,6 +64,18 @@ pub(super) enum Overdue {
     Lingered,
 }
 
+impl Overdue {
+    /// Returns the name in the log.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Head => "head",
+            Self::Stalled => "stalled",
+            Self::Lingered => "lingered",
+        }
+    }
+}
+
 /// The limits of [`ServerOptions`] that are about time.
 #[derive(Debug, Clone, Copy)]
 struct Limits {

@@ -8,7 +8,6 @@ use crate::{
 };
 
 const FIRST: &str = "larder_0123456789abcdefghijklmnopqrst3j70pI";
-const SECOND: &str = "larder_tsrqponmlkjihgfedcba98765432101FvlbM";
 
 /// A gateway in `folder` with this user and this token; it must start.
 fn serve(folder: &Path, user: &str, token: &str) -> Program {
@@ -45,6 +44,10 @@ fn username(program: &Program, token: &str) -> (u16, String) {
 fn the_user_of_the_environment_is_there_from_the_start_on_with_the_token_set_last() {
     let folder = tempfile::tempdir().expect("a folder");
     let baker = (200, "baker".to_owned());
+    // As an operator makes one, without a server.
+    let generated = run(command(folder.path(), &["token", "generate"]));
+    let [second] = generated.stdout.as_slice() else { panic!("{:?} {}", generated.stdout, generated.stderr) };
+    assert!(generated.status.success() && second.starts_with("larder_") && second.len() == 43, "{second}");
     let mut logged = String::new();
     for _ in 0..2 {
         let program = serve(folder.path(), "baker", FIRST);
@@ -62,18 +65,18 @@ fn the_user_of_the_environment_is_there_from_the_start_on_with_the_token_set_las
     let own = made["data"]["token"].as_str().expect("it is shown").to_owned();
     logged += &program.stop().stderr;
 
-    let program = serve(folder.path(), "baker", SECOND);
-    assert_eq!(username(&program, SECOND), baker);
+    let program = serve(folder.path(), "baker", second);
+    assert_eq!(username(&program, second), baker);
     assert_eq!(username(&program, FIRST).0, 401, "the one before is revoked");
     assert_eq!(username(&program, &own), baker, "his other tokens stay");
     assert_eq!(ask(&program, TOKEN, "GET", "/larder/v1/tokens?username=baker").1["data"]["count"], 2);
     logged += &program.stop().stderr;
 
-    let program = serve(folder.path(), "cook", SECOND);
-    assert_eq!(username(&program, SECOND), (200, "cook".to_owned()));
+    let program = serve(folder.path(), "cook", second);
+    assert_eq!(username(&program, second), (200, "cook".to_owned()));
     assert_eq!(ask(&program, TOKEN, "GET", "/larder/v1/tokens?username=baker").1["data"]["count"], 1);
     logged += &program.stop().stderr;
-    assert!(!logged.contains(FIRST) && !logged.contains(SECOND), "a token is in the log");
+    assert!(!logged.contains(FIRST) && !logged.contains(second.as_str()), "a token is in the log");
 
     let taken = refused(folder.path(), &[("LARDER_USER", "cook"), ("LARDER_USER_TOKEN", &own)]);
     assert!(taken.stderr.contains("LARDER_USER_TOKEN") && taken.stderr.contains("in use"), "{}", taken.stderr);
