@@ -1,12 +1,20 @@
 //! The access log: a line for each request, whatever became of it, in the form that was set.
 
-use std::{io::Write, net::TcpStream, path::Path};
+use std::{
+    fs::{self, File},
+    io::Write,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Stdio,
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
     client::{Client, Upload},
     program::{Program, TOKEN, command, until},
+    watcher::Watched,
 };
 
 /// Bytes of a record that no buffers of a connection hold.
@@ -95,6 +103,26 @@ fn each_request_is_one_line_with_its_caller_its_costs_and_no_secret() {
     assert!(cut_off["bytes"].as_u64() < Some(LARGE_BYTES as u64), "{cut_off}");
 }
 
+/// Serves with these variables, asks for the own account and returns what is logged. With a log in JSON the program prints nothing that
+/// says where it listens.
+fn log_of_one_request(variables: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let log = folder.path().join("log");
+    let mut command = command(folder.path(), &["serve", "--listen", &address.to_string()]);
+    command.env("LARDER_TOKEN", TOKEN).envs(variables.iter().copied());
+    command.stdout(Stdio::null()).stderr(File::create(&log).expect("a file"));
+    let mut program = Watched::new(command.spawn().expect("it starts"));
+    until("it listens", || TcpStream::connect(address).is_ok());
+    let mut client = Client::connect(address, TOKEN).expect("it listens");
+    let answer = client.send("GET", "/v2/users/me?token=salt", "", Upload::None).expect("it answers");
+    answer.text().expect("a body");
+    drop(client);
+    kill_process(Pid::from_child(&program), Signal::TERM).expect("it runs");
+    assert!(program.wait().expect("it ends").success());
+    fs::read_to_string(log).expect("a log")
+}
+
 #[test]
 fn the_access_log_has_the_form_of_the_log_unless_it_is_set_and_can_be_off() {
     for (variables, form) in [
@@ -103,10 +131,7 @@ fn the_access_log_has_the_form_of_the_log_unless_it_is_set_and_can_be_off() {
         (&[("LARDER_LOG_FORMAT", "json"), ("LARDER_ACCESS_LOG", "text")], Some("text")),
         (&[("LARDER_ACCESS_LOG", "off")], None),
     ] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let program = serve(folder.path(), variables);
-        ask(&program, TOKEN, "GET", "/v2/users/me?token=salt", b"");
-        let stderr = program.stop().stderr;
+        let stderr = log_of_one_request(variables);
         let in_text = stderr.lines().any(|line| {
             line.contains("larder::access: request method=GET path=\"/v2/users/me\" status=200 ")
                 && line.contains(" caller=\"admin\" ")
