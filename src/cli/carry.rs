@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::Given,
-    transfer::{self, Api, Bars, Carried, ImportOptions, LeftOut, Remote, Source},
+    transfer::{self, Api, Imported, Naming, Plan, Remote, Report, Size, Source},
 };
 
 use super::{
@@ -18,10 +18,13 @@ use super::{
 /// The variable that says who asks another server.
 const FROM_TOKEN: &str = "LARDER_FROM_TOKEN";
 
+/// Maximum number of findings that are shown before an import; all of them are shown behind it.
+const MAX_ANNOUNCED: usize = 20;
+
 /// Where stores come from, and what becomes of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArguments {
-    /// A folder or ZIP file that was exported, or a storage folder of Crawlee's
+    /// An exported folder or ZIP file, or a storage folder of Crawlee or the Apify SDKs (with `key_value_stores` in it)
     #[arg(value_name = "PATH", required_unless_present = "from", conflicts_with = "from")]
     path: Option<PathBuf>,
     /// Another server of the same API, as <https://api.apify.com>
@@ -39,6 +42,13 @@ pub(super) struct ImportArguments {
     /// What to call the store here, if it is one
     #[arg(long)]
     name: Option<String>,
+    /// Show what would be made and what would be left out; write nothing, and ask no server but that of --from
+    #[arg(long)]
+    dry_run: bool,
+    /// Map refused names of stores and keys of a storage folder: each refused character becomes a hyphen, a store's name
+    /// loses hyphens at its ends, and what is too long is cut
+    #[arg(long)]
+    map_names: bool,
     /// Where it is written down how far it has come
     #[arg(long, value_name = "FILE", default_value = "larder-import.progress")]
     progress: PathBuf,
@@ -46,9 +56,10 @@ pub(super) struct ImportArguments {
 
 /// Imports stores.
 pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Given) -> ExitCode {
-    let ImportArguments { path, from, token, store, unnamed, name, progress } = arguments;
+    let ImportArguments { path, from, token, store, unnamed, name, dry_run, map_names, progress } = arguments;
+    let naming = if map_names { Naming::Map } else { Naming::Keep };
     let source: Result<Box<dyn Source>, String> = match (path, from) {
-        (Some(path), _) => transfer::open(&path).map_err(|error| error.to_string()),
+        (Some(path), _) => transfer::open(&path, naming).map_err(|error| error.to_string()),
         (None, Some(from)) => match token.or_else(|| given.variable(FROM_TOKEN).map(str::to_owned)) {
             Some(token) => http::agent(&from, given).map(|agent| -> Box<dyn Source> {
                 Box::new(Remote::new(Api::new(agent, &from, &token), store, unnamed))
@@ -57,44 +68,86 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
         },
         (None, None) => Err("there is nothing to import".to_owned()),
     };
-    let source = match source {
-        Ok(source) => source,
+    let planned = source.and_then(|source| {
+        let plan = Plan::new(source.as_ref(), name.as_deref(), naming).map_err(|error| output::whole(&error))?;
+        Ok((source, plan))
+    });
+    let (source, plan) = match planned {
+        Ok(planned) => planned,
         Err(error) => {
             output::print_error(&error);
             return exit::failed();
         }
     };
-    let options = ImportOptions { name, progress };
+    if dry_run {
+        return show(&plan);
+    }
+    announce(&plan.report);
     with(url, given, MissingFolder::Create, |api| {
-        let imported = transfer::import(api, source.as_ref(), &options, Bars).map_err(|error| output::whole(&error))?;
-        tell("imported", imported.carried);
-        report_left_out(&imported.left_out)
+        let Imported { stores, size, report, outcome } = transfer::import(api, source.as_ref(), plan, &progress);
+        tell("imported", stores, size);
+        let complete = show_report(&report);
+        outcome.map_err(|error| output::whole(&error)).and(complete)
     })
 }
 
 /// Exports a store.
 pub(super) fn export(store: &str, to: &Path, url: Option<String>, given: &Given) -> ExitCode {
     with(url, given, MissingFolder::Refuse, |api| {
-        let exported = transfer::export(api, store, to, Bars).map_err(|error| output::whole(&error))?;
-        tell("exported", exported.carried);
-        report_left_out(&exported.left_out)
+        let exported = transfer::export(api, store, to).map_err(|error| output::whole(&error))?;
+        tell("exported", 1, exported.size);
+        show_report(&exported.report)
     })
 }
 
-/// Names what was left out; fails if anything was.
-fn report_left_out(left_out: &[LeftOut]) -> Result<(), String> {
-    for entry in left_out {
-        output::complain(&format!("left out: {entry}"));
+/// Shows what an import would make.
+fn show(plan: &Plan) -> ExitCode {
+    tell("would import", plan.stores.len() as u64, plan.size());
+    for store in &plan.stores {
+        let name = store.sheet.name.as_ref().map_or_else(|| "without a name".to_owned(), |name| format!("{name:?}"));
+        let Size { records, bytes } = store.size;
+        output::say(&format!("store {name}: {records} records, {bytes} bytes, from {:?}", store.place));
     }
-    match left_out.len() {
-        0 => Ok(()),
-        count => Err(format!("{count} were left out")),
+    show_report(&plan.report).map_or_else(
+        |error| {
+            output::print_error(&error);
+            exit::failed()
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+/// Says what a look at the source has found, before anything is written.
+fn announce(report: &Report) {
+    let Report { notes, left_out } = report;
+    if !notes.is_empty() || !left_out.is_empty() {
+        let (noted, left) = (notes.len(), left_out.len());
+        output::complain(&format!("found before the import: {left} to leave out, {noted} to note"));
+        findings(report).take(MAX_ANNOUNCED).for_each(|line| output::complain(&line));
+        if let Some(more) = (noted + left).checked_sub(MAX_ANNOUNCED).filter(|more| *more > 0) {
+            output::complain(&format!("and {more} more, which the report names in the end, and --dry-run"));
+        }
     }
 }
 
-fn tell(what: &str, carried: Carried) {
-    let Carried { stores, records, bytes } = carried;
-    output::say(&format!("{what} {records} records of {stores} stores, {bytes} bytes in this run"));
+/// Returns a line for each finding.
+fn findings(report: &Report) -> impl Iterator<Item = String> {
+    let left_out = report.left_out.iter().map(|finding| format!("left out: {finding}"));
+    left_out.chain(report.notes.iter().map(|finding| format!("note: {finding}")))
+}
+
+/// Names everything that was not carried over as it was; fails if something was left out.
+fn show_report(report: &Report) -> Result<(), String> {
+    findings(report).for_each(|line| output::complain(&line));
+    match report.left_out.len() {
+        0 => Ok(()),
+        count => Err(format!("{count} left out")),
+    }
+}
+
+fn tell(what: &str, stores: u64, size: Size) {
+    let Size { records, bytes } = size;
+    output::say(&format!("{what} {records} records of {stores} stores, {bytes} bytes"));
 }
 
 fn with(

@@ -75,7 +75,7 @@ pub use key_range::{KeyPage, KeyQuery, ListedKey};
 pub use layout::is_record;
 pub use lifecycle::LifecycleRules;
 pub use listing::{StorePage, StoreQuery};
-pub use name::{InvalidName, StoreName};
+pub use name::{InvalidName, MAX_NAME_LENGTH, StoreName};
 pub use naming::Created;
 pub use options::CatalogOptions;
 pub use record_attributes::RecordAttributes;

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 /// The most characters in a store name (`STORAGE_NAME` of `@apify/consts`).
-const MAX_NAME_LENGTH: usize = 63;
+pub const MAX_NAME_LENGTH: usize = 63;
 
 /// The text cannot name a store. The message is the platform's, word for word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,7 @@ use crate::kv::RecordKey;
 
 use super::{
     error::{Error, Result},
-    record::{Attributes, Record, StoreSheet, WrittenKey},
+    record::{Attributes, CountingReader, Delimited, Record, StoreSheet, WrittenKey},
 };
 
 /// The most bytes of an answer that is no record.
@@ -25,6 +25,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Minimum length in bytes of a record that is sent only once the server asks for it: it may refuse it by its head.
+const MIN_AWAITED_BYTES: u64 = 256 * 1024;
 
 /// Stores on a page.
 const PAGE: usize = 1000;
@@ -170,12 +173,21 @@ impl Api {
             content_encoding: field("content-encoding").filter(|coding| coding != "identity"),
         };
         let length = field("content-length").and_then(|length| length.parse().ok());
-        let bytes = answer.into_body().into_with_config().limit(u64::MAX).reader();
+        let bytes = Answered { body: answer.into_body().into_with_config().limit(u64::MAX).reader() };
         Ok(Some(Record { attributes, length, bytes: Box::new(bytes) }))
     }
 
-    /// Writes a record.
-    pub fn write(&self, store: &str, key: &RecordKey, record: Record) -> Result<()> {
+    /// Fails if the server cannot be reached, or the store is no longer there.
+    pub fn reach(&self, store: &str) -> Result<()> {
+        match self.store(store) {
+            Ok(None) => Err(Error::Unusable(format!("the store {store} was deleted meanwhile"))),
+            Err(error) if error.is_fatal() => Err(error),
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Writes a record; returns the number of its bytes.
+    pub fn write(&self, store: &str, key: &RecordKey, record: Record) -> Result<u64> {
         let Record { attributes, length, mut bytes } = record;
         let request = self.agent.put(self.record_url(store, key)).header("authorization", &self.authorization);
         let mut request = request.header("content-type", &attributes.content_type);
@@ -184,9 +196,14 @@ impl Api {
         }
         if let Some(length) = length {
             request = request.header("content-length", length.to_string());
+            bytes = Box::new(Delimited::new(bytes, length));
         }
+        if length.is_none_or(|length| length >= MIN_AWAITED_BYTES) {
+            request = request.header("expect", "100-continue");
+        }
+        let mut bytes = CountingReader { inner: bytes, length: 0 };
         let mut answer = request.send(SendBody::from_reader(&mut bytes)).map_err(no_answer)?;
-        refusal(&mut answer).map_or(Ok(()), Err)
+        refusal(&mut answer).map_or(Ok(bytes.length), Err)
     }
 
     fn record_url(&self, store: &str, key: &RecordKey) -> String {
@@ -255,12 +272,24 @@ fn data<T: DeserializeOwned>(answer: Response<Body>) -> Result<T> {
     Ok(parsed.data)
 }
 
-/// What stands in the way of an answer. A file that could not be read on the way to the server is no matter of the server's.
-#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
+/// Returns the reason why there is no answer. A source that could not be read is no matter of the server that it is sent to.
 fn no_answer(error: ureq::Error) -> Error {
-    match &error {
-        ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::InvalidData => Error::Unusable(cause.to_string()),
+    match error {
+        ureq::Error::Io(cause) => Error::from_io(cause).unwrap_or_else(|cause| Error::NoAnswer(cause.to_string())),
+        // A type or a coding that no header can have will not be taken the next time either.
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => Error::Unusable(error.to_string()),
         _ => Error::NoAnswer(error.to_string()),
+    }
+}
+
+/// The body of a server's answer. What breaks it off is the fault of this server and not of one that it is sent to.
+struct Answered<R> {
+    body: R,
+}
+
+impl<R: Read> Read for Answered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.body.read(buffer).map_err(|error| Error::NoAnswer(format!("the record was cut off: {error}")).into_io())
     }
 }
 

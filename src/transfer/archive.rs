@@ -23,7 +23,8 @@ use crate::kv::RecordKey;
 use super::{
     directory::{Directory, FileName},
     error::{Error, Result},
-    record::{Attributes, Hashing, LeftOut, Record, StoreSheet, WrittenKey},
+    record::{Attributes, Hashing, Record, StoreSheet, UnusableKey, WrittenKey},
+    source::Size,
 };
 
 /// What the store is.
@@ -71,13 +72,13 @@ pub struct IndexLine<K = RecordKey> {
 
 impl IndexLine {
     /// Reads a line. A line that names no key is left out.
-    pub fn parse(line: &str) -> Result<std::result::Result<Self, LeftOut>> {
+    pub fn parse(line: &str) -> Result<std::result::Result<Self, UnusableKey>> {
         let parsed: IndexLine<WrittenKey> = serde_json::from_str(line)
             .map_err(|error| Error::Unusable(format!("{INDEX} has a line that is not understood: {error}")))?;
         let IndexLine { key, file, content_type, content_encoding, size, sha256 } = parsed;
         Ok(match key {
             WrittenKey::Valid(key) => Ok(Self { key, file, content_type, content_encoding, size, sha256 }),
-            WrittenKey::Invalid(left_out) => Err(left_out),
+            WrittenKey::Invalid(invalid) => Err(invalid),
         })
     }
 }
@@ -99,7 +100,7 @@ pub struct Unfinished {
     /// The key of the last record that is in it.
     last: Option<RecordKey>,
     /// Records that are in it.
-    records: u64,
+    size: Size,
 }
 
 /// Where the bytes of records go; many threads may write there.
@@ -134,14 +135,14 @@ impl Unfinished {
         let records_folder = folder.make_folder(&RECORDS)?;
         let tells_case = tells_case(&records_folder)?;
         let mut index = folder.append(&UNFINISHED_INDEX)?;
-        let (last, records) = resume(&mut index).map_err(Error::of(&folder.path_of(&UNFINISHED_INDEX)))?;
+        let (last, size) = resume(&mut index).map_err(Error::of(&folder.path_of(&UNFINISHED_INDEX)))?;
         let files = Files { folder: records_folder, tells_case };
-        Ok(Self { folder, files, index, last, records })
+        Ok(Self { folder, files, index, last, size })
     }
 
-    /// The key behind which it goes on, and how many records are before it.
-    pub fn last(&self) -> (Option<RecordKey>, u64) {
-        (self.last.clone(), self.records)
+    /// Returns the key behind which it goes on, and the number and size of the records before it.
+    pub fn last(&self) -> (Option<RecordKey>, Size) {
+        (self.last.clone(), self.size)
     }
 
     /// Where the bytes of records go.
@@ -172,22 +173,26 @@ impl Unfinished {
 impl Files {
     /// Writes a record's bytes.
     pub fn write(&self, key: &RecordKey, record: Record) -> Result<IndexLine> {
-        let Record { attributes, length: _, bytes } = record;
+        let Record { attributes, length, bytes } = record;
         let file = file_name(key, self.tells_case)?;
         let unfinished = file.with_ending(UNFINISHED_ENDING);
         let mut target = self.folder.create(&unfinished)?;
         let mut bytes = Hashing::new(bytes);
         let mut buffer = vec![0; 128 * 1024];
         loop {
-            // To read is the server's matter, to write the disk's.
-            let read = bytes.read(&mut buffer).map_err(|error| Error::NoAnswer(error.to_string()))?;
+            let read = bytes
+                .read(&mut buffer)
+                .map_err(|error| Error::from_io(error).unwrap_or_else(|error| Error::NoAnswer(error.to_string())))?;
             if read == 0 {
                 break;
             }
             target.write_all(&buffer[..read]).map_err(Error::of(&self.folder.path_of(&unfinished)))?;
         }
-        self.folder.rename(&unfinished, &file)?;
         let (size, sha256) = bytes.sum();
+        if let Some(promised) = length.filter(|length| *length != size) {
+            return Err(Error::NoAnswer(format!("the record has {size} bytes instead of {promised}")));
+        }
+        self.folder.rename(&unfinished, &file)?;
         let Attributes { content_type, content_encoding } = attributes;
         Ok(IndexLine { key: key.clone(), file, content_type, content_encoding, size, sha256 })
     }
@@ -209,21 +214,22 @@ fn file_text(key: &str, tells_case: bool) -> String {
     sum.iter().take(8).fold(format!("{beginning}~"), |name, byte| format!("{name}{byte:02x}"))
 }
 
-/// The last whole line, and how many there are; what is behind it is cut off.
-fn resume(index: &mut File) -> io::Result<(Option<RecordKey>, u64)> {
+/// Returns the key of the last whole line, and the number and size of the records up to it; what is behind it is cut off.
+fn resume(index: &mut File) -> io::Result<(Option<RecordKey>, Size)> {
     index.seek(SeekFrom::Start(0))?;
-    let (mut last, mut records, mut whole) = (None, 0, 0);
+    let (mut last, mut size, mut whole) = (None, Size::default(), 0);
     let mut line = String::new();
     let mut lines = BufReader::new(&*index);
     while lines.read_line(&mut line)? > 0 {
         let parsed = line.strip_suffix('\n').and_then(|line| IndexLine::parse(line).ok());
         let Some(Ok(parsed)) = parsed else { break };
         whole += line.len() as u64;
-        (last, records) = (Some(parsed.key), records + 1);
+        last = Some(parsed.key);
+        size.add(parsed.size);
         line.clear();
     }
     index.set_len(whole)?;
-    Ok((last, records))
+    Ok((last, size))
 }
 
 /// Whether files whose names differ in letter case alone are two.

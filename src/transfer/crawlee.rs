@@ -1,87 +1,124 @@
-//! Folders that Crawlee and the SDKs store things in, without a platform: `storage/key_value_stores/{name}/...`.
+//! Storage folders of Crawlee and the Apify SDKs, as they make them without a platform: `storage/key_value_stores/STORE/...`.
 //!
-//! Every version of them names files in a way of its own: a file is a key with an ending for its type (JavaScript), or a key in
-//! percent-encoding (Python), and what is known besides stands in `{file}.__metadata__.json` or `{key}.__metadata__.json`.
+//! Any other folder is refused: its files are not meant to be records.
 
-use std::{io::Read, path::Path};
-
-use percent_encoding::percent_decode_str;
-use serde::{Deserialize, de::DeserializeOwned};
+use std::path::Path;
 
 use crate::kv::RecordKey;
 
 use super::{
+    crawlee_store::{METADATA, StoreFolder},
     directory::{Directory, FileName},
     error::{Error, Result},
-    record::{Attributes, LeftOut, Record, StoreSheet, WrittenKey},
-    source::{Source, SourceEntries, SourceEntry, SourceRecord, SourceStore, checked},
+    naming::Naming,
+    record::{Record, StoreSheet},
+    report::{Finding, Report},
+    snapshot::Snapshot,
+    source::{Contents, Source, SourceEntries, SourceEntry, SourceRecord, SourceStore},
 };
 
-/// Where stores are in a folder of storages.
+/// Name of the folder of stores in a storage folder.
 const STORES: FileName = FileName::fixed("key_value_stores");
 
-/// Ends the names of files that say something about others.
-const METADATA: &str = "__metadata__.json";
-
-/// The file that says something about the store.
+/// Name of the file that describes a store.
 const STORE_METADATA: FileName = FileName::fixed(METADATA);
 
-/// The most bytes of a file that says something about others.
-const MAX_METADATA_BYTES: u64 = 1024 * 1024;
+/// Folders of other kinds of storages, beside the stores.
+const OTHER_STORAGES: [FileName; 2] = [FileName::fixed("datasets"), FileName::fixed("request_queues")];
 
-/// A type for what has none.
-const UNKNOWN_TYPE: &str = "application/octet-stream";
+/// Names that storage folders have in projects.
+const USUAL_NAMES: [FileName; 2] = [FileName::fixed("storage"), FileName::fixed("apify_storage")];
 
 /// A folder of stores, or one of them.
 pub struct CrawleeFolder {
     identity: String,
     stores: Vec<Store>,
+    report: Report,
 }
 
 /// The folder of a store.
 struct Store {
     id: String,
-    name: Option<String>,
-    folder: Directory,
-}
-
-/// What is known of a record.
-#[derive(Debug, Default, Deserialize)]
-struct Metadata {
-    key: Option<String>,
-    #[serde(alias = "contentType")]
-    content_type: Option<String>,
-}
-
-/// What is known of a store.
-#[derive(Debug, Default, Deserialize)]
-struct StoreMetadata {
-    name: Option<String>,
+    content: StoreFolder,
 }
 
 impl CrawleeFolder {
-    /// Opens the folder at `path`.
-    pub fn open(path: &Path) -> Result<Self> {
-        let (folder, name) = (Directory::open(path)?, path.file_name().map(|name| name.to_string_lossy().into_owned()));
-        let mut stores = if folder.has(&STORES) {
-            stores_in(&folder.folder(&STORES)?)?
-        } else if name.as_deref() == Some(STORES.as_str()) {
-            stores_in(&folder)?
-        } else {
-            vec![Store { id: path.display().to_string(), name, folder }]
+    /// Opens the folder at `path`, which is absolute.
+    pub fn open(path: &Path, naming: Naming) -> Result<Self> {
+        let folder = Directory::open(path)?;
+        let is_named = |path: Option<&Path>| path.and_then(Path::file_name).is_some_and(|name| name == STORES.as_str());
+        let identity = match naming {
+            Naming::Keep => path.display().to_string(),
+            Naming::Map => format!("{} with mapped names", path.display()),
         };
-        stores.sort_by(|one, other| one.id.cmp(&other.id));
-        if !stores.iter().any(|store| store.folder.names().is_ok_and(|names| !names.is_empty())) {
-            let message = format!("{} holds neither an exported store nor {STORES} of Crawlee's", path.display());
-            return Err(Error::Unusable(message));
+        let mut opened = Self { identity, stores: Vec::new(), report: Report::default() };
+        if folder.has(&STORES) {
+            opened.add_stores(&folder.folder(&STORES)?, naming)?;
+            opened.report_other_storages(&folder);
+        } else if is_named(Some(path)) {
+            opened.add_stores(&folder, naming)?;
+        } else if is_named(path.parent()) || folder.has_file(&STORE_METADATA) {
+            opened.add(folder, path.file_name().map(|name| name.to_string_lossy().into_owned()), naming);
+        } else {
+            return Err(unexpected(path, &folder));
         }
-        Ok(Self { identity: path.display().to_string(), stores })
+        if opened.stores.is_empty() && opened.report.left_out.is_empty() {
+            return Err(Error::Unusable(format!("there is no store in {}", path.display())));
+        }
+        Ok(opened)
     }
 
-    fn folder(&self, store: &SourceStore) -> Result<&Directory> {
-        let found = self.stores.iter().find(|known| known.id == store.id);
-        found.map(|store| &store.folder).ok_or_else(|| Error::Unusable(format!("there is no store {}", store.id)))
+    /// Opens all stores in the folder of stores. One that cannot be opened does not hide the others.
+    fn add_stores(&mut self, folder: &Directory, naming: Naming) -> Result<()> {
+        for name in folder.names()? {
+            let path = folder.path().join(&name);
+            let text = name.to_string_lossy().into_owned();
+            let Some(name) = name.into_string().ok().and_then(|name| FileName::try_from(name).ok()) else {
+                self.report.leave_out(Finding::at(&path, "its name cannot be that of a store"));
+                continue;
+            };
+            if folder.has_file(&name) {
+                self.report.note(Finding::at(&path, "is not a folder, and so is no store"));
+                continue;
+            }
+            match folder.folder(&name) {
+                Ok(folder) => self.add(folder, Some(text), naming),
+                Err(error) => self.report.leave_out(Finding::of(path.display().to_string(), &error)),
+            }
+        }
+        Ok(())
     }
+
+    fn add(&mut self, folder: Directory, name: Option<String>, naming: Naming) {
+        let id = folder.path().display().to_string();
+        match StoreFolder::look(folder, name, naming) {
+            Ok(content) => self.stores.push(Store { id, content }),
+            Err(error) => self.report.leave_out(Finding::of(id, &error)),
+        }
+    }
+
+    fn report_other_storages(&mut self, folder: &Directory) {
+        for name in OTHER_STORAGES.iter().filter(|name| folder.has_folder(name)) {
+            self.report.note(Finding::at(&folder.path_of(name), "has no key-value stores and is not imported"));
+        }
+    }
+
+    fn content(&self, store: &SourceStore) -> Result<&StoreFolder> {
+        let found = self.stores.iter().find(|known| known.id == store.id);
+        found.map(|store| &store.content).ok_or_else(|| Error::Unusable(format!("there is no store {}", store.id)))
+    }
+}
+
+/// Returns the refusal of a folder that is no storage folder.
+fn unexpected(path: &Path, folder: &Directory) -> Error {
+    let holds_stores = |name: &&FileName| folder.folder(name).is_ok_and(|folder| folder.has(&STORES));
+    let hint = USUAL_NAMES.iter().find(holds_stores).map(|name| folder.path_of(name));
+    let hint = hint.map_or_else(String::new, |path| format!("; {} is one", path.display()));
+    Error::Unusable(format!(
+        "{path} is not imported: expected an export of Larder's (with records.ndjson), a storage folder of Crawlee's or the Apify SDKs \
+         (with {STORES}/STORE/ in it), its folder {STORES}, or one store in that{hint}",
+        path = path.display()
+    ))
 }
 
 impl Source for CrawleeFolder {
@@ -89,105 +126,38 @@ impl Source for CrawleeFolder {
         self.identity.clone()
     }
 
-    fn stores(&self) -> Result<Vec<SourceStore>> {
+    fn contents(&self) -> Result<Contents> {
+        let mut report = self.report.clone();
         let store = |store: &Store| {
-            let known: StoreMetadata = read_metadata(&store.folder, &STORE_METADATA).unwrap_or_default();
-            let sheet = StoreSheet { name: known.name.or_else(|| store.name.clone()), ..StoreSheet::default() };
-            let records = names_of_records(&store.folder)?.len() as u64;
-            Ok(SourceStore { id: store.id.clone(), sheet, records: Some(records) })
+            let StoreFolder { name, size, .. } = &store.content;
+            let sheet = StoreSheet { name: name.clone(), ..StoreSheet::default() };
+            SourceStore { id: store.id.clone(), place: store.id.clone(), sheet, size: *size }
         };
-        self.stores.iter().map(store).collect()
+        self.stores.iter().for_each(|store| report.merge(store.content.report.clone()));
+        Ok(Contents { stores: self.stores.iter().map(store).collect(), report })
     }
 
     fn records<'a>(&'a self, store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
-        let folder = self.folder(store)?;
-        let entries = names_of_records(folder)?.into_iter().map(|name| entry(folder, name));
-        let mut entries = entries.filter_map(Result::transpose).collect::<Result<Vec<_>>>()?;
-        entries.retain(|entry| after.is_none_or(|after| text_of(entry) > after.as_str()));
-        entries.sort_by(|one, other| text_of(one).cmp(text_of(other)));
-        Ok(Box::new(entries.into_iter().map(Ok)))
+        let records = &self.content(store)?.records;
+        let begun = after.map_or(0, |after| records.partition_point(|record| record.key <= *after));
+        Ok(Box::new(records[begun..].iter().cloned().map(|record| Ok(SourceEntry::Record(record)))))
     }
 
     fn open(&self, store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
-        let Some(name) = &record.file else { return Ok(None) };
-        Ok(Some(checked(self.folder(store)?.read(name)?, record)))
+        let (Some(name), Some(attributes)) = (&record.file, &record.attributes) else { return Ok(None) };
+        let folder = &self.content(store)?.folder;
+        let file = match folder.read(name) {
+            Err(Error::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let bytes = Snapshot::new(file, folder.path_of(name))?;
+        Ok(Some(Record { attributes: attributes.clone(), length: Some(bytes.length()), bytes: Box::new(bytes) }))
     }
-}
 
-fn text_of(entry: &SourceEntry) -> &str {
-    match entry {
-        SourceEntry::Record(record) => record.key.as_str(),
-        SourceEntry::LeftOut(left_out) => &left_out.name,
+    fn place_of(&self, store: &SourceStore, record: &SourceRecord) -> String {
+        let name = record.file.as_ref().map_or(record.key.as_str(), FileName::as_str);
+        Path::new(&store.place).join(name).display().to_string()
     }
-}
-
-/// Returns the record in a file, or `None` if it is a folder.
-fn entry(folder: &Directory, text: String) -> Result<Option<SourceEntry>> {
-    let file = match FileName::try_from(text.clone()) {
-        Ok(file) => file,
-        Err(error) => return Ok(Some(SourceEntry::LeftOut(LeftOut { name: text, reason: error.to_string() }))),
-    };
-    if folder.has_folder(&file) {
-        return Ok(None);
-    }
-    let size = folder.read(&file)?.metadata().map_err(Error::of(&folder.path_of(&file)))?.len();
-    let (stem, ending) = text.rsplit_once('.').map_or((text.as_str(), None), |(stem, ending)| (stem, Some(ending)));
-    let metadata_of = |what: &str| {
-        let name = FileName::try_from(format!("{what}.{METADATA}")).ok()?;
-        read_metadata::<Metadata>(folder, &name)
-    };
-    let of_file = metadata_of(&text);
-    let is_in_full = of_file.is_some();
-    let known = of_file.or_else(|| metadata_of(stem)).unwrap_or_default();
-    let guessed = ending.and_then(|ending| mime_guess::from_ext(ending).first_raw());
-    // An ending that means nothing belongs to the key, unless Crawlee put it there for want of a better one.
-    let is_ending = guessed.is_some() || ending == Some("bin");
-    let own_key = if is_ending && !is_in_full { stem } else { &text };
-    let own_key = percent_decode_str(own_key).decode_utf8_lossy();
-    let key = known.key.unwrap_or_else(|| own_key.into_owned());
-    let content_type = known.content_type.unwrap_or_else(|| with_charset(guessed.unwrap_or(UNKNOWN_TYPE)));
-    let attributes = Some(Attributes { content_type, content_encoding: None });
-    Ok(Some(match WrittenKey::from(key) {
-        WrittenKey::Valid(key) => {
-            SourceEntry::Record(SourceRecord { key, size, file: Some(file), attributes, sha256: None })
-        }
-        WrittenKey::Invalid(left_out) => SourceEntry::LeftOut(left_out),
-    }))
-}
-
-/// A type as the clients store it: texts are UTF-8.
-fn with_charset(content_type: &str) -> String {
-    if content_type.starts_with("text/") || content_type == "application/json" {
-        return format!("{content_type}; charset=utf-8");
-    }
-    content_type.to_owned()
-}
-
-/// Returns the names in a folder that may be those of records.
-fn names_of_records(folder: &Directory) -> Result<Vec<String>> {
-    let mut names = folder.names()?;
-    names.retain(|name| !name.ends_with(METADATA) && !name.starts_with('.'));
-    Ok(names)
-}
-
-/// Opens the folders in a folder of stores. A link among them is refused: it would lead to files that are not part of it.
-fn stores_in(folder: &Directory) -> Result<Vec<Store>> {
-    let mut stores = Vec::new();
-    for text in folder.names()? {
-        let Ok(name) = FileName::try_from(text.clone()) else { continue };
-        if folder.has_file(&name) {
-            continue;
-        }
-        let id = folder.path_of(&name).display().to_string();
-        stores.push(Store { id, name: Some(text), folder: folder.folder(&name)? });
-    }
-    Ok(stores)
-}
-
-fn read_metadata<T: DeserializeOwned>(folder: &Directory, name: &FileName) -> Option<T> {
-    let mut text = Vec::new();
-    folder.read(name).ok()?.take(MAX_METADATA_BYTES).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
 }
 
 #[cfg(test)]
@@ -196,12 +166,40 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn files_of_every_version_are_the_records_they_were() {
+    /// Makes a storage folder with a store of these files.
+    fn storage(files: &[(&str, &str)]) -> tempfile::TempDir {
         let storage = tempfile::tempdir().expect("a folder");
         let store = storage.path().join("key_value_stores/default");
         fs::create_dir_all(&store).expect("a folder");
-        for (file, text) in [
+        for (file, text) in files {
+            fs::write(store.join(file), text).expect("it is written");
+        }
+        storage
+    }
+
+    /// Keys and types of the records behind a key, and the numbers of notes and of files that are left out.
+    fn found(storage: &Path, naming: Naming, after: Option<&str>) -> (Vec<(String, String)>, usize, usize) {
+        let folder = CrawleeFolder::open(storage, naming).expect("it opens");
+        let contents = folder.contents().expect("stores");
+        let after = after.map(|after| after.parse::<RecordKey>().expect("a key"));
+        let entries = folder.records(&contents.stores[0], after.as_ref()).expect("records");
+        let record = |entry| match entry {
+            Ok(SourceEntry::Record(record)) => record,
+            other => panic!("no record: {other:?}"),
+        };
+        let records = entries.map(record);
+        let records =
+            records.map(|record| (record.key.to_string(), record.attributes.expect("known").content_type)).collect();
+        (records, contents.report.notes.len(), contents.report.left_out.len())
+    }
+
+    fn owned(records: &[(&str, &str)]) -> Vec<(String, String)> {
+        records.iter().map(|(key, kind)| ((*key).to_owned(), (*kind).to_owned())).collect()
+    }
+
+    #[test]
+    fn files_of_every_version_are_the_records_they_were() {
+        let storage = storage(&[
             ("INPUT.json", "{}"),
             ("page.html", "<p>"),
             ("blob.bin", "x"),
@@ -215,24 +213,12 @@ mod tests {
             ("it%27s.__metadata__.json", r#"{"key":"it's","content_type":"text/plain; charset=utf-8","size":4}"#),
             ("a.json", "[]"),
             ("a.json.__metadata__.json", r#"{"key":"a.json","content_type":"application/json","size":2}"#),
-        ] {
-            fs::write(store.join(file), text).expect("it is written");
-        }
-        let folder = CrawleeFolder::open(storage.path()).expect("it opens");
-        let stores = folder.stores().expect("stores");
-        assert_eq!(stores.len(), 1);
-        assert_eq!(stores[0].sheet.name.as_deref(), Some("shop"));
-        let records = |after: Option<&str>| -> Vec<(String, String)> {
-            let after = after.map(|after| after.parse::<RecordKey>().expect("a key"));
-            let entries = folder.records(&stores[0], after.as_ref()).expect("records");
-            let record = |entry| match entry {
-                Ok(SourceEntry::Record(record)) => record,
-                other => panic!("no record: {other:?}"),
-            };
-            let records = entries.map(record);
-            records.map(|record| (record.key.to_string(), record.attributes.expect("known").content_type)).collect()
-        };
-        let all = [
+        ]);
+        let folder = CrawleeFolder::open(storage.path(), Naming::Keep).expect("it opens");
+        let contents = folder.contents().expect("stores");
+        assert_eq!(contents.stores.len(), 1);
+        assert_eq!(contents.stores[0].sheet.name.as_deref(), Some("shop"));
+        let all = owned(&[
             ("INPUT", "application/json; charset=utf-8"),
             ("a.json", "application/json"),
             ("blob", "application/octet-stream"),
@@ -240,9 +226,51 @@ mod tests {
             ("page", "text/html; charset=utf-8"),
             ("shot", "image/x-png"),
             ("v1.2", "application/octet-stream"),
-        ];
-        assert_eq!(records(None), all.map(|(key, kind)| (key.to_owned(), kind.to_owned())));
-        assert_eq!(records(Some("page")).len(), 2);
-        assert!(CrawleeFolder::open(tempfile::tempdir().expect("a folder").path()).is_err());
+        ]);
+        assert_eq!(found(storage.path(), Naming::Keep, None), (all, 0, 0));
+        assert_eq!(found(storage.path(), Naming::Keep, Some("page")).0.len(), 2);
+    }
+
+    #[test]
+    fn files_of_one_key_are_as_many_records() {
+        let html = "text/html; charset=utf-8";
+        let json = "application/json; charset=utf-8";
+        let both = storage(&[("page.json", "{}"), ("page.html", "<p>")]);
+        assert_eq!(found(both.path(), Naming::Keep, None), (owned(&[("page.html", html), ("page.json", json)]), 2, 0));
+        // The one that is described has the key.
+        let description = ("page.__metadata__.json", r#"{"key":"page","contentType":"text/html; charset=utf-8"}"#);
+        let described = storage(&[("page.json", "{}"), ("page.html", "<p>"), description]);
+        assert_eq!(found(described.path(), Naming::Keep, None), (owned(&[("page", html), ("page.json", json)]), 1, 0));
+        // The name of a file may be the key of another.
+        let taken = storage(&[("page.json", "{}"), ("page.html", "<p>"), ("page.html.html", "<p>")]);
+        let kept = owned(&[("page.html", html), ("page.json", json)]);
+        assert_eq!(found(taken.path(), Naming::Keep, None), (kept, 1, 1));
+    }
+
+    #[test]
+    fn a_refused_key_is_mapped_only_if_that_is_asked_for_and_never_to_that_of_another() {
+        let plain = "text/plain; charset=utf-8";
+        let storage = storage(&[("no key.txt", "x"), ("a b.txt", "x"), ("a-b.txt", "y")]);
+        assert_eq!(found(storage.path(), Naming::Keep, None), (owned(&[("a-b", plain)]), 0, 2));
+        assert_eq!(found(storage.path(), Naming::Map, None), (owned(&[("a-b", plain), ("no-key", plain)]), 1, 1));
+    }
+
+    #[test]
+    fn other_folders_are_refused_with_what_was_expected() {
+        let project = tempfile::tempdir().expect("a folder");
+        fs::write(project.path().join("passwd"), "root").expect("it is written");
+        fs::create_dir_all(project.path().join("storage/key_value_stores/default")).expect("folders");
+        let refused = |path: &Path| match CrawleeFolder::open(path, Naming::Keep) {
+            Ok(_) => panic!("it is imported"),
+            Err(error) => error.to_string(),
+        };
+        let message = refused(project.path());
+        assert!(message.contains("expected") && message.contains("/storage is one"), "{message}");
+        let stores = project.path().join("storage/key_value_stores");
+        for path in [project.path().join("storage"), stores.clone(), stores.join("default")] {
+            assert!(CrawleeFolder::open(&path, Naming::Keep).is_ok(), "{}", path.display());
+        }
+        fs::remove_dir(stores.join("default")).expect("it is removed");
+        assert!(refused(&stores).contains("no store"), "an empty folder of stores");
     }
 }

@@ -5,19 +5,22 @@
 
 use std::{
     borrow::Cow,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fmt,
     fs::{DirBuilder, File},
     io::Write,
     os::{
         fd::OwnedFd,
-        unix::fs::{DirBuilderExt, MetadataExt},
+        unix::{
+            ffi::OsStringExt,
+            fs::{DirBuilderExt, MetadataExt},
+        },
     },
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, mkdirat, openat, renameat, statat, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
@@ -30,6 +33,12 @@ const FOLDER_MODE: Mode = Mode::RWXU;
 
 /// Flags of every call that opens an entry. Opening a named pipe does not block.
 const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+/// Reason why a link is not read.
+pub const LINK: &str = "is a link, which is not followed";
+
+/// Reason why a folder, a pipe or a device is not read.
+pub const NOT_A_FILE: &str = "is not a file";
 
 /// The name of an entry of a folder: one component of a path, which names neither the folder itself nor its parent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -191,17 +200,33 @@ impl Directory {
         self.kind_of(name).is_ok_and(|kind| kind == FileType::RegularFile)
     }
 
-    /// Returns the texts of all names in the folder, in no order.
-    pub fn names(&self) -> Result<Vec<String>> {
+    /// Returns the length of a file, without opening it. What cannot be read as a file is the same error as by [`Directory::read`].
+    pub fn file_length(&self, name: &FileName) -> Result<u64> {
+        let found = self.stat(name).map_err(|error| self.fault(name, error))?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => Ok(u64::try_from(found.st_size).unwrap_or(0)),
+            FileType::Symlink => Err(self.unusable(name, LINK)),
+            _ => Err(self.unusable(name, NOT_A_FILE)),
+        }
+    }
+
+    /// Returns the names of all entries of the folder, sorted.
+    pub fn names(&self) -> Result<Vec<OsString>> {
         let failed = |error: rustix::io::Errno| Error::of(&self.path)(error.into());
         let mut names = Vec::new();
         for entry in Dir::read_from(&*self.handle).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-            if name != "." && name != ".." {
-                names.push(name);
+            let name = entry.map_err(failed)?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(OsString::from_vec(name));
             }
         }
+        names.sort();
         Ok(names)
+    }
+
+    /// Returns the path that the folder was opened by, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Makes the names in the folder durable.
@@ -220,24 +245,27 @@ impl Directory {
 
     fn regular(&self, name: &FileName, file: File) -> Result<File> {
         let is_file = file.metadata().map_err(Error::of(&self.path_of(name)))?.is_file();
-        if is_file { Ok(file) } else { Err(self.unusable(name, "is not a file")) }
+        if is_file { Ok(file) } else { Err(self.unusable(name, NOT_A_FILE)) }
     }
 
     fn kind_of(&self, name: &FileName) -> rustix::io::Result<FileType> {
-        let found = statat(&*self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(FileType::from_raw_mode(found.st_mode))
+        Ok(FileType::from_raw_mode(self.stat(name)?.st_mode))
+    }
+
+    fn stat(&self, name: &FileName) -> rustix::io::Result<Stat> {
+        statat(&*self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)
     }
 
     fn fault(&self, name: &FileName, error: rustix::io::Errno) -> Error {
         let is_link = self.kind_of(name).is_ok_and(|kind| kind == FileType::Symlink);
         if is_link {
-            return self.unusable(name, "is a link, which is not followed");
+            return self.unusable(name, LINK);
         }
         Error::of(&self.path_of(name))(error.into())
     }
 
-    fn unusable(&self, name: &FileName, what: &str) -> Error {
-        Error::Unusable(format!("{} {what}", self.path_of(name).display()))
+    fn unusable(&self, name: &FileName, what: &'static str) -> Error {
+        Error::unusable_file(self.path_of(name), what)
     }
 }
 

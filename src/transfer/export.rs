@@ -6,43 +6,33 @@ use std::{
 };
 
 use super::{
-    api::{Api, persist},
+    api::Api,
     archive::{INDEX, Origin, Unfinished},
-    bars::Bars,
+    attempts::{CHANGED, GONE, Outcome, attempt},
     directory::Directory,
     error::{Error, Result},
     pipeline::in_order,
-    record::LeftOut,
+    progress_display::ProgressDisplay,
     remote::Remote,
-    source::{Source, SourceEntry, SourceStore},
+    report::{Finding, Report},
+    source::{Contents, Size, Source, SourceEntry},
     zipped::pack,
 };
 
-/// How much was carried over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Carried {
-    /// Stores.
-    pub stores: u64,
-    /// Records, those of an earlier run included.
-    pub records: u64,
-    /// Bytes, as they are stored.
-    pub bytes: u64,
-}
-
-/// What became of an export.
+/// Result of an export.
 #[derive(Debug, Default)]
 pub struct Exported {
-    /// How much was carried over.
-    pub carried: Carried,
-    /// Entries of the server's list that are no records.
-    pub left_out: Vec<LeftOut>,
+    /// Records that are there, those of earlier runs included, and their bytes.
+    pub size: Size,
+    /// Entries of the server's list that were not exported.
+    pub report: Report,
 }
 
 /// Exports a store, by its id, `~name` or `user~name`, to `to`: a ZIP file if that is how its name ends, else a folder. What
 /// was cut off goes on where it was.
-pub fn export(api: &Api, store: &str, to: &Path, bars: Bars) -> Result<Exported> {
+pub fn export(api: &Api, store: &str, to: &Path) -> Result<Exported> {
     if to.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("zip")) {
-        return export_to_folder(api, store, to, bars);
+        return export_to_folder(api, store, to);
     }
     if to.exists() {
         return Err(Error::Unusable(format!("{} is there already", to.display())));
@@ -52,53 +42,64 @@ pub fn export(api: &Api, store: &str, to: &Path, bars: Bars) -> Result<Exported>
     let folder = PathBuf::from(folder);
     // It may have been whole already, and not packed yet.
     let is_whole = folder.exists() && Directory::open(&folder)?.has(&INDEX);
-    let exported = if is_whole { Exported::default() } else { export_to_folder(api, store, &folder, bars)? };
+    let exported = if is_whole { Exported::default() } else { export_to_folder(api, store, &folder)? };
     pack(&folder, to)?;
     fs::remove_dir_all(&folder).map_err(Error::of(&folder))?;
     Ok(exported)
 }
 
-fn export_to_folder(api: &Api, store: &str, folder: &Path, bars: Bars) -> Result<Exported> {
+fn export_to_folder(api: &Api, store: &str, folder: &Path) -> Result<Exported> {
     let remote = Remote::new(api.clone(), vec![store.to_owned()], false);
-    let Some(SourceStore { id, sheet, .. }) = remote.stores()?.into_iter().next() else {
-        return Err(Error::Unusable(format!("there is no store {store}")));
+    let Contents { stores, report } = remote.contents()?;
+    let Some(stored) = stores.into_iter().next() else {
+        let reason = report.left_out.first().map_or_else(|| "there is no such store".to_owned(), Finding::to_string);
+        return Err(Error::Unusable(reason));
     };
-    let origin = Origin { server: api.origin().to_owned(), store: id.clone() };
+    let origin = Origin { server: api.origin().to_owned(), store: stored.id.clone() };
     let mut unfinished = Unfinished::open(folder, &origin)?;
     let (after, before) = unfinished.last();
-    let mut carried = Carried { stores: 1, records: before, bytes: 0 };
-    let mut left_out = Vec::new();
-    let bar = bars.begin(sheet.name.as_deref().unwrap_or(&id), None, before);
+    let mut exported = Exported { size: before, report };
+    let display = ProgressDisplay::start(stored.size);
+    display.begin(stored.sheet.name.as_deref().unwrap_or(&stored.id), before);
     let files = unfinished.files();
-    let stored = SourceStore { id: id.clone(), sheet: sheet.clone(), records: None };
     let copy = |entry: SourceEntry| {
         let record = match entry {
             SourceEntry::Record(record) => record,
-            SourceEntry::LeftOut(left_out) => return Ok(Err(left_out)),
+            SourceEntry::LeftOut(finding) => return Ok(Err(finding)),
         };
-        persist(|| {
-            // What was deleted since it was listed is no part of the store.
+        let write = || {
             let found = remote.open(&stored, &record)?;
-            found.map(|found| files.write(&record.key, found)).transpose()
-        })
-        .map(Ok)
+            found.map(|found| display.count(found, |found| files.write(&record.key, found))).transpose()
+        };
+        let outcome = attempt(write, || remote.reach(&stored))?;
+        Ok(Ok((remote.place_of(&stored, &record), outcome)))
     };
-    in_order(remote.records(&stored, after.as_ref())?, copy, |line| {
-        let line = match line {
-            Ok(Some(line)) => line,
-            Ok(None) => return Ok(()),
-            Err(unusable) => {
-                left_out.push(unusable);
+    in_order(remote.records(&stored, after.as_ref())?, copy, |carried| {
+        let line = match carried {
+            Ok((_, Outcome::Done(line))) => line,
+            Ok((place, Outcome::DoneAfterChange(line))) => {
+                exported.report.note(Finding::new(place, CHANGED));
+                line
+            }
+            Ok((place, Outcome::Gone)) => {
+                exported.report.note(Finding::new(place, GONE));
+                return Ok(());
+            }
+            Ok((place, Outcome::LeftOut(reason))) => {
+                exported.report.leave_out(Finding::new(place, reason));
+                return Ok(());
+            }
+            Err(invalid) => {
+                exported.report.leave_out(invalid);
                 return Ok(());
             }
         };
         unfinished.note(&line)?;
-        carried.records += 1;
-        carried.bytes += line.size;
-        bar.step(carried.bytes);
+        exported.size.add(line.size);
+        display.step();
         Ok(())
     })?;
-    bar.end();
-    unfinished.finish(&sheet)?;
-    Ok(Exported { carried, left_out })
+    drop(display);
+    unfinished.finish(&stored.sheet)?;
+    Ok(exported)
 }

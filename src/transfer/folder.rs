@@ -7,12 +7,13 @@ use crate::kv::RecordKey;
 use super::{
     archive::{INDEX, RECORDS, SHEET},
     directory::Directory,
-    error::{Error, Result},
+    error::Result,
+    index::{indexed, look, read_sheet, verified},
     record::Record,
-    source::{Source, SourceEntries, SourceRecord, SourceStore, checked, count_lines, indexed, read_sheet},
+    source::{Contents, Size, Source, SourceEntries, SourceRecord, SourceStore},
 };
 
-/// An exported store in a folder. Who made it need not be who imports it.
+/// An exported store in a folder, which anyone may have made.
 pub struct Folder {
     identity: String,
     root: Directory,
@@ -33,20 +34,31 @@ impl Source for Folder {
         self.identity.clone()
     }
 
-    fn stores(&self) -> Result<Vec<SourceStore>> {
+    fn contents(&self) -> Result<Contents> {
         let sheet = read_sheet(self.root.read(&SHEET)?, &self.root.path_of(&SHEET))?;
-        let lines = BufReader::new(self.root.read(&INDEX)?);
-        let records = count_lines(lines).map_err(Error::of(&self.root.path_of(&INDEX)))?;
-        Ok(vec![SourceStore { id: SHEET.to_string(), sheet, records: Some(records) }])
+        let mut store =
+            SourceStore { id: SHEET.to_string(), place: self.identity.clone(), sheet, size: Size::default() };
+        let file_length = |record: &SourceRecord| match &record.file {
+            Some(name) => self.records.file_length(name),
+            None => Ok(record.size),
+        };
+        let (size, report) = look(self.records(&store, None)?, file_length, |record| self.place_of(&store, record))?;
+        store.size = size;
+        Ok(Contents { stores: vec![store], report })
     }
 
     fn records<'a>(&'a self, _store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
         let file = self.root.read(&INDEX)?;
-        Ok(indexed(BufReader::new(file), self.root.path_of(&INDEX), after))
+        Ok(indexed(BufReader::new(file), &self.root.path_of(&INDEX), after))
     }
 
     fn open(&self, _store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
         let Some(name) = &record.file else { return Ok(None) };
-        Ok(Some(checked(self.records.read(name)?, record)))
+        Ok(Some(verified(self.records.read(name)?, record)))
+    }
+
+    fn place_of(&self, _store: &SourceStore, record: &SourceRecord) -> String {
+        let path = record.file.as_ref().map(|file| self.records.path_of(file));
+        path.map_or_else(|| record.key.to_string(), |path| path.display().to_string())
     }
 }

@@ -1,112 +1,154 @@
-//! Stores' way in.
+//! Import of stores into a server.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::{
-    api::{Api, persist},
-    bars::Bars,
+    api::Api,
+    attempts::{CHANGED, GONE, Outcome, attempt},
     error::{Error, Result},
-    export::Carried,
     pipeline::in_order,
+    plan::Plan,
     progress::{Progress, StoreProgress},
-    record::{LeftOut, StoreSheet},
-    source::{Source, SourceEntry, SourceStore},
+    progress_display::ProgressDisplay,
+    record::StoreSheet,
+    report::{Finding, Report},
+    source::{Size, Source, SourceEntry, SourceStore},
 };
 
-/// How stores are imported.
-#[derive(Debug, Clone)]
-pub struct ImportOptions {
-    /// The name that the store gets, instead of its own; only of one.
-    pub name: Option<String>,
-    /// Where it is written down how far it has come.
-    pub progress: PathBuf,
-}
-
-/// What became of an import.
-#[derive(Debug, Default)]
+/// Result of an import.
+#[derive(Debug)]
 pub struct Imported {
-    /// How much was carried over.
-    pub carried: Carried,
-    /// What could not be a record, and why.
-    pub left_out: Vec<LeftOut>,
+    /// Number of stores that are there with all records that could be imported.
+    pub stores: u64,
+    /// Records that are there, those of earlier runs included, and their bytes.
+    pub size: Size,
+    /// Everything that was not imported as it was.
+    pub report: Report,
+    /// Reason why the import ended before everything was tried.
+    pub outcome: Result<()>,
 }
 
-/// Imports all stores of a source. A store of a name that is there already takes the records in, over those of the same keys,
-/// and the settings. What was cut off goes on where it was.
-pub fn import(api: &Api, source: &dyn Source, options: &ImportOptions, bars: Bars) -> Result<Imported> {
-    let mut stores = source.stores()?;
-    if let Some(name) = &options.name {
-        let [store] = stores.as_mut_slice() else {
-            return Err(Error::Unusable(format!("there are {} stores, which cannot all be {name}", stores.len())));
-        };
-        store.sheet.name = Some(name.clone());
-    }
-    let mut progress = Progress::open(&options.progress, &source.identity(), api.origin())?;
-    let mut imported = Imported::default();
-    for store in &stores {
-        import_store(api, source, store, &mut progress, &mut imported, bars)?;
-        imported.carried.stores += 1;
-    }
-    if !stores.is_empty() {
-        progress.finish()?;
-    }
-    Ok(imported)
-}
-
-fn import_store(
-    api: &Api,
-    source: &dyn Source,
-    store: &SourceStore,
-    progress: &mut Progress,
-    imported: &mut Imported,
-    bars: Bars,
-) -> Result<()> {
-    if progress.of(&store.id).is_none() {
-        let target = make(api, &store.sheet)?;
-        progress.set(&store.id, StoreProgress { target, ..StoreProgress::default() })?;
-    }
-    let begun = progress.of(&store.id).unwrap_or_default();
-    imported.carried.records += begun.records;
-    if begun.is_done {
-        return Ok(());
-    }
-    let bar = bars.begin(store.sheet.name.as_deref().unwrap_or(&store.id), store.records, begun.records);
-    let copy = |entry: SourceEntry| {
-        let record = match entry {
-            SourceEntry::Record(record) => record,
-            SourceEntry::LeftOut(left_out) => return Ok(Err(left_out)),
-        };
-        persist(|| {
-            // What was deleted since it was listed is no part of the store.
-            let found = source.open(store, &record)?;
-            found.map_or(Ok(()), |found| api.write(&begun.target, &record.key, found))
-        })?;
-        Ok(Ok(record))
+/// Imports the stores of a plan. A store of a name that is there already takes the records in, over those of the same keys, and the
+/// settings. What was cut off goes on where it was, by the file at `progress`.
+pub fn import(api: &Api, source: &dyn Source, plan: Plan, progress: &Path) -> Imported {
+    let display = ProgressDisplay::start(plan.size());
+    let Plan { stores, report } = plan;
+    let imported = Imported { stores: 0, size: Size::default(), report, outcome: Ok(()) };
+    let mut import = match Progress::open(progress, &source.identity(), api.origin()) {
+        Ok(progress) => Import { api, source, display, progress, imported },
+        Err(error) => return Imported { outcome: Err(error), ..imported },
     };
-    in_order(source.records(store, begun.after.as_ref())?, copy, |outcome| {
-        let record = match outcome {
-            Ok(record) => record,
-            Err(left_out) => {
-                imported.left_out.push(left_out);
-                return Ok(());
-            }
-        };
-        imported.carried.records += 1;
-        imported.carried.bytes += record.size;
-        bar.step(imported.carried.bytes);
-        progress.step(&store.id, record.key)
-    })?;
-    bar.end();
-    let begun = progress.of(&store.id).unwrap_or(begun);
-    progress.set(&store.id, StoreProgress { is_done: true, ..begun })
+    import.imported.report.merge(import.progress.report().clone());
+    let outcome = import.all(&stores);
+    let Import { progress, imported, .. } = import;
+    let outcome = outcome.and_then(|()| progress.finish());
+    Imported { outcome, ..imported }
 }
 
-/// Makes the store that records go to, or finds it; its id.
-fn make(api: &Api, sheet: &StoreSheet) -> Result<String> {
-    let made = api.make_store(sheet)?;
-    let settings = StoreSheet { name: None, schema: None, ..sheet.clone() };
-    if settings != StoreSheet::default() {
-        api.set_up(&made.id, &settings)?;
+/// An import that runs.
+struct Import<'a> {
+    api: &'a Api,
+    source: &'a dyn Source,
+    display: ProgressDisplay,
+    progress: Progress,
+    imported: Imported,
+}
+
+impl Import<'_> {
+    /// Tries every store.
+    fn all(&mut self, stores: &[SourceStore]) -> Result<()> {
+        for store in stores {
+            match self.store(store) {
+                Ok(()) => self.imported.stores += 1,
+                Err(error) if error.is_fatal() => {
+                    self.progress.save()?;
+                    return Err(error);
+                }
+                Err(error) => self.imported.report.leave_out(Finding::of(store.place.as_str(), &error)),
+            }
+        }
+        Ok(())
     }
-    Ok(made.id)
+
+    fn store(&mut self, store: &SourceStore) -> Result<()> {
+        if self.progress.of(&store.id).is_none() {
+            let target = self.make(store)?;
+            self.progress.set(&store.id, StoreProgress { target, ..StoreProgress::default() })?;
+        }
+        let begun = self.progress.of(&store.id).unwrap_or_default();
+        let done = Size { records: begun.records, bytes: begun.bytes };
+        self.imported.size += done;
+        self.display.begin(store.sheet.name.as_deref().unwrap_or(&store.id), done);
+        if !begun.is_done {
+            self.records(store, &begun)?;
+        }
+        let begun = self.progress.of(&store.id).unwrap_or(begun);
+        self.progress.set(&store.id, StoreProgress { is_done: true, ..begun })
+    }
+
+    /// Imports the records of a store that are not there yet.
+    fn records(&mut self, store: &SourceStore, begun: &StoreProgress) -> Result<()> {
+        let Self { api, source, display, progress, imported } = self;
+        let display = &*display;
+        let reach = || api.reach(&begun.target).and_then(|()| source.reach(store));
+        let copy = |entry: SourceEntry| {
+            let record = match entry {
+                SourceEntry::Record(record) => record,
+                SourceEntry::LeftOut(finding) => return Ok((None, Some(finding))),
+            };
+            let write = || {
+                let found = source.open(store, &record)?;
+                found
+                    .map(|found| display.count(found, |found| api.write(&begun.target, &record.key, found)))
+                    .transpose()
+            };
+            let outcome = attempt(write, reach)?;
+            Ok((Some((source.place_of(store, &record), record.key, outcome)), None))
+        };
+        in_order(source.records(store, begun.after.as_ref())?, copy, |(carried, invalid)| {
+            if let Some(finding) = invalid {
+                imported.report.leave_out(finding);
+            }
+            let Some((place, key, outcome)) = carried else { return Ok(()) };
+            let (bytes, note, reason) = match outcome {
+                Outcome::Done(bytes) => (Some(bytes), None, None),
+                Outcome::DoneAfterChange(bytes) => (Some(bytes), Some(CHANGED.to_owned()), None),
+                Outcome::Gone => (None, Some(GONE.to_owned()), None),
+                Outcome::LeftOut(reason) => (None, None, Some(reason)),
+            };
+            if let Some(note) = note {
+                let finding = Finding::new(place.as_str(), note);
+                progress.note(finding.clone());
+                imported.report.note(finding);
+            }
+            if let Some(reason) = reason {
+                let finding = Finding::new(place, reason);
+                progress.leave_out(finding.clone());
+                imported.report.leave_out(finding);
+            }
+            if let Some(bytes) = bytes {
+                imported.size.add(bytes);
+                display.step();
+            }
+            progress.step(&store.id, key, bytes)
+        })
+    }
+
+    /// Makes the store that the records go to, or finds it; returns its id. Settings that are refused do not keep the records out.
+    fn make(&mut self, store: &SourceStore) -> Result<String> {
+        let made = self.api.make_store(&store.sheet)?;
+        let settings = StoreSheet { name: None, schema: None, ..store.sheet.clone() };
+        if settings == StoreSheet::default() {
+            return Ok(made.id);
+        }
+        match self.api.set_up(&made.id, &settings) {
+            Err(error @ (Error::Refused { .. } | Error::Unusable(_))) if !error.is_fatal() => {
+                let finding = Finding::new(format!("{}, settings", store.place), error.reason());
+                self.progress.leave_out(finding.clone());
+                self.imported.report.leave_out(finding);
+            }
+            outcome => outcome?,
+        }
+        Ok(made.id)
+    }
 }

@@ -8,12 +8,13 @@ use super::{
     directory::Directory,
     error::{Error, Result},
     folder::Folder,
+    naming::Naming,
     source::Source,
     zipped::ZipFile,
 };
 
-/// What is at a path: an exported store, in a folder or a ZIP file, or a folder that Crawlee stores things in.
-pub fn open(path: &Path) -> Result<Box<dyn Source>> {
+/// Opens what is at a path: an exported store, in a folder or a ZIP file, or a storage folder of Crawlee's. Anything else is refused.
+pub fn open(path: &Path, naming: Naming) -> Result<Box<dyn Source>> {
     let path = fs::canonicalize(path).map_err(Error::of(path))?;
     if path.is_file() {
         return Ok(Box::new(ZipFile::open(path)?));
@@ -25,5 +26,5 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>> {
     if folder.has(&SHEET) || folder.has(&UNFINISHED) {
         return Err(Error::Unusable(format!("{} is an export that was cut off: finish it first", path.display())));
     }
-    Ok(Box::new(CrawleeFolder::open(&path)?))
+    Ok(Box::new(CrawleeFolder::open(&path, naming)?))
 }

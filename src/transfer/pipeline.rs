@@ -15,7 +15,7 @@ const WORKERS: usize = 8;
 const WINDOW: usize = 4 * WORKERS;
 
 /// Does `work` with every item, several at a time, and tells `done` of the outcomes in the order of the items, so that what was
-/// told is always a beginning of them. The first failure ends it, once what has begun has ended.
+/// told is always a beginning of them. The first failure ends it, once `done` knows of all that was begun before it.
 pub fn in_order<T: Send, R: Send>(
     items: impl Iterator<Item = Result<T>>,
     work: impl Fn(T) -> Result<R> + Sync,
@@ -40,15 +40,23 @@ pub fn in_order<T: Send, R: Send>(
         let (jobs, outcome) = (jobs, outcome);
         let mut items = items.enumerate();
         let (mut begun, mut told, mut waiting) = (0, 0, BTreeMap::new());
+        let mut end = Ok(());
         loop {
-            while begun - told < WINDOW
+            while end.is_ok()
+                && begun - told < WINDOW
                 && let Some((number, item)) = items.next()
             {
-                jobs.send((number, item?)).map_err(|_| stopped())?;
+                match item {
+                    Ok(item) => jobs.send((number, item)).map_err(|_| stopped())?,
+                    Err(error) => {
+                        end = Err(error);
+                        break;
+                    }
+                }
                 begun += 1;
             }
             if begun == told {
-                return Ok(());
+                return end;
             }
             let (number, result) = outcome.recv().map_err(|_| stopped())?;
             waiting.insert(number, result);
@@ -96,5 +104,17 @@ mod tests {
         assert!(outcome.is_err());
         assert_eq!(told, (0..40).collect::<Vec<_>>());
         assert!(in_order([Err(stopped())].into_iter(), Ok::<u32, _>, |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn all_before_an_item_that_cannot_be_had_is_told() {
+        let mut told = Vec::new();
+        let items = (0..20).map(Ok).chain([Err(stopped())]).chain((20..40).map(Ok));
+        let outcome = in_order(items, Ok::<u32, _>, |number| {
+            told.push(number);
+            Ok(())
+        });
+        assert!(outcome.is_err());
+        assert_eq!(told, (0..20).collect::<Vec<_>>());
     }
 }

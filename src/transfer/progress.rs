@@ -13,6 +13,7 @@ use crate::kv::RecordKey;
 use super::{
     directory::Directory,
     error::{Error, Result},
+    report::{Finding, Report},
 };
 
 /// After how many records it is written down again: as many are written twice, at most, which does no harm.
@@ -30,6 +31,8 @@ struct State {
     from: String,
     to: String,
     stores: BTreeMap<String, StoreProgress>,
+    /// Findings about records up to there: an import that goes on behind them does not meet them again.
+    report: Report,
 }
 
 /// How far the import of a store has come.
@@ -38,10 +41,12 @@ struct State {
 pub struct StoreProgress {
     /// The id of the store it goes to.
     pub target: String,
-    /// The key of the last record that is there, all before it included.
+    /// The key of the last record that was carried over or passed over, all before it included.
     pub after: Option<RecordKey>,
-    /// How many records that are.
+    /// Number of records up to it that are there.
     pub records: u64,
+    /// Number of their bytes.
+    pub bytes: u64,
     /// Whether it is whole.
     pub is_done: bool,
 }
@@ -53,7 +58,7 @@ impl Progress {
             Ok(bytes) => serde_json::from_slice::<State>(&bytes)
                 .map_err(|error| Error::Unusable(format!("{} is not understood: {error}", path.display())))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                State { from: from.to_owned(), to: to.to_owned(), stores: BTreeMap::new() }
+                State { from: from.to_owned(), to: to.to_owned(), stores: BTreeMap::new(), report: Report::default() }
             }
             Err(error) => return Err(Error::of(path)(error)),
         };
@@ -77,28 +82,71 @@ impl Progress {
     /// A store has come so far.
     pub fn set(&mut self, store: &str, progress: StoreProgress) -> Result<()> {
         self.state.stores.insert(store.to_owned(), progress);
-        self.write()
+        self.save()
     }
 
-    /// One more record of a store is there.
-    pub fn step(&mut self, store: &str, key: RecordKey) -> Result<()> {
+    /// Returns the findings of earlier runs.
+    pub fn report(&self) -> &Report {
+        &self.state.report
+    }
+
+    /// Adds a note, to be written down with the next record.
+    pub fn note(&mut self, finding: Finding) {
+        self.state.report.note(finding);
+    }
+
+    /// Adds something that was left out, to be written down with the next record.
+    pub fn leave_out(&mut self, finding: Finding) {
+        self.state.report.leave_out(finding);
+    }
+
+    /// Takes note of the next record of a store: of its bytes if it is there, or that it is passed over.
+    pub fn step(&mut self, store: &str, key: RecordKey, bytes: Option<u64>) -> Result<()> {
         if let Some(progress) = self.state.stores.get_mut(store) {
             progress.after = Some(key);
-            progress.records += 1;
+            progress.records += u64::from(bytes.is_some());
+            progress.bytes += bytes.unwrap_or(0);
         }
         self.unwritten += 1;
-        if self.unwritten >= GRAIN { self.write() } else { Ok(()) }
+        if self.unwritten >= GRAIN { self.save() } else { Ok(()) }
     }
 
-    /// Everything is there: nothing is left to go on with.
+    /// Removes the file: everything was tried, and nothing is left to go on with.
     pub fn finish(self) -> Result<()> {
-        fs::remove_file(&self.path).map_err(Error::of(&self.path))
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome.map_err(Error::of(&self.path)),
+        }
     }
 
-    fn write(&mut self) -> Result<()> {
+    /// Writes down how far it has come.
+    pub fn save(&mut self) -> Result<()> {
         self.unwritten = 0;
         let bytes = serde_json::to_vec(&self.state).map_err(|error| Error::Unusable(error.to_string()))?;
         let (folder, name) = Directory::around(&self.path)?;
         folder.replace(&name, &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_that_goes_on_knows_what_was_left_out_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("progress");
+        let open = || Progress::open(&path, "a", "b").expect("it opens");
+        let mut progress = open();
+        progress.set("shop", StoreProgress::default()).expect("it is written");
+        progress.leave_out(Finding::new("shop/page.html", "is a link"));
+        progress.step("shop", "page".parse().expect("a key"), None).expect("it is noted");
+        progress.save().expect("it is written");
+        let resumed = open();
+        assert_eq!(resumed.report().left_out.len(), 1);
+        let shop = resumed.of("shop").expect("it was begun");
+        assert_eq!((shop.after.map(|key| key.to_string()).as_deref(), shop.records), (Some("page"), 0));
+        resumed.finish().expect("it is removed");
+        assert!(!path.exists());
     }
 }

@@ -9,8 +9,9 @@ use crate::kv::{RecordKey, properties::json};
 use super::{
     archive::{self, IndexLine},
     directory::FileName,
+    index::read_sheet,
     record::StoreSheet,
-    source::{Source, SourceEntry, read_sheet},
+    source::{Source, SourceEntry},
     zipped::ZipFile,
 };
 
@@ -81,8 +82,8 @@ pub fn zip(bytes: &[u8]) {
 
 fn read_zip(path: &Path) {
     let Ok(file) = ZipFile::open(path.to_owned()) else { return };
-    let Ok(stores) = file.stores() else { return };
-    for store in &stores {
+    let Ok(contents) = file.contents() else { return };
+    for store in &contents.stores {
         let Ok(records) = file.records(store, None) else { continue };
         for entry in records.filter_map(Result::ok) {
             let SourceEntry::Record(record) = entry else { continue };

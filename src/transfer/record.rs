@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::kv::RecordKey;
 
+use super::error::Error;
+
 /// What a store is, but for its records: what is carried over with it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,15 +38,15 @@ pub enum WrittenKey {
     /// A key that a record can have.
     Valid(RecordKey),
     /// A text that is no key.
-    Invalid(LeftOut),
+    Invalid(UnusableKey),
 }
 
-/// An entry of a list that cannot be a record, and is left out.
+/// Text that stands where a key should and is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
-    /// Text that stands where the key should.
-    pub name: String,
-    /// Reason why it is no record.
+pub struct UnusableKey {
+    /// The text.
+    pub text: String,
+    /// Reason why it is no key.
     pub reason: String,
 }
 
@@ -52,14 +54,8 @@ impl From<String> for WrittenKey {
     fn from(text: String) -> Self {
         match text.parse() {
             Ok(key) => Self::Valid(key),
-            Err(invalid) => Self::Invalid(LeftOut { name: text, reason: invalid.to_string() }),
+            Err(invalid) => Self::Invalid(UnusableKey { text, reason: invalid.to_string() }),
         }
-    }
-}
-
-impl std::fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.name, self.reason)
     }
 }
 
@@ -70,6 +66,13 @@ pub struct Attributes {
     pub content_type: String,
     /// The coding its bytes are in, if they are.
     pub content_encoding: Option<String>,
+}
+
+impl Attributes {
+    /// Returns those of a record of which nothing is known.
+    pub fn unknown() -> Self {
+        Self { content_type: "application/octet-stream".to_owned(), content_encoding: None }
+    }
 }
 
 /// A record, its bytes still to be read.
@@ -110,32 +113,79 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Reads bytes whose length, and mostly whose sum, is known; the end of others is an error, so that they are never taken for whole.
-pub struct Checked<R> {
+/// Reason why a record of an export is not imported that has other bytes now.
+pub const NOT_EXPORTED: &str = "the bytes are not those that were exported";
+
+/// Reads bytes whose length and sum are known; the end of others is an error, so that they are never taken for whole.
+pub struct VerifyingReader<R> {
     reader: Option<Hashing<R>>,
     length: u64,
-    sha256: Option<String>,
+    sha256: String,
 }
 
-impl<R: Read> Checked<R> {
+impl<R: Read> VerifyingReader<R> {
     /// Reads `inner`, which must have that many bytes and that sum.
-    pub fn new(inner: R, length: u64, sha256: Option<&str>) -> Self {
-        Self { reader: Some(Hashing::new(inner)), length, sha256: sha256.map(str::to_owned) }
+    pub fn new(inner: R, length: u64, sha256: &str) -> Self {
+        Self { reader: Some(Hashing::new(inner)), length, sha256: sha256.to_owned() }
     }
 }
 
-impl<R: Read> Read for Checked<R> {
+impl<R: Read> Read for VerifyingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(reader) = &mut self.reader else { return Ok(0) };
         let read = reader.read(buffer)?;
-        // Whoever knows the length may not ask for more behind it.
         let is_over = (read == 0 && !buffer.is_empty()) || reader.length >= self.length;
-        if is_over && let Some(reader) = self.reader.take() {
+        // A reader that knows the length does not ask for more: what is behind it is looked for here.
+        if is_over && let Some(mut reader) = self.reader.take() {
+            let behind = reader.inner.read(&mut [0])?;
             let (length, sha256) = reader.sum();
-            if length != self.length || self.sha256.as_ref().is_some_and(|expected| *expected != sha256) {
-                let what = if self.sha256.is_some() { "those that were exported" } else { "as many as there were" };
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the bytes are not {what}")));
+            if behind > 0 || length != self.length || self.sha256 != sha256 {
+                return Err(Error::Unusable(NOT_EXPORTED.to_owned()).into_io());
             }
+        }
+        Ok(read)
+    }
+}
+
+/// Counts the bytes that are read.
+pub struct CountingReader<R> {
+    /// Where they come from.
+    pub inner: R,
+    /// Number of bytes so far.
+    pub length: u64,
+}
+
+impl<R: Read> Read for CountingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.length += read as u64;
+        Ok(read)
+    }
+}
+
+/// Reads as many bytes as a request says that it has: fewer would keep the client of the server waiting for the rest without end.
+pub struct Delimited {
+    inner: Box<dyn Read>,
+    left: u64,
+}
+
+impl Delimited {
+    /// Reads `length` bytes of `inner`.
+    pub fn new(inner: Box<dyn Read>, length: u64) -> Self {
+        Self { inner, left: length }
+    }
+}
+
+impl Read for Delimited {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let read = self.inner.read(&mut buffer[..wanted])?;
+        self.left -= read as u64;
+        if read == 0 {
+            return Err(Error::NoAnswer(format!("{} bytes are missing at the end of the record", self.left)).into_io());
         }
         Ok(read)
     }
@@ -164,18 +214,24 @@ mod tests {
         let (length, sha256) = sum(b"flour");
         let read = |bytes: &'static [u8]| {
             let mut text = String::new();
-            Checked::new(bytes, length, Some(&sha256)).read_to_string(&mut text).map(|_| text)
+            VerifyingReader::new(bytes, length, &sha256).read_to_string(&mut text).map(|_| text)
         };
         assert_eq!(read(b"flour").expect("whole"), "flour");
         for changed in [&b"flouR"[..], b"flou", b"flour!", b""] {
             assert!(read(changed).is_err(), "{changed:?}");
+            let sent = Delimited::new(Box::new(VerifyingReader::new(changed, length, &sha256)), length);
+            assert!(io::copy(&mut { sent }, &mut io::sink()).is_err(), "{changed:?}");
         }
     }
 
     #[test]
-    fn a_file_that_has_become_shorter_is_an_error_and_not_waited_for() {
-        let read = |bytes: &'static [u8]| Checked::new(bytes, 5, None).read_to_end(&mut Vec::new());
-        assert_eq!(read(b"dough").expect("whole"), 5);
+    fn bytes_that_end_too_early_are_an_error_and_those_behind_the_length_are_not_read() {
+        let read = |bytes: &'static [u8]| {
+            let mut read = Vec::new();
+            Delimited::new(Box::new(bytes), 5).read_to_end(&mut read).map(|_| read)
+        };
+        assert_eq!(read(b"dough").expect("whole"), b"dough");
+        assert_eq!(read(b"doughnut").expect("whole"), b"dough");
         assert!(read(b"doug").is_err());
     }
 }

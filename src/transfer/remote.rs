@@ -6,7 +6,8 @@ use super::{
     api::{Api, KeyPage, StoreObject},
     error::{Error, Result},
     record::{Record, WrittenKey},
-    source::{Source, SourceEntries, SourceEntry, SourceRecord, SourceStore},
+    report::Finding,
+    source::{Contents, Size, Source, SourceEntries, SourceEntry, SourceRecord, SourceStore},
 };
 
 /// Stores of another server.
@@ -24,6 +25,25 @@ impl Remote {
     pub fn new(api: Api, wanted: Vec<String>, with_unnamed: bool) -> Self {
         Self { api, wanted, with_unnamed }
     }
+
+    fn place(&self, store: &str) -> String {
+        format!("{}, store {store}", self.api.origin())
+    }
+
+    /// Reads the settings of a store, and counts its records by its list of keys.
+    fn look(&self, store: &str, contents: &mut Contents) -> Result<SourceStore> {
+        // A list of stores need not show everything of a store.
+        let found = self.api.store(store)?.ok_or_else(|| Error::Unusable("there is no such store".to_owned()))?;
+        let StoreObject { id, sheet } = found;
+        let mut store = SourceStore { place: self.place(&id), id, sheet, size: Size::default() };
+        for entry in self.records(&store, None)? {
+            match entry? {
+                SourceEntry::Record(record) => store.size.add(record.size),
+                SourceEntry::LeftOut(finding) => contents.report.leave_out(finding),
+            }
+        }
+        Ok(store)
+    }
 }
 
 impl Source for Remote {
@@ -31,26 +51,28 @@ impl Source for Remote {
         self.api.origin().to_owned()
     }
 
-    fn stores(&self) -> Result<Vec<SourceStore>> {
-        let find = |store: &String| {
-            let found = self.api.store(store)?;
-            found.ok_or_else(|| Error::Unusable(format!("there is no store {store} at {}", self.api.origin())))
-        };
+    fn contents(&self) -> Result<Contents> {
+        let mut contents = Contents::default();
         let stores = if self.wanted.is_empty() {
-            self.api.stores(self.with_unnamed)?
+            self.api.stores(self.with_unnamed)?.into_iter().map(|store| store.id).collect()
         } else {
-            self.wanted.iter().map(find).collect::<Result<Vec<_>>>()?
+            self.wanted.clone()
         };
-        // A list need not show everything of a store.
-        let whole = |store: StoreObject| Ok(self.api.store(&store.id)?.unwrap_or(store));
-        let stores = stores.into_iter().map(whole).collect::<Result<Vec<StoreObject>>>()?;
-        Ok(stores.into_iter().map(|StoreObject { id, sheet }| SourceStore { id, sheet, records: None }).collect())
+        for store in stores {
+            match self.look(&store, &mut contents) {
+                Ok(found) => contents.stores.push(found),
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => contents.report.leave_out(Finding::of(self.place(&store), &error)),
+            }
+        }
+        Ok(contents)
     }
 
     fn records<'a>(&'a self, store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
         let listed = Listed {
             api: &self.api,
             store: store.id.clone(),
+            place: store.place.clone(),
             page: Vec::new().into_iter(),
             after: after.map(RecordKey::to_string),
             is_over: false,
@@ -61,12 +83,21 @@ impl Source for Remote {
     fn open(&self, store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
         self.api.record(&store.id, &record.key)
     }
+
+    fn place_of(&self, store: &SourceStore, record: &SourceRecord) -> String {
+        format!("{}, key {}", store.place, record.key)
+    }
+
+    fn reach(&self, store: &SourceStore) -> Result<()> {
+        self.api.reach(&store.id)
+    }
 }
 
 /// The keys of a store, page by page.
 struct Listed<'a> {
     api: &'a Api,
     store: String,
+    place: String,
     page: std::vec::IntoIter<super::api::ListedKey>,
     /// Behind which key the next page begins; at the beginning without one.
     after: Option<String>,
@@ -88,7 +119,10 @@ impl Iterator for Listed<'_> {
                         attributes: None,
                         sha256: None,
                     }),
-                    WrittenKey::Invalid(left_out) => SourceEntry::LeftOut(left_out),
+                    WrittenKey::Invalid(invalid) => {
+                        let place = format!("{}, key {}", self.place, invalid.text);
+                        SourceEntry::LeftOut(Finding::new(place, invalid.reason))
+                    }
                 }));
             }
             if self.is_over {
@@ -97,7 +131,8 @@ impl Iterator for Listed<'_> {
             match self.api.keys(&self.store, self.after.as_deref()) {
                 Ok(KeyPage { items, next_exclusive_start_key }) => {
                     self.page = items.into_iter();
-                    self.is_over = next_exclusive_start_key.is_none();
+                    // A list that goes on where it began has no end.
+                    self.is_over = next_exclusive_start_key.is_none() || next_exclusive_start_key == self.after;
                     self.after = next_exclusive_start_key;
                 }
                 Err(error) => {

@@ -16,8 +16,9 @@ use super::{
     archive::{INDEX, IndexLine, RECORDS, SHEET},
     directory::{Directory, FileName},
     error::{Error, Result},
+    index::{indexed, look, read_sheet, verified},
     record::Record,
-    source::{Source, SourceEntries, SourceRecord, SourceStore, checked, count_lines, indexed, read_sheet},
+    source::{Contents, Size, Source, SourceEntries, SourceRecord, SourceStore},
 };
 
 /// From how many bytes on a file in an archive needs the larger form of its entry.
@@ -37,7 +38,7 @@ pub fn pack(folder: &Path, to: &Path) -> Result<()> {
     for line in BufReader::new(folder.read(&INDEX)?).lines() {
         // What is left out of an index is left out of the archive.
         let Ok(line) = IndexLine::parse(&line.map_err(Error::of(&index_path))?)? else { continue };
-        add(&mut archive, &format!("{RECORDS}/{}", line.file), &records, &line.file)?;
+        add(&mut archive, &name_of(&line.file), &records, &line.file)?;
     }
     let target = archive.finish().map_err(unusable)?.into_inner().map_err(|error| Error::of(to)(error.into_error()))?;
     target.sync_all().map_err(Error::of(to))?;
@@ -69,24 +70,32 @@ impl ZipFile {
         Ok(Self { archive: Mutex::new(archive), path })
     }
 
-    /// A file in it: read by a handle of its own, so that many can be read at the same time.
+    /// Returns where a file in it begins, and its length.
+    fn extent(&self, name: &str) -> Result<(u64, u64)> {
+        let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = archive.index_for_name(name).ok_or(zip::result::ZipError::FileNotFound).map_err(unusable)?;
+        // As it stands there: else a compressed one would be an error that does not say what to do.
+        let entry = archive.by_index_raw(place).map_err(unusable)?;
+        if entry.compression() != CompressionMethod::Stored {
+            let message = "the ZIP file is compressed: unpack it, and import the folder";
+            return Err(Error::Unusable(message.to_owned()));
+        }
+        let start = entry.data_start().ok_or_else(|| Error::Unusable(format!("{name} is nowhere")))?;
+        Ok((start, entry.size()))
+    }
+
+    /// Opens a file in it by a handle of its own, so that many can be read at the same time.
     fn file(&self, name: &str) -> Result<Take<File>> {
-        let (start, size) = {
-            let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = archive.index_for_name(name).ok_or(zip::result::ZipError::FileNotFound).map_err(unusable)?;
-            // As it stands there: else a compressed one would be an error that does not say what to do.
-            let entry = archive.by_index_raw(place).map_err(unusable)?;
-            if entry.compression() != CompressionMethod::Stored {
-                let message = "the ZIP file is compressed: unpack it, and import the folder";
-                return Err(Error::Unusable(message.to_owned()));
-            }
-            let start = entry.data_start().ok_or_else(|| Error::Unusable(format!("{name} is nowhere")))?;
-            (start, entry.size())
-        };
+        let (start, length) = self.extent(name)?;
         let mut file = File::open(&self.path).map_err(Error::of(&self.path))?;
         file.seek(SeekFrom::Start(start)).map_err(Error::of(&self.path))?;
-        Ok(file.take(size))
+        Ok(file.take(length))
     }
+}
+
+/// Returns the name of a record's file in an archive.
+fn name_of(file: &FileName) -> String {
+    format!("{RECORDS}/{file}")
 }
 
 impl Source for ZipFile {
@@ -94,19 +103,30 @@ impl Source for ZipFile {
         self.path.display().to_string()
     }
 
-    fn stores(&self) -> Result<Vec<SourceStore>> {
+    fn contents(&self) -> Result<Contents> {
         let sheet = read_sheet(self.file(SHEET.as_str())?, &self.path)?;
-        let records = count_lines(BufReader::new(self.file(INDEX.as_str())?)).map_err(Error::of(&self.path))?;
-        Ok(vec![SourceStore { id: SHEET.to_string(), sheet, records: Some(records) }])
+        let mut store = SourceStore { id: SHEET.to_string(), place: self.identity(), sheet, size: Size::default() };
+        let file_length = |record: &SourceRecord| match &record.file {
+            Some(file) => self.extent(&name_of(file)).map(|(_, length)| length),
+            None => Ok(record.size),
+        };
+        let (size, report) = look(self.records(&store, None)?, file_length, |record| self.place_of(&store, record))?;
+        store.size = size;
+        Ok(Contents { stores: vec![store], report })
     }
 
     fn records<'a>(&'a self, _store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
-        Ok(indexed(BufReader::new(self.file(INDEX.as_str())?), self.path.clone(), after))
+        Ok(indexed(BufReader::new(self.file(INDEX.as_str())?), &self.path.join(INDEX.as_str()), after))
     }
 
     fn open(&self, _store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
-        let Some(name) = &record.file else { return Ok(None) };
-        Ok(Some(checked(self.file(&format!("{RECORDS}/{name}"))?, record)))
+        let Some(file) = &record.file else { return Ok(None) };
+        Ok(Some(verified(self.file(&name_of(file))?, record)))
+    }
+
+    fn place_of(&self, _store: &SourceStore, record: &SourceRecord) -> String {
+        let name = record.file.as_ref().map_or(record.key.as_str(), FileName::as_str);
+        self.path.join(RECORDS.as_str()).join(name).display().to_string()
     }
 }
 

@@ -27,6 +27,7 @@ mod formats;
 mod histories;
 mod hostile_server;
 mod image;
+mod import_troubles;
 mod leftovers;
 mod limits;
 mod lost_folder;

@@ -187,7 +187,7 @@ fn a_storage_folder_of_crawlees_is_brought_in_without_a_server_too() {
     let mut import = command(data.path(), &["import", &work.path().join("storage").display().to_string()]);
     import.env("LARDER_LISTEN", "127.0.0.1:1");
     let ended = run(import);
-    assert!(!ended.status.success() && ended.stderr.contains("left out: no key"), "{}", ended.stderr);
+    assert!(!ended.status.success() && ended.stderr.contains("my-crawl/no key.txt: its key"), "{}", ended.stderr);
     let program = Program::serve(data.path(), &[]);
     let mut client = program.client();
     let answer =

@@ -1,0 +1,217 @@
+//! Progress on standard error: how much of how much is done, how fast, and how long the rest takes.
+//!
+//! A terminal gets a bar. Anything else, as a pipe or a file, gets a line every few seconds, whether or not a record was finished meanwhile,
+//! and no control characters. There are no colours.
+
+use std::{
+    io::{self, IsTerminal, Read, Write},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{error::Result, record::Record, source::Size};
+
+/// Interval between two drawings of the bar.
+const BAR_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Interval between two lines where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Bytes that take as long as a request without any: small records and large ones are weighed against each other by it.
+const REQUEST_BYTES: u64 = 64 * 1024;
+
+/// Progress of an import or export, shown until it is dropped.
+pub struct ProgressDisplay {
+    counters: Arc<Counters>,
+    stop: Option<mpsc::Sender<()>>,
+    drawing: Option<thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Counters {
+    records: AtomicU64,
+    bytes: AtomicU64,
+    label: Mutex<String>,
+}
+
+/// Estimates of rates and of the time left.
+struct Estimates {
+    total: Size,
+    records: ProgressBar,
+    bytes: ProgressBar,
+    work: ProgressBar,
+}
+
+impl ProgressDisplay {
+    /// Shows progress towards `total`.
+    pub fn start(total: Size) -> Self {
+        let counters = Arc::<Counters>::default();
+        let (stop, stopped) = mpsc::channel();
+        let drawn = Arc::clone(&counters);
+        let drawing = thread::spawn(move || draw(&drawn, total, &stopped));
+        Self { counters, stop: Some(stop), drawing: Some(drawing) }
+    }
+
+    /// Names the store whose records come next, of which `done` are there already.
+    pub fn begin(&self, store: &str, done: Size) {
+        // A server or an archive names its stores; no terminal takes a part of that for a command.
+        *self.counters.label.lock().unwrap_or_else(PoisonError::into_inner) = store.escape_debug().to_string();
+        self.counters.records.fetch_add(done.records, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(done.bytes, Ordering::Relaxed);
+    }
+
+    /// Counts a record that is there. Its bytes were counted while they were read.
+    pub fn step(&self) {
+        self.counters.records.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the bytes of a record while `work` reads them; those of a failure do not count.
+    pub fn count<T>(&self, record: Record, work: impl FnOnce(Record) -> Result<T>) -> Result<T> {
+        let read = Arc::new(AtomicU64::new(0));
+        let counting = Counting { inner: record.bytes, read: Arc::clone(&read), counters: Arc::clone(&self.counters) };
+        let outcome = work(Record { bytes: Box::new(counting), ..record });
+        if outcome.is_err() {
+            self.counters.bytes.fetch_sub(read.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl Drop for ProgressDisplay {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(drawing) = self.drawing.take() {
+            let _ = drawing.join();
+        }
+    }
+}
+
+struct Counting {
+    inner: Box<dyn Read>,
+    read: Arc<AtomicU64>,
+    counters: Arc<Counters>,
+}
+
+impl Read for Counting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Shows progress until there is nobody to stop it any more.
+fn draw(counters: &Counters, total: Size, stopped: &mpsc::Receiver<()>) {
+    let is_terminal = io::stderr().is_terminal();
+    let estimates = Estimates::new(total, is_terminal);
+    let interval = if is_terminal { BAR_INTERVAL } else { LINE_INTERVAL };
+    let mut has_begun = false;
+    while stopped.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let done =
+            Size { records: counters.records.load(Ordering::Relaxed), bytes: counters.bytes.load(Ordering::Relaxed) };
+        let text = estimates.update(done, has_begun);
+        has_begun = true;
+        let label = counters.label.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if is_terminal {
+            estimates.work.set_prefix(label);
+            estimates.work.set_message(text);
+            estimates.work.tick();
+        } else {
+            // Nobody may be reading; that is no reason to fail.
+            let _ = writeln!(io::stderr().lock(), "store {label}: {text}");
+        }
+    }
+    estimates.work.finish_and_clear();
+}
+
+impl Estimates {
+    fn new(total: Size, is_terminal: bool) -> Self {
+        let bar = |length: u64, is_shown: bool| {
+            let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+            ProgressBar::with_draw_target(Some(length), target)
+        };
+        let work = bar(weight(total), is_terminal);
+        let style = ProgressStyle::with_template("{prefix:20!} [{bar:20}] {msg}");
+        work.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { total, records: bar(total.records, false), bytes: bar(total.bytes, false), work }
+    }
+
+    /// Takes note of what is done, and says so.
+    fn update(&self, done: Size, has_begun: bool) -> String {
+        for (estimate, position) in
+            [(&self.records, done.records), (&self.bytes, done.bytes), (&self.work, weight(done))]
+        {
+            estimate.set_position(position);
+            estimate.tick();
+        }
+        let Self { total, records, bytes, work } = self;
+        let rate = |estimate: &ProgressBar| Some(estimate.per_sec()).filter(|rate| rate.is_finite()).unwrap_or(0.0);
+        let left = if weight(done) >= weight(*total) {
+            "nearly done".to_owned()
+        } else if has_begun && rate(work) > 0.0 {
+            format!("{:#} left", HumanDuration(work.eta()))
+        } else {
+            "time left unknown".to_owned()
+        };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is positive, and rounded")]
+        let byte_rate = HumanBytes(rate(bytes) as u64);
+        format!(
+            "{} of {} records, {} of {}, {:.0} records/s, {byte_rate}/s, {left}",
+            done.records,
+            total.records,
+            HumanBytes(done.bytes),
+            HumanBytes(total.bytes),
+            rate(records)
+        )
+    }
+}
+
+fn weight(size: Size) -> u64 {
+    size.bytes.saturating_add(size.records.saturating_mul(REQUEST_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::record::Attributes;
+
+    fn record(bytes: &'static [u8]) -> Record {
+        Record { attributes: Attributes::unknown(), length: None, bytes: Box::new(bytes) }
+    }
+
+    #[test]
+    fn bytes_of_an_attempt_that_fails_do_not_count() {
+        let display = ProgressDisplay::start(Size { records: 2, bytes: 10 });
+        let read = |record: Record| io::copy(&mut { record.bytes }, &mut io::sink());
+        let failed: Result<()> = display.count(record(b"flour"), |record| {
+            read(record).expect("it reads");
+            Err(super::super::error::Error::NoAnswer(String::new()))
+        });
+        assert!(failed.is_err());
+        assert_eq!(display.counters.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(
+            display.count(record(b"water"), |record| Ok(read(record).expect("it reads"))).expect("it is whole"),
+            5
+        );
+        assert_eq!(display.counters.bytes.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn a_line_has_the_total_the_rates_and_the_time_left() {
+        let estimates = Estimates::new(Size { records: 300, bytes: 3 << 20 }, false);
+        let text = estimates.update(Size { records: 100, bytes: 1 << 20 }, false);
+        assert!(text.starts_with("100 of 300 records, 1.00 MiB of 3.00 MiB, "), "{text}");
+        assert!(text.contains(" records/s, ") && text.ends_with("left unknown"), "{text}");
+        let text = estimates.update(Size { records: 200, bytes: 2 << 20 }, true);
+        assert!(text.ends_with(" left"), "{text}");
+        assert!(!text.contains(char::is_control), "{text}");
+    }
+}
