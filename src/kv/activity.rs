@@ -26,6 +26,9 @@ use super::{
 /// Locks that share the work of counting.
 const SHARDS: usize = 16;
 
+/// Stores for which each lock keeps room, used or not.
+const FEW: usize = 64;
+
 /// Documents that are written at the same time by a flush.
 const FLUSH_CONCURRENCY: usize = 8;
 
@@ -216,6 +219,11 @@ impl Activity {
             pending.subtract(written);
             if pending.stats == Stats::default() && pending.accessed_at == written.accessed_at {
                 shard.remove(&id);
+                // The room that very many stores took is given back, in steps that cost no more than the removals did.
+                if shard.capacity() > 4 * shard.len() + FEW {
+                    let room = 2 * shard.len();
+                    shard.shrink_to(room);
+                }
             }
         }
     }

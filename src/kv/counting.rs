@@ -79,6 +79,10 @@ impl Counting {
         let stores = ready.len();
         let counted: Vec<Result<()>> =
             stream::iter(ready).map(|id| self.count(id)).buffer_unordered(CONCURRENCY).collect().await;
+        let mut changed = self.changed();
+        let room = 2 * changed.len();
+        changed.shrink_to(room);
+        drop(changed);
         counted.into_iter().collect::<Result<()>>().map(|()| stores)
     }
 

@@ -174,6 +174,7 @@ contract_test!(a_warm_request_with_a_token_of_a_users_makes_one_call, async |lar
 contract_test!(of_a_revoked_token_nothing_is_left_whatever_was_known_of_its_use, async |larder: Larder| {
     larder.user("bob").await;
     let (keeper, other) = keeper_and_another(&larder).await;
+    let before = keeper.objects_of_accounts("/auth/tokens/").await;
     let made = keeper.post(TOKENS).json(&json!({ "username": "bob" })).await.answers(201);
     let (id, token) = (made.text("id"), made.text("token"));
     for gateway in [&keeper, &other] {
@@ -190,11 +191,13 @@ contract_test!(of_a_revoked_token_nothing_is_left_whatever_was_known_of_its_use,
     keeper.advance(Duration::from_hours(1));
     keeper.token_upkeep().await;
     assert_eq!(keeper.objects_of_accounts(&id).await, Vec::<String>::new());
+    assert_eq!(keeper.objects_of_accounts("/auth/tokens/").await, before);
     keeper.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
 });
 
 contract_test!(of_an_expired_token_nothing_is_left_a_day_later, async |larder: Larder| {
     let end = larder.clock().now().plus(Duration::from_hours(1));
+    let before = larder.objects_of_accounts("/auth/tokens/").await.len();
     let made = larder.post(TOKENS).json(&json!({ "expiresAt": end })).await.answers(201);
     let replaced = larder.post(TOKENS).json(&json!({})).await.answers(201);
     let path = format!("{TOKENS}/{}/replace", replaced.text("id"));
@@ -215,6 +218,8 @@ contract_test!(of_an_expired_token_nothing_is_left_a_day_later, async |larder: L
     for token in [&made, &replaced] {
         assert_eq!(larder.objects_of_accounts(&token.text("id")).await, Vec::<String>::new());
     }
+    // The token that took the place of another lives on.
+    assert_eq!(larder.objects_of_accounts("/auth/tokens/").await.len(), before + 1);
 });
 
 contract_test!(lists_of_users_and_tokens_are_paged_and_read_the_page_alone, async |larder: Larder| {
