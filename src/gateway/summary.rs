@@ -12,11 +12,15 @@ use super::reload::public_url;
 /// The console's place below the public URL.
 const CONSOLE: &str = "/console/";
 
+/// Where the object store is when no setting says so. What came of it is logged once it is resolved.
+#[cfg(feature = "s3")]
+const BY_ENVIRONMENT: &str = "the endpoint that the AWS environment names, else AWS";
+
 /// Returns what keeps everything, in words: the bucket and where it is, or the data folder.
 pub(super) fn backend(config: &Config) -> String {
     #[cfg(feature = "s3")]
     if config.has_bucket() {
-        let origin = config.s3.endpoint.as_ref().map_or_else(|| "AWS".to_owned(), ToString::to_string);
+        let origin = config.s3.endpoint.as_ref().map_or_else(|| BY_ENVIRONMENT.to_owned(), ToString::to_string);
         let below = if config.s3.prefix.is_empty() { String::new() } else { format!(", below {}", config.s3.prefix) };
         return format!("the bucket {} at {origin}{below}", config.s3.bucket);
     }

@@ -89,10 +89,10 @@ impl S3Store {
             Resolver::new(&options.bucket, style, &sources, &wire, Arc::clone(&credentials), Arc::clone(&clock)).await;
         let resolver = resolver.map_err(|source| OpenError::Endpoint { bucket: options.bucket.clone(), source })?;
         let resolver = Arc::new(resolver);
-        let origin = resolver.location().address.target.clone();
-        if let Some(proxy) = options.proxies.on_the_way_to(origin.is_tls, &origin.host) {
-            tracing::info!(%origin, %proxy, "the object store is reached through a proxy");
-        }
+        let location = resolver.location();
+        let (origin, region) = (&location.address.target, &location.region);
+        let proxy = options.proxies.on_the_way_to(origin.is_tls, &origin.host).map(tracing::field::display);
+        tracing::info!(bucket = options.bucket, %origin, region, proxy, "the bucket's address was resolved");
         let control = Control::new(Arc::clone(&resolver), Arc::clone(&credentials));
         let patience = options.timeouts.answer;
         let transport = Transport::new(wire, resolver, credentials, clock, random, patience);
