@@ -10,7 +10,7 @@ use crate::config::{Given, settings};
 
 use super::{
     administration::{self, ClockCommand, StoreCommand, TokenCommand, UserCommand},
-    backup,
+    backup::{self, BackupArguments},
     carry::{self, ImportArguments},
     check::{self, Asked},
     doctor, exit, health, manual, process,
@@ -102,8 +102,8 @@ enum Subcommands {
     },
     /// Take a backup of the data folder, as it is at one instant; whoever serves from it goes on
     Backup {
-        /// A folder that is not there yet, outside of the data folder
-        target: PathBuf,
+        #[command(flatten)]
+        arguments: BackupArguments,
         #[command(flatten)]
         settings: Settings,
     },
@@ -267,7 +267,7 @@ pub fn run() -> ExitCode {
         }
         Subcommands::Import { arguments, server } => carry::import(arguments, server.url, &server.settings.0),
         Subcommands::Export { store, to, server } => carry::export(&store, &to, server.url, &server.settings.0),
-        Subcommands::Backup { target, settings: Settings(given) } => backup::back_up(&target, &given),
+        Subcommands::Backup { arguments, settings: Settings(given) } => backup::back_up(&arguments, &given),
         Subcommands::Restore { backup, settings: Settings(given) } => backup::restore(&backup, &given),
         Subcommands::Run { run, server } => run::run(&run, server.url, &server.settings.0),
         Subcommands::Completions { shell } => manual::completions(Larder::command(), shell),

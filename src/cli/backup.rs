@@ -1,9 +1,13 @@
 //! `larder backup` and `larder restore`: a copy of the data folder as it is at one instant, and a data folder made of it.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    num::NonZero,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use crate::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{Config, Given, load},
     gateway::AdminToken,
     storage::embedded::{self, BackupError, Manifest},
@@ -14,8 +18,24 @@ use super::{exit, output};
 /// By how much a backup stands back behind those who serve, in the system's steps of niceness.
 const NICENESS: i32 = 10;
 
+/// Where a backup goes, and which earlier ones stay.
+#[derive(Debug, clap::Args)]
+pub(super) struct BackupArguments {
+    /// A folder that is not there yet, outside of the data folder
+    #[arg(required_unless_present = "into", conflicts_with = "into")]
+    target: Option<PathBuf>,
+    /// Take the backup in a new folder in this one, named after the time
+    #[arg(long, value_name = "FOLDER")]
+    into: Option<PathBuf>,
+    /// Once the backup is complete, remove those in the same folder that are older than the newest N complete ones
+    #[arg(long, value_name = "N", requires = "into", conflicts_with = "target")]
+    keep: Option<NonZero<usize>>,
+}
+
 /// Takes a backup of the data folder of the configuration that was given.
-pub(super) fn back_up(target: &Path, given: &Given) -> ExitCode {
+pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, given: &Given) -> ExitCode {
+    let dated = into.as_ref().map(|into| into.join(embedded::dated_name(SystemClock.now())));
+    let Some(target) = target.as_ref().or(dated.as_ref()) else { return exit::wrong_settings() };
     with_folder(given, "a backup is taken of a data folder", |config| {
         // Whoever serves is in more of a hurry; where the system does not allow it, they share alike.
         let _ = rustix::process::nice(NICENESS);
@@ -23,6 +43,10 @@ pub(super) fn back_up(target: &Path, given: &Given) -> ExitCode {
         let taken = embedded::back_up(&config.data, target, &[AdminToken::FILE], &SystemClock, output::tell_of_damage)?;
         let (held, at) = (contents(&taken), taken.taken_at);
         output::say(&format!("{} holds {held} as of {at}, all read again and whole", target.display()));
+        if let (Some(into), Some(keep)) = (into, keep) {
+            let removed = embedded::remove_old(into, *keep)?;
+            output::say(&format!("removed {removed} older backups"));
+        }
         Ok(())
     })
 }

@@ -297,3 +297,32 @@ fn a_bucket_and_wrong_arguments_are_wrong_settings() {
         assert!(refused.status.code() == Some(2) && refused.stderr.contains("bucket"), "{}", said(&refused));
     }
 }
+
+#[test]
+fn backups_that_are_taken_one_after_the_other_leave_the_newest_ones() {
+    let work = tempfile::tempdir().expect("a folder");
+    let live = work.path().join("live");
+    fs::create_dir(&live).expect("a folder");
+    let program = Program::serve(&live, &[]);
+    let path = program.records_of("pantry") + "/salt";
+    let names = || {
+        let entries = fs::read_dir(work.path().join("backups")).expect("it is there");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names
+    };
+    let mut taken = Vec::new();
+    for round in 0..3 {
+        put(&mut program.client(), &path, &format!("{round}"));
+        succeeds(&run(command(&live, &["backup", "--into", "../backups", "--keep", "2"])));
+        taken.push(names().pop().expect("a backup"));
+    }
+    assert_eq!(names(), taken[1..], "the oldest is gone");
+    program.stop();
+    let newest = Path::new("backups").join(&taken[2]).display().to_string();
+    let program = restored(work.path(), &newest, "again");
+    assert_eq!(get(&mut program.client(), &path).as_deref(), Some("2"));
+    for wrong in [&["backup"][..], &["backup", "../b", "--keep", "1"], &["backup", "--into", "../b", "--keep", "0"]] {
+        assert_eq!(run(command(&live, wrong)).status.code(), Some(2), "{wrong:?}");
+    }
+}

@@ -45,7 +45,7 @@ mod standing;
 mod store;
 mod upload;
 
-pub use backup::{BackupError, Manifest, back_up, restore};
+pub use backup::{BackupError, Manifest, back_up, dated_name, remove_old, restore};
 pub use figures::show as show_folder;
 pub use identity::FolderLost;
 pub use inspection::{Inspection, inspect};

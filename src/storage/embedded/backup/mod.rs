@@ -16,9 +16,11 @@ mod error;
 mod manifest;
 mod parcel;
 mod restore;
+mod retention;
 mod take;
 
 pub use error::BackupError;
 pub use manifest::Manifest;
 pub use restore::restore;
+pub use retention::{dated_name, remove_old};
 pub use take::back_up;
