@@ -15,6 +15,9 @@ PROFILES = {
     'cluster': ({'larder-1', 'larder-2', 'balancer', 'seaweedfs'}, 'balancer'),
 }
 
+# What is told to the program for a backup.
+BACKUP = ['backup', '--into', '/backups', '--keep', '7']
+
 # The longest end of a gateway: what it gives requests in flight, and some time to close.
 LONGEST_END = 25 + 5
 
@@ -38,7 +41,7 @@ def the_first_compose_reads_it_too():
     shown = ''
     for file in (ROOT / 'docker-compose.yml', OBJECT_STORES):
         shown += run('/usr/bin/docker-compose', '--file', file, 'config', '--services', environment=REQUIRED) + '\n'
-    assert set(shown.split()) == set().union(*(services for services, _ in PROFILES.values())), shown
+    assert set(shown.split()) == set().union({'backup'}, *(services for services, _ in PROFILES.values())), shown
 
 
 def no_secret_has_a_default():
@@ -102,6 +105,20 @@ def every_gateway_is_without_privileges_and_has_time_to_end():
     assert gateways == 6, gateways
 
 
+def a_backup_is_taken_of_the_volume_that_is_served_from_and_kept_on_another():
+    compose = beside_python('docker-compose')
+    found = json.loads(run(compose, '--file', ROOT / 'docker-compose.yml', '--profile', 'backup', 'config', '--format', 'json'))
+    backup, gateway = found['services']['backup'], found['services']['larder']
+    assert backup['image'] == gateway['image'] and backup['restart'] == 'no' and backup['network_mode'] == 'none', backup
+    assert backup['read_only'] and backup['cap_drop'] == ['ALL'] and backup['security_opt'] == ['no-new-privileges:true'], backup
+    mounted = {service: {volume['target']: volume['source'] for volume in found['volumes']}
+               for service, found in (('backup', backup), ('gateway', gateway))}
+    assert mounted['backup'] == {**mounted['gateway'], '/backups': 'larder-backups'}, mounted
+    assert backup['command'] == BACKUP, backup['command']
+    # A volume takes its owner from the image.
+    assert 'COPY --from=build --chown=65532:65532 /out/backups /backups' in (DEPLOY / 'Dockerfile').read_text()
+
+
 def the_dockerfile_has_nothing_to_complain_of():
     run(beside_python('hadolint'), '--failure-threshold', 'info', DEPLOY / 'Dockerfile')
 
@@ -133,6 +150,7 @@ CHECKS = [
     each_profile_starts_what_it_should_and_publishes_one_port,
     every_service_is_restarted_and_says_whether_it_is_well,
     every_gateway_is_without_privileges_and_has_time_to_end,
+    a_backup_is_taken_of_the_volume_that_is_served_from_and_kept_on_another,
     the_dockerfile_has_nothing_to_complain_of,
     yaml_is_well_formed,
     what_the_build_needs_is_in_its_context,

@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from .compose import BACKUP
 from .gateway import TOKEN
 from .tools import DEPLOY, PROGRAM, run
 
@@ -25,7 +26,7 @@ LIBRARIES = {'libc.so.6', 'libm.so.6', 'libdl.so.2', 'librt.so.1', 'libpthread.s
 
 PATIENCE = 30
 
-# Within namespaces of its own: the root is read only, /data is not, and the network is a loopback. Arguments: the folder, whom to become
+# Within namespaces of its own: the root is read only, /data and /backups are not, and the network is a loopback. Arguments: the folder, whom to become
 # (`-`: whoever it is already), and the command.
 STAGE = """
 set -e
@@ -33,6 +34,7 @@ folder="$1"; user="$2"; shift 2
 ip link set lo up
 mount --bind "$folder/root" "$folder/root"
 mount --bind "$folder/data" "$folder/root/data"
+mount --bind "$folder/backups" "$folder/root/backups"
 mount -t proc proc "$folder/root/proc"
 mount -o remount,bind,ro "$folder/root"
 if [ "$user" = - ]; then exec setpriv --no-new-privs chroot "$folder/root" "$@"; fi
@@ -96,9 +98,11 @@ class Container:
         text = Path(f'/proc/{self.first()}/status').read_text()
         return dict(line.split(':\t', 1) for line in text.splitlines())
 
-    def inside(self, *command: str, root: bool = False) -> subprocess.CompletedProcess:
-        """Runs a command in the container's network, and with its root if asked to."""
+    def inside(self, *command: str, root: bool = False, as_user: bool = False) -> subprocess.CompletedProcess:
+        """Runs a command in the container's network, and with its root and as its user if asked to."""
         whose = ['--user', '--preserve-credentials'] if os.geteuid() else []
+        if as_user and not os.geteuid():
+            whose = [f'--setuid={USER}', f'--setgid={USER}']
         where = ['--mount', '--root'] if root else []
         enter = ['nsenter', f'--target={self.first()}', '--net', *whose, *where, '--', *command]
         given = {'PATH': os.environ['PATH'], **self.variables}
@@ -134,12 +138,13 @@ class Container:
 
 def laid_out(folder: Path) -> Path:
     """A root with the program and the libraries that it asks for, and a folder for data."""
-    root, data = folder / 'root', folder / 'data'
-    for path in ('usr/local/bin', 'data', 'proc', 'tmp', 'etc'):
+    root = folder / 'root'
+    for path in ('usr/local/bin', 'data', 'backups', 'proc', 'tmp', 'etc'):
         (root / path).mkdir(parents=True)
-    data.mkdir()
-    if os.geteuid() == 0:
-        os.chown(data, USER, USER)
+    for volume in (folder / 'data', folder / 'backups'):
+        volume.mkdir()
+        if os.geteuid() == 0:
+            os.chown(volume, USER, USER)
     program = root / 'usr/local/bin/larder'
     run('strip', '--strip-debug', '-o', program, PROGRAM)
     linked = re.findall(r'(/\S+)', re.sub(r'\S+ => ', '', run('ldd', program)))
@@ -168,6 +173,10 @@ def the_image_serves_without_privileges_over_a_read_only_root():
             assert status['NSpid'].split()[-1] == '1', status['NSpid']
             container.ask('POST', '/v2/key-value-stores?name=pantry')
             container.ask('PUT', '/v2/key-value-stores/~pantry/records/salt', 'a pinch')
+            backup = container.inside(*instruction('ENTRYPOINT'), *BACKUP, root=True, as_user=True)
+            assert backup.returncode == 0 and 'all read again and whole' in backup.stdout, backup.stderr
+            [taken] = (folder / 'backups').iterdir()
+            assert (taken / 'backup.json').exists() and taken.stat().st_uid == user, taken
             assert container.stop(signal.SIGTERM) == 0, container.written()
         with Container(folder) as container:
             container.is_healthy()
@@ -175,6 +184,7 @@ def the_image_serves_without_privileges_over_a_read_only_root():
             assert container.stop(signal.SIGINT) == 0, container.written()
         assert not (folder / 'root' / 'data').exists() or not list((folder / 'root' / 'data').iterdir())
         assert not list((folder / 'root' / 'tmp').iterdir())
+        assert not list((folder / 'root' / 'backups').iterdir())
 
 
 def a_root_that_is_read_only_is_one():

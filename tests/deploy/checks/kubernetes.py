@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from .compose import BACKUP
 from .tools import DEPLOY, ROOT, beside_python, documents, fails, run, said_by
 
 CHART = DEPLOY / 'helm' / 'larder'
@@ -78,6 +79,13 @@ def workloads() -> list[tuple[str, dict]]:
     return found
 
 
+def pods() -> list[tuple[str, dict]]:
+    """The specifications of all pods, those of jobs, too."""
+    jobs = [(f'{place}: {document["metadata"]["name"]}', document['spec']['jobTemplate']['spec']['template']['spec'])
+            for place, text in manifests().items() for document in documents(text) if document['kind'] == 'CronJob']
+    return [(name, workload['spec']['template']['spec']) for name, workload in workloads()] + jobs
+
+
 def the_chart_passes_its_own_linter():
     run(helm(), 'lint', '--strict', CHART)
 
@@ -97,8 +105,7 @@ def everything_passes_the_schemas_of_kubernetes():
 
 
 def pods_fit_the_restricted_profile():
-    for name, workload in workloads():
-        spec = workload['spec']['template']['spec']
+    for name, spec in pods():
         of_pod = spec['securityContext']
         assert of_pod['runAsNonRoot'] and of_pod['runAsUser'] == 65532, name
         assert of_pod['seccompProfile'] == {'type': 'RuntimeDefault'}, name
@@ -120,6 +127,31 @@ def pods_are_probed_and_have_time_to_end():
         assert spec['terminationGracePeriodSeconds'] > drain + sleep, name
         probes = {probe: container[f'{probe}Probe']['httpGet']['path'] for probe in ('startup', 'liveness', 'readiness')}
         assert probes == {'startup': '/health/ready', 'liveness': '/health/live', 'readiness': '/health/ready'}, name
+
+
+def a_backup_is_taken_beside_the_process_that_serves_and_kept_on_another_volume():
+    parts = {document['kind'] + '/' + document['metadata']['name']: document
+             for document in documents(manifests()['embedded.yaml'])}
+    job, serving = parts['CronJob/larder-backup']['spec'], parts['StatefulSet/larder']['spec']
+    assert job['concurrencyPolicy'] == 'Forbid'
+    template = job['jobTemplate']['spec']['template']
+    pod, its = template['spec'], serving['template']['spec']
+    [container], [gateway] = pod['containers'], its['containers']
+    assert container['image'] == gateway['image'] and pod['securityContext'] == its['securityContext']
+    assert container['args'] == [*BACKUP[:2], '/backups/larder', *BACKUP[3:]], container['args']
+    folder = next(variable for variable in gateway['env'] if variable['name'] == 'LARDER_DATA')
+    assert container['env'] == [folder], container['env']
+    # Its volume is that of the one pod there is, on the same node, and the Service sends it nothing.
+    [claim] = serving['volumeClaimTemplates']
+    volumes = {volume['name']: volume['persistentVolumeClaim']['claimName'] for volume in pod['volumes']}
+    assert volumes == {'data': f'{claim["metadata"]["name"]}-larder-0', 'backups': 'larder-backups'}, volumes
+    assert 'PersistentVolumeClaim/larder-backups' in parts
+    [near] = pod['affinity']['podAffinity']['requiredDuringSchedulingIgnoredDuringExecution']
+    assert near['topologyKey'] == 'kubernetes.io/hostname'
+    assert near['labelSelector']['matchLabels'].items() <= serving['template']['metadata']['labels'].items()
+    labels = template['metadata']['labels']
+    assert not parts['Service/larder']['spec']['selector'].items() <= labels.items()
+    assert not serving['selector']['matchLabels'].items() <= labels.items()
 
 
 def nothing_secret_is_written_down():
@@ -202,6 +234,7 @@ CHECKS = [
     everything_passes_the_schemas_of_kubernetes,
     pods_fit_the_restricted_profile,
     pods_are_probed_and_have_time_to_end,
+    a_backup_is_taken_beside_the_process_that_serves_and_kept_on_another_volume,
     nothing_secret_is_written_down,
     there_is_one_keeper_and_the_others_know_it,
     values_that_make_no_sense_are_refused,
