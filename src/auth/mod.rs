@@ -10,6 +10,7 @@ mod caller;
 mod documents;
 mod error;
 mod page;
+mod prefixes;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod quota;
@@ -34,6 +35,7 @@ pub use admitted::Admitted;
 pub use caller::{Caller, Session};
 pub use error::AccountsError;
 pub use page::{Page, PageQuery};
+pub use prefixes::PREFIXES;
 pub use quota::{Quota, QuotaUpdate};
 pub use run_access::{RunAction, RunFacts, RunGrant, admit_to_run, authorize_run};
 pub use scope::{Scope, StoreRule, UpstreamKind, is_upstream_id};

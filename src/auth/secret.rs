@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Where the master secret stands when none was given.
-const MASTER_KEY: &str = "larder/auth/master-secret";
+pub const MASTER_KEY: &str = "larder/auth/master-secret";
 
 /// Bytes of a master secret.
 const MASTER_LENGTH: usize = 32;

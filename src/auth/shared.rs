@@ -16,7 +16,7 @@ use crate::{
 use super::error::Result;
 
 /// Where it stands which stores a user was let into.
-const SHARED: &str = "larder/auth/shared/";
+pub const SHARED: &str = "larder/auth/shared/";
 
 /// Stores that are looked at at the same time.
 const CONCURRENCY: usize = 16;

@@ -27,16 +27,16 @@ use super::{
 };
 
 /// What the hashes of tokens stand below.
-const TOKENS: &str = "larder/auth/tokens/";
+pub const TOKENS: &str = "larder/auth/tokens/";
 
 /// What the entries of users' tokens stand below.
-const TOKENS_OF: &str = "larder/auth/tokens-of/";
+pub const TOKENS_OF: &str = "larder/auth/tokens-of/";
 
 /// What the last uses of tokens stand below.
-const TOKEN_USES: &str = "larder/auth/token-uses/";
+pub const TOKEN_USES: &str = "larder/auth/token-uses/";
 
 /// What due items stand below.
-const TOKEN_ENDS: &str = "larder/auth/token-ends/";
+pub const TOKEN_ENDS: &str = "larder/auth/token-ends/";
 
 /// The longest time after which a write of a request that has begun may still take effect.
 pub const LONGEST_REQUEST: Duration = Duration::from_hours(1);

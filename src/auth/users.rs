@@ -26,10 +26,10 @@ use super::{
 };
 
 /// Where accounts stand, by name.
-const USERS: &str = "larder/auth/users/";
+pub const USERS: &str = "larder/auth/users/";
 
 /// Where it stands which name an id has.
-const USER_IDS: &str = "larder/auth/user-ids/";
+pub const USER_IDS: &str = "larder/auth/user-ids/";
 
 /// How often a change is tried again that others get in the way of.
 const MAX_ATTEMPTS: usize = 8;

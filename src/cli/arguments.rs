@@ -8,6 +8,8 @@ use clap::{
 
 use crate::config::{Given, settings};
 
+#[cfg(feature = "s3")]
+use super::migrate::{self, MigrateArguments};
 use super::{
     administration::{self, ClockCommand, StoreCommand, TokenCommand, UserCommand},
     backup::{self, BackupArguments},
@@ -111,6 +113,15 @@ enum Subcommands {
     Restore {
         /// What `larder backup` made
         backup: PathBuf,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Move the whole installation between the data folder and the bucket of this configuration: users, tokens, shares, stores and
+    /// runs. Stop every gateway first; what was cut off goes on where it was
+    #[cfg(feature = "s3")]
+    Migrate {
+        #[command(flatten)]
+        arguments: MigrateArguments,
         #[command(flatten)]
         settings: Settings,
     },
@@ -269,6 +280,8 @@ pub fn run() -> ExitCode {
         Subcommands::Export { store, to, server } => carry::export(&store, &to, server.url, &server.settings.0),
         Subcommands::Backup { arguments, settings: Settings(given) } => backup::back_up(&arguments, &given),
         Subcommands::Restore { backup, settings: Settings(given) } => backup::restore(&backup, &given),
+        #[cfg(feature = "s3")]
+        Subcommands::Migrate { arguments, settings: Settings(given) } => migrate::migrate(&arguments, &given),
         Subcommands::Run { run, server } => run::run(&run, server.url, &server.settings.0),
         Subcommands::Completions { shell } => manual::completions(Larder::command(), shell),
         Subcommands::Man { command: _, into: Some(folder) } => manual::pages(Larder::command(), &folder),

@@ -10,6 +10,8 @@ mod exit;
 mod health;
 mod http;
 mod manual;
+#[cfg(feature = "s3")]
+mod migrate;
 mod output;
 mod process;
 mod program;

@@ -103,6 +103,28 @@ impl AdminToken {
     /// The file of a data folder that keeps it.
     pub const FILE: &str = FILE;
 
+    /// The object of a bucket that keeps it.
+    #[cfg(feature = "s3")]
+    pub(super) const OBJECT: &str = OBJECT;
+
+    /// Keeps a token in a data folder. Only the holder of the folder's lock may call this.
+    #[cfg(feature = "s3")]
+    pub(super) fn keep_in(folder: &Path, token: &Token) -> Result<(), AdminTokenError> {
+        write(folder, token).map_err(|cause| AdminTokenError::File { path: folder.join(FILE), cause })
+    }
+
+    /// Returns the token that is kept in an object; `None` if there is none.
+    #[cfg(feature = "s3")]
+    pub(super) async fn kept_shared(objects: &dyn ObjectStore) -> Result<Option<Token>, AdminTokenError> {
+        read_object(objects).await
+    }
+
+    /// Keeps a token in an object.
+    #[cfg(feature = "s3")]
+    pub(super) async fn keep_shared(objects: &dyn ObjectStore, token: &Token) -> Result<(), AdminTokenError> {
+        Ok(write_object(objects, token, Precondition::None).await?)
+    }
+
     /// The token that is kept in a data folder which another process may be serving from; `None` if there is none.
     pub fn kept_in(folder: &Path) -> Option<Token> {
         let text = read(&folder.join(FILE)).ok()??;
@@ -144,11 +166,8 @@ impl AdminToken {
             return Ok(Self { token, origin: TokenOrigin::Kept(place) });
         }
         let token = Token::generate(random);
-        let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
-        let options = PutOptions { attributes, precondition: Precondition::IfAbsent };
-        let body = ByteStream::from(Bytes::from(token.reveal().to_owned()));
-        match objects.put(OBJECT, body, options).await {
-            Ok(_) => Ok(Self { token, origin: TokenOrigin::Made(place) }),
+        match write_object(objects, &token, Precondition::IfAbsent).await {
+            Ok(()) => Ok(Self { token, origin: TokenOrigin::Made(place) }),
             // Another gateway was quicker, or our own write was, and its answer was lost.
             Err(error) => match read_object(objects).await? {
                 Some(kept) if kept.reveal() == token.reveal() => Ok(Self { token, origin: TokenOrigin::Made(place) }),
@@ -157,6 +176,12 @@ impl AdminToken {
             },
         }
     }
+}
+
+async fn write_object(objects: &dyn ObjectStore, token: &Token, precondition: Precondition) -> storage::Result<()> {
+    let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
+    let body = ByteStream::from(Bytes::from(token.reveal().to_owned()));
+    objects.put(OBJECT, body, PutOptions { attributes, precondition }).await.map(drop)
 }
 
 async fn read_object(objects: &dyn ObjectStore) -> Result<Option<Token>, AdminTokenError> {

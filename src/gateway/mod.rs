@@ -11,6 +11,8 @@ mod first_user;
 mod front;
 mod gateway_metrics;
 mod health;
+#[cfg(feature = "s3")]
+mod migration;
 mod readiness;
 mod record_cache;
 mod reload;
@@ -23,6 +25,11 @@ mod traces;
 pub use admin_token::{AdminToken, AdminTokenError, TokenOrigin};
 pub use diagnosis::{Diagnosis, Mode};
 pub use error::{StartError, StopError};
+#[cfg(feature = "s3")]
+pub use migration::{
+    Direction, MigrationError, MigrationOptions, MigrationPhase, MigrationProgress, MigrationReport, ProgressSnapshot,
+    Verification, migrate,
+};
 pub use reload::Reloading;
 pub use role::Sharing;
 pub use start::Gateway;

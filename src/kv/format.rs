@@ -12,6 +12,7 @@ use crate::storage::{ETag, ObjectStore};
 use super::{
     json_objects::{JsonError, read_json},
     layout,
+    migration::MigrationState,
 };
 
 /// The format that this version writes. One and two said nothing of themselves but in the documents of stores; whatever has no
@@ -37,6 +38,9 @@ pub struct FormatObject {
     /// The fingerprint of the master secret of all gateways; `None` likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_fingerprint: Option<String>,
+    /// How far a migration to here has come that has not ended: until then no gateway starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<MigrationState>,
     /// Members that a newer version has added: they are written back as they were read.
     #[serde(flatten)]
     pub others: Map<String, Value>,
@@ -51,8 +55,14 @@ impl FormatObject {
             written_by: env!("CARGO_PKG_VERSION").to_owned(),
             installation: None,
             secret_fingerprint: None,
+            migration: None,
             others: Map::new(),
         }
+    }
+
+    /// Returns what stands in place of the object while a migration goes on. No version can use it, whether it knows migrations or not.
+    pub fn migrating(state: MigrationState) -> Self {
+        Self { format: u32::MAX, usable_from: u32::MAX, migration: Some(state), ..Self::current() }
     }
 
     /// Raises the format to this version's, if it is lower.
@@ -65,6 +75,9 @@ impl FormatObject {
 
     /// Checks that this version may read and write what the object speaks of.
     pub fn check_usable(&self) -> Result<(), FormatError> {
+        if let Some(MigrationState { from, .. }) = &self.migration {
+            return Err(FormatError::HalfMigrated { from: from.clone() });
+        }
         if self.usable_from > FORMAT {
             return Err(FormatError::Newer { found: self.format, by: self.written_by.clone() });
         }
@@ -86,6 +99,15 @@ pub enum FormatError {
         found: u32,
         /// The version of Larder.
         by: String,
+    },
+    /// A migration to here has not ended.
+    #[error(
+        "the migration from {from} to here has not ended: run `larder migrate` again with the same settings until it says that \
+         it is done, or remove everything that it has written here"
+    )]
+    HalfMigrated {
+        /// The source in words.
+        from: String,
     },
     /// What is said of the format cannot be read or written.
     #[error("the format of what is stored cannot be read or written")]

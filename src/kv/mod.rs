@@ -35,6 +35,7 @@ mod life;
 mod lifecycle;
 mod listed;
 mod listing;
+mod migration;
 mod mover;
 mod name;
 mod naming;
@@ -72,9 +73,12 @@ pub use json_cost::{json_cost, members, members_cost};
 pub use json_objects::{JsonError, Note, create_json, names_below, read_json, remove_json, replace_json, write_note};
 pub use key::{InvalidKey, MAX_KEY_LENGTH, RecordKey};
 pub use key_range::{KeyPage, KeyQuery, ListedKey};
-pub use layout::is_record;
+pub use layout::{CLOCK, FORMAT as FORMAT_OBJECT, is_record};
 pub use lifecycle::LifecycleRules;
 pub use listing::{StorePage, StoreQuery};
+pub use migration::{
+    JournalError, MigrationJournal, MigrationState, MigrationStep, PREFIXES, belongs_to_backend, may_expire,
+};
 pub use name::{InvalidName, MAX_NAME_LENGTH, StoreName};
 pub use naming::Created;
 pub use options::CatalogOptions;

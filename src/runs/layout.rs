@@ -22,6 +22,10 @@ use crate::{
 
 use super::{actor::ActorKind, run::RunOrigin, status::RunStatus};
 
+/// Prefixes of all objects of this room, each a folder whose keys are listed in byte order.
+pub const PREFIXES: [&str; 5] =
+    ["larder/runs/", "larder/runs-of/", "larder/runs-due/", "larder/runs-finished/", "larder/runs-removal/"];
+
 /// The latest time that 13 digits hold, in the year 2286.
 const LAST: i64 = 9_999_999_999_999;
 

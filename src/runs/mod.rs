@@ -26,7 +26,7 @@ pub use actor::{ActorKind, ActorName, InvalidActorName, build_id};
 pub use attendance::Attended;
 pub use entries::RunIdentity;
 pub use error::RunsError;
-pub use layout::{Queue, QueueItem};
+pub use layout::{PREFIXES, Queue, QueueItem};
 pub use list_counts::{RunFilter, RunsOf};
 pub use lists::RunPage;
 pub use registry::{RunOptions, Runs};

@@ -31,6 +31,7 @@ pub use body::{BodyError, ByteStream};
 pub use budget::{DEFAULT_LIMIT as DEFAULT_MEMORY_LIMIT, Lease, MemoryBudget};
 pub use cause::BoxError;
 pub use error::{Error, Result};
+pub use fingerprint::Fingerprint;
 pub use lifecycle::{
     Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadMark, UploadPage, WantedRule,
     WantedRules,

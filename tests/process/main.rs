@@ -38,6 +38,8 @@ mod manual;
 mod metered;
 mod metrics;
 #[cfg(feature = "s3")]
+mod migrate;
+#[cfg(feature = "s3")]
 #[expect(dead_code, unused_imports, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
 #[path = "../s3/minio/mod.rs"]
 mod minio;

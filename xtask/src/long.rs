@@ -21,6 +21,11 @@ const LONG_TESTS: &[LongTest] = &[
         arguments: &["--config", "profile.dev.opt-level=2", "--test", "cycle", "very_many_stores"],
     },
     LongTest {
+        name: "migrate",
+        summary: "an installation of 1,000 stores moves from a folder to SeaweedFS and back, killed in the middle of each",
+        arguments: &["--test", "process", "a_thousand_stores_that_went"],
+    },
+    LongTest {
         name: "million",
         summary: "a million stores over a folder: first list, list after mass expiry, search, sweep beside requests",
         arguments: &["--config", "profile.dev.opt-level=2", "--test", "cycle", "a_million_stores"],

@@ -36,7 +36,7 @@ pub use address::AddressStyle;
 pub use credentials::Credentials;
 pub use open::OpenError;
 pub use options::{Encryption, S3Options};
-pub use probe::Findings;
+pub use probe::{Findings, OUTCOME_KEY};
 pub use signer::{Signable, SigningTime, UNSIGNED_PAYLOAD, authorization};
 pub use store::S3Store;
 pub use wire::{InvalidTarget, Target, Timeouts};

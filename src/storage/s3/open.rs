@@ -75,6 +75,18 @@ impl S3Store {
         random: Arc<dyn Random>,
         ledger: Arc<Ledger>,
     ) -> std::result::Result<Self, OpenError> {
+        let store = Self::connect(options, clock, random, ledger).await?;
+        store.make_sure_of_bucket().await?;
+        Ok(store)
+    }
+
+    /// Returns the object store with these settings, whose bucket may not be there: it is not made.
+    pub async fn connect(
+        options: S3Options,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        ledger: Arc<Ledger>,
+    ) -> std::result::Result<Self, OpenError> {
         let trust = Trust::load(options.ca_file.as_deref())?;
         let wire =
             WireClient::new(options.timeouts.clone(), trust, Arc::clone(&options.proxies), Arc::clone(&clock), ledger);
@@ -98,9 +110,7 @@ impl S3Store {
         let transport = Transport::new(wire, resolver, credentials, clock, random, patience);
         let (powers, tasks) = (Powers::default(), TaskTracker::new());
         let bucket = Arc::new(Bucket { options, transport, control, tasks, powers });
-        let store = Self::new(bucket);
-        store.make_sure_of_bucket().await?;
-        Ok(store)
+        Ok(Self::new(bucket))
     }
 
     /// Loads the keys anew from where they come from. Those in use stay if that fails.
@@ -119,7 +129,8 @@ impl S3Store {
         Ok(())
     }
 
-    async fn bucket_is_there(&self) -> Result<bool> {
+    /// Returns whether the bucket is there.
+    pub async fn bucket_is_there(&self) -> Result<bool> {
         let request = super::request::Request::new("HEAD", None);
         match self.bucket().transport.send(request, super::transport::Effect::Reads).await {
             Ok(_) => Ok(true),

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Where the outcome is kept.
-const OUTCOME_KEY: &str = "larder/backend";
+pub const OUTCOME_KEY: &str = "larder/backend";
 
 /// What probes write begins with this.
 const PROBE_PREFIX: &str = "larder/probe/";

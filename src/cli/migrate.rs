@@ -1,0 +1,224 @@
+//! `larder migrate`: a whole installation from the data folder to the bucket, or back.
+
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+    time::Duration,
+};
+
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
+use tokio::runtime;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{Config, Given, load},
+    gateway::{
+        Direction, MigrationError, MigrationOptions, MigrationPhase, MigrationProgress, MigrationReport,
+        ProgressSnapshot, Verification, migrate as move_installation,
+    },
+};
+
+use super::{exit, output};
+
+/// Interval of looks at the progress.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Interval of lines about the progress where no terminal shows a bar.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// An object takes about as long as so many bytes.
+const BYTES_PER_OBJECT: u64 = 64 * 1024;
+
+/// Where to, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct MigrateArguments {
+    /// The destination: the bucket (`LARDER_S3_BUCKET`), or the data folder (`LARDER_DATA`). It must be empty, or hold a part of the
+    /// same migration; the other one is the source, which is only read
+    #[arg(long, value_name = "bucket|folder")]
+    to: To,
+    /// Say what would be moved, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// What to compare in the end: every byte and attribute, read again on both sides, or only names and sizes
+    #[arg(long, value_name = "contents|sizes", default_value = "contents")]
+    verify: Verify,
+    /// Do not wait, up to 100 seconds, to see whether a gateway still serves from the bucket
+    #[arg(long)]
+    gateways_stopped: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum To {
+    Bucket,
+    Folder,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Verify {
+    Contents,
+    Sizes,
+}
+
+/// Moves the installation of the configuration that was given.
+pub(super) fn migrate(arguments: &MigrateArguments, given: &Given) -> ExitCode {
+    let config = match load(given) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => {
+            output::complain(&problems.to_string());
+            return exit::wrong_settings();
+        }
+    };
+    let options = MigrationOptions {
+        direction: match arguments.to {
+            To::Bucket => Direction::ToBucket,
+            To::Folder => Direction::ToFolder,
+        },
+        verification: match arguments.verify {
+            Verify::Contents => Verification::Contents,
+            Verify::Sizes => Verification::Sizes,
+        },
+        is_dry_run: arguments.dry_run,
+        is_source_idle: arguments.gateways_stopped,
+    };
+    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("the runtime cannot be started: {error}"));
+            return exit::failed();
+        }
+    };
+    match runtime.block_on(watched(&config, options)) {
+        Ok(report) => {
+            tell(&config, options, report);
+            ExitCode::SUCCESS
+        }
+        Err(error @ MigrationError::NoBucket) => {
+            output::complain(&error.to_string());
+            exit::wrong_settings()
+        }
+        Err(error) => {
+            output::complain(&output::whole(&error));
+            exit::failed()
+        }
+    }
+}
+
+/// Moves it while progress is shown.
+async fn watched(config: &Config, options: MigrationOptions) -> Result<MigrationReport, MigrationError> {
+    let progress = MigrationProgress::default();
+    let mut display = Display::new();
+    let mut moving = std::pin::pin!(move_installation(config, options, &progress));
+    loop {
+        tokio::select! {
+            moved = &mut moving => {
+                display.end();
+                return moved;
+            }
+            () = SystemClock.sleep(TICK) => display.show(progress.snapshot(), SystemClock.monotonic()),
+        }
+    }
+}
+
+fn tell(config: &Config, options: MigrationOptions, report: MigrationReport) {
+    let (from, to) = options.direction.names(config);
+    let MigrationReport { objects, bytes, before } = report;
+    let amount = format!("{objects} objects, {}", HumanBytes(bytes));
+    if options.is_dry_run {
+        let left = if before > 0 { format!("; {before} of them are there already") } else { String::new() };
+        output::say(&format!("would move {amount}, from {from} to {to}{left}; nothing was changed"));
+        return;
+    }
+    let resumed = if before > 0 { format!(" (an earlier attempt had come to object {before})") } else { String::new() };
+    let compared = match options.verification {
+        Verification::Contents => "all read again and the same on both sides",
+        Verification::Sizes => "names and sizes are the same on both sides",
+    };
+    output::say(&format!("moved {amount}, from {from} to {to}{resumed}: {compared}"));
+    output::say(&format!(
+        "start gateways over {to} now, with the same LARDER_TOKEN and LARDER_SECRET if they were set, and none over {from}"
+    ));
+}
+
+/// Progress, as a bar on a terminal and as a line now and then elsewhere.
+struct Display {
+    bar: Option<ProgressBar>,
+    phase: Option<MigrationPhase>,
+    /// When the phase began, and what was done then.
+    began: (Duration, u64, u64),
+    line_at: Duration,
+}
+
+impl Display {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{prefix} [{wide_bar}] {msg}");
+        let bar = io::stderr()
+            .is_terminal()
+            .then(|| ProgressBar::new(1).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
+        Self { bar, phase: None, began: (Duration::ZERO, 0, 0), line_at: Duration::ZERO }
+    }
+
+    fn show(&mut self, now: ProgressSnapshot, at: Duration) {
+        let is_new = self.phase.replace(now.phase) != Some(now.phase);
+        if is_new {
+            self.began = (at, now.objects, now.bytes);
+        }
+        let words = self.words(&now, at);
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(name(now.phase));
+            bar.set_length(cost(now.total_objects, now.total_bytes).max(1));
+            bar.set_position(cost(now.objects, now.bytes));
+            bar.set_message(words);
+        } else if is_new || at.saturating_sub(self.line_at) >= LINE_INTERVAL {
+            self.line_at = at;
+            let colon = if words.is_empty() { "" } else { ": " };
+            output::complain(&format!("{}{colon}{words}", name(now.phase)));
+        }
+    }
+
+    /// Says how much is done, how fast, and how long the rest will take.
+    fn words(&self, now: &ProgressSnapshot, at: Duration) -> String {
+        if matches!(now.phase, MigrationPhase::Opening | MigrationPhase::Waiting) {
+            return String::new();
+        }
+        let (began, objects, bytes) = self.began;
+        let (objects, bytes) = (now.objects.saturating_sub(objects), now.bytes.saturating_sub(bytes));
+        let millis = u64::try_from(at.saturating_sub(began).as_millis()).unwrap_or(u64::MAX).max(1);
+        let rate = |count: u64| count.saturating_mul(1000) / millis;
+        let done = format!("{}/s, {}/s", rate(objects), HumanBytes(rate(bytes)));
+        if matches!(now.phase, MigrationPhase::Counting | MigrationPhase::Clearing) {
+            return format!("{} objects, {}", now.objects, HumanBytes(now.bytes));
+        }
+        let total = cost(now.total_objects, now.total_bytes);
+        let (left, speed) = (total.saturating_sub(cost(now.objects, now.bytes)), rate(cost(objects, bytes)));
+        let left =
+            left.checked_div(speed).map(|seconds| format!(", {} left", HumanDuration(Duration::from_secs(seconds))));
+        let left = left.unwrap_or_default();
+        let (of_objects, of_bytes) = (now.total_objects, HumanBytes(now.total_bytes));
+        format!("{}/{of_objects} objects, {}/{of_bytes}, {done}{left}", now.objects, HumanBytes(now.bytes))
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn cost(objects: u64, bytes: u64) -> u64 {
+    bytes.saturating_add(objects.saturating_mul(BYTES_PER_OBJECT))
+}
+
+fn name(phase: MigrationPhase) -> &'static str {
+    match phase {
+        MigrationPhase::Opening => "opening both sides",
+        MigrationPhase::Waiting => {
+            "waiting until no gateway can be serving from the bucket (--gateways-stopped skips this)"
+        }
+        MigrationPhase::Counting => "counting",
+        MigrationPhase::Clearing => {
+            "the source has changed since an earlier attempt, and is copied anew: removing what is there"
+        }
+        MigrationPhase::Copying => "copying",
+        MigrationPhase::Verifying => "verifying",
+    }
+}

@@ -1,0 +1,154 @@
+//! Why an installation was not moved.
+
+use std::{fmt::Write, io};
+
+use crate::{
+    kv::{FormatError, JournalError, JsonError},
+    storage,
+};
+
+use super::super::{admin_token::AdminTokenError, error::StartError};
+
+/// A migration did not come to its end. The source is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// There is only one side.
+    #[error(
+        "no bucket is configured: LARDER_S3_BUCKET names the one to migrate to or from, LARDER_DATA the data folder"
+    )]
+    NoBucket,
+    /// The source cannot be opened.
+    #[error("cannot open the source, {name}")]
+    Source {
+        /// The source in words.
+        name: String,
+        /// Reason.
+        #[source]
+        cause: Box<StartError>,
+    },
+    /// The destination cannot be opened.
+    #[error("cannot open the destination, {name}")]
+    Destination {
+        /// The destination in words.
+        name: String,
+        /// Reason.
+        #[source]
+        cause: Box<StartError>,
+    },
+    /// The data folder cannot be looked at.
+    #[error("cannot read {name}")]
+    Unreadable {
+        /// The folder in words.
+        name: String,
+        /// Reason.
+        #[source]
+        cause: io::Error,
+    },
+    /// No installation is at the source.
+    #[error("there is no installation in {name}")]
+    NothingThere {
+        /// The source in words.
+        name: String,
+    },
+    /// The source has the format of another version.
+    #[error("cannot use what is in {name}")]
+    Format {
+        /// The source in words.
+        name: String,
+        /// Reason.
+        #[source]
+        cause: FormatError,
+    },
+    /// An older version wrote the source.
+    #[error("{name} has an older format: start this version of Larder there once, and stop it again")]
+    Older {
+        /// The source in words.
+        name: String,
+    },
+    /// A gateway serves from the source.
+    #[error("a gateway serves from {name}: its record of the time has changed just now; stop every gateway first")]
+    InUse {
+        /// The source in words.
+        name: String,
+    },
+    /// The source was written during the migration.
+    #[error(
+        "{name} was in use during the migration: stop every gateway there and run the same command again, which copies \
+         everything anew"
+    )]
+    SourceChanged {
+        /// The source in words.
+        name: String,
+    },
+    /// The source holds an object that is no part of an installation of this version.
+    #[error(
+        "{name} holds {key}, which this version does not know and would leave behind: remove it, or use a newer version"
+    )]
+    UnknownObject {
+        /// The source in words.
+        name: String,
+        /// The key of the object.
+        key: String,
+    },
+    /// The destination holds something else.
+    #[error("{name} is not empty: it holds {key}, and no migration to it is unfinished")]
+    NotEmpty {
+        /// The destination in words.
+        name: String,
+        /// The key of an object that it holds.
+        key: String,
+    },
+    /// A migration from another source was begun.
+    #[error("{name} holds a part of {from}: finish that migration, or remove everything that it has written")]
+    OtherSource {
+        /// The destination in words.
+        name: String,
+        /// The other source in words.
+        from: String,
+    },
+    /// Objects cannot be listed.
+    #[error("cannot list what is below {prefix}")]
+    List {
+        /// What their keys begin with.
+        prefix: String,
+        /// Reason.
+        #[source]
+        cause: storage::Error,
+    },
+    /// An object cannot be read or written.
+    #[error("cannot copy {key}")]
+    Object {
+        /// Its key.
+        key: String,
+        /// Reason.
+        #[source]
+        cause: storage::Error,
+    },
+    /// The destination is not what the source is.
+    #[error("{}", differences(*count, examples))]
+    Differs {
+        /// Number of objects that differ.
+        count: u64,
+        /// Some of them, each with what is wrong.
+        examples: Vec<String>,
+    },
+    /// A document cannot be read.
+    #[error(transparent)]
+    Document(#[from] JsonError),
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The admin token cannot be moved.
+    #[error(transparent)]
+    AdminToken(#[from] AdminTokenError),
+}
+
+fn differences(count: u64, examples: &[String]) -> String {
+    let mut text =
+        format!("{count} objects are not what they are in the source; the same command copies everything anew");
+    for example in examples {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {}", example.escape_debug());
+    }
+    text
+}

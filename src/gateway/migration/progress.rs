@@ -1,0 +1,92 @@
+//! How far a migration has come, for those who watch.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use crate::kv::MigrationState;
+
+/// What a migration is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationPhase {
+    /// Opens both sides.
+    Opening,
+    /// Waits to see whether a gateway still serves from the source.
+    Waiting,
+    /// Counts the objects of the source.
+    Counting,
+    /// Removes what an earlier attempt has copied.
+    Clearing,
+    /// Copies objects.
+    Copying,
+    /// Compares the copies with the source.
+    Verifying,
+}
+
+const PHASES: [MigrationPhase; 6] = [
+    MigrationPhase::Opening,
+    MigrationPhase::Waiting,
+    MigrationPhase::Counting,
+    MigrationPhase::Clearing,
+    MigrationPhase::Copying,
+    MigrationPhase::Verifying,
+];
+
+/// Progress of a migration, shared with those who watch.
+#[derive(Debug, Default)]
+pub struct MigrationProgress {
+    phase: AtomicU8,
+    objects: AtomicU64,
+    bytes: AtomicU64,
+    total_objects: AtomicU64,
+    total_bytes: AtomicU64,
+}
+
+/// Progress at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgressSnapshot {
+    /// What is being done.
+    pub phase: MigrationPhase,
+    /// Objects for which it is done.
+    pub objects: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// All objects; zero while they are not counted yet.
+    pub total_objects: u64,
+    /// Bytes in them.
+    pub total_bytes: u64,
+}
+
+impl MigrationProgress {
+    /// Returns how far it has come.
+    pub fn snapshot(&self) -> ProgressSnapshot {
+        ProgressSnapshot {
+            phase: PHASES.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or(MigrationPhase::Opening),
+            objects: self.objects.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            total_objects: self.total_objects.load(Relaxed),
+            total_bytes: self.total_bytes.load(Relaxed),
+        }
+    }
+
+    /// Begins a phase, with nothing done yet.
+    pub(super) fn begin(&self, phase: MigrationPhase) {
+        let index = PHASES.iter().position(|known| *known == phase).unwrap_or_default();
+        self.objects.store(0, Relaxed);
+        self.bytes.store(0, Relaxed);
+        self.phase.store(u8::try_from(index).unwrap_or_default(), Relaxed);
+    }
+
+    /// Begins a phase that goes on as far as a journal says.
+    pub(super) fn resume(&self, phase: MigrationPhase, state: &MigrationState) {
+        self.begin(phase);
+        self.objects.store(state.objects, Relaxed);
+        self.bytes.store(state.bytes, Relaxed);
+        self.total_objects.store(state.total_objects, Relaxed);
+        self.total_bytes.store(state.total_bytes, Relaxed);
+    }
+
+    /// Notes that an object is done.
+    pub(super) fn add(&self, bytes: u64) {
+        self.objects.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+}

@@ -1,0 +1,173 @@
+//! What is at a source and at a destination before anything is copied.
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    clock::{Clock, ClockRecord, Timestamp},
+    kv::{self, belongs_to_backend, read_json},
+    storage::{self, Error, GetOptions, MAX_DELETE_KEYS, ObjectStore, examination::PROBES, s3::OUTCOME_KEY},
+};
+
+use super::{
+    super::admin_token::AdminToken,
+    ends::End,
+    error::MigrationError,
+    patience::patiently,
+    progress::{MigrationPhase, MigrationProgress},
+    walk::{Walk, is_moved, list, prefixes_after},
+};
+
+/// What everything begins with.
+const ROOT: &str = "larder/";
+
+/// Maximum bytes of an object that is read at once.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Age of the record of the time from which on no gateway writes it: each one reads it every few seconds, and writes it once it is a minute
+/// old.
+const STALE_SECS: u64 = 100;
+
+/// Interval of looks at the record.
+const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Objects and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Amount {
+    /// Number of objects.
+    pub(super) objects: u64,
+    /// Bytes in them.
+    pub(super) bytes: u64,
+    /// The latest change of any of them.
+    pub(super) latest: Timestamp,
+}
+
+/// Counts what is to be moved, and refuses what would be left behind.
+pub(super) async fn count(
+    from: &End,
+    clock: &dyn Clock,
+    progress: &MigrationProgress,
+) -> Result<Amount, MigrationError> {
+    progress.begin(MigrationPhase::Counting);
+    let objects = from.objects.as_ref();
+    let mut amount = Amount { objects: 0, bytes: 0, latest: Timestamp::from_millis(0) };
+    for part in prefixes_after(None) {
+        let mut walk = Walk::new(objects, clock, part);
+        while let Some(page) = walk.next().await? {
+            for object in page {
+                amount.objects += 1;
+                amount.bytes += object.size;
+                amount.latest = amount.latest.max(object.last_modified);
+                progress.add(object.size);
+            }
+        }
+    }
+    // Not every object store lists all of it in the order of bytes, and some may leave something out: what is found counts.
+    match find(objects, clock, |key| !is_moved(key) && !stays_behind(key)).await? {
+        Some(key) => Err(MigrationError::UnknownObject { name: from.name.clone(), key }),
+        None => Ok(amount),
+    }
+}
+
+/// Refuses a destination that holds an installation, or anything else below the same prefix.
+pub(super) async fn require_empty(to: &End, clock: &dyn Clock) -> Result<(), MigrationError> {
+    let is_something = |key: &str| !is_about_backend(key);
+    match find(to.objects.as_ref(), clock, is_something).await? {
+        Some(key) => Err(MigrationError::NotEmpty { name: to.name.clone(), key }),
+        None => Ok(()),
+    }
+}
+
+/// Removes what an earlier attempt has copied, so that nothing is left of what the source has no more.
+pub(super) async fn clear(
+    objects: &dyn ObjectStore,
+    clock: &dyn Clock,
+    progress: &MigrationProgress,
+) -> Result<(), MigrationError> {
+    progress.begin(MigrationPhase::Clearing);
+    for part in prefixes_after(None) {
+        let mut walk = Walk::new(objects, clock, part.clone());
+        while let Some(page) = walk.next().await? {
+            for batch in page.chunks(MAX_DELETE_KEYS) {
+                let keys = || batch.iter().map(|object| object.key.clone()).collect();
+                let removed = patiently(clock, async || objects.delete_many(keys()).await).await;
+                removed.map_err(|cause| MigrationError::Object { key: part.0.to_owned(), cause })?;
+                for object in batch {
+                    progress.add(object.size);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns a digest of what the source says of its format and its time: every gateway that runs there changes it.
+pub(super) async fn identify(objects: &dyn ObjectStore) -> Result<String, MigrationError> {
+    let mut hash = Sha256::new();
+    for key in [kv::FORMAT_OBJECT, kv::CLOCK] {
+        let bytes = read_small(objects, key).await?.unwrap_or_default();
+        hash.update(bytes.len().to_le_bytes());
+        hash.update(&bytes);
+    }
+    Ok(hash.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+}
+
+/// Reads a small object; `None` if it is not there.
+pub(super) async fn read_small(objects: &dyn ObjectStore, key: &str) -> Result<Option<bytes::Bytes>, MigrationError> {
+    let read = async || match objects.get(key, GetOptions::default()).await {
+        Ok(object) => object.body.into_bytes(MAX_BYTES).await.map(Some).map_err(Error::Body),
+        Err(Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let read: storage::Result<_> = read().await;
+    read.map_err(|cause| MigrationError::Object { key: key.to_owned(), cause })
+}
+
+/// Refuses a bucket that a gateway serves from: waits until the record of the time is older than any gateway lets it get.
+pub(super) async fn require_idle(
+    from: &End,
+    clock: &dyn Clock,
+    progress: &MigrationProgress,
+) -> Result<(), MigrationError> {
+    let mut first = None;
+    while let Some((record, etag)) = read_json::<ClockRecord>(from.objects.as_ref(), kv::CLOCK).await? {
+        if first.get_or_insert_with(|| etag.clone()) != &etag {
+            return Err(MigrationError::InUse { name: from.name.clone() });
+        }
+        if clock.now().since(record.wall_time).as_secs() >= STALE_SECS {
+            break;
+        }
+        progress.begin(MigrationPhase::Waiting);
+        clock.sleep(LOOK_INTERVAL).await;
+    }
+    Ok(())
+}
+
+/// Returns whether an object is about the object store that it is in.
+fn is_about_backend(key: &str) -> bool {
+    belongs_to_backend(key) || key == OUTCOME_KEY || key.starts_with(PROBES)
+}
+
+/// Returns whether an object is not copied as it is.
+fn stays_behind(key: &str) -> bool {
+    is_about_backend(key) || key == kv::FORMAT_OBJECT || key == AdminToken::OBJECT
+}
+
+/// Finds an object of which `is_wanted` holds.
+async fn find(
+    objects: &dyn ObjectStore,
+    clock: &dyn Clock,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Option<String>, MigrationError> {
+    let mut after = None;
+    loop {
+        let (page, is_truncated) = list(objects, clock, ROOT, after.as_ref()).await?;
+        if let Some(found) = page.iter().find(|object| is_wanted(&object.key)) {
+            return Ok(Some(found.key.clone()));
+        }
+        let last = page.last().map(|object| object.key.clone());
+        if !is_truncated || last == after {
+            return Ok(None);
+        }
+        after = last;
+    }
+}

@@ -1,0 +1,30 @@
+//! Which objects a migration copies of this room: all, but for what is about one object store alone.
+
+use super::super::{layout, retention::LifecycleClass};
+
+/// Prefixes of all objects of this room that a migration copies, each a folder whose keys are listed in byte order, or one object.
+pub const PREFIXES: [&str; 9] = [
+    "larder/stores/",
+    "larder/names/",
+    "larder/kept/",
+    "larder/passing/",
+    "larder/index/",
+    "larder/counted/",
+    "larder/due/",
+    "larder/due-uptime/",
+    layout::CLOCK,
+];
+
+/// Returns whether an object is about the object store that it is in, and means nothing in another one: whether stores stand where lifecycle
+/// rules want them, and what was written to watch these rules.
+pub fn belongs_to_backend(key: &str) -> bool {
+    key == layout::ORDER
+        || key == layout::canaries()
+        || key == layout::kept_canary()
+        || LifecycleClass::ALL.into_iter().any(|class| key == layout::passing_canary(class))
+}
+
+/// Returns whether a lifecycle rule may delete the object at any time.
+pub fn may_expire(key: &str) -> bool {
+    LifecycleClass::ALL.into_iter().any(|class| key.starts_with(&layout::class(class)))
+}
