@@ -14,7 +14,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Given, load},
     gateway::{Gateway, TokenOrigin},
-    telemetry::{self, LogFormat},
+    telemetry::{self, Colours, LogFormat},
 };
 
 use super::{exit, output, reload::Reload};
@@ -29,7 +29,9 @@ pub(super) fn serve(given: &Given) -> ExitCode {
         }
     };
     let format = started.config.telemetry.format;
-    let log = match telemetry::start(&started.config.telemetry) {
+    // As https://no-color.org has it.
+    let colours = if given.variable("NO_COLOR").is_some() { Colours::Never } else { Colours::OnTerminals };
+    let log = match telemetry::start(&started.config.telemetry, colours) {
         Ok(log) => log,
         Err(error) => {
             print_error(format, &output::whole(&error));

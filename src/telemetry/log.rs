@@ -118,6 +118,15 @@ pub enum StartError {
     Twice,
 }
 
+/// Use of colours in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colours {
+    /// A terminal gets colours.
+    OnTerminals,
+    /// Nothing gets colours.
+    Never,
+}
+
 /// The running log.
 #[derive(Debug, Clone)]
 pub struct Log(reload::Handle<EnvFilter, Registry>);
@@ -132,8 +141,9 @@ impl Log {
     }
 }
 
-/// Starts logging to standard error, for the whole process. Panics are logged, too.
-pub fn start(options: &TelemetryOptions) -> Result<Log, StartError> {
+/// Starts logging to standard error, for the whole process. Panics are logged, too. Only a terminal gets colours, and only if they are
+/// `wanted`.
+pub fn start(options: &TelemetryOptions, wanted: Colours) -> Result<Log, StartError> {
     let filter = EnvFilter::try_new(&options.filter.0).map_err(|error| StartError::Filter(error.to_string()))?;
     let (filter, handle) = reload::Layer::new(filter);
     let registry = tracing_subscriber::registry().with(filter);
@@ -141,7 +151,7 @@ pub fn start(options: &TelemetryOptions) -> Result<Log, StartError> {
     let started = match options.format {
         LogFormat::Text => {
             use std::io::IsTerminal;
-            let is_coloured = io::stderr().is_terminal();
+            let is_coloured = wanted == Colours::OnTerminals && io::stderr().is_terminal();
             let lines = lines.with_ansi(is_coloured);
             registry.with(lines.map_event_format(|form| Named::text(form.with_ansi(is_coloured)))).try_init()
         }

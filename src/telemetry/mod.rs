@@ -20,7 +20,9 @@ pub mod work;
 pub use access_log::{AccessLine, AccessLog};
 pub use costs::{CallClass, Costs, InvalidPrices, Prices};
 pub use ledger::{Account, Ledger, Parties, Party, Payers, Totals};
-pub use log::{AccessLogSetting, InvalidFilter, Log, LogFilter, LogFormat, StartError, TelemetryOptions, start};
+pub use log::{
+    AccessLogSetting, Colours, InvalidFilter, Log, LogFilter, LogFormat, StartError, TelemetryOptions, start,
+};
 pub use metrics::{Durations, Kind, Metrics, Sample};
 pub use observed::Observed;
 pub use panics::show as show_panics;

@@ -15,6 +15,7 @@ mod bombs;
 mod bucket;
 mod check;
 mod client;
+mod colours;
 mod doctor;
 mod effort;
 #[cfg(feature = "s3")]
