@@ -229,6 +229,28 @@ impl<'a> UserObject<'a> {
     }
 }
 
+/// The caller's own account.
+#[derive(Debug, Serialize)]
+pub struct CurrentUserObject<'a> {
+    #[serde(flatten)]
+    user: UserObject<'a>,
+    proxy: Proxy,
+}
+
+/// The platform's proxy, of which there is none here: clients that ask for it find neither a password nor a group.
+#[derive(Debug, Serialize)]
+struct Proxy {
+    password: &'static str,
+    groups: [(); 0],
+}
+
+impl<'a> CurrentUserObject<'a> {
+    /// The account of the caller.
+    pub fn new(user: &'a User) -> Self {
+        Self { user: UserObject::new(user), proxy: Proxy { password: "", groups: [] } }
+    }
+}
+
 /// Who a caller is, and what his token is good for.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

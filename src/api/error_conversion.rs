@@ -57,7 +57,9 @@ impl From<RunsError> for ApiError {
             RunsError::Store(error) => error.into(),
             error @ RunsError::Contended => kv::Error::unavailable(error).into(),
             RunsError::NotFound => Self::not_found("Actor run was not found"),
-            RunsError::Over => Self::bad_request("run-is-over", "Actor run is over, and cannot be changed like this"),
+            RunsError::Over => {
+                Self::bad_request("job-finished", "Actor run is already finished, and cannot be changed like this")
+            }
             RunsError::TooManyMetamorphs { .. } => Self::bad_request("max-metamorphs-exceeded", message),
             RunsError::TooManyTokens { .. } => Self::bad_request("invalid-request", message),
         }

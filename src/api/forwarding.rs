@@ -85,6 +85,8 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
         Endpoint::ListStores
         | Endpoint::ServedElsewhere(_)
         | Endpoint::CurrentUser
+        | Endpoint::Limits
+        | Endpoint::MonthlyUsage
         | Endpoint::Session
         | Endpoint::Metrics
         | Endpoint::Description

@@ -73,7 +73,11 @@ impl From<&Endpoint> for Operation {
             Endpoint::ListStores => Self::ListStores,
             Endpoint::CreateStore => Self::CreateStore,
             Endpoint::Store(_, call) | Endpoint::Runs(RunsCall::Store(_, call)) => call.into(),
-            Endpoint::CurrentUser | Endpoint::Session | Endpoint::User(_) => Self::ReadAccount,
+            Endpoint::CurrentUser
+            | Endpoint::Limits
+            | Endpoint::MonthlyUsage
+            | Endpoint::Session
+            | Endpoint::User(_) => Self::ReadAccount,
             Endpoint::CountUse | Endpoint::RenewStore => Self::TellKeeper,
             Endpoint::Account(call) => match call {
                 AccountCall::ListUsers

@@ -26,14 +26,6 @@ pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<ReplyBody> 
     response
 }
 
-/// An answer whose body is a text.
-pub fn text(status: StatusCode, text: &'static str) -> Response<ReplyBody> {
-    let mut response = empty(status);
-    *response.body_mut() = ReplyBody::from(Bytes::from_static(text.as_bytes()));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
-}
-
 /// `value` as JSON. Our own types have string keys and finite numbers, which always have a form in JSON.
 pub fn json_bytes<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(b"null"), Bytes::from)

@@ -34,6 +34,10 @@ pub enum Endpoint {
     Store(StoreAddress, StoreCall),
     /// The caller's own account.
     CurrentUser,
+    /// What the caller may have and has, in the platform's words.
+    Limits,
+    /// What the caller's use of a month comes to, in the platform's words.
+    MonthlyUsage,
     /// Who the caller is, and what his token is good for.
     Session,
     /// An account, by id or name.
@@ -82,6 +86,8 @@ impl Endpoint {
             | Self::ListStores
             | Self::CreateStore
             | Self::CurrentUser
+            | Self::Limits
+            | Self::MonthlyUsage
             | Self::Session
             | Self::Metrics
             | Self::Description
@@ -150,6 +156,11 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             Ok(Endpoint::Store(address(&decode(store)), store_call(method, rest)?))
         }
         ["v2", "users", "me"] => read(method, Endpoint::CurrentUser),
+        ["v2", "users", "me", "limits"] if method == "PUT" => {
+            Err(ApiError::unserved("what a user may have is set by `larder user update`"))
+        }
+        ["v2", "users", "me", "limits"] => read(method, Endpoint::Limits),
+        ["v2", "users", "me", "usage", "monthly"] => read(method, Endpoint::MonthlyUsage),
         ["v2", "users", user] if !user.is_empty() => read(method, Endpoint::User(decode(user))),
         ["metrics"] => read(method, Endpoint::Metrics),
         ["v2", "openapi.json"] => read(method, Endpoint::Description),

@@ -42,11 +42,11 @@ pub enum RunChoice {
 }
 
 /// What can be done with one run.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunCall {
     /// Its object.
     GetRun,
-    /// What its program printed, of which nothing is kept here.
+    /// What its program printed, which is not served.
     GetLog,
     /// What it says of itself, and who may see it.
     UpdateRun,
@@ -142,7 +142,13 @@ fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsC
         (["runs", "last", "key-value-store", rest @ ..], _) => {
             Ok(RunsCall::Store(RunChoice::Last(source), store_call(method, rest)?))
         }
+        (["runs", "last", rest @ ..], _) if !rest.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Last(source), run_call(method, rest)?))
+        }
         // Older clients name the actor before the run.
+        (["runs", run, rest @ ..], _) if !run.is_empty() && !rest.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Id(decode(run)), run_call(method, rest)?))
+        }
         (["runs", run], "GET" | "HEAD") if !run.is_empty() => {
             Ok(RunsCall::Run(RunChoice::Id(decode(run)), RunCall::GetRun))
         }
@@ -167,7 +173,8 @@ fn run_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
         [] => match method {
             "GET" | "HEAD" => Ok(RunCall::GetRun),
             "PUT" => Ok(RunCall::UpdateRun),
-            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT")),
+            "DELETE" => Err(ApiError::unserved("a run is deleted some time after its end, and not on request")),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,DELETE")),
         },
         ["log"] if matches!(method, "GET" | "HEAD") => Ok(RunCall::GetLog),
         ["log"] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
@@ -228,11 +235,35 @@ mod tests {
     }
 
     #[test]
+    fn the_last_run_has_the_calls_of_any_run() {
+        let source = |kind| RunSource { kind, address: StoreAddress::Id("A".to_owned()) };
+        for (rest, method, call) in [
+            ("abort", "POST", RunCall::Abort),
+            ("metamorph", "POST", RunCall::Metamorph),
+            ("reboot", "POST", RunCall::Restart),
+            ("log", "GET", RunCall::GetLog),
+        ] {
+            for (base, kind) in
+                [("acts", ActorKind::Actor), ("actors", ActorKind::Actor), ("actor-tasks", ActorKind::Task)]
+            {
+                let path = |run: &str| format!("/v2/{base}/A/runs/{run}/{rest}");
+                let last = RunsCall::Run(RunChoice::Last(source(kind)), call.clone());
+                assert_eq!(called(method, &path("last")), Ok(last), "{base} {rest}");
+                let one = RunsCall::Run(RunChoice::Id("R".to_owned()), call.clone());
+                assert_eq!(called(method, &path("R")), Ok(one), "{base} {rest}");
+            }
+        }
+        assert_eq!(called("PUT", "/v2/acts/A/runs/last"), Err(405));
+        assert_eq!(called("GET", "/v2/acts/A/runs/last/nope"), Err(404));
+    }
+
+    #[test]
     fn what_nobody_can_do_here_is_told_from_what_there_is_not() {
         for (method, path, status) in [
             ("POST", "/v2/acts/A/run-sync", 403),
             ("DELETE", "/v2/acts/A/run-sync", 405),
-            ("DELETE", "/v2/actor-runs/R", 405),
+            ("DELETE", "/v2/actor-runs/R", 403),
+            ("POST", "/v2/actor-runs/R", 405),
             ("GET", "/v2/actor-runs/R/abort", 405),
             ("POST", "/v2/actor-runs", 405),
             ("GET", "/v2/actor-runs/", 404),

@@ -37,7 +37,7 @@ use super::{
     forwarding::{self, Changes, Keeper},
     meter::Meter,
     operation::Operation,
-    operations::{self, accounts, activity, relay, run_changes, runs, stores, users},
+    operations::{self, account_limits, accounts, activity, relay, run_changes, runs, stores, users},
     rate_limits::{Counted, RateLimits},
     reply_body::ReplyBody,
     request::{self, REQUEST_ID, Request},
@@ -182,6 +182,8 @@ impl Api {
             Endpoint::CreateStore => Box::pin(stores::create(context, &caller, request)).await,
             Endpoint::Session => Ok(users::session(&authorize_account(&caller, AccountAction::ReadUser)?)),
             Endpoint::CurrentUser => Ok(users::current(&authorize_account(&caller, AccountAction::ReadUser)?)),
+            Endpoint::Limits => Box::pin(account_limits::limits(context, &caller)).await,
+            Endpoint::MonthlyUsage => account_limits::monthly_usage(context, &caller, &request.query),
             Endpoint::User(user) => {
                 authorize_account(&caller, AccountAction::ReadUser)?;
                 Box::pin(users::get(context, &user)).await

@@ -328,6 +328,11 @@ impl Catalog {
         self.flush_activity().await.map(|_| ())
     }
 
+    /// How long new unnamed stores live after their last change, unless they say otherwise.
+    pub fn retention(&self) -> Retention {
+        self.retention.get()
+    }
+
     /// How long new unnamed stores live from now on.
     pub fn set_retention(&self, retention: Retention) {
         self.retention.set(retention);

@@ -30,6 +30,8 @@ pub enum StoreLocator {
 pub struct NewStore {
     /// Its name; without one it is unnamed.
     pub name: Option<StoreName>,
+    /// Its title, for people.
+    pub title: Option<String>,
     /// Its schema.
     pub schema: Option<Schema>,
     /// How long it lives after its last change while it has no name; the usual time unless it says otherwise.
@@ -69,7 +71,7 @@ impl NewStore {
             owner_id: owner,
             name: None,
             pending_name: self.name,
-            title: None,
+            title: self.title,
             created_at: now,
             modified_at: now,
             accessed_at: now,

@@ -112,7 +112,9 @@ impl Api {
         loop {
             let (unnamed, offset) = (u8::from(with_unnamed), stores.len());
             let page: Items<StoreObject> = self
-                .read_json(&format!("/v2/key-value-stores?unnamed={unnamed}&offset={offset}&limit={PAGE}"))?
+                .read_json(&format!(
+                    "/v2/key-value-stores?ownership=ownedByMe&unnamed={unnamed}&offset={offset}&limit={PAGE}"
+                ))?
                 .ok_or_else(|| Error::NoAnswer("there is no list of stores".to_owned()))?;
             if page.items.is_empty() {
                 return Ok(stores);

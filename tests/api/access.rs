@@ -168,7 +168,7 @@ contract_test!(case_077_083_118_and_156_a_reader_changes_nothing, async |larder:
     store.record("a").await.answers(200).holds(b"flour");
 });
 
-contract_test!(case_094_what_is_shared_is_listed_apart, async |larder: Larder| {
+contract_test!(case_094_what_is_shared_is_listed_with_ones_own_or_apart, async |larder: Larder| {
     let (store, bob) = (larder.named_store("shop").await, larder.user("bob").await);
     let unnamed = larder.new_store().await;
     let own = larder.post(format!("{STORES}?name=own")).token(&bob).await.text("id");
@@ -178,7 +178,21 @@ contract_test!(case_094_what_is_shared_is_listed_apart, async |larder: Larder| {
     let listed =
         async |query: &str| larder.get(format!("{STORES}?{query}")).token(&bob).await.answers(200).texts_of_items("id");
     assert_eq!(listed("ownership=ownedByMe").await, std::slice::from_ref(&own));
-    assert_eq!(listed("").await, [own]);
+    assert_eq!(listed("").await, [store.id.clone(), own.clone()]);
+    let all = [store.id.clone(), unnamed.id.clone(), own.clone()];
+    assert_eq!(listed("unnamed=1").await, all);
+    assert_eq!(listed("unnamed=1&desc=1").await, [own.clone(), unnamed.id.clone(), store.id.clone()]);
+    for offset in 0..4 {
+        for limit in 1..4 {
+            for (desc, mut expected) in [(0, all.to_vec()), (1, all.iter().rev().cloned().collect())] {
+                expected = expected.into_iter().skip(offset).take(limit).collect();
+                let query = format!("unnamed=1&desc={desc}&offset={offset}&limit={limit}");
+                assert_eq!(listed(&query).await, expected, "{query}");
+            }
+        }
+    }
+    let page = larder.get(format!("{STORES}?unnamed=1&limit=1&search=sho")).token(&bob).await.answers(200).data();
+    assert_eq!((&page["total"], &page["items"][0]["id"]), (&json!(1), &json!(store.id)));
     assert_eq!(listed("ownership=sharedWithMe").await, std::slice::from_ref(&store.id));
     let both = [store.id.clone(), unnamed.id.clone()];
     assert_eq!(listed("ownership=sharedWithMe&unnamed=1").await, both);

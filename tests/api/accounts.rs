@@ -6,7 +6,7 @@ use larder::{auth::Token, clock::SeededRandom};
 use serde_json::json;
 
 use crate::{
-    harness::{Larder, STORES, USERNAME},
+    harness::{Larder, Run, STORES, USERNAME},
     keeper::keeper_and_another,
 };
 
@@ -248,5 +248,63 @@ contract_test!(lists_of_users_and_tokens_are_paged_and_read_the_page_alone, asyn
         let fresh = larder.restarted().await;
         let calls = fresh.calls(async || fresh.get(format!("{path}?limit=2")).await.answers(200)).await;
         assert!(calls.list == 1 && calls.total() <= 8, "{path}: {calls:?}");
+    }
+});
+
+contract_test!(the_account_tells_its_limits_and_its_usage_in_the_platforms_words, async |larder: Larder| {
+    let user = larder.get("/v2/users/me").await.answers(200).data();
+    assert_eq!(user["proxy"], json!({ "password": "", "groups": [] }));
+    assert!(
+        larder.get(format!("/v2/users/{}", user["id"].as_str().expect("an id"))).await.answers(200).data()["proxy"]
+            .is_null()
+    );
+    let limits = larder.get("/v2/users/me/limits").await.answers(200).data();
+    assert_eq!(
+        (&limits["limits"]["dataRetentionDays"], &limits["current"]["activeActorJobCount"]),
+        (&json!(7), &json!(0))
+    );
+    for member in [
+        "maxMonthlyUsageUsd",
+        "maxMonthlyActorComputeUnits",
+        "maxMonthlyExternalDataTransferGbytes",
+        "maxMonthlyProxySerps",
+        "maxMonthlyResidentialProxyGbytes",
+        "maxActorMemoryGbytes",
+        "maxActorCount",
+        "maxActorTaskCount",
+        "maxConcurrentActorJobs",
+        "maxTeamAccountSeatCount",
+    ] {
+        assert!(limits["limits"][member].is_number(), "{member} of {limits}");
+    }
+    let run = Run::start(&larder, "/v2/acts/baker/runs").await;
+    let active =
+        async || larder.get("/v2/users/me/limits").await.answers(200).data()["current"]["activeActorJobCount"].clone();
+    assert_eq!(active().await, 1);
+    larder.post(run.path("/abort")).await.answers(200);
+    assert_eq!(active().await, 0);
+    larder
+        .put("/v2/users/me/limits")
+        .json(&json!({ "dataRetentionDays": 1 }))
+        .await
+        .fails(403, "platform-feature-disabled");
+
+    let cycle = |start: &str, end: &str| json!({ "startAt": start, "endAt": end });
+    for (date, expected) in [
+        ("2024-02-29", cycle("2024-02-01T00:00:00.000Z", "2024-02-29T23:59:59.999Z")),
+        ("2026-12-01", cycle("2026-12-01T00:00:00.000Z", "2026-12-31T23:59:59.999Z")),
+    ] {
+        let usage = larder.get(format!("/v2/users/me/usage/monthly?date={date}")).await.answers(200).data();
+        assert_eq!((&usage["usageCycle"], &usage["totalUsageCreditsUsdAfterVolumeDiscount"]), (&expected, &json!(0)));
+    }
+    assert_eq!(
+        larder.get("/v2/users/me/usage/monthly").await.answers(200).data()["usageCycle"],
+        limits["monthlyUsageCycle"]
+    );
+    for date in ["2026-02-30", "yesterday", "9999-12-31"] {
+        larder.get(format!("/v2/users/me/usage/monthly?date={date}")).await.fails(400, "invalid-parameter");
+    }
+    for path in ["/v2/users/me/limits", "/v2/users/me/usage/monthly"] {
+        larder.get(path).anonymous().await.fails(401, "token-not-provided");
     }
 });

@@ -108,12 +108,15 @@ contract_test!(a_page_of_a_thousand_stores_is_free_when_warm, async |larder: Lar
         }
     });
     join_all(makers).await;
-    let list = async || {
-        let page = larder.get(format!("{STORES}?unnamed=1")).await.answers(200);
+    let list = async |query: &str| {
+        let page = larder.get(format!("{STORES}?unnamed=1{query}")).await.answers(200);
         assert_eq!(page.data()["count"], MANY_STORES, "{page}");
     };
-    list().await;
-    assert_eq!(larder.calls(list).await, Calls::NONE, "a page of {MANY_STORES} stores");
+    list("").await;
+    let owned = larder.calls(async || list("&ownership=ownedByMe").await).await;
+    assert_eq!(owned, Calls::NONE, "a page of {MANY_STORES} stores of one's own");
+    let all = larder.calls(async || list("").await).await;
+    assert_eq!(all, Calls { list: 1, ..Calls::NONE }, "a page of {MANY_STORES} stores, and what is shared");
 });
 
 contract_test!(looking_a_store_up_afresh_is_one_read_by_id_and_two_by_name, async |larder: Larder| {

@@ -199,3 +199,17 @@ fn schema() -> serde_json::Value {
         }
     })
 }
+
+contract_test!(a_new_store_has_the_title_that_it_is_made_with, async |larder: Larder| {
+    let made = larder.post(format!("{STORES}?name=shop")).json(&json!({ "title": "Flour & Salt" })).await.answers(201);
+    assert_eq!(made.text("title"), "Flour & Salt");
+    let found = larder.post(format!("{STORES}?name=shop")).json(&json!({ "title": "Sugar" })).await.answers(200);
+    assert_eq!(found.text("title"), "Flour & Salt", "a store that is there stays as it is");
+    let found = larder.get(format!("{STORES}?search=flour")).await.answers(200).texts_of_items("id");
+    assert_eq!(found, [made.text("id")]);
+    assert_eq!(
+        larder.post(STORES).json(&json!({ "title": null })).await.answers(201).data()["title"],
+        serde_json::Value::Null
+    );
+    larder.post(STORES).json(&json!({ "title": "x".repeat(1001) })).await.fails(400, "invalid-value");
+});

@@ -53,8 +53,8 @@ contract_test!(a_run_ends_once_and_takes_its_tokens_along, async |larder: Larder
     }
     larder.post(run.path("/abort")).await.answers(200);
     assert_eq!(run.object().await["status"], "FAILED");
-    larder.post(run.own("environment")).body("{}").await.fails(400, "run-is-over");
-    larder.post(run.path("/metamorph?targetActorId=x")).body("{}").await.fails(400, "run-is-over");
+    larder.post(run.own("environment")).body("{}").await.fails(400, "job-finished");
+    larder.post(run.path("/metamorph?targetActorId=x")).body("{}").await.fails(400, "job-finished");
     let odd = json!({ "exitCode": 0, "status": {} });
     for bad in [json!({}), json!({ "status": "RUNNING" }), json!({ "exitCode": "0" }), odd] {
         larder.post(run.own("finish")).json(&bad).await.fails(400, "invalid-value");

@@ -68,7 +68,6 @@ contract_test!(case_188_and_198_a_run_names_its_store, async |larder: Larder| {
         assert!(object[member].is_string(), "{member} of {object}");
     }
     assert_eq!(object["usageTotalUsd"], 0, "the Python client wants it in lists");
-    larder.get(run.path("/log?stream=1")).await.answers(200).holds(b"");
     larder.get("/v2/acts/baker").await.fails(404, "record-not-found");
     assert!(object["stats"].is_object() && object["options"].is_object() && object["meta"]["origin"].is_string());
 });
@@ -259,4 +258,25 @@ contract_test!(what_nobody_can_do_here_is_refused, async |larder: Larder| {
         larder.post(run.path(&format!("/{call}"))).body("{}").await.fails(403, "platform-feature-disabled");
     }
     larder.post("/v2/acts/baker/run-sync").body("{}").await.fails(403, "platform-feature-disabled");
+    larder.delete(run.path("")).await.fails(403, "platform-feature-disabled");
+    for log in [run.path("/log?stream=1"), format!("/v2/logs/{}", run.id), format!("{BAKER}/last/log")] {
+        larder.get(log).await.fails(403, "platform-feature-disabled");
+    }
+    larder.post(run.path("/abort?gracefully=1")).await.fails(403, "platform-feature-disabled");
+    assert_eq!(larder.get(run.path("")).await.answers(200).text("status"), "READY", "what was refused did nothing");
+});
+
+contract_test!(the_last_run_is_changed_as_by_its_id, async |larder: Larder| {
+    let run = Run::start(&larder, BAKER).await;
+    for path in [format!("{BAKER}/last"), format!("{BAKER}/{}", run.id)] {
+        let changed = larder.post(format!("{path}/metamorph?targetActorId=cook")).body("{}").await.answers(200);
+        assert_eq!(changed.text("id"), run.id);
+        larder.post(format!("{path}/reboot")).await.fails(403, "platform-feature-disabled");
+    }
+    let aborted = larder.post(format!("{BAKER}/last/abort?status=READY")).await.answers(200);
+    assert_eq!((aborted.text("id"), aborted.text("status")), (run.id.clone(), "ABORTED".to_owned()));
+    let late = larder.post(format!("{BAKER}/last/metamorph?targetActorId=cook")).body("{}").await;
+    assert!(late.fails(400, "job-finished").contains("already finished"), "{late}");
+    larder.post(format!("{BAKER}/last/abort?status=RUNNING")).await.fails(404, "record-not-found");
+    larder.post("/v2/actor-tasks/baker/runs/last/abort").await.fails(404, "record-not-found");
 });

@@ -74,7 +74,8 @@ contract_test!(a_search_reads_no_store_that_it_does_not_show, async |larder: Lar
     // Another gateway, which has seen nothing yet.
     let larder = larder.restarted().await;
     larder.get("/v2/users/me").await.answers(200);
-    let search = async |text: &str| larder.get(format!("{STORES}?search={text}")).await.answers(200);
+    let search =
+        async |text: &str| larder.get(format!("{STORES}?ownership=ownedByMe&search={text}")).await.answers(200);
     // The list of entries, the store that is shown, and the one whose title is too long to be kept in an entry.
     let few = larder.calls(async || assert_eq!(search("jar-17").await.data()["total"], 1)).await;
     assert_eq!(few, Calls { list: 1, get: 2, ..Calls::NONE });

@@ -49,7 +49,8 @@ export function Stores() {
                 label="Whose"
                 value=${ownership}
                 options=${[
-                    ['', 'Mine'],
+                    ['', 'All'],
+                    ['ownedByMe', 'Mine'],
                     ['sharedWithMe', 'Shared with me'],
                 ]}
                 onInput=${(/** @type {string} */ value) => goWith({ ownership: value, offset: null })}
@@ -183,7 +184,7 @@ function None({ search, unnamed, ownership }) {
             }
         <//>`;
     }
-    if (ownership) {
+    if (ownership === 'sharedWithMe') {
         return html`<${Empty} icon="people" title="Nothing is shared with you">
             <p>What others share with you by their store's settings shows up here.</p>
         <//>`;

@@ -1,5 +1,6 @@
 //! What is done for each call, one file for each family of endpoints. Every function here takes its store out of a grant.
 
+pub mod account_limits;
 pub mod accounts;
 pub mod activity;
 mod archive;

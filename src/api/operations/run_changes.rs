@@ -8,7 +8,7 @@ use crate::{
         audit,
         context::Context,
         error::ApiError,
-        json_body, reply,
+        json_body,
         reply_body::ReplyBody,
         request::Request,
         run_route::{RunCall, RunSource},
@@ -35,8 +35,7 @@ pub async fn run(
 ) -> Result<Response<ReplyBody>, ApiError> {
     match call {
         RunCall::GetRun => runs::get(context, run, caller, &request).await,
-        // Clients that wait for a run show its log meanwhile, and fail where there is none.
-        RunCall::GetLog => Ok(reply::text(StatusCode::OK, "")),
+        RunCall::GetLog => Err(ApiError::unserved("it keeps no logs of runs")),
         RunCall::GetUsage => Ok(usage::of_run(context, grant)),
         RunCall::UpdateRun => update(context, grant, &run, caller, request).await,
         RunCall::Abort => abort(context, grant, caller, &request).await,
@@ -95,6 +94,9 @@ async fn abort(
     request: &Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let wait = runs::wait_in(request)?;
+    if request.query.flag("gracefully") {
+        return Err(ApiError::unserved("a run is told to abort at once, and not gracefully"));
+    }
     let run = context.runs.abort(&grant.run().id).await?;
     let change = audit::Change { run: Some(&run.id), status: Some(run.status.as_str()), ..audit::Change::default() };
     audit::note(caller, audit::Action::RunAbort, &change);

@@ -17,7 +17,8 @@ use crate::{
     },
     auth::{AccountAction, AccountGrant, Action, Addressed, Caller, Denied, Grant, authorize, authorize_account},
     kv::{
-        Change, GeneralAccess, NewStore, Retention, Schema, StoreLocator, StoreName, StoreQuery, StoreUpdate, StoreView,
+        Change, GeneralAccess, NewStore, Retention, Schema, StoreLocator, StoreName, StoreQuery, StoreUpdate,
+        StoreView, UserId,
     },
 };
 
@@ -27,7 +28,7 @@ const MAX_STORES: usize = 1000;
 /// The most characters of a title.
 const MAX_TITLE_LENGTH: usize = 1000;
 
-/// A page of the caller's stores.
+/// A page of the stores that the caller may list.
 pub async fn list(
     context: &Context,
     account: &AccountGrant,
@@ -43,7 +44,8 @@ pub async fn list(
         search: query.text("search").map(Cow::into_owned),
     };
     let (total, stores) = match query.text("ownership").as_deref() {
-        None | Some("ownedByMe") => {
+        None => everything(context, account.user().id, &wanted).await?,
+        Some("ownedByMe") => {
             let page = context.catalog.list(account.user().id, &wanted).await?;
             (page.total, page.stores)
         }
@@ -61,6 +63,29 @@ pub async fn list(
     let StoreQuery { unnamed, descending: desc, offset, limit, search: _ } = wanted;
     let list = StoreList { total, offset, limit, count: items.len(), desc, unnamed, items };
     Ok(reply::json(StatusCode::OK, &Data { data: list }))
+}
+
+/// A page of a user's own stores and of those that are shared with it, together in the order of their making.
+async fn everything(
+    context: &Context,
+    user: UserId,
+    wanted: &StoreQuery,
+) -> Result<(usize, Vec<Arc<StoreView>>), ApiError> {
+    let mut shared = context.shared.list(&user).await?;
+    shared.retain(|store| wanted.matches(store));
+    // At most all of the shared stores come before an own one: the page is made of these, and of the own ones from here on.
+    let offset = wanted.offset.saturating_sub(shared.len());
+    let before = wanted.offset - offset;
+    let own = StoreQuery { offset, limit: wanted.limit + before, ..wanted.clone() };
+    let own = context.catalog.list(user, &own).await?;
+    let total = own.total + shared.len();
+    let mut stores = own.stores;
+    stores.append(&mut shared);
+    stores.sort_by_key(|store| (store.document.created_at, store.document.id));
+    if wanted.descending {
+        stores.reverse();
+    }
+    Ok((total, stores.into_iter().skip(before).take(wanted.limit).collect()))
 }
 
 /// What of `stores`, which are in the order of their making, is asked for; and how many that match there are.
@@ -88,13 +113,17 @@ async fn listed(
 pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     let name = request.query.text("name").map(Cow::into_owned);
     let session = authorize_account(caller, AccountAction::ReadUser)?;
-    let mut body = json_body::object(context, request, &session, &["name", "schema", "retentionDays"]).await?;
+    let mut body = json_body::object(context, request, &session, &["name", "title", "schema", "retentionDays"]).await?;
     let name = match name {
         Some(name) => Some(parse_name(&name)?),
         None => match name_in(&body)? {
             Change::Set(name) => Some(name),
             Change::Keep | Change::Clear => None,
         },
+    };
+    let title = match title_in(&body)? {
+        Change::Set(title) => Some(title),
+        Change::Keep | Change::Clear => None,
     };
     let schema = match body.remove("schema") {
         None | Some(Value::Null) => None,
@@ -121,7 +150,7 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
         },
         (Err(refusal), None) => return Err(refusal),
     };
-    let (owner, new) = account.creation(NewStore { name, schema, retention, ..NewStore::default() });
+    let (owner, new) = account.creation(NewStore { name, title, schema, retention, ..NewStore::default() });
     let created = context.catalog.create(owner, new).await?;
     // A store that was there before was found by its name, and is opened to callers as by name.
     let (status, addressed) =

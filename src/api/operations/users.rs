@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use crate::{
     api::{
         context::Context,
-        envelope::{Data, SessionObject, UserObject},
+        envelope::{CurrentUserObject, Data, SessionObject, UserObject},
         error::ApiError,
         reply,
         reply_body::ReplyBody,
@@ -15,7 +15,7 @@ use crate::{
 
 /// The caller's own account.
 pub fn current(grant: &AccountGrant) -> Response<ReplyBody> {
-    object(grant.user())
+    reply::json(StatusCode::OK, &Data { data: CurrentUserObject::new(grant.user()) })
 }
 
 /// Who the caller is, and what his token is good for (an addition to the platform's API).
