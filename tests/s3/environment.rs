@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long anything may take before a test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const TOKEN: &str = "apify_api_for_tests";
 
@@ -87,15 +87,13 @@ async fn first_request(listener: &TcpListener, mut command: Command) -> String {
         connection.write_all(refusal).await.unwrap();
         String::from_utf8(head).unwrap()
     };
-    match timeout(PATIENCE, asked).await {
-        Ok(head) => head,
-        Err(_) => {
-            running.0.kill().unwrap();
-            let mut errors = String::new();
-            running.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-            panic!("it asks for nothing: {errors}");
-        }
+    if let Ok(head) = timeout(PATIENCE, asked).await {
+        return head;
     }
+    running.0.kill().unwrap();
+    let mut errors = String::new();
+    running.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    panic!("it asks for nothing: {errors}");
 }
 
 #[tokio::test]

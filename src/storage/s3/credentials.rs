@@ -217,9 +217,11 @@ pub fn is_refusal_of_credentials(status: u16, code: &str) -> bool {
         | "InvalidToken"
         | "TokenRefreshRequired"
         | "InvalidSecurity"
-        | "AuthFailure" => true,
+        | "AuthFailure"
+        | "AccessDenied"
+        | "Forbidden"
+        | "Unauthorized" => true,
         "" => matches!(status, 400 | 401 | 403),
-        "AccessDenied" | "Forbidden" | "Unauthorized" => true,
         _ => status == 401,
     }
 }

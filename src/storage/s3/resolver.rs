@@ -211,7 +211,7 @@ mod tests {
     }
 
     async fn of_sdk(location: &Location, bucket: &str) -> String {
-        let presigning = PresigningConfig::expires_in(Duration::from_secs(60)).expect("it is not long");
+        let presigning = PresigningConfig::expires_in(Duration::from_mins(1)).expect("it is not long");
         let request = location.client.get_object().bucket(bucket).key("k").presigned(presigning).await;
         let request = request.expect("it can be signed");
         let (url, query) = request.uri().split_once('?').expect("it is signed");

@@ -31,12 +31,11 @@ impl AwsSources {
     /// Looks at the usual sources; `region` and `endpoint` go before theirs. Before a server that is not AWS's no instance is asked
     /// for its region: where there is none to answer, that takes seconds, and the SDK warns of it.
     pub async fn load(wire: &Arc<WireClient>, region: Option<String>, endpoint: Option<&Target>) -> Self {
-        let region = match region {
-            Some(region) => Some(Region::new(region)),
-            None => {
-                let said = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
-                said.or_else(ProfileFileRegionProvider::new()).region().await
-            }
+        let region = if let Some(region) = region {
+            Some(Region::new(region))
+        } else {
+            let said = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+            said.or_else(ProfileFileRegionProvider::new()).region().await
         };
         let is_said = region.is_some();
         let usual = region.unwrap_or(Region::from_static(DEFAULT_REGION));
