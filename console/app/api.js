@@ -1,6 +1,7 @@
 // How the API is asked: with the token in a header, errors as they are meant, another try where that does no harm.
 
 import { lost } from './connection.js';
+import { within } from './root.js';
 import { session, signOut } from './session.js';
 
 /** How often what was answered 429 or 503 is asked again, and how long to wait when the answer does not say (ms). */
@@ -36,7 +37,7 @@ export class ApiError extends Error {
 
 /**
  * The path and query of a request.
- * @param {string} path
+ * @param {string} path of the gateway, wherever that is served
  * @param {Ask['query']} [query]
  */
 export function target(path, query = {}) {
@@ -44,7 +45,7 @@ export function target(path, query = {}) {
         ([, value]) => value !== undefined && value !== null && value !== '',
     );
     const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
-    return search ? `${path}?${search}` : path;
+    return within(search ? `${path}?${search}` : path);
 }
 
 /**

@@ -1,5 +1,6 @@
 // Whether the gateway answers. When it does not, pages keep what they show, and are told when it is back.
 
+import { within } from './root.js';
 import { signal } from './signal.js';
 
 /** How long to wait before asking again whether it is back: at first, and at most (milliseconds). */
@@ -22,7 +23,7 @@ async function ask(wait) {
         setTimeout(resolve, wait);
     });
     try {
-        const answer = await fetch('/health/live', { cache: 'no-store' });
+        const answer = await fetch(within('/health/live'), { cache: 'no-store' });
         if (answer.ok) {
             connection.set('here');
             return;

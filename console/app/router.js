@@ -1,9 +1,10 @@
 // Where one is: every page and every state worth sending to somebody has an address of its own below /console/.
 
+import { within } from './root.js';
 import { signal, useSignal } from './signal.js';
 
 /** What all addresses of the console begin with. */
-export const BASE = '/console';
+export const BASE = within('/console');
 
 /**
  * @typedef {object} Place

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
+    clock::{Clock, SystemClock},
     config::{Config, Given, example, load},
     server::Tls,
     storage::embedded::inspect,
@@ -33,9 +34,17 @@ pub(super) fn check(asked: Asked, given: &Given) -> ExitCode {
             for warning in &loaded.warnings {
                 output::complain(&format!("warning: {warning}"));
             }
-            if let Err(error) = Tls::of(&loaded.config.server.tls) {
-                output::print_error(&output::whole(&error));
-                return exit::wrong_settings();
+            match Tls::of(&loaded.config.server.tls) {
+                Ok(tls) => {
+                    let validity = tls.and_then(|tls| tls.validity());
+                    if let Some(warning) = validity.and_then(|validity| validity.warning(SystemClock.now())) {
+                        output::complain(&format!("warning: {warning}"));
+                    }
+                }
+                Err(error) => {
+                    output::print_error(&output::whole(&error));
+                    return exit::wrong_settings();
+                }
             }
             if asked == Asked::Data { check_data(&loaded.config) } else { ExitCode::SUCCESS }
         }

@@ -131,12 +131,12 @@ pub(super) fn agent(url: &str, given: &Given) -> Result<Agent, String> {
     transfer::agent(trust, is_near).map_err(|error| error.to_string())
 }
 
-/// The origin that a URL is.
+/// Returns what the URLs of a server begin with: an origin, and perhaps the path below which a proxy serves it.
 fn origin(url: &str) -> Option<String> {
     let uri = url.parse::<Uri>().ok()?;
     let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme))?;
-    let is_origin = matches!(uri.path(), "" | "/") && uri.query().is_none();
-    is_origin.then_some(format!("{scheme}://{}", uri.authority()?))
+    let path = uri.path().trim_end_matches('/');
+    uri.query().is_none().then_some(format!("{scheme}://{}{path}", uri.authority()?))
 }
 
 /// A text as one segment of a path, or as the value of a parameter.
@@ -156,7 +156,8 @@ mod tests {
         assert_eq!(origin("http://a").as_deref(), Some("http://a"));
         assert_eq!(origin("http://[::1]:8011/").as_deref(), Some("http://[::1]:8011"));
         assert_eq!(origin("https://a").as_deref(), Some("https://a"));
-        for none in ["a:80", "ftp://a", "http://a/b", "http://a?b"] {
+        assert_eq!(origin("https://a/larder/").as_deref(), Some("https://a/larder"));
+        for none in ["a:80", "ftp://a", "http://a?b"] {
             assert_eq!(origin(none), None, "{none}");
         }
     }

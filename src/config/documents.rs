@@ -38,7 +38,7 @@ are cut off; other control characters are an error.
 | `DAYS` | days, fractions allowed: `7`, `0.5` |
 | `yes\\|no` | `yes` or `no`, also `true` and `false`, `1` and `0` |
 | `ADDRESS:PORT` | `127.0.0.1:8011`, `0.0.0.0:8011`, `[::]:8011` |
-| `URL` | an origin: scheme, host and port, without a path |
+| `URL` | an origin: scheme, host and port, without a path (`public_url` may have one) |
 | `LEVEL` | `off`, `error`, `warn`, `info`, `debug` or `trace`, for some modules apart: `info,larder::server=debug` |
 
 In the file they stand in quotes, but for numbers, which may stand without.

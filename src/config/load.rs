@@ -152,9 +152,10 @@ impl Loading {
     fn finish(mut self) -> Result<Loaded, Problems> {
         let Self { config, sources, secrets, given, weak, problems } = &mut self;
         contradictions(config, given, &mut |name, message| {
-            let place = settings().find(|setting| setting.name == name).zip(sources.get(name));
-            let place = place.map_or_else(|| name.to_owned(), |(setting, source)| source.place(setting));
-            problems.push(Problem { place, message });
+            // What is wrong by itself has been said already.
+            if let Some((setting, source)) = settings().find(|setting| setting.name == name).zip(sources.get(name)) {
+                problems.push(Problem { place: source.place(setting), message });
+            }
         });
         // Who reaches the loopback is on this machine already, and may try something out.
         let mut warnings = Vec::new();

@@ -134,11 +134,11 @@ static SETTINGS: &[Setting] = &[
     Setting {
         name: "public_url",
         value: "URL",
-        help: "Where clients reach Larder from outside, for links; the listening address if it is not set",
+        help: "Where clients reach Larder from outside, for links, with the path below which a proxy serves it if it does; the listening address if it is not set",
         is_secret: false,
         apply: |config, text| {
             let url = text.trim().parse().map_err(|_| {
-                "is not an origin; write it like https://larder.example or http://10.0.0.5:8011, without a path"
+                "is not where clients can reach it; write it like https://larder.example or https://example.com/larder"
                     .to_owned()
             })?;
             config.public_url = Some(url);

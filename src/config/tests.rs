@@ -219,7 +219,7 @@ fn secrets_that_can_be_guessed_are_for_this_machine_alone() {
         ("LARDER_TOKEN", "change-this-token"),
         ("LARDER_SECRET", "fifteen-letters"),
         ("LARDER_METRICS_TOKEN", "a-third-long-random-text"),
-        ("LARDER_USER_TOKEN", "apify_api_000000000000000000000000000000000000"),
+        ("LARDER_USER_TOKEN", "larder_0000000000000000000000000000002C8GjS"),
     ] {
         for (listen, is_public) in
             [("127.0.0.1:0", false), ("[::1]:0", false), ("0.0.0.0:0", true), ("[::]:0", true), ("10.0.0.5:1", true)]
@@ -252,7 +252,7 @@ fn settings_that_contradict_each_other_are_refused() {
         (&[("LARDER_UPSTREAM_URL", "http://10.0.0.9:1")], "LARDER_UPSTREAM_URL", "set both, or neither"),
         (&[("LARDER_UPSTREAM_TOKEN", "its-token")], "LARDER_UPSTREAM_TOKEN", "set both, or neither"),
         (
-            &[("LARDER_USER_TOKEN", "apify_api_0123456789abcdefghijABCDEFGHIJ012345")],
+            &[("LARDER_USER_TOKEN", "larder_0000000000000000000000000000002C8GjS")],
             "LARDER_USER_TOKEN",
             "set LARDER_USER too",
         ),

@@ -195,19 +195,25 @@ pub struct UpstreamOptions {
     pub token: Option<Token>,
 }
 
-/// An origin, as links begin: scheme, host and perhaps a port, without a slash at the end.
+/// An origin, as links begin: scheme, host and perhaps a port, and the path below which a proxy serves Larder, without a slash at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
-/// The text is no origin.
+/// The text is no such URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an origin")]
+#[error("not an origin with a plain path")]
 pub struct InvalidPublicUrl;
 
 impl PublicUrl {
-    /// The origin's text.
+    /// The URL's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The path, without a slash at the end; empty if there is none.
+    pub fn path(&self) -> &str {
+        let host = self.0.find("://").map_or(0, |at| at + "://".len());
+        self.0[host..].find('/').map_or("", |at| &self.0[host + at..])
     }
 }
 
@@ -225,10 +231,14 @@ impl FromStr for PublicUrl {
         let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme)).ok_or(InvalidPublicUrl)?;
         let authority =
             uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(InvalidPublicUrl)?;
-        if authority.host().is_empty() || uri.path() != "/" || text.contains(['?', '#']) {
+        let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(is_plain);
+        let is_path = path.is_empty() || path.split('/').skip(1).all(is_segment);
+        if authority.host().is_empty() || !is_path || text.contains(['?', '#']) {
             return Err(InvalidPublicUrl);
         }
-        Ok(Self(format!("{scheme}://{authority}")))
+        Ok(Self(format!("{scheme}://{authority}{path}")))
     }
 }
 
@@ -237,17 +247,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_public_url_is_an_origin_without_a_slash_at_its_end() {
+    fn a_public_url_is_an_origin_and_perhaps_a_path_without_a_slash_at_its_end() {
         for (given, origin) in [
             ("http://localhost:8011", "http://localhost:8011"),
             ("https://larder.example/", "https://larder.example"),
             ("http://[::1]:80", "http://[::1]:80"),
+            ("https://example.com/larder/", "https://example.com/larder"),
+            ("https://example.com/a/b", "https://example.com/a/b"),
         ] {
-            assert_eq!(given.parse::<PublicUrl>().expect(given).as_str(), origin);
+            let url = given.parse::<PublicUrl>().expect(given);
+            assert_eq!(url.as_str(), origin);
+            assert!(url.as_str().ends_with(url.path()) && url.path().is_empty() != origin.contains("example.com/"));
         }
-        for bad in
-            ["", "larder.example", "ftp://a", "http://a/b", "http://a/?b", "http://u:p@a", "http://", "http://a#b"]
-        {
+        for bad in [
+            "",
+            "larder.example",
+            "ftp://a",
+            "http://a//b",
+            "http://a/../b",
+            "http://a/%2e",
+            "http://a/b//",
+            "http://a/?b",
+            "http://u:p@a",
+            "http://",
+            "http://a#b",
+        ] {
             assert!(bad.parse::<PublicUrl>().is_err(), "{bad}");
         }
     }

@@ -15,6 +15,9 @@ use rust_embed::RustEmbed;
 #[exclude = "*.d.mts"]
 struct Files;
 
+/// The media type of pages.
+const HTML: &str = "text/html; charset=utf-8";
+
 /// A file.
 #[derive(Debug)]
 pub(super) struct Asset {
@@ -38,13 +41,23 @@ impl Asset {
         };
         Some(Self { bytes, media_type: media_type(path), etag })
     }
+
+    /// Returns the file as it is below the path `root`: a page names its files by whole paths.
+    pub(super) fn below(self, root: &str) -> Self {
+        if root.is_empty() || self.media_type != HTML {
+            return self;
+        }
+        let text = String::from_utf8_lossy(&self.bytes).replace("\"/console/", &format!("\"{root}/console/"));
+        let etag = format!("{}{root}\"", self.etag.trim_end_matches('"'));
+        Self { bytes: text.into(), etag, ..self }
+    }
 }
 
 /// The media type of a file, by its ending.
 fn media_type(path: &str) -> HeaderValue {
     let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
     HeaderValue::from_static(match ending {
-        "html" => "text/html; charset=utf-8",
+        "html" => HTML,
         "css" => "text/css; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "svg" => "image/svg+xml",

@@ -38,16 +38,11 @@ const GUARDS: [(HeaderName, HeaderValue); 6] = [
 pub struct Console;
 
 impl Console {
-    /// The answer to a request, or `None` if it is not about the console. Whoever opens the server's address in a browser is shown the
-    /// way.
-    pub fn answer<B>(request: &Request<B>) -> Option<Response<Bytes>> {
-        let path = request.uri().path();
-        if path == "/" {
-            return wants_page(request.headers()).then(redirect);
-        }
-        let rest = path.strip_prefix(BASE)?;
+    /// Answers a request, which a client sent below the path `root`; `None` if it is not about the console.
+    pub fn answer<B>(request: &Request<B>, root: &str) -> Option<Response<Bytes>> {
+        let rest = request.uri().path().strip_prefix(BASE)?;
         if rest.is_empty() {
-            return Some(redirect());
+            return Some(redirect(root));
         }
         let file = rest.strip_prefix('/')?;
         if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -58,7 +53,7 @@ impl Console {
         // Addresses of pages have no endings that files have; ids of stores and keys stand behind the question mark, or have no slash.
         let found = Asset::at(file).or_else(|| (!is_file(file)).then(|| Asset::at(PAGE))?);
         Some(match found {
-            Some(asset) => show(asset, request.headers()),
+            Some(asset) => show(asset.below(root), request.headers()),
             None => plain(StatusCode::NOT_FOUND, "The console has no such file.\n"),
         })
     }
@@ -67,11 +62,6 @@ impl Console {
 /// Whether a path is meant to be that of a file: then the page in its place would be a surprise.
 fn is_file(path: &str) -> bool {
     ["app/", "style/", "vendor/"].iter().any(|folder| path.starts_with(folder))
-}
-
-/// Whether whoever asks is a browser that is to show something.
-fn wants_page(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().any(|value| value.as_bytes().windows(9).any(|part| part == b"text/html"))
 }
 
 fn show(asset: Asset, headers: &HeaderMap) -> Response<Bytes> {
@@ -94,9 +84,10 @@ fn show(asset: Asset, headers: &HeaderMap) -> Response<Bytes> {
 }
 
 /// To the console's first page.
-fn redirect() -> Response<Bytes> {
+fn redirect(root: &str) -> Response<Bytes> {
     let mut response = plain(StatusCode::TEMPORARY_REDIRECT, "");
-    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/console/"));
+    let page = HeaderValue::try_from(format!("{root}{BASE}/")).unwrap_or(HeaderValue::from_static("/console/"));
+    response.headers_mut().insert(header::LOCATION, page);
     response
 }
 
@@ -117,7 +108,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        Console::answer(&request.body(()).expect("a request"))
+        Console::answer(&request.body(()).expect("a request"), "")
     }
 
     fn get(path: &str) -> Response<Bytes> {
@@ -171,14 +162,22 @@ mod tests {
     }
 
     #[test]
-    fn browsers_are_shown_the_way_and_the_api_stays_what_it_is() {
-        let accepts = |value| [(header::ACCEPT, value)];
-        let shown = ask(Method::GET, "/", &accepts("text/html,*/*;q=0.8")).expect("an answer");
-        assert_eq!(shown.headers()[header::LOCATION], "/console/");
+    fn the_console_is_below_the_path_of_a_proxy() {
+        let below = |path: &str| Console::answer(&Request::get(path).body(()).expect("a request"), "/larder");
+        let page = below("/console/").expect("an answer");
+        let text = String::from_utf8(page.body().to_vec()).expect("text");
+        assert!(text.contains("src=\"/larder/console/app/main.js\"") && !text.contains("\"/console/"), "{text}");
+        assert_ne!(page.headers()[header::ETAG], get("/console/").headers()[header::ETAG]);
+        assert_eq!(below("/console").expect("an answer").headers()[header::LOCATION], "/larder/console/");
+        let script = below("/console/app/main.js").expect("an answer");
+        assert_eq!(script.body(), get("/console/app/main.js").body());
+    }
+
+    #[test]
+    fn the_api_stays_what_it_is() {
         assert_eq!(get("/console").headers()[header::LOCATION], "/console/");
-        assert!(ask(Method::GET, "/", &accepts("application/json")).is_none() && ask(Method::GET, "/", &[]).is_none());
-        for path in ["/v2/key-value-stores", "/consoles", "/health/live"] {
-            assert!(ask(Method::GET, path, &accepts("text/html")).is_none(), "{path}");
+        for path in ["/", "/v2/key-value-stores", "/consoles", "/health/live"] {
+            assert!(ask(Method::GET, path, &[(header::ACCEPT, "text/html")]).is_none(), "{path}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{Either, Full};
@@ -16,8 +17,10 @@ use crate::{
 
 use super::{
     access::{Access, Accesses, LoggedBody},
+    base_path::BasePath,
     error::StartError,
     health::Health,
+    root,
 };
 
 /// What a client gets whose request made the program panic; in the form of the API's errors.
@@ -34,6 +37,7 @@ pub(super) struct Front {
     health: Arc<Health>,
     api: Api,
     accesses: Option<Arc<Accesses>>,
+    base: ArcSwap<BasePath>,
 }
 
 impl Front {
@@ -45,7 +49,8 @@ impl Front {
         api: Api,
     ) -> Result<Arc<Self>, StartError> {
         let accesses = Accesses::of(config, clock)?;
-        Ok(Arc::new(Self { health: Arc::clone(health), api, accesses }))
+        let base = ArcSwap::from_pointee(BasePath::of(config));
+        Ok(Arc::new(Self { health: Arc::clone(health), api, accesses, base }))
     }
 
     /// Writes the lines of the access log that wait to be written.
@@ -60,8 +65,9 @@ impl Front {
     }
 
     /// Goes by other options from the next request on.
-    pub(super) fn reconfigure(&self, options: ApiOptions) {
+    pub(super) fn reconfigure(&self, options: ApiOptions, base: BasePath) {
         self.api.reconfigure(options);
+        self.base.store(Arc::new(base));
     }
 }
 
@@ -70,10 +76,17 @@ impl Handler for Front {
 
     async fn handle(&self, mut request: Request<RequestBody>, source: Source) -> Response<Self::Body> {
         let access = self.access(&mut request, &source);
+        let base = self.base.load_full();
+        if let Some(inside) = base.inside(request.uri()) {
+            *request.uri_mut() = inside;
+        }
         let answer = if let Some(answer) = self.health.answer(request.method(), request.uri().path()).await {
             answer.map(|text| Either::Left(Full::from(text)))
+        } else if let Some(mut answer) = root::answer(&request, base.as_str()) {
+            allow_any_origin(answer.headers_mut());
+            answer.map(|text| Either::Left(Full::from(text)))
         } else {
-            match Console::answer(&request) {
+            match Console::answer(&request, base.as_str()) {
                 Some(file) => file.map(|bytes| Either::Left(Full::from(bytes))),
                 None => self.api.respond(request, source).await.map(Either::Right),
             }

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use crate::{
     clock::Clock,
     kv::Catalog,
-    server::Server,
+    server::{Server, Tls},
     telemetry::{Kind, Metrics, Sample},
 };
 
@@ -14,12 +14,18 @@ use super::{health::Health, readiness};
 /// Registers in `metrics` what no other module registers.
 pub(super) fn register(
     metrics: &Metrics,
-    server: &Server,
+    (server, tls): (&Server, Option<Arc<Tls>>),
     catalog: &Catalog,
     clock: &Arc<dyn Clock>,
     health: &Arc<Health>,
 ) {
     readiness::show(health, metrics);
+    let help = "Unix time at which the certificate of this gateway, or one of its chain, expires.";
+    metrics.watch("larder_tls_certificate_expiry_timestamp_seconds", help, Kind::Gauge, move || {
+        let validity = tls.as_ref().and_then(|tls| tls.validity());
+        let seconds = validity.map(|validity| u64::try_from(validity.until.as_millis() / 1000).unwrap_or_default());
+        seconds.map(Sample::plain).into_iter().collect()
+    });
     let version = env!("CARGO_PKG_VERSION");
     let help = "The version of Larder that runs.";
     metrics.watch("larder_build_info", help, Kind::Gauge, move || vec![Sample::labelled([("version", version)], 1)]);

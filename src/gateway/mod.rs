@@ -5,6 +5,7 @@
 mod access;
 mod admin_token;
 mod backend;
+mod base_path;
 mod diagnosis;
 mod error;
 mod first_user;
@@ -17,6 +18,7 @@ mod readiness;
 mod record_cache;
 mod reload;
 mod role;
+mod root;
 mod start;
 mod summary;
 mod timekeeping;

@@ -14,13 +14,14 @@ use arc_swap::ArcSwap;
 use crate::{
     api::{ApiOptions, LinkOrigin},
     auth::{Tokens, Users},
+    clock::{Clock, SystemClock, Timestamp},
     config::Config,
     kv::Catalog,
     runs::Runs,
     server::{Networks, Tls, reachable_address},
 };
 
-use super::{backend::Keeping, error::StartError, first_user::FirstUser, front::Front};
+use super::{backend::Keeping, base_path::BasePath, error::StartError, first_user::FirstUser, front::Front};
 
 /// What a running gateway can change of itself. It is not kept alive by this.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ impl Reloading {
     /// changes. Whatever is remembered of accounts and tokens is believed no more; requests under way and open connections go on with what they began with.
     pub async fn take(&self, config: &Config) -> Result<(), StartError> {
         let fresh = Tls::of(&config.server.tls)?;
+        warn_of_certificate(fresh.as_ref(), SystemClock.now());
         let first_user = FirstUser::of(config).filter(|_| self.makes_accounts);
         self.keeping.reload_credentials().await?;
         self.users.outdate();
@@ -62,8 +64,16 @@ impl Reloading {
         self.drain_delay.set(config.server.drain_delay);
         self.catalog.set_retention(config.catalog.retention);
         self.runs.set_retention(config.run_retention());
-        self.front.reconfigure(api_options(config, self.address, self.tls.is_some()));
+        let options = api_options(config, self.address, self.tls.is_some());
+        self.front.reconfigure(options, BasePath::of(config));
         Ok(())
+    }
+}
+
+/// Warns of a certificate that clients refuse, or soon will.
+pub(super) fn warn_of_certificate(tls: Option<&Tls>, now: Timestamp) {
+    if let Some(warning) = tls.and_then(Tls::validity).and_then(|validity| validity.warning(now)) {
+        tracing::warn!("{warning}");
     }
 }
 

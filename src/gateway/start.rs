@@ -30,7 +30,7 @@ use super::{
     health::Health,
     readiness::ReadinessCheck,
     record_cache::RecordCache,
-    reload::{DrainDelay, Reloading, api_options, listening_url},
+    reload::{DrainDelay, Reloading, api_options, listening_url, warn_of_certificate},
     role::Role,
     summary, timekeeping,
     traces::Tracing,
@@ -95,7 +95,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
             clock_records: Arc::clone(&clock_records),
         };
-        gateway_metrics::register(&metrics, &server, &catalog, &clock, &health);
+        gateway_metrics::register(&metrics, (&server, tls.clone()), &catalog, &clock, &health);
         let reloading = Arc::new(Reloading {
             front: Front::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
             keeping: backend.keeping(),
@@ -222,6 +222,7 @@ fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<A
     let tls = Tls::of(&config.server.tls)?.map(Arc::new);
     let server = Server::bind(config.server.clone(), Arc::clone(machine)).map_err(StartError::Bind)?;
     summary::log(config, server.local_addr(), tls.as_deref());
+    warn_of_certificate(tls.as_deref(), machine.now());
     warn_of_few_descriptors(config.server.max_connections);
     Ok((server.encrypted(tls.clone()), tls))
 }

@@ -18,6 +18,7 @@ mod shares;
 mod socket;
 mod source;
 mod tls;
+mod validity;
 mod workers;
 
 pub use accept::{BindError, Drained, Server};
@@ -28,6 +29,7 @@ pub use leaving::Leaving;
 pub use options::{ServerOptions, reachable_address};
 pub use source::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, InvalidNetwork, Networks, Source};
 pub use tls::{Tls, TlsError, TlsFiles};
+pub use validity::Validity;
 pub use workers::Workers;
 
 #[cfg(test)]

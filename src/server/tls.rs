@@ -17,6 +17,8 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
+use super::validity::Validity;
+
 /// What is spoken inside.
 const PROTOCOL: &[u8] = b"http/1.1";
 
@@ -81,7 +83,13 @@ pub enum TlsError {
 
 /// The certificate and key that new connections begin with.
 pub struct Tls {
-    config: ArcSwap<ServerConfig>,
+    current: ArcSwap<Current>,
+}
+
+/// What new connections begin with now.
+struct Current {
+    config: Arc<ServerConfig>,
+    validity: Option<Validity>,
 }
 
 impl fmt::Debug for Tls {
@@ -104,22 +112,29 @@ impl Tls {
             return Err(unusable("LARDER_TLS_CERT", certificate, pem::Error::NoItemsFound));
         }
         let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("LARDER_TLS_KEY", key, error))?;
+        let validity = Validity::of(&chain);
         let config = config(chain, private).map_err(|cause| TlsError::Mismatch {
             certificate: certificate.clone(),
             key: key.clone(),
             cause,
         })?;
-        Ok(Some(Self { config: ArcSwap::from_pointee(config) }))
+        let current = Current { config: Arc::new(config), validity };
+        Ok(Some(Self { current: ArcSwap::from_pointee(current) }))
     }
 
     /// Begins new connections with what `other` has; open ones go on with what they began with.
     pub fn replace(&self, other: Self) {
-        self.config.store(other.config.into_inner());
+        self.current.store(other.current.into_inner());
+    }
+
+    /// Returns when the certificate is valid, as far as that can be read.
+    pub fn validity(&self) -> Option<Validity> {
+        self.current.load().validity
     }
 
     /// The encrypted connection over `stream`, once both sides have agreed on it.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        TlsAcceptor::from(self.config.load_full()).accept(stream).await
+        TlsAcceptor::from(Arc::clone(&self.current.load().config)).accept(stream).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     client::{Client, Upload},
-    program::{Program, TOKEN, pause},
+    program::{Program, TOKEN, command, pause, run},
 };
 
 /// The status and text of an answer to a request with these headers.
@@ -51,7 +51,7 @@ fn whoever_is_behind_a_trusted_proxy_is_limited_for_himself_and_written_down() {
     assert!(got.contains(&format!("\"http://{}/v2/", program.address)), "{got}");
     assert_eq!(ask(program.address, "DELETE", &path, "x-forwarded-for: 203.0.113.9\r\n").0, 204);
     let ended = program.stop();
-    assert!(ended.stderr.contains("from=203.0.113.9"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("caller_address=203.0.113.9"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("6.6.6.6"), "{}", ended.stderr);
 }
 
@@ -70,5 +70,53 @@ fn whoever_is_not_trusted_speaks_for_nobody_but_himself() {
     let path = format!("/v2/key-value-stores/{}", store["data"]["id"].as_str().expect("an id"));
     assert_eq!(ask(program.address, "DELETE", &path, headers).0, 204);
     let ended = program.stop();
-    assert!(ended.stderr.contains("from=127.0.0.1") && !ended.stderr.contains("203.0.113.9"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("caller_address=127.0.0.1") && !ended.stderr.contains("203.0.113.9"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_proxy_serves_it_below_a_path_which_it_leaves_on_or_takes_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &["--public-url", "https://example.com/larder/"]);
+    let address = program.address;
+    let (status, made) = ask(address, "POST", "/larder/v2/key-value-stores?name=below", "");
+    assert_eq!(status, 201, "{made}");
+    let store: serde_json::Value = serde_json::from_str(&made).expect("JSON");
+    let id = store["data"]["id"].as_str().expect("an id");
+    for (link, path) in [
+        ("consoleUrl", format!("https://example.com/larder/console/key-value-stores/{id}")),
+        ("keysPublicUrl", format!("https://example.com/larder/v2/key-value-stores/{id}/keys")),
+    ] {
+        assert!(store["data"][link].as_str().is_some_and(|url| url.starts_with(&path)), "{made}");
+    }
+    for base in ["/larder", ""] {
+        for path in [
+            format!("/v2/key-value-stores/{id}"),
+            "/larder/v1/users".to_owned(),
+            "/health/ready".to_owned(),
+            "/metrics".to_owned(),
+            "/console/app/main.js".to_owned(),
+        ] {
+            assert_eq!(ask(address, "GET", &format!("{base}{path}"), "").0, 200, "{base}{path}");
+        }
+        let (status, page) = ask(address, "GET", &format!("{base}/console/key-value-stores/{id}"), "");
+        assert!(status == 200 && page.contains("\"/larder/console/app/main.js\""), "{page}");
+        assert_eq!(ask(address, "GET", &format!("{base}/"), "accept: text/html\r\n").0, 307);
+        let (status, root) = ask(address, "GET", &format!("{base}/"), "");
+        let root: serde_json::Value = serde_json::from_str(&root).expect("JSON");
+        assert_eq!((status, root["links"]["console"].as_str()), (200, Some("/larder/console/")));
+        assert_eq!(
+            (root["name"].as_str(), root["version"].as_str()),
+            (Some("Larder"), Some(env!("CARGO_PKG_VERSION")))
+        );
+    }
+    // Commands take the address as clients do.
+    let url = format!("http://{address}/larder");
+    let mut list = command(folder.path(), &["user", "list", "--url", &url]);
+    list.env("LARDER_TOKEN", TOKEN);
+    let listed = run(list);
+    assert!(listed.status.success(), "{}", listed.stderr);
 }

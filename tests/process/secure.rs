@@ -8,9 +8,10 @@ use std::{
     process::Command,
     sync::{Arc, Barrier},
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use larder::clock::{Clock, SystemClock, Timestamp};
 use rustix::process::Signal;
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned,
@@ -170,6 +171,53 @@ fn mistakes_with_the_files_are_found_before_anything_is_served() {
             let ended = run(command);
             assert!(!ended.status.success() && ended.stderr.contains(said), "{said}: {}", ended.stderr);
         }
+    }
+}
+
+/// Puts a certificate that ends at `end` into the files of [`serve`].
+fn make_certificate_until(folder: &Path, end: Timestamp) -> CertificateDer<'static> {
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+    params.not_after = SystemTime::from(end).into();
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let made = params.self_signed(&key).expect("a certificate");
+    fs::write(folder.join("cert.pem"), made.pem()).expect("it is written");
+    fs::write(folder.join("key.pem"), key.serialize_pem()).expect("it is written");
+    made.der().clone()
+}
+
+#[test]
+fn a_certificate_that_expires_is_warned_of_and_its_end_is_a_metric() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let checked = || {
+        let mut check = command(folder.path(), &["check"]);
+        check.env("LARDER_TLS_CERT", "cert.pem").env("LARDER_TLS_KEY", "key.pem");
+        let checked = run(check);
+        assert!(checked.status.success(), "{}", checked.stderr);
+        checked.stderr
+    };
+    make_certificate(folder.path());
+    assert_eq!(checked(), "");
+    let end = Timestamp::from_millis(SystemClock.now().as_millis() / 1000 * 1000).plus(Duration::from_hours(48));
+    let certificate = make_certificate_until(folder.path(), end);
+    assert!(checked().contains(&format!("warning: the certificate of LARDER_TLS_CERT expires at {end}")));
+    let program = Program::start(serving(folder.path(), &[]));
+    let mut stream = BufReader::new(connect(program.address, &[&certificate], &[]).expect("it is spoken"));
+    let (status, head) = ask(&mut stream, "GET", "/metrics", b"");
+    assert_eq!(status, 200, "{head}");
+    let shown = format!("larder_tls_certificate_expiry_timestamp_seconds {}\n", end.as_millis() / 1000);
+    let mut text = String::new();
+    while !text.contains(&shown) {
+        assert!(stream.read_line(&mut text).expect("a line") > 0, "{text}");
+    }
+    drop(stream);
+    make_certificate_until(folder.path(), SystemClock.now().minus(Duration::from_hours(1)));
+    assert!(checked().contains("has expired at"));
+    program.signal(Signal::HUP);
+    pause(Duration::from_millis(300));
+    let ended = program.stop();
+    for said in ["expires at", "has expired at"] {
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
     }
 }
 

@@ -10,6 +10,7 @@ import { Tabs } from '../components/tabs.js';
 import { Time } from '../components/time.js';
 import { toast } from '../components/toast.js';
 import { useAction, useLoad } from '../load.js';
+import { ROOT } from '../root.js';
 import { account } from '../session.js';
 import { useSignal } from '../signal.js';
 import { html, useId, useState } from '../view.js';
@@ -150,7 +151,7 @@ function Replace({ token, onClose, onReplaced }) {
 
 /** @param {{ token: string | undefined }} props */
 function Environments({ token }) {
-    const all = environmentsFor(window.location.origin, token);
+    const all = environmentsFor(window.location.origin + ROOT, token);
     const [current, setCurrent] = useState(all[0].name);
     const panel = useId();
     const shown = all.find(({ name }) => name === current) ?? all[0];

@@ -2,6 +2,7 @@
 
 import { Snippet } from '../../components/copy.js';
 import { Tabs } from '../../components/tabs.js';
+import { ROOT } from '../../root.js';
 import { html, useId, useState } from '../../view.js';
 import { endpointsOf } from './api_lines.js';
 import { TryIt } from './try_it.js';
@@ -16,7 +17,7 @@ const LANGUAGES = [
 export function ApiTab({ store, onReload }) {
     const [language, setLanguage] = useState('curl');
     const panel = useId();
-    const endpoints = endpointsOf(window.location.origin, store);
+    const endpoints = endpointsOf(window.location.origin + ROOT, store);
     return html`
         <p class="dim">
             The lines find the token in the variable <code>LARDER_TOKEN</code>. JavaScript and Python use the official

@@ -5,6 +5,7 @@ import { recordPath } from '../../calls/records.js';
 import { Button } from '../../components/button.js';
 import { size } from '../../format.js';
 import { keyFor, typeOf } from '../../media.js';
+import { within } from '../../root.js';
 import { session } from '../../session.js';
 import { html, useEffect, useRef, useState } from '../../view.js';
 
@@ -123,7 +124,7 @@ export function useUploads(store, onDone) {
  */
 function send(store, { file, key }, isOver, onProgress) {
     const request = new XMLHttpRequest();
-    request.open('PUT', recordPath(store, key));
+    request.open('PUT', within(recordPath(store, key)));
     const { token } = session.get();
     if (token) request.setRequestHeader('Authorization', `Bearer ${token}`);
     request.setRequestHeader('Content-Type', typeOf(file));

@@ -5,10 +5,11 @@ import { Button } from '../../../components/button.js';
 import { Failure, Loading } from '../../../components/states.js';
 import { counted } from '../../../format.js';
 import { useLoad } from '../../../load.js';
+import { within } from '../../../root.js';
 import { session } from '../../../session.js';
 import { html, useEffect, useRef, useState } from '../../../view.js';
 
-const VENDOR = '/console/vendor/pdf';
+const VENDOR = within('/console/vendor/pdf');
 
 /** How far one zooms with each step, and the ends of it. */
 const STEP = 1.25;
@@ -30,7 +31,7 @@ async function open(store, name, signal) {
     const pdf = await library();
     const { token } = session.get();
     const loading = pdf.getDocument({
-        url: recordPath(store, name),
+        url: within(recordPath(store, name)),
         httpHeaders: token ? { Authorization: `Bearer ${token}` } : {},
         standardFontDataUrl: `${VENDOR}/standard_fonts/`,
         // What is drawn is somebody else's: no code of it is ever made to run.
