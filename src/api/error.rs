@@ -5,7 +5,11 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::{auth::Denied, runs::RunsError, storage::BoxError};
+use crate::{
+    auth::Denied,
+    runs::RunsError,
+    storage::{BoxError, RejectedFor},
+};
 
 use super::{reply::json_bytes, reply_body::ReplyBody};
 
@@ -121,6 +125,27 @@ impl ApiError {
             "unsupported-by-backend",
             format!("The storage backend of this server cannot do this: {what}."),
         )
+    }
+
+    /// The object store refuses the request for good: to try it again would be of no use.
+    pub fn rejected_by_backend(reason: RejectedFor, cause: BoxError) -> Self {
+        let message =
+            |what: &str, why: &str| format!("{what}: the object store of this server, or a proxy before it, {why}.");
+        let refused = |what, why| Self::bad_request("unsupported-by-backend", message(what, why));
+        let error = match reason {
+            RejectedFor::Size => {
+                let message = message("The record is too large", "takes no body of this size");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "record-too-large", message)
+            }
+            RejectedFor::Coding => {
+                let message = message("The Content-Encoding cannot be kept", "decodes what is stored in it");
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-content-encoding", message)
+            }
+            RejectedFor::Key => refused("The key is too long", "takes no address of this length"),
+            RejectedFor::Attributes => refused("The Content-Type is too long", "takes no headers of this size"),
+            RejectedFor::Request => refused("This cannot be done here", "refuses the request"),
+        };
+        error.because(cause)
     }
 
     /// The platform serves this call, and this server does not.
@@ -241,6 +266,14 @@ impl ApiError {
                 tracing::error!(request = id, status = status.as_u16(), cause, "a request failed");
             }
             error["requestId"] = id.into();
+        } else if let Some(cause) = cause.as_deref() {
+            let (id, cause) = (id.to_str().unwrap_or_default(), cause as &(dyn std::error::Error + 'static));
+            tracing::warn!(
+                request = id,
+                status = status.as_u16(),
+                cause,
+                "the object store refused a request for good"
+            );
         }
         let mut response = Response::new(ReplyBody::from(json_bytes(&json!({ "error": error }))));
         *response.status_mut() = status;

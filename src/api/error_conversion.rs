@@ -116,6 +116,7 @@ impl From<kv::Error> for ApiError {
                 let message = "The server has no room left for this. Nothing was changed.";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", message).because(cause)
             }
+            kv::Error::Rejected { reason, cause } => Self::rejected_by_backend(reason, cause),
             kv::Error::Unsupported(what) => Self::unsupported_by_backend(what),
             kv::Error::Corrupt(what) => Self::internal(what),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::storage::{self, BodyError, BoxError};
+use crate::storage::{self, BodyError, BoxError, RejectedFor};
 
 use super::{key::InvalidKey, name::InvalidName, schema::InvalidSchema};
 
@@ -69,6 +69,15 @@ pub enum Error {
     /// The backend has no room left.
     #[error("there is no room left")]
     Full(#[source] BoxError),
+    /// The backend refuses the request for what it is, and would refuse it again. Nothing was written.
+    #[error("the backend refuses this for good")]
+    Rejected {
+        /// The property that it refuses.
+        reason: RejectedFor,
+        /// The words of the refusal.
+        #[source]
+        cause: BoxError,
+    },
     /// The backend cannot do what was asked.
     #[error("the backend cannot do that: {0}")]
     Unsupported(&'static str),
@@ -99,6 +108,7 @@ impl From<storage::Error> for Error {
                 Self::Unavailable { retry_after: retry_after.unwrap_or(RETRY_AFTER), cause: error.into() }
             }
             storage::Error::Full(cause) => Self::Full(cause),
+            storage::Error::Rejected { reason, source } => Self::Rejected { reason, cause: source },
             storage::Error::Timeout | storage::Error::Unavailable(_) | storage::Error::Fenced(_) => {
                 Self::unavailable(error)
             }

@@ -7,6 +7,21 @@ use super::{body::BodyError, cause::BoxError};
 /// The result of an operation on objects.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The property of a call for which it is refused for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectedFor {
+    /// The size of the body.
+    Size,
+    /// The length of the key.
+    Key,
+    /// The size of the attributes.
+    Attributes,
+    /// The content coding: what is stored in one does not come back in it.
+    Coding,
+    /// Something else about it.
+    Request,
+}
+
 /// A failed operation on objects.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -34,6 +49,15 @@ pub enum Error {
     /// There is no room for the object; nothing was written.
     #[error("the object store is full")]
     Full(#[source] BoxError),
+    /// The object store, or a proxy before it, refuses the call for what it is, and would refuse it again; nothing was written.
+    #[error("the object store, or a proxy before it, refuses this for good")]
+    Rejected {
+        /// The property that it refuses.
+        reason: RejectedFor,
+        /// The words of the refusal, and who refused.
+        #[source]
+        source: BoxError,
+    },
     /// Calls are fenced off, for the reason that the source has; nothing was written.
     #[error("the object store is fenced off")]
     Fenced(#[source] BoxError),

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Random, SeededRandom};
 
 use super::{
     body::{BodyError, ByteStream},
-    error::{Error, Result},
+    error::{Error, RejectedFor, Result},
     lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
     operation::Operation,
@@ -49,6 +49,8 @@ pub enum Refusal {
     Timeout,
     /// With [`Error::Unavailable`].
     Unavailable,
+    /// With [`Error::Rejected`].
+    Rejected(RejectedFor),
 }
 
 impl From<Refusal> for Error {
@@ -58,6 +60,7 @@ impl From<Refusal> for Error {
             Refusal::Full => Self::Full("a fault was asked for".into()),
             Refusal::Timeout => Self::Timeout,
             Refusal::Unavailable => Self::Unavailable("a fault was asked for".into()),
+            Refusal::Rejected(reason) => Self::Rejected { reason, source: "a fault was asked for".into() },
         }
     }
 }

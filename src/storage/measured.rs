@@ -194,6 +194,7 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
                 Error::Body(_)
                 | Error::Throttled { .. }
                 | Error::Full(_)
+                | Error::Rejected { .. }
                 | Error::Fenced(_)
                 | Error::Timeout
                 | Error::Unavailable(_)

@@ -30,7 +30,7 @@ pub mod unconditional;
 pub use body::{BodyError, ByteStream};
 pub use budget::{DEFAULT_LIMIT as DEFAULT_MEMORY_LIMIT, Lease, MemoryBudget};
 pub use cause::BoxError;
-pub use error::{Error, Result};
+pub use error::{Error, RejectedFor, Result};
 pub use fingerprint::Fingerprint;
 pub use lifecycle::{
     Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadMark, UploadPage, WantedRule,

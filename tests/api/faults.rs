@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use larder::storage::Operation;
 use larder::storage::faulty::{Call, Fault, Faulty, Refusal};
+use larder::storage::{Operation, RejectedFor};
 
 use crate::harness::{Larder, Reply, STORES, Store, gzip};
 
@@ -31,6 +31,24 @@ contract_test!(a_backend_that_is_away_is_503_with_retry_after, async |larder: La
         faulty.disturb(call(Operation::List, ""), Fault::Refuse(refusal));
         assert_unavailable(&store.get("/records").await);
         assert_eq!(faulty.injected(), 6, "a request went on without the call that was to fail ({refusal:?})");
+        store.record("a").await.holds(b"old");
+    }
+});
+
+contract_test!(what_the_backend_refuses_for_good_is_refused_for_good, async |larder: Larder| {
+    for (reason, status, kind, what) in [
+        (RejectedFor::Size, 413, "record-too-large", "takes no body of this size"),
+        (RejectedFor::Coding, 415, "unsupported-content-encoding", "decodes what is stored in it"),
+        (RejectedFor::Key, 400, "unsupported-by-backend", "takes no address of this length"),
+        (RejectedFor::Attributes, 400, "unsupported-by-backend", "takes no headers of this size"),
+        (RejectedFor::Request, 400, "unsupported-by-backend", "refuses the request"),
+    ] {
+        let (faulty, store) = disturbed(&larder).await;
+        faulty.disturb(call(Operation::Put, RECORDS), Fault::Refuse(Refusal::Rejected(reason)));
+        let reply = store.put("/records/a").body("new").await;
+        let message = reply.fails(status, kind);
+        assert!(message.contains("the object store of this server, or a proxy before it") && message.contains(what));
+        assert!(!message.contains(CAUSE), "{message}");
         store.record("a").await.holds(b"old");
     }
 });

@@ -15,6 +15,8 @@ mod behind_proxy;
 #[cfg(feature = "s3")]
 mod clocks;
 #[cfg(feature = "s3")]
+mod decoding;
+#[cfg(feature = "s3")]
 mod environment;
 #[cfg(feature = "s3")]
 mod faults;
@@ -32,6 +34,8 @@ mod over_minio;
 mod proxy;
 mod proxy_breaks;
 mod proxy_works;
+#[cfg(feature = "s3")]
+mod refusals;
 #[cfg(feature = "s3")]
 mod sdk;
 #[cfg(feature = "s3")]

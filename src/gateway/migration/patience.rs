@@ -42,6 +42,7 @@ fn is_transient(error: &Error) -> bool {
         | Error::Full(_)
         | Error::Corrupt(_)
         | Error::Fenced(_)
+        | Error::Rejected { .. }
         | Error::Unsupported(_) => false,
     }
 }

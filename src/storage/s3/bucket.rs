@@ -12,9 +12,10 @@ use super::{
         error::{Error, Result},
         object::{ETag, Precondition},
     },
+    address::query,
     control::{Condition, Control},
     headers,
-    listing::unquoted,
+    listing::{DOCUMENT_LIMIT, no_list, read_list, unquoted},
     options::S3Options,
     request::Request,
     transport::{Effect, Transport},
@@ -33,6 +34,8 @@ pub struct Bucket {
     pub tasks: TaskTracker,
     /// What the object store can do.
     pub powers: Powers,
+    /// Whether something on the way decodes objects.
+    pub decoding: Decoding,
 }
 
 /// What an object store can do, as a probe found out. Until then it is taken to do everything.
@@ -42,6 +45,28 @@ pub struct Powers {
     conditional_deletes: AtomicBool,
     conditional_completions: AtomicBool,
     quoted_validators: AtomicBool,
+    codings: AtomicBool,
+}
+
+/// Whether something on the way decodes objects.
+#[derive(Debug, Default)]
+pub struct Decoding(AtomicBool);
+
+impl Decoding {
+    /// Takes note of an answer that was decoded; the log has a line for the first one.
+    pub fn note(&self) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a proxy between the gateway and the object store decodes objects: each read of a record with a Content-Encoding \
+                 takes two requests until that is turned off (nginx: gunzip off)"
+            );
+        }
+    }
+
+    /// Returns whether an answer was decoded since the start.
+    pub fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Default for Powers {
@@ -51,6 +76,7 @@ impl Default for Powers {
             conditional_deletes: AtomicBool::new(true),
             conditional_completions: AtomicBool::new(true),
             quoted_validators: AtomicBool::new(true),
+            codings: AtomicBool::new(true),
         }
     }
 }
@@ -76,6 +102,16 @@ impl Powers {
         self.quoted_validators.store(is_so, Ordering::Relaxed);
     }
 
+    /// Says whether objects come back in the coding that they were stored in.
+    pub fn set_codings(&self, is_so: bool) {
+        self.codings.store(is_so, Ordering::Relaxed);
+    }
+
+    /// Whether objects come back in the coding that they were stored in.
+    pub fn has_codings(&self) -> bool {
+        self.codings.load(Ordering::Relaxed)
+    }
+
     /// Whether a put may be conditional.
     pub fn has_conditional_puts(&self) -> bool {
         self.conditional_puts.load(Ordering::Relaxed)
@@ -93,6 +129,27 @@ impl Powers {
 }
 
 impl Bucket {
+    /// Returns whether the bucket is there, by a list of one key: unlike a HEAD it is answered with words, and shows whether what
+    /// answers has the API of S3.
+    pub async fn exists(&self) -> Result<bool> {
+        let origin = self.transport.origin();
+        let mut request = Request::new("GET", None);
+        request.query = query(&[("list-type", "2"), ("max-keys", "1"), ("prefix", &self.options.prefix)]);
+        let incoming = match self.transport.ask(request, Effect::Reads).await? {
+            Ok(incoming) => incoming,
+            Err(refusal) if refusal.code == "NoSuchBucket" => return Ok(false),
+            Err(refusal) if refusal.status == 404 && !refusal.is_foreign() => return Ok(false),
+            Err(refusal) if refusal.code.is_empty() => return Err(Error::Unavailable(refusal.words(origin).into())),
+            Err(refusal) => return Err(refusal.into_error(origin)),
+        };
+        let head = incoming.head.clone();
+        let document = incoming.into_bytes(DOCUMENT_LIMIT).await?;
+        match read_list(&document, &self.options.prefix) {
+            Ok(_) => Ok(true),
+            Err(_) => Err(Error::Unavailable(no_list(&head, origin).into())),
+        }
+    }
+
     /// The whole key of an object.
     pub fn whole_key(&self, key: &str) -> String {
         [&self.options.prefix, key].concat()

@@ -93,6 +93,9 @@ fn translate(request: &HttpRequest, is_billed: bool) -> Result<(Target, WireRequ
             head.extend([name, ": ", value, "\r\n"]);
         }
     }
+    if request.headers().get("accept-encoding").is_none() {
+        head.push_str("accept-encoding: identity\r\n");
+    }
     if !body.is_empty() || matches!(request.method(), "PUT" | "POST") {
         head.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
     }
@@ -113,8 +116,10 @@ fn attempt(said: Option<&str>) -> u32 {
 fn wire_error(error: WireError) -> ConnectorError {
     match error {
         WireError::Timeout { .. } => ConnectorError::timeout(error.into()),
-        WireError::Connect { .. } | WireError::Broken { .. } | WireError::Malformed(_) | WireError::Body(_) => {
-            ConnectorError::io(error.into())
-        }
+        WireError::Connect { .. }
+        | WireError::NoTls { .. }
+        | WireError::Broken { .. }
+        | WireError::Malformed(_)
+        | WireError::Body(_) => ConnectorError::io(error.into()),
     }
 }

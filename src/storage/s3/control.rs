@@ -3,7 +3,7 @@
 //! The SDK costs several times the processor time of our own requests; here it is a few calls for many objects or for large
 //! ones, and its care for every vendor's protocol is worth that.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use aws_sdk_s3::{
     config::retry::RetryConfig,
@@ -24,7 +24,10 @@ use super::{
     },
     credentials::{CurrentCredentials, is_refusal_of_credentials},
     options::{Encryption, S3Options},
+    origin::Origin,
+    refusal::Refusal,
     resolver::{Location, Resolver},
+    stored_coding::STORED_CODING_NAME,
 };
 
 /// Pages of the parts of an upload, of which there are 10,000 at most.
@@ -35,6 +38,7 @@ const PARTS_PAGES: usize = 10;
 pub struct Control {
     resolver: Arc<Resolver>,
     credentials: Arc<CurrentCredentials>,
+    origin: Arc<Origin>,
 }
 
 /// What an upload in parts is about to make.
@@ -78,8 +82,31 @@ pub struct Incomplete {
 
 impl Control {
     /// The control plane of the bucket that `resolver` finds.
-    pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>) -> Self {
-        Self { resolver, credentials }
+    pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>, origin: Arc<Origin>) -> Self {
+        Self { resolver, credentials, origin }
+    }
+
+    /// Returns the meaning of an error of the SDK.
+    fn fault<E: std::error::Error + 'static>(&self, error: &SdkError<E, HttpResponse>) -> Error {
+        let Some(response) = error.raw_response() else {
+            let is_kept_waiting = matches!(error, SdkError::TimeoutError(_))
+                || matches!(error, SdkError::DispatchFailure(failure) if failure.is_timeout());
+            return if is_kept_waiting {
+                Error::Timeout
+            } else {
+                let endpoint = &self.origin.endpoint;
+                Error::Unavailable(format!("the object store at {endpoint} cannot be asked: {}", causes(error)).into())
+            };
+        };
+        let document = response.body().bytes().unwrap_or_default();
+        let status = response.status().as_u16();
+        let refusal = Refusal::of_parts(status, |name| response.headers().get(name), document);
+        match (refusal.status, refusal.code.as_str()) {
+            // A 404 that is none of the object store's own says nothing about an object.
+            (404, "") => Error::Unavailable(refusal.words(&self.origin).into()),
+            (200..300, "") => Error::Unavailable(format!("its answer cannot be read: {}", causes(error)).into()),
+            _ => refusal.into_error(&self.origin),
+        }
     }
 
     /// Makes a call where the bucket is now; once more if the object store refused the credentials and there are others.
@@ -123,7 +150,7 @@ impl Control {
         match created.await {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
-            Err(error) => Err(fault(&error)),
+            Err(error) => Err(self.fault(&error)),
         }
     }
 
@@ -139,12 +166,13 @@ impl Control {
             request
                 .content_type(upload.content_type)
                 .set_content_encoding(upload.content_encoding.map(str::to_owned))
+                .set_metadata(upload.content_encoding.map(stored_coding))
                 .set_server_side_encryption(encryption.clone())
                 .set_ssekms_key_id(kms_key.clone())
                 .set_storage_class(options.storage_class.as_deref().map(Into::into))
                 .send()
         });
-        let begun = begun.await.map_err(|error| fault(&error))?;
+        let begun = begun.await.map_err(|error| self.fault(&error))?;
         begun.upload_id.ok_or_else(|| Error::Unavailable("the object store gave the upload no id".into()))
     }
 
@@ -159,7 +187,7 @@ impl Control {
             Some("AccessDenied" | "MethodNotAllowed" | "NotImplemented") => {
                 Error::Unsupported("listing unfinished uploads")
             }
-            _ => fault(&error),
+            _ => self.fault(&error),
         })?;
         let upload = |upload: &MultipartUpload| {
             // Not every object store heeds the prefix.
@@ -184,7 +212,7 @@ impl Control {
             });
             let listed = match listed.await {
                 Err(error) if error.code() == Some("NoSuchUpload") => return Ok(None),
-                listed => listed.map_err(|error| fault(&error))?,
+                listed => listed.map_err(|error| self.fault(&error))?,
             };
             let stored = listed.parts().iter().filter_map(|part| part.last_modified()?.to_millis().ok());
             last = last.max(stored.max());
@@ -216,8 +244,9 @@ impl Control {
             let request = request.set_if_none_match(condition.if_none_match.clone());
             request.customize().config_override(never_repeated()).send()
         });
-        let completed =
-            completed.await.map_err(|error| Incomplete { is_refused: is_refused(&error), error: fault(&error) })?;
+        let completed = completed
+            .await
+            .map_err(|error| Incomplete { is_refused: is_refused(&error), error: self.fault(&error) })?;
         Ok(completed.e_tag.filter(|etag| !etag.is_empty()))
     }
 
@@ -228,7 +257,7 @@ impl Control {
         });
         match aborted.await {
             Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
-            aborted => aborted.map(drop).map_err(|error| fault(&error)),
+            aborted => aborted.map(drop).map_err(|error| self.fault(&error)),
         }
     }
 
@@ -242,15 +271,21 @@ impl Control {
             let request = location.client.delete_objects().bucket(self.bucket()).delete(delete.clone());
             request.customize().config_override(never_repeated()).send()
         });
-        let done = done.await.map_err(|error| fault(&error))?;
+        let done = done.await.map_err(|error| self.fault(&error))?;
         match done.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
             None => Ok(()),
             Some(error) => {
-                let (code, count) = (error.code().unwrap_or_default(), done.errors().len());
-                Err(Error::Unavailable(format!("{count} objects could not be deleted: {code}").into()))
+                let (code, words) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
+                let (count, origin) = (done.errors().len(), &self.origin);
+                let words = format!("{count} objects could not be deleted: {code}: {words} ({origin})");
+                Err(Error::Unavailable(words.into()))
             }
         }
     }
+}
+
+fn stored_coding(coding: &str) -> HashMap<String, String> {
+    HashMap::from([(STORED_CODING_NAME.to_owned(), coding.to_owned())])
 }
 
 /// For what takes effect at once: the SDK repeats also what may have been carried out, and then a completion that won is
@@ -263,31 +298,6 @@ fn never_repeated() -> aws_sdk_s3::config::Builder {
 fn is_refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let status = error.raw_response().map(|response| response.status().as_u16());
     error.code().is_some() && status.is_some_and(|status| status < 500)
-}
-
-/// What an error of the SDK means.
-fn fault<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E, HttpResponse>) -> Error {
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    let code = error.code().unwrap_or_default().to_owned();
-    let is_kept_waiting = matches!(error, SdkError::TimeoutError(_))
-        || matches!(error, SdkError::DispatchFailure(failure) if failure.is_timeout());
-    match (status, code.as_str()) {
-        (_, "PreconditionFailed") | (Some(412), _) => Error::Precondition,
-        (_, "NoSuchKey") => Error::NotFound,
-        (Some(429), _)
-        | (Some(503), "ServiceUnavailable")
-        | (_, "SlowDown" | "ConditionalRequestConflict" | "OperationAborted") => Error::Throttled { retry_after: None },
-        (Some(501), _) => Error::Unsupported("the object store does not implement it"),
-        _ if is_kept_waiting => Error::Timeout,
-        _ => {
-            let words = error.message().unwrap_or_default();
-            let text = match status {
-                Some(status) => format!("the object store says {status} {code}: {words}"),
-                None => format!("the object store cannot be asked: {}", causes(error)),
-            };
-            Error::Unavailable(text.into())
-        }
-    }
 }
 
 /// An error of the SDK says nothing by itself, but its causes do.

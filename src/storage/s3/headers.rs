@@ -9,6 +9,8 @@ use super::{
     },
     control::Condition,
     options::Encryption,
+    request::Request,
+    stored_coding::STORED_CODING,
     validators::unmarked,
 };
 
@@ -19,6 +21,14 @@ pub fn content_type(attributes: &Attributes) -> &str {
 
 /// Stands for no media type.
 pub const UNTYPED: &str = "application/vnd.larder.untyped";
+
+/// Adds the coding of an object, and the header that shows whether it was decoded on the way back.
+pub fn add_coding<'a>(request: &mut Request<'a>, attributes: &'a Attributes) {
+    if let Some(coding) = &attributes.content_encoding {
+        request.header("content-encoding", coding.as_str());
+        request.header(STORED_CODING, coding.as_str());
+    }
+}
 
 /// The headers that say how an object is kept.
 pub fn storage_headers(encryption: Option<&Encryption>, class: Option<&str>) -> Vec<(&'static str, Cow<'static, str>)> {

@@ -12,7 +12,8 @@ use super::{
         error::{Error, Result},
         object::{ETag, ListPage, ListedObject},
     },
-    wire::WireError,
+    origin::Origin,
+    wire::{Head, WireError},
 };
 
 /// The most bytes of a list of 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
@@ -38,6 +39,23 @@ pub fn read_list(document: &[u8], root: &str) -> Result<ListPage> {
         Ok(())
     })?;
     if is_list { Ok(page) } else { Err(malformed("it is no list of keys")) }
+}
+
+/// Returns what is wrong with the answer to a list that is none.
+pub fn no_list(head: &Head, origin: &Origin) -> String {
+    let endpoint = &origin.endpoint;
+    if let Some(coding) = head.get("content-encoding").filter(|coding| *coding != "identity") {
+        return format!(
+            "the server at {endpoint} answers a list in the coding {coding}, which was not asked for ({origin}): let the proxy \
+             before the object store compress nothing"
+        );
+    }
+    let made_by: Vec<&str> = ["server", "content-type"].into_iter().filter_map(|name| head.get(name)).collect();
+    format!(
+        "the server at {endpoint} answers a list of objects with something else ({}; {origin}): it has no S3 API. Check the host \
+         and the port of LARDER_S3_ENDPOINT: a console or a web server listens on another port than the API",
+        made_by.join(", ")
+    )
 }
 
 /// Reads the `ETag` and the date of a `CopyObjectResult`.
@@ -130,9 +148,10 @@ impl From<WireError> for Error {
         match error {
             WireError::Timeout { .. } => Self::Timeout,
             WireError::Body(error) => Self::Body(error),
-            WireError::Connect { .. } | WireError::Broken { .. } | WireError::Malformed(_) => {
-                Self::Unavailable(error.into())
-            }
+            WireError::Connect { .. }
+            | WireError::NoTls { .. }
+            | WireError::Broken { .. }
+            | WireError::Malformed(_) => Self::Unavailable(error.into()),
         }
     }
 }

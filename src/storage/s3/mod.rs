@@ -5,6 +5,7 @@
 //! guessed from its name.
 
 mod address;
+mod advice;
 mod bucket;
 mod connector;
 mod control;
@@ -14,8 +15,10 @@ mod gather;
 mod headers;
 mod lifecycle;
 mod listing;
+mod object_head;
 mod open;
 mod options;
+mod origin;
 mod probe;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
@@ -27,6 +30,7 @@ mod signing_key;
 mod slices;
 mod sources;
 mod store;
+mod stored_coding;
 mod transport;
 mod upload;
 mod validators;

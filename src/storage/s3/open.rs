@@ -14,10 +14,11 @@ use super::{
         cause::BoxError,
         error::{Error, Result},
     },
-    bucket::{Bucket, Powers},
+    bucket::{Bucket, Decoding, Powers},
     control::Control,
     credentials::CurrentCredentials,
     options::S3Options,
+    origin::Origin,
     resolver::Resolver,
     sources::{AwsCredentials, AwsSources},
     store::S3Store,
@@ -94,7 +95,7 @@ impl S3Store {
         let sources = AwsSources::load(&wire, options.region.clone(), options.endpoint.as_ref()).await;
         let source = Arc::new(AwsCredentials::new(&wire, sources.region()));
         let credentials = Arc::new(CurrentCredentials::new(source, Arc::clone(&clock)));
-        credentials.get().await.map_err(|_| OpenError::NoCredentials)?;
+        let key = credentials.get().await.map_err(|_| OpenError::NoCredentials)?;
         let clock = Arc::new(AdjustedClock::new(clock));
         let style = options.style;
         let resolver =
@@ -102,14 +103,16 @@ impl S3Store {
         let resolver = resolver.map_err(|source| OpenError::Endpoint { bucket: options.bucket.clone(), source })?;
         let resolver = Arc::new(resolver);
         let location = resolver.location();
-        let (origin, region) = (&location.address.target, &location.region);
-        let proxy = options.proxies.on_the_way_to(origin.is_tls, &origin.host).map(tracing::field::display);
-        tracing::info!(bucket = options.bucket, %origin, region, proxy, "the bucket's address was resolved");
-        let control = Control::new(Arc::clone(&resolver), Arc::clone(&credentials));
+        let (address, region) = (&location.address.target, &location.region);
+        let proxy = options.proxies.on_the_way_to(address.is_tls, &address.host).map(tracing::field::display);
+        tracing::info!(bucket = options.bucket, origin = %address, region, proxy, "the bucket's address was resolved");
+        let origin = Arc::new(Origin::new(address.to_string(), options.bucket.clone()));
+        origin.set_key_id(&key.access_key_id);
+        let control = Control::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
         let patience = options.timeouts.answer;
-        let transport = Transport::new(wire, resolver, credentials, clock, random, patience);
+        let transport = Transport::new(wire, resolver, (credentials, origin), clock, random, patience);
         let (powers, tasks) = (Powers::default(), TaskTracker::new());
-        let bucket = Arc::new(Bucket { options, transport, control, tasks, powers });
+        let bucket = Arc::new(Bucket { options, transport, control, tasks, powers, decoding: Decoding::default() });
         Ok(Self::new(bucket))
     }
 
@@ -122,7 +125,7 @@ impl S3Store {
         let bucket = self.bucket();
         let name = || bucket.transport.bucket().to_owned();
         let refuse = |source: Error| OpenError::Bucket { bucket: name(), source };
-        if !self.bucket_is_there().await.map_err(refuse)? {
+        if !bucket.exists().await.map_err(refuse)? {
             bucket.control.create_bucket().await.map_err(refuse)?;
             tracing::info!(bucket = name(), "made the bucket");
         }
@@ -131,11 +134,6 @@ impl S3Store {
 
     /// Returns whether the bucket is there.
     pub async fn bucket_is_there(&self) -> Result<bool> {
-        let request = super::request::Request::new("HEAD", None);
-        match self.bucket().transport.send(request, super::transport::Effect::Reads).await {
-            Ok(_) => Ok(true),
-            Err(Error::NotFound) => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.bucket().exists().await
     }
 }

@@ -6,15 +6,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Random, Timestamp};
 
 use super::{
     super::{
+        body::ByteStream,
         conditions::Trial,
         error::{Error, Result},
-        object::{GetOptions, Precondition},
+        object::{Attributes, GetOptions, Precondition, PutOptions},
         store::ObjectStore,
     },
     store::S3Store,
@@ -34,7 +36,16 @@ const OUTCOME_LIFETIME: Duration = Duration::from_hours(24);
 const OUTCOME_LIMIT: u64 = 4096;
 
 /// What this probe looks for; an outcome of another version is not believed.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The text "larder" in the codings that clients use.
+const CODED: [(&str, &[u8]); 2] = [
+    (
+        "gzip",
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x49\x2c\x4a\x49\x2d\x02\x00\x66\xb4\xcf\x42\x06\x00\x00\x00",
+    ),
+    ("br", b"\x8b\x02\x80larder\x03"),
+];
 
 /// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +62,8 @@ pub struct Findings {
     pub conditional_completions: bool,
     /// Whether validators in conditions stand in quotes.
     pub quoted_validators: bool,
+    /// Whether objects come back in the coding that they were stored in.
+    pub codings: bool,
 }
 
 impl Findings {
@@ -62,6 +75,7 @@ impl Findings {
         conditional_deletes: true,
         conditional_completions: true,
         quoted_validators: true,
+        codings: true,
     };
 }
 
@@ -83,6 +97,7 @@ impl S3Store {
             conditional_writes = findings.conditional_writes,
             conditional_deletes = findings.conditional_deletes,
             quoted_validators = findings.quoted_validators,
+            codings = findings.codings,
             found_at = %findings.found_at,
             "what the object store can do"
         );
@@ -113,6 +128,7 @@ impl S3Store {
         powers.set_conditional_deletes(findings.conditional_writes && findings.conditional_deletes);
         powers.set_conditional_completions(findings.conditional_completions);
         powers.set_quoted_validators(findings.quoted_validators);
+        powers.set_codings(findings.codings);
     }
 
     async fn kept_findings(&self, now: Timestamp) -> Result<Option<Findings>> {
@@ -142,6 +158,7 @@ impl S3Store {
             conditional_deletes: false,
             conditional_completions: false,
             quoted_validators: true,
+            codings: self.keeps_codings(&folder).await?,
         };
         for is_quoted in [true, false] {
             powers.set_quoted_validators(is_quoted);
@@ -155,9 +172,32 @@ impl S3Store {
         }
         powers.set_quoted_validators(found.quoted_validators);
         let mut keys: Vec<_> = ["true", "false", "deleted", "parts"].map(|name| format!("{folder}{name}")).into();
+        keys.extend(CODED.map(|(coding, _)| format!("{folder}{coding}")));
         keys.extend(Trial::raced_for(&folder));
         self.delete_many(keys).await?;
         Ok(found)
+    }
+
+    /// Tries whether objects come back in the coding that they were stored in, below `folder`.
+    pub async fn keeps_codings(&self, folder: &str) -> Result<bool> {
+        for (coding, bytes) in CODED {
+            let key = format!("{folder}{coding}");
+            let attributes =
+                Attributes { content_type: "text/plain".to_owned(), content_encoding: Some(coding.to_owned()) };
+            let options = PutOptions { attributes: attributes.clone(), precondition: Precondition::None };
+            self.put(&key, ByteStream::from(Bytes::from_static(bytes)), options).await?;
+            let object = match self.get(&key, GetOptions::default()).await {
+                Ok(object) => object,
+                // It was decoded, whatever was asked for.
+                Err(Error::Unavailable(_)) if self.bucket().decoding.is_noted() => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let is_kept = object.meta.attributes == attributes;
+            if !is_kept || object.body.into_bytes(OUTCOME_LIMIT).await.ok().as_deref() != Some(bytes) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn keeps_conditions_of_completions(&self, key: &str) -> Result<bool> {

@@ -9,6 +9,7 @@ use super::{
     super::object::{Attributes, ETag},
     address::{Address, encode_into, query},
     listing::{read_copy, read_list, unquoted},
+    origin::Origin,
     refusal::Refusal,
     validators::{marked, unmarked},
     wire::{Head, Target},
@@ -50,7 +51,7 @@ pub fn refusal(bytes: &[u8]) {
     let Some(refusal) = Refusal::of_document(&head, document) else { return };
     assert!(!refusal.code.is_empty() && refusal.status >= 400, "{refusal:?}");
     let _ = (refusal.is_throttling(), refusal.is_fault());
-    let _ = refusal.into_error();
+    let _ = refusal.into_error(&Origin::new("http://minio:9000".to_owned(), "b".to_owned()));
 }
 
 /// A validator gives the vendor's back, and none but ours does; what goes into an address comes back from it.

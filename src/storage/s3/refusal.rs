@@ -5,12 +5,17 @@ use std::time::Duration;
 use quick_xml::{Reader, events::Event};
 
 use super::{
-    super::error::Error,
+    super::error::{Error, RejectedFor},
+    advice::advice,
+    origin::Origin,
     wire::{Head, Incoming},
 };
 
 /// The most bytes of an error's document.
 const DOCUMENT_LIMIT: u64 = 64 * 1024;
+
+/// Most characters that are kept of a document that is no error of S3.
+const WORDS_LIMIT: usize = 2048;
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The size of the object, in the answer to a range outside of it.
     pub size: Option<u64>,
+    /// The make of what answered, in its own words, and the media type of the answer.
+    made_by: Vec<String>,
 }
 
 impl Refusal {
@@ -50,25 +57,45 @@ impl Refusal {
         if refusal.code.is_empty() {
             return None;
         }
-        refusal.status = match refusal.code.as_str() {
+        refusal.take_status_of_code();
+        Some(refusal)
+    }
+
+    /// Reads the answer to a request of the SDK as an error, also where its status is 200.
+    pub fn of_parts<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>, document: &[u8]) -> Self {
+        let mut refusal = Self::of_fields(status, header);
+        refusal.take_words(document);
+        if status < 300 {
+            refusal.take_status_of_code();
+        }
+        refusal
+    }
+
+    fn take_status_of_code(&mut self) {
+        self.status = match self.code.as_str() {
             "PreconditionFailed" => 412,
             "ConditionalRequestConflict" | "OperationAborted" => 409,
             "NoSuchKey" => 404,
             "SlowDown" | "ServiceUnavailable" => 503,
             _ => 500,
         };
-        Some(refusal)
     }
 
     fn of_head(head: &Head) -> Self {
+        Self::of_fields(head.status, |name| head.get(name))
+    }
+
+    fn of_fields<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let shown = |name: &str| header(name).map(|value| value.chars().take(80).collect());
         Self {
-            status: head.status,
+            status,
             code: String::new(),
             message: String::new(),
-            region: head.get("x-amz-bucket-region").map(str::to_owned),
-            location: head.get("location").map(str::to_owned),
-            retry_after: head.get("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs),
-            size: head.get("content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok()),
+            region: header("x-amz-bucket-region").map(str::to_owned),
+            location: header("location").map(str::to_owned),
+            retry_after: header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs),
+            size: header("content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok()),
+            made_by: [shown("server"), shown("content-type")].into_iter().flatten().collect(),
         }
     }
 
@@ -81,6 +108,43 @@ impl Refusal {
                 _ => {}
             }
         }
+        if self.code.is_empty() && self.message.is_empty() {
+            self.message = String::from_utf8_lossy(document).chars().take(WORDS_LIMIT).collect();
+        }
+    }
+
+    /// Returns whether the answer has a document that is no error of S3.
+    pub fn is_foreign(&self) -> bool {
+        self.code.is_empty() && !self.message.trim().is_empty()
+    }
+
+    /// Returns the answer in words: the server, what it says, for which bucket and key, and what to do.
+    pub fn words(&self, origin: &Origin) -> String {
+        let Self { status, code, message, made_by, .. } = self;
+        let endpoint = &origin.endpoint;
+        let said = if code.is_empty() {
+            let made_by = if made_by.is_empty() { String::new() } else { format!(" ({})", made_by.join(", ")) };
+            format!("the server at {endpoint} answers {status} without an error code of S3{made_by}")
+        } else {
+            format!("the object store at {endpoint} answers {status} {code}: {}", message.trim())
+        };
+        let advice = advice(*status, code, message).map(|advice| format!("; {advice}")).unwrap_or_default();
+        format!("{said} ({origin}){advice}")
+    }
+
+    /// Returns the property for which the same request would be refused again, if that is known. What credentials, permissions
+    /// and clocks are to blame for is not among it: it ends when an operator has put them right, and clients may wait for that.
+    fn rejected_for(&self) -> Option<RejectedFor> {
+        Some(match (self.status, self.code.as_str()) {
+            (413, _) | (400, "EntityTooLarge" | "MaxMessageLengthExceeded") => RejectedFor::Size,
+            (414, _) | (400, "KeyTooLongError") => RejectedFor::Key,
+            (431, _) | (400, "MetadataTooLarge") => RejectedFor::Attributes,
+            // A proxy, or a server that is no object store, says 400 of requests that it cannot read; nginx also of headers that
+            // are too large.
+            (400, "" | "InvalidArgument" | "InvalidURI" | "XMinioInvalidObjectName" | "InvalidStorageClass")
+            | (406 | 411 | 415 | 417 | 422 | 451, _) => RejectedFor::Request,
+            _ => return None,
+        })
     }
 
     /// Whether the same request may succeed in a moment, and has certainly not been carried out. A 503 without a code comes
@@ -104,23 +168,25 @@ impl Refusal {
     }
 
     /// What it means to whoever asked.
-    pub fn into_error(self) -> Error {
+    pub fn into_error(self, origin: &Origin) -> Error {
         if self.is_throttling() {
             return Error::Throttled { retry_after: self.retry_after };
         }
-        let Self { status, code, message, size, .. } = self;
-        match (status, code.as_str()) {
+        if let Some(reason) = self.rejected_for() {
+            return Error::Rejected { reason, source: self.words(origin).into() };
+        }
+        match (self.status, self.code.as_str()) {
             (404, "" | "NoSuchKey" | "NotFound" | "NoSuchVersion" | "NoSuchLifecycleConfiguration") => Error::NotFound,
             (412, _) => Error::Precondition,
-            (416, _) => Error::RangeNotSatisfiable { size: size.unwrap_or_default() },
+            (416, _) => Error::RangeNotSatisfiable { size: self.size.unwrap_or_default() },
             (405 | 501, _) | (_, "NotImplemented" | "MethodNotAllowed") => {
                 Error::Unsupported("the object store does not implement it")
             }
-            (400, "InvalidRequest" | "EntityTooLarge") => Error::Unsupported("the object store does not take it"),
+            (400, "InvalidRequest") => Error::Unsupported("the object store does not take it"),
             (507, _) | (_, "XMinioStorageFull" | "QuotaExceeded" | "InsufficientStorage") => {
-                Error::Full(format!("the object store says {code}: {message}").into())
+                Error::Full(self.words(origin).into())
             }
-            _ => Error::Unavailable(format!("the object store says {status} {code}: {message}").into()),
+            _ => Error::Unavailable(self.words(origin).into()),
         }
     }
 }

@@ -87,6 +87,10 @@ impl<'a> Request<'a> {
             head.extend(["?", &self.query]);
         }
         head.push_str(" HTTP/1.1\r\n");
+        // Not signed, since proxies and object stores change it on the way (GCS). (https://github.com/aws/aws-sdk-go-v2/issues/1816)
+        if !plain.iter().any(|(name, _)| *name == "accept-encoding") {
+            headers.push(("accept-encoding", "identity"));
+        }
         headers.extend(plain);
         headers.push(("authorization", &authorization));
         for (name, value) in headers {

@@ -1,6 +1,6 @@
 //! The object store itself: each operation is one request.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -19,15 +19,17 @@ use super::{
     },
     address::{encode_into, query},
     bucket::Bucket,
-    headers::{UNTYPED, content_type},
+    headers::{add_coding, content_type},
     lifecycle::Rules,
-    listing::{self, read_copy, read_list, unquoted},
+    listing::{self, read_copy, read_list},
+    object_head::{decoded, decoded_from, read_length, read_meta, read_range},
     refusal::Refusal,
     request::Request,
+    stored_coding::ALL_CODINGS,
     transport::Effect,
     upload,
     validators::{marked, unmarked},
-    wire::Head,
+    wire::Incoming,
 };
 
 /// The most bytes of a report on a copy.
@@ -107,17 +109,42 @@ impl S3Store {
                 request.header("x-amz-copy-source-if-match", format!("\"{etag}\""));
             }
             request.header("content-type", content_type(attributes));
-            if let Some(coding) = &attributes.content_encoding {
-                request.header("content-encoding", coding.as_str());
-            }
+            add_coding(&mut request, attributes);
         }
         self.bucket.add_storage_headers(&mut request);
         let incoming = self.bucket.transport.send(request, Effect::Writes).await?;
         let head = incoming.head.clone();
         let document = incoming.into_bytes(REPORT_LIMIT).await?;
         match Refusal::of_document(&head, &document) {
-            Some(refusal) => Err(refusal.into_error()),
+            Some(refusal) => Err(refusal.into_error(self.bucket.transport.origin())),
             None => read_copy(&document),
+        }
+    }
+
+    /// Asks for an object as it is stored: without a coding, and where something on the way has decoded the answer, in the coding
+    /// of the object, which such proxies pass on as it is.
+    async fn ask_for_object(&self, method: &'static str, key: &str, range: Option<ByteRange>) -> Result<Incoming> {
+        let request = |coding: Option<&str>| {
+            let mut request = Request::new(method, Some(key));
+            if let Some(range) = range {
+                request.header("range", range_header(range));
+            }
+            match (coding, range) {
+                (Some(coding), _) => request.header("accept-encoding", coding.to_owned()),
+                // A part is one of the object as it is stored. No proxy compresses a part, and one that decodes would break.
+                (None, Some(_)) => request.header("accept-encoding", ALL_CODINGS),
+                (None, None) => {}
+            }
+            request
+        };
+        let incoming = self.bucket.transport.send(request(None), Effect::Reads).await?;
+        let Some(coding) = decoded_from(&incoming.head) else { return Ok(incoming) };
+        drop(incoming);
+        self.bucket.decoding.note();
+        let incoming = Box::pin(self.bucket.transport.send(request(Some(&coding)), Effect::Reads)).await?;
+        match decoded_from(&incoming.head) {
+            None => Ok(incoming),
+            Some(_) => Err(decoded(&coding, self.bucket.transport.origin())),
         }
     }
 
@@ -143,11 +170,7 @@ impl ObjectStore for S3Store {
             let size = self.head(key).await?.size;
             return Err(Error::RangeNotSatisfiable { size });
         }
-        let mut request = Request::new("GET", Some(&whole_key));
-        if let Some(range) = options.range {
-            request.header("range", range_header(range));
-        }
-        let incoming = match self.bucket.transport.send(request, Effect::Reads).await {
+        let incoming = match self.ask_for_object("GET", &whole_key, options.range).await {
             Ok(incoming) => incoming,
             // Some do not say the size.
             Err(Error::RangeNotSatisfiable { size: 0 }) => {
@@ -163,7 +186,7 @@ impl ObjectStore for S3Store {
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
         let key = self.bucket.whole_key(key);
-        let incoming = self.bucket.transport.send(Request::new("HEAD", Some(&key)), Effect::Reads).await?;
+        let incoming = self.ask_for_object("HEAD", &key, None).await?;
         let size = read_length(&incoming.head)?;
         read_meta(&incoming.head, size)
     }
@@ -213,8 +236,10 @@ impl ObjectStore for S3Store {
         request.query = query(&parts);
         let listed = self.bucket.transport.send(request, Effect::Reads).await;
         let incoming = listed.map_err(|error| self.bucket.of_write(error, &Precondition::None))?;
+        let head = incoming.head.clone();
         let document = incoming.into_bytes(listing::DOCUMENT_LIMIT).await?;
-        read_list(&document, &self.bucket.options.prefix)
+        let no_list = |_| Error::Unavailable(listing::no_list(&head, self.bucket.transport.origin()).into());
+        read_list(&document, &self.bucket.options.prefix).map_err(no_list)
     }
 
     async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
@@ -226,7 +251,7 @@ impl ObjectStore for S3Store {
         }
         // Attributes are copied with the bytes, by one request: read before, they could be those of an older object.
         let (etag, date) = match self.copy_by_request(from, to, None).await {
-            Err(Error::Unsupported(_)) if self.head(from).await?.size > COPY_LIMIT => {
+            Err(Error::Unsupported(_) | Error::Rejected { .. }) if self.head(from).await?.size > COPY_LIMIT => {
                 return self.copy_conditionally(from, to, precondition).await;
             }
             copied => copied?,
@@ -256,55 +281,4 @@ fn range_header(range: ByteRange) -> String {
         ByteRange::Bounded { first, .. } | ByteRange::From(first) => format!("bytes={}-", first.min(FARTHEST)),
         ByteRange::Suffix(length) => format!("bytes=-{}", length.min(FARTHEST)),
     }
-}
-
-/// The part that is answered, and the size of the whole.
-fn read_range(head: &Head, asked: Option<ByteRange>) -> Result<(Range<u64>, u64)> {
-    let Some(said) = head.get("content-range").filter(|_| head.status == 206) else {
-        let size = read_length(head)?;
-        return match asked {
-            None => Ok((0..size, size)),
-            // An object store may answer with the whole object where that is what the range means.
-            Some(range) => match range.resolve(size) {
-                Some(range) if range == (0..size) => Ok((range, size)),
-                Some(_) => Err(strange("it ignores ranges")),
-                None => Err(Error::RangeNotSatisfiable { size }),
-            },
-        };
-    };
-    let parse = || {
-        let (range, size) = said.trim().strip_prefix("bytes ")?.split_once('/')?;
-        let (first, last) = range.split_once('-')?;
-        let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-        Some((first..last.checked_add(1)?, size.parse().ok()?))
-    };
-    parse().ok_or_else(|| strange("its Content-Range cannot be read"))
-}
-
-fn read_length(head: &Head) -> Result<u64> {
-    let length = head.get("content-length").and_then(|length| length.trim().parse().ok());
-    length.ok_or_else(|| strange("it does not say how long the object is"))
-}
-
-fn read_meta(head: &Head, size: u64) -> Result<ObjectMeta> {
-    let content_type = head.get("content-type").filter(|content_type| *content_type != UNTYPED).unwrap_or_default();
-    let attributes = Attributes {
-        content_type: content_type.to_owned(),
-        content_encoding: read_coding(head.get("content-encoding")),
-    };
-    let etag = head.get("etag").map(unquoted).ok_or_else(|| strange("it gave the object no ETag"))?;
-    let date = head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
-    let last_modified = Timestamp::from(date.ok_or_else(|| strange("it gave the object no date"))?);
-    Ok(ObjectMeta { size, etag: marked(&etag, &attributes), last_modified, attributes })
-}
-
-/// The coding, without the one that other clients use on the way and some object stores keep by mistake (`SeaweedFS`).
-fn read_coding(value: Option<&str>) -> Option<String> {
-    let codings: Vec<&str> =
-        value?.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "aws-chunked")).collect();
-    (!codings.is_empty()).then(|| codings.join(", "))
-}
-
-fn strange(what: &str) -> Error {
-    Error::Unavailable(format!("the object store answers strangely: {what}").into())
 }

@@ -16,6 +16,7 @@ use crate::clock::{AdjustedClock, Clock, Random, Timestamp};
 use super::{
     super::error::{Error, Result},
     credentials::{Credentials, CurrentCredentials, is_refusal_of_credentials},
+    origin::Origin,
     refusal::Refusal,
     request::Request,
     resolver::{Location, Resolver},
@@ -56,6 +57,7 @@ pub struct Transport {
     wire: Arc<WireClient>,
     resolver: Arc<Resolver>,
     credentials: Arc<CurrentCredentials>,
+    origin: Arc<Origin>,
     /// The object store's time.
     clock: Arc<AdjustedClock>,
     /// When that is to be looked at again, in milliseconds by the monotonic clock.
@@ -81,26 +83,17 @@ enum Failure {
     Wire(WireError),
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(refusal, _) => refusal.into_error(),
-            Failure::Wire(error) => error.into(),
-        }
-    }
-}
-
 impl Transport {
     /// The way to the bucket that `resolver` finds.
     pub fn new(
         wire: Arc<WireClient>,
         resolver: Arc<Resolver>,
-        credentials: Arc<CurrentCredentials>,
+        (credentials, origin): (Arc<CurrentCredentials>, Arc<Origin>),
         clock: Arc<AdjustedClock>,
         random: Arc<dyn Random>,
         patience: Duration,
     ) -> Self {
-        Self { wire, resolver, credentials, clock, hears_next: AtomicU64::new(0), random, patience }
+        Self { wire, resolver, credentials, origin, clock, hears_next: AtomicU64::new(0), random, patience }
     }
 
     /// The name of the bucket.
@@ -118,13 +111,27 @@ impl Transport {
         &self.credentials
     }
 
+    /// The object store as messages name it.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// The object store's time.
     pub fn clock(&self) -> &Arc<AdjustedClock> {
         &self.clock
     }
 
     /// Sends a request until it is answered in a way that repeating will not change.
-    pub async fn send(&self, mut request: Request<'_>, effect: Effect) -> Result<Incoming> {
+    pub async fn send(&self, request: Request<'_>, effect: Effect) -> Result<Incoming> {
+        self.ask(request, effect).await?.map_err(|refusal| refusal.into_error(&self.origin))
+    }
+
+    /// The same; an answer that is an error is returned as it is.
+    pub async fn ask(
+        &self,
+        mut request: Request<'_>,
+        effect: Effect,
+    ) -> Result<std::result::Result<Incoming, Refusal>> {
         let began = self.clock.monotonic();
         let mut location = self.resolver.location();
         let (mut attempt, mut redirections, mut is_reloaded) = (1, 0, false);
@@ -133,7 +140,7 @@ impl Transport {
             // An attempt that only followed the bucket, or took other keys, is one as well.
             let number = attempt + redirections + u32::from(is_reloaded);
             let failure = match self.attempt(&mut request, &location, &credentials, number).await? {
-                Ok(incoming) => return Ok(incoming),
+                Ok(incoming) => return Ok(Ok(incoming)),
                 Err(failure) => failure,
             };
             if let Failure::Refused(refusal, timeliness) = &failure
@@ -156,7 +163,12 @@ impl Transport {
             }
             let waited = self.clock.monotonic().saturating_sub(began);
             if attempt == ATTEMPTS || waited >= self.patience || !may_repeat(&failure, &request, effect) {
-                return Err(failure.into());
+                return match failure {
+                    Failure::Refused(refusal, _) => {
+                        Ok(Err(self.with_words(refusal, &request, (&location, &credentials), number + 1).await))
+                    }
+                    Failure::Wire(error) => Err(error.into()),
+                };
             }
             let retry_after = match failure {
                 Failure::Refused(refusal, _) => refusal.retry_after,
@@ -208,6 +220,27 @@ impl Transport {
             }
             Err(error) => Err(Failure::Wire(error)),
         })
+    }
+
+    /// Returns why a HEAD was refused, whose answer has no body to say it in: by a GET of the same, which is refused alike.
+    async fn with_words(
+        &self,
+        refusal: Refusal,
+        request: &Request<'_>,
+        (location, credentials): (&Location, &Credentials),
+        number: u32,
+    ) -> Refusal {
+        self.origin.set_key_id(&credentials.access_key_id);
+        if request.method != "HEAD" || !refusal.code.is_empty() || !matches!(refusal.status, 400 | 401 | 403) {
+            return refusal;
+        }
+        let mut get = Request::new("GET", request.key);
+        get.header("range", "bytes=0-0");
+        // On the heap, as it is rare.
+        match Box::pin(self.attempt(&mut get, location, credentials, number)).await {
+            Ok(Err(Failure::Refused(told, _))) if told.status == refusal.status => told,
+            Ok(_) | Err(_) => refusal,
+        }
     }
 
     /// Where to try next, if the answer says that it is not here, not now or not so.

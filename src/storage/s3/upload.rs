@@ -14,13 +14,13 @@ use crate::telemetry::work::{Commission, carry_out, commission};
 use super::{
     super::{
         body::ByteStream,
-        error::{Error, Result},
+        error::{Error, RejectedFor, Result},
         object::{Attributes, ETag, Precondition},
     },
     bucket::Bucket,
     control::{Incomplete, NewUpload, Part},
     gather::{Gathering, Piece},
-    headers::content_type,
+    headers::{add_coding, content_type},
     listing::unquoted,
     request::Request,
     signer::payload_hash,
@@ -54,6 +54,10 @@ pub async fn store(
 ) -> Result<(ETag, Option<std::time::SystemTime>)> {
     // What cannot be asked for is refused before anything is sent.
     bucket.condition_of(precondition)?;
+    if attributes.content_encoding.is_some() && !bucket.powers.has_codings() {
+        let source = "objects that are stored in a coding do not come back in it: something decodes them".into();
+        return Err(Error::Rejected { reason: RejectedFor::Coding, source });
+    }
     let options = &bucket.options;
     let is_hashed = options.signs_payload || options.sends_md5;
     let upload = Upload { bucket, key, attributes, precondition };
@@ -94,9 +98,7 @@ impl Upload<'_> {
         let mut request = self.request(body, length);
         self.bucket.condition(&mut request, self.precondition)?;
         request.header("content-type", content_type(self.attributes));
-        if let Some(coding) = &self.attributes.content_encoding {
-            request.header("content-encoding", coding.as_str());
-        }
+        add_coding(&mut request, self.attributes);
         self.bucket.add_storage_headers(&mut request);
         let sent = self.bucket.transport.send(request, Effect::Writes).await;
         let incoming = sent.map_err(|error| self.bucket.of_write(error, self.precondition))?;

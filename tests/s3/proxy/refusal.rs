@@ -13,6 +13,8 @@ pub(crate) struct Refusal {
     retry_after: Option<u32>,
     /// Whether it comes before the body of the request was read.
     pub(crate) is_early: bool,
+    /// Whether the body is a page for people.
+    is_page: bool,
 }
 
 impl Refusal {
@@ -41,8 +43,18 @@ impl Refusal {
         Self::new("429 Too Many Requests", "TooManyRequests")
     }
 
+    /// An error of the object store's with any status and code.
+    pub(crate) fn of(status: &'static str, code: &'static str) -> Self {
+        Self::new(status, code)
+    }
+
+    /// An error of a web server before the object store, which knows nothing of S3.
+    pub(crate) fn of_web_server(status: &'static str) -> Self {
+        Self { is_page: true, ..Self::new(status, "") }
+    }
+
     fn new(status: &'static str, code: &'static str) -> Self {
-        Self { status, code, retry_after: None, is_early: false }
+        Self { status, code, retry_after: None, is_early: false, is_page: false }
     }
 
     /// The same with a header that says for how many seconds to stay away.
@@ -58,11 +70,15 @@ impl Refusal {
     /// As it goes over the wire.
     pub(crate) fn bytes(&self, method: &str) -> Vec<u8> {
         let code = self.code;
-        let body = format!(
+        let status = self.status;
+        let page = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>");
+        let document = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>\
              <Message>The proxy refuses.</Message><RequestId>0</RequestId></Error>"
         );
-        let mut answer = format!("HTTP/1.1 {}\r\ncontent-type: application/xml\r\n", self.status);
+        let (body, made_by) =
+            if self.is_page { (page, "text/html\r\nserver: nginx/1.2.3") } else { (document, "application/xml") };
+        let mut answer = format!("HTTP/1.1 {status}\r\ncontent-type: {made_by}\r\n");
         if let Some(seconds) = self.retry_after {
             let _ = write!(answer, "retry-after: {seconds}\r\n");
         }

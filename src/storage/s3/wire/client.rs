@@ -30,7 +30,7 @@ use super::{
     socket::Socket,
     target::Target,
     timeouts::Timeouts,
-    tls::{Trust, invalid_name},
+    tls::{Trust, invalid_name, is_no_tls},
 };
 
 /// A client of any number of servers.
@@ -115,6 +115,7 @@ impl WireClient {
                 let deadline = Deadline::new(&self.clock, self.timeouts.stall);
                 Ok(Connection::new(target.clone(), socket, proxy, deadline))
             }
+            Err(source) if is_no_tls(&source) => Err(WireError::NoTls { target: target.to_string() }),
             Err(source) => Err(WireError::Connect { target: target.to_string(), source }),
         }
     }

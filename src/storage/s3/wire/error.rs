@@ -27,6 +27,15 @@ pub enum WireError {
         #[source]
         source: io::Error,
     },
+    /// The server does not speak TLS.
+    #[error(
+        "{target} does not speak TLS, but plain http most likely: let the endpoint begin with http://, or give the port that \
+         speaks https"
+    )]
+    NoTls {
+        /// Where to.
+        target: String,
+    },
     /// The connection broke.
     #[error("the connection broke")]
     Broken {
@@ -54,7 +63,7 @@ impl WireError {
     /// How far the request had got.
     pub fn phase(&self) -> Phase {
         match self {
-            Self::Connect { .. } => Phase::Unsent,
+            Self::Connect { .. } | Self::NoTls { .. } => Phase::Unsent,
             Self::Broken { phase, .. } | Self::Timeout { phase } => *phase,
             Self::Malformed(_) => Phase::Sent,
             Self::Body(_) => Phase::Partial,

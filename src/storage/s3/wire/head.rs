@@ -12,6 +12,13 @@ const HEAD_LIMIT: usize = 32 * 1024;
 /// The most header fields of a head.
 const FIELDS_LIMIT: usize = 64;
 
+/// The first bytes of what a server for TLS says to a client that speaks plain HTTP.
+const TLS_ALERT: &[u8] = &[0x15, 0x03];
+
+/// What that means.
+const EXPECTS_TLS: &str =
+    "it is a record of TLS: the port speaks https, so that the endpoint has to begin with https://";
+
 /// The head of an answer.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -27,7 +34,10 @@ impl Head {
     pub fn take(input: &mut BytesMut) -> Result<Option<Self>, WireError> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_LIMIT];
         let mut response = httparse::Response::new(&mut fields);
-        let parsed = response.parse(input).map_err(|_| WireError::Malformed("its head cannot be read"))?;
+        let parsed = response.parse(input).map_err(|_| {
+            let what = if input.starts_with(TLS_ALERT) { EXPECTS_TLS } else { "its head cannot be read" };
+            WireError::Malformed(what)
+        })?;
         let too_long = WireError::Malformed("its head is too long");
         let httparse::Status::Complete(length) = parsed else {
             return if input.len() > HEAD_LIMIT { Err(too_long) } else { Ok(None) };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio_rustls::rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, Error, InvalidMessage, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, pem::PemObject},
 };
@@ -67,6 +67,12 @@ impl Trust {
     pub(super) fn connector(&self) -> tokio_rustls::TlsConnector {
         tokio_rustls::TlsConnector::from(Arc::clone(&self.config))
     }
+}
+
+/// Returns whether a handshake failed because the server answered with something that is no TLS at all.
+pub(super) fn is_no_tls(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)))
 }
 
 /// A host that no certificate can name.
