@@ -6,11 +6,14 @@ use tokio::runtime;
 
 use crate::{
     config::{Given, load},
-    gateway::{Diagnosis, Mode},
+    gateway::{Diagnosis, Mode, Progress},
     storage::examination::{Finding, Verdict},
 };
 
 use super::{exit, output};
+
+/// Characters of the longest name of a check.
+const NAME_WIDTH: usize = 18;
 
 /// Examines the backend of the configuration that was given, and shows what was found, for people or as JSON.
 pub(super) fn doctor(is_json: bool, given: &Given) -> ExitCode {
@@ -28,15 +31,16 @@ pub(super) fn doctor(is_json: bool, given: &Given) -> ExitCode {
             return exit::failed();
         }
     };
-    if !is_json {
-        output::complain("examining the backend; this takes up to a few minutes");
-    }
-    let diagnosis = runtime.block_on(Diagnosis::of(&config));
-    if is_json {
+    let diagnosis = if is_json {
+        let diagnosis = runtime.block_on(Diagnosis::of(&config, &|_| {}));
         show_json(&diagnosis);
+        diagnosis
     } else {
-        show(&diagnosis);
-    }
+        output::complain("examining the backend; this takes up to a few minutes");
+        let diagnosis = runtime.block_on(Diagnosis::of(&config, &show_step));
+        show_end(&diagnosis);
+        diagnosis
+    };
     if diagnosis.is_well() { ExitCode::SUCCESS } else { exit::failed() }
 }
 
@@ -46,22 +50,26 @@ fn show_json(diagnosis: &Diagnosis) {
     output::say(&format!("{shown:#}"));
 }
 
-fn show(diagnosis: &Diagnosis) {
-    output::say(&format!("{}\n", diagnosis.backend));
-    let width = diagnosis.findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
-    for Finding { check, tried, outcome } in &diagnosis.findings {
-        let verdict = match outcome.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Lacks => "lacks",
-            Verdict::Wrong => "WRONG",
-            Verdict::Unfinished => "UNDONE",
-        };
-        output::say(&format!("{verdict:<6}  {check:<width$}  {}", outcome.meaning));
-        if let Some(advice) = &outcome.advice {
-            let margin = " ".repeat(width + 8);
-            output::say(&format!("{margin}  tried: {tried}\n{margin}  to do: {advice}"));
-        }
+/// Shows a step as soon as it is done: a user sees what takes long, and what was found before the command was broken off.
+fn show_step(step: Progress<'_>) {
+    let Finding { check, tried, outcome } = match step {
+        Progress::Begun(backend) => return output::say(&format!("{backend}\n")),
+        Progress::Found(finding) => finding,
+    };
+    let verdict = match outcome.verdict {
+        Verdict::Ok => "ok",
+        Verdict::Lacks => "lacks",
+        Verdict::Wrong => "WRONG",
+        Verdict::Unfinished => "UNDONE",
+    };
+    output::say(&format!("{verdict:<6}  {check:<NAME_WIDTH$}  {}", outcome.meaning));
+    if let Some(advice) = &outcome.advice {
+        let margin = " ".repeat(NAME_WIDTH + 8);
+        output::say(&format!("{margin}  tried: {tried}\n{margin}  to do: {advice}"));
     }
+}
+
+fn show_end(diagnosis: &Diagnosis) {
     let mode = match diagnosis.mode {
         Some(Mode::Alone) => "one gateway has this folder for itself",
         Some(Mode::Conditional) => "conditional: any number of equal gateways",

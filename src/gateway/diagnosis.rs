@@ -45,6 +45,34 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
 }
 
+/// A step of an examination.
+#[derive(Debug, Clone, Copy)]
+pub enum Progress<'a> {
+    /// It begins, with this backend.
+    Begun(&'a str),
+    /// Something was found.
+    Found(&'a Finding),
+}
+
+/// The findings so far, each of which is passed on when it is added.
+struct Findings<'a> {
+    all: Vec<Finding>,
+    progress: &'a (dyn Fn(Progress<'_>) + Sync),
+}
+
+impl<'a> Findings<'a> {
+    fn new(backend: &str, progress: &'a (dyn Fn(Progress<'_>) + Sync)) -> Self {
+        progress(Progress::Begun(backend));
+        Self { all: Vec::new(), progress }
+    }
+
+    fn add(&mut self, check: &'static str, tried: &'static str, outcome: Outcome) {
+        let finding = Finding { check, tried, outcome };
+        (self.progress)(Progress::Found(&finding));
+        self.all.push(finding);
+    }
+}
+
 /// How gateways share a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,14 +86,14 @@ pub enum Mode {
 }
 
 impl Diagnosis {
-    /// Examines the backend.
-    pub async fn of(config: &Config) -> Self {
+    /// Examines the backend, and passes on what is found as soon as it is there.
+    pub async fn of(config: &Config, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Self {
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         #[cfg(feature = "s3")]
         if !config.s3.bucket.is_empty() {
-            return Box::pin(of_bucket(config, clock, random)).await;
+            return Box::pin(of_bucket(config, clock, random, progress)).await;
         }
-        of_folder(config, clock, random).await
+        of_folder(config, clock, random, progress).await
     }
 
     /// Whether nothing is wrong, and everything could be found out.
@@ -75,10 +103,15 @@ impl Diagnosis {
 }
 
 #[cfg(feature = "s3")]
-async fn of_bucket(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {
+async fn of_bucket(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    progress: &(dyn Fn(Progress<'_>) + Sync),
+) -> Diagnosis {
     let backend = summary::backend(config);
     let tried = "open the bucket with the keys that are set, and make it if it is missing";
-    let found = |outcome| Finding { check: "bucket", tried, outcome };
+    let mut findings = Findings::new(&backend, progress);
     let opened = tokio::select! {
         opened = S3Store::open(config.s3.clone(), Arc::clone(&clock), Arc::clone(&random)) => {
             opened.map_err(|error| Outcome::failed(&error))
@@ -87,46 +120,68 @@ async fn of_bucket(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Rando
     };
     let bucket = match opened {
         Ok(bucket) => bucket,
-        Err(outcome) => return Diagnosis { backend, mode: None, findings: vec![found(outcome)] },
+        Err(outcome) => {
+            findings.add("bucket", tried, outcome);
+            return Diagnosis { backend, mode: None, findings: findings.all };
+        }
     };
-    let mut findings = vec![found(Outcome::ok("it can be used"))];
-    let mut examiner = Examiner::new(&bucket, clock.as_ref(), random.as_ref());
+    findings.add("bucket", tried, Outcome::ok("the bucket can be opened with these keys"));
+    let pass_on = |finding: &Finding| progress(Progress::Found(finding));
+    let mut examiner = Examiner::new(&bucket, clock.as_ref(), random.as_ref()).passing_on(&pass_on);
     let conditions = examiner.examine_conditions(Box::pin(bucket.find_conditions(random.as_ref()))).await;
     examiner.examine().await;
+    examiner.check("codings", S3Store::CODINGS, LIMIT, bucket.examine_codings(random.as_ref())).await;
     examiner.check("old versions", S3Store::VERSIONS, LIMIT, bucket.examine_versions()).await;
-    findings.extend(examiner.finish().await);
-    findings.push(format_of(&bucket).await);
+    findings.all.extend(examiner.finish().await);
+    findings.add("format", FORMAT_TRIED, format_of(&bucket).await);
     let sharing = conditions
         .map(|conditions| if conditions.are_relied_on() { Sharing::Conditional } else { Sharing::Unconditional });
     if let Some(sharing) = sharing {
         let outcome = match Role::of(config, sharing, &clock) {
-            Ok(_) => Outcome::ok("the configuration fits"),
+            Ok(_) => Outcome::ok("these settings fit the object store"),
             Err(error) => Outcome::lacks(error.to_string(), "set it where `serve` runs"),
         };
-        findings.push(Finding { check: "configuration", tried: "what `serve` would make of these settings", outcome });
+        findings.add("configuration", "what `serve` would make of these settings", outcome);
     }
     let has_rules = |finding: &Finding| finding.check == "lifecycle rules" && finding.outcome.verdict == Verdict::Ok;
-    let canaries = Canaries { objects: &bucket, clock: clock.as_ref(), has_rules: findings.iter().any(has_rules) };
+    let canaries = Canaries { objects: &bucket, clock: clock.as_ref(), has_rules: findings.all.iter().any(has_rules) };
     let looked = tokio::select! {
         looked = canaries.look() => looked.map_err(|error| Outcome::failed(&error)),
         () = clock.sleep(LIMIT) => Err(Outcome::unfinished(LIMIT.as_secs())),
     };
-    let unseen = |outcome| vec![Finding { check: "canaries", tried: "look what became of them", outcome }];
-    findings.extend(looked.unwrap_or_else(unseen));
+    let tried = "look what became of them";
+    let unseen = |outcome| vec![Finding { check: "canaries", tried, outcome }];
+    for Finding { check, tried, outcome } in looked.unwrap_or_else(unseen) {
+        findings.add(check, tried, outcome);
+    }
     bucket.close().await;
     let mode = sharing.map(|sharing| if sharing == Sharing::Conditional { Mode::Conditional } else { Mode::Keeper });
-    Diagnosis { backend, mode, findings }
+    Diagnosis { backend, mode, findings: findings.all }
 }
 
-async fn of_folder(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Diagnosis {
+async fn of_folder(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    progress: &(dyn Fn(Progress<'_>) + Sync),
+) -> Diagnosis {
     let backend = summary::backend(config);
-    let mut diagnosis = Diagnosis { backend, mode: Some(Mode::Alone), findings: Vec::new() };
-    let mut add = |check, tried, outcome| diagnosis.findings.push(Finding { check, tried, outcome });
+    let mut findings = Findings::new(&backend, progress);
+    examine_folder(config, (&clock, &random), &mut findings).await;
+    Diagnosis { backend, mode: Some(Mode::Alone), findings: findings.all }
+}
+
+async fn examine_folder(
+    config: &Config,
+    (clock, random): (&Arc<dyn Clock>, &Arc<dyn Random>),
+    findings: &mut Findings<'_>,
+) {
+    let progress = findings.progress;
+    let mut add = |check, tried, outcome| findings.add(check, tried, outcome);
     let standing = match FolderStanding::of(&config.data) {
         Ok(standing) => standing,
         Err(error) => {
-            add("data folder", "look at it", Outcome::failed(&error));
-            return diagnosis;
+            return add("data folder", "look at it", Outcome::failed(&error));
         }
     };
     add("free room", "ask the disk", room(standing.free_bytes));
@@ -134,53 +189,51 @@ async fn of_folder(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Rando
     match &standing.format {
         None => {
             let outcome = match FolderStanding::require_own(&config.data) {
-                Ok(()) => Outcome::ok("nothing is there yet: the first start makes it"),
+                Ok(()) => Outcome::ok("the folder is not there yet: the first start makes it"),
                 Err(error) => Outcome::failed(&error),
             };
-            add(check, tried, outcome);
-            return diagnosis;
+            return add(check, tried, outcome);
         }
         Some(format) if standing.is_older => {
             let meaning = format!("its format is {format:?}, which is older than the one of this version");
-            add(check, tried, Outcome::lacks(meaning, "start this version once, which brings it up to date"));
-            return diagnosis;
+            return add(check, tried, Outcome::lacks(meaning, "start this version once, which brings it up to date"));
         }
         Some(format) if !standing.is_current => {
             let meaning = format!("its format is {format:?}, which this version does not know");
-            add(check, tried, Outcome::wrong(meaning, "use the version that wrote it, or a newer one"));
-            return diagnosis;
+            return add(check, tried, Outcome::wrong(meaning, "use the version that wrote it, or a newer one"));
         }
         Some(_) => {}
     }
-    let engine = match open_folder(&config.data, &clock).await {
+    let engine = match open_folder(&config.data, clock).await {
         Ok(engine) => engine,
-        Err(outcome) => {
-            add(check, tried, outcome);
-            return diagnosis;
-        }
+        Err(outcome) => return add(check, tried, outcome),
     };
-    add(check, tried, Outcome::ok("it can be used, and nobody else does"));
-    let mut examiner = Examiner::new(&engine, clock.as_ref(), random.as_ref());
+    add(check, tried, Outcome::ok("the folder can be opened, and no other process uses it"));
+    let pass_on = |finding: &Finding| progress(Progress::Found(finding));
+    let mut examiner = Examiner::new(&engine, clock.as_ref(), random.as_ref()).passing_on(&pass_on);
     examiner.try_conditions().await;
     examiner.examine().await;
-    diagnosis.findings.extend(examiner.finish().await);
-    diagnosis.findings.push(format_of(&engine).await);
+    findings.all.extend(examiner.finish().await);
+    findings.add("format", FORMAT_TRIED, format_of(&engine).await);
     engine.close().await;
-    diagnosis
 }
 
-/// Which format the objects have, in the words of whoever would start a gateway over them.
-async fn format_of(objects: &dyn ObjectStore) -> Finding {
-    let outcome = match look_at_format(objects).await {
-        Ok(FormatStanding::Unsaid) => Outcome::ok("nothing is said yet: the first start says it"),
-        Ok(FormatStanding::Older(format)) => {
-            Outcome::ok(format!("{format}: the first start of this version raises it to {FORMAT}"))
+/// What is tried of the format.
+const FORMAT_TRIED: &str = "read which format the objects have";
+
+/// Returns which format the objects have, and what that means for a gateway that would start over them.
+async fn format_of(objects: &dyn ObjectStore) -> Outcome {
+    match look_at_format(objects).await {
+        Ok(FormatStanding::Unsaid) => Outcome::ok("there is no installation yet: the first start makes one"),
+        Ok(FormatStanding::Older(format)) => Outcome::ok(format!(
+            "the objects have format {format}: the first start of this version raises it to {FORMAT}"
+        )),
+        Ok(FormatStanding::Usable(format)) => {
+            Outcome::ok(format!("the objects have format {format}, which this version can use"))
         }
-        Ok(FormatStanding::Usable(format)) => Outcome::ok(format!("{format}, which this version can use")),
         Err(error @ FormatError::Newer { .. }) => Outcome::wrong(error.to_string(), "use that version, or a newer one"),
         Err(error) => Outcome::failed(&error),
-    };
-    Finding { check: "format", tried: "read which format the objects have", outcome }
+    }
 }
 
 async fn open_folder(folder: &Path, clock: &Arc<dyn Clock>) -> Result<EmbeddedStore, Outcome> {

@@ -25,7 +25,7 @@ mod timekeeping;
 mod traces;
 
 pub use admin_token::{AdminToken, AdminTokenError, TokenOrigin};
-pub use diagnosis::{Diagnosis, Mode};
+pub use diagnosis::{Diagnosis, Mode, Progress};
 pub use error::{StartError, StopError};
 #[cfg(feature = "s3")]
 pub use migration::{

@@ -72,10 +72,16 @@ fn wrong_settings_are_an_exit_code_of_two() {
 
 #[cfg(feature = "s3")]
 mod bucket {
+    use std::{
+        io::{BufRead, BufReader},
+        process::Stdio,
+    };
+
     use super::{Path, Value, diagnosis, finding};
     use crate::{
         bucket::{own_prefix, variable},
         program::{command, run},
+        proxy::{Fault, Proxy, Times},
     };
 
     /// In a bucket of its own: rules and canaries are the bucket's.
@@ -95,11 +101,11 @@ mod bucket {
         assert!(first["well"] == true && code == Some(0), "{first:#}");
         let checks =
             ["bucket", "reads after writes", "attributes", "clock", "order of lists", "long lists", "odd keys"];
-        for check in checks.into_iter().chain(["large bodies", "lifecycle rules", "old versions"]) {
+        for check in checks.into_iter().chain(["large bodies", "lifecycle rules", "codings", "old versions"]) {
             assert_eq!(finding(&first, check).0, "ok", "{first:#}");
         }
         let mode = first["mode"].as_str().expect("it is found out");
-        let holds = first["findings"][1]["meaning"].as_str().expect("words").starts_with("they hold");
+        let holds = first["findings"][1]["meaning"].as_str().expect("words").starts_with("conditions hold");
         assert_eq!(mode, if holds { "conditional" } else { "keeper" });
         assert!(finding(&first, "expiring canary").1.contains("written now"), "{first:#}");
 
@@ -111,6 +117,24 @@ mod bucket {
         }
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_found_is_shown_at_once_and_not_when_all_is_done() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let proxy = Proxy::before(&variable("LARDER_TEST_S3_ENDPOINT")).await;
+        let _silence = proxy.arm(Fault::NeverAnswer, Times::UntilDisarmed, |request| request.path.contains("/probe/"));
+        let mut doctor = command(folder.path(), &["doctor"]);
+        doctor.env("LARDER_S3_ENDPOINT", proxy.endpoint());
+        doctor.env("LARDER_S3_REGION", variable("LARDER_TEST_S3_REGION"));
+        doctor.env("LARDER_S3_BUCKET", variable("LARDER_TEST_S3_BUCKET"));
+        let mut doctor = doctor.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let lines = BufReader::new(doctor.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+        let shown: Vec<String> = lines.take(3).collect();
+        assert!(shown[2].starts_with("ok      bucket "), "{shown:?}");
+        assert!(doctor.try_wait().expect("it can be asked").is_none(), "it has ended");
+        doctor.kill().expect("it runs");
+        doctor.wait().expect("it ended");
+    }
+
     #[test]
     fn a_bucket_that_cannot_be_opened_is_an_exit_code_of_one_and_shows_no_secret() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -119,7 +143,13 @@ mod bucket {
         let ended = run(command);
         let text = ended.stdout.join("\n");
         let said: Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!((finding(&said, "bucket").0, ended.status.code()), ("wrong", Some(1)), "{text}");
+        let (verdict, meaning) = finding(&said, "bucket");
+        assert_eq!((verdict, ended.status.code()), ("wrong", Some(1)), "{text}");
+        let key_id = variable("AWS_ACCESS_KEY_ID");
+        for part in [&variable("LARDER_TEST_S3_ENDPOINT"), &variable("LARDER_TEST_S3_BUCKET"), &key_id] {
+            assert!(meaning.contains(part.as_str()), "{part} is missing: {meaning}");
+        }
+        assert!(meaning.contains("SignatureDoesNotMatch") && meaning.contains("AWS_SECRET_ACCESS_KEY"), "{meaning}");
         assert_eq!(said["mode"], Value::Null);
         assert!(!text.contains("not-the-key") && !ended.stderr.contains("not-the-key"));
     }

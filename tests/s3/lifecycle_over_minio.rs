@@ -215,7 +215,7 @@ async fn a_rule_stays_as_long_as_there_are_objects_under_it() {
 async fn an_examination_tells_what_becomes_of_rules_and_leaves_none() {
     for (rules, verdict, said) in [
         (RuleWays::Kept, Verdict::Ok, "as it was written"),
-        (RuleWays::Missing, Verdict::Lacks, "there are none"),
+        (RuleWays::Missing, Verdict::Lacks, "has no lifecycle rules"),
         (RuleWays::WithoutPrefix, Verdict::Wrong, "lost what it is limited to"),
     ] {
         let minio = MinIo::start(Deviations { rules, versioning: Some("Suspended"), ..Deviations::default() }).await;

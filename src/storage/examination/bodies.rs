@@ -28,13 +28,13 @@ pub async fn arrive_whole(objects: &dyn ObjectStore, folder: &str) -> Result<Out
     objects.put(&key, body(PIECES, false), PutOptions::default()).await?;
     let damage = "take another object store, or the proxy away that stands before it: large records would be damaged";
     if !is_whole(objects, &key).await? {
-        return Ok(Outcome::wrong("it came back otherwise than it went in", damage));
+        return Ok(Outcome::wrong("a body of 9 MiB came back otherwise than it was stored", damage));
     }
     let broken = objects.put(&key, body(PIECES, true), PutOptions::default()).await;
     if broken.is_ok() || !is_whole(objects, &key).await? {
         return Ok(Outcome::wrong("a body that broke off was stored, and took the place of a whole one", damage));
     }
-    Ok(Outcome::ok("one came back whole, and the other changed nothing"))
+    Ok(Outcome::ok("a body of 9 MiB came back whole, and one that broke off changed nothing"))
 }
 
 fn body(pieces: usize, breaks_off: bool) -> ByteStream {

@@ -39,22 +39,26 @@ impl Conditions {
         match (of_writes, set) {
             (false, Some(true)) => {
                 return Outcome::wrong(
-                    "LARDER_S3_CONDITIONAL_WRITES says yes, but they do not hold: two gateways can overwrite each other",
+                    "LARDER_S3_CONDITIONAL_WRITES says yes, but the object store ignores conditions: two gateways can overwrite each other",
                     format!("leave the setting out, and {KEEPER}"),
                 );
             }
             (false, None | Some(false)) => {
                 return Outcome::lacks(
-                    "they do not hold: one gateway alone, the keeper, makes the writes that need them",
+                    "the object store ignores conditions: one gateway alone, the keeper, makes the writes that need them",
                     KEEPER,
                 );
             }
             (true, Some(false)) => {
-                return Outcome::lacks("they hold on this node, but LARDER_S3_CONDITIONAL_WRITES says no", KEEPER);
+                return Outcome::lacks(
+                    "conditions hold on this node of the object store, but LARDER_S3_CONDITIONAL_WRITES says no",
+                    KEEPER,
+                );
             }
             (true, None | Some(true)) => {}
         }
-        let mut meaning = "they hold, also when many write at once".to_owned();
+        let mut meaning =
+            "conditions hold, also when many write at once: any number of gateways can share it".to_owned();
         if !quoted {
             meaning.push_str("; validators are sent without quotes, which this one wants");
         }
@@ -63,7 +67,7 @@ impl Conditions {
         if missing.is_empty() {
             return Outcome::ok(meaning);
         }
-        let meaning = format!("{meaning}; those {} do not", missing.join(" and "));
+        let meaning = format!("{meaning}; conditions {} do not hold", missing.join(" and "));
         Outcome::lacks(meaning, "nothing: what needs them is answered 400, or done in another way")
     }
 }

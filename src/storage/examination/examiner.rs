@@ -1,6 +1,6 @@
 //! The examiner: his folder, the deadlines of his checks, and what he leaves behind, which is nothing.
 
-use std::{future::Future, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
 use crate::{
     clock::{Clock, Random},
@@ -33,14 +33,26 @@ const LEFT_BEHIND: Duration = Duration::from_hours(1);
 /// The most pages of what is removed in the end.
 const PAGES: usize = 20;
 
+/// Receives each finding as soon as it is there.
+pub type OnFinding<'a> = &'a (dyn Fn(&Finding) + Sync);
+
 /// Examines an object store.
-#[derive(Debug)]
 pub struct Examiner<'a> {
     /// What is examined.
     pub objects: &'a dyn ObjectStore,
     clock: &'a dyn Clock,
     folder: String,
     findings: Vec<Finding>,
+    on_finding: Option<OnFinding<'a>>,
+}
+
+impl fmt::Debug for Examiner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Examiner")
+            .field("folder", &self.folder)
+            .field("findings", &self.findings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Examiner<'a> {
@@ -48,7 +60,20 @@ impl<'a> Examiner<'a> {
     pub fn new(objects: &'a dyn ObjectStore, clock: &'a dyn Clock, random: &dyn Random) -> Self {
         let own = random.characters(b"abcdefghijklmnopqrstuvwxyz0123456789", 16);
         let folder = format!("{PROBES}{}/", String::from_utf8_lossy(&own));
-        Self { objects, clock, folder, findings: Vec::new() }
+        Self { objects, clock, folder, findings: Vec::new(), on_finding: None }
+    }
+
+    /// Passes each finding on as soon as it is there.
+    #[must_use]
+    pub fn passing_on(self, on_finding: OnFinding<'a>) -> Self {
+        Self { on_finding: Some(on_finding), ..self }
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if let Some(on_finding) = self.on_finding {
+            on_finding(&finding);
+        }
+        self.findings.push(finding);
     }
 
     /// Makes a check, and remembers what it says.
@@ -63,7 +88,7 @@ impl<'a> Examiner<'a> {
             outcome = trial => outcome.unwrap_or_else(|error| Outcome::failed(&error)),
             () = self.clock.sleep(limit) => Outcome::unfinished(limit.as_secs()),
         };
-        self.findings.push(Finding { check, tried, outcome });
+        self.add(Finding { check, tried, outcome });
     }
 
     /// Finds out which conditions hold, by `found` or by trying; none where it could not be found out.
@@ -109,7 +134,9 @@ impl<'a> Examiner<'a> {
             () = clock.sleep(LIMIT) => Some(Outcome::unfinished(LIMIT.as_secs())),
         };
         let tried = "remove everything that was tried out";
-        self.findings.extend(failed.map(|outcome| Finding { check: "tidying up", tried, outcome }));
+        if let Some(outcome) = failed {
+            self.add(Finding { check: "tidying up", tried, outcome });
+        }
         self.findings
     }
 }

@@ -65,14 +65,14 @@ impl Outcome {
             let _ = write!(text, ": {error}");
             cause = error.source();
         }
-        Self::wrong(text, "see to what the object store says, and look again")
+        Self::wrong(text, "do what the object store says, and run the doctor again")
     }
 
     /// Not brought to an end.
     pub fn unfinished(seconds: u64) -> Self {
         Self {
             verdict: Verdict::Unfinished,
-            meaning: format!("not done after {seconds} s"),
+            meaning: format!("the check was not done after {seconds} s"),
             advice: Some("look whether the object store is overloaded or far away, and try again".to_owned()),
         }
     }

@@ -60,7 +60,7 @@ pub async fn are_in_order(objects: &dyn ObjectStore, folder: &str) -> Result<Out
             return Ok(Outcome::wrong(format!("a list that starts behind {behind:?} is another one: {what}"), advice));
         }
     }
-    Ok(Outcome::ok("byte order, and every list begins where it should"))
+    Ok(Outcome::ok("lists are in byte order, and begin where they should"))
 }
 
 /// Whether lists of more than a page are complete.
@@ -78,7 +78,7 @@ pub async fn are_all_listed(objects: &dyn ObjectStore, folder: &str) -> Result<O
     }
     let left = all(objects, &folder, None, MAX_LIST_KEYS).await?.len();
     Ok(if left == 0 {
-        Outcome::ok("complete, and empty after the deletes")
+        Outcome::ok("a list of 1,050 keys is complete, and empty after they were deleted")
     } else {
         Outcome::wrong(format!("{left} keys are listed after they were deleted"), "take another object store")
     })
@@ -116,7 +116,7 @@ pub async fn odd_ones_are_taken(objects: &dyn ObjectStore, folder: &str) -> Resu
     let mut listed = all(objects, &folder, None, MAX_LIST_KEYS).await?;
     listed.sort_unstable();
     Ok(if listed == keys {
-        Outcome::ok("all of them come back as they are")
+        Outcome::ok("keys with signs, and long ones, are stored and listed as they are")
     } else {
         Outcome::wrong(format!("they are listed otherwise: {}", first_odd(&listed, &keys)), advice)
     })

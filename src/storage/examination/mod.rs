@@ -12,5 +12,5 @@ mod objects;
 mod rules;
 
 pub use conditions::Conditions;
-pub use examiner::{Examiner, PROBES};
+pub use examiner::{Examiner, OnFinding, PROBES};
 pub use finding::{Finding, Outcome, Verdict};

@@ -55,7 +55,7 @@ pub async fn are_seen(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome
             return Ok(stale("an object is listed after it was deleted"));
         }
     }
-    Ok(Outcome::ok("every write was seen at once"))
+    Ok(Outcome::ok("every write can be read and listed at once"))
 }
 
 fn stale(what: &str) -> Outcome {
@@ -83,7 +83,7 @@ pub async fn are_kept(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome
     let part = objects.get(&key, GetOptions { range }).await?;
     let part = part.body.into_bytes(LIMIT).await.map_err(Error::Body)?;
     Ok(if part == "234" {
-        Outcome::ok("both came back as they went in")
+        Outcome::ok("media type and coding came back as they were stored, also of a copy and of a part")
     } else {
         Outcome::wrong("a part of an object is another part", "take another object store: downloads would be damaged")
     })
@@ -97,7 +97,7 @@ pub async fn clock_agrees(objects: &dyn ObjectStore, clock: &dyn Clock, folder: 
     let theirs = objects.put(&key, ByteStream::from(Bytes::from_static(b"now")), options).await?.last_modified;
     let after = clock.now();
     let off = if theirs < before { before.since(theirs) } else { theirs.since(after) };
-    let meaning = format!("{} s apart", off.as_secs());
+    let meaning = format!("the clocks of the object store and of this machine are {} s apart", off.as_secs());
     Ok(if off <= SAME_TIME {
         Outcome::ok(meaning)
     } else if off <= AdjustedClock::TOLERATED {

@@ -19,14 +19,16 @@ const SWEEP: &str = "keep at least one gateway running: it removes what has expi
 
 /// Whether rules are kept as they are written.
 pub async fn are_kept(objects: &dyn ObjectStore) -> Result<Outcome> {
-    let Some(lifecycle) = objects.lifecycle() else { return Ok(Outcome::lacks("there are none", SWEEP)) };
+    let Some(lifecycle) = objects.lifecycle() else {
+        return Ok(Outcome::lacks("the object store has no lifecycle rules", SWEEP));
+    };
     let rule = WantedRule { prefix: format!("{NOTHING}1/"), days: 1 };
     let mut wanted = WantedRules { root: NOTHING.to_owned(), expirations: vec![rule], upload_days: Some(1) };
     let written = lifecycle.reconcile(&wanted).await;
     let outcome = match written {
-        Ok(Reconciled::Unsupported) => return Ok(Outcome::lacks("there are none", SWEEP)),
+        Ok(Reconciled::Unsupported) => return Ok(Outcome::lacks("the object store has no lifecycle rules", SWEEP)),
         Ok(Reconciled::Written | Reconciled::Unchanged) => {
-            Outcome::ok("it came back as it was written, and rules of others stayed as they were")
+            Outcome::ok("a lifecycle rule came back as it was written, and rules of others stayed as they were")
         }
         Err(LifecycleError::Store(error @ (Error::Timeout | Error::Throttled { .. }))) => return Err(error),
         Err(LifecycleError::Store(error)) => Outcome::wrong(
