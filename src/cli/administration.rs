@@ -1,76 +1,95 @@
-//! `larder user`, `token`, `store` and `sign`: administration, by the same calls that anybody can make (`/larder/v1`).
-
-use std::process::ExitCode;
+//! `larder user`, `token`, `store` and `clock`: administration, by the same calls that anybody can make (`/larder/v1`).
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    auth::{Token, signature},
-    clock::{Clock, SystemClock, SystemRandom, Timestamp},
-    config::Given,
-};
+use crate::{auth::Token, clock::SystemRandom};
 
 use super::{
-    exit,
+    exit::Failure,
     http::segment,
-    output,
-    target::{MissingFolder, Target},
+    output, stores,
+    table::{self, Column, Format, Lines},
+    target::Door,
 };
+
+/// Columns of the list of users.
+const USERS: [Column; 4] =
+    [Column::text("ID", 17), Column::text("CREATED", 19), Column::text("STATE", 8), Column::text("NAME", 0)];
+
+/// Columns of the list of tokens.
+const TOKENS: [Column; 5] = [
+    Column::text("ID", 17),
+    Column::text("CREATED", 19),
+    Column::text("EXPIRES", 19),
+    Column::text("LAST USED", 19),
+    Column::text("NAME", 0),
+];
+
+/// Columns of the list of users that a store is shared with.
+const SHARES: [Column; 3] = [Column::text("USER ID", 17), Column::text("RIGHT", 6), Column::text("NAME", 0)];
 
 /// What is done with accounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
-    /// Make an account
+    /// Create a user
+    #[command(after_help = "Example: larder user create baker")]
     Create {
-        /// Its name
+        /// Name of the user
         username: String,
     },
-    /// Show all accounts
+    /// List all users
+    #[command(after_help = "Example: larder user list --json")]
     List,
-    /// Let none of an account's tokens be valid
+    /// Disable a user: none of the user's tokens is valid any more
+    #[command(after_help = "Example: larder user disable baker")]
     Disable {
-        /// Its name or id
+        /// Name or id of the user
         username: String,
-        /// Keep the links to stores of others that the user may have signed
+        /// Keep links to stores of others that the user may have signed
         #[arg(long)]
         keep_links: bool,
     },
-    /// Let an account's tokens be valid again
+    /// Enable a user again
+    #[command(after_help = "Example: larder user enable baker")]
     Enable {
-        /// Its name or id
+        /// Name or id of the user
         username: String,
     },
-    /// Show an account, and how much it has
+    /// Show a user, with limits and usage
+    #[command(after_help = "Example: larder user show baker")]
     Show {
-        /// Its name or id
+        /// Name or id of the user
         username: String,
     },
-    /// Say how much an account may have; `default` for what is configured
+    /// Limit what a user may store; `default` takes a limit back
+    #[command(after_help = "Example: larder user limit baker --stores 100 --bytes default")]
     Limit {
-        /// Its name or id
+        /// Name or id of the user
         username: String,
-        /// Stores
+        /// Number of stores
         #[arg(long, value_name = "NUMBER")]
         stores: Option<String>,
-        /// Records in all its stores
+        /// Number of records in all stores
         #[arg(long, value_name = "NUMBER")]
         records: Option<String>,
-        /// Bytes in all its stores
+        /// Number of bytes in all stores
         #[arg(long, value_name = "NUMBER")]
         bytes: Option<String>,
-        /// Records in any one of its stores
+        /// Number of records in any one store
         #[arg(long, value_name = "NUMBER")]
         store_records: Option<String>,
-        /// Bytes in any one of its stores
+        /// Number of bytes in any one store
         #[arg(long, value_name = "NUMBER")]
         store_bytes: Option<String>,
     },
-    /// Say who may read the stores of an account that do not say it themselves
+    /// Set who may read the stores of a user which have no general access of their own
+    #[command(after_help = "Example: larder user access baker RESTRICTED")]
     Access {
-        /// Its name or id
+        /// Name or id of the user
         username: String,
-        /// `RESTRICTED` or `ANYONE_WITH_ID_CAN_READ`
+        /// General access
+        #[arg(value_parser = ["RESTRICTED", "ANYONE_WITH_ID_CAN_READ"])]
         access: String,
     },
 }
@@ -78,45 +97,50 @@ pub(super) enum UserCommand {
 /// What is done with tokens.
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Make a token; it is shown this once
+    /// Create a token and print it; it cannot be shown again
+    #[command(after_help = "Example: larder token create --name laptop")]
     Create {
-        /// Whose it is; the admin's if nobody is named
+        /// User whose token it is [default: the administrator]
         #[arg(long)]
         user: Option<String>,
-        /// What to call it
+        /// Name of the token
         #[arg(long)]
         name: Option<String>,
-        /// When it ends, as 2027-01-31T00:00:00Z
+        /// Date of its end, such as 2027-01-31T00:00:00Z [default: none]
         #[arg(long, value_name = "DATE")]
         expires: Option<String>,
-        /// What it is limited to, as JSON: {"list":true,"create":true,"stores":[{"name":"shop","right":"read"}]}
+        /// Limits, such as {"list":true,"stores":[{"name":"shop","right":"read"}]} [default: none]
         #[arg(long, value_name = "JSON")]
         scope: Option<String>,
     },
     /// Print a new token for LARDER_USER_TOKEN; it is valid for nothing until it is set there
+    #[command(after_help = "Example: larder token generate")]
     Generate,
-    /// Show an account's tokens, but not themselves
+    /// List the tokens of a user: ids and metadata, never secrets
+    #[command(after_help = "Example: larder token list --user baker")]
     List {
-        /// Whose; the admin's if nobody is named
+        /// User whose tokens they are [default: the administrator]
         #[arg(long)]
         user: Option<String>,
     },
-    /// Make a token invalid
+    /// Revoke a token
+    #[command(after_help = "Example: larder token revoke sNjsEPVV9ik23456a")]
     Revoke {
-        /// Its id
+        /// Id of the token
         id: String,
-        /// Whose it is; the admin's if nobody is named
+        /// User whose token it is [default: the administrator]
         #[arg(long)]
         user: Option<String>,
     },
-    /// Make a token like this one, which ends after a while; the new one is shown this once
+    /// Replace a token by a new one, which is printed; the old one ends after the overlap
+    #[command(after_help = "Example: larder token replace sNjsEPVV9ik23456a --overlap 3600")]
     Replace {
-        /// Its id
+        /// Id of the token
         id: String,
-        /// Whose it is; the admin's if nobody is named
+        /// User whose token it is [default: the administrator]
         #[arg(long)]
         user: Option<String>,
-        /// Seconds for which the old one stays valid; a day if not given
+        /// Time for which the old one stays valid [default: a day]
         #[arg(long, value_name = "SECONDS")]
         overlap: Option<u64>,
     },
@@ -125,36 +149,53 @@ pub(super) enum TokenCommand {
 /// What is done with stores.
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
-    /// Show who may do what with a store
+    /// Create a store, unless there is one of this name, and print its id
+    #[command(after_help = "Example: larder store create pantry")]
+    Create {
+        /// Name of the store
+        name: String,
+    },
+    /// Delete a store with all its records
+    #[command(after_help = "Example: larder store delete pantry")]
+    Delete {
+        /// Store: its name, user~name or id
+        store: String,
+    },
+    /// Show who has access to a store
+    #[command(after_help = "Example: larder store access pantry")]
     Access {
-        /// Its id, or user~name
+        /// Store: its name, user~name or id
         store: String,
     },
-    /// Give a user a right on a store
+    /// Share a store with a user
+    #[command(after_help = "Example: larder store share pantry baker read")]
     Share {
-        /// Its id, or user~name
+        /// Store: its name, user~name or id
         store: String,
-        /// To whom
+        /// Name or id of the user
         user: String,
-        /// read, write or manage
+        /// Right that the user gets
+        #[arg(value_parser = ["read", "write", "manage"])]
         right: String,
-        /// Keep the links that the user may have signed, if the user could write before and cannot any more
+        /// Keep links that the user may have signed, if the user loses the right to write
         #[arg(long)]
         keep_links: bool,
     },
-    /// Take a user's right on a store away
+    /// Stop sharing a store with a user
+    #[command(after_help = "Example: larder store unshare pantry baker")]
     Unshare {
-        /// Its id, or user~name
+        /// Store: its name, user~name or id
         store: String,
-        /// From whom
+        /// Name or id of the user
         user: String,
-        /// Keep the links that the user may have signed, if the user could write
+        /// Keep links that the user may have signed, if the user could write
         #[arg(long)]
         keep_links: bool,
     },
-    /// Let all signed links to a store die
+    /// Revoke all signed links of a store
+    #[command(after_help = "Example: larder store rotate-links pantry")]
     RotateLinks {
-        /// Its id, or user~name
+        /// Store: its name, user~name or id
         store: String,
     },
 }
@@ -162,36 +203,40 @@ pub(super) enum StoreCommand {
 /// What is done with the clock.
 #[derive(Debug, Subcommand)]
 pub(super) enum ClockCommand {
-    /// Confirm that the time is right: deletions that are suspended go on
+    /// Confirm that the time is right: suspended deletions go on
+    #[command(after_help = "Example: larder clock accept")]
     Accept,
 }
 
 /// Shows the state of the clock, or confirms the time.
-pub(super) fn clock(command: Option<&ClockCommand>, url: Option<String>, given: &Given) -> ExitCode {
-    with(url, given, MissingFolder::Refuse, |target| match command {
-        None => target.ask("GET", "/larder/v1/clock", None),
-        Some(ClockCommand::Accept) => target.ask("POST", "/larder/v1/clock/accept", None),
-    })
+pub(super) fn clock(door: &Door, command: Option<&ClockCommand>, format: Format) -> Result<(), Failure> {
+    let state = match command {
+        None => door.ask("GET", "/larder/v1/clock", None)?,
+        Some(ClockCommand::Accept) => door.ask("POST", "/larder/v1/clock/accept", None)?,
+    };
+    table::show(format, &state);
+    Ok(())
 }
 
 /// Does something with accounts.
-pub(super) fn user(command: UserCommand, url: Option<String>, given: &Given) -> ExitCode {
-    const USERS: &str = "/larder/v1/users";
-    let missing = match command {
-        UserCommand::Create { .. } => MissingFolder::Create,
-        _ => MissingFolder::Refuse,
-    };
-    with(url, given, missing, |target| match command {
-        UserCommand::Create { username } => target.ask("POST", USERS, Some(&json!({ "username": username }))),
-        UserCommand::List => target.ask("GET", USERS, None),
+pub(super) fn user(door: &Door, command: &UserCommand, format: Format) -> Result<(), Failure> {
+    const PATH: &str = "/larder/v1/users";
+    let of = |username: &str| format!("{PATH}/{}", segment(username));
+    let shown = match command {
+        UserCommand::List => {
+            let state = |user: &Value| if user["isDisabled"] == true { "disabled" } else { "enabled" }.to_owned();
+            let cells = |user: &Value| {
+                let [id, name] = [&user["id"], &user["username"]].map(table::text);
+                vec![id, table::time(&user["createdAt"]), state(user), name]
+            };
+            return Ok(table::list(door, PATH, &mut Lines::new(format, &USERS), cells)?);
+        }
+        UserCommand::Create { username } => door.ask("POST", PATH, Some(&json!({ "username": username })))?,
         UserCommand::Disable { username, keep_links } => {
-            let path = format!("{USERS}/{}{}", segment(&username), kept(keep_links));
-            target.ask("PUT", &path, Some(&json!({ "isDisabled": true })))
+            door.ask("PUT", &(of(username) + kept(*keep_links)), Some(&json!({ "isDisabled": true })))?
         }
-        UserCommand::Enable { username } => {
-            target.ask("PUT", &format!("{USERS}/{}", segment(&username)), Some(&json!({ "isDisabled": false })))
-        }
-        UserCommand::Show { username } => target.ask("GET", &format!("{USERS}/{}", segment(&username)), None),
+        UserCommand::Enable { username } => door.ask("PUT", &of(username), Some(&json!({ "isDisabled": false })))?,
+        UserCommand::Show { username } => door.ask("GET", &of(username), None)?,
         UserCommand::Limit { username, stores, records, bytes, store_records, store_bytes } => {
             let quota = members([
                 ("stores", limit(stores.as_deref())?),
@@ -200,130 +245,112 @@ pub(super) fn user(command: UserCommand, url: Option<String>, given: &Given) -> 
                 ("storeRecords", limit(store_records.as_deref())?),
                 ("storeBytes", limit(store_bytes.as_deref())?),
             ]);
-            target.ask("PUT", &format!("{USERS}/{}", segment(&username)), Some(&json!({ "quota": quota })))
+            door.ask("PUT", &of(username), Some(&json!({ "quota": quota })))?
         }
         UserCommand::Access { username, access } => {
-            target.ask("PUT", &format!("{USERS}/{}", segment(&username)), Some(&json!({ "generalAccess": access })))
+            door.ask("PUT", &of(username), Some(&json!({ "generalAccess": access })))?
         }
-    })
+    };
+    table::show(format, &shown);
+    Ok(())
 }
 
 /// Does something with tokens.
-pub(super) fn token(command: TokenCommand, url: Option<String>, given: &Given) -> ExitCode {
-    const TOKENS: &str = "/larder/v1/tokens";
-    let of = |user: Option<String>| user.map(|user| format!("?username={}", segment(&user))).unwrap_or_default();
-    if matches!(command, TokenCommand::Generate) {
-        output::say(Token::generate(&SystemRandom).reveal());
-        return ExitCode::SUCCESS;
-    }
-    let missing = match command {
-        TokenCommand::Create { .. } => MissingFolder::Create,
-        _ => MissingFolder::Refuse,
-    };
-    with(url, given, missing, |target| match command {
-        TokenCommand::Generate => Ok(Value::Null),
+pub(super) fn token(door: &Door, command: &TokenCommand, format: Format) -> Result<(), Failure> {
+    const PATH: &str = "/larder/v1/tokens";
+    let of =
+        |user: &Option<String>| user.as_deref().map(|user| format!("?username={}", segment(user))).unwrap_or_default();
+    match command {
         TokenCommand::Create { user, name, expires, scope } => {
-            let scope = scope.map(|scope| serde_json::from_str(&scope));
+            let scope = scope.as_deref().map(serde_json::from_str);
             let scope: Option<Value> = scope.transpose().map_err(|error| format!("the scope is no JSON: {error}"))?;
             let body = members([
-                ("username", user.map(Value::from)),
-                ("name", name.map(Value::from)),
-                ("expiresAt", expires.map(Value::from)),
+                ("username", user.clone().map(Value::from)),
+                ("name", name.clone().map(Value::from)),
+                ("expiresAt", expires.clone().map(Value::from)),
                 ("scope", scope),
             ]);
-            target.ask("POST", TOKENS, Some(&body))
+            show_token(&door.ask("POST", PATH, Some(&body))?, format);
         }
-        TokenCommand::List { user } => target.ask("GET", &format!("{TOKENS}{}", of(user)), None),
+        TokenCommand::Generate => generate_token(),
+        TokenCommand::List { user } => {
+            let cells = |token: &Value| {
+                let [created, expires, used] =
+                    ["createdAt", "expiresAt", "lastUsedAt"].map(|at| table::time(&token[at]));
+                vec![table::text(&token["id"]), created, expires, used, table::text(&token["name"])]
+            };
+            table::list(door, &format!("{PATH}{}", of(user)), &mut Lines::new(format, &TOKENS), cells)?;
+        }
         TokenCommand::Revoke { id, user } => {
-            target.ask("DELETE", &format!("{TOKENS}/{}{}", segment(&id), of(user)), None)
+            door.ask("DELETE", &format!("{PATH}/{}{}", segment(id), of(user)), None)?;
         }
         TokenCommand::Replace { id, user, overlap } => {
-            let body = members([("username", user.map(Value::from)), ("overlapSecs", overlap.map(Value::from))]);
-            target.ask("POST", &format!("{TOKENS}/{}/replace", segment(&id)), Some(&body))
+            let body =
+                members([("username", user.clone().map(Value::from)), ("overlapSecs", overlap.map(Value::from))]);
+            show_token(&door.ask("POST", &format!("{PATH}/{}/replace", segment(id)), Some(&body))?, format);
         }
-    })
+    }
+    Ok(())
+}
+
+/// Prints a token that no server knows yet.
+pub(super) fn generate_token() {
+    output::say(Token::generate(&SystemRandom).reveal());
+}
+
+/// Shows a new token: alone on standard output, so that a shell can take it, and its id beside that.
+fn show_token(made: &Value, format: Format) {
+    if format == Format::Json {
+        return table::show(format, made);
+    }
+    output::complain(&format!("token {} was made; it is shown this once:", table::text(&made["id"])));
+    output::say(&table::text(&made["token"]));
 }
 
 /// Does something with stores.
-pub(super) fn store(command: StoreCommand, url: Option<String>, given: &Given) -> ExitCode {
-    let path = |store: &str, rest: &str| format!("/larder/v1/stores/{}{rest}", segment(store));
-    with(url, given, MissingFolder::Refuse, |target| match command {
-        StoreCommand::Access { store } => target.ask("GET", &path(&store, "/access"), None),
+pub(super) fn store(door: &Door, command: &StoreCommand, format: Format) -> Result<(), Failure> {
+    let path = |store: &str, rest: &str| -> Result<String, Failure> {
+        Ok(format!("/larder/v1/stores/{}{rest}", segment(&door.find_store(store)?.address)))
+    };
+    let access = match command {
+        StoreCommand::Create { name } => return stores::create(door, name, format),
+        StoreCommand::Delete { store } => return stores::delete(door, store),
+        StoreCommand::RotateLinks { store } => {
+            door.ask("POST", &path(store, "/signing-key/rotate")?, None)?;
+            return Ok(());
+        }
+        StoreCommand::Access { store } => door.ask("GET", &path(store, "/access")?, None)?,
         StoreCommand::Share { store, user, right, keep_links } => {
-            let path = path(&store, &format!("/access/{}{}", segment(&user), kept(keep_links)));
-            target.ask("PUT", &path, Some(&json!({ "right": right })))
+            let path = path(store, &format!("/access/{}{}", segment(user), kept(*keep_links)))?;
+            door.ask("PUT", &path, Some(&json!({ "right": right })))?
         }
         StoreCommand::Unshare { store, user, keep_links } => {
-            target.ask("DELETE", &path(&store, &format!("/access/{}{}", segment(&user), kept(keep_links))), None)
+            let path = path(store, &format!("/access/{}{}", segment(user), kept(*keep_links)))?;
+            door.ask("DELETE", &path, None)?
         }
-        StoreCommand::RotateLinks { store } => {
-            target.ask("POST", &path(&store, "/signing-key/rotate"), None).map(|_| Value::Null)
-        }
-    })
+    };
+    show_access(&access, format);
+    Ok(())
 }
 
-/// Shows a link that opens a record, or the list of keys, to anybody.
-pub(super) fn sign(
-    store: &str,
-    key: Option<&str>,
-    lifetime: Option<u64>,
-    url: Option<String>,
-    given: &Given,
-) -> ExitCode {
-    with(url, given, MissingFolder::Refuse, |target| {
-        let object = target.ask("GET", &format!("/v2/key-value-stores/{}", segment(store)), None)?;
-        let text = |member: &str| object[member].as_str().ok_or_else(|| format!("the answer has no {member}"));
-        let (secret, records) = (text("urlSigningSecretKey")?, text("recordsPublicUrl")?);
-        let origin = records.trim_end_matches("/records");
-        let id = text("id")?.parse().map_err(|error: crate::kv::IdError| error.to_string())?;
-        let link = if let Some(key) = key {
-            let parsed = key.parse().map_err(|error: crate::kv::InvalidKey| error.to_string())?;
-            let signature =
-                signature::record(secret, &id, &parsed).ok_or("a link to this record would open the whole store")?;
-            format!("{records}/{}?signature={signature}", segment(key))
-        } else {
-            format!("{origin}/keys?signature={}", signature::keys(secret, &id, lifetime.map(end_in)))
-        };
-        Ok(Value::from(link))
-    })
+/// Shows who has access to a store.
+fn show_access(access: &Value, format: Format) {
+    if format == Format::Json {
+        return table::show(format, access);
+    }
+    output::say(&format!("general access: {}", table::text(&access["generalAccess"])));
+    let mut lines = Lines::new(format, &SHARES);
+    for user in access["users"].as_array().into_iter().flatten() {
+        let cells = || ["userId", "right", "username"].map(|member| table::text(&user[member])).to_vec();
+        if lines.put(user, cells).is_err() {
+            return;
+        }
+    }
 }
 
 /// Returns the query by which links are kept.
 fn kept(keep_links: bool) -> &'static str {
     if keep_links { "?keepLinks=1" } else { "" }
-}
-
-fn end_in(seconds: u64) -> Timestamp {
-    SystemClock.now().plus(std::time::Duration::from_secs(seconds))
-}
-
-/// Does `work` with a server, and shows what came of it.
-fn with(
-    url: Option<String>,
-    given: &Given,
-    missing: MissingFolder,
-    work: impl FnOnce(&Target) -> Result<Value, String>,
-) -> ExitCode {
-    let target = match Target::find(url, given, missing) {
-        Ok(target) => target,
-        Err(code) => return code,
-    };
-    let done = work(&target);
-    match (done, target.close()) {
-        (Ok(Value::Null), Ok(())) => ExitCode::SUCCESS,
-        (Ok(Value::String(text)), Ok(())) => {
-            output::say(&text);
-            ExitCode::SUCCESS
-        }
-        (Ok(shown), Ok(())) => {
-            output::say(&format!("{shown:#}"));
-            ExitCode::SUCCESS
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            output::print_error(&error);
-            exit::failed()
-        }
-    }
 }
 
 /// An object of those members that are there.

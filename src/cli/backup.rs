@@ -27,7 +27,7 @@ pub(super) struct BackupArguments {
     /// Take the backup in a new folder in this one, named after the time
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
-    /// Once the backup is complete, remove those in the same folder that are older than the newest N complete ones
+    /// Once the backup is complete, remove all in that folder but the newest N complete ones
     #[arg(long, value_name = "N", requires = "into", conflicts_with = "target")]
     keep: Option<NonZero<usize>>,
 }

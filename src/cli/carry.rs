@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     exit, http, output,
-    target::{MissingFolder, Target},
+    target::{MissingFolder, with_server},
 };
 
 /// The variable that says who asks another server.
@@ -24,32 +24,31 @@ const MAX_ANNOUNCED: usize = 20;
 /// Where stores come from, and what becomes of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArguments {
-    /// An exported folder or ZIP file, or a storage folder of Crawlee or the Apify SDKs (with `key_value_stores` in it)
+    /// Exported folder or ZIP file, or a storage folder of Crawlee or the Apify SDKs (with `key_value_stores` in it)
     #[arg(value_name = "PATH", required_unless_present = "from", conflicts_with = "from")]
     path: Option<PathBuf>,
-    /// Another server of the same API, as <https://api.apify.com>
+    /// Other server of the same API, such as <https://api.apify.com>
     #[arg(long, value_name = "URL")]
     from: Option<String>,
-    /// Who asks it; better in `LARDER_FROM_TOKEN`, as others on this machine see arguments
+    /// Token there; safer in the environment, which others cannot read [env: LARDER_FROM_TOKEN]
     #[arg(long, value_name = "TOKEN", requires = "from")]
     token: Option<String>,
-    /// A store there, by id, ~name or user~name; may be given often; all with a name if none is
+    /// Store there: its name, user~name or id; may be repeated [default: all stores with a name]
     #[arg(long, value_name = "STORE", requires = "from")]
     store: Vec<String>,
-    /// Stores without a name, too
+    /// Import stores without a name, too
     #[arg(long, requires = "from", conflicts_with = "store")]
     unnamed: bool,
-    /// What to call the store here, if it is one
+    /// Name of the store here, if it is one
     #[arg(long)]
     name: Option<String>,
     /// Show what would be made and what would be left out; write nothing, and ask no server but that of --from
     #[arg(long)]
     dry_run: bool,
-    /// Map refused names of stores and keys of a storage folder: each refused character becomes a hyphen, a store's name
-    /// loses hyphens at its ends, and what is too long is cut
+    /// Map refused names of stores and keys of a storage folder: hyphens for refused characters, shortened where too long
     #[arg(long)]
     map_names: bool,
-    /// Where it is written down how far it has come
+    /// File with the progress, by which an interrupted import is resumed
     #[arg(long, value_name = "FILE", default_value = "larder-import.progress")]
     progress: PathBuf,
 }
@@ -83,20 +82,22 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
         return show(&plan);
     }
     announce(&plan.report);
-    with(url, given, MissingFolder::Create, |api| {
-        let Imported { stores, size, report, outcome } = transfer::import(api, source.as_ref(), plan, &progress);
+    with_server(url, given, MissingFolder::Create, |target| {
+        let Imported { stores, size, report, outcome } =
+            transfer::import(&target.api(), source.as_ref(), plan, &progress);
         tell("imported", stores, size);
         let complete = show_report(&report);
-        outcome.map_err(|error| output::whole(&error)).and(complete)
+        Ok(outcome.map_err(|error| output::whole(&error)).and(complete)?)
     })
 }
 
 /// Exports a store.
 pub(super) fn export(store: &str, to: &Path, url: Option<String>, given: &Given) -> ExitCode {
-    with(url, given, MissingFolder::Refuse, |api| {
-        let exported = transfer::export(api, store, to).map_err(|error| output::whole(&error))?;
+    with_server(url, given, MissingFolder::Refuse, |target| {
+        let store = target.door().find_store(store)?.address;
+        let exported = transfer::export(&target.api(), &store, to).map_err(|error| output::whole(&error))?;
         tell("exported", 1, exported.size);
-        show_report(&exported.report)
+        Ok(show_report(&exported.report)?)
     })
 }
 
@@ -148,25 +149,4 @@ fn show_report(report: &Report) -> Result<(), String> {
 fn tell(what: &str, stores: u64, size: Size) {
     let Size { records, bytes } = size;
     output::say(&format!("{what} {records} records of {stores} stores, {bytes} bytes"));
-}
-
-fn with(
-    url: Option<String>,
-    given: &Given,
-    missing: MissingFolder,
-    work: impl FnOnce(&Api) -> Result<(), String>,
-) -> ExitCode {
-    let target = match Target::find(url, given, missing) {
-        Ok(target) => target,
-        Err(code) => return code,
-    };
-    let outcome = work(&target.api());
-    let closed = target.close();
-    match outcome.and(closed) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::print_error(&error);
-            exit::failed()
-        }
-    }
 }

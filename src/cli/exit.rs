@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 
+use super::output;
+
 /// The command failed: the port or the data folder is taken, the disk is full, a server is not ready.
 pub(super) const FAILED: u8 = 1;
 
 /// The arguments or the configuration are wrong. (clap ends with this code, too.)
 pub(super) const WRONG_SETTINGS: u8 = 2;
+
+/// There is no such store or record.
+const NOT_FOUND: u8 = 3;
 
 /// What the exit codes mean, for the help.
 pub(super) const HELP: &str = "\
@@ -15,7 +20,32 @@ Exit codes:
   1  failed: the port or the data folder is taken, the disk is full, a server is not ready,
      something is wrong with the backend, or damaged in the data folder
   2  the arguments or the configuration are wrong
+  3  there is no such store or record
   `run` exits with the code of the command that it ran; 127 or 126 if that cannot be found or started";
+
+/// Reason why a command did not do what it was asked to.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There is no such store or record.
+    NotFound(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self::Failed(message)
+    }
+}
+
+impl Failure {
+    /// Writes the reason to standard error and returns the exit code.
+    pub(super) fn report(&self) -> ExitCode {
+        let (Self::NotFound(message) | Self::Failed(message)) = self;
+        output::print_error(message);
+        ExitCode::from(if matches!(self, Self::NotFound(_)) { NOT_FOUND } else { FAILED })
+    }
+}
 
 /// The exit code of a failed command.
 pub(super) fn failed() -> ExitCode {

@@ -10,6 +10,7 @@ use http::Uri;
 use ureq::{Agent, Body, SendBody};
 
 use crate::{
+    clock::Timestamp,
     config::{Config, Given},
     server::reachable_address,
     transfer::{self, Trust},
@@ -45,8 +46,8 @@ pub(super) struct Question<'a> {
 pub(super) struct Upload<'a> {
     /// Its media type.
     pub(super) content_type: &'a str,
-    /// How long it is.
-    pub(super) length: u64,
+    /// Number of its bytes, if that is known before it is read.
+    pub(super) length: Option<u64>,
     /// Where it comes from.
     pub(super) source: &'a mut dyn Read,
 }
@@ -57,6 +58,8 @@ pub(super) struct Download {
     pub(super) status: u16,
     /// Its media type; empty if it has none.
     pub(super) content_type: String,
+    /// Time of the last change of what was asked for, if it is told.
+    pub(super) modified_at: Option<Timestamp>,
     body: Body,
 }
 
@@ -86,8 +89,7 @@ impl Server {
 
     /// The server that runs with `config` on this machine.
     pub(super) fn of(config: &Config) -> Result<Self, String> {
-        let scheme = if config.server.tls.is_any() { "https" } else { "http" };
-        let origin = format!("{scheme}://{}", reachable_address(config.server.listen));
+        let origin = origin_of(config);
         let agent = transfer::agent(Trust::OwnMachine, true).map_err(|error| error.to_string())?;
         Ok(Self { origin, agent })
     }
@@ -102,33 +104,47 @@ impl Server {
         let answer = match upload {
             None => self.agent.run(request.body(())?)?,
             Some(Upload { content_type, length, source }) => {
-                let request = request.header("content-type", content_type).header("content-length", length.to_string());
+                let mut request = request.header("content-type", content_type);
+                if let Some(length) = length {
+                    request = request.header("content-length", length.to_string());
+                }
                 self.agent.run(request.body(SendBody::from_reader(source))?)?
             }
         };
         let status = answer.status().as_u16();
-        let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
-        Ok(Download { status, content_type, body: answer.into_body() })
+        let field = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let content_type = field("content-type").unwrap_or_default().to_owned();
+        let modified_at = field("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
+        let modified_at = modified_at.map(Timestamp::from);
+        Ok(Download { status, content_type, modified_at, body: answer.into_body() })
     }
 
     /// Asks with a JSON document, or nothing; the status and the body of the answer.
     pub(super) fn ask(&self, question: Question<'_>, body: Option<&str>) -> Result<(u16, String), ureq::Error> {
         let mut bytes = body.unwrap_or_default().as_bytes();
-        let length = bytes.len() as u64;
+        let length = Some(bytes.len() as u64);
         let upload = body.map(|_| Upload { content_type: "application/json", length, source: &mut bytes });
         let answer = self.exchange(question, upload)?;
         Ok((answer.status, answer.text()?))
     }
 }
 
+/// Returns how the URLs of the server begin that runs with `config` on this machine.
+pub(super) fn origin_of(config: &Config) -> String {
+    let scheme = if config.server.tls.is_any() { "https" } else { "http" };
+    format!("{scheme}://{}", reachable_address(config.server.listen))
+}
+
 /// What asks the server at `url`.
 pub(super) fn agent(url: &str, given: &Given) -> Result<Agent, String> {
-    let host = url.parse::<Uri>().ok().and_then(|uri| Some(uri.host()?.trim_matches(['[', ']']).to_owned()));
-    let is_near = host
-        .is_some_and(|host| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()));
     let trust = given.variable(CA_FILE).map_or(Trust::Browsers, |file| Trust::File(Path::new(file)));
-    transfer::agent(trust, is_near).map_err(|error| error.to_string())
+    transfer::agent(trust, is_near(url)).map_err(|error| error.to_string())
+}
+
+/// Returns whether a URL leads to this machine.
+pub(super) fn is_near(url: &str) -> bool {
+    let host = url.parse::<Uri>().ok().and_then(|uri| Some(uri.host()?.trim_matches(['[', ']']).to_owned()));
+    host.is_some_and(|host| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
 }
 
 /// Returns what the URLs of a server begin with: an origin, and perhaps the path below which a proxy serves it.
@@ -139,11 +155,14 @@ fn origin(url: &str) -> Option<String> {
     uri.query().is_none().then_some(format!("{scheme}://{}{path}", uri.authority()?))
 }
 
-/// A text as one segment of a path, or as the value of a parameter.
+/// A text as one segment of a path, or as the value of a parameter; no HTTP layer may take it for a step in the path.
 pub(super) fn segment(text: &str) -> String {
     /// What needs no escape.
     const PLAIN: percent_encoding::AsciiSet =
         percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    if matches!(text, "." | "..") {
+        return "%2E".repeat(text.len());
+    }
     percent_encoding::utf8_percent_encode(text, &PLAIN).to_string()
 }
 

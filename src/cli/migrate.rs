@@ -32,14 +32,13 @@ const BYTES_PER_OBJECT: u64 = 64 * 1024;
 /// Where to, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct MigrateArguments {
-    /// The destination: the bucket (`LARDER_S3_BUCKET`), or the data folder (`LARDER_DATA`). It must be empty, or hold a part of the
-    /// same migration; the other one is the source, which is only read
+    /// Destination: the bucket or the data folder, which must be empty or hold a part of this migration
     #[arg(long, value_name = "bucket|folder")]
     to: To,
     /// Say what would be moved, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// What to compare in the end: every byte and attribute, read again on both sides, or only names and sizes
+    /// What to compare in the end: every byte and attribute, or names and sizes
     #[arg(long, value_name = "contents|sizes", default_value = "contents")]
     verify: Verify,
     /// Do not wait, up to 100 seconds, to see whether a gateway still serves from the bucket

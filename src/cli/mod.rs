@@ -8,6 +8,7 @@ mod check;
 mod doctor;
 mod exit;
 mod health;
+mod help;
 mod http;
 mod manual;
 #[cfg(feature = "s3")]
@@ -15,9 +16,17 @@ mod migrate;
 mod output;
 mod process;
 mod program;
+mod record_files;
+mod records;
 mod reload;
 mod run;
 mod serve;
+mod server_commands;
+mod settings_arguments;
+mod sign;
+mod status;
+mod stores;
+mod table;
 mod target;
 
 pub use arguments::run;

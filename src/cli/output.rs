@@ -19,6 +19,11 @@ pub(super) fn print_error(error: &str) {
     complain(&format!("error: {error}"));
 }
 
+/// Writes a line of a long list to standard output; fails if the reader has gone, so that the list can end.
+pub(super) fn try_say(line: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{}", printable(line))
+}
+
 /// Writes a line to standard error, which is for what is said beside what was asked for.
 pub(super) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(line));

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -21,10 +20,11 @@ use crate::{
 
 use super::{
     exit,
-    http::{Download, Upload, segment},
+    http::{Upload, segment},
     output,
     process::is_own_variable,
     program::{Program, SignalsOfUsers, Told, Why, exit_code},
+    record_files::{self, is_text, media_type, save},
     target::{Door, MissingFolder, Target},
 };
 
@@ -44,25 +44,25 @@ const LEADS_ELSEWHERE: [&str; 3] =
 /// What is run, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArguments {
-    /// What the Actor is called; the name of the folder if not given
+    /// Name of the Actor [default: the name of the folder]
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
-    /// The file that is its input; JSON if its name ends in .json
+    /// File with its input, - for standard input; its ending tells the media type
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Seconds that it may take; as long as it likes if not given
+    /// Time limit [default: none]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// Where the record OUTPUT goes; a text is printed if not given
+    /// File for the record OUTPUT [default: a text is printed]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Let it open other stores: those that it makes, and those that have a name
+    /// Let it open other stores: those that it creates, and those with a name
     #[arg(long)]
     open_stores: bool,
-    /// A variable that the command may have although it is one of Larder's or of the object store's; may be given often
+    /// Pass on this LARDER_ or AWS_ variable, which the command does not get otherwise; may be repeated
     #[arg(long, value_name = "NAME")]
     keep_env: Vec<OsString>,
-    /// The command, and its arguments
+    /// Command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -102,10 +102,9 @@ impl<'a> Run<'a> {
         let made = match &arguments.input {
             None => door.send("POST", &path, None)?,
             Some(input) => {
-                let unreadable = |error: io::Error| format!("{} cannot be read: {error}", input.display());
-                let mut source = File::open(input).map_err(unreadable)?;
-                let length = source.metadata().map_err(unreadable)?.len();
-                let upload = Upload { content_type: media_type(input), length, source: &mut source };
+                let (mut source, length) = record_files::open(input)?;
+                let content_type = media_type(input);
+                let upload = Upload { content_type: &content_type, length, source: &mut source };
                 door.send("POST", &path, Some(upload))?
             }
         };
@@ -285,46 +284,4 @@ fn name_of_folder() -> String {
     let is_allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
     let name: String = name.chars().filter(|character| is_allowed(*character)).take(60).collect();
     if name.is_empty() { NAMELESS.to_owned() } else { name }
-}
-
-/// The media type of an input: clients read what is JSON as JSON.
-fn media_type(input: &Path) -> &'static str {
-    match input.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => "application/json; charset=utf-8",
-        Some("txt") => "text/plain; charset=utf-8",
-        Some(_) | None => "application/octet-stream",
-    }
-}
-
-fn is_text(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence.starts_with("text/") || essence == "application/json" || essence.ends_with("+json")
-}
-
-/// Writes a record into a file: all of it, or what was there stays.
-fn save(record: Download, path: &Path) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".unfinished");
-    let unfinished = path.with_file_name(name);
-    let mut file = File::create(&unfinished)?;
-    let saved = record.save(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&unfinished, path));
-    if saved.is_err() {
-        let _ = fs::remove_file(&unfinished);
-    }
-    saved
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_texts_are_printed() {
-        for text in ["application/json; charset=utf-8", "text/html", "application/ld+json"] {
-            assert!(is_text(text), "{text}");
-        }
-        for other in ["image/jpeg", "application/octet-stream", ""] {
-            assert!(!is_text(other), "{other}");
-        }
-    }
 }

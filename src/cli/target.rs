@@ -1,7 +1,7 @@
 //! The server that commands of administration talk to: a given one, the one that runs with this configuration, or, if none
 //! does, one of their own for as long as they take.
 
-use std::{fmt::Display, process::ExitCode, thread};
+use std::{fmt::Display, process::ExitCode, thread, time::Duration};
 
 use serde_json::Value;
 use tokio::{runtime, sync::oneshot};
@@ -12,14 +12,43 @@ use crate::{
     server::TlsFiles,
     storage::embedded::FolderStanding,
     telemetry::AccessLogSetting,
-    transfer::Api,
+    transfer::{Api, absent_store, store_addresses},
 };
 
 use super::{
-    exit,
-    http::{Download, Question, Server, Upload},
+    exit::{self, Failure},
+    http::{self, Download, Question, Server, Upload, segment},
     output,
 };
+
+/// Times that a request is made again which the server turned away because there were too many.
+const MAX_RETRIES: usize = 8;
+
+/// Pause before such a request is made again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// A store that was found.
+#[derive(Debug)]
+pub(super) struct FoundStore {
+    /// Path of the store below the origin, by the address that found it.
+    pub(super) path: String,
+    /// Address that found it: an id, `~name` or `user~name`.
+    pub(super) address: String,
+    /// The store as the API shows it.
+    pub(super) object: Value,
+}
+
+impl FoundStore {
+    /// Returns the path of a record.
+    pub(super) fn record(&self, key: &str) -> String {
+        format!("{}/records/{}", self.path, segment(key))
+    }
+
+    /// Returns the failure that says that a record is not there.
+    pub(super) fn absent_record(&self, key: &str) -> Failure {
+        Failure::NotFound(format!("store {} has no record {key:?}", self.address))
+    }
+}
 
 /// A server, and a token that it knows.
 pub(super) struct Target {
@@ -50,6 +79,24 @@ pub(super) enum MissingFolder {
     Refuse,
 }
 
+/// Does `work` with a server: a running one, or one of our own, which is ended once everything is written down.
+pub(super) fn with_server(
+    url: Option<String>,
+    given: &Given,
+    missing: MissingFolder,
+    work: impl FnOnce(&Target) -> Result<(), Failure>,
+) -> ExitCode {
+    let target = match Target::find(url, given, missing) {
+        Ok(target) => target,
+        Err(code) => return code,
+    };
+    let done = work(&target);
+    match done.and(target.close().map_err(Failure::from)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
 impl Target {
     /// The server at `url`, at `LARDER_URL`, or by the configuration. What stands in the way has been said when it fails.
     pub(super) fn find(url: Option<String>, given: &Given, missing: MissingFolder) -> Result<Self, ExitCode> {
@@ -57,31 +104,13 @@ impl Target {
             output::print_error(&problems.to_string());
             exit::wrong_settings()
         })?;
-        let config = loaded.config;
-        let token = config.token.clone().or_else(|| AdminToken::kept_in(&config.data));
-        let url = url.or_else(|| given.variable("LARDER_URL").map(str::to_owned));
-        let told = |error: String| {
-            output::print_error(&error);
-            exit::wrong_settings()
-        };
-        let Some(url) = url else {
-            let server = Server::of(&config).map_err(told)?;
-            let is_up = server.ask(Question { method: "GET", target: "/health/live", token: None }, None);
-            return match (is_up, token) {
-                (Ok((200, _)), Some(token)) => {
-                    Ok(Self { door: Door { server, token: token.reveal().to_owned() }, own: None })
-                }
-                (Ok((200, _)), None) => Err(no_token()),
-                (Ok(_) | Err(_), _) => {
-                    if missing == MissingFolder::Refuse {
-                        require_data(&config, &server.origin)?;
-                    }
-                    Self::own(config, given)
-                }
-            };
-        };
-        let (server, token) = (Server::at(&url, given).map_err(told)?, token.ok_or_else(no_token)?);
-        Ok(Self { door: Door { server, token: token.reveal().to_owned() }, own: None })
+        if let Some(door) = Door::of_running(url, given, &loaded.config)? {
+            return Ok(Self { door, own: None });
+        }
+        if missing == MissingFolder::Refuse {
+            require_data(&loaded.config)?;
+        }
+        Self::own(loaded.config, given)
     }
 
     /// A server of our own over the same backend, which nobody else can reach.
@@ -115,11 +144,6 @@ impl Target {
         Api::new(self.door.server.agent.clone(), self.door.origin(), &self.door.token)
     }
 
-    /// Asks; the `data` of the answer, or in words why there is none.
-    pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, String> {
-        self.door.ask(method, target, body)
-    }
-
     /// The way to the server.
     pub(super) fn door(&self) -> &Door {
         &self.door
@@ -134,6 +158,47 @@ impl Target {
 }
 
 impl Door {
+    /// Finds the server at `url`, at `LARDER_URL`, or the one that runs by the configuration; `None` if none runs by that. What stands in
+    /// the way has been said when it fails.
+    pub(super) fn of_running(url: Option<String>, given: &Given, config: &Config) -> Result<Option<Self>, ExitCode> {
+        let kept_token = || AdminToken::kept_in(&config.data);
+        let told = |error: String| {
+            output::print_error(&error);
+            exit::wrong_settings()
+        };
+        let (server, token) = if let Some(url) = url.or_else(|| given.variable("LARDER_URL").map(str::to_owned)) {
+            let server = Server::at(&url, given).map_err(told)?;
+            // The token of a data folder opens the server of that folder, and is no business of any other one.
+            let is_public = config.public_url.as_ref().is_some_and(|own| own.as_str() == server.origin);
+            let is_own = is_public || http::is_near(&url);
+            (server, config.token.clone().or_else(|| kept_token().filter(|_| is_own)))
+        } else {
+            let server = Server::of(config).map_err(told)?;
+            let answer = server.ask(Question { method: "GET", target: "/health/live", token: None }, None);
+            if !matches!(answer, Ok((200, _))) {
+                return Ok(None);
+            }
+            (server, config.token.clone().or_else(kept_token))
+        };
+        let Some(token) = token else {
+            output::complain(
+                "a token is needed: set LARDER_TOKEN (the one of the data folder is for servers of this machine)",
+            );
+            return Err(exit::wrong_settings());
+        };
+        Ok(Some(Self { server, token: token.reveal().to_owned() }))
+    }
+
+    /// Reads a JSON document that is in no envelope, whatever the status.
+    pub(super) fn document(&self, target: &str) -> Result<Value, String> {
+        let (_, text) = self.server.ask(self.question("GET", target), None).map_err(|error| self.no_answer(&error))?;
+        Ok(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    fn no_answer(&self, error: &dyn Display) -> String {
+        format!("no answer from {}: {error}", self.server.origin)
+    }
+
     /// What links to the server begin with, as this machine reaches it.
     pub(super) fn origin(&self) -> &str {
         &self.server.origin
@@ -143,6 +208,39 @@ impl Door {
     pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, String> {
         let body = body.map(Value::to_string);
         self.data(self.server.ask(self.question(method, target), body.as_deref()))
+    }
+
+    /// Asks for what may not be there; `None` if it is not.
+    fn look_up(&self, target: &str) -> Result<Option<Value>, String> {
+        let answer = self.server.ask(self.question("GET", target), None);
+        if matches!(answer, Ok((404, _))) { Ok(None) } else { self.data(answer).map(Some) }
+    }
+
+    /// Finds the store that `text` means: a name, `~name`, `user~name` or an id.
+    pub(super) fn find_store(&self, text: &str) -> Result<FoundStore, Failure> {
+        for address in store_addresses(text) {
+            let path = format!("/v2/key-value-stores/{}", segment(&address));
+            if let Some(object) = self.look_up(&path)? {
+                return Ok(FoundStore { path, address, object });
+            }
+        }
+        Err(Failure::NotFound(format!("{} ({})", absent_store(text), self.server.origin)))
+    }
+
+    /// Asks for all of a record but its bytes; `None` if it is not there. Asks again if there were too many requests.
+    pub(super) fn head(&self, target: &str) -> Result<Option<Download>, String> {
+        for _ in 0..MAX_RETRIES {
+            match self.server.exchange(self.question("HEAD", target), None) {
+                Ok(answer) if answer.status == 429 => pause(),
+                Ok(answer) if answer.status == 200 => return Ok(Some(answer)),
+                Ok(answer) if answer.status == 404 => return Ok(None),
+                answer => {
+                    let told = answer.map(|answer| (answer.status, String::new()));
+                    return self.data(told).map(|_| None);
+                }
+            }
+        }
+        Err("the server turns requests away because there are too many".to_owned())
     }
 
     /// Sends a body as it is read; the `data` of the answer, or in words why there is none.
@@ -169,7 +267,7 @@ impl Door {
     }
 
     fn data<E: Display>(&self, told: Result<(u16, String), E>) -> Result<Value, String> {
-        let (status, answer) = told.map_err(|error| format!("no answer from {}: {error}", self.server.origin))?;
+        let (status, answer) = told.map_err(|error| self.no_answer(&error))?;
         let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
         if (200..300).contains(&status) {
             return Ok(answer["data"].take());
@@ -195,20 +293,21 @@ fn serve(
     })
 }
 
+#[expect(clippy::disallowed_methods, reason = "this thread does nothing but wait for the server")]
+fn pause() {
+    thread::sleep(RETRY_PAUSE);
+}
+
 /// Refuses a data folder in which there is nothing yet.
-fn require_data(config: &Config, origin: &str) -> Result<(), ExitCode> {
+fn require_data(config: &Config) -> Result<(), ExitCode> {
     if config.has_bucket() || FolderStanding::of(&config.data).is_ok_and(|standing| standing.format.is_some()) {
         return Ok(());
     }
     output::print_error(&format!(
-        "no server answers at {origin}, and there is no data in the folder {}: start `larder serve`, or name another server by --url or \
+        "no server answers at {}, and there is no data in the folder {}: start `larder serve`, or name another server by --url or \
          another folder by --data",
+        http::origin_of(config),
         config.data.display()
     ));
     Err(exit::failed())
-}
-
-fn no_token() -> ExitCode {
-    output::print_error("a token is needed: set LARDER_TOKEN");
-    exit::wrong_settings()
 }

@@ -29,7 +29,7 @@ mod weak_secret;
 
 pub use load::{Given, Loaded, load};
 pub use problem::{Problem, Problems};
-pub use reference::example;
+pub use reference::{example, grouped_settings};
 pub use setting::Setting;
 pub use settings::settings;
 pub use tree::{Config, KeeperSetting, PublicUrl};

@@ -175,6 +175,11 @@ impl Group {
     }
 }
 
+/// Every setting with the title of its group, in the order in which documents have them.
+pub fn grouped_settings() -> impl Iterator<Item = (&'static str, &'static Setting)> {
+    GROUPS.iter().flat_map(|group| group.settings().map(|(setting, _)| (group.title, setting)))
+}
+
 /// A configuration file in which everything is explained and nothing is set.
 pub fn example() -> String {
     let defaults = Config::default();

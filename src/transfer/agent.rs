@@ -15,6 +15,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the other side may do nothing.
 const STALL_TIMEOUT: Duration = Duration::from_mins(2);
 
+/// Most connections to one server that wait for their next request; as many as there are requests at the same time.
+const MAX_IDLE_CONNECTIONS: usize = 8;
+
 /// By what a server of `https` is known to be the one.
 #[derive(Debug, Clone, Copy)]
 pub enum Trust<'a> {
@@ -46,6 +49,7 @@ pub fn agent(trust: Trust<'_>, is_near: bool) -> Result<Agent> {
     let config = Agent::config_builder();
     let config = if is_near { config.proxy(None) } else { config };
     let config = config
+        .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_per_read(Some(STALL_TIMEOUT))
         .timeout_per_write(Some(STALL_TIMEOUT))

@@ -8,6 +8,7 @@ use super::{
     record::{Record, WrittenKey},
     report::Finding,
     source::{Contents, Size, Source, SourceEntries, SourceEntry, SourceRecord, SourceStore},
+    store_reference::{absent_store, store_addresses},
 };
 
 /// Stores of another server.
@@ -20,7 +21,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The stores of whoever asks by `api`: those that are named, by id, `~name` or `user~name`, else all; without names, too,
+    /// The stores of whoever asks by `api`: those that are named, by name, `user~name` or id, else all; without names, too,
     /// if they are wanted.
     pub fn new(api: Api, wanted: Vec<String>, with_unnamed: bool) -> Self {
         Self { api, wanted, with_unnamed }
@@ -30,11 +31,20 @@ impl Remote {
         format!("{}, store {store}", self.api.origin())
     }
 
+    /// Finds a store by what it was named.
+    fn find(&self, store: &str) -> Result<StoreObject> {
+        for address in store_addresses(store) {
+            if let Some(found) = self.api.store(&address)? {
+                return Ok(found);
+            }
+        }
+        Err(Error::Unusable(absent_store(store)))
+    }
+
     /// Reads the settings of a store, and counts its records by its list of keys.
     fn look(&self, store: &str, contents: &mut Contents) -> Result<SourceStore> {
         // A list of stores need not show everything of a store.
-        let found = self.api.store(store)?.ok_or_else(|| Error::Unusable("there is no such store".to_owned()))?;
-        let StoreObject { id, sheet } = found;
+        let StoreObject { id, sheet } = self.find(store)?;
         let mut store = SourceStore { place: self.place(&id), id, sheet, size: Size::default() };
         for entry in self.records(&store, None)? {
             match entry? {

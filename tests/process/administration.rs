@@ -17,6 +17,9 @@ use crate::{
 /// Runs a command; what it printed, as JSON if it is.
 fn administer(folder: &Path, arguments: &[&str], url: Option<&str>, token: Option<&str>) -> Result<Value, String> {
     let mut command = command(folder, arguments);
+    if arguments[0] != "sign" {
+        command.arg("--json");
+    }
     // Not whatever else may listen where servers listen by default.
     command.env("LARDER_LISTEN", "127.0.0.1:1").envs(url.map(|url| ("LARDER_URL", url)));
     command.envs(token.map(|token| ("LARDER_TOKEN", token)));
@@ -46,7 +49,7 @@ fn a_folder_is_administered_while_it_is_served_and_while_it_is_not() {
     let made = offline(&["token", "create", "--user", "baker", "--name", "ci"]).expect("a token");
     let (token, id) = (made["token"].as_str().expect("it is shown"), made["id"].as_str().expect("an id"));
     let listed = offline(&["token", "list", "--user", "baker"]).expect("a list");
-    assert!(listed["count"] == 1 && listed["items"][0].get("token").is_none(), "{listed}");
+    assert!(listed["id"] == id && listed.get("token").is_none(), "{listed}");
 
     let mut serve = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
     serve.env("LARDER_LOG", "trace");
@@ -89,7 +92,7 @@ fn a_folder_is_administered_while_it_is_served_and_while_it_is_not() {
     let logged = program.stop().stderr;
     assert!(logged.contains("larder::audit") && logged.contains("user.update"), "{logged}");
     assert!(!logged.contains(token), "a token is in the log");
-    assert_eq!(offline(&["user", "list"]).expect("a list")["count"], 2);
+    assert_eq!(offline(&["user", "list"]).expect("a list").as_str().expect("lines").lines().count(), 2);
     let admins = std::fs::read_to_string(folder.path().join("larder-data/admin-token")).expect("it is there");
     assert_eq!(files_with(folder.path(), admins.trim()), ["admin-token"], "the admin's token is in its file alone");
     assert_eq!(files_with(folder.path(), token), Vec::<String>::new(), "a token is kept as a hash");
@@ -107,6 +110,31 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+#[test]
+fn people_are_shown_tables_and_a_new_token_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::serve(folder.path(), &[]);
+    let shown = |arguments: &[&str]| {
+        let mut command = command(folder.path(), arguments);
+        let url = format!("http://{}", program.address);
+        command.envs([("LARDER_URL", url.as_str()), ("LARDER_TOKEN", crate::program::TOKEN)]);
+        let ended = run(command);
+        assert!(ended.status.success(), "{arguments:?}: {}", ended.stderr);
+        ended.stdout
+    };
+    assert!(shown(&["user", "create", "baker"]).contains(&"username       baker".to_owned()));
+    let token = shown(&["token", "create", "--user", "baker", "--name", "laptop"]);
+    assert!(token.len() == 1 && status(&program, "GET", "/v2/users/me", &token[0]) == 200, "{token:?}");
+    let users = shown(&["user", "list"]);
+    assert!(users[0].starts_with("ID ") && users.len() == 3 && users[2].ends_with("enabled   baker"), "{users:?}");
+    let tokens = shown(&["token", "list", "--user", "baker"]);
+    assert!(tokens.len() == 2 && tokens[1].ends_with("  laptop") && !tokens[1].contains(&token[0]), "{tokens:?}");
+    shown(&["store", "create", "pantry"]);
+    let access = shown(&["store", "share", "pantry", "baker", "read"]);
+    assert!(access[0].starts_with("general access: ") && access[2].ends_with("read    baker"), "{access:?}");
+    program.stop();
 }
 
 #[test]

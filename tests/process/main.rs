@@ -20,6 +20,7 @@ mod doctor;
 mod effort;
 #[cfg(feature = "s3")]
 mod encrypted;
+mod everyday;
 mod expiry;
 mod first_user;
 mod floods;

@@ -1,0 +1,124 @@
+//! The help of the program: its commands in groups, and where more is said.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+use super::exit;
+
+/// Commands by what they are for, in the order of the help.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Stores and records", &["stores", "ls", "get", "put", "rm"]),
+    ("Server", &["serve", "status", "health", "check", "doctor", "clock", "version"]),
+    ("Access", &["user", "token", "store", "sign"]),
+    ("Import, export and backup", &["import", "export", "backup", "restore", "migrate"]),
+    ("Actors", &["run"]),
+    ("Shell", &["completions", "man", "help"]),
+];
+
+/// What is said below the commands.
+const CLOSING: &str = "\
+Commands find the server by --url or LARDER_URL, else by the configuration, and take the token from
+LARDER_TOKEN or the data folder. All of them take the settings of `larder serve --help`.
+A store is named by its name, by user~name, or by its id; ~name is always a name.";
+
+/// Gives the program a help that lists its commands in groups.
+pub(super) fn in_groups(program: Command) -> Command {
+    let header = *program.get_styles().get_header();
+    let literal = *program.get_styles().get_literal();
+    let mut listed = String::new();
+    for (title, names) in GROUPS {
+        // Writing to a string cannot fail.
+        let _ = writeln!(listed, "{header}{title}:{header:#}");
+        for name in names {
+            if let Some(about) = about(&program, name) {
+                let _ = writeln!(listed, "  {literal}{name:<11}{literal:#}  {about}");
+            }
+        }
+        listed.push('\n');
+    }
+    let template = format!(
+        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{listed}{header}Options:{header:#}\n{{options}}{{after-help}}"
+    );
+    program.help_template(template).after_help(format!("{CLOSING}\n\n{}", exit::HELP))
+}
+
+fn about(program: &Command, name: &str) -> Option<String> {
+    if name == "help" {
+        return Some("Print the help of a command".to_owned());
+    }
+    Some(program.find_subcommand(name)?.get_about()?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::arguments::program;
+
+    /// Most lines of the help of a command with [`FEW_OPTIONS`]; each further one may add a line.
+    const MAX_LINES: usize = 20;
+
+    /// Options that a small command has at most, `--help` among them.
+    const FEW_OPTIONS: usize = 6;
+
+    /// Most characters of a line.
+    const MAX_WIDTH: usize = 130;
+
+    /// The words of every command that has none below it.
+    fn commands(command: &Command, before: &[&str], found: &mut Vec<Vec<String>>) {
+        let words = [before, &[command.get_name()]].concat();
+        if command.has_subcommands() {
+            command.get_subcommands().for_each(|inner| commands(inner, &words, found));
+        } else {
+            found.push(words.into_iter().map(str::to_owned).collect());
+        }
+    }
+
+    /// The help that a command shows.
+    fn shown(words: &[String], flag: &str) -> String {
+        let words = words.iter().map(String::as_str).chain([flag]);
+        program().try_get_matches_from(words).expect_err("help is shown in place of matches").to_string()
+    }
+
+    #[test]
+    fn every_command_is_in_a_group() {
+        let program = program();
+        program.clone().debug_assert();
+        assert!(shown(&["larder".to_owned()], "--help").contains("\n  3  there is no such store or record\n"));
+        for command in program.get_subcommands() {
+            let is_listed = GROUPS.iter().any(|(_, names)| names.contains(&command.get_name()));
+            assert!(is_listed, "{} is in no group", command.get_name());
+        }
+    }
+
+    #[test]
+    fn the_help_of_a_command_is_short_and_shows_its_own_options_with_an_example() {
+        let mut found = Vec::new();
+        commands(&program(), &[], &mut found);
+        assert!(found.len() > 30, "{found:?}");
+        for words in found.iter().filter(|words| words[1] != "serve") {
+            for help in [shown(words, "-h"), shown(words, "--help")] {
+                let widest = help.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+                assert!(widest <= MAX_WIDTH, "{words:?} has a line of {widest} characters:\n{help}");
+                let (_, own) = help.split_once("Options:\n").expect("there are options");
+                let options = own.lines().take_while(|line| !line.is_empty()).count();
+                let (lines, most) = (help.lines().count(), MAX_LINES + options.saturating_sub(FEW_OPTIONS));
+                assert!(lines <= most, "{words:?} has {lines} lines and not {most}:\n{help}");
+                assert!(help.contains("Example: larder ") || help.contains("| larder "), "{words:?}:\n{help}");
+                assert!(!help.contains("--max-record-size"), "{words:?}:\n{help}");
+            }
+        }
+    }
+
+    #[test]
+    fn serve_shows_the_usual_settings_in_short_and_all_of_them_in_long() {
+        let serve = ["larder".to_owned(), "serve".to_owned()];
+        let (short, long) = (shown(&serve, "-h"), shown(&serve, "--help"));
+        assert!(short.lines().count() <= 30, "{short}");
+        assert!(short.contains("--listen") && !short.contains("--idle-timeout"), "{short}");
+        for expected in ["--idle-timeout", "LARDER_MAX_RECORD_SIZE", "[default: 127.0.0.1:8011]"] {
+            assert!(long.contains(expected), "{expected}: {long}");
+        }
+        assert!(!long.contains("--token") && !long.contains("--secret"), "{long}");
+    }
+}

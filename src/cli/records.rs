@@ -1,0 +1,209 @@
+//! `larder ls`, `get`, `put` and `rm`: the records of a store, streamed.
+
+use std::{
+    io::{self, BufRead, IsTerminal, Write as _},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use crate::kv::{InvalidKey, RecordKey};
+
+use super::{
+    exit::Failure,
+    http::{Download, Upload, segment},
+    output,
+    record_files::{self, STANDARD},
+    table::{self, Column, Format, Lines},
+    target::{Door, FoundStore},
+};
+
+/// Keys on a page.
+const PAGE: usize = 1000;
+
+/// Records whose types are asked for at the same time.
+const AT_ONCE: usize = 8;
+
+/// Columns of the list of records.
+const RECORDS: [Column; 4] =
+    [Column::text("MODIFIED", 19), Column::number("SIZE", 10), Column::text("TYPE", 31), Column::text("KEY", 0)];
+
+/// Records that are listed, and how much of them.
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArguments {
+    /// Store: its name, user~name or id
+    store: String,
+    /// List keys that begin with this
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// Print the keys only, one on each line; takes one call for a thousand records
+    #[arg(long, conflicts_with = "json")]
+    keys: bool,
+    /// Print a JSON object on each line, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Record that is read, and where it goes.
+#[derive(Debug, clap::Args)]
+pub(super) struct GetArguments {
+    /// Store: its name, user~name or id
+    store: String,
+    /// Key of the record
+    key: String,
+    /// File that it is written to, whole or not at all; - is standard output
+    #[arg(default_value = STANDARD)]
+    file: PathBuf,
+}
+
+/// Record that is written, and where it comes from.
+#[derive(Debug, clap::Args)]
+pub(super) struct PutArguments {
+    /// Store: its name, user~name or id
+    store: String,
+    /// Key of the record
+    key: String,
+    /// File that it is read from; - is standard input
+    #[arg(default_value = STANDARD)]
+    file: PathBuf,
+    /// Media type [default: by the ending of the file or the key, else application/octet-stream]
+    #[arg(long = "type", value_name = "TYPE")]
+    content_type: Option<String>,
+}
+
+/// Records that are deleted.
+#[derive(Debug, clap::Args)]
+pub(super) struct RemoveArguments {
+    /// Store: its name, user~name or id
+    store: String,
+    /// Keys of the records; - reads them from standard input, one on each line
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<String>,
+}
+
+/// Lists records in the order of their keys.
+pub(super) fn list(door: &Door, arguments: &ListArguments) -> Result<(), Failure> {
+    let ListArguments { store, prefix, keys: only_keys, json } = arguments;
+    let store = door.find_store(store)?;
+    let prefix = prefix.as_ref().map(|prefix| format!("&prefix={}", segment(prefix))).unwrap_or_default();
+    let mut lines = Lines::new(Format::new(*json), &RECORDS);
+    let mut after = String::new();
+    loop {
+        let page = door.ask("GET", &format!("{}/keys?limit={PAGE}{prefix}{after}", store.path), None)?;
+        let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let written = if *only_keys { Ok(write_keys(items)) } else { write_records(door, &store, items, &mut lines) };
+        // A reader that has gone wants no more of it.
+        if written?.is_err() {
+            return Ok(());
+        }
+        match page["nextExclusiveStartKey"].as_str() {
+            Some(next) => after = format!("&exclusiveStartKey={}", segment(next)),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn write_keys(items: &[Value]) -> io::Result<()> {
+    items.iter().try_for_each(|item| output::try_say(item["key"].as_str().unwrap_or_default()))
+}
+
+/// Writes a line for each record of a page; the inner result fails if the reader has gone.
+fn write_records(
+    door: &Door,
+    store: &FoundStore,
+    items: &[Value],
+    lines: &mut Lines<'_>,
+) -> Result<io::Result<()>, Failure> {
+    for group in items.chunks(AT_ONCE) {
+        let heads = thread::scope(|scope| {
+            let ask = |item: &Value| door.head(&store.record(item["key"].as_str().unwrap_or_default()));
+            let asked: Vec<_> = group.iter().map(|item| scope.spawn(move || ask(item))).collect();
+            let answers =
+                asked.into_iter().map(|asked| asked.join().unwrap_or_else(|_| Err("a request failed".to_owned())));
+            answers.collect::<Result<Vec<_>, String>>()
+        })?;
+        for (item, head) in group.iter().zip(heads) {
+            // A record without one was deleted meanwhile.
+            let Some(Download { content_type, modified_at, .. }) = head else { continue };
+            let modified = modified_at.map(|time| Value::from(time.to_string())).unwrap_or_default();
+            let object = json!({ "key": item["key"], "size": item["size"], "contentType": content_type, "modifiedAt": modified });
+            let cells =
+                || vec![table::time(&modified), table::size(&item["size"]), content_type, table::text(&item["key"])];
+            if let Err(gone) = lines.put(&object, cells) {
+                return Ok(Err(gone));
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Writes a record to a file or to standard output.
+pub(super) fn get(door: &Door, arguments: &GetArguments) -> Result<(), Failure> {
+    let GetArguments { store, key, file } = arguments;
+    check_key(key)?;
+    let store = door.find_store(store)?;
+    let record = door.fetch(&store.record(key))?.ok_or_else(|| store.absent_record(key))?;
+    if file.as_os_str() != STANDARD {
+        let saved = record_files::save(record, file);
+        return saved.map_err(|error| format!("cannot write {}: {error}", file.display()).into());
+    }
+    let mut stdout = io::stdout().lock();
+    if stdout.is_terminal() && !record_files::is_text(&record.content_type) {
+        return Err(
+            format!("record {key:?} is {}, which is not for a terminal: name a file", record.content_type).into()
+        );
+    }
+    let written = record.save(&mut stdout).and_then(|()| stdout.flush());
+    written.map_err(|error| format!("cannot write record {key:?} to standard output: {error}").into())
+}
+
+/// Writes a record from a file or from standard input.
+pub(super) fn put(door: &Door, arguments: &PutArguments) -> Result<(), Failure> {
+    let PutArguments { store, key, file, content_type } = arguments;
+    check_key(key)?;
+    let content_type = content_type
+        .clone()
+        .unwrap_or_else(|| record_files::media_type(if file.as_os_str() == STANDARD { Path::new(key) } else { file }));
+    let (mut source, length) = record_files::open(file)?;
+    let store = door.find_store(store)?;
+    let upload = Upload { content_type: &content_type, length, source: &mut source };
+    door.send("PUT", &store.record(key), Some(upload))?;
+    Ok(())
+}
+
+/// Deletes records; names those that are not there, and fails if there are any.
+pub(super) fn remove(door: &Door, arguments: &RemoveArguments) -> Result<(), Failure> {
+    let store = door.find_store(&arguments.store)?;
+    let mut absent = 0;
+    let mut remove = |key: &str| -> Result<(), Failure> {
+        check_key(key)?;
+        let record = store.record(key);
+        if door.head(&record)?.is_some() {
+            door.ask("DELETE", &record, None)?;
+        } else {
+            absent += 1;
+            output::print_error(&format!("store {} has no record {key:?}", store.address));
+        }
+        Ok(())
+    };
+    for key in &arguments.keys {
+        if key == STANDARD {
+            for line in io::stdin().lock().lines() {
+                remove(&line.map_err(|error| format!("cannot read standard input: {error}"))?)?;
+            }
+        } else {
+            remove(key)?;
+        }
+    }
+    match absent {
+        0 => Ok(()),
+        1 => Err(Failure::NotFound("1 record was not there".to_owned())),
+        count => Err(Failure::NotFound(format!("{count} records were not there"))),
+    }
+}
+
+fn check_key(key: &str) -> Result<(), Failure> {
+    let parsed: Result<RecordKey, InvalidKey> = key.parse();
+    parsed.map(drop).map_err(|error| format!("{key:?} is no key of a record: {error}").into())
+}

@@ -1,0 +1,175 @@
+//! The commands that talk to a server with the caller's token: stores, records and administration.
+
+use std::process::ExitCode;
+
+use clap::{Subcommand, value_parser};
+
+use super::{
+    administration::{self, ClockCommand, StoreCommand, TokenCommand, UserCommand},
+    exit::Failure,
+    records::{self, GetArguments, ListArguments, PutArguments, RemoveArguments},
+    settings_arguments::ServerArguments,
+    sign, stores,
+    table::Format,
+    target::{Door, MissingFolder, with_server},
+};
+
+/// The longest time for which a link to a list of keys is signed: 100 years.
+const LONGEST_LINK_SECS: u64 = 36_525 * 24 * 60 * 60;
+
+/// Commands that talk to a server.
+#[derive(Debug, Subcommand)]
+pub(super) enum ServerCommands {
+    /// List stores
+    #[command(after_help = "Example: larder stores --unnamed")]
+    Stores {
+        /// List stores without a name, too
+        #[arg(long)]
+        unnamed: bool,
+        #[command(flatten)]
+        output: OutputArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// List the records of a store with their sizes and types
+    #[command(after_help = "Example: larder ls pantry --prefix bread-")]
+    Ls {
+        #[command(flatten)]
+        arguments: ListArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Print a record, or write it to a file
+    #[command(after_help = "Example: larder get pantry photo photo.jpg")]
+    Get {
+        #[command(flatten)]
+        arguments: GetArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Write a record from a file or from standard input
+    #[command(after_help = "Example: echo 'a pinch' | larder put pantry salt.txt")]
+    Put {
+        #[command(flatten)]
+        arguments: PutArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Delete records
+    #[command(after_help = "Example: larder ls pantry --prefix old- --keys | larder rm pantry -")]
+    Rm {
+        #[command(flatten)]
+        arguments: RemoveArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Show the time of a server, and whether deletions are suspended because it is in doubt
+    #[command(after_help = "Example: larder clock accept")]
+    Clock {
+        #[command(subcommand)]
+        command: Option<ClockCommand>,
+        #[command(flatten)]
+        output: OutputArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Administer users
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+        #[command(flatten)]
+        output: OutputArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Administer tokens
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+        #[command(flatten)]
+        output: OutputArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Create, delete and share stores
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+        #[command(flatten)]
+        output: OutputArguments,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+    /// Print a signed link that opens a record, or the list of keys, without a token
+    #[command(after_help = "Example: larder sign pantry photo")]
+    Sign {
+        /// Store: its name, user~name or id
+        store: String,
+        /// Key of the record [default: the list of keys]
+        key: Option<String>,
+        /// Time for which a link to the list of keys is good [default: for ever]
+        #[arg(long, value_name = "SECONDS", conflicts_with = "key", value_parser = value_parser!(u64).range(1..=LONGEST_LINK_SECS))]
+        lifetime: Option<u64>,
+        #[command(flatten)]
+        server: ServerArguments,
+    },
+}
+
+/// Form of what a command writes.
+#[derive(Debug, clap::Args)]
+pub(super) struct OutputArguments {
+    /// Print JSON, for programs; of a list an object on each line
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl OutputArguments {
+    /// Returns the form that was asked for.
+    pub(super) fn format(&self) -> Format {
+        Format::new(self.json)
+    }
+}
+
+impl ServerCommands {
+    /// Does what the command says.
+    pub(super) fn run(self) -> ExitCode {
+        // A folder is made by what makes users, tokens and stores, and not by a look or by a change of what cannot be there.
+        let missing = match &self {
+            Self::User { command: UserCommand::Create { .. }, .. }
+            | Self::Token { command: TokenCommand::Create { .. }, .. }
+            | Self::Store { command: StoreCommand::Create { .. }, .. } => MissingFolder::Create,
+            _ => MissingFolder::Refuse,
+        };
+        let with = |server: ServerArguments, work: &mut dyn FnMut(&Door) -> Result<(), Failure>| {
+            with_server(server.url, &server.settings.0, missing, |target| work(target.door()))
+        };
+        match self {
+            Self::Stores { unnamed, output, server } => {
+                with(server, &mut |door| stores::list(door, unnamed, output.format()))
+            }
+            Self::Ls { arguments, server } => with(server, &mut |door| records::list(door, &arguments)),
+            Self::Get { arguments, server } => with(server, &mut |door| records::get(door, &arguments)),
+            Self::Put { arguments, server } => with(server, &mut |door| records::put(door, &arguments)),
+            Self::Rm { arguments, server } => with(server, &mut |door| records::remove(door, &arguments)),
+            Self::Clock { command, output, server } => {
+                with(server, &mut |door| administration::clock(door, command.as_ref(), output.format()))
+            }
+            Self::User { command, output, server } => {
+                with(server, &mut |door| administration::user(door, &command, output.format()))
+            }
+            Self::Token { command: TokenCommand::Generate, .. } => {
+                administration::generate_token();
+                ExitCode::SUCCESS
+            }
+            Self::Token { command, output, server } => {
+                with(server, &mut |door| administration::token(door, &command, output.format()))
+            }
+            Self::Store { command, output, server } => {
+                with(server, &mut |door| administration::store(door, &command, output.format()))
+            }
+            Self::Sign { store, key, lifetime, server } => {
+                with(server, &mut |door| sign::sign(door, &store, key.as_deref(), lifetime))
+            }
+        }
+    }
+}
