@@ -42,10 +42,10 @@ pub(super) struct ImportArguments {
     /// Name of the store here, if it is one
     #[arg(long)]
     name: Option<String>,
-    /// Show what would be made and what would be left out; write nothing, and ask no server but that of --from
+    /// Show what would be made and left out; write nothing, and ask no server but that of --from
     #[arg(long)]
     dry_run: bool,
-    /// Map refused names of stores and keys of a storage folder: hyphens for refused characters, shortened where too long
+    /// Map refused names and keys of a storage folder: hyphens for refused characters, cut where too long
     #[arg(long)]
     map_names: bool,
     /// File with the progress, by which an interrupted import is resumed

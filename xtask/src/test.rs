@@ -28,7 +28,7 @@ fn steps() -> Vec<Step> {
         .chain(DRIVERS.iter().map(|driver| driver.name));
     let served: Vec<_> = served.collect();
     let install = |driver: &'static Driver| {
-        let names = ["clients", driver.name, "rolling"];
+        let names = ["clients", driver.name, "rolling", "hour"];
         let names = if driver.has_load() { &names[..] } else { &names[..2] };
         Step::new(names, format!("install the {} client", driver.name), || driver.install())
     };
@@ -42,7 +42,7 @@ fn steps() -> Vec<Step> {
     steps.push(Step::new(&["tests"], "install strace", tools::need_strace));
     steps.push(Step::new(&["tests"], "install man and bash", tools::need_man_and_bash));
     steps.push(Step::new(&["rolling"], "install haproxy", rolling::install));
-    steps.push(Step::new(&["hour"], "install curl and openssl", hour::install));
+    steps.push(Step::new(&["hour"], "install curl, openssl and zsh", hour::install));
     steps.push(Step::new(&["tests", "console", "rolling", "hour"], "install SeaweedFS", || SEAWEEDFS.install()));
     steps.push(Step::new(&["clippy"], "lints", lints));
     steps.push(Step::new(&["doc"], "documentation", documentation));
@@ -59,7 +59,7 @@ fn steps() -> Vec<Step> {
     );
     steps.push(Step::new(&["deploy"], "what deploys it", deploy::run));
     steps.push(Step::new(&["rolling"], "rolling restarts behind a balancer", rolling::run));
-    steps.push(Step::new(&["hour"], "the first hour of the documents", hour::run));
+    steps.push(Step::new(&["hour"], "the first session and the first hour of the documents", hour::run));
     steps.push(Step::new(&["sdks"], "the SDKs and the examples", sdks::run));
     steps.push(Step::new(&["openapi"], "the description of the API", openapi::run));
     steps.push(Step::new(&["console"], "the console over a folder", console::over_folder));

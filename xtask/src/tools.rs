@@ -106,6 +106,18 @@ pub fn need_haproxy() -> Result<(), String> {
     if is_installed() { Ok(()) } else { Err("haproxy is missing; install it with: apt-get install haproxy".to_owned()) }
 }
 
+/// Makes sure of `zsh`, in which the documents are run beside bash.
+///
+/// # Errors
+/// In words, with the command that installs it.
+pub fn need_zsh() -> Result<(), String> {
+    let is_installed = || shell::output("zsh", &["--version"]).is_some();
+    if !is_installed() {
+        install_packages(&["zsh"]);
+    }
+    if is_installed() { Ok(()) } else { Err("zsh is missing; install it with: apt-get install zsh".to_owned()) }
+}
+
 /// Makes sure of `curl` and `openssl`, which the documents use.
 ///
 /// # Errors
