@@ -69,7 +69,7 @@ export function environmentsFor(origin, token = 'YOUR_TOKEN') {
             name: 'larder',
             title: 'larder',
             help: 'Import, export, users, tokens and links by command.',
-            text: `${larder}\nlarder export ~pantry pantry.zip`,
+            text: `${larder}\nlarder export pantry pantry.zip`,
         },
         {
             name: 'curl',
