@@ -33,13 +33,13 @@ const BYTES_PER_OBJECT: u64 = 64 * 1024;
 #[derive(Debug, clap::Args)]
 pub(super) struct MigrateArguments {
     /// Destination: the bucket or the data folder, which must be empty or hold a part of this migration
-    #[arg(long, value_name = "bucket|folder")]
+    #[arg(long, value_name = "bucket|folder", hide_possible_values = true)]
     to: To,
     /// Say what would be moved, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// What to compare in the end: every byte and attribute, or names and sizes
-    #[arg(long, value_name = "contents|sizes", default_value = "contents")]
+    #[arg(long, value_name = "contents|sizes", default_value = "contents", hide_possible_values = true)]
     verify: Verify,
     /// Do not wait, up to 100 seconds, to see whether a gateway still serves from the bucket
     #[arg(long)]
