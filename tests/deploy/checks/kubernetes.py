@@ -14,7 +14,8 @@ from pathlib import Path
 import yaml
 
 from .compose import BACKUP
-from .tools import DEPLOY, ROOT, beside_python, documents, fails, run, said_by
+from .gateway import Gateway
+from .tools import DEPLOY, PROGRAM, ROOT, beside_python, documents, fails, run, said_by
 
 CHART = DEPLOY / 'helm' / 'larder'
 
@@ -29,6 +30,9 @@ EVERYTHING = [
     'podAnnotations.a=b', 'nodeSelector.disk=fast', 'tolerations[0].operator=Exists', 'imagePullSecrets[0].name=registry',
     'extraEnv[0].name=AWS_SESSION_TOKEN', 'extraEnv[0].value=x', 'serviceAccount.annotations.role=larder',
     'service.annotations.a=b', 'image.digest=sha256:' + 'a' * 64,
+    'publicUrl=https://example.com:8443/larder',
+    'ingress.enabled=true', 'ingress.className=nginx', 'ingress.tlsSecret=certificate', 'ingress.annotations.a=b',
+    'httpRoute.enabled=true', 'httpRoute.parentRefs[0].name=public', 'httpRoute.parentRefs[0].sectionName=https', 'httpRoute.annotations.a=b',
 ]
 VARIANTS = {
     'defaults': [],
@@ -38,8 +42,8 @@ VARIANTS = {
                  'affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].operator=Exists'],
 }
 
-# Kinds of Prometheus' operator, whose schemas are not Kubernetes'.
-OPERATOR = {'ServiceMonitor', 'PrometheusRule'}
+# Kinds of Prometheus' operator and of the Gateway API, whose schemas are not Kubernetes'.
+EXTENSIONS = {'ServiceMonitor', 'PrometheusRule', 'HTTPRoute'}
 
 
 @cache
@@ -60,30 +64,39 @@ def helm() -> str:
 
 
 @cache
-def rendered(variant: str) -> str:
+def rendered(variant: str, *options: str) -> str:
     values = [word for value in VARIANTS[variant] for word in ('--set', value)]
-    return run(helm(), 'template', 'larder', CHART, '--namespace', 'larder', *values)
+    return run(helm(), 'template', 'larder', CHART, '--namespace', 'larder', *values, *options)
+
+
+def parts(variant: str) -> dict[str, dict]:
+    """The documents of a variant, by kind and name."""
+    return {f'{document["kind"]}/{document["metadata"]["name"]}': document for document in documents(rendered(variant))}
 
 
 def manifests() -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted((DEPLOY / 'kubernetes').glob('*.yaml'))}
 
 
-def workloads() -> list[tuple[str, dict]]:
-    """Everything with a pod, by where it stands."""
+def of_kinds(*kinds: str) -> list[tuple[str, dict]]:
     texts = {**manifests(), **{variant: rendered(variant) for variant in VARIANTS}}
-    found = [(f'{place}: {document["metadata"]["name"]}', document)
-             for place, text in texts.items() for document in documents(text)
-             if document['kind'] in ('Deployment', 'StatefulSet')]
+    return [(f'{place}: {document["metadata"]["name"]}', document)
+            for place, text in texts.items() for document in documents(text) if document['kind'] in kinds]
+
+
+def workloads() -> list[tuple[str, dict]]:
+    """Everything that keeps pods running, by where it stands."""
+    found = of_kinds('Deployment', 'StatefulSet')
     assert len(found) >= 7, [name for name, _ in found]
     return found
 
 
 def pods() -> list[tuple[str, dict]]:
-    """The specifications of all pods, those of jobs, too."""
-    jobs = [(f'{place}: {document["metadata"]["name"]}', document['spec']['jobTemplate']['spec']['template']['spec'])
-            for place, text in manifests().items() for document in documents(text) if document['kind'] == 'CronJob']
-    return [(name, workload['spec']['template']['spec']) for name, workload in workloads()] + jobs
+    """The specifications of all pods, those of jobs and tests, too, by where each stands."""
+    jobs = [(name, job['spec']['jobTemplate']['spec']['template']['spec']) for name, job in of_kinds('CronJob')]
+    tests = [(name, pod['spec']) for name, pod in of_kinds('Pod')]
+    assert jobs and len(tests) == len(VARIANTS), [name for name, _ in jobs + tests]
+    return [(name, workload['spec']['template']['spec']) for name, workload in workloads()] + jobs + tests
 
 
 def the_chart_passes_its_own_linter():
@@ -95,7 +108,7 @@ def everything_passes_the_schemas_of_kubernetes():
     with tempfile.TemporaryDirectory() as folder:
         # Many are the same in all variants.
         distinct = {yaml.safe_dump(document): place for place, text in texts.items() for document in documents(text)
-                    if document['kind'] not in OPERATOR}
+                    if document['kind'] not in EXTENSIONS}
         for number, (document, place) in enumerate(distinct.items()):
             (Path(folder) / f'{number}-{place.replace(" ", "-")}.yaml').write_text(document)
         for version in VERSIONS:
@@ -126,7 +139,10 @@ def pods_are_probed_and_have_time_to_end():
         sleep = container.get('lifecycle', {}).get('preStop', {}).get('sleep', {}).get('seconds', 0)
         assert spec['terminationGracePeriodSeconds'] > drain + sleep, name
         probes = {probe: container[f'{probe}Probe']['httpGet']['path'] for probe in ('startup', 'liveness', 'readiness')}
-        assert probes == {'startup': '/health/ready', 'liveness': '/health/live', 'readiness': '/health/ready'}, name
+        # Kubernetes restarts a pod whose startup probe fails: an object store that is away must fail the readiness probe alone.
+        assert probes == {'startup': '/health/live', 'liveness': '/health/live', 'readiness': '/health/ready'}, name
+        startup = container['startupProbe']
+        assert startup['periodSeconds'] * startup['failureThreshold'] >= 300, name
 
 
 def a_backup_is_taken_beside_the_process_that_serves_and_kept_on_another_volume():
@@ -162,8 +178,8 @@ def nothing_secret_is_written_down():
 
 
 def there_is_one_keeper_and_the_others_know_it():
-    parts = {document['kind'] + '/' + document['metadata']['name']: document for document in documents(rendered('everything'))}
-    keeper, others = parts['StatefulSet/larder-keeper'], parts['Deployment/larder']
+    found = parts('everything')
+    keeper, others = found['StatefulSet/larder-keeper'], found['Deployment/larder']
 
     def told(workload: dict) -> str:
         [container] = workload['spec']['template']['spec']['containers']
@@ -173,17 +189,59 @@ def there_is_one_keeper_and_the_others_know_it():
     [pause] = keeper['spec']['template']['spec']['initContainers']
     assert pause['command'] == ['sleep', '60']
     assert told(others) == 'http://larder-keeper:8011'
-    service, pod = parts['Service/larder-keeper'], keeper['spec']['template']['metadata']['labels']
+    service, pod = found['Service/larder-keeper'], keeper['spec']['template']['metadata']['labels']
     assert service['spec']['ports'][0]['port'] == 8011
     assert service['spec']['selector'].items() <= pod.items()
     # The Service of all sends nothing to the keeper by itself, and its own nothing to the others.
-    assert not parts['Service/larder']['spec']['selector'].items() <= pod.items()
-    monitor = parts['ServiceMonitor/larder']['spec']
+    assert not found['Service/larder']['spec']['selector'].items() <= pod.items()
+    monitor = found['ServiceMonitor/larder']['spec']
     for name in ('Service/larder', 'Service/larder-keeper'):
-        assert monitor['selector']['matchLabels'].items() <= parts[name]['metadata']['labels'].items(), name
-        assert parts[name]['spec']['ports'][0]['name'] == monitor['endpoints'][0]['port'], name
+        assert monitor['selector']['matchLabels'].items() <= found[name]['metadata']['labels'].items(), name
+        assert found[name]['spec']['ports'][0]['name'] == monitor['endpoints'][0]['port'], name
     assert monitor['endpoints'][0]['authorization']['credentials'] == {'name': 'larder', 'key': 'metrics-token'}
-    assert parts['PrometheusRule/larder']['spec'] == documents((DEPLOY / 'prometheus/alerts.yml').read_text())[0]
+    assert found['PrometheusRule/larder']['spec'] == documents((DEPLOY / 'prometheus/alerts.yml').read_text())[0]
+
+
+def routes_lead_to_the_gateways_by_the_public_url_if_asked_for():
+    assert not {'Ingress/larder', 'HTTPRoute/larder'} & parts('defaults').keys()
+    found = parts('everything')
+    service = found['Service/larder']
+    [port] = service['spec']['ports']
+    ingress = found['Ingress/larder']['spec']
+    assert ingress['ingressClassName'] == 'nginx'
+    assert ingress['tls'] == [{'hosts': ['example.com'], 'secretName': 'certificate'}]
+    [rule] = ingress['rules']
+    [path] = rule['http']['paths']
+    assert (rule['host'], path['path'], path['pathType']) == ('example.com', '/larder', 'Prefix')
+    assert path['backend']['service'] == {'name': 'larder', 'port': {'name': port['name']}}
+    route = found['HTTPRoute/larder']['spec']
+    assert route['parentRefs'] == [{'name': 'public', 'sectionName': 'https'}]
+    assert route['hostnames'] == ['example.com']
+    [rule] = route['rules']
+    assert rule['matches'] == [{'path': {'type': 'PathPrefix', 'value': '/larder'}}]
+    assert rule['backendRefs'] == [{'name': 'larder', 'port': port['port']}]
+    assert rule['timeouts'] == {'request': '0s'}
+    for kind in ('Ingress', 'HTTPRoute'):
+        assert found[f'{kind}/larder']['metadata']['annotations'] == {'a': 'b'}, kind
+
+
+def helm_test_asks_the_service_whether_it_is_ready():
+    found = parts('everything')
+    pod, service = found['Pod/larder-test-ready'], found['Service/larder']
+    assert pod['metadata']['annotations']['helm.sh/hook'] == 'test'
+    [container] = pod['spec']['containers']
+    [gateway] = found['Deployment/larder']['spec']['template']['spec']['containers']
+    assert container['image'] == gateway['image'] and pod['spec']['restartPolicy'] == 'Never'
+    command, *arguments = container['args']
+    assert (command, arguments) == ('health', ['--url', f'http://larder:{service["spec"]["ports"][0]["port"]}'])
+    # No Service leads to the test itself; those that may reach gateways within the cluster are known by this.
+    assert not service['spec']['selector'].items() <= pod['metadata']['labels'].items()
+    allowed = found['NetworkPolicy/larder']['spec']['ingress'][0]['from'][0]['podSelector']['matchLabels']
+    assert allowed.items() <= pod['metadata']['labels'].items()
+    with Gateway() as server:
+        run(PROGRAM, command, '--url', server.url)
+        gone = server.url
+    assert 'error' in fails(PROGRAM, command, '--url', gone)
 
 
 def values_that_make_no_sense_are_refused():
@@ -193,6 +251,9 @@ def values_that_make_no_sense_are_refused():
         ('setings.LARDER_MAX_REQUESTS=1', 'setings'),
         ('settings.MAX_REQUESTS=1', 'settings'),
         ('keeper.pause=5', 'pause'),
+        ('publicUrl=https://example.com/larder/', 'publicUrl'),
+        ('httpRoute.enabled=true', 'parentRefs'),
+        ('httpRoute.parentRefs[0].sectionName=https', 'name'),
     ]:
         said = fails(helm(), 'template', 'larder', CHART, '--set', value)
         assert complaint in said, said
@@ -200,7 +261,7 @@ def values_that_make_no_sense_are_refused():
 
 def the_plain_manifests_are_what_the_chart_makes():
     path = DEPLOY / 'kubernetes' / 'gateways.yaml'
-    expected = plain(rendered('defaults'))
+    expected = plain(rendered('defaults', '--skip-tests'))
     if os.environ.get('WRITE_MANIFESTS'):
         path.write_text(expected)
     assert path.read_text() == expected, (
@@ -237,5 +298,7 @@ CHECKS = [
     a_backup_is_taken_beside_the_process_that_serves_and_kept_on_another_volume,
     nothing_secret_is_written_down,
     there_is_one_keeper_and_the_others_know_it,
+    routes_lead_to_the_gateways_by_the_public_url_if_asked_for,
+    helm_test_asks_the_service_whether_it_is_ready,
     values_that_make_no_sense_are_refused,
 ]

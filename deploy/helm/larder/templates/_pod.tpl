@@ -55,19 +55,20 @@ securityContext:
   seccompProfile: { type: RuntimeDefault }
 containers:
   - name: larder
-    image: "{{ $values.image.repository }}{{ if $values.image.digest }}@{{ $values.image.digest }}{{ else }}:{{ $values.image.tag | default .root.Chart.AppVersion }}{{ end }}"
+    image: {{ include "larder.image" .root | quote }}
     imagePullPolicy: {{ $values.image.pullPolicy }}
     args: [serve]
     env:
       {{- include "larder.environment" . | nindent 6 }}
     ports:
       - { name: http, containerPort: 8011 }
-    # The first start before a bucket tries out what the object store can do.
+    # Nothing is served before the object store was tried out, so this waits for that; a start that fails ends by itself.
+    # Liveness, not readiness: a pod is not restarted for an object store that is away.
     startupProbe:
-      httpGet: { path: /health/ready, port: http }
+      httpGet: { path: /health/live, port: http }
       periodSeconds: 2
       timeoutSeconds: 6
-      failureThreshold: 60
+      failureThreshold: 150
     # Whether the object store answers is no reason to start anew.
     livenessProbe:
       httpGet: { path: /health/live, port: http }
