@@ -9,9 +9,9 @@ import sys
 import time
 import traceback
 
-from checks import compose, image, kubernetes, prometheus, unit
+from checks import compose, image, kubernetes, prometheus, proxies, unit
 
-CHECKS = compose.CHECKS + kubernetes.CHECKS + prometheus.CHECKS + unit.CHECKS + image.CHECKS
+CHECKS = compose.CHECKS + kubernetes.CHECKS + prometheus.CHECKS + unit.CHECKS + image.CHECKS + proxies.CHECKS
 
 
 def main() -> int:

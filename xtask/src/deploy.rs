@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use crate::{installed, python, shell, tools};
 
 /// Programs of Debian's that the checks run, what they are asked to see that they are there, and the package that has them.
-const PROGRAMS: [(&str, &str, &str); 6] = [
+const PROGRAMS: [(&str, &str, &str); 9] = [
     ("promtool", "--version", "prometheus"),
     ("docker-compose", "--version", "docker-compose"),
     ("systemd-analyze", "--version", "systemd"),
     ("nginx", "-v", "nginx-light"),
+    ("haproxy", "-v", "haproxy"),
+    ("caddy", "version", "caddy"),
+    ("openssl", "version", "openssl"),
     ("ip", "-Version", "iproute2"),
     ("unshare", "--version", "util-linux"),
 ];
