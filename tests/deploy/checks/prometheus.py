@@ -2,13 +2,14 @@
 
 import json
 import re
-import urllib.request
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import yaml
 
-from .gateway import TOKEN, Gateway
-from .tools import DEPLOY, ROOT, run
+from .gateway import Gateway
+from .tools import DEPLOY, ROOT, certificate, run
 
 ALERTS = DEPLOY / 'prometheus' / 'alerts.yml'
 DASHBOARD = DEPLOY / 'grafana' / 'dashboard.json'
@@ -30,13 +31,14 @@ ADDED_LABELS = {'job', 'instance', 'le'}
 @cache
 def scrape() -> str:
     """What a gateway says after some use of it."""
-    with Gateway() as gateway:
-        store = gateway.ask('POST', '/v2/key-value-stores?name=pantry')['data']['id']
-        gateway.ask('PUT', f'/v2/key-value-stores/{store}/records/salt', b'a pinch')
-        gateway.ask('GET', f'/v2/key-value-stores/{store}/records/salt', parses=False)
-        request = urllib.request.Request(f'{gateway.url}/metrics', headers={'Authorization': f'Bearer {TOKEN}'})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.read().decode()
+    with tempfile.TemporaryDirectory() as folder:
+        # Some figures are of HTTPS.
+        both = str(certificate(Path(folder), '127.0.0.1'))
+        with Gateway(environment={'LARDER_TLS_CERT': both, 'LARDER_TLS_KEY': both}) as gateway:
+            store = gateway.ask('POST', '/v2/key-value-stores?name=pantry')['data']['id']
+            gateway.ask('PUT', f'/v2/key-value-stores/{store}/records/salt', b'a pinch')
+            gateway.ask('GET', f'/v2/key-value-stores/{store}/records/salt', parses=False)
+            return gateway.ask('GET', '/metrics', parses=False).decode()
 
 
 def known() -> dict[str, set[str]]:

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import socket
-import ssl
 import subprocess
 import tempfile
 import time
@@ -16,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .gateway import TOKEN, Gateway
-from .tools import ROOT, run
+from .gateway import TOKEN, UNVERIFIED, Gateway
+from .tools import ROOT, certificate
 
 PAGE = (ROOT / 'docs' / 'PROXIES.md').read_text()
 
@@ -64,10 +63,7 @@ class Connection(http.client.HTTPConnection):
     def connect(self):
         super().connect()
         if self.encrypts:
-            # The certificate was made for this check.
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self.sock = context.wrap_socket(self.sock, server_hostname=HOST)
+            self.sock = UNVERIFIED.wrap_socket(self.sock, server_hostname=HOST)
 
 
 class Client:
@@ -128,20 +124,11 @@ def started(folder: Path, port: int, *command: str | Path) -> Iterator[Client]:
             process.wait()
 
 
-def certificate(folder: Path) -> Path:
-    """A file with a certificate for `HOST` and its key."""
-    key, certificate, both = folder / 'key', folder / 'certificate', folder / 'both.pem'
-    run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-        '-subj', f'/CN={HOST}', '-addext', f'subjectAltName=DNS:{HOST}', '-keyout', key, '-out', certificate)
-    both.write_text(certificate.read_text() + key.read_text())
-    return both
-
-
 @contextmanager
 def nginx(text: str, gateway: str) -> Iterator[Client]:
     with tempfile.TemporaryDirectory(prefix='larder-nginx-') as name:
         folder, port = Path(name), free_port()
-        both = certificate(folder)
+        both = certificate(folder, HOST)
         server = replaced(
             text,
             ('127.0.0.1:8011', gateway),
@@ -168,7 +155,7 @@ def haproxy(text: str, gateway: str) -> Iterator[Client]:
             text,
             ('127.0.0.1:8011', gateway),
             ('bind :443', f'bind 127.0.0.1:{port}'),
-            ('/etc/haproxy/larder.pem', str(certificate(folder))),
+            ('/etc/haproxy/larder.pem', str(certificate(folder, HOST))),
         )
         (folder / 'haproxy.cfg').write_text(configuration)
         with started(folder, port, 'haproxy', '-db', '-f', folder / 'haproxy.cfg') as client:
@@ -179,7 +166,7 @@ def haproxy(text: str, gateway: str) -> Iterator[Client]:
 def caddy(text: str, gateway: str) -> Iterator[Client]:
     with tempfile.TemporaryDirectory(prefix='larder-caddy-') as name:
         folder, port = Path(name), free_port()
-        both = certificate(folder)
+        both = certificate(folder, HOST)
         site = replaced(text, ('127.0.0.1:8011', gateway), (f'{HOST} {{', f'{HOST}:{port} {{\n\ttls {both} {both}'))
         (folder / 'Caddyfile').write_text('{\n\tadmin off\n\tauto_https disable_redirects\n}\n' + site)
         with started(folder, port, 'caddy', 'run', '--adapter', 'caddyfile', '--config', folder / 'Caddyfile') as client:

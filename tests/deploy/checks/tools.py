@@ -45,6 +45,15 @@ def fails(*command: str | Path) -> str:
     return done.stdout + done.stderr
 
 
+def certificate(folder: Path, host: str) -> Path:
+    """A file with a certificate for a host and its key."""
+    key, public, both = folder / 'key', folder / 'public', folder / 'both.pem'
+    run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+        '-subj', f'/CN={host}', '-addext', f'subjectAltName=DNS:{host}', '-keyout', key, '-out', public)
+    both.write_text(public.read_text() + key.read_text())
+    return both
+
+
 def documents(text: str) -> list[dict]:
     """The documents of a YAML stream."""
     return [document for document in yaml.safe_load_all(text) if document]
