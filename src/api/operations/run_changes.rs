@@ -35,7 +35,7 @@ pub async fn run(
 ) -> Result<Response<ReplyBody>, ApiError> {
     match call {
         RunCall::GetRun => runs::get(context, run, caller, &request).await,
-        RunCall::GetLog => Err(ApiError::unserved("it keeps no logs of runs")),
+        RunCall::GetLog => Err(no_log(&request)),
         RunCall::GetUsage => Ok(usage::of_run(context, grant)),
         RunCall::UpdateRun => update(context, grant, &run, caller, request).await,
         RunCall::Abort => abort(context, grant, caller, &request).await,
@@ -47,6 +47,16 @@ pub async fn run(
             "it starts no programs, neither again: the program that runs the Actor can make another run",
         )),
         RunCall::Charge => Err(ApiError::unserved("it charges nobody")),
+    }
+}
+
+/// Returns the refusal of a run's log. A client that follows the log of a run that it has started takes a 404 for a run without
+/// one; at any other refusal the official JavaScript client fails the whole call.
+fn no_log(request: &Request<'_>) -> ApiError {
+    if request.query.flag("stream") {
+        ApiError::not_found("Log was not found")
+    } else {
+        ApiError::unserved("it keeps no logs of runs")
     }
 }
 
