@@ -113,7 +113,7 @@ pub(super) enum TokenCommand {
         #[arg(long, value_name = "JSON")]
         scope: Option<String>,
     },
-    /// Print a new token for LARDER_USER_TOKEN; it is valid for nothing until it is set there
+    /// Print a new token for `LARDER_USER_TOKEN`; it is valid for nothing until it is set there
     #[command(after_help = "Example: larder token generate")]
     Generate,
     /// List the tokens of a user: ids and metadata, never secrets

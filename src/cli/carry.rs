@@ -30,7 +30,7 @@ pub(super) struct ImportArguments {
     /// Other server of the same API, such as <https://api.apify.com>
     #[arg(long, value_name = "URL")]
     from: Option<String>,
-    /// Token there; safer in the environment, which others cannot read [env: LARDER_FROM_TOKEN]
+    /// Token there; safer in the environment, which others cannot read [env: `LARDER_FROM_TOKEN`]
     #[arg(long, value_name = "TOKEN", requires = "from")]
     token: Option<String>,
     /// Store there: its name, user~name or id; may be repeated [default: all stores with a name]

@@ -33,7 +33,7 @@ const USUAL: [&str; 9] = [
 /// Server that a command talks to; it knows the caller by `LARDER_TOKEN` or the data folder's token.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArguments {
-    /// Server to talk to [env: LARDER_URL] [default: the local one, or the data folder if none runs]
+    /// Server to talk to [env: `LARDER_URL`] [default: the local one, or the data folder if none runs]
     #[arg(long, value_name = "URL", global = true, help_heading = SERVER)]
     pub(super) url: Option<String>,
     #[command(flatten)]

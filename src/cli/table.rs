@@ -152,7 +152,8 @@ fn row(columns: &[Column], cells: &[String]) -> String {
             line.push_str("  ");
         }
         let width = column.width;
-        line += &if column.is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+        let cell = if column.is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+        line.push_str(&cell);
     }
     line.truncate(line.trim_end().len());
     line

@@ -161,9 +161,9 @@ impl Loading {
         let mut warnings = Vec::new();
         let weak = std::mem::take(weak).into_values();
         if config.server.listen.ip().to_canonical().is_loopback() {
-            warnings.extend(weak)
+            warnings.extend(weak);
         } else {
-            problems.extend(weak)
+            problems.extend(weak);
         }
         if problems.is_empty() {
             let (sources, secrets) = (std::mem::take(sources), std::mem::take(secrets));

@@ -37,7 +37,7 @@ impl BasePath {
         match path {
             "" => format!("/{rest}").parse().ok(),
             "/" | "/metrics" => rest.parse().ok(),
-            _ => ROUTES.iter().any(|route| is_of(&route)).then(|| rest.parse().ok())?,
+            _ => ROUTES.iter().any(is_of).then(|| rest.parse().ok())?,
         }
     }
 }

@@ -228,7 +228,10 @@ mod tests {
 
     /// Standard error that takes nothing until it is let.
     #[derive(Debug, Clone, Default)]
-    struct Slow(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+    struct Slow(Arc<(Mutex<Taken>, Condvar)>);
+
+    /// Whether anything is taken, and what was.
+    type Taken = (bool, Vec<u8>);
 
     impl Write for Slow {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -287,20 +290,20 @@ mod tests {
     #[test]
     fn lines_are_written_in_order_and_wait_for_nobody() {
         let out = Slow::default();
-        let log = AccessLog::start_to(LogFormat::Text, out.clone()).expect("it starts");
+        let journal = AccessLog::start_to(LogFormat::Text, out.clone()).expect("it starts");
         // More than fits while nothing is taken: this neither waits nor grows.
         let long = "x".repeat(1000);
         for number in 0..2000 {
-            log.write(&line(&format!("/{number}/{long}")));
+            journal.write(&line(&format!("/{number}/{long}")));
         }
-        assert!(log.shared.waiting().bytes.len() <= MAX_WAITING_BYTES && log.shared.waiting().dropped > 0);
+        assert!(journal.shared.waiting().bytes.len() <= MAX_WAITING_BYTES && journal.shared.waiting().dropped > 0);
         out.open();
-        log.close();
+        journal.close();
         let text = out.text();
         let numbers: Vec<usize> =
             text.lines().map(|line| line.split('/').nth(1).expect("a path").parse().expect("a number")).collect();
         assert!(numbers.len() > 500 && numbers.iter().copied().eq(0..numbers.len()), "{numbers:?}");
-        log.write(&line("/late"));
+        journal.write(&line("/late"));
         assert_eq!(out.text(), text);
     }
 }

@@ -111,7 +111,7 @@ impl Keys<'_> {
         let refused = format!("its key {} is refused: {error}", candidate.key);
         match self.naming.key(&candidate.key) {
             None => {
-                self.report.leave_out(Finding::at(&path, format!("{refused} (--map-names imports it under another)")))
+                self.report.leave_out(Finding::at(&path, format!("{refused} (--map-names imports it under another)")));
             }
             Some(key) if self.taken.contains(&key) => {
                 self.report.leave_out(Finding::at(&path, format!("{refused}; {key} is the key of another file")));

@@ -79,7 +79,7 @@ impl StoreFolder {
         }
         let store: StoreMetadata = reader.describe(METADATA).unwrap_or_default();
         for text in texts {
-            candidates.extend(reader.candidate(text));
+            candidates.extend(reader.candidate(&text));
         }
         let Reader { descriptions, mut report, .. } = reader;
         for (name, _) in descriptions.iter().filter(|(_, is_used)| !**is_used) {
@@ -88,16 +88,18 @@ impl StoreFolder {
         }
         let records = resolve(candidates, folder.path(), naming, &mut report);
         let mut size = Size::default();
-        records.iter().for_each(|record| size.add(record.size));
+        for record in &records {
+            size.add(record.size);
+        }
         Ok(Self { name: store.name.or(name), records, size, report, folder })
     }
 }
 
 impl Reader<'_> {
     /// Returns the record that a file may be; reports a file that cannot be one.
-    fn candidate(&mut self, text: String) -> Option<Candidate> {
-        let path = self.folder.path().join(&text);
-        let (stem, ending) = text.rsplit_once('.').map_or((text.as_str(), None), |(stem, ending)| (stem, Some(ending)));
+    fn candidate(&mut self, text: &str) -> Option<Candidate> {
+        let path = self.folder.path().join(text);
+        let (stem, ending) = text.rsplit_once('.').map_or((text, None), |(stem, ending)| (stem, Some(ending)));
         let of_file: Option<Metadata> = self.describe(&format!("{text}.{METADATA}"));
         let is_in_full = of_file.is_some();
         if text.starts_with('.') && !is_in_full {
@@ -105,7 +107,7 @@ impl Reader<'_> {
             return None;
         }
         let of_key: Option<Metadata> = self.describe(&format!("{stem}.{METADATA}"));
-        let found = match FileName::try_from(text.clone()) {
+        let found = match FileName::try_from(text.to_owned()) {
             Ok(file) => self.folder.file_length(&file).map(|size| (file, size)),
             Err(invalid) => Err(Error::Unusable(invalid.to_string())),
         };
@@ -119,7 +121,7 @@ impl Reader<'_> {
         let guessed = ending.and_then(|ending| mime_guess::from_ext(ending).first_raw());
         // An ending that means nothing belongs to the key, unless Crawlee put it there for want of a better one.
         let is_ending = guessed.is_some() || ending == Some("bin");
-        let own_key = if is_ending && !is_in_full { stem } else { &text };
+        let own_key = if is_ending && !is_in_full { stem } else { text };
         let own_key = percent_decode_str(own_key).decode_utf8_lossy().into_owned();
         let guessed = guessed.unwrap_or(UNKNOWN_TYPE);
         let known = of_file.or(of_key).unwrap_or_default();

@@ -52,7 +52,7 @@ pub fn indexed<'a>(mut index: impl BufRead + 'a, path: &Path, after: Option<&Rec
     });
     let is_behind = move |entry: &Result<SourceEntry>| match (entry, &after) {
         (Ok(SourceEntry::Record(record)), Some(after)) => record.key > *after,
-        (Ok(_), _) | (Err(_), _) => true,
+        (Ok(_) | Err(_), _) => true,
     };
     Box::new(entries.filter(is_behind))
 }

@@ -60,18 +60,15 @@ impl Plan {
 
     fn map(&mut self, store: SourceStore, error: InvalidName, naming: Naming, names: &mut BTreeMap<String, String>) {
         let own = store.sheet.name.clone().unwrap_or_default();
-        match naming.store(&own) {
-            Some(name) => {
-                let note = format!("its name {own} is refused: imported as {name}");
-                self.report.note(Finding::new(store.place.as_str(), note));
-                self.give(store, &name, names);
-            }
-            None => {
-                let hint = Naming::Map.store(&own).filter(|_| naming == Naming::Keep);
-                let hint = hint.map_or_else(String::new, |name| format!(" (--map-names imports it as {name})"));
-                let reason = format!("its name {own} is refused: {error}{hint}");
-                self.report.leave_out(Finding::new(store.place, reason));
-            }
+        if let Some(name) = naming.store(&own) {
+            let note = format!("its name {own} is refused: imported as {name}");
+            self.report.note(Finding::new(store.place.as_str(), note));
+            self.give(store, &name, names);
+        } else {
+            let hint = Naming::Map.store(&own).filter(|_| naming == Naming::Keep);
+            let hint = hint.map_or_else(String::new, |name| format!(" (--map-names imports it as {name})"));
+            let reason = format!("its name {own} is refused: {error}{hint}");
+            self.report.leave_out(Finding::new(store.place, reason));
         }
     }
 

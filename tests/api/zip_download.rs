@@ -102,7 +102,7 @@ contract_test!(keys_that_look_like_paths_stay_inside_the_archive, async |larder:
 
 contract_test!(a_record_that_is_not_in_its_coding_goes_into_an_archive_as_it_is_stored, async |larder: Larder| {
     let store = larder.new_store().await;
-    let flour = gzip(&[b'f'; 100_000]).await;
+    let flour = gzip(&vec![b'f'; 100_000]).await;
     let cut = flour[..flour.len() - 4].to_vec();
     store.put_text("a", "salt").await;
     store.put_coded("b", "gzip", r#"{"a":1}"#).await;
@@ -166,7 +166,7 @@ contract_test!(an_archive_can_be_read_as_it_comes, async |larder: Larder| {
 /// A body in the coding `gzip`: so many blocks of 65,535 zeros each, as they are, and no end.
 fn uncompressed_gzip(blocks: usize) -> Vec<u8> {
     let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-    let block = [0, 0xff, 0xff, 0, 0].into_iter().chain([0; 0xffff]);
+    let block = [0, 0xff, 0xff, 0, 0].into_iter().chain(std::iter::repeat_n(0, 0xffff));
     head.into_iter().chain(std::iter::repeat_with(|| block.clone()).take(blocks).flatten()).collect()
 }
 

@@ -30,12 +30,12 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 const MIB: u64 = 1 << 20;
 
-/// Bytes that the process has allocated and not freed, without those of SQLite, whose caches have a size of their own.
+/// Bytes that the process has allocated and not freed, without those of `SQLite`, whose caches have a size of their own.
 fn bytes_in_use() -> u64 {
     ALLOCATOR.allocated() as u64
 }
 
-/// Bytes of memory that the process has, without what it sees of files: what is in use, SQLite's caches, stacks, and what the
+/// Bytes of memory that the process has, without what it sees of files: what is in use, `SQLite`'s caches, stacks, and what the
 /// allocator keeps for the next use.
 fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux says so");

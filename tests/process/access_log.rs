@@ -70,7 +70,7 @@ fn each_request_is_one_line_with_its_caller_its_costs_and_no_secret() {
     drop(client);
     let metrics = || {
         let mut client = program.client();
-        client.send("GET", "/metrics", "", Upload::None).and_then(|answer| answer.text()).expect("it answers")
+        client.send("GET", "/metrics", "", Upload::None).and_then(super::client::Answer::text).expect("it answers")
     };
     until("the download is gone", || metrics().contains("larder_streams{direction=\"down\"} 0"));
     let stderr = program.stop().stderr;

@@ -185,7 +185,9 @@ fn a_folder_with_every_kind_of_trouble_is_imported_with_one_report_that_names_ea
     let dry = tempfile::tempdir().expect("a folder");
     let ended = run(command(dry.path(), &["import", &work.path().join("storage").display().to_string(), "--dry-run"]));
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-    troubles.iter().for_each(|(path, what)| assert_named(&ended.stderr, path, what));
+    for (path, what) in &troubles {
+        assert_named(&ended.stderr, path, what);
+    }
     let summary = ended.stdout.join("\n");
     assert!(
         summary.contains("would import 309 records of 2 stores") && summary.contains("\"pantry\": 150"),

@@ -199,8 +199,8 @@ fn a_log_in_json_has_nothing_else_between_its_lines_and_no_token() {
     assert!(made.len() == 1 && made[0]["kept_in"].as_str().is_some_and(|place| place.ends_with("admin-token")));
 
     // What ends a start is a line, too, whatever the log leaves out: a port that is taken, and settings that are wrong.
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = taken.local_addr().expect("an address").to_string();
+    let occupant = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = occupant.local_addr().expect("an address").to_string();
     let mut serve = command(folder.path(), &["serve", "--listen", &address]);
     serve.env("LARDER_LOG_FORMAT", "json").env("LARDER_LOG", "off");
     let ended = run(serve);

@@ -10,6 +10,7 @@ use crate::program::{Program, until};
 /// Says which program it has started, and is gone without having ended it.
 #[test]
 #[ignore = "a part of the test below"]
+#[expect(clippy::disallowed_methods, reason = "another process says where to write")]
 fn starts_a_program_and_is_killed() {
     let folder = tempfile::tempdir().expect("a folder").keep();
     let program = Program::serve(&folder, &[]);

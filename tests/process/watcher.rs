@@ -12,6 +12,7 @@ use std::{
 const SCRIPT: &str = "while read -r id state; do eval \"watched_$id=$state\"; done; \
                       set | sed -n \"s/^watched_\\([0-9]*\\)='\\{0,1\\}alive.*/\\1/p\" | xargs -r kill -KILL";
 
+#[expect(clippy::zombie_processes, reason = "it ends after these tests")]
 static WATCHER: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
     let mut shell = Command::new("sh");
     // In a group of its own, so that what interrupts the tests does not end it first.

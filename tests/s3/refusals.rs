@@ -149,7 +149,8 @@ async fn a_body_that_is_refused_early_does_not_have_to_be_sent() {
     let behind = Behind::open().await;
     let refusal = Refusal::of_web_server("413 Request Entity Too Large").before_the_body();
     let armed = behind.proxy.arm(Fault::Refuse(refusal), Times::Next(1), |request| request.method == "PUT");
-    let endless = futures_util::stream::repeat_with(|| Ok(Bytes::from_static(&[7; 1 << 16])));
+    let block = Bytes::from(vec![7; 1 << 16]);
+    let endless = futures_util::stream::repeat_with(move || Ok(block.clone()));
     let body = ByteStream::new(Some(4 << 20), endless);
     let ended = behind.store.put("k", body, PutOptions::default()).await;
     assert!(matches!(ended, Err(Error::Rejected { reason: RejectedFor::Size, .. })), "{ended:?}");

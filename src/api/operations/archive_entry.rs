@@ -53,7 +53,7 @@ impl Entry {
     pub async fn of_record(key: &RecordKey, object: Object, memory: &Arc<MemoryBudget>) -> Result<Self, BodyError> {
         let Object { meta, body, .. } = object;
         let name = content::file_name(key.as_str()).to_owned();
-        let Some(coding) = coding_of(&meta.attributes.content_encoding) else {
+        let Some(coding) = coding_of(meta.attributes.content_encoding.as_deref()) else {
             return Ok(Self { is_large: meta.size >= ZIP64_LENGTH, ..Self::new(name, String::new(), body) });
         };
         let lease = memory.lease();
@@ -97,8 +97,8 @@ impl Entry {
     }
 }
 
-fn coding_of(content_encoding: &Option<String>) -> Option<ContentCoding> {
-    content_encoding.as_deref().and_then(ContentCoding::parse)
+fn coding_of(content_encoding: Option<&str>) -> Option<ContentCoding> {
+    content_encoding.and_then(ContentCoding::parse)
 }
 
 /// Decodes a body for no other end than to see whether that can be done, and says what is wrong with it.

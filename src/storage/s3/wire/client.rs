@@ -164,7 +164,7 @@ fn log_call(request: &WireRequest, answered: &Result<Incoming, WireError>, time:
     let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     match answered {
         Ok(incoming) => {
-            tracing::debug!(method, path, status = incoming.head.status, time_ms, attempt, "an object call")
+            tracing::debug!(method, path, status = incoming.head.status, time_ms, attempt, "an object call");
         }
         Err(error) => {
             let error = error as &dyn std::error::Error;
