@@ -370,9 +370,9 @@ def the_defaults_of_nginx_fail_as_documented():
             raise AssertionError(f'it was answered {connection.getresponse().status}')
         except TimeoutError:
             pass
-    with behind('nginx', without('nginx', 'X-Forwarded-Proto')) as (client, _):
-        link = client.data('POST', '/v2/key-value-stores?name=pantry')['keysPublicUrl']
-        assert link.startswith('http://'), link
+    with behind('nginx', without('nginx', 'X-Forwarded-Host')) as (client, _):
+        link = client.data('POST', '/v2/key-value-stores?name=pantry', X_Forwarded_Host='evil.example')['keysPublicUrl']
+        assert link.startswith('https://evil.example/'), link
 
 
 def the_defaults_of_haproxy_fail_as_documented():
