@@ -4,12 +4,19 @@ use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     clock::Clock,
-    kv::Catalog,
+    kv::{Catalog, Usage},
     server::{Server, Tls},
     telemetry::{Kind, Metrics, Sample},
 };
 
 use super::{health::Health, readiness};
+
+/// What the installation has, as it was summed within the last hour. A gateway that forwards to the leader has none of these.
+const TOTALS: [(&str, &str, fn(&Usage) -> u64); 3] = [
+    ("larder_stores", "Stores of the installation, summed once an hour.", |totals| totals.stores),
+    ("larder_records", "Records in them, as they were counted.", |totals| totals.records),
+    ("larder_stored_bytes", "Stored bytes of the records, as they were counted.", |totals| totals.bytes),
+];
 
 /// Registers in `metrics` what no other module registers.
 pub(super) fn register(
@@ -47,6 +54,12 @@ pub(super) fn register(
     metrics.watch("larder_due_oldest_age_seconds", help, Kind::Gauge, move || {
         vec![Sample::plain(failures.oldest_age(clock.now()).as_secs())]
     });
+    for (name, help, of) in TOTALS {
+        let totals = Arc::clone(catalog.totals());
+        metrics.watch(name, help, Kind::Gauge, move || {
+            totals.latest().map(|totals| Sample::plain(of(&totals))).into_iter().collect()
+        });
+    }
     let uses = catalog.cache_uses().clone();
     let help = "Look-ups of stores, by whether they were remembered (hit) or had to be read (miss).";
     metrics.watch("larder_store_cache_lookups_total", help, Kind::Counter, move || {

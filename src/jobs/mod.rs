@@ -16,6 +16,7 @@ mod span_export;
 mod token_ends;
 mod token_uses;
 mod told_activity;
+mod totals;
 mod upkeep;
 
 pub use abandoned_uploads::UploadAbortion;
@@ -31,4 +32,5 @@ pub use span_export::{CollectorAddress, SpanExport};
 pub use token_ends::TokenEnds;
 pub use token_uses::TokenUses;
 pub use told_activity::ToldActivity;
+pub use totals::TotalsSum;
 pub use upkeep::StoreUpkeep;

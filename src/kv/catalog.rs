@@ -41,6 +41,7 @@ use super::{
     removal::Removals,
     renewals::{Renew, Renewals, WrittenRenewals},
     retention::{DefaultRetention, Retention},
+    totals::Totals,
     upkeep::Upkeep,
     usage::{Usage, Usages},
     view::StoreView,
@@ -64,6 +65,7 @@ pub struct Catalog {
     activity: Arc<Activity>,
     counting: Counting,
     usages: Arc<Usages>,
+    totals: Arc<Totals>,
     changes: TaskTracker,
 }
 
@@ -111,6 +113,7 @@ impl Catalog {
             options.expiry_confirmation,
         );
         let counting = Counting::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
+        let totals = Arc::new(Totals::new(objects.clone()));
         let usages = Usages::new(objects.clone(), index.clone(), clock.clone());
         let order = Order::new(objects.clone(), documents.clone(), appointments.clone(), rules.clone());
         Self {
@@ -122,6 +125,7 @@ impl Catalog {
             activity: Arc::new(Activity::new(clock.clone())),
             counting,
             usages: Arc::new(usages),
+            totals,
             retention: DefaultRetention::new(options.retention),
             objects,
             clock,
@@ -291,6 +295,11 @@ impl Catalog {
     /// How many stores this gateway has removed since they had expired.
     pub fn expired_stores(&self) -> &Arc<AtomicU64> {
         self.upkeep.expired()
+    }
+
+    /// Returns how much the installation has.
+    pub fn totals(&self) -> &Arc<Totals> {
+        &self.totals
     }
 
     /// Stores about which something is due that fails on this gateway.
