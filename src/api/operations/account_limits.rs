@@ -1,5 +1,5 @@
 //! What a caller may have, and what the caller's use comes to, in the platform's words. Nobody is charged here, so that the sums are zero; what
-//! object calls cost is in [`super::usage`].
+//! object calls cost is in [`usage`](mod@super::usage).
 
 use http::{Response, StatusCode};
 use jiff::{civil::Date, tz::TimeZone};

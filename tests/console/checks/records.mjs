@@ -23,7 +23,9 @@ function entries(zip) {
         ];
         const start = zip.readUInt32LE(at + 42);
         const body = start + 30 + zip.readUInt16LE(start + 26) + zip.readUInt16LE(start + 28);
-        found[zip.toString('utf8', at + 46, at + 46 + name)] = inflateRawSync(zip.subarray(body, body + size)).toString();
+        found[zip.toString('utf8', at + 46, at + 46 + name)] = inflateRawSync(
+            zip.subarray(body, body + size),
+        ).toString();
         at += 46 + name + extra + comment;
     }
     return found;
