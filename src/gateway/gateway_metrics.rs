@@ -12,11 +12,14 @@ use crate::{
 use super::{health::Health, readiness};
 
 /// What the installation has, as it was summed within the last hour. A gateway that forwards to the leader has none of these.
-const TOTALS: [(&str, &str, fn(&Usage) -> u64); 3] = [
+const TOTALS: [(&str, &str, Figure); 3] = [
     ("larder_stores", "Stores of the installation, summed once an hour.", |totals| totals.stores),
     ("larder_records", "Records in them, as they were counted.", |totals| totals.records),
     ("larder_stored_bytes", "Stored bytes of the records, as they were counted.", |totals| totals.bytes),
 ];
+
+/// A figure among sums.
+type Figure = fn(&Usage) -> u64;
 
 /// Registers in `metrics` what no other module registers.
 pub(super) fn register(

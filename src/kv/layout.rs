@@ -256,12 +256,6 @@ pub fn all_counted() -> String {
     format!("{ROOT}counted/")
 }
 
-/// Returns what an object key below [`all_counted`] says of a store; `None` if it is no such entry.
-pub fn parse_any_counted_entry(object: &str) -> Option<(StoreId, Contents)> {
-    let owner = object.strip_prefix(&all_counted())?.split('/').next()?;
-    parse_counted_entry(object, &counted(&owner.parse().ok()?))
-}
-
 /// What an object key below `counted` says of a store; `None` if it is no such entry.
 pub fn parse_counted_entry(object: &str, counted: &str) -> Option<(StoreId, Contents)> {
     let mut parts = object.strip_prefix(counted)?.split('-');

@@ -44,7 +44,7 @@ impl Totals {
         };
         self.list(layout::all_counted(), |page| {
             for object in page {
-                if let Some(counted) = layout::parse_any_counted_entry(&object.key) {
+                if let Some(counted) = counted_in(&object.key) {
                     add(Some(counted));
                 }
             }
@@ -69,12 +69,17 @@ impl Totals {
     }
 }
 
+/// Returns how much an entry says is in a store of any owner; `None` if it is no such entry.
+fn counted_in(key: &str) -> Option<(StoreId, Contents)> {
+    let owner = key.strip_prefix(&layout::all_counted())?.split('/').next()?;
+    layout::parse_counted_entry(key, &layout::counted(&owner.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::id::UserId, *};
     use crate::{
         clock::{Clock, ManualClock, SeededRandom, Timestamp},
-        kv::UserId,
         storage::{ByteStream, PutOptions, memory::MemoryStore},
     };
 
