@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use crate::program::command;
+
 /// Runs a program in a terminal of its own until it is stopped once it has said that it listens, and prints all that it said.
 const IN_A_TERMINAL: &str = r#"
 import os, pty, signal, sys
@@ -28,9 +30,13 @@ sys.stdout.buffer.write(said)
 fn a_terminal_gets_colours_unless_no_color_is_set() {
     for (no_color, is_coloured) in [(None, true), (Some("1"), false)] {
         let folder = tempfile::tempdir().expect("a folder");
+        let larder = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
         let mut python = Command::new("python3");
-        python.args(["-c", IN_A_TERMINAL, env!("CARGO_BIN_EXE_larder"), "serve", "--listen", "127.0.0.1:0"]);
-        python.args(["--data", &folder.path().join("data").display().to_string()]).env_remove("NO_COLOR");
+        python.args(["-c", IN_A_TERMINAL]).arg(larder.get_program()).args(larder.get_args());
+        python.current_dir(folder.path()).env_remove("NO_COLOR");
+        for (name, _) in larder.get_envs() {
+            python.env_remove(name);
+        }
         if let Some(value) = no_color {
             python.env("NO_COLOR", value);
         }
