@@ -148,7 +148,7 @@ impl Seen {
             }
             let shared = asker.get(&format!("{STORES}?unnamed=1&limit=1000&ownership=sharedWithMe"));
             seen.note(&format!("shared with {number}"), json!(ids(&shared)));
-            for id in ids(&asker.get(&format!("{STORES}?unnamed=1&limit=1000"))) {
+            for id in ids(&asker.get(&format!("{STORES}?ownership=ownedByMe&unnamed=1&limit=1000"))) {
                 seen.store(&mut asker, &id);
             }
         }

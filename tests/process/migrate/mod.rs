@@ -241,6 +241,6 @@ fn a_bucket_that_is_served_from_is_not_migrated_and_one_that_was_used_since_is_c
     serve.env("LARDER_TOKEN", site.token());
     let gateway = Program::start(serve);
     let mut asker = Asker::new(&gateway, &site.token());
-    let id = ids(&asker.get(&format!("{STORES}?limit=10")))[0].clone();
+    let id = ids(&asker.get(&format!("{STORES}?limit=10&ownership=ownedByMe")))[0].clone();
     assert_eq!(asker.get(&format!("{STORES}/{id}/keys"))["count"], 2);
 }
