@@ -126,7 +126,8 @@ impl Deref for Folder {
 /// Refuses a folder that has never been a data folder and has other things in it: those would get strewn with ours.
 pub fn require_own(paths: &Paths) -> Result<(), OpenError> {
     let of_root = |error| OpenError::of_file(paths.root(), error);
-    if paths.format().exists() {
+    // One that has an index holds data, whatever else is in it, and is incomplete.
+    if paths.format().exists() || paths.index().exists() {
         return Ok(());
     }
     let entries = match fs::read_dir(paths.root()) {
