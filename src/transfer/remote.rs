@@ -21,7 +21,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The stores of whoever asks by `api`: those that are named, by name, `user~name` or id, else all; without names, too,
+    /// Returns the stores of the caller of `api`: those that are named, by name, `user~name` or id, else all; without names, too,
     /// if they are wanted.
     pub fn new(api: Api, wanted: Vec<String>, with_unnamed: bool) -> Self {
         Self { api, wanted, with_unnamed }

@@ -191,7 +191,7 @@ impl Tour {
         let made = written.and_then(|()| File::create(&log));
         let file = made.map_err(|error| format!("{}: {error}", folder.display()))?;
         let mut command = Command::new(self.shell);
-        // No start-up files of whoever tests.
+        // No start-up files of the user.
         command.args(if self.shell == "zsh" { &["-f"][..] } else { &[] }).arg(&script);
         for (variable, _) in std::env::vars_os() {
             let name = variable.to_string_lossy();

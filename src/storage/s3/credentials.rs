@@ -206,7 +206,7 @@ impl ProvideCredentials for CurrentCredentials {
     }
 }
 
-/// Whether an answer refuses whoever signed the request, or may do so. Several vendors say of an unknown key only that access
+/// Returns whether an answer refuses the signer of the request, or may do so. Several vendors say of an unknown key only that access
 /// is denied, and the answer to a HEAD has no code at all.
 pub fn is_refusal_of_credentials(status: u16, code: &str) -> bool {
     match code {

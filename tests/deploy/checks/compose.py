@@ -45,7 +45,7 @@ def the_first_compose_reads_it_too():
 
 
 def no_secret_has_a_default():
-    """Whoever starts an object store has to give it a secret; nothing in the file can be taken for one."""
+    """An operator has to give an object store a secret; nothing in the file can be taken for one."""
     compose = beside_python('docker-compose')
     for missing in REQUIRED:
         given = [f'{name}={value}' for name, value in REQUIRED.items() if name != missing]
