@@ -128,6 +128,8 @@ export const stores = {
         await world.admin('PUT', `/larder/v1/stores/${id}/access/${world.username}`, { right: 'read' });
         await world.open('/');
         const { page } = world;
+        await page.getByRole('link', { name: `shared-${world.username}` }).waitFor();
+        await page.getByLabel('Whose').selectOption('Mine');
         await page.getByRole('heading', { name: 'No named stores yet' }).waitFor();
         await page.getByLabel('Whose').selectOption('Shared with me');
         await page.getByRole('link', { name: `shared-${world.username}` }).click();
