@@ -296,7 +296,7 @@ mod tests {
     fn what_cannot_be_done_here_is_told_so_that_no_client_repeats_it() {
         let unsupported = ApiError::from(kv::Error::Unsupported("conditional deletes"));
         assert_eq!((unsupported.status(), unsupported.kind), (StatusCode::BAD_REQUEST, "unsupported-by-backend"));
-        for error in [ApiError::no_upstream(), ApiError::unserved("it charges nobody")] {
+        for error in [ApiError::no_upstream(), ApiError::unserved("it charges no fees")] {
             assert_eq!((error.status(), error.kind), (StatusCode::FORBIDDEN, "platform-feature-disabled"));
         }
     }

@@ -1,4 +1,4 @@
-//! `larder user`, `token`, `store` and `clock`: administration, by the same calls that anybody can make (`/larder/v1`).
+//! `larder user`, `token`, `store` and `clock`: administration, by the same calls that every caller can make (`/larder/v1`).
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};

@@ -113,7 +113,7 @@ impl Args for CheckArguments {
             example.help("Print an example file instead, in which every setting is explained and none is set");
         Settings::augment_args(command.arg(example)).mut_arg(DATA, |data| {
             let help =
-                "Read everything in the data folder, and name what is damaged (exit code 1); nobody may serve from it";
+                "Read everything in the data folder, and name what is damaged (exit code 1); no gateway may serve it";
             data.num_args(0..=1).help(help).help_heading(None::<&'static str>)
         })
     }

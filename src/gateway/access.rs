@@ -86,7 +86,7 @@ impl Access {
     pub(super) fn answered<B: Body>(&mut self, response: &Response<B>) {
         self.request_id = response.headers().get(REQUEST_ID).cloned();
         self.status = Some(response.status());
-        // Of these, nobody asks for the body.
+        // No caller asks for the body of these.
         let has_no_body = self.method == Method::HEAD || matches!(response.status().as_u16(), 204 | 304);
         self.is_whole = has_no_body || response.body().is_end_stream();
     }

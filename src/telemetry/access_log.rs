@@ -203,7 +203,7 @@ impl Shared {
             mem::swap(&mut batch, &mut waiting.bytes);
             let (dropped, is_closed) = (mem::take(&mut waiting.dropped), waiting.is_closed);
             drop(waiting);
-            // Where standard error is gone there is nobody to tell.
+            // Where standard error is gone no reader is left.
             let _ = out.write_all(&batch).and_then(|()| out.flush());
             batch.clear();
             batch.shrink_to(KEPT_CAPACITY);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_written_in_order_and_wait_for_nobody() {
+    fn lines_are_written_in_order_and_writers_do_not_wait() {
         let out = Slow::default();
         let journal = AccessLog::start_to(LogFormat::Text, out.clone()).expect("it starts");
         // More than fits while nothing is taken: this neither waits nor grows.

@@ -108,7 +108,7 @@ impl Read for Counting {
     }
 }
 
-/// Shows progress until there is nobody to stop it any more.
+/// Shows progress until its handle is dropped.
 fn draw(counters: &Counters, total: Size, stopped: &mpsc::Receiver<()>) {
     let is_terminal = io::stderr().is_terminal();
     let estimates = Estimates::new(total, is_terminal);
@@ -125,7 +125,7 @@ fn draw(counters: &Counters, total: Size, stopped: &mpsc::Receiver<()>) {
             estimates.work.set_message(text);
             estimates.work.tick();
         } else {
-            // Nobody may be reading; that is no reason to fail.
+            // A reader may be gone; that is no reason to fail.
             let _ = writeln!(io::stderr().lock(), "store {label}: {text}");
         }
     }

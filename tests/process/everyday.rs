@@ -174,7 +174,7 @@ fn what_looks_like_an_id_is_one_before_it_is_a_name() {
 }
 
 #[test]
-fn a_list_longer_than_a_page_is_whole_and_ends_when_nobody_reads_it() {
+fn a_list_longer_than_a_page_is_whole_and_ends_when_its_reader_does() {
     let scene = Scene::new();
     let records = scene.program.records_of("pantry");
     let mut client = scene.program.client();

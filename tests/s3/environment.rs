@@ -101,18 +101,18 @@ async fn the_object_store_is_where_the_environment_or_the_profile_says() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let nobody = "http://127.0.0.1:9";
+    let closed = "http://127.0.0.1:9";
     let profile = folder.path().join("config");
     let profile = profile.to_str().unwrap();
     let of_profile = format!("[default]\nendpoint_url = {origin}\n");
     let of_service = format!(
-        "[default]\nendpoint_url = {nobody}\nservices = ours\n[services ours]\ns3 =\n  endpoint_url = {origin}\n"
+        "[default]\nendpoint_url = {closed}\nservices = ours\n[services ours]\ns3 =\n  endpoint_url = {origin}\n"
     );
     let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_CONFIG_FILE", profile)];
     for (variables, config) in [
-        ([("AWS_ENDPOINT_URL_S3", origin.as_str()), ("AWS_ENDPOINT_URL", nobody)], ""),
+        ([("AWS_ENDPOINT_URL_S3", origin.as_str()), ("AWS_ENDPOINT_URL", closed)], ""),
         ([("AWS_ENDPOINT_URL", origin.as_str()), ("AWS_REGION", "eu-north-1")], ""),
-        ([("LARDER_S3_ENDPOINT", origin.as_str()), ("AWS_ENDPOINT_URL_S3", nobody)], ""),
+        ([("LARDER_S3_ENDPOINT", origin.as_str()), ("AWS_ENDPOINT_URL_S3", closed)], ""),
         ([("AWS_PROFILE", "default"), ("AWS_REGION", "eu-north-1")], of_profile.as_str()),
         ([("AWS_PROFILE", "default"), ("AWS_REGION", "eu-north-1")], of_service.as_str()),
     ] {

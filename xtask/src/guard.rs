@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::shell;
 
-/// The name of the command that becomes a guard. It is not listed: nobody types it.
+/// The name of the command that becomes a guard. It is not listed: no user types it.
 pub const NAME: &str = "guard";
 
 /// How often the guard looks whether the server has ended by itself.

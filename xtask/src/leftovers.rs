@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::shell;
 
-/// Name of the command that becomes the watcher. It is not listed: nobody types it.
+/// Name of the command that becomes the watcher. It is not listed: no user types it.
 pub const NAME: &str = "watch-for-leftovers";
 
 /// Commands whose processes are watched.

@@ -93,7 +93,7 @@ const COMMANDS: [Command; 9] = [
 /// What a command starts, and nobody else.
 const GUARD: Command = Command { name: guard::NAME, summary: "ends a server with its command", run: guard::run };
 
-/// What a command starts beside itself, and nobody else.
+/// A program that a command starts beside itself.
 const WATCHER: Command =
     Command { name: leftovers::NAME, summary: "ends what a command leaves behind", run: leftovers::watch };
 

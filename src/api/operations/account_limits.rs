@@ -1,4 +1,4 @@
-//! What a caller may have, and what the caller's use comes to, in the platform's words. Nobody is charged here, so that the sums are zero; what
+//! What a caller may have, and what the caller's use comes to, in the platform's words. No fees are charged here, so that the sums are zero; what
 //! object calls cost is in [`usage`](mod@super::usage).
 
 use http::{Response, StatusCode};

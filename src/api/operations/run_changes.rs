@@ -46,7 +46,7 @@ pub async fn run(
         RunCall::Restart => Err(ApiError::unserved(
             "it starts no programs, neither again: the program that runs the Actor can make another run",
         )),
-        RunCall::Charge => Err(ApiError::unserved("it charges nobody")),
+        RunCall::Charge => Err(ApiError::unserved("it charges no fees")),
     }
 }
 

@@ -139,7 +139,7 @@ mod tests {
         MigrationJournal::begin(&objects, state(None)).await.expect_err("one was begun");
         let mut second = MigrationJournal::find(&objects).await.expect("it is read").expect("it is there");
         second.state = state(Some("larder/stores/b"));
-        second.save(&objects).await.expect("nobody else has");
+        second.save(&objects).await.expect("no other gateway has");
         first.state = state(Some("larder/stores/c"));
         assert!(matches!(first.save(&objects).await, Err(JournalError::Taken)));
         assert!(matches!(first.commit(&objects, Bytes::new()).await, Err(JournalError::Taken)));
