@@ -205,7 +205,7 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
     }
 }
 
-/// What is called where all that can be done is to read.
+/// Returns what is called where all that can be done is to read.
 fn read(method: &str, endpoint: Endpoint) -> Result<Endpoint, ApiError> {
     match method {
         "GET" | "HEAD" => Ok(endpoint),

@@ -154,7 +154,7 @@ fn variables_that_are_empty_or_from_kubernetes_are_no_settings() {
     assert!(loading(&environment, &[], "").1.expect("all is well").config.token.is_none());
 }
 
-/// What is said of these variables; nothing if all is well.
+/// Returns what is said of these variables; nothing if all is well.
 fn said_of(environment: &[(&str, &str)]) -> String {
     loading(environment, &[], "").1.map_or_else(|problems| problems.to_string(), |_| String::new())
 }

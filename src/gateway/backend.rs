@@ -83,7 +83,7 @@ impl Backend {
         Ok(Self { keeping: Keeping::S3(bucket), objects, sharing })
     }
 
-    /// What keeps objects.
+    /// Returns what keeps objects.
     pub(super) fn keeping(&self) -> Keeping {
         self.keeping.clone()
     }

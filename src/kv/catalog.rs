@@ -337,7 +337,7 @@ impl Catalog {
         self.flush_activity().await.map(|_| ())
     }
 
-    /// How long new unnamed stores live after their last change, unless they say otherwise.
+    /// Returns how long new unnamed stores live after their last change, unless they say otherwise.
     pub fn retention(&self) -> Retention {
         self.retention.get()
     }

@@ -251,7 +251,7 @@ pub fn counted_entry(owner: &UserId, id: &StoreId, contents: &Contents) -> Strin
     format!("{}{id}-{}-{records}-{bytes}", counted(owner), sortable(*since))
 }
 
-/// What the entries of all owners begin with that say how much is in a store.
+/// Returns what the entries of all owners begin with that say how much is in a store.
 pub fn all_counted() -> String {
     format!("{ROOT}counted/")
 }

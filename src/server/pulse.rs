@@ -137,7 +137,7 @@ impl Pulse {
         self.enter(Phase::Busy);
     }
 
-    /// Whether a request's head is being read: no handler has been asked, and no answer of one is under way.
+    /// Returns whether a request's head is being read: no handler has been asked, and no answer of one is under way.
     pub(super) fn is_reading_head(&self) -> bool {
         matches!(self.phase(), Phase::Fresh | Phase::Head)
     }

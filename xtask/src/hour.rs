@@ -182,7 +182,7 @@ impl Tour {
         Ok(())
     }
 
-    /// What comes out of the commands, with a [`MARK`] behind each block up to the first that fails.
+    /// Returns what comes out of the commands, with a [`MARK`] behind each block up to the first that fails.
     fn output(&self) -> Result<String, String> {
         let name = self.document.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let folder = empty(shell::target().join("hour").join(format!("{name}-{}", self.shell)))?;

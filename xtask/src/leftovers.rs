@@ -68,7 +68,7 @@ fn run_marked(arguments: &[String]) -> Result<ExitCode, String> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What the watcher does: waits for the end of its input, then ends all processes with the mark.
+/// Returns what the watcher does: waits for the end of its input, then ends all processes with the mark.
 ///
 /// # Errors
 /// In words, when some do not end.

@@ -18,7 +18,7 @@ const NO_LIMIT: u64 = 1_000_000_000;
 /// The statuses of runs that are not over.
 const ACTIVE: [RunStatus; 4] = [RunStatus::Ready, RunStatus::Running, RunStatus::TimingOut, RunStatus::Aborting];
 
-/// What the caller may have and has.
+/// Returns what the caller may have and has.
 pub async fn limits(context: &Context, caller: &Caller) -> Result<Response<ReplyBody>, ApiError> {
     let grant = authorize_account(caller, AccountAction::ListStores)?;
     let of = RunsOf { owner: grant.user().id, actor: None };
@@ -57,7 +57,7 @@ pub async fn limits(context: &Context, caller: &Caller) -> Result<Response<Reply
     Ok(reply::json(StatusCode::OK, &Data { data }))
 }
 
-/// What the caller's use comes to in the month of the parameter `date`, or in this one.
+/// Returns what the caller's use comes to in the month of the parameter `date`, or in this one.
 pub fn monthly_usage(context: &Context, caller: &Caller, query: &Query<'_>) -> Result<Response<ReplyBody>, ApiError> {
     authorize_account(caller, AccountAction::ReadUser)?;
     let day = match query.text("date") {

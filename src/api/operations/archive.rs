@@ -210,7 +210,7 @@ struct Current {
     entry: Entry,
 }
 
-/// Whether stored bytes are not what was written, which stays so.
+/// Returns whether stored bytes are not what was written, which stays so.
 fn is_damage(cause: &storage::BoxError) -> bool {
     matches!(cause.downcast_ref::<storage::Error>(), Some(storage::Error::Corrupt(_)))
 }

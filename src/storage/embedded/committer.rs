@@ -184,7 +184,7 @@ impl Keeper {
     }
 }
 
-/// What is queued already, within limits. No request is waited for: while one batch is synced, the next gathers by itself.
+/// Returns what is queued already, within limits. No request is waited for: while one batch is synced, the next gathers by itself.
 fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
     let mut weight = first.change.weight();
     let mut batch = vec![first];

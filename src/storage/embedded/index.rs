@@ -147,7 +147,7 @@ fn checkpoint(connection: &Connection, sql: &str) -> Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(1))
 }
 
-/// Whether free pages are to be given back to the disk.
+/// Returns whether free pages are to be given back to the disk.
 ///
 /// None is while free pages are few, or no more than [`MOST_FREE_PAGES`] and less than a quarter of all: the next writes want
 /// them.

@@ -45,7 +45,7 @@ impl Room {
         room
     }
 
-    /// Whether room is set aside, so that objects may be written.
+    /// Returns whether room is set aside, so that objects may be written.
     pub fn is_held(&self) -> bool {
         self.is_held
     }

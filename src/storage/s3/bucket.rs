@@ -107,7 +107,7 @@ impl Powers {
         self.codings.store(is_so, Ordering::Relaxed);
     }
 
-    /// Whether objects come back in the coding that they were stored in.
+    /// Returns whether objects come back in the coding that they were stored in.
     pub fn has_codings(&self) -> bool {
         self.codings.load(Ordering::Relaxed)
     }

@@ -200,7 +200,7 @@ pub fn ids(list: &Value) -> Vec<String> {
     items.iter().map(|item| item["id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// When a token was used last is not the migration's to keep.
+/// Returns when a token was used last is not the migration's to keep.
 fn without_uses(mut list: Value) -> Value {
     for item in list["items"].as_array_mut().into_iter().flatten() {
         item.as_object_mut().expect("an object").remove("lastUsedAt");

@@ -132,7 +132,7 @@ fn goes_on(ended: &Ended) {
     assert!(ended.status.success() && said(ended).contains("an earlier attempt had come to object"), "{}", said(ended));
 }
 
-/// Whether the folder has objects whose keys begin so.
+/// Returns whether the folder has objects whose keys begin so.
 fn folder_has(work: &Path, prefix: &str) -> bool {
     let index = folder::data(work).join("index.sqlite");
     let Ok(index) = Connection::open_with_flags(index, OpenFlags::SQLITE_OPEN_READ_ONLY) else { return false };
