@@ -16,7 +16,7 @@ const ANONYMOUS: &str = "anonymous";
 /// Token that the admin has from the start, which has no id.
 const ADMIN_TOKEN: &str = "admin";
 
-/// What was done.
+/// Kind of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// A user was created.
@@ -76,7 +76,7 @@ impl Action {
     }
 }
 
-/// What was changed, and how. What is `None` is no field of the line.
+/// Fields of a change. A field that is `None` is left out of the line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Change<'a> {
     /// The user who was changed, whose token was, or with whom a store was shared.
@@ -91,7 +91,7 @@ pub struct Change<'a> {
     pub new_token: Option<&'a TokenId>,
     /// The name that a store has now; empty if it lost the one it had.
     pub name: Option<&'a str>,
-    /// Who may read without a right of their own, now.
+    /// General access from now on.
     pub general_access: Option<&'static str>,
     /// The right that the user has now; `none` if it was taken away.
     pub right: Option<&'static str>,

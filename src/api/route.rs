@@ -34,9 +34,9 @@ pub enum Endpoint {
     Store(StoreAddress, StoreCall),
     /// The caller's own account.
     CurrentUser,
-    /// What the caller may have and has, in the platform's words.
+    /// The caller's limits and current use, in the platform's words.
     Limits,
-    /// What the caller's use of a month comes to, in the platform's words.
+    /// The caller's use of a month, in the platform's words.
     MonthlyUsage,
     /// Who the caller is, and what his token is good for.
     Session,

@@ -46,7 +46,7 @@ pub enum RunChoice {
 pub enum RunCall {
     /// Its object.
     GetRun,
-    /// What its program printed, which is not served.
+    /// The log of its program, which is not served.
     GetLog,
     /// What it says of itself, and who may see it.
     UpdateRun,
@@ -85,7 +85,7 @@ impl RunCall {
     }
 }
 
-/// Why actors and tasks themselves are not served.
+/// Reason for which actors and tasks themselves are not served.
 const NO_REGISTER: &str = "there is no register of Actors and tasks here, so that none is made, changed or built";
 
 /// What is called of runs, by the segments of a path, which are not decoded yet.

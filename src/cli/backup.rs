@@ -18,7 +18,7 @@ use super::{exit, output};
 /// By how much a backup stands back behind those who serve, in the system's steps of niceness.
 const NICENESS: i32 = 10;
 
-/// Where a backup goes, and which earlier ones stay.
+/// Target of a backup, and the number of earlier ones that stay.
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupArguments {
     /// A folder that is not there yet, outside of the data folder

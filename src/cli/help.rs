@@ -16,7 +16,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Shell", &["completions", "man", "help"]),
 ];
 
-/// What is said below the commands.
+/// Text below the commands.
 const CLOSING: &str = "\
 Commands find the server by --url or LARDER_URL, else by the configuration, and take the token from
 LARDER_TOKEN or the data folder. All of them take the settings of `larder serve --help`.

@@ -29,7 +29,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// An object takes about as long as so many bytes.
 const BYTES_PER_OBJECT: u64 = 64 * 1024;
 
-/// Where to, and how.
+/// Destination and manner of a migration.
 #[derive(Debug, clap::Args)]
 pub(super) struct MigrateArguments {
     /// Destination: the bucket or the data folder, which must be empty or hold a part of this migration
@@ -142,7 +142,7 @@ fn tell(config: &Config, options: MigrationOptions, report: MigrationReport) {
 struct Display {
     bar: Option<ProgressBar>,
     phase: Option<MigrationPhase>,
-    /// When the phase began, and what was done then.
+    /// Start of the phase, and the objects and bytes that were done then.
     began: (Duration, u64, u64),
     line_at: Duration,
 }

@@ -70,7 +70,7 @@ struct Own {
     ended: thread::JoinHandle<Result<(), String>>,
 }
 
-/// What becomes of a data folder that is not there, where no server runs.
+/// Treatment of a data folder that is not there, where no server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MissingFolder {
     /// It is made: the command writes something.

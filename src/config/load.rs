@@ -27,7 +27,7 @@ const DEFAULT_FILE: &str = "larder.toml";
 /// The variable that names the file.
 const FILE_VARIABLE: &str = "LARDER_CONFIG";
 
-/// What the names of variables begin with that AWS's own tools read.
+/// Prefix of the variables that AWS's own tools read.
 const AWS_PREFIX: &str = "AWS_";
 
 /// The characters that end a line. A value that was read from a file often has one at its end, which is no part of it.
@@ -85,7 +85,7 @@ pub struct Loaded {
     pub config: Config,
     sources: BTreeMap<&'static str, Source>,
     secrets: BTreeMap<&'static str, Fingerprint>,
-    /// What is doubtful about it, and no reason to refuse it.
+    /// Doubts about it that are no reason to refuse it.
     pub warnings: Vec<Problem>,
 }
 

@@ -6,7 +6,7 @@ use crate::telemetry::{AccessLogSetting, LogFormat};
 
 use super::setting::Setting;
 
-/// Where traces go, whether requests are logged, and what object calls cost.
+/// Settings of traces, of the access log, and of the prices of object calls.
 pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "otlp_endpoint",

@@ -75,7 +75,7 @@ pub enum AdminTokenError {
     Weak {
         /// The file or the object.
         place: String,
-        /// What makes it so.
+        /// Reason.
         reason: &'static str,
     },
     /// What is in the file is no token.

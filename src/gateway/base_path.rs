@@ -7,7 +7,7 @@ use http::Uri;
 
 use crate::config::Config;
 
-/// What paths of ours begin with, each a whole segment or more.
+/// Prefixes of the paths that Larder serves, each a whole segment or more.
 const ROUTES: [&str; 4] = ["/v2", "/larder/v1", "/console", "/health"];
 
 /// The path below which a proxy serves Larder; nothing mostly.

@@ -218,7 +218,7 @@ async fn examine_folder(
     engine.close().await;
 }
 
-/// What is tried of the format.
+/// The attempt by which the format is examined.
 const FORMAT_TRIED: &str = "read which format the objects have";
 
 /// Returns which format the objects have, and what that means for a gateway that would start over them.

@@ -11,7 +11,7 @@ use crate::{
 
 use super::{health::Health, readiness};
 
-/// What the installation has, as it was summed within the last hour. A gateway that forwards to the leader has none of these.
+/// Sums over the installation, made within the last hour. A gateway that forwards to the leader has none of these.
 const TOTALS: [(&str, &str, Figure); 3] = [
     ("larder_stores", "Stores of the installation, summed once an hour.", |totals| totals.stores),
     ("larder_records", "Records in them, as they were counted.", |totals| totals.records),

@@ -20,7 +20,7 @@ use crate::{
     storage::{ObjectStore, embedded::FolderLost},
 };
 
-/// How long a finding about the backend holds: an idle gateway that is probed every second must not call it each time.
+/// Time for which a finding about the backend holds: an idle gateway that is probed every second must not call it each time.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// The same for a finding that something is wrong: what is well again is served from soon.

@@ -12,7 +12,7 @@ use super::reload::public_url;
 /// The console's place below the public URL.
 const CONSOLE: &str = "/console/";
 
-/// Where the object store is when no setting says so. What came of it is logged once it is resolved.
+/// Place of the object store when no setting names it. The resolved address is logged later.
 #[cfg(feature = "s3")]
 const BY_ENVIRONMENT: &str = "the endpoint that the AWS environment names, else AWS";
 

@@ -38,7 +38,7 @@ pub struct FormatObject {
     /// The fingerprint of the master secret of all gateways; `None` likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_fingerprint: Option<String>,
-    /// How far a migration to here has come that has not ended: until then no gateway starts.
+    /// State of an unfinished migration to here, during which no gateway starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<MigrationState>,
     /// Members that a newer version has added: they are written back as they were read.

@@ -86,7 +86,7 @@ pub struct Tls {
     current: ArcSwap<Current>,
 }
 
-/// What new connections begin with now.
+/// Certificate and key for new connections.
 struct Current {
     config: Arc<ServerConfig>,
     validity: Option<Validity>,

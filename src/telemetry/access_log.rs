@@ -66,7 +66,7 @@ fn rounded_millis(time: Duration) -> f64 {
     Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).as_secs_f64() * 1000.0
 }
 
-/// What stands around the fields of a line in JSON, as in all lines of the log.
+/// Line in JSON, with the members of all lines of the log.
 #[derive(Debug, Serialize)]
 struct JsonLine<'a, T> {
     level: &'static str,
@@ -122,7 +122,7 @@ pub struct AccessLog {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the thread that writes has in common with those that hand lines over.
+/// State shared by the writing thread and the threads that hand lines over.
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
@@ -230,7 +230,7 @@ mod tests {
     #[derive(Debug, Clone, Default)]
     struct Slow(Arc<(Mutex<Taken>, Condvar)>);
 
-    /// Whether anything is taken, and what was.
+    /// Flag that lets writes through, and the bytes that were written.
     type Taken = (bool, Vec<u8>);
 
     impl Write for Slow {

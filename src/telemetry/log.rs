@@ -66,7 +66,7 @@ impl Default for LogFilter {
     }
 }
 
-/// What the access log is set to.
+/// Value of the access log's setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLogSetting {
     /// No line is written.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// What becomes known of a request while it is worked on.
+/// Facts about a request that become known while it is handled.
 #[derive(Debug, Default)]
 pub struct Observed {
     caller: OnceLock<Box<str>>,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// What stands for a segment that is left out.
+/// Replacement of a segment that is left out.
 const REDACTED: &str = "[redacted]";
 
 /// Maximum number of bytes of a path that are shown.

@@ -149,7 +149,7 @@ impl<R: Read> Read for VerifyingReader<R> {
 
 /// Counts the bytes that are read.
 pub struct CountingReader<R> {
-    /// Where they come from.
+    /// Source of the bytes.
     pub inner: R,
     /// Number of bytes so far.
     pub length: u64,

@@ -67,7 +67,7 @@ pub enum SourceEntry {
 /// The records of a store, in the order of their keys.
 pub type SourceEntries<'a> = Box<dyn Iterator<Item = Result<SourceEntry>> + 'a>;
 
-/// Where stores are imported from. It is read in two passes: [`Source::contents`] says what there is, and writes nothing anywhere;
+/// Source of an import. It is read in two passes: [`Source::contents`] says what there is, and writes nothing anywhere;
 /// [`Source::records`] and [`Source::open`] hand it on.
 pub trait Source: Sync {
     /// Returns a text that tells it from other sources.

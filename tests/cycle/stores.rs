@@ -30,7 +30,7 @@ use crate::{
     resident_bytes,
 };
 
-/// What the index file may be larger afterwards.
+/// Maximum growth of the index file, in bytes.
 const FILE_MAY_GROW: u64 = 16 * MIB;
 
 /// Bytes of memory in use that may be more after the first cycle, whatever the number of stores: caches are full then.

@@ -9,10 +9,10 @@ use crate::{
 
 const FIGURES: &str = "figures-token-of-a-test";
 
-/// What is there with HTTPS only, and tested there.
+/// Metric that exists with HTTPS only, and is tested there.
 const WITH_HTTPS: &str = "larder_tls_certificate_expiry_timestamp_seconds";
 
-/// Those that are there once the installation has been summed, a minute after the start.
+/// Metrics that exist once the installation has been summed, a minute after the start.
 const SUMMED: [&str; 3] = ["larder_stores", "larder_records", "larder_stored_bytes"];
 
 /// The names of metrics in a text: those in backticks at the beginning of a table's rows.

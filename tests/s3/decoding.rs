@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::{object_store::open_with, tiny::connect};
 
-/// When the proxy decodes.
+/// Requests for which the proxy decodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decodes {
     /// For clients that do not say that they take gzip, as nginx does with `gunzip on`.

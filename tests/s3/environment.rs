@@ -30,7 +30,7 @@ use crate::{
     tiny::Client,
 };
 
-/// How long anything may take before a test has failed.
+/// Time after which a wait has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const TOKEN: &str = "apify_api_for_tests";

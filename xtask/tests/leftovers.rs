@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before the test has failed.
+/// Time after which a wait has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[test]

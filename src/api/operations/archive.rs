@@ -33,7 +33,7 @@ use super::{archive_entry::Entry, keys};
 /// Bytes that are gathered before they are sent: small records would cost a write to the socket each.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How much work is put into each entry: many records are compressed by their nature.
+/// Level of compression of each entry, the fastest: many records are compressed by their nature.
 const LEVEL: i64 = 1;
 
 /// The most records that can be named to be in one file.

@@ -19,7 +19,7 @@ use super::{
     error::MigrationError,
 };
 
-/// Where an installation is moved to, from the other one.
+/// Backend that an installation is moved to, from the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the data folder to the bucket.
@@ -40,7 +40,7 @@ pub(super) struct End {
     backend: Option<Backend>,
 }
 
-/// What it takes to open an end.
+/// Parts by which an end is opened.
 #[derive(Debug)]
 pub(super) struct Opening<'a> {
     /// Names both ends.

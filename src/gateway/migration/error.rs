@@ -109,7 +109,7 @@ pub enum MigrationError {
     /// Objects cannot be listed.
     #[error("cannot list what is below {prefix}")]
     List {
-        /// What their keys begin with.
+        /// Prefix of their keys.
         prefix: String,
         /// Reason.
         #[source]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use crate::kv::MigrationState;
 
-/// What a migration is doing.
+/// Phase of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MigrationPhase {
     /// Opens both sides.
@@ -43,7 +43,7 @@ pub struct MigrationProgress {
 /// Progress at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProgressSnapshot {
-    /// What is being done.
+    /// The phase.
     pub phase: MigrationPhase,
     /// Objects for which it is done.
     pub objects: u64,

@@ -19,12 +19,12 @@ use super::{
     verifying::{Sides, Verification, verify},
 };
 
-/// How to migrate.
+/// Options of a migration.
 #[derive(Debug, Clone, Copy)]
 pub struct MigrationOptions {
-    /// Where to.
+    /// The direction.
     pub direction: Direction,
-    /// What is compared in the end.
+    /// The comparison at the end.
     pub verification: Verification,
     /// Whether only to say what would be done.
     pub is_dry_run: bool,
@@ -32,7 +32,7 @@ pub struct MigrationOptions {
     pub is_source_idle: bool,
 }
 
-/// What was done, or would be.
+/// Result of a migration, or of a dry run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MigrationReport {
     /// Objects of the installation.
@@ -115,7 +115,7 @@ async fn look(
     Ok(MigrationReport { objects, bytes, before })
 }
 
-/// What an earlier attempt left at the destination.
+/// Remains of an earlier attempt at the destination.
 enum Found {
     Nothing,
     /// A journal of the source as it is.

@@ -17,7 +17,7 @@ use super::{
     walk::{Walk, is_moved, list, prefixes_after},
 };
 
-/// What everything begins with.
+/// Prefix of all keys of an installation.
 const ROOT: &str = "larder/";
 
 /// Maximum bytes of an object that is read at once.

@@ -22,13 +22,13 @@ use super::{
 /// Maximum number of differences that are named.
 const MAX_EXAMPLES: usize = 20;
 
-/// What is compared in the end.
+/// Extent of the comparison at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verification {
     /// Every byte and attribute, read again on both sides.
     #[default]
     Contents,
-    /// Which objects there are, and their sizes.
+    /// Names and sizes of objects.
     Sizes,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Sides<'a> {
     pub(super) to: &'a dyn ObjectStore,
     /// The time.
     pub(super) clock: &'a dyn Clock,
-    /// What is compared.
+    /// Extent of the comparison.
     pub(super) verification: Verification,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Sides<'a> {
 #[derive(Debug, PartialEq, Eq)]
 struct Pair {
     key: String,
-    /// When it was written at the source.
+    /// Time of its last write at the source.
     written_at: Option<Timestamp>,
     from: Option<u64>,
     to: Option<u64>,

@@ -34,7 +34,7 @@ pub enum JournalError {
 #[derive(Debug, Clone)]
 pub struct MigrationJournal {
     etag: ETag,
-    /// What it says; [`MigrationJournal::save`] writes it.
+    /// Its content; [`MigrationJournal::save`] writes it.
     pub state: MigrationState,
 }
 

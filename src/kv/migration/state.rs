@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
-/// How far a migration has come.
+/// Progress of a migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationState {
@@ -15,7 +15,7 @@ pub struct MigrationState {
     pub source: String,
     /// The latest change of any object of the source then, by the stamps of its own object store: a later one was made since.
     pub latest: Timestamp,
-    /// What is being done.
+    /// The current step.
     pub step: MigrationStep,
     /// The key up to which it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +30,7 @@ pub struct MigrationState {
     pub total_bytes: u64,
 }
 
-/// What a migration does.
+/// Step of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MigrationStep {

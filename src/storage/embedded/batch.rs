@@ -101,7 +101,7 @@ pub struct Batches {
     pub reaper: Arc<Reaper>,
     /// What is set aside for a full disk.
     pub room: Room,
-    /// What moves the log beside writes.
+    /// The thread that moves the log beside writes.
     pub checkpointer: Checkpointer,
 }
 

@@ -55,8 +55,8 @@ impl Committer {
     pub fn start(batches: Batches) -> io::Result<Self> {
         let (queue, requests) = mpsc::channel(QUEUE);
         let timer = Builder::new_current_thread().enable_time().build()?;
-        let keeper = Keeper { batches, requests, timer, gave_at: Duration::ZERO };
-        let thread = thread::Builder::new().name("storage-committer".to_owned()).spawn(move || keeper.run())?;
+        let state = CommitThread { batches, requests, timer, space_given_at: Duration::ZERO };
+        let thread = thread::Builder::new().name("storage-committer".to_owned()).spawn(move || state.run())?;
         Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -102,17 +102,17 @@ impl Committer {
     }
 }
 
-/// What the thread works with.
-struct Keeper {
+/// State of the thread.
+struct CommitThread {
     batches: Batches,
     requests: mpsc::Receiver<Request>,
     /// Only ever waits for a request or a time.
     timer: Runtime,
-    /// When free pages were given back last, by the monotonic clock.
-    gave_at: Duration,
+    /// Time of the last return of free pages while requests went on, by the monotonic clock.
+    space_given_at: Duration,
 }
 
-impl Keeper {
+impl CommitThread {
     fn run(mut self) {
         let mut has_spare_pages = true;
         loop {
@@ -125,7 +125,7 @@ impl Keeper {
                 Ok(Some(first)) => {
                     let batch = gather(first, &mut self.requests);
                     self.batches.make(batch);
-                    self.keep_house()
+                    self.maintain()
                 }
                 Ok(None) => break,
                 Err(_) => self.give_space_back(),
@@ -143,19 +143,19 @@ impl Keeper {
     }
 
     /// Does what must not wait for a pause. Returns whether there are free pages to give back.
-    fn keep_house(&mut self) -> rusqlite::Result<bool> {
-        self.mind_log()?;
+    fn maintain(&mut self) -> rusqlite::Result<bool> {
+        self.checkpoint_if_long()?;
         let (connection, now) = (&self.batches.connection, self.batches.clock.monotonic());
         let has_spare_pages = index::has_spare_pages(connection)?;
-        if has_spare_pages && now.saturating_sub(self.gave_at) >= GIVING_INTERVAL {
-            self.gave_at = now;
+        if has_spare_pages && now.saturating_sub(self.space_given_at) >= GIVING_INTERVAL {
+            self.space_given_at = now;
             index::give_space_back(connection)?;
         }
         Ok(has_spare_pages)
     }
 
     /// Has a long log moved.
-    fn mind_log(&self) -> rusqlite::Result<()> {
+    fn checkpoint_if_long(&self) -> rusqlite::Result<()> {
         let connection = &self.batches.connection;
         match index::log_pages(connection)? {
             LOG_PAGES.. => {
@@ -178,7 +178,7 @@ impl Keeper {
                 index::move_log(connection)?;
                 return Ok(false);
             }
-            self.mind_log()?;
+            self.checkpoint_if_long()?;
         }
         Ok(true)
     }

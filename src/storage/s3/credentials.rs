@@ -102,7 +102,7 @@ pub struct CurrentCredentials {
     turn: tokio::sync::Mutex<Loads>,
 }
 
-/// When credentials were loaded, by the monotonic clock.
+/// Times at which credentials were loaded, by the monotonic clock.
 #[derive(Debug, Default)]
 struct Loads {
     /// The last failure, if no success came after it.

@@ -11,7 +11,7 @@ use crate::{
 use super::{lifecycle::keeps_versions, store::S3Store};
 
 impl S3Store {
-    /// What is tried of codings.
+    /// The attempt by which codings are examined.
     pub const CODINGS: &str = "store records in gzip and Brotli, and read them";
 
     /// What is tried of old versions.

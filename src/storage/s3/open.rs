@@ -43,7 +43,7 @@ pub enum OpenError {
     Endpoint {
         /// Its name.
         bucket: String,
-        /// Why not.
+        /// Reason.
         #[source]
         source: BoxError,
     },

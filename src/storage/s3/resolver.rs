@@ -30,7 +30,7 @@ use super::{
 /// The bucket as it is known now.
 #[derive(Debug)]
 pub struct Location {
-    /// Where our own requests go.
+    /// Address of the requests that Larder signs itself.
     pub address: Address,
     /// The region that requests are signed for.
     pub region: String,
@@ -45,7 +45,7 @@ pub struct Resolver {
     current: ArcSwap<Location>,
 }
 
-/// What a location follows from, but for the region.
+/// Inputs of a location but for the region.
 #[derive(Debug)]
 struct Rules {
     bucket: String,
@@ -188,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    /// What the environment says beside the region.
+    /// Values of the environment beside the region.
     #[derive(Debug, Clone, Copy, Default)]
     struct Said {
         endpoint: Option<&'static str>,

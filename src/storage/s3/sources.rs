@@ -20,7 +20,7 @@ use super::{
 /// The region where nothing says another: what servers other than AWS's expect.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// What the settings and the usual sources say.
+/// Values of the settings and of AWS's usual sources.
 #[derive(Debug)]
 pub struct AwsSources {
     config: SdkConfig,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{client::Client, program::Program};
 
-/// Where stores are.
+/// Path of stores.
 pub const STORES: &str = "/v2/key-value-stores";
 
 /// Types and codings of records, in turn.
@@ -18,7 +18,7 @@ const KINDS: [(&str, &str); 5] = [
     ("image/png", "content-encoding: deflate\r\n"),
 ];
 
-/// What a store says of itself that a migration must not change.
+/// Members of a store that a migration must not change.
 const LASTING: [&str; 13] = [
     "id",
     "name",
@@ -35,7 +35,7 @@ const LASTING: [&str; 13] = [
     "urlSigningSecretKey",
 ];
 
-/// How far the end of a store's life may be off, in milliseconds: a step of its extension.
+/// Tolerance of a store's expiry, in milliseconds: a step of its extension.
 const STEP_MILLIS: i64 = 60_000;
 
 /// A caller with a connection of its own.
@@ -118,7 +118,7 @@ pub fn fill(gateway: &Program, admin: &str, stores: usize) -> Vec<String> {
     tokens
 }
 
-/// What the users of an installation see of it.
+/// View that the users of an installation have of it.
 #[derive(Debug, Default, PartialEq)]
 pub struct Seen {
     by_path: BTreeMap<String, Value>,

@@ -30,7 +30,7 @@ use crate::{
 /// Bytes of a record that is still on its way when a migration is killed.
 const LARGE: u64 = 32 << 20;
 
-/// Where an installation is and is to go, with its secrets.
+/// Source and destination of an installation, with its secrets.
 struct Site<'a> {
     work: &'a Path,
     prefix: String,

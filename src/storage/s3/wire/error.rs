@@ -21,7 +21,7 @@ pub enum WireError {
     /// The server could not be connected to.
     #[error("cannot connect to {target}")]
     Connect {
-        /// Where to.
+        /// Address of the attempt.
         target: String,
         /// Why not.
         #[source]

@@ -15,7 +15,7 @@ const FIELDS_LIMIT: usize = 64;
 /// The first bytes of what a server for TLS says to a client that speaks plain HTTP.
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
 
-/// What that means.
+/// Explanation of such an answer.
 const EXPECTS_TLS: &str =
     "it is a record of TLS: the port speaks https, so that the endpoint has to begin with https://";
 
