@@ -2,13 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "another process's time cannot be injected")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-/// How long anything may take before the test has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+mod processes;
+
+use processes::{folder, runs, until};
 
 /// A server that has started two more, and says who they are.
 const FAMILY: &str = "sleep 1000 & echo $! >> started; sleep 1000 & echo $! >> started; echo $$ >> started; wait";
@@ -57,24 +56,4 @@ fn started(folder: &Path) -> Vec<String> {
     let read = || fs::read_to_string(folder.join("started")).unwrap_or_default();
     until("the server starts", || read().lines().count() == 3);
     read().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
-}
-
-fn runs(process: &str) -> bool {
-    // A process that has ended but is not waited for yet is there no more in any sense that matters here.
-    let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    state.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
-}
-
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        sleep(Duration::from_millis(5));
-    }
-}
-
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("larder-guard-{name}-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a temporary folder");
-    folder
 }

@@ -4,13 +4,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-/// Time after which a wait has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+mod processes;
+
+use processes::{folder, runs, until};
 
 #[test]
 fn a_process_that_outlives_its_step_is_named_and_ended_and_fails_the_run() {
@@ -55,24 +54,4 @@ fn test_format(folder: &Path, script: &str) -> Command {
 
 fn started(folder: &Path) -> String {
     fs::read_to_string(folder.join("started")).unwrap_or_default().trim().to_owned()
-}
-
-fn runs(process: &str) -> bool {
-    // A process that has ended but is not waited for yet is there no more in any sense that matters here.
-    let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    state.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
-}
-
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
-        sleep(Duration::from_millis(5));
-    }
-}
-
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("larder-leftovers-{name}-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a temporary folder");
-    folder
 }
