@@ -110,4 +110,7 @@ pub enum StopError {
     /// What was counted of stores' use could not be written.
     #[error("counters of stores' use could not be written down")]
     Counters(#[source] kv::Error),
+    /// The object store did not answer in time: what was counted since the last minute is lost.
+    #[error("the object store did not answer: counters of stores' use could not be written down")]
+    Silent,
 }

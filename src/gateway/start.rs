@@ -1,6 +1,6 @@
 //! A gateway's life: built from the configuration, run until told to stop, closed so that nothing counted is lost.
 
-use std::{future::Future, net::SocketAddr, num::NonZero, sync::Arc, thread::available_parallelism};
+use std::{future::Future, net::SocketAddr, num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -35,6 +35,9 @@ use super::{
     summary, timekeeping,
     traces::Tracing,
 };
+
+/// Time for the last writes of a stop: changes that have begun, and counters. An object store that needs longer does not answer.
+const LAST_WRITES_LIMIT: Duration = Duration::from_secs(5);
 
 /// A whole Larder.
 #[derive(Debug)]
@@ -171,14 +174,21 @@ impl Gateway {
         self.catalog.leave_upkeep();
         tasks.close();
         tasks.wait().await;
-        self.catalog.finish().await;
-        let counted = self.activity.run_once().await;
+        let last_writes = async {
+            self.catalog.finish().await;
+            self.activity.run_once().await
+        };
+        let counted = tokio::select! {
+            biased;
+            counted = last_writes => counted.map_err(StopError::Counters),
+            () = self.clock.sleep(LAST_WRITES_LIMIT) => Err(StopError::Silent),
+        };
         self.tracing.finish(self.clock.as_ref()).await;
         self.backend.close().await;
         // Last: what requests left behind to be finished runs there, too.
         self.workers.stop().await;
         front.close();
-        counted.map_err(StopError::Counters)?;
+        counted?;
         tracing::info!("stopped");
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! When jobs run.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -12,9 +12,12 @@ use super::{
     meter::JobMeter,
 };
 
-/// Runs `job` again and again until `stop`; a run that has begun ends first. The first run is after one interval. A run
-/// that panics is counted, and the job runs again after its interval; the panic itself is logged with its place by the
-/// hook of the process.
+/// Time that a run which has begun has after the stop. What takes longer waits for an object store that does not answer.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// Runs `job` repeatedly until `stop`. The first run is after one interval. A run that has begun has [`STOP_GRACE`] to end;
+/// then it is dropped, which leaves what a crash at that moment would leave. A run that panics is counted, and the job runs
+/// again after its interval; the hook of the process logs the panic itself with its place.
 pub fn schedule(
     job: Arc<dyn Job>,
     clock: Arc<dyn Clock>,
@@ -26,7 +29,19 @@ pub fn schedule(
     tasks.spawn(async move {
         while stop.run_until_cancelled(clock.sleep(job.interval())).await.is_some() {
             // Jobs keep their state in the object store and under locks that survive a panic.
-            let Ok(outcome) = AssertUnwindSafe(job.run_once()).catch_unwind().await else {
+            let grace_is_over = async {
+                stop.cancelled().await;
+                clock.sleep(STOP_GRACE).await;
+            };
+            let ended = tokio::select! {
+                biased;
+                ended = AssertUnwindSafe(job.run_once()).catch_unwind() => ended,
+                () = grace_is_over => {
+                    tracing::warn!(job = job.name(), "job did not end in time and was cut off");
+                    break;
+                }
+            };
+            let Ok(outcome) = ended else {
                 meter.count_panic(job.name());
                 tracing::error!(job = job.name(), "job panicked, and will run again");
                 continue;
@@ -93,6 +108,50 @@ mod tests {
             let run = self.runs.fetch_add(1, Ordering::SeqCst);
             assert_ne!(self.panics_at, Some(run), "a job that panics");
             Ok(Report { worked_on: 1 })
+        }
+    }
+
+    /// A job that never ends once it has begun.
+    #[derive(Debug, Default)]
+    struct Stuck {
+        has_begun: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Job for Stuck {
+        fn name(&self) -> &'static str {
+            "stuck"
+        }
+
+        fn interval(&self) -> Duration {
+            INTERVAL
+        }
+
+        async fn run_once(&self) -> kv::Result<Report> {
+            self.has_begun.store(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_does_not_end_is_cut_off_after_the_grace() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let (job, tasks, stop) = (Arc::<Stuck>::default(), TaskTracker::new(), CancellationToken::new());
+        schedule(job.clone(), clock.clone(), JobMeter::new(&Metrics::default()), &tasks, stop.clone());
+        while job.has_begun.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+            clock.advance(INTERVAL);
+        }
+        stop.cancel();
+        tasks.close();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            clock.advance(STOP_GRACE / 200);
+        }
+        assert!(!tasks.is_empty(), "the job was cut off too early");
+        while !tasks.is_empty() {
+            tokio::task::yield_now().await;
+            clock.advance(STOP_GRACE / 200);
         }
     }
 

@@ -2,7 +2,7 @@
 //! is acknowledged that no reader would find, readiness says why, and the log has one line for the loss and one for the end
 //! of it.
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use larder::{
@@ -16,9 +16,12 @@ use larder::{
 use crate::{
     bucket::{before_bucket, own_prefix, variable},
     client::{Client, Upload},
-    program::{Ended, Program, TOKEN, run, until},
+    program::{Ended, Program, TOKEN, now, run, until},
     proxy::{Fault, Proxy, Times},
 };
+
+/// Shortest time that the units and charts of `deploy` give a stop.
+const SHORTEST_LIMIT: Duration = Duration::from_secs(40);
 
 /// More bytes than any object of these tests has.
 const MUCH: u64 = 1 << 20;
@@ -164,4 +167,22 @@ async fn a_silent_object_store_is_one_line_in_the_log_and_its_return_another() {
     until("it is ready", || is_ready(&program));
     let ended = program.stop();
     assert_eq!((lines(&ended, "readiness lost"), lines(&ended, "readiness restored")), (1, 1), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_object_store_does_not_hold_up_a_stop() {
+    let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("stop"));
+    let proxy = Proxy::before(&variable("LARDER_TEST_S3_ENDPOINT")).await;
+    let mut command = serve(folder.path(), &prefix, "one");
+    command.env("LARDER_S3_ENDPOINT", proxy.endpoint());
+    let program = Program::start(command);
+    assert_eq!(ask(&program, "PUT", &format!("{}/k", program.records_of("shelf")), b"counted").0, 201);
+    let _silence = proxy.arm(Fault::NeverAnswer, Times::UntilDisarmed, |_| true);
+    proxy.take_requests();
+    until("a job waits for the object store", || !proxy.take_requests().is_empty());
+    let began = now();
+    let ended = program.stop();
+    assert!(began.elapsed() < SHORTEST_LIMIT, "{}", ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the object store did not answer"), "{}", ended.stderr);
 }
