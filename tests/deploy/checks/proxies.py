@@ -333,9 +333,9 @@ def behind_the_recipe_for_caddy_answers_are_those_of_larder():
     held_by('caddy')
 
 
-def below_a_path_links_and_records_are_as_the_page_says():
-    text = replaced(recipe('nginx'), ('location / {', 'location /larder/ {'))
-    with behind('nginx', text, LARDER_PUBLIC_URL=f'https://{HOST}/larder') as (client, _):
+def is_served_below_a_path(name: str, text: str, *elsewhere: int):
+    """Uses a gateway below `/larder`, whose proxy answers all other paths with one of these statuses."""
+    with behind(name, text, LARDER_PUBLIC_URL=f'https://{HOST}/larder') as (client, _):
         store = client.data('POST', '/larder/v2/key-value-stores?name=pantry')
         assert store['keysPublicUrl'].startswith(f'https://{HOST}/larder/v2/'), store
         path = f"/larder/v2/key-value-stores/{store['id']}/records/a!-_.'()b"
@@ -343,7 +343,18 @@ def below_a_path_links_and_records_are_as_the_page_says():
         status, _, body = client.ask('GET', path)
         assert (status, body) == (200, b'1'), (status, body)
         assert client.ask('GET', '/larder/console/')[0] == 200
-        assert client.ask('GET', '/v2/key-value-stores')[0] == 404
+        status, fields, _ = client.ask('GET', '/v2/key-value-stores')
+        assert status in elsewhere and fields['Content-Type'] != 'application/json', (status, fields)
+
+
+def below_a_path_links_and_records_are_as_the_page_says():
+    is_served_below_a_path('nginx', replaced(recipe('nginx'), ('location / {', 'location /larder/ {')), 404)
+    is_served_below_a_path(
+        'haproxy', replaced(recipe('haproxy'), ('default_backend larder', 'use_backend larder if { path_beg /larder/ }')), 503
+    )
+    inside = replaced(recipe('caddy'), ('\treverse_proxy', '\thandle /larder/* {\n\treverse_proxy'))
+    # Caddy answers a path that nothing handles with an empty 200.
+    is_served_below_a_path('caddy', inside + '}\n', 200)
 
 
 def has_no_strong_tag(client: Client, direct: Client):
