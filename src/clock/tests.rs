@@ -1,6 +1,14 @@
 //! What the guard promises, with clocks that tests set.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
 
 use super::{Clock, ClockGuard, ClockRecord, ManualClock, Timestamp};
 
@@ -63,11 +71,11 @@ fn small_corrections_suspend_nothing_and_do_not_add_up_unnoticed() {
         assert!(guard.allows_deletion());
     }
     clock.advance(Duration::from_mins(10));
-    for _ in 0..3 {
+    for is_noticed in [false, false, true] {
         clock.advance(Duration::from_secs(1));
         clock.jump(30_000);
+        assert_eq!(guard.allows_deletion(), !is_noticed);
     }
-    assert!(!guard.allows_deletion());
 }
 
 #[test]
@@ -119,15 +127,17 @@ fn an_operator_ends_a_suspension_and_other_gateways_hear_of_it() {
 
 #[test]
 fn a_jump_that_one_gateway_saw_suspends_the_deletions_of_all() {
-    let (clock, guard) = guard();
-    clock.jump(8 * DAY_MILLIS);
-    assert!(!guard.allows_deletion());
-    let noted = record(&guard);
-    clock.jump(-8 * DAY_MILLIS);
-    let other = ClockGuard::new(clock.clone(), clock.clone());
-    assert!(other.allows_deletion());
-    other.merge(&noted);
-    assert!(!other.allows_deletion());
+    for jump in [8 * DAY_MILLIS, -8 * DAY_MILLIS] {
+        let (clock, guard) = guard();
+        clock.jump(jump);
+        assert!(!guard.allows_deletion());
+        let noted = record(&guard);
+        clock.jump(-jump);
+        let other = ClockGuard::new(clock.clone(), clock.clone());
+        assert!(other.allows_deletion());
+        other.merge(&noted);
+        assert!(!other.allows_deletion(), "{jump}");
+    }
 }
 
 #[test]
@@ -230,8 +240,10 @@ fn uptime_adds_up_over_processes_and_no_jump_moves_it() {
     let later = ClockRecord { uptime_millis: 0, ..record(&next) };
     assert_eq!(next.new_record(Some(&later)).map(|record| record.uptime_millis), None);
     clock.advance(Duration::from_mins(1));
-    let recorded = next.new_record(Some(&later)).map(|record| record.uptime_millis);
-    assert_eq!(recorded, Some(next.uptime().as_millis().try_into().expect("a short time")));
+    let recorded = |last: &ClockRecord| next.new_record(Some(last)).map(|record| record.uptime_millis);
+    assert_eq!(recorded(&later), Some(next.uptime().as_millis().try_into().expect("a short time")));
+    let of_others = ClockRecord { uptime_millis: u64::MAX / 2, ..later };
+    assert_eq!(recorded(&of_others), Some(u64::MAX / 2), "the uptime that others recorded never goes back");
 }
 
 #[test]
@@ -243,4 +255,128 @@ fn a_gateway_whose_clocks_differ_records_nothing() {
     assert_eq!(guard.new_record(Some(&noted)), None);
     store.jump(-8 * DAY_MILLIS);
     assert!(guard.new_record(Some(&noted)).is_some_and(|recorded| recorded.suspension.is_some()));
+}
+
+#[test]
+fn a_time_ahead_that_another_gateway_recorded_suspends_deletions() {
+    for (ahead, is_trusted) in [(60, true), (61, false)] {
+        let (_, other) = guard_at(START.plus(Duration::from_secs(ahead)));
+        let (_, guard) = guard();
+        guard.merge(&record(&other));
+        assert_eq!(guard.allows_deletion(), is_trusted, "{ahead} s");
+    }
+}
+
+#[test]
+fn a_jump_that_was_confirmed_is_remembered_once_by_all_gateways_and_their_next_processes() {
+    let (clock, guard) = guard();
+    let other = ClockGuard::new(clock.clone(), clock.clone());
+    let end = START.plus(DAY);
+    clock.jump(8 * DAY_MILLIS);
+    assert!(!guard.allows_deletion() && !other.allows_deletion());
+    guard.confirm();
+    let noted = record(&guard);
+    let late = ClockGuard::new(clock.clone(), clock.clone());
+    let (_, next) = restarted(&noted, Duration::ZERO, 0);
+    for gateway in [&other, &late, &next] {
+        gateway.merge(&noted);
+        assert!(gateway.allows_deletion());
+        assert_eq!(gateway.carried_over(end, WEEK), clock.now().plus(WEEK));
+        assert_eq!(record(gateway).jumps.len(), 1);
+    }
+    let (_, resumed) = restarted(&noted, Duration::ZERO, 0);
+    assert_eq!(resumed.carried_over(end, WEEK), clock.now().plus(WEEK));
+    clock.advance(DAY * 401);
+    clock.jump(DAY_MILLIS);
+    assert!(!guard.allows_deletion());
+    guard.confirm();
+    assert_eq!(record(&guard).jumps.len(), 1, "no life depends on the first any more");
+}
+
+#[test]
+fn of_two_suspensions_the_longer_stays_and_the_jump_of_the_other_is_not_forgotten() {
+    let end = START.plus(DAY);
+    let (clock, guard) = guard();
+    clock.jump(8 * DAY_MILLIS);
+    assert!(!guard.allows_deletion());
+    let (later, other) = guard_at(clock.now());
+    later.advance(Duration::from_hours(2));
+    later.jump(-120_000);
+    assert!(!other.allows_deletion());
+    let (of_guard, of_other) = (record(&guard), record(&other));
+    for (gateway, merged) in [(&other, &of_guard), (&guard, &of_other)] {
+        assert!(record(gateway).jumps.is_empty());
+        gateway.merge(merged);
+        assert!(gateway.suspension().is_some_and(|held| held.reason.contains("back by 120 s")));
+        assert!(gateway.carried_over(end, WEEK) >= clock.now().plus(WEEK));
+    }
+}
+
+#[test]
+fn a_start_before_the_time_of_a_recorded_jump_does_not_forget_the_jump() {
+    let (clock, first) = guard();
+    clock.jump(8 * DAY_MILLIS);
+    assert!(!first.allows_deletion());
+    let (_, next) = restarted(&record(&first), Duration::ZERO, -10 * DAY_MILLIS);
+    assert_eq!(next.carried_over(START.plus(DAY), WEEK), clock.now().plus(WEEK));
+}
+
+#[test]
+fn work_is_due_by_the_trusted_time_while_deletions_are_suspended() {
+    let (clock, guard) = guard();
+    clock.jump(8 * DAY_MILLIS);
+    clock.advance(Duration::from_hours(1));
+    assert_eq!(guard.scheduling_time(), START.plus(Duration::from_hours(1)));
+    guard.confirm();
+    assert_eq!(guard.scheduling_time(), clock.now());
+    clock.jump(-DAY_MILLIS);
+    assert_eq!(guard.scheduling_time(), clock.now());
+}
+
+#[test]
+fn a_clock_that_is_set_back_by_less_than_a_moment_is_the_base_of_ends() {
+    let (clock, guard) = guard();
+    clock.jump(-900);
+    assert_eq!(guard.expiry_base(), clock.now());
+    clock.jump(-200);
+    assert_eq!(guard.expiry_base(), START);
+}
+
+/// Clock of a machine that sleeps for an hour between two readings of it.
+#[derive(Debug)]
+struct Sleepy {
+    clock: Arc<ManualClock>,
+    falls_asleep: AtomicBool,
+}
+
+#[async_trait]
+impl Clock for Sleepy {
+    fn now(&self) -> Timestamp {
+        if self.falls_asleep.swap(false, Relaxed) {
+            self.clock.suspend(Duration::from_hours(1));
+        }
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    fn boot_time(&self) -> Duration {
+        self.clock.boot_time()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+}
+
+#[test]
+fn a_machine_that_sleeps_between_two_readings_of_its_clocks_is_no_jump() {
+    let clock = Arc::new(ManualClock::new(START));
+    let sleepy = Arc::new(Sleepy { clock: clock.clone(), falls_asleep: AtomicBool::new(false) });
+    let guard = ClockGuard::new(sleepy.clone(), clock);
+    sleepy.falls_asleep.store(true, Relaxed);
+    assert!(guard.allows_deletion());
+    assert!(!sleepy.falls_asleep.load(Relaxed));
 }
