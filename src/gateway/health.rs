@@ -211,9 +211,10 @@ fn reply(status: StatusCode, body: &Value) -> Response<String> {
 mod tests {
     use bytes::Bytes;
 
-    use super::*;
+    use super::{super::readiness::ReadinessCheck, *};
     use crate::{
         clock::{ManualClock, SeededRandom, Timestamp},
+        jobs::Job,
         kv::SecretFingerprint,
         storage::{
             self, ByteStream, GetOptions, Operation, Precondition, PutOptions,
@@ -386,5 +387,19 @@ mod tests {
         assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert!(health.answer(&Method::GET, "/v2/health/live").await.is_none());
         assert_eq!(measured.counts().total(), 0);
+    }
+
+    #[tokio::test]
+    async fn objects_that_are_gone_are_noticed_where_no_balancer_asks() {
+        let Parts { clock, memory, installation, health, .. } = parts().await;
+        let (health, fenced) = (Arc::new(health), installation.fence_off(memory.clone()));
+        let job = ReadinessCheck::new(Arc::clone(&health));
+        job.run_once().await.expect("it never fails");
+        assert!(health.is_ready());
+        memory.delete("larder/format", Precondition::None).await.expect("it is deleted");
+        clock.advance(job.interval());
+        job.run_once().await.expect("it never fails");
+        assert!(!health.is_ready());
+        assert!(matches!(fenced.head("k").await, Err(storage::Error::Fenced(_))));
     }
 }

@@ -126,7 +126,12 @@ mod tests {
     use super::*;
     use crate::{
         clock::{ManualClock, Timestamp},
-        storage::{Operation, measured::Measured, memory::MemoryStore},
+        storage::{
+            Operation,
+            faulty::{Call, Fault, Faulty},
+            measured::Measured,
+            memory::MemoryStore,
+        },
     };
 
     const DAY_MILLIS: i64 = 86_400_000;
@@ -144,8 +149,12 @@ mod tests {
         }
 
         async fn start(&self) -> ClockRecords {
+            self.start_over(self.objects.clone(), true).await
+        }
+
+        async fn start_over(&self, objects: Arc<dyn ObjectStore>, is_writer: bool) -> ClockRecords {
             let guard = Arc::new(ClockGuard::new(self.clock.clone(), self.clock.clone()));
-            ClockRecords::open(self.objects.clone(), guard, true).await.expect("it starts")
+            ClockRecords::open(objects, guard, is_writer).await.expect("it starts")
         }
     }
 
@@ -196,8 +205,52 @@ mod tests {
         let world = World::new();
         create_json(world.objects.as_ref(), layout::CLOCK, &"nonsense").await.expect("it is written");
         let (first, second) = (world.start().await, world.start().await);
+        let replaced = read_json::<ClockRecord>(world.objects.as_ref(), layout::CLOCK).await;
+        assert!(replaced.is_ok_and(|found| found.is_some()));
         assert!(!first.guard().allows_deletion() && !second.guard().allows_deletion());
         world.clock.advance(Duration::from_hours(24));
         assert!(first.guard().allows_deletion() && second.guard().allows_deletion());
+    }
+
+    #[tokio::test]
+    async fn uptime_goes_on_where_the_last_process_ended() {
+        let world = World::new();
+        let first = world.start().await;
+        world.clock.advance(Duration::from_hours(1));
+        first.sync().await.expect("it answers");
+        assert_eq!(world.start().await.guard().uptime(), Duration::from_hours(1));
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_is_no_writer_reads_the_record_and_leaves_it_as_it_is() {
+        let world = World::new();
+        let reader = world.start_over(world.objects.clone(), false).await;
+        world.clock.advance(Duration::from_mins(1));
+        assert!(!reader.sync().await.expect("it answers"));
+        assert_eq!(world.objects.counts().of(Operation::Put).begun, 0);
+        let writer = world.start().await;
+        writer.guard().doubt("a test");
+        writer.sync().await.expect("it answers");
+        world.clock.advance(Duration::from_mins(1));
+        reader.sync().await.expect("it answers");
+        assert!(!reader.guard().allows_deletion());
+    }
+
+    #[tokio::test]
+    async fn of_two_gateways_that_write_at_once_neither_takes_back_what_the_other_says() {
+        let world = World::new();
+        let faulty = Arc::new(Faulty::new(world.objects.clone(), world.clock.clone()));
+        let (slow, other) = (world.start_over(faulty.clone(), true).await, world.start().await);
+        world.clock.jump(8 * DAY_MILLIS);
+        slow.sync().await.expect("it answers");
+        world.clock.advance(Duration::from_mins(1));
+        let delay = Duration::from_secs(10);
+        faulty.disturb(Call { operation: Some(Operation::Put), ..Call::default() }, Fault::Delay(delay));
+        let mut writing = Box::pin(slow.sync());
+        assert!(futures_util::poll!(writing.as_mut()).is_pending());
+        other.accept().await.expect("it answers");
+        world.clock.advance(delay);
+        writing.await.expect("it answers");
+        assert!(slow.guard().allows_deletion() && world.start().await.guard().allows_deletion());
     }
 }

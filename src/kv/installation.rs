@@ -252,7 +252,11 @@ mod tests {
     use crate::{
         clock::{SeededRandom, SystemClock},
         kv::format::FORMAT,
-        storage::memory::MemoryStore,
+        storage::{
+            ByteStream, Precondition, PutOptions,
+            faulty::{Call, Fault, Faulty, Refusal},
+            memory::MemoryStore,
+        },
     };
 
     /// A secret that is its own fingerprint.
@@ -318,6 +322,8 @@ mod tests {
         let first = join(&objects, 1, "a").await.expect("nothing is there");
         let before = object(&objects).await;
         assert!(matches!(join(&objects, 2, "b").await, Err(JoinError::OtherSecret { .. })));
+        let founded = Installation::join_founded(&objects, &Plain("b")).await;
+        assert!(matches!(founded, Err(JoinError::OtherSecret { .. })), "{founded:?}");
         let replace = async |named| Installation::join(&objects, &SeededRandom::new(2), &Plain("b"), Some(named)).await;
         replace("c").await.expect_err("another one is named");
         assert_eq!(object(&objects).await, before);
@@ -334,5 +340,25 @@ mod tests {
         let ids: std::collections::BTreeSet<_> =
             joined.into_iter().map(|joined| joined.expect("it joins").id).collect();
         assert_eq!(ids.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_of_the_object_store_neither_raises_the_fence_nor_lowers_it() {
+        let clock = Arc::new(SystemClock);
+        let memory = Arc::new(MemoryStore::new(clock.clone()));
+        let faulty = Faulty::new(memory.clone(), clock);
+        let installation = join(&memory, 1, "a").await.expect("nothing is there");
+        let fenced = installation.fence_off(memory.clone());
+        let fail = async || {
+            faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
+            let failed = installation.check(&faulty).await;
+            assert!(matches!(failed, Err(CheckError::Storage(_))), "{failed:?}");
+        };
+        fail().await;
+        fenced.put("k", ByteStream::empty(), PutOptions::default()).await.expect("no fence is raised");
+        memory.delete(layout::FORMAT, Precondition::None).await.expect("it is deleted");
+        installation.check(&faulty).await.expect_err("it is lost");
+        fail().await;
+        assert!(matches!(fenced.head("k").await, Err(storage::Error::Fenced(_))));
     }
 }

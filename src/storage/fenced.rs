@@ -141,6 +141,9 @@ mod tests {
             assert!(matches!(&refused, Error::Fenced(reason) if reason.to_string() == "the reason"), "{refused:?}");
             fenced.delete("k", Precondition::None).await.expect_err("deletes are writes");
             fenced.copy("k", "l", Precondition::None).await.expect_err("copies are writes");
+            fenced.delete_many(vec!["k".to_owned()]).await.expect_err("deletes are writes");
+            let all = ListOptions { prefix: String::new(), start_after: None, limit: 1 };
+            assert_eq!(fenced.list(all).await.is_ok(), reads);
             assert_eq!(fenced.head("k").await.is_ok(), reads);
             assert_eq!(fenced.get("k", GetOptions::default()).await.is_ok(), reads);
         }
