@@ -46,7 +46,7 @@ async fn grows(lease: &Lease, bytes: u64) -> bool {
 async fn what_is_small_never_waits_and_all_is_given_back() {
     let (budget, _clock) = budget(MIB);
     let all = lease_of(&budget, "alice").await;
-    all.grow(4 * MIB).await.expect("it is the oldest");
+    assert!(grows(&all, 4 * MIB).await, "it is the oldest");
     for _ in 0..100 {
         assert!(grows(&lease_of(&budget, "alice").await, FREE_BYTES).await);
     }
@@ -108,7 +108,7 @@ async fn leases_that_grow_beside_each_other_never_wait_for_each_other_for_ever()
 async fn a_lease_that_gives_up_waiting_leaves_nothing_behind() {
     let (budget, clock) = budget(MIB);
     let oldest = lease_of(&budget, "alice").await;
-    oldest.grow(MIB + FREE_BYTES).await.expect("it is the oldest");
+    assert!(grows(&oldest, MIB + FREE_BYTES).await, "it is the oldest");
     let waits = lease_of(&budget, "bob").await;
     {
         let mut waiting = pin!(waits.grow(MIB));
@@ -118,7 +118,7 @@ async fn a_lease_that_gives_up_waiting_leaves_nothing_behind() {
         let mut waiting = pin!(waits.grow(MIB));
         assert!(poll!(waiting.as_mut()).is_pending());
         clock.advance(Duration::from_mins(1));
-        assert!(matches!(waiting.await, Err(BodyError::NoMemory)));
+        assert!(matches!(poll!(waiting.as_mut()), Poll::Ready(Err(BodyError::NoMemory))));
     }
     {
         let mut waiting = pin!(waits.grow(MIB));
@@ -129,32 +129,102 @@ async fn a_lease_that_gives_up_waiting_leaves_nothing_behind() {
     assert_eq!(budget.held(), MIB - FREE_BYTES);
     drop(waits);
     assert_eq!(budget.held(), 0);
+    let left = format!("{budget:?}");
+    assert!(left.contains("live: {}, callers: {}, waiting: {}"), "{left}");
+}
+
+/// A body of which a mebibyte comes, and then nothing more.
+fn stalled() -> ByteStream {
+    let first = stream::iter([Ok(Bytes::from(vec![b'x'; 1 << 20]))]);
+    ByteStream::new(None, futures_util::StreamExt::chain(first, stream::pending()))
+}
+
+/// Returns whether a wait for more of `body` ends within less than a minute because the client is too slow.
+async fn is_too_slow(lease: &Lease, body: &mut ByteStream, clock: &ManualClock) -> bool {
+    let mut next = Box::pin(lease.next(body));
+    for _ in 0..10 {
+        if let Poll::Ready(ended) = poll!(next.as_mut()) {
+            return matches!(ended, Some(Err(BodyError::TooSlow)));
+        }
+        clock.advance(Duration::from_secs(5));
+    }
+    false
 }
 
 #[tokio::test]
 async fn a_client_that_sends_too_slowly_is_ended_only_while_others_wait_for_what_it_holds() {
     let (budget, clock) = budget(MIB);
-    let first = stream::iter([Ok(Bytes::from(vec![b'x'; 1 << 20]))]);
-    let mut body = ByteStream::new(None, futures_util::StreamExt::chain(first, stream::pending()));
-    let slow = lease_of(&budget, "mallory").await;
+    let (slow, mut body) = (lease_of(&budget, "mallory").await, stalled());
     let chunk = slow.next(&mut body).await.expect("a chunk").expect("it is there");
-    slow.grow(chunk.len() as u64 + FREE_BYTES).await.expect("it is the oldest");
+    assert!(grows(&slow, chunk.len() as u64 + FREE_BYTES).await, "it is the oldest");
+    assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease waits for what it holds");
     let other = lease_of(&budget, "alice").await;
-    let mut next = Box::pin(slow.next(&mut body));
-    for _ in 0..10 {
-        assert!(poll!(next.as_mut()).is_pending(), "nobody waits for what it holds");
-        clock.advance(Duration::from_secs(5));
-    }
     let mut waiting = Box::pin(other.grow(MIB));
     assert!(poll!(waiting.as_mut()).is_pending());
-    let ended = loop {
-        clock.advance(Duration::from_secs(5));
-        if let Poll::Ready(ended) = poll!(next.as_mut()) {
-            break ended;
-        }
-    };
-    assert!(matches!(ended, Some(Err(BodyError::TooSlow))));
-    drop(next);
+    assert!(is_too_slow(&slow, &mut body, &clock).await);
     drop(slow);
-    waiting.await.expect("it is free now");
+    assert!(matches!(poll!(waiting.as_mut()), Poll::Ready(Ok(()))), "it is free now");
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_slowly_is_ended_while_its_own_caller_waits_for_its_share() {
+    let (budget, clock) = budget(16 * MIB);
+    let oldest = lease_of(&budget, "alice").await;
+    assert!(grows(&oldest, MIB).await);
+    let (slow, mut body) = (lease_of(&budget, "mallory").await, stalled());
+    slow.next(&mut body).await.expect("a chunk").expect("it is there");
+    assert!(grows(&slow, 8 * MIB + FREE_BYTES).await);
+    assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease waits for what it holds");
+    let next = lease_of(&budget, "mallory").await;
+    let mut waiting = Box::pin(next.grow(MIB));
+    assert!(poll!(waiting.as_mut()).is_pending());
+    assert!(is_too_slow(&slow, &mut body, &clock).await);
+}
+
+#[tokio::test]
+async fn a_client_is_not_blamed_for_time_in_which_it_held_nothing_of_others() {
+    let (budget, clock) = budget(MIB);
+    let slow = lease_of(&budget, "mallory").await;
+    assert!(grows(&slow, FREE_BYTES).await);
+    clock.advance(Duration::from_mins(1));
+    assert!(grows(&slow, MIB).await, "it is the oldest");
+    let waits = lease_of(&budget, "bob").await;
+    let mut waiting = Box::pin(waits.grow(MIB / 2 + FREE_BYTES));
+    let other = lease_of(&budget, "alice").await;
+    let mut others = Box::pin(other.grow(MIB));
+    assert!(poll!(waiting.as_mut()).is_pending() && poll!(others.as_mut()).is_pending());
+    slow.moved(0).expect("what was free came slowly, and no more");
+    clock.advance(Duration::from_secs(30));
+    assert!(matches!(slow.moved(0), Err(BodyError::TooSlow)));
+    drop(slow);
+    assert!(matches!(poll!(waiting.as_mut()), Poll::Ready(Ok(()))));
+    assert!(poll!(others.as_mut()).is_pending());
+    waits.moved(0).expect("it was the budget that took the time");
+    clock.advance(Duration::from_secs(5));
+    assert!(matches!(waits.moved(0), Err(BodyError::TooSlow)));
+}
+
+#[tokio::test]
+async fn what_waits_for_the_whole_budget_lets_no_younger_lease_pass() {
+    let (budget, _clock) = budget(8 * MIB);
+    let oldest = lease_of(&budget, "alice").await;
+    assert!(grows(&oldest, 6 * MIB + FREE_BYTES).await);
+    let (large, small) = (lease_of(&budget, "bob").await, lease_of(&budget, "carol").await);
+    let mut waiting = Box::pin(large.grow(4 * MIB + FREE_BYTES));
+    assert!(poll!(waiting.as_mut()).is_pending());
+    let mut younger = Box::pin(small.grow(MIB + FREE_BYTES));
+    assert!(poll!(younger.as_mut()).is_pending(), "it takes what the older one waits for");
+    drop(oldest);
+    assert!(poll!(waiting.as_mut()).is_ready() && poll!(younger.as_mut()).is_ready());
+}
+
+#[tokio::test]
+async fn what_is_gathered_is_held_as_it_arrives() {
+    let (budget, _clock) = budget(16 * MIB);
+    let first = stream::iter([Ok(Bytes::from(vec![b'x'; 70_000]))]);
+    let body = ByteStream::new(Some(8 * MIB), futures_util::StreamExt::chain(first, stream::pending()));
+    let lease = lease_of(&budget, "alice").await;
+    let mut gathering = pin!(lease.gather(body, 8 * MIB));
+    assert!(poll!(gathering.as_mut()).is_pending());
+    assert!(lease.bytes() <= 128 << 10, "{} bytes are held for 70,000", lease.bytes());
 }

@@ -117,8 +117,10 @@ mod tests {
 
     #[tokio::test]
     async fn room_is_made_for_no_more_than_a_piece() {
+        let budget = budget();
         let mut gathering = Gathering::new(chunks(&[10_000; 30]));
-        let piece = gathering.piece(200_000, &budget()).await.expect("it is there");
+        let piece = gathering.piece(200_000, &budget).await.expect("it is there");
         assert_eq!(piece.bytes.len(), 200_000);
+        assert_eq!(budget.held(), 200_000 - (64 << 10), "64 KiB are free");
     }
 }
