@@ -120,3 +120,61 @@ async fn beside_serving<T: Send + 'static>(
     };
     parsed.map_err(|_| ApiError::bad_request("invalid-request", "POST data must be a JSON object"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{mem::size_of, sync::Arc, thread};
+
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http::{HeaderValue, StatusCode, header};
+
+    use super::*;
+    use crate::storage::MemoryBudget;
+
+    /// Member of a gzip stream that decodes to no bytes.
+    const EMPTY_MEMBER: [u8; 20] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    fn lease() -> Lease {
+        Arc::new(MemoryBudget::default()).lease()
+    }
+
+    /// Returns the members of an object with a list of so many numbers, or the status of the refusal.
+    async fn numbers(count: usize, lease: &Lease) -> Result<Map<String, Value>, StatusCode> {
+        let text = format!("{{\"list\":[{}1]}}", "1,".repeat(count - 1));
+        let body = ByteStream::from(Bytes::from(text));
+        let read = read(&HeaderMap::new(), body, 9 << 20, &["list"], lease).await;
+        read.map(Option::unwrap_or_default).map_err(|error| error.status())
+    }
+
+    #[tokio::test]
+    async fn what_many_bytes_say_is_found_out_beside_the_serving_threads() {
+        let here = thread::current().id();
+        let thread = async |length| beside_serving(length, || Ok(thread::current().id())).await.expect("it is parsed");
+        assert_eq!(thread(MAX_PARSED_BYTES_HERE).await, here);
+        assert_ne!(thread(MAX_PARSED_BYTES_HERE + 1).await, here);
+    }
+
+    #[tokio::test]
+    async fn what_members_take_in_memory_is_held_and_has_a_limit() {
+        const COUNT: usize = 100_000;
+        let (few, many) = (lease(), lease());
+        let members = numbers(COUNT, &few).await.expect("it is taken");
+        assert_eq!(members["list"].as_array().map(Vec::len), Some(COUNT));
+        assert!(few.bytes() >= (COUNT * size_of::<Value>()) as u64, "{} bytes are held", few.bytes());
+        assert_eq!(numbers(6 * COUNT, &many).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_goes_on_and_decodes_to_nothing_has_an_end() {
+        const LIMIT: u64 = 1000;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        let refused = async |members: usize| {
+            let chunks = stream::iter((0..members).map(|_| Ok(Bytes::from_static(&EMPTY_MEMBER))));
+            read(&headers, ByteStream::new(None, chunks), LIMIT, &[], &lease()).await.err().map(|error| error.status())
+        };
+        assert_eq!(refused(10).await, None);
+        assert_eq!(refused(1000).await, Some(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+}
