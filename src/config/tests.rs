@@ -196,6 +196,8 @@ fn line_breaks_at_the_end_of_values_are_no_part_of_them() {
     };
     assert!(secret("the-same-for-all-gateways\n") == secret("the-same-for-all-gateways"));
     assert!(secret("the-same-for-all-gateways!") != secret("the-same-for-all-gateways"));
+    let given = Given { environment: vec![("LARDER_URL".into(), "http://a\r\n".into())], ..Given::default() };
+    assert_eq!(given.variable("LARDER_URL"), Some("http://a"));
 }
 
 #[test]

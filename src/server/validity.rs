@@ -110,9 +110,13 @@ mod tests {
             let key = rcgen::KeyPair::generate().expect("a key");
             params.self_signed(&key).expect("a certificate").der().clone()
         };
-        let validity = Validity::of(&[certificate(2001, 2040), certificate(2002, 2031)]).expect("it can be read");
-        assert_eq!(validity.from.to_string(), "2002-01-01T00:00:00.000Z");
-        assert_eq!(validity.until.to_string(), "2031-01-01T00:00:00.000Z");
+        let mut chain = [certificate(2001, 2040), certificate(2002, 2031)];
+        for _ in 0..chain.len() {
+            let validity = Validity::of(&chain).expect("it can be read");
+            assert_eq!(validity.from.to_string(), "2002-01-01T00:00:00.000Z");
+            assert_eq!(validity.until.to_string(), "2031-01-01T00:00:00.000Z");
+            chain.reverse();
+        }
         assert_eq!(Validity::of(&[]), None);
     }
 }

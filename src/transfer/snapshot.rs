@@ -138,4 +138,15 @@ mod tests {
         });
         assert!(replaced.is_err() || replaced.is_ok_and(|bytes| bytes == b"flour and water"));
     }
+
+    #[test]
+    fn a_file_that_says_it_is_empty_and_is_not_is_never_taken_for_empty() {
+        let path = Path::new("/proc/self/status");
+        let opened = Snapshot::new(File::open(path).expect("it opens"), path.to_owned());
+        assert!(matches!(opened.err(), Some(Error::Changed(changed)) if changed == path));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("empty");
+        fs::write(&path, "").expect("it is written");
+        assert_eq!(Snapshot::new(File::open(&path).expect("it opens"), path).expect("it is empty").length(), 0);
+    }
 }
