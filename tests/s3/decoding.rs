@@ -144,12 +144,17 @@ async fn what_a_proxy_decodes_unless_it_is_asked_for_comes_back_as_it_was_stored
 #[tokio::test]
 async fn what_a_proxy_always_decodes_is_not_stored_in_a_coding() {
     let (store, findings) = behind(Decodes::Always).await;
+    let options = PutOptions { attributes: gzipped(), precondition: Precondition::None };
+    store.put("old", ByteStream::from(gzip(b"text").await), options.clone()).await.expect("it is not known yet");
+    for read in [store.head("old").await.map(drop), store.get("old", GetOptions::default()).await.map(drop)] {
+        let Err(Error::Unavailable(cause)) = read else { panic!("what was decoded is taken for the record: {read:?}") };
+        assert!(cause.to_string().contains("decodes objects"), "{cause}");
+    }
     let found = store.examine_codings(&SystemRandom).await.unwrap();
     assert!(found.verdict == Verdict::Wrong && found.meaning.contains("are refused"), "{found:?}");
     let mut findings = findings.clone();
     findings.codings = false;
     store.go_by(&findings);
-    let options = PutOptions { attributes: gzipped(), precondition: Precondition::None };
     let refused = store.put("k", ByteStream::from(gzip(b"text").await), options).await;
     assert!(matches!(refused, Err(Error::Rejected { reason: RejectedFor::Coding, .. })), "{refused:?}");
     let plain = PutOptions::default();
