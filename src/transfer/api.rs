@@ -1,6 +1,10 @@
 //! The key-value store API as its clients see it: what it takes to carry stores over. Blocking, one request a thread.
 
-use std::{io::Read, thread, time::Duration};
+use std::{
+    io::{self, BufRead, BufReader, Read},
+    thread,
+    time::Duration,
+};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -179,6 +183,17 @@ impl Api {
         Ok(Some(Record { attributes, length, bytes: Box::new(bytes) }))
     }
 
+    /// Returns the number of bytes of a record if the server has the same bytes with the same attributes under the key.
+    pub fn find_same(&self, store: &str, key: &RecordKey, record: Record) -> Result<Option<u64>> {
+        let Some(there) = self.record(store, key)? else { return Ok(None) };
+        let differ = matches!((there.length, record.length), (Some(there), Some(here)) if there != here);
+        if differ || there.attributes != record.attributes {
+            return Ok(None);
+        }
+        count_same(there.bytes, record.bytes)
+            .map_err(|cause| Error::from_io(cause).unwrap_or_else(|cause| Error::NoAnswer(cause.to_string())))
+    }
+
     /// Fails if the server cannot be reached, or the store is no longer there.
     pub fn reach(&self, store: &str) -> Result<()> {
         match self.store(store) {
@@ -292,6 +307,25 @@ struct Answered<R> {
 impl<R: Read> Read for Answered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.body.read(buffer).map_err(|error| Error::NoAnswer(format!("the record was cut off: {error}")).into_io())
+    }
+}
+
+/// Returns the number of bytes if both have the same.
+fn count_same(left: impl Read, right: impl Read) -> io::Result<Option<u64>> {
+    let (mut left, mut right) = (BufReader::new(left), BufReader::new(right));
+    let mut count = 0;
+    loop {
+        let (one, other) = (left.fill_buf()?, right.fill_buf()?);
+        let length = one.len().min(other.len());
+        if one[..length] != other[..length] || length == 0 && one.len() != other.len() {
+            return Ok(None);
+        }
+        if length == 0 {
+            return Ok(Some(count));
+        }
+        left.consume(length);
+        right.consume(length);
+        count += length as u64;
     }
 }
 

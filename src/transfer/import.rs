@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::kv::RecordKey;
+
 use super::{
     api::Api,
     attempts::{CHANGED, GONE, Outcome, attempt},
@@ -28,8 +30,8 @@ pub struct Imported {
     pub outcome: Result<()>,
 }
 
-/// Imports the stores of a plan. A store of a name that is there already takes the records in, over those of the same keys, and the
-/// settings. What was cut off goes on where it was, by the file at `progress`.
+/// Imports the stores of a plan. A store of a name that is there already takes the records in, over those of the same keys that differ, and
+/// the settings. What was cut off goes on where it was, by the file at `progress`.
 pub fn import(api: &Api, source: &dyn Source, plan: Plan, progress: &Path) -> Imported {
     let display = ProgressDisplay::start(plan.size());
     let Plan { stores, report } = plan;
@@ -91,12 +93,21 @@ impl Import<'_> {
         let Self { api, source, display, progress, imported } = self;
         let display = &*display;
         let reach = || api.reach(&begun.target).and_then(|()| source.reach(store));
+        // A record that is there already as it is stays untouched. Most imports write into an empty store and need not look.
+        let may_be_there = !api.keys(&begun.target, begun.after.as_ref().map(RecordKey::as_str))?.items.is_empty();
         let copy = |entry: SourceEntry| {
             let record = match entry {
                 SourceEntry::Record(record) => record,
                 SourceEntry::LeftOut(finding) => return Ok((None, Some(finding))),
             };
             let write = || {
+                if may_be_there
+                    && let Some(found) = source.open(store, &record)?
+                    && let Some(bytes) = api.find_same(&begun.target, &record.key, found)?
+                {
+                    display.add(bytes);
+                    return Ok(Some(bytes));
+                }
                 let found = source.open(store, &record)?;
                 found
                     .map(|found| display.count(found, |found| api.write(&begun.target, &record.key, found)))

@@ -72,6 +72,11 @@ impl ProgressDisplay {
         self.counters.records.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Adds bytes of a record that need not be written.
+    pub fn add(&self, bytes: u64) {
+        self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Counts the bytes of a record while `work` reads them; those of a failure do not count.
     pub fn count<T>(&self, record: Record, work: impl FnOnce(Record) -> Result<T>) -> Result<T> {
         let read = Arc::new(AtomicU64::new(0));

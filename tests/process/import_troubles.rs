@@ -233,9 +233,15 @@ fn a_folder_with_every_kind_of_trouble_is_imported_with_one_report_that_names_ea
     assert!(!work.path().join("larder-import.progress").exists());
 
     // A second run says the same, and changes nothing.
+    let changed_at = || {
+        ["~shop", "~pantry"]
+            .map(|store| ask(&program, &format!("/v2/key-value-stores/{store}"))["data"]["modifiedAt"].clone())
+    };
+    let changed_before = changed_at();
     let second = run(import(work.path(), relayed, &["storage"]));
     assert_eq!(left_out(&second), left_out(&first));
     assert_eq!(exported(&program, "~shop"), records);
+    assert_eq!(changed_at(), changed_before);
     assert_eq!(ask(&program, "/v2/key-value-stores")["data"]["total"], 2);
     program.stop();
 }
