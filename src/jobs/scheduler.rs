@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, storage::in_background};
 
 use super::{
     job::{Job, Report},
@@ -17,7 +17,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs `job` repeatedly until `stop`. The first run is after one interval. A run that has begun has [`STOP_GRACE`] to end;
 /// then it is dropped, which leaves what a crash at that moment would leave. A run that panics is counted, and the job runs
-/// again after its interval; the hook of the process logs the panic itself with its place.
+/// again after its interval; the hook of the process logs the panic itself with its place. Runs give way to requests.
 pub fn schedule(
     job: Arc<dyn Job>,
     clock: Arc<dyn Clock>,
@@ -35,7 +35,7 @@ pub fn schedule(
             };
             let ended = tokio::select! {
                 biased;
-                ended = AssertUnwindSafe(job.run_once()).catch_unwind() => ended,
+                ended = AssertUnwindSafe(in_background(job.run_once())).catch_unwind() => ended,
                 () = grace_is_over => {
                     tracing::warn!(job = job.name(), "job did not end in time and was cut off");
                     break;

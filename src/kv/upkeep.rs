@@ -37,7 +37,7 @@ use super::{
 };
 
 /// Stores that are looked at at the same time.
-const CONCURRENCY: usize = 8;
+const CONCURRENCY: usize = 24;
 
 /// Stores whose objects are removed together.
 const BATCH: usize = 256;

@@ -21,6 +21,7 @@ pub mod measured;
 pub mod memory;
 mod object;
 mod operation;
+mod priority;
 #[cfg(feature = "s3")]
 pub mod s3;
 pub mod sole_writer;
@@ -41,4 +42,5 @@ pub use object::{
     PutOptions, PutOutcome,
 };
 pub use operation::Operation;
+pub use priority::{in_background, is_background};
 pub use store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore};

@@ -12,6 +12,7 @@ mod embedded_folder;
 mod embedded_full;
 mod embedded_life;
 mod embedded_lost;
+mod embedded_priority;
 mod examination;
 mod late_arrivals;
 #[cfg(feature = "s3")]

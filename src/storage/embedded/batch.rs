@@ -12,6 +12,7 @@ use super::{
         error::{Error, Result},
         fingerprint::etag,
         object::{Attributes, Precondition},
+        priority::is_background,
     },
     checkpointer::Checkpointer,
     faults::{file_fault, index_fault, is_index_full},
@@ -68,6 +69,22 @@ impl Change {
             Self::Put(NewObject { value: Value::Inline(bytes), .. }) => ROW_BYTES + bytes.len(),
             Self::Put(NewObject { value: Value::File(_), .. }) | Self::Delete { .. } => ROW_BYTES,
             Self::DeleteMany(keys) => ROW_BYTES * keys.len(),
+        }
+    }
+
+    /// Returns the number of objects that it touches.
+    pub fn objects(&self) -> usize {
+        match self {
+            Self::Put(_) | Self::Delete { .. } => 1,
+            Self::DeleteMany(keys) => keys.len(),
+        }
+    }
+
+    /// Returns whether it gives way to changes of requests. Nothing waits for the last of many objects to go.
+    pub fn is_background(&self) -> bool {
+        match self {
+            Self::Put(_) | Self::Delete { .. } => is_background(),
+            Self::DeleteMany(_) => true,
         }
     }
 

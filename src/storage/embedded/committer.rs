@@ -5,7 +5,10 @@
 
 use std::{
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -14,13 +17,14 @@ use tokio::{
     runtime::{Builder, Runtime},
     sync::{mpsc, oneshot},
     task::spawn_blocking,
-    time::timeout,
+    time::sleep,
 };
 
 use crate::clock::Timestamp;
 
 use super::{
     super::error::Result,
+    background_throttle::BackgroundThrottle,
     batch::{Batches, Change, Request},
     faults::closed,
     index,
@@ -46,24 +50,43 @@ const GIVING_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Committer {
     /// `None` once closed.
-    queue: Mutex<Option<mpsc::Sender<Request>>>,
+    queues: Mutex<Option<Queues>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// Queues of changes.
+#[derive(Debug, Clone)]
+struct Queues {
+    foreground: mpsc::Sender<Request>,
+    background: mpsc::Sender<Request>,
+}
+
 impl Committer {
-    /// Starts the thread.
-    pub fn start(batches: Batches) -> io::Result<Self> {
-        let (queue, requests) = mpsc::channel(QUEUE);
+    /// Starts the thread. `is_called` is set by every request, also by those that change nothing.
+    pub fn start(batches: Batches, is_called: Arc<AtomicBool>) -> io::Result<Self> {
+        let ((foreground, requests), (background, others)) = (mpsc::channel(QUEUE), mpsc::channel(QUEUE));
         let timer = Builder::new_current_thread().enable_time().build()?;
-        let state = CommitThread { batches, requests, timer, space_given_at: Duration::ZERO };
+        let state = CommitThread {
+            batches,
+            requests,
+            background: others,
+            is_called,
+            throttle: BackgroundThrottle::default(),
+            timer,
+            space_given_at: Duration::ZERO,
+        };
         let thread = thread::Builder::new().name("storage-committer".to_owned()).spawn(move || state.run())?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        let queues = Queues { foreground, background };
+        Ok(Self { queues: Mutex::new(Some(queues)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Makes a change; the moment at which it was made. A future dropped while the queue is full changes nothing;
     /// one dropped later leaves the change to happen or not, as a whole.
     pub async fn commit(&self, change: Change) -> Result<Timestamp> {
-        let queue = self.queue().clone().ok_or_else(closed)?;
+        let queue = {
+            let queues = self.queues().clone().ok_or_else(closed)?;
+            if change.is_background() { queues.background } else { queues.foreground }
+        };
         let (answer, answered) = oneshot::channel();
         queue.send(Request { change, answer }).await.map_err(|_| closed())?;
         drop(queue);
@@ -72,12 +95,12 @@ impl Committer {
 
     /// Whether changes can be made.
     pub fn is_alive(&self) -> bool {
-        self.queue().as_ref().is_some_and(|queue| !queue.is_closed())
+        self.queues().as_ref().is_some_and(|queues| !queues.foreground.is_closed())
     }
 
     /// Refuses further changes, makes those that are queued, and ends the thread.
     pub async fn close(&self) {
-        drop(self.queue().take());
+        drop(self.queues().take());
         if let Some(thread) = self.thread() {
             // Either fails only when the thread panicked or the runtime is going away.
             let _ = spawn_blocking(move || thread.join()).await;
@@ -86,15 +109,15 @@ impl Committer {
 
     /// Like [`close`](Self::close), but blocks.
     pub fn end(&self) {
-        drop(self.queue().take());
+        drop(self.queues().take());
         if let Some(thread) = self.thread() {
             // A panic of the thread was reported where it happened.
             let _ = thread.join();
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Option<mpsc::Sender<Request>>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queues(&self) -> MutexGuard<'_, Option<Queues>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn thread(&self) -> Option<JoinHandle<()>> {
@@ -105,30 +128,52 @@ impl Committer {
 /// State of the thread.
 struct CommitThread {
     batches: Batches,
+    /// Changes of requests.
     requests: mpsc::Receiver<Request>,
-    /// Only ever waits for a request or a time.
+    /// Changes that give way to them.
+    background: mpsc::Receiver<Request>,
+    /// Flag that requests set.
+    is_called: Arc<AtomicBool>,
+    throttle: BackgroundThrottle,
+    /// Only ever waits for a change or a time.
     timer: Runtime,
     /// Time of the last return of free pages while requests went on, by the monotonic clock.
     space_given_at: Duration,
+}
+
+/// Event that the thread has waited for.
+enum Event {
+    /// The first change of a batch.
+    Request(Request),
+    /// The first change of a batch without changes of requests.
+    Background(Request),
+    /// No change for [`IDLE`].
+    Idle,
+    /// The end of both queues.
+    Closed,
 }
 
 impl CommitThread {
     fn run(mut self) {
         let mut has_spare_pages = true;
         loop {
-            let next = if has_spare_pages {
-                self.timer.block_on(async { timeout(IDLE, self.requests.recv()).await })
-            } else {
-                Ok(self.requests.blocking_recv())
-            };
-            let kept = match next {
-                Ok(Some(first)) => {
-                    let batch = gather(first, &mut self.requests);
-                    self.batches.make(batch);
-                    self.maintain()
+            let kept = match self.next(has_spare_pages) {
+                Event::Request(first) => {
+                    let mut batch = gather(first, &mut self.requests);
+                    let alone = batch.len();
+                    if self.throttle.rest(self.batches.clock.monotonic()).is_zero() {
+                        self.add_background(&mut batch);
+                    }
+                    let has_background = batch.len() > alone;
+                    self.make(batch, has_background)
                 }
-                Ok(None) => break,
-                Err(_) => self.give_space_back(),
+                Event::Background(first) => {
+                    let mut batch = vec![first];
+                    self.add_background(&mut batch);
+                    self.make(batch, true)
+                }
+                Event::Idle => self.give_space_back(),
+                Event::Closed => break,
             };
             has_spare_pages = kept.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the index's log could not be moved, or its space not be given back");
@@ -140,6 +185,54 @@ impl CommitThread {
         if let Err(error) = index::empty_log(&connection) {
             tracing::warn!(%error, "the index's log could not be emptied; the next start replays it");
         }
+    }
+
+    /// Waits for the next event. Changes of requests come first; the others wait for the rest behind the last of them.
+    #[expect(clippy::disallowed_methods, reason = "this thread waits for a disk, whatever time a test has")]
+    fn next(&mut self, has_spare_pages: bool) -> Event {
+        let now = self.batches.clock.monotonic();
+        if self.is_called.swap(false, Ordering::Relaxed) {
+            self.throttle.note_request(now);
+        }
+        let rest = self.throttle.rest(now);
+        let Self { requests, background, .. } = self;
+        let may_idle = has_spare_pages && !requests.is_closed();
+        self.timer.block_on(async {
+            let rested = async {
+                if !rest.is_zero() {
+                    sleep(rest).await;
+                }
+                background.recv().await
+            };
+            tokio::select! {
+                biased;
+                Some(first) = requests.recv() => Event::Request(first),
+                Some(first) = rested => Event::Background(first),
+                () = sleep(IDLE), if may_idle => Event::Idle,
+                else => Event::Closed,
+            }
+        })
+    }
+
+    /// Adds background changes that are queued already, until they touch as many objects as they may.
+    fn add_background(&mut self, batch: &mut Vec<Request>) {
+        let max_objects = self.throttle.max_objects(self.batches.clock.monotonic());
+        let mut objects = 0;
+        while objects < max_objects {
+            let Ok(next) = self.background.try_recv() else { break };
+            objects += next.change.objects();
+            batch.push(next);
+        }
+    }
+
+    /// Makes a batch of changes. Returns whether there are free pages to give back.
+    fn make(&mut self, batch: Vec<Request>, has_background: bool) -> rusqlite::Result<bool> {
+        let began = self.batches.clock.monotonic();
+        self.batches.make(batch);
+        if has_background {
+            self.throttle.note_work(began, self.batches.clock.monotonic());
+        }
+        self.maintain()
     }
 
     /// Does what must not wait for a pause. Returns whether there are free pages to give back.
@@ -171,7 +264,7 @@ impl CommitThread {
     /// Gives free pages back until the next request comes. Returns whether more are left.
     fn give_space_back(&self) -> rusqlite::Result<bool> {
         let connection = &self.batches.connection;
-        while self.requests.is_empty() {
+        while self.requests.is_empty() && self.background.is_empty() {
             if !index::give_space_back(connection)? {
                 // The file becomes shorter when the log is moved, not before.
                 let _paused = self.batches.checkpointer.pause();

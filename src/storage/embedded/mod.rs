@@ -19,6 +19,7 @@
 //! This room does not replicate, cache or expire anything.
 
 mod access;
+mod background_throttle;
 mod backup;
 mod batch;
 mod checkpointer;
@@ -34,7 +35,6 @@ mod index;
 mod inspection;
 mod open_error;
 mod options;
-mod pace;
 mod paths;
 mod readers;
 mod reaper;

@@ -1,9 +1,16 @@
 //! The engine behind the contract of an object store.
 
-use std::{fmt, fs, io, sync::Arc};
+use std::{
+    fmt, fs, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use tokio::{
     sync::Semaphore,
     task::{consume_budget, spawn_blocking},
@@ -17,9 +24,11 @@ use super::{
         error::{Error, Result},
         fingerprint::etag,
         object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
+        priority::is_background,
         store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
     },
     access::kept_file,
+    background_throttle::MAX_OBJECTS,
     batch::{Batches, Change, NewObject},
     checkpointer::Checkpointer,
     collect::collect,
@@ -30,7 +39,6 @@ use super::{
     index::{connect_checkpointer, connect_writer},
     open_error::OpenError,
     options::EmbeddedOptions,
-    pace::{Pace, SLICE},
     readers::Readers,
     reaper::Reaper,
     room::Room,
@@ -52,9 +60,8 @@ pub struct EmbeddedStore {
     spool: Arc<Spool>,
     reaper: Arc<Reaper>,
     lists: Semaphore,
-    pace: Pace,
+    is_called: Arc<AtomicBool>,
     folder: Arc<Folder>,
-    clock: Arc<dyn Clock>,
 }
 
 impl EmbeddedStore {
@@ -99,14 +106,14 @@ impl EmbeddedStore {
         let batches = Batches {
             connection,
             folder: Arc::clone(&folder),
-            clock: Arc::clone(&clock),
+            clock,
             reaper: Arc::clone(&reaper),
             room: Room::new(folder.reserve()),
             checkpointer,
         };
-        let committer = Committer::start(batches).map_err(io_error)?;
-        let (lists, pace) = (Semaphore::new(LISTS), Pace::default());
-        Ok(Self { committer, readers, spool, reaper, lists, pace, folder, clock })
+        let is_called = Arc::default();
+        let committer = Committer::start(batches, Arc::clone(&is_called)).map_err(io_error)?;
+        Ok(Self { committer, readers, spool, reaper, lists: Semaphore::new(LISTS), is_called, folder })
     }
 
     /// Ends: refuses new calls, makes the changes that are queued, moves the log into the index. The folder is free
@@ -119,9 +126,17 @@ impl EmbeddedStore {
         let _ = spawn_blocking(move || reaper.stop()).await;
     }
 
+    /// Notes that a request is served, to which background changes give way.
+    fn note_call(&self) {
+        // Mostly it is noted already: then no other processor has to hear of it.
+        if !self.is_called.load(Ordering::Relaxed) && !is_background() {
+            self.is_called.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The entry under `key`, with its bytes if they are inline and undamaged.
     async fn find(&self, key: &str) -> Result<(Entry, Bytes)> {
-        self.pace.note_call();
+        self.note_call();
         // The index answers without waiting: who asks in a loop must still let others run now and then.
         consume_budget().await;
         let found = self.readers.read(|connection| rows::find_with_value(connection, key))?;
@@ -179,7 +194,7 @@ impl fmt::Debug for EmbeddedStore {
 #[async_trait]
 impl ObjectStore for EmbeddedStore {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
-        self.pace.note_call();
+        self.note_call();
         let PutOptions { attributes, precondition } = options;
         let received = receive(body, &attributes, &self.spool).await?;
         let (size, hash) = (received.size, received.hash);
@@ -218,7 +233,7 @@ impl ObjectStore for EmbeddedStore {
     }
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
-        self.pace.note_call();
+        self.note_call();
         self.committer.commit(Change::Delete { key: key.to_owned(), precondition }).await.map(drop)
     }
 
@@ -226,12 +241,8 @@ impl ObjectStore for EmbeddedStore {
         if keys.len() > MAX_DELETE_KEYS {
             return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
         }
-        self.pace.begin();
-        for slice in keys.chunks(SLICE) {
-            let work = self.committer.commit(Change::DeleteMany(slice.to_vec()));
-            self.pace.keep(self.clock.as_ref(), work).await?;
-        }
-        Ok(())
+        let slices = keys.chunks(MAX_OBJECTS).map(|slice| self.committer.commit(Change::DeleteMany(slice.to_vec())));
+        try_join_all(slices).await.map(drop)
     }
 
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
