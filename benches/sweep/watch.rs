@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path};
 
-use larder::kv::{LifecycleClass, Retention};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::figures::Outcome;
@@ -27,12 +26,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to look at the records of `store`, which has no name and the usual retention, in the data folder `data`.
+    /// Begins to look at the records of `store` in the data folder `data`.
     pub fn begin(data: &Path, store: &str) -> Outcome<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = Connection::open_with_flags(data.join("index.sqlite"), flags)?;
-        let days = LifecycleClass::serving(Retention::DEFAULT).days();
-        let prefix = format!("larder/passing/{days}/{store}/").into_bytes();
+        let prefix = format!("larder/kept/{store}/").into_bytes();
         let mut watch = Self { connection, prefix, first: None };
         watch.first = watch.look()?;
         if watch.first.is_some() { Ok(watch) } else { Err("the store has no records".into()) }

@@ -186,7 +186,7 @@ impl Role {
                 vec![
                     Arc::new(StoreUpkeep::new(Arc::clone(catalog))),
                     Arc::new(ContentsCount::new(Arc::clone(catalog))),
-                    Arc::new(RulesReconciliation::new(Arc::clone(catalog), rules)),
+                    Arc::new(RulesReconciliation::new(rules)),
                     Arc::new(TotalsSum::new(Arc::clone(catalog.totals()))),
                     Arc::new(UploadAbortion::new(uploads)),
                     Arc::new(runs.removal()),

@@ -1,17 +1,14 @@
 //! Sees to it that the bucket's lifecycle rules are what they should be.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use async_trait::async_trait;
 
 use crate::{
-    kv::{self, Catalog, LifecycleRules},
+    kv::{self, LifecycleRules},
     storage::{LifecycleError, Reconciled},
 };
 
@@ -23,19 +20,17 @@ const INTERVAL: Duration = Duration::from_hours(1);
 /// How soon after a start the rules are looked at, and again while they cannot be written yet.
 const FIRST_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Makes the lifecycle rules what they should be, should they not be; the first of them only once every store stands where
-/// its document says.
+/// Makes the lifecycle rules what they should be, should they not be.
 #[derive(Debug)]
 pub struct RulesReconciliation {
-    catalog: Arc<Catalog>,
     rules: LifecycleRules,
     is_settled: AtomicBool,
 }
 
 impl RulesReconciliation {
-    /// A job for these rules over the stores of `catalog`.
-    pub fn new(catalog: Arc<Catalog>, rules: LifecycleRules) -> Self {
-        Self { catalog, rules, is_settled: AtomicBool::new(false) }
+    /// A job for these rules.
+    pub fn new(rules: LifecycleRules) -> Self {
+        Self { rules, is_settled: AtomicBool::new(false) }
     }
 }
 
@@ -50,9 +45,6 @@ impl Job for RulesReconciliation {
     }
 
     async fn run_once(&self) -> kv::Result<Report> {
-        if !self.catalog.restore_order().await? {
-            return Ok(Report::default());
-        }
         let reconciled = self.rules.reconcile().await;
         let is_settled = matches!(reconciled, Ok(_) | Err(LifecycleError::Unfit(_)));
         self.is_settled.store(is_settled, Ordering::Relaxed);

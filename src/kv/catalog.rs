@@ -36,7 +36,6 @@ use super::{
     name::StoreName,
     naming::{Created, Naming},
     options::CatalogOptions,
-    order::Order,
     records::Records,
     removal::Removals,
     renewals::{Renew, Renewals, WrittenRenewals},
@@ -60,7 +59,6 @@ pub struct Catalog {
     removals: Arc<Removals>,
     appointments: Arc<Appointments>,
     upkeep: Arc<Upkeep>,
-    order: Order,
     rules: Arc<LifeRules>,
     activity: Arc<Activity>,
     counting: Counting,
@@ -115,12 +113,10 @@ impl Catalog {
         let counting = Counting::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
         let totals = Arc::new(Totals::new(objects.clone()));
         let usages = Usages::new(objects.clone(), index.clone(), clock.clone());
-        let order = Order::new(objects.clone(), documents.clone(), appointments.clone(), rules.clone());
         Self {
             naming: Naming::new(documents.clone(), claims, removals.clone(), appointments.clone(), clock.clone()),
             appointments,
             upkeep: Arc::new(upkeep),
-            order,
             rules,
             activity: Arc::new(Activity::new(clock.clone())),
             counting,
@@ -307,12 +303,6 @@ impl Catalog {
         self.upkeep.failures()
     }
 
-    /// Whether all records stand where the lifecycle rules take them for what they are; if not, it is seen to. Only then may
-    /// such rules be written.
-    pub async fn restore_order(&self) -> Result<bool> {
-        self.order.restore().await
-    }
-
     /// Waits for the moves that have begun here.
     pub async fn moved(&self) {
         self.upkeep.moved().await;
@@ -358,7 +348,14 @@ impl Catalog {
     }
 
     fn new_document(&self, owner: UserId, new: NewStore, phase: Phase) -> Document {
-        new.into_document(owner, phase, self.retention.get(), self.random.as_ref(), self.documents.expiry_base())
+        new.into_document(
+            &self.rules,
+            owner,
+            phase,
+            self.retention.get(),
+            self.random.as_ref(),
+            self.documents.expiry_base(),
+        )
     }
 
     async fn create_unnamed(&self, owner: UserId, new: NewStore) -> Result<Created> {

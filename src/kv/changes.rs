@@ -55,6 +55,7 @@ impl NewStore {
     /// The first document of the store; it lives its `usual` retention unless it was said otherwise.
     pub fn into_document(
         self,
+        rules: &LifeRules,
         owner: UserId,
         phase: Phase,
         usual: Retention,
@@ -84,7 +85,7 @@ impl NewStore {
             retention,
             expires_at: (!is_named).then(|| life::end_of_life(retention, now)),
             secret_rotation: 0,
-            place: life::first_place(is_named, retention, now),
+            place: rules.first_place(is_named, retention, now),
             phase,
             leftovers: Vec::new(),
             entries: Vec::new(),

@@ -3,7 +3,6 @@
 //! ```text
 //! larder/format                                                       which format all of this has
 //! larder/clock                                                        the time of the installation
-//! larder/order                                                        whether everything stands where it should
 //! larder/stores/{id}                                                  the document of a store
 //! larder/names/{owner}/{name in lower case}                           which store has the name
 //! larder/kept/{id}/{generation}/k{record key}                         records that are kept for ever
@@ -266,9 +265,6 @@ pub fn parse_counted_entry(object: &str, counted: &str) -> Option<(StoreId, Cont
 
 /// Says which format everything has.
 pub const FORMAT: &str = "larder/format";
-
-/// Says whether everything stands where it should.
-pub const ORDER: &str = "larder/order";
 
 /// The record of the installation's time.
 pub const CLOCK: &str = "larder/clock";

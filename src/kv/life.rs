@@ -48,7 +48,7 @@ pub struct Destination {
 /// The rules as they are where this gateway serves.
 #[derive(Debug, Clone)]
 pub struct LifeRules {
-    /// Whether records are filed by lifecycle class: where nothing but the sweep removes them, they never move.
+    /// Whether the backend deletes records by lifecycle class. Where it does not, all records are kept outside the classes.
     pub has_classes: bool,
     /// How long another gateway may believe in what was before.
     pub staleness: Duration,
@@ -106,23 +106,35 @@ impl LifeRules {
         document.expires_at = Some(end_of_life(document.retention, now.plus(self.staleness)));
     }
 
-    /// Where the records are to go, if not where they are.
+    /// Returns the lifecycle class that records belong to; `None` for those that no lifecycle rule may delete.
+    ///
+    /// Without lifecycle rules that is every record. So a data folder holds nothing that the rules of a bucket could delete once it has
+    /// been migrated there, however long the stores have lived and whichever have been named meanwhile.
+    fn class(&self, is_named: bool, retention: Retention) -> Option<LifecycleClass> {
+        (self.has_classes && !is_named).then(|| LifecycleClass::serving(retention))
+    }
+
+    /// Returns the place of the records of a new store.
+    pub fn first_place(&self, is_named: bool, retention: Retention, now: Timestamp) -> Place {
+        Place { class: self.class(is_named, retention), generation: "1".to_owned(), born_at: now }
+    }
+
+    /// Returns where the records are to go, if not where they are.
     pub fn needed_move(&self, document: &Document, now: Timestamp) -> Option<Destination> {
-        if !self.has_classes || !document.is_there() {
+        if !document.is_there() {
             return None;
         }
-        let serving = Destination { class: Some(LifecycleClass::serving(document.retention)) };
-        match (document.name.is_some(), document.place.class) {
-            (true, None) => None,
-            (true, Some(_)) => Some(Destination { class: None }),
-            (false, None) => Some(serving),
-            (false, Some(class)) if !class.serves(document.retention) => Some(serving),
-            (false, Some(class)) => {
+        let wanted = Destination { class: self.class(document.name.is_some(), document.retention) };
+        match (wanted.class, document.place.class) {
+            (None, None) => None,
+            (None, Some(_)) | (Some(_), None) => Some(wanted),
+            (Some(_), Some(class)) if !class.serves(document.retention) => Some(wanted),
+            (Some(_), Some(class)) => {
                 let born_at = document.place.born_at;
                 let is_due = class.renewal_due(born_at, document.retention) <= now;
                 // Begun while the clock was ahead: by the object store's own stamps the records are older than that.
                 let is_from_future = born_at > now.plus(CLOCK_TOLERANCE);
-                (is_due || is_from_future).then_some(serving)
+                (is_due || is_from_future).then_some(wanted)
             }
         }
     }
@@ -180,12 +192,6 @@ impl LifeRules {
             }
         }
     }
-}
-
-/// Where the records of a new store go.
-pub fn first_place(is_named: bool, retention: Retention, now: Timestamp) -> Place {
-    let class = if is_named { None } else { Some(LifecycleClass::serving(retention)) };
-    Place { class, generation: "1".to_owned(), born_at: now }
 }
 
 /// The end of the life of an unnamed store that was changed now, a step ahead of need.
@@ -312,7 +318,8 @@ mod tests {
 
     fn document(name: Option<&str>, expires_at: Option<Timestamp>) -> Document {
         let random = SeededRandom::new(1);
-        let place = first_place(false, Retention::DEFAULT, START);
+        let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let place = rules.first_place(false, Retention::DEFAULT, START);
         serde_json::from_value(json!({
             "format": 2, "id": StoreId::generate(&random), "version": 1, "nonce": "", "ownerId": UserId::generate(&random),
             "name": name, "createdAt": START, "modifiedAt": START, "accessedAt": START,
@@ -350,5 +357,20 @@ mod tests {
         assert!(!moves_at(START) && !moves_at(START.minus(CLOCK_TOLERANCE)));
         assert!(moves_at(START.minus(CLOCK_TOLERANCE + Duration::from_secs(1))));
         assert_eq!(rules.next_look(&living, START.minus(CLOCK_TOLERANCE * 2)), Some(START.minus(CLOCK_TOLERANCE * 2)));
+    }
+    #[test]
+    fn without_lifecycle_rules_nothing_stays_where_one_could_delete_it() {
+        let rules = LifeRules { has_classes: false, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let expires_at = Some(START.plus(Duration::from_hours(24 * 7)));
+        for is_named in [false, true] {
+            assert_eq!(rules.first_place(is_named, Retention::DEFAULT, START).class, None);
+        }
+        // Of a bucket, before a migration to a folder.
+        for mut living in [document(None, expires_at), document(Some("shop"), None)] {
+            assert_eq!(rules.needed_move(&living, START), Some(Destination { class: None }));
+            assert_eq!(rules.next_look(&living, START), Some(START));
+            living.place.class = None;
+            assert_eq!(rules.needed_move(&living, START), None);
+        }
     }
 }

@@ -12,8 +12,11 @@ const UPLOAD_DAYS: u16 = 7;
 
 /// The lifecycle rules of a backend.
 ///
-/// Only a gateway that may write documents reconciles them, and only once every store stands where its document says that it
-/// stands: a rule does not ask whose records it removes.
+/// A rule deletes whatever stands below its prefix. So a living store never has its only records there for as long as the rule
+/// waits: before, they move to another generation, or out of the prefix (`LifeRules::needed_move`). Backends without rules keep
+/// all records outside these prefixes, so that the rules may be written as soon as an installation has been migrated.
+///
+/// Only a gateway that may write documents reconciles them.
 #[derive(Debug)]
 pub struct LifecycleRules {
     objects: Arc<dyn ObjectStore>,

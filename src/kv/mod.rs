@@ -40,7 +40,6 @@ mod mover;
 mod name;
 mod naming;
 mod options;
-mod order;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod record_attributes;

@@ -16,7 +16,7 @@ pub struct CatalogOptions {
     /// How often it is counted at most what is in a store that keeps changing.
     pub count_interval: Duration,
     /// Where the object store removes records by lifecycle class, how long other gateways may believe in what was before;
-    /// `None` where nothing but the sweep removes them, so that records never have to move.
+    /// `None` where nothing but the sweep removes them, so that all records are kept outside the classes.
     pub classes: Option<Duration>,
     /// Guard over deletions; `None` trusts the clock of the catalog without conditions.
     pub clock_guard: Option<Arc<ClockGuard>>,

@@ -8,12 +8,12 @@ mod dying;
 mod gateways;
 mod growth;
 mod keeper;
+mod lifecycle_rules;
 mod listing;
 mod naming;
 #[cfg(feature = "s3")]
 #[path = "../object_store/mod.rs"]
 mod object_store;
-mod order;
 mod removal;
 mod run_clocks;
 mod run_host;

@@ -54,7 +54,7 @@ async fn a_removal_goes_on_where_another_gateway_left_it() {
 
     let next = world.gateway(2);
     assert_eq!(next.catalog.keep_appointments().await.expect("a run"), 1);
-    assert_eq!(world.keys("larder/passing/").await, Vec::<String>::new());
+    assert_eq!(world.keys("larder/kept/").await, Vec::<String>::new());
 }
 
 #[tokio::test]

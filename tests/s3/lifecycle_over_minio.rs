@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder::{
     clock::{SystemClock, SystemRandom},
     jobs::{Job, RulesReconciliation},
-    kv::{Catalog, CatalogOptions, LifecycleRules},
+    kv::LifecycleRules,
     storage::{
         LifecycleError, ObjectStore, Precondition, Reconciled, UnfitRules, WantedRule, WantedRules,
         examination::{Conditions, Examiner, Verdict},
@@ -238,9 +238,8 @@ async fn the_hourly_job_writes_what_is_missing_through_every_decorator() {
     let clock = Arc::new(SystemClock);
     let faulty = Arc::new(Faulty::new(Arc::new(open(&minio, "root/").await), clock.clone()));
     let unconditional = Arc::new(Unconditional::new(Arc::new(Measured::new(faulty))));
-    let objects = Arc::new(SoleWriter::new(unconditional, clock.clone()));
-    let catalog = Catalog::new(objects.clone(), clock, Arc::new(SystemRandom), &CatalogOptions::default());
-    let job = RulesReconciliation::new(Arc::new(catalog), LifecycleRules::new(objects));
+    let objects = Arc::new(SoleWriter::new(unconditional, clock));
+    let job = RulesReconciliation::new(LifecycleRules::new(objects));
     for written in [1, 0] {
         assert_eq!(job.run_once().await.unwrap().worked_on, written);
     }

@@ -15,11 +15,10 @@ pub const PREFIXES: [&str; 9] = [
     layout::CLOCK,
 ];
 
-/// Returns whether an object is about the object store that it is in, and means nothing in another one: whether stores stand where lifecycle
-/// rules want them, and what was written to watch these rules.
+/// Returns whether an object is about the object store that it is in, and means nothing in another one: what was written to watch
+/// the effect of lifecycle rules.
 pub fn belongs_to_backend(key: &str) -> bool {
-    key == layout::ORDER
-        || key == layout::canaries()
+    key == layout::canaries()
         || key == layout::kept_canary()
         || LifecycleClass::ALL.into_iter().any(|class| key == layout::passing_canary(class))
 }
