@@ -99,10 +99,8 @@ pub struct User {
     /// When it was made.
     pub created_at: Timestamp,
     /// What its stores follow that do not say otherwise.
-    #[serde(default)]
     pub general_access: AccountAccess,
     /// Whether none of its tokens is valid.
-    #[serde(default)]
     pub is_disabled: bool,
     /// Whether links to others' stores that the user may have signed are still to be ended, since the user was disabled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use crate::{
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
-    kv::{FORMAT, FormatError, FormatStanding, look_at_format},
+    kv::{FormatError, look_at_format},
     storage::{
         ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore, FolderStanding, OpenError},
@@ -194,10 +194,6 @@ async fn examine_folder(
             };
             return add(check, tried, outcome);
         }
-        Some(format) if standing.is_older => {
-            let meaning = format!("its format is {format:?}, which is older than the one of this version");
-            return add(check, tried, Outcome::lacks(meaning, "start this version once, which brings it up to date"));
-        }
         Some(format) if !standing.is_current => {
             let meaning = format!("its format is {format:?}, which this version does not know");
             return add(check, tried, Outcome::wrong(meaning, "use the version that wrote it, or a newer one"));
@@ -224,13 +220,8 @@ const FORMAT_TRIED: &str = "read which format the objects have";
 /// Returns which format the objects have, and what that means for a gateway that would start over them.
 async fn format_of(objects: &dyn ObjectStore) -> Outcome {
     match look_at_format(objects).await {
-        Ok(FormatStanding::Unsaid) => Outcome::ok("there is no installation yet: the first start makes one"),
-        Ok(FormatStanding::Older(format)) => Outcome::ok(format!(
-            "the objects have format {format}: the first start of this version raises it to {FORMAT}"
-        )),
-        Ok(FormatStanding::Usable(format)) => {
-            Outcome::ok(format!("the objects have format {format}, which this version can use"))
-        }
+        Ok(None) => Outcome::ok("there is no installation yet: the first start makes one"),
+        Ok(Some(format)) => Outcome::ok(format!("the objects have format {format}, which this version can use")),
         Err(error @ FormatError::Newer { .. }) => Outcome::wrong(error.to_string(), "use that version, or a newer one"),
         Err(error) => Outcome::failed(&error),
     }

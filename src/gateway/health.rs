@@ -349,7 +349,7 @@ mod tests {
         let other = Bytes::from(
             String::from_utf8_lossy(&bytes).replace("\"secretFingerprint\":\"00\"", "\"secretFingerprint\":\"11\""),
         );
-        let strange = Bytes::from(r#"{"format":3,"usableFrom":3,"writtenBy":"1.2.3","installation":"strange"}"#);
+        let strange = Bytes::from(r#"{"format":1,"usableFrom":1,"writtenBy":"1.2.3","installation":"strange"}"#);
         let newer = Bytes::from(r#"{"format":99,"usableFrom":99,"writtenBy":"9.8.7"}"#);
         let cases = [
             (None, "larder/format is missing", false),

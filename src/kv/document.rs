@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Format of the documents this version writes; one with a higher number is not touched.
-pub const DOCUMENT_FORMAT: u32 = 3;
+pub const DOCUMENT_FORMAT: u32 = 1;
 
 /// Everything about a store but its records; stands at `larder/stores/{id}` and never moves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub struct Document {
     pub act_run_id: Option<String>,
     /// How long it lives after its last change while it has no name.
     pub retention: Retention,
-    /// When it expires; `None` while it has a name, or where nothing has computed it yet.
+    /// When it expires; `None` while it has a name.
     pub expires_at: Option<Timestamp>,
     /// How often the secret that signs its links has been replaced.
     pub secret_rotation: u32,
@@ -232,7 +232,6 @@ pub enum Phase {
         /// Since when.
         at: Timestamp,
         /// Uptime of the installation then, in milliseconds.
-        #[serde(default)]
         uptime_millis: u64,
         /// Every place that may hold records of it.
         places: Vec<Place>,

@@ -15,12 +15,11 @@ use super::{
     migration::MigrationState,
 };
 
-/// The format that this version writes. One and two said nothing of themselves but in the documents of stores; whatever has no
-/// format is taken for older, and brought up to date in passing (`order`).
-pub const FORMAT: u32 = 3;
+/// The format that this version writes, the first one.
+pub const FORMAT: u32 = 1;
 
 /// The lowest format whose versions may read and write what this version writes.
-const USABLE_FROM: u32 = 3;
+const USABLE_FROM: u32 = 1;
 
 /// The content of the object: the format, and the identity of the installation (`installation`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +31,7 @@ pub struct FormatObject {
     pub usable_from: u32,
     /// The version that said so.
     pub written_by: String,
-    /// The id of the installation; `None` until a version that knows of it has written the object.
+    /// The id of the installation; `None` while a migration goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installation: Option<String>,
     /// The fingerprint of the master secret of all gateways; `None` likewise.
@@ -63,14 +62,6 @@ impl FormatObject {
     /// Returns what stands in place of the object while a migration goes on. No version can use it, whether it knows migrations or not.
     pub fn migrating(state: MigrationState) -> Self {
         Self { format: u32::MAX, usable_from: u32::MAX, migration: Some(state), ..Self::current() }
-    }
-
-    /// Raises the format to this version's, if it is lower.
-    pub fn raise(&mut self) {
-        if self.format < FORMAT {
-            let Self { format, usable_from, written_by, .. } = Self::current();
-            (self.format, self.usable_from, self.written_by) = (format, usable_from, written_by);
-        }
     }
 
     /// Checks that this version may read and write what the object speaks of.
@@ -114,24 +105,9 @@ pub enum FormatError {
     Objects(#[from] JsonError),
 }
 
-/// How what is stored stands to this version, which can use it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FormatStanding {
-    /// Nothing is said: nothing is there yet, or an older version put it there.
-    Unsaid,
-    /// A lower one.
-    Older(u32),
-    /// This version's, or a higher one that is usable from this on.
-    Usable(u32),
-}
-
-/// Looks at the format, and changes nothing. One read.
-pub async fn look_at_format(objects: &dyn ObjectStore) -> Result<FormatStanding, FormatError> {
-    Ok(match read_format(objects).await? {
-        None => FormatStanding::Unsaid,
-        Some((found, _)) if found.format < FORMAT => FormatStanding::Older(found.format),
-        Some((found, _)) => FormatStanding::Usable(found.format),
-    })
+/// Returns the format of what is stored, which this version can use; `None` where there is no installation. One read.
+pub async fn look_at_format(objects: &dyn ObjectStore) -> Result<Option<u32>, FormatError> {
+    Ok(read_format(objects).await?.map(|(found, _)| found.format))
 }
 
 /// Reads the object, if it is there. Fails with [`FormatError::Newer`] if this version may not use it.

@@ -131,7 +131,7 @@ pub struct Installation {
 
 impl Installation {
     /// Joins the installation whose objects are in `objects`, or founds one if there is none. Members that are missing in
-    /// `larder/format` are filled in, and a lower format is raised. A secret whose fingerprint is `replaced` is replaced by
+    /// `larder/format` are filled in. A secret whose fingerprint is `replaced` is replaced by
     /// this gateway's. One read, and a conditional write where something changes.
     pub async fn join(
         objects: &dyn ObjectStore,
@@ -146,7 +146,6 @@ impl Installation {
                 None => (FormatObject::current(), None),
                 Some((object, etag)) => (object.clone(), Some(etag.clone())),
             };
-            next.raise();
             let id = next.installation.get_or_insert_with(|| new_id(random)).clone();
             let own = secret.fingerprint(&id);
             let known = next.secret_fingerprint.get_or_insert_with(|| own.clone());
@@ -295,13 +294,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lower_format_is_raised_and_missing_members_are_filled_in() {
-        for (format, usable_from) in [(FORMAT - 1, 1), (FORMAT, FORMAT), (FORMAT + 2, FORMAT)] {
+    async fn missing_members_are_filled_in_and_unknown_ones_are_left() {
+        for (format, usable_from) in [(FORMAT, FORMAT), (FORMAT + 2, FORMAT)] {
             let before = json!({ "format": format, "usableFrom": usable_from, "writtenBy": "9.8.7", "newMember": [1] });
             let objects = holding(before).await;
             let joined = join(&objects, 1, "a").await.expect("it can be used");
             let after = object(&objects).await;
-            assert_eq!(after["format"], format.max(FORMAT));
+            assert_eq!(after["format"], format);
             assert_eq!((&after["installation"], &after["secretFingerprint"]), (&json!(joined.id), &json!("a")));
             assert_eq!(after["newMember"], json!([1]), "it is written back as it was read");
         }

@@ -312,6 +312,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SeededRandom;
+    use crate::kv::document::DOCUMENT_FORMAT;
     use crate::kv::id::{StoreId, UserId};
 
     const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -321,7 +322,7 @@ mod tests {
         let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
         let place = rules.first_place(false, Retention::DEFAULT, START);
         serde_json::from_value(json!({
-            "format": 2, "id": StoreId::generate(&random), "version": 1, "nonce": "", "ownerId": UserId::generate(&random),
+            "format": DOCUMENT_FORMAT, "id": StoreId::generate(&random), "version": 1, "nonce": "", "ownerId": UserId::generate(&random),
             "name": name, "createdAt": START, "modifiedAt": START, "accessedAt": START,
             "generalAccess": "RESTRICTED", "retention": Retention::DEFAULT, "expiresAt": expires_at, "secretRotation": 0,
             "place": place, "phase": { "phase": "live" },

@@ -66,7 +66,7 @@ pub use coding::ContentCoding;
 pub use document::{Contents, Document, GeneralAccess, Phase, Place, Stats};
 pub use error::{Error, Result};
 pub use failures::Failures;
-pub use format::{FORMAT, FormatError, FormatStanding, look_at_format};
+pub use format::{FORMAT, FormatError, look_at_format};
 pub use id::{ActorId, IdError, RunId, StoreId, TokenId, UserId};
 pub use installation::{CheckError, Installation, InstallationLost, JoinError, SecretFingerprint};
 pub use json_cost::{json_cost, members, members_cost};

@@ -58,7 +58,7 @@ async fn a_folder_with_objects_of_a_newer_version_is_refused_and_left_alone() {
     Program::serve(work.path(), &[]).stop();
     let data = folder::data(work.path());
     let objects = open(&data);
-    assert!(String::from_utf8_lossy(&said(&objects).await).contains("\"format\":3"));
+    assert!(String::from_utf8_lossy(&said(&objects).await).contains("\"format\":1"));
     say(&objects, NEWER).await;
     objects.close().await;
     drop(objects);
@@ -97,7 +97,7 @@ async fn a_bucket_of_a_newer_version_is_refused_and_left_alone() {
     };
     let objects =
         S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await.expect("the bucket opens");
-    assert!(String::from_utf8_lossy(&said(&objects).await).contains("\"format\":3"));
+    assert!(String::from_utf8_lossy(&said(&objects).await).contains("\"format\":1"));
     say(&objects, NEWER).await;
     is_refused(of_bucket(&["serve"]), of_bucket(&["doctor"]));
     assert_eq!(said(&objects).await, NEWER);

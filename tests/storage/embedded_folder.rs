@@ -79,44 +79,16 @@ async fn a_folder_is_made_with_those_above_it() {
 #[tokio::test]
 async fn a_folder_in_a_newer_format_is_refused_and_left_alone() {
     let folder = filled().await;
-    for format in ["larder data folder\nversion 3\n", "something else", ""] {
+    for format in ["larder data folder\nversion 2\n", "something else", ""] {
         fs::write(folder.path().join("format"), format).unwrap();
         let before = files_in(folder.path());
         let refused = open(folder.path()).unwrap_err();
         assert!(matches!(refused, OpenError::UnknownFormat { .. }), "{refused:?}");
         assert_eq!(files_in(folder.path()), before);
     }
-    fs::write(folder.path().join("format"), "larder data folder\nversion 3\n").unwrap();
+    fs::write(folder.path().join("format"), "larder data folder\nversion 2\n").unwrap();
     let words = open(folder.path()).unwrap_err().to_string();
-    assert!(words.contains("\"version 3\"") && words.contains("\"version 2\""), "{words}");
-}
-
-#[tokio::test]
-async fn a_folder_of_version_1_is_taken_over_with_all_it_holds() {
-    let folder = TempDir::new().unwrap();
-    let store = open(folder.path()).unwrap();
-    // Values that stand alike in both versions; then the folder is made what version 1 would have left.
-    for (name, length) in [("empty", 0), ("small", 1000), ("large", INLINE_LIMIT * 2)] {
-        put(&store, name, &value(7, length)).await;
-    }
-    store.close().await;
-    drop(store);
-    let index = rusqlite::Connection::open(folder.path().join("index.sqlite")).unwrap();
-    index.execute_batch("ALTER TABLE objects DROP COLUMN row_value").unwrap();
-    drop(index);
-    fs::write(folder.path().join("format"), "larder data folder\nversion 1\n").unwrap();
-
-    for _ in 0..2 {
-        let store = open(folder.path()).unwrap();
-        for (name, length) in [("empty", 0), ("small", 1000), ("large", INLINE_LIMIT * 2)] {
-            assert_eq!(read(&store, name).await.unwrap(), value(7, length), "{name}");
-        }
-        put(&store, "tiny", &value(8, 10)).await;
-        put(&store, "small", &value(7, 1000)).await;
-        assert_eq!(read(&store, "tiny").await.unwrap(), value(8, 10));
-        store.close().await;
-    }
-    assert_eq!(fs::read_to_string(folder.path().join("format")).unwrap(), "larder data folder\nversion 2\n");
+    assert!(words.contains("\"version 2\"") && words.contains("\"version 1\""), "{words}");
 }
 
 #[tokio::test]

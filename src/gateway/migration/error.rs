@@ -59,12 +59,6 @@ pub enum MigrationError {
         #[source]
         cause: FormatError,
     },
-    /// An older version wrote the source.
-    #[error("{name} has an older format: start this version of Larder there once, and stop it again")]
-    Older {
-        /// The source in words.
-        name: String,
-    },
     /// A gateway serves from the source.
     #[error("a gateway serves from {name}: its record of the time has changed just now; stop every gateway first")]
     InUse {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
-    kv::{self, FormatStanding, MigrationJournal, MigrationState, MigrationStep, look_at_format},
+    kv::{self, MigrationJournal, MigrationState, MigrationStep, look_at_format},
     storage::ObjectStore,
 };
 
@@ -88,9 +88,8 @@ async fn from_source(
 async fn require_usable(from: &End) -> Result<(), MigrationError> {
     let name = from.name.clone();
     match look_at_format(from.objects.as_ref()).await {
-        Ok(FormatStanding::Usable(_)) => Ok(()),
-        Ok(FormatStanding::Older(_)) => Err(MigrationError::Older { name }),
-        Ok(FormatStanding::Unsaid) => Err(MigrationError::NothingThere { name }),
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(MigrationError::NothingThere { name }),
         Err(cause) => Err(MigrationError::Format { name, cause }),
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     use crate::{
         clock::{SystemClock, Timestamp},
         kv::{
-            format::{FormatError, FormatStanding, look_at_format},
+            format::{FORMAT, FormatError, look_at_format},
             json_objects::create_json,
         },
         storage::memory::MemoryStore,
@@ -128,7 +128,7 @@ mod tests {
         let said = source.get(layout::FORMAT, storage::GetOptions::default()).await.expect("it is there");
         let format = said.body.into_bytes(1 << 20).await.expect("it is whole");
         found.commit(&objects, format).await.expect("it is ours");
-        assert!(matches!(look_at_format(&objects).await, Ok(FormatStanding::Usable(_))), "it is complete");
+        assert!(matches!(look_at_format(&objects).await, Ok(Some(FORMAT))), "it is complete");
         assert!(MigrationJournal::find(&objects).await.expect("it is read").is_none());
     }
 

@@ -18,10 +18,8 @@ use super::{
 
 /// The first line of the file `format`.
 const FORMAT_TITLE: &str = "larder data folder";
-/// The version that this code writes.
-pub const FORMAT_VERSION: &str = "version 2";
-/// An older version, whose index is brought up to date when it is opened.
-pub const FORMAT_VERSION_1: &str = "version 1";
+/// The version that this code writes, the first one.
+pub const FORMAT_VERSION: &str = "version 1";
 /// The most bytes read of a file `format`.
 pub const FORMAT_LIMIT: usize = 200;
 
@@ -83,8 +81,6 @@ impl Folder {
         let mut lines = found.lines();
         match (lines.next(), lines.next()) {
             (Some(FORMAT_TITLE), Some(FORMAT_VERSION)) => Ok(()),
-            // Said before it is done, so that a program that knows the old version alone keeps away from now on.
-            (Some(FORMAT_TITLE), Some(FORMAT_VERSION_1)) => self.write_format(&path),
             (title, version) => Err(OpenError::UnknownFormat {
                 folder: self.root().to_owned(),
                 found: if title == Some(FORMAT_TITLE) { version.unwrap_or_default().to_owned() } else { found },

@@ -33,7 +33,7 @@ const FREE_PAGES_STEP: i64 = 64;
 /// Free pages given back to the disk in one step while the disk is full.
 const ALL_FREE_PAGES_STEP: i64 = 512;
 
-/// The tables of format version 2. `objects` holds nothing but small rows in the order of keys, so that a list of
+/// The tables. `objects` holds nothing but small rows in the order of keys, so that a list of
 /// keys reads few pages; `inline_values` grows at its end. A tiny value stands in the object's row, another has either an
 /// inline value or a file, an empty one none of them. `files` names the files that are alive, for the collection of
 /// orphans.
@@ -52,9 +52,6 @@ CREATE TABLE IF NOT EXISTS objects (
 CREATE TABLE IF NOT EXISTS inline_values (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS files (number INTEGER PRIMARY KEY) STRICT;
 ";
-
-/// What leads from the tables of version 1, where tiny values were inline values, too, and may remain so.
-const FROM_VERSION_1: &str = "ALTER TABLE objects ADD COLUMN row_value BLOB";
 
 fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -81,9 +78,6 @@ pub fn connect_writer(path: &Path) -> Result<Connection> {
     // The committing thread moves the log into the database itself, after it has answered.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
-    if !connection.column_exists(None, "objects", "row_value")? {
-        connection.execute_batch(FROM_VERSION_1)?;
-    }
     Ok(connection)
 }
 

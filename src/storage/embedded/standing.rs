@@ -5,7 +5,7 @@ use std::{fs, io, path::Path};
 use rustix::fs::statvfs;
 
 use super::{
-    folder::{FORMAT_LIMIT, FORMAT_VERSION, FORMAT_VERSION_1, require_own},
+    folder::{FORMAT_LIMIT, FORMAT_VERSION, require_own},
     open_error::OpenError,
     paths::Paths,
 };
@@ -15,10 +15,8 @@ use super::{
 pub struct FolderStanding {
     /// What it says of its format; `None` where nothing is there yet.
     pub format: Option<String>,
-    /// Whether this version writes that format, so that to open the folder changes nothing in it.
+    /// Whether this version writes that format.
     pub is_current: bool,
-    /// Whether it is a format that this version brings up to date when it opens the folder.
-    pub is_older: bool,
     /// Bytes that can still be written.
     pub free_bytes: u64,
 }
@@ -35,11 +33,10 @@ impl FolderStanding {
             Err(error) => return Err(error),
         };
         let is_current = format.as_deref() == Some(FORMAT_VERSION);
-        let is_older = format.as_deref() == Some(FORMAT_VERSION_1);
         // What is not there will be on the disk of the folder that it will be in.
         let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
         let disk = statvfs(there)?;
-        Ok(Self { format, is_current, is_older, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
+        Ok(Self { format, is_current, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
     }
 
     /// Refuses a folder that no data folder can be made of, since other things are in it.
@@ -72,9 +69,9 @@ mod tests {
         assert!(standing.format.is_none() && !standing.is_current && standing.free_bytes > 0);
         assert!(!folder.exists());
         fs::create_dir(&folder).expect("a folder");
-        fs::write(folder.join("format"), "larder data folder\nversion 1\n").expect("a file");
+        fs::write(folder.join("format"), "larder data folder\nversion 2\n").expect("a file");
         let standing = FolderStanding::of(&folder).expect("it is there");
-        assert_eq!(standing.format.as_deref(), Some("version 1"));
-        assert!(standing.is_older && !standing.is_current);
+        assert_eq!(standing.format.as_deref(), Some("version 2"));
+        assert!(!standing.is_current);
     }
 }
