@@ -30,7 +30,7 @@ impl Watch {
     pub fn begin(data: &Path, store: &str) -> Outcome<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = Connection::open_with_flags(data.join("index.sqlite"), flags)?;
-        let prefix = format!("larder/kept/{store}/").into_bytes();
+        let prefix = format!("larder/permanent/{store}/").into_bytes();
         let mut watch = Self { connection, prefix, first: None };
         watch.first = watch.look()?;
         if watch.first.is_some() { Ok(watch) } else { Err("the store has no records".into()) }

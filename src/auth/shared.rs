@@ -16,7 +16,7 @@ use crate::{
 use super::error::Result;
 
 /// Where it stands which stores a user was let into.
-pub const SHARED: &str = "larder/auth/shared/";
+pub const SHARED: &str = "larder/auth/shares/";
 
 /// Stores that are looked at at the same time.
 const CONCURRENCY: usize = 16;

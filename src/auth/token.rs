@@ -156,7 +156,7 @@ pub struct KeptToken {
     /// What it is limited to; `None`: nothing, it may do all that its user may.
     pub scope: Option<Scope>,
     /// The run that it was made for, and that it ends with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "runId", default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
 }
 

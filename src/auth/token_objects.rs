@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! larder/auth/tokens/{hash}                           the token, or that it was revoked
-//! larder/auth/tokens-of/{user}/{id}                   an entry, which leads to the hash; ids are in the order of their making
-//! larder/auth/token-uses/{user}/{id}                  when the token was last used
-//! larder/auth/token-ends/{time}-{user}-{id}-{hash}    a due item: what is left of the token may be deleted then
+//! larder/auth/tokens-by-user/{user}/{id}              an entry, which leads to the hash; ids are in the order of their making
+//! larder/auth/token-last-used/{user}/{id}             when the token was last used
+//! larder/auth/tokens-due/{time}-{user}-{id}-{hash}    a due item: what is left of the token may be deleted then
 //! ```
 //!
 //! What stands at a hash is only ever created where there is nothing, or replaced as it was read. Revocation puts a tombstone
@@ -30,13 +30,13 @@ use super::{
 pub const TOKENS: &str = "larder/auth/tokens/";
 
 /// What the entries of users' tokens stand below.
-pub const TOKENS_OF: &str = "larder/auth/tokens-of/";
+pub const TOKENS_OF: &str = "larder/auth/tokens-by-user/";
 
 /// What the last uses of tokens stand below.
-pub const TOKEN_USES: &str = "larder/auth/token-uses/";
+pub const TOKEN_USES: &str = "larder/auth/token-last-used/";
 
 /// What due items stand below.
-pub const TOKEN_ENDS: &str = "larder/auth/token-ends/";
+pub const TOKEN_ENDS: &str = "larder/auth/tokens-due/";
 
 /// The longest time after which a write of a request that has begun may still take effect.
 pub const LONGEST_REQUEST: Duration = Duration::from_hours(1);
@@ -219,7 +219,7 @@ mod tests {
         let read = parse_due_item(&key).expect("it is one");
         assert_eq!((read.at.as_millis(), read.user, read.id), (1_767_225_600_000, user, id));
         assert!(read.hash.is(&hash) && due_item(&item(5)) < key);
-        assert!(parse_due_item("larder/auth/token-ends/1-x").is_none());
+        assert!(parse_due_item("larder/auth/tokens-due/1-x").is_none());
     }
 
     #[test]

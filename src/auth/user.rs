@@ -103,7 +103,7 @@ pub struct User {
     /// Whether none of its tokens is valid.
     pub is_disabled: bool,
     /// Whether links to others' stores that the user may have signed are still to be ended, since the user was disabled.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(rename = "linkRevocationPending", default, skip_serializing_if = "std::ops::Not::not")]
     pub has_links_to_end: bool,
     /// What it may have, as far as that is not as configured.
     #[serde(default, skip_serializing_if = "Quota::is_empty")]

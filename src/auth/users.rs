@@ -29,7 +29,7 @@ use super::{
 pub const USERS: &str = "larder/auth/users/";
 
 /// Where it stands which name an id has.
-pub const USER_IDS: &str = "larder/auth/user-ids/";
+pub const USER_IDS: &str = "larder/auth/users-by-id/";
 
 /// How often a change is tried again that others get in the way of.
 const MAX_ATTEMPTS: usize = 8;

@@ -133,9 +133,12 @@ mod tests {
     #[tokio::test]
     async fn what_has_stood_still_for_a_day_is_aborted_and_nothing_else() {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000_000_000)));
-        let kept =
-            [("larder/kept/begun", (1, None)), ("larder/kept/slow", (90, Some(23))), ("of-others/a", (900, None))];
-        let abandoned = [("larder/kept/empty", (25, None)), ("larder/passing/7/a", (90, Some(25)))];
+        let kept = [
+            ("larder/permanent/begun", (1, None)),
+            ("larder/permanent/slow", (90, Some(23))),
+            ("of-others/a", (900, None)),
+        ];
+        let abandoned = [("larder/permanent/empty", (25, None)), ("larder/expiring/7/a", (90, Some(25)))];
         let all = kept.iter().chain(&abandoned).map(|(key, times)| ((*key).to_owned(), *times)).collect();
         let uploads = Uploads(Mutex::new(all), Arc::clone(&clock));
         let objects = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
@@ -148,7 +151,7 @@ mod tests {
         assert_eq!(own.abort_in(&uploads).await.expect("it can"), 0);
         // Without a list of uploads there is nothing to do.
         assert_eq!(own.abort().await.expect("it can"), 0);
-        uploads.0.lock().expect("no panic").insert("larder/kept/old".to_owned(), (90, None));
+        uploads.0.lock().expect("no panic").insert("larder/permanent/old".to_owned(), (90, None));
         guard.doubt("the clock is wrong");
         assert_eq!(own.abort_in(&uploads).await.expect("it can"), 0);
     }

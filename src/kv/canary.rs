@@ -38,8 +38,8 @@ const TRIED: [&str; 2] = [
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Memory {
-    passing: Option<Timestamp>,
-    kept: Option<Timestamp>,
+    expiring: Option<Timestamp>,
+    permanent: Option<Timestamp>,
 }
 
 /// The canaries of a bucket.
@@ -60,12 +60,12 @@ impl Canaries<'_> {
         let mut memory = self.remembered().await?;
         let mut findings = Vec::new();
         if self.has_rules {
-            let fate = self.fate(&layout::passing_canary(class), &mut memory.passing).await?;
+            let fate = self.fate(&layout::passing_canary(class), &mut memory.expiring).await?;
             let outcome = passing(fate, DAY * u32::from(class.days()));
             findings.push(Finding { check: "expiring canary", tried: TRIED[0], outcome });
         }
-        let fate = self.fate(&layout::kept_canary(), &mut memory.kept).await?;
-        findings.push(Finding { check: "kept canary", tried: TRIED[1], outcome: kept(fate) });
+        let fate = self.fate(&layout::kept_canary(), &mut memory.permanent).await?;
+        findings.push(Finding { check: "permanent canary", tried: TRIED[1], outcome: kept(fate) });
         let text = serde_json::to_vec(&memory).map_err(|error| Error::Unavailable(error.into()))?;
         self.write(&layout::canaries(), text).await?;
         Ok(findings)
@@ -146,7 +146,7 @@ fn passing(fate: Fate, due: Duration) -> Outcome {
         ),
         Fate::Gone { age } if age + COARSENESS < due => Outcome::wrong(
             format!("written {} ago, gone before its time: records of unnamed stores may go too early", days(age)),
-            "look for another rule over larder/passing/, and for whoever deletes there; it was written again",
+            "look for another rule over larder/expiring/, and for whoever deletes there; it was written again",
         ),
         Fate::Gone { age } => {
             Outcome::ok(format!("written {} ago, gone: its rule has removed it; written again", days(age)))
@@ -161,7 +161,7 @@ fn kept(fate: Fate) -> Outcome {
         Fate::Gone { age } => Outcome::wrong(
             format!("written {} ago, gone: a rule deletes what it must not!", days(age)),
             "take away at once every lifecycle rule of this bucket that is not limited to a prefix of its own, and look for \
-             whoever else deletes below larder/kept/; it was written again",
+             whoever else deletes below larder/permanent/; it was written again",
         ),
     }
 }

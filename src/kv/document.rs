@@ -48,7 +48,7 @@ pub struct Document {
     #[serde(default, skip_serializing_if = "Shares::is_empty")]
     pub shares: Shares,
     /// The token that made it, if one did that is limited to what it made: it may do everything with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "creatorTokenId", default, skip_serializing_if = "Option::is_none")]
     pub creator: Option<TokenId>,
     /// What its records must be like, if that was said.
     pub schema: Option<Schema>,
@@ -57,32 +57,35 @@ pub struct Document {
     /// The actor run that made it.
     pub act_run_id: Option<String>,
     /// How long it lives after its last change while it has no name.
+    #[serde(rename = "retentionMillis")]
     pub retention: Retention,
     /// When it expires; `None` while it has a name.
     pub expires_at: Option<Timestamp>,
     /// How often the secret that signs its links has been replaced.
+    #[serde(rename = "signingKeyVersion")]
     pub secret_rotation: u32,
     /// Where its records are.
+    #[serde(rename = "location")]
     pub place: Place,
     /// What is being done to it.
     pub phase: Phase,
     /// Places that it has left, until nobody can still be reading there.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "staleLocations", default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
     /// Entries of the listing index that the store has, the last of which counts: the part of their keys behind the owner. They stand
     /// here before they are written, so that none is left behind.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "indexEntries", default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<String>,
     /// Names that it had or was about to have, whose claims are still to be released.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_names: Vec<FormerName>,
     /// When the last reminder of the store is due: the object is removed with the store.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "dueAt", default, skip_serializing_if = "Option::is_none")]
     pub reminder_at: Option<Timestamp>,
     /// Use of the store so far.
     pub stats: Stats,
     /// How much is in it, once that has been counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "usage", default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,
 }
 
@@ -170,10 +173,12 @@ impl GeneralAccess {
 #[serde(rename_all = "camelCase")]
 pub struct Place {
     /// The lifecycle class, or `None` where records are kept for ever.
+    #[serde(rename = "lifecycleDays")]
     pub class: Option<LifecycleClass>,
     /// Sets the records of one place apart from those of an earlier one of the same store.
     pub generation: String,
     /// When the generation was begun: no record in it is older.
+    #[serde(rename = "createdAt")]
     pub born_at: Timestamp,
 }
 
@@ -182,6 +187,7 @@ pub struct Place {
 #[serde(rename_all = "camelCase")]
 pub struct Leftover {
     /// The place.
+    #[serde(rename = "location")]
     pub place: Place,
     /// Since when nobody is sent there any more.
     pub since: Timestamp,
@@ -208,24 +214,28 @@ pub struct Move {
     /// Where they go.
     pub to: Place,
     /// Last sign of life of whoever carries it out.
+    #[serde(rename = "heartbeatAt")]
     pub beat: Timestamp,
     /// Records copied so far, as far as it has been written down.
+    #[serde(rename = "copiedRecords")]
     pub copied: u64,
 }
 
 /// What is being done to a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "phase", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(tag = "name", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Phase {
     /// It is not a store yet: its name is still to be claimed.
     Creating,
     /// It serves.
+    #[serde(rename = "active")]
     Live,
     /// It serves, and its records are being copied to another place.
     Copying(Move),
     /// It serves reads from the old place; writes wait while the last differences are copied.
     Frozen(Move),
     /// It serves reads from the new place; writes wait until everybody knows it.
+    #[serde(rename = "cuttingOver")]
     Arriving(Move),
     /// It is gone for users; its records are being removed.
     Deleted {
@@ -234,6 +244,7 @@ pub enum Phase {
         /// Uptime of the installation then, in milliseconds.
         uptime_millis: u64,
         /// Every place that may hold records of it.
+        #[serde(rename = "locations")]
         places: Vec<Place>,
     },
 }
@@ -263,6 +274,7 @@ pub struct Contents {
     /// When the count began: what was written later may not be in it.
     pub counted_at: Timestamp,
     /// Since when every count has given these figures.
+    #[serde(rename = "unchangedSince")]
     pub since: Timestamp,
 }
 

@@ -11,12 +11,12 @@ use super::{
 
 /// What all appointments by the time of day begin with.
 pub fn appointments() -> String {
-    format!("{}due/", root())
+    format!("{}stores-due/", root())
 }
 
 /// What all appointments by uptime begin with.
 pub fn uptime_appointments() -> String {
-    format!("{}due-uptime/", root())
+    format!("{}stores-due-by-uptime/", root())
 }
 
 /// Where appointments at that uptime or later begin.
@@ -42,8 +42,8 @@ impl DueReason {
 
     fn as_str(self) -> &'static str {
         match self {
-            Self::Announcement => "soon",
-            Self::Reminder => "then",
+            Self::Announcement => "intent",
+            Self::Reminder => "scheduled",
             Self::Confirmation => "expired",
             Self::Removal => "deleted",
         }

@@ -1,17 +1,17 @@
-//! The keys of objects: the only place that builds or reads them.
+//! The keys of objects: the only place that builds or reads them. `docs/LAYOUT.md` explains them to operators.
 //!
 //! ```text
-//! larder/format                                                       which format all of this has
-//! larder/clock                                                        the time of the installation
-//! larder/stores/{id}                                                  the document of a store
-//! larder/names/{owner}/{name in lower case}                           which store has the name
-//! larder/kept/{id}/{generation}/k{record key}                         records that are kept for ever
-//! larder/passing/{days}/{id}/{generation}/k{record key}               records under a lifecycle rule
-//! larder/index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{label}]  listing index
-//! larder/counted/{owner}/{id}-{since}-{records}-{bytes}                   how much is in a store
-//! larder/due/{time}-{id}-{mark}-{reason}[-{owner}-{created at}]            stores that are to be looked at then
-//! larder/due-uptime/{uptime}-{id}-{mark}-{reason}-{attempts}-{since}       the same by the uptime of the installation
-//! larder/kept/canary, larder/passing/{days}/canary, larder/canaries        what is watched to see what rules do
+//! larder/format                                                                              which format all of this has
+//! larder/clock                                                                               the time of the installation
+//! larder/stores/{id}                                                                         the document of a store
+//! larder/names/{owner}/{name in lower case}                                                  which store has the name
+//! larder/permanent/{id}/{generation}/k{record key}                                           records that no lifecycle rule may delete
+//! larder/expiring/{days}/{id}/{generation}/k{record key}                                     records under a lifecycle rule
+//! larder/store-index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{label}]  the list of stores
+//! larder/store-usage/{owner}/{id}-{since}-{records}-{bytes}                                  how much is in a store
+//! larder/stores-due/{time}-{id}-{mark}-{reason}[-{owner}-{created at}]                       stores that are due then
+//! larder/stores-due-by-uptime/{uptime}-{id}-{mark}-{reason}-{attempts}-{since}               the same by the uptime of the installation
+//! larder/permanent/canary, larder/expiring/{days}/canary, larder/lifecycle-canaries          effect of lifecycle rules
 //! ```
 //!
 //! The `k` before a record key keeps `.` and `..` from being read as path segments by any HTTP layer, and leaves the
@@ -54,7 +54,7 @@ pub fn root() -> &'static str {
 
 /// What all records of a lifecycle class begin with, and nothing else does.
 pub fn class(class: LifecycleClass) -> String {
-    format!("{ROOT}passing/{}/", class.days())
+    format!("{ROOT}expiring/{}/", class.days())
 }
 
 /// Room for the key of most records.
@@ -67,12 +67,12 @@ pub fn passing_canary(of: LifecycleClass) -> String {
 
 /// The same among the records that are kept.
 pub fn kept_canary() -> String {
-    format!("{ROOT}kept/canary")
+    format!("{ROOT}permanent/canary")
 }
 
 /// What is remembered of both.
 pub fn canaries() -> String {
-    format!("{ROOT}canaries")
+    format!("{ROOT}lifecycle-canaries")
 }
 
 /// The document of a store.
@@ -92,8 +92,8 @@ pub fn records(id: &StoreId, place: &Place) -> String {
     path.push_str(ROOT);
     // Writing to a string cannot fail.
     let _ = match place.class {
-        None => path.write_str("kept/"),
-        Some(of) => write!(path, "passing/{}/", of.days()),
+        None => path.write_str("permanent/"),
+        Some(of) => write!(path, "expiring/{}/", of.days()),
     };
     path.extend([id.as_str(), "/", &place.generation, "/"]);
     path
@@ -136,7 +136,7 @@ pub fn record_key<'a>(object: &'a str, records: &str) -> Option<Cow<'a, str>> {
 /// Whether an object is a record, of whatever store.
 pub fn is_record(object: &str) -> bool {
     let below = |root: &str| object.strip_prefix(ROOT)?.strip_prefix(root);
-    let of_a_store = below("kept/").or_else(|| Some(below("passing/")?.split_once('/')?.1));
+    let of_a_store = below("permanent/").or_else(|| Some(below("expiring/")?.split_once('/')?.1));
     let mut parts = of_a_store.unwrap_or_default().splitn(3, '/');
     parts.nth(2).is_some_and(|key| key.starts_with(KEY_MARK))
 }
@@ -155,9 +155,9 @@ pub enum EntryKind {
 impl EntryKind {
     fn as_str(self) -> &'static str {
         match self {
-            Self::Kept => "kept",
-            Self::Passing => "passing",
-            Self::Gone => "gone",
+            Self::Kept => "named",
+            Self::Passing => "unnamed",
+            Self::Gone => "deleted",
         }
     }
 
@@ -185,7 +185,7 @@ pub struct IndexEntry {
 
 /// What all index entries of an owner begin with.
 pub fn index(owner: &UserId) -> String {
-    format!("{ROOT}index/{owner}/")
+    format!("{ROOT}store-index/{owner}/")
 }
 
 /// Where entries made at `at` or later begin.
@@ -236,7 +236,7 @@ pub fn parse_index_entry_name(name: &str) -> Option<IndexEntry> {
 
 /// What all entries of an owner begin with that say how much is in his stores.
 pub fn counted(owner: &UserId) -> String {
-    format!("{ROOT}counted/{owner}/")
+    format!("{ROOT}store-usage/{owner}/")
 }
 
 /// What all of them begin with that are about one store.
@@ -252,7 +252,7 @@ pub fn counted_entry(owner: &UserId, id: &StoreId, contents: &Contents) -> Strin
 
 /// Returns what the entries of all owners begin with that say how much is in a store.
 pub fn all_counted() -> String {
-    format!("{ROOT}counted/")
+    format!("{ROOT}store-usage/")
 }
 
 /// What an object key below `counted` says of a store; `None` if it is no such entry.
@@ -324,7 +324,7 @@ mod tests {
             assert!(!is_record(&records(&id, &place(class))));
             assert!(!class.is_some_and(|class| is_record(&passing_canary(class))));
         }
-        for other in [kept_canary(), canaries(), document(&id), "kept/a/1/k".to_owned(), String::new()] {
+        for other in [kept_canary(), canaries(), document(&id), "permanent/a/1/k".to_owned(), String::new()] {
             assert!(!is_record(&other), "{other}");
         }
     }
@@ -386,7 +386,7 @@ mod tests {
             }
         }
         assert_eq!(parse_index_entry(&format!("{}rubbish", index(&owner)), &index(&owner)), None);
-        let signed = format!("{}+767225600000-1767225600000-WkzbQMuFYuamGv3YF-gone", index(&owner));
+        let signed = format!("{}+767225600000-1767225600000-WkzbQMuFYuamGv3YF-deleted", index(&owner));
         assert_eq!(parse_index_entry(&signed, &index(&owner)), None);
     }
 }

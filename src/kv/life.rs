@@ -324,8 +324,8 @@ mod tests {
         serde_json::from_value(json!({
             "format": DOCUMENT_FORMAT, "id": StoreId::generate(&random), "version": 1, "nonce": "", "ownerId": UserId::generate(&random),
             "name": name, "createdAt": START, "modifiedAt": START, "accessedAt": START,
-            "generalAccess": "RESTRICTED", "retention": Retention::DEFAULT, "expiresAt": expires_at, "secretRotation": 0,
-            "place": place, "phase": { "phase": "live" },
+            "generalAccess": "RESTRICTED", "retentionMillis": Retention::DEFAULT, "expiresAt": expires_at, "signingKeyVersion": 0,
+            "location": place, "phase": { "name": "active" },
             "stats": { "readCount": 0, "writeCount": 0, "deleteCount": 0, "listCount": 0 },
         }))
         .expect("it is a document")

@@ -256,5 +256,5 @@ impl Drop for Released<'_> {
 }
 
 fn place_name(class: Option<super::retention::LifecycleClass>) -> String {
-    class.map_or_else(|| "kept".to_owned(), |class| format!("passing/{}", class.days()))
+    class.map_or_else(|| "permanent".to_owned(), |class| format!("expiring/{}", class.days()))
 }

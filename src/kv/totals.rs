@@ -90,7 +90,7 @@ mod tests {
         let objects = Arc::new(MemoryStore::new(clock.clone()));
         let (owners, now) = ([UserId::generate(&random), UserId::generate(&random)], clock.now());
         let counts: [(usize, &[(u64, u64)]); 3] = [(0, &[(5, 500), (3, 300)]), (0, &[(7, 70)]), (1, &[(1, u64::MAX)])];
-        let mut keys = vec!["larder/counted/strange".to_owned(), "larder/stores/strange".to_owned()];
+        let mut keys = vec!["larder/store-usage/strange".to_owned(), "larder/stores/strange".to_owned()];
         for (owner, entries) in counts {
             let id = StoreId::generate(&random);
             keys.push(layout::document(&id));

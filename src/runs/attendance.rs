@@ -41,8 +41,10 @@ const PAUSE_WITHOUT_STORE: Duration = Duration::from_mins(5);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Creation {
+    #[serde(rename = "run")]
     identity: RunIdentity,
     /// Uptime in milliseconds.
+    #[serde(rename = "createdUptimeMillis")]
     made: u64,
 }
 

@@ -33,14 +33,17 @@ pub struct RunIdentity {
     /// Owner of the run.
     pub owner_id: UserId,
     /// Actor that was started.
+    #[serde(rename = "actorId")]
     pub actor: ActorId,
     /// Task that was started, if it was one.
+    #[serde(rename = "taskId")]
     pub task: Option<ActorId>,
     /// Start of the run.
     pub started_at: Timestamp,
     /// What started the run.
     pub origin: RunOrigin,
     /// Tokens that were made for the run.
+    #[serde(rename = "tokenIds")]
     pub tokens: Vec<TokenId>,
 }
 

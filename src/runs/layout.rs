@@ -1,12 +1,12 @@
 //! The keys of objects that are about runs: the only place that builds or reads them.
 //!
 //! ```text
-//! larder/runs/{run}                                     the document of a run
-//! larder/runs-of/{owner}/all/{entry}                    the entry of a run among all of its owner
-//! larder/runs-of/{owner}/{actor or task}-{id}/{entry}   the entry of a run among those of an actor, or of a task
-//! larder/runs-due/{uptime}-{run}                        a run that is to be checked then
-//! larder/runs-finished/{time}-{run}                     a finished run whose retention ends then
-//! larder/runs-removal/{uptime}-{run}                    a run that is deleted then, if a second check agrees
+//! larder/runs/{run}                                          the document of a run
+//! larder/runs-by-owner/{owner}/all/{entry}                   the entry of a run among all of its owner
+//! larder/runs-by-owner/{owner}/{actor or task}-{id}/{entry}  the entry of a run among those of an actor, or of a task
+//! larder/runs-due/{uptime}-{run}                             a run that is to be checked then
+//! larder/runs-finished/{time}-{run}                          a finished run whose retention ends then
+//! larder/runs-removal/{uptime}-{run}                         a run that is deleted then, if a second check agrees
 //! ```
 //!
 //! An entry is `{time left}-{run}.{status}.{origin}`. Times are milliseconds in 13 digits. Entries have the time that is left
@@ -24,7 +24,7 @@ use super::{actor::ActorKind, run::RunOrigin, status::RunStatus};
 
 /// Prefixes of all objects of this room, each a folder whose keys are listed in byte order.
 pub const PREFIXES: [&str; 5] =
-    ["larder/runs/", "larder/runs-of/", "larder/runs-due/", "larder/runs-finished/", "larder/runs-removal/"];
+    ["larder/runs/", "larder/runs-by-owner/", "larder/runs-due/", "larder/runs-finished/", "larder/runs-removal/"];
 
 /// The latest time that 13 digits hold, in the year 2286.
 const LAST: i64 = 9_999_999_999_999;
@@ -117,12 +117,12 @@ pub fn document(id: &RunId) -> String {
 
 /// What the entries of all of an owner's runs begin with.
 pub fn all_of(owner: &UserId) -> String {
-    format!("larder/runs-of/{owner}/all/")
+    format!("larder/runs-by-owner/{owner}/all/")
 }
 
 /// What the entries of an owner's runs of one actor, or of one task, begin with.
 pub fn of_actor(owner: &UserId, kind: ActorKind, id: &ActorId) -> String {
-    format!("larder/runs-of/{owner}/{}-{id}/", kind.as_str())
+    format!("larder/runs-by-owner/{owner}/{}-{id}/", kind.as_str())
 }
 
 /// Returns what the entries of runs that started at `started_at` begin with, after their folder; it precedes all of them in the order

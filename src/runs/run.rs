@@ -162,11 +162,13 @@ pub struct Run {
     /// Whose run it is.
     pub owner_id: UserId,
     /// The actor that was started.
+    #[serde(rename = "actorId")]
     pub actor: ActorId,
     /// The task that was started, if it was one.
+    #[serde(rename = "taskId")]
     pub task: Option<ActorId>,
     /// The token that made it, if one did that is limited to what it made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "creatorTokenId", default, skip_serializing_if = "Option::is_none")]
     pub creator: Option<TokenId>,
     /// When it was made.
     pub started_at: Timestamp,
@@ -189,24 +191,33 @@ pub struct Run {
     /// Who may see it without a right of his own.
     pub general_access: GeneralAccess,
     /// Its key-value store.
+    #[serde(rename = "storeId")]
     pub store: StoreId,
     /// What its dataset is called by the upstream, or would be if there were one.
+    #[serde(rename = "datasetId")]
     pub dataset: String,
     /// What its request queue is called by the upstream, or would be if there were one.
+    #[serde(rename = "requestQueueId")]
     pub request_queue: String,
     /// Inputs that came later and were begun; some may not have arrived.
+    #[serde(rename = "inputsStarted")]
     pub inputs_begun: usize,
     /// What it became.
     pub metamorphs: Vec<Metamorph>,
     /// Its last sign of life that was written down.
+    #[serde(rename = "heartbeatAt")]
     pub seen_at: Timestamp,
     /// Since when somebody wants it to end.
+    #[serde(rename = "abortRequestedAt")]
     pub abort_asked_at: Option<Timestamp>,
     /// Tokens that were made for it and end with it.
+    #[serde(rename = "tokenIds")]
     pub tokens: Vec<TokenId>,
     /// When it was made, last seen and asked to end, by uptime.
+    #[serde(rename = "uptimeMillis")]
     pub uptimes: Uptimes,
     /// Number of uses of its store when that was looked at last.
+    #[serde(rename = "storeUseCount")]
     pub store_uses: Option<u64>,
 }
 
@@ -217,9 +228,10 @@ pub struct Uptimes {
     /// When it was made.
     pub started: u64,
     /// Its last sign of life that was written down.
+    #[serde(rename = "heartbeat")]
     pub seen: u64,
     /// When it was asked to end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "abortRequested", default, skip_serializing_if = "Option::is_none")]
     pub abort_asked: Option<u64>,
 }
 

@@ -1,12 +1,12 @@
 //! An exported store in a folder.
 //!
 //! ```text
-//! store.json        what the store is
+//! manifest.json     what the store is
 //! records.ndjson    a line for each record, in the order of the keys: what it is, and the sum of its bytes
 //! records/          the bytes of each, as they were stored, mostly under its key
 //! ```
 //!
-//! While it is made, the lines stand in another file, and `unfinished.json` says what of: an export that was cut off goes on
+//! While it is made, the lines stand in another file, and `export.partial.json` says what of: an export that was cut off goes on
 //! behind its last whole line.
 
 use std::{
@@ -28,7 +28,7 @@ use super::{
 };
 
 /// What the store is.
-pub const SHEET: FileName = FileName::fixed("store.json");
+pub const SHEET: FileName = FileName::fixed("manifest.json");
 
 /// What its records are.
 pub const INDEX: FileName = FileName::fixed("records.ndjson");
@@ -40,7 +40,7 @@ pub const RECORDS: FileName = FileName::fixed("records");
 const UNFINISHED_INDEX: FileName = FileName::fixed("records.ndjson.part");
 
 /// What is being exported, while it is.
-pub const UNFINISHED: FileName = FileName::fixed("unfinished.json");
+pub const UNFINISHED: FileName = FileName::fixed("export.partial.json");
 
 /// The most bytes of the file that says what is being exported.
 const MAX_MARKER_BYTES: u64 = 64 * 1024;

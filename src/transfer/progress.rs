@@ -40,8 +40,10 @@ struct State {
 #[serde(rename_all = "camelCase")]
 pub struct StoreProgress {
     /// The id of the store it goes to.
+    #[serde(rename = "storeId")]
     pub target: String,
     /// The key of the last record that was carried over or passed over, all before it included.
+    #[serde(rename = "lastKey")]
     pub after: Option<RecordKey>,
     /// Number of records up to it that are there.
     pub records: u64,

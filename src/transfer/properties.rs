@@ -22,7 +22,7 @@ const READ_LIMIT: u64 = 64 * 1024;
 pub fn index_line(bytes: &[u8]) {
     json::<StoreSheet>(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let _ = read_sheet(bytes, Path::new("store.json"));
+    let _ = read_sheet(bytes, Path::new("manifest.json"));
     if let Ok(Ok(line)) = IndexLine::parse(text) {
         assert_is_inside(&line.file);
         json::<IndexLine>(bytes);

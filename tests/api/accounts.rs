@@ -187,7 +187,7 @@ contract_test!(of_a_revoked_token_nothing_is_left_whatever_was_known_of_its_use,
         gateway.token_upkeep().await;
     }
     let left = keeper.objects_of_accounts(&id).await;
-    assert!(left.iter().all(|key| key.contains("/token-ends/")), "{left:?}");
+    assert!(left.iter().all(|key| key.contains("/tokens-due/")), "{left:?}");
     keeper.advance(Duration::from_hours(1));
     keeper.token_upkeep().await;
     assert_eq!(keeper.objects_of_accounts(&id).await, Vec::<String>::new());

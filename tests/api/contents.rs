@@ -81,7 +81,7 @@ contract_test!(nothing_of_a_count_is_left_behind_by_a_deleted_store, async |lard
     }
     let entries = async || {
         let objects = larder.objects_of(&store).await;
-        objects.into_iter().filter(|key| key.starts_with("larder/counted/")).count()
+        objects.into_iter().filter(|key| key.starts_with("larder/store-usage/")).count()
     };
     assert_eq!(entries().await, 1, "one says how much is in it");
     store.delete("").await.answers(204);

@@ -29,7 +29,7 @@ async fn fill(store: &Store) {
 /// The bytes of the index without its log, and the number of files beside it.
 fn taken(folder: &Path) -> (u64, usize) {
     let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = entries(&folder.join("files")).map(|inner| entries(&inner).count()).sum();
+    let files = entries(&folder.join("blobs")).map(|inner| entries(&inner).count()).sum();
     (fs::metadata(folder.join("index.sqlite")).expect("there is an index").len(), files)
 }
 

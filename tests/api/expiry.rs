@@ -229,9 +229,10 @@ contract_test!(a_store_whose_records_move_says_how_far_that_is, async |larder: L
     let object = larder.objects().get(&key, GetOptions::default()).await.expect("it is there");
     let text = object.body.into_bytes(1 << 20).await.expect("it is small");
     let mut document: Value = serde_json::from_slice(&text).expect("it is JSON");
-    let (from, beat) = (document["place"].clone(), larder.clock().now());
-    let to = json!({ "class": null, "generation": "7", "bornAt": beat });
-    document["phase"] = json!({ "phase": "copying", "attempt": 7, "from": from, "to": to, "beat": beat, "copied": 42 });
+    let (from, beat) = (document["location"].clone(), larder.clock().now());
+    let to = json!({ "lifecycleDays": null, "generation": "7", "createdAt": beat });
+    document["phase"] =
+        json!({ "name": "copying", "attempt": 7, "from": from, "to": to, "heartbeatAt": beat, "copiedRecords": 42 });
     let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
     let options = PutOptions { attributes, precondition: Precondition::None };
     larder.objects().put(&key, ByteStream::from(Bytes::from(document.to_string())), options).await.expect("a write");

@@ -70,7 +70,7 @@ contract_test!(runs_are_listed_by_when_they_started, async |larder: Larder| {
 
 contract_test!(a_run_has_one_entry_in_each_list_whatever_became_of_it, async |larder: Larder| {
     let run = Run::start(&larder, "/v2/actor-tasks/baker/runs").await;
-    let entries = async || larder.count_objects("larder/runs-of/").await;
+    let entries = async || larder.count_objects("larder/runs-by-owner/").await;
     let before = entries().await;
     larder.post(run.own("heartbeat")).await.answers(200);
     assert_eq!(entries().await, before);

@@ -35,14 +35,14 @@ async fn an_expired_store_is_deleted_only_when_it_is_found_expired_again_an_hour
     run(&gateway).await;
     world.clock.advance(Duration::from_mins(59));
     run(&gateway).await;
-    assert_eq!(world.keys("larder/kept/").await.len(), 1, "an hour has not passed");
+    assert_eq!(world.keys("larder/permanent/").await.len(), 1, "an hour has not passed");
     world.clock.advance(Duration::from_mins(10));
     run(&gateway).await;
-    assert_eq!(world.keys("larder/kept/").await, Vec::<String>::new());
+    assert_eq!(world.keys("larder/permanent/").await, Vec::<String>::new());
     world.clock.advance(Duration::from_hours(2));
     run(&gateway).await;
     assert_eq!(world.keys("larder/stores/").await, Vec::<String>::new());
-    assert_eq!(world.keys("larder/due").await, Vec::<String>::new());
+    assert_eq!(world.keys("larder/stores-due").await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_store_that_a_wrong_clock_found_expired_lives_once_the_clock_is_right(
     }
     world.live(&right, Duration::from_hours(5)).await;
     assert!(is_there(&right, store.document.id).await, "it has not expired");
-    assert_eq!(world.keys("larder/kept/").await.len(), 1);
+    assert_eq!(world.keys("larder/permanent/").await.len(), 1);
     world.live(&right, WEEK + Duration::from_hours(5)).await;
     assert_eq!(world.keys("larder/stores/").await, Vec::<String>::new(), "at its end it goes all the same");
 }
@@ -75,7 +75,7 @@ async fn what_waits_for_an_uptime_that_was_lost_is_not_stranded() {
     let store = world.sole_gateway(1).create(world.owner, None).await;
     world.clock.advance(WEEK * 20);
     run(&world.sole_gateway(2)).await;
-    assert_eq!(world.keys("larder/due-uptime/").await.len(), 1, "it waits for 20 weeks of uptime");
+    assert_eq!(world.keys("larder/stores-due-by-uptime/").await.len(), 1, "it waits for 20 weeks of uptime");
     let clock = Arc::new(ManualClock::new(world.clock.now()));
     let random = Arc::new(SeededRandom::new(3));
     let options = CatalogOptions::default();

@@ -223,7 +223,7 @@ async fn a_gateway_that_has_not_looked_for_long_misses_no_deletion() {
         here.catalog.delete(id).await.expect("a delete");
     }
     world.live(&here, 5 * HOUR).await;
-    assert_eq!(world.keys("larder/index/").await.len(), 1, "no entry of theirs is left");
+    assert_eq!(world.keys("larder/store-index/").await.len(), 1, "no entry of theirs is left");
     assert_eq!(ids(&there, &world, 0).await.1, 1);
     assert_eq!(ids(&there, &world, 100).await, (vec![kept], 1));
 }

@@ -68,7 +68,7 @@ async fn a_change_whose_answer_was_lost_is_made_once_and_the_next_waits_until_no
     let (keeper, faulty) = keeper(&world);
     let id = keeper.create(world.owner, Some("shop")).await.document.id;
     let retitle = |title: &str| StoreUpdate { title: Change::Set(title.to_owned()), ..StoreUpdate::default() };
-    let put = || Call { operation: Some(Operation::Put), key_contains: "stores".to_owned(), skip: 0 };
+    let put = || Call { operation: Some(Operation::Put), key_contains: "/stores/".to_owned(), skip: 0 };
 
     faulty.disturb(put(), Fault::LoseAnswer);
     let changed =

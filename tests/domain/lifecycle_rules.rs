@@ -28,7 +28,7 @@ fn over_bucket(world: &World, seed: u64) -> Gateway {
 async fn apply_rules(world: &World) -> usize {
     let mut deleted = 0;
     for class in LifecycleClass::ALL {
-        let prefix = format!("larder/passing/{}/", class.days());
+        let prefix = format!("larder/expiring/{}/", class.days());
         let options = ListOptions { prefix, start_after: None, limit: MAX_LIST_KEYS };
         let page = world.objects.list(options).await.expect("a list");
         assert!(!page.is_truncated);
@@ -107,7 +107,7 @@ async fn rules_that_are_written_as_soon_as_a_folder_was_migrated_delete_nothing_
     rename(&folder, &named_later, Change::Set(name("attic"))).await;
     rename(&folder, &unnamed_later, Change::Clear).await;
     use_for_weeks(&world, &folder, &[&unnamed, &unnamed_later], false).await;
-    assert_eq!(world.keys("larder/passing/").await, Vec::<String>::new());
+    assert_eq!(world.keys("larder/expiring/").await, Vec::<String>::new());
     let late = folder.create(world.owner, None).await;
     folder.put(&late, "a", "flour").await.expect("a write");
 
@@ -141,14 +141,18 @@ async fn stores_that_came_from_a_bucket_leave_what_its_rules_delete_before_they_
         bucket.put(store, "a", "flour").await.expect("a write");
     }
     live(&world, &bucket, DAY).await;
-    assert_eq!(world.keys("larder/passing/").await.len(), 2);
+    assert_eq!(world.keys("larder/expiring/").await.len(), 2);
 
     let folder = world.sole_gateway(2);
     rename(&folder, &named_later, Change::Set(name("attic"))).await;
     live(&world, &folder, Duration::from_hours(2)).await;
     assert_eq!(resolved(&folder, &named_later).await.document.place.class, None, "a name moves it at once");
     use_for_weeks(&world, &folder, &[&in_use], false).await;
-    assert_eq!(world.keys("larder/passing/").await, Vec::<String>::new(), "the one in use moves when its rule is near");
+    assert_eq!(
+        world.keys("larder/expiring/").await,
+        Vec::<String>::new(),
+        "the one in use moves when its rule is near"
+    );
 
     assert_eq!(apply_rules(&world).await, 0);
     let bucket = over_bucket(&world, 3);

@@ -17,10 +17,10 @@ async fn a_deleted_store_is_gone_at_once_and_its_records_soon() {
     gateway.catalog.delete(store.document.id).await.expect("a delete");
     let gone = gateway.catalog.resolve(&StoreLocator::Id(store.document.id)).await;
     assert!(matches!(gone, Err(Error::StoreNotFound)), "{gone:?}");
-    assert_eq!(world.keys("larder/kept/").await.len(), 3, "removal is not the request's work");
+    assert_eq!(world.keys("larder/permanent/").await.len(), 3, "removal is not the request's work");
 
     assert_eq!(gateway.catalog.keep_appointments().await.expect("a run"), 1);
-    assert_eq!(world.keys("larder/kept/").await, Vec::<String>::new());
+    assert_eq!(world.keys("larder/permanent/").await, Vec::<String>::new());
     assert_eq!(gateway.catalog.keep_appointments().await.expect("a run"), 0, "the second pass is not due");
 }
 
@@ -34,11 +34,11 @@ async fn what_a_slow_write_left_behind_goes_with_the_store_an_hour_later() {
 
     let late = gateway.put(&store, "late", "value").await;
     assert!(matches!(late, Err(Error::StoreNotFound)), "a write into a deleted store is not acknowledged: {late:?}");
-    assert_eq!(world.keys("larder/kept/").await.len(), 1);
+    assert_eq!(world.keys("larder/permanent/").await.len(), 1);
 
     world.clock.advance(Duration::from_hours(1));
     assert_eq!(gateway.catalog.keep_appointments().await.expect("a run"), 1);
-    for prefix in ["larder/kept/", "larder/stores/", "larder/names/", "larder/due/"] {
+    for prefix in ["larder/permanent/", "larder/stores/", "larder/names/", "larder/stores-due/"] {
         assert_eq!(world.keys(prefix).await, Vec::<String>::new(), "{prefix}");
     }
 }
@@ -54,7 +54,7 @@ async fn a_removal_goes_on_where_another_gateway_left_it() {
 
     let next = world.gateway(2);
     assert_eq!(next.catalog.keep_appointments().await.expect("a run"), 1);
-    assert_eq!(world.keys("larder/kept/").await, Vec::<String>::new());
+    assert_eq!(world.keys("larder/permanent/").await, Vec::<String>::new());
 }
 
 #[tokio::test]

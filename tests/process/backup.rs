@@ -245,7 +245,7 @@ fn a_backup_that_is_killed_is_no_backup_and_holds_nothing_up() {
     let mut client = program.client();
     fill(&mut client, &records, 0);
     let mut backup = Watched::new(back_up(&live, "../backup").spawn().expect("it starts"));
-    let files = work.path().join("backup/files");
+    let files = work.path().join("backup/blobs");
     until("files are copied", || files.exists() && folder::files_below(&files).len() > 5);
     backup.kill().expect("it runs");
     assert!(!backup.wait().expect("it ends").success(), "it was too quick to be killed");

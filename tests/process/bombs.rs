@@ -210,7 +210,7 @@ fn an_export_that_is_not_what_it_seems_is_not_imported() {
     let made = |name: &str| {
         let folder = work.path().join(name);
         fs::create_dir_all(folder.join("records")).expect("a folder");
-        fs::write(folder.join("store.json"), "{\"name\":\"shop\"}").expect("it is written");
+        fs::write(folder.join("manifest.json"), "{\"name\":\"shop\"}").expect("it is written");
         fs::write(folder.join("records.ndjson"), "").expect("it is written");
         folder
     };
@@ -220,8 +220,8 @@ fn an_export_that_is_not_what_it_seems_is_not_imported() {
     };
     // More than the import may ask for, though not all of what is there.
     let large = 1 << 30;
-    make_large(&made("sheet").join("store.json"), large);
-    assert!(refused_import(&program, work.path(), "sheet").contains("store.json"));
+    make_large(&made("sheet").join("manifest.json"), large);
+    assert!(refused_import(&program, work.path(), "sheet").contains("manifest.json"));
     make_large(&made("line").join("records.ndjson"), large);
     assert!(refused_import(&program, work.path(), "line").contains("records.ndjson"));
     for (number, file) in ["../../outside", "/etc/hostname", "..", ".", "a/b", "a\\b"].into_iter().enumerate() {
@@ -239,7 +239,7 @@ fn an_export_that_is_not_what_it_seems_is_not_imported() {
     say_deflated(&work.path().join("bomb.zip"));
     assert!(refused_import(&program, work.path(), "bomb.zip").contains("unpack it"));
     zipped(&work.path().join("stored.zip"), &mut io::repeat(b' ').take(LARGE));
-    assert!(refused_import(&program, work.path(), "stored.zip").contains("store.json"));
+    assert!(refused_import(&program, work.path(), "stored.zip").contains("manifest.json"));
     assert!(program.stop().status.success());
 }
 
@@ -248,7 +248,7 @@ fn zipped(path: &Path, sheet: &mut dyn Read) {
     let mut archive = zip::ZipWriter::new(File::create(path).expect("a file"));
     let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     archive.start_file("records.ndjson", options).expect("it begins");
-    archive.start_file("store.json", options).expect("it begins");
+    archive.start_file("manifest.json", options).expect("it begins");
     io::copy(sheet, &mut archive).expect("it is written");
     archive.finish().expect("it ends");
 }

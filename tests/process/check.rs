@@ -55,7 +55,7 @@ fn a_damaged_record_is_named_and_the_rest_is_still_served() {
     let (said, code) = check(folder.path());
     assert!(code == Some(0) && said.contains(" are whole, 0 damaged"), "{said}");
 
-    let files = folder::files_below(&folder::data(folder.path()).join("files"));
+    let files = folder::files_below(&folder::data(folder.path()).join("blobs"));
     let broken = files.iter().find(|file| fs::metadata(file).expect("it is there").len() == 200_000);
     fs::write(broken.expect("it is a file of its own"), vec![b'y'; 200_000]).expect("it can be written");
     let (said, code) = check(folder.path());

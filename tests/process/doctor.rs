@@ -111,7 +111,7 @@ mod bucket {
 
         let (second, code) = diagnosis(on_bucket(folder.path(), &bucket));
         assert_eq!(code, Some(0));
-        for canary in ["expiring canary", "kept canary"] {
+        for canary in ["expiring canary", "permanent canary"] {
             let (verdict, meaning) = finding(&second, canary);
             assert!(verdict == "ok" && meaning.contains("still there: fine"), "{second:#}");
         }

@@ -29,7 +29,7 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 /// Large values, each a file.
 pub fn large_values(folder: &Path) -> usize {
-    files_below(&data(folder).join("files")).len()
+    files_below(&data(folder).join("blobs")).len()
 }
 
 /// Uploads under way.

@@ -100,7 +100,7 @@ fn an_export_writes_nothing_outside_its_folder_whatever_keys_the_server_lists() 
 #[test]
 fn an_export_follows_no_link_that_is_in_its_folder_already() {
     for planted in
-        ["records", "records/fine~part", "records/fine", "records.ndjson.part", "store.json.part", "records/~case"]
+        ["records", "records/fine~part", "records/fine", "records.ndjson.part", "manifest.json.part", "records/~case"]
     {
         let work = tempfile::tempdir().expect("a folder");
         let (out, outside) = (work.path().join("out"), work.path().join("outside"));
@@ -110,7 +110,7 @@ fn an_export_follows_no_link_that_is_in_its_folder_already() {
         fs::write(&victim, "mine").expect("it is written");
         let server = serve(vec!["fine".to_owned()]);
         let marker = json!({ "server": format!("http://{server}"), "store": "AbCdEfGhIjKlMnOpQ" });
-        fs::write(out.join("unfinished.json"), marker.to_string()).expect("it is written");
+        fs::write(out.join("export.partial.json"), marker.to_string()).expect("it is written");
         if planted.starts_with("records/") {
             fs::create_dir(out.join("records")).expect("a folder");
         }
@@ -134,12 +134,12 @@ fn an_export_is_for_its_user_alone_and_breaks_a_second_name_of_what_it_replaces(
     fs::write(&victim, "mine").expect("it is written");
     let server = serve(vec!["fine".to_owned()]);
     let marker = json!({ "server": format!("http://{server}"), "store": "AbCdEfGhIjKlMnOpQ" });
-    fs::write(out.join("unfinished.json"), marker.to_string()).expect("it is written");
+    fs::write(out.join("export.partial.json"), marker.to_string()).expect("it is written");
     fs::hard_link(&victim, out.join("records/fine~part")).expect("a second name");
     let ended = export(work.path(), server, "out");
     assert!(ended.status.success(), "{}", ended.stderr);
     assert_eq!(fs::read_to_string(&victim).expect("it is there"), "mine");
-    for file in ["records.ndjson", "store.json", "records/fine"] {
+    for file in ["records.ndjson", "manifest.json", "records/fine"] {
         assert_eq!(fs::metadata(out.join(file)).expect("it is there").mode() & 0o777, 0o600, "{file}");
     }
     assert!(export(work.path(), server, "one.zip").status.success());
@@ -164,7 +164,7 @@ fn an_import_reads_nothing_outside_its_folder_by_a_link() {
     let line = json!({ "key": "a", "file": "a", "contentType": "text/plain", "size": 7, "sha256": "" });
     for name in ["record", "records"] {
         let folder = made(name);
-        fs::write(folder.join("store.json"), "{\"name\":\"shop\"}").expect("it is written");
+        fs::write(folder.join("manifest.json"), "{\"name\":\"shop\"}").expect("it is written");
         fs::write(folder.join("records.ndjson"), line.to_string()).expect("it is written");
     }
     symlink(secret.join("id_ed25519"), made("record/records").join("a")).expect("a link");

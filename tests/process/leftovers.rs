@@ -80,8 +80,8 @@ impl Backend {
     pub fn records(&self) -> Vec<String> {
         let objects = self.objects.as_ref();
         self.runtime.block_on(async {
-            let mut records = keys(objects, "larder/kept/").await;
-            records.extend(keys(objects, "larder/passing/").await);
+            let mut records = keys(objects, "larder/permanent/").await;
+            records.extend(keys(objects, "larder/expiring/").await);
             records
         })
     }

@@ -62,7 +62,7 @@ fn cut_off(mut command: std::process::Command, has_begun: impl Fn() -> bool) -> 
 fn make_export(folder: &Path, records: usize) {
     fs::create_dir_all(folder.join("records")).expect("a folder");
     let sheet = json!({ "name": "shop", "title": "The shop", "generalAccess": "ANYONE_WITH_ID_CAN_READ" });
-    fs::write(folder.join("store.json"), sheet.to_string()).expect("it is written");
+    fs::write(folder.join("manifest.json"), sheet.to_string()).expect("it is written");
     let long = "k".repeat(256);
     let odd = ODD_KEYS.into_iter().chain([long.as_str()]).map(str::to_owned);
     let mut keys: Vec<String> = (0..records).map(|number| format!("page-{number:06}.html")).chain(odd).collect();

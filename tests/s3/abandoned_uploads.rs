@@ -16,7 +16,7 @@ use crate::{
 const LONG: usize = 11 << 20;
 
 /// Below the root that gateways use.
-const KEY: &str = "larder/kept/abandoned/1/ka";
+const KEY: &str = "larder/permanent/abandoned/1/ka";
 
 async fn put(store: &S3Store, key: &str) -> larder::storage::Result<()> {
     let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };

@@ -105,7 +105,7 @@ impl Bucket {
 }
 
 async fn reconcile(store: &S3Store, days: &[u16]) -> Reconciled {
-    let rule = |days: &u16| WantedRule { prefix: format!("larder/passing/{days}/"), days: *days };
+    let rule = |days: &u16| WantedRule { prefix: format!("larder/expiring/{days}/"), days: *days };
     let expirations = days.iter().map(rule).collect();
     let wanted = WantedRules { root: "larder/".to_owned(), expirations, upload_days: None };
     store.lifecycle().expect("it may have rules").reconcile(&wanted).await.unwrap()
@@ -158,11 +158,11 @@ async fn a_rule_goes_only_when_nothing_is_under_it_any_more() {
     let bucket = Bucket::new().await;
     let store = bucket.larder("root/").await;
     reconcile(&store, &[5, 23]).await;
-    put(store.as_ref(), "larder/passing/23/id/g/k", b"value", Precondition::None).await.unwrap();
+    put(store.as_ref(), "larder/expiring/23/id/g/k", b"value", Precondition::None).await.unwrap();
     assert_eq!(reconcile(&store, &[]).await, Reconciled::Written);
     let left = bucket.rules().await;
-    assert!(left.len() == 1 && left[0].contains("<Prefix>root/larder/passing/23/</Prefix>"), "{left:?}");
-    store.delete("larder/passing/23/id/g/k", Precondition::None).await.unwrap();
+    assert!(left.len() == 1 && left[0].contains("<Prefix>root/larder/expiring/23/</Prefix>"), "{left:?}");
+    store.delete("larder/expiring/23/id/g/k", Precondition::None).await.unwrap();
     assert_eq!(reconcile(&store, &[]).await, Reconciled::Written);
     assert!(bucket.rules().await.is_empty());
     assert_eq!(reconcile(&store, &[]).await, Reconciled::Unchanged);

@@ -47,7 +47,7 @@ async fn open(minio: &MinIo, prefix: &str) -> S3Store {
 }
 
 fn wanted(days: &[u16]) -> WantedRules {
-    let rule = |days: &u16| WantedRule { prefix: format!("larder/passing/{days}/"), days: *days };
+    let rule = |days: &u16| WantedRule { prefix: format!("larder/expiring/{days}/"), days: *days };
     let expirations = days.iter().map(rule).collect();
     WantedRules { root: "larder/".to_owned(), expirations, upload_days: Some(7) }
 }
@@ -75,7 +75,7 @@ async fn foreign_rules_stay_byte_for_byte_as_they_are() {
     let (before, after) = FOREIGN.split_once("</LifecycleConfiguration>").expect("an end");
     assert!(rules.starts_with(before) && rules.ends_with(&format!("</LifecycleConfiguration>{after}")), "{rules}");
     assert_eq!(rules.matches("<Rule>").count(), 4);
-    assert!(rules.contains("<Prefix>root/larder/passing/23/</Prefix>"));
+    assert!(rules.contains("<Prefix>root/larder/expiring/23/</Prefix>"));
     assert_eq!(reconcile(&store, &[5, 23]).await.unwrap(), Reconciled::Unchanged);
     assert_eq!(reconcile(&store, &[]).await.unwrap(), Reconciled::Written);
     let other = open(&minio, "other/").await;
@@ -135,7 +135,7 @@ async fn a_rule_of_ours_that_is_found_without_its_prefix_is_removed() {
     let standing = minio.rules(BUCKET).expect("there are rules");
     // By the same installation, and by another one.
     for prefix in ["root/", "other/"] {
-        minio.set_rules(BUCKET, &standing.replace("<Prefix>root/larder/passing/5/</Prefix>", ""));
+        minio.set_rules(BUCKET, &standing.replace("<Prefix>root/larder/expiring/5/</Prefix>", ""));
         let outcome = reconcile(&open(&minio, prefix).await, &[5, 23]).await;
         assert!(matches!(outcome, Err(LifecycleError::Unfit(UnfitRules::FilterLost { .. }))), "{outcome:?}");
         let rules = minio.rules(BUCKET).expect("there are rules");
@@ -201,14 +201,14 @@ async fn old_versions_are_removed_by_a_rule_or_the_bucket_is_refused() {
 async fn a_rule_stays_as_long_as_there_are_objects_under_it() {
     let (minio, store, outcome) = over(Deviations::default(), Some(OTHERS)).await;
     outcome.unwrap();
-    put(&store, "larder/passing/23/id/g/k", b"value", Precondition::None).await.unwrap();
+    put(&store, "larder/expiring/23/id/g/k", b"value", Precondition::None).await.unwrap();
     assert_eq!(reconcile(&store, &[]).await.unwrap(), Reconciled::Written);
     let rules = minio.rules(BUCKET).expect("there are rules");
-    assert!(rules.contains("passing/23/") && !rules.contains("passing/5/"), "{rules}");
+    assert!(rules.contains("expiring/23/") && !rules.contains("expiring/5/"), "{rules}");
     assert_eq!(reconcile(&store, &[]).await.unwrap(), Reconciled::Unchanged);
-    store.delete("larder/passing/23/id/g/k", Precondition::None).await.unwrap();
+    store.delete("larder/expiring/23/id/g/k", Precondition::None).await.unwrap();
     assert_eq!(reconcile(&store, &[]).await.unwrap(), Reconciled::Written);
-    assert!(!minio.rules(BUCKET).expect("there are rules").contains("passing/"));
+    assert!(!minio.rules(BUCKET).expect("there are rules").contains("expiring/"));
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn a_folder_with_other_things_in_it_is_left_to_its_owner_and_what_is_ours_
     set_mode(home.path(), 0o755);
     fill(home.path()).await;
     assert_eq!((mode(home.path()), mode(&home.path().join("letter.txt"))), (0o755, 0o644));
-    for name in ["files", "temp"] {
+    for name in ["blobs", "temp"] {
         assert_eq!(mode(&home.path().join(name)), 0o700, "{name}");
     }
     for name in ["index.sqlite", "format", "lock"] {

@@ -110,9 +110,9 @@ async fn a_backup_of_a_folder_that_nobody_serves_from_has_what_a_crash_left() {
 #[tokio::test]
 async fn files_of_removed_objects_stay_while_they_are_held_and_go_then() {
     let (folder, store) = filled().await;
-    let files = || files_in(&folder.path().join("files")).len();
+    let files = || files_in(&folder.path().join("blobs")).len();
     let before = files();
-    let hold = fs::File::options().write(true).open(folder.path().join("hold")).unwrap();
+    let hold = fs::File::options().write(true).open(folder.path().join("backup.lock")).unwrap();
     hold.lock_shared().unwrap();
     store.delete("k03", Precondition::None).await.unwrap();
     store.delete_many(vec!["k04".to_owned(), "k08".to_owned()]).await.unwrap();
@@ -134,10 +134,10 @@ async fn files_of_removed_objects_stay_while_they_are_held_and_go_then() {
 #[tokio::test]
 async fn a_start_during_a_backup_neither_removes_a_held_file_nor_writes_over_it() {
     let (folder, store) = filled().await;
-    let files = || files_in(&folder.path().join("files"));
-    let hold = fs::File::options().write(true).open(folder.path().join("hold")).unwrap();
+    let files = || files_in(&folder.path().join("blobs"));
+    let hold = fs::File::options().write(true).open(folder.path().join("backup.lock")).unwrap();
     hold.lock_shared().unwrap();
-    let before: Vec<_> = files().iter().map(|file| fs::read(folder.path().join("files").join(file)).unwrap()).collect();
+    let before: Vec<_> = files().iter().map(|file| fs::read(folder.path().join("blobs").join(file)).unwrap()).collect();
     let files_then = files();
     // The last one has the highest number of all.
     store.delete("k19", Precondition::None).await.unwrap();
@@ -146,7 +146,7 @@ async fn a_start_during_a_backup_neither_removes_a_held_file_nor_writes_over_it(
     let store = open(folder.path());
     put(&store, "new", &value(50, INLINE_LIMIT * 2)).await;
     for (file, bytes) in files_then.iter().zip(before) {
-        assert!(fs::read(folder.path().join("files").join(file)).unwrap() == bytes, "{file:?} is another one");
+        assert!(fs::read(folder.path().join("blobs").join(file)).unwrap() == bytes, "{file:?} is another one");
     }
     assert_eq!(files().len(), files_then.len() + 1);
     drop((store, hold));
@@ -180,8 +180,8 @@ async fn nothing_is_replaced_by_a_backup_or_by_what_is_restored() {
 #[tokio::test]
 async fn a_folder_with_something_damaged_in_it_gives_no_backup() {
     let (folder, _store) = filled().await;
-    let file = files_in(&folder.path().join("files")).remove(2);
-    let path = folder.path().join("files").join(file);
+    let file = files_in(&folder.path().join("blobs")).remove(2);
+    let path = folder.path().join("blobs").join(file);
     let sound = fs::read(&path).unwrap();
     let place = TempDir::new().unwrap();
     let backup = place.path().join("backup");

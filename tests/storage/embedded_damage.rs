@@ -65,7 +65,7 @@ async fn a_shortened_or_missing_file_is_reported_at_once() {
     let damages: [fn(&Path); 2] =
         [|file| fs::write(file, value(2, LARGE - 1)).unwrap(), |file| fs::remove_file(file).unwrap()];
     for damage in damages {
-        let (_folder, store) = damaged(|folder| damage(&folder.join("files/0/1"))).await;
+        let (_folder, store) = damaged(|folder| damage(&folder.join("blobs/0/1"))).await;
         let error = store.get("large", GetOptions::default()).await.unwrap_err();
         assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
         put(&store, "large", &value(4, LARGE)).await;
@@ -77,7 +77,7 @@ async fn a_shortened_or_missing_file_is_reported_at_once() {
 async fn a_changed_byte_of_a_file_breaks_the_body_before_its_end() {
     for at in [0, LARGE / 2, LARGE - 1] {
         let change = |folder: &Path| {
-            let file = folder.join("files/0/1");
+            let file = folder.join("blobs/0/1");
             let mut bytes = fs::read(&file).unwrap();
             bytes[at] ^= 1;
             fs::write(file, bytes).unwrap();
@@ -118,9 +118,9 @@ async fn an_inspection_names_every_object_that_is_damaged_and_no_other() {
     let damages: [(&str, Damage); 5] = [
         ("small", |folder| in_index(folder, "UPDATE inline_values SET bytes = zeroblob(1000)")),
         ("small", |folder| in_index(folder, "DELETE FROM inline_values")),
-        ("large", |folder| fs::remove_file(folder.join("files/0/1")).unwrap()),
-        ("large", |folder| fs::write(folder.join("files/0/1"), value(2, LARGE - 1)).unwrap()),
-        ("large", |folder| fs::write(folder.join("files/0/1"), value(5, LARGE)).unwrap()),
+        ("large", |folder| fs::remove_file(folder.join("blobs/0/1")).unwrap()),
+        ("large", |folder| fs::write(folder.join("blobs/0/1"), value(2, LARGE - 1)).unwrap()),
+        ("large", |folder| fs::write(folder.join("blobs/0/1"), value(5, LARGE)).unwrap()),
     ];
     for (key, damage) in damages {
         let (folder, store) = damaged(damage).await;

@@ -110,7 +110,7 @@ async fn a_damaged_index_is_told_from_a_missing_one() {
     fs::write(folder.path().join("index.sqlite"), value(3, 100_000)).unwrap();
     let refused = open(folder.path()).unwrap_err();
     assert!(matches!(refused, OpenError::Damaged { .. }), "{refused:?}");
-    assert!(folder.path().join("files/0/1").exists(), "a file was taken for an orphan");
+    assert!(folder.path().join("blobs/0/1").exists(), "a file was taken for an orphan");
 }
 
 #[test]
@@ -128,18 +128,18 @@ fn a_file_where_the_folder_should_be_is_refused() {
 async fn what_a_crash_left_behind_is_collected_at_the_start() {
     let folder = filled().await;
     let before = files_in(folder.path());
-    let orphans = ["temp/7", "temp/anything", "files/0/2", "files/0/fff", "files/0/01", "files/3/3000", "files/x/1"];
+    let orphans = ["temp/7", "temp/anything", "blobs/0/2", "blobs/0/fff", "blobs/0/01", "blobs/3/3000", "blobs/x/1"];
     for orphan in orphans {
         let path = folder.path().join(orphan);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "left behind").unwrap();
     }
-    fs::create_dir(folder.path().join("files/9")).unwrap();
+    fs::create_dir(folder.path().join("blobs/9")).unwrap();
     let store = open(folder.path()).unwrap();
     store.close().await;
     drop(store);
     assert_eq!(files_in(folder.path()), before);
-    let folders: Vec<_> = fs::read_dir(folder.path().join("files")).unwrap().map(|f| f.unwrap().file_name()).collect();
+    let folders: Vec<_> = fs::read_dir(folder.path().join("blobs")).unwrap().map(|f| f.unwrap().file_name()).collect();
     assert_eq!(folders, ["0"]);
     let store = open(folder.path()).unwrap();
     assert_eq!(read(&store, "small").await.unwrap(), value(1, 10));

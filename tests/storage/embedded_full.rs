@@ -76,7 +76,7 @@ async fn under_a_limit_on_files() {
     put(&store, "large", &value(3, 600_000)).await;
     put(&store, "small", &value(4, 10)).await;
     drop(store);
-    assert_eq!(files_in(&folder.path().join("temp")).len() + files_in(&folder.path().join("files")).len(), 1);
+    assert_eq!(files_in(&folder.path().join("temp")).len() + files_in(&folder.path().join("blobs")).len(), 1);
 }
 
 /// A disk in memory, gone when this is dropped.
@@ -154,7 +154,7 @@ async fn a_full_disk_fails_the_write_that_meets_it_and_no_other() {
     let store = open(&disk.data());
     assert_eq!(keys(&store, "", 1000).await, ["large", "small/again"]);
     assert!(read(&store, "large").await.unwrap() == value(4, 600_000));
-    assert_eq!(files_in(&disk.data().join("temp")).len() + files_in(&disk.data().join("files")).len(), 1);
+    assert_eq!(files_in(&disk.data().join("temp")).len() + files_in(&disk.data().join("blobs")).len(), 1);
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ async fn uploads_that_came_to_nothing_leave_no_file() {
     let refused = PutOptions { precondition: Precondition::IfAbsent, ..PutOptions::default() };
     store.put("k", value(3, INLINE_LIMIT * 2).into(), refused).await.unwrap_err();
     store.copy("k", "k", Precondition::IfAbsent).await.unwrap_err();
-    let live = || files_in(&folder.path().join("files")).len() + files_in(&folder.path().join("temp")).len();
+    let live = || files_in(&folder.path().join("blobs")).len() + files_in(&folder.path().join("temp")).len();
     eventually("only the kept object's file is left", || live() == 1).await;
     assert_eq!(store.head("k").await.unwrap().etag, kept);
 }
@@ -135,7 +135,7 @@ async fn files_of_replaced_and_deleted_objects_go() {
     put(&store, "b", &value(1, 5)).await;
     store.delete("c", Precondition::None).await.unwrap();
     store.delete_many(vec!["d".to_owned()]).await.unwrap();
-    eventually("two files are left", || files_in(&folder.path().join("files")).len() == 2).await;
+    eventually("two files are left", || files_in(&folder.path().join("blobs")).len() == 2).await;
     assert!(read(&store, "a").await.unwrap() == read(&store, "e").await.unwrap());
 }
 

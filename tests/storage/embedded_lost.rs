@@ -21,14 +21,14 @@ const WAYS: [(&str, Loss); 6] = [
     ("the folder is removed", |folder, _| fs::remove_dir_all(fs::canonicalize(folder).unwrap()).unwrap()),
     ("the folder is moved", |folder, away| fs::rename(fs::canonicalize(folder).unwrap(), away).unwrap()),
     ("another folder is in its place", |folder, away| {
-        fs::create_dir_all(away.join("files")).unwrap();
+        fs::create_dir_all(away.join("blobs")).unwrap();
         fs::create_dir(away.join("temp")).unwrap();
         fs::remove_file(folder).unwrap();
         symlink(away, folder).unwrap();
     }),
     ("the index is removed", |folder, _| fs::remove_file(folder.join("index.sqlite")).unwrap()),
     ("the log is removed", |folder, _| fs::remove_file(folder.join("index.sqlite-wal")).unwrap()),
-    ("the files are moved", |folder, away| fs::rename(folder.join("files"), away).unwrap()),
+    ("the files are moved", |folder, away| fs::rename(folder.join("blobs"), away).unwrap()),
 ];
 
 fn is_lost<T: std::fmt::Debug>(outcome: Result<T, Error>, what: &str) {

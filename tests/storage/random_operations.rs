@@ -175,7 +175,7 @@ async fn run_alike(seed: u64) {
     engine.close().await;
     let live = reference.list(ListOptions { limit: 1000, ..ListOptions::default() }).await.unwrap().objects;
     let large = live.iter().filter(|object| object.size > INLINE_LIMIT as u64).count();
-    let left = crate::embedded_folder::files_in(&folder.path().join("files")).len();
+    let left = crate::embedded_folder::files_in(&folder.path().join("blobs")).len();
     assert_eq!(left, large, "seed {seed}: files are left that belong to no object");
 }
 

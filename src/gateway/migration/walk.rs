@@ -85,6 +85,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_for_operators_explains_everything_that_is_moved() {
+        let page = include_str!("../../../docs/LAYOUT.md");
+        for (prefix, _) in prefixes_after(None) {
+            assert!(page.contains(&format!("| `{prefix}")), "{prefix}");
+        }
+    }
+
+    #[test]
     fn no_prefix_is_the_beginning_of_another_and_a_walk_goes_on_where_it_was() {
         let all: Vec<_> = prefixes_after(None).into_iter().map(|(prefix, _)| prefix).collect();
         for prefix in &all {

@@ -6,12 +6,12 @@ use super::super::{layout, retention::LifecycleClass};
 pub const PREFIXES: [&str; 9] = [
     "larder/stores/",
     "larder/names/",
-    "larder/kept/",
-    "larder/passing/",
-    "larder/index/",
-    "larder/counted/",
-    "larder/due/",
-    "larder/due-uptime/",
+    "larder/permanent/",
+    "larder/expiring/",
+    "larder/store-index/",
+    "larder/store-usage/",
+    "larder/stores-due/",
+    "larder/stores-due-by-uptime/",
     layout::CLOCK,
 ];
 

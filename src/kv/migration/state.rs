@@ -12,13 +12,15 @@ pub struct MigrationState {
     pub from: String,
     /// Digest of what the source said of its format and its time when the migration began: another one means that the source has been in
     /// use since.
+    #[serde(rename = "sourceDigest")]
     pub source: String,
     /// The latest change of any object of the source then, by the stamps of its own object store: a later one was made since.
+    #[serde(rename = "lastModified")]
     pub latest: Timestamp,
     /// The current step.
     pub step: MigrationStep,
     /// The key up to which it is done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "lastKey", default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// Objects for which it is done.
     pub objects: u64,

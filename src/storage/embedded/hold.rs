@@ -1,7 +1,7 @@
 //! What keeps the files of removed objects for a backup: it copies what the index named at one instant, and files that have
 //! left the index since must stay until it has copied them.
 //!
-//! A lock on the file `hold`: shared by backups, which are processes of their own, and taken for the moment of each
+//! A lock on the file `backup.lock`: shared by backups, which are processes of their own, and taken for the moment of each
 //! removal by whoever removes. The system gives up the lock of a process that dies.
 
 use std::{
@@ -35,7 +35,7 @@ pub struct Removals {
 }
 
 impl Removals {
-    /// Those of the folder whose file `hold` is at `path`.
+    /// Those of the folder whose file `backup.lock` is at `path`.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { lock: Mutex::new(open(path)?) })
     }

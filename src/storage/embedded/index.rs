@@ -35,7 +35,7 @@ const ALL_FREE_PAGES_STEP: i64 = 512;
 
 /// The tables. `objects` holds nothing but small rows in the order of keys, so that a list of
 /// keys reads few pages; `inline_values` grows at its end. A tiny value stands in the object's row, another has either an
-/// inline value or a file, an empty one none of them. `files` names the files that are alive, for the collection of
+/// inline value or a file, an empty one none of them. `blobs` names the files that are alive, for the collection of
 /// orphans.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS objects (
@@ -45,12 +45,12 @@ CREATE TABLE IF NOT EXISTS objects (
     last_modified INTEGER NOT NULL,
     content_type TEXT NOT NULL,
     content_encoding TEXT,
-    inline_value INTEGER,
-    file INTEGER,
-    row_value BLOB
+    inline_value_id INTEGER,
+    blob_id INTEGER,
+    tiny_value BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS inline_values (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS files (number INTEGER PRIMARY KEY) STRICT;
+CREATE TABLE IF NOT EXISTS blobs (id INTEGER PRIMARY KEY) STRICT;
 ";
 
 fn connect(path: &Path) -> Result<Connection> {

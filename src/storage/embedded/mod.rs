@@ -3,9 +3,9 @@
 //! ```text
 //! format              the format's version, in words
 //! lock                held while a process serves from the folder
-//! hold                held while a backup copies files
+//! backup.lock         held while a backup copies files
 //! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm beside it)
-//! files/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
+//! blobs/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
 //! temp/{n}            uploads that are under way
 //! reserve             room set aside for the day when the disk is full
 //! last-backup         when the folder was backed up last

@@ -41,7 +41,7 @@ impl Paths {
 
     /// What is locked while a backup copies files, so that none of them is removed.
     pub fn hold(&self) -> PathBuf {
-        self.root.join("hold")
+        self.root.join("backup.lock")
     }
 
     /// The index.
@@ -66,7 +66,7 @@ impl Paths {
 
     /// The folder of folders of large objects.
     pub fn files(&self) -> PathBuf {
-        self.root.join("files")
+        self.root.join("blobs")
     }
 
     /// The folder of the large objects that share their upper bits with `number`.
@@ -96,10 +96,10 @@ impl Paths {
             "format",
             "backup.json",
             "lock",
-            "hold",
+            "backup.lock",
             "reserve",
             "last-backup",
-            "files",
+            "blobs",
             "temp",
             "admin-token",
             "lost+found",

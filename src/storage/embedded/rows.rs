@@ -75,7 +75,7 @@ const BEHIND_EVERY_KEY: u8 = 0xFF;
 pub fn find(connection: &Connection, key: &str) -> Result<Option<Entry>> {
     connection
         .prepare_cached(
-            "SELECT size, etag, last_modified, content_type, content_encoding, inline_value, file
+            "SELECT size, etag, last_modified, content_type, content_encoding, inline_value_id, blob_id
              FROM objects WHERE key = ?1",
         )?
         .query_row([key.as_bytes()], read_entry)
@@ -86,9 +86,9 @@ pub fn find(connection: &Connection, key: &str) -> Result<Option<Entry>> {
 pub fn find_with_value(connection: &Connection, key: &str) -> Result<Option<(Entry, Option<Bytes>)>> {
     connection
         .prepare_cached(
-            "SELECT size, etag, last_modified, content_type, content_encoding, inline_value, file,
-                    ifnull(row_value, bytes)
-             FROM objects LEFT JOIN inline_values ON id = inline_value WHERE key = ?1",
+            "SELECT size, etag, last_modified, content_type, content_encoding, inline_value_id, blob_id,
+                    ifnull(tiny_value, bytes)
+             FROM objects LEFT JOIN inline_values ON id = inline_value_id WHERE key = ?1",
         )?
         .query_row([key.as_bytes()], |row| {
             let bytes = row.get_ref(7)?.as_blob_or_null()?.map(Bytes::copy_from_slice);
@@ -100,7 +100,7 @@ pub fn find_with_value(connection: &Connection, key: &str) -> Result<Option<(Ent
 /// The hash and the place of the object under `key`.
 pub fn find_standing(connection: &Connection, key: &str) -> Result<Option<(u128, Place)>> {
     connection
-        .prepare_cached("SELECT size, etag, inline_value, file FROM objects WHERE key = ?1")?
+        .prepare_cached("SELECT size, etag, inline_value_id, blob_id FROM objects WHERE key = ?1")?
         .query_row([key.as_bytes()], |row| Ok((read_hash(row, 1)?, read_place(row, 0, 2)?)))
         .optional()
 }
@@ -116,7 +116,7 @@ pub fn write_entry(connection: &Connection, key: &str, entry: &Entry, value: Opt
     connection
         .prepare_cached(
             "REPLACE INTO objects
-             (key, size, etag, last_modified, content_type, content_encoding, inline_value, file, row_value)
+             (key, size, etag, last_modified, content_type, content_encoding, inline_value_id, blob_id, tiny_value)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
@@ -158,18 +158,18 @@ pub fn remove_value(connection: &Connection, id: i64) -> Result<()> {
 
 /// Says that a file is alive.
 pub fn add_file(connection: &Connection, number: i64) -> Result<()> {
-    connection.prepare_cached("INSERT INTO files (number) VALUES (?1)")?.execute([number]).map(drop)
+    connection.prepare_cached("INSERT INTO blobs (id) VALUES (?1)")?.execute([number]).map(drop)
 }
 
 /// Says that a file is no longer alive.
 pub fn remove_file(connection: &Connection, number: i64) -> Result<()> {
-    connection.prepare_cached("DELETE FROM files WHERE number = ?1")?.execute([number]).map(drop)
+    connection.prepare_cached("DELETE FROM blobs WHERE id = ?1")?.execute([number]).map(drop)
 }
 
 /// The files that are alive from the number `first` to `last`, ascending.
 pub fn live_files(connection: &Connection, first: i64, last: i64) -> Result<Vec<i64>> {
     connection
-        .prepare_cached("SELECT number FROM files WHERE number BETWEEN ?1 AND ?2 ORDER BY number")?
+        .prepare_cached("SELECT id FROM blobs WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?
         .query_map([first, last], |row| row.get(0))?
         .collect()
 }
@@ -177,14 +177,14 @@ pub fn live_files(connection: &Connection, first: i64, last: i64) -> Result<Vec<
 /// Up to `limit` files that are alive, of numbers higher than `number`, ascending.
 pub fn files_behind(connection: &Connection, number: i64, limit: usize) -> Result<Vec<i64>> {
     connection
-        .prepare_cached("SELECT number FROM files WHERE number > ?1 ORDER BY number LIMIT ?2")?
+        .prepare_cached("SELECT id FROM blobs WHERE id > ?1 ORDER BY id LIMIT ?2")?
         .query_map(params![number, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?
         .collect()
 }
 
 /// How many files are alive, and the highest number among them.
 pub fn count_files(connection: &Connection) -> Result<(i64, i64)> {
-    connection.query_row("SELECT count(*), ifnull(max(number), 0) FROM files", [], |row| Ok((row.get(0)?, row.get(1)?)))
+    connection.query_row("SELECT count(*), ifnull(max(id), 0) FROM blobs", [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Up to `limit` keys that begin with `prefix` and stand behind `start_after`.

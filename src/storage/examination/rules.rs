@@ -12,7 +12,7 @@ use super::finding::Outcome;
 pub const TRIED: &str = "write a rule for a prefix where nothing is, read it back, and take it away again";
 
 /// Below this there are no objects, ever.
-const NOTHING: &str = "larder/probe-of-rules/";
+const NOTHING: &str = "larder/probe-lifecycle/";
 
 /// What to do where there are no rules.
 const SWEEP: &str = "keep at least one gateway running: it removes what has expired by itself";

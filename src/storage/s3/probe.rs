@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Where the outcome is kept.
-pub const OUTCOME_KEY: &str = "larder/backend";
+pub const OUTCOME_KEY: &str = "larder/capabilities";
 
 /// What probes write begins with this.
 const PROBE_PREFIX: &str = "larder/probe/";
@@ -53,16 +53,20 @@ const CODED: [(&str, &[u8]); 2] = [
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct Findings {
     version: u32,
+    #[serde(rename = "probedAt")]
     found_at: Timestamp,
     /// Whether conditions of puts hold, also in a race.
     pub conditional_writes: bool,
     /// Whether conditions of deletes hold.
     pub conditional_deletes: bool,
     /// Whether conditions of completing an upload in parts hold.
+    #[serde(rename = "conditionalMultipartCompletions")]
     pub conditional_completions: bool,
     /// Whether validators in conditions stand in quotes.
+    #[serde(rename = "quotedEtags")]
     pub quoted_validators: bool,
     /// Whether objects come back in the coding that they were stored in.
+    #[serde(rename = "contentEncodings")]
     pub codings: bool,
 }
 

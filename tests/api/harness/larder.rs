@@ -237,7 +237,7 @@ impl Larder {
     /// The keys of all objects that belong to a store and to no other, but for entries in the index.
     pub(crate) async fn objects_of(&self, store: &Store) -> Vec<String> {
         let mut found = Vec::new();
-        for folder in ["stores", "kept", "passing", "counted"] {
+        for folder in ["stores", "permanent", "expiring", "store-usage"] {
             let prefix = format!("larder/{folder}/");
             let page = ListOptions { prefix, start_after: None, limit: MAX_LIST_KEYS };
             let listed = self.0.objects.list(page).await.expect("the object store lists");

@@ -242,7 +242,7 @@ impl World {
             Ok(object) => {
                 let bytes = object.body.into_bytes(1 << 20).await.expect("a document");
                 let document: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
-                document["phase"]["phase"] != "deleted"
+                document["phase"]["name"] != "deleted"
             }
             Err(_) => false,
         }

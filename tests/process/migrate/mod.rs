@@ -167,12 +167,12 @@ fn there_and_back(stores: usize) {
     let planned = site.migrate(&["--to", "bucket", "--dry-run"]);
     assert!(planned.status.success() && said(&planned).contains("nothing was changed"), "{}", said(&planned));
     assert_eq!(site.keys("larder/"), Vec::<String>::new());
-    cut_off(site.migration(&["--to", "bucket"]), || !site.keys("larder/index/").is_empty());
+    cut_off(site.migration(&["--to", "bucket"]), || !site.keys("larder/store-index/").is_empty());
     fails(&run(site.over_bucket()), "has not ended");
     goes_on(&site.migrate(&["--to", "bucket"]));
     // The first gateway there writes lifecycle rules at once: they must find nothing to delete.
-    assert_eq!(site.keys("larder/passing/"), Vec::<String>::new());
-    assert!(!site.keys("larder/kept/").is_empty());
+    assert_eq!(site.keys("larder/expiring/"), Vec::<String>::new());
+    assert!(!site.keys("larder/permanent/").is_empty());
     fails(&site.migrate(&["--to", "bucket"]), "is not empty");
     let gateway = Program::start(site.over_bucket());
     fails(&site.migrate(&["--to", "folder", "--gateways-stopped"]), "is not empty");
@@ -181,7 +181,7 @@ fn there_and_back(stores: usize) {
 
     fs::rename(folder::data(work.path()), work.path().join("left")).expect("it is moved away");
     let back = &["--to", "folder", "--gateways-stopped"];
-    cut_off(site.migration(back), || folder_has(work.path(), "larder/index/"));
+    cut_off(site.migration(back), || folder_has(work.path(), "larder/store-index/"));
     fails(&run(site.over_folder()), "has not ended");
     goes_on(&site.migrate(back));
     let kept = fs::read_to_string(folder::data(work.path()).join("admin-token")).expect("it came along");

@@ -31,8 +31,10 @@ pub struct Manifest {
     /// Their bytes.
     pub bytes: u64,
     /// The hash of the index.
+    #[serde(rename = "indexHash")]
     pub index: String,
     /// The hashes of what else is in it, by name.
+    #[serde(rename = "otherFileHashes")]
     pub beside: BTreeMap<String, String>,
 }
 

@@ -5,7 +5,7 @@
 //! ```text
 //! backup.json         what is in it, with hashes; written last, so that a backup without it was broken off
 //! index.sqlite        the index as it was at one instant
-//! files/{h}/{n}       every file that it names
+//! blobs/{h}/{n}       every file that it names
 //! admin-token         and whatever else the caller keeps beside the engine's own
 //! ```
 //!

@@ -44,7 +44,7 @@ mod tests {
         let day = |number: i64| dated_name(Timestamp::from_millis(1_767_225_600_000 + number * 86_400_000));
         assert_eq!(day(0), "2026-01-01T00-00-00.000Z");
         let make = |name: &str, is_complete: bool| {
-            fs::create_dir_all(work.path().join(name).join("files")).expect("a folder");
+            fs::create_dir_all(work.path().join(name).join("blobs")).expect("a folder");
             if is_complete {
                 fs::write(work.path().join(name).join("backup.json"), "{}").expect("a file");
             }

@@ -66,7 +66,7 @@ mod tests {
     use crate::storage::lifecycle::{WantedRule, WantedRules};
 
     fn own(keeps_versions: bool) -> OwnRules {
-        let expirations = vec![WantedRule { prefix: "larder/passing/5/".to_owned(), days: 5 }];
+        let expirations = vec![WantedRule { prefix: "larder/expiring/5/".to_owned(), days: 5 }];
         let wanted = WantedRules { root: "larder/".to_owned(), expirations, upload_days: Some(7) };
         OwnRules::new(&wanted, "", keeps_versions).expect("rules")
     }
@@ -94,7 +94,7 @@ mod tests {
             ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", ""),
             (" xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"", ""),
             ("<Filter><Prefix>larder/</Prefix></Filter>", "<Filter><And><Prefix>larder/</Prefix></And></Filter>"),
-            ("<Filter><Prefix>larder/passing/5/</Prefix></Filter>", "<Prefix>larder/passing/5/</Prefix>"),
+            ("<Filter><Prefix>larder/expiring/5/</Prefix></Filter>", "<Prefix>larder/expiring/5/</Prefix>"),
             ("<Expiration>", "<Expiration><ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker>"),
             (
                 "<Status>Enabled</Status><Expiration><Days>5</Days></Expiration>",
@@ -111,10 +111,10 @@ mod tests {
         let own = own(false);
         let [expiration, uploads] = [0, 1].map(|at: usize| own.wanted[at].1.id());
         for (old, new, rule) in [
-            ("<Filter><Prefix>larder/passing/5/</Prefix></Filter>", "", expiration),
-            ("<Filter><Prefix>larder/passing/5/</Prefix></Filter>", "<Filter/>", expiration),
-            ("<Prefix>larder/passing/5/</Prefix>", "<Prefix/>", expiration),
-            ("<Prefix>larder/passing/5/</Prefix>", "<Prefix>larder/</Prefix>", expiration),
+            ("<Filter><Prefix>larder/expiring/5/</Prefix></Filter>", "", expiration),
+            ("<Filter><Prefix>larder/expiring/5/</Prefix></Filter>", "<Filter/>", expiration),
+            ("<Prefix>larder/expiring/5/</Prefix>", "<Prefix/>", expiration),
+            ("<Prefix>larder/expiring/5/</Prefix>", "<Prefix>larder/</Prefix>", expiration),
             ("<Filter><Prefix>larder/</Prefix></Filter>", "<Prefix></Prefix>", uploads),
             ("<Tag><Key>k</Key><Value>v</Value></Tag>", "", "theirs"),
             ("<ObjectSizeGreaterThan>9</ObjectSizeGreaterThan>", "<Prefix/>", "sized"),

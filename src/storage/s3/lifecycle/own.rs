@@ -100,10 +100,10 @@ mod tests {
 
     #[test]
     fn every_rule_has_a_name_and_a_prefix_of_its_installation() {
-        let expirations = vec![WantedRule { prefix: "larder/passing/5/".to_owned(), days: 5 }];
+        let expirations = vec![WantedRule { prefix: "larder/expiring/5/".to_owned(), days: 5 }];
         let wanted = WantedRules { root: "larder/".to_owned(), expirations, upload_days: Some(7) };
         let [one, other] = ["", "a&b/"].map(|prefix| OwnRules::new(&wanted, prefix, true).expect("rules"));
-        assert_eq!(other.wanted[0].1.prefix(), Some("a&b/larder/passing/5/"));
+        assert_eq!(other.wanted[0].1.prefix(), Some("a&b/larder/expiring/5/"));
         for (_, rule) in &one.wanted {
             assert!(one.has(rule) && !other.has(rule) && !one.are_spoilt_by(rule) && !other.are_spoilt_by(rule));
             let lost = rule.without("Filter");

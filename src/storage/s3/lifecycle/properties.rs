@@ -16,7 +16,7 @@ pub fn lifecycle(bytes: &[u8]) {
     let Ok(document) = Document::read(text.to_owned()) else { return };
     let wanted = WantedRules {
         root: "larder/".to_owned(),
-        expirations: vec![WantedRule { prefix: "larder/passing/5/".to_owned(), days: 5 }],
+        expirations: vec![WantedRule { prefix: "larder/expiring/5/".to_owned(), days: 5 }],
         upload_days: Some(7),
     };
     let own = OwnRules::new(&wanted, "", true).expect("rules");
