@@ -31,6 +31,7 @@ mod disk_space;
 mod durations;
 mod expiry;
 mod faults;
+mod formats;
 mod get_record;
 mod keeper;
 mod key_pages;

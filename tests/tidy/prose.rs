@@ -14,8 +14,8 @@ const GENERATED: [&str; 2] = ["Cargo.lock", "package-lock.json"];
 /// Endings of files that may be other than text.
 const PICTURES: [&str; 4] = ["png", "ico", "webp", "woff2"];
 
-/// Bytes that parsers are tried with; some of what is parsed is no text.
-const SEEDS: &str = "fuzz/seeds/";
+/// Folders of what is no text: bytes that parsers are tried with, and data folders as a version wrote them.
+const BINARY: [&str; 2] = ["fuzz/seeds/", "tests/fixtures/"];
 
 /// Bytes of the largest file: what is larger is data, and data is made by the tests that need it.
 const LARGEST_BYTES: usize = 512 * 1024;
@@ -60,7 +60,10 @@ pub fn stray(path: &str, bytes: &[u8]) -> Option<String> {
     let picture = path.rsplit_once('.').is_some_and(|(_, ending)| PICTURES.contains(&ending));
     if bytes.len() > LARGEST_BYTES {
         Some(format!("{path}: {} bytes; a file has at most {LARGEST_BYTES}", bytes.len()))
-    } else if !picture && !path.starts_with(SEEDS) && (bytes.contains(&0) || std::str::from_utf8(bytes).is_err()) {
+    } else if !picture
+        && !BINARY.iter().any(|folder| path.starts_with(folder))
+        && (bytes.contains(&0) || std::str::from_utf8(bytes).is_err())
+    {
         Some(format!("{path}: is no text, and no picture either"))
     } else {
         None
