@@ -5,18 +5,23 @@
 
 use std::time::Duration;
 
-/// Maximum number of objects that background changes touch in one transaction beside requests. What they add to a transaction
-/// of requests takes less time than its sync.
-pub const MAX_OBJECTS: usize = 12;
+/// Maximum number of objects that background changes touch in one transaction.
+const MAX_OBJECTS: usize = 64;
 
-/// Maximum number of them while no request is served. The first request waits for no more.
-const MAX_OBJECTS_ALONE: usize = 96;
+/// Minimum of that number beside requests that write. So many take less time than the sync.
+pub const MIN_OBJECTS: usize = 12;
+
+/// Objects for each millisecond that a transaction takes: where the sync is slow, more of them prolong it by the same part.
+const OBJECTS_PER_MILLISECOND: u128 = 12;
 
 /// Ratio of a rest to the work before it.
 const REST_FACTOR: u32 = 9;
 
 /// Maximum rest. It bounds how much longer all work takes on a slow disk.
-const MAX_REST: Duration = Duration::from_millis(25);
+const MAX_REST: Duration = Duration::from_millis(15);
+
+/// Maximum rest beside requests that write: transactions are smaller then.
+const MAX_REST_BESIDE_WRITES: Duration = Duration::from_millis(6);
 
 /// Time after a request for which others are expected.
 const ATTENTION: Duration = Duration::from_millis(250);
@@ -24,10 +29,14 @@ const ATTENTION: Duration = Duration::from_millis(250);
 /// State of the throttle. All times are of the monotonic clock.
 #[derive(Debug, Default)]
 pub struct BackgroundThrottle {
-    /// End of the rest behind the last work.
+    /// Duration of the last transaction with background changes.
+    last_work: Duration,
+    /// End of the rest behind it.
     rested_at: Duration,
-    /// Time until which requests are taken to be served.
+    /// Time until which requests are expected.
     attentive_until: Duration,
+    /// Time until which requests that write are expected.
+    writes_until: Duration,
 }
 
 impl BackgroundThrottle {
@@ -36,14 +45,26 @@ impl BackgroundThrottle {
         self.attentive_until = now + ATTENTION;
     }
 
+    /// Notes that a request wrote at `now`.
+    pub fn note_write(&mut self, now: Duration) {
+        self.attentive_until = now + ATTENTION;
+        self.writes_until = now + ATTENTION;
+    }
+
     /// Notes a transaction with background changes.
     pub fn note_work(&mut self, began: Duration, ended: Duration) {
-        self.rested_at = ended + (ended.saturating_sub(began) * REST_FACTOR).min(MAX_REST);
+        self.last_work = ended.saturating_sub(began);
+        let max_rest = if ended < self.writes_until { MAX_REST_BESIDE_WRITES } else { MAX_REST };
+        self.rested_at = ended + (self.last_work * REST_FACTOR).min(max_rest);
     }
 
     /// Returns how many objects background changes may touch in one transaction.
     pub fn max_objects(&self, now: Duration) -> usize {
-        if now < self.attentive_until { MAX_OBJECTS } else { MAX_OBJECTS_ALONE }
+        if now >= self.writes_until {
+            return MAX_OBJECTS;
+        }
+        let by_time = self.last_work.as_micros() * OBJECTS_PER_MILLISECOND / 1000;
+        usize::try_from(by_time).unwrap_or(MAX_OBJECTS).clamp(MIN_OBJECTS, MAX_OBJECTS)
     }
 
     /// Returns how long background changes still wait.
@@ -62,10 +83,9 @@ mod tests {
     fn a_rest_follows_work_beside_requests() {
         let mut throttle = BackgroundThrottle::default();
         throttle.note_request(WORK);
-        throttle.note_work(WORK, WORK * 2);
-        assert_eq!(throttle.rest(WORK * 2), WORK * REST_FACTOR);
-        assert_eq!(throttle.max_objects(WORK * 2), MAX_OBJECTS);
-        assert_eq!(throttle.rest(WORK * 2 + WORK * REST_FACTOR), Duration::ZERO);
+        throttle.note_work(WORK / 2, WORK);
+        assert_eq!(throttle.rest(WORK), WORK / 2 * REST_FACTOR);
+        assert_eq!(throttle.rest(WORK + WORK / 2 * REST_FACTOR), Duration::ZERO);
     }
 
     #[test]
@@ -73,11 +93,22 @@ mod tests {
         let mut throttle = BackgroundThrottle::default();
         throttle.note_work(Duration::ZERO, WORK);
         assert_eq!(throttle.rest(WORK), Duration::ZERO);
-        assert_eq!(throttle.max_objects(WORK), MAX_OBJECTS_ALONE);
         throttle.note_request(WORK);
         let long_after = WORK + ATTENTION;
         throttle.note_work(long_after, long_after + WORK);
         assert_eq!(throttle.rest(long_after + WORK), Duration::ZERO);
+    }
+
+    #[test]
+    fn transactions_are_small_beside_writes_unless_each_takes_long() {
+        let mut throttle = BackgroundThrottle::default();
+        throttle.note_request(WORK);
+        assert_eq!(throttle.max_objects(WORK), MAX_OBJECTS);
+        throttle.note_write(WORK);
+        assert_eq!(throttle.max_objects(WORK), MIN_OBJECTS);
+        throttle.note_work(WORK, WORK * 3);
+        assert_eq!(throttle.max_objects(WORK * 3), 48);
+        assert_eq!(throttle.max_objects(WORK + ATTENTION), MAX_OBJECTS);
     }
 
     #[test]
@@ -87,5 +118,8 @@ mod tests {
         throttle.note_request(ended);
         throttle.note_work(Duration::ZERO, ended);
         assert_eq!(throttle.rest(ended), MAX_REST);
+        throttle.note_write(ended);
+        throttle.note_work(Duration::ZERO, ended);
+        assert_eq!(throttle.rest(ended), MAX_REST_BESIDE_WRITES);
     }
 }

@@ -160,8 +160,9 @@ impl CommitThread {
             let kept = match self.next(has_spare_pages) {
                 Event::Request(first) => {
                     let mut batch = gather(first, &mut self.requests);
-                    let alone = batch.len();
-                    if self.throttle.rest(self.batches.clock.monotonic()).is_zero() {
+                    let (alone, now) = (batch.len(), self.batches.clock.monotonic());
+                    self.throttle.note_write(now);
+                    if self.throttle.rest(now).is_zero() {
                         self.add_background(&mut batch);
                     }
                     let has_background = batch.len() > alone;

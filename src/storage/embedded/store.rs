@@ -28,7 +28,7 @@ use super::{
         store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
     },
     access::kept_file,
-    background_throttle::MAX_OBJECTS,
+    background_throttle::MIN_OBJECTS,
     batch::{Batches, Change, NewObject},
     checkpointer::Checkpointer,
     collect::collect,
@@ -241,7 +241,7 @@ impl ObjectStore for EmbeddedStore {
         if keys.len() > MAX_DELETE_KEYS {
             return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
         }
-        let slices = keys.chunks(MAX_OBJECTS).map(|slice| self.committer.commit(Change::DeleteMany(slice.to_vec())));
+        let slices = keys.chunks(MIN_OBJECTS).map(|slice| self.committer.commit(Change::DeleteMany(slice.to_vec())));
         try_join_all(slices).await.map(drop)
     }
 
