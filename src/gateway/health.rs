@@ -260,14 +260,18 @@ mod tests {
         health.answer(&Method::GET, "/health/ready").await.expect("it is about health")
     }
 
+    async fn is_unready(health: &Health, words: &str) {
+        let answer = ready(health).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.body().contains(words) && !health.is_ready(), "{}", answer.body());
+    }
+
     #[tokio::test]
     async fn a_backend_that_fails_is_named_and_asked_again_after_a_while() {
         let Parts { clock, faulty, measured, health, .. } = parts().await;
         faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
         for _ in 0..100 {
-            let answer = ready(&health).await;
-            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-            assert!(answer.body().contains("storage") && !health.is_ready(), "{}", answer.body());
+            is_unready(&health, "storage").await;
         }
         clock.advance(FRESH);
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
@@ -281,24 +285,19 @@ mod tests {
     async fn a_backend_that_does_not_answer_is_not_waited_for() {
         let Parts { clock, faulty, health, .. } = parts().await;
         faulty.disturb(Call::default(), Fault::Delay(Duration::from_hours(1)));
-        let asked = async { ready(&health).await };
         let moved = async {
             tokio::task::yield_now().await;
             clock.advance(READ_TIMEOUT);
         };
-        let (answer, ()) = tokio::join!(asked, moved);
-        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert!(answer.body().contains("does not answer"), "{}", answer.body());
+        tokio::join!(is_unready(&health, "does not answer"), moved);
     }
 
     #[tokio::test]
-    async fn whoever_is_told_to_stop_is_not_ready_at_once_and_lives_on() {
+    async fn a_gateway_that_is_told_to_stop_is_not_ready_at_once_and_lives_on() {
         let Parts { health, leaving, .. } = parts().await;
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
         leaving.announce();
-        let answer = ready(&health).await;
-        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert!(answer.body().contains("told to stop") && !health.is_ready(), "{}", answer.body());
+        is_unready(&health, "told to stop").await;
         let live = health.answer(&Method::GET, "/health/live").await.expect("it is about health");
         assert_eq!(live.status(), StatusCode::OK);
     }
@@ -346,9 +345,7 @@ mod tests {
         let put = async |text: &Bytes| {
             memory.put(format, ByteStream::from(text.clone()), PutOptions::default()).await.expect("it is stored");
         };
-        let other = Bytes::from(
-            String::from_utf8_lossy(&bytes).replace("\"secretFingerprint\":\"00\"", "\"secretFingerprint\":\"11\""),
-        );
+        let other = String::from_utf8_lossy(&bytes).replace(r#"Fingerprint":"00"#, r#"Fingerprint":"11"#).into();
         let strange = Bytes::from(r#"{"format":1,"usableFrom":1,"writtenBy":"1.2.3","installation":"strange"}"#);
         let newer = Bytes::from(r#"{"format":99,"usableFrom":99,"writtenBy":"9.8.7"}"#);
         let cases = [
@@ -364,9 +361,7 @@ mod tests {
                 None => memory.delete(format, Precondition::None).await.expect("it is deleted"),
             }
             clock.advance(FRESH);
-            let answer = ready(&health).await;
-            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-            assert!(answer.body().contains(words), "{}", answer.body());
+            is_unready(&health, words).await;
             let write = fenced.put("k", ByteStream::from(Bytes::from("v")), PutOptions::default()).await;
             assert!(matches!(write, Err(storage::Error::Fenced(_))), "{words}: {write:?}");
             assert_eq!(!matches!(fenced.head("k").await, Err(storage::Error::Fenced(_))), reads, "{words}");
