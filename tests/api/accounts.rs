@@ -222,6 +222,19 @@ contract_test!(of_an_expired_token_nothing_is_left_a_day_later, async |larder: L
     assert_eq!(larder.objects_of_accounts("/auth/tokens/").await.len(), before + 1);
 });
 
+contract_test!(a_clock_that_is_wrong_for_two_hours_deletes_no_token_that_has_not_expired, async |larder: Larder| {
+    let end = larder.clock().now().plus(Duration::from_hours(48));
+    let made = larder.post(TOKENS).json(&json!({ "expiresAt": end })).await.answers(201);
+    larder.set_wrong_by_days(30);
+    for _ in 0..4 {
+        larder.token_upkeep().await;
+        larder.advance(Duration::from_mins(30));
+    }
+    larder.set_wrong_by_days(0);
+    larder.token_upkeep().await;
+    larder.get(STORES).token(&made.text("token")).await.answers(200);
+});
+
 contract_test!(lists_of_users_and_tokens_are_paged_and_read_the_page_alone, async |larder: Larder| {
     for number in 0..12 {
         larder.post(USERS).json(&json!({ "username": format!("user-{number:02}") })).await.answers(201);

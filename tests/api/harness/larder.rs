@@ -127,10 +127,10 @@ impl Larder {
             Users::open(measured.clone(), clock.clone(), random.clone(), staleness).await.expect("accounts open");
         let users = Arc::new(users);
         let admin = Token::new(TOKEN);
-        let tokens =
-            Arc::new(Tokens::new(measured.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness));
-        let cache = CacheOptions { staleness, ..CacheOptions::default() };
         let guard = Arc::new(ClockGuard::new(clock.clone(), clock.clone()));
+        let tokens = Tokens::new(measured.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness);
+        let tokens = Arc::new(tokens.guarded_by(guard.clone()));
+        let cache = CacheOptions { staleness, ..CacheOptions::default() };
         // In an object store of its own: what is counted and listed here is the work of requests.
         let of_clock = Arc::new(MemoryStore::new(clock.clone()));
         let clock_records = ClockRecords::open(of_clock, guard.clone(), true).await.expect("the clock's record opens");
