@@ -44,3 +44,30 @@ fn show(guard: &Arc<ClockGuard>, metrics: &Metrics) {
         vec![Sample::plain(uptime.uptime().as_secs())]
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+
+    #[test]
+    fn suspended_deletions_are_shown_with_their_begin() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
+        let (guard, metrics) = (Arc::new(ClockGuard::new(clock.clone(), clock.clone())), Metrics::default());
+        show(&guard, &metrics);
+        let shown = |state: &str, since: &str| {
+            let text = metrics.render();
+            for line in [
+                format!("larder_deletion_suspended {state}"),
+                format!("larder_deletion_suspended_since_timestamp_seconds {since}"),
+            ] {
+                assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
+            }
+        };
+        shown("0", "0");
+        clock.jump(61_000);
+        shown("1", "1767225661");
+        guard.confirm();
+        shown("0", "0");
+    }
+}
