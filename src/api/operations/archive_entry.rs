@@ -128,3 +128,17 @@ async fn give_way(since_turn: &mut usize, bytes: usize) {
         tokio::task::yield_now().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_entry_whose_lengths_have_32_bits_ends_before_they_need_more() {
+        for is_large in [false, true] {
+            let mut entry = Entry { is_large, ..Entry::new(String::new(), String::new(), ByteStream::empty()) };
+            assert!(entry.takes(u32::MAX as usize - 1).await);
+            assert_eq!(entry.takes(1).await, is_large);
+        }
+    }
+}
