@@ -101,7 +101,7 @@ impl Larder {
         self.clock.advance(DAY);
         for _ in 0..5 {
             self.clock.advance(STEP);
-            while self.gateway.catalog.keep_appointments().await.expect("a run") > 0 {}
+            while in_background(self.gateway.catalog.keep_appointments()).await.expect("a run") > 0 {}
         }
         // A gateway does so once a minute: until then it remembers the use of each store.
         self.gateway.catalog.flush_activity().await.expect("a flush");
