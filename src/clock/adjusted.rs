@@ -1,8 +1,8 @@
-//! A clock that is set by another one, of which it hears now and then.
+//! A clock that is corrected by the time of another one.
 //!
-//! What several gateways decide by the time of day they have to decide by the same one. What they share is the object store,
-//! and each of its answers says when it was made, in whole seconds. As long as this machine's clock agrees with that it is
-//! left alone; if not, it is moved just far enough to agree, so that what is heard sets it ever more exactly.
+//! Gateways that share data need one time of day for their decisions. They share the object store, and each of its
+//! responses has a date in whole seconds. While this machine's clock agrees with that date, it is left alone. Otherwise
+//! it is moved just far enough to agree, so that each response makes the correction more exact.
 
 use std::{
     sync::{
@@ -16,40 +16,41 @@ use async_trait::async_trait;
 
 use super::{source::Clock, timestamp::Timestamp};
 
-/// What whole seconds leave open, in milliseconds: a moment is that much later than it is said to be, at most.
+/// Resolution of a date in whole seconds, in milliseconds: the moment it was taken is later than the date by at most
+/// this much.
 const RESOLUTION_MILLIS: i64 = 1000;
 
-/// A clock, set by another one.
+/// A clock corrected by another one.
 #[derive(Debug)]
 pub struct AdjustedClock {
     own: Arc<dyn Clock>,
-    /// How many milliseconds the other clock is ahead of our own.
+    /// Milliseconds by which the other clock is ahead of our own.
     ahead: AtomicI64,
 }
 
 impl AdjustedClock {
-    /// How far apart the two clocks may be: beyond that, one of them is so wrong that nobody should rely on either.
+    /// Maximum difference between the two clocks. Beyond it one of them is too wrong to rely on either.
     pub const TOLERATED: Duration = Duration::from_mins(1);
 
-    /// A clock that agrees with `own` until it hears otherwise.
+    /// Returns a clock that agrees with `own` until it hears another time.
     pub fn new(own: Arc<dyn Clock>) -> Self {
         Self { own, ahead: AtomicI64::new(0) }
     }
 
-    /// How many milliseconds this clock is ahead of the one that it was made of.
+    /// Returns by how many milliseconds this clock is ahead of the one below it.
     pub fn ahead_millis(&self) -> i64 {
         self.ahead.load(Ordering::Relaxed)
     }
 
-    /// Takes note that the other clock showed `shown`, in whole seconds, at some time since `asked`, which is by
-    /// [`Clock::monotonic`]. Returns by how many milliseconds this clock has been moved for that.
+    /// Records that the other clock showed `shown`, in whole seconds, at some time since `asked`, which is by
+    /// [`Clock::monotonic`]. Returns by how many milliseconds that moved this clock.
     pub fn hear(&self, shown: Timestamp, asked: Duration) -> i64 {
         let heard_at = self.own.now();
         let asked_at = heard_at.minus(self.own.monotonic().saturating_sub(asked));
         let least = shown.as_millis() - heard_at.as_millis();
         let most = shown.as_millis() + RESOLUTION_MILLIS - asked_at.as_millis();
         let before = self.ahead.load(Ordering::Relaxed);
-        // Two who hear at once have both heard the truth: either may have the last word.
+        // Of two concurrent calls both have a true time: either may win.
         let after = before.max(least).min(most);
         self.ahead.store(after, Ordering::Relaxed);
         after - before
@@ -87,7 +88,7 @@ mod tests {
         (own.clone(), AdjustedClock::new(own))
     }
 
-    /// The whole second of a clock that is `ahead` milliseconds ahead of `own`.
+    /// Returns the whole second of a clock that is `ahead` milliseconds ahead of `own`.
     fn date(own: &ManualClock, ahead: i64) -> Timestamp {
         let millis = own.now().as_millis() + ahead;
         Timestamp::from_millis(millis - millis.rem_euclid(1000))

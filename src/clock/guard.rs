@@ -20,16 +20,16 @@ use super::{
     timestamp::Timestamp,
 };
 
-/// Boot time that two readings of the clocks may be apart to count as one moment.
+/// Maximum boot time between two readings of the clocks that count as one moment.
 const ONE_MOMENT: Duration = Duration::from_secs(1);
 
-/// Maximum number of readings to find two that are one moment.
+/// Maximum number of readings to get two that count as one moment.
 const MAX_READINGS: usize = 4;
 
-/// Minimum distance of recorded wall times: so often the record is written.
+/// Interval between writes of the record.
 const RECORD_INTERVAL: Duration = Duration::from_mins(1);
 
-/// A period in which nothing is deleted on account of time.
+/// A period in which no expired data is deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suspension {
     /// Start of the suspension, by the wall clock of this gateway.
@@ -38,7 +38,7 @@ pub struct Suspension {
     pub reason: String,
 }
 
-/// Switches of the guard's measures. All are on wherever Larder serves; simulations take them out one at a time.
+/// Switches of the guard's measures. All are on in production; simulations turn them off one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct ClockSafeguards {
@@ -55,7 +55,7 @@ pub struct ClockSafeguards {
 }
 
 impl ClockSafeguards {
-    /// As it has to be.
+    /// All measures on, as production needs them.
     pub const ALL: Self = Self {
         compares_clocks: true,
         notices_jumps: true,
@@ -68,14 +68,14 @@ impl ClockSafeguards {
 /// Trust in the wall clock of this installation.
 #[derive(Debug)]
 pub struct ClockGuard {
-    /// Clock that the installation goes by.
+    /// Clock of the installation.
     clock: Arc<dyn Clock>,
-    /// Clock of this machine; the same unless the object store's time counts.
+    /// Clock of this machine; the same unless the object store's time is used.
     machine: Arc<dyn Clock>,
     /// `None` trusts the clock without conditions.
     safeguards: Option<ClockSafeguards>,
     state: Mutex<State>,
-    /// Copies of the timeline's offsets, for readers that find the clock where it was.
+    /// Copies of the timeline's offsets, for readers while the clock has not moved.
     offset: AtomicI64,
     reference: AtomicI64,
 }
@@ -96,8 +96,8 @@ impl ClockGuard {
         Self::made(Arc::clone(&clock), clock, None)
     }
 
-    /// Returns a guard over `clock` on a machine whose own clock is `machine`. It trusts the wall time that it finds
-    /// until [`ClockGuard::resume`] gives it an earlier record.
+    /// Returns a guard over `clock` on a machine whose own clock is `machine`. It trusts the wall time that it starts
+    /// with until [`ClockGuard::resume`] gives it an earlier record.
     pub fn new(clock: Arc<dyn Clock>, machine: Arc<dyn Clock>) -> Self {
         Self::made(clock, machine, Some(ClockSafeguards::ALL))
     }
@@ -127,16 +127,16 @@ impl ClockGuard {
         self.deletion_time().is_some()
     }
 
-    /// Returns the wall time by which deletions may be decided on now, or `None` while deletions are suspended. The time
-    /// returned is the one that was checked: no jump can come between the reading and the check.
+    /// Returns the wall time to decide deletions by, or `None` while deletions are suspended. The guard has checked
+    /// this very reading: no jump can come between reading and check.
     pub fn deletion_time(&self) -> Option<Timestamp> {
         let Some(safeguards) = self.safeguards else { return Some(self.clock.now()) };
         let (state, reading) = self.observed(safeguards);
         state.suspension().is_none().then_some(reading.wall)
     }
 
-    /// Returns the time by which scheduled work is due: the wall time, or the earlier one of it and the time that was
-    /// trusted last while deletions are suspended.
+    /// Returns the time by which scheduled work is due: the wall time or, while deletions are suspended, the earlier
+    /// one of it and the last trusted time.
     pub fn scheduling_time(&self) -> Timestamp {
         let Some(safeguards) = self.safeguards else { return self.clock.now() };
         let (state, reading) = self.observed(safeguards);
@@ -154,8 +154,7 @@ impl ClockGuard {
         self.lock().timeline.uptime(boot)
     }
 
-    /// Returns the time from which the end of a life is computed: the wall time, or the latest trusted time where the wall
-    /// clock is behind that.
+    /// Returns the base for new expiry times: the wall time, or the latest trusted time if the wall clock is behind it.
     pub fn expiry_base(&self) -> Timestamp {
         let now = self.clock.now();
         let Some(safeguards) = self.safeguards.filter(|safeguards| safeguards.keeps_expiry_base) else { return now };
@@ -165,13 +164,13 @@ impl ClockGuard {
             let (state, reading) = self.observed(safeguards);
             return reading.wall.max(state.timeline.by_reference(reading.boot));
         }
-        // Clocks are read one after the other, in whole milliseconds: what is less than a moment apart is the same time.
+        // Clocks are read one after the other, in whole milliseconds: times less than a moment apart are equal.
         let reference = Timestamp::from_millis(self.reference.load(Ordering::Relaxed).saturating_add(boot));
         if reference.since(now) < ONE_MOMENT { now } else { reference }
     }
 
-    /// Returns the end of something with `retention` that `end` was written for: what was alive before a forward jump
-    /// of the wall clock lives as if it had been changed at the jump.
+    /// Returns the expiry of data with `retention` whose written expiry is `end`. Data that was alive before a forward
+    /// jump of the wall clock lives as if it had been changed at the jump.
     pub fn carried_over(&self, end: Timestamp, retention: Duration) -> Timestamp {
         match self.safeguards {
             Some(safeguards) if safeguards.carries_over_jumps => {
@@ -181,7 +180,7 @@ impl ClockGuard {
         }
     }
 
-    /// Takes up the record of earlier processes, before anything else is asked of this guard.
+    /// Resumes from the record of earlier processes. Must be called before any other method.
     pub fn resume(&self, record: &ClockRecord) {
         let Some(safeguards) = self.safeguards else { return };
         let reading = self.reading();
@@ -199,7 +198,7 @@ impl ClockGuard {
         self.settle(&mut state, reading, safeguards);
     }
 
-    /// Takes over what other gateways recorded meanwhile.
+    /// Merges the record that other gateways have written.
     pub fn merge(&self, record: &ClockRecord) {
         let Some(safeguards) = self.safeguards else { return };
         let (mut state, reading) = self.observed(safeguards);
@@ -216,8 +215,8 @@ impl ClockGuard {
         self.settle(&mut state, reading, safeguards);
     }
 
-    /// Returns the record to write in place of `last`, or `None` if that says enough, or while the clocks of machine and
-    /// object store differ.
+    /// Returns the record to write in place of `last`; `None` if `last` is recent enough, or while the clocks of
+    /// machine and object store differ.
     pub fn new_record(&self, last: Option<&ClockRecord>) -> Option<ClockRecord> {
         let (state, reading) = self.observed(self.safeguards?);
         if state.skewed_since.is_some() {
@@ -233,12 +232,12 @@ impl ClockGuard {
         (is_other || u128::from(age) >= RECORD_INTERVAL.as_millis()).then_some(record)
     }
 
-    /// Returns the wall time of this gateway, and that of its machine.
+    /// Returns the wall times of this gateway and of its machine.
     pub fn times(&self) -> (Timestamp, Timestamp) {
         (self.clock.now(), self.machine.now())
     }
 
-    /// Locks the state after it has seen what the clocks show now.
+    /// Observes the clocks, then locks the state.
     fn observed(&self, safeguards: ClockSafeguards) -> (MutexGuard<'_, State>, Reading) {
         let mut state = self.lock();
         let reading = self.reading();

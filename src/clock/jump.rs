@@ -6,17 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::timestamp::Timestamp;
 
-/// Maximum distance in milliseconds between two clocks, or of one wall clock from its boot time, that raises no doubt.
+/// Maximum distance in milliseconds between two clocks, or of a wall clock from its boot time, that does not suspend
+/// deletions.
 pub(super) const TOLERATED_MILLIS: i64 = 60_000;
 
-/// Maximum distance between the end that a change asks for and the end that is written: the step of renewals, the
-/// staleness of other gateways, and a minute of tolerated clock error.
+/// Maximum distance between the requested and the written expiry of a change: the step of renewals, the staleness of
+/// other gateways, and a minute of tolerated clock error.
 const WRITTEN_AHEAD: Duration = Duration::from_mins(3);
 
 /// A forward jump of the wall clock while boot time shows that no such time has passed.
 ///
-/// Either the clock was behind before the jump, or it is ahead after it. In both cases the jump is no part of the time
-/// that data has lived.
+/// Either the clock was behind before the jump, or it is ahead after it. In both cases the jump does not count towards
+/// the age of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Jump {
@@ -38,8 +39,8 @@ impl Jump {
         near(self.before, other.before) && near(self.after, other.after)
     }
 
-    /// Returns the end of something with `retention` that `end` was written for: what was alive before the jump, and was
-    /// not changed since, lives as if it had been changed at the jump.
+    /// Returns the expiry of data with `retention` whose written expiry is `end`. Data that was alive before the jump
+    /// and unchanged since lives as if it had been changed at the jump.
     pub fn carried_over(self, end: Timestamp, retention: Duration) -> Timestamp {
         let was_alive = end > self.before;
         let was_changed_before = end <= self.before.plus(retention + WRITTEN_AHEAD);

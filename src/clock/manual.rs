@@ -13,13 +13,13 @@ use tokio::sync::Notify;
 
 use super::{source::Clock, timestamp::Timestamp};
 
-/// A clock that stands still until it is told to move; sleepers wake when it has moved far enough.
+/// A clock that stands still until a test moves it; sleepers wake when it has moved far enough.
 #[derive(Debug)]
 pub struct ManualClock {
     started: Timestamp,
-    /// Monotonic time that has passed.
+    /// Elapsed monotonic time.
     passed: Mutex<Duration>,
-    /// Milliseconds that the time of day was set forward, less those that it was set back.
+    /// Milliseconds by which the time of day was set forward, less those by which it was set back.
     jumped: AtomicI64,
     /// Milliseconds for which the machine was suspended.
     suspended: AtomicU64,
@@ -27,7 +27,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Returns a clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
         Self {
             started: now,
@@ -38,18 +38,18 @@ impl ManualClock {
         }
     }
 
-    /// Moves the clock forward and wakes whoever waited for that.
+    /// Moves the clock forward and wakes the tasks that waited for that time.
     pub fn advance(&self, by: Duration) {
         *self.passed() += by;
         self.moved.notify_waiters();
     }
 
-    /// Sets the time of day forward by so many milliseconds, or back if they are negative. No time passes.
+    /// Sets the time of day forward by `millis`, or back if that is negative. No time passes.
     pub fn jump(&self, millis: i64) {
         self.jumped.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Suspends the machine: the time of day and the boot time go on, the monotonic time stands still.
+    /// Suspends the machine: time of day and boot time advance, monotonic time stands still.
     pub fn suspend(&self, duration: Duration) {
         self.suspended.fetch_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }

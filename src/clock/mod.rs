@@ -1,7 +1,7 @@
-//! Time and chance, injected.
+//! Injected time and randomness.
 //!
-//! Nothing in Larder reads the system's clock or its randomness but the implementations in this room, so that
-//! tests can move time by hand and repeat chance by a seed. It does not schedule anything: that is `jobs`.
+//! Only the implementations in this module read the system's clock and its randomness, so that tests can move time by
+//! hand and repeat random sequences from a seed. It schedules nothing: that is `jobs`.
 
 mod adjusted;
 mod guard;

@@ -7,17 +7,17 @@ use std::{
 
 /// A source of random bytes.
 pub trait Random: Debug + Send + Sync + 'static {
-    /// Fills `bytes` with randomness.
+    /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }
 
 impl dyn Random {
-    /// `count` characters of `alphabet` (of at most 255), each as likely as any other.
+    /// Returns `count` characters of `alphabet` (at most 255 of them), uniformly distributed.
     pub fn characters(&self, alphabet: &[u8], count: usize) -> Vec<u8> {
-        /// Bytes drawn at a time.
+        /// Number of bytes drawn at a time.
         const DRAWN: usize = 64;
         let length = u8::try_from(alphabet.len()).unwrap_or(u8::MAX);
-        // Bytes from here on would favour the first characters: they are drawn again.
+        // Bytes from here on would favour the first characters: they are redrawn.
         let fair = u8::MAX - u8::MAX % length;
         let mut characters = Vec::with_capacity(count);
         while characters.len() < count {
@@ -37,20 +37,20 @@ pub struct SystemRandom;
 
 impl Random for SystemRandom {
     /// # Panics
-    /// When the operating system has no randomness to give: no id or secret may be made without it.
+    /// If the operating system has no randomness to give: no id or secret may be made without it.
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
     }
 }
 
-/// A repeatable sequence (`SplitMix64`), for tests only: whoever knows the seed knows every value.
+/// A repeatable sequence (`SplitMix64`), for tests only: the seed determines every value.
 #[derive(Debug)]
 pub struct SeededRandom {
     state: AtomicU64,
 }
 
 impl SeededRandom {
-    /// The sequence that belongs to `seed`.
+    /// Returns the sequence of `seed`.
     pub fn new(seed: u64) -> Self {
         Self { state: AtomicU64::new(seed) }
     }

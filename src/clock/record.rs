@@ -1,4 +1,4 @@
-//! The record of an installation's time that outlives its processes.
+//! The record of an installation's time, which survives restarts.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub struct ClockRecord {
     /// Suspension of deletions in force, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspension: Option<RecordedSuspension>,
-    /// Forward jumps that ended lives may still depend on, oldest first.
+    /// Forward jumps that expiry times may still depend on, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jumps: Vec<Jump>,
 }
@@ -32,9 +32,9 @@ pub struct RecordedSuspension {
     pub until_uptime_millis: u64,
     /// Reason for logs and operators.
     pub reason: String,
-    /// What the wall clock would show, when the record was written, had it not jumped.
+    /// Wall time without the jump, when the record was written.
     pub reference: Timestamp,
-    /// The same at the last jump.
+    /// Wall time without the jump, at the last jump.
     pub jumped_at: Timestamp,
     /// Earliest change that a forward jump covers; `None` covers everything alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! What a clock is: everything that is told the time takes one.
+//! The clock interface: all code that needs the time receives a [`Clock`].
 
 use std::{fmt::Debug, time::Duration};
 
@@ -9,15 +9,16 @@ use super::timestamp::Timestamp;
 /// A source of time: the wall clock for what users see, a monotonic one for ages and deadlines.
 #[async_trait]
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The time of day.
+    /// Returns the time of day.
     fn now(&self) -> Timestamp;
 
-    /// Time passed since an arbitrary fixed instant; never goes back, whatever happens to the time of day.
+    /// Returns the time since an arbitrary fixed instant. It never goes back, and changes of the time of day do not
+    /// affect it.
     fn monotonic(&self) -> Duration;
 
-    /// Time passed since an arbitrary fixed instant, time in which the machine was suspended included. A change of the
-    /// time of day does not move it, so that it tells such a change from time that has passed. A clock of a machine that
-    /// is never suspended has its monotonic time for it.
+    /// Returns the time since an arbitrary fixed instant, including time in which the machine was suspended. A change
+    /// of the time of day does not move it, so it tells such a change from elapsed time. For machines that are never
+    /// suspended it equals the monotonic time.
     fn boot_time(&self) -> Duration {
         self.monotonic()
     }

@@ -11,14 +11,14 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{source::Clock, timestamp::Timestamp};
 
-/// When this process first asked for the time: the zero of [`Clock::monotonic`].
+/// First reading of the clock in this process: the zero of [`Clock::monotonic`].
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The kernel's clock that also runs while the machine is suspended.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const BOOT_CLOCK: ClockId = ClockId::Boottime;
 
-/// The kernel's clock that also runs while the machine is suspended: on Apple's systems the monotonic clock does.
+/// The kernel's clock that also runs while the machine is suspended: on Apple systems, the monotonic clock.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 

@@ -1,4 +1,4 @@
-//! What the guard promises, with clocks that tests set.
+//! Tests of the guard, with clocks set by hand.
 
 use std::{
     sync::{
@@ -26,7 +26,8 @@ fn guard() -> (Arc<ManualClock>, ClockGuard) {
     guard_at(START)
 }
 
-/// The guard of the next process, which starts `pause` after the record was written by a clock that shows `ahead_millis` more.
+/// Returns the guard of the next process, which starts `pause` after the record was written, by a clock `ahead_millis`
+/// ahead.
 fn restarted(record: &ClockRecord, pause: Duration, ahead_millis: i64) -> (Arc<ManualClock>, ClockGuard) {
     let shown = record.wall_time.plus(pause).as_millis() + ahead_millis;
     let (clock, guard) = guard_at(Timestamp::from_millis(shown));
@@ -186,7 +187,7 @@ fn what_was_made_while_a_fresh_machine_had_the_wrong_time_lives_its_retention_af
     clock.jump(START.as_millis());
     let corrected = clock.now();
     assert_eq!(guard.carried_over(end, WEEK), corrected.plus(WEEK));
-    // So it stays after the suspension, and after a restart that has the wrong time again.
+    // This holds after the suspension, too, and after a restart with the wrong time.
     let (second, guard) = restarted(&record(&guard), Duration::ZERO, -START.as_millis());
     assert!(guard.carried_over(end, WEEK) > second.now());
     let of_second = guard.expiry_base().plus(WEEK);
@@ -342,7 +343,7 @@ fn a_clock_that_is_set_back_by_less_than_a_moment_is_the_base_of_ends() {
     assert_eq!(guard.expiry_base(), START);
 }
 
-/// Clock of a machine that sleeps for an hour between two readings of it.
+/// Clock of a machine that sleeps for an hour between two readings.
 #[derive(Debug)]
 struct Sleepy {
     clock: Arc<ManualClock>,

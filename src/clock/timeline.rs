@@ -1,5 +1,5 @@
-//! Wall time against boot time: which jumps there were, whether the wall clock is trusted, and how long the installation
-//! has been running. Nothing here reads a clock: every method is given what the clocks show.
+//! The wall clock against boot time: its jumps, whether it is trusted, and the uptime of the installation. Nothing here
+//! reads a clock: every method receives the readings.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::{
 /// Boot time for which a jump of the wall clock suspends deletions.
 pub(super) const SUSPENSION: Duration = Duration::from_hours(24);
 
-/// Boot time in which the wall clock may drift by one unit of time: far more than crystals do, and too little for jumps
-/// in small steps to add up unnoticed.
+/// Boot time in which the wall clock may drift by one unit of time. Crystals drift far less; jumps in small steps
+/// cannot add up unnoticed.
 const DRIFT_DIVISOR: i64 = 1000;
 
 /// Maximum number of remembered jumps; the oldest are forgotten first.
 const MAX_JUMPS: usize = 64;
 
-/// Time after which no life depends on a jump any more: longer than the longest retention.
+/// Time after which no expiry depends on a jump any more: longer than the longest retention.
 const JUMP_LIFETIME: Duration = Duration::from_hours(24 * 400);
 
-/// What the clocks show at one moment.
+/// Readings of the clocks at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     /// Time of day.
@@ -53,14 +53,14 @@ pub(super) struct Hold {
 pub(super) struct Timeline {
     /// Offset in effect.
     offset: i64,
-    /// Boot time up to which `offset` has followed the drift of the wall clock.
+    /// Boot time up to which `offset` includes the drift of the wall clock.
     followed_at: Duration,
-    /// Offset that was trusted last. Equals `offset` while no suspension is in force.
+    /// Last trusted offset. Equals `offset` while no suspension is in force.
     reference: i64,
     /// Wall time by `reference` at the last jump.
     jumped_at: Timestamp,
     changed_from: Option<Timestamp>,
-    /// Whether the clock agreed with that of the machine when `reference` was in effect.
+    /// True if the clock agreed with that of the machine when `reference` was in effect.
     is_reference_confirmed: bool,
     hold: Option<Hold>,
     jumps: Vec<Jump>,
@@ -70,7 +70,7 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// Returns the timeline of an installation that starts for the first time, by a clock that `is_skewed` if it differs
+    /// Returns the timeline of an installation that starts for the first time. `is_skewed` says that its clock differs
     /// from the machine's.
     pub fn new(reading: Reading, is_skewed: bool) -> Self {
         Self {
@@ -88,8 +88,8 @@ impl Timeline {
         }
     }
 
-    /// Takes up what earlier processes recorded. A start more than a minute before the recorded time suspends deletions,
-    /// if `notices_early_starts`.
+    /// Resumes from the record of earlier processes. A start more than a minute before the recorded time suspends
+    /// deletions, if `notices_early_starts`.
     pub fn resume(&mut self, record: &ClockRecord, (reading, is_skewed): (Reading, bool), notices_early_starts: bool) {
         *self = Self::new(reading, is_skewed);
         self.uptime_base = Duration::from_millis(record.uptime_millis);
@@ -110,14 +110,14 @@ impl Timeline {
             let was_behind = until_reference(record.wall_time) > TOLERATED_MILLIS;
             let is_corrected = until_reference(reading.wall) <= TOLERATED_MILLIS;
             if was_behind && is_corrected {
-                // The clock was set right between the processes. What was changed by the wrong one lives on from here.
+                // The clock was corrected between the processes. Changes made by the wrong clock live on from here.
                 self.reference = suspension.reference.as_millis().saturating_sub(millis(reading.boot));
                 self.jumped_at = suspension.reference;
             }
         }
     }
 
-    /// Sets the reference to what was recorded, since the time that has passed is not known.
+    /// Sets the reference to the recorded time, since the elapsed time is unknown.
     fn reference_before_early_start(&mut self, record: &ClockRecord, reading: Reading) {
         let suspended = record.suspension.as_ref();
         let returned = suspended.filter(|held| {
@@ -143,8 +143,8 @@ impl Timeline {
         self.jumped_at = reference;
     }
 
-    /// Follows the wall clock, and suspends deletions if it jumped and `notices_jumps`. It `is_skewed` while it differs
-    /// from the machine's.
+    /// Follows the wall clock, and suspends deletions if it jumped and `notices_jumps`. `is_skewed` says that it
+    /// differs from the machine's.
     pub fn observe(&mut self, reading: Reading, is_skewed: bool, notices_jumps: bool) {
         let deviation = reading.offset().saturating_sub(self.offset);
         if deviation.abs() > TOLERATED_MILLIS {
@@ -156,7 +156,7 @@ impl Timeline {
             self.trust(reading.wall);
         }
         if !is_skewed && !self.is_reference_confirmed {
-            // What was trusted at the start was one clock's word against the other's. Now they agree.
+            // At the start the two clocks contradicted each other. Now they agree.
             self.reference = self.reference.min(self.offset);
             self.is_reference_confirmed = true;
         }
@@ -195,7 +195,7 @@ impl Timeline {
         self.suspend(reading.wall, reason.to_owned(), reading.boot);
     }
 
-    /// Ends the suspension: the wall clock is right as it is.
+    /// Ends the suspension and trusts the wall clock as it is.
     fn trust(&mut self, wall: Timestamp) {
         if let Some(jump) = self.jump_under_way() {
             self.remember(jump);
@@ -221,7 +221,7 @@ impl Timeline {
         self.confirmations += 1;
     }
 
-    /// Takes over what other gateways recorded since.
+    /// Merges the record that other gateways have written.
     pub fn merge(&mut self, record: &ClockRecord, reading: Reading, notices_early_starts: bool) {
         if record.confirmations > self.confirmations {
             self.trust(reading.wall);
@@ -232,7 +232,7 @@ impl Timeline {
         }
         if let Some(other) = record.suspension.as_ref().filter(|_| record.confirmations == self.confirmations) {
             let known_until = self.hold.as_ref().map_or(self.uptime(reading.boot), |hold| hold.until);
-            // Of two suspensions the longer one stays; the jump that the other one is about is not forgotten.
+            // The longer of two suspensions stays; the jump behind the other one is kept.
             match other.until_uptime_millis.cmp(&millis_of(known_until)) {
                 std::cmp::Ordering::Equal => {}
                 std::cmp::Ordering::Less => {
@@ -257,7 +257,7 @@ impl Timeline {
         }
     }
 
-    /// Takes over a suspension that was recorded when the wall clock showed `recorded`, unless it is over.
+    /// Adopts a suspension recorded when the wall clock showed `recorded`, unless it is over.
     fn adopt(&mut self, suspension: &RecordedSuspension, recorded: Timestamp, reading: Reading) {
         let until = Duration::from_millis(suspension.until_uptime_millis);
         let hold = Hold { since: suspension.since, reason: suspension.reason.clone(), until };
@@ -270,7 +270,7 @@ impl Timeline {
         self.hold = Some(hold);
     }
 
-    /// Returns what is to be recorded in place of what was `last`.
+    /// Returns the record to write in place of `last`.
     pub fn record(&self, reading: Reading, last: Option<&ClockRecord>) -> ClockRecord {
         let uptime = millis_of(self.uptime(reading.boot));
         let suspension = self.hold.as_ref().map(|hold| RecordedSuspension {
@@ -300,7 +300,7 @@ impl Timeline {
         (self.offset, self.reference)
     }
 
-    /// Returns the wall time that would be shown at `boot`, had the clock not jumped.
+    /// Returns the wall time at `boot`, had the clock not jumped.
     pub fn by_reference(&self, boot: Duration) -> Timestamp {
         Timestamp::from_millis(self.reference.saturating_add(millis(boot)))
     }
@@ -310,13 +310,13 @@ impl Timeline {
         self.uptime_base + boot.saturating_sub(self.boot_base)
     }
 
-    /// Returns the end of something with `retention` that `end` was written for, in view of all forward jumps since.
+    /// Returns the expiry of data with `retention` whose written expiry is `end`, after all forward jumps since.
     pub fn carried_over(&self, end: Timestamp, retention: Duration) -> Timestamp {
         let jumps = self.jumps.iter().copied().chain(self.jump_under_way());
         jumps.fold(end, |end, jump| jump.carried_over(end, retention))
     }
 
-    /// Returns the forward jump that the suspension in force is about, if it is about one.
+    /// Returns the forward jump that caused the suspension in force, if a jump did.
     fn jump_under_way(&self) -> Option<Jump> {
         let distance = self.offset.saturating_sub(self.reference);
         (self.hold.is_some() && distance > tolerated(self.changed_from)).then(|| Jump {
@@ -327,7 +327,7 @@ impl Timeline {
     }
 }
 
-/// Returns the forward jump that a recorded suspension is about, if it is about one.
+/// Returns the forward jump that caused a recorded suspension, if a jump did.
 fn jump_of(suspension: &RecordedSuspension, recorded: Timestamp) -> Option<Jump> {
     let distance = recorded.as_millis().saturating_sub(suspension.reference.as_millis());
     (distance > tolerated(suspension.changed_from)).then(|| Jump {
@@ -337,8 +337,8 @@ fn jump_of(suspension: &RecordedSuspension, recorded: Timestamp) -> Option<Jump>
     })
 }
 
-/// Returns the distance from the reference that is no jump. After an early start the reference is behind by a pause of
-/// unknown length, however short.
+/// Returns the maximum distance from the reference that is no jump. After an early start the reference is behind by a
+/// pause of unknown length, however short.
 fn tolerated(changed_from: Option<Timestamp>) -> i64 {
     if changed_from.is_some() { 0 } else { TOLERATED_MILLIS }
 }

@@ -1,4 +1,4 @@
-//! A moment in milliseconds, in the one form the Apify API writes it.
+//! A moment in milliseconds, in the single form that the Apify API writes.
 
 use std::{
     fmt,
@@ -20,12 +20,11 @@ pub struct Timestamp(i64);
 pub struct TimestampError(#[from] jiff::Error);
 
 impl Timestamp {
-    /// The earliest and the latest moment, in the years -9999 and 9999: what a date can be written for, in the bounds of `jiff` for
-    /// milliseconds.
+    /// The earliest and the latest moment: the years -9999 and 9999, the bounds of `jiff` for dates in milliseconds.
     const MIN: i64 = -377_705_023_201_000;
     const MAX: i64 = 253_402_207_200_000;
 
-    /// The moment `millis` after the epoch, or the nearest that a date can be written for.
+    /// Returns the moment `millis` after the epoch, clamped to the dates that can be written.
     pub const fn from_millis(millis: i64) -> Self {
         match millis {
             ..Self::MIN => Self(Self::MIN),
@@ -34,24 +33,24 @@ impl Timestamp {
         }
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// The moment `duration` later, in whole milliseconds.
+    /// Returns the moment `duration` later, in whole milliseconds.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self::from_millis(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// The moment `duration` earlier, in whole milliseconds.
+    /// Returns the moment `duration` earlier, in whole milliseconds.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self::from_millis(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Time from `earlier` to this moment; zero when `earlier` is the later one.
+    /// Returns the time from `earlier` to this moment; zero if `earlier` is the later one.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -81,7 +80,7 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The last second that can be read is longer than what can be written of it.
+        // The last second that can be parsed is longer than the one that can be written.
         Ok(Self::from_millis(text.parse::<jiff::Timestamp>()?.as_millisecond()))
     }
 }
