@@ -1,6 +1,6 @@
 //! One connection to a server whose name may have several addresses (RFC 8305, "Happy Eyeballs").
 //!
-//! An address that never answers costs a quarter of a second, and not the time that the system waits for it.
+//! An address that never answers costs a quarter of a second instead of the system's timeout.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Delay after which the next address is tried beside those that have not answered (RFC 8305, section 5).
+/// Delay before the next address is tried in parallel (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to the first address of `host` that answers. The caller limits the time.
@@ -18,7 +18,8 @@ pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     race(alternated(lookup_host((host, port)).await?)).await
 }
 
-/// Connects to the address that answers first. Each attempt begins when the one before has failed or after [`ATTEMPT_DELAY`].
+/// Connects to the address that answers first. Each attempt begins when the previous one has failed or after
+/// [`ATTEMPT_DELAY`].
 async fn race(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<TcpStream> {
     let mut addresses = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();
@@ -44,12 +45,12 @@ async fn race(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<Tcp
 #[expect(clippy::disallowed_methods, reason = "this is what races the addresses")]
 async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
-    // Requests are written whole; nothing is gained by waiting for more.
+    // Requests are written whole; waiting for more bytes gains nothing.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Orders addresses so that the two families take turns, the system's preferred one first (RFC 8305, section 4).
+/// Orders addresses so that the two families alternate, the system's preferred one first (RFC 8305, section 4).
 fn alternated(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut counts = [0_usize; 2];
     let mut ranked: Vec<_> = addresses
@@ -69,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// A listener whose queue is full: Linux drops every further SYN, as a host does that is off.
+    /// A listener with a full queue: Linux drops every further SYN, like a host that is down.
     struct Silent {
         address: SocketAddr,
         _listener: TcpListener,

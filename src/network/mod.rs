@@ -1,6 +1,7 @@
-//! Connections to other servers: the addresses of a name are raced, and a proxy is used where the environment names one.
+//! Connections to other servers: races the addresses of a name, and uses the proxy that the environment names.
 //!
-//! The room opens TCP connections. It knows neither TLS nor HTTP beyond what a proxy is asked, and keeps no connection.
+//! The module opens TCP connections. It knows neither TLS nor any HTTP beyond requests to a proxy, and keeps no
+//! connection.
 
 mod connect;
 mod proxy;

@@ -1,6 +1,6 @@
 //! HTTP proxies on the way to other servers, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name them.
 //!
-//! HTTPS goes through a tunnel (`CONNECT`). Plain HTTP is sent to the proxy itself, with the whole URL in its request line.
+//! HTTPS uses a tunnel (`CONNECT`). Plain HTTP is sent to the proxy itself, with the absolute URL in its request line.
 
 use std::{fmt, io, net::IpAddr};
 
@@ -16,10 +16,10 @@ use tokio::net::TcpStream;
 
 use super::connect::connect;
 
-/// The port of a proxy that names none.
+/// The port of a proxy whose URL has none.
 const DEFAULT_PORT: u16 = 80;
 
-/// The proxies that the environment names, and the servers that are reached without.
+/// The proxies that the environment names, and the servers to reach without one.
 #[derive(Debug, Default)]
 pub struct Proxies(Option<Matcher>);
 
@@ -30,14 +30,14 @@ pub struct Proxy {
 }
 
 impl fmt::Debug for Proxy {
-    /// Writes its address, without the password.
+    /// Writes the address, without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Proxy").field(self.intercept.uri()).finish()
     }
 }
 
 impl fmt::Display for Proxy {
-    /// Writes its origin, without the password.
+    /// Writes the origin, without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let uri = self.intercept.uri();
         let (scheme, authority) =
@@ -47,7 +47,7 @@ impl fmt::Display for Proxy {
 }
 
 impl Proxies {
-    /// Reads the usual variables through `variable`: in capitals, else in small letters. One that is empty counts as not set.
+    /// Reads the usual variables through `variable`: upper case, else lower case. An empty one counts as unset.
     pub fn new<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Self {
         let value = |name: &str| variable(name).or_else(|| variable(&name.to_ascii_lowercase()));
         let [https, http, all] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"].map(value);
@@ -59,8 +59,8 @@ impl Proxies {
         Self(Some(builder.no(text(value("NO_PROXY"))).build()))
     }
 
-    /// Returns the proxy on the way to a server, if there is one. This machine and its own link are always reached without:
-    /// there is where instances and containers get their keys.
+    /// Returns the proxy for a server, if there is one. This machine and its link-local addresses are always reached
+    /// directly: instances and containers get their keys from there.
     pub fn on_the_way_to(&self, is_encrypted: bool, host: &str) -> Option<Proxy> {
         let matcher = self.0.as_ref()?;
         let address = host.parse::<IpAddr>();
@@ -116,7 +116,7 @@ impl Proxy {
         Ok(parts.io.into_inner())
     }
 
-    /// Returns what the proxy is told of who asks, if it wants to know.
+    /// Returns the credentials for the proxy, if it requires any.
     pub fn authorization(&self) -> Option<&HeaderValue> {
         self.intercept.basic_auth()
     }
