@@ -1,4 +1,4 @@
-//! Where another server is: a gateway, or an upstream.
+//! Addresses of other servers: gateways and upstreams.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ const HTTP_PORT: u16 = 80;
 /// The port of `https`.
 const HTTPS_PORT: u16 = 443;
 
-/// Where another server is.
+/// The address of another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerAddress {
     host: String,
@@ -26,28 +26,28 @@ impl fmt::Display for PeerAddress {
     }
 }
 
-/// The text is no address of such a server.
+/// An invalid address of another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPeerAddress {
-    /// It is no origin.
+    /// The text is no origin.
     #[error("is not an origin; write it like http://10.0.0.5:8011, without a path")]
     NoOrigin,
-    /// It asks for encryption, of a gateway.
+    /// The address of a gateway asks for encryption.
     #[error("asks for HTTPS, which gateways do not speak among themselves; give the keeper's http:// address")]
     Encrypted,
-    /// It asks for encryption, which this build does not have.
+    /// The address asks for encryption, which this build lacks.
     #[error("asks for HTTPS, which this build does not speak: it was built without the feature s3")]
     BuiltWithoutTls,
 }
 
 impl PeerAddress {
-    /// The address of a gateway that an origin names: `http://host:port`.
+    /// Parses the origin of a gateway: `http://host:port`.
     pub fn parse(origin: &str) -> Result<Self, InvalidPeerAddress> {
         let address = Self::of_any_scheme(origin)?;
         if address.is_encrypted { Err(InvalidPeerAddress::Encrypted) } else { Ok(address) }
     }
 
-    /// The address of an upstream that an origin names: `https://host` or `http://host:port`.
+    /// Parses the origin of an upstream: `https://host` or `http://host:port`.
     pub fn parse_upstream(origin: &str) -> Result<Self, InvalidPeerAddress> {
         let address = Self::of_any_scheme(origin)?;
         if address.is_encrypted && !cfg!(feature = "s3") {
@@ -70,25 +70,25 @@ impl PeerAddress {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             Some(_) | None => return Err(InvalidPeerAddress::NoOrigin),
         };
-        // The brackets of an IPv6 address belong to the URI alone.
+        // The brackets of an IPv6 address are part of the URI only.
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(if is_encrypted { HTTPS_PORT } else { HTTP_PORT });
         let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| InvalidPeerAddress::NoOrigin)?;
         Ok(Self { host, port, authority, is_encrypted })
     }
 
-    /// What is connected to: a name or an address, and a port.
+    /// Returns the name or address, and the port, to connect to.
     pub fn target(&self) -> (&str, u16) {
         (&self.host, self.port)
     }
 
-    /// Returns the host and the port, whether it is the scheme's own or not.
+    /// Returns host and port, even if the port is the scheme's default.
     pub fn authority_with_port(&self) -> String {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
-    /// Returns the whole URL of a path there, which is what a proxy takes.
+    /// Returns the absolute URL of a path on that server, as proxies require it.
     pub fn url(&self, path: &Uri) -> Uri {
         let mut parts = path.clone().into_parts();
         parts.scheme = Some(if self.is_encrypted { Scheme::HTTPS } else { Scheme::HTTP });
@@ -96,12 +96,12 @@ impl PeerAddress {
         Uri::from_parts(parts).unwrap_or_else(|_| path.clone())
     }
 
-    /// Whether what is said there is encrypted.
+    /// Returns whether connections are encrypted.
     pub fn is_encrypted(&self) -> bool {
         self.is_encrypted
     }
 
-    /// What requests name in their `Host`.
+    /// Returns the `Host` of requests.
     pub fn authority(&self) -> &HeaderValue {
         &self.authority
     }

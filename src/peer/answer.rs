@@ -1,4 +1,4 @@
-//! Answers of another gateway.
+//! Responses of another gateway.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,19 +15,19 @@ use super::{
     idle::{Channel, IdleChannels},
 };
 
-/// How long the body of an answer may stand still.
+/// Timeout for a response body that makes no progress.
 const STALL: Duration = Duration::from_secs(30);
 
-/// An answer, its body still to be read.
+/// A response whose body is still to be read.
 #[derive(Debug)]
 pub struct Answer {
-    /// Status and header fields, as they came.
+    /// Status and header fields, as received.
     pub head: Parts,
     /// The body.
     pub body: AnswerBody,
 }
 
-/// The body of an answer. Its connection is kept for the next request when it was read to its end, and closed if it is
+/// The body of a response. Its connection is kept for the next request once it was read to its end, and closed if it is
 /// dropped before.
 #[derive(Debug)]
 pub struct AnswerBody {
@@ -46,12 +46,12 @@ impl AnswerBody {
         body
     }
 
-    /// Its length in bytes, if that was announced.
+    /// Returns the length in bytes, if it was announced.
     pub fn length(&self) -> Option<u64> {
         self.incoming.size_hint().exact()
     }
 
-    /// The next bytes; `None` at its end.
+    /// Returns the next bytes; `None` at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, PeerError> {
         loop {
             let frame = tokio::select! {
@@ -60,7 +60,7 @@ impl AnswerBody {
             };
             match frame.map(http_body::Frame::into_data) {
                 Some(Ok(bytes)) => return Ok(Some(bytes)),
-                // Trailers are for whoever is next on the way, and that is us.
+                // Trailers are for the next hop, which is this gateway.
                 Some(Err(_)) => {}
                 None => {
                     self.end();

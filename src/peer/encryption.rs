@@ -1,7 +1,7 @@
 //! Encrypted connections to an upstream.
 //!
-//! The connections to an object store (`storage::s3`) have their own, with certificates that are configured for it: neither
-//! room knows the other.
+//! Connections to an object store (`storage::s3`) have their own implementation, with certificates configured for it:
+//! neither module knows the other.
 
 use std::{error::Error, io, sync::Arc};
 
@@ -12,7 +12,7 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
-/// How connections to one host are encrypted.
+/// TLS configuration of connections to one host.
 pub(super) struct Encryption {
     connector: TlsConnector,
     name: ServerName<'static>,
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Encryption {
 }
 
 impl Encryption {
-    /// With `host`, which has to show a certificate that this system trusts.
+    /// Returns the configuration for `host`, whose certificate this system must trust.
     pub(super) fn with(host: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let name = ServerName::try_from(host.to_owned())?;
         let mut roots = RootCertStore::empty();
@@ -44,7 +44,7 @@ impl Encryption {
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
-    /// The encrypted connection over `stream`.
+    /// Performs the handshake over `stream`.
     pub(super) async fn of(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.name.clone(), stream).await
     }

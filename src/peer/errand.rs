@@ -1,4 +1,4 @@
-//! What a gateway asks of another on its own behalf, and not for a client.
+//! Requests that a gateway makes to another on its own behalf, not for a client.
 
 use std::sync::Arc;
 
@@ -8,34 +8,34 @@ use http_body_util::Full;
 
 use super::{error::PeerError, gateway::Peer};
 
-/// Asks another gateway, with credentials that it knows.
+/// Client for another gateway, with this gateway's own credentials.
 #[derive(Debug)]
 pub struct Errands {
     peer: Arc<Peer>,
-    /// The header `Authorization`; marked as sensitive, so that it is never shown.
+    /// The header `Authorization`; marked as sensitive, so that it is never logged.
     authorization: HeaderValue,
 }
 
-/// What became of an errand that was answered.
+/// Outcome of a request that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answered {
-    /// It is done.
+    /// Success.
     Done,
-    /// What it is about is not there.
+    /// The subject of the request does not exist.
     Absent,
-    /// It was refused, or failed.
+    /// The request was refused, or failed.
     Failed(StatusCode),
 }
 
 impl Errands {
-    /// Errands to `peer`, with this token; `None` if no header can carry that.
+    /// Returns a client for `peer` with this token; `None` if no header can carry it.
     pub fn new(peer: Arc<Peer>, token: &str) -> Option<Self> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
         authorization.set_sensitive(true);
         Some(Self { peer, authorization })
     }
 
-    /// Posts a JSON document. What was sent is never sent again.
+    /// Posts a JSON document. A request that was sent is never repeated.
     pub async fn post(&self, path: &'static str, document: Vec<u8>) -> Result<Answered, PeerError> {
         let mut request = Request::new(Full::new(Bytes::from(document)));
         *request.method_mut() = Method::POST;
@@ -49,7 +49,7 @@ impl Errands {
             status => Answered::Failed(status),
         };
         if answered == Answered::Done {
-            // Read to its end, the connection serves the next errand.
+            // The connection is reusable only after the body was read to its end.
             while answer.body.chunk().await?.is_some() {}
         }
         Ok(answered)

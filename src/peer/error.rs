@@ -1,21 +1,21 @@
-//! What can go wrong between this gateway and another server.
+//! Errors between this gateway and another server.
 
-/// A request got no answer, or not the whole of it. Unless it says otherwise, nobody knows what the other server did.
+/// A request that got no complete response. Unless a variant says otherwise, its effect on the other server is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// There was no connection; nothing was sent.
+    /// Connecting failed; nothing was sent.
     #[error("the other server cannot be reached")]
     Unreachable(#[source] std::io::Error),
-    /// There was no connection in time; nothing was sent.
+    /// Connecting timed out; nothing was sent.
     #[error("the other server does not take connections")]
     NoConnection,
-    /// No answer came in time, or it stood still.
+    /// No response came in time, or its body stalled.
     #[error("the other server does not answer")]
     Silent,
-    /// The request's own body broke off: the other server never had the whole of it.
+    /// The request's own body broke off: the other server never had all of it.
     #[error("the request broke off")]
     Request,
-    /// The connection broke, or what came was no HTTP.
+    /// The connection broke, or the response was no HTTP.
     #[error("the exchange with the other server broke off")]
     Broken(#[source] hyper::Error),
 }

@@ -1,4 +1,4 @@
-//! The other server.
+//! HTTP client for another server.
 
 use std::{error::Error, io, sync::Arc, time::Duration};
 
@@ -28,32 +28,32 @@ use super::{
     outgoing::{Outgoing, Progress},
 };
 
-/// Whatever went wrong.
+/// Any error.
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Marks a request as passed on by a gateway. Whoever would have to pass it on once more refuses it.
+/// Marks a request as forwarded by a gateway. A gateway that would have to forward it again refuses it.
 pub const FORWARDED: HeaderName = HeaderName::from_static("larder-forwarded");
 
-/// How long a connection may take to be made.
+/// Timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// Marks a request as relayed to an upstream. Whoever would have to relay it once more refuses it.
+/// Marks a request as relayed to an upstream. A gateway that would have to relay it again refuses it.
 pub const RELAYED: HeaderName = HeaderName::from_static("larder-relayed");
 
-/// How long another gateway may do nothing: neither take bytes of a request nor begin to answer it.
+/// Timeout for another gateway that neither takes bytes of a request nor begins to answer it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The same for an upstream, which may have to look through a whole dataset first. Below the 6 minutes after which the official
-/// clients give up themselves.
+/// The same for an upstream, which may have to scan a whole dataset first. Below the 6 minutes after which the official
+/// clients give up.
 const UPSTREAM_PATIENCE: Duration = Duration::from_mins(2);
 
-/// The same for a collector of traces.
+/// The same for a trace collector.
 const COLLECTOR_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Connections that are tried for one request: kept ones may turn out to be closed before anything was sent.
+/// Maximum number of connections tried for one request: idle ones may turn out to be closed before anything was sent.
 const MAX_CONNECTIONS_TRIED: usize = 4;
 
-/// Another server: a gateway, an upstream, or a collector.
+/// HTTP client for another server: a gateway, an upstream, or a trace collector.
 #[derive(Debug)]
 pub struct Peer {
     address: PeerAddress,
@@ -68,7 +68,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The gateway at `address`, reached without a proxy. Nothing is connected before the first request.
+    /// Returns a client for the gateway at `address`, without a proxy. The first request opens the first connection.
     pub fn new(address: PeerAddress, clock: Arc<dyn Clock>) -> Self {
         let idle = Arc::new(IdleChannels::new(Arc::clone(&clock)));
         Self {
@@ -84,9 +84,10 @@ impl Peer {
         }
     }
 
-    /// The upstream at `address`, a server of whatever make. Nothing is connected before the first request.
+    /// Returns a client for the upstream at `address`, a server of any make. The first request opens the first
+    /// connection.
     ///
-    /// Fails if encryption is asked for and cannot be had.
+    /// Fails if the address asks for encryption and that is not available.
     pub fn upstream(address: PeerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
         let proxy = proxies.on_the_way_to(address.is_encrypted(), address.target().0);
         #[cfg(feature = "s3")]
@@ -105,18 +106,20 @@ impl Peer {
         })
     }
 
-    /// The collector of traces at `address`: as an upstream, but that what it gets is passed on by nobody.
+    /// Returns a client for the trace collector at `address`. Unlike those to an upstream, its requests carry no mark
+    /// against relaying.
     pub fn collector(address: PeerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
         Ok(Self { mark: None, patience: COLLECTOR_PATIENCE, ..Self::upstream(address, proxies, clock)? })
     }
 
-    /// The proxy on the way, if there is one.
+    /// Returns the proxy in between, if there is one.
     pub fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
     }
 
-    /// Sends a request, whose URI is a path with its query, and gives the answer as soon as its head is there. `Host` and
-    /// the mark ([`FORWARDED`] or [`RELAYED`]; none for a collector) are set here. What has been sent is never sent again.
+    /// Sends a request, whose URI is a path with its query, and returns the response once its head has arrived. Sets
+    /// `Host` and the mark ([`FORWARDED`] or [`RELAYED`]; none for a collector). A request that was sent is never
+    /// repeated.
     pub async fn send<B>(&self, request: Request<B>) -> Result<Answer, PeerError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -183,7 +186,7 @@ impl Peer {
         }
     }
 
-    /// Speaks HTTP over a stream, until the channel is dropped.
+    /// Starts HTTP over a stream; it ends when the channel is dropped.
     async fn speak<S>(&self, stream: S) -> Result<Channel, PeerError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -192,7 +195,7 @@ impl Peer {
         let open = CancellationToken::new();
         let closed = open.clone();
         self.connections.spawn(async move {
-            // How it ends is told to whoever waits for an answer.
+            // The caller that waits for the response gets the error.
             let _ = closed.run_until_cancelled(connection).await;
         });
         Ok(Channel::new(sender, open.drop_guard()))

@@ -1,4 +1,4 @@
-//! Connections to another gateway, kept for the next request.
+//! Idle connections to another gateway, kept for the next request.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,23 +12,23 @@ use crate::clock::Clock;
 
 use super::outgoing::Outgoing;
 
-/// The most connections kept.
+/// Maximum number of idle connections.
 const MAX_IDLE: usize = 16;
 
-/// How long a connection is kept: well below the time after which servers close theirs, so that no request is sent into a
-/// closing one.
+/// Maximum idle time of a connection: well below the timeout of servers, so that no request goes into a closing
+/// connection.
 const MAX_IDLE_TIME: Duration = Duration::from_secs(5);
 
-/// A connection that one request may be sent over. It is closed when this is dropped.
+/// A connection that can carry one request. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct Channel {
-    /// What takes requests.
+    /// Sender of requests.
     pub sender: SendRequest<Outgoing>,
     _open: DropGuard,
 }
 
 impl Channel {
-    /// A connection that is closed by `open`.
+    /// Returns a channel whose connection ends with `open`.
     pub fn new(sender: SendRequest<Outgoing>, open: DropGuard) -> Self {
         Self { sender, _open: open }
     }
@@ -42,12 +42,12 @@ pub struct IdleChannels {
 }
 
 impl IdleChannels {
-    /// None yet.
+    /// Returns an empty pool.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, channels: Mutex::default() }
     }
 
-    /// The one that waited the shortest.
+    /// Takes the connection that was idle for the shortest time.
     pub fn take(&self) -> Option<Channel> {
         let now = self.clock.monotonic();
         let mut channels = self.channels();
@@ -56,7 +56,7 @@ impl IdleChannels {
         Some(channels.remove(at).0)
     }
 
-    /// Keeps a connection whose answer was read to its end.
+    /// Returns a connection whose response was read to its end.
     pub fn give(&self, channel: Channel) {
         let now = self.clock.monotonic();
         let mut channels = self.channels();

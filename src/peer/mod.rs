@@ -1,7 +1,8 @@
-//! Another server, as this gateway speaks to it: connections, patience, and what marks a request as passed on.
+//! HTTP client for other servers: connections, timeouts, and the marks of forwarded requests.
 //!
-//! [`Peer`] sends requests, to another gateway over plain HTTP, to an upstream or to a collector, and hands the answers on as they come;
-//! [`Errands`] are this gateway's own. Neither knows what they are about, and neither sends anything twice.
+//! [`Peer`] sends requests to another gateway over plain HTTP, to an upstream or to a collector, and streams the
+//! responses back; [`Errands`] are this gateway's own requests. Neither knows the meaning of a request, and neither
+//! sends one twice.
 
 mod address;
 mod answer;

@@ -1,4 +1,4 @@
-//! The bodies of requests to another gateway, and whose turn it is while they are sent.
+//! Bodies of requests to another gateway, and which side has to act while they are sent.
 
 use std::{
     error::Error,
@@ -17,10 +17,10 @@ use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 
 use crate::clock::Clock;
 
-/// While it is the client's turn to send.
+/// Marks that the client has to send.
 const CLIENTS_TURN: u64 = u64::MAX;
 
-/// Since when the other gateway has had something to do.
+/// Since when the other gateway has had to act.
 #[derive(Debug)]
 pub struct Progress {
     clock: Arc<dyn Clock>,
@@ -29,15 +29,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// It has something to do from now on.
+    /// Starts with the other gateway, which has to act from now on.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let progress = Self { clock, since_ms: AtomicU64::new(0), is_broken: AtomicBool::new(false) };
         progress.touch();
         progress
     }
 
-    /// Returns when the other gateway has done nothing for `patience`. Time that a client takes to send does not count:
-    /// the server room has limits of its own for that.
+    /// Returns once the other gateway has done nothing for `patience`. Time in which the client has to send does not
+    /// count: the server module has its own limits for that.
     pub async fn exhausted(&self, patience: Duration) {
         loop {
             let since = self.since_ms.load(Relaxed);
@@ -53,7 +53,7 @@ impl Progress {
         }
     }
 
-    /// Whether the request's own body broke off.
+    /// Returns whether the request's own body broke off.
     pub fn is_broken(&self) -> bool {
         self.is_broken.load(Relaxed)
     }
@@ -76,7 +76,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// A body whose progress is told.
+    /// Wraps a body and reports its progress.
     pub fn new<B>(body: B, progress: Arc<Progress>) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,

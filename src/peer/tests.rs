@@ -1,4 +1,4 @@
-//! The promises of a peer, against listeners that do as they are told, with time moved by hand.
+//! Tests of the client against scripted listeners, with time moved by hand.
 
 use std::{sync::Arc, time::Duration};
 
@@ -63,7 +63,7 @@ fn request(body: &'static str) -> Request<Full<Bytes>> {
     request
 }
 
-/// Reads from a connection until what came ends with `end`.
+/// Reads from a connection until the text received ends with `end`.
 async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut came = Vec::new();
     while !came.ends_with(end.as_bytes()) {
@@ -86,7 +86,7 @@ async fn read_whole(mut answer: Answer) -> Result<Vec<u8>, PeerError> {
 async fn with_time<T>(clock: &ManualClock, call: impl Future<Output = T>) -> T {
     let moving = async {
         loop {
-            // In real time, so that what the sockets bring comes first.
+            // A pause in real time, so that the sockets deliver first.
             tokio::time::timeout(Duration::from_millis(5), std::future::pending::<()>()).await.unwrap_err();
             clock.advance(Duration::from_secs(1));
         }
