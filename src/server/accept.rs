@@ -1,4 +1,4 @@
-//! The listener: binding it, accepting from it, and draining what was accepted.
+//! The listener: binds, accepts, and drains its connections.
 
 use std::{
     future::Future,
@@ -34,42 +34,42 @@ use super::{
     workers::Workers,
 };
 
-/// Connections the system holds for us until they are accepted; it may keep its own, lower limit.
+/// Length of the queue of connections to accept; the system may have its own, lower limit.
 const BACKLOG: u32 = 4096;
 
-/// How long is gone on after the announcement of the end at least: what a client has sent by then is seen, and answered.
+/// Minimum time that serving continues after the drain began: requests sent by then are read and answered.
 const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// Pause after the system could not accept, so that a lack of file descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The address cannot be listened on.
+/// Binding the address failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody else listens there.
+    /// Another socket is bound to the address.
     #[error("the address {address} is in use: another program listens on it, perhaps another Larder")]
     InUse {
-        /// The address that was asked for.
+        /// The configured address.
         address: SocketAddr,
     },
-    /// The system does not let this user listen there.
+    /// The system does not allow this user to listen there.
     #[error("this user may not listen on {address}: ports below 1024 are often kept for the administrator")]
     Forbidden {
-        /// The address that was asked for.
+        /// The configured address.
         address: SocketAddr,
     },
     /// The machine has no such address.
     #[error("this machine has no address {}", address.ip())]
     NotOurs {
-        /// The address that was asked for.
+        /// The configured address.
         address: SocketAddr,
     },
-    /// Anything else.
+    /// Any other failure.
     #[error("{address} cannot be listened on")]
     Other {
-        /// The address that was asked for.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         cause: io::Error,
     },
@@ -86,11 +86,11 @@ impl BindError {
     }
 }
 
-/// How a drain ended.
+/// Outcome of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub struct Drained {
-    /// Connections whose requests were still in flight when the time for draining was over.
+    /// Connections with requests still in flight when the drain timed out.
     pub cut_off: usize,
 }
 
@@ -116,35 +116,35 @@ impl Server {
         Ok(Self { listener, address, options, clock, open: Arc::default(), surroundings })
     }
 
-    /// The same over TLS, if there is any.
+    /// Serves TLS instead, if configured.
     #[must_use]
     pub fn encrypted(mut self, tls: Option<Arc<Tls>>) -> Self {
         self.surroundings.tls = tls;
         self
     }
 
-    /// The proxies that are believed about where requests come from, to be changed at any time.
+    /// Returns the trusted proxies, which can be replaced at any time.
     pub fn trusted_proxies(&self) -> Arc<ArcSwap<Networks>> {
         Arc::clone(&self.surroundings.trusted)
     }
 
-    /// Whether it is about to stop: once that is announced, every answer ends its connection.
+    /// Returns the drain signal: once it is set, every response closes its connection.
     pub fn leaving(&self) -> Leaving {
         self.surroundings.leaving.clone()
     }
 
-    /// How many connections are open, for as long as it runs.
+    /// Returns the number of open connections, updated while the server runs.
     pub fn open_connections(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.open)
     }
 
-    /// The address that was bound, with the port that the system chose where it was left to it.
+    /// Returns the bound address, with the port that the system chose for port 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves on the threads of `workers` until `shutdown` completes, and a moment longer; then accepts no more, lets the requests in
-    /// flight finish within the drain limit, cuts off the rest, and returns.
+    /// Serves on the threads of `workers` until `shutdown` completes, and a moment longer. Then stops accepting, lets
+    /// requests in flight finish within the drain timeout, closes the rest, and returns.
     pub async fn run<H: Handler>(self, handler: H, workers: &Workers, shutdown: impl Future<Output = ()>) -> Drained {
         let (max_connections, client_share) = (self.options.max_connections, self.options.client_share());
         let (shares, trusted) = (Shares::default(), self.trusted_proxies());
@@ -195,7 +195,7 @@ impl Server {
     }
 }
 
-/// Waits for the connections to end, for at most `limit`, then ends the rest.
+/// Waits for the connections to end, for at most `limit`, then aborts the rest.
 async fn finish(mut open: JoinSet<()>, clock: &dyn Clock, limit: Duration) -> Drained {
     let mut time_is_up = clock.sleep(limit);
     loop {
@@ -214,7 +214,7 @@ async fn finish(mut open: JoinSet<()>, clock: &dyn Clock, limit: Duration) -> Dr
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Else a restart would have to wait until the system forgets the connections of the process before.
+    // Otherwise a restart would wait until the system forgets the connections of the previous process.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -226,12 +226,12 @@ async fn accepted_stream(
 ) -> Option<(TcpStream, IpAddr)> {
     match accepted {
         Ok((stream, peer)) => {
-            // Small answers must not wait for the acknowledgement of the one before. A socket that is already gone
-            // shows that at its first read.
+            // Small responses must not wait for the acknowledgement of the previous one. A socket that is already
+            // closed shows that at its first read.
             let _ = stream.set_nodelay(true);
             Some((stream, peer.ip()))
         }
-        // The client went away between asking and being accepted.
+        // The client disconnected before it was accepted.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => None,
         Err(error) => {
             tracing::warn!(%error, "cannot accept connections; if this lasts, raise the limit of open files");

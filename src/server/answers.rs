@@ -1,8 +1,8 @@
-//! Whole answers that are given without a handler: to clients that cannot be listened to, or not understood.
+//! Complete responses sent without a handler: to clients whose request is not read, or cannot be parsed.
 
 use super::cross_origin::exposed_fields;
 
-/// A whole answer: what a page of another origin may read is in it, too.
+/// A complete response, with the header fields that let pages of other origins read it.
 macro_rules! answer {
     ($status:literal, $retry:literal, $length:literal, $text:literal) => {
         concat!(
@@ -21,8 +21,7 @@ macro_rules! answer {
     };
 }
 
-/// The answer where there are as many connections as may be. The client has not been listened to, so that nothing is known of its
-/// request.
+/// The response at the connection limit. The request has not been read, so nothing is known of it.
 pub(super) const ALL_TAKEN: &[u8] = answer!(
     "503 Service Unavailable",
     "retry-after: 1\r\n",
@@ -30,7 +29,7 @@ pub(super) const ALL_TAKEN: &[u8] = answer!(
     "This server has as many connections as it takes. Try later"
 );
 
-/// The answer to a client that has as many connections as one may have.
+/// The response to a client at its own connection limit.
 pub(super) const SHARE_TAKEN: &[u8] = answer!(
     "503 Service Unavailable",
     "retry-after: 1\r\n",
@@ -38,11 +37,11 @@ pub(super) const SHARE_TAKEN: &[u8] = answer!(
     "This address has as many connections as it may have. Try later"
 );
 
-/// The answer to a client that speaks plain HTTP where TLS is spoken.
+/// The response to a client that speaks plain HTTP to a TLS server.
 pub(super) const NO_TLS: &[u8] =
     answer!("400 Bad Request", "", 58, "This port speaks HTTPS: use an address with https:// in it");
 
-/// The answers to heads of requests that hyper refuses, by the beginning of what it would say itself.
+/// The responses to request heads that hyper refuses, by the beginning of hyper's own response.
 const UNREADABLE: [(&[u8], &[u8]); 3] = [
     (b"HTTP/1.1 400 ", answer!("400 Bad Request", "", 46, "The head of the request is not one of HTTP/1.1")),
     (b"HTTP/1.1 414 ", answer!("414 URI Too Long", "", 34, "The URL of the request is too long")),
@@ -57,8 +56,8 @@ const UNREADABLE: [(&[u8], &[u8]); 3] = [
     ),
 ];
 
-/// Returns the answer that goes out in place of `head`, if that is one that hyper gives by itself to what it cannot read. Its own have
-/// neither a body nor the fields by which a page of another origin may see them.
+/// Returns the response to send in place of `head`, if hyper generated that for a request that it cannot parse. hyper's
+/// own have neither a body nor the fields that let pages of other origins read them.
 pub(super) fn in_place_of(head: &[u8]) -> Option<&'static [u8]> {
     const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
     let (_, answer) = UNREADABLE.iter().find(|(beginning, _)| head.starts_with(beginning))?;

@@ -1,4 +1,4 @@
-//! What clients must say and may have: a host for each request, and their share of connections.
+//! Tests of the limits for clients: a host for each request, and their share of connections.
 
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ async fn a_request_says_once_which_host_it_is_for_unless_it_is_of_http_1_0() {
         ("GET http://a/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", 200),
     ] {
         let mut stream = running.connect().await;
-        // What comes behind a request that was refused is not taken for another one.
+        // Bytes behind a refused request are not parsed as another one.
         send(&mut stream, &format!("{head}{}", if status == 400 { "GET / HTTP/1.1\r\nhost: a\r\n\r\n" } else { "" }))
             .await;
         let text = read_to_end(&mut stream).await;
@@ -59,7 +59,7 @@ async fn one_address_has_its_share_of_connections_and_others_always_get_in() {
     let mut other = other.connect(running.address).await.expect("the server accepts");
     send(&mut other, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
     assert!(read_to_end(&mut other).await.starts_with("HTTP/1.1 200"));
-    // A share that is given back is there for the next.
+    // A returned share is available to the next connection.
     drop(held);
     for _ in 0..1000 {
         let mut stream = running.connect().await;
@@ -100,7 +100,7 @@ async fn pages_of_other_origins_can_read_what_is_answered_without_a_handler() {
         (format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(70_000)), 414),
         (format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(200_000)), 431),
     ] {
-        // Also behind a request that was answered.
+        // The same after a request that was answered.
         for first in ["", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
             let mut stream = running.connect().await;
             if !first.is_empty() {
@@ -119,7 +119,7 @@ async fn pages_of_other_origins_can_read_what_is_answered_without_a_handler() {
     readable_elsewhere(&read_to_end(&mut running.connect().await).await, 503);
 }
 
-/// Demands that a page of another origin can read an answer: its status, its words, and when to try again.
+/// Asserts that a page of another origin can read a response: its status, its text, and when to retry.
 #[track_caller]
 fn readable_elsewhere(text: &str, status: u16) {
     let (head, body) = text.split_once("\r\n\r\n").expect("an answer");

@@ -1,4 +1,4 @@
-//! One connection: its requests, one after another, until either side ends it.
+//! One connection: its requests, in sequence, until either side ends it.
 
 use std::{convert::Infallible, net::IpAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
@@ -27,13 +27,13 @@ use super::{
     tls::{self, Tls},
 };
 
-/// The smallest read buffer hyper can be given; a request's head must fit into it.
+/// Minimum read buffer of hyper; the head of a request must fit into it.
 const SMALLEST_BUFFER_BYTES: usize = 8192;
 
-/// What hyper reads ahead of a body at most, and so what an upload costs in memory.
+/// Maximum number of bytes that hyper reads ahead of a body: the memory of an upload.
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// What may change for the connections of a server while they are open.
+/// State that may change while connections are open.
 #[derive(Debug, Clone)]
 pub(super) struct Surroundings {
     pub(super) tls: Option<Arc<Tls>>,
@@ -41,7 +41,7 @@ pub(super) struct Surroundings {
     pub(super) leaving: Leaving,
 }
 
-/// Everything a connection needs.
+/// Shared state of all connections.
 #[derive(Debug)]
 pub(super) struct Connections<H> {
     handler: Arc<H>,
@@ -54,7 +54,7 @@ pub(super) struct Connections<H> {
 impl<H: Handler> Connections<H> {
     pub(super) fn new(handler: H, clock: Arc<dyn Clock>, options: ServerOptions, surroundings: Surroundings) -> Self {
         let mut protocol = http1::Builder::new();
-        // Times are kept by the pulse: hyper knows one limit for heads and idle connections together, and none for
+        // The pulse enforces timeouts: hyper has one limit for heads and idle connections together, and none for
         // bodies. `pipeline_flush` stays off: it copies bodies and costs a hundred megabytes under load.
         protocol
             .header_read_timeout(None)
@@ -69,12 +69,12 @@ impl<H: Handler> Connections<H> {
         let peer = stream.peer_addr().ok().map(|peer| peer.ip());
         match &self.surroundings.tls {
             None => self.speak(stream, pulse, peer, drain).await,
-            // Rare enough, beside what a handshake costs, to be kept out of the others' future.
+            // Rare, and cheap beside a handshake: boxed to keep the future of other connections small.
             Some(tls) => Box::pin(self.encrypt(tls, stream, pulse, peer, drain)).await,
         }
     }
 
-    /// Comes to terms about encryption, in the time that a head may take, and goes on inside.
+    /// Performs the TLS handshake within the header timeout, then serves inside it.
     async fn encrypt(
         &self,
         tls: &Tls,
@@ -85,7 +85,7 @@ impl<H: Handler> Connections<H> {
     ) {
         let is_tls = tokio::select! {
             is_tls = tls::is_spoken_on(&stream) => is_tls,
-            // Who has said nothing yet loses nothing.
+            // A client that has sent nothing yet loses nothing.
             () = drain.cancelled() => return,
             overdue = pulse.watch() => return log_overdue(overdue),
         };
@@ -120,7 +120,7 @@ impl<H: Handler> Connections<H> {
                 overdue = pulse.watch() => Some(overdue),
             };
             match overdue {
-                // A request that begins at this very moment is still answered.
+                // A request that begins at this moment is still answered.
                 None | Some(Overdue::Idle) if !drained => {
                     drained = true;
                     connection.as_mut().graceful_shutdown();
@@ -140,7 +140,7 @@ impl<H: Handler> Connections<H> {
         let Surroundings { tls, trusted, leaving } = &self.surroundings;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let source = Source::of(peer, request.headers(), &trusted.load(), scheme);
-        // The handler is not used again in a half-changed state: it is shared and answers through `&self`.
+        // A panic leaves no half-changed handler behind: it is shared and works through `&self`.
         let mut reply = if has_host(&request) {
             let reply = AssertUnwindSafe(self.handler.handle(request, source)).catch_unwind().await;
             reply.unwrap_or_else(|_| {
@@ -148,7 +148,7 @@ impl<H: Handler> Connections<H> {
                 self.handler.panicked()
             })
         } else {
-            // A client or proxy that sent such a request cannot be trusted about where the next one begins.
+            // The position of the next request behind such a request cannot be trusted.
             let mut reply = self.handler.without_host(request, &source);
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             reply
@@ -157,8 +157,8 @@ impl<H: Handler> Connections<H> {
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if pulse.is_request_unread() {
-            // hyper notices only between two polls that nobody reads the body. Let it, so that it drains what is there
-            // already, or else says `Connection: close` in the head that it is about to write.
+            // hyper notices an unread body only between two polls. Yielding lets it drain the bytes that have arrived,
+            // or else write `Connection: close` into the head that comes next.
             tokio::task::yield_now().await;
         }
         Ok(reply.map(|body| ReplyBody::new(body, Arc::clone(pulse))))
@@ -172,7 +172,7 @@ fn log_overdue(overdue: Overdue) {
 fn log_end(ended: hyper::Result<()>) {
     match ended {
         Ok(()) => {}
-        // Everyday life: clients go away. hyper's errors name neither addresses nor contents of requests.
+        // Common: clients disconnect. hyper's errors contain neither addresses nor contents of requests.
         Err(error) => tracing::debug!(%error, "a connection ended early"),
     }
 }

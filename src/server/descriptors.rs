@@ -1,14 +1,14 @@
-//! How many files and sockets this process may have open.
+//! The limit of open files and sockets of this process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit of open files as far as the system lets us, and returns it. The usual limit of 1,024 is for old
-/// programs that cannot count further; a server runs into it long before it runs out of anything else.
+/// Raises the soft limit of open files to the hard limit, and returns it. The usual 1,024 exists for old programs; a
+/// server reaches it long before any other limit.
 pub fn raise_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
-    // No limit at all is said by its absence.
+    // `None` means unlimited.
     current.unwrap_or(u64::MAX)
 }
 

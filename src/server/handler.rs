@@ -1,4 +1,4 @@
-//! What answers requests, and the bodies that go in and come out.
+//! The handler of requests, and the bodies of requests and responses.
 
 use std::{
     error::Error,
@@ -15,20 +15,21 @@ use hyper::body::Incoming;
 
 use super::{pulse::Pulse, source::Source};
 
-/// What answers requests.
+/// Handler of requests.
 pub trait Handler: Send + Sync + 'static {
     /// The body of its responses.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static;
 
-    /// Answers `request`, which comes from `source`. The future is dropped when the client goes away, at any point. A body that was not read to
-    /// its end is read and thrown away after the answer, up to a limit, so that the client gets to see the answer.
+    /// Handles `request`, which comes from `source`. The future is dropped at any point when the client disconnects. A
+    /// body that was not read to its end is drained after the response, up to a limit, so that the client receives the
+    /// response.
     fn handle(
         &self,
         request: Request<RequestBody>,
         source: Source,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
-    /// The answer to a request whose handling panicked: a 500.
+    /// Returns the response to a request whose handler panicked: a 500.
     fn panicked(&self) -> Response<Self::Body>;
 
     /// Refuses a request that does not say, or says twice, which host it is for: a 400.
@@ -57,7 +58,7 @@ impl<H: Handler> Handler for Arc<H> {
 
 /// The body of a request.
 ///
-/// Ends with an error, never with a clean end, when the client went away or stood still for too long.
+/// Ends with an error, never with a clean end, when the client disconnected or stalled for too long.
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Incoming,
@@ -105,7 +106,7 @@ impl Drop for RequestBody {
     }
 }
 
-/// The body of a response; tells when it is over, which is when the connection is idle again.
+/// The body of a response. Reports its end, at which the connection becomes idle.
 #[derive(Debug)]
 pub(super) struct ReplyBody<B> {
     inner: B,

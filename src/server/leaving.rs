@@ -1,22 +1,22 @@
-//! Whether the server is about to stop.
+//! The drain signal of the server.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// Whether the server is about to stop: it still serves whoever comes, and tells everybody with the answer not to come back
-/// over this connection.
+/// The drain signal: a draining server still serves requests, and each response tells its client to close the
+/// connection.
 #[derive(Debug, Clone, Default)]
 pub struct Leaving(Arc<AtomicBool>);
 
 impl Leaving {
-    /// Announces it.
+    /// Starts the drain.
     pub fn announce(&self) {
         self.0.store(true, Relaxed);
     }
 
-    /// Whether it was announced.
+    /// Returns whether the drain has started.
     pub fn is_announced(&self) -> bool {
         self.0.load(Relaxed)
     }

@@ -1,8 +1,8 @@
-//! The server side of HTTP/1.1, bare or over TLS: a listener, its connections, their limits, and how they end.
+//! The server side of HTTP/1.1, plain or over TLS: a listener, its connections, and their limits.
 //!
-//! [`Server`] accepts connections, reads requests with hyper and gives each to a [`Handler`]. It holds clients to
-//! limits ([`ServerOptions`]), survives a handler that panics, and drains when it is told to stop. It knows no route
-//! and no body but as a stream of bytes.
+//! [`Server`] accepts connections, reads requests with hyper and gives each to a [`Handler`]. It enforces limits on
+//! clients ([`ServerOptions`]), survives a handler that panics, and drains on shutdown. It knows no routes, and bodies
+//! only as streams of bytes.
 
 mod accept;
 mod answers;

@@ -1,4 +1,4 @@
-//! What clients are held to.
+//! Limits for clients.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -7,40 +7,39 @@ use std::{
 
 use super::{source::Networks, tls::TlsFiles};
 
-/// The part of all connections that one client may have, if nothing is said: with a quarter, others always get in, and a network behind
-/// one address still has thousands.
+/// Default divisor of all connections for the share of one client: a quarter leaves room for others, and is still
+/// thousands for a network behind one address.
 const CLIENT_PART: usize = 4;
 
-/// What clients are held to, and where they find the server.
+/// Limits for clients, and the address of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
     /// Address and port to listen on; port 0 lets the system choose one.
     pub listen: SocketAddr,
-    /// The most connections served at once. Whoever comes then gets a 503 at once, rather than waiting in silence
-    /// behind connections that may be idle: clients know how to come back from a 503.
+    /// Maximum number of open connections. A further one gets a 503 at once instead of waiting in silence behind
+    /// connections that may be idle: clients can retry after a 503.
     pub max_connections: usize,
-    /// The most connections of one client, which is an address or a network of IPv6; a quarter of all if nothing is said. Trusted
-    /// proxies have no limit but that of all.
+    /// Maximum number of connections of one client, which is an address or an IPv6 network; default: a quarter of all.
+    /// Trusted proxies have only the limit for all.
     pub max_client_connections: Option<usize>,
-    /// The most bytes of a request's line and headers together; more is a 431.
+    /// Maximum bytes of a request's line and headers together; more is a 431.
     pub max_header_bytes: usize,
-    /// How long the line and headers of a request may take, from their first byte (on a fresh connection: from its
-    /// beginning).
+    /// Timeout for the line and headers of a request, from their first byte (on a new connection: from its start).
     pub header_timeout: Duration,
-    /// How long a connection may stand between requests. Longer than clients and balancers keep theirs (60 s is
-    /// common), so that they close first and never send a request into a closing connection.
+    /// Timeout for a connection between requests. Longer than that of clients and load balancers (commonly 60 s), so
+    /// that they close first and never send a request into a closing connection.
     pub idle_timeout: Duration,
-    /// How long a request's or reply's body may stand still, not a byte moving in either direction, while the server
-    /// waits for the client. A client that is slow but moving is never cut off.
+    /// Timeout for a request or response body that makes no progress while the server waits for the client. A slow
+    /// client that makes progress is never cut off.
     pub stall_timeout: Duration,
-    /// Where the certificate for HTTPS is; plain HTTP without one.
+    /// Certificate and key for HTTPS; plain HTTP without them.
     pub tls: TlsFiles,
-    /// Proxies that are believed about where requests come from.
+    /// Proxies that are trusted to name the source of a request.
     pub trusted_proxies: Networks,
-    /// How long the server goes on as before, but for telling everybody to go elsewhere, once it was told to stop. Balancers need
-    /// that time to notice.
+    /// Time that serving continues after the drain signal, with responses that ask clients to close. Load balancers
+    /// need it to notice.
     pub drain_delay: Duration,
-    /// How long requests in flight may go on after that.
+    /// Timeout for requests in flight after that.
     pub drain_timeout: Duration,
 }
 
@@ -63,14 +62,14 @@ impl Default for ServerOptions {
 }
 
 impl ServerOptions {
-    /// Returns the most connections of one client.
+    /// Returns the maximum number of connections of one client.
     pub fn client_share(&self) -> usize {
         self.max_client_connections.unwrap_or(self.max_connections / CLIENT_PART).max(1)
     }
 }
 
-/// Where this machine reaches a server that listens on `listen`: to listen on all addresses is to listen on the loopback,
-/// too.
+/// Returns the address at which this machine reaches a server that listens on `listen`: for all addresses, the
+/// loopback.
 pub fn reachable_address(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),

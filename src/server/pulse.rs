@@ -1,7 +1,7 @@
-//! The pulse of a connection: what it waits for, since when, and whether that is too long.
+//! Timeouts of a connection: what it waits for, and since when.
 //!
-//! The socket and the bodies report what they see; a watch looks at it a few times in each limit, so that moving a
-//! byte costs no timer. A limit may therefore take effect up to a quarter of the shortest limit late, never early.
+//! The socket and the bodies report their activity; a watch checks it a few times within each limit, so that moving a
+//! byte needs no timer. A timeout may therefore come late by up to a quarter of the shortest limit, never early.
 
 use std::{
     sync::{
@@ -15,14 +15,14 @@ use crate::clock::Clock;
 
 use super::options::ServerOptions;
 
-/// How long an answered connection is kept open to read what the client is still sending. Closing on unread bytes
-/// makes the system send a reset, which can overtake the answer and make the client lose it.
+/// Maximum time that an answered connection stays open to read the bytes that the client still sends. Closing with
+/// unread bytes makes the system send a reset, which can overtake the response and make the client lose it.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often a watch looks within the shortest limit.
+/// Number of checks within the shortest limit.
 const LOOKS_PER_LIMIT: u32 = 4;
 
-/// The shortest pause between two looks.
+/// Minimum interval between two checks.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// Bit of `waiting`: the handler waits for bytes of the request's body.
@@ -31,11 +31,11 @@ const RECEIVING: u8 = 1;
 /// Bit of `waiting`: the socket takes no more bytes until the client has read some.
 const SENDING: u8 = 2;
 
-/// Where a connection is in the course of its requests.
+/// State of a connection in the course of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 enum Phase {
-    /// Nothing was received yet.
+    /// Nothing received yet.
     Fresh,
     /// A part of a request's line and headers was received.
     Head,
@@ -43,7 +43,7 @@ enum Phase {
     Busy,
     /// The last request was answered.
     Idle,
-    /// The answer is out, nothing more will be sent.
+    /// The response is sent, nothing more will follow.
     Closing,
 }
 
@@ -51,16 +51,16 @@ impl Phase {
     const ALL: [Self; 5] = [Self::Fresh, Self::Head, Self::Busy, Self::Idle, Self::Closing];
 }
 
-/// Why a connection's time is up.
+/// The kind of timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Overdue {
     /// No request came.
     Idle,
-    /// The request's line and headers did not come to an end.
+    /// The request's line and headers did not end.
     Head,
-    /// A body stood still.
+    /// A body made no progress.
     Stalled,
-    /// The client went on sending, or neither sent nor closed, after it was answered.
+    /// The client kept sending, or neither sent nor closed, after the response.
     Lingered,
 }
 
@@ -76,7 +76,7 @@ impl Overdue {
     }
 }
 
-/// The limits of [`ServerOptions`] that are about time.
+/// The timeouts of [`ServerOptions`].
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     header: Duration,
@@ -84,8 +84,8 @@ struct Limits {
     stall: Duration,
 }
 
-/// What a connection waits for, and since when. Reports are hints from one task after another: no order between
-/// fields is relied upon.
+/// The activity of a connection: what it waits for, and since when. Tasks report it one after another as hints: no
+/// order between fields is relied on.
 #[derive(Debug)]
 pub(super) struct Pulse {
     clock: Arc<dyn Clock>,
@@ -112,18 +112,18 @@ impl Pulse {
         pulse
     }
 
-    /// Bytes came in.
+    /// Reports received bytes.
     pub(super) fn read(&self) {
         match self.phase() {
             Phase::Fresh => self.phase.store(Phase::Head as u8, Relaxed),
             Phase::Idle => self.enter(Phase::Head),
             Phase::Busy => self.touch(),
-            // The limits of these count from their beginning, however much comes in.
+            // These timeouts count from the start of the state, however many bytes come in.
             Phase::Head | Phase::Closing => {}
         }
     }
 
-    /// Bytes went out.
+    /// Reports sent bytes.
     pub(super) fn written(&self) {
         match self.phase() {
             Phase::Busy | Phase::Idle => self.touch(),
@@ -131,43 +131,43 @@ impl Pulse {
         }
     }
 
-    /// A request's head was read; its body, if it has one, is still to come.
+    /// Reports that a request's head was read; `has_body` says that a body follows.
     pub(super) fn request_began(&self, has_body: bool) {
         self.unread.store(has_body, Relaxed);
         self.enter(Phase::Busy);
     }
 
-    /// Returns whether a request's head is being read: no handler has been asked, and no answer of one is under way.
+    /// Returns whether a request's head is being read: no handler was called, and no response of one is under way.
     pub(super) fn is_reading_head(&self) -> bool {
         matches!(self.phase(), Phase::Fresh | Phase::Head)
     }
 
-    /// The request's body was read to its end.
+    /// Reports that the request's body was read to its end.
     pub(super) fn request_read(&self) {
         self.unread.store(false, Relaxed);
     }
 
-    /// Whether the last request's body was not read to its end.
+    /// Returns whether the last request's body was not read to its end.
     pub(super) fn is_request_unread(&self) -> bool {
         self.unread.load(Relaxed)
     }
 
-    /// The whole reply was taken for sending, or given up.
+    /// Reports that the whole response was accepted for sending, or given up.
     pub(super) fn reply_ended(&self) {
         self.enter(Phase::Idle);
     }
 
-    /// The handler waits for the client's bytes, or does so no longer.
+    /// Reports whether the handler waits for bytes of the client.
     pub(super) fn receiving(&self, waits: bool) {
         self.wait(RECEIVING, waits);
     }
 
-    /// The socket waits until the client has read, or does so no longer.
+    /// Reports whether the socket waits for the client to read.
     pub(super) fn sending(&self, waits: bool) {
         self.wait(SENDING, waits);
     }
 
-    /// Nothing more will be sent. Returns whether the client may still be sending.
+    /// Reports that nothing more will be sent. Returns whether the client may still be sending.
     pub(super) fn closing(&self) -> bool {
         let sending = self.is_request_unread() || self.phase() == Phase::Head;
         self.waiting.store(0, Relaxed);
@@ -175,7 +175,7 @@ impl Pulse {
         sending
     }
 
-    /// Returns when the connection's time is up; asked again, it tells again after a pause.
+    /// Returns when a timeout expires; called again, it returns again after a pause.
     pub(super) async fn watch(&self) -> Overdue {
         let shortest = self.limits.header.min(self.limits.idle).min(self.limits.stall).min(LINGER_TIMEOUT);
         let pause = (shortest / LOOKS_PER_LIMIT).max(SHORTEST_PAUSE);
@@ -194,7 +194,7 @@ impl Pulse {
             _ if self.waiting.load(Relaxed) != 0 => (self.limits.stall, Overdue::Stalled),
             Phase::Fresh | Phase::Head => (self.limits.header, Overdue::Head),
             Phase::Idle => (self.limits.idle, Overdue::Idle),
-            // The server is at work: the client waits for us, not we for it.
+            // The server is working: the client waits for us.
             Phase::Busy => return None,
         };
         (waited >= limit).then_some(overdue)
@@ -204,7 +204,7 @@ impl Pulse {
         let before = self.waiting.load(Relaxed);
         if waits && before & what == 0 {
             self.waiting.fetch_or(what, Relaxed);
-            // Whatever the server did before, the client's time begins now.
+            // Whatever the server did before, the client's time starts now.
             self.touch();
         } else if !waits && before & what != 0 {
             self.waiting.fetch_and(!what, Relaxed);

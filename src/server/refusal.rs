@@ -1,4 +1,4 @@
-//! What a client gets when it cannot be listened to: for lack of room, or of a language in common.
+//! Rejection of clients whose requests are not read: at the connection limit, or without a common protocol.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use crate::clock::Clock;
 
 use super::{options::ServerOptions, pulse::Pulse, socket::Socket};
 
-/// The most refusals under way at once. Beyond that, connections are closed without a word.
+/// Maximum number of concurrent rejections. Beyond it, connections are closed without a response.
 pub(super) const MAX_REFUSALS: usize = 256;
 
-/// Tells the client to come back later, in these words.
+/// Rejects a client with this response, which tells it to retry later.
 pub(super) async fn refuse(stream: TcpStream, clock: Arc<dyn Clock>, options: &ServerOptions, words: &[u8]) {
     tell(stream, Arc::new(Pulse::new(clock, options)), words).await;
 }
 
-/// Tells the client this, whatever it is about to say.
+/// Sends this response, whatever the client sends.
 pub(super) async fn tell(stream: TcpStream, pulse: Arc<Pulse>, answer: &[u8]) {
-    // Its request is on its way and will not be read: the close has to wait for it.
+    // Its request is in flight and will not be read: the close has to wait for it.
     pulse.request_began(true);
     let mut socket = Socket::new(stream, Arc::clone(&pulse));
     let told = async {

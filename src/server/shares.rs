@@ -1,9 +1,9 @@
 //! The share of all connections that one client may have, so that no client takes them all.
 //!
-//! A client is an address, or the first 64 bits of one of IPv6: that is what one network is given at least. A proxy that is trusted brings
-//! many clients, and has no share. Connections beyond the share are refused as they come. None that is open is closed in their place: an
-//! idle connection may be about to carry a request that its client would see cut off, and the client that is refused is told when to
-//! come back.
+//! A client is an IPv4 address, or the first 64 bits of an IPv6 address: the smallest prefix that a network is given. A
+//! trusted proxy brings many clients, and has no share. Connections beyond the share are rejected as they come. No open
+//! one is closed in their place: an idle connection may be about to carry a request, which would be cut off, while a
+//! rejected client is told when to retry.
 
 use std::{
     collections::HashMap,
@@ -26,7 +26,7 @@ pub(super) struct Share {
 }
 
 impl Shares {
-    /// Counts a connection from an address, unless the client has `most` already.
+    /// Counts a connection from an address, unless its client has `most` already.
     pub(super) fn take(&self, address: IpAddr, most: usize) -> Option<Share> {
         let client = client(address);
         let mut counts = self.counts();

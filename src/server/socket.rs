@@ -1,4 +1,4 @@
-//! A client's socket, which reports what moves through it and closes without a reset.
+//! A client's socket, which reports its activity and closes without a reset.
 
 use std::{
     io::{self, IoSlice},
@@ -12,23 +12,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{answers::in_place_of, pulse::Pulse};
 
-/// The most bytes read and thrown away after the answer. Bigger bodies may see a reset instead of their answer.
+/// Maximum number of bytes drained after the response. Larger bodies may see a reset instead of their response.
 const MAX_LINGER_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes thrown away at once.
+/// Bytes drained at a time.
 const LINGER_CHUNK_BYTES: usize = 16 * 1024;
 
-/// A client's socket, or what is inside its encryption.
+/// A client's socket, or the stream inside its encryption.
 #[derive(Debug)]
 pub(super) struct Socket<S> {
     stream: S,
     pulse: Arc<Pulse>,
     closing: Closing,
-    /// Bytes sent of the answer that goes out in place of hyper's own.
+    /// Bytes sent of the response that replaces hyper's own.
     refused: usize,
 }
 
-/// How far the end of the connection has come.
+/// Progress of closing the connection.
 #[derive(Debug, Clone, Copy)]
 enum Closing {
     Open,
@@ -49,14 +49,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             self.closing = Closing::Lingering { thrown_away };
             match ready!(read) {
                 Ok(()) if !chunk.filled().is_empty() => thrown_away += chunk.filled().len(),
-                // The client has closed, too, or is gone: either way it sends no more.
+                // The client has closed, too, or is gone: it sends no more.
                 Ok(()) | Err(_) => break,
             }
         }
         Poll::Ready(())
     }
 
-    /// Returns the answer to send in place of `bytes`, if these are hyper's own.
+    /// Returns the response to send in place of `bytes`, if these are hyper's own.
     fn refusal(&self, bytes: &[u8]) -> Option<&'static [u8]> {
         self.pulse.is_reading_head().then(|| in_place_of(bytes)).flatten()
     }
@@ -128,13 +128,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        // Encryption keeps back what the socket does not take yet; a bare socket is always flushed.
+        // TLS buffers the bytes that the socket does not take yet; a plain socket is always flushed.
         self.pulse.sending(flushed.is_pending());
         flushed
     }
 
-    /// Sends the end of the stream, then reads and throws away what the client is still sending, up to a limit (the
-    /// time for it is the pulse's business).
+    /// Sends the end of the stream, then drains the bytes that the client still sends, up to a limit (the pulse limits
+    /// the time).
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let thrown_away = match self.closing {
             Closing::Closed => return Poll::Ready(Ok(())),

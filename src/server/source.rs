@@ -1,8 +1,8 @@
-//! Where a request comes from: the other end of its connection, or what proxies that are trusted say of it.
+//! The source of a request: the peer of its connection, or the client that trusted proxies name.
 //!
-//! Of the ways in which proxies say that, one is understood: `X-Forwarded-For`, `-Proto` and `-Host`, which all of them can
-//! write. To believe two would let a client say by the one what its proxy replaces in the other; `Forwarded` (RFC 7239) is
-//! ignored for that.
+//! Of the conventions for that, one is understood: `X-Forwarded-For`, `-Proto` and `-Host`, which all proxies can
+//! write. With two conventions a client could use the one that its proxy does not replace; so `Forwarded` (RFC 7239) is
+//! ignored.
 
 use std::{
     fmt,
@@ -13,30 +13,30 @@ use std::{
 
 use http::{HeaderMap, HeaderName, Request, Version, header};
 
-/// Whom a request passed, as each proxy has written it behind what was there.
+/// Addresses that a request passed; each proxy appends one.
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The scheme that the client used.
+/// The scheme of the client's request.
 pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The host that the client asked for.
+/// The host of the client's request.
 pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// The most proxies, one behind another, that are looked at.
+/// Maximum length of a chain of proxies that is considered.
 const MAX_HOPS: usize = 32;
 
-/// Where a request comes from.
+/// The source of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// The address of whoever sent it; of the last proxy that is not trusted to name others.
+    /// Address of the sender: the first address, from our end, that is no trusted proxy.
     pub ip: Option<IpAddr>,
-    /// The origin that the client used, as a trusted proxy tells it: scheme, host and perhaps a port.
+    /// Origin of the client's request, as a trusted proxy reports it: scheme, host and perhaps a port.
     pub origin: Option<Arc<str>>,
 }
 
 impl Source {
-    /// Where a request with these headers comes from, if `peer` is the other end of its connection. `scheme` is what this
-    /// server speaks itself.
+    /// Returns the source of a request with these headers and `peer` at the other end of its connection. `scheme` is
+    /// the one that this server speaks.
     pub(super) fn of(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &Networks, scheme: &'static str) -> Self {
         let peer = peer.map(|peer| peer.to_canonical());
         match peer {
@@ -48,7 +48,8 @@ impl Source {
     }
 }
 
-/// The first address, from our end, that is no trusted proxy. What cannot be read ends the way: who wrote it is all that is known.
+/// Returns the first address, from our end, that is no trusted proxy. An unreadable one ends the search: only the proxy
+/// that wrote it is known.
 fn client(proxy: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     let mut known = proxy;
     let lines = headers.get_all(FORWARDED_FOR).iter().rev();
@@ -63,7 +64,7 @@ fn client(proxy: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
     known
 }
 
-/// An address as proxies write it: bare, in brackets, or with a port.
+/// Parses an address as proxies write it: bare, in brackets, or with a port.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = |text: &str| text.parse::<IpAddr>().ok();
     let bracketed = |text: &str| text.strip_prefix('[')?.split_once(']')?.0.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
@@ -71,7 +72,8 @@ fn address(text: &str) -> Option<IpAddr> {
     bare(text).or_else(|| with_port(text)).or_else(|| bracketed(text)).map(|ip| ip.to_canonical())
 }
 
-/// The origin that the client used. A proxy that tells the scheme alone has most likely left `Host` as it was.
+/// Returns the origin of the client's request. A proxy that reports only the scheme has most likely left `Host`
+/// unchanged.
 fn origin(headers: &HeaderMap, scheme: &'static str) -> Option<String> {
     let (proto, host) = (last(headers, &FORWARDED_PROTO), last(headers, &FORWARDED_HOST));
     let scheme = match proto {
@@ -84,19 +86,20 @@ fn origin(headers: &HeaderMap, scheme: &'static str) -> Option<String> {
     is_host(host).then(|| format!("{scheme}://{host}"))
 }
 
-/// Whether the request says once, in a way that can be read, which host it is for. HTTP/1.0 need not say it. (RFC 9112, 3.2)
+/// Returns whether the request names its host exactly once and legibly. HTTP/1.0 may omit it. (RFC 9112, 3.2)
 pub(super) fn has_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (first, second) = (hosts.next(), hosts.next());
     match (first, second) {
         (None, _) => request.version() < Version::HTTP_11,
-        // An empty one is for a target without an authority.
+        // An empty host is for a target without an authority.
         (Some(host), None) => host.is_empty() || host.to_str().is_ok_and(|host| is_host(host.trim())),
         (Some(_), Some(_)) => false,
     }
 }
 
-/// Whether this is a host, by name or address, perhaps with a port, and nothing that would mean anything else in a link.
+/// Returns whether this is a host, by name or address, perhaps with a port, without characters of other meaning in a
+/// link.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, "")) => (address.parse::<Ipv6Addr>().is_ok(), None),
@@ -113,17 +116,17 @@ fn is_host(text: &str) -> bool {
     host && port.is_none_or(is_port)
 }
 
-/// What the last proxy wrote into a field.
+/// Returns the value that the last proxy wrote into a field.
 fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let line = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     line.rsplit(',').next().map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// Networks whose proxies are trusted to say where requests come from.
+/// Networks whose proxies are trusted to name the source of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks(Vec<Network>);
 
-/// The addresses that share the first bits of one.
+/// Addresses with a common prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
@@ -136,12 +139,12 @@ struct Network {
 pub struct InvalidNetwork(String);
 
 impl Networks {
-    /// Whether there is none.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an address is in one of them.
+    /// Returns whether an address is in one of the networks.
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))

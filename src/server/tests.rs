@@ -1,4 +1,4 @@
-//! The promises of the server, kept against clients that speak raw TCP.
+//! Tests of the server against clients that speak raw TCP.
 
 use std::{
     convert::Infallible,
@@ -24,17 +24,17 @@ use tokio::{
 use super::{BindError, Drained, Handler, RequestBody, Server, ServerOptions, Source, Workers};
 use crate::clock::{Clock, SystemClock};
 
-/// What a test waits for at most before it has failed.
+/// Maximum time that a test waits before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Answers by path, as the tests need it.
+/// A handler that answers by path, as the tests need it.
 #[derive(Default)]
 pub(super) struct Paths {
     /// Bytes received by requests to `/read`.
     received: Arc<AtomicU64>,
-    /// Told to let requests to `/wait` go on.
+    /// Lets requests to `/wait` go on.
     go: Arc<Notify>,
-    /// Told when a request to `/wait` has arrived.
+    /// Signals that a request to `/wait` has arrived.
     arrived: Arc<Notify>,
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn send(stream: &mut TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).await.expect("the server reads");
 }
 
-/// Reads until `ending` has come.
+/// Reads until `ending` was received.
 pub(super) async fn read_until(stream: &mut TcpStream, ending: &str) -> String {
     let mut text = Vec::new();
     while !text.ends_with(ending.as_bytes()) {
@@ -209,7 +209,7 @@ async fn whoever_comes_when_all_places_are_taken_is_told_to_come_back() {
     assert!(refusal.starts_with("HTTP/1.1 503"), "{refusal}");
     assert!(refusal.contains("retry-after: 1"), "{refusal}");
     drop(first);
-    // The place is free as soon as the server has seen the first one go.
+    // The slot is free as soon as the server has noticed that the first client left.
     for _ in 0..100 {
         let mut third = running.connect().await;
         send(&mut third, "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;

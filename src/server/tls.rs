@@ -1,4 +1,4 @@
-//! HTTPS: the certificate, its key, and taking the place of both while connections are open.
+//! HTTPS: the certificate and its key, and replacing both while connections are open.
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
@@ -19,69 +19,69 @@ use tokio_rustls::{
 
 use super::validity::Validity;
 
-/// What is spoken inside.
+/// The protocol inside TLS (ALPN).
 const PROTOCOL: &[u8] = b"http/1.1";
 
 /// The first byte of a TLS connection: the type of a record with a handshake in it (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// Where the certificate and its key are; both are given, or neither.
+/// Paths of the certificate and its key: both or neither.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// A PEM file with the certificate, and behind it those that lead to an authority.
+    /// A PEM file with the certificate, followed by the intermediate ones.
     pub certificate: Option<PathBuf>,
-    /// A PEM file with the key of the certificate.
+    /// A PEM file with the certificate's key.
     pub key: Option<PathBuf>,
 }
 
 impl TlsFiles {
-    /// Whether HTTPS is asked for, be it only half.
+    /// Returns whether HTTPS is configured, even if only half.
     pub fn is_any(&self) -> bool {
         self.certificate.is_some() || self.key.is_some()
     }
 }
 
-/// There can be no HTTPS with these files.
+/// These files do not allow HTTPS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// Only one of the two is given.
+    /// Only one of the two paths is set.
     #[error("LARDER_TLS_CERT and LARDER_TLS_KEY must be set both, or neither")]
     Half,
     /// A file cannot be read.
     #[error("{} of {setting} cannot be read", path.display())]
     Unreadable {
-        /// The setting that names it.
+        /// The setting with its path.
         setting: &'static str,
-        /// The file.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         cause: io::Error,
     },
-    /// A file is not what it should be.
+    /// A file has the wrong content.
     #[error("{} of {setting} {problem}", path.display())]
     Unusable {
-        /// The setting that names it.
+        /// The setting with its path.
         setting: &'static str,
-        /// The file.
+        /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
-    /// The two do not go together, or cannot be used.
+    /// Certificate and key do not match, or cannot be used.
     #[error("the certificate in {} cannot be used with the key in {}", certificate.display(), key.display())]
     Mismatch {
-        /// The file with the certificate.
+        /// Path of the certificate.
         certificate: PathBuf,
-        /// The file with the key.
+        /// Path of the key.
         key: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         cause: rustls::Error,
     },
 }
 
-/// The certificate and key that new connections begin with.
+/// The certificate and key of new connections.
 pub struct Tls {
     current: ArcSwap<Current>,
 }
@@ -99,7 +99,7 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads the files; `None` if there are none.
+    /// Reads the files; `None` if none are configured.
     pub fn of(files: &TlsFiles) -> Result<Option<Self>, TlsError> {
         let (certificate, key) = match files {
             TlsFiles { certificate: None, key: None } => return Ok(None),
@@ -122,23 +122,23 @@ impl Tls {
         Ok(Some(Self { current: ArcSwap::from_pointee(current) }))
     }
 
-    /// Begins new connections with what `other` has; open ones go on with what they began with.
+    /// Gives new connections the certificate of `other`; open ones keep theirs.
     pub fn replace(&self, other: Self) {
         self.current.store(other.current.into_inner());
     }
 
-    /// Returns when the certificate is valid, as far as that can be read.
+    /// Returns the validity of the certificate, as far as it can be read.
     pub fn validity(&self) -> Option<Validity> {
         self.current.load().validity
     }
 
-    /// The encrypted connection over `stream`, once both sides have agreed on it.
+    /// Performs the handshake over `stream`.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         TlsAcceptor::from(Arc::clone(&self.current.load().config)).accept(stream).await
     }
 }
 
-/// Whether the first that a client says, which is not read yet, is TLS.
+/// Returns whether the client's first bytes, which stay unread, are TLS.
 pub(super) async fn is_spoken_on(stream: &TcpStream) -> io::Result<bool> {
     let mut first = [0];
     match stream.peek(&mut first).await? {
@@ -153,12 +153,13 @@ fn config(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> R
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    // Who comes back within some hours spares both sides the costly part of the handshake, and this one the memory.
+    // Session tickets: clients that return within hours skip the costly part of the handshake, and the server keeps no
+    // state.
     config.ticketer = ring::Ticketer::new()?;
     Ok(config)
 }
 
-/// Errors of this reader quote nothing of the file.
+/// Errors of this parser quote nothing of the file.
 fn unusable(setting: &'static str, path: &std::path::Path, error: pem::Error) -> TlsError {
     let path = path.to_owned();
     let problem = match error {

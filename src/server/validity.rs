@@ -1,4 +1,4 @@
-//! How long the certificate is valid that HTTPS is served with.
+//! The validity of the HTTPS certificate.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,21 +11,21 @@ use tokio_rustls::rustls::{
 
 use crate::clock::Timestamp;
 
-/// A certificate that ends within this time is warned of, unless it was made for a short time.
+/// Time before its expiry at which a certificate causes a warning, unless it is short-lived.
 const SOON: Duration = Duration::from_hours(14 * 24);
 
-/// The part of its whole time in which a certificate of a short time is warned of.
+/// Last part of its lifetime in which a short-lived certificate causes a warning.
 const LAST_PART: u32 = 3;
 
-/// Seconds since 1970 at which no certificate is valid any more: their dates have years of four digits.
+/// Seconds since 1970 after which no certificate is valid: their years have four digits.
 const AFTER_ALL: u64 = 300_000_000_000;
 
 /// The time in which all certificates of a chain are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// The latest begin of any of them.
+    /// Latest start of any of them.
     pub from: Timestamp,
-    /// The earliest end of any of them.
+    /// Earliest end of any of them.
     pub until: Timestamp,
 }
 
@@ -41,7 +41,7 @@ impl Validity {
         whole
     }
 
-    /// Returns what is to be done about the certificate at `now`, if anything.
+    /// Returns the warning about the certificate at `now`, if there is one.
     pub fn warning(&self, now: Timestamp) -> Option<String> {
         let Self { from, until } = self;
         let soon = SOON.min(until.since(*from) / LAST_PART);
@@ -59,8 +59,8 @@ impl Validity {
     }
 }
 
-/// Returns the end of a certificate's time that the verifier names which clients use, when it refuses the certificate at a time before or
-/// after all of it. The dates come before anything else that it might refuse.
+/// Returns a limit of a certificate's validity, as the verifier of clients reports it for a time before or after all of
+/// it. The verifier checks the dates first.
 fn limit_at(certificate: &CertificateDer<'static>, seconds: u64) -> Option<Timestamp> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).ok()?;

@@ -1,9 +1,9 @@
 //! The threads that serve connections.
 //!
-//! Each has a runtime of its own and drives the connections it was given from their first byte to their last, with whatever
-//! they ask of others: so no request is handed from thread to thread, and none of its steps has to wake another one. (One
-//! runtime over all threads wakes a second one for every third request under full load, and for each half of most requests
-//! under little: docs/PERFORMANCE.md.)
+//! Each has a runtime of its own and drives its connections from their first byte to their last, with all calls to
+//! other modules. So no request moves between threads, and no step wakes another thread. (One runtime over all threads
+//! wakes a second one for every third request under full load, and for each half of most requests under little:
+//! docs/PERFORMANCE.md.)
 
 use std::{
     future::Future,
@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The threads that serve connections; without any, whoever serves does so in his own runtime.
+/// The threads that serve connections; without any, connections run in the caller's runtime.
 #[derive(Debug, Default)]
 pub struct Workers {
     all: Vec<Worker>,
@@ -33,7 +33,7 @@ pub struct Workers {
 #[derive(Debug)]
 struct Worker {
     runtime: Handle,
-    /// Connections that it was given and that have not ended.
+    /// Its open connections.
     connections: Arc<AtomicUsize>,
 }
 
@@ -53,16 +53,16 @@ impl Workers {
         Ok(started)
     }
 
-    /// Ends the threads, and with them whatever they still work on.
+    /// Ends the threads, and the tasks that still run on them.
     pub async fn stop(mut self) {
         self.stop.cancel();
         for thread in std::mem::take(&mut self.threads) {
-            // One that panicked has ended, too.
+            // A thread that panicked has ended, too.
             let _ = spawn_blocking(move || thread.join()).await;
         }
     }
 
-    /// Serves a connection on the thread that has fewest of them; `connections` knows when it has ended.
+    /// Serves a connection on the thread with the fewest; `connections` tracks its end.
     pub(super) fn serve<F>(
         &self,
         connections: &mut JoinSet<()>,
@@ -79,7 +79,7 @@ impl Workers {
         let counted = Counted::one_more(&worker.connections);
         let served = async move {
             let _counted = counted;
-            // A socket is woken by the runtime in which it was made.
+            // The runtime that registered a socket wakes it.
             match stream.into_std().and_then(TcpStream::from_std) {
                 Ok(stream) => serve(stream).await,
                 Err(error) => tracing::warn!(%error, "a connection cannot be served"),
@@ -95,7 +95,7 @@ impl Drop for Workers {
     }
 }
 
-/// A connection, as long as it is served.
+/// Count of a connection while it is served.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
