@@ -1,8 +1,8 @@
-//! Holds a body to the length it announced: a body that ends early is half an object, and must not be stored.
+//! Checks a body against its announced length: a body that ends early is half an object, and must not be stored.
 
 use super::body::BodyError;
 
-/// How much of a body has come, against what it announced.
+/// Received bytes of a body against its announced length.
 #[derive(Debug)]
 pub struct AnnouncedLength {
     announced: Option<u64>,
@@ -10,12 +10,12 @@ pub struct AnnouncedLength {
 }
 
 impl AnnouncedLength {
-    /// Nothing has come yet of a body that announced this length, if any.
+    /// Starts at zero bytes of a body with this announced length, if any.
     pub fn new(announced: Option<u64>) -> Self {
         Self { announced, received: 0 }
     }
 
-    /// Counts the next `length` bytes; refuses those behind the announced end.
+    /// Counts the next `length` bytes; rejects bytes behind the announced end.
     pub fn add(&mut self, length: usize) -> Result<(), BodyError> {
         self.received += length as u64;
         match self.announced {
@@ -26,19 +26,19 @@ impl AnnouncedLength {
         }
     }
 
-    /// Bytes that are still to come, if a length was announced.
+    /// Returns the number of bytes still to come, if a length was announced.
     #[cfg(feature = "s3")]
     pub fn left(&self) -> Option<u64> {
         self.announced.map(|announced| announced.saturating_sub(self.received))
     }
 
-    /// Whether all that was announced has come; more would be too much.
+    /// Returns whether all announced bytes have come; more would be too many.
     #[cfg(feature = "s3")]
     pub fn is_reached(&self) -> bool {
         self.left() == Some(0)
     }
 
-    /// Whether the end has come where it was announced.
+    /// Checks that the body ends at its announced length.
     pub fn finish(&self) -> Result<(), BodyError> {
         match self.announced {
             Some(announced) if self.received < announced => Err(BodyError::Aborted),

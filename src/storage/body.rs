@@ -1,4 +1,4 @@
-//! Bodies: streams of bytes that never stand in memory as a whole.
+//! Bodies: streams of bytes that are never in memory as a whole.
 
 use std::{
     fmt,
@@ -12,28 +12,28 @@ use futures_util::{Stream, StreamExt, stream::BoxStream};
 
 use super::cause::BoxError;
 
-/// Why a body ended before its end.
+/// Reason why a body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The sender went away.
+    /// The sender disconnected.
     #[error("the body was cut off")]
     Aborted,
     /// The sender paused for too long.
     #[error("the body stalled")]
     Stalled,
-    /// The sender was too slow while others waited for the memory that was held for it.
+    /// The sender was too slow while others waited for the memory reserved for it.
     #[error("the body came too slowly while others waited for memory")]
     TooSlow,
-    /// No memory was left for it in time.
+    /// No memory became free for it in time.
     #[error("there was no memory left for the body (LARDER_REQUEST_MEMORY)")]
     NoMemory,
     /// The body is longer than allowed.
     #[error("the body is longer than {limit} bytes")]
     TooLarge {
-        /// The most bytes allowed.
+        /// Maximum number of bytes.
         limit: u64,
     },
-    /// The bytes are not what they were said to be.
+    /// The bytes do not match their declared form.
     #[error("the body is malformed: {0}")]
     Malformed(String),
     /// The stored bytes could not be read to their end.
@@ -47,44 +47,44 @@ pub enum BodyError {
 pub struct ByteStream {
     length: Option<u64>,
     chunks: Chunks,
-    /// What is held as long as there is the body.
+    /// A value kept until the body is dropped.
     held: Option<Box<dyn fmt::Debug + Send + Sync>>,
 }
 
 enum Chunks {
     Once(Option<Bytes>),
-    /// Never locked, only owned: the lock makes bodies `Sync`, so that what refers to one may cross threads.
+    /// Never locked, only owned: the mutex makes bodies `Sync`, so that references to one may cross threads.
     Stream(Mutex<BoxStream<'static, Result<Bytes, BodyError>>>),
 }
 
 impl ByteStream {
-    /// A body whose bytes come from `stream`, in all `length` of them if that is known.
+    /// Returns a body with the bytes of `stream`, in all `length` of them if that is known.
     pub fn new(length: Option<u64>, stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Self {
         Self { length, chunks: Chunks::Stream(Mutex::new(stream.boxed())), held: None }
     }
 
-    /// The same body, and something that is held until the body is dropped, such as the lease of the memory that it is in.
+    /// Attaches a value that lives until the body is dropped, such as the lease of its memory.
     #[must_use]
     pub fn holding(self, held: impl fmt::Debug + Send + Sync + 'static) -> Self {
         Self { held: Some(Box::new(held)), ..self }
     }
 
-    /// A body of no bytes.
+    /// Returns an empty body.
     pub fn empty() -> Self {
         Self::from(Bytes::new())
     }
 
-    /// The whole length in bytes, as announced before the first byte was read; `None` when unknown.
+    /// Returns the whole length in bytes, as announced before the first byte was read; `None` if unknown.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// The next chunk, never an empty one; `None` at the end.
+    /// Returns the next chunk, never an empty one; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
         StreamExt::next(self).await
     }
 
-    /// All bytes, if they are in memory already; else the body as it was.
+    /// Returns all bytes if they are in memory already; else the unchanged body.
     pub fn into_whole(self) -> Result<Bytes, Self> {
         match self.chunks {
             Chunks::Once(bytes) => Ok(bytes.unwrap_or_default()),
@@ -92,7 +92,7 @@ impl ByteStream {
         }
     }
 
-    /// All bytes at once: for bodies that are known to be small, at most `limit` bytes.
+    /// Reads all bytes of a body that is known to be small, at most `limit` bytes.
     pub async fn into_bytes(mut self, limit: u64) -> Result<Bytes, BodyError> {
         if self.length.is_some_and(|length| length > limit) {
             return Err(BodyError::TooLarge { limit });

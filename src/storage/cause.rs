@@ -1,4 +1,4 @@
-//! Causes of errors, whatever they are.
+//! Causes of errors, of any type.
 
-/// A cause whose type is the implementation's own business.
+/// A cause whose type is private to the implementation.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

@@ -1,5 +1,5 @@
-//! Whether an object store keeps the conditions of writes, found out by trying: there are those that answer `200` to
-//! conditions they do not know, and those that check them one after the other and forget them when several writers come at once.
+//! Probes whether an object store honours preconditions of writes. Some stores answer `200` to conditions that they do
+//! not know. Others check them in sequence and ignore them when several writers come at once.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -11,16 +11,16 @@ use super::{
     store::ObjectStore,
 };
 
-/// Writers that race for one object.
+/// Number of writers that race for one object.
 const RACERS: usize = 16;
 
-/// How often an object is raced for, until a race is clear.
+/// Maximum number of races for an object, until one is conclusive.
 const TRIES: usize = 2;
 
-/// Objects that are raced for, all at once.
+/// Number of concurrent races, each for its own object.
 const RACES: usize = 2;
 
-/// A trial of an object store's conditions.
+/// A probe of an object store's conditional writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Trial<'a> {
     /// The object store.
@@ -28,7 +28,7 @@ pub struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// One after the other: what may be written is, and nothing else.
+    /// Checks, one write after the other, that exactly the permitted writes happen.
     pub async fn keeps_conditions(&self, key: &str) -> Result<bool> {
         let first = match self.write(key, "first", Precondition::IfAbsent).await {
             Ok(first) => first,
@@ -47,13 +47,13 @@ impl Trial<'_> {
         {
             return Ok(false);
         }
-        // What is not there matches nothing: else who replaces what he saw brings back what was deleted. (MinIO until
-        // autumn 2025, https://github.com/minio/minio/issues/21526)
+        // An absent object matches no validator: otherwise a writer that replaces the version it has seen would restore
+        // a deleted object. (MinIO until autumn 2025, https://github.com/minio/minio/issues/21526)
         self.objects.delete(key, Precondition::None).await?;
         is_refused(self.write(key, "fifth", Precondition::IfMatch(second.etag)).await)
     }
 
-    /// The same of deletes.
+    /// Checks the same for deletes.
     pub async fn keeps_conditions_of_deletes(&self, key: &str) -> Result<bool> {
         let old = self.write(key, "old", Precondition::None).await?.etag;
         let new = self.write(key, "new", Precondition::None).await?.etag;
@@ -66,19 +66,19 @@ impl Trial<'_> {
         Ok(deleted.is_ok() && matches!(self.objects.head(key).await, Err(Error::NotFound)))
     }
 
-    /// Many at once: of those who create an object one wins, and then of those who replace what they saw.
+    /// Checks that of concurrent creations one wins, and then of concurrent replacements of the version seen.
     pub async fn survives_races(&self, folder: &str) -> Result<bool> {
         let races = Self::raced_for(folder).into_iter().map(|key| self.survives_race(key));
         let won: Vec<bool> = join_all(races).await.into_iter().collect::<Result<_>>()?;
         Ok(won.into_iter().all(|won| won))
     }
 
-    /// What is raced for below a folder.
+    /// Returns the keys below a folder that are raced for.
     pub fn raced_for(folder: &str) -> Vec<String> {
         (0..RACES).map(|race| format!("{folder}race-{race}")).collect()
     }
 
-    /// A second try is for those who were disturbed by something else.
+    /// Checks a race, and repeats it once in case something else disturbed it.
     async fn survives_race(&self, key: String) -> Result<bool> {
         for _ in 0..TRIES {
             self.objects.delete(&key, Precondition::None).await?;
@@ -91,8 +91,8 @@ impl Trial<'_> {
         Ok(false)
     }
 
-    /// The winner's validator, if there was exactly one winner, its object is there, and all others were told that they
-    /// have lost. (Ceph RGW 16 answers some of them with 500.)
+    /// Returns the winner's validator if there was exactly one winner, its object is there, and all others were told
+    /// that they lost. (Ceph RGW 16 answers some of them with 500.)
     async fn race(&self, key: &str, precondition: &Precondition) -> Result<Option<ETag>> {
         let racers = (0..RACERS).map(|racer| {
             let text = format!("{key} {precondition:?} {racer}");
@@ -115,7 +115,7 @@ impl Trial<'_> {
         Ok(winners.pop().filter(|winner| is_clear && winners.is_empty() && *winner == standing))
     }
 
-    /// Writes a few words.
+    /// Writes a short text.
     pub async fn write(&self, key: &str, text: impl Into<Vec<u8>>, precondition: Precondition) -> Result<PutOutcome> {
         let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
         let body = ByteStream::from(Bytes::from(text.into()));

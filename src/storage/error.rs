@@ -1,4 +1,4 @@
-//! What can go wrong with an object, by what it means to whoever asked.
+//! Errors of object operations, by their meaning for the caller.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::{body::BodyError, cause::BoxError};
 /// The result of an operation on objects.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The property of a call for which it is refused for good.
+/// The property for which a call is refused permanently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RejectedFor {
     /// The size of the body.
@@ -16,9 +16,9 @@ pub enum RejectedFor {
     Key,
     /// The size of the attributes.
     Attributes,
-    /// The content coding: what is stored in one does not come back in it.
+    /// The content coding: an object stored in one does not come back in it.
     Coding,
-    /// Something else about it.
+    /// Another property.
     Request,
 }
 
@@ -40,42 +40,42 @@ pub enum Error {
     /// The body of a put broke off or was refused; nothing was written.
     #[error("the body could not be read")]
     Body(#[source] BodyError),
-    /// The object store wants fewer calls; nothing was written.
+    /// The object store throttles requests; nothing was written.
     #[error("the object store asks for patience")]
     Throttled {
-        /// When to come back, where it said so.
+        /// Time after which to retry, if the store named one.
         retry_after: Option<Duration>,
     },
-    /// There is no room for the object; nothing was written.
+    /// No space is left for the object; nothing was written.
     #[error("the object store is full")]
     Full(#[source] BoxError),
-    /// The object store, or a proxy before it, refuses the call for what it is, and would refuse it again; nothing was written.
+    /// The object store, or a proxy before it, refuses the call permanently; nothing was written.
     #[error("the object store, or a proxy before it, refuses this for good")]
     Rejected {
-        /// The property that it refuses.
+        /// The property that caused the refusal.
         reason: RejectedFor,
-        /// The words of the refusal, and who refused.
+        /// Text and origin of the refusal.
         #[source]
         source: BoxError,
     },
-    /// Calls are fenced off, for the reason that the source has; nothing was written.
+    /// Calls are fenced off, for the reason in the source; nothing was written.
     #[error("the object store is fenced off")]
     Fenced(#[source] BoxError),
-    /// No answer in time; a write may have happened or may still happen.
+    /// No response in time: the outcome of a write is unknown, and it may still take effect.
     #[error("the object store did not answer in time")]
     Timeout,
     /// The object store cannot be reached or failed; a write may have happened.
     #[error("the object store failed")]
     Unavailable(#[source] BoxError),
-    /// The stored bytes are not those that were written.
+    /// The stored bytes differ from the written ones.
     #[error("the object is damaged: {0}")]
     Corrupt(String),
-    /// This object store cannot do what was asked.
+    /// This object store does not support the operation.
     #[error("this object store cannot do that: {0}")]
     Unsupported(&'static str),
 }
 
-/// Whether nobody knows if a failed write has happened, or will.
+/// Returns whether a failed write is ambiguous: it may have happened, or may still happen.
 pub fn leaves_open<T>(answer: &Result<T>) -> bool {
     matches!(answer, Err(Error::Timeout | Error::Unavailable(_)))
 }

@@ -1,5 +1,5 @@
-//! A decorator for tests that fails as networks and disks do: before a call, after it (so that nobody knows whether
-//! it happened), in the middle of a body, or late. Faults come by a script, or by chance from a seed.
+//! A decorator for tests that injects the faults of networks and disks: before a call, after it (so that its outcome is
+//! unknown), in the middle of a body, or as a delay. Faults come from a script, or at random from a seed.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,24 +21,24 @@ use super::{
     store::ObjectStore,
 };
 
-/// Something that goes wrong with one call.
+/// A fault injected into one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The call fails, and nothing happened.
+    /// The call fails without an effect.
     Refuse(Refusal),
-    /// The call happens, but its answer is [`Error::Timeout`] instead of its success.
+    /// The call takes effect, but returns [`Error::Timeout`] instead of its success.
     LoseAnswer,
-    /// The body breaks off after so many bytes: that of a put as if its sender had gone, that of a get as if its
-    /// bytes could not be read further. Other operations go on undisturbed.
+    /// The body breaks off after so many bytes: that of a put as if its sender had disconnected, that of a get as if
+    /// reading failed. Other operations are undisturbed.
     CutBody {
-        /// Bytes that still come by.
+        /// Bytes that still pass.
         after: u64,
     },
-    /// The call begins this much later.
+    /// The call begins with this delay.
     Delay(Duration),
 }
 
-/// How a call fails when nothing happened.
+/// Error of a call that had no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// With [`Error::Throttled`].
@@ -65,18 +65,18 @@ impl From<Refusal> for Error {
     }
 }
 
-/// Which call a scripted fault is for: the first one that fits.
+/// Selects the call for a scripted fault: the first that matches.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
     /// The operation; any when `None`.
     pub operation: Option<Operation>,
-    /// What the key contains (for lists: the prefix; for copies: the new key; for many keys: the first).
+    /// A part of the key (for lists: the prefix; for copies: the new key; for many keys: the first).
     pub key_contains: String,
-    /// Fitting calls to let pass first.
+    /// Number of matching calls to skip.
     pub skip: u32,
 }
 
-/// An object store that fails on purpose.
+/// An object store that injects faults.
 #[derive(Debug)]
 pub struct Faulty<S: ?Sized = dyn ObjectStore> {
     clock: Arc<dyn Clock>,
@@ -115,29 +115,29 @@ impl Chance {
 }
 
 impl<S: ObjectStore + ?Sized> Faulty<S> {
-    /// Disturbs nothing yet.
+    /// Wraps `inner`, without faults yet.
     pub fn new(inner: Arc<S>, clock: Arc<dyn Clock>) -> Self {
         Self { inner, clock, plan: Mutex::default() }
     }
 
-    /// Disturbs one call.
+    /// Injects a fault into one call.
     pub fn disturb(&self, call: Call, fault: Fault) {
         self.plan().script.push((call, fault));
     }
 
-    /// From now on disturbs so many of a thousand calls, each with one of `faults`, as `seed` decides.
+    /// Injects from now on one of `faults` into `per_mille` of a thousand calls, at random by `seed`.
     pub fn disturb_by_chance(&self, seed: u64, per_mille: u64, faults: Vec<Fault>) {
         self.plan().chance = Some(Chance { random: SeededRandom::new(seed), per_mille, faults });
     }
 
-    /// Disturbs nothing more.
+    /// Stops injecting faults.
     pub fn calm(&self) {
         let mut plan = self.plan();
         plan.script.clear();
         plan.chance = None;
     }
 
-    /// Calls disturbed so far.
+    /// Returns the number of injected faults.
     pub fn injected(&self) -> u64 {
         self.plan().injected
     }
@@ -165,7 +165,7 @@ impl<S: ObjectStore + ?Sized> Faulty<S> {
         fault
     }
 
-    /// Does what a fault does before a call; what is left of it for later.
+    /// Performs the part of a fault before the call; returns the part after it.
     async fn begin(&self, operation: Operation, key: &str) -> Result<Later> {
         match self.next_fault(operation, key) {
             None => Ok(Later::Nothing),
@@ -180,7 +180,7 @@ impl<S: ObjectStore + ?Sized> Faulty<S> {
     }
 }
 
-/// What is left of a fault once its call has begun.
+/// The part of a fault after its call has begun.
 enum Later {
     Nothing,
     LoseAnswer,
@@ -203,7 +203,7 @@ impl Later {
     }
 }
 
-/// `body` up to a number of bytes, and then `error`, unless it ends by itself before.
+/// Returns `body` up to a number of bytes, followed by `error`, unless it ends before.
 fn cut(body: ByteStream, after: u64, error: fn() -> BodyError) -> ByteStream {
     let length = body.length();
     let chunks = body.scan(after, move |left, chunk| {

@@ -24,7 +24,7 @@ pub enum FencedCalls {
     All,
 }
 
-/// A fence before an object store. Clones are the same fence.
+/// A fence before an object store. Clones share its state.
 #[derive(Debug, Clone, Default)]
 pub struct Fence(Arc<RwLock<Option<Raised>>>);
 
@@ -35,13 +35,13 @@ struct Raised {
 }
 
 impl Fence {
-    /// Refuses `calls` from now on, for the reason given.
+    /// Refuses `calls` from now on, for this reason.
     pub fn raise(&self, calls: FencedCalls, reason: &str) {
         let raised = Raised { calls, reason: Arc::from(reason) };
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(raised);
     }
 
-    /// Lets all calls pass.
+    /// Allows all calls.
     pub fn lower(&self) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -1,5 +1,5 @@
-//! Validators made from what is stored: the same bytes with the same attributes have the same `ETag` in every
-//! implementation of our own. Guards against accidents (a damaged disk, a lost update), not against forgers.
+//! Validators computed from stored data: the same bytes with the same attributes have the same `ETag` in each of our
+//! own implementations. They guard against accidents (a damaged disk, a lost update), not against forgery.
 
 use std::fmt;
 
@@ -7,31 +7,31 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::object::{Attributes, ETag};
 
-/// A hash over an object's bytes, fed as they come by, and in the end over its attributes.
+/// A streaming hash over an object's bytes and, at the end, its attributes.
 pub struct Fingerprint {
     hash: Box<Xxh3Default>,
     size: u64,
 }
 
 impl Fingerprint {
-    /// The hash of no bytes yet.
+    /// Returns the hash of no bytes.
     pub fn new() -> Self {
         Self { hash: Box::default(), size: 0 }
     }
 
-    /// Takes in the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
         self.size += bytes.len() as u64;
     }
 
-    /// Bytes taken in so far.
+    /// Returns the number of bytes hashed so far.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The hash of all bytes with `attributes`. The lengths stand at the end, so that no byte can pass for another
-    /// part's.
+    /// Returns the hash of all bytes with `attributes`. The lengths come last, so that bytes of one part never count as
+    /// those of another.
     pub fn finish(mut self, attributes: &Attributes) -> u128 {
         let Attributes { content_type, content_encoding } = attributes;
         let coding = content_encoding.as_deref();
@@ -56,14 +56,14 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// The hash of `bytes` with `attributes`.
+/// Returns the hash of `bytes` with `attributes`.
 pub fn fingerprint(bytes: &[u8], attributes: &Attributes) -> u128 {
     let mut hash = Fingerprint::new();
     hash.update(bytes);
     hash.finish(attributes)
 }
 
-/// The validator that shows `hash`.
+/// Returns the validator for `hash`.
 pub fn etag(hash: u128) -> ETag {
     ETag::new(&format!("{hash:032x}"))
 }

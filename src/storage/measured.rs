@@ -1,6 +1,6 @@
-//! A decorator that counts: calls by operation and outcome, the bytes of bodies, and how long calls take. Counting is a few atomic
-//! additions; it knows no keys. What is done for a request that is traced becomes a span, and what is charged is charged to whoever has
-//! it done.
+//! A decorator for metrics: calls by operation and outcome, bytes of bodies, and latencies. Counting is a few atomic
+//! additions; it knows no keys. Calls of a traced request become spans, and their cost is charged to the owner of the
+//! request.
 
 use std::{
     sync::{
@@ -40,41 +40,41 @@ pub struct Measured<S: ?Sized = dyn ObjectStore> {
     inner: Arc<S>,
 }
 
-/// What was counted until a moment, or between two.
+/// Counts up to a moment, or between two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     calls: [Calls; Operation::ALL.len()],
     /// Bytes of bodies that were stored.
     pub bytes_in: u64,
-    /// Bytes of bodies that were handed out, whether or not they were read to their end.
+    /// Bytes of bodies that were returned, whether or not they were read to their end.
     pub bytes_out: u64,
 }
 
 /// Calls of one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Calls {
-    /// Calls that began; those whose future was dropped have no outcome below.
+    /// Calls that began; one whose future was dropped has no outcome below.
     pub begun: u64,
-    /// Calls that did what was asked.
+    /// Calls that succeeded.
     pub succeeded: u64,
-    /// Calls that had a plain answer in the negative: no such object, a precondition or a range that does not hold.
+    /// Calls with a negative answer: no such object, a failed precondition, or an unsatisfiable range.
     pub denied: u64,
     /// Calls that failed.
     pub failed: u64,
 }
 
 impl Counts {
-    /// Calls of `operation`.
+    /// Returns the calls of `operation`.
     pub fn of(&self, operation: Operation) -> Calls {
         self.calls[operation as usize]
     }
 
-    /// Calls of all operations that began.
+    /// Returns the number of calls of all operations that began.
     pub fn total(&self) -> u64 {
         self.calls.iter().map(|calls| calls.begun).sum()
     }
 
-    /// What was counted since `earlier`.
+    /// Returns the counts since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut difference = *self;
@@ -105,7 +105,7 @@ struct CallMeter {
     failed: AtomicU64,
 }
 
-/// How long calls take.
+/// Latencies of calls.
 #[derive(Debug)]
 struct Timing {
     clock: Arc<dyn Clock>,
@@ -150,7 +150,7 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
         Self { inner, meter: Arc::default(), timing: None, ledger: None }
     }
 
-    /// The same, with how long they take; `metrics` shows it.
+    /// Counts the calls of `inner` and measures their latencies, shown by `metrics`.
     pub fn shown_by(inner: Arc<S>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
         let meter: Arc<Meter> = Arc::default();
         let (calls, bytes) = (Arc::clone(&meter), Arc::clone(&meter));
@@ -164,7 +164,7 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
         Self { inner, meter, timing: Some(Timing { clock, durations }), ledger: None }
     }
 
-    /// The same, and calls are charged in `ledger`: for what has no wire on which they could be.
+    /// Charges the cost of calls in `ledger`, too: for stores without a transport that could charge it.
     #[must_use]
     pub fn charging(self, ledger: Arc<Ledger>) -> Self {
         Self { ledger: Some(ledger), ..self }
@@ -176,7 +176,7 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
         }
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     pub fn counts(&self) -> Counts {
         self.meter.counts()
     }
@@ -217,7 +217,7 @@ fn seen(operation: Operation, outcome: &'static str, began: Duration, ended: Dur
     Seen { name: operation.title(), began, ended, attributes, has_failed: outcome == "failed" }
 }
 
-/// The body with its bytes counted as they come by; a body that says its length beforehand is left as it is.
+/// Returns the body with its bytes counted as they pass; one with a known length stays as it is.
 fn counted(body: ByteStream) -> (ByteStream, Arc<AtomicU64>) {
     if let Some(length) = body.length() {
         return (body, Arc::new(AtomicU64::new(length)));

@@ -1,4 +1,5 @@
-//! The reference: objects in memory, as simple as the contract can be kept. For tests, and gone with the process.
+//! The reference implementation: objects in memory, as simple as the contract allows. For tests; nothing survives the
+//! process.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +38,7 @@ struct Stored {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { objects: Mutex::default(), clock }
     }

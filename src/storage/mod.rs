@@ -1,8 +1,9 @@
 //! Objects: bytes with a few attributes, under a key.
 //!
-//! [`ObjectStore`] is the one door to everything durable. This room holds its contract, the implementations
-//! ([`memory`], the reference; [`embedded`], a folder) and the decorators ([`measured`]; [`cached`]; [`fenced`]; [`sole_writer`],
-//! conditions where there are none; [`faulty`] and [`unconditional`] for tests). It does not know what the bytes mean.
+//! [`ObjectStore`] is the interface to all durable data. This module has its contract, the implementations ([`memory`],
+//! the reference; [`embedded`], a folder) and the decorators ([`measured`]; [`cached`]; [`fenced`]; [`sole_writer`],
+//! which emulates conditional writes; [`faulty`] and [`unconditional`] for tests). It does not know the meaning of the
+//! bytes.
 
 mod announced;
 mod body;

@@ -1,4 +1,4 @@
-//! The words of an object store: what an object is, and what can be asked of one.
+//! The types of an object store: objects, and the options and results of operations on them.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -6,17 +6,17 @@ use crate::clock::Timestamp;
 
 use super::body::ByteStream;
 
-/// A validator of an object's bytes: opaque, without quotes, changed whenever the bytes change.
+/// A validator of an object's bytes: opaque, without quotes, different after every change of the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ETag(Arc<str>);
 
 impl ETag {
-    /// The validator `text`, without quotes.
+    /// Returns the validator `text`, without quotes.
     pub fn new(text: &str) -> Self {
         Self(Arc::from(text))
     }
 
-    /// The validator's text, without quotes.
+    /// Returns the validator's text, without quotes.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -28,32 +28,32 @@ impl fmt::Display for ETag {
     }
 }
 
-/// What rides beside an object's bytes: stored verbatim, never interpreted.
+/// Metadata beside an object's bytes: stored verbatim, never interpreted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Attributes {
-    /// The media type with its parameters. Always sent: vendors differ in what they make up for an absent one.
+    /// The media type with its parameters. Always sent: vendors use different defaults.
     pub content_type: String,
-    /// The coding the bytes are in, if any.
+    /// The content coding of the bytes, if any.
     pub content_encoding: Option<String>,
 }
 
-/// Everything known of an object but its bytes.
+/// Metadata of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
     /// Length in bytes.
     pub size: u64,
     /// Validator of the bytes.
     pub etag: ETag,
-    /// When it was written, by the object store's clock.
+    /// Time of the write, by the object store's clock.
     pub last_modified: Timestamp,
-    /// What was stored beside the bytes.
+    /// Attributes stored beside the bytes.
     pub attributes: Attributes,
 }
 
-/// An object that is about to be read.
+/// An object whose body is still to be read.
 #[derive(Debug)]
 pub struct Object {
-    /// What is known of it; `meta.size` is the whole object's, whatever part is read.
+    /// Metadata of the object; `meta.size` is that of the whole object, whatever part is read.
     pub meta: ObjectMeta,
     /// The part that `body` holds.
     pub range: Range<u64>,
@@ -61,10 +61,10 @@ pub struct Object {
     pub body: ByteStream,
 }
 
-/// A part of an object, as a client may ask for it before the size is known.
+/// A range of an object, as requested before the size is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteRange {
-    /// From the first to the last offset, both included; the last may lie behind the end.
+    /// From the first to the last offset, both included; the last may exceed the end.
     Bounded {
         /// Offset of the first byte.
         first: u64,
@@ -78,7 +78,7 @@ pub enum ByteRange {
 }
 
 impl ByteRange {
-    /// The offsets this means in an object of `size` bytes; `None` when it holds no byte of it.
+    /// Returns the offsets of the range in an object of `size` bytes; `None` if it contains no byte.
     pub fn resolve(self, size: u64) -> Option<Range<u64>> {
         let range = match self {
             Self::Bounded { first, last } => first..last.saturating_add(1).min(size),
@@ -89,13 +89,13 @@ impl ByteRange {
     }
 }
 
-/// What must hold for a write to happen; else [`Error::Precondition`](super::Error::Precondition).
+/// The condition for a write; if it fails: [`Error::Precondition`](super::Error::Precondition).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Precondition {
-    /// Nothing.
+    /// No condition.
     #[default]
     None,
-    /// There is no object under the key.
+    /// No object exists under the key.
     IfAbsent,
     /// The object under the key has this validator.
     IfMatch(ETag),
@@ -104,50 +104,50 @@ pub enum Precondition {
 /// Options of a put.
 #[derive(Debug, Clone, Default)]
 pub struct PutOptions {
-    /// Stored beside the bytes.
+    /// Attributes stored beside the bytes.
     pub attributes: Attributes,
-    /// What must hold when the write takes effect (not when it begins).
+    /// The condition at the time when the write takes effect (not when it begins).
     pub precondition: Precondition,
 }
 
 /// Options of a get.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GetOptions {
-    /// The part that is wanted; the whole object when `None`.
+    /// The requested range; the whole object if `None`.
     pub range: Option<ByteRange>,
 }
 
-/// What a write left behind.
+/// The result of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutOutcome {
     /// Validator of the bytes now stored.
     pub etag: ETag,
-    /// When they were written, by the object store's clock.
+    /// Time of the write, by the object store's clock.
     pub last_modified: Timestamp,
 }
 
 /// Options of a list.
 #[derive(Debug, Clone, Default)]
 pub struct ListOptions {
-    /// Only keys that begin with this; ends in `/` or within the last segment.
+    /// Prefix of the keys; ends in `/` or within the last segment.
     pub prefix: String,
-    /// Only keys behind this one, which need not exist but must itself begin with `prefix`: vendors answer an empty
-    /// page otherwise.
+    /// Lower bound of the keys, exclusive. The key need not exist but must begin with `prefix`: otherwise vendors
+    /// return an empty page.
     pub start_after: Option<String>,
-    /// The most keys wanted, from 1 to [`MAX_LIST_KEYS`](super::MAX_LIST_KEYS).
+    /// Maximum number of keys, from 1 to [`MAX_LIST_KEYS`](super::MAX_LIST_KEYS).
     pub limit: usize,
 }
 
 /// A key in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedObject {
-    /// The whole key.
+    /// The full key.
     pub key: String,
     /// Length in bytes.
     pub size: u64,
-    /// Validator, where the object store lists it.
+    /// Validator, if the object store lists it.
     pub etag: Option<ETag>,
-    /// When it was written, by the object store's clock.
+    /// Time of the write, by the object store's clock.
     pub last_modified: Timestamp,
 }
 
@@ -156,7 +156,7 @@ pub struct ListedObject {
 pub struct ListPage {
     /// The keys, in byte order.
     pub objects: Vec<ListedObject>,
-    /// Whether more keys follow.
+    /// True if more keys follow.
     pub is_truncated: bool,
 }
 

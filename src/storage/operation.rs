@@ -1,4 +1,4 @@
-//! The operations of an object store by name, for those who count them or disturb them.
+//! The operations of an object store by name, for metrics and fault injection.
 
 use crate::telemetry::CallClass;
 
@@ -24,11 +24,11 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// All of them, in the order of their numbers.
+    /// All operations, in the order of their numbers.
     pub const ALL: [Self; 8] =
         [Self::Put, Self::Get, Self::Head, Self::Delete, Self::DeleteMany, Self::List, Self::Copy, Self::Check];
 
-    /// The name in metrics.
+    /// Returns the name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Put => "put",
@@ -42,7 +42,7 @@ impl Operation {
         }
     }
 
-    /// The name in traces.
+    /// Returns the name in traces.
     pub fn title(self) -> &'static str {
         match self {
             Self::Put => "object put",
@@ -56,7 +56,7 @@ impl Operation {
         }
     }
 
-    /// As what a vendor would bill it.
+    /// Returns the class in which a vendor would bill it.
     pub fn class(self) -> CallClass {
         match self {
             Self::Put | Self::List | Self::Copy | Self::Check => CallClass::A,

@@ -1,7 +1,8 @@
 //! Priority of calls: work in the background gives way to requests.
 //!
-//! Jobs change as much in an hour as requests do. A caller that runs such work in [`in_background`] tells the engine below that
-//! nothing waits for it. The engine then commits changes of requests first. Tasks that the work spawns do not inherit it.
+//! Jobs change as much in an hour as requests do. A caller that runs such work in [`in_background`] tells the engine
+//! that nothing waits for it. The engine then commits changes of requests first. Tasks that the work spawns do not
+//! inherit this priority.
 
 use std::future::Future;
 

@@ -11,10 +11,10 @@ use super::{
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
 };
 
-/// The most objects one [`ObjectStore::list`] returns.
+/// Maximum number of objects that one [`ObjectStore::list`] returns.
 pub const MAX_LIST_KEYS: usize = 1000;
 
-/// The most keys one [`ObjectStore::delete_many`] takes.
+/// Maximum number of keys of one [`ObjectStore::delete_many`].
 pub const MAX_DELETE_KEYS: usize = 1000;
 
 /// A flat map from keys to objects.
@@ -25,46 +25,46 @@ pub const MAX_DELETE_KEYS: usize = 1000;
 ///   future was dropped leaves the old object; only [`Error::Timeout`](super::Error::Timeout) and
 ///   [`Error::Unavailable`](super::Error::Unavailable) leave open which of the two it is.
 /// * [`list`](Self::list) is in byte order of keys, complete, and sees every write that returned before it began.
-/// * Deleting what is not there succeeds.
-/// * Attributes come back as they went in.
+/// * Deleting an absent object succeeds.
+/// * Attributes come back unchanged.
 /// * Of many concurrent writes under [`Precondition::IfAbsent`] exactly one wins; a store that cannot promise that
 ///   refuses the option with [`Error::Unsupported`](super::Error::Unsupported); likewise for conditional deletes.
-/// * A reader that has begun reads the object it began with to its end, whatever is written meanwhile.
+/// * A reader that has begun reads the same object to its end, whatever is written meanwhile.
 ///
-/// Keys are relative paths of printable ASCII but for the backslash, at most 900 bytes long, whose segments have from 1 to 255 bytes and are none of
-/// `.` and `..`; no key is a folder on the way to another. Byte order is promised below a folder whose subfolders' names
-/// are no beginnings of names beside them. More is not kept by every vendor: `SeaweedFS` lists folders in the order of
-/// their names.
+/// Keys are relative paths of printable ASCII except the backslash, at most 900 bytes long. Their segments have 1 to
+/// 255 bytes and are neither `.` nor `..`; no key is a folder on the path of another. Byte order is guaranteed below a
+/// folder if no name of a subfolder is a prefix of a name beside it. Not every vendor guarantees more: `SeaweedFS`
+/// lists folders in the order of their names.
 #[async_trait]
 pub trait ObjectStore: Debug + Send + Sync + 'static {
-    /// Stores `body` under `key`, replacing what is there if `options.precondition` allows it.
+    /// Stores `body` under `key`, and replaces the present object if `options.precondition` allows it.
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome>;
 
-    /// The object under `key`, its body still to be read. [`Error::NotFound`](super::Error::NotFound) without one,
-    /// [`Error::RangeNotSatisfiable`](super::Error::RangeNotSatisfiable) when the range begins behind its end.
+    /// Returns the object under `key`, its body still to be read. Fails with
+    /// [`Error::NotFound`](super::Error::NotFound) without one, with
+    /// [`Error::RangeNotSatisfiable`](super::Error::RangeNotSatisfiable) if the range begins behind its end.
     async fn get(&self, key: &str, options: GetOptions) -> Result<Object>;
 
-    /// What [`get`](Self::get) says of the object, without its body.
+    /// Returns the metadata that [`get`](Self::get) returns, without the body.
     async fn head(&self, key: &str) -> Result<ObjectMeta>;
 
-    /// Removes the object under `key`, if there is one. With [`Precondition::IfMatch`] an absent object is
+    /// Deletes the object under `key`, if there is one. With [`Precondition::IfMatch`] an absent object is
     /// [`Error::Precondition`](super::Error::Precondition).
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()>;
 
-    /// Removes up to [`MAX_DELETE_KEYS`] objects; some may be gone when this fails.
+    /// Deletes up to [`MAX_DELETE_KEYS`] objects; some may be gone if this fails.
     async fn delete_many(&self, keys: Vec<String>) -> Result<()>;
 
-    /// A page of the keys that begin with a prefix, in byte order.
+    /// Returns a page of the keys that begin with a prefix, in byte order.
     async fn list(&self, options: ListOptions) -> Result<ListPage>;
 
     /// Copies an object with its attributes; atomic like [`put`](Self::put).
     async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome>;
 
-    /// Checks what the store itself knows of its ability to serve, without a request to another machine: the reader of an
-    /// object finds out the rest.
+    /// Checks the store's local state, without a request to another machine: readers of objects discover the rest.
     async fn check(&self) -> Result<()>;
 
-    /// The power to remove objects by rules, where there may be one; decorators pass it on.
+    /// Returns the interface to lifecycle rules, if the store may have them; decorators pass it on.
     fn lifecycle(&self) -> Option<&dyn Lifecycle> {
         None
     }

@@ -1,4 +1,4 @@
-//! A decorator for tests that refuses conditions, as object stores do that have none (Garage, older versions of Ceph).
+//! A decorator for tests that refuses conditions, like object stores without them (Garage, older versions of Ceph).
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Unconditional<S: ?Sized = dyn ObjectStore> {
 }
 
 impl<S: ObjectStore + ?Sized> Unconditional<S> {
-    /// Lets through what `inner` does without conditions.
+    /// Passes on the unconditional operations of `inner`.
     pub fn new(inner: Arc<S>) -> Self {
         Self { inner }
     }

@@ -1,4 +1,4 @@
-//! Who holds how much of the memory, who waits for some, and who is served next.
+//! Accounts of the memory budget: the holdings of each caller, the waiting leases, and the order of grants.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,16 +15,16 @@ use crate::{
     telemetry::{Kind, Metrics, Sample, work::CalledBy},
 };
 
-/// Bytes that every lease has without asking: a small body never waits. They are counted as memory of its connection.
+/// Bytes that every lease has for free, so that small bodies never wait. They count as memory of the connection.
 pub const FREE_BYTES: u64 = 64 * 1024;
 
-/// A caller can hold this part of the budget: one half.
+/// Divisor of the budget for the share of one caller: one half.
 const SHARES: u64 = 2;
 
-/// The budget in bytes unless it is set.
+/// Default budget in bytes.
 pub const DEFAULT_LIMIT: u64 = 64 << 20;
 
-/// The memory that is held on behalf of clients.
+/// The memory held on behalf of clients.
 #[derive(Debug)]
 pub struct MemoryBudget {
     limit: u64,
@@ -36,19 +36,19 @@ pub struct MemoryBudget {
     ended: Arc<AtomicU64>,
 }
 
-/// Who holds how much, and who waits.
+/// Holdings and waiting leases.
 #[derive(Debug, Default)]
 struct State {
     held: u64,
-    /// The leases that hold anything or wait, the oldest first.
+    /// Leases that hold memory or wait, oldest first.
     live: BTreeSet<u64>,
     callers: HashMap<CalledBy, Holdings>,
     waiting: BTreeMap<u64, Waiting>,
-    /// Whether a lease waits because the whole budget is spent.
+    /// True if a lease waits because the whole budget is in use.
     is_spent: bool,
 }
 
-/// What one caller holds.
+/// Memory held by one caller.
 #[derive(Debug, Default)]
 struct Holdings {
     held: u64,
@@ -64,7 +64,7 @@ struct Waiting {
 }
 
 impl MemoryBudget {
-    /// A budget of `limit` bytes.
+    /// Returns a budget of `limit` bytes.
     pub fn new(limit: u64, clock: Arc<dyn Clock>) -> Self {
         Self {
             limit,
@@ -77,7 +77,7 @@ impl MemoryBudget {
         }
     }
 
-    /// Shows in `metrics` what is held, the limit, and how often a client had to be refused.
+    /// Registers metrics of the memory held, the limit, and the number of refused requests.
     pub fn show(&self, metrics: &Metrics) {
         let (bytes, limit) = (Arc::clone(&self.held), self.limit);
         let help = "Memory that is held on behalf of clients, in bytes.";
@@ -95,37 +95,37 @@ impl MemoryBudget {
         });
     }
 
-    /// The most bytes that all leases hold together, but for what the oldest holds beyond that.
+    /// Returns the maximum bytes of all leases together, except what the oldest lease holds beyond it.
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// The most bytes that all leases hold now.
+    /// Returns the bytes that all leases hold now.
     pub fn held(&self) -> u64 {
         self.held.load(Relaxed)
     }
 
-    /// The number of a new lease: the higher, the younger.
+    /// Returns the number of a new lease: the higher, the younger.
     pub(super) fn ticket(&self) -> u64 {
         self.next_ticket.fetch_add(1, Relaxed)
     }
 
-    /// The clock that clients' rates are taken by.
+    /// Returns the clock that measures the rates of clients.
     pub(super) fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
     }
 
-    /// Notes that none was left for a request in time.
+    /// Counts a request that got no memory in time.
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// Notes that a client was too slow for what it held.
+    /// Counts a client that was too slow for the memory it held.
     pub(super) fn ended(&self) {
         self.ended.fetch_add(1, Relaxed);
     }
 
-    /// Asks for `bytes` more for a lease; they are charged once they are granted.
+    /// Requests `bytes` more for a lease; they are charged when granted.
     pub(super) fn ask(&self, ticket: u64, caller: CalledBy, bytes: u64) -> oneshot::Receiver<()> {
         let (granted, is_granted) = oneshot::channel();
         let mut state = self.state();
@@ -138,7 +138,7 @@ impl MemoryBudget {
         is_granted
     }
 
-    /// Makes a lease wait no more; whether it did.
+    /// Removes a lease from the waiting ones; returns whether it was waiting.
     pub(super) fn stop_waiting(&self, ticket: u64) -> bool {
         let mut state = self.state();
         let has_waited = state.stop_waiting(ticket).is_some();
@@ -148,14 +148,14 @@ impl MemoryBudget {
         has_waited
     }
 
-    /// Takes back `bytes` of a lease that goes on.
+    /// Takes back `bytes` of a lease that stays open.
     pub(super) fn give_back(&self, caller: &CalledBy, bytes: u64) {
         let mut state = self.state();
         state.release(caller, bytes);
         self.serve(state);
     }
 
-    /// Takes back all that a lease was charged, which ends.
+    /// Takes back everything that a lease was charged, and ends it.
     pub(super) fn end(&self, ticket: u64, caller: &CalledBy, charged: u64) {
         let mut state = self.state();
         if !state.live.remove(&ticket) {
@@ -171,7 +171,8 @@ impl MemoryBudget {
         self.serve(state);
     }
 
-    /// Whether others wait for what a lease of `caller` holds: those of the same caller, or all because the budget is spent.
+    /// Returns whether others wait for memory that a lease of `caller` holds: others of the same caller, or all because
+    /// the budget is in use.
     pub(super) fn is_waited_for(&self, caller: &CalledBy) -> bool {
         let state = self.state();
         state.is_spent || state.callers.get(caller).is_some_and(|own| own.waiting > 0)
@@ -194,7 +195,7 @@ impl Default for MemoryBudget {
 }
 
 impl State {
-    /// Whether a lease may hold `bytes` more now.
+    /// Returns whether a lease may hold `bytes` more now.
     fn fits(&self, limit: u64, ticket: u64, caller: &CalledBy, bytes: u64) -> Fit {
         let Some(own) = self.callers.get(caller) else { return Fit::Yes };
         if self.live.first() == Some(&ticket) {
@@ -220,7 +221,7 @@ impl State {
         }
     }
 
-    /// Grants what can be granted, the oldest first. What waits for the whole budget lets no younger lease pass.
+    /// Grants waiting requests, oldest first. One that waits for the whole budget blocks all younger ones.
     fn serve(&mut self, limit: u64) {
         self.is_spent = false;
         if self.waiting.is_empty() {
@@ -243,7 +244,7 @@ impl State {
         }
         for ticket in granted {
             if let Some(waits) = self.stop_waiting(ticket) {
-                // A lease that has stopped waiting meanwhile gives back what it was charged when it ends.
+                // A lease that has stopped waiting meanwhile returns its charge when it ends.
                 let _ = waits.granted.send(());
             }
         }
@@ -261,7 +262,7 @@ impl State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
     Yes,
-    /// The caller holds its share.
+    /// The caller holds its full share.
     ShareIsSpent,
     /// All callers together hold the whole budget.
     AllIsSpent,

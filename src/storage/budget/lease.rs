@@ -1,4 +1,4 @@
-//! What is held of the budget for one request, and how bodies are read into it.
+//! Leases: the memory held for one request, and reading bodies into it.
 
 use std::{
     sync::{
@@ -18,19 +18,19 @@ use super::{
     accounts::{FREE_BYTES, MemoryBudget},
 };
 
-/// How long a lease waits for memory at most.
+/// Maximum time that a lease waits for memory.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// Bytes a second that a client must send, or take, while others wait for the memory that is held for it.
+/// Minimum rate of a client, in bytes per second sent or received, while others wait for its memory.
 const MIN_RATE: u64 = 32 * 1024;
 
-/// The time over which a client's rate is taken.
+/// Window in which a client's rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
-/// The smallest room, in bytes, that is made beyond the free bytes: it doubles from there.
+/// Minimum capacity, in bytes, allocated beyond the free bytes: it doubles from there.
 const FIRST_ROOM: usize = 128 * 1024;
 
-/// A part of the budget that is held for one request, until the last clone of it is dropped.
+/// A part of the budget held for one request, until its last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Lease(Arc<Held>);
 
@@ -39,16 +39,16 @@ struct Held {
     budget: Arc<MemoryBudget>,
     caller: CalledBy,
     ticket: u64,
-    /// Bytes that are held, the free ones among them.
+    /// Bytes held, including the free ones.
     needed: AtomicU64,
-    /// Bytes that the budget was charged.
+    /// Bytes charged to the budget.
     charged: AtomicU64,
-    /// Whether the budget was asked for anything: it knows of the lease then.
+    /// True if the budget knows of the lease because it has requested memory.
     has_asked: AtomicBool,
     rate: Mutex<Rate>,
 }
 
-/// How much of a body moved since a moment.
+/// Bytes of a body that moved since a moment.
 #[derive(Debug)]
 struct Rate {
     since: Duration,
@@ -56,7 +56,7 @@ struct Rate {
 }
 
 impl MemoryBudget {
-    /// A lease for the caller of the work under way. It holds nothing yet.
+    /// Returns a lease for the caller of the current request. It holds nothing yet.
     pub fn lease(self: &Arc<Self>) -> Lease {
         let rate = Mutex::new(Rate { since: self.clock().monotonic(), bytes: 0 });
         Lease(Arc::new(Held {
@@ -72,7 +72,7 @@ impl MemoryBudget {
 }
 
 impl Lease {
-    /// Holds `bytes` more, and waits until they are to be had. Fails with [`BodyError::NoMemory`] if that takes too long.
+    /// Holds `bytes` more, and waits until they are granted. Fails with [`BodyError::NoMemory`] if that takes too long.
     pub async fn grow(&self, bytes: u64) -> Result<(), BodyError> {
         let held = self.0.as_ref();
         let needed = held.needed.load(Relaxed) + bytes;
@@ -80,7 +80,7 @@ impl Lease {
         let more = needed.saturating_sub(FREE_BYTES).saturating_sub(charged);
         if more > 0 {
             if charged == 0 {
-                // What was free has taken nothing from others, however slowly it came.
+                // The free bytes took nothing from others, however slowly they came.
                 *held.rate() = Rate { since: held.budget.clock().monotonic(), bytes: 0 };
             }
             held.charge(more).await?;
@@ -89,7 +89,8 @@ impl Lease {
         Ok(())
     }
 
-    /// The next chunk of `body`. Fails with [`BodyError::TooSlow`] when the client sends too slowly while others wait for memory.
+    /// Returns the next chunk of `body`. Fails with [`BodyError::TooSlow`] if the client sends too slowly while others
+    /// wait for memory.
     pub async fn next(&self, body: &mut ByteStream) -> Option<Result<Bytes, BodyError>> {
         loop {
             if self.0.charged.load(Relaxed) == 0 {
@@ -112,8 +113,8 @@ impl Lease {
         }
     }
 
-    /// Notes that `bytes` of the body have moved. Fails with [`BodyError::TooSlow`] when too few have in the last window while others
-    /// wait for memory that this lease holds.
+    /// Records that `bytes` of the body have moved. Fails with [`BodyError::TooSlow`] if too few moved in the last
+    /// window while others wait for memory that this lease holds.
     pub fn moved(&self, bytes: usize) -> Result<(), BodyError> {
         let held = self.0.as_ref();
         let now = held.budget.clock().monotonic();
@@ -151,7 +152,7 @@ impl Lease {
         Ok(gathered.freeze())
     }
 
-    /// Appends `chunk` to `gathered`, whose room grows by doubling up to `most` bytes and is charged as it is made.
+    /// Appends `chunk` to `gathered`, whose capacity doubles up to `most` bytes and is charged as it is allocated.
     pub async fn append(&self, gathered: &mut BytesMut, chunk: &[u8], most: usize) -> Result<(), BodyError> {
         let wanted = gathered.len() + chunk.len();
         if wanted > gathered.capacity() {
@@ -167,7 +168,7 @@ impl Lease {
         Ok(())
     }
 
-    /// Holds no more than `bytes` any more.
+    /// Returns all but `bytes` to the budget.
     pub fn shrink_to(&self, bytes: u64) {
         let held = self.0.as_ref();
         let needed = held.needed.load(Relaxed).min(bytes);
@@ -179,7 +180,7 @@ impl Lease {
         }
     }
 
-    /// Bytes that are held, the free ones among them.
+    /// Returns the bytes held, including the free ones.
     #[cfg(test)]
     pub fn bytes(&self) -> u64 {
         self.0.needed.load(Relaxed)
@@ -191,7 +192,8 @@ impl Held {
         self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether others wait for what this lease holds: of the same caller, or all of them because the budget is spent.
+    /// Returns whether others wait for memory of this lease: others of the same caller, or all because the budget is in
+    /// use.
     fn is_in_the_way(&self) -> bool {
         self.charged.load(Relaxed) > 0 && self.budget.is_waited_for(&self.caller)
     }
@@ -211,7 +213,7 @@ impl Drop for Held {
     }
 }
 
-/// A lease that waits. Dropped before its end, it waits no more, and what it was granted meanwhile is its own.
+/// A waiting lease. Dropped before a grant, it stops waiting; memory granted meanwhile stays with the lease.
 struct Waits<'a> {
     held: &'a Held,
     bytes: u64,
@@ -230,7 +232,7 @@ impl Waits<'_> {
             granted = &mut self.granted => granted.is_ok(),
             () = clock.sleep(LONGEST_WAIT) => false,
         };
-        // The client did not make the time pass.
+        // The client did not cause this wait.
         *self.held.rate() = Rate { since: clock.monotonic(), bytes: 0 };
         if is_granted {
             self.held.charged.fetch_add(self.bytes, Relaxed);

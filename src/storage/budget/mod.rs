@@ -1,9 +1,9 @@
-//! The memory that is held on behalf of clients: one budget for everything that has to be in memory before it can be used, and a
-//! fair share of it for each caller.
+//! The memory held on behalf of clients: one budget for all data that must be in memory before it can be used, with a
+//! fair share for each caller.
 //!
-//! A lease grows as bytes arrive. What fits into neither the budget nor the share of its caller waits. The oldest lease of all
-//! is never made to wait, and the oldest lease of a caller never for that caller's share, so that no two leases wait for each
-//! other for ever. A client that sends too slowly while others wait for the memory that it holds is given up.
+//! A lease grows as bytes arrive. A request that exceeds the budget or the share of its caller waits. The oldest lease
+//! of all never waits, and the oldest lease of a caller never waits for that caller's share, so leases cannot deadlock.
+//! A client that sends too slowly while others wait for its memory is cut off.
 
 mod accounts;
 mod lease;

@@ -1,4 +1,4 @@
-//! What the budget promises to those who share it.
+//! Tests of the budget with competing leases.
 
 use std::{
     pin::{Pin, pin},
@@ -27,7 +27,7 @@ fn budget(limit: u64) -> (Arc<MemoryBudget>, Arc<ManualClock>) {
     (Arc::new(MemoryBudget::new(limit, clock.clone())), clock)
 }
 
-/// A lease of the caller of that name.
+/// Returns a lease of the caller with this name.
 async fn lease_of(budget: &Arc<MemoryBudget>, name: &str) -> Lease {
     let mut leased = pin!(async {
         is_called_by(CalledBy::User(crate::telemetry::Party::named(name).expect("a name")));
@@ -37,7 +37,7 @@ async fn lease_of(budget: &Arc<MemoryBudget>, name: &str) -> Lease {
     work.around(leased.as_mut()).await
 }
 
-/// Whether a lease is given `bytes` more at once.
+/// Returns whether a lease is granted `bytes` more at once.
 async fn grows(lease: &Lease, bytes: u64) -> bool {
     matches!(poll!(pin!(lease.grow(bytes))), Poll::Ready(Ok(())))
 }
@@ -79,7 +79,7 @@ async fn leases_that_grow_beside_each_other_never_wait_for_each_other_for_ever()
     for number in 0..60 {
         let lease = lease_of(&budget, names[number % names.len()]).await;
         growing.push(Box::pin(async move {
-            // As parts of uploads do: none is of use before it is whole.
+            // Like parts of uploads: none is usable before it is complete.
             for _ in 0..16 {
                 lease.grow(MIB / 2).await.expect("no time passes");
                 tokio::task::yield_now().await;
@@ -97,7 +97,7 @@ async fn leases_that_grow_beside_each_other_never_wait_for_each_other_for_ever()
             }
         }
         growing = left;
-        // What tokio lets a task do without a pause would be used up.
+        // Otherwise the task would use up the budget that tokio gives it between two pauses.
         tokio::task::yield_now().await;
         assert!(budget.held() <= 24 * MIB, "the oldest takes no more beyond the limit than it needs");
     }
@@ -123,7 +123,7 @@ async fn a_lease_that_gives_up_waiting_leaves_nothing_behind() {
     {
         let mut waiting = pin!(waits.grow(MIB));
         assert!(poll!(waiting.as_mut()).is_pending());
-        // It is granted, and never hears of it.
+        // It is granted, and is dropped before it is told.
         drop(oldest);
     }
     assert_eq!(budget.held(), MIB - FREE_BYTES);
@@ -133,13 +133,13 @@ async fn a_lease_that_gives_up_waiting_leaves_nothing_behind() {
     assert!(left.contains("live: {}, callers: {}, waiting: {}"), "{left}");
 }
 
-/// A body of which a mebibyte comes, and then nothing more.
+/// Returns a body that stalls after a mebibyte.
 fn stalled() -> ByteStream {
     let first = stream::iter([Ok(Bytes::from(vec![b'x'; 1 << 20]))]);
     ByteStream::new(None, futures_util::StreamExt::chain(first, stream::pending()))
 }
 
-/// Returns whether a wait for more of `body` ends within less than a minute because the client is too slow.
+/// Returns whether waiting for more of `body` fails within less than a minute because the client is too slow.
 async fn is_too_slow(lease: &Lease, body: &mut ByteStream, clock: &ManualClock) -> bool {
     let mut next = Box::pin(lease.next(body));
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! Flights: reads of an object that others join, so that a thousand who want the same cost the object store one call.
+//! Single flight: concurrent reads of an object share one call of the object store.
 
 use std::sync::Arc;
 
@@ -6,44 +6,44 @@ use tokio::sync::watch;
 
 use super::whole::Whole;
 
-/// What came of a flight.
+/// The result of a flight.
 #[derive(Debug, Clone)]
 pub enum Landing {
     /// The object.
     Object(Arc<Whole>),
-    /// Nothing for others: an error, or an object that is too big to be shared. Each reads by himself.
+    /// No result to share: an error, or an object that is too large. Each reader reads on its own.
     Alone,
 }
 
-/// A read under way, as those see it who join.
+/// A read in flight, as its followers see it.
 #[derive(Debug, Clone)]
 pub struct Flight(watch::Receiver<Option<Landing>>);
 
-/// A read under way, as the one sees it who makes it. Dropped before it landed, it leaves those who joined to themselves.
+/// A read in flight, as its reader sees it. Dropped before it landed, it leaves the followers to read on their own.
 #[derive(Debug)]
 pub struct Pilot(watch::Sender<Option<Landing>>);
 
 impl Flight {
-    /// A flight that begins.
+    /// Starts a flight.
     pub fn begin() -> (Pilot, Self) {
         let (sender, receiver) = watch::channel(None);
         (Pilot(sender), Self(receiver))
     }
 
-    /// Waits for the end.
+    /// Waits for the result.
     pub async fn landing(mut self) -> Landing {
         let landed = self.0.wait_for(Option::is_some).await;
         landed.ok().and_then(|landing| landing.clone()).unwrap_or(Landing::Alone)
     }
 
-    /// Whether both are the same read.
+    /// Returns whether both are the same read.
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.same_channel(&other.0)
     }
 }
 
 impl Pilot {
-    /// Tells all who joined.
+    /// Publishes the result to all followers.
     pub fn land(self, landing: Landing) {
         self.0.send_replace(Some(landing));
     }

@@ -1,15 +1,15 @@
-//! A decorator that keeps small objects in memory, for where nobody writes but by it.
+//! A decorator that caches small objects in memory, for an object store without other writers.
 //!
-//! What it answers is what the object store would have answered at some moment of the call: a write takes the object out of memory before
-//! it begins, and what was read meanwhile is not remembered.
+//! Each answer is one that the object store would have given at some moment of the call. A write removes the object
+//! from the cache before it begins, and the result of a concurrent read is not cached.
 //!
 //! ```text
 //! reader  GET k: v1 is on its way           writer  forgets k, PUT k v2: 200
 //! reader  v1 is here: remembers it          everybody  GET k: v1, for ever
 //! ```
 //!
-//! So whoever reads notes the [`stripe`] of the key first, and remembers nothing if a write came by since, is under way, or may
-//! still arrive. Concurrent reads of an object that is not in memory are one call of the object store.
+//! So a reader notes the [`stripe`] of the key first. It caches nothing if a write has begun since, is under way, or
+//! may still arrive. Concurrent reads of an object that is not cached share one call of the object store.
 
 mod flight;
 mod store;

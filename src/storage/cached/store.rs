@@ -1,4 +1,4 @@
-//! The decorator itself.
+//! The caching decorator.
 
 use std::sync::Arc;
 
@@ -25,21 +25,22 @@ use super::{
     whole::{Kept, Whole},
 };
 
-/// The largest object that is kept, in bytes: whoever asks for one waits until all of it is there.
+/// Maximum size of a cached object in bytes: its readers wait until all of it was read.
 const MAX_OBJECT: u64 = 64 * 1024;
 
-/// What a cache keeps.
+/// Options of a cache.
 #[derive(Debug, Clone, Copy)]
 pub struct CachedOptions {
-    /// The most bytes it takes, its own needs included.
+    /// Maximum memory in bytes, including its own overhead.
     pub capacity_bytes: u64,
-    /// Whether the object under a key may be kept: for objects that nothing removes but calls that come by here.
+    /// Returns whether the object under a key may be cached: only objects that nothing but calls through this decorator
+    /// removes.
     pub covers: fn(&str) -> bool,
 }
 
-/// An object store with small objects kept in memory.
+/// An object store with small objects cached in memory.
 ///
-/// Only for an object store that nobody else writes to.
+/// Only for an object store without other writers.
 #[derive(Debug)]
 pub struct CachedStore {
     inner: Arc<dyn ObjectStore>,
@@ -50,16 +51,16 @@ pub struct CachedStore {
     uses: CacheUses,
 }
 
-/// Where a read finds what it wants.
+/// Source of the data for a read.
 enum Source {
     Memory(Arc<Whole>),
     Flight(Flight),
     Store(Lead),
-    /// It is too big to be remembered, or a write is under way or may still arrive.
+    /// The object is too large for the cache, or a write is under way or in doubt.
     StoreOnly,
 }
 
-/// What a read needs that others join.
+/// State of a read that others may join.
 struct Lead {
     key: Arc<str>,
     epoch: Epoch,
@@ -68,7 +69,7 @@ struct Lead {
 }
 
 impl CachedStore {
-    /// Keeps objects of `inner`.
+    /// Caches objects of `inner`.
     pub fn new(inner: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, options: CachedOptions) -> Self {
         let objects = Cache::builder()
             .max_capacity(options.capacity_bytes)
@@ -78,12 +79,12 @@ impl CachedStore {
         Self { inner, clock, covers: options.covers, objects, stripes, uses }
     }
 
-    /// How often it could answer.
+    /// Returns the counters of hits and misses.
     pub fn uses(&self) -> &CacheUses {
         &self.uses
     }
 
-    /// About how many bytes it takes now.
+    /// Returns the approximate memory in use, in bytes.
     pub fn held_bytes(&self) -> u64 {
         self.objects.run_pending_tasks();
         self.objects.weighted_size()
@@ -108,7 +109,7 @@ impl CachedStore {
         Source::Store(Lead { key, epoch, pilot, flight })
     }
 
-    /// Reads for all who join, and remembers what came if it is still true.
+    /// Reads for all who join, and caches the result if it is still current.
     async fn lead(&self, lead: Lead) -> Result<Object> {
         let Lead { key, epoch, pilot, flight } = lead;
         let _landed = Landed { stripes: &self.stripes, key: &key, flight };
@@ -124,7 +125,7 @@ impl CachedStore {
         whole.part(GetOptions::default())
     }
 
-    /// Remembers what was read, unless it may have been overwritten since `epoch`.
+    /// Caches the result of a read, unless it may have been overwritten since `epoch`.
     fn keep(&self, key: &Arc<str>, epoch: Epoch, kept: Kept) {
         let stripe = self.stripes.of(key);
         if stripe.is_still(epoch) {
@@ -142,12 +143,12 @@ impl CachedStore {
         self.uses.count(answered);
         match source {
             Source::Memory(object) => {
-                // Memory answers without waiting: who asks in a loop must still let others run now and then.
+                // The cache answers without waiting: a caller in a loop must still yield now and then.
                 consume_budget().await;
                 object.part(options)
             }
             Source::Store(lead) if options.range.is_none() => self.lead(lead).await,
-            // A part says nothing of the whole: nobody can join it.
+            // A range is no result for other readers: they cannot join it.
             Source::Store(Lead { key, flight, .. }) => {
                 self.stripes.of(&key).end_flight(&key, &flight);
                 self.inner.get(&key, options).await
@@ -160,7 +161,7 @@ impl CachedStore {
         }
     }
 
-    /// Announces a write of `keys`: they are forgotten, and stay so until it is over.
+    /// Starts a write of `keys`: removes them from the cache until it is over.
     fn begin_write<'a>(&'a self, keys: impl Iterator<Item = &'a str>) -> Writing<'a> {
         let keys: Vec<&str> = keys.filter(|key| (self.covers)(key)).collect();
         for key in &keys {
@@ -179,7 +180,7 @@ impl CachedStore {
     }
 }
 
-/// Ends a read that others may have joined, however it ends.
+/// Ends a read that others may have joined, whatever its outcome.
 struct Landed<'a> {
     stripes: &'a Stripes,
     key: &'a str,
@@ -192,7 +193,7 @@ impl Drop for Landed<'_> {
     }
 }
 
-/// A write under way. Dropped with it, for instance because the client left, it leaves open what became of it.
+/// A write under way. Dropped with it, for instance because the client left, it leaves the outcome unknown.
 struct Writing<'a> {
     store: &'a CachedStore,
     keys: Vec<&'a str>,
@@ -208,7 +209,7 @@ impl Drop for Writing<'_> {
     }
 }
 
-/// What it means that an object broke off while it was read.
+/// Maps the error of an object that broke off while it was read.
 fn unread(error: BodyError) -> Error {
     match error {
         BodyError::Storage(source) => Error::Unavailable(source),

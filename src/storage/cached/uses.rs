@@ -1,22 +1,22 @@
-//! How often the cache could answer.
+//! Hit rate of the cache.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// How often reads found what they wanted in memory; one handle of many to the same figures.
+/// Counters of hits, joins and misses. Clones share the counters.
 #[derive(Debug, Clone, Default)]
 pub struct CacheUses(Arc<[AtomicU64; 3]>);
 
-/// How a read was answered.
+/// The source of a read's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// From memory.
+    /// The cache.
     Hit,
-    /// By joining a read that was under way.
+    /// A read that was in flight.
     Joined,
-    /// By the object store.
+    /// The object store.
     Miss,
 }
 
@@ -25,17 +25,17 @@ impl CacheUses {
         self.0[answered as usize].fetch_add(1, Relaxed);
     }
 
-    /// Reads that were answered from memory.
+    /// Returns the number of reads answered from memory.
     pub fn hits(&self) -> u64 {
         self.of(Use::Hit)
     }
 
-    /// Reads that were answered by another one that was under way.
+    /// Returns the number of reads that joined one in flight.
     pub fn joined(&self) -> u64 {
         self.of(Use::Joined)
     }
 
-    /// Reads that the object store answered.
+    /// Returns the number of reads that the object store answered.
     pub fn misses(&self) -> u64 {
         self.of(Use::Miss)
     }

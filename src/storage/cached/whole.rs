@@ -1,4 +1,4 @@
-//! What stands in memory.
+//! Cache entries.
 
 use std::sync::Arc;
 
@@ -10,29 +10,29 @@ use crate::storage::{
     object::{Attributes, GetOptions, Object, ObjectMeta},
 };
 
-/// What an object takes in memory beside its bytes and its key, about.
+/// Approximate memory of an object beside its bytes and its key.
 const ENTRY_WEIGHT: usize = 384;
 
-/// An object in memory.
+/// A cached object.
 #[derive(Debug)]
 pub struct Whole {
-    /// What is known of it.
+    /// Metadata of the object.
     pub meta: ObjectMeta,
-    /// All of it.
+    /// All its bytes.
     pub bytes: Bytes,
 }
 
-/// What is known of the object under a key.
+/// The cache entry of a key.
 #[derive(Debug, Clone)]
 pub enum Kept {
     /// The object.
     Small(Arc<Whole>),
-    /// It is too big to be kept, so that nobody should wait for another's read of it.
+    /// The object is too large to be cached, so no reader should wait for another's read of it.
     Large,
 }
 
 impl Kept {
-    /// About how many bytes it takes under this key.
+    /// Returns the approximate memory in bytes under this key.
     pub fn weight(&self, key: &str) -> u32 {
         u32::try_from(ENTRY_WEIGHT + key.len() + self.whole().map_or(0, Whole::weight)).unwrap_or(u32::MAX)
     }
@@ -51,7 +51,7 @@ impl Whole {
         self.bytes.len() + content_type.len() + content_encoding.as_ref().map_or(0, String::len)
     }
 
-    /// The part that `options` ask for, without a copy.
+    /// Returns the part that `options` ask for, without a copy.
     pub fn part(&self, options: GetOptions) -> Result<Object> {
         let size = self.meta.size;
         let range = match options.range {

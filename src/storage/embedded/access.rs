@@ -1,7 +1,7 @@
-//! Who may enter a data folder and read what is in it: the user who serves, and the group of the folder if the group may write there.
+//! Access to a data folder: for the user who serves, and for the folder's group if it has write permission.
 //!
-//! Every file and folder of a data folder or a backup is made here. It is as open as the folder around it, and never to others, so that
-//! what a group shares (a volume with `fsGroup`) stays shared, and no umask matters.
+//! Every file and folder of a data folder or a backup is created here. Its mode follows the folder around it, without
+//! access for others. So a folder shared by a group (a volume with `fsGroup`) stays shared, whatever the umask.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
@@ -12,31 +12,31 @@ use std::{
 
 use super::paths::Paths;
 
-/// Permission of the group to write.
+/// Write permission of the group.
 const GROUP_WRITES: u32 = 0o020;
 
 /// Permissions of others.
 const OTHERS: u32 = 0o007;
 
-/// Permissions of all but the owner.
+/// Permissions of all except the owner.
 const NOT_OWNER: u32 = 0o077;
 
-/// Makes a new file for writing.
+/// Creates a new file for writing.
 pub fn new_file(path: &Path) -> io::Result<File> {
     open(path, File::options().write(true).create_new(true))
 }
 
-/// Opens a file for writing, which is made if it is not there.
+/// Opens a file for writing; creates it if it does not exist.
 pub fn kept_file(path: &Path) -> io::Result<File> {
     open(path, File::options().write(true).create(true).truncate(false))
 }
 
-/// Makes a file for writing, in place of the one that is there.
+/// Creates a file for writing and replaces an existing one.
 pub fn replaced_file(path: &Path) -> io::Result<File> {
     open(path, File::options().write(true).create(true).truncate(true))
 }
 
-/// Copies the bytes of a file into a new one. The new one is not synced.
+/// Copies the bytes of a file into a new one, without a sync.
 pub fn copy(from: &Path, to: &Path) -> io::Result<File> {
     let mut source = File::open(from)?;
     let mut target = replaced_file(to)?;
@@ -44,12 +44,12 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<File> {
     Ok(target)
 }
 
-/// Makes a folder, with those above it, for our user alone.
+/// Creates a folder and its parents for our user alone.
 pub fn create_folders(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Makes a folder in one that is there, as open as that, unless it is there itself.
+/// Creates a folder in an existing one with the same mode, unless it exists already.
 pub fn create_inner_folder(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
@@ -58,11 +58,11 @@ pub fn create_inner_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes from others, and from a group that does not share the folder, what they may do in it. What is there is corrected as far as it is
-/// ours; a warning says what others may still enter.
+/// Removes the permissions of others, and those of a group that does not share the folder. Corrects all that belongs to
+/// our user; a warning lists the rest.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// If the folder cannot be read.
 pub fn correct(paths: &Paths) -> io::Result<()> {
     let root = fs::metadata(paths.root())?;
     let taken = if root.mode() & GROUP_WRITES == 0 { NOT_OWNER } else { OTHERS };
@@ -75,7 +75,7 @@ pub fn correct(paths: &Paths) -> io::Result<()> {
             has_others_files = true;
         }
     }
-    // A folder in which there is more than a data folder may be a user's home.
+    // A folder that has more in it than a data folder may be a user's home.
     if !has_others_files {
         take(paths.root(), &root, taken)?;
     }
@@ -88,7 +88,7 @@ pub fn correct(paths: &Paths) -> io::Result<()> {
     Ok(())
 }
 
-/// Corrects a folder after what is in it, so that a folder whose own mode is right needs no further look.
+/// Corrects a folder after its contents, so that a folder with the right mode needs no further look.
 fn correct_tree(path: &Path, taken: u32) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
     if found.is_symlink() {
@@ -111,7 +111,7 @@ fn take(path: &Path, found: &Metadata, taken: u32) -> io::Result<()> {
         return Ok(());
     }
     match fs::set_permissions(path, Permissions::from_mode(found.mode() & 0o7777 & !taken)) {
-        // It belongs to another user, as the topmost folder of a volume does to root.
+        // It belongs to another user, like the root of a volume, which belongs to root.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         other => other,
     }
@@ -126,7 +126,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     if is_shared(path) {
         let found = file.metadata()?;
         match file.set_permissions(Permissions::from_mode((found.mode() & 0o7777) | 0o060)) {
-            // An earlier process of another user in the group made it.
+            // An earlier process of another user in the group created it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             other => other?,
         }
@@ -134,7 +134,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// Returns whether the group of the folder around `path` may write there.
+/// Returns whether the group of the folder around `path` may write to it.
 fn is_shared(path: &Path) -> bool {
     let around = path.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::metadata(around).is_ok_and(|around| around.mode() & GROUP_WRITES != 0)

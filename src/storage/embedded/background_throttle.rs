@@ -1,6 +1,6 @@
-//! Throttle of changes in the background: rests between transactions while requests are served.
+//! Throttle of background changes: rests between transactions while requests are served.
 //!
-//! A transaction holds up every write behind it, and a thread that never pauses takes a processor from readers. Where no
+//! A transaction delays every write behind it, and a thread that never pauses takes a processor from readers. While no
 //! request is served, there is no rest.
 
 use std::time::Duration;
@@ -8,10 +8,10 @@ use std::time::Duration;
 /// Maximum number of objects that background changes touch in one transaction.
 const MAX_OBJECTS: usize = 64;
 
-/// Minimum of that number beside requests that write. So many take less time than the sync.
+/// Minimum of that number beside requests that write. So few take less time than the sync.
 pub const MIN_OBJECTS: usize = 12;
 
-/// Objects for each millisecond that a transaction takes: where the sync is slow, more of them prolong it by the same part.
+/// Objects for each millisecond of a transaction: a slow sync allows more of them, which prolong it by the same part.
 const OBJECTS_PER_MILLISECOND: u128 = 12;
 
 /// Ratio of a rest to the work before it.
@@ -31,7 +31,7 @@ const ATTENTION: Duration = Duration::from_millis(250);
 pub struct BackgroundThrottle {
     /// Duration of the last transaction with background changes.
     last_work: Duration,
-    /// End of the rest behind it.
+    /// End of the rest after it.
     rested_at: Duration,
     /// Time until which requests are expected.
     attentive_until: Duration,
@@ -40,25 +40,25 @@ pub struct BackgroundThrottle {
 }
 
 impl BackgroundThrottle {
-    /// Notes that a request was served at `now`.
+    /// Records that a request was served at `now`.
     pub fn note_request(&mut self, now: Duration) {
         self.attentive_until = now + ATTENTION;
     }
 
-    /// Notes that a request wrote at `now`.
+    /// Records that a request wrote at `now`.
     pub fn note_write(&mut self, now: Duration) {
         self.attentive_until = now + ATTENTION;
         self.writes_until = now + ATTENTION;
     }
 
-    /// Notes a transaction with background changes.
+    /// Records a transaction with background changes.
     pub fn note_work(&mut self, began: Duration, ended: Duration) {
         self.last_work = ended.saturating_sub(began);
         let max_rest = if ended < self.writes_until { MAX_REST_BESIDE_WRITES } else { MAX_REST };
         self.rested_at = ended + (self.last_work * REST_FACTOR).min(max_rest);
     }
 
-    /// Returns how many objects background changes may touch in one transaction.
+    /// Returns the number of objects that background changes may touch in one transaction.
     pub fn max_objects(&self, now: Duration) -> usize {
         if now >= self.writes_until {
             return MAX_OBJECTS;
@@ -67,7 +67,7 @@ impl BackgroundThrottle {
         usize::try_from(by_time).unwrap_or(MAX_OBJECTS).clamp(MIN_OBJECTS, MAX_OBJECTS)
     }
 
-    /// Returns how long background changes still wait.
+    /// Returns the time that background changes still have to wait.
     pub fn rest(&self, now: Duration) -> Duration {
         if now < self.attentive_until { self.rested_at.saturating_sub(now) } else { Duration::ZERO }
     }

@@ -1,4 +1,4 @@
-//! Changes and what becomes of them: one transaction for a whole batch, each change's own outcome inside it.
+//! Group commit: one transaction for a batch of changes, with an outcome for each.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc, thread};
 
@@ -23,8 +23,8 @@ use super::{
     upload::Value,
 };
 
-/// The most bytes of a value that stand in the object's own row. Reading such an object visits one tree instead of two;
-/// with much more in the rows, a list of keys would have to read many more pages.
+/// Maximum bytes of a value in the object's own row. Reading such an object visits one tree instead of two; larger rows
+/// would make a list of keys read many more pages.
 const ROW_LIMIT: usize = 256;
 
 /// A change to one object, or to many.
@@ -32,38 +32,38 @@ const ROW_LIMIT: usize = 256;
 pub enum Change {
     /// Stores an object.
     Put(NewObject),
-    /// Removes an object.
+    /// Deletes an object.
     Delete {
-        /// Under this key.
+        /// Key of the object.
         key: String,
-        /// If this holds.
+        /// Condition of the delete.
         precondition: Precondition,
     },
-    /// Removes objects, all of them or none.
+    /// Deletes all of these objects, or none.
     DeleteMany(Vec<String>),
 }
 
 /// An object to be stored.
 #[derive(Debug)]
 pub struct NewObject {
-    /// Under this key.
+    /// Key of the object.
     pub key: String,
-    /// Its bytes.
+    /// The bytes.
     pub value: Value,
-    /// Their number.
+    /// Size in bytes.
     pub size: u64,
-    /// Their hash with the attributes.
+    /// Hash of bytes and attributes.
     pub hash: u128,
-    /// What is stored beside them.
+    /// Attributes stored beside the bytes.
     pub attributes: Attributes,
-    /// What must hold.
+    /// Condition of the put.
     pub precondition: Precondition,
 }
 
 impl Change {
-    /// About how many bytes the log grows by, at most.
+    /// Returns the approximate maximum of bytes by which the log grows.
     pub fn weight(&self) -> usize {
-        /// A page of each table, as far as rows share no pages.
+        /// One page of each table, if rows share no pages.
         const ROW_BYTES: usize = 8192;
         match self {
             Self::Put(NewObject { value: Value::Inline(bytes), .. }) => ROW_BYTES + bytes.len(),
@@ -72,7 +72,7 @@ impl Change {
         }
     }
 
-    /// Returns the number of objects that it touches.
+    /// Returns the number of objects that the change touches.
     pub fn objects(&self) -> usize {
         match self {
             Self::Put(_) | Self::Delete { .. } => 1,
@@ -80,7 +80,7 @@ impl Change {
         }
     }
 
-    /// Returns whether it gives way to changes of requests. Nothing waits for the last of many objects to go.
+    /// Returns whether it gives way to changes of requests. No caller waits until the last of many objects is gone.
     pub fn is_background(&self) -> bool {
         match self {
             Self::Put(_) | Self::Delete { .. } => is_background(),
@@ -96,41 +96,41 @@ impl Change {
     }
 }
 
-/// A change, and who waits for what became of it: the moment at which it was made.
+/// A change, and the sender for its outcome: the time of the change.
 #[derive(Debug)]
 pub struct Request {
     /// The change.
     pub change: Change,
-    /// Who waits.
+    /// Sender for the outcome.
     pub answer: oneshot::Sender<Result<Timestamp>>,
 }
 
-/// Makes changes, each batch with one sync.
+/// Commits batches of changes, each with one sync.
 #[derive(Debug)]
 pub struct Batches {
-    /// The one connection that writes.
+    /// The only connection that writes.
     pub connection: Connection,
-    /// The folder that everything is in.
+    /// The data folder.
     pub folder: Arc<Folder>,
-    /// Where the time of a write comes from.
+    /// Source of the time of a write.
     pub clock: Arc<dyn Clock>,
-    /// Who removes the files of replaced objects.
+    /// Deletes the files of replaced objects.
     pub reaper: Arc<Reaper>,
-    /// What is set aside for a full disk.
+    /// Reserve for a full disk.
     pub room: Room,
-    /// The thread that moves the log beside writes.
+    /// The thread that moves the log in parallel with writes.
     pub checkpointer: Checkpointer,
 }
 
-/// What a transaction did: an outcome for each change, and files that nobody refers to any more.
+/// The result of a transaction: an outcome for each change, and files that are no longer referenced.
 struct Done {
     outcomes: Vec<Result<Timestamp>>,
     freed: Vec<i64>,
 }
 
 impl Batches {
-    /// Makes the changes of `requests`, in their order, and answers each. When the transaction of all fails, each is
-    /// tried alone, so that what cannot be written takes nothing with it.
+    /// Makes the changes of `requests`, in order, and answers each. If their common transaction fails, each is tried
+    /// alone, so that one failing change does not affect the others.
     pub fn make(&mut self, requests: Vec<Request>) {
         if self.folder.check().is_err() {
             return self.refuse_all(requests);
@@ -153,7 +153,7 @@ impl Batches {
         }
     }
 
-    /// Makes one change. One that needs no lasting room gets the room that is set aside.
+    /// Makes one change. One that needs no lasting space may use the reserve.
     fn make_alone(&mut self, request: Request) {
         let mut done = self.attempt(&[&request.change]);
         if done.as_ref().is_err_and(is_index_full) && !request.change.is_put() {
@@ -183,7 +183,7 @@ impl Batches {
         Ok(Done { outcomes, freed })
     }
 
-    /// Refuses changes while the folder is lost.
+    /// Rejects changes while the folder is lost.
     fn refuse_all(&self, requests: Vec<Request>) {
         for request in requests {
             let lost = self.folder.check().err();
@@ -192,7 +192,8 @@ impl Batches {
     }
 
     fn settle(&mut self, requests: Vec<Request>, done: Done) {
-        // Between the look before the transaction and this one it may have gone into a folder that is not found again.
+        // Between the check before the transaction and this one, the change may have gone into a folder that is no
+        // longer at its path.
         if self.folder.check().is_err() {
             return self.refuse_all(requests);
         }
@@ -211,7 +212,7 @@ impl Batches {
     }
 }
 
-/// Answers the puts, whose files are removed, and leaves the rest.
+/// Fails the puts, whose files are removed, and returns the rest.
 fn refuse_puts(requests: Vec<Request>) -> Vec<Request> {
     let (puts, others): (Vec<_>, _) = requests.into_iter().partition(|request| request.change.is_put());
     for request in puts {
@@ -220,7 +221,7 @@ fn refuse_puts(requests: Vec<Request>) -> Vec<Request> {
     others
 }
 
-/// Files must stand where the index will say, durably, before it says so.
+/// Files must be in place durably before the index refers to them.
 fn put_files_in_place(mut requests: Vec<Request>) -> Vec<Request> {
     let mut faults: Vec<Option<Error>> = Vec::with_capacity(requests.len());
     let mut folders: HashSet<PathBuf> = HashSet::new();
@@ -255,13 +256,13 @@ fn put_files_in_place(mut requests: Vec<Request>) -> Vec<Request> {
     placed
 }
 
-/// Who waited may have gone away; the change stands all the same.
+/// Answers the caller, who may be gone; the change is committed all the same.
 fn answer(request: Request, outcome: Result<Timestamp>) {
     let _ = request.answer.send(outcome);
 }
 
-/// Nothing was written, or, where the log could not be synced, perhaps something that a crash would bring to light:
-/// then the file must stay until the next start has looked.
+/// Rejects a change without an effect. If the log could not be synced, a crash might still bring it to light: then the
+/// file must stay until the next start has checked.
 fn refuse(mut request: Request, error: Error) {
     if let (Change::Put(NewObject { value: Value::File(file), .. }), Error::Unavailable(_)) =
         (&mut request.change, &error)
@@ -271,7 +272,7 @@ fn refuse(mut request: Request, error: Error) {
     answer(request, Err(error));
 }
 
-/// Makes one change inside a transaction. The inner error leaves nothing behind; the outer one spoils the transaction.
+/// Makes one change inside a transaction. The inner error leaves nothing behind; the outer one aborts the transaction.
 fn apply(
     connection: &Connection,
     change: &Change,
@@ -291,7 +292,7 @@ fn apply(
             for key in keys {
                 let standing = rows::find_standing(connection, key)?;
                 delete(connection, key, standing, freed)?;
-                // Whoever waits for the processor is in more of a hurry.
+                // Threads that wait for the processor are more urgent.
                 thread::yield_now();
             }
             Ok(Ok(()))

@@ -1,8 +1,8 @@
-//! The thread that moves the index's log into the index while writes go on.
+//! The thread that checkpoints the index's log while writes go on.
 //!
-//! A checkpoint writes thousands of pages and syncs the file. A write that waits for it is slow. So most of it is done here, by a
-//! connection of its own, which `SQLite` allows beside a writer; the writer moves what has come since, which is little.
-//! See <https://www.sqlite.org/wal.html>, section 2.3.
+//! A checkpoint writes thousands of pages and syncs the file. A write that waits for it is slow. So this thread does
+//! most of it on its own connection, which `SQLite` allows beside a writer; the writer moves the small rest that came
+//! since. See <https://www.sqlite.org/wal.html>, section 2.3.
 
 use std::{
     io,
@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use super::index;
 
-/// The way to the thread.
+/// Handle of the thread.
 #[derive(Debug)]
 pub struct Checkpointer {
     wake: SyncSender<()>,
@@ -28,7 +28,7 @@ pub struct Checkpointer {
 impl Checkpointer {
     /// Starts the thread over a connection to the index.
     pub fn start(connection: Connection) -> io::Result<Self> {
-        // One call may wait: what is written meanwhile is in the log by then.
+        // One call may wait: writes made meanwhile are in the log by then.
         let (wake, calls) = sync_channel(1);
         let under_way = Arc::default();
         let held = Arc::clone(&under_way);
@@ -38,13 +38,14 @@ impl Checkpointer {
         Ok(Self { wake, thread, under_way })
     }
 
-    /// Has the log moved soon.
+    /// Requests a checkpoint.
     pub fn wake(&self) {
-        // Fails if a call waits already, or the thread is gone, in whose place the writer moves the log.
+        // Fails if a call waits already, or if the thread is gone: then the writer moves the log.
         let _ = self.wake.try_send(());
     }
 
-    /// Waits for a move that is under way, and keeps the next one off: `SQLite` lets one connection move the log at a time.
+    /// Waits for a checkpoint under way, and prevents the next one: in `SQLite` only one connection may run one at a
+    /// time.
     pub fn pause(&self) -> MutexGuard<'_, ()> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }

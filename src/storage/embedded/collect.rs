@@ -1,5 +1,5 @@
-//! Collects, at the start, what an earlier process left behind: uploads without an end, files without an entry. While a
-//! backup is being taken the latter stay, since it may have seen their entries.
+//! Garbage collection at start: removes unfinished uploads and files without an index entry. Files without an entry
+//! stay while a backup is being taken, which may have seen their entries.
 
 use std::{
     ffi::OsStr,
@@ -11,20 +11,20 @@ use rusqlite::Connection;
 
 use super::{folder::Folder, hold::Removals, open_error::OpenError, paths::Paths, rows};
 
-/// What was found.
+/// Result of the collection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Collected {
-    /// Files removed.
+    /// Number of removed files.
     pub removed: u64,
-    /// Files that belong to no object, but are held by a backup.
+    /// Number of orphaned files that a backup holds.
     pub held: u64,
-    /// Files that the index knows and that are there.
+    /// Number of files that the index names and that exist.
     pub alive: i64,
-    /// The highest number that a file has which is still there.
+    /// Highest number of a file that still exists.
     pub highest: i64,
 }
 
-/// Removes what does not belong to any object. Work grows with the number of files, not of objects.
+/// Removes orphaned files. The work grows with the number of files, not of objects.
 pub fn collect(folder: &Folder, index: &Connection) -> Result<Collected, OpenError> {
     let hold = folder.hold();
     let removals = Removals::open(&hold).map_err(|error| OpenError::of_file(&hold, error))?;
@@ -71,12 +71,12 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
     paths().map_err(|error| OpenError::of_file(folder, error))
 }
 
-/// The files in `path`, or `path` itself if it is none: nothing of ours, and removed as such.
+/// Lists the files in `path`, or `path` itself if it is no folder: not ours, and removed as such.
 fn list_or_file(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
     if path.is_dir() { list(path) } else { Ok(vec![path.to_owned()]) }
 }
 
-/// What stands there is a file; a folder that somebody put there is not ours to remove.
+/// Removes a file; a folder in its place was put there by others, and stays.
 fn remove(path: &Path) -> Result<(), OpenError> {
     fs::remove_file(path).map_err(|error| OpenError::of_file(path, error))
 }

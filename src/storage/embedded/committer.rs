@@ -1,7 +1,7 @@
-//! The thread that makes every change: it takes what is queued, commits it with one sync, and answers.
+//! The thread that makes all changes: takes them from the queue, commits them with one sync, and answers.
 //!
-//! When it dies (a bug), whoever waits for an answer gets [`Error::Unavailable`](super::super::Error::Unavailable),
-//! as does every later write; reads go on.
+//! If it dies (a bug), waiting callers get [`Error::Unavailable`](super::super::Error::Unavailable), as does every
+//! later write; reads go on.
 
 use std::{
     io,
@@ -30,23 +30,23 @@ use super::{
     index,
 };
 
-/// Changes that may wait; whoever brings one more waits for his turn.
+/// Capacity of the queue of changes; beyond it, callers wait.
 const QUEUE: usize = 256;
-/// The most changes in one transaction.
+/// Maximum number of changes in one transaction.
 const BATCH_CHANGES: usize = 256;
-/// About the most bytes the log grows by in one transaction.
+/// Approximate maximum of bytes that one transaction adds to the log.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Pages in the log (of 4 KiB) from which on another thread moves it into the index while writes go on.
+/// Pages in the log (of 4 KiB) above which another thread moves it into the index while writes go on.
 const LONG_LOG_PAGES: i64 = 1024;
-/// Pages in the log from which on the rest of it is moved before the next write, so that it begins again. With a batch more
-/// it must stay within what `room` sets aside.
+/// Pages in the log above which the rest of it is moved before the next write, so that it restarts. With one more batch
+/// it must fit into the reserve of `room`.
 const LOG_PAGES: i64 = 2048;
-/// Time without a request after which free pages are given back to the disk.
+/// Time without a request after which free pages return to the disk.
 const IDLE: Duration = Duration::from_millis(50);
-/// Time after which a step of them is given back although requests go on coming.
+/// Time after which one step of them is returned even while requests keep coming.
 const GIVING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The way to the thread.
+/// Handle of the thread.
 #[derive(Debug)]
 pub struct Committer {
     /// `None` once closed.
@@ -80,8 +80,8 @@ impl Committer {
         Ok(Self { queues: Mutex::new(Some(queues)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Makes a change; the moment at which it was made. A future dropped while the queue is full changes nothing;
-    /// one dropped later leaves the change to happen or not, as a whole.
+    /// Makes a change, and returns its time. A future dropped while the queue is full changes nothing; one dropped
+    /// later leaves the change to happen or not, as a whole.
     pub async fn commit(&self, change: Change) -> Result<Timestamp> {
         let queue = {
             let queues = self.queues().clone().ok_or_else(closed)?;
@@ -93,16 +93,16 @@ impl Committer {
         answered.await.map_err(|_| closed())?
     }
 
-    /// Whether changes can be made.
+    /// Returns whether changes can be made.
     pub fn is_alive(&self) -> bool {
         self.queues().as_ref().is_some_and(|queues| !queues.foreground.is_closed())
     }
 
-    /// Refuses further changes, makes those that are queued, and ends the thread.
+    /// Rejects further changes, makes the queued ones, and ends the thread.
     pub async fn close(&self) {
         drop(self.queues().take());
         if let Some(thread) = self.thread() {
-            // Either fails only when the thread panicked or the runtime is going away.
+            // Either fails only if the thread panicked or the runtime is shutting down.
             let _ = spawn_blocking(move || thread.join()).await;
         }
     }
@@ -128,20 +128,20 @@ impl Committer {
 /// State of the thread.
 struct CommitThread {
     batches: Batches,
-    /// Changes of requests.
+    /// Changes for requests.
     requests: mpsc::Receiver<Request>,
     /// Changes that give way to them.
     background: mpsc::Receiver<Request>,
-    /// Flag that requests set.
+    /// Flag set by requests.
     is_called: Arc<AtomicBool>,
     throttle: BackgroundThrottle,
-    /// Only ever waits for a change or a time.
+    /// Only used to wait for a change or a time.
     timer: Runtime,
     /// Time of the last return of free pages while requests went on, by the monotonic clock.
     space_given_at: Duration,
 }
 
-/// Event that the thread has waited for.
+/// An event of the thread.
 enum Event {
     /// The first change of a batch.
     Request(Request),
@@ -188,7 +188,7 @@ impl CommitThread {
         }
     }
 
-    /// Waits for the next event. Changes of requests come first; the others wait for the rest behind the last of them.
+    /// Waits for the next event. Changes for requests come first; the others wait for the rest after the last of them.
     #[expect(clippy::disallowed_methods, reason = "this thread waits for a disk, whatever time a test has")]
     fn next(&mut self, has_spare_pages: bool) -> Event {
         let now = self.batches.clock.monotonic();
@@ -215,7 +215,7 @@ impl CommitThread {
         })
     }
 
-    /// Adds background changes that are queued already, until they touch as many objects as they may.
+    /// Adds queued background changes, up to their maximum number of objects.
     fn add_background(&mut self, batch: &mut Vec<Request>) {
         let max_objects = self.throttle.max_objects(self.batches.clock.monotonic());
         let mut objects = 0;
@@ -226,7 +226,7 @@ impl CommitThread {
         }
     }
 
-    /// Makes a batch of changes. Returns whether there are free pages to give back.
+    /// Makes a batch of changes. Returns whether there are free pages to return.
     fn make(&mut self, batch: Vec<Request>, has_background: bool) -> rusqlite::Result<bool> {
         let began = self.batches.clock.monotonic();
         self.batches.make(batch);
@@ -236,7 +236,7 @@ impl CommitThread {
         self.maintain()
     }
 
-    /// Does what must not wait for a pause. Returns whether there are free pages to give back.
+    /// Performs the maintenance that must not wait for a pause. Returns whether there are free pages to return.
     fn maintain(&mut self) -> rusqlite::Result<bool> {
         self.checkpoint_if_long()?;
         let (connection, now) = (&self.batches.connection, self.batches.clock.monotonic());
@@ -248,7 +248,7 @@ impl CommitThread {
         Ok(has_spare_pages)
     }
 
-    /// Has a long log moved.
+    /// Starts a checkpoint of a long log.
     fn checkpoint_if_long(&self) -> rusqlite::Result<()> {
         let connection = &self.batches.connection;
         match index::log_pages(connection)? {
@@ -262,12 +262,12 @@ impl CommitThread {
         Ok(())
     }
 
-    /// Gives free pages back until the next request comes. Returns whether more are left.
+    /// Returns free pages to the disk until the next request comes. Returns whether more are left.
     fn give_space_back(&self) -> rusqlite::Result<bool> {
         let connection = &self.batches.connection;
         while self.requests.is_empty() && self.background.is_empty() {
             if !index::give_space_back(connection)? {
-                // The file becomes shorter when the log is moved, not before.
+                // The file shrinks only when the log is moved.
                 let _paused = self.batches.checkpointer.pause();
                 index::move_log(connection)?;
                 return Ok(false);
@@ -278,7 +278,8 @@ impl CommitThread {
     }
 }
 
-/// Returns what is queued already, within limits. No request is waited for: while one batch is synced, the next gathers by itself.
+/// Returns the queued changes, within limits, without waiting for more: the next batch gathers while this one is
+/// synced.
 fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
     let mut weight = first.change.weight();
     let mut batch = vec![first];

@@ -1,4 +1,4 @@
-//! Streams a file out, in flat memory, reading off the async threads and checking what it reads.
+//! Streams a file in constant memory, reads it off the async threads, and verifies its hash.
 
 use std::{
     fs::File,
@@ -22,15 +22,15 @@ use super::{
     rows::{Entry, OTHER_BYTES},
 };
 
-/// Bytes read at once; as many stand in memory for each download.
+/// Bytes read at a time: the memory of each download.
 const CHUNK_BYTES: u64 = 256 * 1024;
 
-/// A file that is being read. Its name may be gone meanwhile: an open file stays whole.
+/// A file that is being read. Its name may be removed meanwhile: an open file stays complete.
 #[derive(Debug)]
 pub struct Download {
     file: File,
     left: u64,
-    /// Only what is read whole can be checked against its hash.
+    /// Only an object that is read as a whole can be verified.
     check: Option<Check>,
 }
 
@@ -42,7 +42,7 @@ struct Check {
 }
 
 impl Download {
-    /// Opens the file at `path`, which holds the object that `entry` describes, to read `range` of it. Blocks.
+    /// Opens the file at `path` of the object that `entry` describes, to read `range` of it. Blocks.
     pub fn open(path: &Path, entry: &Entry, range: &Range<u64>) -> io::Result<Result<Self>> {
         let mut file = File::open(path)?;
         let size = file.metadata()?.len();
@@ -61,19 +61,20 @@ impl Download {
         Ok(Ok(Self { file, left: range.end - range.start, check }))
     }
 
-    /// Room for the next bytes of a range. The thread that makes it should be the one that lets go of it once it is sent: what another
-    /// thread has made goes back to that one, which keeps it until it makes some again, and there are many of those that read.
+    /// Allocates the buffer for the next bytes of a range. The thread that allocates it should be the one that frees it
+    /// after sending: the allocator returns memory to the allocating thread, which keeps it for reuse, and there are
+    /// many reading threads.
     pub fn room(range: Range<u64>) -> Vec<u8> {
         let length = range.end.saturating_sub(range.start).min(CHUNK_BYTES);
         Vec::with_capacity(usize::try_from(length).unwrap_or_default())
     }
 
-    /// The next bytes; none at the end. The last are withheld when the whole is not what was written. Blocks.
+    /// Reads the next bytes; none at the end. Withholds the last ones if the hash of the whole is wrong. Blocks.
     pub fn read(&mut self) -> Result<Bytes> {
         self.read_into(Self::room(0..self.left))
     }
 
-    /// The same, in [`Download::room`] that was made for them.
+    /// Reads the next bytes into a buffer from [`Download::room`].
     pub fn read_into(&mut self, mut bytes: Vec<u8>) -> Result<Bytes> {
         let wanted = self.left.min(CHUNK_BYTES);
         let found =
@@ -94,7 +95,7 @@ impl Download {
         Ok(bytes.into())
     }
 
-    /// The body whose first chunk was read already.
+    /// Returns the body, whose first chunk was read already.
     pub fn into_body(self, first: Bytes) -> ByteStream {
         let length = self.left + first.len() as u64;
         if self.left == 0 {

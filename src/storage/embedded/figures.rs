@@ -1,4 +1,4 @@
-//! What is measured of a data folder: the room on its disk, and when it was backed up last. Each is looked up when it is asked for.
+//! Metrics of a data folder: free space on its disk, and the time of its last backup. Each is read on demand.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use super::{access::replaced_file, paths::Paths};
 /// Maximum number of bytes of the note on the last backup.
 const MAX_NOTE_BYTES: u64 = 64;
 
-/// Shows the disk and the last backup of the folder at `root` in `metrics`.
+/// Registers metrics of the disk and the last backup of the folder at `root`.
 pub fn show(root: &Path, metrics: &Metrics) {
     let disk = |root: &Path| rustix::fs::statvfs(root).ok();
     let paths = Paths::new(root);
@@ -37,7 +37,7 @@ pub fn show(root: &Path, metrics: &Metrics) {
     });
 }
 
-/// Notes in a data folder that it was backed up.
+/// Records in a data folder that it was backed up.
 pub(super) fn note_backup(paths: &Paths, taken_at: Timestamp) -> io::Result<()> {
     writeln!(replaced_file(&paths.last_backup())?, "{taken_at}")
 }

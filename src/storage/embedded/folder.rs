@@ -1,4 +1,4 @@
-//! The data folder: who may use it, and what format it is in.
+//! The data folder: its lock and its format.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -18,12 +18,12 @@ use super::{
 
 /// The first line of the file `format`.
 const FORMAT_TITLE: &str = "larder data folder";
-/// The version that this code writes, the first one.
+/// Format version that this code writes, the first one.
 pub const FORMAT_VERSION: &str = "version 1";
-/// The most bytes read of a file `format`.
+/// Maximum number of bytes read of a file `format`.
 pub const FORMAT_LIMIT: usize = 200;
 
-/// A data folder in a format we know, ours alone until this is dropped.
+/// A data folder in a known format, locked by this process until it is dropped.
 #[derive(Debug)]
 pub struct Folder {
     paths: Paths,
@@ -33,7 +33,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Takes the folder at `root`, which is made if need be.
+    /// Locks the folder at `root`, and creates it if necessary.
     pub fn open(root: &Path) -> Result<Self, OpenError> {
         let paths = Paths::new(root);
         if paths.manifest().exists() && !paths.format().exists() {
@@ -52,24 +52,24 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Remembers what stands in the folder, once its index is open for writing.
+    /// Records the identity of the folder, once its index is open for writing.
     pub fn remember(&self) -> Result<(), OpenError> {
         let identity = Identity::of(&self.paths).map_err(|error| OpenError::of_file(self.root(), error))?;
         self.identity.get_or_init(|| identity);
         Ok(())
     }
 
-    /// Looks whether the folder is still the one that was opened.
+    /// Checks that the folder is still the one that was opened.
     pub fn check(&self) -> Result<(), Error> {
         self.identity.get().map_or(Ok(()), Identity::check)
     }
 
-    /// Looks again if the folder was lost the last time; costs nothing otherwise.
+    /// Checks again if the folder was lost the last time; otherwise it costs nothing.
     pub fn recheck(&self) -> Result<(), Error> {
         self.identity.get().map_or(Ok(()), Identity::recheck)
     }
 
-    /// Reads the format's version, and writes it into a folder that has none yet.
+    /// Reads the format version, or writes it into a new folder.
     fn check_format(&self) -> Result<(), OpenError> {
         let path = self.format();
         let found = match fs::read(&path) {
@@ -100,7 +100,7 @@ impl Folder {
         write_format(&self.paths).map_err(|error| OpenError::of_file(path, error))
     }
 
-    /// Refuses files without an index: starting with a new one would take them all for orphans.
+    /// Rejects files without an index: a new index would make them all orphans.
     fn check_index(&self) -> Result<(), OpenError> {
         let (index, files) = (self.index(), self.files());
         let mut entries = fs::read_dir(&files).map_err(|error| OpenError::of_file(&files, error))?;
@@ -119,16 +119,16 @@ impl Deref for Folder {
     }
 }
 
-/// Refuses a folder that has never been a data folder and has other things in it: those would get strewn with ours.
+/// Rejects a folder with other contents that was never a data folder: ours would be scattered among them.
 pub fn require_own(paths: &Paths) -> Result<(), OpenError> {
     let of_root = |error| OpenError::of_file(paths.root(), error);
-    // One that has an index holds data, whatever else is in it, and is incomplete.
+    // A folder with an index holds data, whatever else is in it, and is incomplete.
     if paths.format().exists() || paths.index().exists() {
         return Ok(());
     }
     let entries = match fs::read_dir(paths.root()) {
         Ok(entries) => entries,
-        // It is made, or said to be none, when it is taken.
+        // Taking the folder creates it, or reports that it is missing.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
         Err(error) => return Err(of_root(error)),
     };
@@ -141,12 +141,12 @@ pub fn require_own(paths: &Paths) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Says durably that a folder has the format that this code writes.
+/// Durably writes the format of this code into a folder.
 pub fn write_format(paths: &Paths) -> io::Result<()> {
     replace_durably(&paths.format(), format!("{FORMAT_TITLE}\n{FORMAT_VERSION}\n").as_bytes())
 }
 
-/// Writes a small file so that after a crash there is either the whole of it or what was there before.
+/// Replaces a small file so that a crash leaves either all of it or the old one.
 pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_added_extension("new");
     let mut file = replaced_file(&draft)?;
@@ -156,7 +156,7 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Takes a data folder for this process alone, until the file is dropped.
+/// Locks a data folder for this process until the file is dropped.
 pub fn lock(paths: &Paths) -> Result<File, OpenError> {
     let path = paths.lock();
     let file = kept_file(&path).map_err(|error| OpenError::of_file(&path, error))?;
@@ -167,15 +167,16 @@ pub fn lock(paths: &Paths) -> Result<File, OpenError> {
     }
 }
 
-/// Makes a folder, with those above it, for our user alone, and makes their own names durable: else all that is in them could be lost, however well it was synced.
+/// Creates a folder and its parents for our user alone, and syncs their names: otherwise all data in them could be
+/// lost, however well it was synced.
 pub fn create_folders_durably(path: &Path) -> io::Result<()> {
     let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count();
     create_folders(path)?;
-    // What was there already may be the work of a process that came no further than that.
+    // An existing folder may come from a process that got no further.
     for folder in path.ancestors().take(missing.max(1)) {
         let around = folder.parent().map(|around| if around.as_os_str().is_empty() { Path::new(".") } else { around });
         match around.map_or(Ok(()), sync_folder) {
-            // Whose it is will have made it durable.
+            // Its owner will have synced it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             other => other?,
         }
@@ -183,7 +184,7 @@ pub fn create_folders_durably(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the names in a folder durable.
+/// Syncs the names in a folder.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

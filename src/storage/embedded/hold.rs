@@ -1,8 +1,8 @@
-//! What keeps the files of removed objects for a backup: it copies what the index named at one instant, and files that have
-//! left the index since must stay until it has copied them.
+//! Prevents the deletion of files while a backup copies them. The backup copies the files that the index named at one
+//! instant; those that have left the index since must stay until it is done.
 //!
-//! A lock on the file `backup.lock`: shared by backups, which are processes of their own, and taken for the moment of each
-//! removal by whoever removes. The system gives up the lock of a process that dies.
+//! The file `backup.lock` is the lock: backups, which are separate processes, hold it shared; a deleter holds it
+//! exclusively for the moment of each deletion. The system releases the lock of a process that dies.
 
 use std::{
     fs::{File, TryLockError},
@@ -13,14 +13,14 @@ use std::{
 
 use super::access::kept_file;
 
-/// Keeps all files of a folder until it is dropped.
+/// A hold on all files of a folder until it is dropped.
 #[derive(Debug)]
 pub struct Hold {
     _shared: File,
 }
 
 impl Hold {
-    /// Waits for the removal under way, and keeps every file from then on.
+    /// Waits for the deletion under way, and keeps every file from then on.
     pub fn take(path: &Path) -> io::Result<Self> {
         let shared = open(path)?;
         shared.lock_shared()?;
@@ -28,25 +28,25 @@ impl Hold {
     }
 }
 
-/// Asks before each removal whether files are held.
+/// Checks before each deletion whether files are held.
 #[derive(Debug)]
 pub struct Removals {
     lock: Mutex<File>,
 }
 
 impl Removals {
-    /// Those of the folder whose file `backup.lock` is at `path`.
+    /// Opens the file `backup.lock` at `path`.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { lock: Mutex::new(open(path)?) })
     }
 
-    /// Does `work`, during which no hold begins; `None`, and nothing is done, while files are held.
+    /// Runs `work` while no hold can begin; returns `None` without running it while files are held.
     pub fn unless_held<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         let file = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         match file.try_lock() {
             Ok(()) => {
                 let done = work();
-                // Fails for no file that is open and locked; if it did, a backup would wait, and nothing be lost.
+                // Never fails for an open and locked file; if it did, a backup would wait, and no data be lost.
                 let _ = file.unlock();
                 Some(done)
             }

@@ -1,5 +1,5 @@
-//! Whether the data folder is still the one that was opened. What is written into a folder that was removed, replaced or unmounted goes
-//! nowhere that a later start would find.
+//! Identity of the data folder: whether it is still the one that was opened. Data written into a folder that was
+//! removed, replaced or unmounted is lost for later starts.
 
 use std::{
     fs, io,
@@ -10,12 +10,12 @@ use std::{
 
 use super::{super::error::Error, paths::Paths};
 
-/// The data folder is not where it was opened. Nothing can be read or written until it is there again, or the process starts anew.
+/// The data folder is no longer at its path. Reads and writes fail until it is back, or the process restarts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the data folder was removed, moved, replaced or unmounted while it was served from")]
 pub struct FolderLost;
 
-/// The parts of a data folder without which nothing that is written is found again, each with its inode.
+/// The essential parts of a data folder, each with its inode.
 #[derive(Debug)]
 pub struct Identity {
     parts: Vec<(PathBuf, Inode)>,
@@ -29,14 +29,14 @@ struct Inode {
 }
 
 impl Identity {
-    /// Remembers what stands in a folder whose index is open for writing.
+    /// Records the parts of a folder whose index is open for writing.
     pub fn of(paths: &Paths) -> io::Result<Self> {
         let parts = [paths.root().to_owned(), paths.index(), paths.log(), paths.files(), paths.temp()];
         let parts = parts.into_iter().map(|path| inode(&path).map(|inode| (path, inode)));
         Ok(Self { parts: parts.collect::<io::Result<_>>()?, is_lost: AtomicBool::new(false) })
     }
 
-    /// Looks whether everything stands where it stood: a few system calls without the disk.
+    /// Checks that every part is still in place: a few system calls without disk access.
     pub fn check(&self) -> Result<(), Error> {
         let lost = self.parts.iter().find(|(path, known)| inode(path).ok() != Some(*known));
         let was_lost = self.is_lost.swap(lost.is_some(), Ordering::Relaxed);
@@ -52,7 +52,7 @@ impl Identity {
         Err(Error::Unavailable(FolderLost.into()))
     }
 
-    /// Looks again if something was missing the last time; costs nothing otherwise.
+    /// Checks again if a part was missing the last time; otherwise it costs nothing.
     pub fn recheck(&self) -> Result<(), Error> {
         if self.is_lost.load(Ordering::Relaxed) { self.check() } else { Ok(()) }
     }

@@ -7,36 +7,35 @@ use std::{path::Path, thread, time::Duration};
 
 use rusqlite::{Connection, Error, OpenFlags, Result, config::DbConfig};
 
-/// The name of its file.
+/// Name of its file.
 pub const FILE: &str = "index.sqlite";
-/// Bytes of a page; four times a small row, and the size of a page in memory.
+/// Bytes of a page: four small rows, and the size of a page of memory.
 const PAGE_BYTES: u32 = 4096;
-/// Pages the writer keeps in memory.
+/// Cache of the writer.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
-/// Pages each reader keeps in memory of those that stand in the log; little, since any commit empties it.
+/// Cache of each reader for pages in the log; small, since every commit empties it.
 const READER_CACHE_KIB: i64 = 2 * 1024;
-/// How much of the index readers see through a map of the system's own cache, instead of by a call and a copy for each
-/// page: about five million records. Why, and at what price: `docs/decisions/0005`.
+/// Bytes of the index that readers access through a memory map of the system's cache, instead of a call and a copy for
+/// each page: about five million records. Reasons and cost: `docs/decisions/0005`.
 const READER_MAP_BYTES: i64 = 1 << 30;
-/// How long to wait for a lock of the database, which only recovery and the end of the log ever hold.
+/// Timeout for a lock of the database, which only recovery and the end of the log ever hold.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The log is cut back to this many bytes when it has grown beyond.
+/// Size in bytes to which a longer log is truncated.
 const LOG_KEPT_BYTES: i64 = 8 * 1024 * 1024;
-/// Statements each connection keeps prepared: more than there are.
+/// Number of prepared statements that each connection keeps: more than exist.
 const STATEMENTS: usize = 32;
-/// Free pages that stay in the file, at least: they serve the next writes.
+/// Minimum number of free pages that stay in the file for the next writes.
 const FREE_PAGES_KEPT: i64 = 1024;
 /// Maximum number of free pages that stay in the file, whatever its length, once all writes are answered.
 const MOST_FREE_PAGES: i64 = 2048;
-/// Free pages given back to the disk in one step, while a write that comes waits.
+/// Free pages returned to the disk in one step, while the next write waits.
 const FREE_PAGES_STEP: i64 = 64;
-/// Free pages given back to the disk in one step while the disk is full.
+/// Free pages returned to the disk in one step while the disk is full.
 const ALL_FREE_PAGES_STEP: i64 = 512;
 
-/// The tables. `objects` holds nothing but small rows in the order of keys, so that a list of
-/// keys reads few pages; `inline_values` grows at its end. A tiny value stands in the object's row, another has either an
-/// inline value or a file, an empty one none of them. `blobs` names the files that are alive, for the collection of
-/// orphans.
+/// The tables. `objects` has only small rows in the order of keys, so that a list of keys reads few pages;
+/// `inline_values` grows at its end. A tiny value is in the object's row, a larger one is an inline value or a file, an
+/// empty one is neither. `blobs` names the live files, for the collection of orphans.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS objects (
     key BLOB PRIMARY KEY,
@@ -58,30 +57,30 @@ fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Plans do not depend on values: else the join below is planned anew for each key.
+    // Plans do not depend on values: otherwise the join below is planned again for each key.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }
 
-/// A connection that may write, to an index that is made if it is not there.
+/// Opens a connection that may write, and creates the index if it does not exist.
 pub fn connect_writer(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
-    // These two count only before the first page is written; `auto_vacuum` is what lets space go back later.
+    // These two only take effect before the first page is written; `auto_vacuum` allows returning space later.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.pragma_update(None, "journal_size_limit", LOG_KEPT_BYTES)?;
-    // The committing thread moves the log into the database itself, after it has answered.
+    // The committing thread runs checkpoints itself, after it has answered.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
     Ok(connection)
 }
 
-/// A connection that moves the log into the database beside the one that writes.
+/// Opens a connection that runs checkpoints beside the one that writes.
 pub fn connect_checkpointer(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "synchronous", "full")?;
@@ -89,7 +88,7 @@ pub fn connect_checkpointer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// A connection that only reads.
+/// Opens a connection that only reads.
 pub fn connect_reader(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
@@ -98,8 +97,8 @@ pub fn connect_reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Writes the index of the folder, as it is at this instant, into the new file `target`, which is not synced. Whoever
-/// writes to it goes on meanwhile; the log grows by what he writes, since it cannot begin again under a reader.
+/// Copies the index of the folder, as of this instant, into the new file `target`, without a sync. Writers go on
+/// meanwhile; the log grows by their writes, since it cannot restart under a reader.
 pub fn save(path: &Path, target: &Path) -> Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -109,24 +108,24 @@ pub fn save(path: &Path, target: &Path) -> Result<()> {
     connection.execute("VACUUM INTO ?1", [text]).map(drop)
 }
 
-/// What is wrong with the database itself, in its own words; nothing if it is sound.
+/// Returns the problems that the database itself reports; none if it is intact.
 pub fn problems(connection: &Connection) -> Result<Vec<String>> {
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>>>()?;
     Ok(if lines == ["ok"] { Vec::new() } else { lines })
 }
 
-/// Pages in the log.
+/// Returns the number of pages in the log.
 pub fn log_pages(connection: &Connection) -> Result<i64> {
     checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)")
 }
 
-/// Moves the log into the database, as far as readers allow without waiting for them.
+/// Moves the log into the database as far as readers allow, without waiting for them.
 pub fn move_log(connection: &Connection) -> Result<()> {
     checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)").map(drop)
 }
 
-/// Moves the log into the database, so that it begins again at its start; waits for readers.
+/// Moves the log into the database, so that it restarts at its beginning; waits for readers.
 pub fn restart_log(connection: &Connection) -> Result<()> {
     checkpoint(connection, "PRAGMA wal_checkpoint(RESTART)").map(drop)
 }
@@ -136,14 +135,14 @@ pub fn empty_log(connection: &Connection) -> Result<()> {
     checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").map(drop)
 }
 
-/// The answer is whether it was blocked, the pages in the log, and those of them that were moved.
+/// Returns whether the checkpoint was blocked, the pages in the log, and how many of them were moved.
 fn checkpoint(connection: &Connection, sql: &str) -> Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(1))
 }
 
-/// Returns whether free pages are to be given back to the disk.
+/// Returns whether free pages should return to the disk.
 ///
-/// None is while free pages are few, or no more than [`MOST_FREE_PAGES`] and less than a quarter of all: the next writes want
+/// Not while they are few, or no more than [`MOST_FREE_PAGES`] and less than a quarter of all: the next writes need
 /// them.
 pub fn has_spare_pages(connection: &Connection) -> Result<bool> {
     let free = number(connection, "freelist_count")?;
@@ -151,7 +150,7 @@ pub fn has_spare_pages(connection: &Connection) -> Result<bool> {
     Ok(free > FREE_PAGES_KEPT && !is_little)
 }
 
-/// Gives free pages back to the disk, one step. Returns whether there were any to give.
+/// Returns free pages to the disk, one step. Returns whether there were any.
 pub fn give_space_back(connection: &Connection) -> Result<bool> {
     if !has_spare_pages(connection)? {
         return Ok(false);
@@ -161,7 +160,7 @@ pub fn give_space_back(connection: &Connection) -> Result<bool> {
     Ok(true)
 }
 
-/// Gives free pages back to the disk, one step, however few there are; whether there were any.
+/// Returns free pages to the disk, one step, however few there are. Returns whether there were any.
 pub fn give_all_space_back(connection: &Connection) -> Result<bool> {
     let free = number(connection, "freelist_count")?;
     if free > 0 {
@@ -175,11 +174,11 @@ fn number(connection: &Connection, pragma: &str) -> Result<i64> {
 }
 
 fn give_pages_back(connection: &Connection, pages: i64) -> Result<()> {
-    // One row for each page, given back as the rows are fetched.
+    // One row for each page, which is returned when the row is fetched.
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
     let mut pages = statement.query([])?;
     while pages.next()?.is_some() {
-        // Whoever waits for the processor is in more of a hurry.
+        // Threads that wait for the processor are more urgent.
         thread::yield_now();
     }
     Ok(())

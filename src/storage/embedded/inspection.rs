@@ -1,4 +1,4 @@
-//! Everything in a data folder, read once and compared with what it was stored with. Nothing is changed.
+//! Verifies all objects of a data folder against their hashes. Changes nothing.
 
 use std::path::Path;
 
@@ -19,38 +19,38 @@ use super::{
     standing::FolderStanding,
 };
 
-/// What was read.
+/// Result of an inspection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Inspection {
-    /// Objects that the index knows.
+    /// Number of objects in the index.
     pub objects: u64,
-    /// Bytes of those that are whole.
+    /// Bytes of the undamaged ones.
     pub bytes: u64,
-    /// Those of them that are damaged.
+    /// Number of damaged ones.
     pub damaged: u64,
-    /// Whether something is wrong with the index itself: then there may be more objects than it knows.
+    /// True if the index itself is damaged: then there may be more objects than it names.
     pub is_index_damaged: bool,
 }
 
 impl Inspection {
-    /// Whether nothing is wrong.
+    /// Returns whether nothing is damaged.
     pub fn is_sound(&self) -> bool {
         self.damaged == 0 && !self.is_index_damaged
     }
 }
 
-/// Reads every object in `folder`, tells of each that is not what was stored, by its key, and of what is wrong with the
+/// Reads every object in `folder`. Reports each damaged one by its key, and damage of the index by its name.
 /// index, by its name. Blocks for as long as the disk takes.
 ///
 /// # Errors
-/// When a process serves from the folder, when there is none, and when it is of another format. Damage is none.
+/// If a process serves from the folder, if it is missing, or if it has another format. Damage is no error.
 pub fn inspect(folder: &Path, tell: impl FnMut(&str, &str)) -> std::result::Result<Inspection, OpenError> {
     FolderStanding::require_current(folder)?;
     let folder = Folder::open(folder)?;
     read_all(&folder, tell)
 }
 
-/// The same for a folder that is taken already, or that nobody else knows.
+/// Inspects a folder that is locked already, or unknown to others.
 pub fn read_all(paths: &Paths, tell: impl FnMut(&str, &str)) -> std::result::Result<Inspection, OpenError> {
     let connection = connect_reader(&paths.index()).map_err(|error| OpenError::of_index(&paths.index(), error))?;
     let mut inspector = Inspector { paths, connection, found: Inspection::default(), tell };
@@ -104,7 +104,7 @@ impl<F: FnMut(&str, &str)> Inspector<'_, F> {
         (self.tell)(index::FILE, wrong);
     }
 
-    /// Its size.
+    /// Returns the size.
     fn read_object(&self, key: &str) -> Result<u64> {
         let (entry, bytes) =
             rows::find_with_value(&self.connection, key).map_err(index_fault)?.ok_or(Error::NotFound)?;

@@ -1,4 +1,4 @@
-//! The object store of one machine: a folder that one process owns.
+//! The object store on a local disk: a folder that one process owns.
 //!
 //! ```text
 //! format              the format's version, in words
@@ -11,12 +11,12 @@
 //! last-backup         when the folder was backed up last
 //! ```
 //!
-//! Every write goes through one thread ([`committer`]), which takes what is queued into one transaction, syncs once
-//! and answers: what is acknowledged is on disk. A large object is streamed to `temp`, synced, renamed into `files`,
-//! and only then the index learns of it; a removed one leaves the index first and its file goes later. So a crash
-//! leaves at most files that the index does not know, and those are collected at the next start.
+//! Every write goes through one thread ([`committer`]): it takes the queued changes into one transaction, syncs once,
+//! and answers. An acknowledged write is on disk. A large object is streamed to `temp`, synced and renamed into
+//! `files`; only then is it added to the index. A deleted one leaves the index first, and its file later. So a crash
+//! leaves at most files that are not in the index, and the next start collects those.
 //!
-//! This room does not replicate, cache or expire anything.
+//! This module does not replicate, cache or expire anything.
 
 mod access;
 mod background_throttle;

@@ -1,4 +1,4 @@
-//! Why a folder cannot be served from, in words for whoever started the process.
+//! Errors of opening a data folder, as the operator reads them.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use super::{
     faults::{is_full, is_index_full},
 };
 
-/// Why a folder cannot be served from. Nothing in it was changed, but what an earlier crash had left over.
+/// A data folder that cannot be opened. Nothing in it was changed, except leftovers of an earlier crash.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process serves from the folder.
@@ -19,22 +19,22 @@ pub enum OpenError {
         /// The folder.
         folder: PathBuf,
     },
-    /// Something that is not a folder stands where one should.
+    /// A file is in the place of a folder.
     #[error("{} is not a folder: move it away, or choose another folder for the data", path.display())]
     NotADirectory {
-        /// What stands in the way.
+        /// The path.
         path: PathBuf,
     },
-    /// The process may not read or write there.
+    /// The process lacks permission.
     #[error("{} may not be read or written by the user who runs this process: change its owner or its mode", path.display())]
     Denied {
-        /// What may not be used.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: io::Error,
     },
-    /// The folder was written in a format that this version does not know.
+    /// The folder has a format that this version does not know.
     #[error(
         "the data folder {} has the format \"{found}\", and this version knows \"{known}\" only: \
          start the version that wrote it, or a newer one",
@@ -43,18 +43,18 @@ pub enum OpenError {
     UnknownFormat {
         /// The folder.
         folder: PathBuf,
-        /// What the folder says of itself.
+        /// The format text of the folder.
         found: String,
-        /// What this version can read.
+        /// The formats that this version can read.
         known: String,
     },
-    /// The folder is a backup, which nobody may change.
+    /// The folder is a backup, which must not change.
     #[error("{} is a backup: make a data folder of it with `larder restore`", folder.display())]
     IsBackup {
         /// The folder.
         folder: PathBuf,
     },
-    /// The folder has never been a data folder, and other things are in it.
+    /// The folder was never a data folder, and has other contents.
     #[error(
         "{} is no data folder, and {} is in it: give the data a folder of its own, empty or not there yet",
         folder.display(),
@@ -66,7 +66,7 @@ pub enum OpenError {
         /// One of the things in it.
         found: PathBuf,
     },
-    /// The folder lacks a part without which the rest means nothing.
+    /// The folder lacks an essential part.
     #[error(
         "the data folder {} holds data, but {} is missing: restore it from a backup, or choose an empty folder",
         folder.display(),
@@ -75,40 +75,40 @@ pub enum OpenError {
     Incomplete {
         /// The folder.
         folder: PathBuf,
-        /// What is missing.
+        /// The missing part.
         missing: PathBuf,
     },
-    /// The index is no database, or a damaged one.
+    /// The index is damaged, or no database.
     #[error("the index {} is damaged: restore the data folder from a backup", path.display())]
     Damaged {
         /// The index.
         path: PathBuf,
-        /// What the database said.
+        /// Error of the database.
         #[source]
         source: BoxError,
     },
-    /// There is no room to start.
+    /// The disk is full.
     #[error("the disk that holds {} is full: free some space and start again", path.display())]
     Full {
-        /// What could not be written.
+        /// The path that could not be written.
         path: PathBuf,
-        /// What was said.
+        /// The error below.
         #[source]
         source: BoxError,
     },
-    /// Something else failed.
+    /// Another failure.
     #[error("{} cannot be used", path.display())]
     Io {
-        /// What could not be used.
+        /// The path.
         path: PathBuf,
-        /// What was said.
+        /// The error below.
         #[source]
         source: BoxError,
     },
 }
 
 impl OpenError {
-    /// What `error`, met at `path`, means to whoever started the process.
+    /// Maps `error` at `path`.
     pub fn of_file(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
@@ -119,7 +119,7 @@ impl OpenError {
         }
     }
 
-    /// What `error`, met in the index at `path`, means to whoever started the process.
+    /// Maps `error` in the index at `path`.
     pub fn of_index(path: &Path, error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
         let (path, code) = (path.to_owned(), error.sqlite_error_code());

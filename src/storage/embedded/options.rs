@@ -1,19 +1,19 @@
-//! What can be chosen about the embedded engine, and the limits that cannot.
+//! Options of the embedded engine, and its fixed limits.
 
 use std::path::PathBuf;
 
-/// Values of up to this many bytes stand in the index, larger ones in files of their own.
+/// Maximum bytes of a value in the index; larger ones have files of their own.
 pub const INLINE_LIMIT: usize = 64 * 1024;
 
-/// What can be chosen about the embedded engine.
+/// Options of the embedded engine.
 #[derive(Debug, Clone)]
 pub struct EmbeddedOptions {
-    /// The folder that holds everything; made when it is not there.
+    /// The data folder; created if it does not exist.
     pub folder: PathBuf,
 }
 
 impl EmbeddedOptions {
-    /// The defaults, in `folder`.
+    /// Returns the defaults for `folder`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }

@@ -11,7 +11,7 @@ use super::{
     index::connect_reader,
 };
 
-/// Connections kept when nobody reads. More are opened when more read at once, and closed again.
+/// Number of connections kept without readers. More concurrent reads open more, which are closed again.
 const KEPT: usize = 8;
 
 /// Connections that read the index.
@@ -23,14 +23,14 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Opens the first connection, so that a wrong path shows at once.
+    /// Opens the first connection, so that a wrong path fails at once.
     pub fn open(folder: Arc<Folder>) -> rusqlite::Result<Self> {
         let first = connect_reader(&folder.index())?;
         Ok(Self { folder, resting: Mutex::new(Some(vec![first])) })
     }
 
-    /// Runs `read` over a connection that nobody else uses meanwhile. A connection on which it failed is not used
-    /// again. Nothing is read while the folder is known to be lost: what was written since is not there for good.
+    /// Runs `read` on a connection of its own. A connection on which it failed is not reused. Fails while the folder is
+    /// known to be lost: data written since is not permanent.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         self.folder.recheck()?;
         let resting = self.resting().as_mut().ok_or_else(closed)?.pop();
@@ -46,7 +46,7 @@ impl Readers {
             }
             Some(_) | None => Some(connection),
         };
-        // Closed behind the lock.
+        // Closed after the lock is released.
         drop(surplus);
         Ok(found)
     }

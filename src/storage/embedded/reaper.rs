@@ -1,5 +1,5 @@
-//! Removes files that nobody needs any more, on a thread of its own: removing a large file takes its time. What objects
-//! had waits while a backup holds it.
+//! Deletes unused files on a thread of its own, since deleting a large file takes time. Files of former objects wait
+//! while a backup holds them.
 
 use std::{
     fs, io,
@@ -14,16 +14,16 @@ use std::{
 
 use super::{folder::Folder, hold::Removals};
 
-/// Files that may wait for their removal; who brings one more removes it himself.
+/// Capacity of the queue of files to delete; beyond it, the caller deletes its file itself.
 const QUEUE: usize = 4096;
 
-/// Numbers of files that may wait for the end of a backup, 8 MiB of them; what is beyond stays until the next start.
+/// Maximum number of files that wait for the end of a backup, 8 MiB of numbers; further ones stay until the next start.
 const HELD: usize = 1 << 20;
 
-/// Files that are removed in one go once nothing is held, while a backup that begins waits.
+/// Number of files deleted in one go after a hold, while a new backup waits.
 const AT_ONCE: usize = 64;
 
-/// The pause between two looks whether the backup has ended.
+/// Interval between checks for the end of the backup.
 const PAUSE: Duration = Duration::from_secs(1);
 
 enum Job {
@@ -32,7 +32,7 @@ enum Job {
     Stop,
 }
 
-/// Removes files in the background.
+/// Deletes files in the background.
 #[derive(Debug)]
 pub struct Reaper {
     jobs: SyncSender<Job>,
@@ -51,22 +51,21 @@ impl Reaper {
         Ok(Self { jobs, thread: Mutex::new(Some(thread)), retired })
     }
 
-    /// Removes `path`, which never was an object's, soon. What is not removed when the process ends is collected at the
-    /// next start.
+    /// Deletes `path`, which never belonged to an object, soon. If the process ends before, the next start collects it.
     pub fn remove(&self, path: PathBuf) {
         if let Err(TrySendError::Full(Job::Remove(path))) = self.jobs.try_send(Job::Remove(path)) {
             remove(&path);
         }
     }
 
-    /// Removes the file `number`, which the index does not name any more, soon, or once no backup holds it.
+    /// Deletes the file `number`, which the index no longer names, soon, or once no backup holds it.
     pub fn retire(&self, number: i64) {
         if let Err(TrySendError::Full(_)) = self.jobs.try_send(Job::Retire(number)) {
             self.retired.remove(number);
         }
     }
 
-    /// Removes what is queued and ends the thread.
+    /// Deletes the queued files and ends the thread.
     pub fn stop(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -77,7 +76,7 @@ impl Reaper {
     }
 }
 
-/// Files that objects had.
+/// Files of former objects.
 #[derive(Debug)]
 struct Retired {
     folder: Arc<Folder>,
@@ -87,7 +86,7 @@ struct Retired {
 
 impl Retired {
     fn remove(&self, number: i64) {
-        // Numbers of another folder in its place are those of other objects.
+        // In another folder at the same path these numbers belong to other objects.
         if self.folder.check().is_err() {
             return;
         }
@@ -105,7 +104,7 @@ impl Retired {
         }
     }
 
-    /// Removes what has waited, as far as nothing is held any more.
+    /// Deletes the waiting files, unless they are still held.
     fn look_again(&self) {
         loop {
             let some = self.some_held();

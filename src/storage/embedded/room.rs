@@ -1,8 +1,8 @@
-//! Room that is set aside, so that a full disk can still be emptied.
+//! Disk reserve, so that objects can be deleted from a full disk.
 //!
-//! Deleting takes room: its log is written first, and what is in the log already must be moved into the index before
-//! the log can begin again. So a file of some megabytes stands by. When the disk is full it is given up, the log is
-//! moved, and from then on only deletes are made, until the file finds room again.
+//! Deleting needs space: it is written to the log first, and the present log must be moved into the index before it can
+//! restart. So a file of some megabytes is reserved. On a full disk the reserve is released and the log is moved; then
+//! only deletes are accepted, until there is space for the file again.
 
 use std::{
     fs,
@@ -15,28 +15,28 @@ use rusqlite::Connection;
 
 use super::{access::replaced_file, index};
 
-/// Bytes set aside: what the log may hold when it has just missed being moved, and a transaction more.
+/// Bytes of the reserve: the longest log that was just not moved, and one more transaction.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
-/// Bytes written at once when they are set aside.
+/// Bytes of the reserve written at a time.
 const BLOCK_BYTES: usize = 1024 * 1024;
-/// How long to wait before looking for room again, when nothing was deleted meanwhile.
+/// Interval between attempts to refill the reserve, if nothing was deleted meanwhile.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Steps in which the index gives its free pages back before giving up for now.
+/// Maximum number of steps in which the index returns its free pages, before giving up for now.
 const STEPS: usize = 64;
-/// Steps after which to see whether that was enough.
+/// Number of steps between checks for enough space.
 const STEPS_BETWEEN: usize = 8;
 
-/// Room that is set aside.
+/// The disk reserve.
 #[derive(Debug)]
 pub struct Room {
     reserve: PathBuf,
     is_held: bool,
-    /// By the monotonic clock; `None` when there is reason to look at once.
+    /// Time of the last attempt, by the monotonic clock; `None` if the next one should be immediate.
     looked_at: Option<Duration>,
 }
 
 impl Room {
-    /// Sets room aside in the file `reserve`, if there is any.
+    /// Fills the reserve in the file `reserve`, if there is space.
     pub fn new(reserve: PathBuf) -> Self {
         let mut room = Self { reserve, is_held: false, looked_at: None };
         if !room.restore() {
@@ -45,12 +45,12 @@ impl Room {
         room
     }
 
-    /// Returns whether room is set aside, so that objects may be written.
+    /// Returns whether the reserve is full, so that objects may be written.
     pub fn is_held(&self) -> bool {
         self.is_held
     }
 
-    /// Whether objects may be written; where not so far, looks for room, but not too often.
+    /// Returns whether objects may be written; tries to refill the reserve, but not too often.
     pub fn regain(&mut self, connection: &Connection, now: Duration) -> bool {
         if self.is_held || self.looked_at.is_some_and(|looked_at| now < looked_at + PATIENCE) {
             return self.is_held;
@@ -62,13 +62,13 @@ impl Room {
         self.is_held
     }
 
-    /// Says that something was deleted, so that it is worth looking for room.
+    /// Hints that space was freed, so that a refill is worth trying.
     pub fn expect_some(&mut self) {
         self.looked_at = None;
     }
 
-    /// Gives up what was set aside, to make room for the log and for what it moves into the index; sets it aside
-    /// again if there was enough room all the same, which is the answer.
+    /// Releases the reserve for the log and for moving it into the index. Then refills it if there is enough space all
+    /// the same; returns whether it did.
     pub fn spend(&mut self, connection: &Connection) -> bool {
         if self.is_held {
             tracing::warn!("the disk is full: objects can be read and deleted, but not written until there is room");
@@ -80,7 +80,7 @@ impl Room {
         self.restore()
     }
 
-    /// Gives up what was set aside.
+    /// Releases the reserve.
     pub fn release(&mut self) {
         self.is_held = false;
         if let Err(error) = fs::remove_file(&self.reserve)
@@ -90,7 +90,7 @@ impl Room {
         }
     }
 
-    /// Lets the index give its free pages back until there is enough room.
+    /// Makes the index return free pages until there is enough space.
     fn shrink(&mut self, connection: &Connection) -> bool {
         for step in 1..=STEPS {
             let shrunk = index::give_all_space_back(connection)
@@ -121,8 +121,8 @@ impl Room {
     }
 }
 
-/// Makes the file as long as it should be. It need not survive a crash, so it is not synced; and its bytes are not
-/// zeros, which some file systems would not store.
+/// Extends the file to its full length, without a sync, since it need not survive a crash. Its bytes are not zeros,
+/// which some file systems would not store.
 fn fill(reserve: &PathBuf) -> io::Result<()> {
     if fs::metadata(reserve).is_ok_and(|found| found.len() == RESERVE_BYTES) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The statements that read and change the index, each over one connection, none beginning or ending a transaction.
+//! The statements that read and change the index, each on one connection, without starting or ending a transaction.
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::ValueRef};
@@ -11,36 +11,36 @@ use super::super::{
     object::{Attributes, ListedObject, ObjectMeta},
 };
 
-/// Where the bytes of an object stand.
+/// Location of an object's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Nowhere: there are none.
+    /// Nowhere: the object is empty.
     Nowhere,
     /// In the object's own row.
     Row,
     /// In the table `inline_values`, under this id.
     Inline(i64),
-    /// In the file of this number.
+    /// In the file with this number.
     File(i64),
 }
 
-/// What the index says of an object.
+/// Index entry of an object.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Length in bytes.
     pub size: u64,
-    /// The hash that the `ETag` shows.
+    /// Hash behind the `ETag`.
     pub hash: u128,
-    /// When it was written.
+    /// Time of the write.
     pub last_modified: Timestamp,
-    /// What was stored beside the bytes.
+    /// Attributes stored beside the bytes.
     pub attributes: Attributes,
-    /// Where the bytes stand.
+    /// Location of the bytes.
     pub place: Place,
 }
 
 impl Entry {
-    /// The same in the words of the contract.
+    /// Returns the entry as metadata of the contract.
     pub fn meta(&self) -> ObjectMeta {
         ObjectMeta {
             size: self.size,
@@ -50,7 +50,8 @@ impl Entry {
         }
     }
 
-    /// The bytes of an object that has no file, as the index gave them: whole, and those that were stored.
+    /// Verifies the bytes of an object without a file, as the index returned them: complete, and those that were
+    /// stored.
     pub fn check_inline(&self, found: Option<Bytes>) -> error::Result<Bytes> {
         let bytes = match (self.place, found) {
             (Place::Nowhere, _) => Bytes::new(),
@@ -65,13 +66,13 @@ impl Entry {
     }
 }
 
-/// What is wrong with bytes that were not stored.
+/// The problem of bytes that differ from the stored ones.
 pub const OTHER_BYTES: &str = "its bytes do not have the hash they were stored with";
 
-/// The most keys under a prefix are those below the prefix with this byte behind: no key contains it, being UTF-8.
+/// Upper bound of the keys with a prefix: the prefix followed by this byte, which no key contains, being UTF-8.
 const BEHIND_EVERY_KEY: u8 = 0xFF;
 
-/// What the index says of the object under `key`.
+/// Returns the entry of `key`.
 pub fn find(connection: &Connection, key: &str) -> Result<Option<Entry>> {
     connection
         .prepare_cached(
@@ -82,7 +83,7 @@ pub fn find(connection: &Connection, key: &str) -> Result<Option<Entry>> {
         .optional()
 }
 
-/// The same with the bytes, where they are inline. One statement, so that both are of one moment.
+/// Returns the entry with inline bytes. One statement, so that both are from the same moment.
 pub fn find_with_value(connection: &Connection, key: &str) -> Result<Option<(Entry, Option<Bytes>)>> {
     connection
         .prepare_cached(
@@ -97,7 +98,7 @@ pub fn find_with_value(connection: &Connection, key: &str) -> Result<Option<(Ent
         .optional()
 }
 
-/// The hash and the place of the object under `key`.
+/// Returns the hash and the location of the object under `key`.
 pub fn find_standing(connection: &Connection, key: &str) -> Result<Option<(u128, Place)>> {
     connection
         .prepare_cached("SELECT size, etag, inline_value_id, blob_id FROM objects WHERE key = ?1")?
@@ -105,8 +106,7 @@ pub fn find_standing(connection: &Connection, key: &str) -> Result<Option<(u128,
         .optional()
 }
 
-/// Writes what the index says of the object under `key`, over what it said before; `value` are its bytes if their place
-/// is the row.
+/// Writes the entry of `key`, replacing the old one; `value` has its bytes if their location is the row.
 pub fn write_entry(connection: &Connection, key: &str, entry: &Entry, value: Option<&[u8]>) -> Result<()> {
     let (inline_value, file) = match entry.place {
         Place::Nowhere | Place::Row => (None, None),
@@ -133,12 +133,12 @@ pub fn write_entry(connection: &Connection, key: &str, entry: &Entry, value: Opt
         .map(drop)
 }
 
-/// Removes what the index says of the object under `key`.
+/// Removes the entry of `key`.
 pub fn remove_entry(connection: &Connection, key: &str) -> Result<()> {
     connection.prepare_cached("DELETE FROM objects WHERE key = ?1")?.execute([key.as_bytes()]).map(drop)
 }
 
-/// Adds an inline value; its id.
+/// Adds an inline value, and returns its id.
 pub fn add_value(connection: &Connection, bytes: &[u8]) -> Result<i64> {
     connection.prepare_cached("INSERT INTO inline_values (bytes) VALUES (?1)")?.insert([bytes])
 }
@@ -156,17 +156,17 @@ pub fn remove_value(connection: &Connection, id: i64) -> Result<()> {
     connection.prepare_cached("DELETE FROM inline_values WHERE id = ?1")?.execute([id]).map(drop)
 }
 
-/// Says that a file is alive.
+/// Marks a file as live.
 pub fn add_file(connection: &Connection, number: i64) -> Result<()> {
     connection.prepare_cached("INSERT INTO blobs (id) VALUES (?1)")?.execute([number]).map(drop)
 }
 
-/// Says that a file is no longer alive.
+/// Marks a file as no longer live.
 pub fn remove_file(connection: &Connection, number: i64) -> Result<()> {
     connection.prepare_cached("DELETE FROM blobs WHERE id = ?1")?.execute([number]).map(drop)
 }
 
-/// The files that are alive from the number `first` to `last`, ascending.
+/// Returns the live files from the number `first` to `last`, ascending.
 pub fn live_files(connection: &Connection, first: i64, last: i64) -> Result<Vec<i64>> {
     connection
         .prepare_cached("SELECT id FROM blobs WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?
@@ -174,7 +174,7 @@ pub fn live_files(connection: &Connection, first: i64, last: i64) -> Result<Vec<
         .collect()
 }
 
-/// Up to `limit` files that are alive, of numbers higher than `number`, ascending.
+/// Returns up to `limit` live files with numbers above `number`, ascending.
 pub fn files_behind(connection: &Connection, number: i64, limit: usize) -> Result<Vec<i64>> {
     connection
         .prepare_cached("SELECT id FROM blobs WHERE id > ?1 ORDER BY id LIMIT ?2")?
@@ -182,12 +182,12 @@ pub fn files_behind(connection: &Connection, number: i64, limit: usize) -> Resul
         .collect()
 }
 
-/// How many files are alive, and the highest number among them.
+/// Returns the number of live files, and the highest number among them.
 pub fn count_files(connection: &Connection) -> Result<(i64, i64)> {
     connection.query_row("SELECT count(*), ifnull(max(id), 0) FROM blobs", [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Up to `limit` keys that begin with `prefix` and stand behind `start_after`.
+/// Lists up to `limit` keys that begin with `prefix` and come after `start_after`.
 pub fn list(
     connection: &Connection,
     prefix: &str,
@@ -212,7 +212,7 @@ pub fn list(
         .collect()
 }
 
-/// Whether the index can be read at all.
+/// Checks that the index can be read.
 pub fn touch(connection: &Connection) -> Result<()> {
     connection.prepare_cached("SELECT 1 FROM objects LIMIT 1")?.query_row([], |_| Ok(())).optional().map(drop)
 }
@@ -244,12 +244,12 @@ fn read_size(row: &Row<'_>, column: usize) -> Result<u64> {
     Ok(row.get::<_, i64>(column)?.unsigned_abs())
 }
 
-/// Stored with the highest byte first, so that `hex(etag)` shows what clients see.
+/// Reads a hash, stored with the highest byte first, so that `hex(etag)` is the value that clients see.
 fn read_hash(row: &Row<'_>, column: usize) -> Result<u128> {
     row.get(column).map(u128::from_be_bytes)
 }
 
-/// The columns are those of the size and of the inline value; that of the file follows.
+/// Reads a location from the columns `size` and `inline_value`; the file's column follows.
 fn read_place(row: &Row<'_>, size: usize, inline_value: usize) -> Result<Place> {
     Ok(match (row.get(inline_value)?, row.get(inline_value + 1)?) {
         (Some(id), _) => Place::Inline(id),

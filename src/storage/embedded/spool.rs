@@ -1,4 +1,4 @@
-//! Files of large objects before the index knows them: numbered, written, put in place, or removed.
+//! Files of large objects before the index names them: allocated, written, published, or removed.
 
 use std::{
     fs::{self, File},
@@ -17,11 +17,11 @@ use super::{
     reaper::Reaper,
 };
 
-/// Bytes written to an upload between two syncs: little enough that the last sync is short and that nobody else's
-/// sync has to wait for gigabytes of ours.
+/// Bytes written to an upload between two syncs: few enough that the last sync is short and no other sync waits for
+/// gigabytes of ours.
 const SYNC_EVERY_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Hands out new files.
+/// Allocates new files.
 #[derive(Debug)]
 pub struct Spool {
     folder: Arc<Folder>,
@@ -30,12 +30,12 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Numbers files from `first` on.
+    /// Allocates numbers from `first` on.
     pub fn new(folder: Arc<Folder>, reaper: Arc<Reaper>, first: i64) -> Self {
         Self { folder, reaper, next: AtomicI64::new(first) }
     }
 
-    /// A file that does not exist yet.
+    /// Allocates a file that does not exist yet.
     pub fn reserve(&self) -> NewFile {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.upload(number);
@@ -54,17 +54,17 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Its number, which no other file ever had.
+    /// Returns its number, which no other file ever had.
     pub fn number(&self) -> i64 {
         self.number
     }
 
-    /// Makes it, empty.
+    /// Creates it, empty.
     pub fn create(&self) -> io::Result<File> {
         new_file(&self.path)
     }
 
-    /// Makes it another name of the file `number` where the disk can do that, else a synced copy.
+    /// Creates it as a hard link to the file `number` if the disk supports that, else as a synced copy.
     pub fn link_or_copy(&self, number: i64) -> io::Result<()> {
         let from = self.folder.file(number);
         match fs::hard_link(&from, &self.path) {
@@ -74,7 +74,7 @@ impl NewFile {
         }
     }
 
-    /// Gives it its lasting name; durable once the folder it returns is synced.
+    /// Renames it to its final name, which is durable once the returned folder is synced.
     pub fn put_in_place(&mut self) -> io::Result<PathBuf> {
         let (target, around) = (self.folder.file(self.number), self.folder.files_around(self.number));
         match fs::rename(&self.path, &target) {
@@ -89,7 +89,7 @@ impl NewFile {
         Ok(around)
     }
 
-    /// Lets it stay.
+    /// Keeps the file.
     pub fn keep(&mut self) {
         self.is_kept = true;
     }
@@ -103,7 +103,7 @@ impl Drop for NewFile {
     }
 }
 
-/// Writes a new file and hashes what it writes. Blocks: not for the async threads.
+/// Writes and hashes a new file. Blocks: not for the async threads.
 #[derive(Debug)]
 pub struct Writer {
     target: NewFile,
@@ -113,7 +113,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Nothing is written yet, not even an empty file.
+    /// Starts without a file, not even an empty one.
     pub fn new(target: NewFile) -> Self {
         Self { target, file: None, fingerprint: Fingerprint::new(), unsynced: 0 }
     }
@@ -134,7 +134,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes what was written durable, but for its name.
+    /// Syncs the bytes, but not the name.
     pub fn finish(mut self) -> io::Result<(NewFile, Fingerprint)> {
         if let Some(file) = self.file.take() {
             file.sync_data()?;

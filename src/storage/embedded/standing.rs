@@ -1,4 +1,4 @@
-//! A data folder seen from outside, without taking it: whoever serves from it goes on undisturbed.
+//! Status of a data folder without locking it: a process that serves from it is not disturbed.
 
 use std::{fs, io, path::Path};
 
@@ -10,19 +10,19 @@ use super::{
     paths::Paths,
 };
 
-/// What a data folder is, as far as can be seen without taking it.
+/// Status of a data folder, as far as it can be read without the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderStanding {
-    /// What it says of its format; `None` where nothing is there yet.
+    /// Its format text; `None` in an empty place.
     pub format: Option<String>,
-    /// Whether this version writes that format.
+    /// True if this version writes that format.
     pub is_current: bool,
-    /// Bytes that can still be written.
+    /// Free bytes of its disk.
     pub free_bytes: u64,
 }
 
 impl FolderStanding {
-    /// Looks at the folder.
+    /// Reads the status of the folder.
     pub fn of(folder: &Path) -> io::Result<Self> {
         let format = match fs::read(folder.join("format")) {
             Ok(said) => {
@@ -33,18 +33,18 @@ impl FolderStanding {
             Err(error) => return Err(error),
         };
         let is_current = format.as_deref() == Some(FORMAT_VERSION);
-        // What is not there will be on the disk of the folder that it will be in.
+        // A missing folder will be on the disk of its closest existing parent.
         let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
         let disk = statvfs(there)?;
         Ok(Self { format, is_current, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
     }
 
-    /// Refuses a folder that no data folder can be made of, since other things are in it.
+    /// Rejects a folder with other contents, which cannot become a data folder.
     pub fn require_own(folder: &Path) -> Result<(), OpenError> {
         require_own(&Paths::new(folder))
     }
 
-    /// Refuses a folder that is not there, and one of another format than this version writes.
+    /// Rejects a missing folder, and one with another format than this version writes.
     pub fn require_current(folder: &Path) -> Result<(), OpenError> {
         let standing = Self::of(folder).map_err(|error| OpenError::of_file(folder, error))?;
         match standing.format {

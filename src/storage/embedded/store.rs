@@ -1,4 +1,4 @@
-//! The engine behind the contract of an object store.
+//! The embedded engine as an object store.
 
 use std::{
     fmt, fs, io,
@@ -47,14 +47,14 @@ use super::{
     upload::{Value, receive},
 };
 
-/// How often a reader looks again whose object was replaced between the look-up and the opening of its file.
+/// Maximum number of look-ups of a reader whose object is replaced between the look-up and the opening of its file.
 const LOOKUPS: usize = 16;
-/// Lists at once, each on a thread of its own; more wait.
+/// Maximum number of concurrent lists, each on a thread of its own; more wait.
 const LISTS: usize = 4;
 
 /// An object store in a folder.
 pub struct EmbeddedStore {
-    // In the order in which they must end: the committer knows the reaper.
+    // In the order in which they must end: the committer uses the reaper.
     committer: Committer,
     readers: Arc<Readers>,
     spool: Arc<Spool>,
@@ -65,16 +65,16 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the folder, or makes it; collects what a crash left behind. Blocks, for milliseconds but where there
-    /// are very many files.
+    /// Opens or creates the folder, and collects leftovers of a crash. Blocks for milliseconds, longer with very many
+    /// files.
     pub fn open(options: &EmbeddedOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let folder = Arc::new(Folder::open(&options.folder)?);
         let index = folder.index();
         let index_error = |error| OpenError::of_index(&index, error);
-        // Made here, since the database would let others read it.
+        // Created here, since the database would let others read it.
         kept_file(&index).map_err(|error| OpenError::of_file(&index, error))?;
         let connection = match connect_writer(&index) {
-            // Even opening needs some room; what was set aside is enough for it.
+            // Even opening needs some space; the reserve is large enough for it.
             Err(error) if is_index_full(&error) => {
                 fs::remove_file(folder.reserve()).map_or(Err(error), |()| connect_writer(&index))
             }
@@ -99,7 +99,7 @@ impl EmbeddedStore {
         let readers = Arc::new(Readers::open(Arc::clone(&folder)).map_err(index_error)?);
         let io_error = |error: io::Error| OpenError::of_file(&options.folder, error);
         let reaper = Arc::new(Reaper::start(Arc::clone(&folder)).map_err(io_error)?);
-        // Not the number of a file that a backup may still copy.
+        // Must not be the number of a file that a backup may still copy.
         let first = last.max(collected.highest) + 1;
         let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), first));
         let checkpointer = Checkpointer::start(connect_checkpointer(&index).map_err(index_error)?).map_err(io_error)?;
@@ -116,28 +116,28 @@ impl EmbeddedStore {
         Ok(Self { committer, readers, spool, reaper, lists: Semaphore::new(LISTS), is_called, folder })
     }
 
-    /// Ends: refuses new calls, makes the changes that are queued, moves the log into the index. The folder is free
-    /// for another process once this store is dropped, which does the same, but blocks.
+    /// Closes the store: rejects new calls, makes the queued changes, and moves the log into the index. The folder is
+    /// free for another process once this store is dropped. Dropping does the same, but blocks.
     pub async fn close(&self) {
         self.committer.close().await;
         self.readers.close();
         let reaper = Arc::clone(&self.reaper);
-        // Fails only when the runtime is going away; the next start collects what is left.
+        // Fails only if the runtime is shutting down; the next start collects the leftovers.
         let _ = spawn_blocking(move || reaper.stop()).await;
     }
 
-    /// Notes that a request is served, to which background changes give way.
+    /// Records that a request is served, to which background changes give way.
     fn note_call(&self) {
-        // Mostly it is noted already: then no other processor has to hear of it.
+        // Mostly it is set already: no write, so that other processors keep their cache lines.
         if !self.is_called.load(Ordering::Relaxed) && !is_background() {
             self.is_called.store(true, Ordering::Relaxed);
         }
     }
 
-    /// The entry under `key`, with its bytes if they are inline and undamaged.
+    /// Returns the entry of `key`, with its bytes if they are inline and undamaged.
     async fn find(&self, key: &str) -> Result<(Entry, Bytes)> {
         self.note_call();
-        // The index answers without waiting: who asks in a loop must still let others run now and then.
+        // The index answers without waiting: a caller in a loop must still yield now and then.
         consume_budget().await;
         let found = self.readers.read(|connection| rows::find_with_value(connection, key))?;
         let (entry, bytes) = found.ok_or(Error::NotFound)?;
@@ -145,8 +145,9 @@ impl EmbeddedStore {
         Ok((entry, bytes))
     }
 
-    /// Opens the object under `key`, whose bytes `open` gets from the file of an entry, off the async threads, with what
-    /// `prepare` has made on this one. A file that is gone was replaced since the look-up, so that another look finds the new one.
+    /// Opens the object under `key`. `open` reads the file of an entry off the async threads, with the value that
+    /// `prepare` returned on this one. A missing file was replaced since the look-up, so that another look-up finds the
+    /// new one.
     async fn find_and<P: Send + 'static, T: Send + 'static>(
         &self,
         key: &str,
@@ -171,7 +172,7 @@ impl EmbeddedStore {
     }
 }
 
-/// Where the bytes of an object come from.
+/// Source of an object's bytes.
 enum Source<T> {
     Inline(Bytes),
     File(T),
@@ -179,7 +180,7 @@ enum Source<T> {
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
-        // Ends the thread first: it may still bring files to remove.
+        // Ends the thread first: it may still queue files for deletion.
         self.committer.end();
         self.reaper.stop();
     }

@@ -1,7 +1,7 @@
-//! Takes in the body of a put, in flat memory: small values in memory, larger ones into a file.
+//! Receives the body of a put in constant memory: small values in memory, larger ones into a file.
 //!
-//! While one block is written (and hashed) off the async threads, the next one comes in. Whoever drops the future
-//! drops the file with it.
+//! While one block is written (and hashed) off the async threads, the next one comes in. Dropping the future removes
+//! the file.
 
 use std::{io, mem};
 
@@ -21,31 +21,31 @@ use super::{
     spool::{NewFile, Spool, Writer},
 };
 
-/// Bytes that are gathered before they are written: what a fast client sends comes in larger chunks, which are written as they are. Two
-/// blocks stand in memory for each upload.
+/// Bytes gathered before a write: fast clients send larger chunks, which are written as they are. Each upload has two
+/// blocks in memory.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// The bytes of an object that is about to be stored.
+/// The bytes of an object to store.
 #[derive(Debug)]
 pub enum Value {
-    /// Up to [`INLINE_LIMIT`] of them.
+    /// At most [`INLINE_LIMIT`] bytes.
     Inline(Bytes),
-    /// More: a file, complete and synced.
+    /// More bytes: a complete and synced file.
     File(NewFile),
 }
 
-/// A body that was taken in whole.
+/// A body that was received completely.
 #[derive(Debug)]
 pub struct Received {
-    /// Its bytes.
+    /// The bytes.
     pub value: Value,
-    /// Their number.
+    /// Size in bytes.
     pub size: u64,
-    /// Their hash with the attributes.
+    /// Hash of bytes and attributes.
     pub hash: u128,
 }
 
-/// Takes in `body`, which must be as long as it announced.
+/// Receives `body`, which must have its announced length.
 pub async fn receive(mut body: ByteStream, attributes: &Attributes, spool: &Spool) -> Result<Received> {
     let mut length = AnnouncedLength::new(body.length());
     let mut start = Start::default();
@@ -102,7 +102,7 @@ impl Start {
     }
 }
 
-/// A file that is being written: by whom is told by which of the two fields is filled.
+/// A file that is being written; the field that is set tells by which thread.
 struct Upload {
     resting: Option<Writer>,
     writing: Option<JoinHandle<io::Result<Writer>>>,
@@ -114,7 +114,7 @@ impl Upload {
         Self { resting: Some(Writer::new(target)), writing: None, block: Vec::new() }
     }
 
-    /// Takes in a chunk. Small ones are gathered, since a chunk may be a byte of a buffer of kilobytes.
+    /// Receives a chunk. Small ones are gathered, since a chunk may be one byte of a buffer of kilobytes.
     async fn push(&mut self, chunk: Bytes) -> Result<()> {
         if self.block.len() + chunk.len() > BLOCK_BYTES {
             let full = mem::take(&mut self.block);
@@ -139,7 +139,7 @@ impl Upload {
         Ok(())
     }
 
-    /// The writer, once it has written what it was given.
+    /// Returns the writer, once it has written its last block.
     async fn rest(&mut self) -> Result<Writer> {
         match (self.resting.take(), self.writing.take()) {
             (Some(writer), _) => Ok(writer),

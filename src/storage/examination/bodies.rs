@@ -1,4 +1,4 @@
-//! Bodies that are too large for one piece.
+//! Checks of bodies that are too large for one part.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -12,17 +12,17 @@ use crate::storage::{
 
 use super::finding::Outcome;
 
-/// What is tried.
+/// Description of the check.
 pub const LARGE: &str =
     "9 MiB of unknown length (in parts, where the object store has such), and a body that breaks off";
 
-/// Bytes of a piece of a body.
+/// Bytes of a chunk of a body.
 const PIECE: usize = 64 << 10;
 
-/// Pieces of a body: more than goes up as one.
+/// Chunks of a body: more than one part of an upload.
 const PIECES: usize = 144;
 
-/// Whether a large body comes back as it was, and one that breaks off leaves it alone.
+/// Checks that a large body comes back unchanged, and that one that breaks off leaves it unchanged.
 pub async fn arrive_whole(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let key = format!("{folder}large");
     objects.put(&key, body(PIECES, false), PutOptions::default()).await?;
@@ -43,7 +43,7 @@ fn body(pieces: usize, breaks_off: bool) -> ByteStream {
 }
 
 fn piece(number: usize) -> Bytes {
-    // No two pieces are alike, and none is a shifted other.
+    // All chunks differ, and none is a shifted copy of another.
     (0..PIECE).map(|at| ((at / 251) ^ (at * 7) ^ (number * 31)).to_le_bytes()[0]).collect()
 }
 

@@ -1,39 +1,39 @@
-//! Whether writes can be made under conditions, which decides who may write what.
+//! Checks of conditional writes, which decide whether the store needs a single writer.
 
 use crate::storage::{conditions::Trial, error::Result, store::ObjectStore};
 
 use super::finding::Outcome;
 
-/// What is tried.
+/// Description of the check.
 pub const TRIED: &str = "If-None-Match and If-Match: absent, current and stale ones, and 16 writers at once";
 
-/// What to do without conditional writes.
+/// Advice for stores without conditional writes.
 const KEEPER: &str = "set LARDER_KEEPER=self on exactly one gateway and its http:// origin on all others, and the same \
                       LARDER_SECRET and LARDER_TOKEN on all";
 
-/// Which conditions an object store keeps.
+/// The conditions that an object store honours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct Conditions {
-    /// Those of puts, also in a race.
+    /// Those of puts, including under contention.
     pub of_writes: bool,
     /// Those of deletes.
     pub of_deletes: bool,
-    /// Those of completing an upload in parts.
+    /// Those of completing a multipart upload.
     pub of_completions: bool,
-    /// Whether validators stand in quotes.
+    /// True if validators are in quotes.
     pub quoted: bool,
-    /// What is done whatever was found, because a setting says so.
+    /// The value of the setting, which overrides the findings.
     pub set: Option<bool>,
 }
 
 impl Conditions {
-    /// Whether gateways may rely on conditions of writes.
+    /// Returns whether gateways may rely on conditional writes.
     pub fn are_relied_on(self) -> bool {
         self.set.unwrap_or(self.of_writes)
     }
 
-    /// What that means.
+    /// Returns the outcome of the check.
     pub fn outcome(self) -> Outcome {
         let Self { of_writes, of_deletes, of_completions, quoted, set } = self;
         match (of_writes, set) {
@@ -72,7 +72,7 @@ impl Conditions {
     }
 }
 
-/// Tries which conditions hold.
+/// Detects the conditions that hold.
 pub async fn find_out(objects: &dyn ObjectStore, folder: &str) -> Result<Conditions> {
     let trial = Trial { objects };
     let of_writes =

@@ -1,4 +1,4 @@
-//! The examiner: his folder, the deadlines of his checks, and what he leaves behind, which is nothing.
+//! The examiner: its folder, the deadlines of its checks, and the clean-up after them.
 
 use std::{fmt, future::Future, time::Duration};
 
@@ -18,27 +18,27 @@ use super::{
     keys, objects, rules,
 };
 
-/// What everything that is only tried out begins with.
+/// Prefix of all objects that only a probe writes.
 pub const PROBES: &str = "larder/probe/";
 
-/// How long a check may take, unless more is said.
+/// Default deadline of a check.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// How long what takes many requests may take: 2,000, or a race that is settled in steps of a second (`SeaweedFS`).
+/// Deadline of checks with many requests: 2,000, or a race that takes steps of a second (`SeaweedFS`).
 const LONG_LIMIT: Duration = Duration::from_mins(3);
 
-/// How old what another examination or probe left behind must be before it is removed.
+/// Minimum age of objects of other examinations or probes before they are deleted.
 const LEFT_BEHIND: Duration = Duration::from_hours(1);
 
-/// The most pages of what is removed in the end.
+/// Maximum number of pages of the clean-up.
 const PAGES: usize = 20;
 
-/// Receives each finding as soon as it is there.
+/// Receives each finding as soon as its check ends.
 pub type OnFinding<'a> = &'a (dyn Fn(&Finding) + Sync);
 
 /// Examines an object store.
 pub struct Examiner<'a> {
-    /// What is examined.
+    /// The object store under examination.
     pub objects: &'a dyn ObjectStore,
     clock: &'a dyn Clock,
     folder: String,
@@ -56,14 +56,14 @@ impl fmt::Debug for Examiner<'_> {
 }
 
 impl<'a> Examiner<'a> {
-    /// An examiner of `objects`.
+    /// Returns an examiner of `objects`.
     pub fn new(objects: &'a dyn ObjectStore, clock: &'a dyn Clock, random: &dyn Random) -> Self {
         let own = random.characters(b"abcdefghijklmnopqrstuvwxyz0123456789", 16);
         let folder = format!("{PROBES}{}/", String::from_utf8_lossy(&own));
         Self { objects, clock, folder, findings: Vec::new(), on_finding: None }
     }
 
-    /// Passes each finding on as soon as it is there.
+    /// Reports each finding as soon as its check ends.
     #[must_use]
     pub fn passing_on(self, on_finding: OnFinding<'a>) -> Self {
         Self { on_finding: Some(on_finding), ..self }
@@ -76,7 +76,7 @@ impl<'a> Examiner<'a> {
         self.findings.push(finding);
     }
 
-    /// Makes a check, and remembers what it says.
+    /// Runs a check, and records its finding.
     pub async fn check(
         &mut self,
         check: &'static str,
@@ -91,7 +91,7 @@ impl<'a> Examiner<'a> {
         self.add(Finding { check, tried, outcome });
     }
 
-    /// Finds out which conditions hold, by `found` or by trying; none where it could not be found out.
+    /// Checks conditional writes, by `found` or by a probe; `None` if that failed.
     pub async fn examine_conditions(&mut self, found: impl Future<Output = Result<Conditions>>) -> Option<Conditions> {
         let mut conditions = None;
         let trial = async {
@@ -103,13 +103,13 @@ impl<'a> Examiner<'a> {
         conditions
     }
 
-    /// Tries whether conditions hold, where nobody knows better.
+    /// Probes conditional writes, for stores without better knowledge.
     pub async fn try_conditions(&mut self) -> Option<Conditions> {
         let (objects, folder) = (self.objects, self.folder.clone());
         self.examine_conditions(conditions::find_out(objects, &folder)).await
     }
 
-    /// Everything that is asked of all object stores.
+    /// Runs all checks that are the same for every object store.
     pub async fn examine(&mut self) {
         let (objects, clock, folder) = (self.objects, self.clock, self.folder.clone());
         let folder = folder.as_str();
@@ -125,7 +125,7 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    /// Removes what was tried out, and says what was found.
+    /// Deletes the objects of the checks, and returns the findings.
     pub async fn finish(mut self) -> Vec<Finding> {
         let (objects, clock, folder) = (self.objects, self.clock, self.folder.clone());
         let tidied = tidy(objects, clock, &folder);

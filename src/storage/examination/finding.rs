@@ -1,63 +1,63 @@
-//! What a check says.
+//! Results of checks.
 
 use std::{error::Error as StdError, fmt::Write as _};
 
 use serde::Serialize;
 
-/// How a check ended.
+/// The verdict of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
-    /// As it should be.
+    /// As required.
     Ok,
-    /// Something is missing, and Larder does without it.
+    /// A feature is missing, and Larder works without it.
     Lacks,
-    /// Something is not as it must be.
+    /// A requirement is not met.
     Wrong,
-    /// It could not be brought to an end in time.
+    /// The check did not finish in time.
     Unfinished,
 }
 
-/// What a check says.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at, in a word or two.
+    /// Subject of the check, in a word or two.
     pub check: &'static str,
-    /// What was tried.
+    /// Description of the check.
     pub tried: &'static str,
-    /// What came of it.
+    /// Outcome of the check.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// What came of a check.
+/// The outcome of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// How it ended.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was seen, and what that means.
+    /// The observation, and its meaning.
     pub meaning: String,
-    /// What to do; nothing where nothing need be done.
+    /// Advice, if anything needs to be done.
     pub advice: Option<String>,
 }
 
 impl Outcome {
-    /// As it should be.
+    /// Returns the outcome of a check that passed.
     pub fn ok(meaning: impl Into<String>) -> Self {
         Self { verdict: Verdict::Ok, meaning: meaning.into(), advice: None }
     }
 
-    /// Missing, and done without.
+    /// Returns the outcome for a missing feature that Larder works without.
     pub fn lacks(meaning: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { verdict: Verdict::Lacks, meaning: meaning.into(), advice: Some(advice.into()) }
     }
 
-    /// Not as it must be.
+    /// Returns the outcome for an unmet requirement.
     pub fn wrong(meaning: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { verdict: Verdict::Wrong, meaning: meaning.into(), advice: Some(advice.into()) }
     }
 
-    /// A failure, with all its causes.
+    /// Returns the outcome of a failure, with all its causes.
     pub fn failed(error: &dyn StdError) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
@@ -68,7 +68,7 @@ impl Outcome {
         Self::wrong(text, "do what the object store says, and run the doctor again")
     }
 
-    /// Not brought to an end.
+    /// Returns the outcome of a check that did not finish.
     pub fn unfinished(seconds: u64) -> Self {
         Self {
             verdict: Verdict::Unfinished,

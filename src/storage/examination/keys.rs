@@ -1,4 +1,4 @@
-//! Keys: which are taken, and whether lists show all of them in order.
+//! Checks of keys: which are accepted, and whether lists show all of them in order.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -11,32 +11,32 @@ use crate::storage::{
 
 use super::finding::Outcome;
 
-/// What is tried of order.
+/// Description of the check of order.
 pub const ORDER: &str =
     "list keys of all letters, digits and !-_.'(), and go on behind some that are there and some that are not";
 
-/// What is tried of long lists.
+/// Description of the check of long lists.
 pub const PAGES: &str = "list 1,050 keys in pages, and delete them by the thousand";
 
-/// What is tried of odd keys.
+/// Description of the check of odd keys.
 pub const ODD: &str = "keys with dots, with '()!~, with segments of 255 bytes, and of 900 bytes";
 
-/// The letters of keys, but for the one before them all.
+/// The letters of the keys, except the one that sorts before them all.
 const LETTERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!-_.'()";
 
-/// More keys than a page has.
+/// Number of keys: more than a page has.
 const MANY: usize = 1050;
 
-/// Requests at once.
+/// Number of concurrent requests.
 const AT_ONCE: usize = 16;
 
-/// The most pages of a list before it is said to have no end.
+/// Maximum number of pages of a list before the check calls it endless.
 const MOST_PAGES: usize = 20;
 
-/// The longest segment, and the longest key.
+/// Maximum length of a segment, and of a key.
 const LONGEST: (usize, usize) = (255, 900);
 
-/// Whether lists are in the order of bytes.
+/// Checks that lists are in byte order.
 pub async fn are_in_order(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let folder = format!("{folder}order/");
     let mut keys: Vec<String> = LETTERS.chars().map(|letter| format!("{folder}k{letter}")).collect();
@@ -63,7 +63,7 @@ pub async fn are_in_order(objects: &dyn ObjectStore, folder: &str) -> Result<Out
     Ok(Outcome::ok("lists are in byte order, and begin where they should"))
 }
 
-/// Whether lists of more than a page are complete.
+/// Checks that lists of more than a page are complete.
 pub async fn are_all_listed(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let folder = format!("{folder}many/");
     let keys: Vec<String> = (0..MANY).map(|number| format!("{folder}k{number:04}")).collect();
@@ -84,7 +84,7 @@ pub async fn are_all_listed(objects: &dyn ObjectStore, folder: &str) -> Result<O
     })
 }
 
-/// Whether all keys that Larder uses are taken as they are.
+/// Checks that the store accepts all keys that Larder uses, unchanged.
 pub async fn odd_ones_are_taken(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let folder = format!("{folder}odd/");
     let mut keys: Vec<String> =
@@ -123,7 +123,7 @@ pub async fn odd_ones_are_taken(objects: &dyn ObjectStore, folder: &str) -> Resu
 }
 
 async fn write_all(objects: &dyn ObjectStore, keys: &[String]) -> Result<()> {
-    // From the last to the first, so that no order of writing is taken for one of keys.
+    // From last to first, so that the order of writing cannot pass for the order of keys.
     let writes = keys
         .iter()
         .rev()
@@ -131,7 +131,7 @@ async fn write_all(objects: &dyn ObjectStore, keys: &[String]) -> Result<()> {
     stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect().await
 }
 
-/// All keys below a folder, page by page.
+/// Lists all keys below a folder, page by page.
 async fn all(objects: &dyn ObjectStore, folder: &str, behind: Option<String>, limit: usize) -> Result<Vec<String>> {
     let (mut keys, mut start_after) = (Vec::new(), behind);
     for _ in 0..MOST_PAGES {
@@ -146,7 +146,7 @@ async fn all(objects: &dyn ObjectStore, folder: &str, behind: Option<String>, li
     Ok(keys)
 }
 
-/// The first key that is another one than it should be.
+/// Returns the first key that differs from the expected one.
 fn first_odd(found: &[String], expected: &[String]) -> String {
     let at = (0..found.len().max(expected.len())).find(|at| found.get(*at) != expected.get(*at)).unwrap_or_default();
     let name = |keys: &[String]| match keys.get(at) {

@@ -1,7 +1,7 @@
-//! An object store examined by trying it out: what is promised, what differs between vendors, and what a person can do about it.
+//! Diagnostics of an object store by probing it: the contract, the differences between vendors, and advice.
 //!
-//! Everything that is written stands below one folder, and is removed in the end; each check has its deadline. What is only
-//! known of one implementation, it finds out itself, and tells in the same words ([`Finding`]).
+//! All objects written are below one folder, and are deleted at the end; each check has a deadline. An implementation
+//! adds checks of its own, with the same result type ([`Finding`]).
 
 mod bodies;
 mod conditions;

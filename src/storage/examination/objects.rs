@@ -1,4 +1,4 @@
-//! Single objects: whether what was written is there at once, as it was written, and when.
+//! Checks of single objects: whether writes are visible at once, unchanged, and with the right time.
 
 use std::time::Duration;
 
@@ -16,25 +16,25 @@ use crate::{
 
 use super::finding::Outcome;
 
-/// What is tried of visibility.
+/// Description of the check of visibility.
 pub const SEEN: &str = "read, overwrite, list and delete an object at once after each write, ten times";
 
-/// What is tried of attributes.
+/// Description of the check of attributes.
 pub const KEPT: &str = "media type and coding of an object and of its copy, and a part of it";
 
-/// What is tried of clocks.
+/// Description of the check of clocks.
 pub const CLOCK: &str = "the date of an answer beside the clock of this machine";
 
-/// Rounds of writing, reading and deleting.
+/// Number of rounds of writing, reading and deleting.
 const ROUNDS: usize = 10;
 
-/// The most bytes of an object here.
+/// Maximum bytes of an object in these checks.
 const LIMIT: u64 = 1024;
 
-/// How far apart clocks may be without anybody noticing: dates are in whole seconds.
+/// Clock difference that is within the error of measurement: dates are in whole seconds.
 const SAME_TIME: Duration = Duration::from_secs(5);
 
-/// Whether every reader sees every write that is done.
+/// Checks that every reader sees every completed write.
 pub async fn are_seen(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let key = format!("{folder}seen");
     for round in 0..ROUNDS {
@@ -63,7 +63,7 @@ fn stale(what: &str) -> Outcome {
     Outcome::wrong(format!("{what}: clients will see old records, and stores may be lost"), advice)
 }
 
-/// Whether objects come back with what was stored beside them.
+/// Checks that objects come back with their attributes.
 pub async fn are_kept(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let (key, copy) = (format!("{folder}kept"), format!("{folder}copy"));
     let attributes = Attributes {
@@ -89,7 +89,7 @@ pub async fn are_kept(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome
     })
 }
 
-/// Whether the object store and this machine agree about the time.
+/// Checks that the object store and this machine agree about the time.
 pub async fn clock_agrees(objects: &dyn ObjectStore, clock: &dyn Clock, folder: &str) -> Result<Outcome> {
     let before = clock.now();
     let key = format!("{folder}clock");

@@ -1,4 +1,4 @@
-//! Lifecycle rules: whether one comes back as it was written.
+//! Check of lifecycle rules: whether one reads back as it was written.
 
 use crate::storage::{
     error::{Error, Result},
@@ -8,16 +8,16 @@ use crate::storage::{
 
 use super::finding::Outcome;
 
-/// What is tried.
+/// Description of the check.
 pub const TRIED: &str = "write a rule for a prefix where nothing is, read it back, and take it away again";
 
-/// Below this there are no objects, ever.
+/// A prefix below which no objects ever exist.
 const NOTHING: &str = "larder/probe-lifecycle/";
 
-/// What to do where there are no rules.
+/// Advice for stores without lifecycle rules.
 const SWEEP: &str = "keep at least one gateway running: it removes what has expired by itself";
 
-/// Whether rules are kept as they are written.
+/// Checks that rules read back as they were written.
 pub async fn are_kept(objects: &dyn ObjectStore) -> Result<Outcome> {
     let Some(lifecycle) = objects.lifecycle() else {
         return Ok(Outcome::lacks("the object store has no lifecycle rules", SWEEP));

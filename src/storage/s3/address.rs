@@ -1,42 +1,42 @@
-//! Where a bucket is, and how its objects are written in URLs.
+//! The address of a bucket, and the URLs of its objects.
 
 use std::fmt::Write as _;
 
 use super::wire::Target;
 
-/// A bucket at a server.
+/// A bucket on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The server to connect to.
     pub target: Target,
-    /// What the header `Host` says.
+    /// The header `Host`.
     pub host: String,
-    /// What comes before an object's key in a path: `/`, or `/bucket/`.
+    /// The part of a path before the key: `/`, or `/bucket/`.
     root: String,
 }
 
-/// How a bucket is named to its server.
+/// The addressing style of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressStyle {
-    /// In the path: every server takes it, but AWS may end it one day.
+    /// In the path: every server accepts it, but AWS may end it one day.
     Path,
     /// In the host.
     VirtualHost,
 }
 
 impl Address {
-    /// The bucket at a server, whose keys come after `root` in paths.
+    /// Returns the address of a bucket whose keys come after `root` in paths.
     pub fn new(target: Target, root: impl Into<String>) -> Self {
         Self { host: target.authority(), target, root: root.into() }
     }
 
-    /// The same bucket at the server of a redirection.
+    /// Returns the address of the same bucket on the server of a redirect.
     #[must_use]
     pub fn moved_to(&self, target: Target) -> Self {
         Self { host: target.authority(), target, root: self.root.clone() }
     }
 
-    /// The path of an object.
+    /// Returns the path of an object.
     pub fn object(&self, key: &str) -> String {
         let mut path = String::with_capacity(self.root.len() + key.len() + 16);
         path.push_str(&self.root);
@@ -44,19 +44,19 @@ impl Address {
         path
     }
 
-    /// The path of the bucket itself.
+    /// Returns the path of the bucket itself.
     pub fn bucket(&self) -> &str {
         if self.root.len() > 1 { self.root.trim_end_matches('/') } else { &self.root }
     }
 }
 
-/// Appends `text`, percent-encoded as signatures demand it: everything but letters, digits and `-._~`, and the slash in
-/// paths.
+/// Appends `text`, percent-encoded as signatures require: everything except letters, digits and `-._~`, and the slash
+/// in paths.
 pub fn encode_into(encoded: &mut String, text: &str, is_path: bool) {
     let is_plain = |byte: u8| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') || (is_path && byte == b'/')
     };
-    // Most keys stay as they are, and are taken over whole.
+    // Most keys need no encoding, and are copied as a whole.
     if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         encoded.push_str(text);
         return;
@@ -70,7 +70,7 @@ pub fn encode_into(encoded: &mut String, text: &str, is_path: bool) {
     }
 }
 
-/// A query of these names and values, in the order of the names.
+/// Returns a query of these names and values, in the order of the names.
 pub fn query(parts: &[(&str, &str)]) -> String {
     let mut sorted = parts.to_vec();
     sorted.sort_unstable();

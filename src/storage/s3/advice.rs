@@ -1,6 +1,6 @@
-//! Advice on the errors of object stores: the setting, or the permission, that an operator has to look at.
+//! Advice on errors of object stores: the setting or the permission to check.
 
-/// Returns what to do about an error with this status and this code of S3, which may be empty, whose text or document is `words`.
+/// Returns advice on an error with this status and S3 code, which may be empty; `words` is its text or document.
 pub fn advice(status: u16, code: &str, words: &str) -> Option<&'static str> {
     Some(match (status, code) {
         (_, "InvalidAccessKeyId") => "the object store does not know this key id: check AWS_ACCESS_KEY_ID",
@@ -37,7 +37,7 @@ pub fn advice(status: u16, code: &str, words: &str) -> Option<&'static str> {
     })
 }
 
-/// Returns whether a web server complains of plain HTTP at a port for TLS, as nginx, Apache and Go do.
+/// Returns whether a web server complains of plain HTTP on a TLS port, as nginx, Apache and Go do.
 fn speaks_of_tls(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     words.contains("https") || words.contains("ssl")

@@ -1,4 +1,4 @@
-//! A bucket, and everything it takes to use it.
+//! A bucket, with its clients and capabilities.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -26,19 +26,19 @@ use super::{
 pub struct Bucket {
     /// Its settings.
     pub options: S3Options,
-    /// The way of objects.
+    /// Client for objects.
     pub transport: Transport,
-    /// The way of everything else.
+    /// Client for everything else.
     pub control: Control,
-    /// What goes on in the background.
+    /// Background tasks.
     pub tasks: TaskTracker,
-    /// What the object store can do.
+    /// Capabilities of the object store.
     pub powers: Powers,
-    /// Whether something on the way decodes objects.
+    /// True if a proxy decodes objects.
     pub decoding: Decoding,
 }
 
-/// What an object store can do, as a probe found out. Until then it is taken to do everything.
+/// Capabilities of an object store, as a probe detected them. Until then all are assumed.
 #[derive(Debug)]
 pub struct Powers {
     conditional_puts: AtomicBool,
@@ -48,12 +48,12 @@ pub struct Powers {
     codings: AtomicBool,
 }
 
-/// Whether something on the way decodes objects.
+/// Detection of a proxy that decodes objects.
 #[derive(Debug, Default)]
 pub struct Decoding(AtomicBool);
 
 impl Decoding {
-    /// Takes note of an answer that was decoded; the log has a line for the first one.
+    /// Records a response that was decoded; logs the first one.
     pub fn note(&self) {
         if !self.0.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -63,7 +63,7 @@ impl Decoding {
         }
     }
 
-    /// Returns whether an answer was decoded since the start.
+    /// Returns whether a response was decoded since the start.
     pub fn is_noted(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -82,55 +82,55 @@ impl Default for Powers {
 }
 
 impl Powers {
-    /// Says whether a put may be conditional.
+    /// Sets whether puts may be conditional.
     pub fn set_conditional_puts(&self, is_so: bool) {
         self.conditional_puts.store(is_so, Ordering::Relaxed);
     }
 
-    /// Says whether a delete may be conditional.
+    /// Sets whether deletes may be conditional.
     pub fn set_conditional_deletes(&self, is_so: bool) {
         self.conditional_deletes.store(is_so, Ordering::Relaxed);
     }
 
-    /// Says whether completing an upload in parts may be conditional.
+    /// Sets whether completing a multipart upload may be conditional.
     pub fn set_conditional_completions(&self, is_so: bool) {
         self.conditional_completions.store(is_so, Ordering::Relaxed);
     }
 
-    /// Says whether validators stand in quotes in conditions, as the standard has it. (Ceph RGW 16 takes none that do.)
+    /// Sets whether validators in conditions are quoted, as the standard requires. (Ceph RGW 16 accepts none that are.)
     pub fn set_quoted_validators(&self, is_so: bool) {
         self.quoted_validators.store(is_so, Ordering::Relaxed);
     }
 
-    /// Says whether objects come back in the coding that they were stored in.
+    /// Sets whether objects come back in the coding in which they were stored.
     pub fn set_codings(&self, is_so: bool) {
         self.codings.store(is_so, Ordering::Relaxed);
     }
 
-    /// Returns whether objects come back in the coding that they were stored in.
+    /// Returns whether objects come back in the coding in which they were stored.
     pub fn has_codings(&self) -> bool {
         self.codings.load(Ordering::Relaxed)
     }
 
-    /// Whether a put may be conditional.
+    /// Returns whether puts may be conditional.
     pub fn has_conditional_puts(&self) -> bool {
         self.conditional_puts.load(Ordering::Relaxed)
     }
 
-    /// Whether completing an upload in parts may be conditional.
+    /// Returns whether completing a multipart upload may be conditional.
     pub fn has_conditional_completions(&self) -> bool {
         self.conditional_completions.load(Ordering::Relaxed)
     }
 
-    /// Whether a delete may be conditional.
+    /// Returns whether deletes may be conditional.
     pub fn has_conditional_deletes(&self) -> bool {
         self.conditional_deletes.load(Ordering::Relaxed)
     }
 }
 
 impl Bucket {
-    /// Returns whether the bucket is there, by a list of one key: unlike a HEAD it is answered with words, and shows whether what
-    /// answers has the API of S3.
+    /// Returns whether the bucket exists, by a list of one key: unlike a HEAD, its errors have a text, and it shows
+    /// whether the server has the API of S3.
     pub async fn exists(&self) -> Result<bool> {
         let origin = self.transport.origin();
         let mut request = Request::new("GET", None);
@@ -150,12 +150,12 @@ impl Bucket {
         }
     }
 
-    /// The whole key of an object.
+    /// Returns the full key of an object.
     pub fn whole_key(&self, key: &str) -> String {
         [&self.options.prefix, key].concat()
     }
 
-    /// The condition of a put in the words of its headers.
+    /// Returns the headers of a put's condition.
     pub fn condition_of(&self, precondition: &Precondition) -> Result<Condition> {
         if *precondition != Precondition::None && !self.powers.has_conditional_puts() {
             return Err(Error::Unsupported("conditional writes"));
@@ -175,13 +175,13 @@ impl Bucket {
         Ok(())
     }
 
-    /// Adds the headers that say how the object is kept.
+    /// Adds the headers for storage class and encryption.
     pub fn add_storage_headers(&self, request: &mut Request<'_>) {
         let class = self.options.storage_class.as_deref();
         request.headers.extend(headers::storage_headers(self.options.encryption.as_ref(), class));
     }
 
-    /// What an error means to a write: an object that is not there matches nothing.
+    /// Maps the error of a write: an absent object matches no validator.
     pub fn of_write(&self, error: Error, precondition: &Precondition) -> Error {
         match (error, precondition) {
             (Error::NotFound, Precondition::IfMatch(_)) => Error::Precondition,
@@ -192,7 +192,7 @@ impl Bucket {
         }
     }
 
-    /// The vendor's validator of an object, and when it was written.
+    /// Returns the vendor's validator of an object, and the time of its write.
     pub async fn validator(&self, key: &str) -> Result<(ETag, SystemTime)> {
         let incoming = self.transport.send(Request::new("HEAD", Some(key)), Effect::Reads).await?;
         let etag = incoming.head.get("etag").map(unquoted);

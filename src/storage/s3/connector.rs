@@ -1,4 +1,4 @@
-//! Lets the AWS SDK use our connections: one pool, one TLS, one set of limits.
+//! Adapter for the AWS SDK to our HTTP client: one pool, one TLS configuration, one set of limits.
 
 use std::sync::Arc;
 
@@ -21,13 +21,13 @@ use super::{
     wire::{Outgoing, Target, WireClient, WireError, WireRequest},
 };
 
-/// The most bytes of an answer to the SDK: it is asked for documents, not for objects.
+/// Maximum bytes of a response to the SDK: it requests documents, not objects.
 const ANSWER_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// Header fields that say how a message goes over one connection, which is ours to say.
+/// Header fields of a single connection, which our client sets itself.
 const CONNECTION_FIELDS: [&str; 4] = ["host", "content-length", "transfer-encoding", "connection"];
 
-/// Our client in the SDK's clothes.
+/// Our HTTP client behind the SDK's interface.
 #[derive(Debug, Clone)]
 pub struct WireConnector {
     wire: Arc<WireClient>,
@@ -35,12 +35,12 @@ pub struct WireConnector {
 }
 
 impl WireConnector {
-    /// Lends out `wire` for calls of the object store.
+    /// Adapts `wire` for calls of the object store.
     pub fn to_object_store(wire: Arc<WireClient>) -> Self {
         Self { wire, is_billed: true }
     }
 
-    /// Lends out `wire` for calls of whoever gives keys.
+    /// Adapts `wire` for calls of credential sources.
     pub fn to_sources(wire: Arc<WireClient>) -> Self {
         Self { wire, is_billed: false }
     }
@@ -67,7 +67,7 @@ async fn exchange(wire: &WireClient, request: &HttpRequest, is_billed: bool) -> 
     let body = incoming.into_bytes(ANSWER_LIMIT).await.map_err(wire_error)?;
     let mut response = HttpResponse::new(status, SdkBody::from(body));
     for (name, value) in head.fields() {
-        // The body is whole now, however it came.
+        // The body is complete now, however it was framed.
         if name.eq_ignore_ascii_case("transfer-encoding") {
             continue;
         }
@@ -107,7 +107,7 @@ fn translate(request: &HttpRequest, is_billed: bool) -> Result<(Target, WireRequ
     Ok((target, WireRequest { head: head.into(), body, awaits_continue: false, is_head, class, attempt }))
 }
 
-/// Returns the number of an attempt from what the SDK says of it, `attempt=2; max=3`.
+/// Returns the number of an attempt from the SDK's header, `attempt=2; max=3`.
 fn attempt(said: Option<&str>) -> u32 {
     let number = said.and_then(|said| said.split(';').find_map(|part| part.trim().strip_prefix("attempt=")));
     number.and_then(|number| number.parse().ok()).unwrap_or(1)

@@ -1,7 +1,7 @@
-//! The control plane, by the AWS SDK: the bucket itself, uploads in parts, deleting many.
+//! The control plane, by the AWS SDK: bucket administration, multipart uploads, and batch deletes.
 //!
-//! The SDK costs several times the processor time of our own requests; here it is a few calls for many objects or for large
-//! ones, and its care for every vendor's protocol is worth that.
+//! The SDK costs several times the processor time of our own requests. Here it makes a few calls for many objects or
+//! for large ones, and its care for every vendor's protocol is worth that.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,7 +30,7 @@ use super::{
     stored_coding::STORED_CODING_NAME,
 };
 
-/// Pages of the parts of an upload, of which there are 10,000 at most.
+/// Maximum pages in a list of the parts of an upload, of which there are 10,000 at most.
 const PARTS_PAGES: usize = 10;
 
 /// The control plane of the bucket.
@@ -41,27 +41,27 @@ pub struct Control {
     origin: Arc<Origin>,
 }
 
-/// What an upload in parts is about to make.
+/// Parameters of a new multipart upload.
 #[derive(Debug, Default)]
 pub struct NewUpload<'a> {
-    /// The whole key.
+    /// Full key.
     pub key: &'a str,
-    /// The media type.
+    /// Media type.
     pub content_type: &'a str,
-    /// The coding.
+    /// Content coding.
     pub content_encoding: Option<&'a str>,
 }
 
-/// A part that is stored.
+/// A stored part.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// From 1 on.
+    /// Number, from 1 on.
     pub number: i32,
-    /// Its validator as the object store gave it, quotes included.
+    /// Its validator as the object store returned it, quotes included.
     pub etag: String,
 }
 
-/// The condition under which an upload takes effect, in the words of the headers.
+/// The condition for completing an upload, as header values.
 #[derive(Debug, Default)]
 pub struct Condition {
     /// `If-Match`.
@@ -73,20 +73,20 @@ pub struct Condition {
 /// An upload that was not completed, as far as is known.
 #[derive(Debug)]
 pub struct Incomplete {
-    /// What the object store said.
+    /// Error of the object store.
     pub error: Error,
-    /// Whether it said itself that it has not made the object: by an error in a whole answer, with a status of its own or, once it had
-    /// begun to answer, behind 200.
+    /// True if the object store itself reported that it did not create the object: by an error in a complete response,
+    /// with its own status or, once the response had begun, after 200.
     pub is_refused: bool,
 }
 
 impl Control {
-    /// The control plane of the bucket that `resolver` finds.
+    /// Returns the control plane of the bucket that `resolver` finds.
     pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>, origin: Arc<Origin>) -> Self {
         Self { resolver, credentials, origin }
     }
 
-    /// Returns the meaning of an error of the SDK.
+    /// Maps an error of the SDK.
     fn fault<E: std::error::Error + 'static>(&self, error: &SdkError<E, HttpResponse>) -> Error {
         let Some(response) = error.raw_response() else {
             let is_kept_waiting = matches!(error, SdkError::TimeoutError(_))
@@ -102,14 +102,15 @@ impl Control {
         let status = response.status().as_u16();
         let refusal = Refusal::of_parts(status, |name| response.headers().get(name), document);
         match (refusal.status, refusal.code.as_str()) {
-            // A 404 that is none of the object store's own says nothing about an object.
+            // A 404 from something other than the object store says nothing about an object.
             (404, "") => Error::Unavailable(refusal.words(&self.origin).into()),
             (200..300, "") => Error::Unavailable(format!("its answer cannot be read: {}", causes(error)).into()),
             _ => refusal.into_error(&self.origin),
         }
     }
 
-    /// Makes a call where the bucket is now; once more if the object store refused the credentials and there are others.
+    /// Makes a call at the bucket's present location; once more if the object store refused the credentials and there
+    /// are new ones.
     async fn call<T, E, F>(
         &self,
         call: impl Fn(Arc<Location>) -> F,
@@ -134,11 +135,11 @@ impl Control {
         self.resolver.bucket()
     }
 
-    /// Makes the bucket, unless it is there.
+    /// Creates the bucket, unless it exists.
     pub async fn create_bucket(&self) -> Result<()> {
         let is_aws = self.resolver.endpoint().is_none();
         let created = self.call(|location| {
-            // AWS wants to be told of every region but its first; others refuse names they do not know.
+            // AWS requires the name of every region except its first; others refuse unknown names.
             let constraint = Some(location.region.as_str()).filter(|region| is_aws && *region != "us-east-1");
             let configuration = constraint.map(|region| {
                 let region = BucketLocationConstraint::from(region);
@@ -154,7 +155,7 @@ impl Control {
         }
     }
 
-    /// Begins an upload in parts; its id.
+    /// Starts a multipart upload, and returns its id.
     pub async fn begin_upload(&self, upload: &NewUpload<'_>, options: &S3Options) -> Result<String> {
         let (encryption, kms_key) = match &options.encryption {
             Some(Encryption::Aes256) => (Some("AES256".into()), None),
@@ -176,7 +177,7 @@ impl Control {
         begun.upload_id.ok_or_else(|| Error::Unavailable("the object store gave the upload no id".into()))
     }
 
-    /// Lists a page of unfinished uploads whose whole keys begin with `root`; keys lose `prefix`.
+    /// Lists a page of unfinished uploads whose full keys begin with `root`; removes `prefix` from the keys.
     pub async fn unfinished_uploads(&self, root: &str, prefix: &str, from: Option<&UploadMark>) -> Result<UploadPage> {
         let listed = self.call(|location| {
             let request = location.client.list_multipart_uploads().bucket(self.bucket()).prefix(root);
@@ -190,7 +191,7 @@ impl Control {
             _ => self.fault(&error),
         })?;
         let upload = |upload: &MultipartUpload| {
-            // Not every object store heeds the prefix.
+            // Not every object store respects the prefix.
             let key = upload.key().filter(|key| key.starts_with(root))?.strip_prefix(prefix)?.to_owned();
             let began_at = Timestamp::from_millis(upload.initiated()?.to_millis().ok()?);
             Some(UnfinishedUpload { key, id: upload.upload_id()?.to_owned(), began_at })
@@ -202,7 +203,7 @@ impl Control {
         Ok(UploadPage { uploads: listed.uploads().iter().filter_map(upload).collect(), next })
     }
 
-    /// Returns when the last part of an upload was stored; `None` if it has no part, or is over.
+    /// Returns when the last part of an upload was stored; `None` if it has no part, or has ended.
     pub async fn last_part_at(&self, key: &str, id: &str) -> Result<Option<Timestamp>> {
         let (mut last, mut marker): (Option<i64>, Option<String>) = (None, None);
         for _ in 0..=PARTS_PAGES {
@@ -224,7 +225,7 @@ impl Control {
         Ok(last.map(Timestamp::from_millis))
     }
 
-    /// Makes the object out of its parts; its validator, where the object store says it.
+    /// Completes an upload, and returns its validator, if the object store names it.
     pub async fn complete_upload(
         &self,
         key: &str,
@@ -250,7 +251,7 @@ impl Control {
         Ok(completed.e_tag.filter(|etag| !etag.is_empty()))
     }
 
-    /// Gives up an upload and all its parts.
+    /// Aborts an upload and deletes its parts.
     pub async fn abort_upload(&self, key: &str, id: &str) -> Result<()> {
         let aborted = self.call(|location| {
             location.client.abort_multipart_upload().bucket(self.bucket()).key(key).upload_id(id).send()
@@ -288,19 +289,19 @@ fn stored_coding(coding: &str) -> HashMap<String, String> {
     HashMap::from([(STORED_CODING_NAME.to_owned(), coding.to_owned())])
 }
 
-/// For what takes effect at once: the SDK repeats also what may have been carried out, and then a completion that won is
-/// told that it lost, and a deletion takes what was written since.
+/// Returns a configuration without retries, for calls that take effect at once. The SDK also retries calls that may
+/// have taken effect: then a completion that won is told that it lost, and a delete removes later writes.
 fn never_repeated() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled())
 }
 
-/// Whether an error is the object store's own word, and not that of something on the way, or silence.
+/// Returns whether an error comes from the object store itself, and not from a proxy or a timeout.
 fn is_refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let status = error.raw_response().map(|response| response.status().as_u16());
     error.code().is_some() && status.is_some_and(|status| status < 500)
 }
 
-/// An error of the SDK says nothing by itself, but its causes do.
+/// Returns the text of an SDK error, which is in its causes.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,5 +1,5 @@
-//! Who we are to the object store: keys, where they come from, their renewal before they expire, and their reload when the
-//! object store refuses them.
+//! Credentials for the object store: their source, their renewal before they expire, and their reload if the object
+//! store refuses them.
 
 use std::{
     fmt::{self, Debug},
@@ -20,29 +20,29 @@ use super::{
     signing_key::SigningKey,
 };
 
-/// How long before they expire credentials are renewed.
+/// Time before their expiry at which credentials are renewed.
 const RENEWED_BEFORE: Duration = Duration::from_mins(5);
 
-/// How long nobody asks for new credentials after that failed, while the old ones are still good.
+/// Delay before another attempt after a failed renewal, while the old credentials are still valid.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
-/// Interval between two reloads because the object store refused the credentials.
+/// Minimum interval between reloads caused by refusals.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Keys of an account of the object store.
 pub struct Credentials {
-    /// The key's name, which is no secret.
+    /// The key id, which is no secret.
     pub access_key_id: String,
-    /// What comes with temporary keys.
+    /// The token of temporary keys.
     pub session_token: Option<String>,
-    /// When they end, if they do.
+    /// Expiry, if they expire.
     pub expires_at: Option<Timestamp>,
     secret: String,
     signing_key: Mutex<Option<SigningKey>>,
 }
 
 impl Credentials {
-    /// Keys as they were given.
+    /// Returns credentials with these keys.
     pub fn new(
         access_key_id: String,
         secret: String,
@@ -52,7 +52,7 @@ impl Credentials {
         Self { access_key_id, session_token, expires_at, secret, signing_key: Mutex::default() }
     }
 
-    /// The key that signs requests of a day (`YYYYMMDD`) in a region; derived once for each day.
+    /// Returns the key that signs requests of a day (`YYYYMMDD`) in a region; derived once for each day.
     pub fn signing_key(&self, day: [u8; 8], region: &str) -> SigningKey {
         let mut cached = self.signing_key.lock().unwrap_or_else(PoisonError::into_inner);
         match &*cached {
@@ -61,7 +61,7 @@ impl Credentials {
         }
     }
 
-    /// Returns them as the SDK takes them.
+    /// Returns them in the SDK's type.
     fn for_sdk(&self) -> aws_credential_types::Credentials {
         let builder = aws_credential_types::Credentials::builder().provider_name("larder");
         let mut builder = builder.access_key_id(&self.access_key_id).secret_access_key(&self.secret);
@@ -85,10 +85,10 @@ impl Debug for Credentials {
     }
 }
 
-/// Where credentials come from.
+/// A source of credentials.
 #[async_trait]
 pub trait CredentialsSource: Debug + Send + Sync + 'static {
-    /// Credentials that are good now.
+    /// Loads credentials that are valid now.
     async fn load(&self) -> std::result::Result<Credentials, BoxError>;
 }
 
@@ -105,25 +105,25 @@ pub struct CurrentCredentials {
 /// Times at which credentials were loaded, by the monotonic clock.
 #[derive(Debug, Default)]
 struct Loads {
-    /// The last failure, if no success came after it.
+    /// Time of the last failure, unless a success came after it.
     failed_at: Option<Duration>,
-    /// The last reload that a refusal caused.
+    /// Time of the last reload after a refusal.
     refused_at: Option<Duration>,
 }
 
 impl CurrentCredentials {
-    /// Credentials that are loaded when they are first needed.
+    /// Returns credentials that are loaded on first use.
     pub fn new(source: Arc<dyn CredentialsSource>, clock: Arc<dyn Clock>) -> Self {
         Self { source, clock, current: RwLock::default(), turn: tokio::sync::Mutex::default() }
     }
 
-    /// Credentials that are good now.
+    /// Returns credentials that are valid now.
     pub async fn get(&self) -> Result<Arc<Credentials>> {
         let known = self.known();
         match known {
             Some(known) if known.is_good_for(RENEWED_BEFORE, self.clock.now()) => Ok(known),
             Some(known) if known.is_good_for(Duration::ZERO, self.clock.now()) => {
-                // One renews, the others go on with what is still good.
+                // One caller renews, the others continue with the ones that are still valid.
                 match self.turn.try_lock() {
                     Ok(mut turn) => self.renew(&mut turn).await.or(Ok(known)),
                     Err(_) => Ok(known),
@@ -139,14 +139,14 @@ impl CurrentCredentials {
         }
     }
 
-    /// Loads the credentials anew, as an operator demands it. Those in use stay if that fails.
+    /// Reloads the credentials on an operator's request. Those in use stay if that fails.
     pub async fn reload(&self) -> Result<()> {
         let mut turn = self.turn.lock().await;
         self.load(&mut turn).await.map(drop)
     }
 
-    /// Loads the credentials anew after the object store refused `refused`, at most once in [`RELOAD_INTERVAL`]. Returns whether
-    /// there are other ones now, so that the request is worth another attempt.
+    /// Reloads the credentials after the object store refused `refused`, at most once in [`RELOAD_INTERVAL`]. Returns
+    /// whether there are different ones now, so that the request is worth another attempt.
     pub async fn replace(&self, refused: &Credentials) -> bool {
         let mut turn = self.turn.lock().await;
         if self.known().is_some_and(|known| !known.is_same_as(refused)) {
@@ -206,8 +206,8 @@ impl ProvideCredentials for CurrentCredentials {
     }
 }
 
-/// Returns whether an answer refuses the signer of the request, or may do so. Several vendors say of an unknown key only that access
-/// is denied, and the answer to a HEAD has no code at all.
+/// Returns whether a response refuses the signer of the request, or may do so. For an unknown key several vendors only
+/// say that access is denied, and the response to a HEAD has no code at all.
 pub fn is_refusal_of_credentials(status: u16, code: &str) -> bool {
     match code {
         "InvalidAccessKeyId"
@@ -234,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    /// A source that has another key at each load, until it is told to repeat itself.
+    /// A source with a different key at each load, until it is told to repeat one.
     #[derive(Debug, Default)]
     struct Rotating {
         loads: AtomicU32,
@@ -261,7 +261,7 @@ mod tests {
         clock.advance(RELOAD_INTERVAL);
         assert!(current.replace(&first).await);
         assert_eq!(current.get().await.expect("they are there").access_key_id, "key-1");
-        // A request that was signed before that is signed anew, and nothing is loaded for it.
+        // A request signed before that is signed again, without a reload.
         assert!(current.replace(&first).await);
         assert_eq!(source.loads.load(Relaxed), 3);
         source.key.store(2, Relaxed);

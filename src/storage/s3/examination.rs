@@ -1,4 +1,4 @@
-//! What an examination asks of a bucket alone.
+//! Checks for buckets only.
 
 use crate::{
     clock::Random,
@@ -11,13 +11,13 @@ use crate::{
 use super::{lifecycle::keeps_versions, store::S3Store};
 
 impl S3Store {
-    /// The attempt by which codings are examined.
+    /// Description of the check of codings.
     pub const CODINGS: &str = "store records in gzip and Brotli, and read them";
 
-    /// What is tried of old versions.
+    /// Description of the check of old versions.
     pub const VERSIONS: &str = "ask whether the bucket keeps old versions of its objects";
 
-    /// Finds out anew which conditions hold, and goes by that and by what is set.
+    /// Detects again which conditions hold, and applies the result and the settings.
     pub async fn find_conditions(&self, random: &dyn Random) -> Result<Conditions> {
         let found = self.find_out_anew(random).await?;
         self.go_by(&self.overruled(&found));
@@ -30,7 +30,7 @@ impl S3Store {
         })
     }
 
-    /// Tries whether records with a coding come back as they were stored, and says what that means.
+    /// Checks that records with a coding come back as they were stored.
     pub async fn examine_codings(&self, random: &dyn Random) -> Result<Outcome> {
         let own = random.characters(b"abcdefghijklmnopqrstuvwxyz0123456789", 16);
         let folder = format!("{PROBES}{}/", String::from_utf8_lossy(&own));
@@ -51,7 +51,7 @@ impl S3Store {
         })
     }
 
-    /// Whether the bucket keeps old versions, and what that means.
+    /// Checks whether the bucket keeps old versions.
     pub async fn examine_versions(&self) -> Result<Outcome> {
         Ok(if keeps_versions(self.bucket()).await? {
             Outcome::lacks(

@@ -1,5 +1,5 @@
-//! Bodies, or parts of them, gathered in memory before they are sent: when their length is unknown, or when a hash of them
-//! goes in front. They are charged to the memory budget as they arrive.
+//! Bodies, or parts of them, buffered in memory before they are sent: if their length is unknown, or if a hash precedes
+//! them. The memory budget is charged as they arrive.
 
 use std::sync::Arc;
 
@@ -12,34 +12,34 @@ use super::super::{
     error::{Error, Result},
 };
 
-/// A piece of a body in memory, and the lease of that memory.
+/// A part of a body in memory, and the lease of that memory.
 #[derive(Debug)]
 pub struct Piece {
     /// The bytes.
     pub bytes: Bytes,
-    /// Whether the body ends here.
+    /// True if it is the end of the body.
     pub is_last: bool,
     _lease: Lease,
 }
 
-/// A body that is being gathered, piece by piece.
+/// A body that is buffered part by part.
 #[derive(Debug)]
 pub struct Gathering {
     body: ByteStream,
     announced: AnnouncedLength,
-    /// What came behind the last piece.
+    /// Bytes received behind the last part.
     rest: Bytes,
 }
 
 impl Gathering {
-    /// Gathers `body`.
+    /// Buffers `body`.
     pub fn new(body: ByteStream) -> Self {
         let announced = AnnouncedLength::new(body.length());
         Self { body, announced, rest: Bytes::new() }
     }
 
-    /// The next `size` bytes, or the rest of the body if that is less. The memory is charged to `budget` as the bytes arrive, so
-    /// that a body holds what has come of it and no more.
+    /// Returns the next `size` bytes, or the rest of the body if that is less. Charges `budget` as the bytes arrive, so
+    /// that a body holds only the memory of the bytes received.
     pub async fn piece(&mut self, size: u64, budget: &Arc<MemoryBudget>) -> Result<Piece> {
         let room = self.announced.left().map_or(size, |left| size.min(left + self.rest.len() as u64));
         let (size, room) = (usize::try_from(size).unwrap_or(usize::MAX), usize::try_from(room).unwrap_or(usize::MAX));

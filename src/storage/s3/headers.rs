@@ -1,4 +1,4 @@
-//! The header fields that make an object what it is: its type, how it is kept, and under which condition it is written.
+//! The header fields of an object: its media type and coding, its storage, and the condition of its write.
 
 use std::borrow::Cow;
 
@@ -14,15 +14,15 @@ use super::{
     validators::unmarked,
 };
 
-/// The media type as it is sent: never none, since vendors make one up then.
+/// Returns the media type to send: never none, since vendors would add their own.
 pub fn content_type(attributes: &Attributes) -> &str {
     if attributes.content_type.is_empty() { UNTYPED } else { &attributes.content_type }
 }
 
-/// Stands for no media type.
+/// Marks the absence of a media type.
 pub const UNTYPED: &str = "application/vnd.larder.untyped";
 
-/// Adds the coding of an object, and the header that shows whether it was decoded on the way back.
+/// Adds the coding of an object, and the header that reveals whether it was decoded on the way back.
 pub fn add_coding<'a>(request: &mut Request<'a>, attributes: &'a Attributes) {
     if let Some(coding) = &attributes.content_encoding {
         request.header("content-encoding", coding.as_str());
@@ -30,7 +30,7 @@ pub fn add_coding<'a>(request: &mut Request<'a>, attributes: &'a Attributes) {
     }
 }
 
-/// The headers that say how an object is kept.
+/// Returns the headers for storage class and encryption.
 pub fn storage_headers(encryption: Option<&Encryption>, class: Option<&str>) -> Vec<(&'static str, Cow<'static, str>)> {
     let mut headers: Vec<(&'static str, Cow<'static, str>)> = Vec::new();
     match encryption {
@@ -49,13 +49,13 @@ pub fn storage_headers(encryption: Option<&Encryption>, class: Option<&str>) -> 
     headers
 }
 
-/// The condition under which a write takes effect, in the words of the headers.
+/// Returns the condition of a write as header values.
 pub fn condition(precondition: &Precondition, is_quoted: bool) -> Result<Condition> {
     Ok(match precondition {
         Precondition::None => Condition::default(),
         Precondition::IfAbsent => Condition { if_none_match: Some("*".to_owned()), if_match: None },
         Precondition::IfMatch(etag) => {
-            // A validator that is none of ours was never given to anybody.
+            // We never issued a validator that is not ours.
             let vendor = unmarked(etag).ok_or(Error::Precondition)?;
             let if_match = if is_quoted { format!("\"{vendor}\"") } else { vendor.to_owned() };
             Condition { if_match: Some(if_match), if_none_match: None }

@@ -1,4 +1,4 @@
-//! The documents in which an object store lists keys and reports on copies.
+//! The response documents for lists of keys and for copies.
 
 use quick_xml::{
     Reader,
@@ -16,10 +16,10 @@ use super::{
     wire::{Head, WireError},
 };
 
-/// The most bytes of a list of 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
+/// Maximum bytes of a list of 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
 pub const DOCUMENT_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// Reads a `ListBucketResult`. Keys that do not begin with `prefix` are not ours to see.
+/// Reads a `ListBucketResult`. Ignores keys that do not begin with `prefix`.
 pub fn read_list(document: &[u8], root: &str) -> Result<ListPage> {
     let mut page = ListPage::default();
     let mut object = Listed::default();
@@ -41,7 +41,7 @@ pub fn read_list(document: &[u8], root: &str) -> Result<ListPage> {
     if is_list { Ok(page) } else { Err(malformed("it is no list of keys")) }
 }
 
-/// Returns what is wrong with the answer to a list that is none.
+/// Returns the problem of a response that is no list.
 pub fn no_list(head: &Head, origin: &Origin) -> String {
     let endpoint = &origin.endpoint;
     if let Some(coding) = head.get("content-encoding").filter(|coding| *coding != "identity") {
@@ -72,12 +72,12 @@ pub fn read_copy(document: &[u8]) -> Result<(ETag, Timestamp)> {
     etag.zip(date).ok_or_else(|| malformed("it is no report on a copy"))
 }
 
-/// A validator without its quotes, and without the mark of a weak one.
+/// Returns a validator without its quotes, and without the mark of a weak one.
 pub fn unquoted(text: &str) -> ETag {
     ETag::new(text.trim().trim_start_matches("W/").trim_matches('"'))
 }
 
-/// What `&name;` or `&#number;` stands for.
+/// Returns the characters of `&name;` or `&#number;`.
 pub fn resolve(reference: &BytesRef<'_>) -> String {
     if let Ok(Some(character)) = reference.resolve_char_ref() {
         return character.to_string();
@@ -109,7 +109,7 @@ impl Listed {
             return Err(malformed("a key lacks its name, its size or its date"));
         };
         let key = key.strip_prefix(root).map(str::to_owned);
-        // The listed validator does not cover the attributes, as ours do.
+        // Unlike ours, the listed validator does not cover the attributes.
         Ok(key.map(|key| ListedObject { key, size, etag: None, last_modified }))
     }
 }

@@ -1,8 +1,8 @@
 //! An S3-compatible object store.
 //!
-//! Objects go over a lean client of our own ([`wire`], [`signer`], [`transport`]), since that is where Larder spends its
-//! time; everything else over the AWS SDK ([`control`]). What a vendor does differently is found out by a probe, and never
-//! guessed from its name.
+//! Objects use a lean client of our own ([`wire`], [`signer`], [`transport`]), since Larder spends its time there;
+//! everything else uses the AWS SDK ([`control`]). A probe detects the differences between vendors; they are never
+//! derived from a vendor's name.
 
 mod address;
 mod advice;

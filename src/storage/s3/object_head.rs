@@ -1,5 +1,4 @@
-//! The heads of answers that are objects: size, range, validator and attributes, and whether they are those of the object
-//! as it is stored.
+//! Response heads of objects: size, range, validator and attributes, and whether a proxy has changed them.
 
 use std::ops::Range;
 
@@ -18,13 +17,13 @@ use super::{
     wire::Head,
 };
 
-/// The part that is answered, and the size of the whole.
+/// Returns the range of the response, and the size of the whole object.
 pub fn read_range(head: &Head, asked: Option<ByteRange>) -> Result<(Range<u64>, u64)> {
     let Some(said) = head.get("content-range").filter(|_| head.status == 206) else {
         let size = read_length(head)?;
         return match asked {
             None => Ok((0..size, size)),
-            // An object store may answer with the whole object where that is what the range means.
+            // An object store may return the whole object if that is the range.
             Some(range) => match range.resolve(size) {
                 Some(range) if range == (0..size) => Ok((range, size)),
                 Some(_) => Err(strange("it ignores ranges")),
@@ -57,21 +56,22 @@ pub fn read_meta(head: &Head, size: u64) -> Result<ObjectMeta> {
     Ok(ObjectMeta { size, etag: marked(&etag, &attributes), last_modified, attributes })
 }
 
-/// Returns the coding, without the one that other clients use on the way and some object stores keep by mistake (`SeaweedFS`).
+/// Returns the coding, without the one that other clients use for the transfer and some object stores store by mistake
+/// (`SeaweedFS`).
 fn read_coding(head: &Head) -> Option<String> {
     let codings = head.get("content-encoding")?.split(',').map(str::trim);
     let codings: Vec<&str> = codings.filter(|coding| !matches!(*coding, "" | "aws-chunked")).collect();
     (!codings.is_empty()).then(|| codings.join(", "))
 }
 
-/// Returns the coding that an object is stored in, if the answer has come in another one or in none: something on the way
-/// has decoded it, so that its length, its bytes and its `ETag` are not those of the object.
+/// Returns the stored coding of an object, if the response has another one or none. Then a proxy has decoded it, and
+/// its length, its bytes and its `ETag` are not those of the object.
 pub fn decoded_from(head: &Head) -> Option<String> {
     let stored = head.get(STORED_CODING)?;
     (read_coding(head).as_deref() != Some(stored)).then(|| stored.to_owned())
 }
 
-/// Returns the failure of a read whose answer was decoded, also when it was asked for in the coding of the object.
+/// Returns the error of a read whose response was decoded, even when it was requested in the coding of the object.
 pub fn decoded(coding: &str, origin: &Origin) -> Error {
     let endpoint = &origin.endpoint;
     Error::Unavailable(

@@ -1,4 +1,4 @@
-//! From settings to an object store that can be used.
+//! Opens an object store by its settings.
 
 use std::sync::Arc;
 
@@ -26,22 +26,22 @@ use super::{
     wire::{Trust, TrustError, WireClient},
 };
 
-/// Why there is no object store.
+/// Reason why the object store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Nobody can be trusted.
+    /// No trusted certificates.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// There are no keys.
+    /// No keys.
     #[error(
         "there are no keys for the object store; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or one of the other \
          sources that AWS's own tools know"
     )]
     NoCredentials,
-    /// There is no address of the bucket.
+    /// No address of the bucket.
     #[error("there is no address of the bucket {bucket} by the settings and the environment")]
     Endpoint {
-        /// Its name.
+        /// Name of the bucket.
         bucket: String,
         /// Reason.
         #[source]
@@ -50,17 +50,17 @@ pub enum OpenError {
     /// The bucket cannot be used.
     #[error("the bucket {bucket} cannot be used")]
     Bucket {
-        /// Its name.
+        /// Name of the bucket.
         bucket: String,
-        /// Why not.
+        /// Reason.
         #[source]
         source: Error,
     },
 }
 
 impl S3Store {
-    /// Opens the object store with these settings, and makes its bucket if there is none. What it can do is not known
-    /// yet: that is for a probe. What `clock` shows is corrected by what the object store says ([`S3Store::clock`]).
+    /// Opens the object store with these settings, and creates its bucket if it does not exist. Its capabilities are
+    /// unknown until a probe. The object store's time corrects `clock` ([`S3Store::clock`]).
     pub async fn open(
         options: S3Options,
         clock: Arc<dyn Clock>,
@@ -69,7 +69,7 @@ impl S3Store {
         Self::open_charging(options, clock, random, Arc::default()).await
     }
 
-    /// The same, and whatever is sent to the object store is charged in `ledger`.
+    /// Opens the object store likewise, and charges all requests to it in `ledger`.
     pub async fn open_charging(
         options: S3Options,
         clock: Arc<dyn Clock>,
@@ -81,7 +81,7 @@ impl S3Store {
         Ok(store)
     }
 
-    /// Returns the object store with these settings, whose bucket may not be there: it is not made.
+    /// Returns the object store with these settings, without creating its bucket.
     pub async fn connect(
         options: S3Options,
         clock: Arc<dyn Clock>,
@@ -116,7 +116,7 @@ impl S3Store {
         Ok(Self::new(bucket))
     }
 
-    /// Loads the keys anew from where they come from. Those in use stay if that fails.
+    /// Reloads the keys from their source. Those in use stay if that fails.
     pub async fn reload_credentials(&self) -> std::result::Result<(), OpenError> {
         self.bucket().transport.credentials().reload().await.map_err(|_| OpenError::NoCredentials)
     }
@@ -132,7 +132,7 @@ impl S3Store {
         Ok(())
     }
 
-    /// Returns whether the bucket is there.
+    /// Returns whether the bucket exists.
     pub async fn bucket_is_there(&self) -> Result<bool> {
         self.bucket().exists().await
     }

@@ -1,4 +1,4 @@
-//! What can be set about an object store.
+//! Settings of an object store.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,56 +10,56 @@ use super::{
     wire::{Target, Timeouts},
 };
 
-/// Settings of the way to an object store.
+/// Settings of an object store.
 #[derive(Debug, Clone)]
 pub struct S3Options {
     /// The bucket.
     pub bucket: String,
     /// The server; AWS when `None`.
     pub endpoint: Option<Target>,
-    /// What all keys begin with: nothing, or a path that ends in `/`.
+    /// Prefix of all keys: empty, or a path that ends in `/`.
     pub prefix: String,
-    /// The region; where `None`, what the usual AWS sources say, else `us-east-1`.
+    /// The region; if `None`, from the usual AWS sources, else `us-east-1`.
     pub region: Option<String>,
-    /// How the bucket is addressed; in the host at AWS and in the path elsewhere when `None`.
+    /// The addressing style; if `None`, in the host at AWS and in the path elsewhere.
     pub style: Option<AddressStyle>,
-    /// Authorities to trust beside those of the system, in PEM format.
+    /// Certificate authorities to trust besides those of the system, in PEM format.
     pub ca_file: Option<PathBuf>,
-    /// The proxies on the way.
+    /// The proxies to use.
     pub proxies: Arc<Proxies>,
-    /// Whether bodies are signed. They are gathered first then, and hashed.
+    /// True if bodies are signed. Then they are buffered and hashed first.
     pub signs_payload: bool,
-    /// Whether bodies are sent with `Content-MD5`. They are gathered first then, and hashed.
+    /// True if bodies are sent with `Content-MD5`. Then they are buffered and hashed first.
     pub sends_md5: bool,
-    /// How objects are encrypted where they are kept.
+    /// Encryption at rest.
     pub encryption: Option<Encryption>,
-    /// The class of storage of all objects, in the vendor's words.
+    /// Storage class of all objects, by the vendor's name.
     pub storage_class: Option<String>,
-    /// Limits of time.
+    /// Timeouts.
     pub timeouts: Timeouts,
-    /// Bodies longer than this many bytes are stored in parts; from 5 MiB to 5 GiB.
+    /// Bodies longer than this many bytes use multipart uploads; from 5 MiB to 5 GiB.
     pub part_bytes: u64,
-    /// The memory that bodies are gathered in.
+    /// The memory for buffered bodies.
     pub memory: Arc<MemoryBudget>,
-    /// Whether puts may be conditional, whatever a probe finds.
+    /// Override: whether puts may be conditional.
     pub conditional_writes: Option<bool>,
-    /// Whether deletes may be conditional, whatever a probe finds.
+    /// Override: whether deletes may be conditional.
     pub conditional_deletes: Option<bool>,
-    /// Whether validators stand in quotes in conditions, whatever a probe finds.
+    /// Override: whether validators in conditions are quoted.
     pub quoted_validators: Option<bool>,
 }
 
-/// Encryption at rest, done by the object store.
+/// Server-side encryption at rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encryption {
     /// With the vendor's own keys (`AES256`).
     Aes256,
-    /// With a key of a key management service (`aws:kms`), named or the bucket's own.
+    /// With a key of a key management service (`aws:kms`): this one, or the bucket's own.
     Kms(Option<String>),
 }
 
 impl S3Options {
-    /// The usual settings for a bucket.
+    /// Returns the default settings for a bucket.
     pub fn new(bucket: impl Into<String>) -> Self {
         Self {
             bucket: bucket.into(),

@@ -1,11 +1,11 @@
-//! The object store as messages name it, so that an operator finds the setting that is wrong.
+//! Names of the object store in messages, so that an operator finds the wrong setting.
 
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// The server and the bucket that requests go to, and the key that they are signed with.
+/// The server and bucket of requests, and the key that signs them.
 #[derive(Debug)]
 pub struct Origin {
     /// The scheme, the host and the port of the server.
@@ -20,7 +20,7 @@ impl Origin {
         Self { endpoint, bucket, key_id: RwLock::new(Arc::from("")) }
     }
 
-    /// Takes note of the id of the key that requests are signed with; the id is no secret.
+    /// Records the id of the key that signs requests; the id is no secret.
     pub fn set_key_id(&self, key_id: &str) {
         let mut known = self.key_id.write().unwrap_or_else(PoisonError::into_inner);
         if **known != *key_id {
@@ -29,7 +29,7 @@ impl Origin {
     }
 }
 
-/// The bucket and the id of the key.
+/// Bucket and id of the key.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key_id = self.key_id.read().unwrap_or_else(PoisonError::into_inner);

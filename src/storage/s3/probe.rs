@@ -1,8 +1,8 @@
-//! What an object store can do, found out by trying: vendors answer `200` to conditions they do not know.
+//! Detects the capabilities of an object store by a probe: vendors answer `200` to conditions that they do not know.
 //!
-//! Concurrently where it must be: there are servers that check conditions one after the other and forget them when several
-//! writers come at once. A probe proves nothing about a cluster of many nodes, so that each finding can be overruled by a
-//! setting. The outcome is kept in the bucket for a day, since losing a race can take seconds (`SeaweedFS`).
+//! The probe is concurrent where necessary: some servers check conditions in sequence and ignore them when several
+//! writers come at once. A probe proves nothing about a cluster of many nodes, so a setting can override each finding.
+//! The outcome is stored in the bucket for a day, since losing a race can take seconds (`SeaweedFS`).
 
 use std::time::Duration;
 
@@ -23,19 +23,19 @@ use super::{
     upload,
 };
 
-/// Where the outcome is kept.
+/// Key of the stored outcome.
 pub const OUTCOME_KEY: &str = "larder/capabilities";
 
-/// What probes write begins with this.
+/// Prefix of the keys that probes write.
 const PROBE_PREFIX: &str = "larder/probe/";
 
-/// How long an outcome is believed.
+/// Maximum age of a trusted outcome.
 const OUTCOME_LIFETIME: Duration = Duration::from_hours(24);
 
-/// The most bytes of an outcome.
+/// Maximum bytes of an outcome.
 const OUTCOME_LIMIT: u64 = 4096;
 
-/// What this probe looks for; an outcome of another version is not believed.
+/// Version of the probe; outcomes of other versions are not trusted.
 const VERSION: u32 = 2;
 
 /// The text "larder" in the codings that clients use.
@@ -47,7 +47,7 @@ const CODED: [(&str, &[u8]); 2] = [
     ("br", b"\x8b\x02\x80larder\x03"),
 ];
 
-/// What was found out.
+/// Findings of a probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
@@ -55,23 +55,23 @@ pub struct Findings {
     version: u32,
     #[serde(rename = "probedAt")]
     found_at: Timestamp,
-    /// Whether conditions of puts hold, also in a race.
+    /// True if conditions of puts hold, even under contention.
     pub conditional_writes: bool,
-    /// Whether conditions of deletes hold.
+    /// True if conditions of deletes hold.
     pub conditional_deletes: bool,
-    /// Whether conditions of completing an upload in parts hold.
+    /// True if conditions of completing a multipart upload hold.
     #[serde(rename = "conditionalMultipartCompletions")]
     pub conditional_completions: bool,
-    /// Whether validators in conditions stand in quotes.
+    /// True if validators in conditions are quoted.
     #[serde(rename = "quotedEtags")]
     pub quoted_validators: bool,
-    /// Whether objects come back in the coding that they were stored in.
+    /// True if objects come back in the coding in which they were stored.
     #[serde(rename = "contentEncodings")]
     pub codings: bool,
 }
 
 impl Findings {
-    /// What is taken for granted until it is found otherwise.
+    /// The assumption until a probe has run.
     const EVERYTHING: Self = Self {
         version: VERSION,
         found_at: Timestamp::from_millis(0),
@@ -84,7 +84,7 @@ impl Findings {
 }
 
 impl S3Store {
-    /// Finds out what the object store can do, and goes by it from now on.
+    /// Detects the capabilities of the object store, and applies them from now on.
     pub async fn probe(&self, random: &dyn Random) -> Result<Findings> {
         let now = self.clock().now();
         let findings = if let Some(kept) = self.kept_findings(now).await? {
@@ -108,13 +108,13 @@ impl S3Store {
         Ok(findings)
     }
 
-    /// What is found out now, whatever was kept or is set. Nothing is kept of it.
+    /// Detects the capabilities now, regardless of stored outcomes and settings. Stores nothing.
     pub async fn find_out_anew(&self, random: &dyn Random) -> Result<Findings> {
         self.go_by(&Findings::EVERYTHING);
         self.find_out(random, self.clock().now()).await
     }
 
-    /// What holds in the end: settings overrule what was found.
+    /// Returns the findings with the settings, which override them.
     pub fn overruled(&self, findings: &Findings) -> Findings {
         let options = &self.bucket().options;
         Findings {
@@ -125,7 +125,7 @@ impl S3Store {
         }
     }
 
-    /// Goes by what was found out, here or elsewhere.
+    /// Applies findings of this probe or another.
     pub fn go_by(&self, findings: &Findings) {
         let powers = &self.bucket().powers;
         powers.set_conditional_puts(findings.conditional_writes);
@@ -182,7 +182,7 @@ impl S3Store {
         Ok(found)
     }
 
-    /// Tries whether objects come back in the coding that they were stored in, below `folder`.
+    /// Returns whether objects below `folder` come back in the coding in which they were stored.
     pub async fn keeps_codings(&self, folder: &str) -> Result<bool> {
         for (coding, bytes) in CODED {
             let key = format!("{folder}{coding}");
@@ -192,7 +192,7 @@ impl S3Store {
             self.put(&key, ByteStream::from(Bytes::from_static(bytes)), options).await?;
             let object = match self.get(&key, GetOptions::default()).await {
                 Ok(object) => object,
-                // It was decoded, whatever was asked for.
+                // It was decoded despite the requested coding.
                 Err(Error::Unavailable(_)) if self.bucket().decoding.is_noted() => return Ok(false),
                 Err(error) => return Err(error),
             };

@@ -1,5 +1,5 @@
-//! What holds of an object store's answers, whatever bytes come: run over chosen bytes by the fuzz targets, and by the tests
-//! of the room `fuzzing`. Nothing here is part of the program.
+//! Properties of an object store's responses, for any bytes: checked on chosen bytes by the fuzz targets, and by the
+//! tests of the module `fuzzing`. Not part of the program.
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
 
 use bytes::BytesMut;
@@ -18,10 +18,10 @@ use super::{
 pub use super::lifecycle::properties::lifecycle;
 pub use super::wire::properties::{answer, chunks, origin};
 
-/// What all keys of an installation begin with.
+/// Prefix of all keys of an installation.
 const ROOT: &str = "root/";
 
-/// A list of keys has none that is outside of what it was asked for, and what is in one comes back from another.
+/// Checks that a list has no key outside of its prefix, and that each key of one list comes back from another.
 pub fn listing(bytes: &[u8]) {
     let _ = read_copy(bytes);
     if let (Ok(page), Ok(all)) = (read_list(bytes, ROOT), read_list(bytes, "")) {
@@ -30,7 +30,7 @@ pub fn listing(bytes: &[u8]) {
         assert_eq!(found, below);
         assert_eq!(page.is_truncated, all.is_truncated);
     }
-    // Any key comes back as it was, once it is escaped.
+    // Any key comes back unchanged after escaping.
     let Ok(key) = std::str::from_utf8(bytes) else { return };
     let key: String = key.chars().filter(|character| !character.is_control()).collect();
     let document = format!(
@@ -42,7 +42,8 @@ pub fn listing(bytes: &[u8]) {
     assert_eq!(page.objects[0].key, key);
 }
 
-/// The words of an error are found or not, and say the same in any case. The status comes first, in three digits.
+/// Checks that the text of an error is found or not, with the same meaning in either case. The status comes first, in
+/// three digits.
 pub fn refusal(bytes: &[u8]) {
     let (digits, document) = bytes.split_at(bytes.len().min(3));
     let status = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u16>().ok()).unwrap_or(500);
@@ -54,7 +55,7 @@ pub fn refusal(bytes: &[u8]) {
     let _ = refusal.into_error(&Origin::new("http://minio:9000".to_owned(), "b".to_owned()));
 }
 
-/// A validator gives the vendor's back, and none but ours does; what goes into an address comes back from it.
+/// Checks that only our validators return the vendor's, and that the parts of an address come back from it.
 pub fn validator(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let vendor = unquoted(text);

@@ -1,4 +1,4 @@
-//! What an object store says when it does not do what it was asked, and what that means.
+//! Error responses of object stores, and their meaning.
 
 use std::time::Duration;
 
@@ -11,46 +11,46 @@ use super::{
     wire::{Head, Incoming},
 };
 
-/// The most bytes of an error's document.
+/// Maximum bytes of an error document.
 const DOCUMENT_LIMIT: u64 = 64 * 1024;
 
-/// Most characters that are kept of a document that is no error of S3.
+/// Maximum characters kept of a document that is no S3 error.
 const WORDS_LIMIT: usize = 2048;
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Debug)]
 pub struct Refusal {
     /// The status code.
     pub status: u16,
-    /// The vendor's code of the error; empty where there was none.
+    /// The vendor's error code; empty if there was none.
     pub code: String,
-    /// The vendor's words. They may name keys and buckets, but no secret.
+    /// The vendor's message. It may name keys and buckets, but no secret.
     pub message: String,
-    /// The region in which the bucket is, where the answer says so.
+    /// The region of the bucket, if the response names it.
     pub region: Option<String>,
-    /// Where else to ask.
+    /// Location of a redirect.
     pub location: Option<String>,
-    /// When to come back.
+    /// Time after which to retry.
     pub retry_after: Option<Duration>,
-    /// The size of the object, in the answer to a range outside of it.
+    /// The size of the object, for a range outside of it.
     pub size: Option<u64>,
-    /// The make of what answered, in its own words, and the media type of the answer.
+    /// The software that responded, by its own header, and the media type of the response.
     made_by: Vec<String>,
 }
 
 impl Refusal {
-    /// Reads an answer as an error.
+    /// Reads a response as an error.
     pub async fn read(incoming: Incoming) -> Self {
         let mut refusal = Self::of_head(&incoming.head);
-        // An error whose words are lost is an error all the same.
+        // An error with a lost text is still an error.
         if let Ok(document) = incoming.into_bytes(DOCUMENT_LIMIT).await {
             refusal.take_words(&document);
         }
         refusal
     }
 
-    /// Reads the error in the body of an answer whose status is 200: copies and completions are answered so, since they
-    /// take long and their status is sent at their beginning.
+    /// Reads the error in the body of a response with status 200. Copies and completions have such responses, since
+    /// they take long and their status is sent at the start.
     pub fn of_document(head: &Head, document: &[u8]) -> Option<Self> {
         let mut refusal = Self::of_head(head);
         refusal.take_words(document);
@@ -61,7 +61,7 @@ impl Refusal {
         Some(refusal)
     }
 
-    /// Reads the answer to a request of the SDK as an error, also where its status is 200.
+    /// Reads the response to a request of the SDK as an error, even if its status is 200.
     pub fn of_parts<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>, document: &[u8]) -> Self {
         let mut refusal = Self::of_fields(status, header);
         refusal.take_words(document);
@@ -113,12 +113,12 @@ impl Refusal {
         }
     }
 
-    /// Returns whether the answer has a document that is no error of S3.
+    /// Returns whether the response has a document that is no S3 error.
     pub fn is_foreign(&self) -> bool {
         self.code.is_empty() && !self.message.trim().is_empty()
     }
 
-    /// Returns the answer in words: the server, what it says, for which bucket and key, and what to do.
+    /// Returns the error text: the server, its message, bucket and key, and advice.
     pub fn words(&self, origin: &Origin) -> String {
         let Self { status, code, message, made_by, .. } = self;
         let endpoint = &origin.endpoint;
@@ -132,28 +132,28 @@ impl Refusal {
         format!("{said} ({origin}){advice}")
     }
 
-    /// Returns the property for which the same request would be refused again, if that is known. What credentials, permissions
-    /// and clocks are to blame for is not among it: it ends when an operator has put them right, and clients may wait for that.
+    /// Returns the property for which the same request would be refused again, if it is known. Errors of credentials,
+    /// permissions and clocks have none: they end once an operator has corrected them, and clients may wait for that.
     fn rejected_for(&self) -> Option<RejectedFor> {
         Some(match (self.status, self.code.as_str()) {
             (413, _) | (400, "EntityTooLarge" | "MaxMessageLengthExceeded") => RejectedFor::Size,
             (414, _) | (400, "KeyTooLongError") => RejectedFor::Key,
             (431, _) | (400, "MetadataTooLarge") => RejectedFor::Attributes,
-            // A proxy, or a server that is no object store, says 400 of requests that it cannot read; nginx also of headers that
-            // are too large.
+            // A proxy, or a server that is no object store, sends 400 for requests that it cannot read; nginx also for
+            // headers that are too large.
             (400, "" | "InvalidArgument" | "InvalidURI" | "XMinioInvalidObjectName" | "InvalidStorageClass")
             | (406 | 411 | 415 | 417 | 422 | 451, _) => RejectedFor::Request,
             _ => return None,
         })
     }
 
-    /// Whether the same request may succeed in a moment, and has certainly not been carried out. A 503 without a code comes
-    /// from something between us and the object store, which may have lost the answer on its way back. (Envoy)
+    /// Returns whether the same request may succeed soon, and certainly had no effect. A 503 without a code comes from
+    /// a proxy, which may have lost the object store's response. (Envoy)
     pub fn is_throttling(&self) -> bool {
         match (self.status, self.code.as_str()) {
             (429, _) => true,
             (503, code) => !code.is_empty(),
-            // A 409 to a conditional write that met another one: "retry the upload".
+            // A 409 for a conditional write that met another one: "retry the upload".
             // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html)
             (_, code) => matches!(
                 code,
@@ -162,12 +162,12 @@ impl Refusal {
         }
     }
 
-    /// Whether the same request may succeed in a moment, and may have been carried out.
+    /// Returns whether the same request may succeed soon, and may have taken effect.
     pub fn is_fault(&self) -> bool {
         self.status >= 500 && self.status != 501
     }
 
-    /// What it means to whoever asked.
+    /// Maps it to a storage error.
     pub fn into_error(self, origin: &Origin) -> Error {
         if self.is_throttling() {
             return Error::Throttled { retry_after: self.retry_after };
@@ -191,7 +191,7 @@ impl Refusal {
     }
 }
 
-/// The texts directly below the element `Error` at the root of a document; none when it is something else.
+/// Returns the texts directly below the root element `Error` of a document; none for other documents.
 fn error_fields(document: &[u8]) -> Vec<(String, String)> {
     let mut reader = Reader::from_reader(document);
     let (mut path, mut fields, mut text) = (Vec::<String>::new(), Vec::new(), String::new());

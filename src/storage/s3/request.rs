@@ -1,4 +1,4 @@
-//! A request to an object store, before it is signed and becomes bytes.
+//! A request to an object store, before it is signed and serialized.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::{
     wire::{Outgoing, WireRequest},
 };
 
-/// A request.
+/// An unsigned request.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The method.
@@ -21,20 +21,20 @@ pub struct Request<'a> {
     pub key: Option<&'a str>,
     /// The query, percent-encoded and in the order of its names.
     pub query: String,
-    /// Header fields beside those of every request, with names in lower case.
+    /// Header fields besides those of every request, with lower-case names.
     pub headers: Vec<(&'static str, Cow<'a, str>)>,
-    /// The body, and its length.
+    /// The body.
     pub body: Outgoing,
     /// The length of the body.
     pub length: u64,
-    /// The hash of the body in hexadecimal, if it is to be signed.
+    /// The hash of the body in hexadecimal, if it will be signed.
     pub payload: Option<String>,
-    /// Whether the server is to say that it wants the body before it gets it.
+    /// True if the body is sent only after `100 Continue`.
     pub awaits_continue: bool,
 }
 
 impl<'a> Request<'a> {
-    /// A request without a body.
+    /// Returns a request without a body.
     pub fn new(method: &'static str, key: Option<&'a str>) -> Self {
         Self {
             method,
@@ -53,7 +53,7 @@ impl<'a> Request<'a> {
         self.headers.push((name, value.into()));
     }
 
-    /// The request signed, as bytes; the body is taken out of `self` and given back by [`Request::restore`].
+    /// Signs and serializes the request; takes the body out of `self`, and [`Request::restore`] returns it.
     pub fn signed(
         &mut self,
         address: &Address,
@@ -87,15 +87,16 @@ impl<'a> Request<'a> {
             head.extend(["?", &self.query]);
         }
         head.push_str(" HTTP/1.1\r\n");
-        // Not signed, since proxies and object stores change it on the way (GCS). (https://github.com/aws/aws-sdk-go-v2/issues/1816)
+        // Not signed, since proxies and object stores change it (GCS).
+        // (https://github.com/aws/aws-sdk-go-v2/issues/1816)
         if !plain.iter().any(|(name, _)| *name == "accept-encoding") {
             headers.push(("accept-encoding", "identity"));
         }
         headers.extend(plain);
         headers.push(("authorization", &authorization));
         for (name, value) in headers {
-            // Header fields come from attributes, which others than us may have written.
-            // Not by `any`, which looks at one byte at a time.
+            // Header fields come from attributes, which clients may have written. Not by `any`, which checks one byte
+            // at a time.
             if value.bytes().fold(false, |found, byte| found | byte.is_ascii_control()) {
                 return Err(Error::Unsupported("control characters in attributes"));
             }
@@ -118,7 +119,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Takes the body back, after an exchange that may be made again.
+    /// Takes the body back, after an exchange that may be retried.
     pub fn restore(&mut self, sent: WireRequest) {
         self.body = sent.body;
     }

@@ -1,5 +1,5 @@
-//! Where the bucket is. Endpoint, region and style of addresses are resolved here alone, by the SDK's own rules, for our own requests
-//! and for those of the SDK; when the bucket turns out to be elsewhere, both follow.
+//! Resolves the location of the bucket. Endpoint, region and addressing style are resolved only here, by the SDK's own
+//! rules, for our own requests and for those of the SDK; both follow when the bucket is elsewhere.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -27,10 +27,10 @@ use super::{
     wire::{Target, WireClient},
 };
 
-/// The bucket as it is known now.
+/// The known location of the bucket.
 #[derive(Debug)]
 pub struct Location {
-    /// Address of the requests that Larder signs itself.
+    /// Address for the requests that Larder signs itself.
     pub address: Address,
     /// The region that requests are signed for.
     pub region: String,
@@ -38,14 +38,14 @@ pub struct Location {
     pub client: Client,
 }
 
-/// The place that resolves where the bucket is.
+/// Resolver of the bucket's location.
 #[derive(Debug)]
 pub struct Resolver {
     rules: Rules,
     current: ArcSwap<Location>,
 }
 
-/// Inputs of a location but for the region.
+/// Inputs of a location, except the region.
 #[derive(Debug)]
 struct Rules {
     bucket: String,
@@ -68,8 +68,8 @@ impl TimeSource for StoreTime {
 }
 
 impl Resolver {
-    /// Resolves where `bucket` is by what `sources` say. Unless a style is asked for, the bucket is in the host at AWS, as far as
-    /// certificates allow, and in the path elsewhere.
+    /// Resolves the location of `bucket` by `sources`. Without a configured style, the bucket is in the host at AWS, as
+    /// far as certificates allow, and in the path elsewhere.
     pub async fn new(
         bucket: &str,
         style: Option<AddressStyle>,
@@ -81,10 +81,10 @@ impl Resolver {
         let config = Builder::from(sources.config())
             .http_client(WireConnector::to_object_store(Arc::clone(wire)))
             .credentials_provider(SharedCredentialsProvider::from(credentials as Arc<dyn ProvideCredentials>))
-            // The credentials in use are kept by us, for both.
+            // We keep the credentials in use, for both.
             .identity_cache(IdentityCache::no_cache())
             .time_source(StoreTime(clock))
-            // Checksum trailers are refused by several servers and stored as a coding by others.
+            // Several servers refuse checksum trailers; others store them as a coding.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         let rules = Rules::new(bucket, style, sources.endpoint(), sources.config(), config);
@@ -92,31 +92,31 @@ impl Resolver {
         Ok(Self { rules, current })
     }
 
-    /// The name of the bucket.
+    /// Returns the name of the bucket.
     pub fn bucket(&self) -> &str {
         &self.rules.bucket
     }
 
-    /// The server that was configured, if it is not AWS's own for the region.
+    /// Returns the configured server, unless it is AWS's own for the region.
     pub fn endpoint(&self) -> Option<&str> {
         self.rules.endpoint.as_deref()
     }
 
-    /// The bucket as it is known now.
+    /// Returns the known location of the bucket.
     pub fn location(&self) -> Arc<Location> {
         self.current.load_full()
     }
 
-    /// Resolves where the bucket is if it is in `region`, and goes by that from now on.
+    /// Resolves the location of the bucket in `region`, and uses it from now on.
     pub async fn move_to_region(&self, region: &str) -> Result<Arc<Location>, BoxError> {
         let location = Arc::new(self.rules.location(region).await?);
         self.current.store(Arc::clone(&location));
         Ok(location)
     }
 
-    /// Returns the same bucket at the server of a redirection, and goes by that from now on if it `is_permanent`.
+    /// Returns the same bucket at the server of a redirect, and uses it from now on if it `is_permanent`.
     pub fn redirect(&self, from: &Location, target: Target, is_permanent: bool) -> Arc<Location> {
-        // The SDK puts the bucket before the host itself.
+        // The SDK adds the bucket to the host itself.
         let server = target.host.strip_prefix(&format!("{}.", self.rules.bucket)).filter(|_| !self.rules.is_path_style);
         let server = server.map_or_else(|| target.clone(), |host| target.at(host));
         let config = from.client.config().to_builder().endpoint_url(server.to_string()).build();
@@ -130,7 +130,8 @@ impl Resolver {
 }
 
 impl Rules {
-    /// The rules for a bucket: `said` is what the usual sources say, and `config` how the SDK speaks to the object store.
+    /// Returns the rules for a bucket: `said` has the values of the usual sources, and `config` the SDK's configuration
+    /// for the object store.
     fn new(
         bucket: &str,
         style: Option<AddressStyle>,
@@ -170,7 +171,7 @@ impl Rules {
     }
 }
 
-/// Takes an endpoint's URL apart: the server, and what comes before keys.
+/// Splits an endpoint's URL into the server and the path before keys.
 fn taken_apart(url: &str) -> Result<(Target, String), BoxError> {
     let uri: Uri = url.parse()?;
     let (scheme, authority) = (uri.scheme_str().ok_or("it has no scheme")?, uri.authority().ok_or("it has no host")?);
@@ -188,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    /// Values of the environment beside the region.
+    /// Values of the environment besides the region.
     #[derive(Debug, Clone, Copy, Default)]
     struct Said {
         endpoint: Option<&'static str>,

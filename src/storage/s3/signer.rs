@@ -1,7 +1,7 @@
-//! Signatures of requests: AWS Signature Version 4, as object stores take it.
+//! Signatures of requests: AWS Signature Version 4, as object stores accept it.
 //!
-//! Pure: the time, the keys and the request in, the header field `Authorization` out. Held against the `aws-sigv4` crate
-//! by a test.
+//! Pure functions: time, keys and request in, the header field `Authorization` out. A test compares them with the
+//! `aws-sigv4` crate.
 
 use sha2::{Digest, Sha256};
 
@@ -9,15 +9,15 @@ use crate::clock::Timestamp;
 
 use super::{credentials::Credentials, signing_key::SERVICE};
 
-/// In place of a body's hash, where the body is not signed.
+/// Replaces a body's hash if the body is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
-/// The moment of a signature, `YYYYMMDDTHHMMSSZ`.
+/// The time of a signature, `YYYYMMDDTHHMMSSZ`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SigningTime([u8; 16]);
 
 impl SigningTime {
-    /// The moment in the form that is signed.
+    /// Returns the time in the form that is signed.
     pub fn new(now: Timestamp) -> Self {
         let seconds = now.as_millis().div_euclid(1000);
         let moment = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -33,7 +33,7 @@ impl SigningTime {
         Self(text)
     }
 
-    /// As it stands in `x-amz-date`.
+    /// Returns the value of `x-amz-date`.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -45,22 +45,22 @@ impl SigningTime {
     }
 }
 
-/// What is signed of a request.
+/// The signed parts of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Signable<'a> {
     /// The method.
     pub method: &'a str,
-    /// The path as it goes over the wire, percent-encoded.
+    /// The path as sent, percent-encoded.
     pub path: &'a str,
-    /// The query as it goes over the wire, percent-encoded and in the order of its names.
+    /// The query as sent, percent-encoded and sorted by name.
     pub query: &'a str,
-    /// The header fields that are signed, with lower-case names and in their order: `host` and all `x-amz-` at least.
+    /// The signed header fields, with lower-case names and sorted: at least `host` and all `x-amz-`.
     pub headers: &'a [(&'a str, &'a str)],
-    /// The hash of the body in hexadecimal, or [`UNSIGNED_PAYLOAD`]; the value of `x-amz-content-sha256`, too.
+    /// The hash of the body in hexadecimal, or [`UNSIGNED_PAYLOAD`]; also the value of `x-amz-content-sha256`.
     pub payload: &'a str,
 }
 
-/// The value of the header field `Authorization`.
+/// Returns the value of the header field `Authorization`.
 pub fn authorization(request: &Signable<'_>, time: SigningTime, region: &str, credentials: &Credentials) -> String {
     let mut names = String::with_capacity(128);
     for (name, _) in request.headers {
@@ -94,7 +94,7 @@ pub fn authorization(request: &Signable<'_>, time: SigningTime, region: &str, cr
     [&scope.concat(), ", SignedHeaders=", &names, ", Signature=", signature].concat()
 }
 
-/// The hash of bytes in hexadecimal.
+/// Returns the hash of bytes in hexadecimal.
 pub fn payload_hash(bytes: &[u8]) -> String {
     let mut hex = [0; 64];
     write_hex(&mut hex, &Sha256::digest(bytes).into());

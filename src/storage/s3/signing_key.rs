@@ -1,4 +1,4 @@
-//! The key that signs the requests of one day: four hashes away from the secret, so that it is worth keeping.
+//! The key that signs the requests of one day: four hashes away from the secret, and therefore cached.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -15,7 +15,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The key that follows from a secret.
+    /// Derives the key from a secret.
     /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>)
     pub fn derive(secret: &str, day: [u8; 8], region: &str) -> Self {
         let mut key = keyed(format!("AWS4{secret}").as_bytes());
@@ -26,12 +26,12 @@ impl SigningKey {
         Self { day, region: region.to_owned(), key }
     }
 
-    /// Whether it is the key of this day and region.
+    /// Returns whether it is the key of this day and region.
     pub fn is_for(&self, day: [u8; 8], region: &str) -> bool {
         self.day == day && self.region == region
     }
 
-    /// Signs the parts, one after the other.
+    /// Signs the concatenated parts.
     pub fn sign(self, parts: &[&[u8]]) -> [u8; 32] {
         let mut key = self.key;
         for part in parts {
@@ -42,6 +42,6 @@ impl SigningKey {
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    // Takes keys of any length.
+    // HMAC accepts keys of any length.
     Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()))
 }

@@ -1,4 +1,4 @@
-//! A body of known length cut into parts that are streamed one after the other, none of them gathered.
+//! A body of known length, split into parts that are streamed in sequence without buffering.
 
 use std::{
     pin::Pin,
@@ -11,29 +11,29 @@ use futures_util::{Stream, StreamExt};
 
 use super::super::body::{BodyError, ByteStream};
 
-/// A body that is being cut.
+/// A body that is being split.
 #[derive(Debug, Clone)]
 pub struct Slices(Arc<Mutex<Source>>);
 
 #[derive(Debug)]
 struct Source {
     body: ByteStream,
-    /// What came behind the end of the last part.
+    /// Bytes received behind the end of the last part.
     rest: Bytes,
 }
 
 impl Slices {
-    /// Cuts `body`.
+    /// Splits `body`.
     pub fn new(body: ByteStream) -> Self {
         Self(Arc::new(Mutex::new(Source { body, rest: Bytes::new() })))
     }
 
-    /// The next part, of exactly `length` bytes; the one before must have been read to its end.
+    /// Returns the next part, of exactly `length` bytes; the previous one must have been read to its end.
     pub fn next(&self, length: u64) -> ByteStream {
         ByteStream::new(Some(length), Slice { source: self.clone(), left: length })
     }
 
-    /// Whether the body is over, as it must be behind its last part.
+    /// Returns whether the body has ended, as it must after its last part.
     pub async fn has_ended(&self) -> Result<bool, BodyError> {
         let mut more = self.next(u64::MAX);
         Ok(more.next().await.transpose()?.is_none())

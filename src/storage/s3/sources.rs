@@ -17,7 +17,7 @@ use super::{
     wire::{Target, WireClient},
 };
 
-/// The region where nothing says another: what servers other than AWS's expect.
+/// Default region: the one that servers other than AWS's expect.
 const DEFAULT_REGION: &str = "us-east-1";
 
 /// Values of the settings and of AWS's usual sources.
@@ -28,8 +28,8 @@ pub struct AwsSources {
 }
 
 impl AwsSources {
-    /// Looks at the usual sources; `region` and `endpoint` go before theirs. Before a server that is not AWS's no instance is asked
-    /// for its region: where there is none to answer, that takes seconds, and the SDK warns of it.
+    /// Reads the usual sources; `region` and `endpoint` take precedence. For a server that is not AWS's it does not
+    /// query the instance metadata for a region: without an answer that takes seconds, and the SDK logs a warning.
     pub async fn load(wire: &Arc<WireClient>, region: Option<String>, endpoint: Option<&Target>) -> Self {
         let region = if let Some(region) = region {
             Some(Region::new(region))
@@ -47,17 +47,17 @@ impl AwsSources {
         Self { config, endpoint }
     }
 
-    /// The region.
+    /// Returns the region.
     pub fn region(&self) -> &str {
         self.config.region().map_or(DEFAULT_REGION, Region::as_ref)
     }
 
-    /// The server, where it is not AWS's by the region.
+    /// Returns the server, unless it is AWS's for the region.
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
 
-    /// Everything the SDK wants to know.
+    /// Returns the configuration for the SDK.
     pub fn config(&self) -> &SdkConfig {
         &self.config
     }
@@ -67,7 +67,7 @@ fn loader(wire: &Arc<WireClient>) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest()).http_client(WireConnector::to_sources(Arc::clone(wire)))
 }
 
-/// Returns the endpoint that the environment or the profile has for S3, as the SDK's own client looks it up.
+/// Returns the endpoint of the environment or the profile for S3, as the SDK's own client looks it up.
 fn endpoint_of(config: &SdkConfig) -> Option<String> {
     let key =
         ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
@@ -75,7 +75,7 @@ fn endpoint_of(config: &SdkConfig) -> Option<String> {
     of_service.or_else(|| config.endpoint_url().map(str::to_owned))
 }
 
-/// Keys from the usual sources, which are looked at anew each time: the SDK reads a profile only once.
+/// Keys from the usual sources, which are read again each time: the SDK reads a profile only once.
 #[derive(Debug)]
 pub struct AwsCredentials {
     wire: Arc<WireClient>,
@@ -83,7 +83,7 @@ pub struct AwsCredentials {
 }
 
 impl AwsCredentials {
-    /// Keys that are asked for in `region`, where that matters.
+    /// Returns keys requested in `region`, if that matters.
     pub fn new(wire: &Arc<WireClient>, region: &str) -> Self {
         Self { wire: Arc::clone(wire), region: region.to_owned() }
     }

@@ -1,4 +1,4 @@
-//! The object store itself: each operation is one request.
+//! The S3 object store: one request for each operation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,14 +32,14 @@ use super::{
     wire::Incoming,
 };
 
-/// The most bytes of a report on a copy.
+/// Maximum bytes of the response to a copy.
 const REPORT_LIMIT: u64 = 64 * 1024;
 
-/// The largest object that is copied by one request.
+/// Maximum bytes of an object that one request copies.
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>)
 const COPY_LIMIT: u64 = 5 << 30;
 
-/// How long uploads that are being given up may take at the end.
+/// Timeout for aborting uploads on shutdown.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
 
 /// An S3-compatible object store.
@@ -50,35 +50,35 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// The object store behind a bucket.
+    /// Returns the object store of a bucket.
     pub(super) fn new(bucket: Arc<Bucket>) -> Self {
         Self { bucket, rules: Rules::default() }
     }
 
-    /// The bucket.
+    /// Returns the bucket.
     pub(super) fn bucket(&self) -> &Arc<Bucket> {
         &self.bucket
     }
 
-    /// What is known of its lifecycle rules.
+    /// Returns the state of its lifecycle rules.
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// The origin of the object store, if it was configured.
+    /// Returns the origin of the object store, if it was configured.
     pub fn bucket_endpoint(&self) -> Option<String> {
         self.bucket.transport.resolver().endpoint().map(str::to_owned)
     }
 
-    /// The object store's time, as far as its answers have told it.
+    /// Returns the object store's time, as corrected by its responses.
     pub fn clock(&self) -> &Arc<AdjustedClock> {
         self.bucket.transport.clock()
     }
 
-    /// Ends what goes on in the background: uploads that are being given up.
+    /// Waits for background work to end: uploads that are being aborted.
     pub async fn close(&self) {
         self.bucket.tasks.close();
-        // What is not given up by then, a lifecycle rule collects.
+        // A lifecycle rule collects uploads that are not aborted by then.
         let _ = tokio::time::timeout(CLOSING_LIMIT, self.bucket.tasks.wait()).await;
     }
 
@@ -87,16 +87,16 @@ impl S3Store {
         PutOutcome { etag: marked(etag, attributes), last_modified }
     }
 
-    /// Copies an object onto itself, which makes it as old as if it had just been written.
+    /// Copies an object onto itself, which makes it as recent as a new write.
     async fn renew(&self, key: &str) -> Result<PutOutcome> {
         let meta = self.head(key).await?;
         let (etag, date) = self.copy_by_request(key, key, Some(&meta)).await?;
         Ok(self.outcome(&etag, &meta.attributes, Some(date)))
     }
 
-    /// Lets the object store copy; the validator and the date of the copy. The attributes are copied, too, or replaced by
-    /// those of `known`: a copy onto itself is refused unless something is replaced. Then it is made only of the object
-    /// that has them, where the object store knows such conditions (Ceph RGW 16 does not).
+    /// Copies on the server, and returns the validator and the date of the copy. Attributes are copied, too, or
+    /// replaced by those of `known`: a copy onto itself is refused unless something is replaced. Then only an object
+    /// with these attributes is copied, if the object store supports such conditions (Ceph RGW 16 does not).
     async fn copy_by_request(&self, from: &str, to: &str, known: Option<&ObjectMeta>) -> Result<(ETag, Timestamp)> {
         let (source, target) = (self.bucket.whole_key(from), self.bucket.whole_key(to));
         let mut request = Request::new("PUT", Some(&target));
@@ -121,8 +121,8 @@ impl S3Store {
         }
     }
 
-    /// Asks for an object as it is stored: without a coding, and where something on the way has decoded the answer, in the coding
-    /// of the object, which such proxies pass on as it is.
+    /// Requests an object as it is stored: without a coding and, if a proxy has decoded the response, in the coding of
+    /// the object, which such proxies pass on unchanged.
     async fn ask_for_object(&self, method: &'static str, key: &str, range: Option<ByteRange>) -> Result<Incoming> {
         let request = |coding: Option<&str>| {
             let mut request = Request::new(method, Some(key));
@@ -131,7 +131,7 @@ impl S3Store {
             }
             match (coding, range) {
                 (Some(coding), _) => request.header("accept-encoding", coding.to_owned()),
-                // A part is one of the object as it is stored. No proxy compresses a part, and one that decodes would break.
+                // A range is one of the stored object. No proxy compresses a range, and decoding one would fail.
                 (None, Some(_)) => request.header("accept-encoding", ALL_CODINGS),
                 (None, None) => {}
             }
@@ -148,7 +148,7 @@ impl S3Store {
         }
     }
 
-    /// Reads the object and writes it again, since few object stores know conditional copies, and none says so.
+    /// Reads the object and writes it again, since few object stores support conditional copies, and none declares it.
     async fn copy_conditionally(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
         let object = self.get(from, GetOptions::default()).await?;
         self.put(to, object.body, PutOptions { attributes: object.meta.attributes, precondition }).await
@@ -172,7 +172,7 @@ impl ObjectStore for S3Store {
         }
         let incoming = match self.ask_for_object("GET", &whole_key, options.range).await {
             Ok(incoming) => incoming,
-            // Some do not say the size.
+            // Some omit the size.
             Err(Error::RangeNotSatisfiable { size: 0 }) => {
                 let size = self.head(key).await?.size;
                 return Err(Error::RangeNotSatisfiable { size });
@@ -249,7 +249,7 @@ impl ObjectStore for S3Store {
         if from == to {
             return self.renew(from).await;
         }
-        // Attributes are copied with the bytes, by one request: read before, they could be those of an older object.
+        // One request copies attributes with the bytes: read before, they could be those of an older object.
         let (etag, date) = match self.copy_by_request(from, to, None).await {
             Err(Error::Unsupported(_) | Error::Rejected { .. }) if self.head(from).await?.size > COPY_LIMIT => {
                 return self.copy_conditionally(from, to, precondition).await;
@@ -272,7 +272,7 @@ impl ObjectStore for S3Store {
     }
 }
 
-/// Behind the end of every object; several vendors know no larger numbers. (`SeaweedFS` 4.48)
+/// Behind the end of every object; several vendors accept no larger numbers. (`SeaweedFS` 4.48)
 const FARTHEST: u64 = i64::MAX.unsigned_abs();
 
 fn range_header(range: ByteRange) -> String {

@@ -1,10 +1,10 @@
-//! The coding of an object, as it is told beside `Content-Encoding`.
+//! The coding of an object, as stored beside `Content-Encoding`.
 
-/// The header that says in which coding an object is stored. Unlike `Content-Encoding` it is left alone on the way: proxies that
-/// decode what a client does not say it takes (nginx with `gunzip on`, several CDNs) drop that one with the coding.
+/// The header with the stored coding of an object. Unlike `Content-Encoding` it reaches the client: proxies that decode
+/// a coding that the client does not accept (nginx with `gunzip on`, several CDNs) drop that one with the coding.
 pub const STORED_CODING: &str = "x-amz-meta-larder-coding";
 
-/// All codings that records are stored in, as a request takes them.
+/// All codings of records, as a request accepts them.
 pub const ALL_CODINGS: &str = "gzip, br, deflate, identity";
 
 /// The header with the coding as the SDK names it.

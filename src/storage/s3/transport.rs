@@ -1,7 +1,7 @@
-//! Requests to the bucket: signed, sent, repeated where that is safe, and followed where the bucket has gone.
+//! Requests to the bucket: signs and sends them, retries safe ones, and follows redirects of the bucket.
 //!
-//! What only reads may be repeated after any failure. What writes is repeated only while it has certainly not been carried
-//! out: a late repetition could undo what somebody else wrote, and was told is kept, in between.
+//! A read may be retried after any failure. A write is retried only if it certainly had no effect: a late repetition
+//! could undo another writer's acknowledged write in between.
 
 use std::{
     sync::{
@@ -24,34 +24,34 @@ use super::{
     wire::{Head, Incoming, Phase, Target, WireClient, WireError},
 };
 
-/// The most attempts at one request.
+/// Maximum number of attempts for one request.
 const ATTEMPTS: u32 = 5;
 
-/// The most redirections of one request.
+/// Maximum number of redirects for one request.
 const REDIRECTIONS: u32 = 3;
 
-/// The pause before the second attempt, at most; it doubles from attempt to attempt.
+/// Maximum delay before the second attempt; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// The longest pause, whatever the object store asks for.
+/// Maximum delay, whatever the object store asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often the object store's time is looked at, in milliseconds.
+/// Interval in milliseconds between checks of the object store's time.
 const HEARD_EVERY_MILLIS: u64 = 10_000;
 
-/// By how many milliseconds the time has to be corrected to be worth a line in the log and another attempt.
+/// Minimum correction of the time, in milliseconds, that is logged and justifies another attempt.
 const WORTH_TELLING: u64 = 1000;
 
-/// Whether a request may be repeated.
+/// Retry safety of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It reads: always.
+    /// A read: always safe to retry.
     Reads,
-    /// It writes: only if it was certainly not carried out.
+    /// A write: safe to retry only if it certainly had no effect.
     Writes,
 }
 
-/// The way to a bucket.
+/// Client for a bucket.
 #[derive(Debug)]
 pub struct Transport {
     wire: Arc<WireClient>,
@@ -60,14 +60,14 @@ pub struct Transport {
     origin: Arc<Origin>,
     /// The object store's time.
     clock: Arc<AdjustedClock>,
-    /// When that is to be looked at again, in milliseconds by the monotonic clock.
+    /// Time of the next check of that, in milliseconds by the monotonic clock.
     hears_next: AtomicU64,
     random: Arc<dyn Random>,
-    /// How long to go on repeating.
+    /// Timeout for all attempts.
     patience: Duration,
 }
 
-/// Whether a request was signed at the right time.
+/// Correctness of the time of a request's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timeliness {
     /// As far as is known now.
@@ -76,15 +76,15 @@ enum Timeliness {
     Mistimed,
 }
 
-/// Why an attempt failed.
+/// Reason for a failed attempt.
 enum Failure {
-    /// By its answer; perhaps for having been signed at a time that has been corrected since.
+    /// An error response; perhaps because of a signing time that has been corrected since.
     Refused(Refusal, Timeliness),
     Wire(WireError),
 }
 
 impl Transport {
-    /// The way to the bucket that `resolver` finds.
+    /// Returns a client for the bucket that `resolver` finds.
     pub fn new(
         wire: Arc<WireClient>,
         resolver: Arc<Resolver>,
@@ -96,37 +96,37 @@ impl Transport {
         Self { wire, resolver, credentials, origin, clock, hears_next: AtomicU64::new(0), random, patience }
     }
 
-    /// The name of the bucket.
+    /// Returns the name of the bucket.
     pub fn bucket(&self) -> &str {
         self.resolver.bucket()
     }
 
-    /// The resolver of where the bucket is.
+    /// Returns the resolver of the bucket's location.
     pub fn resolver(&self) -> &Resolver {
         &self.resolver
     }
 
-    /// The credentials in use.
+    /// Returns the credentials in use.
     pub fn credentials(&self) -> &CurrentCredentials {
         &self.credentials
     }
 
-    /// The object store as messages name it.
+    /// Returns the name of the object store in messages.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The object store's time.
+    /// Returns the object store's time.
     pub fn clock(&self) -> &Arc<AdjustedClock> {
         &self.clock
     }
 
-    /// Sends a request until it is answered in a way that repeating will not change.
+    /// Sends a request until it gets a response that a retry would not change.
     pub async fn send(&self, request: Request<'_>, effect: Effect) -> Result<Incoming> {
         self.ask(request, effect).await?.map_err(|refusal| refusal.into_error(&self.origin))
     }
 
-    /// The same; an answer that is an error is returned as it is.
+    /// Sends a request like [`Transport::send`], but returns an error response as it is.
     pub async fn ask(
         &self,
         mut request: Request<'_>,
@@ -137,7 +137,7 @@ impl Transport {
         let (mut attempt, mut redirections, mut is_reloaded) = (1, 0, false);
         loop {
             let credentials = self.credentials.get().await?;
-            // An attempt that only followed the bucket, or took other keys, is one as well.
+            // An attempt that only followed a redirect, or used new keys, counts as well.
             let number = attempt + redirections + u32::from(is_reloaded);
             let failure = match self.attempt(&mut request, &location, &credentials, number).await? {
                 Ok(incoming) => return Ok(Ok(incoming)),
@@ -179,7 +179,7 @@ impl Transport {
         }
     }
 
-    /// Asks something of the object store, in whatever way, again while it wants to be spared: then it has done nothing.
+    /// Retries any call to the object store while it throttles: then the call had no effect.
     pub async fn patiently<T, F: Future<Output = Result<T>>>(&self, mut ask: impl FnMut() -> F) -> Result<T> {
         let began = self.clock.monotonic();
         for attempt in 1..ATTEMPTS {
@@ -222,7 +222,7 @@ impl Transport {
         })
     }
 
-    /// Returns why a HEAD was refused, whose answer has no body to say it in: by a GET of the same, which is refused alike.
+    /// Returns why a HEAD was refused, whose response has no body: sends the same GET, which is refused alike.
     async fn with_words(
         &self,
         refusal: Refusal,
@@ -236,16 +236,17 @@ impl Transport {
         }
         let mut get = Request::new("GET", request.key);
         get.header("range", "bytes=0-0");
-        // On the heap, as it is rare.
+        // Boxed, since it is rare.
         match Box::pin(self.attempt(&mut get, location, credentials, number)).await {
             Ok(Err(Failure::Refused(told, _))) if told.status == refusal.status => told,
             Ok(_) | Err(_) => refusal,
         }
     }
 
-    /// Where to try next, if the answer says that it is not here, not now or not so.
+    /// Returns where to send the next attempt, if the response is a redirect, names another region, or refuses a wrong
+    /// signing time.
     async fn follow(&self, refusal: &Refusal, timeliness: Timeliness, from: &Arc<Location>) -> Option<Arc<Location>> {
-        // The refusal of a HEAD does not say why.
+        // The refusal of a HEAD has no reason.
         if timeliness == Timeliness::Mistimed && refusal.status == 403 {
             return Some(Arc::clone(from));
         }
@@ -262,15 +263,15 @@ impl Transport {
         let location: http::Uri = refusal.location.as_deref()?.parse().ok()?;
         let origin = format!("{}://{}", location.scheme_str()?, location.authority()?);
         let target: Target = origin.parse().ok()?;
-        // What was asked for over TLS is not told to whoever listens.
+        // A request made over TLS must not be sent in plain text.
         if from.address.target.is_tls && !target.is_tls {
             return None;
         }
         Some(self.resolver.redirect(from, target, matches!(refusal.status, 301 | 308)))
     }
 
-    /// Takes note of the object store's time, if it has not been looked at for a while or something was refused, perhaps
-    /// for being sent at the wrong time.
+    /// Corrects the clock by the object store's time, if the last check was a while ago, or if a request was refused,
+    /// perhaps for its signing time.
     fn hear_time(&self, head: &Head, asked: Duration) {
         let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
         if head.status != 403 && now < self.hears_next.load(Ordering::Relaxed) {

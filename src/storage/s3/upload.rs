@@ -1,5 +1,5 @@
-//! Bodies on their way to the object store: in one request, or in parts. Either way the object appears whole or not at
-//! all: a request that is cut off stores nothing, and parts are nothing before the upload is completed.
+//! Uploads of bodies: in one request, or multipart. Either way the object appears as a whole or not at all: an aborted
+//! request stores nothing, and parts have no effect before the upload is completed.
 
 use std::sync::{
     Arc,
@@ -29,22 +29,23 @@ use super::{
     wire::Outgoing,
 };
 
-/// The most parts of an upload. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
+/// Maximum number of parts of an upload. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
 const PARTS_LIMIT: u64 = 10_000;
 
-/// The smallest part that is not the last; also what is gathered of a body of unknown length, at first.
+/// Minimum size of a part that is not the last; also the first size of buffered parts, for bodies of unknown length.
 const GATHERED_PART_BYTES: u64 = 8 << 20;
 
-/// Gathered parts grow by their first size after so many parts, so that 10,000 of them hold more than any record.
+/// Number of buffered parts after which their size grows by the first size, so that 10,000 of them hold more than any
+/// record.
 const PARTS_OF_A_SIZE: u64 = 1000;
 
-/// Bodies up to here are sent without asking whether they are wanted: to ask costs a round trip.
+/// Maximum bytes of a body sent without `100 Continue`, which costs a round trip.
 const UNASKED_BYTES: u64 = 1 << 20;
 
-/// Bodies of known length up to here are gathered: they leave with the head in one write, and can be sent again.
+/// Maximum bytes of a body of known length that is buffered: it is sent with the head in one write, and can be retried.
 const SENT_AT_ONCE_BYTES: u64 = 64 * 1024;
 
-/// Stores a body under the whole key; the vendor's validator and the time of its answer.
+/// Stores a body under the full key; returns the vendor's validator and the time of the response.
 pub async fn store(
     bucket: &Arc<Bucket>,
     key: &str,
@@ -52,7 +53,7 @@ pub async fn store(
     attributes: &Attributes,
     precondition: &Precondition,
 ) -> Result<(ETag, Option<std::time::SystemTime>)> {
-    // What cannot be asked for is refused before anything is sent.
+    // Fails before anything is sent if the condition cannot be expressed.
     bucket.condition_of(precondition)?;
     if attributes.content_encoding.is_some() && !bucket.powers.has_codings() {
         let source = "objects that are stored in a coding do not come back in it: something decodes them".into();
@@ -70,13 +71,13 @@ pub async fn store(
         Some(length) if !is_hashed && (length <= options.part_bytes || !may_have_parts) => {
             upload.put(Outgoing::Stream { stream: body, is_begun: false }, length).await
         }
-        // On the heap, so that the future of a small put is not as big as theirs.
+        // Boxed, so that the future of a small put is not as large as theirs.
         Some(length) if !is_hashed => Box::pin(upload.stream_parts(body, length)).await,
         Some(_) | None => Box::pin(upload.gather_parts(body, may_have_parts)).await,
     }
 }
 
-/// Stores a few bytes as an upload of one part, as a probe does.
+/// Stores a few bytes as a multipart upload of one part, as a probe does.
 pub async fn store_as_part(bucket: &Arc<Bucket>, key: &str, precondition: &Precondition) -> Result<()> {
     let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
     let upload = Upload { bucket, key, attributes: &attributes, precondition };
@@ -93,7 +94,7 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    /// All in one request.
+    /// Stores the body in one request.
     async fn put(&self, body: Outgoing, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let mut request = self.request(body, length);
         self.bucket.condition(&mut request, self.precondition)?;
@@ -104,7 +105,7 @@ impl Upload<'_> {
         let incoming = sent.map_err(|error| self.bucket.of_write(error, self.precondition))?;
         let etag = incoming.head.get("etag").map(unquoted);
         let date = incoming.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
-        // A body would be of no interest, but unread it would cost the connection.
+        // The body is not needed, but unread it would cost the connection.
         let _ = incoming.into_bytes(UNASKED_BYTES).await;
         let etag = etag.ok_or_else(|| Error::Unavailable("the object store gave the object no ETag".into()))?;
         Ok((etag, date))
@@ -126,7 +127,7 @@ impl Upload<'_> {
         request
     }
 
-    /// In parts that are streamed through.
+    /// Streams the body in parts.
     async fn stream_parts(&self, body: ByteStream, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let size = self.bucket.options.part_bytes.max(length.div_ceil(PARTS_LIMIT));
         let slices = Slices::new(body);
@@ -144,7 +145,7 @@ impl Upload<'_> {
         parts.complete().await
     }
 
-    /// In one request if it is short, else in parts that are gathered.
+    /// Stores a short body in one request, else in buffered parts.
     async fn gather_parts(
         &self,
         body: ByteStream,
@@ -185,19 +186,19 @@ impl Upload<'_> {
     }
 }
 
-/// An upload in parts. Dropped before it is completed, it is given up, and its parts go.
+/// A multipart upload. Dropped before it is completed, it is aborted, and its parts are deleted.
 struct Parts<'a> {
     upload: &'a Upload<'a>,
     id: String,
     sent: Vec<Part>,
     is_completed: bool,
-    /// For whom it is, should it have to be given up.
+    /// The request context for the abort.
     commission: Option<Commission>,
 }
 
 impl Parts<'_> {
-    /// Sends a piece and gives its share of the budget back: who gathered the next one while he still held it would wait
-    /// for others that do the same.
+    /// Sends a part and returns its share of the budget: buffering the next part while holding this one could deadlock
+    /// with other uploads that do the same.
     async fn send_piece(&mut self, piece: Piece) -> Result<()> {
         self.send(Outgoing::Bytes(piece.bytes.clone()), piece.bytes.len() as u64).await
     }
@@ -206,7 +207,7 @@ impl Parts<'_> {
         let number = i32::try_from(self.sent.len() + 1).unwrap_or(i32::MAX);
         let mut request = self.upload.request(body, length);
         request.query = super::address::query(&[("partNumber", &number.to_string()), ("uploadId", &self.id)]);
-        // Storing a part twice does no harm: the upload is ours alone, and the last one counts.
+        // Storing a part twice is harmless: the upload is ours alone, and the last write counts.
         let incoming = self.upload.bucket.transport.send(request, Effect::Reads).await?;
         let etag = incoming.head.get("etag").unwrap_or_default().to_owned();
         let _ = incoming.into_bytes(UNASKED_BYTES).await;
@@ -218,7 +219,7 @@ impl Parts<'_> {
         let bucket = self.upload.bucket;
         let condition = bucket.condition_of(self.upload.precondition)?;
         let parts = std::mem::take(&mut self.sent);
-        // From here on the object may appear, and the parts are no longer ours to throw away.
+        // From here on the object may appear, and its parts must not be deleted.
         self.is_completed = true;
         let is_refused = AtomicBool::new(false);
         let complete = || async {
@@ -232,7 +233,8 @@ impl Parts<'_> {
         let etag = match completed {
             Ok(etag) => etag,
             Err(error) => {
-                // Without an answer the object may still be made, and its parts stay. The reconciler looks after them a day later.
+                // Without a response the object may still be created, and its parts stay. The reconciler handles them a
+                // day later.
                 let is_refused = is_refused.load(Ordering::Relaxed);
                 if is_refused || matches!(error, Error::Precondition | Error::NotFound | Error::Throttled { .. }) {
                     self.is_completed = false;
@@ -242,7 +244,7 @@ impl Parts<'_> {
         };
         match etag {
             Some(etag) => Ok((unquoted(&etag), None)),
-            // Some leave the validator out here. (Ceph RGW 16)
+            // Some omit the validator here. (Ceph RGW 16)
             None => bucket.validator(self.upload.key).await.map(|(etag, date)| (etag, Some(date))),
         }
     }

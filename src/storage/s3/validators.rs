@@ -1,21 +1,21 @@
-//! Validators: an object store's own covers an object's bytes; ours covers its attributes, too, since the same bytes
-//! under another media type are another thing to whoever reads them. So ours is the vendor's with a mark of the attributes
-//! behind it, `9e107d9d372bb6826bd81d3542a419d6-1a2b3c4d`, and the part before the mark goes back in conditions.
+//! Validators. An object store's own covers an object's bytes; ours covers its attributes, too, since the same bytes
+//! under another media type are another representation to readers. So ours is the vendor's followed by a mark of the
+//! attributes, `9e107d9d372bb6826bd81d3542a419d6-1a2b3c4d`, and conditions use the part before the mark.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::object::{Attributes, ETag};
 
-/// Characters of a mark.
+/// Number of characters of a mark.
 const MARK_LENGTH: usize = 8;
 
-/// The digits that marks are written with.
+/// The hexadecimal digits of marks.
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The validator of an object with these attributes.
+/// Returns the validator of an object with these attributes.
 pub fn marked(vendor: &ETag, attributes: &Attributes) -> ETag {
     let coding = attributes.content_encoding.as_deref().unwrap_or_default();
-    // No media type and no coding has a line break in it.
+    // No media type and no coding contains a line break.
     let hash = xxh3_64([attributes.content_type.as_str(), "\n", coding].concat().as_bytes());
     let mut text = String::with_capacity(vendor.as_str().len() + 1 + MARK_LENGTH);
     text.push_str(vendor.as_str());
@@ -27,7 +27,7 @@ pub fn marked(vendor: &ETag, attributes: &Attributes) -> ETag {
     ETag::new(&text)
 }
 
-/// What the vendor knows of a validator; `None` when it is none of ours.
+/// Returns the vendor's part of a validator; `None` if it is not ours.
 pub fn unmarked(etag: &ETag) -> Option<&str> {
     let (vendor, mark) = etag.as_str().rsplit_once('-')?;
     let is_ours = mark.len() == MARK_LENGTH && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -45,7 +45,7 @@ mod tests {
         assert_ne!(one, other);
         assert_eq!((unmarked(&one), unmarked(&other)), (Some("ab-3"), Some("ab-3")));
         assert_eq!(unmarked(&ETag::new("ab-3")), None);
-        // Clients keep validators for long: no later version may write them otherwise.
+        // Clients keep validators for long: no later version may format them differently.
         assert_eq!(one.as_str(), "ab-3-d1896e3a");
     }
 }

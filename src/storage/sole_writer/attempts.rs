@@ -1,4 +1,4 @@
-//! The writes that are repeated while their answer is lost.
+//! The idempotent writes that are retried while their response is lost.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ pub struct PutAttempt<'a, S: ?Sized> {
     pub key: &'a str,
     pub bytes: Bytes,
     pub attributes: Attributes,
-    /// The object's validator before, if there was one.
+    /// The object's validator before the write, if there was one.
     pub seen: Option<ETag>,
 }
 
@@ -37,7 +37,7 @@ impl<S: ObjectStore + ?Sized> Attempt for PutAttempt<'_, S> {
             found => found?,
         };
         let meta = object.meta;
-        // Equal bytes that were there before tell nothing.
+        // Equal bytes from before the write prove nothing.
         if self.seen.as_ref() == Some(&meta.etag) || meta.size != self.bytes.len() as u64 {
             return Ok(None);
         }
@@ -84,7 +84,7 @@ impl<S: ObjectStore + ?Sized> Attempt for CopyAttempt<'_, S> {
         self.inner.copy(self.from, self.to, Precondition::None).await
     }
 
-    /// A copy's validator need not be its original's, so that a look would not tell.
+    /// A copy may have another validator than its source, so a read would prove nothing.
     async fn landed(&self) -> Result<Option<PutOutcome>> {
         Ok(None)
     }

@@ -1,4 +1,4 @@
-//! Doubts: keys for which a write may still arrive.
+//! Keys in doubt: a write of them may still arrive.
 //!
 //! ```text
 //! keeper  PUT document v2: no answer                     the object store (or something before it) still has it
@@ -7,7 +7,7 @@
 //!                                                        the first v2 arrives: v3 is gone
 //! ```
 //!
-//! So nothing is written over what is in doubt. This rests on one assumption: a request whose connection is closed takes
+//! So a key in doubt is not overwritten. This rests on one assumption: a request whose connection is closed takes
 //! effect within [`DOUBT`], or never.
 
 use std::{
@@ -21,22 +21,22 @@ use crate::{
     storage::error::{Error, Result},
 };
 
-/// How long a write whose answer was lost may still take effect.
+/// Time for which a write whose response was lost may still take effect.
 pub const DOUBT: Duration = Duration::from_mins(1);
 
-/// The most keys in doubt that are told apart. When there are more, all keys are in doubt.
+/// Maximum number of distinct keys in doubt. Beyond it, all keys are in doubt.
 const MAX_KEYS: usize = 100_000;
 
-/// What must wait while a write may still arrive.
+/// The writes that must wait while a key is in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bar {
-    /// Writes under a condition: whoever writes without one takes his chance with late arrivals everywhere.
+    /// Conditional writes: unconditional ones risk late arrivals on every store.
     Conditions,
     /// All writes.
     Everything,
 }
 
-/// Until when what must wait, by the monotonic clock.
+/// End of the wait, by the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 struct Until {
     conditions: Duration,
@@ -70,12 +70,12 @@ pub struct Doubts {
 }
 
 impl Doubts {
-    /// No doubt yet.
+    /// Starts without keys in doubt.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, known: Mutex::default() }
     }
 
-    /// A write of `key` may arrive from now on for a while.
+    /// Marks `key` as in doubt from now on for a while.
     pub fn raise(&self, key: &str, bar: Bar) {
         let now = self.clock.monotonic();
         let until = now + DOUBT;
@@ -90,7 +90,8 @@ impl Doubts {
         known.keys.entry(key.to_owned()).or_default().raise(bar, until);
     }
 
-    /// Whether `key` may be written now; else [`Error::Throttled`] with the time it takes, since nothing was written.
+    /// Checks that `key` may be written now; else fails with [`Error::Throttled`] and the time to wait, since nothing
+    /// was written.
     pub fn allow(&self, key: &str, is_conditional: bool) -> Result<()> {
         let now = self.clock.monotonic();
         let mut known = self.known();

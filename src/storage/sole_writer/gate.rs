@@ -1,8 +1,8 @@
 //! Bodies with a gate before their last byte.
 //!
-//! An object store cannot make an object of a body whose end it has not been given. So a stream that takes minutes needs
-//! its key's turn, and its condition checked, only before its last byte: until then others may write the key, and
-//! nothing of this write has happened.
+//! An object store cannot create an object before it has received the end of its body. So a stream that takes minutes
+//! needs the lock of its key, and the check of its condition, only before its last byte: until then others may write
+//! the key, and nothing of this write has taken effect.
 //!
 //! ```text
 //! A  PUT 2 GB If-Match x: all but the last byte          B  PUT If-Match x: turn, look, write: 200
@@ -10,27 +10,27 @@
 //!    412, and nothing of it is stored
 //! ```
 //!
-//! It is one byte and not the last chunk, since whatever takes the body may have to wait for room for a chunk: for room that
-//! others hold who wait at this gate.
+//! The gate holds back one byte instead of the last chunk: the receiver of the body may have to wait for space for a
+//! chunk, held by other writes that wait at this gate.
 
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture, stream};
 
 use crate::storage::body::{BodyError, ByteStream};
 
-/// What is asked before the last byte goes out.
+/// The check before the last byte is sent.
 pub type Gate = BoxFuture<'static, Result<(), BodyError>>;
 
 struct Gated {
     body: ByteStream,
     held: Option<Bytes>,
-    /// Whether `held` ends in the last byte there is.
+    /// True if the last byte of `held` is the last of the body.
     is_over: bool,
     gate: Option<Gate>,
 }
 
-/// `body`, whose last byte (or whose end, where it has none) comes only once `gate` has let it. A body that breaks off by
-/// itself never asks.
+/// Returns `body`, whose last byte (or whose end, if it is empty) comes only after `gate` has succeeded. A body that
+/// breaks off by itself never runs the gate.
 pub fn gated(body: ByteStream, gate: impl Future<Output = Result<(), BodyError>> + Send + 'static) -> ByteStream {
     let length = body.length();
     let start = Gated { body, held: None, is_over: false, gate: Some(gate.boxed()) };
@@ -51,7 +51,7 @@ async fn step(mut state: Gated) -> Result<Option<(Bytes, Gated)>, BodyError> {
             }
         }
     }
-    // Once the gate has been passed, nothing comes any more.
+    // After the gate nothing more comes.
     let Some(gate) = state.gate.take() else { return Ok(None) };
     gate.await?;
     Ok(state.held.take().map(|last| (last, state)))

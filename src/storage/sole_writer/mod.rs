@@ -1,12 +1,11 @@
-//! Conditional writes over an object store that has none, for as long as one process alone makes them.
+//! Conditional writes over an object store without them, for a single writer.
 //!
-//! Some object stores cannot check a condition at the moment a write takes effect, or cannot be trusted to. [`SoleWriter`]
-//! checks it instead: it gives every key one turn at a time (`turns`), looks at the object, then writes. What it cannot
-//! see is a writer that does not go through it. That there is only one for the keys that matter is a matter of
-//! configuration; nothing here finds a second one out.
+//! Some object stores cannot check a condition at the moment a write takes effect, or do so unreliably. [`SoleWriter`]
+//! checks it instead: it locks the key (`turns`), reads the object, then writes. It cannot see writers that do not go
+//! through it. Configuration must ensure a single writer for these keys; nothing here detects a second one.
 //!
-//! A write whose answer was lost may take effect late, over whatever was written since. So a conditional write is
-//! repeated until it is settled (`settle`), and what may still arrive bars its key for a while (`doubts`).
+//! A write whose response was lost may take effect late, over later writes. So a conditional write is retried until its
+//! outcome is known (`settle`), and a key in doubt is blocked for a while (`doubts`).
 
 mod attempts;
 mod doubts;

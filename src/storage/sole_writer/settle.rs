@@ -1,8 +1,8 @@
-//! What becomes of a write whose answer was lost.
+//! Resolves writes whose response was lost.
 //!
-//! First a look: if what was sent once is there, it has arrived and cannot arrive again. Else the same is sent again until
-//! there is an answer. The answer tells what the object is now, but one of the two may still be under way: only a
-//! look settles without a doubt.
+//! First it reads the object: a write that was sent once and is there has arrived, and cannot arrive again. Otherwise
+//! it sends the same write again until it gets a response. The response tells the state of the object, but one of the
+//! two requests may still be in flight: only a read resolves the write without doubt.
 
 use std::time::Duration;
 
@@ -13,42 +13,42 @@ use crate::{
     storage::error::{Error, Result, leaves_open},
 };
 
-/// The most bytes of a body that is kept for being sent again: documents, claims, small records.
+/// Maximum bytes of a body kept for retries: documents, claims, small records.
 pub const MAX_REPEATED_BYTES: u64 = 1024 * 1024;
 
-/// How long a write is tried to be settled.
+/// Timeout for resolving a write.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The pause before the second attempt; each further one is twice as long, up to the longest.
+/// Delay before the second attempt; it doubles for each further one, up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause between two attempts.
+/// Maximum delay between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A write that does the same however often it is made.
+/// An idempotent write.
 #[async_trait]
 pub trait Attempt: Sync {
-    /// What it answers.
+    /// Result of the write.
     type Outcome: Send;
 
-    /// Makes it.
+    /// Sends the write.
     async fn write(&self) -> Result<Self::Outcome>;
 
-    /// Looks whether the only one that was made has arrived: what it would have answered; `None` if it has not, or if
+    /// Reads whether the only write that was sent has arrived: returns its result, or `None` if it has not arrived or
     /// that cannot be told.
     async fn landed(&self) -> Result<Option<Self::Outcome>>;
 }
 
-/// What is known of a write at last.
+/// The resolution of a write.
 #[derive(Debug)]
 pub struct Settled<T> {
-    /// Its answer; [`Error::Timeout`] and [`Error::Unavailable`] where there is none.
+    /// Its result; [`Error::Timeout`] or [`Error::Unavailable`] if there is none.
     pub answer: Result<T>,
-    /// Whether something of it may still arrive.
+    /// True if a request of it may still take effect.
     pub is_in_doubt: bool,
 }
 
-/// Makes an attempt, again and again while its answer is lost.
+/// Sends a write, and repeats it while its response is lost.
 pub async fn settle<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Settled<A::Outcome> {
     let answer = attempt.write().await;
     if !leaves_open(&answer) {
@@ -66,7 +66,7 @@ pub async fn settle<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Settled<A::Ou
     }
 }
 
-/// Whether what was sent has arrived, as soon as that can be told.
+/// Reads whether the write has arrived, as soon as that can be told.
 async fn look<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Option<A::Outcome> {
     let mut pauses = Pauses::default();
     loop {
@@ -77,7 +77,8 @@ async fn look<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Option<A::Outcome> 
     }
 }
 
-/// Sends the same until there is an answer. A refusal is one of this attempt alone: the one before may still happen.
+/// Repeats the write until it gets a response. A refusal is about this attempt alone: the one before may still take
+/// effect.
 async fn repeat<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Result<A::Outcome> {
     let mut pauses = Pauses::default();
     loop {
@@ -90,7 +91,7 @@ async fn repeat<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Result<A::Outcome
     }
 }
 
-/// Pauses between attempts; their number is limited by [`PATIENCE`].
+/// Delays between attempts; [`PATIENCE`] limits their number.
 struct Pauses(Duration);
 
 impl Default for Pauses {

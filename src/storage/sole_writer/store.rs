@@ -1,4 +1,4 @@
-//! The decorator itself.
+//! The decorator that emulates conditional writes.
 
 use std::sync::Arc;
 
@@ -20,24 +20,23 @@ use super::{
     writes::{Sent, Writes},
 };
 
-/// An object store that grants conditions although the one beneath it cannot, as long as nobody else writes the keys
-/// that are written under conditions.
+/// An object store that emulates conditions over one without them, for a single writer of the keys that are written
+/// under conditions.
 ///
-/// * Every write takes its key's turn; under a condition the object is looked at first. So a condition holds when the
-///   write takes effect, whoever else writes through the same `SoleWriter`. A stream has the turn only from its last
-///   byte on.
-/// * A conditional write of at most [`MAX_REPEATED_BYTES`](super::settle::MAX_REPEATED_BYTES) whose answer is lost is
-///   settled by looking and by sending the same again, for at most [`PATIENCE`](super::settle::PATIENCE).
-/// * What may still arrive after that bars its key for [`DOUBT`](super::doubts::DOUBT): all writes after a conditional
-///   one, conditional writes after any other. Barred writes are refused with [`Error::Throttled`], and the time they
-///   have to wait.
+/// * Every write locks its key; a conditional one reads the object first. So the condition holds when the write takes
+///   effect, among all writers through the same `SoleWriter`. A stream holds the lock only from its last byte on.
+/// * A conditional write of at most [`MAX_REPEATED_BYTES`](super::settle::MAX_REPEATED_BYTES) whose response is lost is
+///   resolved by reading and by sending it again, for at most [`PATIENCE`](super::settle::PATIENCE).
+/// * A write that may still arrive after that blocks its key for [`DOUBT`](super::doubts::DOUBT): for all writes after
+///   a conditional one, for conditional writes after any other. Blocked writes fail with [`Error::Throttled`] and the
+///   time to wait.
 #[derive(Debug)]
 pub struct SoleWriter<S: ?Sized = dyn ObjectStore> {
     writes: Arc<Writes<S>>,
 }
 
 impl<S: ObjectStore + ?Sized> SoleWriter<S> {
-    /// Grants conditions over `inner`, which is never asked for one.
+    /// Emulates conditions over `inner`, which never receives one.
     pub fn new(inner: Arc<S>, clock: Arc<dyn Clock>) -> Self {
         Self { writes: Arc::new(Writes::new(inner, clock)) }
     }

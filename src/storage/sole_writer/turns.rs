@@ -1,8 +1,8 @@
-//! Turns: of all who write one key, one at a time.
+//! Keyed locks: one writer of a key at a time.
 //!
-//! The table holds the keys that are being written or waited for, and nothing else: it is as large as there are calls
-//! under way. Keys have locks of their own rather than shares of a few, since a turn may last as long as a call to the
-//! object store, and no key should wait for another.
+//! The table holds only the keys that are being written or waited for: its size is the number of calls under way. Every
+//! key has its own lock instead of a stripe, since it may be held as long as a call to the object store, and no key
+//! should wait for another.
 
 use std::{
     collections::HashMap,
@@ -12,28 +12,28 @@ use std::{
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// Parts of the table, so that calls for different keys seldom meet at its lock.
+/// Number of shards of the table, so that calls for different keys seldom contend for its lock.
 const SHARDS: usize = 64;
 
 type Shard = HashMap<String, Arc<AsyncMutex<()>>>;
 
-/// The turns of all keys.
+/// The locks of all keys.
 #[derive(Debug)]
 pub struct Turns {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
 }
 
-/// A key's turn; it ends when this is dropped.
+/// The lock of a key, held until this is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    // Before the seat, which leaves the table only when nobody holds or waits for the lock.
+    // Dropped before the seat, which leaves the table only if no other writer holds or waits for the lock.
     _guard: OwnedMutexGuard<()>,
     seat: Seat,
 }
 
 impl Turn {
-    /// Whose turn it is.
+    /// Returns the locked key.
     pub fn key(&self) -> &str {
         &self.seat.key
     }
@@ -46,7 +46,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for the turn of `key`, in the order of asking.
+    /// Locks `key`, in the order of calls.
     pub async fn take(self: &Arc<Self>, key: &str) -> Turn {
         let lock = Arc::clone(self.shard(key).entry(key.to_owned()).or_default());
         // From here on dropping this future leaves nothing in the table.
@@ -54,8 +54,7 @@ impl Turns {
         Turn { _guard: lock.lock_owned().await, seat }
     }
 
-    /// Waits for the turns of many keys. They are taken in one order, so that two who want the same do not wait for each
-    /// other.
+    /// Locks many keys. They are locked in one order, so that two calls for the same keys cannot deadlock.
     pub async fn take_all(self: &Arc<Self>, mut keys: Vec<String>) -> Vec<Turn> {
         keys.sort_unstable();
         keys.dedup();
@@ -77,7 +76,7 @@ impl Turns {
     }
 }
 
-/// A place in the table, held by whoever has the turn or waits for it.
+/// An entry in the table, held by the writer that has the lock or waits for it.
 #[derive(Debug)]
 struct Seat {
     turns: Arc<Turns>,
@@ -88,7 +87,7 @@ struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut shard = self.turns.shard(&self.key);
-        // Locks are handed out and given back under the shard's lock alone, so that the count is what it says.
+        // Locks are cloned and dropped only under the shard's lock, so that their count is exact.
         self.lock = None;
         if shard.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             shard.remove(&self.key);

@@ -1,4 +1,4 @@
-//! Turns, conditions and doubts together: the beginning and the end of every write.
+//! Start and end of every write: key locks, conditions and keys in doubt together.
 
 use std::{
     mem,
@@ -27,55 +27,55 @@ use super::{
     turns::{Turn, Turns},
 };
 
-/// Memory for bodies of streams that are gathered so that they can be sent again. Once it is used up, streams are sent
-/// once; nobody waits for a slow sender.
+/// Memory for bodies of streams that are buffered for retries. Once it is used up, streams are sent once; no write
+/// waits for a slow sender.
 const MAX_GATHERED_BYTES: usize = 32 * 1024 * 1024;
 
-/// How long a stream waits for its turn, all but its last byte sent: longer than a write is tried to be settled, and
-/// shorter than object stores wait for the rest of a body. What it holds meanwhile, others may need.
+/// Timeout for a stream that waits for its turn, all but its last byte sent: longer than resolving a write takes, and
+/// shorter than object stores wait for the rest of a body. Others may need what it holds meanwhile.
 const TURN_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is behind a `SoleWriter`; shared with the bodies under way.
+/// State behind a `SoleWriter`; shared with the bodies under way.
 #[derive(Debug)]
 pub struct Writes<S: ?Sized> {
     clock: Arc<dyn Clock>,
     turns: Arc<Turns>,
     doubts: Arc<Doubts>,
     room: Arc<Semaphore>,
-    /// The object store that is written to.
+    /// The underlying object store.
     pub inner: Arc<S>,
 }
 
-/// A body as it will be written.
+/// A body as it will be sent.
 pub enum Sent {
-    /// Whole, and held as long as the write takes.
+    /// Complete, with the memory that it holds during the write.
     Whole(Bytes, Option<OwnedSemaphorePermit>),
-    /// As it comes.
+    /// A stream.
     Stream(ByteStream),
 }
 
-/// A write that has its turn and whose condition holds.
+/// A write that holds its lock and whose condition holds.
 #[derive(Debug)]
 pub struct Begun {
-    /// The validator that was found, where there was a condition and an object.
+    /// The validator that was read, if there was a condition and an object.
     seen: Option<ETag>,
     underway: Underway,
 }
 
 impl Begun {
-    /// The end of a write that was sent once.
+    /// Ends a write that was sent once.
     fn end<T>(self, answer: Result<T>) -> Result<T> {
         let is_in_doubt = leaves_open(&answer);
         self.underway.end(Settled { answer, is_in_doubt })
     }
 
-    /// The end of a write that was settled.
+    /// Ends a write that was resolved.
     fn end_settled<T>(self, settled: Settled<T>) -> Result<T> {
         self.underway.end(settled)
     }
 }
 
-/// A write that may be on its way. Whatever becomes of its future, its keys are in doubt unless it came to an end.
+/// A write that may be in flight. Unless it came to an end, dropping it marks its keys as in doubt.
 #[derive(Debug)]
 struct Underway {
     doubts: Arc<Doubts>,
@@ -99,20 +99,20 @@ impl Drop for Underway {
                 self.doubts.raise(turn.key(), bar);
             }
         }
-        // Only now the turns: whoever has the next one knows of the doubt.
+        // The locks come last: the next holder sees that the key is in doubt.
         self.turns.clear();
     }
 }
 
 impl<S: ObjectStore + ?Sized> Writes<S> {
-    /// Nothing is under way yet.
+    /// Starts without writes.
     pub fn new(inner: Arc<S>, clock: Arc<dyn Clock>) -> Self {
         let doubts = Arc::new(Doubts::new(Arc::clone(&clock)));
         let room = Arc::new(Semaphore::new(MAX_GATHERED_BYTES));
         Self { clock, turns: Arc::default(), doubts, room, inner }
     }
 
-    /// Takes a key's turn, and looks whether the condition holds.
+    /// Locks a key, and checks the condition.
     pub async fn begin(&self, key: &str, precondition: &Precondition) -> Result<Begun> {
         let is_conditional = *precondition != Precondition::None;
         let turn = self.turns.take(key).await;
@@ -123,7 +123,7 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         Ok(Begun { seen, underway })
     }
 
-    /// Removes many objects, once all their keys have their turn.
+    /// Deletes many objects, once all their keys are locked.
     pub async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
         let turns = self.turns.take_all(keys.clone()).await;
         for turn in &turns {
@@ -133,7 +133,7 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         Begun { seen: None, underway }.end(self.inner.delete_many(keys).await)
     }
 
-    /// Looks whether a condition holds now: the validator found, if there is a condition and an object.
+    /// Checks a condition now: returns the validator that was read, if there is a condition and an object.
     async fn check(&self, key: &str, precondition: &Precondition) -> Result<Option<ETag>> {
         if *precondition == Precondition::None {
             return Ok(None);
@@ -151,7 +151,7 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         if holds { Ok(found) } else { Err(Error::Precondition) }
     }
 
-    /// What is sent of a body: at once, where it is in memory or empty or worth gathering so that it can be sent again.
+    /// Prepares a body for sending: complete if it is in memory, empty, or worth buffering for retries.
     pub async fn receive(&self, body: ByteStream, is_conditional: bool) -> Result<Sent> {
         let body = match body.into_whole() {
             Ok(bytes) => return Ok(Sent::Whole(bytes, None)),
@@ -192,7 +192,7 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         self.make(begun, &put, is_repeated).await
     }
 
-    /// Makes a write that has begun: once, or until it is settled.
+    /// Performs a write that has begun: once, or until it is resolved.
     pub async fn make<A: Attempt>(&self, begun: Begun, attempt: &A, is_repeated: bool) -> Result<A::Outcome> {
         if is_repeated {
             begun.end_settled(settle(self.clock.as_ref(), attempt).await)
@@ -201,7 +201,7 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         }
     }
 
-    /// Writes a stream, whose turn comes before its last byte.
+    /// Writes a stream, and takes the lock before its last byte.
     pub async fn put_stream(
         self: &Arc<Self>,
         key: &str,
@@ -210,7 +210,7 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         precondition: Precondition,
     ) -> Result<PutOutcome> {
         self.doubts.allow(key, precondition != Precondition::None)?;
-        // Nothing is sent in vain, as far as that can be told now.
+        // An early check, so that a write that fails already is not sent.
         self.check(key, &precondition).await?;
         let passed: Arc<Mutex<Option<Result<Begun>>>> = Arc::default();
         let gate = {
@@ -231,7 +231,7 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         match passed {
             Some(Ok(begun)) => begun.end(answer),
             Some(Err(refusal)) => Err(refusal),
-            // It ended before its last byte was sent: whatever the answer is called, nothing was stored.
+            // The body ended before its last byte was sent: whatever the error, nothing was stored.
             None => answer,
         }
     }

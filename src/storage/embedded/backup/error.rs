@@ -1,4 +1,4 @@
-//! Why there is no backup, or why none was restored, in words for whoever asked for it.
+//! Errors of backing up and restoring, as the operator reads them.
 
 use std::{
     io,
@@ -11,46 +11,45 @@ use super::super::{
     open_error::OpenError,
 };
 
-/// Why there is no backup, or why none was restored. The data folder of which it should have been is as it was; what was
-/// written of the copy is removed again.
+/// A failed backup or restore. The source folder is unchanged; the partial copy is removed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The data folder cannot be read, or not be made.
+    /// The data folder cannot be read or created.
     #[error(transparent)]
     Folder(#[from] OpenError),
-    /// Something stands where the backup should be.
+    /// The path of the backup is in use.
     #[error("{} is there already, and a backup replaces nothing: name a folder that is not there", path.display())]
     Taken {
-        /// What stands there.
+        /// The path.
         path: PathBuf,
     },
-    /// The backup would be a part of what it is a backup of.
+    /// The backup would be inside its own source.
     #[error("{} is in the data folder: name a place outside of it, on another disk if there is one", path.display())]
     Inside {
-        /// The place.
+        /// The path of the backup.
         path: PathBuf,
     },
-    /// Records are not what was stored; the caller was told of each.
+    /// Stored records are damaged; the caller was told of each.
     #[error(
         "{count} things are damaged in the data folder: delete or write those records again, and take the backup then"
     )]
     DamagedFolder {
-        /// How many.
+        /// Number of damaged records.
         count: u64,
     },
     /// There is no backup.
     #[error("{} is no backup", path.display())]
     NoBackup {
-        /// What should be one.
+        /// The path.
         path: PathBuf,
     },
-    /// The backup has no end.
+    /// The backup is incomplete.
     #[error("the backup {} was broken off before it was whole: remove it, and restore another one", path.display())]
     BrokenOff {
         /// The backup.
         path: PathBuf,
     },
-    /// A newer program took it, or an older one of another format.
+    /// A newer program took it, or an older one in another format.
     #[error("Larder {by} took the backup {}, in a format that this version does not know: restore it with that one", path.display())]
     UnknownFormat {
         /// The backup.
@@ -58,10 +57,10 @@ pub enum BackupError {
         /// The version of the program that took it.
         by: String,
     },
-    /// The backup is not what was written.
+    /// The backup differs from what was written.
     #[error("the backup is damaged, and nothing was restored: {what}")]
     DamagedBackup {
-        /// What is wrong with it.
+        /// The damage.
         what: String,
     },
     /// The folder to restore into is in use.
@@ -70,28 +69,28 @@ pub enum BackupError {
         /// The folder.
         path: PathBuf,
     },
-    /// There is no room for the copy.
+    /// The disk is full.
     #[error("the disk that holds {} is full: free some space, or choose another place", path.display())]
     Full {
-        /// What could not be written.
+        /// The path that could not be written.
         path: PathBuf,
-        /// What was said.
+        /// The error below.
         #[source]
         source: BoxError,
     },
-    /// Something else failed.
+    /// Another failure.
     #[error("{} cannot be read or written", path.display())]
     Io {
-        /// What.
+        /// The path.
         path: PathBuf,
-        /// What was said.
+        /// The error below.
         #[source]
         source: BoxError,
     },
 }
 
 impl BackupError {
-    /// What `error`, met at `path`, means.
+    /// Maps `error` at `path`.
     pub fn of_file(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         if is_full(&error) {
@@ -101,7 +100,7 @@ impl BackupError {
         }
     }
 
-    /// What `error`, met when the index at `index` was written to `target`, means.
+    /// Maps `error`, which occurred when the index at `index` was written to `target`.
     pub fn of_index(index: &Path, target: &Path, error: rusqlite::Error) -> Self {
         if is_index_full(&error) {
             Self::Full { path: target.to_owned(), source: error.into() }

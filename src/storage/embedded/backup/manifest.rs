@@ -1,4 +1,4 @@
-//! What a backup says of itself: the last that is written of it, and the first that is read.
+//! The manifest of a backup: written last, read first.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -11,34 +11,34 @@ use super::{
     error::BackupError,
 };
 
-/// The format of backups that this code writes, the only one so far.
+/// Format of backups that this code writes, the only one so far.
 const BACKUP_FORMAT: u32 = 1;
 
-/// What a backup says of itself.
+/// The manifest of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     /// The format of the backup.
     format: u32,
-    /// What the data folder said of its own format.
+    /// The format text of the data folder.
     folder_format: String,
     /// The version of the program that took it.
     taken_by: String,
-    /// When it was begun: everything that was acknowledged before is in it.
+    /// Start time: everything acknowledged before is in the backup.
     pub taken_at: Timestamp,
-    /// Objects in it.
+    /// Number of objects.
     pub objects: u64,
-    /// Their bytes.
+    /// Total bytes of the objects.
     pub bytes: u64,
     /// The hash of the index.
     #[serde(rename = "indexHash")]
     pub index: String,
-    /// The hashes of what else is in it, by name.
+    /// The hashes of the other files, by name.
     #[serde(rename = "otherFileHashes")]
     pub beside: BTreeMap<String, String>,
 }
 
-/// What can be read of a manifest of any format.
+/// The part of a manifest that can be read in any format.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
@@ -48,7 +48,7 @@ struct Head {
 }
 
 impl Manifest {
-    /// That of a backup which this program begins at `taken_at`, with nothing in it yet.
+    /// Returns the manifest of a backup that this program begins at `taken_at`, still empty.
     pub fn begun_at(taken_at: Timestamp) -> Self {
         Self {
             format: BACKUP_FORMAT,
@@ -62,7 +62,7 @@ impl Manifest {
         }
     }
 
-    /// Writes it: from now on the backup is whole.
+    /// Writes the manifest, which completes the backup.
     pub fn write(&self, backup: &Paths) -> Result<(), BackupError> {
         let path = backup.manifest();
         let failed = |error| BackupError::of_file(&path, error);
@@ -71,7 +71,7 @@ impl Manifest {
         replace_durably(&path, &text).map_err(failed)
     }
 
-    /// That of the backup at `path`.
+    /// Reads the manifest of the backup at `path`.
     pub fn read(path: &Path) -> Result<Self, BackupError> {
         let backup = Paths::new(path);
         let text = match fs::read(backup.manifest()) {

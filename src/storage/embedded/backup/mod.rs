@@ -1,6 +1,6 @@
-//! Backups of a data folder, taken while a process serves from it, and what becomes of them.
+//! Backups of a data folder, taken while a process serves from it, and their restore and retention.
 //!
-//! A backup is a folder that looks like the one it was taken of, but for the file `format`, so that nobody serves from it:
+//! A backup looks like its source, except for the file `format`, so that no process serves from it:
 //!
 //! ```text
 //! backup.json         what is in it, with hashes; written last, so that a backup without it was broken off
@@ -9,8 +9,8 @@
 //! admin-token         and whatever else the caller keeps beside the engine's own
 //! ```
 //!
-//! The instant is that of one read of the index (`VACUUM INTO`): all changes that were acknowledged before it are in, and no
-//! other. Files never change, and a [`hold`](super::hold) keeps those that are removed meanwhile.
+//! The instant is that of one read of the index (`VACUUM INTO`): the backup has all changes acknowledged before it, and
+//! no others. Files never change, and a [`hold`](super::hold) keeps those that are deleted meanwhile.
 
 mod error;
 mod manifest;

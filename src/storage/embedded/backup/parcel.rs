@@ -1,4 +1,4 @@
-//! A copy of a data folder that is being made: nothing to rely on until it is sealed, and removed if it never is.
+//! A staged copy of a data folder: not usable before it is sealed, and removed if it never is.
 
 use std::{
     fs::{self, File},
@@ -21,39 +21,41 @@ use super::{
     error::BackupError,
 };
 
-/// Numbers of files that are asked of the index at once.
+/// Number of files read from the index at a time.
 const PAGE: usize = 1000;
 
-/// Bytes hashed at once.
+/// Bytes hashed at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// A copy that is being made.
+/// A staged copy.
 #[derive(Debug)]
 pub struct Parcel {
     paths: Paths,
-    /// What was there before, and stays.
+    /// Paths that were there before, and stay.
     kept: Vec<PathBuf>,
     is_folder_ours: bool,
     is_sealed: bool,
 }
 
 impl Parcel {
-    /// Begins one in a folder that is there and empty but for `kept`; the folder goes with it if it `is_folder_ours`.
+    /// Starts a copy in an existing folder, which is empty except for `kept`; an abandoned copy removes the folder,
+    /// too, if it `is_folder_ours`.
     pub fn begin(folder: &Path, kept: Vec<PathBuf>, is_folder_ours: bool) -> Result<Self, BackupError> {
         let paths = Paths::new(folder);
         let parcel = Self { paths, kept, is_folder_ours, is_sealed: false };
-        // The first thing of all: whoever finds it without the last one knows that something is missing.
+        // Created first: found without the last file, it shows that the copy is incomplete.
         create_inner_folder(&parcel.paths.files())
             .map_err(|error| BackupError::of_file(&parcel.paths.files(), error))?;
         Ok(parcel)
     }
 
-    /// Where in it everything stands.
+    /// Returns the paths in the copy.
     pub fn paths(&self) -> &Paths {
         &self.paths
     }
 
-    /// Copies the file `name`, durable once the parcel is; its hash. `None` if there is none.
+    /// Copies the file `name`, and returns its hash; `None` if there is no such file. The copy is durable once the
+    /// parcel is.
     pub fn add(&self, from: &Paths, name: &str) -> Result<Option<String>, BackupError> {
         let (source, target) = (from.root().join(name), self.paths.root().join(name));
         if !copy(&source, &target)? {
@@ -62,7 +64,7 @@ impl Parcel {
         hash_of(&target).map(Some)
     }
 
-    /// Copies every file that the index in this parcel names. One that is missing is found when everything is read.
+    /// Copies every file that the index in this copy names. A missing one is found when everything is read.
     pub fn add_files(&self, from: &Paths) -> Result<(), BackupError> {
         let index = self.paths.index();
         let failed = |error| BackupError::Folder(OpenError::of_index(&index, error));
@@ -86,17 +88,17 @@ impl Parcel {
         sync(&self.paths.files())
     }
 
-    /// Reads every object and compares it with what was stored, as [`inspect`](super::super::inspect) does.
+    /// Reads every object and verifies it, like [`inspect`](super::super::inspect).
     pub fn read(&self, tell: impl FnMut(&str, &str)) -> Result<Inspection, BackupError> {
         Ok(read_all(&self.paths, tell)?)
     }
 
-    /// Makes the names in it durable, so that it can be sealed by one more file.
+    /// Syncs the names of all files, so that one more file can seal the copy.
     pub fn settle(&self) -> Result<(), BackupError> {
         sync(self.paths.root())
     }
 
-    /// Lets it stay.
+    /// Keeps the copy.
     pub fn seal(mut self) {
         self.is_sealed = true;
     }
@@ -123,7 +125,7 @@ impl Drop for Parcel {
     }
 }
 
-/// The hash of a file, in hexadecimal digits.
+/// Returns the hash of a file, in hexadecimal digits.
 pub fn hash_of(path: &Path) -> Result<String, BackupError> {
     let failed = |error| BackupError::of_file(path, error);
     let mut file = File::open(path).map_err(failed)?;
@@ -137,7 +139,7 @@ pub fn hash_of(path: &Path) -> Result<String, BackupError> {
     Ok(hash.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
 }
 
-/// Copies a file, durably but for its name; whether there is one.
+/// Copies a file, durably except for its name; returns whether it exists.
 fn copy(from: &Path, to: &Path) -> Result<bool, BackupError> {
     match access::copy(from, to).and_then(|copied| copied.sync_all()) {
         Ok(()) => Ok(true),
@@ -146,7 +148,7 @@ fn copy(from: &Path, to: &Path) -> Result<bool, BackupError> {
     }
 }
 
-/// Makes the bytes of a file durable.
+/// Syncs the bytes of a file.
 pub fn sync_file(path: &Path) -> Result<(), BackupError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(|error| BackupError::of_file(path, error))
 }

@@ -1,4 +1,4 @@
-//! Makes a data folder of a backup.
+//! Restores a data folder from a backup.
 
 use std::{
     fs::{self, File},
@@ -17,16 +17,16 @@ use super::{
     parcel::Parcel,
 };
 
-/// What the system puts into the topmost folder of a disk.
+/// The folder that the system creates at the root of a disk.
 const OF_THE_DISK: &str = "lost+found";
 
-/// Makes the data folder `folder`, which must be empty or not be there, of the backup at `backup`. Everything that is copied is
-/// read again and compared with what was stored; of each object that is not that, `tell` is told the key and what is wrong.
-/// Blocks for as long as the disks take.
+/// Restores the backup at `backup` into the data folder `folder`, which must be empty or missing. Reads every copy
+/// again and verifies it; calls `tell` with the key and the damage of each damaged object. Blocks for as long as the
+/// disks take.
 ///
 /// # Errors
-/// When the backup was broken off, is damaged or of a format that this version does not know, when the folder is not empty, and
-/// when the disk is full. Then nothing is restored, and what was written is gone.
+/// If the backup is incomplete, damaged or of a format that this version does not know, if the folder is not empty, or
+/// if the disk is full. Then nothing is restored, and the partial copy is removed.
 pub fn restore(backup: &Path, folder: &Path, mut tell: impl FnMut(&str, &str)) -> Result<Manifest, BackupError> {
     let (manifest, from) = (Manifest::read(backup)?, Paths::new(backup));
     let (parcel, lock) = begin(folder)?;
@@ -56,7 +56,7 @@ pub fn restore(backup: &Path, folder: &Path, mut tell: impl FnMut(&str, &str)) -
     Ok(manifest)
 }
 
-/// An empty folder, for us alone.
+/// Returns an empty folder with access for us alone.
 fn begin(folder: &Path) -> Result<(Parcel, File), BackupError> {
     let failed = |error| BackupError::of_file(folder, error);
     let is_ours = !folder.exists();
@@ -66,7 +66,7 @@ fn begin(folder: &Path) -> Result<(Parcel, File), BackupError> {
     let kept = vec![of_the_disk.clone()];
     require_nothing_but(folder, &kept)?;
     let lock = lock(&paths)?;
-    // Another one may have been quicker.
+    // Another process may have taken it meanwhile.
     require_nothing_but(folder, &[of_the_disk, paths.lock()])?;
     Ok((Parcel::begin(folder, kept, is_ours)?, lock))
 }

@@ -1,4 +1,4 @@
-//! A folder of backups that are taken one after the other: their names, and which of them stay.
+//! A folder of successive backups: their names, and which of them are kept.
 
 use std::{fs, io, num::NonZero, path::Path};
 
@@ -6,14 +6,14 @@ use crate::clock::Timestamp;
 
 use super::{super::paths::Paths, error::BackupError};
 
-/// Returns the name of a backup that is begun at `at`, as `2026-11-30T07-12-00.123Z`: names are in the order of time, and no file system
-/// minds their characters.
+/// Returns the name of a backup that begins at `at`, as `2026-11-30T07-12-00.123Z`: names sort by time, and every file
+/// system accepts them.
 pub fn dated_name(at: Timestamp) -> String {
     at.to_string().replace(':', "-")
 }
 
-/// Removes the backups in `folder` that are older than the newest `keep` complete ones, also those that were broken off. What has another
-/// kind of name stays. Returns the number of removed ones.
+/// Removes the backups in `folder` that are older than the newest `keep` complete ones, incomplete ones included. Files
+/// with other names stay. Returns the number of removed backups.
 pub fn remove_old(folder: &Path, keep: NonZero<usize>) -> Result<usize, BackupError> {
     let failed = |error| BackupError::of_file(folder, error);
     let entries = fs::read_dir(folder).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Takes a backup, of a folder that may be served from meanwhile.
+//! Takes a backup of a folder, which may be served from meanwhile.
 
 use std::{fs, io, path::Path};
 
@@ -14,13 +14,13 @@ use super::{
     parcel::{Parcel, hash_of, sync_file},
 };
 
-/// Takes a backup of the data folder `folder`, in the folder `target`, which is made: of all objects as they are at one
-/// instant, and of the files named `beside` as far as there are any. Then reads all of it; of each object that is not what was
-/// stored, `tell` is told the key and what is wrong. Blocks for as long as the disks take; whoever serves goes on.
+/// Takes a backup of the data folder `folder` in the new folder `target`: all objects as of one instant, and the files
+/// named `beside`, if they exist. Then verifies all of it; calls `tell` with the key and the damage of each damaged
+/// object. Blocks for as long as the disks take; a process that serves from the folder goes on.
 ///
 /// # Errors
-/// When `target` is there already, when the folder is none of this version's format, when the disk is full, and when something
-/// in the folder is damaged. Then there is no backup, and what was written of it is gone.
+/// If `target` exists, if the folder has another format than this version's, if the disk is full, or if data in the
+/// folder is damaged. Then there is no backup, and the partial copy is removed.
 pub fn back_up(
     folder: &Path,
     target: &Path,
@@ -56,7 +56,7 @@ pub fn back_up(
     manifest.write(parcel.paths())?;
     parcel.seal();
     if let Err(error) = note_backup(&paths, manifest.taken_at) {
-        // The backup is whole all the same; only its age is not shown.
+        // The backup is complete all the same; only the metric of its age is missing.
         tracing::warn!(%error, "the backup could not be noted in the data folder");
     }
     Ok(manifest)

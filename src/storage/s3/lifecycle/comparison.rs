@@ -1,4 +1,4 @@
-//! What came back, beside what was written.
+//! Compares the rules that were read back with those written.
 
 use crate::storage::lifecycle::UnfitRules;
 
@@ -7,21 +7,21 @@ use super::{
     own::{OLD_VERSIONS, OwnRules},
 };
 
-/// What a read-back says of a write.
+/// Result of comparing a read-back with its write.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Everything is there as it was written; perhaps also what somebody else added since.
+    /// All rules are there as written; perhaps also rules that another writer has added since.
     Kept,
-    /// Something is not there, and nothing is wrong with what is: somebody else wrote, or this is an old state.
+    /// A rule is missing, and the others are right: another writer was here, or this is an old state.
     Other,
-    /// This object store must not be given such rules.
+    /// This object store cannot represent such rules.
     Unfit(UnfitRules),
 }
 
-/// Compares what was written with what came back.
+/// Compares the written rules with those read back.
 pub fn compare(sent: &Document, found: &Document, own: &OwnRules) -> Verdict {
     let (missing, new) = (beyond(sent, found), beyond(found, sent));
-    // A rule that lost its filter, ours or another's, and also one that lost its name on the way.
+    // A rule that lost its filter, ours or another's; also one that lost its name.
     let lost = new.iter().find(|rule| {
         let was = sent.rules().find(|sent| sent.id() == rule.id());
         match was {
@@ -45,7 +45,7 @@ pub fn compare(sent: &Document, found: &Document, own: &OwnRules) -> Verdict {
     if missing.is_empty() { Verdict::Kept } else { Verdict::Other }
 }
 
-/// The rules of one document that the other has not, or not so often.
+/// Returns the rules of one document that the other lacks, or has less often.
 fn beyond<'a>(document: &'a Document, other: &Document) -> Vec<&'a Rule> {
     let mut left: Vec<&Rule> = other.rules().collect();
     document
@@ -77,7 +77,7 @@ mod tests {
     const SIZED: &str = "<Rule><ID>sized</ID><Filter><ObjectSizeGreaterThan>9</ObjectSizeGreaterThan></Filter>\
         <Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>";
 
-    /// What becomes of our rules and two others at a vendor that writes `new` for `old`.
+    /// Returns the result for our rules and two others on a vendor that writes `new` for `old`.
     fn verdict(own: &OwnRules, old: &str, new: &str) -> Verdict {
         let mut texts: Vec<_> = own.wanted.iter().map(|(text, _)| text.clone()).collect();
         texts.extend([TAGGED, SIZED].map(str::to_owned));

@@ -1,4 +1,4 @@
-//! The document of all rules: taken apart into rules, and put together again with everything else where it was.
+//! The document of all rules: parsed into rules, and written again with all other content unchanged.
 
 use crate::storage::error::Result;
 
@@ -7,7 +7,7 @@ use super::element::{Element, Outline, Span, malformed};
 /// The root of the document.
 const ROOT: &str = "LifecycleConfiguration";
 
-/// The beginning and the end of a document of our own.
+/// The beginning and the end of a new document.
 const FRESH: (&str, &str) = (
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
     "</LifecycleConfiguration>",
@@ -16,19 +16,19 @@ const FRESH: (&str, &str) = (
 /// All rules of a bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
-    /// The document as it came; empty where there is none.
+    /// The document as received; empty if there is none.
     text: String,
     rules: Vec<(Span, Rule)>,
-    /// Where further rules go.
+    /// Position of further rules.
     end: usize,
 }
 
-/// A rule by its meaning. What different vendors write for the same is the same.
+/// A rule by its meaning: different notations of vendors for the same rule are equal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rule(Element);
 
 impl Document {
-    /// Takes a document apart.
+    /// Parses a document.
     pub fn read(text: String) -> Result<Self> {
         let outline = Outline::of(&text)?;
         if outline.root != ROOT {
@@ -44,7 +44,7 @@ impl Document {
         Ok(Self { text, rules, end })
     }
 
-    /// A document of these rules alone.
+    /// Returns a document with only these rules.
     pub fn fresh(rules: &[String]) -> Result<Self> {
         if rules.is_empty() {
             return Ok(Self::default());
@@ -52,7 +52,7 @@ impl Document {
         Self::read([FRESH.0, &rules.concat(), FRESH.1].concat())
     }
 
-    /// The same without the rules that `is_dropped` picks, and with `added` behind all others.
+    /// Returns the document without the rules that `is_dropped` selects, and with `added` after all others.
     pub fn changed(&self, is_dropped: impl Fn(&Rule) -> bool, added: &[String]) -> Result<Self> {
         let (mut text, mut from) = (String::with_capacity(self.text.len()), 0);
         let mut stay = 0;
@@ -73,20 +73,20 @@ impl Document {
         Self::read(text)
     }
 
-    /// The document, to be sent; `None` where there are no rules, and none may be sent.
+    /// Returns the document to send; `None` if it has no rules and must not be sent.
     pub fn text(&self) -> Option<&str> {
         (!self.rules.is_empty()).then_some(self.text.as_str())
     }
 
-    /// The rules.
+    /// Returns the rules.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().map(|(_, rule)| rule)
     }
 }
 
 impl Rule {
-    /// What the element means. The prefix directly in the rule (of old), alone in its filter, or among several conditions is
-    /// the same prefix; an empty one limits nothing.
+    /// Returns the meaning of the element. The prefix directly in the rule (old notation), alone in its filter, or
+    /// among several conditions is the same prefix; an empty one limits nothing.
     fn of(element: Element) -> Self {
         let mut rule = Element::named("Rule");
         let mut filter = Element::named("Filter");
@@ -113,22 +113,22 @@ impl Rule {
         Self(rule)
     }
 
-    /// Its id; empty where it has none.
+    /// Returns the id; empty if it has none.
     pub fn id(&self) -> &str {
         self.0.child("ID").map_or("", |id| id.text.as_str())
     }
 
-    /// The prefix that it is limited to; `None` if it is not.
+    /// Returns the prefix that limits the rule; `None` if there is none.
     pub fn prefix(&self) -> Option<&str> {
         self.filter().iter().find(|condition| condition.name == "Prefix").map(|prefix| prefix.text.as_str())
     }
 
-    /// All that it is limited to.
+    /// Returns all conditions of the rule.
     pub fn filter(&self) -> &[Element] {
         self.0.child("Filter").map_or(&[], |filter| &filter.children)
     }
 
-    /// The same without one of its elements.
+    /// Returns the rule without one of its elements.
     pub fn without(&self, name: &str) -> Self {
         let mut rule = self.0.clone();
         rule.children.retain(|part| part.name != name);
@@ -136,7 +136,7 @@ impl Rule {
     }
 }
 
-/// An action without what may be written or left out, and with dates in one form.
+/// Returns an action without optional parts, and with dates in one form.
 fn plain(mut part: Element) -> Element {
     part.children = part.children.into_iter().map(plain).collect();
     part.children.retain(|inner| !(inner.name == "ExpiredObjectDeleteMarker" && inner.text == "false"));

@@ -1,4 +1,4 @@
-//! What a document means, apart from how it is written: elements without order, layout and namespaces.
+//! The meaning of a document, independent of its notation: elements without order, layout and namespaces.
 
 use quick_xml::{Reader, events::Event};
 
@@ -7,10 +7,10 @@ use crate::storage::{
     s3::listing::resolve,
 };
 
-/// The deepest nesting that is read.
+/// Maximum depth of nesting.
 const MAX_DEPTH: usize = 16;
 
-/// Elements whose text is data to the last space.
+/// Elements whose text is data, including spaces.
 const VERBATIM: [&str; 3] = ["Prefix", "Key", "Value"];
 
 /// An element.
@@ -18,28 +18,28 @@ const VERBATIM: [&str; 3] = ["Prefix", "Key", "Value"];
 pub struct Element {
     /// The name, without its namespace.
     pub name: String,
-    /// The text; empty where there are elements inside.
+    /// The text; empty if there are child elements.
     pub text: String,
-    /// The elements inside, in an order of their own.
+    /// The child elements, sorted.
     pub children: Vec<Self>,
 }
 
-/// Where a piece of a document stands.
+/// Byte range in a document.
 pub type Span = std::ops::Range<usize>;
 
-/// What a document is made of: its root, and where each element directly below it stands.
+/// The outline of a document: its root, and the position of each direct child.
 #[derive(Debug)]
 pub struct Outline {
     /// The name of the root.
     pub root: String,
-    /// The elements below it, as they mean, with where they stand.
+    /// The children, with their positions.
     pub parts: Vec<(Span, Element)>,
-    /// Where the root ends, before its end tag; `None` where it is one empty tag.
+    /// End of the root, before its end tag; `None` for a single empty tag.
     pub end: Option<usize>,
 }
 
 impl Outline {
-    /// Takes a document apart.
+    /// Parses a document.
     pub fn of(document: &str) -> Result<Self> {
         let mut reader = Reader::from_str(document);
         let mut outline = Self { root: String::new(), parts: Vec::new(), end: None };
@@ -102,17 +102,17 @@ impl Outline {
 }
 
 impl Element {
-    /// An element with nothing inside.
+    /// Returns an empty element.
     pub fn named(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
-    /// The element of a name inside.
+    /// Returns the child element with this name.
     pub fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// Without what layout puts between elements, and in one order.
+    /// Removes layout between elements, and sorts them.
     fn tidied(mut self) -> Self {
         if !self.children.is_empty() {
             self.text.clear();
@@ -134,7 +134,7 @@ fn position(reader: &Reader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
 }
 
-/// The document is not what it should be.
+/// Returns the error of a malformed document.
 pub fn malformed(what: &str) -> Error {
     Error::Unavailable(format!("the object store's lifecycle rules cannot be read: {what}").into())
 }

@@ -1,8 +1,8 @@
-//! Lifecycle rules on a bucket: one document, which is read and written whole, without conditions, by all who use it.
+//! Lifecycle rules on a bucket: one document, which all its users read and write as a whole, without conditions.
 //!
-//! Rules of others stay byte for byte as they are, which is why this goes past the SDK: it would drop whatever it does not
-//! know. What was written is read back and compared, since there are object stores that drop what they do not know, too, and
-//! a rule without its prefix removes everything (Garage 2.5, Ceph RGW 16).
+//! Rules of others stay unchanged to the byte. So this bypasses the SDK, which would drop unknown elements. Written
+//! rules are read back and compared, since some object stores drop unknown elements, too, and a rule without its prefix
+//! removes everything (Garage 2.5, Ceph RGW 16).
 
 mod comparison;
 mod document;

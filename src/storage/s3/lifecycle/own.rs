@@ -1,4 +1,4 @@
-//! The rules of one installation: their names, by which they are told from all others, and how they are written.
+//! The rules of one installation: their names, which distinguish them from all others, and their text.
 
 use std::fmt::Write as _;
 
@@ -13,26 +13,26 @@ use crate::storage::{
 /// Bytes of the hash in a rule's name.
 const HASH_BYTES: usize = 8;
 
-/// The action on old versions; vendors that have none drop it.
+/// The action on old versions; vendors without it drop it.
 pub const OLD_VERSIONS: &str = "NoncurrentVersionExpiration";
 
-/// Days from when a version became old until it is removed: nobody asks for it any more.
+/// Days from when a version became noncurrent until it is removed: it is never read again.
 const OLD_VERSION_DAYS: u16 = 1;
 
 /// The rules that one installation wants on a bucket.
 #[derive(Debug)]
 pub struct OwnRules {
-    /// What the names of all its rules begin with. Another root has another hash, so that two installations in one bucket
-    /// leave each other alone.
+    /// Prefix of the names of all its rules. Another root has another hash, so that two installations in one bucket do
+    /// not affect each other.
     mark: String,
-    /// What all its keys begin with, in the bucket.
+    /// Prefix of all its keys, in the bucket.
     root: String,
-    /// The rules, as they are written and as they mean.
+    /// The rules, as text and by meaning.
     pub wanted: Vec<(String, Rule)>,
 }
 
 impl OwnRules {
-    /// What `wanted` is on a bucket where all keys begin with `prefix`, and which may keep old versions.
+    /// Returns `wanted` for a bucket where all keys begin with `prefix`, and which may keep old versions.
     pub fn new(wanted: &WantedRules, prefix: &str, keeps_versions: bool) -> Result<Self> {
         let root = [prefix, &wanted.root].concat();
         let hash = Sha256::digest(root.as_bytes());
@@ -62,13 +62,13 @@ impl OwnRules {
         Ok(Self { mark, root, wanted })
     }
 
-    /// Whether a rule is one of this installation, as it is or as it once was.
+    /// Returns whether a rule belongs to this installation, now or formerly.
     pub fn has(&self, rule: &Rule) -> bool {
         rule.id().starts_with(&self.mark)
     }
 
-    /// Whether a rule lost what it was limited to: one of this installation that reaches beyond it, or one of any other that
-    /// is limited to nothing, as none ever was that Larder wrote.
+    /// Returns whether a rule lost its limits: one of this installation that reaches beyond it, or one of another
+    /// without any limit, which Larder never writes.
     pub fn are_spoilt_by(&self, rule: &Rule) -> bool {
         if !self.has(rule) {
             return rule.filter().is_empty() && is_of_larder(rule.id());
@@ -76,19 +76,19 @@ impl OwnRules {
         !rule.prefix().is_some_and(|prefix| prefix.starts_with(&self.root) && prefix.ends_with('/'))
     }
 
-    /// Whether there is a wanted rule of the same name.
+    /// Returns whether a wanted rule has the same name.
     pub fn wants(&self, rule: &Rule) -> bool {
         self.wanted.iter().any(|(_, wanted)| wanted.id() == rule.id())
     }
 }
 
-/// Whether an id is one that an installation gives.
+/// Returns whether an id was made by an installation of Larder.
 fn is_of_larder(id: &str) -> bool {
     let hash = id.strip_prefix("larder-").and_then(|rest| rest.split_once('-'));
     hash.is_some_and(|(hash, _)| hash.len() == 2 * HASH_BYTES && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
-/// A rule, as every vendor takes it.
+/// Returns the text of a rule, in a form that every vendor accepts.
 fn text(id: &str, prefix: &str, actions: &str) -> String {
     let prefix = quick_xml::escape::escape(prefix);
     format!("<Rule><ID>{id}</ID><Filter><Prefix>{prefix}</Prefix></Filter><Status>Enabled</Status>{actions}</Rule>")

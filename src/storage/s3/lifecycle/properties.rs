@@ -1,5 +1,5 @@
-//! What holds of lifecycle rules, whatever stands on a bucket: run over chosen bytes by the fuzz targets, and by the tests of
-//! the room `fuzzing`. Nothing here is part of the program.
+//! Properties of lifecycle rules, for any content of a bucket: checked on chosen bytes by the fuzz targets, and by the
+//! tests of the module `fuzzing`. Not part of the program.
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
 
 use crate::storage::lifecycle::{WantedRule, WantedRules};
@@ -10,7 +10,8 @@ use super::{
     own::OwnRules,
 };
 
-/// What is not ours stays as it is, to the byte; what is changed can be read again, and has our rules in it once.
+/// Checks that rules of others stay unchanged to the byte, and that a changed document parses and has each of our rules
+/// once.
 pub fn lifecycle(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(document) = Document::read(text.to_owned()) else { return };

@@ -1,5 +1,5 @@
-//! From the rules that stand on a bucket to those that are wanted: read, written if they differ, read back, and put back if
-//! the object store made something else of them.
+//! Makes the rules of a bucket equal to the wanted ones: reads them, writes differences, reads them back, and restores
+//! the old ones if the object store changed them.
 
 use std::time::Duration;
 
@@ -25,20 +25,20 @@ use super::{
     requests::{Standing, keeps_versions, read, write},
 };
 
-/// How often rules are written until they stay: somebody else may write at the same time, and nobody can lock.
+/// Maximum number of attempts to write rules: other writers may interfere, and there is no lock.
 const ATTEMPTS: u32 = 3;
 
-/// How often rules are read back until they are not the old ones any more.
+/// Maximum number of reads until the old rules are no longer shown.
 const READS: u32 = 4;
 
-/// The pause between two reads, or two attempts.
+/// Delay between two reads, or two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl Lifecycle for S3Store {
     async fn reconcile(&self, wanted: &WantedRules) -> Result<Reconciled, LifecycleError> {
         let (store, wanted) = (self.clone(), wanted.clone());
-        // What was written must be read back, whether or not somebody still waits for it.
+        // Written rules must be read back, even if the caller is gone.
         let task = self.bucket().tasks.spawn(async move {
             let mut refused = store.rules().lock().await;
             if let Some(unfit) = refused.as_ref() {
@@ -95,13 +95,13 @@ impl Reconciliation<'_> {
         Err(LifecycleError::Unsettled)
     }
 
-    /// `None` where somebody else came in between.
+    /// Returns `None` if another writer interfered.
     async fn attempt(&self) -> Result<Option<Reconciled>, LifecycleError> {
         let before = read(self.bucket).await?;
         let keeps_versions = keeps_versions(self.bucket).await?;
         let own = OwnRules::new(self.wanted, &self.bucket.options.prefix, keeps_versions)?;
         if let Some(lost) = dangerous(&before.document, &own) {
-            // Left by somebody who ended before he could put back what was there.
+            // Left by a process that ended before it could restore the old rules.
             let rule = lost.id().to_owned();
             self.put_back(&before, &own, &rule).await?;
             return Err(UnfitRules::FilterLost { rule }.into());
@@ -114,7 +114,7 @@ impl Reconciliation<'_> {
         if own.wanted.iter().all(|(_, wanted)| stands(wanted)) && !before.document.rules().any(is_dropped) {
             return Ok(Some(Reconciled::Unchanged));
         }
-        // All of ours that are wanted are written anew, so that each is there once.
+        // All our wanted rules are written again, so that each is there once.
         let texts: Vec<String> = own.wanted.iter().map(|(text, _)| text.clone()).collect();
         let is_replaced = |rule: &Rule| done_with.contains(rule) || (own.has(rule) && own.wants(rule));
         let sent = before.with(before.document.changed(is_replaced, &texts)?);
@@ -142,7 +142,7 @@ impl Reconciliation<'_> {
         }
     }
 
-    /// What came of a write. AWS may show the old rules for a while.
+    /// Reads back a write, and returns its result. AWS may show the old rules for a while.
     async fn read_back(&self, before: &Standing, sent: &Standing, own: &OwnRules) -> Result<Verdict, LifecycleError> {
         let mut found = read(self.bucket).await?;
         for _ in 1..READS {
@@ -155,8 +155,8 @@ impl Reconciliation<'_> {
         Ok(compare(&sent.document, &found.document, own))
     }
 
-    /// Makes the rules what they were before, but for ours that are limited to nothing. If even those lose their limits on
-    /// the way, there are none: what no rule removes can still be removed tomorrow.
+    /// Restores the former rules, except those of ours without limits. If even the restored ones lose their limits,
+    /// deletes all rules: a missing rule only delays a removal.
     async fn put_back(&self, before: &Standing, own: &OwnRules, rule: &str) -> Result<(), LifecycleError> {
         let safe = before.document.changed(|rule| own.are_spoilt_by(rule), &[])?;
         let safe = before.with(safe);
@@ -171,7 +171,7 @@ impl Reconciliation<'_> {
         done.map_err(|source| LifecycleError::Dangerous { rule: rule.to_owned(), source })
     }
 
-    /// Writes rules until that has succeeded, and what is read then.
+    /// Writes rules until that succeeds, and returns the ones read back.
     async fn write_surely(&self, standing: &Standing) -> Result<Document, Error> {
         let mut attempt = 1;
         loop {
@@ -188,7 +188,7 @@ impl Reconciliation<'_> {
         }
     }
 
-    /// The rules of ours that are not wanted any more, and under which nothing is left.
+    /// Returns our obsolete rules under whose prefixes no objects are left.
     async fn done_with(&self, document: &Document, own: &OwnRules) -> Result<Vec<Rule>, LifecycleError> {
         let mut done_with = Vec::new();
         for rule in document.rules().filter(|rule| own.has(rule) && !own.wants(rule)) {
@@ -203,7 +203,7 @@ impl Reconciliation<'_> {
     }
 }
 
-/// A rule that would remove what it must not.
+/// Returns a rule that would remove the wrong objects.
 fn dangerous<'a>(document: &'a Document, own: &OwnRules) -> Option<&'a Rule> {
     document.rules().find(|rule| own.are_spoilt_by(rule))
 }

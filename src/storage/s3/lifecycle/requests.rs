@@ -1,4 +1,4 @@
-//! The requests about lifecycle rules.
+//! The requests for lifecycle rules.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -21,30 +21,30 @@ use super::{
     element::{Outline, malformed},
 };
 
-/// The most bytes of a document: 1,000 rules, the most that AWS takes, of 4 KiB.
+/// Maximum bytes of a document: 1,000 rules, the limit of AWS, of 4 KiB.
 const DOCUMENT_LIMIT: u64 = 4 << 20;
 
-/// The header that says from which size on objects are moved to colder storage by rules that do not say it themselves. A
-/// write without it sets it back. (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html>)
+/// The header with the default minimum size of objects that rules move to colder storage. A write without it resets it.
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html>)
 const SMALLEST_TRANSITION: &str = "x-amz-transition-default-minimum-object-size";
 
-/// What stands on a bucket.
+/// The lifecycle configuration of a bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The rules.
     pub document: Document,
-    /// What goes with all of them.
+    /// The header that applies to all of them.
     smallest_transition: Option<String>,
 }
 
 impl Standing {
-    /// The same with other rules.
+    /// Returns the configuration with other rules.
     pub fn with(&self, document: Document) -> Self {
         Self { document, smallest_transition: self.smallest_transition.clone() }
     }
 }
 
-/// The rules of a bucket; [`Error::Unsupported`] where there can be none.
+/// Reads the rules of a bucket; [`Error::Unsupported`] if it can have none.
 pub async fn read(bucket: &Bucket) -> Result<Standing> {
     let incoming = match ask(bucket, "GET", "lifecycle").await {
         Ok(incoming) => incoming,
@@ -57,8 +57,7 @@ pub async fn read(bucket: &Bucket) -> Result<Standing> {
     Ok(Standing { document, smallest_transition })
 }
 
-/// Makes these the rules of a bucket. To do it twice does no harm beyond what doing it once does, so that it is repeated after
-/// any failure.
+/// Replaces the rules of a bucket. Idempotent, so it is retried after any failure.
 pub async fn write(bucket: &Bucket, standing: &Standing) -> Result<()> {
     let Some(text) = standing.document.text() else {
         return match ask(bucket, "DELETE", "lifecycle").await {
@@ -69,7 +68,7 @@ pub async fn write(bucket: &Bucket, standing: &Standing) -> Result<()> {
     let mut request = Request::new("PUT", None);
     request.query = query(&[("lifecycle", "")]);
     request.header("content-type", "application/xml");
-    // One of its checksums is demanded, and this is the one that all vendors know.
+    // S3 requires a checksum, and all vendors know this one.
     request.header("content-md5", BASE64_STANDARD.encode(Md5::digest(text.as_bytes())));
     if let Some(size) = &standing.smallest_transition {
         request.header(SMALLEST_TRANSITION, size.as_str());
@@ -82,7 +81,7 @@ pub async fn write(bucket: &Bucket, standing: &Standing) -> Result<()> {
     Ok(())
 }
 
-/// Whether a bucket has old versions of its objects: it makes them, or has stopped to.
+/// Returns whether a bucket has old versions of its objects: versioning is enabled or suspended.
 pub async fn keeps_versions(bucket: &Bucket) -> Result<bool> {
     let incoming = match ask(bucket, "GET", "versioning").await {
         Ok(incoming) => incoming,

@@ -1,4 +1,4 @@
-//! What a process remembers of a bucket's rules.
+//! State of a process about a bucket's rules.
 
 use std::sync::Arc;
 
@@ -6,14 +6,15 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::storage::lifecycle::UnfitRules;
 
-/// What a process remembers of a bucket's rules from one time to the next.
+/// State of a process about a bucket's rules between two reconciliations.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     refused: Arc<Mutex<Option<UnfitRules>>>,
 }
 
 impl Rules {
-    /// Why nothing is written any more, if so. To be held while rules are written, so that one process does so once at a time.
+    /// Returns the reason why rules are no longer written, if there is one. Held while rules are written, so that one
+    /// process does so once at a time.
     pub async fn lock(&self) -> MutexGuard<'_, Option<UnfitRules>> {
         self.refused.lock().await
     }

@@ -1,4 +1,4 @@
-//! The client: connects, keeps connections, and makes exchanges over them.
+//! The HTTP client: connects, pools connections, and runs exchanges over them.
 
 use std::{
     io,
@@ -33,14 +33,14 @@ use super::{
     tls::{Trust, invalid_name, is_no_tls},
 };
 
-/// A client of any number of servers.
+/// A client for any number of servers.
 #[derive(Debug)]
 pub struct WireClient {
     timeouts: Timeouts,
     trust: Trust,
     proxies: Arc<Proxies>,
     clock: Arc<dyn Clock>,
-    /// Where calls of the object store are charged.
+    /// Ledger for the cost of calls of the object store.
     ledger: Arc<Ledger>,
     pool: Arc<Pool>,
     tasks: TaskTracker,
@@ -48,7 +48,7 @@ pub struct WireClient {
 }
 
 impl WireClient {
-    /// A client without connections.
+    /// Returns a client without connections.
     pub fn new(
         timeouts: Timeouts,
         trust: Trust,
@@ -61,8 +61,8 @@ impl WireClient {
         Self { timeouts, trust, proxies, clock, ledger, pool, tasks, is_pruned }
     }
 
-    /// Sends a request to `target`, and returns the answer as soon as its head is there. A body that was not sent,
-    /// because nothing was, is still in `request` when this fails.
+    /// Sends a request to `target`, and returns the response once its head has arrived. If this fails before anything
+    /// was sent, the body is still in `request`.
     pub async fn send(&self, target: &Target, request: &mut WireRequest) -> Result<Incoming, WireError> {
         let is_logged = request.class.is_some() && tracing::enabled!(tracing::Level::DEBUG);
         let began = is_logged.then(|| self.clock.monotonic());
@@ -77,7 +77,7 @@ impl WireClient {
         let pooled = self.pool.take(target, self.clock.monotonic());
         let mut connection = match pooled {
             Some(connection) => connection,
-            // On the heap, as it is rare: each request's future would be as big as that of connecting.
+            // Boxed, since it is rare: otherwise each request's future would be as large as that of connecting.
             None => Box::pin(self.connect(target)).await?,
         };
         let mut tab = request.class.map(|class| Tab::open(&self.ledger, class));
@@ -138,7 +138,7 @@ impl WireClient {
         Ok((Socket::Plain(socket), proxy))
     }
 
-    /// Makes sure that somebody closes connections that nobody uses any more, for as long as there is a pool.
+    /// Starts a task that closes idle connections for as long as the pool exists.
     fn prune_in_time(&self) {
         if self.is_pruned.load(Ordering::Relaxed) || self.is_pruned.swap(true, Ordering::Relaxed) {
             return;
@@ -173,8 +173,8 @@ fn log_call(request: &WireRequest, answered: &Result<Incoming, WireError>, time:
     }
 }
 
-/// Returns the head of a request as a proxy takes it: with the whole URL in its first line, and with what the proxy is told of
-/// who asks. Signatures cover neither.
+/// Returns the head of a request as a proxy requires it: with the absolute URL in its first line, and the credentials
+/// for the proxy. Signatures cover neither.
 fn for_proxy(head: &Bytes, target: &Target, proxy: &Proxy) -> Bytes {
     let (origin, authorization) = (target.to_string(), proxy.authorization());
     let method_end = head.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1);

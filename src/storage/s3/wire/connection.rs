@@ -1,4 +1,4 @@
-//! A connection, and what has been read of it and not yet been used.
+//! A connection, and the bytes that were read from it but not used yet.
 
 use std::{
     io,
@@ -15,13 +15,13 @@ use crate::network::Proxy;
 
 use super::{deadline::Deadline, socket::Socket, target::Target};
 
-/// Bytes read at once while the rest is short or unknown: a head and a small body come in one piece.
+/// Bytes read at a time while the rest is short or unknown: a head and a small body arrive together.
 const SMALL_READ: usize = 16 * 1024;
 
-/// Bytes read at once in the middle of a large body.
+/// Bytes read at a time within a large body.
 const LARGE_READ: usize = 128 * 1024;
 
-/// Room for fewer bytes than this is not worth a call.
+/// Minimum free bytes of a buffer that justify a read.
 const LEAST_READ: usize = 4 * 1024;
 
 /// A connection to one server.
@@ -29,36 +29,36 @@ const LEAST_READ: usize = 4 * 1024;
 pub struct Connection {
     /// The server.
     pub target: Target,
-    /// What was read and not yet used.
+    /// Bytes read but not used yet.
     pub input: BytesMut,
-    /// How long it may stand still.
+    /// Timeout without progress.
     pub deadline: Deadline,
-    /// The proxy that requests are sent to, where it is not a tunnel.
+    /// The proxy for plain requests; `None` for a tunnel or without a proxy.
     pub proxy: Option<Proxy>,
     socket: Socket,
 }
 
 impl Connection {
-    /// A new connection.
+    /// Returns a new connection.
     pub fn new(target: Target, socket: Socket, proxy: Option<Proxy>, deadline: Deadline) -> Self {
         Self { target, input: BytesMut::new(), deadline, proxy, socket }
     }
 
-    /// Whether nothing can be sent over it any more, as far as can be seen without sending.
+    /// Returns whether the connection is unusable, as far as can be seen without sending.
     pub fn is_spent(&self) -> bool {
         !self.input.is_empty() || self.socket.is_spent()
     }
 
-    /// Reads more, about as much as `wanted` says is to come; zero at the end.
+    /// Reads more, about `wanted` bytes; zero at the end.
     pub fn poll_read(&mut self, context: &mut Context<'_>, wanted: u64) -> Poll<io::Result<usize>> {
-        // What was handed out shares the block: a new one is only made when little of it is left.
+        // Returned bytes share the block: a new one is allocated only when little of it is left.
         if self.input.capacity() - self.input.len() < LEAST_READ {
             self.input.reserve(if wanted >= LARGE_READ as u64 { LARGE_READ } else { SMALL_READ });
         }
         poll_read_buf(Pin::new(&mut self.socket), context, &mut self.input)
     }
 
-    /// Writes from the front of `head`, then of `body`, and takes off what was written.
+    /// Writes from the front of `head`, then of `body`, and removes the written bytes.
     pub fn poll_write(
         &mut self,
         context: &mut Context<'_>,
@@ -67,7 +67,7 @@ impl Connection {
     ) -> Poll<io::Result<()>> {
         use bytes::Buf;
         let socket = Pin::new(&mut self.socket);
-        // The call for several parts costs more than that for one.
+        // A vectored write costs more than a write of one part.
         let writing = match (head.is_empty(), body.is_empty()) {
             (true, _) => socket.poll_write(context, body),
             (_, true) => socket.poll_write(context, head),
@@ -83,7 +83,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends what an encrypted connection has gathered.
+    /// Sends the bytes that an encrypted connection has buffered.
     pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_flush(context)
     }
@@ -94,6 +94,6 @@ impl Connection {
 pub struct Idle {
     /// The connection.
     pub connection: Connection,
-    /// Since when, by the monotonic clock.
+    /// Start of the wait, by the monotonic clock.
     pub since: Duration,
 }

@@ -1,6 +1,6 @@
-//! A limit on how long nothing may happen. Moving it on is an assignment; the timer behind it is made when somebody
-//! first has to wait, stays when the wait is over, and looks again when it rings: a connection's waits are many and short, and
-//! share a timer that rings twice a minute.
+//! A timeout without progress. Resetting it is an assignment. Its timer is created at the first wait, stays after the
+//! wait, and checks the deadline when it fires: a connection's waits are many and short, and share a timer that fires
+//! twice a minute.
 
 use std::{
     fmt,
@@ -13,11 +13,11 @@ use std::{
 
 use crate::clock::Clock;
 
-/// A limit on a wait.
+/// A timeout for a wait.
 pub struct Deadline {
     clock: Arc<dyn Clock>,
     limit: Duration,
-    /// When the wait under way began.
+    /// Start of the current wait.
     since: Option<Duration>,
     timer: Option<Timer>,
 }
@@ -28,18 +28,18 @@ struct Timer {
 }
 
 impl Deadline {
-    /// A limit on each wait.
+    /// Returns a timeout for each wait.
     pub fn new(clock: &Arc<dyn Clock>, limit: Duration) -> Self {
         Self { clock: Arc::clone(clock), limit, since: None, timer: None }
     }
 
-    /// The wait is over; the next one begins anew, with this limit.
+    /// Ends the wait; the next one starts again, with this limit.
     pub fn reset(&mut self, limit: Duration) {
         self.since = None;
         self.limit = limit;
     }
 
-    /// Ready once a wait has lasted too long; a wait begins with the first call after a reset.
+    /// Becomes ready once a wait has lasted too long; a wait starts with the first call after a reset.
     pub fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let end = *self.since.get_or_insert_with(|| self.clock.monotonic()) + self.limit;
         loop {

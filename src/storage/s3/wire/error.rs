@@ -1,29 +1,29 @@
-//! What can go wrong on the wire, and how far a request had got by then.
+//! Errors of the HTTP client, with the part of the request sent by then.
 
 use std::io;
 
 use super::super::super::body::BodyError;
 
-/// How far a request had got.
+/// The sent part of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Nothing of it was sent.
+    /// Nothing.
     Unsent,
-    /// Its end was not sent: no server takes it for a whole request.
+    /// Not its end: no server treats it as a complete request.
     Partial,
-    /// All of it was sent: the server may have done what it says.
+    /// All of it: the server may have executed it.
     Sent,
 }
 
 /// An exchange that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// The server could not be connected to.
+    /// Connecting to the server failed.
     #[error("cannot connect to {target}")]
     Connect {
         /// Address of the attempt.
         target: String,
-        /// Why not.
+        /// Reason.
         #[source]
         source: io::Error,
     },
@@ -33,34 +33,34 @@ pub enum WireError {
          speaks https"
     )]
     NoTls {
-        /// Where to.
+        /// Address of the attempt.
         target: String,
     },
     /// The connection broke.
     #[error("the connection broke")]
     Broken {
-        /// How far the request had got.
+        /// The sent part of the request.
         phase: Phase,
-        /// How it broke.
+        /// Error of the connection.
         #[source]
         source: io::Error,
     },
-    /// The server was silent, or took nothing, for too long.
+    /// The server sent or accepted nothing for too long.
     #[error("no answer in time")]
     Timeout {
-        /// How far the request had got.
+        /// The sent part of the request.
         phase: Phase,
     },
-    /// The server's answer is not HTTP as we know it.
+    /// The response is not the HTTP that we support.
     #[error("the answer is malformed: {0}")]
     Malformed(&'static str),
-    /// The request's own body broke off; the server has not got all of it.
+    /// The request's own body broke off; the server has not received all of it.
     #[error("the body broke off")]
     Body(#[source] BodyError),
 }
 
 impl WireError {
-    /// How far the request had got.
+    /// Returns the sent part of the request.
     pub fn phase(&self) -> Phase {
         match self {
             Self::Connect { .. } | Self::NoTls { .. } => Phase::Unsent,

@@ -1,7 +1,7 @@
-//! One request and the head of its answer, over one connection.
+//! One request and the head of its response, over one connection.
 //!
-//! Sending and listening go on at once: a server may answer before it has got the whole body (it refuses it), and then the
-//! rest is not sent and the connection not used again.
+//! It sends and receives at the same time: a server may respond before it has received the whole body (to refuse it).
+//! Then the rest is not sent and the connection is not reused.
 
 use std::{
     future::poll_fn,
@@ -23,46 +23,46 @@ use super::{
     timeouts::Timeouts,
 };
 
-/// The most interim answers to one request.
+/// Maximum number of interim responses to one request.
 const INTERIM_LIMIT: usize = 8;
 
-/// An exchange under way.
+/// An exchange in progress.
 pub struct Exchange<'a> {
     connection: &'a mut Connection,
     timeouts: &'a Timeouts,
-    /// What is left of the request's head.
+    /// The unsent rest of the request's head.
     head: Bytes,
-    /// What is left of the piece of the body that is being sent.
+    /// The unsent rest of the current chunk of the body.
     piece: Bytes,
     body: &'a mut Outgoing,
     announced: AnnouncedLength,
-    /// The last piece, which waits for the body's end: with it the request is whole, and will be carried out.
+    /// The last chunk, held back until the body ends: with it the request is complete, and will be executed.
     held: Option<Bytes>,
     has_body_ended: bool,
     state: State,
-    /// What was sent already, of anything.
+    /// True if any byte was sent.
     has_begun: bool,
     interims: usize,
-    /// What it costs, if anything.
+    /// Cost of the call, if it is accounted.
     tab: Option<&'a mut Tab>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The head is sent, in which the server is asked to say whether it wants the body.
+    /// The head is being sent, with `Expect: 100-continue`.
     Asking,
-    /// The server has been asked, and has not said.
+    /// The server has not answered `Expect` yet.
     AwaitingContinue,
-    /// The body is sent.
+    /// The body is being sent.
     Body,
-    /// All is written, and may still have to leave.
+    /// Everything is written, and may still be buffered.
     Flushing,
-    /// All is sent.
+    /// Everything is sent.
     Sent,
 }
 
 impl<'a> Exchange<'a> {
-    /// An exchange of `head` and `body`.
+    /// Returns an exchange of `head` and `body`.
     pub fn new(
         connection: &'a mut Connection,
         timeouts: &'a Timeouts,
@@ -95,14 +95,15 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Sends all and returns the answer's head, with whether all was sent: else the connection is out of step.
+    /// Sends everything and returns the response head, and whether everything was sent: otherwise the connection is out
+    /// of step.
     pub async fn run(mut self) -> Result<(Head, bool), WireError> {
         poll_fn(|context| self.poll(context)).await
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(Head, bool), WireError>> {
         let sending = self.poll_send(context);
-        // An answer may have come although sending failed: it says why.
+        // A response may have arrived although sending failed: it says why.
         if let Poll::Ready(answered) = self.poll_answer(context)
             && (answered.is_ok() || sending.is_pending() || matches!(sending, Poll::Ready(Ok(()))))
         {
@@ -110,12 +111,12 @@ impl<'a> Exchange<'a> {
         }
         match sending {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            // Whoever gives the body may take his time: that is for others to limit.
+            // The source of the body may be slow: other code limits that.
             Poll::Pending if self.waits_for_body() => Poll::Pending,
             Poll::Ready(Ok(())) | Poll::Pending => {
                 ready!(self.connection.deadline.poll_expired(context));
                 if self.state == State::AwaitingContinue {
-                    // A server that does not know of `Expect` says nothing. (RFC 9110, section 10.1.1.)
+                    // A server that does not know `Expect` sends nothing. (RFC 9110, section 10.1.1.)
                     self.begin_body();
                     return self.poll(context);
                 }
@@ -144,7 +145,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Sends as much as there is and the connection takes; ready when all was sent.
+    /// Sends as much as there is and the connection accepts; ready once everything was sent.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
         loop {
             if !self.head.is_empty() || !self.piece.is_empty() {
@@ -229,7 +230,7 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// A piece of a body, or its end, if it may come here.
+/// Returns a chunk of a body, or its end, if it is allowed here.
 fn counted(announced: &mut AnnouncedLength, piece: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
     match &piece {
         Some(piece) => announced.add(piece.len())?,

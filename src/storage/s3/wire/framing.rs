@@ -1,57 +1,57 @@
-//! Where the body of an answer ends.
+//! Framing of a response body.
 
 use bytes::{Bytes, BytesMut};
 
 use super::error::WireError;
 
-/// The longest line between two chunks, extensions and trailers included.
+/// Maximum length of a line between two chunks, including extensions and trailers.
 const LINE_LIMIT: usize = 4096;
 
-/// What is left of a body.
+/// The rest of a body.
 #[derive(Debug)]
 pub struct Framing(Left);
 
 #[derive(Debug)]
 enum Left {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(u64),
     /// Chunks.
     Chunks(Chunk),
-    /// Whatever comes until the server closes.
+    /// All bytes until the server closes.
     UntilClose,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Chunk {
-    /// The line with a chunk's size comes next.
+    /// The line with a chunk's size is next.
     Size,
-    /// So many bytes of a chunk are left.
+    /// The remaining bytes of a chunk.
     Data(u64),
-    /// The line break behind a chunk comes next.
+    /// The line break after a chunk is next.
     End,
-    /// Trailers come next, up to an empty line.
+    /// Trailers are next, up to an empty line.
     Trailers,
-    /// All is over.
+    /// The body has ended.
     Done,
 }
 
 impl Framing {
-    /// A body of `length` bytes.
+    /// Returns the framing of a body of `length` bytes.
     pub fn of_length(length: u64) -> Self {
         Self(Left::Bytes(length))
     }
 
-    /// A body in chunks.
+    /// Returns the framing of a chunked body.
     pub fn chunked() -> Self {
         Self(Left::Chunks(Chunk::Size))
     }
 
-    /// A body that ends when the server closes.
+    /// Returns the framing of a body that ends when the server closes.
     pub fn until_close() -> Self {
         Self(Left::UntilClose)
     }
 
-    /// The whole length, where the head told it and nothing was taken yet.
+    /// Returns the whole length, if the head had it and nothing was taken yet.
     pub fn length(&self) -> Option<u64> {
         match self.0 {
             Left::Bytes(length) => Some(length),
@@ -59,17 +59,17 @@ impl Framing {
         }
     }
 
-    /// Whether the body is over, and the connection at the beginning of the next answer.
+    /// Returns whether the body has ended, and the connection is at the start of the next response.
     pub fn is_over(&self) -> bool {
         matches!(self.0, Left::Bytes(0) | Left::Chunks(Chunk::Done))
     }
 
-    /// Whether the server may close now without having cut the body off.
+    /// Returns whether the server may close now without truncating the body.
     pub fn may_close(&self) -> bool {
         matches!(self.0, Left::UntilClose)
     }
 
-    /// How many bytes it is worth to read at once.
+    /// Returns how many bytes are worth reading at once.
     pub fn wanted(&self) -> u64 {
         match self.0 {
             Left::Bytes(length) | Left::Chunks(Chunk::Data(length)) => length,
@@ -78,7 +78,7 @@ impl Framing {
         }
     }
 
-    /// Takes what there is of the body off the front of `input`; `None` when more must be read.
+    /// Takes the available bytes of the body off the front of `input`; `None` if more must be read.
     pub fn take(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, WireError> {
         match &mut self.0 {
             Left::Bytes(left) => Ok(take_up_to(left, input)),
@@ -127,7 +127,7 @@ fn take_line(input: &mut BytesMut) -> Result<Option<BytesMut>, WireError> {
     }
 }
 
-/// What comes behind a line that is no data.
+/// Returns the state after a line that is no data.
 fn behind(chunk: Chunk, line: &[u8]) -> Result<Chunk, WireError> {
     match chunk {
         Chunk::Size => {
@@ -151,7 +151,7 @@ fn behind(chunk: Chunk, line: &[u8]) -> Result<Chunk, WireError> {
 mod tests {
     use super::*;
 
-    /// All that is taken when the text arrives in pieces of `piece` bytes, and whether it is over.
+    /// Returns all bytes taken when the text arrives in pieces of `piece` bytes, and whether the body has ended.
     fn take_all(mut framing: Framing, text: &[u8], piece: usize) -> Result<(Vec<u8>, bool, usize), WireError> {
         let (mut taken, mut input) = (Vec::new(), BytesMut::new());
         for part in text.chunks(piece) {

@@ -1,4 +1,4 @@
-//! The head of an answer: parsed once, kept as the bytes that came, looked up by name.
+//! The head of a response: parsed once, kept as received, looked up by name.
 
 use std::ops::Range;
 
@@ -6,20 +6,20 @@ use bytes::{Bytes, BytesMut};
 
 use super::{error::WireError, framing::Framing};
 
-/// The most bytes of a head.
+/// Maximum bytes of a head.
 const HEAD_LIMIT: usize = 32 * 1024;
 
-/// The most header fields of a head.
+/// Maximum number of header fields.
 const FIELDS_LIMIT: usize = 64;
 
-/// The first bytes of what a server for TLS says to a client that speaks plain HTTP.
+/// The first bytes of a TLS server's answer to plain HTTP.
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
 
 /// Explanation of such an answer.
 const EXPECTS_TLS: &str =
     "it is a record of TLS: the port speaks https, so that the endpoint has to begin with https://";
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Debug, Clone)]
 pub struct Head {
     /// The status code.
@@ -30,7 +30,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Takes a head off the front of `input`; `None` while there is not all of it.
+    /// Takes a head off the front of `input`; `None` while it is incomplete.
     pub fn take(input: &mut BytesMut) -> Result<Option<Self>, WireError> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_LIMIT];
         let mut response = httparse::Response::new(&mut fields);
@@ -56,18 +56,18 @@ impl Head {
         Ok(Some(Self { status, is_http_10, bytes: input.split_to(length).freeze(), fields }))
     }
 
-    /// The value of the first field of this name, in any letter case; `None` also when it is not text.
+    /// Returns the value of the first field with this name, in any letter case; also `None` if it is not text.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// The values of all fields of this name that are text. Most fields of a head are never asked for, so that none is
-    /// looked at more closely than its name.
+    /// Returns the text values of all fields with this name. Most fields of a head are never needed, so only names are
+    /// compared.
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.named(name).filter_map(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The values of all fields of this name.
+    /// Returns the values of all fields with this name.
     fn named(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let has_name = |known: &Range<usize>| {
             known.len() == name.len() && self.bytes[known.clone()].eq_ignore_ascii_case(name.as_bytes())
@@ -75,18 +75,18 @@ impl Head {
         self.fields.iter().filter(move |(known, _)| has_name(known)).map(|(_, value)| &self.bytes[value.clone()])
     }
 
-    /// All fields whose values are text.
+    /// Returns all fields whose values are text.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let text = |range: &Range<usize>| std::str::from_utf8(&self.bytes[range.clone()]).ok();
         self.fields.iter().filter_map(move |(name, value)| Some((text(name)?, text(value)?)))
     }
 
-    /// Whether this only announces another head.
+    /// Returns whether another head follows this one.
     pub fn is_interim(&self) -> bool {
         (100..200).contains(&self.status)
     }
 
-    /// Whether the server keeps the connection after the body.
+    /// Returns whether the server keeps the connection after the body.
     pub fn keeps_connection(&self) -> bool {
         let says = |word: &str| {
             let tokens = self.get("connection").unwrap_or_default().split(',');
@@ -95,7 +95,7 @@ impl Head {
         if self.is_http_10 { says("keep-alive") } else { !says("close") }
     }
 
-    /// How the body's end is found. (RFC 9112, section 6.3.)
+    /// Returns the framing of the body. (RFC 9112, section 6.3.)
     pub fn framing(&self, answers_head: bool) -> Result<Framing, WireError> {
         if answers_head || matches!(self.status, 204 | 304) {
             return Ok(Framing::of_length(0));
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_head_that_is_not_http_or_does_not_end_is_refused() {
         assert!(take("SSH-2.0-OpenSSH\r\n\r\n").is_err());
-        // Also when all of it comes at once.
+        // The same if all of it comes at once.
         for end in ["", "\r\n\r\n"] {
             assert!(take(&format!("HTTP/1.1 200 OK\r\na: {}{end}", "x".repeat(HEAD_LIMIT))).is_err());
         }

@@ -1,4 +1,4 @@
-//! An answer: its head, and its body still to be read.
+//! A response: its head, and its body, still to be read.
 
 use std::{
     io,
@@ -22,16 +22,16 @@ use super::{
     pool::Pool,
 };
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Its head.
+    /// The head.
     pub head: Head,
     body: IncomingBody,
 }
 
-/// The body of an answer. When it has been read to its end, the connection goes back to the pool; when it is dropped
-/// before, the connection is closed, since nobody knows what is still to come on it.
+/// The body of a response. When it has been read to its end, the connection goes back to the pool; when it is dropped
+/// before, the connection is closed, since unread bytes may still come.
 #[derive(Debug)]
 struct IncomingBody {
     connection: Option<Connection>,
@@ -40,12 +40,12 @@ struct IncomingBody {
     stall_limit: Duration,
     pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
-    /// What the exchange costs, if anything.
+    /// Cost of the call, if it is accounted.
     tab: Option<Tab>,
 }
 
 impl Incoming {
-    /// The answer whose head has come over `connection`; `is_kept` unless the connection must not be used again.
+    /// Returns the response whose head has come over `connection`; `is_kept` unless the connection must not be reused.
     pub(super) fn new(
         head: Head,
         framing: Framing,
@@ -63,17 +63,17 @@ impl Incoming {
         Self { head, body }
     }
 
-    /// The body as a stream.
+    /// Returns the body as a stream.
     pub fn into_stream(mut self) -> ByteStream {
         let length = self.body.framing.length();
-        // A body that has come already needs no stream.
+        // A complete body needs no stream.
         match self.body.whole() {
             Some(bytes) => ByteStream::from(bytes),
             None => ByteStream::new(length, self.body),
         }
     }
 
-    /// The whole body, at most `limit` bytes.
+    /// Reads the whole body, at most `limit` bytes.
     pub async fn into_bytes(self, limit: u64) -> Result<Bytes, WireError> {
         if self.body.connection.is_none() {
             return Ok(Bytes::new());
@@ -91,7 +91,7 @@ impl Incoming {
 }
 
 impl IncomingBody {
-    /// All of the body, if it has come together with its head.
+    /// Returns the whole body, if it has come together with its head.
     fn whole(&mut self) -> Option<Bytes> {
         let Some(connection) = &mut self.connection else {
             return Some(Bytes::new());
@@ -118,7 +118,7 @@ impl IncomingBody {
             && self.is_kept
             && connection.input.is_empty()
         {
-            // The block belongs to the bytes that were handed out; while it waits, a connection needs none.
+            // The block belongs to the returned bytes; an idle connection needs none.
             connection.input = BytesMut::new();
             self.pool.put(connection, self.clock.monotonic());
         }

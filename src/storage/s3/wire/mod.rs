@@ -1,8 +1,8 @@
-//! HTTP/1.1 as a client, and no more of it than an object store needs.
+//! An HTTP/1.1 client with only the features that an object store needs.
 //!
-//! A request is one head and one body of known length; an answer is a head and a stream. The connection is driven by
-//! whoever waits for the answer, in his own task, without queues or wake-ups in between: measured, that is half the
-//! processor time of a general client. This room knows neither signatures nor object stores.
+//! A request is one head and one body of known length; a response is a head and a stream. The task that waits for the
+//! response drives the connection itself, without queues or wake-ups in between: measured, that is half the processor
+//! time of a general client. This module knows neither signatures nor object stores.
 
 mod client;
 mod connection;

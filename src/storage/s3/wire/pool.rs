@@ -1,5 +1,5 @@
-//! Connections that wait for their next exchange, each where it was made: a socket is woken by the runtime it was made in, and
-//! whoever serves in another one would have to be woken by that.
+//! Idle connections, each kept in the runtime that created it: that runtime wakes its socket, and a task in another one
+//! would need a second wake-up.
 
 use std::{
     collections::HashMap,
@@ -15,13 +15,13 @@ use super::{
     target::Target,
 };
 
-/// The most connections that wait for one server in one runtime.
+/// Maximum number of idle connections to one server in one runtime.
 const KEPT: usize = 512;
 
-/// Connections by the runtime that they were made in and by their server, those that waited longest first.
+/// Connections by their runtime and their server, longest idle first.
 type Waiting = HashMap<runtime::Id, HashMap<Target, Vec<Idle>, RandomState>, RandomState>;
 
-/// Waiting connections.
+/// Idle connections.
 #[derive(Debug)]
 pub struct Pool {
     idle_limit: Duration,
@@ -29,12 +29,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool, whose connections wait for at most `idle_limit`.
+    /// Returns an empty pool, whose connections are idle for at most `idle_limit`.
     pub fn new(idle_limit: Duration) -> Self {
         Self { idle_limit, idle: Mutex::default() }
     }
 
-    /// The connection of this runtime that was used last, if one is still good.
+    /// Takes the most recently used connection of this runtime, if one is still good.
     pub fn take(&self, target: &Target, now: Duration) -> Option<Connection> {
         loop {
             let Idle { connection, since } = self.lock().get_mut(&here()?)?.get_mut(target)?.pop()?;
@@ -44,7 +44,7 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection on which an exchange has ended well.
+    /// Keeps a connection after a successful exchange.
     pub fn put(&self, connection: Connection, now: Duration) {
         let Some(here) = here() else { return };
         let mut idle = self.lock();
@@ -58,7 +58,7 @@ impl Pool {
         }
     }
 
-    /// Closes what has waited too long.
+    /// Closes connections that were idle for too long.
     pub fn prune(&self, now: Duration) {
         let mut old = Vec::new();
         let mut idle = self.lock();
@@ -71,11 +71,11 @@ impl Pool {
             !of_runtime.is_empty()
         });
         drop(idle);
-        // Closed behind the lock.
+        // Closed after the lock is released.
         drop(old);
     }
 
-    /// How long a connection may wait.
+    /// Returns the maximum idle time of a connection.
     pub fn idle_limit(&self) -> Duration {
         self.idle_limit
     }
@@ -85,7 +85,7 @@ impl Pool {
     }
 }
 
-/// The runtime that this is called in; none where a body is dropped outside of any.
+/// Returns the current runtime; `None` if a body is dropped outside of any.
 fn here() -> Option<runtime::Id> {
     runtime::Handle::try_current().ok().map(|handle| handle.id())
 }

@@ -1,22 +1,22 @@
-//! What holds of answers on the wire, whatever bytes come: run over chosen bytes by the fuzz targets, and by the tests of
-//! the room `fuzzing`. Nothing here is part of the program.
+//! Properties of HTTP responses, for any bytes: checked on chosen bytes by the fuzz targets, and by the tests of the
+//! module `fuzzing`. Not part of the program.
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
 
 use bytes::BytesMut;
 
 use super::{framing::Framing, head::Head, target::Target};
 
-/// The most bytes of a head, and of what stands between two chunks: more of them is never waited for.
+/// Maximum bytes of a head, and between two chunks: the parser never waits for more.
 const PATIENCE_BYTES: usize = 64 * 1024;
 
-/// The most pieces that bytes are cut into.
+/// Maximum number of pieces into which bytes are cut.
 const MOST_PIECES: usize = 500;
 
-/// What came of an answer: the status, the fields, the body, whether it is over, and how many bytes are left; nothing where
-/// it was refused.
+/// Result of a response: the status, the fields, the body, whether it has ended, and how many bytes are left; nothing
+/// if it was refused.
 type Answered = Option<(u16, Vec<(String, String)>, Vec<u8>, bool, usize)>;
 
-/// An answer is the same however its bytes are cut, and its body is never longer than it says.
+/// Checks that a response is the same however its bytes are cut, and that its body is never longer than announced.
 pub fn answer(bytes: &[u8]) {
     let whole = answered(bytes, bytes.len().max(1));
     for piece in pieces(bytes) {
@@ -24,13 +24,13 @@ pub fn answer(bytes: &[u8]) {
     }
 }
 
-/// A body in chunks is the same however its bytes are cut.
+/// Checks that a chunked body is the same however its bytes are cut.
 pub fn chunks(bytes: &[u8]) {
     let whole = framed(Framing::chunked(), bytes, bytes.len().max(1));
     for piece in pieces(bytes) {
         assert_eq!(framed(Framing::chunked(), bytes, piece), whole, "in pieces of {piece}");
     }
-    // What is written in chunks comes back.
+    // A body written in chunks comes back unchanged.
     let mut written: Vec<u8> = Vec::new();
     for chunk in bytes.chunks(17) {
         written.extend(format!("{:X}\r\n", chunk.len()).bytes());
@@ -42,7 +42,7 @@ pub fn chunks(bytes: &[u8]) {
     assert_eq!((&body[..], is_over, left), (bytes, true, 4));
 }
 
-/// An address of a server is written as what reads as the same.
+/// Checks that a server's address is written so that it parses to the same.
 pub fn origin(bytes: &[u8]) {
     let Some(target) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<Target>().ok()) else { return };
     assert_eq!(target.to_string().parse::<Target>().as_ref(), Ok(&target), "{target}");
@@ -50,7 +50,7 @@ pub fn origin(bytes: &[u8]) {
     let _ = target.is_address();
 }
 
-/// Lengths of pieces to try: small ones, but not too many of them, since each is looked at together with all before it.
+/// Returns lengths of pieces to try: small ones, but not too many, since each is checked together with all before it.
 fn pieces(bytes: &[u8]) -> [usize; 3] {
     [1, 2, 13].map(|piece: usize| piece.max(bytes.len() / MOST_PIECES))
 }

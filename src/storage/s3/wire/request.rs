@@ -1,4 +1,4 @@
-//! A request: a head that is ready to be sent, and a body whose length is known.
+//! A request: a serialized head, and a body of known length.
 
 use bytes::Bytes;
 
@@ -15,18 +15,18 @@ pub enum Outgoing {
     Stream {
         /// The stream.
         stream: ByteStream,
-        /// Whether some of it was taken already.
+        /// True if some of it was taken already.
         is_begun: bool,
     },
 }
 
 impl Outgoing {
-    /// No body.
+    /// Returns an empty body.
     pub fn empty() -> Self {
         Self::Bytes(Bytes::new())
     }
 
-    /// Whether it can be sent from its beginning.
+    /// Returns whether it can be sent from its beginning.
     pub fn is_whole(&self) -> bool {
         match self {
             Self::Bytes(_) => true,
@@ -35,18 +35,18 @@ impl Outgoing {
     }
 }
 
-/// A request as it goes over the wire.
+/// A request as it is sent.
 #[derive(Debug)]
 pub struct WireRequest {
     /// The request line and all header fields up to the empty line.
     pub head: Bytes,
     /// The body; the head announces its length.
     pub body: Outgoing,
-    /// Whether the head asks for `100 Continue`, so that the body is only sent to a server that wants it.
+    /// True if the head asks for `100 Continue`, so that only a server that wants the body gets it.
     pub awaits_continue: bool,
-    /// Whether the answer has no body whatever its head says, because the request is a HEAD.
+    /// True if the response has no body regardless of its head, because the request is a HEAD.
     pub is_head: bool,
-    /// As what it is billed; `None` for what is not asked of the object store.
+    /// Billing class; `None` for calls to other servers than the object store.
     pub class: Option<CallClass>,
     /// Number of the attempt, from 1.
     pub attempt: u32,

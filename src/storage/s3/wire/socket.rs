@@ -16,14 +16,14 @@ use tokio_rustls::client::TlsStream;
 /// A connected socket.
 #[derive(Debug)]
 pub enum Socket {
-    /// As it is.
+    /// Plain text.
     Plain(TcpStream),
     /// Under TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Socket {
-    /// Whether the server has closed, or sent what nobody asked for, while the connection lay idle.
+    /// Returns whether the server has closed, or sent unsolicited bytes, while the connection was idle.
     pub fn is_spent(&self) -> bool {
         let socket = match self {
             Self::Plain(socket) => socket,

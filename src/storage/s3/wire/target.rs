@@ -1,11 +1,11 @@
-//! Where a server is.
+//! The address of a server.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 /// A scheme, a host and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// Whether the connection is encrypted.
+    /// True if the connection is encrypted.
     pub is_tls: bool,
     /// The host: a name, an IPv4 address, or an IPv6 address without its brackets.
     pub host: Arc<str>,
@@ -14,25 +14,25 @@ pub struct Target {
 }
 
 impl Target {
-    /// The same server under another host.
+    /// Returns the same server with another host.
     #[must_use]
     pub fn at(&self, host: &str) -> Self {
         Self { host: Arc::from(host), ..self.clone() }
     }
 
-    /// What the header `Host` says: without the port where it is the scheme's own.
+    /// Returns the header `Host`: without the port if it is the scheme's default.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
         if self.port == default_port(self.is_tls) { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// Returns the host and the port, whether it is the scheme's own or not.
+    /// Returns host and port, even if the port is the scheme's default.
     pub fn authority_with_port(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
         format!("{host}:{}", self.port)
     }
 
-    /// Whether the host is an address and not a name.
+    /// Returns whether the host is an address and not a name.
     pub fn is_address(&self) -> bool {
         self.host.parse::<std::net::IpAddr>().is_ok()
     }
@@ -60,7 +60,7 @@ impl FromStr for Target {
             Some(_) | None => return Err(InvalidTarget),
         };
         let authority = uri.authority().ok_or(InvalidTarget)?;
-        // Brackets are for IPv6 addresses alone, and without a zone.
+        // Brackets are only for IPv6 addresses, and without a zone.
         let bracketed = authority.host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = bracketed.unwrap_or(authority.host()).to_ascii_lowercase();
         let is_host = match bracketed {

@@ -1,20 +1,20 @@
-//! How long the steps of an exchange may take.
+//! Timeouts of an exchange.
 
 use std::time::Duration;
 
-/// How long the steps of an exchange may take.
+/// Timeouts of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To connect, TLS included.
+    /// Timeout for connecting, including TLS.
     pub connect: Duration,
-    /// Until the server says whether it wants a body, when asked; then it gets the body anyhow.
+    /// Timeout for the server's answer to `100-continue`; then the body is sent anyway.
     pub continuation: Duration,
-    /// From the end of the request until the head of the answer.
+    /// Timeout from the end of the request until the head of the response.
     pub answer: Duration,
-    /// Without the server taking or giving a byte in the middle of a body.
+    /// Timeout for a body in which the server neither sends nor accepts a byte.
     pub stall: Duration,
-    /// Without an exchange until a connection is closed: less than servers wait themselves, so that none closes just
-    /// when it is used again. The shortest seen of an object store is 20 s.
+    /// Maximum idle time of a connection: less than that of servers, so that none closes one just when it is reused.
+    /// The shortest seen of an object store is 20 s.
     pub idle: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Whom encrypted connections trust.
+//! TLS root certificates.
 
 use std::{
     io,
@@ -12,13 +12,13 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// The authorities that may vouch for a server.
+/// The trusted certificate authorities.
 #[derive(Debug, Clone)]
 pub struct Trust {
     config: Arc<ClientConfig>,
 }
 
-/// Why there is nobody to trust.
+/// Reason why no certificates could be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file of certificates cannot be read.
@@ -26,7 +26,7 @@ pub enum TrustError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Reason.
         message: String,
     },
     /// TLS cannot be set up.
@@ -35,7 +35,7 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// Trusts whom the system trusts, and the authorities in `file`.
+    /// Loads the system's root certificates, and those in `file`.
     pub fn load(file: Option<&Path>) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
         let system = rustls_native_certs::load_native_certs();
@@ -63,19 +63,19 @@ impl Trust {
         Ok(Self { config: Arc::new(config) })
     }
 
-    /// How to connect.
+    /// Returns the TLS connector.
     pub(super) fn connector(&self) -> tokio_rustls::TlsConnector {
         tokio_rustls::TlsConnector::from(Arc::clone(&self.config))
     }
 }
 
-/// Returns whether a handshake failed because the server answered with something that is no TLS at all.
+/// Returns whether a handshake failed because the server's answer is not TLS.
 pub(super) fn is_no_tls(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     matches!(cause, Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)))
 }
 
-/// A host that no certificate can name.
+/// Returns the error for a host that no certificate can name.
 pub(super) fn invalid_name() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "the host is no name that a certificate can have")
 }
