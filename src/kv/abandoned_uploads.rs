@@ -1,7 +1,8 @@
-//! Multipart uploads that no gateway goes on with, and whose parts take up space that no list of objects shows.
+//! Multipart uploads that no gateway continues. Their parts take up space that no list of objects shows.
 //!
-//! An upload is aborted when it fails. What is left is what no process could abort: it was killed, the object store did not answer, or
-//! it answered late. Lifecycle rules do the same after a week where an object store has them.
+//! An upload is aborted when it fails. The ones left were not aborted by any process: it was killed, or the object
+//! store did not respond, or responded late. Lifecycle rules do the same after a week on object stores that support
+//! them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,13 +16,14 @@ use super::{
     layout,
 };
 
-/// How long an upload stands still before it is taken for abandoned. A gateway gives up an upload that stands still for minutes.
+/// Time without a new part after which an upload counts as abandoned. A gateway aborts an upload that makes no
+/// progress for minutes.
 const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
-/// The most pages of one run, so that an object store whose marks go in circles is not asked for ever.
+/// Maximum number of pages per run, in case the object store's continuation markers form a cycle.
 const MAX_PAGES: usize = 1000;
 
-/// Aborts abandoned uploads below the root of the installation, and no others.
+/// Aborts abandoned multipart uploads below the root of the installation, and no others.
 #[derive(Debug)]
 pub struct AbandonedUploads {
     objects: Arc<dyn ObjectStore>,
@@ -29,13 +31,13 @@ pub struct AbandonedUploads {
 }
 
 impl AbandonedUploads {
-    /// Returns the uploads to what `objects` keeps, whose times are those that `guard` is about.
+    /// Returns an instance for the uploads in `objects`; `guard` checks the clock that their times are compared with.
     pub fn new(objects: Arc<dyn ObjectStore>, guard: Arc<ClockGuard>) -> Self {
         Self { objects, guard }
     }
 
-    /// Aborts every upload that was begun, and got its last part, more than a day ago; returns how many. Does nothing while the clock is
-    /// not trusted, and where the object store does not list uploads.
+    /// Aborts every upload that began, and received its last part, more than a day ago. Returns the number aborted.
+    /// Does nothing while the clock is not trusted, or if the object store cannot list uploads.
     pub async fn abort(&self) -> Result<usize> {
         match self.objects.lifecycle() {
             Some(lifecycle) => self.abort_in(lifecycle).await,
@@ -67,7 +69,7 @@ impl AbandonedUploads {
         if upload.began_at >= before || !upload.key.starts_with(layout::root()) {
             return Ok(false);
         }
-        // A large record of a slow client may take days, and every part of it is a sign of life.
+        // A large record from a slow client may take days; every part of it counts as progress.
         let last = lifecycle.last_part_at(upload).await.map_err(Error::unavailable)?;
         if last.is_some_and(|last| last >= before) || !self.guard.allows_deletion() {
             return Ok(false);
@@ -94,7 +96,8 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    /// An object store that lists one upload a page. Each has a key, hours since it began, and hours since its last part if it has one.
+    /// An object store that lists one upload per page. Each has a key, hours since it began, and hours since its last
+    /// part, if any.
     #[derive(Debug)]
     struct Uploads(Mutex<BTreeMap<String, (u32, Option<u32>)>>, Arc<ManualClock>);
 

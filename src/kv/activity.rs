@@ -1,7 +1,7 @@
-//! Use of stores: counted in memory, written down now and then.
+//! Usage counters of stores: counted in memory, flushed periodically.
 //!
-//! What has been counted since the last flush is lost in a crash; nothing but counters and dates for people depends on
-//! it. Counters ride in the store's document, so that a list of stores needs no read but the documents.
+//! A crash loses the counts since the last flush; only counters and dates shown to users depend on them. Counters are
+//! part of the store document, so listing stores reads only the documents.
 
 use std::{
     collections::HashMap,
@@ -23,19 +23,19 @@ use super::{
     id::StoreId,
 };
 
-/// Locks that share the work of counting.
+/// Number of lock shards for the counters.
 const SHARDS: usize = 16;
 
-/// Stores for which each lock keeps room, used or not.
+/// Capacity that each shard keeps, used or not.
 const FEW: usize = 64;
 
-/// Documents that are written at the same time by a flush.
+/// Maximum number of documents written concurrently by a flush.
 const FLUSH_CONCURRENCY: usize = 8;
 
-/// What was done with a store.
+/// Kind of access to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// The store was looked at.
+    /// The store itself was read.
     Looked,
     /// A record was read or probed.
     Read,
@@ -47,10 +47,10 @@ pub enum Use {
     Listed,
 }
 
-/// Use of a store so far.
+/// Usage of a store so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActivityCounts {
-    /// How often.
+    /// Number of accesses.
     pub stats: Stats,
     /// Last change of records or settings.
     pub modified_at: Timestamp,
@@ -71,18 +71,18 @@ impl ActivityCounts {
     }
 }
 
-/// Use of a store that is not written down yet, as one gateway tells it to the one that writes it down.
+/// Unflushed usage of a store, as one gateway reports it to the gateway that flushes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreUse {
     /// The store.
     pub id: StoreId,
-    /// What was counted.
+    /// The counts.
     #[serde(flatten)]
     pending: Pending,
 }
 
-/// What is not written down yet.
+/// Counts that are not flushed yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Pending {
@@ -92,14 +92,14 @@ struct Pending {
 }
 
 impl Pending {
-    /// Adds what was counted elsewhere, by a clock that may be ahead of this one.
+    /// Adds counts from another gateway, whose clock may be ahead of this one.
     fn add(&mut self, other: &Self, now: Timestamp) {
         self.stats = add(self.stats, other.stats);
         self.modified_at = self.modified_at.max(other.modified_at.map(|at| at.min(now)));
         self.accessed_at = self.accessed_at.max(other.accessed_at.min(now));
     }
 
-    /// Takes out what has been written down.
+    /// Subtracts the counts that have been flushed.
     fn subtract(&mut self, written: &Self) {
         self.stats.read_count -= written.stats.read_count;
         self.stats.write_count -= written.stats.write_count;
@@ -108,7 +108,7 @@ impl Pending {
     }
 }
 
-/// Use of all stores since the last flush.
+/// Usage of all stores since the last flush.
 #[derive(Debug)]
 pub struct Activity {
     clock: Arc<dyn Clock>,
@@ -117,7 +117,7 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Nothing counted yet.
+    /// Returns empty counters.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, hasher: RandomState::default(), shards: Default::default() }
     }
@@ -144,7 +144,7 @@ impl Activity {
         }
     }
 
-    /// Use of a store, what is not written down yet included.
+    /// Returns the usage of a store, including unflushed counts.
     pub fn of(&self, document: &Document) -> ActivityCounts {
         let mut counts = ActivityCounts::written(document);
         if let Some(pending) = self.shard(&document.id).get(&document.id) {
@@ -153,7 +153,7 @@ impl Activity {
         counts
     }
 
-    /// What has been counted here and is not written down.
+    /// Returns the unflushed counts of this gateway.
     pub fn pending(&self) -> Vec<StoreUse> {
         let shards = self.shards.iter();
         shards
@@ -163,12 +163,12 @@ impl Activity {
             .collect()
     }
 
-    /// Forgets what the gateway that writes it down has been told.
+    /// Drops counts that the flushing gateway has received.
     pub fn told(&self, used: &StoreUse) {
         self.settle(used.id, &used.pending);
     }
 
-    /// Counts what was counted elsewhere.
+    /// Adds counts reported by another gateway.
     pub fn absorb(&self, used: &StoreUse) {
         let now = self.clock.now();
         let mut shard = self.shard(&used.id);
@@ -177,9 +177,9 @@ impl Activity {
         shard.entry(used.id).or_insert(nothing).add(&used.pending, now);
     }
 
-    /// Writes down what has been counted: one write for each store that was used. Returns how many stores that were;
-    /// what could not be written stays counted, and the first reason is the error. What is in the stores that have changed
-    /// is for `counting` to find out.
+    /// Flushes the counts: one write for each store that was used. Returns the number of stores written. Counts that
+    /// could not be written are kept, and the first failure is returned. `counting` recounts the contents of changed
+    /// stores.
     pub async fn flush(&self, documents: &Documents, counting: &Counting) -> Result<usize> {
         let results: Vec<Result<()>> = stream::iter(self.pending())
             .map(|StoreUse { id, pending }| self.flush_one(documents, counting, id, pending))
@@ -212,14 +212,14 @@ impl Activity {
         Ok(())
     }
 
-    /// Forgets what has been written down, and the store with it if it was not used meanwhile.
+    /// Drops flushed counts, and the store's entry if it was not used meanwhile.
     fn settle(&self, id: StoreId, written: &Pending) {
         let mut shard = self.shard(&id);
         if let Some(pending) = shard.get_mut(&id) {
             pending.subtract(written);
             if pending.stats == Stats::default() && pending.accessed_at == written.accessed_at {
                 shard.remove(&id);
-                // The room that very many stores took is given back, in steps that cost no more than the removals did.
+                // Release the capacity that very many stores took, in steps that cost no more than the removals did.
                 if shard.capacity() > 4 * shard.len() + FEW {
                     let room = 2 * shard.len();
                     shard.shrink_to(room);

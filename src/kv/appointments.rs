@@ -1,12 +1,12 @@
-//! Appointments with stores: when somebody should look whether there is anything to do.
+//! Durable due queue of stores: when the reconciler must look at a store.
 //!
-//! An appointment is an object whose key says when and which store; the store's document alone says what is to be done. It
-//! is made before the document is written that gives the reason, so that no crash leaves a store that nobody looks at
-//! again. One too many does no harm.
+//! A due item is an object whose key holds the time and the store id. The store document alone says what is to be
+//! done. The item is written before the document that gives the reason for it, so no crash leaves a store that the
+//! reconciler never visits again. A superfluous item is harmless.
 //!
-//! There are two queues. The first is ordered by the time of day, and holds what is due by the dates in documents. The second is
-//! ordered by the uptime of the installation ([`ClockGuard::uptime`]), which no change of the wall clock moves: confirmations of
-//! expiry, the last pass over deleted stores, and what has failed and is tried again.
+//! There are two queues. The first is ordered by wall time and holds what is due by the dates in documents. The
+//! second is ordered by the uptime of the installation ([`ClockGuard::uptime`]), which no change of the wall clock
+//! moves: confirmations of expiry, the last pass over deleted stores, and retries of failed items.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,54 +22,54 @@ use super::{
     id::{StoreId, UserId},
 };
 
-/// Delay of the first retry of what failed; each further one is twice as late.
+/// Delay before the first retry of a failed item; each further retry doubles it.
 const FIRST_RETRY: Duration = Duration::from_secs(15);
 
-/// Longest delay of a retry.
+/// Maximum delay before a retry.
 const LONGEST_RETRY: Duration = Duration::from_hours(24);
 
-/// Added to the longest delay: an item farther ahead was made by an uptime that was lost since.
+/// Margin on top of the maximum delay: an item farther ahead was scheduled by an uptime that has since been lost.
 const FARTHEST_MARGIN: Duration = Duration::from_hours(2);
 
-/// Mark of reminders, of which a store has one for each time.
+/// Mark of reminders: a store has one reminder per time.
 const REMINDER_MARK: u32 = 0;
 
 /// One of the two queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
-    /// Ordered by the time of day.
+    /// Ordered by wall time.
     Time,
     /// Ordered by the uptime of the installation.
     Uptime,
 }
 
-/// An appointment that is due.
+/// A due item.
 #[derive(Debug, Clone)]
 pub struct Appointment {
     /// The key of its object.
     key: String,
-    /// When it was due first, by the time of day.
+    /// Wall time at which it was first due.
     pub at: Timestamp,
-    /// With which store.
+    /// The store.
     pub id: StoreId,
-    /// Why it was made.
+    /// The reason it was scheduled for.
     pub reason: DueReason,
-    /// Failed attempts so far.
+    /// Number of failed attempts so far.
     pub attempts: u32,
-    /// Owner and time of making of a store that is being made.
+    /// Owner and creation time, for a store that is being created.
     pub birth: Option<(UserId, Timestamp)>,
 }
 
 /// A page of the due items of a queue.
 #[derive(Debug, Default)]
 pub struct DuePage {
-    /// The due items, the earliest first.
+    /// The due items, earliest first.
     pub items: Vec<Appointment>,
-    /// The key behind which the next page begins, if more may be due.
+    /// The key after which the next page starts, if more items may be due.
     pub next: Option<String>,
 }
 
-/// All appointments.
+/// The due queues of all stores.
 #[derive(Debug)]
 pub struct Appointments {
     objects: Arc<dyn ObjectStore>,
@@ -79,7 +79,7 @@ pub struct Appointments {
 }
 
 impl Appointments {
-    /// The appointments in `objects`.
+    /// Returns the due queues in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
@@ -89,32 +89,32 @@ impl Appointments {
         Self { objects, clock, random, guard }
     }
 
-    /// Schedules a look at a store then. A second reminder at the same time is the same object.
+    /// Schedules a visit to a store at the given time. A second reminder for the same time is the same object.
     pub async fn make(&self, id: StoreId, at: Timestamp) -> Result<()> {
         self.write(at, id, DueReason::Reminder, None, Some(REMINDER_MARK)).await
     }
 
-    /// Schedules the first look at an unnamed store that is about to be made.
+    /// Schedules the first visit to an unnamed store that is about to be created.
     pub async fn make_for_new(&self, id: StoreId, at: Timestamp, birth: (UserId, Timestamp)) -> Result<()> {
         self.write(at, id, DueReason::Reminder, Some(birth), Some(REMINDER_MARK)).await
     }
 
-    /// Sees to it that somebody looks at a store after it has been changed, which is about to happen.
+    /// Schedules a visit to a store that is about to change, as write-ahead intent.
     pub async fn announce(&self, id: StoreId) -> Result<()> {
         self.write(self.clock.now(), id, DueReason::Announcement, None, None).await
     }
 
-    /// Does the same for a store that is about to be made with a name.
+    /// Does the same for a store that is about to be created with a name.
     pub async fn announce_new(&self, id: StoreId, birth: (UserId, Timestamp)) -> Result<()> {
         self.write(self.clock.now(), id, DueReason::Announcement, Some(birth), None).await
     }
 
-    /// Schedules a look at a store after so much uptime.
+    /// Schedules a visit to a store after the given uptime.
     pub async fn make_after(&self, id: StoreId, reason: DueReason, delay: Duration) -> Result<()> {
         self.write_uptime(id, reason, delay, 0, self.clock.now()).await
     }
 
-    /// Schedules the next attempt at a look that failed: later after each failure, at most by a day.
+    /// Schedules the next attempt of a failed visit, with exponential backoff of at most a day.
     pub async fn make_retry(&self, failed: &Appointment) -> Result<()> {
         let delay = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failed.attempts)).min(LONGEST_RETRY);
         self.write_uptime(failed.id, failed.reason, delay, failed.attempts + 1, failed.at).await
@@ -156,7 +156,7 @@ impl Appointments {
         Ok(())
     }
 
-    /// Returns a page of at most [`MAX_LIST_KEYS`] due items behind the key `after`. One list.
+    /// Returns a page of at most [`MAX_LIST_KEYS`] due items after the key `after`. One list.
     pub async fn due(&self, queue: Queue, after: Option<String>) -> Result<DuePage> {
         let (prefix, now) = match queue {
             Queue::Time => (due_keys::appointments(), self.guard.scheduling_time()),
@@ -182,8 +182,8 @@ impl Appointments {
         Ok(due)
     }
 
-    /// Schedules items of the queue by uptime anew, `delay` from now, that are so far ahead that they can only have been made by
-    /// an uptime that was lost since. One list, at most [`MAX_LIST_KEYS`] items.
+    /// Reschedules items of the uptime queue to `delay` from now if they lie so far ahead that only a lost uptime can
+    /// have scheduled them. One list, at most [`MAX_LIST_KEYS`] items.
     pub async fn reschedule_stranded(&self, delay: Duration) -> Result<()> {
         let start = due_keys::uptime_appointments_from(self.guard.uptime() + LONGEST_RETRY + FARTHEST_MARGIN);
         let options =
@@ -199,7 +199,7 @@ impl Appointments {
         if stranded.is_empty() { Ok(()) } else { Ok(self.objects.delete_many(stranded).await?) }
     }
 
-    /// Forgets appointments that were kept.
+    /// Removes items that have been handled.
     pub async fn forget(&self, kept: Vec<Appointment>) -> Result<()> {
         let mut keys: Vec<_> = kept.into_iter().map(|appointment| appointment.key).collect();
         while !keys.is_empty() {

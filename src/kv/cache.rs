@@ -1,6 +1,6 @@
-//! What a gateway remembers of stores and names.
+//! In-memory cache of stores and names on one gateway.
 //!
-//! Ages are counted by the injected clock from when a read was sent; moka only bounds how much is remembered.
+//! The age of an entry counts from when the read was sent, by the injected clock; moka only bounds the size.
 
 use std::{
     sync::{
@@ -18,32 +18,32 @@ use super::{
     view::StoreView,
 };
 
-/// How long it may be believed that something is not there.
+/// Maximum age of a negative entry.
 const ABSENCE: Duration = Duration::from_secs(1);
 
-/// How old a view of a store may be that is being moved, so that nobody has to be waited for long.
+/// Staleness bound for a store that is being moved, which keeps the wait of the mover short.
 pub const MOVING_STALENESS: Duration = Duration::from_secs(1);
 
-/// The most names of which it is remembered what callers other than the owner were told.
+/// Maximum number of names for which results for callers other than the owner are cached.
 const MAX_TOLD: u64 = 10_000;
 
-/// What an entry weighs beside the document it holds.
+/// Weight of an entry in addition to its document, in bytes.
 const ENTRY_WEIGHT: u32 = 512;
 
 /// Options of the cache of stores and names.
 #[derive(Debug, Clone)]
 pub struct CacheOptions {
-    /// The most bytes of documents remembered.
+    /// Maximum bytes of cached documents.
     pub capacity_bytes: u64,
-    /// The most names remembered.
+    /// Maximum number of cached names.
     pub capacity_names: u64,
-    /// How old a view of a store may be: how long another gateway's change may go unseen. `None` where this gateway
-    /// alone writes, and so sees every change by itself.
+    /// Staleness bound: the longest time for which another gateway's change may go unseen. `None` if this gateway is
+    /// the only writer and so sees every change.
     pub staleness: Option<Duration>,
 }
 
 impl CacheOptions {
-    /// The staleness bound where several gateways share an object store.
+    /// The staleness bound if several gateways share an object store.
     pub const SHARED_STALENESS: Duration = Duration::from_secs(5);
 }
 
@@ -53,19 +53,19 @@ impl Default for CacheOptions {
     }
 }
 
-/// What was found when a store was looked up.
+/// Cached result of a store lookup.
 #[derive(Debug, Clone)]
 pub enum Known {
     /// The store.
     Store(Arc<StoreView>),
-    /// That it is not there, as of when the read was sent.
+    /// The store did not exist when the read was sent.
     Absent {
-        /// When that was.
+        /// Time of the read.
         read_at: Duration,
     },
-    /// Nothing, since it was changed by another gateway on this one's behalf: what was read before counts no more.
+    /// Invalidated, since another gateway changed the store on behalf of this one: earlier reads no longer count.
     Outdated {
-        /// When the change was known to be done.
+        /// Time at which the change was known to be complete.
         since: Duration,
     },
 }
@@ -79,7 +79,7 @@ impl Known {
         }
     }
 
-    /// Whether this is later knowledge than `other`: a higher version, else a later read.
+    /// Returns whether this is newer than `other`: a higher version, else a later read.
     fn outdates(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Store(new), Self::Store(old)) if new.document.version != old.document.version => {
@@ -90,32 +90,33 @@ impl Known {
     }
 }
 
-/// What the last look-up of a name for a caller other than the owner has found.
+/// Result of the last lookup of a name for a caller other than the owner.
 #[derive(Debug, Clone, Copy)]
 pub struct Told {
-    /// The store that had the name, if there was one.
+    /// The store with that name, if any.
     pub store: Option<StoreId>,
-    /// When the look-up began.
+    /// Time at which the lookup began.
     read_at: Duration,
 }
 
-/// Views of stores by id, and ids by name.
+/// Cached documents by id, and ids by name.
 #[derive(Debug)]
 pub struct ViewCache {
     stores: Cache<StoreId, Known, RandomState>,
-    /// Without an id, nothing is known since that time.
+    /// Without an id: invalidated at that time.
     names: Cache<(UserId, String), (Option<StoreId>, Duration)>,
-    /// What look-ups for callers other than the owner have found, be it nothing.
+    /// Results of lookups for callers other than the owner, including negative ones.
     told: Cache<(UserId, String), Told>,
     staleness: Option<Duration>,
-    /// Nothing that was read before counts; nanoseconds of the monotonic clock.
+    /// Reads before this time do not count; nanoseconds of the monotonic clock.
     outdated_before: AtomicU64,
-    /// The same for what others were told, which is outdated as a whole: to read one name again would tell that it was changed.
+    /// The same for lookups by other callers. These are invalidated as a whole: rereading one name would reveal that
+    /// it changed.
     told_outdated_before: AtomicU64,
     uses: CacheUses,
 }
 
-/// How often what was asked for was there, and how often it had to be read.
+/// Hit and miss counters of the cache.
 #[derive(Debug, Clone, Default)]
 pub struct CacheUses(Arc<[AtomicU64; 2]>);
 
@@ -124,19 +125,19 @@ impl CacheUses {
         self.0[usize::from(was_there)].fetch_add(1, Relaxed);
     }
 
-    /// How often it was there.
+    /// Returns the number of hits.
     pub fn hits(&self) -> u64 {
         self.0[1].load(Relaxed)
     }
 
-    /// How often it was not.
+    /// Returns the number of misses.
     pub fn misses(&self) -> u64 {
         self.0[0].load(Relaxed)
     }
 }
 
 impl ViewCache {
-    /// An empty cache.
+    /// Returns an empty cache.
     pub fn new(options: &CacheOptions) -> Self {
         let weigh = |_: &StoreId, known: &Known| match known {
             Known::Store(view) => view.weight.saturating_add(ENTRY_WEIGHT),
@@ -156,24 +157,24 @@ impl ViewCache {
         }
     }
 
-    /// How old this view may be.
+    /// Returns the maximum age of this view.
     fn lifetime(&self, view: &StoreView) -> Option<Duration> {
         let moving = view.document.movement().map(|_| MOVING_STALENESS);
         self.staleness.map(|bound| moving.map_or(bound, |moving| bound.min(moving)))
     }
 
-    /// Whether a view is still to be believed at `now` by its age alone; `None` where this gateway sees every change by
-    /// itself, so that age says nothing.
+    /// Returns whether a view is fresh at `now` by its age alone. `None` if this gateway sees every change itself, so
+    /// age does not matter.
     pub fn is_young(&self, view: &StoreView, now: Duration) -> Option<bool> {
         self.lifetime(view).map(|lifetime| now.saturating_sub(view.read_at) < lifetime)
     }
 
-    /// How it is used.
+    /// Returns the hit and miss counters.
     pub fn uses(&self) -> &CacheUses {
         &self.uses
     }
 
-    /// What is known of a store and still to be believed at `now`.
+    /// Returns the entry of a store that is fresh at `now`.
     pub fn store(&self, id: &StoreId, now: Duration) -> Option<Known> {
         let known = self.believed(id, now);
         self.uses.count(known.is_some());
@@ -190,8 +191,8 @@ impl ViewCache {
         self.is_fresh(known.read_at(), lifetime, now).then_some(known)
     }
 
-    /// Remembers what a read found, unless something later is known: a read that began before a local write brings
-    /// back what was before it.
+    /// Inserts the result of a read unless a newer one is cached: a read that began before a local write returns what
+    /// was there before it.
     pub fn remember(&self, id: StoreId, known: &Known) {
         self.stores.entry(id).and_compute_with(|entry| match entry {
             Some(entry) if !known.outdates(entry.value()) => Op::Nop,
@@ -199,19 +200,19 @@ impl ViewCache {
         });
     }
 
-    /// Believes nothing of a store that was read before `since`.
+    /// Invalidates what was read of a store before `since`.
     pub fn outdate(&self, id: StoreId, since: Duration) {
         self.remember(id, &Known::Outdated { since });
         self.outdate_told(since);
     }
 
-    /// Believes nothing of a name that was read before `since`.
+    /// Invalidates what was read of a name before `since`.
     pub fn outdate_name(&self, owner: UserId, folded: String, since: Duration) {
         self.remember_latest(owner, folded, None, since);
         self.outdate_told(since);
     }
 
-    /// Believes nothing at all that was read before `since`.
+    /// Invalidates everything that was read before `since`.
     pub fn outdate_all(&self, since: Duration) {
         self.outdated_before.fetch_max(nanos(since), Relaxed);
         self.outdate_told(since);
@@ -221,8 +222,9 @@ impl ViewCache {
         self.told_outdated_before.fetch_max(nanos(since), Relaxed);
     }
 
-    /// Returns what the last look-up of a name for a caller other than the owner has found, be it nothing; `None` if there was
-    /// no look-up of late. Both are believed for the same time, which is never longer than the store's own document is.
+    /// Returns the result of the last lookup of a name for a caller other than the owner, including a negative one;
+    /// `None` if there is no fresh one. Positive and negative results are fresh for the same time, which is never
+    /// longer than for the store document itself.
     pub fn told(&self, owner: UserId, folded: &str, now: Duration) -> Option<Told> {
         let told = self.told.get(&(owner, folded.to_owned()))?;
         let lifetime = self.staleness.unwrap_or(CacheOptions::SHARED_STALENESS);
@@ -230,7 +232,7 @@ impl ViewCache {
         (is_young && nanos(told.read_at) >= self.told_outdated_before.load(Relaxed)).then_some(told)
     }
 
-    /// Remembers what a look-up of a name for a caller other than the owner has found, be it nothing.
+    /// Caches the result of a name lookup for a caller other than the owner, including a negative one.
     pub fn tell(&self, owner: UserId, folded: String, store: Option<StoreId>, read_at: Duration) {
         self.told.entry((owner, folded)).and_compute_with(|entry| match entry {
             Some(entry) if entry.value().read_at > read_at => Op::Nop,
@@ -238,13 +240,13 @@ impl ViewCache {
         });
     }
 
-    /// The store that had a name when it was last looked up. The store's own document has the last word on that.
+    /// Returns the store that had a name at its last lookup. The store document is authoritative.
     pub fn name(&self, owner: UserId, folded: &str, now: Duration) -> Option<StoreId> {
         let (id, read_at) = self.names.get(&(owner, folded.to_owned()))?;
         id.filter(|_| self.is_fresh(read_at, self.staleness, now))
     }
 
-    /// Remembers which store has a name.
+    /// Caches which store has a name.
     pub fn remember_name(&self, owner: UserId, folded: String, id: StoreId, read_at: Duration) {
         self.remember_latest(owner, folded, Some(id), read_at);
     }

@@ -1,5 +1,5 @@
-//! Two objects that nobody needs, to see what lifecycle rules really do: one where records expire, which must go, and one where
-//! they are kept, which must stay.
+//! Two canary objects that reveal what lifecycle rules really do. One is where records expire, and must be deleted;
+//! the other is where records are permanent, and must stay.
 
 use std::time::Duration;
 
@@ -19,22 +19,22 @@ use super::{layout, retention::LifecycleClass};
 /// A day.
 const DAY: Duration = Duration::from_hours(24);
 
-/// How much before its time an object may go: vendors count in dates, and some by the local one.
+/// Time before its due time at which an object may already be deleted: vendors count in dates, some by local time.
 const COARSENESS: Duration = DAY;
 
-/// How long after its time an object may stay: those who scan the bucket in the background take days over it.
+/// Time after its due time for which an object may still be there: background scans of a bucket take days.
 const PATIENCE: Duration = DAY.saturating_mul(4);
 
-/// The most bytes of what is remembered.
+/// Maximum size in bytes of the record of the canaries.
 const MEMORY_LIMIT: u64 = 4096;
 
-/// What is tried.
+/// Descriptions of the checks.
 const TRIED: [&str; 2] = [
     "an object among the records that expire: it goes when its rule is due",
     "an object among the records that are kept: it stays",
 ];
 
-/// When the canaries were written; their objects cannot tell once they are gone.
+/// Times at which the canaries were written; a deleted object no longer shows its own.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Memory {
@@ -45,16 +45,16 @@ struct Memory {
 /// The canaries of a bucket.
 #[derive(Debug, Clone, Copy)]
 pub struct Canaries<'a> {
-    /// Where they are.
+    /// The object store.
     pub objects: &'a dyn ObjectStore,
     /// The time.
     pub clock: &'a dyn Clock,
-    /// Whether the bucket takes rules at all; else the one that expires is not written.
+    /// True if the bucket supports rules at all; if not, the expiring canary is not written.
     pub has_rules: bool,
 }
 
 impl Canaries<'_> {
-    /// Says what became of them, and writes those that are not there.
+    /// Reports the state of the canaries, and writes the missing ones.
     pub async fn look(self) -> Result<Vec<Finding>> {
         let class = LifecycleClass::ALL[0];
         let mut memory = self.remembered().await?;
@@ -78,7 +78,7 @@ impl Canaries<'_> {
             Err(error) => return Err(error),
         };
         let bytes = object.body.into_bytes(MEMORY_LIMIT).await.map_err(Error::Body)?;
-        // What cannot be read is forgotten: it is written anew below.
+        // A damaged record is dropped: it is rewritten below.
         Ok(serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
@@ -106,19 +106,19 @@ impl Canaries<'_> {
     }
 }
 
-/// What became of one.
+/// State of a canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// It was never there before.
+    /// It was never written before.
     New,
-    /// It is there.
+    /// It exists.
     There {
-        /// For how long.
+        /// Its age.
         age: Duration,
     },
-    /// It was there.
+    /// It existed and is gone.
     Gone {
-        /// How long ago it was written.
+        /// Time since it was written.
         age: Duration,
     },
 }
@@ -166,7 +166,7 @@ fn kept(fate: Fate) -> Outcome {
     }
 }
 
-/// So much time, as one says it.
+/// Formats a duration in words.
 fn days(time: Duration) -> String {
     match time.as_secs() / DAY.as_secs() {
         0 => format!("{} hours", time.as_secs() / 3600),

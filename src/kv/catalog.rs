@@ -1,8 +1,8 @@
-//! The catalog of stores: make, find, change, delete.
+//! The catalog of stores: create, find, change, delete.
 //!
-//! Whatever changes a store reads its document afresh and writes it conditionally; only looking one up may answer from
-//! the cache. A change that has begun runs to its end, also when whoever asked for it goes away: half of one would be
-//! put right sooner or later, but not what this gateway remembers of it.
+//! Every change of a store rereads its document and replaces it by compare-and-swap; only lookups may use the cache.
+//! A change that has begun runs to completion even if the client disconnects: a partial change would be repaired
+//! eventually, but this gateway's cache would not.
 
 use std::{
     future::Future,
@@ -68,7 +68,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The stores in `objects`.
+    /// Returns the catalog of the stores in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
@@ -133,12 +133,13 @@ impl Catalog {
         }
     }
 
-    /// The records of these stores.
+    /// Returns the records of these stores.
     pub fn records(&self) -> Records {
         self.records_renewed_by(Arc::new(WrittenRenewals::new(self.documents.clone(), self.rules.clone())))
     }
 
-    /// The records of these stores, whose ends are put off by `renew`: for a gateway that writes no documents.
+    /// Returns the records of these stores, with expiry extended through `renew`: for a gateway that writes no
+    /// documents.
     pub fn records_renewed_by(&self, renew: Arc<dyn Renew>) -> Records {
         let renewals = Renewals::new(self.documents.clone(), self.rules.clone(), self.clock.clone(), renew);
         Records::new(
@@ -151,13 +152,14 @@ impl Catalog {
         )
     }
 
-    /// Makes sure that an unnamed store that is changed now, through another gateway, lives its whole retention.
+    /// Extends the expiry of an unnamed store that is being changed through another gateway, so that it lives its
+    /// whole retention.
     pub async fn renew(&self, id: StoreId) -> Result<()> {
         WrittenRenewals::new(self.documents.clone(), self.rules.clone()).renew(id).await
     }
 
-    /// Finds a store, from the cache where that is fresh enough: else one read by id, two by name. By the name of another's
-    /// store the reads are two also where there is none.
+    /// Finds a store, from the cache if that is fresh, else with one read by id or two by name. By the name of
+    /// another owner's store it takes two reads even if there is none.
     pub async fn resolve(&self, locator: &StoreLocator) -> Result<Arc<StoreView>> {
         let found = match locator {
             StoreLocator::Id(id) => self.documents.visible(*id).await?,
@@ -167,63 +169,63 @@ impl Catalog {
         found.ok_or(Error::StoreNotFound)
     }
 
-    /// Counters and dates of a store, what is not written down yet included. Costs no call.
+    /// Returns counters and dates of a store, including unflushed ones. Makes no call.
     pub fn activity(&self, store: &StoreView) -> ActivityCounts {
         self.activity.of(&store.document)
     }
 
-    /// How what is remembered of stores is used.
+    /// Returns the hit and miss counters of the cache.
     pub fn cache_uses(&self) -> &CacheUses {
         self.documents.cache().uses()
     }
 
-    /// Counts that a store was looked at.
+    /// Counts a read of the store itself.
     pub fn looked_at(&self, store: &StoreView) {
         self.activity.count(store.document.id, Use::Looked);
     }
 
-    /// Writes down what has been counted of stores' use; how many stores that were.
+    /// Flushes the usage counters. Returns the number of stores written.
     pub async fn flush_activity(&self) -> Result<usize> {
         self.activity.flush(&self.documents, &self.counting).await
     }
 
-    /// Counts what is in the stores of which it was written down that they have changed; how many stores that were.
+    /// Recounts the contents of stores whose documents show a change. Returns the number of stores counted.
     pub async fn count_contents(&self) -> Result<usize> {
         self.counting.run().await
     }
 
-    /// How much an owner has, by what was counted last. Costs no call but for the first time.
+    /// Returns the usage of an owner by the last count. Makes no call except the first time.
     pub async fn usage(&self, owner: UserId) -> Result<Usage> {
         self.usages.of(owner).await
     }
 
-    /// Reads a store afresh, which another gateway has changed on behalf of this one.
+    /// Rereads a store that another gateway has changed on behalf of this one.
     pub async fn refresh(&self, id: StoreId) -> Result<()> {
         self.documents.read(id).await.map(drop)
     }
 
-    /// What has been counted here and is not written down: for a gateway that writes no documents, to be told to the one
-    /// that does ([`Catalog::count_use`]).
+    /// Returns this gateway's unflushed usage: for a gateway that writes no documents, to report to the one that does
+    /// ([`Catalog::count_use`]).
     pub fn pending_use(&self) -> Vec<StoreUse> {
         self.activity.pending()
     }
 
-    /// Forgets what that gateway has been told.
+    /// Drops usage that the other gateway has acknowledged.
     pub fn use_was_told(&self, told: &[StoreUse]) {
         for used in told {
             self.activity.told(used);
         }
     }
 
-    /// Counts what was counted by another gateway. Whether there are such stores shows when it is written down.
+    /// Adds usage reported by another gateway. The flush finds out whether the stores exist.
     pub fn count_use(&self, told: &[StoreUse]) {
         for used in told {
             self.activity.absorb(used);
         }
     }
 
-    /// Reads a store, and what these names mean, afresh when they are looked up next: another gateway has changed them on
-    /// behalf of this one, which must not show what was before.
+    /// Invalidates a store and these names: another gateway changed them on behalf of this one, which must not serve
+    /// the earlier state.
     pub fn outdate(&self, store: Option<StoreId>, names: &[(UserId, StoreName)]) {
         let now = self.clock.monotonic();
         let cache = self.documents.cache();
@@ -236,14 +238,14 @@ impl Catalog {
         self.index.outdate(now);
     }
 
-    /// Reads everything afresh: another gateway has changed a store on behalf of this one, and it is not known which.
+    /// Invalidates everything: another gateway changed a store on behalf of this one, and which one is unknown.
     pub fn outdate_all(&self) {
         let now = self.clock.monotonic();
         self.documents.cache().outdate_all(now);
         self.index.outdate(now);
     }
 
-    /// Makes a store; with a name that the owner has given already, gives that store as it is.
+    /// Creates a store. If the owner already has one of that name, returns it unchanged.
     pub async fn create(self: &Arc<Self>, owner: UserId, new: NewStore) -> Result<Created> {
         let catalog = Arc::clone(self);
         self.run_to_its_end(async move {
@@ -254,13 +256,13 @@ impl Catalog {
         .await
     }
 
-    /// Changes a store.
+    /// Updates a store.
     pub async fn update(self: &Arc<Self>, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreView>> {
         let catalog = Arc::clone(self);
         self.run_to_its_end(async move { catalog.change(id, update).await }).await
     }
 
-    /// Deletes a store: gone at once for this gateway, within the staleness bound for others. Its records are removed in
+    /// Deletes a store: at once for this gateway, within the staleness bound for others. Its records are purged in
     /// the background ([`Catalog::keep_appointments`]).
     pub async fn delete(self: &Arc<Self>, id: StoreId) -> Result<()> {
         let catalog = Arc::clone(self);
@@ -271,24 +273,24 @@ impl Catalog {
         .await
     }
 
-    /// A page of an owner's stores.
+    /// Returns a page of an owner's stores.
     pub async fn list(&self, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
         listing::list(&self.index, &self.documents, owner, query).await
     }
 
-    /// Returns how many stores an owner has, named or not. Reads no documents.
+    /// Returns the number of stores of an owner, named or not. Reads no documents.
     pub async fn count(&self, owner: UserId) -> Result<usize> {
         Ok(self.index.read(owner).await?.count())
     }
 
-    /// Does what is due by now: sweeps expired stores, removes deleted ones, begins the moves that are to be made; how many
-    /// stores were worked on.
+    /// Handles what is due by now: deletes expired stores, purges deleted ones, starts pending moves. Returns the
+    /// number of stores handled.
     pub async fn keep_appointments(&self) -> Result<usize> {
         self.usages.prune();
         self.upkeep.run().await
     }
 
-    /// How many stores this gateway has removed since they had expired.
+    /// Returns the number of expired stores that this gateway has deleted.
     pub fn expired_stores(&self) -> &Arc<AtomicU64> {
         self.upkeep.expired()
     }
@@ -298,22 +300,22 @@ impl Catalog {
         &self.totals
     }
 
-    /// Stores about which something is due that fails on this gateway.
+    /// Returns the stores whose due items fail on this gateway.
     pub fn failures(&self) -> &Arc<Failures> {
         self.upkeep.failures()
     }
 
-    /// Waits for the moves that have begun here.
+    /// Waits for the moves that run on this gateway.
     pub async fn moved(&self) {
         self.upkeep.moved().await;
     }
 
-    /// Leaves what is due, and moves that have begun, to other gateways or to the next start.
+    /// Leaves due items and running moves to other gateways or to the next start.
     pub fn leave_upkeep(&self) {
         self.upkeep.leave();
     }
 
-    /// Waits for the changes that have begun. What has been counted is still to be written down, or told.
+    /// Waits for running changes. The usage counters are still to be flushed or reported.
     pub async fn finish(&self) {
         self.upkeep.leave();
         self.upkeep.moved().await;
@@ -321,7 +323,7 @@ impl Catalog {
         self.changes.wait().await;
     }
 
-    /// Waits for the changes that have begun, and writes down what has been counted.
+    /// Waits for running changes and flushes the usage counters.
     pub async fn close(&self) -> Result<()> {
         self.finish().await;
         self.flush_activity().await.map(|_| ())
@@ -332,7 +334,7 @@ impl Catalog {
         self.retention.get()
     }
 
-    /// How long new unnamed stores live from now on.
+    /// Sets the retention of unnamed stores that are created from now on.
     pub fn set_retention(&self, retention: Retention) {
         self.retention.set(retention);
     }
@@ -377,7 +379,7 @@ impl Catalog {
             self.naming.rename(&current, name).await?;
         }
         let loses_name = update.name == Change::Clear && has_name.is_some();
-        // Whatever changes how the store is listed, or until when it lives, is looked after also if this gateway dies.
+        // A change of the listing or of the expiry is reconciled even if this gateway crashes.
         if loses_name || update.retention != Change::Keep || update.title != Change::Keep {
             self.appointments.announce(id).await?;
         }
@@ -388,7 +390,7 @@ impl Catalog {
         Ok(store)
     }
 
-    /// A store as it is now.
+    /// Reads the current state of a store.
     async fn read(&self, id: StoreId) -> Result<Arc<StoreView>> {
         let view = self.documents.read(id).await?.filter(|view| view.document.is_visible(self.clock.now()));
         view.ok_or(Error::StoreNotFound)

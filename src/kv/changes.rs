@@ -1,4 +1,4 @@
-//! What may be asked for of stores: which one, a new one, changes of one.
+//! Requests about stores: address, creation, update.
 
 use crate::clock::{Random, Timestamp};
 
@@ -13,36 +13,36 @@ use super::{
     sharing::{MAX_SHARES, Right, Shares},
 };
 
-/// How a store is addressed.
+/// Address of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreLocator {
     /// By its id.
     Id(StoreId),
     /// By its owner and its name, for the owner.
     Name(UserId, StoreName),
-    /// By its owner and its name, for any other caller, who is not to learn by what a look-up costs whether there is
-    /// such a store. An owner that does not exist is a [`UserId::vacant`] one.
+    /// By its owner and its name, for any other caller, who must not learn from the cost of a lookup whether the
+    /// store exists. For an owner that does not exist, use a [`UserId::vacant`] one.
     NameOfAnother(UserId, StoreName),
 }
 
-/// A store that is to be.
+/// A store to create.
 #[derive(Debug, Clone, Default)]
 pub struct NewStore {
-    /// Its name; without one it is unnamed.
+    /// Its name; a store without one is unnamed.
     pub name: Option<StoreName>,
-    /// Its title, for people.
+    /// Its title, for display.
     pub title: Option<String>,
     /// Its schema.
     pub schema: Option<Schema>,
-    /// How long it lives after its last change while it has no name; the usual time unless it says otherwise.
+    /// Retention after its last change while it has no name; `None` for the default.
     pub retention: Option<Retention>,
-    /// The token that makes it, if it is one that is limited to what it makes.
+    /// The token that creates it, if that token is limited to what it creates.
     pub creator: Option<TokenId>,
-    /// The run that it is made for, if it is.
+    /// The run that it is created for, if any.
     pub maker: Option<Maker>,
 }
 
-/// What a store is made for.
+/// Creator of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maker {
     /// The actor.
@@ -52,7 +52,7 @@ pub struct Maker {
 }
 
 impl NewStore {
-    /// The first document of the store; it lives its `usual` retention unless it was said otherwise.
+    /// Returns the first document of the store, with the `usual` retention unless one is given.
     pub fn into_document(
         self,
         rules: &LifeRules,
@@ -97,41 +97,41 @@ impl NewStore {
     }
 }
 
-/// What becomes of something that may be absent.
+/// Patch of an optional field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Change<T> {
-    /// It stays as it is.
+    /// Leaves it unchanged.
     #[default]
     Keep,
-    /// It goes.
+    /// Removes it.
     Clear,
-    /// It becomes this.
+    /// Sets it.
     Set(T),
 }
 
-/// Changes of a store.
+/// An update of a store.
 #[derive(Debug, Clone, Default)]
 pub struct StoreUpdate {
     /// Its name.
     pub name: Change<StoreName>,
     /// Its title.
     pub title: Change<String>,
-    /// Its access, unless that stays.
+    /// Its access; `None` to leave it unchanged.
     pub general_access: Option<GeneralAccess>,
-    /// How long it lives while it has no name; cleared, it lives as long as new stores do.
+    /// Its retention while it has no name; cleared, the default of new stores applies.
     pub retention: Change<Retention>,
-    /// Whom to give a right of his own, or to take it from.
+    /// A user, and the right to grant; `None` revokes it.
     pub share: Option<(UserId, Option<Right>)>,
-    /// Whether links stay valid that were signed by a user who loses the right to write by this update. Else they end with it.
+    /// Keeps links valid that were signed by a user who loses the right to write by this update.
     pub keeps_links: bool,
-    /// End the links that this user may have signed, if the user has the right to write.
+    /// A user whose signed links are revoked, if that user has the right to write.
     pub ends_links_of: Option<UserId>,
-    /// Whether its links are to be signed by another secret from now on: all that were made before die.
+    /// Rotates the secret that signs links, which revokes all existing links.
     pub rotates_secret: bool,
 }
 
-/// Returns whether an update ends all links to a store: it says so, or a user loses the right to write, who knows the secret that
-/// signs them.
+/// Returns whether an update revokes all links to a store: on request, or because a user who knows the signing secret
+/// loses the right to write.
 fn ends_links(update: &StoreUpdate, document: &Document) -> bool {
     let may_write = |user: &UserId| document.shares.right_of(user) >= Some(Right::Write);
     let loses_write =
@@ -139,8 +139,8 @@ fn ends_links(update: &StoreUpdate, document: &Document) -> bool {
     update.rotates_secret || loses_write || update.ends_links_of.is_some_and(|user| may_write(&user))
 }
 
-/// Makes the changes of an update but for a new name, which the document has already if it `is_renamed`; whether there
-/// is anything to write. Whether the store has expired goes by the wall time `now`, ends are computed from `base`.
+/// Applies an update except for a new name, which the document already has if it `is_renamed`. Returns whether there
+/// is anything to write. Expiry is checked against the wall time `now`; new expiries are computed from `base`.
 pub fn apply(
     rules: &LifeRules,
     update: &StoreUpdate,
@@ -160,7 +160,7 @@ pub fn apply(
     let before = settings(document);
     match &update.name {
         Change::Clear if document.name.is_some() => rules.take_name(document, base),
-        // The same name, maybe in other letters.
+        // The same name, perhaps in another letter case.
         Change::Set(name) if document.name.as_ref() == Some(name) => document.name = Some(name.clone()),
         Change::Set(_) | Change::Clear | Change::Keep => {}
     }
@@ -191,6 +191,6 @@ pub fn apply(
     if is_changed {
         document.modified_at = document.modified_at.max(now);
     }
-    // Whoever updates a store wants it, also when everything is as it should be.
+    // An update extends the expiry even if it changes nothing else.
     Ok(rules.renew(document, now, base)? || is_changed)
 }

@@ -1,9 +1,9 @@
-//! Claims of names: which store has a name.
+//! Claims of names: which store owns a name.
 //!
-//! A store says in its own document that it is about to have a name, then writes a claim, then says that it has it. A
-//! claim is always written, never assumed, and never removed by a request: one whose store does not want the name any
-//! more is stale. A store that wants the name takes it over, on condition that the claim is still the one it read. Else it is
-//! released an hour later, when no request can still be writing it.
+//! A rename has three steps: the store document names the pending name, then the claim is written, then the document
+//! takes the name. A claim is always written, never assumed, and never removed by a request. A claim is stale when
+//! its store no longer wants the name. A store that wants the name takes a stale claim over by compare-and-swap on
+//! the claim it read. Otherwise the claim is released an hour later, when no request can still be writing it.
 //!
 //! ```text
 //! A  renames s1: a -> b, and back: b -> a            B  creates "a"
@@ -12,7 +12,7 @@
 //!    document: name a                                   two stores are named a
 //! ```
 //!
-//! This is why A, too, writes the claim, If-Match what he read: one of the two writes fails.
+//! So A must also write the claim, with If-Match on the version it read: one of the two writes fails.
 
 use std::sync::Arc;
 
@@ -32,15 +32,15 @@ use super::{
     layout,
 };
 
-/// The most bytes of a claim.
+/// Maximum size of a claim in bytes.
 const MAX_CLAIM_BYTES: u64 = 4 * 1024;
 
-/// A claim as it stands.
+/// The current claim of a name.
 #[derive(Debug, Clone)]
 pub struct Claim {
     /// The store that claims the name.
     pub store_id: StoreId,
-    /// What a take-over must match.
+    /// Validator that a take-over must match.
     pub etag: ETag,
 }
 
@@ -49,7 +49,7 @@ pub struct Claim {
 #[serde(rename_all = "camelCase")]
 pub struct StoredClaim {
     store_id: StoreId,
-    /// Fresh with every write, so that no two claims have one validator.
+    /// Fresh with every write, so no two claims share a validator.
     nonce: String,
 }
 
@@ -61,12 +61,12 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// The claims in `objects`.
+    /// Returns the claims in `objects`.
     pub fn new(objects: Arc<dyn ObjectStore>, random: Arc<dyn Random>) -> Self {
         Self { objects, random }
     }
 
-    /// The claim of a name as it is now. One read.
+    /// Reads the current claim of a name. One read.
     pub async fn read(&self, owner: &UserId, folded: &str) -> Result<Option<Claim>> {
         let object = match self.objects.get(&layout::name(owner, folded), GetOptions::default()).await {
             Ok(object) => object,
@@ -79,8 +79,8 @@ impl Claims {
         Ok(Some(Claim { store_id, etag: object.meta.etag }))
     }
 
-    /// Claims a name for a store that has said in its document that it is about to have it, in place of `seen`; whether
-    /// that succeeded. It fails when somebody else's claim came first.
+    /// Claims a name, in place of `seen`, for a store whose document already names it as pending. Returns whether
+    /// that succeeded; it fails if another writer's claim came first.
     pub async fn claim(&self, owner: &UserId, folded: &str, id: StoreId, seen: Option<&Claim>) -> Result<bool> {
         let precondition = seen.map_or(Precondition::IfAbsent, |claim| Precondition::IfMatch(claim.etag.clone()));
         let claim = StoredClaim { store_id: id, nonce: nonce(self.random.as_ref()) };
@@ -90,7 +90,8 @@ impl Claims {
             Err(error) if leaves_doubt(&error) => {
                 let lost = matches!(error, storage::Error::Precondition);
                 match self.read(owner, folded).await? {
-                    // A claim for this store that is not the one seen before: ours, or that of a gateway that helped.
+                    // A claim for this store other than the one seen before: ours, or that of a gateway that
+                    // completed it.
                     Some(now) if now.store_id == id && seen.is_none_or(|seen| seen.etag != now.etag) => Ok(true),
                     _ if lost => Ok(false),
                     _ => Err(error.into()),
@@ -100,7 +101,7 @@ impl Claims {
         }
     }
 
-    /// Removes the claim of a store that is gone for good, if it is still the store's.
+    /// Removes the claim of a store that is gone for good, if the store still holds it.
     pub async fn forget(&self, owner: &UserId, folded: &str, id: StoreId) -> Result<()> {
         match self.read(owner, folded).await?.filter(|claim| claim.store_id == id) {
             Some(claim) => self.release(owner, folded, claim).await,
@@ -108,10 +109,10 @@ impl Claims {
         }
     }
 
-    /// Removes a claim, if it is still the one that was read.
+    /// Removes a claim if it is still the version that was read.
     pub async fn release(&self, owner: &UserId, folded: &str, claim: Claim) -> Result<()> {
         match self.objects.delete(&layout::name(owner, folded), Precondition::IfMatch(claim.etag)).await {
-            // A claim that cannot be removed safely stays: whoever wants the name takes it over.
+            // A claim that cannot be removed safely stays: the next store that wants the name takes it over.
             Ok(()) | Err(storage::Error::Precondition | storage::Error::Unsupported(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -1,6 +1,6 @@
-//! The record of an installation's time in the object store: read at the start, written about once a minute.
+//! The clock record of an installation in the object store: read at start, written about once a minute.
 //!
-//! Any number of gateways share it. Each reads it once a minute, and whichever finds it a minute old writes it, under the
+//! Any number of gateways share it. Each reads it once a minute. The first that finds it a minute old writes it, on
 //! condition that no other gateway did.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,10 +16,10 @@ use super::{
     layout,
 };
 
-/// Nothing deletes the record, and whatever was written last serves.
+/// Nothing deletes the record, and any last write is acceptable.
 impl Note for ClockRecord {}
 
-/// What a write of the record replaces.
+/// State that a write of the record replaces.
 enum Seen {
     Nothing,
     Record(ETag),
@@ -35,13 +35,13 @@ pub struct ClockRecords {
     objects: Arc<dyn ObjectStore>,
     guard: Arc<ClockGuard>,
     is_writer: bool,
-    /// The record as it was read or written last.
+    /// The record as last read or written.
     last: Mutex<Option<ClockRecord>>,
 }
 
 impl ClockRecords {
-    /// Returns the record in `objects`, with which `guard` goes on where earlier processes ended. A gateway that is no
-    /// writer only reads it.
+    /// Returns the clock record in `objects`; `guard` continues from the state that earlier processes recorded. A
+    /// gateway that is not a writer only reads it.
     pub async fn open(objects: Arc<dyn ObjectStore>, guard: Arc<ClockGuard>, is_writer: bool) -> Result<Self> {
         let records = Self { objects, guard, is_writer, last: Mutex::default() };
         match records.read().await {
@@ -62,14 +62,14 @@ impl ClockRecords {
         &self.guard
     }
 
-    /// Takes over what other gateways recorded, and records what they do not know: a new minute, a jump, a suspension.
-    /// Returns whether the record was written. Calls the object store once a minute, or when something happened.
+    /// Merges what other gateways recorded, and records what they do not know: a new minute, a clock jump, a
+    /// suspension. Returns whether the record was written. Calls the object store once a minute, or after an event.
     pub async fn sync(&self) -> Result<bool> {
         let last = self.last().clone();
         if self.guard.new_record(last.as_ref()).is_none() { Ok(false) } else { self.write().await }
     }
 
-    /// Records that an operator confirmed the wall time: deletions are not suspended any more.
+    /// Records that an operator confirmed the wall time, which resumes deletions.
     pub async fn accept(&self) -> Result<()> {
         self.guard.confirm();
         self.write().await.map(drop)
@@ -80,7 +80,7 @@ impl ClockRecords {
             let (found, seen) = match self.read().await {
                 Ok(Some((record, etag))) => (Some(record), Seen::Record(etag)),
                 Ok(None) => (None, Seen::Nothing),
-                // Nothing can be kept of it.
+                // None of it is usable.
                 Err(JsonError::Damaged { .. }) => (None, Seen::Damaged),
                 Err(error) => return Err(Error::unavailable(error)),
             };

@@ -1,4 +1,4 @@
-//! Content codings: what records may be stored in, and how they are decoded in flat memory.
+//! Content codings of stored records, and decoding in constant memory.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::storage::{BodyError, ByteStream, Lease};
 
-/// A coding that a record's bytes can be in.
+/// A content coding of a record's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentCoding {
     /// RFC 1952.
@@ -22,10 +22,10 @@ pub enum ContentCoding {
 }
 
 impl ContentCoding {
-    /// Every coding there is.
+    /// All codings.
     pub const ALL: [Self; 3] = [Self::Gzip, Self::Brotli, Self::Deflate];
 
-    /// The coding's registered name.
+    /// Returns the registered name of the coding.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -34,14 +34,14 @@ impl ContentCoding {
         }
     }
 
-    /// The coding of that name, in any letter case; `x-gzip` is `gzip` (RFC 9110, 8.4.1.3).
+    /// Parses the name of a coding, in any letter case; `x-gzip` is `gzip` (RFC 9110, 8.4.1.3).
     pub fn parse(name: &str) -> Option<Self> {
         let name = if name.eq_ignore_ascii_case("x-gzip") { "gzip" } else { name };
         Self::ALL.into_iter().find(|coding| coding.as_str().eq_ignore_ascii_case(name))
     }
 
-    /// The bytes that `body` encodes, decoded as they are read. The body ends with [`BodyError::Malformed`] where it is
-    /// not in this coding; no bytes at all are no bytes in every coding. The window is held by `lease`.
+    /// Decodes `body` as it is read. The stream ends with [`BodyError::Malformed`] if the body is not in this coding;
+    /// an empty body is empty in every coding. `lease` accounts for the window's memory.
     pub fn decode(self, body: ByteStream, lease: Lease) -> ByteStream {
         let decoded = async move {
             let decoded = self.begin(body, &lease).await?;
@@ -87,24 +87,25 @@ impl ContentCoding {
     }
 }
 
-/// The bytes that tell zlib's format from a bare deflate stream.
+/// Bytes that distinguish zlib's format from a raw deflate stream.
 const ZLIB_HEAD: usize = 2;
 
-/// Bytes that are decoded at a time.
+/// Size of a decoded chunk, in bytes.
 const CHUNK: usize = 32 * 1024;
 
-/// Whether bytes begin like zlib's format, which `deflate` is; some clients leave its frame out (RFC 9110, 8.4.1.2).
+/// Returns whether bytes begin like zlib's format, which is what `deflate` means; some clients omit its wrapper (RFC
+/// 9110, 8.4.1.2).
 fn is_zlib(head: &[u8]) -> bool {
     matches!(head, [method, flags, ..] if method & 0x0f == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0)
 }
 
-/// Whether bytes begin like "Large Window Brotli", which no client sends as `br`: the decoder knows it, and would take up to a
-/// gigabyte of memory for a few bytes that ask for it. What is in RFC 7932 takes 16 MiB.
+/// Returns whether bytes begin like "Large Window Brotli", which no client sends as `br`. The decoder supports it,
+/// and would take up to a gigabyte of memory for a few bytes that request it. RFC 7932 needs 16 MiB at most.
 fn asks_for_large_window(head: &[u8]) -> bool {
     head.first().is_some_and(|bits| bits & 0b0111_1111 == 0b0001_0001)
 }
 
-/// The bytes of the window that a Brotli stream asks for, which its first bits say (RFC 7932, 9.1).
+/// Returns the window size in bytes that a Brotli stream requests in its first bits (RFC 7932, 9.1).
 fn window_of(head: &[u8]) -> u64 {
     let first = head.first().copied().unwrap_or_default();
     let bits = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
@@ -120,7 +121,7 @@ fn chunks(decoder: impl AsyncRead + Send + 'static) -> BoxStream<'static, Result
     ReaderStream::with_capacity(decoder, CHUNK).map_err(reason).boxed()
 }
 
-/// Why decoding ended: the reason of the encoded body, where that broke off, else what is wrong with its bytes.
+/// Returns why decoding failed: the error of the encoded body if it broke off, else what is wrong with its bytes.
 fn reason(error: io::Error) -> BodyError {
     let text = error.to_string();
     let inner = error.into_inner().and_then(|inner| inner.downcast::<BodyError>().ok());
@@ -156,7 +157,7 @@ mod tests {
         assert_eq!(budget.held(), 0);
     }
 
-    /// A hundred thousand bytes of which few repeat.
+    /// Returns a hundred thousand bytes with little repetition.
     fn text() -> Vec<u8> {
         (0..12_500_u64).flat_map(|number| (number * number).to_le_bytes()).collect()
     }

@@ -1,10 +1,10 @@
-//! Writing objects that steer: documents, claims, entries.
+//! Writing control objects: documents, claims, index entries.
 
 use bytes::Bytes;
 
 use crate::storage::{self, Attributes, ByteStream, ObjectStore, Precondition, PutOptions, PutOutcome};
 
-/// Writes an object that steers: a document, a claim, an entry.
+/// Writes a control object: a document, a claim, an index entry.
 pub async fn put_control(
     objects: &dyn ObjectStore,
     key: &str,

@@ -1,8 +1,9 @@
-//! Copying the records of a store from one place to another, in passes: each copies what the one before has not seen.
+//! Copying the records of a store from one location to another, in passes. Each pass copies the differences since the
+//! one before.
 //!
-//! What was copied is remembered by its validator and date. It is copied again when either differs, and also when it was
-//! hardly older than its copy: dates are whole seconds with some vendors, and two writes of the same bytes have one
-//! validator.
+//! The copier remembers the validator and date of each record. It copies a record again if either differs, or if the
+//! record was hardly older than its copy: some vendors store dates in whole seconds, and two writes of the same bytes
+//! have the same validator.
 //!
 //! ```text
 //! client  PUT k = x, text/plain    copy k           PUT k = x, text/html    the pass lists k: same validator, same second
@@ -25,32 +26,32 @@ use super::{
     layout,
 };
 
-/// Copies that are made at the same time.
+/// Maximum number of concurrent copies.
 const CONCURRENCY: usize = 16;
 
-/// A record that was this much older than its copy, by the object store's clock, was copied as it is.
+/// Age relative to its copy, by the object store's clock, from which a record was surely copied in its current state.
 const SURE_AGE: Duration = Duration::from_secs(2);
 
-/// After a copy whose outcome is unknown, it takes effect within this time or never.
+/// Time within which a copy of unknown outcome takes effect, if it ever does.
 const LATE_EFFECT: Duration = Duration::from_mins(1);
 
-/// The copying of one attempt at a move.
+/// The copying of one attempt of a move.
 #[derive(Debug)]
 pub struct Copying {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     from: String,
     to: String,
-    /// What each record was like when it was copied: hashes, so that a million records take some dozens of megabytes.
+    /// Fingerprint of each record when it was copied: hashes, so a million records take a few dozen megabytes.
     seen: HashMap<u128, u64>,
-    /// Copies so far.
+    /// Number of copies so far.
     pub copied: u64,
-    /// Until when a copy of unknown outcome may take effect, by the monotonic clock.
+    /// Time until which a copy of unknown outcome may take effect, by the monotonic clock.
     pub doubtful_until: Option<Duration>,
 }
 
 impl Copying {
-    /// Copying of a store's records between these places; nothing is done yet.
+    /// Returns a copier of a store's records between two locations, at its start.
     pub fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, id: &StoreId, from: &Place, to: &Place) -> Self {
         Self {
             objects,
@@ -63,7 +64,8 @@ impl Copying {
         }
     }
 
-    /// Copies a page of what has not been seen as it is now; the last key of the page if there may be more.
+    /// Copies those records of a page that have changed since the last pass. Returns the last key of the page if
+    /// there may be more.
     pub async fn copy_page(&mut self, start_after: Option<String>) -> Result<Option<String>> {
         let page = self.list(&self.from, start_after).await?;
         let unseen: Vec<_> = page.objects.iter().filter(|object| !self.has_seen(object)).cloned().collect();
@@ -71,8 +73,9 @@ impl Copying {
         Ok(page.objects.into_iter().next_back().map(|object| object.key).filter(|_| page.is_truncated))
     }
 
-    /// Puts a page of copies right: removes those whose originals are gone, and copies again what is not known to be as its
-    /// original is now; the last key of the page if there may be more. A pass alone does not see everything:
+    /// Reconciles a page of copies: removes those whose originals are gone, and copies again those not known to match
+    /// the original. Returns the last key of the page if there may be more. A copy pass alone does not see
+    /// everything:
     ///
     /// ```text
     /// mover   copies k            lists: no k                          lists: k is there, so that its copy stays as it is
@@ -101,7 +104,7 @@ impl Copying {
         Ok(Some(last).filter(|_| copies.is_truncated))
     }
 
-    /// All originals behind the copy `after` up to the copy `last`, in order.
+    /// Lists all originals after the copy `after` up to the copy `last`, in order.
     async fn originals(&self, after: Option<&str>, last: &str) -> Result<Vec<ListedObject>> {
         let last = Self::name(last, &self.to);
         let mut found = Vec::new();
@@ -121,7 +124,7 @@ impl Copying {
         }
     }
 
-    /// What a record's object is called in either place.
+    /// Returns the part of a record's object key that is the same in both locations.
     fn name<'a>(key: &'a str, place: &str) -> &'a str {
         key.strip_prefix(place).unwrap_or_default()
     }
@@ -132,7 +135,7 @@ impl Copying {
             let target = [to.as_str(), record.key.strip_prefix(from.as_str()).unwrap_or_default()].concat();
             match objects.copy(&record.key, &target, Precondition::None).await {
                 Ok(copy) => Ok(Some((record, copy.last_modified))),
-                // Deleted meanwhile, so that an earlier copy counts no more.
+                // Deleted meanwhile, so an earlier copy is obsolete.
                 Err(storage::Error::NotFound) => objects.delete(&target, Precondition::None).await.map(|()| None),
                 Err(error) => Err(error),
             }

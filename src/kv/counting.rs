@@ -1,8 +1,8 @@
-//! How much is in stores: counted in the background, never in a request.
+//! Sizes of stores: counted in the background, never in a request.
 //!
-//! A store is counted after it has changed, by a list of its records: the figures are those of some moment during that list.
-//! They ride in the store's document, for whoever looks at the store, and in the key of an object beside others of the same
-//! owner's ([`super::usage`]), for whoever wants to know how much he has.
+//! After a change, a store is counted by listing its records; the result holds for some moment during that list. It
+//! is written to the store document, and to the key of an object next to those of the owner's other stores
+//! ([`super::usage`]), from which the owner's total is computed.
 
 use std::{
     collections::HashSet,
@@ -28,17 +28,16 @@ use super::{
     view::StoreView,
 };
 
-/// Stores that are counted at the same time.
+/// Maximum number of stores counted concurrently.
 const CONCURRENCY: usize = 4;
 
-/// How many times as long as counting it took a store is left alone afterwards: counting is never more than a small part
-/// of what the backend does.
+/// Rest after counting a store, as a multiple of the time it took, so counting is a small part of the backend's load.
 const REST: u32 = 50;
 
-/// The most stores whose rest is remembered; one that is forgotten is counted again early.
+/// Maximum number of stores whose rest is remembered; an evicted one is counted again early.
 const MAX_RESTING: u64 = 100_000;
 
-/// Counts what is in stores.
+/// Counts the contents of stores.
 #[derive(Debug)]
 pub struct Counting {
     objects: Arc<dyn ObjectStore>,
@@ -47,12 +46,12 @@ pub struct Counting {
     interval: Duration,
     /// Stores that have changed since they were counted.
     changed: Mutex<HashSet<StoreId>>,
-    /// Until when a store is left alone, by the monotonic clock.
+    /// Time until which a store rests, by the monotonic clock.
     resting: Cache<StoreId, Duration>,
 }
 
 impl Counting {
-    /// Nothing is known to have changed. A store is counted once in an `interval` at most.
+    /// Returns a counter with no known changes. It counts a store at most once per `interval`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         documents: Arc<Documents>,
@@ -63,15 +62,15 @@ impl Counting {
         Self { objects, documents, clock, interval, changed, resting }
     }
 
-    /// Counts a store before long, if it has changed since it was counted.
+    /// Queues a store for counting if it has changed since its last count.
     pub fn saw(&self, document: &Document) {
         if is_to_be_counted(document) {
             self.changed().insert(document.id);
         }
     }
 
-    /// Counts the stores that have changed and have rested; how many. What fails is counted by the next run, and the first
-    /// reason is the error.
+    /// Counts the stores that have changed and rested. Returns their number. The next run retries failures; the first
+    /// one is returned.
     pub async fn run(&self) -> Result<usize> {
         let now = self.clock.monotonic();
         let has_rested = |id: &&StoreId| self.resting.get(*id).is_none_or(|until| until <= now);
@@ -106,7 +105,7 @@ impl Counting {
         }
     }
 
-    /// Counts a store; whether that holds, and it has not moved meanwhile.
+    /// Counts a store. Returns whether the count is valid, i.e. the store has not moved meanwhile.
     async fn count_store(&self, view: &StoreView) -> Result<bool> {
         let Document { id, owner_id, place, contents: before, .. } = &view.document;
         let counted_at = self.clock.now();
@@ -138,7 +137,7 @@ impl Counting {
         Ok(is_written)
     }
 
-    /// How many records a store has, and how many bytes they are as they are stored.
+    /// Returns the number of records of a store and their stored bytes.
     async fn sum(&self, view: &StoreView) -> Result<(u64, u64)> {
         let prefix = layout::records(&view.document.id, &view.document.place);
         let (mut records, mut bytes, mut start_after) = (0, 0, None);
@@ -161,7 +160,7 @@ impl Counting {
     }
 }
 
-/// Whether a store may have changed since it was counted: a change during the count may not be in it.
+/// Returns whether a store may have changed since its last count: a change during the count may not be included.
 fn is_to_be_counted(document: &Document) -> bool {
     document.is_there() && document.contents.is_none_or(|contents| contents.counted_at <= document.modified_at)
 }

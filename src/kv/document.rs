@@ -1,4 +1,4 @@
-//! The one document of a store: everything about it but its records.
+//! The store document: everything about a store except its records.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,10 @@ use super::{
     sharing::Shares,
 };
 
-/// Format of the documents this version writes; one with a higher number is not touched.
+/// Document format of this version; documents with a higher number are left untouched.
 pub const DOCUMENT_FORMAT: u32 = 1;
 
-/// Everything about a store but its records; stands at `larder/stores/{id}` and never moves.
+/// Everything about a store except its records; kept at `larder/stores/{id}`, and never moves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Document {
@@ -23,81 +23,81 @@ pub struct Document {
     pub format: u32,
     /// The store's id.
     pub id: StoreId,
-    /// One more with every write: which of two views of a store is the newer one.
+    /// Incremented by every write, so the newer of two views is known.
     pub version: u64,
-    /// Fresh with every write, so that equal documents never have equal validators, and so that whoever lost the
-    /// answer to a write can read back whether it was his.
+    /// Fresh with every write: equal documents never share a validator, and a writer whose response was lost can read
+    /// back whether its write won.
     pub nonce: String,
-    /// Whose store it is.
+    /// The owner.
     pub owner_id: UserId,
-    /// Its name, if it has one: a named store is kept for ever.
+    /// Its name, if any: a named store is permanent.
     pub name: Option<StoreName>,
-    /// The name it is about to have: written before the name is claimed, so that nobody takes the claim for stale.
+    /// The name being claimed. It is written before the claim, so no other gateway takes the claim for stale.
     pub pending_name: Option<StoreName>,
-    /// A title for people.
+    /// A title for display.
     pub title: Option<String>,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// Last change of records or settings that has been written down; the true one may be up to a flush later.
+    /// Last recorded change of records or settings; the actual one may be later by up to one flush.
     pub modified_at: Timestamp,
-    /// Last use that has been written down.
+    /// Last recorded use.
     pub accessed_at: Timestamp,
-    /// Who may read it without a right of his own.
+    /// Access for users without a right of their own.
     pub general_access: GeneralAccess,
-    /// Who was given a right of his own.
+    /// Rights granted to individual users.
     #[serde(default, skip_serializing_if = "Shares::is_empty")]
     pub shares: Shares,
-    /// The token that made it, if one did that is limited to what it made: it may do everything with it.
+    /// The token that created it, if that token is limited to what it creates: it has full access.
     #[serde(rename = "creatorTokenId", default, skip_serializing_if = "Option::is_none")]
     pub creator: Option<TokenId>,
-    /// What its records must be like, if that was said.
+    /// Schema of its records, if any.
     pub schema: Option<Schema>,
-    /// The actor that made it.
+    /// The actor that created it.
     pub act_id: Option<String>,
-    /// The actor run that made it.
+    /// The actor run that created it.
     pub act_run_id: Option<String>,
-    /// How long it lives after its last change while it has no name.
+    /// Retention after its last change while it has no name.
     #[serde(rename = "retentionMillis")]
     pub retention: Retention,
-    /// When it expires; `None` while it has a name.
+    /// Expiry; `None` while it has a name.
     pub expires_at: Option<Timestamp>,
-    /// How often the secret that signs its links has been replaced.
+    /// Number of times the secret that signs its links has been rotated.
     #[serde(rename = "signingKeyVersion")]
     pub secret_rotation: u32,
-    /// Where its records are.
+    /// Current location of its records.
     #[serde(rename = "location")]
     pub place: Place,
-    /// What is being done to it.
+    /// State of the store.
     pub phase: Phase,
-    /// Places that it has left, until nobody can still be reading there.
+    /// Earlier locations, kept until no gateway can still be reading there.
     #[serde(rename = "staleLocations", default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
-    /// Entries of the listing index that the store has, the last of which counts: the part of their keys behind the owner. They stand
-    /// here before they are written, so that none is left behind.
+    /// Its entries in the listing index, the last of which counts: the part of their keys after the owner. They are
+    /// recorded here before they are written, so none is orphaned.
     #[serde(rename = "indexEntries", default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<String>,
-    /// Names that it had or was about to have, whose claims are still to be released.
+    /// Earlier or attempted names whose claims are still to be released.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_names: Vec<FormerName>,
-    /// When the last reminder of the store is due: the object is removed with the store.
+    /// Time of the store's last reminder; the reminder's object is deleted with the store.
     #[serde(rename = "dueAt", default, skip_serializing_if = "Option::is_none")]
     pub reminder_at: Option<Timestamp>,
-    /// Use of the store so far.
+    /// Usage of the store so far.
     pub stats: Stats,
-    /// How much is in it, once that has been counted.
+    /// Size of its contents, once counted.
     #[serde(rename = "usage", default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,
 }
 
 impl Document {
-    /// Marks the document as changed: the next version, with a fresh nonce.
+    /// Marks the document as changed: increments the version and sets a fresh nonce.
     pub fn touch(&mut self, random: &dyn Random) {
         self.format = DOCUMENT_FORMAT;
         self.version += 1;
         self.nonce = nonce(random);
     }
 
-    /// Whether it is a store: it is made, and it is not deleted. It may yet have expired.
+    /// Returns whether the store is created and not deleted. It may have expired.
     pub fn is_there(&self) -> bool {
         match self.phase {
             Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => true,
@@ -105,22 +105,22 @@ impl Document {
         }
     }
 
-    /// Whether it has expired. From then on it is as if it were not there; a named store never expires.
+    /// Returns whether the store has expired, and so is treated as absent. A named store never expires.
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.name.is_none() && self.expires_at.is_some_and(|at| at <= now)
     }
 
-    /// Whether requests may see the store.
+    /// Returns whether requests may see the store.
     pub fn is_visible(&self, now: Timestamp) -> bool {
         self.is_there() && !self.has_expired(now)
     }
 
-    /// Whether records may be written and deleted now; else those who want to wait.
+    /// Returns whether records may be written and deleted now; otherwise writers wait.
     pub fn takes_writes(&self) -> bool {
         matches!(self.phase, Phase::Live | Phase::Copying(_))
     }
 
-    /// The move that is under way.
+    /// Returns the move in progress.
     pub fn movement(&self) -> Option<&Move> {
         match &self.phase {
             Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement) => Some(movement),
@@ -128,152 +128,152 @@ impl Document {
         }
     }
 
-    /// Whether the store has `name`, or is about to.
+    /// Returns whether the store has `name`, or is claiming it.
     pub fn lays_claim_to(&self, name: &StoreName) -> bool {
         !matches!(self.phase, Phase::Deleted { .. })
             && (self.name.as_ref() == Some(name) || self.pending_name.as_ref() == Some(name))
     }
 }
 
-/// Sixteen random bytes in hexadecimal digits.
+/// Returns sixteen random bytes in hexadecimal.
 pub fn nonce(random: &dyn Random) -> String {
     let mut bytes = [0; 16];
     random.fill(&mut bytes);
     format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
-/// Who may read a store without a right of his own (the platform's `generalAccess`).
+/// General access to a store, for users without a right of their own (the platform's `generalAccess`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum GeneralAccess {
-    /// As the owner's account says.
+    /// As set for the owner's account.
     #[default]
     FollowUserSetting,
-    /// Nobody.
+    /// No access without a right.
     Restricted,
-    /// Whoever knows the id.
+    /// Read access with the id.
     AnyoneWithIdCanRead,
-    /// Whoever knows the id or the name.
+    /// Read access with the id or the name.
     AnyoneWithNameCanRead,
 }
 
 impl GeneralAccess {
-    /// The values of the API, in its order.
+    /// Values in the API, in its order.
     pub const NAMES: [&str; 4] =
         ["FOLLOW_USER_SETTING", "RESTRICTED", "ANYONE_WITH_ID_CAN_READ", "ANYONE_WITH_NAME_CAN_READ"];
 
-    /// Returns the value of the API.
+    /// Returns the value in the API.
     pub fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 }
 
-/// Where the records of a store stand.
+/// Location of a store's records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Place {
-    /// The lifecycle class, or `None` where records are kept for ever.
+    /// The lifecycle class, or `None` for permanent records.
     #[serde(rename = "lifecycleDays")]
     pub class: Option<LifecycleClass>,
-    /// Sets the records of one place apart from those of an earlier one of the same store.
+    /// Distinguishes this location from earlier ones of the same store.
     pub generation: String,
-    /// When the generation was begun: no record in it is older.
+    /// Start of the generation: no record in it is older.
     #[serde(rename = "createdAt")]
     pub born_at: Timestamp,
 }
 
-/// A place that a store has left.
+/// A location that a store has left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Leftover {
-    /// The place.
+    /// The location.
     #[serde(rename = "location")]
     pub place: Place,
-    /// Since when nobody is sent there any more.
+    /// Time since which requests are no longer directed there.
     pub since: Timestamp,
 }
 
-/// A name that a store does not have any more.
+/// A name that a store no longer has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FormerName {
     /// The name.
     pub name: StoreName,
-    /// Since when.
+    /// Time of the change.
     pub since: Timestamp,
 }
 
-/// A move of a store's records from one place to another.
+/// A move of a store's records from one location to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Move {
-    /// Version of the document that began it: tells one attempt from any other.
+    /// Version of the document that began it; identifies the attempt.
     pub attempt: u64,
-    /// Where the records were before.
+    /// The old location.
     pub from: Place,
-    /// Where they go.
+    /// The new location.
     pub to: Place,
-    /// Last sign of life of whoever carries it out.
+    /// Last heartbeat of the gateway that runs the move.
     #[serde(rename = "heartbeatAt")]
     pub beat: Timestamp,
-    /// Records copied so far, as far as it has been written down.
+    /// Number of records copied, as last recorded.
     #[serde(rename = "copiedRecords")]
     pub copied: u64,
 }
 
-/// What is being done to a store.
+/// State of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Phase {
-    /// It is not a store yet: its name is still to be claimed.
+    /// Not yet a store: its name is still to be claimed.
     Creating,
-    /// It serves.
+    /// Serves reads and writes.
     #[serde(rename = "active")]
     Live,
-    /// It serves, and its records are being copied to another place.
+    /// Serves reads and writes while its records are copied to another location.
     Copying(Move),
-    /// It serves reads from the old place; writes wait while the last differences are copied.
+    /// Serves reads from the old location; writes wait for the final copy pass.
     Frozen(Move),
-    /// It serves reads from the new place; writes wait until everybody knows it.
+    /// Serves reads from the new location; writes wait until every gateway knows it.
     #[serde(rename = "cuttingOver")]
     Arriving(Move),
-    /// It is gone for users; its records are being removed.
+    /// Tombstone: gone for users, its records are being purged.
     Deleted {
-        /// Since when.
+        /// Time of the deletion.
         at: Timestamp,
-        /// Uptime of the installation then, in milliseconds.
+        /// Uptime of the installation at that time, in milliseconds.
         uptime_millis: u64,
-        /// Every place that may hold records of it.
+        /// All locations that may hold its records.
         #[serde(rename = "locations")]
         places: Vec<Place>,
     },
 }
 
-/// Use of a store so far, as far as it has been written down.
+/// Usage of a store so far, as last recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
-    /// Records read.
+    /// Number of records read.
     pub read_count: u64,
-    /// Records written.
+    /// Number of records written.
     pub write_count: u64,
-    /// Records deleted.
+    /// Number of records deleted.
     pub delete_count: u64,
-    /// Pages of keys listed.
+    /// Number of key pages listed.
     pub list_count: u64,
 }
 
-/// How much is in a store, as it was counted last.
+/// Size of a store by its last count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Contents {
-    /// Records.
+    /// Number of records.
     pub records: u64,
-    /// Their bytes, as they are stored.
+    /// Their stored bytes.
     pub bytes: u64,
-    /// When the count began: what was written later may not be in it.
+    /// Start of the count: later writes may not be included.
     pub counted_at: Timestamp,
-    /// Since when every count has given these figures.
+    /// Time since which every count has given these figures.
     #[serde(rename = "unchangedSince")]
     pub since: Timestamp,
 }

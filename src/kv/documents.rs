@@ -1,7 +1,7 @@
-//! Reading and writing the documents of stores.
+//! Reads and writes store documents.
 //!
-//! Every write is conditional on the document it replaces and carries a fresh nonce, so that no two writers undo each
-//! other's work, and so that a writer who lost the answer can read back whether he won.
+//! Every write is a compare-and-swap on the document it replaces, and carries a fresh nonce. So no two writers undo
+//! each other's changes, and a writer whose response was lost can read back whether it won.
 
 use std::sync::Arc;
 
@@ -22,16 +22,16 @@ use super::{
     view::StoreView,
 };
 
-/// The most bytes a document may have; the schema in it is bounded well below that.
+/// Maximum size of a document in bytes; the schema in it is bounded well below that.
 const MAX_DOCUMENT_BYTES: u64 = 2 * 1024 * 1024;
 
-/// How often a change is tried again when others change the same document at the same time.
+/// Maximum number of attempts of a change under contention.
 const MAX_ATTEMPTS: usize = 32;
 
-/// The most entries of the listing index that a store has.
+/// Maximum number of listing index entries of a store.
 const MAX_ENTRIES: usize = 3;
 
-/// The documents of all stores, and what is remembered of them.
+/// The documents of all stores, and their cache.
 #[derive(Debug)]
 pub struct Documents {
     objects: Arc<dyn ObjectStore>,
@@ -46,14 +46,14 @@ pub struct Documents {
 
 /// The outcome of a conditional write.
 enum Written {
-    /// It happened.
+    /// The write took effect.
     Ours(Arc<StoreView>),
-    /// Somebody else's write came first; nothing of ours is there.
+    /// Another writer won; the write had no effect.
     Lost,
 }
 
 impl Documents {
-    /// The documents in `objects`.
+    /// Returns the documents in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         (clock, guard): (Arc<dyn Clock>, Arc<ClockGuard>),
@@ -66,22 +66,22 @@ impl Documents {
         Self { objects, clock, guard, random, cache, index, looks_before_expiry, ages_from_sending }
     }
 
-    /// Returns the time from which the ends of stores' lives are computed: never behind the latest trusted time.
+    /// Returns the time from which expiries are computed: never earlier than the latest trusted time.
     pub fn expiry_base(&self) -> Timestamp {
         self.guard.expiry_base()
     }
 
-    /// Returns the wall time, by which stores expire.
+    /// Returns the wall time, against which expiry is checked.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// What is remembered.
+    /// Returns the cache.
     pub fn cache(&self) -> &ViewCache {
         &self.cache
     }
 
-    /// A store as it is now; `None` without one. One read.
+    /// Reads the current state of a store; `None` if there is none. One read.
     pub async fn read(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
         let read_at = self.clock.monotonic();
         let object = match self.objects.get(&layout::document(&id), GetOptions::default()).await {
@@ -95,7 +95,7 @@ impl Documents {
         let damaged = |what: &dyn std::fmt::Display| Error::Corrupt(format!("the document of store {id}: {what}"));
         let bytes = object.body.into_bytes(MAX_DOCUMENT_BYTES).await.map_err(|error| damaged(&error))?;
         let mut document: Document = serde_json::from_slice(&bytes).map_err(|error| damaged(&error))?;
-        // The one place where documents come in: no end is ever seen that a jump of the clock has brought forward.
+        // Documents enter only here: an expiry that a clock jump brought forward is never seen.
         document.expires_at =
             document.expires_at.map(|end| self.guard.carried_over(end, document.retention.duration()));
         if document.format > DOCUMENT_FORMAT {
@@ -108,7 +108,7 @@ impl Documents {
         Ok(Some(view))
     }
 
-    /// Reads a document that is not there, as [`Documents::read`] does, and remembers nothing.
+    /// Reads an absent document, at the cost of [`Documents::read`], and caches nothing.
     pub async fn read_in_vain(&self, vacant: StoreId) -> Result<()> {
         match self.objects.get(&layout::document(&vacant), GetOptions::default()).await {
             Ok(_) | Err(storage::Error::NotFound) => Ok(()),
@@ -116,7 +116,7 @@ impl Documents {
         }
     }
 
-    /// Returns the store as it was read last, if that is remembered and still to be believed.
+    /// Returns the store from the cache, if the entry is fresh.
     pub fn remembered(&self, id: &StoreId) -> Option<Arc<StoreView>> {
         match self.cache.store(id, self.clock.monotonic()) {
             Some(Known::Store(view)) => Some(view),
@@ -124,7 +124,7 @@ impl Documents {
         }
     }
 
-    /// A store as it is, or was within the staleness bound; no read when that is known.
+    /// Returns a store as it is, or was within the staleness bound. No read if the cache has it.
     pub async fn recent(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
         match self.cache.store(&id, self.clock.monotonic()) {
             Some(Known::Store(view)) => Ok(Some(view)),
@@ -133,8 +133,8 @@ impl Documents {
         }
     }
 
-    /// A store that requests may see; no read when that is known. It is taken for expired only after a fresh read: another
-    /// gateway may have put off its end.
+    /// Returns a store that requests may see. No read if the cache has it, except before a store is treated as
+    /// expired: another gateway may have extended its expiry.
     pub async fn visible(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
         let asked = self.clock.monotonic();
         let mut found = self.recent(id).await?;
@@ -148,7 +148,7 @@ impl Documents {
         Ok(found.filter(|view| view.document.is_visible(self.clock.now())))
     }
 
-    /// Makes the document of a new store, for which an appointment was made before, and lists the store.
+    /// Writes the document of a new store, for which a due item was scheduled before, and lists the store.
     pub async fn create(&self, mut document: Document) -> Result<Arc<StoreView>> {
         let (id, owner, now) = (document.id, document.owner_id, document.created_at);
         let entry = Index::amend(&mut document, now);
@@ -156,7 +156,7 @@ impl Documents {
             futures_util::join!(self.write(document, Precondition::IfAbsent), self.publish(&owner, entry.as_deref()));
         match written? {
             Written::Ours(view) => {
-                // A store that no other gateway would list is not listed here either: no caller is told of it.
+                // A store that other gateways would not list is not listed here either: its caller gets an error.
                 published?;
                 self.index.learn(&view.document);
                 Ok(view)
@@ -165,8 +165,8 @@ impl Documents {
         }
     }
 
-    /// Changes a store: `change` is given the document as it is now, as often as somebody else changes it in between,
-    /// and leaves in it what is to be. When it returns false, nothing is written. One read and one write.
+    /// Changes a store by compare-and-swap. `change` edits the current document, and runs again after each conflict.
+    /// If it returns false, nothing is written. One read and one write.
     pub async fn update(
         &self,
         id: StoreId,
@@ -202,7 +202,8 @@ impl Documents {
         Err(Error::unavailable(format!("store {id} is being changed by too many at once")))
     }
 
-    /// Writes the last entry of a store into the listing index once more, as is done after each look: its writer may have died before.
+    /// Rewrites the last listing index entry of a store, as after each visit of the reconciler: its writer may have
+    /// died before it wrote the entry.
     pub async fn publish_again(&self, document: &Document) -> Result<()> {
         self.publish(&document.owner_id, document.entries.last().map(String::as_str)).await
     }
@@ -210,14 +211,14 @@ impl Documents {
     async fn publish(&self, owner: &UserId, entry: Option<&str>) -> Result<()> {
         let Some(name) = entry else { return Ok(()) };
         match self.index.publish(owner, name).await {
-            // Once more: the document that names it is written, and the store would be missing in lists.
+            // Retry: the document that names the entry is written, and lists would miss the store.
             Err(Error::Unavailable { .. }) => self.index.publish(owner, name).await,
             published => published,
         }
     }
 
-    /// Removes entries that later ones have superseded, before the document forgets them, where there are many. The last one
-    /// that is surely there stays beside the new one.
+    /// Removes superseded entries before the document forgets them, if there are many. The last entry that surely
+    /// exists stays beside the new one.
     async fn retract_superseded(&self, document: &mut Document) -> Result<()> {
         if document.entries.len() > MAX_ENTRIES {
             let superseded: Vec<_> = document.entries.drain(..document.entries.len() - 2).collect();
@@ -239,7 +240,8 @@ impl Documents {
         }
     }
 
-    /// After a write whose answer was lost or may answer for an earlier try of the same bytes: reads back who won.
+    /// Resolves an ambiguous write: its response was lost, or may belong to an earlier try of the same bytes. Reads
+    /// back which writer won.
     async fn find_out(&self, document: &Document, error: storage::Error) -> Result<Written> {
         let lost = matches!(error, storage::Error::Precondition);
         match self.read(document.id).await? {
@@ -258,7 +260,7 @@ impl Documents {
     }
 }
 
-/// Whether a failed conditional write may yet have happened.
+/// Returns whether a failed conditional write may have taken effect.
 pub fn leaves_doubt(error: &storage::Error) -> bool {
     matches!(error, storage::Error::Precondition | storage::Error::Timeout | storage::Error::Unavailable(_))
 }

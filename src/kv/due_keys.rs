@@ -1,4 +1,4 @@
-//! The keys of appointments: the part of `layout` that builds and reads them.
+//! The keys of due items: the part of `layout` that builds and reads them.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use super::{
     layout::{parse_number, parse_sortable, root, sortable},
 };
 
-/// What all appointments by the time of day begin with.
+/// Returns the prefix of all due items by wall time.
 pub fn appointments() -> String {
     format!("{}stores-due/", root())
 }
 
-/// What all appointments by uptime begin with.
+/// Returns the prefix of all due items by uptime.
 pub fn uptime_appointments() -> String {
     format!("{}stores-due-by-uptime/", root())
 }
 
-/// Where appointments at that uptime or later begin.
+/// Returns the start of due items at that uptime or later.
 pub fn uptime_appointments_from(uptime: Duration) -> String {
     uptime_appointments() + &sortable(Timestamp::from_millis(0).plus(uptime))
 }
 
-/// Reason of an appointment.
+/// Reason of a due item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DueReason {
-    /// Something is due then by what the document says.
+    /// The document names something that is due then.
     Reminder,
-    /// A change of the store comes after it, and may not have come yet.
+    /// Intent: a change of the store follows, and may not have been written yet.
     Announcement,
     /// The store was found expired, which is to be confirmed.
     Confirmation,
-    /// The store was deleted, and what came late is to be removed.
+    /// The store was deleted, and late writes are to be purged.
     Removal,
 }
 
@@ -54,22 +54,22 @@ impl DueReason {
     }
 }
 
-/// An appointment, as its key says it.
+/// A due item, as encoded in its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueEntry {
-    /// When: by the time of day, or by uptime since zero.
+    /// Due time: wall time, or uptime since zero.
     pub at: Timestamp,
-    /// With which store.
+    /// The store.
     pub id: StoreId,
-    /// Why.
+    /// The reason.
     pub reason: DueReason,
-    /// Sets it apart from others at the same time.
+    /// Distinguishes it from others at the same time.
     pub mark: u32,
-    /// Owner and time of making of a store whose document comes after it.
+    /// Owner and creation time of a store whose document is written after it.
     pub birth: Option<(UserId, Timestamp)>,
 }
 
-/// An appointment by the time of day.
+/// Returns the key of a due item by wall time.
 pub fn appointment(entry: &DueEntry) -> String {
     let DueEntry { at, id, reason, mark, birth } = entry;
     let mut key = format!("{}{}-{id}-{mark:08x}-{}", appointments(), sortable(*at), reason.as_str());
@@ -79,14 +79,15 @@ pub fn appointment(entry: &DueEntry) -> String {
     key
 }
 
-/// An appointment by uptime: after so many failed attempts, of what was due first `since` then by the time of day.
+/// Returns the key of a due item by uptime, with its number of failed attempts and `since`, the wall time at which it
+/// was first due.
 pub fn uptime_appointment(entry: &DueEntry, attempts: u32, since: Timestamp) -> String {
     let DueEntry { at, id, reason, mark, .. } = entry;
     let (at, since) = (sortable(*at), sortable(since));
     format!("{}{at}-{id}-{mark:08x}-{}-{attempts}-{since}", uptime_appointments(), reason.as_str())
 }
 
-/// What the key of an appointment by the time of day says; `None` if the object is none.
+/// Parses the key of a due item by wall time; `None` if the object is none.
 pub fn parse_appointment(object: &str) -> Option<DueEntry> {
     let mut parts = object.strip_prefix(&appointments())?.split('-');
     let entry = parse_due(&mut parts)?;
@@ -97,8 +98,8 @@ pub fn parse_appointment(object: &str) -> Option<DueEntry> {
     parts.next().is_none().then_some(DueEntry { birth, ..entry })
 }
 
-/// What the key of an appointment by uptime says, with its failed attempts, and when it was due first; `None` if the
-/// object is none.
+/// Parses the key of a due item by uptime: the item, its failed attempts, and the wall time at which it was first
+/// due; `None` if the object is none.
 pub fn parse_uptime_appointment(object: &str) -> Option<(DueEntry, u32, Timestamp)> {
     let mut parts = object.strip_prefix(&uptime_appointments())?.split('-');
     let entry = parse_due(&mut parts)?;

@@ -1,4 +1,4 @@
-//! What can go wrong in the domain, by what it means to whoever asked.
+//! Errors of the domain, by their meaning to the caller.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A failed domain operation. Nothing has changed unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such store, or it is gone.
+    /// The store does not exist, or no longer.
     #[error("the store was not found")]
     StoreNotFound,
     /// The store has no record under the key.
@@ -21,82 +21,82 @@ pub enum Error {
     /// Another store of the owner has the name.
     #[error("a store with this name already exists")]
     NameTaken,
-    /// The text cannot name a store.
+    /// The text is not a valid store name.
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
-    /// The text cannot be a record key.
+    /// The text is not a valid record key.
     #[error(transparent)]
     InvalidKey(#[from] InvalidKey),
-    /// No record is written under the key: a link to it would be one to the keys of its store.
+    /// The key is reserved: a link to its record would also be one to the keys of its store.
     #[error("the key is reserved: a link to its record would open the whole store")]
     ReservedKey,
-    /// The schema is not one, or asks for more than is allowed.
+    /// The schema is invalid, or exceeds a limit.
     #[error(transparent)]
     InvalidSchema(#[from] InvalidSchema),
-    /// The store has no schema, or the schema no such collection.
+    /// The store has no schema, or its schema has no such collection.
     #[error("the store's schema has no collection {0:?}")]
     UnknownCollection(String),
-    /// The record is not what the store's schema asks for.
+    /// The record violates the store's schema.
     #[error("{0}")]
     SchemaViolation(String),
-    /// The store is shared with as many users as it can be.
+    /// The store is shared with the maximum number of users.
     #[error("a store can be shared with at most {limit} users")]
     TooManyShares {
-        /// How many those are.
+        /// That maximum.
         limit: usize,
     },
-    /// The condition of a record write does not hold.
+    /// The precondition of a record write failed.
     #[error("the condition does not hold")]
     Precondition,
-    /// The range begins behind the end of the record.
+    /// The range begins after the end of the record.
     #[error("the range lies behind the record's end at {size}")]
     RangeNotSatisfiable {
         /// Size of the stored record in bytes.
         size: u64,
     },
-    /// The body broke off, was refused or is not what it was said to be.
+    /// The body broke off, was rejected, or is malformed.
     #[error(transparent)]
     Body(BodyError),
-    /// Something stands in the way for a moment; the same request may succeed later. A write may have happened.
+    /// A temporary failure; the same request may succeed later. A write may have taken effect.
     #[error("try again")]
     Unavailable {
-        /// When to try again.
+        /// Delay before the retry.
         retry_after: Duration,
-        /// What stands in the way.
+        /// The cause.
         #[source]
         cause: BoxError,
     },
-    /// The backend has no room left.
+    /// The backend is full.
     #[error("there is no room left")]
     Full(#[source] BoxError),
-    /// The backend refuses the request for what it is, and would refuse it again. Nothing was written.
+    /// The backend rejects the request permanently. Nothing was written.
     #[error("the backend refuses this for good")]
     Rejected {
-        /// The property that it refuses.
+        /// The rejected property.
         reason: RejectedFor,
-        /// The words of the refusal.
+        /// The backend's error message.
         #[source]
         cause: BoxError,
     },
-    /// The backend cannot do what was asked.
+    /// The backend does not support the operation.
     #[error("the backend cannot do that: {0}")]
     Unsupported(&'static str),
-    /// Stored data is not what this program writes.
+    /// The stored data is damaged.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),
 }
 
-/// How long a client waits before it tries again, where the backend did not say.
+/// Delay before a client retries, if the backend did not state one.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Error {
-    /// Something stands in the way for a moment.
+    /// Returns a temporary failure with this cause.
     pub fn unavailable(cause: impl Into<BoxError>) -> Self {
         Self::Unavailable { retry_after: RETRY_AFTER, cause: cause.into() }
     }
 }
 
-/// The meaning of a failure on a record's own object; `NotFound` there is an absent record.
+/// Maps a failure on a record's own object; `NotFound` there is an absent record.
 impl From<storage::Error> for Error {
     fn from(error: storage::Error) -> Self {
         match error {

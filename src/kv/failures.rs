@@ -1,4 +1,4 @@
-//! What is due about stores and fails, for metrics and alerts.
+//! Failing due items of stores, for metrics and alerts.
 
 use std::{
     collections::HashMap,
@@ -10,31 +10,32 @@ use crate::clock::Timestamp;
 
 use super::id::StoreId;
 
-/// The most failing stores that are remembered.
+/// Maximum number of failing stores that are tracked.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// Time after the last failure of a store in which it still counts: twice the longest delay of a retry, since another gateway may have succeeded.
+/// Time for which a failure counts after it last occurred: twice the maximum retry delay, since another gateway may
+/// have succeeded.
 const MEMORY: Duration = Duration::from_hours(48);
 
-/// Stores about which something is due that has failed on this gateway.
+/// Stores whose due items have failed on this gateway.
 #[derive(Debug, Default)]
 pub struct Failures {
-    /// When it was due first, and when it failed last.
+    /// For each store: when the item was first due, and when it failed last.
     failing: Mutex<HashMap<StoreId, (Timestamp, Timestamp)>>,
 }
 
 impl Failures {
-    /// Returns how many stores fail.
+    /// Returns the number of failing stores.
     pub fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// Returns how long at `now` the oldest failing item has been due; zero without one.
+    /// Returns the time for which the oldest failing item has been due at `now`; zero if there is none.
     pub fn oldest_age(&self, now: Timestamp) -> Duration {
         self.lock().values().map(|(due, _)| now.since(*due)).max().unwrap_or_default()
     }
 
-    /// Notes a failure of what was due at `due`. Returns whether it is the first of this store.
+    /// Records a failure of an item due at `due`. Returns whether it is the store's first.
     pub(super) fn note(&self, id: StoreId, due: Timestamp, now: Timestamp) -> bool {
         let mut failing = self.lock();
         let known = failing.get(&id).copied();
@@ -45,14 +46,14 @@ impl Failures {
         known.is_none()
     }
 
-    /// Notes that what was due about a store is done.
+    /// Records that the store's item succeeded.
     pub(super) fn forget(&self, id: Option<StoreId>) {
         if let Some(id) = id {
             self.lock().remove(&id);
         }
     }
 
-    /// Forgets failures so old that another gateway must have taken them over.
+    /// Drops failures so old that another gateway must have taken them over.
     pub(super) fn note_run(&self, now: Timestamp) {
         let mut failing = self.lock();
         failing.retain(|_, (_, failed)| now.since(*failed) < MEMORY);

@@ -1,8 +1,8 @@
-//! Which format everything in an object store has: one object, read once when a gateway starts, so that a version of Larder
-//! which would misread what a newer one wrote does not begin. The same object identifies the installation (`installation`).
+//! The storage format of an object store: one object, read once at the start of a gateway. A version of Larder that
+//! would misread what a newer one wrote does not start. The same object identifies the installation (`installation`).
 //!
-//! A store's document has a format of its own, too, since a gateway that runs already does not look again: what a newer one
-//! writes meanwhile it does not touch. What to do when the format rises: `docs/decisions/0009`.
+//! A store document has a format of its own, since a running gateway does not reread this object: it leaves documents
+//! of a newer version untouched. For raising the format see `docs/decisions/0009`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,35 +18,35 @@ use super::{
 /// The format that this version writes, the first one.
 pub const FORMAT: u32 = 1;
 
-/// The lowest format whose versions may read and write what this version writes.
+/// Lowest format whose versions may read and write what this version writes.
 const USABLE_FROM: u32 = 1;
 
 /// The content of the object: the format, and the identity of the installation (`installation`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FormatObject {
-    /// What the newest version that was here writes.
+    /// Format of the newest version that has run here.
     pub format: u32,
-    /// The lowest format whose versions may read and write here.
+    /// Lowest format whose versions may read and write here.
     pub usable_from: u32,
-    /// The version that said so.
+    /// The version that wrote this object.
     pub written_by: String,
-    /// The id of the installation; `None` while a migration goes on.
+    /// The id of the installation; `None` during a migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installation: Option<String>,
-    /// The fingerprint of the master secret of all gateways; `None` likewise.
+    /// The fingerprint of the master secret that all gateways share; `None` during a migration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_fingerprint: Option<String>,
-    /// State of an unfinished migration to here, during which no gateway starts.
+    /// State of an unfinished migration to this object store, during which no gateway starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<MigrationState>,
-    /// Members that a newer version has added: they are written back as they were read.
+    /// Members added by a newer version, written back unchanged.
     #[serde(flatten)]
     pub others: Map<String, Value>,
 }
 
 impl FormatObject {
-    /// Returns an object that names this version's format and nothing else.
+    /// Returns an object with this version's format only.
     pub fn current() -> Self {
         Self {
             format: FORMAT,
@@ -59,12 +59,13 @@ impl FormatObject {
         }
     }
 
-    /// Returns what stands in place of the object while a migration goes on. No version can use it, whether it knows migrations or not.
+    /// Returns the placeholder for the object during a migration. No version can use it, whether or not it supports
+    /// migrations.
     pub fn migrating(state: MigrationState) -> Self {
         Self { format: u32::MAX, usable_from: u32::MAX, migration: Some(state), ..Self::current() }
     }
 
-    /// Checks that this version may read and write what the object speaks of.
+    /// Checks that this version may read and write this installation.
     pub fn check_usable(&self) -> Result<(), FormatError> {
         if let Some(MigrationState { from, .. }) = &self.migration {
             return Err(FormatError::HalfMigrated { from: from.clone() });
@@ -76,10 +77,10 @@ impl FormatObject {
     }
 }
 
-/// The format cannot be had, or not be used.
+/// The format is unreadable or unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
-    /// A newer version was here.
+    /// A newer version has run here.
     #[error(
         "Larder {by} wrote here in format {found}, and this version, {}, knows no higher one than {FORMAT}: start Larder {by} \
          or a newer one, or restore a backup from before that one was started",
@@ -91,21 +92,21 @@ pub enum FormatError {
         /// The version of Larder.
         by: String,
     },
-    /// A migration to here has not ended.
+    /// A migration to this object store is unfinished.
     #[error(
         "the migration from {from} to here has not ended: run `larder migrate` again with the same settings until it says that \
          it is done, or remove everything that it has written here"
     )]
     HalfMigrated {
-        /// The source in words.
+        /// Description of the source.
         from: String,
     },
-    /// What is said of the format cannot be read or written.
+    /// The format object cannot be read or written.
     #[error("the format of what is stored cannot be read or written")]
     Objects(#[from] JsonError),
 }
 
-/// Returns the format of what is stored, which this version can use; `None` where there is no installation. One read.
+/// Returns the format of the stored data if this version can use it; `None` if there is no installation. One read.
 pub async fn look_at_format(objects: &dyn ObjectStore) -> Result<Option<u32>, FormatError> {
     Ok(read_format(objects).await?.map(|(found, _)| found.format))
 }

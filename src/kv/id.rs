@@ -9,7 +9,7 @@ use crate::clock::{Random, Timestamp};
 /// Characters in an identifier (`APIFY_ID_REGEX` of `@apify/consts`).
 const ID_LENGTH: usize = 17;
 
-/// What new identifiers are made of: no character that is easily read as another.
+/// Alphabet of new identifiers: no character that is easily mistaken for another.
 const ID_ALPHABET: &[u8; 55] = b"23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz";
 
 /// The text is not 17 letters and digits.
@@ -21,11 +21,12 @@ pub struct IdError;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Id([u8; ID_LENGTH]);
 
-/// Characters of an identifier that say when it was made, in milliseconds to the base of the alphabet: until the year 4623.
+/// Leading characters of an identifier that encode its creation time, in milliseconds in base 55 of the alphabet:
+/// enough until the year 4623.
 const TIME_LENGTH: usize = 8;
 
 impl Id {
-    /// Returns a fresh identifier that comes, in the order of bytes, behind those of an earlier millisecond.
+    /// Returns a fresh identifier that sorts, by bytes, after those of an earlier millisecond.
     fn made_at(now: Timestamp, random: &dyn Random) -> Self {
         let mut id = Self::generate(random);
         let base = ID_ALPHABET.len() as u64;
@@ -43,7 +44,7 @@ impl Id {
         Self(id)
     }
 
-    /// Returns an identifier that nothing has: a generated one has no `0`.
+    /// Returns an identifier that is never assigned: generated ones have no `0`.
     fn vacant(number: u64) -> Self {
         Self::parse(&format!("{number:0ID_LENGTH$x}")).unwrap_or(Self([b'0'; ID_LENGTH]))
     }
@@ -66,20 +67,21 @@ macro_rules! identifier {
         pub struct $name(Id);
 
         impl $name {
-            /// Letters and digits in it.
+            /// Number of letters and digits.
             pub const LENGTH: usize = ID_LENGTH;
 
-            /// A fresh identifier.
+            /// Returns a fresh identifier.
             pub fn generate(random: &dyn Random) -> Self {
                 Self(Id::generate(random))
             }
 
-            /// Returns an identifier that nothing has, the same one for the same number: for a look-up in vain.
+            /// Returns an identifier that is never assigned, the same for the same number: for a lookup that must
+            /// fail.
             pub fn vacant(number: u64) -> Self {
                 Self(Id::vacant(number))
             }
 
-            /// The identifier's text.
+            /// Returns the identifier's text.
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
@@ -122,7 +124,7 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// Identifies a store, for ever: it is random, never derived and never used again.
+    /// Identifies a store permanently: random, never derived, never reused.
     StoreId
 }
 
@@ -132,19 +134,19 @@ identifier! {
 }
 
 identifier! {
-    /// Identifies a token; it is not the token, and no secret.
+    /// Identifies a token; not a secret.
     TokenId
 }
 
 impl TokenId {
-    /// Returns a fresh identifier. Identifiers of a user's tokens are in the order of their making, by the millisecond.
+    /// Returns a fresh identifier. Identifiers of a user's tokens sort by creation time, to the millisecond.
     pub fn made_at(now: Timestamp, random: &dyn Random) -> Self {
         Self(Id::made_at(now, random))
     }
 }
 
 identifier! {
-    /// Identifies a run of an actor, which stores may belong to.
+    /// Identifies an actor run, which stores may belong to.
     RunId
 }
 

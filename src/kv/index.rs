@@ -1,13 +1,14 @@
-//! The listing index: which stores an owner has, in the order of their making.
+//! The listing index: the stores of each owner, in order of creation.
 //!
-//! Durable as entries, one object each, with everything in their keys: the last entry of a store counts. A store's document
-//! names its entries before they are written ([`Index::amend`]), so that they are removed together with it, and the upkeep, which looks
-//! at a store after a change, writes the last one again ([`Index::publish`]): no crash leaves an entry behind, or a store without
-//! one. The entry of an unnamed store says from when on it has surely expired; a later end is written down before the earlier
-//! one comes. So lists leave out what has expired without reading any document.
+//! Durable as entries, one object each, with all data in their keys; the last entry of a store counts. The store
+//! document names its entries before they are written ([`Index::amend`]), so they are deleted together with it. The
+//! reconciler visits a store after a change and rewrites its last entry ([`Index::publish`]). So no crash orphans an
+//! entry, or leaves a store without one. The entry of an unnamed store holds a time at which it has surely expired; a
+//! later expiry is recorded before the earlier one is reached. So lists omit expired stores without reading
+//! documents.
 //!
-//! Every gateway has the entries in memory ([`super::listed`]), and reads those that are new. The entry of a deleted store stays for
-//! an hour: a gateway that has not looked for half of that reads everything again.
+//! Every gateway holds the entries in memory ([`super::listed`]) and reads new ones. The entry of a deleted store
+//! stays for an hour: a gateway that has not refreshed for half of that rereads everything.
 
 use std::{
     collections::HashMap,
@@ -34,32 +35,33 @@ use super::{
     retention::Retention,
 };
 
-/// How far before the last refresh the next one begins to read: clocks of gateways differ, and an entry is in the list
-/// only when its write has ended.
+/// Overlap of a refresh with the one before: clocks of gateways differ, and an entry is listed only once its write
+/// has completed.
 const OVERLAP: Duration = Duration::from_mins(5);
 
-/// Age of what is known from which on everything is read again: half of the time for which entries of deleted stores stay.
+/// Age from which everything is reread: half of the time for which entries of deleted stores stay.
 const LONGEST_PAUSE: Duration = Duration::from_mins(30);
 
-/// Difference between the wall clock's and the monotonic clock's progress since the last refresh that shows a jump.
+/// Difference between the progress of the wall clock and the monotonic clock since the last refresh that counts as a
+/// jump.
 const JUMP: Duration = Duration::from_mins(1);
 
-/// The longest time by which an entry's end may lie behind the store's: so rarely a store in use costs an entry.
+/// Maximum lag of an entry's expiry behind the store's; it limits how often a store in use writes an entry.
 const LONGEST_SLACK: Duration = Duration::from_mins(5);
 
-/// Parts of the time since the first entry that are read at the same time.
+/// Number of time ranges that are read concurrently.
 const PARALLEL_PARTS: u32 = 8;
 
-/// Searches that are made at the same time, each on a thread of its own.
+/// Maximum number of concurrent searches, each on a thread of its own.
 const SEARCHES: usize = 2;
 
-/// What of an owner's entries has to be read.
+/// Entries of an owner that must be read.
 enum Unread {
-    /// Nothing: what is known is fresh enough.
+    /// None: the index is fresh.
     Nothing,
-    /// All behind a key.
+    /// All after a key.
     From(String),
-    /// All there are.
+    /// All.
     All,
 }
 
@@ -70,14 +72,14 @@ pub struct Index {
     clock: Arc<dyn Clock>,
     guard: Arc<ClockGuard>,
     staleness: Option<Duration>,
-    /// What was read before is to be read again.
+    /// Reads before this time are invalid.
     outdated_before: Mutex<Duration>,
     owners: Mutex<HashMap<UserId, Arc<OwnerIndex>>>,
     searches: Semaphore,
 }
 
 impl Index {
-    /// The index in `objects`; read again when what is known is older than `staleness`, if that is a bound.
+    /// Returns the index in `objects`; refreshed when older than `staleness`, if set.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         (clock, guard): (Arc<dyn Clock>, Arc<ClockGuard>),
@@ -87,8 +89,8 @@ impl Index {
         Self { objects, clock, guard, staleness, outdated_before, owners, searches }
     }
 
-    /// Adds to a document that is about to be written the entry by which its store is to be listed then, unless its last one says
-    /// the same. Returns the entry's name, under which it is to be published once the document is there.
+    /// Adds to a document that is about to be written the entry that will list its store, unless the last entry is
+    /// equal. Returns the entry's name, to be published once the document is written.
     pub fn amend(document: &mut Document, now: Timestamp) -> Option<String> {
         let (kind, label, ends) = listing(document)?;
         let last = document.entries.last().and_then(|name| layout::parse_index_entry_name(name));
@@ -111,20 +113,20 @@ impl Index {
         Some(name)
     }
 
-    /// Writes an entry that stands in its store's document. Done twice, it does no harm.
+    /// Writes an entry that its store document names. Idempotent.
     pub async fn publish(&self, owner: &UserId, name: &str) -> Result<()> {
         let key = layout::index(owner) + name;
         put_control(self.objects.as_ref(), &key, Vec::new(), Precondition::None).await?;
         Ok(())
     }
 
-    /// Removes entries that a document named.
+    /// Deletes entries that a document named.
     pub async fn retract(&self, owner: &UserId, names: &[String]) -> Result<()> {
         let keys = names.iter().map(|name| layout::index(owner) + name).collect();
         Ok(self.objects.delete_many(keys).await?)
     }
 
-    /// Lists a store from now on as its document says, if its owner's stores have been listed here.
+    /// Updates the listing of a store from its document, if this gateway has listed its owner's stores.
     pub fn learn(&self, document: &Document) {
         let Some(index) = self.owners().get(&document.owner_id).cloned() else { return };
         if let Some(known) = self.known(document) {
@@ -132,7 +134,7 @@ impl Index {
         }
     }
 
-    /// What a document says of how its store is listed; `None` while it is being made.
+    /// Returns the listing state of a store by its document; `None` while it is being created.
     fn known(&self, document: &Document) -> Option<Known> {
         let last = document.entries.last().and_then(|name| layout::parse_index_entry_name(name));
         let latest =
@@ -142,20 +144,20 @@ impl Index {
             Phase::Deleted { .. } => (EntryKind::Gone, None, None),
             _ => listing(document)?,
         };
-        // Another gateway may have put off the end since, but not beyond that of the entry.
+        // Another gateway may have extended the expiry since, but not beyond that of the entry.
         let is_exact = self.staleness.is_none() || document.has_expired(self.clock.now());
         let said = last.filter(|_| !is_exact).and_then(|last| last.expires_at);
         let end = ends.map(|ends| said.map_or(ends, |said| said.max(ends)));
         Some(Known { latest, created_at: document.created_at, kind, end: end.unwrap_or(Known::NEVER), label })
     }
 
-    /// Reads again what was read before `since`, whoever asks for it next.
+    /// Invalidates everything that was read before `since`.
     pub fn outdate(&self, since: Duration) {
         let mut before = self.outdated_before.lock().unwrap_or_else(PoisonError::into_inner);
         *before = since.max(*before);
     }
 
-    /// What an owner has, read as far as that is needed.
+    /// Returns the stores of an owner, refreshed as far as needed.
     pub async fn read(&self, owner: UserId) -> Result<Arc<OwnerIndex>> {
         let index = self.of(owner);
         let one_at_a_time = index.reading.lock().await;
@@ -184,17 +186,17 @@ impl Index {
             }
         }
         drop(one_at_a_time);
-        // While the clock is in doubt nothing is left out that was not before.
+        // While the clock is in doubt, only stores already omitted stay omitted.
         index.settle(self.guard.scheduling_time()).await?;
         Ok(index)
     }
 
-    /// A place among those who search, whose work is done on threads of their own.
+    /// Acquires a permit for a search, which runs on a thread of its own.
     pub async fn search_turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
         self.searches.acquire().await.map_err(Error::unavailable)
     }
 
-    /// Forgets what is not needed any more: deleted stores after a while, expired ones too if `may_forget`, and owners
+    /// Drops what is no longer needed: deleted stores after a while, expired ones too if `may_forget`, and owners
     /// without stores.
     pub fn prune(&self, may_forget: bool) {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
@@ -203,7 +205,7 @@ impl Index {
             index.lock().prune(now, may_forget);
         }
         let mut owners = self.owners();
-        // Who holds one reads or lists just now.
+        // A second reference means a read or list in progress.
         owners.retain(|_, index| {
             let is_used = Arc::strong_count(index) > 1;
             is_used || !index.lock().is_idle(monotonic.saturating_sub(LONGEST_PAUSE))
@@ -213,7 +215,7 @@ impl Index {
         }
     }
 
-    /// What has to be read at the time of `mark`.
+    /// Returns the entries that must be read at the time of `mark`.
     fn unread(&self, owner: &UserId, index: &OwnerIndex, mark: ReadMark) -> Unread {
         let outdated_before = *self.outdated_before.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(read), bound) = (index.lock().read, self.staleness) else { return Unread::All };
@@ -230,7 +232,7 @@ impl Index {
         Unread::From(layout::index_from(owner, mark.wall.minus(age + OVERLAP)))
     }
 
-    /// Reads all entries of an owner; where they are many, parts of the time since the first at the same time.
+    /// Reads all entries of an owner; if there are many, reads several time ranges concurrently.
     async fn read_all(&self, owner: UserId, now: Timestamp) -> Result<Listed> {
         let listed = Mutex::new(Listed::default());
         let apply = |entries: Vec<IndexEntry>| {
@@ -254,7 +256,7 @@ impl Index {
         Ok(listed.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the entries behind one key and before another.
+    /// Reads the entries between two keys.
     async fn read_entries(
         &self,
         owner: UserId,
@@ -268,7 +270,7 @@ impl Index {
         Ok(())
     }
 
-    /// Reads a page of them. Returns its last key and the time of the last entry, if there may be more.
+    /// Reads a page of entries. Returns its last key and the time of the last entry, if there may be more.
     async fn read_page(
         &self,
         owner: UserId,
@@ -298,11 +300,11 @@ impl Index {
     }
 }
 
-/// How a store is to be listed: kind, label, and end; `None` if it stays as it is.
+/// Returns the kind, label and expiry to list for a store; `None` to leave its listing unchanged.
 fn listing(document: &Document) -> Option<(EntryKind, Option<Label>, Option<Timestamp>)> {
     let label = |name| Label::of(name, document.title.as_deref());
     match (&document.phase, &document.name) {
-        // It is left out by its end, wherever that is known.
+        // Its expiry, once known, already removes it from lists.
         (Phase::Deleted { at, .. }, _) if document.has_expired(*at) => None,
         (Phase::Deleted { .. }, _) => Some((EntryKind::Gone, None, None)),
         (Phase::Creating, _) => Some((EntryKind::Kept, label(document.pending_name.as_ref()), None)),
@@ -311,7 +313,7 @@ fn listing(document: &Document) -> Option<(EntryKind, Option<Label>, Option<Time
     }
 }
 
-/// How far behind a store's end that of its entry may lie.
+/// Returns the maximum lag of an entry's expiry behind the store's.
 fn slack(retention: Retention) -> Duration {
     (retention.duration() / 10).min(LONGEST_SLACK)
 }

@@ -1,9 +1,9 @@
 //! The identity of an installation: the id in `larder/format` that all its gateways know, and the fingerprint of the
-//! secret that they share.
+//! secret they share.
 //!
-//! A gateway joins the installation when it starts. From then on it reads the object again and again
-//! ([`Installation::check`]): without the object, or with that of another installation, what the gateway writes would be
-//! found by no reader, so that all calls are fenced off. Where only the fingerprint differs, writes are.
+//! A gateway joins the installation when it starts, and then rereads the object periodically
+//! ([`Installation::check`]). If the object is missing or names another installation, no reader would find what the
+//! gateway writes, so all calls are fenced off. If only the fingerprint differs, writes are.
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ const ID_LENGTH: usize = 16;
 /// Letters of the id of an installation.
 const ID_ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
-/// Maximum number of attempts to write the object while other gateways write it, too, or an answer is lost.
+/// Maximum number of attempts to write the object under contention or after a lost response.
 const MAX_ATTEMPTS: usize = 4;
 
-/// The master secret of a gateway, as far as this module has to know it.
+/// The master secret of a gateway, as far as this module needs it.
 pub trait SecretFingerprint {
     /// Returns the fingerprint of the secret in the installation with this id.
     fn fingerprint(&self, installation: &str) -> String;
@@ -42,7 +42,7 @@ pub enum JoinError {
     /// The object `larder/format` cannot be read, written or used.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// The gateways of the installation have another secret.
+    /// The gateways of the installation use another secret.
     #[error(
         "LARDER_SECRET is not the one that this installation uses: its fingerprint here is {own}, and {found} in the object \
          larder/format. Set the same LARDER_SECRET on all gateways of this bucket and prefix, or of this folder; to replace \
@@ -62,7 +62,7 @@ impl From<JsonError> for JoinError {
     }
 }
 
-/// The reasons why a gateway must not go on with the objects that it finds.
+/// Reasons for which a gateway must stop using the objects it finds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InstallationLost {
     /// The object is gone.
@@ -74,15 +74,15 @@ pub enum InstallationLost {
     /// The object cannot be read.
     #[error("the object larder/format is damaged: put it back from a backup")]
     Damaged,
-    /// The object is that of another installation.
+    /// The object belongs to another installation.
     #[error(
         "the objects are those of another installation ({found}, and the gateway belongs to {own}): two installations use one \
          prefix, or the objects were replaced; give each its own prefix, or restart the gateway to join the other one"
     )]
     Replaced {
-        /// The id of the installation that is there.
+        /// The id found.
         found: String,
-        /// The id of the one that the gateway joined.
+        /// The id of the installation that the gateway joined.
         own: String,
     },
     /// The object names another secret.
@@ -110,13 +110,13 @@ impl InstallationLost {
     }
 }
 
-/// A check of the installation did not succeed.
+/// A check of the installation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The installation is not the one that the gateway joined.
     #[error(transparent)]
     Lost(#[from] InstallationLost),
-    /// The object store failed, so that nothing is known.
+    /// The object store failed, so the state is unknown.
     #[error(transparent)]
     Storage(#[from] storage::Error),
 }
@@ -130,9 +130,9 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Joins the installation whose objects are in `objects`, or founds one if there is none. Members that are missing in
-    /// `larder/format` are filled in. A secret whose fingerprint is `replaced` is replaced by
-    /// this gateway's. One read, and a conditional write where something changes.
+    /// Joins the installation in `objects`, or creates one if there is none. Fills in members that are missing in
+    /// `larder/format`. A secret whose fingerprint is `replaced` is replaced by this gateway's. One read, and a
+    /// conditional write if anything changes.
     pub async fn join(
         objects: &dyn ObjectStore,
         random: &dyn Random,
@@ -159,7 +159,7 @@ impl Installation {
             if found.as_ref().is_some_and(|(object, _)| *object == next) {
                 return Ok(joined);
             }
-            // The last write failed, and what was read since does not show it.
+            // The last write failed, and the read since does not show it.
             if let Some(error) = failed {
                 return Err(error);
             }
@@ -173,7 +173,7 @@ impl Installation {
                     tracing::info!(format, installation, "wrote the format and the identity of the installation");
                     return Ok(joined);
                 }
-                // Another gateway was quicker, or our own write was, and its answer was lost.
+                // Another gateway won, or our own write did and its response was lost.
                 Ok(false) => {}
                 Err(error) => failed = Some(error.into()),
             }
@@ -181,7 +181,7 @@ impl Installation {
         Err(failed.unwrap_or_else(|| JsonError::Storage(storage::Error::Precondition).into()))
     }
 
-    /// Joins an installation that another gateway founds; `None` until that has happened. One read.
+    /// Joins an installation that another gateway creates; `None` until it has. One read.
     pub async fn join_founded(
         objects: &dyn ObjectStore,
         secret: &dyn SecretFingerprint,
@@ -198,14 +198,14 @@ impl Installation {
         Ok(Some(Self { id, secret_fingerprint: own, fence: Fence::default() }))
     }
 
-    /// Puts the fence before `objects` that [`check`](Self::check) raises and lowers.
+    /// Wraps `objects` in the fence that [`check`](Self::check) raises and lowers.
     pub fn fence_off(&self, objects: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
         Arc::new(Fenced::new(objects, self.fence.clone()))
     }
 
-    /// Checks that `objects`, which must not be behind the fence, are still those of the installation. Raises the fence if
-    /// they are not, and lowers it once they are again; a failure of the object store leaves the fence as it is. One read,
-    /// and a second one if the object is missing.
+    /// Checks that `objects`, which must not be behind the fence, still belong to the installation. Raises the fence
+    /// if not, and lowers it once they do again; a failure of the object store leaves it unchanged. One read, and a
+    /// second one if the object is missing.
     pub async fn check(&self, objects: &dyn ObjectStore) -> Result<(), CheckError> {
         let mut checked = self.look(objects).await;
         if matches!(checked, Err(CheckError::Lost(InstallationLost::Missing))) {

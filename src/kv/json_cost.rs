@@ -1,32 +1,33 @@
-//! What JSON takes in memory once it is parsed, found out before that; and objects of which only some members are kept.
+//! Memory cost of JSON before it is parsed, and parsing only some members of an object.
 
 use std::{fmt, mem::size_of};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Bytes that an element of a list takes: lists grow by doubling.
+/// Bytes per list element: lists grow by doubling.
 const ELEMENT_BYTES: u64 = 2 * size_of::<Value>() as u64;
 
-/// Bytes that a member of an object takes beside its name, in the list of members and in the index of names.
+/// Bytes per object member in addition to its name, in the list of members and in the index of names.
 const MEMBER_BYTES: u64 = 2 * (size_of::<Value>() + size_of::<String>() + 2 * size_of::<usize>()) as u64;
 
-/// Returns how many bytes of memory `json` takes at most as a [`Value`]. Fails if it is not JSON.
+/// Returns the maximum memory, in bytes, of `json` as a [`Value`]. Fails if it is not JSON.
 pub fn json_cost(json: &[u8]) -> serde_json::Result<u64> {
     let mut cost = 0;
     read(json, Cost(&mut cost))?;
     Ok(cost)
 }
 
-/// Returns how many bytes of memory those members of the object `json` take at most that [`members`] keeps. Fails if it is not a JSON
-/// object.
+/// Returns the maximum memory, in bytes, of the members of the object `json` that [`members`] keeps. Fails if it is
+/// not a JSON object.
 pub fn members_cost(json: &[u8], names: &[&str]) -> serde_json::Result<u64> {
     let mut cost = 0;
     read(json, MembersCost { names, cost: &mut cost })?;
     Ok(cost)
 }
 
-/// Reads the members of the object `json` that are called one of `names`; all others are skipped. Fails if it is not a JSON object.
+/// Reads the members of the object `json` with one of `names`, and skips all others. Fails if it is not a JSON
+/// object.
 pub fn members(json: &[u8], names: &[&str]) -> serde_json::Result<Map<String, Value>> {
     read(json, Members { names })
 }
@@ -38,7 +39,7 @@ fn read<'de, S: DeserializeSeed<'de>>(json: &'de [u8], seed: S) -> serde_json::R
     Ok(value)
 }
 
-/// Adds up what a value takes beside the place that it stands in.
+/// Sums the memory of a value, without its own slot.
 struct Cost<'a>(&'a mut u64);
 
 impl<'de> DeserializeSeed<'de> for Cost<'_> {
@@ -97,7 +98,7 @@ impl<'de> Visitor<'de> for Cost<'_> {
     }
 }
 
-/// Adds up what some members of an object take.
+/// Sums the memory of some members of an object.
 struct MembersCost<'a> {
     names: &'a [&'a str],
     cost: &'a mut u64,
@@ -164,7 +165,7 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// Reads a name; which of some it is, if one.
+/// Reads a name. Returns its index in a list of names, if it is there.
 struct Kept<'a>(&'a [&'a str]);
 
 impl<'a, 'de> DeserializeSeed<'de> for Kept<'a> {

@@ -1,4 +1,4 @@
-//! JSON documents in objects of their own: accounts, tokens, runs. What keeps a store has documents of its own.
+//! JSON documents in objects of their own: accounts, tokens, runs. Stores have a document type of their own.
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -8,21 +8,21 @@ use crate::storage::{
     PutOptions,
 };
 
-/// The most bytes of a document.
+/// Maximum size of a document in bytes.
 const MAX_BYTES: u64 = 256 * 1024;
 
 /// A document could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// The object store failed; a change may have happened.
+    /// The object store failed; a change may have taken effect.
     #[error(transparent)]
     Storage(#[from] storage::Error),
-    /// What stands there is not what should.
+    /// The object does not hold the expected document.
     #[error("the object {key} is damaged")]
     Damaged {
         /// Its key.
         key: String,
-        /// What is wrong with it.
+        /// The parse error.
         #[source]
         cause: storage::BoxError,
     },
@@ -42,19 +42,19 @@ pub async fn read_json<T: DeserializeOwned>(objects: &dyn ObjectStore, key: &str
     let etag = object.meta.etag;
     let bytes = object.body.into_bytes(MAX_BYTES).await.map_err(|error| match error {
         BodyError::TooLarge { .. } => damaged(error.into()),
-        // An answer that broke off says nothing about the object.
+        // A response that broke off says nothing about the object.
         error => JsonError::Storage(storage::Error::Unavailable(error.into())),
     })?;
     let document = serde_json::from_slice(&bytes).map_err(|error| damaged(error.into()))?;
     Ok(Some((document, etag)))
 }
 
-/// A document that no right depends on and that is no worse for being written late: an entry that only says that it is there,
-/// a due item, a time that is told for information. Such documents alone may be written without a condition; what another call
-/// may delete or change is written by [`create_json`] and [`replace_json`], which lose against that call.
+/// A document that grants no right and is safe to write late: an entry that only marks existence, a due item, a time
+/// for information. Only such documents may be written unconditionally. Documents that another call may delete or
+/// change are written by [`create_json`] and [`replace_json`], which lose against that call.
 pub trait Note: Serialize + Sync {}
 
-/// An object that says nothing but that it is there.
+/// An object that marks existence only.
 impl Note for () {}
 
 impl<T: Note> Note for Option<T> {}
@@ -74,12 +74,12 @@ pub async fn replace_json<T: Serialize + Sync>(
     put_json(objects, key, document, Precondition::IfMatch(etag)).await
 }
 
-/// Writes a note, whatever is at the key.
+/// Writes a note unconditionally.
 pub async fn write_note<T: Note>(objects: &dyn ObjectStore, key: &str, note: &T) -> Result<()> {
     put_json(objects, key, note, Precondition::None).await.map(drop)
 }
 
-/// Writes a document; returns whether the condition held.
+/// Writes a document. Returns whether the precondition held.
 async fn put_json<T: Serialize + Sync>(
     objects: &dyn ObjectStore,
     key: &str,
@@ -105,7 +105,7 @@ pub async fn remove_json(objects: &dyn ObjectStore, key: &str) -> Result<()> {
     }
 }
 
-/// What follows `prefix` in the keys of all documents that begin with it, in the order of their bytes.
+/// Returns the rest of the keys after `prefix` of all documents with that prefix, in byte order.
 pub async fn names_below(objects: &dyn ObjectStore, prefix: &str) -> Result<Vec<String>> {
     let (mut names, mut start_after) = (Vec::new(), None);
     loop {

@@ -1,4 +1,4 @@
-//! Record keys: what may be one, and in which order they stand.
+//! Record keys: valid characters, length and order.
 
 use std::{fmt, str::FromStr};
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::id::StoreId;
 
-/// The most characters in a record key (`KEY_VALUE_STORE_KEY_REGEX` of `@apify/consts`).
+/// Maximum length of a record key in characters (`KEY_VALUE_STORE_KEY_REGEX` of `@apify/consts`).
 pub const MAX_KEY_LENGTH: usize = 256;
 
-/// The text cannot be a record key. The message of the first is the platform's, word for word.
+/// The text is not a valid record key. The message of the first variant is the platform's, word for word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
     /// A character outside `a-zA-Z0-9!-_.'()`.
@@ -20,19 +20,20 @@ pub enum InvalidKey {
     Length,
 }
 
-/// The key of a record: 1 to 256 of `a-zA-Z0-9!-_.'()`, case-sensitive, ordered by its bytes.
+/// Key of a record: 1 to 256 of `a-zA-Z0-9!-_.'()`, case-sensitive, in byte order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct RecordKey(String);
 
 impl RecordKey {
-    /// The key's text.
+    /// Returns the key's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns whether the key is what is signed for links to the keys of store `id`: `0.{end in milliseconds}.{id}`. A link to
-    /// such a record would open the keys and the ZIP file, and a link to the keys the record.
+    /// Returns whether the key equals the text that is signed for links to the keys of store `id`: `0.{end in
+    /// milliseconds}.{id}`. A link to such a record would also open the keys and the ZIP file, and a link to the keys
+    /// the record.
     pub fn is_reserved_in(&self, id: &StoreId) -> bool {
         let Some((end, key_id)) = self.0.strip_prefix("0.").and_then(|rest| rest.split_once('.')) else { return false };
         let digits = end.strip_prefix('-').unwrap_or(end);

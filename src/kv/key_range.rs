@@ -1,4 +1,4 @@
-//! Which keys a question for keys means.
+//! Key range that a key query selects.
 
 use super::{
     error::{Error, Result},
@@ -6,16 +6,16 @@ use super::{
     schema::{CollectionKeys, Schema},
 };
 
-/// A question for keys. All conditions hold together.
+/// A query for keys. All conditions apply together.
 #[derive(Debug, Clone, Default)]
 pub struct KeyQuery {
     /// Only keys that begin with this.
     pub prefix: Option<String>,
-    /// Only keys behind this one, which need not exist.
+    /// Only keys after this one, which need not exist.
     pub exclusive_start_key: Option<String>,
     /// Only keys of this collection of the store's schema.
     pub collection: Option<String>,
-    /// The most keys wanted, from 1 to [`MAX_LIST_KEYS`](crate::storage::MAX_LIST_KEYS).
+    /// Maximum number of keys, from 1 to [`MAX_LIST_KEYS`](crate::storage::MAX_LIST_KEYS).
     pub limit: usize,
 }
 
@@ -24,7 +24,7 @@ pub struct KeyQuery {
 pub struct KeyPage {
     /// The keys.
     pub keys: Vec<ListedKey>,
-    /// Whether more follow.
+    /// True if more keys follow.
     pub is_truncated: bool,
 }
 
@@ -37,24 +37,24 @@ pub struct ListedKey {
     pub size: u64,
 }
 
-/// The keys that are meant.
+/// A range of keys.
 #[derive(Debug, PartialEq, Eq)]
 pub enum KeyRange {
-    /// None, whatever is stored.
+    /// No keys.
     Empty,
-    /// Those that begin with a prefix.
+    /// Keys with a prefix.
     Keys {
         /// The prefix.
         prefix: String,
-        /// Only those behind this, which begins with the prefix.
+        /// Only those after this key, which begins with the prefix.
         after: Option<String>,
-        /// Only the one that is the prefix.
+        /// Only the key that equals the prefix.
         only: bool,
     },
 }
 
 impl KeyRange {
-    /// What `query` means in a store with `schema`.
+    /// Returns the range that `query` selects in a store with `schema`.
     pub fn of(query: &KeyQuery, schema: Option<&Schema>) -> Result<Self> {
         let wanted = query.prefix.as_deref().unwrap_or_default();
         let collection = query.collection.as_deref().map(|id| {
@@ -82,18 +82,19 @@ impl KeyRange {
     }
 }
 
-/// A text of printable ASCII that the same keys are behind as are behind `start`, which may be anything.
+/// Returns a text of printable ASCII that the same keys follow as follow `start`, which may be any text.
 ///
-/// Where `start` leaves what keys are made of, all that matters is whether keys go on with a smaller or a greater byte.
+/// At the first character of `start` that no key contains, only one thing matters: whether keys continue with a
+/// smaller or a greater byte.
 fn last_key_before(start: &str) -> String {
-    /// Behind every character of keys.
+    /// After every character of keys.
     const BEHIND_ALL: char = '~';
     let mut after = String::new();
     for character in start.chars().take(MAX_KEY_LENGTH) {
         match character {
             '\0'..=' ' => return after,
             '!'..='.' | '0'..='~' => after.push(character),
-            // What comes behind it begins with a digit or a letter, what comes before it with a dot at most.
+            // Keys after it continue with a digit or a letter, keys before it with a dot at most.
             '/' => {
                 after.push('.');
                 after.push(BEHIND_ALL);

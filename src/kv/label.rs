@@ -1,14 +1,14 @@
-//! What a store is searched by: its name and its title, as the listing index keeps them.
+//! Search text of a store: its name and title, as kept in the listing index.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::name::StoreName;
 
-/// The most bytes of a label. With them, the key of an index entry stays within what object stores above a file system
-/// take (see `layout`).
+/// Maximum size of a label in bytes. It keeps the key of an index entry within the limit of object stores on top of a
+/// file system (see `layout`).
 const MAX_BYTES: usize = 135;
 
-/// Between name and title. Neither has it but by intent.
+/// Between name and title. Neither contains it except on purpose.
 const SEPARATOR: char = '\n';
 
 /// The name and the title of a store, in lower case.
@@ -16,24 +16,24 @@ const SEPARATOR: char = '\n';
 pub struct Label(Box<str>);
 
 impl Label {
-    /// The label of a store; `None` if that is too long to be kept: such a store has to be looked at itself.
+    /// Returns the label of a store; `None` if it is too long to index, so the store itself must be searched.
     pub fn of(name: Option<&StoreName>, title: Option<&str>) -> Option<Self> {
         let text = format!("{}{SEPARATOR}{}", name.map_or("", StoreName::as_str), title.unwrap_or_default());
         let text = text.to_lowercase();
         (text.len() <= MAX_BYTES).then(|| Self(text.into_boxed_str()))
     }
 
-    /// Whether the store may be one that is searched by this text, in lower case.
+    /// Returns whether the store may match this text, in lower case.
     pub fn contains(&self, search: &str) -> bool {
         self.0.contains(search)
     }
 
-    /// In letters that a key takes as they are.
+    /// Encodes it in characters that are valid in an object key.
     pub fn encoded(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.0.as_bytes())
     }
 
-    /// What was [`encoded`](Self::encoded) so.
+    /// Decodes the result of [`encoded`](Self::encoded).
     pub fn decoded(text: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
         Some(Self(String::from_utf8(bytes).ok()?.into_boxed_str()))

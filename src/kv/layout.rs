@@ -14,11 +14,12 @@
 //! larder/permanent/canary, larder/expiring/{days}/canary, larder/lifecycle-canaries          effect of lifecycle rules
 //! ```
 //!
-//! The `k` before a record key keeps `.` and `..` from being read as path segments by any HTTP layer, and leaves the
-//! byte order of keys as it is. Object stores above a file system take no path segment of more than 255 bytes (`SeaweedFS`,
-//! `MinIO`): a longer record key goes on in a second segment, `k{the first 250 characters}~/{the rest}`. No record key has a
-//! tilde, so that no object stands where another has a folder, and the order stays what it was. A rest that is `.` or `..` has a
-//! space behind it, for the sake of the same layers: that is before every character of keys. Times are milliseconds in 13 digits, so that byte order is time order until 2286.
+//! The `k` before a record key keeps HTTP layers from reading `.` and `..` as path segments, and preserves the byte
+//! order of keys. Object stores on top of a file system limit a path segment to 255 bytes (`SeaweedFS`, `MinIO`). A
+//! longer record key continues in a second segment, `k{the first 250 characters}~/{the rest}`. No record key contains
+//! a tilde, so no object collides with a folder, and the order is preserved. A rest that is `.` or `..` is followed
+//! by a space, for the same layers: it sorts before every character of keys. Times are milliseconds in 13 digits, so
+//! byte order is time order until 2286.
 
 use std::{borrow::Cow, fmt::Write};
 
@@ -32,62 +33,62 @@ use super::{
     retention::LifecycleClass,
 };
 
-/// Everything Larder stores begins with this.
+/// Prefix of everything Larder stores.
 const ROOT: &str = "larder/";
 
-/// Stands before every record key.
+/// Precedes every record key.
 const KEY_MARK: &str = "k";
 
 /// Characters of a record key in its first segment.
 const KEY_SEGMENT: usize = 250;
 
-/// Stands between the two segments of a long record key.
+/// Separates the two segments of a long record key.
 const KEY_SPLIT: &str = "~/";
 
-/// Stands behind the rest of a long record key that a path would be left by.
+/// Follows the rest of a long record key that would traverse a path.
 const NO_STEP: char = ' ';
 
-/// What everything begins with.
+/// Returns the prefix of everything.
 pub fn root() -> &'static str {
     ROOT
 }
 
-/// What all records of a lifecycle class begin with, and nothing else does.
+/// Returns the prefix of all records of a lifecycle class, and of nothing else.
 pub fn class(class: LifecycleClass) -> String {
     format!("{ROOT}expiring/{}/", class.days())
 }
 
-/// Room for the key of most records.
+/// Capacity for the key of most records.
 const ROOM: usize = 128;
 
-/// An object among the records of a lifecycle class whose fate is watched; no store has such an id.
+/// Returns the canary object of a lifecycle class; no store has such an id.
 pub fn passing_canary(of: LifecycleClass) -> String {
     format!("{}canary", class(of))
 }
 
-/// The same among the records that are kept.
+/// Returns the canary object among permanent records.
 pub fn kept_canary() -> String {
     format!("{ROOT}permanent/canary")
 }
 
-/// What is remembered of both.
+/// Returns the record of both canaries.
 pub fn canaries() -> String {
     format!("{ROOT}lifecycle-canaries")
 }
 
-/// The document of a store.
+/// Returns the key of a store document.
 pub fn document(id: &StoreId) -> String {
     format!("{ROOT}stores/{id}")
 }
 
-/// The claim of a name, which must be in lower case.
+/// Returns the key of the claim of a name, which must be in lower case.
 pub fn name(owner: &UserId, folded: &str) -> String {
     format!("{ROOT}names/{owner}/{folded}")
 }
 
-/// What all records of a store in one place begin with.
+/// Returns the prefix of all records of a store in one location.
 pub fn records(id: &StoreId, place: &Place) -> String {
-    // Every call for a record comes by here: the rest of its key is to find room behind.
+    // Every record call comes through here: reserve capacity for the record key.
     let mut path = String::with_capacity(ROOM);
     path.push_str(ROOT);
     // Writing to a string cannot fail.
@@ -99,12 +100,12 @@ pub fn records(id: &StoreId, place: &Place) -> String {
     path
 }
 
-/// A record.
+/// Returns the key of a record's object.
 pub fn record(id: &StoreId, place: &Place, key: &RecordKey) -> String {
     record_start(id, place, key.as_str())
 }
 
-/// What all records whose keys are behind `key`, which may be any text, are behind.
+/// Returns the start of all records whose keys are after `key`, which may be any text.
 pub fn record_start(id: &StoreId, place: &Place, key: &str) -> String {
     let mut path = record_prefix(id, place, key);
     if key.split_at_checked(KEY_SEGMENT).is_some_and(|(_, rest)| matches!(rest, "." | "..")) {
@@ -113,7 +114,7 @@ pub fn record_start(id: &StoreId, place: &Place, key: &str) -> String {
     path
 }
 
-/// What all records whose keys begin with `prefix` begin with.
+/// Returns the prefix of all records whose keys begin with `prefix`.
 pub fn record_prefix(id: &StoreId, place: &Place, prefix: &str) -> String {
     let mut path = records(id, place);
     path.push_str(KEY_MARK);
@@ -124,7 +125,7 @@ pub fn record_prefix(id: &StoreId, place: &Place, prefix: &str) -> String {
     path
 }
 
-/// The record key in an object key below `records`; `None` if it is no record's.
+/// Returns the record key in an object key below `records`; `None` if it is no record.
 pub fn record_key<'a>(object: &'a str, records: &str) -> Option<Cow<'a, str>> {
     let key = object.strip_prefix(records)?.strip_prefix(KEY_MARK)?;
     Some(match key.split_once(KEY_SPLIT) {
@@ -133,7 +134,7 @@ pub fn record_key<'a>(object: &'a str, records: &str) -> Option<Cow<'a, str>> {
     })
 }
 
-/// Whether an object is a record, of whatever store.
+/// Returns whether an object is a record of any store.
 pub fn is_record(object: &str) -> bool {
     let below = |root: &str| object.strip_prefix(ROOT)?.strip_prefix(root);
     let of_a_store = below("permanent/").or_else(|| Some(below("expiring/")?.split_once('/')?.1));
@@ -141,10 +142,10 @@ pub fn is_record(object: &str) -> bool {
     parts.nth(2).is_some_and(|key| key.starts_with(KEY_MARK))
 }
 
-/// What a store's last entry in the listing index says of it.
+/// Kind of a listing index entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
-    /// It has a name.
+    /// The store has a name.
     Kept,
     /// It has none.
     Passing,
@@ -169,36 +170,36 @@ impl EntryKind {
 /// An entry of the listing index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// When the entry was made.
+    /// Creation time of the entry.
     pub at: Timestamp,
-    /// When the store was made.
+    /// Creation time of the store.
     pub created_at: Timestamp,
     /// The store.
     pub id: StoreId,
-    /// What it says.
+    /// Its kind.
     pub kind: EntryKind,
-    /// From when on it has surely expired, if it has no name and no later entry says otherwise.
+    /// Time at which it has surely expired, if it has no name and no later entry.
     pub expires_at: Option<Timestamp>,
-    /// What it is searched by, if that is short.
+    /// Search text, if short enough.
     pub label: Option<Label>,
 }
 
-/// What all index entries of an owner begin with.
+/// Returns the prefix of all index entries of an owner.
 pub fn index(owner: &UserId) -> String {
     format!("{ROOT}store-index/{owner}/")
 }
 
-/// Where entries made at `at` or later begin.
+/// Returns the start of entries created at `at` or later.
 pub fn index_from(owner: &UserId, at: Timestamp) -> String {
     format!("{}{}", index(owner), sortable(at))
 }
 
-/// What the entries of a store begin with that were written when it was made.
+/// Returns the prefix of a store's entries that were written at its creation.
 pub fn first_index_entries(owner: &UserId, created_at: Timestamp, id: &StoreId) -> String {
     format!("{}-{}-{id}-", index_from(owner, created_at), sortable(created_at))
 }
 
-/// The part of the key of an entry of the listing index behind its owner.
+/// Returns the part of an index entry's key after its owner.
 pub fn index_entry_name(entry: &IndexEntry) -> String {
     let IndexEntry { at, created_at, id, kind, expires_at, label } = entry;
     let mut key = format!("{}-{}-{id}-{}", sortable(*at), sortable(*created_at), kind.as_str());
@@ -211,12 +212,12 @@ pub fn index_entry_name(entry: &IndexEntry) -> String {
     key
 }
 
-/// The entry that an object key below `index` stands for; `None` if it is none.
+/// Parses an object key below `index` as an entry; `None` if it is none.
 pub fn parse_index_entry(object: &str, index: &str) -> Option<IndexEntry> {
     parse_index_entry_name(object.strip_prefix(index)?)
 }
 
-/// The entry whose key ends with `name` behind its owner; `None` if it is none.
+/// Parses the part of an entry's key after its owner; `None` if it is none.
 pub fn parse_index_entry_name(name: &str) -> Option<IndexEntry> {
     let (entry, label) = name.split_once('.').map_or((name, None), |(entry, label)| (entry, Label::decoded(label)));
     let mut parts = entry.split('-');
@@ -234,28 +235,28 @@ pub fn parse_index_entry_name(name: &str) -> Option<IndexEntry> {
     parts.next().is_none().then_some(entry)
 }
 
-/// What all entries of an owner begin with that say how much is in his stores.
+/// Returns the prefix of all size entries of an owner.
 pub fn counted(owner: &UserId) -> String {
     format!("{ROOT}store-usage/{owner}/")
 }
 
-/// What all of them begin with that are about one store.
+/// Returns the prefix of a store's size entries.
 pub fn counted_of(owner: &UserId, id: &StoreId) -> String {
     format!("{}{id}-", counted(owner))
 }
 
-/// Says how much is in a store. Entries of one store sort in the order of their making.
+/// Returns the key of a size entry of a store. Entries of one store sort by creation time.
 pub fn counted_entry(owner: &UserId, id: &StoreId, contents: &Contents) -> String {
     let Contents { records, bytes, since, .. } = contents;
     format!("{}{id}-{}-{records}-{bytes}", counted(owner), sortable(*since))
 }
 
-/// Returns what the entries of all owners begin with that say how much is in a store.
+/// Returns the prefix of all size entries of all owners.
 pub fn all_counted() -> String {
     format!("{ROOT}store-usage/")
 }
 
-/// What an object key below `counted` says of a store; `None` if it is no such entry.
+/// Parses an object key below `counted` as a size entry; `None` if it is none.
 pub fn parse_counted_entry(object: &str, counted: &str) -> Option<(StoreId, Contents)> {
     let mut parts = object.strip_prefix(counted)?.split('-');
     let (id, since) = (parts.next()?.parse().ok()?, parse_sortable(parts.next()?)?);
@@ -263,34 +264,34 @@ pub fn parse_counted_entry(object: &str, counted: &str) -> Option<(StoreId, Cont
     parts.next().is_none().then_some((id, Contents { records, bytes, counted_at: since, since }))
 }
 
-/// Says which format everything has.
+/// The format object.
 pub const FORMAT: &str = "larder/format";
 
-/// The record of the installation's time.
+/// The clock record of the installation.
 pub const CLOCK: &str = "larder/clock";
 
-/// What the documents of all stores begin with.
+/// Returns the prefix of all store documents.
 pub fn documents() -> String {
     format!("{ROOT}stores/")
 }
 
-/// The store of a document's key; `None` if it is none.
+/// Returns the store of a document's key; `None` if it is none.
 pub fn parse_document(object: &str) -> Option<StoreId> {
     object.strip_prefix(&documents())?.parse().ok()
 }
 
-/// Milliseconds since the epoch in 13 digits.
+/// Returns milliseconds since the epoch in 13 digits.
 pub fn sortable(at: Timestamp) -> String {
     format!("{:013}", at.as_millis())
 }
 
-/// The time that 13 digits say.
+/// Parses a time of 13 digits.
 pub fn parse_sortable(digits: &str) -> Option<Timestamp> {
     let is_time = digits.len() == 13 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_time.then(|| digits.parse().ok().map(Timestamp::from_millis))?
 }
 
-/// A number in the one way in which it is written.
+/// Parses a number in its canonical form.
 pub fn parse_number(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|number: &u64| number.to_string() == digits)
 }

@@ -1,18 +1,18 @@
-//! The rules of a store's life: until when it lives, when its records must stand elsewhere, and each step of a move. Nothing
-//! here asks or waits: a rule is given a document and the time, and says what is to be, or changes the document.
+//! Lifecycle policy of a store: its expiry, the location of its records, and each step of a move. Pure: a rule takes
+//! a document and the time, and returns a decision or changes the document.
 //!
-//! A move is a row of documents, each written on condition that it follows the one before:
+//! A move is a sequence of documents, each written by compare-and-swap on the one before:
 //!
 //! ```text
 //! copying    a new generation, named after the attempt; records are copied, reads and writes go on in the old place
 //! frozen     writes wait; the last differences are copied
-//! arriving   the new place counts; writes still wait, until nobody can believe in the old one
-//! live       the old place is a leftover, removed when nobody can be reading there any more
+//! arriving   the new place counts; writes still wait, until no gateway can have the old one cached
+//! live       the old place is a leftover, removed when no request can be reading there any more
 //! ```
 //!
-//! A freeze ends only by such a write, never by time. Who carries a move on after somebody else's stall begins a new attempt,
-//! into another generation, so that a late copy of the first lands where nobody reads; from `arriving` on there is nothing
-//! left to copy, and he only finishes.
+//! Only such a write ends a freeze, never time. A gateway that takes over a stalled move begins a new attempt with a
+//! new generation, so a late copy of the first attempt lands where no gateway reads. From `arriving` on nothing is
+//! left to copy, so it only finishes the move.
 
 use std::time::Duration;
 
@@ -26,41 +26,43 @@ use super::{
     safeguards::Safeguards,
 };
 
-/// The longest a request takes: so long a place that a store has left may still be read and written.
+/// Maximum duration of a request: a location that a store has left may still be read and written for this long.
 pub const LONGEST_REQUEST: Duration = Duration::from_hours(1);
 
-/// How long whoever carries a move may be silent before another takes it over.
+/// Time without a heartbeat after which another gateway takes over a move.
 pub const STALL: Duration = Duration::from_mins(1);
 
-/// Moves end a day or more before a lifecycle rule could do harm; one that has so little time left is late.
+/// Remaining time from which a move counts as late. Moves normally end a day or more before a lifecycle rule could
+/// delete records.
 const LATE: Duration = Duration::from_hours(12);
 
-/// How far the birth of a generation may lie in the future without doubt.
+/// Maximum time by which the start of a generation may lie in the future without doubt.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
-/// Where records are to go.
+/// Target of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destination {
-    /// The lifecycle class, or `None` to be kept for ever.
+    /// The lifecycle class, or `None` for permanent records.
     class: Option<LifecycleClass>,
 }
 
-/// The rules as they are where this gateway serves.
+/// The lifecycle policy of a gateway.
 #[derive(Debug, Clone)]
 pub struct LifeRules {
-    /// Whether the backend deletes records by lifecycle class. Where it does not, all records are kept outside the classes.
+    /// True if the backend deletes records by lifecycle class. If not, all records are kept outside the classes.
     pub has_classes: bool,
-    /// How long another gateway may believe in what was before.
+    /// Staleness bound of other gateways.
     pub staleness: Duration,
-    /// What keeps moves safe.
+    /// Safeguards of moves.
     pub safeguards: Safeguards,
 }
 
 impl LifeRules {
-    /// Puts off the end of a store's life that was changed now; whether anything is to be written.
+    /// Extends the expiry of a store that is changed now. Returns whether there is anything to write.
     ///
-    /// The promise is `expires_at >= change + retention`, and what the lifecycle rule may take earlier than that must have
-    /// moved before. Whether the store has expired goes by the wall time `now`, its new end is computed from `base`.
+    /// The invariant is `expires_at >= change + retention`; records that the lifecycle rule may delete earlier must
+    /// have moved before. Whether the store has expired is decided by the wall time `now`; its new expiry is computed
+    /// from `base`.
     pub fn renew(&self, document: &mut Document, now: Timestamp, base: Timestamp) -> Result<bool> {
         if !document.is_visible(now) {
             return Err(Error::StoreNotFound);
@@ -74,7 +76,8 @@ impl LifeRules {
         if self.has_classes
             && let Some((class, limit)) = kept_until(document)
         {
-            // A store whose retention has grown is about to move, and has a day for that: its records die no sooner.
+            // A store whose retention has grown is about to move, and has a day to do so: its records are not deleted
+            // earlier.
             let is_about_to_move = !class.serves(document.retention) && now < limit;
             if limit < needed && !is_about_to_move {
                 return Err(Error::unavailable(format!("store {} has to move before it lives on", document.id)));
@@ -85,7 +88,7 @@ impl LifeRules {
         Ok(true)
     }
 
-    /// Takes a store's name away: from now on it expires.
+    /// Removes a store's name: it expires from now on.
     pub fn take_name(&self, document: &mut Document, now: Timestamp) {
         if let Some(name) = document.name.take() {
             leave_name(document, name, now);
@@ -93,7 +96,7 @@ impl LifeRules {
         self.restart_life(document, now);
     }
 
-    /// Gives a store another retention, that begins now.
+    /// Sets a store's retention, counted from now.
     pub fn retain(&self, document: &mut Document, retention: Retention, now: Timestamp) {
         document.retention = retention;
         if document.name.is_none() {
@@ -101,25 +104,26 @@ impl LifeRules {
         }
     }
 
-    /// Who still believes that the store has a name, or another retention, puts off nothing: his changes are covered, too.
+    /// Restarts the retention. It also covers changes by gateways that still see the name or the earlier retention,
+    /// and so do not extend the expiry.
     fn restart_life(&self, document: &mut Document, now: Timestamp) {
         document.expires_at = Some(end_of_life(document.retention, now.plus(self.staleness)));
     }
 
-    /// Returns the lifecycle class that records belong to; `None` for those that no lifecycle rule may delete.
+    /// Returns the lifecycle class of records; `None` for permanent ones.
     ///
-    /// Without lifecycle rules that is every record. So a data folder holds nothing that the rules of a bucket could delete once it has
-    /// been migrated there, however long the stores have lived and whichever have been named meanwhile.
+    /// Without lifecycle rules every record is permanent. So a data folder that is migrated to a bucket holds nothing
+    /// that the bucket's rules could delete, however long its stores have lived and whichever were named meanwhile.
     fn class(&self, is_named: bool, retention: Retention) -> Option<LifecycleClass> {
         (self.has_classes && !is_named).then(|| LifecycleClass::serving(retention))
     }
 
-    /// Returns the place of the records of a new store.
+    /// Returns the location of the records of a new store.
     pub fn first_place(&self, is_named: bool, retention: Retention, now: Timestamp) -> Place {
         Place { class: self.class(is_named, retention), generation: "1".to_owned(), born_at: now }
     }
 
-    /// Returns where the records are to go, if not where they are.
+    /// Returns the target of a move, if the records must move.
     pub fn needed_move(&self, document: &Document, now: Timestamp) -> Option<Destination> {
         if !document.is_there() {
             return None;
@@ -132,14 +136,14 @@ impl LifeRules {
             (Some(_), Some(class)) => {
                 let born_at = document.place.born_at;
                 let is_due = class.renewal_due(born_at, document.retention) <= now;
-                // Begun while the clock was ahead: by the object store's own stamps the records are older than that.
+                // Begun while the clock was ahead: by the object store's own timestamps the records are older.
                 let is_from_future = born_at > now.plus(CLOCK_TOLERANCE);
                 (is_due || is_from_future).then_some(wanted)
             }
         }
     }
 
-    /// Whether a lifecycle rule is about to remove records of a living store, unless they move in time.
+    /// Returns whether a lifecycle rule is about to delete records of a live store unless they move in time.
     pub fn is_late(&self, document: &Document, now: Timestamp) -> bool {
         let Place { class, born_at, .. } = &document.place;
         let removed_from = class.map(|class| class.keeps_until(*born_at));
@@ -147,7 +151,7 @@ impl LifeRules {
         self.has_classes && removed_from.is_some_and(|limit| outlives(limit) && now.plus(LATE) >= limit)
     }
 
-    /// Begins a move, or takes over one that stands still; the attempt, or `None` when there is nothing to copy.
+    /// Begins a move, or takes over a stalled one. Returns the attempt, or `None` if there is nothing to copy.
     pub fn begin_move(&self, document: &mut Document, now: Timestamp) -> Option<u64> {
         let class = match &document.phase {
             Phase::Live => self.needed_move(document, now)?.class,
@@ -158,7 +162,7 @@ impl LifeRules {
     }
 
     fn begin_attempt(&self, document: &mut Document, class: Option<LifecycleClass>, now: Timestamp) -> u64 {
-        // The version that this write will have.
+        // The version of the document that this write creates.
         let attempt = document.version + 1;
         if let Phase::Copying(given_up) | Phase::Frozen(given_up) = &document.phase {
             document.leftovers.push(Leftover { place: given_up.to.clone(), since: now });
@@ -169,12 +173,13 @@ impl LifeRules {
         attempt
     }
 
-    /// How long a place that was left may still be used.
+    /// Returns how long a location may be used after the store has left it.
     pub fn leftover_lifetime(&self) -> Duration {
         if self.safeguards.delays_removal { LONGEST_REQUEST } else { Duration::ZERO }
     }
 
-    /// When somebody should look at the store, as far as can be known now; `None` when nothing will be due by itself.
+    /// Returns the next time at which the store needs a visit, as far as known; `None` if nothing will become due by
+    /// itself.
     pub fn next_look(&self, document: &Document, now: Timestamp) -> Option<Timestamp> {
         match &document.phase {
             Phase::Creating => Some(document.created_at.plus(LONGEST_REQUEST)),
@@ -194,12 +199,12 @@ impl LifeRules {
     }
 }
 
-/// The end of the life of an unnamed store that was changed now, a step ahead of need.
+/// Returns the expiry of an unnamed store that is changed now, one step ahead of need.
 pub fn end_of_life(retention: Retention, now: Timestamp) -> Timestamp {
     now.plus(retention.duration() + retention.step())
 }
 
-/// Gives a store the name that it is about to have: from now on it is kept for ever.
+/// Gives a store its pending name: it is permanent from now on.
 pub fn name(document: &mut Document, now: Timestamp) {
     let Some(name) = document.pending_name.take() else { return };
     document.former_names.retain(|former| former.name != name);
@@ -211,7 +216,7 @@ pub fn name(document: &mut Document, now: Timestamp) {
     document.expires_at = None;
 }
 
-/// Ends the attempt to give a store a name. Returns whether there was one.
+/// Abandons the attempt to name a store. Returns whether there was one.
 pub fn abandon_name(document: &mut Document, now: Timestamp) -> bool {
     let Some(name) = document.pending_name.take() else { return false };
     if document.name.as_ref() != Some(&name) {
@@ -220,20 +225,20 @@ pub fn abandon_name(document: &mut Document, now: Timestamp) -> bool {
     true
 }
 
-/// Notes that the claim of a name is to be released, if the store has written one.
+/// Records that the claim of a name is to be released, if the store has written one.
 fn leave_name(document: &mut Document, name: StoreName, now: Timestamp) {
     document.former_names.retain(|former| former.name != name);
     document.former_names.push(FormerName { name, since: now });
 }
 
-/// Notes that a move goes on.
+/// Records a heartbeat of a move.
 pub fn beat(document: &mut Document, attempt: u64, copied: u64, now: Timestamp) -> Result<bool> {
     let movement = current(document, attempt)?;
     (movement.beat, movement.copied) = (now, copied);
     Ok(true)
 }
 
-/// Lets writes wait.
+/// Blocks writes.
 pub fn freeze(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
     current(document, attempt)?.beat = now;
     let Phase::Copying(movement) = document.phase.clone() else { return Err(lost(document)) };
@@ -241,7 +246,7 @@ pub fn freeze(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
     Ok(true)
 }
 
-/// Makes the new place count.
+/// Switches to the new location.
 pub fn arrive(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
     current(document, attempt)?.beat = now;
     let Phase::Frozen(movement) = document.phase.clone() else { return Err(lost(document)) };
@@ -250,7 +255,7 @@ pub fn arrive(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
     Ok(true)
 }
 
-/// Lets writes go on, and leaves the old place behind.
+/// Unblocks writes, and records the old location as a leftover.
 pub fn settle(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
     current(document, attempt)?;
     let Phase::Arriving(movement) = document.phase.clone() else { return Err(lost(document)) };
@@ -259,8 +264,8 @@ pub fn settle(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
     Ok(true)
 }
 
-/// Deletes a store at `now`, when the installation has run for `uptime`; its tombstone names every place that may hold records
-/// of it.
+/// Deletes a store at `now`, at the installation's `uptime`. Its tombstone names every location that may hold its
+/// records.
 pub fn bury(document: &mut Document, now: Timestamp, uptime: Duration) -> Result<bool> {
     let mut places = vec![document.place.clone()];
     match &document.phase {
@@ -275,18 +280,19 @@ pub fn bury(document: &mut Document, now: Timestamp, uptime: Duration) -> Result
     Ok(true)
 }
 
-/// When the sweep deletes an unnamed store that nobody changes any more.
+/// Returns the time at which the sweep deletes an unnamed store that is not changed again.
 pub fn sweep_time(document: &Document) -> Option<Timestamp> {
     document.expires_at.filter(|_| document.name.is_none()).map(|at| at.plus(document.retention.grace()))
 }
 
-/// Until when the lifecycle rules surely leave all records of an unnamed store alone, wherever it is or goes.
+/// Returns the time until which the lifecycle rules surely keep all records of an unnamed store, at its location and
+/// at the target of a move.
 fn kept_until(document: &Document) -> Option<(LifecycleClass, Timestamp)> {
     let place = document.movement().map_or(&document.place, |movement| &movement.to);
     place.class.map(|class| (class, class.keeps_until(place.born_at)))
 }
 
-/// The move, if it is still this attempt.
+/// Returns the move if it is still this attempt.
 fn current(document: &mut Document, attempt: u64) -> Result<&mut Move> {
     let id = document.id;
     match &mut document.phase {
@@ -366,7 +372,7 @@ mod tests {
         for is_named in [false, true] {
             assert_eq!(rules.first_place(is_named, Retention::DEFAULT, START).class, None);
         }
-        // Of a bucket, before a migration to a folder.
+        // From a bucket, before a migration to a folder.
         for mut living in [document(None, expires_at), document(Some("shop"), None)] {
             assert_eq!(rules.needed_move(&living, START), Some(Destination { class: None }));
             assert_eq!(rules.next_look(&living, START), Some(START));

@@ -1,5 +1,5 @@
-//! Which lifecycle rules the records of unnamed stores ask for: one for each class, all from the start, so that making a
-//! store never writes one.
+//! Lifecycle rules for the records of unnamed stores: one per class, all present from the start, so creating a store
+//! never writes one.
 
 use std::sync::Arc;
 
@@ -7,14 +7,15 @@ use crate::storage::{LifecycleError, ObjectStore, Reconciled, WantedRule, Wanted
 
 use super::{layout, retention::LifecycleClass};
 
-/// Days until an upload that nobody completes is given up: longer than any upload takes.
+/// Days after which an incomplete upload is aborted: longer than any upload takes.
 const UPLOAD_DAYS: u16 = 7;
 
 /// The lifecycle rules of a backend.
 ///
-/// A rule deletes whatever stands below its prefix. So a living store never has its only records there for as long as the rule
-/// waits: before, they move to another generation, or out of the prefix (`LifeRules::needed_move`). Backends without rules keep
-/// all records outside these prefixes, so that the rules may be written as soon as an installation has been migrated.
+/// A rule deletes everything below its prefix after its number of days. So a live store's only records never stay
+/// there that long: before, they move to another generation, or out of the prefix (`LifeRules::needed_move`).
+/// Backends without rules keep all records outside these prefixes, so the rules may be written as soon as an
+/// installation has been migrated.
 ///
 /// Only a gateway that may write documents reconciles them.
 #[derive(Debug)]
@@ -23,12 +24,12 @@ pub struct LifecycleRules {
 }
 
 impl LifecycleRules {
-    /// The rules of what `objects` keeps.
+    /// Returns the rules of the bucket behind `objects`.
     pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
         Self { objects }
     }
 
-    /// Makes the rules what they should be. A backend without rules has the sweep alone.
+    /// Reconciles the rules. A backend without rules relies on the sweep alone.
     pub async fn reconcile(&self) -> Result<Reconciled, LifecycleError> {
         match self.objects.lifecycle() {
             Some(lifecycle) => lifecycle.reconcile(&wanted_rules()).await,
@@ -37,7 +38,7 @@ impl LifecycleRules {
     }
 }
 
-/// The rules that all stores together ask for.
+/// Returns the rules that all stores together need.
 fn wanted_rules() -> WantedRules {
     let rule = |class: LifecycleClass| WantedRule { prefix: layout::class(class), days: class.days() };
     WantedRules {

@@ -1,5 +1,5 @@
-//! The stores of one owner in memory: in the order of their making, without those that have expired, and with what a search looks
-//! for. What takes long is done on threads of its own, and never holds the lock for long.
+//! The stores of one owner in memory: in order of creation, without expired ones, with their search text. Long
+//! operations run on threads of their own, and never hold the lock for long.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -18,19 +18,19 @@ use super::{
     layout::{EntryKind, IndexEntry},
 };
 
-/// Time for which a deleted store is remembered, so that an older entry that is read late does not bring it back.
+/// Time for which a deleted store is remembered, so an older entry that is read late does not resurrect it.
 const MEMORY: Duration = Duration::from_hours(1);
 
-/// Stores that are looked at by a search, or whose end is noted, while others wait.
+/// Number of stores that a search or an expiry pass handles per lock acquisition.
 const CHUNK: usize = 4096;
 
-/// Stores up to which a search or the noting of ends is not worth a thread of its own.
+/// Maximum number of stores for which a search or an expiry pass runs without a thread of its own.
 const FEW: usize = 2000;
 
-/// Stores up to which each is taken out of the order by itself.
+/// Maximum number of stores that are removed from the order one by one.
 const FEW_REMOVALS: usize = 8;
 
-/// When entries were read, by both clocks.
+/// Time at which entries were read, by both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadMark {
     /// By the monotonic clock.
@@ -39,7 +39,7 @@ pub struct ReadMark {
     pub wall: Timestamp,
 }
 
-/// What an owner has.
+/// The stores of an owner.
 #[derive(Debug, Default)]
 pub struct OwnerIndex {
     /// Held while entries are read.
@@ -48,7 +48,7 @@ pub struct OwnerIndex {
 }
 
 impl OwnerIndex {
-    /// The ids of a page, of all or of named stores only, in the order of the stores' making; and how many there are.
+    /// Returns the ids of a page, of all or of named stores only, in order of creation, and the total number.
     pub fn page(&self, named_only: bool, descending: bool, offset: usize, limit: usize) -> (Vec<StoreId>, usize) {
         let listed = self.lock();
         let order = listed.order(named_only);
@@ -65,13 +65,13 @@ impl OwnerIndex {
         (page, length)
     }
 
-    /// How many stores there are, named or not.
+    /// Returns the number of stores, named or not.
     pub fn count(&self) -> usize {
         self.lock().all.len()
     }
 
-    /// The stores of which `is_wanted` holds, of all or of the named ones, in the order of their making. It is told what a
-    /// store is searched by, as far as that is known.
+    /// Returns the stores that satisfy `is_wanted`, of all or of the named ones, in order of creation. The predicate
+    /// gets the search text of the store, if known.
     pub async fn select(
         self: &Arc<Self>,
         named_only: bool,
@@ -104,7 +104,7 @@ impl OwnerIndex {
         }
     }
 
-    /// Leaves out what has expired by `now`, and only that.
+    /// Removes exactly the stores that have expired by `now`.
     pub async fn settle(self: &Arc<Self>, now: Timestamp) -> Result<()> {
         let is_much = {
             let mut listed = self.lock();
@@ -122,48 +122,48 @@ impl OwnerIndex {
         Ok(())
     }
 
-    /// Whether a store is listed.
+    /// Returns whether a store is listed.
     pub fn has(&self, id: &StoreId) -> bool {
         self.lock().stores.get(id).is_some_and(|known| known.kind != EntryKind::Gone)
     }
 
-    /// Leaves out a store that has no document, until an entry says otherwise.
+    /// Removes a store without a document, until an entry lists it again.
     pub fn drop_entry(&self, id: &StoreId) {
         self.lock().remove(id);
     }
 
-    /// What is listed.
+    /// Locks and returns the listed stores.
     pub fn lock(&self) -> MutexGuard<'_, Listed> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Which of two things that are known of a store is the later one.
+/// Order of two states of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Latest {
     /// The time of its last entry.
     pub at: Timestamp,
-    /// The version of the document; zero for what is known by the entry alone.
+    /// The version of the document; zero if only the entry is known.
     pub version: u64,
 }
 
-/// What is known of a store.
+/// The known state of a store.
 #[derive(Debug, Clone)]
 pub struct Known {
-    /// How late that is.
+    /// Order of this state.
     pub latest: Latest,
-    /// When the store was made.
+    /// Creation time of the store.
     pub created_at: Timestamp,
-    /// What it is.
+    /// Its kind.
     pub kind: EntryKind,
-    /// From when on it is left out.
+    /// Time from which it is omitted.
     pub end: Timestamp,
-    /// What it is searched by, if that is known.
+    /// Search text, if known.
     pub label: Option<Label>,
 }
 
 impl Known {
-    /// The end of a store that is kept.
+    /// Expiry of a permanent store.
     pub const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
     fn of(entry: &IndexEntry) -> Self {
@@ -173,21 +173,21 @@ impl Known {
     }
 }
 
-/// The stores of one owner, and the order that follows from what is known of them.
+/// The stores of one owner, and their order.
 #[derive(Debug)]
 pub struct Listed {
-    /// When entries were read last.
+    /// Time of the last read of entries.
     pub read: Option<ReadMark>,
     stores: HashMap<StoreId, Known>,
     all: Vec<(Timestamp, StoreId)>,
     named: Vec<(Timestamp, StoreId)>,
     /// Unnamed stores that are listed, by their ends.
     ends: BTreeSet<(Timestamp, StoreId)>,
-    /// Those that are not, since their ends have passed.
+    /// Unlisted, expired stores, by their ends.
     passed: BTreeSet<(Timestamp, StoreId)>,
-    /// Deleted stores, in the order in which that was learnt.
+    /// Deleted stores, in the order in which the deletions were learnt.
     gone: VecDeque<(Timestamp, StoreId)>,
-    /// The time by which `ends` and `passed` are told apart.
+    /// The time that separates `ends` from `passed`.
     shown_at: Timestamp,
 }
 
@@ -211,12 +211,12 @@ impl Listed {
         if named_only { &self.named } else { &self.all }
     }
 
-    /// Lists a store as an entry says, unless something later is known of it.
+    /// Lists a store by its entry unless a newer state is known.
     pub fn apply(&mut self, entry: &IndexEntry) {
         self.learn(entry.id, Known::of(entry));
     }
 
-    /// Lists a store so, unless something later is known of it.
+    /// Lists a store by this state unless a newer one is known.
     pub fn learn(&mut self, id: StoreId, known: Known) {
         if self.is_news(&id, &known) {
             self.remove(&id);
@@ -224,7 +224,7 @@ impl Listed {
         }
     }
 
-    /// Takes note of an entry, for [`Listed::ordered`] to list its store.
+    /// Records an entry, for [`Listed::ordered`] to list its store.
     pub fn note(&mut self, entry: &IndexEntry) {
         let known = Known::of(entry);
         if self.is_news(&entry.id, &known) {
@@ -232,7 +232,7 @@ impl Listed {
         }
     }
 
-    /// The same with everything in its order, by sorting once.
+    /// Returns the stores in order, sorted once.
     pub fn ordered(mut self) -> Self {
         let places = |is_listed: fn(EntryKind) -> bool| {
             let listed = self.stores.iter().filter(|(_, known)| is_listed(known.kind));
@@ -248,7 +248,7 @@ impl Listed {
         self
     }
 
-    /// Takes the place of what was known, but for what is later: deletions, and what was learnt `since` the list was begun.
+    /// Replaces the known state, except what is newer: deletions, and states learnt `since` the list began.
     pub fn replace(&mut self, fresh: Self, since: Timestamp, read: ReadMark) {
         let mut old = std::mem::replace(self, fresh);
         for (id, known) in old.stores.drain() {
@@ -260,7 +260,7 @@ impl Listed {
         self.read = Some(read);
     }
 
-    /// A deleted store never comes back, whatever else arrives late.
+    /// Returns whether the state is new. A deleted store is never resurrected, whatever arrives late.
     fn is_news(&self, id: &StoreId, known: &Known) -> bool {
         let is_later = |before: &Known| known.kind == EntryKind::Gone || known.latest > before.latest;
         self.stores.get(id).is_none_or(|before| before.kind != EntryKind::Gone && is_later(before))
@@ -299,12 +299,12 @@ impl Listed {
         }
     }
 
-    /// Whether there is a store whose end has passed by `now` and that is listed, or the other way round.
+    /// Returns whether expiry by `now` would change the listing of any store.
     fn is_behind(&self, now: Timestamp) -> bool {
         self.ends.first().is_some_and(|(end, _)| *end <= now) || self.passed.last().is_some_and(|(end, _)| *end > now)
     }
 
-    /// Leaves out stores whose ends have passed by `now`, and lists those again whose ends have not: a clock may go back. Returns
+    /// Omits stores that have expired by `now`, and lists those again that have not: a clock may go back. Returns
     /// whether there are more.
     fn advance(&mut self, now: Timestamp) -> bool {
         self.shown_at = now;
@@ -336,7 +336,7 @@ impl Listed {
         self.is_behind(now)
     }
 
-    /// Forgets deleted stores after a while; those whose ends have passed, too, if `may_forget`: then the clock can be believed.
+    /// Forgets deleted stores after a while; expired ones, too, if `may_forget`, i.e. the clock is trusted.
     pub fn prune(&mut self, now: Timestamp, may_forget: bool) {
         let before = now.minus(MEMORY);
         while let Some((_, id)) = self.gone.pop_front_if(|(at, _)| *at < before) {
@@ -357,7 +357,7 @@ impl Listed {
         }
     }
 
-    /// Whether nothing is known that was not read before `since`, by the monotonic clock.
+    /// Returns whether everything known was read before `since`, by the monotonic clock.
     pub fn is_idle(&self, since: Duration) -> bool {
         self.stores.is_empty() && self.read.is_none_or(|read| read.monotonic < since)
     }

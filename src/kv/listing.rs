@@ -17,46 +17,46 @@ use super::{
     view::StoreView,
 };
 
-/// Documents that are read at the same time for a page.
+/// Maximum number of documents that are read concurrently for a page.
 const READ_CONCURRENCY: usize = 32;
 
-/// The most stores that are read in the place of others of a page that turn out to be gone.
+/// Maximum number of stores read as replacements for stores of a page that turn out to be gone.
 const MAX_REPLACED: usize = 64;
 
-/// A question for stores of one owner.
+/// A query for stores of one owner.
 #[derive(Debug, Clone, Default)]
 pub struct StoreQuery {
-    /// Whether unnamed stores are wanted, too.
+    /// Includes unnamed stores.
     pub unnamed: bool,
     /// Newest first.
     pub descending: bool,
-    /// Stores to skip.
+    /// Number of stores to skip.
     pub offset: usize,
-    /// The most stores wanted, from 1 to 1,000.
+    /// Maximum number of stores, from 1 to 1,000.
     pub limit: usize,
-    /// Only stores with this in their name or title, in any letter case, or whose id begins with it.
+    /// Text that the name or title must contain, in any letter case, or that the id must begin with.
     pub search: Option<String>,
 }
 
 impl StoreQuery {
-    /// Whether a store is wanted by what it is, whatever page it would be on.
+    /// Returns whether a store matches, regardless of the page.
     pub fn matches(&self, store: &StoreView) -> bool {
         (self.unnamed || store.document.name.is_some())
             && self.search.as_deref().is_none_or(|search| matches(store, search))
     }
 }
 
-/// A page of stores, in the order of their making.
+/// A page of stores, in order of creation.
 #[derive(Debug, Clone, Default)]
 pub struct StorePage {
-    /// All stores that match.
+    /// Number of all stores that match.
     pub total: usize,
-    /// Those of this page.
+    /// The stores of this page.
     pub stores: Vec<Arc<StoreView>>,
 }
 
-/// A page of an owner's stores: no call when what it shows is in the cache, else a read for each store that is not. No store is read
-/// but those of the page, and a few in the place of those of which the index did not know that they are gone.
+/// Returns a page of an owner's stores: no call if the cache has them, else a read for each store that it lacks.
+/// Reads only the stores of the page, and a few replacements for those that the index did not know to be gone.
 pub async fn list(index: &Index, documents: &Documents, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
     let stores = index.read(owner).await?;
     let lists = Lists { index, stores, documents, query };
@@ -66,7 +66,7 @@ pub async fn list(index: &Index, documents: &Documents, owner: UserId, query: &S
     }
 }
 
-/// A list in the making.
+/// A list in progress.
 struct Lists<'a> {
     index: &'a Index,
     stores: Arc<OwnerIndex>,
@@ -86,8 +86,7 @@ impl Lists<'_> {
         }
     }
 
-    /// Finds stores by what the index knows of them. Those of which it does not know are looked at themselves: what is called by more
-    /// than the index keeps.
+    /// Finds stores by the index. Reads the documents of stores whose search text is too long for the index.
     async fn find(&self, search: &str) -> Result<StorePage> {
         let (search, query) = (search.to_lowercase(), self.query);
         let turn = self.index.search_turn().await?;
@@ -112,7 +111,8 @@ impl Lists<'_> {
         }
     }
 
-    /// The stores of a page; `None` if the documents say of some that they do not belong there, and it is to be taken again.
+    /// Returns the stores of a page; `None` if documents show that some do not belong there, so the page must be
+    /// taken again.
     async fn take(
         &self,
         ids: &[StoreId],
@@ -125,7 +125,7 @@ impl Lists<'_> {
         Ok(is_enough.then_some(stores))
     }
 
-    /// Reads the stores of `ids`; what does not belong in the list is `None`, and the index is told so.
+    /// Reads the stores of `ids`. A store that does not belong in the list is `None`, and the index is updated.
     async fn read(&self, ids: &[StoreId], read: &mut HashMap<StoreId, Option<Arc<StoreView>>>) -> Result<()> {
         let one = async |id: StoreId| -> Result<_> {
             let store = self.ask(id).await?;
@@ -138,13 +138,13 @@ impl Lists<'_> {
         Ok(())
     }
 
-    /// The store of an id if requests may see it; the index is told what was found.
+    /// Returns a store if requests may see it, and updates the index.
     async fn ask(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
         let store = self.documents.visible(id).await?;
         match &store {
             Some(view) => self.index.learn(&view.document),
             None => match self.documents.remembered(&id) {
-                // It has expired: by a clock that may yet turn out to be wrong.
+                // Expired, by a clock that may turn out to be wrong.
                 Some(view) if view.document.is_there() => self.index.learn(&view.document),
                 Some(_) | None => self.stores.drop_entry(&id),
             },
@@ -162,7 +162,7 @@ fn matches(store: &StoreView, search: &str) -> bool {
         || has_id(&document.id, &search)
 }
 
-/// Whether an id begins with this text, in lower case.
+/// Returns whether an id begins with this text, in lower case.
 fn has_id(id: &StoreId, search: &str) -> bool {
     id.as_str().get(..search.len()).is_some_and(|start| start.eq_ignore_ascii_case(search))
 }

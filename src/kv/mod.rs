@@ -1,7 +1,7 @@
-//! The domain: what a store is, what a record is, and every rule about them.
+//! The domain: stores, records, and all rules about them.
 //!
-//! [`Catalog`] keeps the stores, [`Records`] what is in them; both lay everything durable down as objects
-//! (`layout`). This room knows no HTTP, no caller and no vendor: who may do what is decided before it is called.
+//! [`Catalog`] holds the stores, [`Records`] their contents; both persist everything as objects (`layout`). This
+//! module knows no HTTP, no caller and no vendor: authorization happens before it is called.
 
 mod abandoned_uploads;
 mod activity;

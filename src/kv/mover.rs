@@ -1,5 +1,5 @@
-//! Carries out moves: copies, freezes, copies the last differences, switches, settles ([`LifeRules`] has the steps and the
-//! reasons). Any number of movers may work on one store: only the one whose attempt stands in the document gets on.
+//! Runs moves: copy, freeze, copy the last differences, switch, finish ([`LifeRules`] has the steps and the reasons).
+//! Any number of movers may work on one store; only the one whose attempt is in the document makes progress.
 
 use std::{
     collections::HashSet,
@@ -22,25 +22,25 @@ use super::{
     view::StoreView,
 };
 
-/// Moves that one gateway carries out at the same time.
+/// Maximum number of moves that one gateway runs concurrently.
 const CONCURRENT_MOVES: usize = 4;
 
-/// Attempts that follow each other while each fails.
+/// Maximum number of attempts in a row, if each fails.
 const MAX_ATTEMPTS: usize = 4;
 
-/// Passes before writes are frozen, whatever has changed meanwhile.
+/// Maximum number of passes before writes are frozen, whatever has changed meanwhile.
 const MAX_PASSES: usize = 10;
 
-/// A pass as short as this leaves so little to be copied that writes can wait for it.
+/// Duration of a pass from which the rest is short enough to freeze writes for.
 const SHORT_PASS: Duration = Duration::from_secs(2);
 
-/// How often a mover gives a sign of life.
+/// Interval between heartbeats of a mover.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// What is waited beyond the time for which a view may be believed: clocks of two machines do not run alike.
+/// Margin on top of the staleness bound: clocks of two machines drift.
 const MARGIN: Duration = Duration::from_millis(100);
 
-/// Carries out moves.
+/// Runs moves.
 #[derive(Debug)]
 pub struct Mover {
     objects: Arc<dyn ObjectStore>,
@@ -51,19 +51,19 @@ pub struct Mover {
     turns: Semaphore,
 }
 
-/// A move that is being carried.
+/// A running move.
 struct Carried<'a> {
     mover: &'a Mover,
     id: StoreId,
     attempt: u64,
     copying: Copying,
-    /// When the attempt was surely in the document, by the monotonic clock.
+    /// Time at which the attempt was surely in the document, by the monotonic clock.
     began: Duration,
     beaten: Duration,
 }
 
 impl Mover {
-    /// Moves in `objects`.
+    /// Returns a mover for the stores in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         documents: Arc<Documents>,
@@ -73,7 +73,7 @@ impl Mover {
         Self { objects, documents, rules, clock, carried: Mutex::default(), turns: Semaphore::new(CONCURRENT_MOVES) }
     }
 
-    /// Moves a store that has to move, unless it is being moved already; carries on where another has stalled.
+    /// Moves a store that must move, unless another mover is at it. Takes over stalled moves.
     pub async fn carry(&self, id: StoreId) -> Result<()> {
         if !self.lock().insert(id) {
             return Ok(());
@@ -94,7 +94,7 @@ impl Mover {
         }
     }
 
-    /// Makes attempts of its own. One that fails is followed by the next at once, since it may have left writes waiting.
+    /// Runs attempts of its own. A failed one is followed by the next at once, since it may have left writes frozen.
     async fn attempt(&self, mut view: Arc<StoreView>) -> Result<()> {
         let id = view.document.id;
         for _ in 0..MAX_ATTEMPTS {
@@ -112,7 +112,7 @@ impl Mover {
                 Phase::Arriving(movement) if Some(movement.attempt) == attempt => {
                     return self.settle(id, movement.attempt).await;
                 }
-                // Somebody else carries on, or nobody has to.
+                // Another mover continues, or no move is needed.
                 Phase::Creating
                 | Phase::Live
                 | Phase::Copying(_)
@@ -124,7 +124,7 @@ impl Mover {
         Err(Error::unavailable("every attempt failed"))
     }
 
-    /// An attempt, from the first copy to the end.
+    /// Runs one attempt, from the first copy to the end.
     async fn attempt_once(&self, view: Arc<StoreView>, attempt: &mut Option<u64>) -> Result<()> {
         let id = view.document.id;
         let copying = self
@@ -168,8 +168,8 @@ impl Mover {
 }
 
 impl Carried<'_> {
-    /// Copies while reads and writes go on, until little can be left, and until nobody can believe any more that the store
-    /// is not moving: such views would live too long for a short freeze.
+    /// Copies while reads and writes continue, until little can be left, and until no gateway has a cached view of
+    /// the store as not moving: such views would live too long for a short freeze.
     async fn copy_ahead(&mut self) -> Result<()> {
         let clock = Arc::clone(&self.mover.clock);
         for _ in 0..MAX_PASSES {
@@ -187,7 +187,7 @@ impl Carried<'_> {
                 clock.sleep(calm.saturating_sub(clock.monotonic()).min(BEAT)).await;
                 self.beat().await?;
             }
-            // What was written in that time is not left to the freeze either.
+            // Also copy what was written during that time, so the freeze stays short.
             self.pass().await?;
             if self.copying.doubtful_until == doubts {
                 return Ok(());
@@ -196,7 +196,7 @@ impl Carried<'_> {
         Err(Error::unavailable("too many copies are left unanswered"))
     }
 
-    /// What was written since the last pass, and what was deleted since the first.
+    /// Copies what was written since the last pass, and reconciles deletions since the first.
     async fn copy_the_last(&mut self) -> Result<()> {
         let doubts = self.copying.doubtful_until;
         self.pass().await?;
@@ -219,7 +219,7 @@ impl Carried<'_> {
         loop {
             after = match self.copying.copy_page(after.clone()).await {
                 Ok(next) => next,
-                // Once more: what took effect unseen is copied again.
+                // Retry: changes that took effect unseen are copied again.
                 Err(Error::Unavailable { .. }) => self.copying.copy_page(after).await?,
                 Err(error) => return Err(error),
             };
@@ -230,7 +230,7 @@ impl Carried<'_> {
         }
     }
 
-    /// A sign of life, now and then; an error when another attempt has taken the place of this one.
+    /// Sends a heartbeat periodically. Fails if another attempt has replaced this one.
     async fn beat(&mut self) -> Result<()> {
         let now = self.mover.clock.monotonic();
         if now.saturating_sub(self.beaten) < BEAT {
@@ -243,7 +243,7 @@ impl Carried<'_> {
     }
 }
 
-/// Lets others carry the store again.
+/// Releases the store for other movers.
 struct Released<'a> {
     mover: &'a Mover,
     id: StoreId,

@@ -1,16 +1,16 @@
-//! Store names: what may be one, and when two are the same.
+//! Store names: valid characters, length and equality.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The most characters in a store name (`STORAGE_NAME` of `@apify/consts`).
+/// Maximum length of a store name in characters (`STORAGE_NAME` of `@apify/consts`).
 pub const MAX_NAME_LENGTH: usize = 63;
 
-/// The text cannot name a store. The message is the platform's, word for word.
+/// The text is not a valid store name. The message is the platform's, word for word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    /// A character that no name has, or a hyphen at an end.
+    /// An invalid character, or a hyphen at either end.
     #[error(
         "Invalid value provided in store: name can only contain letters 'a' through 'z', the digits '0' through '9', \
          and the hyphen ('-') but only in the middle of the string (e.g. 'my-value-1')"
@@ -21,20 +21,20 @@ pub enum InvalidName {
     TooLong,
 }
 
-/// The name of a store: letters, digits and inner hyphens, kept as it was given.
+/// The name of a store: letters, digits and inner hyphens, in the letter case given.
 ///
-/// Two names that differ in letter case alone are the same name: [`StoreName::folded`] is what they share.
+/// Names that differ only in letter case are equal: they have the same [`StoreName::folded`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StoreName(String);
 
 impl StoreName {
-    /// The name as it was given.
+    /// Returns the name in its letter case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name in lower case: what is unique for an owner.
+    /// Returns the name in lower case, which is unique per owner.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }

@@ -1,7 +1,7 @@
-//! How stores get their names: one store for each name, whoever asks at once, and whatever dies half-way.
+//! Naming of stores: at most one store per name, under concurrent requests and crashes.
 //!
-//! A store that is to have a name says so in its document (`pending_name`), then claims it ([`Claims`]), then has it
-//! (`name`). A claim counts as long as its store's document, read afresh, wants the name.
+//! A store that is to have a name records it in its document (`pending_name`), then claims it ([`Claims`]), then
+//! takes it (`name`). A claim is valid as long as its store's document, read afresh, wants the name.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -25,27 +25,27 @@ use super::{
     view::StoreView,
 };
 
-/// How often a name is tried for when other stores come and go under it.
+/// Maximum number of attempts for a name while other stores take and leave it.
 const MAX_ATTEMPTS: usize = 64;
 
-/// Queues that tasks of this gateway wait in for names. Two gateways that want one name meet at its claim; tasks of
-/// one gateway need not, and some object stores are slow to settle such a meeting.
+/// Number of queues in which tasks of this gateway wait for names. Gateways that want the same name meet at its
+/// claim. Tasks of one gateway need not, and some object stores are slow to resolve such contention.
 const NAME_QUEUES: usize = 64;
 
-/// The outcome of a create.
+/// Outcome of a create.
 #[derive(Debug, Clone)]
 pub struct Created {
     /// The store.
     pub store: Arc<StoreView>,
-    /// Whether it was made now; else it had the name before, and is as it was.
+    /// True if it was created now; otherwise it had the name before, and is unchanged.
     pub is_new: bool,
 }
 
-/// Who holds a name.
+/// Holder of a name.
 enum Holder {
-    /// This store has it, or is about to.
+    /// This store has the name, or is claiming it.
     Store(Arc<StoreView>),
-    /// Nobody; the claim, if there is one, is stale.
+    /// No store holds it; the claim, if there is one, is stale.
     Nobody(Option<Claim>),
 }
 
@@ -62,7 +62,7 @@ pub struct Naming {
 }
 
 impl Naming {
-    /// Names that stand in `claims` and `documents`.
+    /// Returns the names in `claims` and `documents`.
     pub fn new(
         documents: Arc<Documents>,
         claims: Arc<Claims>,
@@ -74,7 +74,7 @@ impl Naming {
         Self { documents, claims, removals, appointments, clock, queues, hasher: RandomState::new() }
     }
 
-    /// The store that has a name; from the cache where that is fresh enough, else two reads.
+    /// Returns the store with a name, from the cache if that is fresh, else with two reads.
     pub async fn find(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
         let folded = name.folded();
         let has_name = |view: &Arc<StoreView>| view.document.is_there() && view.document.name.as_ref() == Some(name);
@@ -92,9 +92,9 @@ impl Naming {
         Ok(view)
     }
 
-    /// Finds the store that has a name, for callers other than its owner: two reads, whether or not there is one and whatever
-    /// the owner's own look-ups have found; then none for as long as a gateway may believe what it has read. What this gateway
-    /// has named meanwhile is found all the same.
+    /// Finds the store with a name for callers other than its owner. It takes two reads whether or not the store
+    /// exists, and regardless of the owner's own lookups; then none until the result is stale. Names that this
+    /// gateway has given meanwhile are found nevertheless.
     pub async fn find_for_others(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
         let folded = name.folded();
         let has_name = |view: &Arc<StoreView>| view.document.is_there() && view.document.name.as_ref() == Some(name);
@@ -114,7 +114,7 @@ impl Naming {
         Ok(view)
     }
 
-    /// The store that has a name; made of `document` (which wants the name) if there is none.
+    /// Returns the store with a name, or creates it from `document` (which wants the name).
     pub async fn get_or_create(
         &self,
         owner: UserId,
@@ -132,7 +132,7 @@ impl Naming {
                         return Ok(Created { store, is_new: false });
                     }
                 }
-                // A store with another name, or none, is not given away for a rename that was not acknowledged.
+                // A store with another name, or none, is not returned for an unacknowledged rename.
                 Holder::Store(store) => self.undo_rename(store, name).await?,
                 Holder::Nobody(stale) => {
                     if let Some(store) = self.create(document(), name, stale.as_ref()).await? {
@@ -144,7 +144,7 @@ impl Naming {
         Err(too_contended(name))
     }
 
-    /// Gives a store a name that it does not have yet, in the document at last.
+    /// Gives a store a new name; the document takes it last.
     pub async fn rename(&self, current: &StoreView, name: &StoreName) -> Result<()> {
         let Document { id, owner_id: owner, .. } = current.document;
         let _turn = self.turn(owner, name).await;
@@ -153,7 +153,7 @@ impl Naming {
         {
             return Err(Error::NameTaken);
         }
-        // Whatever becomes of the writes that follow: the upkeep looks at the store, and finishes or undoes them.
+        // If any of the following writes fails, the reconciler visits the store, and completes or undoes them.
         self.appointments.announce(id).await?;
         self.documents.update(id, |document| self.want(document, name)).await?;
         for _ in 0..MAX_ATTEMPTS {
@@ -166,7 +166,7 @@ impl Naming {
             }
             if self.claims.claim(&owner, &name.folded(), id, claim.as_ref()).await? {
                 let named = self.documents.update(id, |document| self.accept(document, name)).await?;
-                // Who wanted the name for a new store meanwhile has undone this.
+                // Another request that wanted the name for a new store has undone this.
                 if named.document.name.as_ref() != Some(name) {
                     return Err(Error::NameTaken);
                 }
@@ -177,7 +177,7 @@ impl Naming {
         Err(too_contended(name))
     }
 
-    /// Ends a rename that was not acknowledged, if it is still under way.
+    /// Undoes an unacknowledged rename that is still in progress.
     async fn undo_rename(&self, store: Arc<StoreView>, name: &StoreName) -> Result<()> {
         self.appointments.announce(store.document.id).await?;
         let now = self.clock.now();
@@ -188,8 +188,8 @@ impl Naming {
         unless_deleted(self.documents.update_from(store, undo).await).map(drop)
     }
 
-    /// Makes a store and claims its name; `None` when somebody else's claim came first, or somebody has seen and deleted it
-    /// already: then the store is gone again.
+    /// Creates a store and claims its name. Returns `None` if another claim came first, or if another gateway has
+    /// seen and deleted the store already; then the store is gone again.
     async fn create(
         &self,
         document: Document,
@@ -209,10 +209,11 @@ impl Naming {
         Ok(Some(store))
     }
 
-    /// Sees to it that a store which is being made and claims `name` has it; `None` if it does not want it any more.
+    /// Completes the naming of a store that is being created and claims `name`; returns `None` if it no longer wants
+    /// it.
     ///
-    /// The store of a request or a gateway that died half-way is helped to its name: its claim is written once more, so
-    /// that nobody who saw it as stale can still take it over, and then the name stands in the document.
+    /// This also completes stores left by a crashed gateway or an aborted request. The claim is rewritten, so no
+    /// gateway that saw it as stale can still take it over; then the document takes the name.
     async fn finish_naming(&self, store: Arc<StoreView>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
         let Document { id, owner_id: owner, .. } = store.document;
         let claim = self.claims.read(&owner, &name.folded()).await?.filter(|claim| claim.store_id == id);
@@ -231,7 +232,7 @@ impl Naming {
         Ok(named)
     }
 
-    /// Who holds a name, read afresh.
+    /// Returns the holder of a name, read afresh.
     async fn holder(&self, owner: UserId, name: &StoreName) -> Result<Holder> {
         let claim = self.claims.read(&owner, &name.folded()).await?;
         Ok(match self.wanted_by(claim.as_ref(), name).await? {
@@ -240,14 +241,14 @@ impl Naming {
         })
     }
 
-    /// The store of a claim, if the claim is not stale.
+    /// Returns the store of a claim unless the claim is stale.
     async fn wanted_by(&self, claim: Option<&Claim>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
         let Some(claim) = claim else { return Ok(None) };
         let store = self.documents.read(claim.store_id).await?;
         Ok(store.filter(|view| view.document.lays_claim_to(name)))
     }
 
-    /// Says in a document which name it is about to have, and that the store lives on until it has it.
+    /// Sets the pending name of a document, and keeps the store alive until it has it.
     fn want(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
         if !document.is_visible(self.documents.now()) {
             return Err(Error::StoreNotFound);
@@ -263,7 +264,7 @@ impl Naming {
         Ok(true)
     }
 
-    /// Gives a document the name it is about to have, unless it has it already or does not want it any more.
+    /// Sets a document's name to the pending one, unless it has it already or no longer wants it.
     fn accept(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
         match document.phase {
             Phase::Deleted { .. } => return Err(Error::StoreNotFound),
@@ -291,7 +292,7 @@ impl Naming {
     }
 }
 
-/// `None` for a store that was deleted meanwhile: whoever wants one of its name is not told of it, but given another.
+/// Maps a store that was deleted meanwhile to `None`: the caller gets another store of the name instead of an error.
 fn unless_deleted(named: Result<Arc<StoreView>>) -> Result<Option<Arc<StoreView>>> {
     match named {
         Err(Error::StoreNotFound) => Ok(None),

@@ -1,5 +1,5 @@
-//! What holds of keys, names, documents and codings, whatever bytes come: run over chosen bytes by the fuzz targets, and by
-//! the tests of the room `fuzzing`. Nothing here is part of the program.
+//! Properties of keys, names, documents and codings that hold for any bytes: run by the fuzz targets, and by the
+//! tests of the module `fuzzing`. Not part of the program.
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
 
 use std::{str::FromStr, sync::Arc};
@@ -35,16 +35,16 @@ use super::{
     schema::{CollectionKeys, JsonValidator, Schema},
 };
 
-/// An id that stands for any.
+/// A placeholder id.
 const ID: &str = "WkzbQMuFYuamGv3YF";
 
-/// The most bytes that are decoded of a body: as in the program, only that there it is more.
+/// Maximum number of bytes decoded from a body; lower than in the program.
 const DECODED_LIMIT: u64 = 64 * 1024;
 
-/// The most bytes of a segment of a path that object stores above a file system take.
+/// Maximum bytes of a path segment in object stores on top of a file system.
 const LONGEST_SEGMENT: usize = 255;
 
-/// What is read as `T` is written as what reads as the same, and is then written as the same bytes.
+/// Checks that a `T` survives a round trip, and then serializes to the same bytes.
 pub fn json<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
     let Ok(document) = serde_json::from_slice::<T>(bytes) else { return };
     let written = serde_json::to_vec(&document).expect("what was read can be written");
@@ -52,14 +52,15 @@ pub fn json<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
     assert_eq!(serde_json::to_vec(&again).expect("and written again"), written);
 }
 
-/// What is read as `T` is written as the very text it was read from.
+/// Checks that a parsed `T` formats to the same text.
 pub fn verbatim<T: FromStr + ToString>(text: &str) {
     if let Ok(parsed) = text.parse::<T>() {
         assert_eq!(parsed.to_string(), text);
     }
 }
 
-/// A record's key stands in the key of its object, whole, below segments that every file system takes, and in its order.
+/// Checks that the object key of a record contains the record key, in segments that every file system accepts, and in
+/// order.
 pub fn record_key(bytes: &[u8]) {
     let Some((one, other)) = pair::<RecordKey>(bytes) else { return };
     let id = id();
@@ -84,7 +85,8 @@ pub fn record_key(bytes: &[u8]) {
     }
 }
 
-/// A question for keys means the keys that it says by its bytes: with a prefix, behind a start. Three lines: both, and a key.
+/// Checks that a key query selects the keys that match by bytes: with a prefix, after a start. Three lines: both, and
+/// a key.
 pub fn key_range(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut lines = text.splitn(3, '\n');
@@ -102,7 +104,7 @@ pub fn key_range(bytes: &[u8]) {
         KeyRange::Keys { prefix, after, only } => {
             let of = |text: &str| layout::record_prefix(&id, &place, text);
             let after = after.map(|after| layout::record_start(&id, &place, &after));
-            // What object stores ask of a start.
+            // Requirement of object stores on a start.
             assert!(after.as_deref().is_none_or(|after| after.starts_with(&of(&prefix))), "{prefix:?} {after:?}");
             let is_behind = after.is_none_or(|after| object > after);
             object.starts_with(&of(&prefix)) && is_behind && (!only || key.as_str() == prefix)
@@ -111,7 +113,7 @@ pub fn key_range(bytes: &[u8]) {
     assert_eq!(is_listed, is_meant, "{text:?}");
 }
 
-/// Ids and names are the text that they were read from.
+/// Checks that ids and names format to the text they were parsed from.
 pub fn names(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     verbatim::<StoreId>(text);
@@ -123,18 +125,18 @@ pub fn names(bytes: &[u8]) {
     verbatim::<StoreName>(text);
     if let Ok(name) = text.parse::<StoreName>() {
         assert!(name.folded().parse::<StoreName>().is_ok_and(|folded| folded == name));
-        // It becomes a segment of a path.
+        // It becomes a path segment.
         assert!(!text.contains(['/', '.', '%']) && !text.is_empty());
     }
 }
 
-/// An object's key that is read as something is the key that would be written for it.
+/// Checks that a parsed object key is the key that would be written for the result.
 pub fn layout(bytes: &[u8]) {
     let Ok(object) = std::str::from_utf8(bytes) else { return };
     let owner: UserId = ID.parse().expect("an id");
     if let Some(entry) = layout::parse_index_entry(object, &layout::index(&owner)) {
         let written = layout::index(&owner) + &layout::index_entry_name(&entry);
-        // A label that cannot be read is as good as none.
+        // An unreadable label is equivalent to none.
         assert!(written == object || entry.label.is_none() && object.starts_with(&written), "{object}");
         assert_eq!(layout::parse_index_entry(&written, &layout::index(&owner)), Some(entry));
     }
@@ -156,7 +158,7 @@ pub fn layout(bytes: &[u8]) {
     let _ = (layout::is_record(object), layout::record_key(object, &layout::records(&id(), &place(None))));
 }
 
-/// A store's document reads back, and answers what is asked of it. A claim, likewise.
+/// Checks that a store document survives a round trip, and that its methods accept it. A claim, likewise.
 pub fn document(bytes: &[u8]) {
     json::<Document>(bytes);
     json::<StoredClaim>(bytes);
@@ -168,14 +170,14 @@ pub fn document(bytes: &[u8]) {
     assert!(document.movement().is_none() || document.is_there());
 }
 
-/// A schema that is taken comes back as it was given, and its collections have keys. Two JSON values: a schema, and a record
-/// that is held to it.
+/// Checks that a valid schema survives a round trip, and that its collections have keys. Two JSON values: a schema,
+/// and a record to validate.
 pub fn schema(bytes: &[u8]) {
     let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>();
     let Some(Ok(value)) = values.next() else { return };
     let record = bytes.get(values.byte_offset()..).unwrap_or_default();
     let text = value.to_string();
-    // As it would be read from a document that is stored: always.
+    // As read from a stored document: always accepted.
     let stored: Schema = serde_json::from_str(&text).expect("a stored schema can be read");
     assert_eq!(serde_json::to_string(&stored).expect("and written"), text);
     let Ok(schema) = Schema::parse(value.clone()) else { return };
@@ -200,8 +202,8 @@ pub fn schema(bytes: &[u8]) {
     assert!(matches!(checked, Ok(()) | Err(Error::SchemaViolation(_))), "{checked:?}");
 }
 
-/// What is decoded is never more than the limit and the same however the body is cut, and what was encoded comes back. The
-/// first byte chooses the coding.
+/// Checks that decoding never exceeds the limit, does not depend on how the body is split, and reverses encoding. The
+/// first byte selects the coding.
 pub fn coding(bytes: &[u8]) {
     let Some((choice, body)) = bytes.split_first() else { return };
     let coding = ContentCoding::ALL[usize::from(*choice) % ContentCoding::ALL.len()];
@@ -251,7 +253,7 @@ fn encoded(coding: ContentCoding, text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Two lines that are both a `T`.
+/// Parses two lines, each a `T`.
 fn pair<T: FromStr>(bytes: &[u8]) -> Option<(T, T)> {
     let text = std::str::from_utf8(bytes).ok()?;
     let (one, other) = text.split_once('\n').unwrap_or((text, text));

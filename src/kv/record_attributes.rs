@@ -1,12 +1,12 @@
-//! What rides beside a record's bytes.
+//! Metadata of a record.
 
 use super::coding::ContentCoding;
 
-/// What rides beside a record's bytes.
+/// Metadata of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordAttributes {
-    /// The media type, verbatim.
+    /// Media type, verbatim.
     pub content_type: String,
-    /// The coding of the stored bytes, if any.
+    /// Coding of the stored bytes, if any.
     pub content_coding: Option<ContentCoding>,
 }

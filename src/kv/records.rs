@@ -1,7 +1,7 @@
 //! Records: the bytes in a store. One object each, and one object call for each operation.
 //!
-//! A change is made where the store's records are as far as this gateway knows, and counts only if they were still there when
-//! the object store answered:
+//! A change is written to the location that this gateway has cached. It counts only if the records were still there
+//! when the object store responded:
 //!
 //! ```text
 //! A  reads where the store is; PUT 2 GB begins        B  deletes the store, removes its records
@@ -35,10 +35,10 @@ use super::{
     view::StoreView,
 };
 
-/// How long a change waits for records that are just arriving in another place.
+/// Timeout for a change that waits for a move to switch locations.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// How often a change that waits looks whether it may go on.
+/// Interval between checks of a waiting change.
 const POLL: Duration = Duration::from_millis(100);
 
 /// The records of all stores.
@@ -54,7 +54,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// The records in `objects`.
+    /// Returns the records in `objects`.
     pub(super) fn new(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
@@ -66,13 +66,13 @@ impl Records {
         Self { objects, clock, documents, activity, renewals, rules, memory: Arc::default() }
     }
 
-    /// The same records; what has to be in memory of them as a whole is held in `memory`.
+    /// Returns the same records, with `memory` accounting for those held in memory as a whole.
     #[must_use]
     pub fn held_in(self, memory: Arc<MemoryBudget>) -> Self {
         Self { memory, ..self }
     }
 
-    /// Writes a record, in place of the one that is there; not under a key that is reserved in the store.
+    /// Writes or replaces a record; not under a key that is reserved in the store.
     pub async fn put(
         &self,
         store: &StoreView,
@@ -106,21 +106,21 @@ impl Records {
         Ok(outcome)
     }
 
-    /// A record, its stored bytes still to be read.
+    /// Reads a record; its body is streamed.
     pub async fn get(&self, store: &StoreView, key: &RecordKey, range: Option<ByteRange>) -> Result<Object> {
         let object = self.objects.get(&object_key(store, key), GetOptions { range }).await?;
         self.activity.count(store.document.id, Use::Read);
         Ok(object)
     }
 
-    /// What [`Records::get`] says of a record, without its bytes.
+    /// Returns the metadata that [`Records::get`] returns, without the body.
     pub async fn head(&self, store: &StoreView, key: &RecordKey) -> Result<ObjectMeta> {
         let meta = self.objects.head(&object_key(store, key)).await?;
         self.activity.count(store.document.id, Use::Read);
         Ok(meta)
     }
 
-    /// Removes a record, if there is one.
+    /// Deletes a record, if there is one.
     pub async fn delete(&self, store: &StoreView, key: &RecordKey, precondition: Precondition) -> Result<()> {
         let opened = self.opened(store).await?;
         let store = opened.as_deref().unwrap_or(store);
@@ -137,7 +137,7 @@ impl Records {
         Ok(())
     }
 
-    /// A page of a store's keys: one list.
+    /// Returns a page of a store's keys: one list.
     pub async fn list_keys(&self, store: &StoreView, query: &KeyQuery) -> Result<KeyPage> {
         let document = &store.document;
         let page = match KeyRange::of(query, document.schema.as_ref())? {
@@ -162,8 +162,8 @@ impl Records {
         Ok(page)
     }
 
-    /// The store as it takes changes now: at once, unless its records are just arriving in another place; then that is waited
-    /// for. `None` when that is what `store` says already.
+    /// Returns the store once it accepts changes: at once, unless its records are switching locations; then it waits.
+    /// `None` if `store` is current.
     async fn opened(&self, store: &StoreView) -> Result<Option<Arc<StoreView>>> {
         if self.takes_writes(&store.document) {
             return Ok(None);
@@ -171,7 +171,7 @@ impl Records {
         self.settled(store.document.id).await.map(Some)
     }
 
-    /// The store, read afresh until it takes changes.
+    /// Rereads the store until it accepts changes.
     async fn settled(&self, id: StoreId) -> Result<Arc<StoreView>> {
         let began = self.clock.monotonic();
         loop {
@@ -193,8 +193,8 @@ impl Records {
                 && document.movement().is_some_and(|movement| self.clock.now().since(movement.beat) > LONGEST_WAIT)
     }
 
-    /// Whether a change that has just been made under `store` counts where it was made; else where the records are now.
-    /// Costs nothing unless the change took longer than a view may be old.
+    /// Checks whether a change just made under `store` counts where it was made; else returns the current store.
+    /// Makes no call unless the change took longer than the staleness bound.
     async fn confirm(&self, store: &StoreView) -> Result<Option<Arc<StoreView>>> {
         if !self.rules.safeguards.confirms_late_changes {
             return Ok(None);
@@ -214,9 +214,9 @@ impl Records {
     }
 }
 
-/// What becomes of a change that was made in a place which its store has left: it counts if it went along. Else it is not
-/// known whether it came too late to be copied, or did go along and has been overwritten since; to make it again would then
-/// undo what came after it.
+/// Decides a change that was made in a location which its store has left: it counts if it was copied. Otherwise it is
+/// in doubt: it came too late to be copied, or was copied and then overwritten. Repeating it could undo later
+/// changes.
 fn carried_along(store: &StoreView, is_there: bool) -> Result<()> {
     let id = store.document.id;
     is_there

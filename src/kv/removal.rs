@@ -1,7 +1,7 @@
-//! Deleting stores, and removing what they leave behind.
+//! Deletion of stores, and purging of what they leave behind.
 //!
-//! The first pass over a deleted store removes its records; the second, when no request that began before can still be
-//! writing, what came late, and then the document and the name's claim. How long that takes is measured by uptime.
+//! The first pass over a tombstone purges the records. The second pass runs when no earlier request can still be
+//! writing. It purges late writes, then the document and the name's claim. That time is measured in uptime.
 //!
 //! ```text
 //! A  PUT record (slow)                      B  deletes the store, removes its records
@@ -29,15 +29,15 @@ use super::{
     view::StoreView,
 };
 
-/// Added to the uptime after which the second pass is due where it is scheduled before the deletion.
+/// Margin on top of the uptime of the second pass, if it is scheduled before the deletion.
 const MARGIN: Duration = Duration::from_mins(1);
 
-/// Objects of stores that are still to be removed, so that many stores share a call.
+/// Objects of stores that are still to be deleted; many stores share a call.
 #[derive(Debug, Default)]
 pub struct Remains {
-    /// Keys of objects that go first.
+    /// Keys of objects to delete first.
     pub keys: Vec<String>,
-    /// The key of the document, which goes when nothing else is left.
+    /// Key of the document, deleted when nothing else is left.
     pub document: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub struct Removals {
 }
 
 impl Removals {
-    /// Removals from `objects`.
+    /// Returns the deleter for `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         documents: Arc<Documents>,
@@ -67,14 +67,14 @@ impl Removals {
         Self { objects, documents, claims, appointments, rules, clock, guard }
     }
 
-    /// Marks a store as deleted and sees to it that its records go.
+    /// Writes the tombstone of a store and schedules the purge of its records.
     pub async fn bury(&self, view: Arc<StoreView>) -> Result<()> {
         self.appointments.announce(view.document.id).await?;
         self.bury_if(view, |_| true).await.map(drop)
     }
 
-    /// The same for a store that was found expired twice, the second time at `now`, by a clock that is not in doubt; unless it
-    /// has been changed meanwhile. Returns its document as it is then.
+    /// Does the same for a store that was found expired twice, the second time at `now` by a trusted clock, unless it
+    /// has changed meanwhile. Returns its current document.
     pub async fn bury_expired(&self, view: Arc<StoreView>, now: Timestamp) -> Result<Arc<StoreView>> {
         let is_over = |document: &Document| {
             let sweep_time = life::sweep_time(document);
@@ -96,7 +96,8 @@ impl Removals {
         self.appointments.make_after(id, DueReason::Removal, LONGEST_REQUEST + margin).await
     }
 
-    /// Finds what a deleted store leaves behind, for the caller to remove, and schedules another look unless that is all.
+    /// Finds what a deleted store leaves behind, for the caller to delete, and schedules another visit unless that is
+    /// everything.
     pub async fn work_on(&self, document: &Document, uptime_millis: u64, places: &[Place]) -> Result<Remains> {
         if self.guard.uptime() < Duration::from_millis(uptime_millis) + LONGEST_REQUEST {
             self.schedule_last_pass(document.id, Duration::ZERO).await?;
@@ -129,7 +130,7 @@ impl Removals {
         Ok(remains)
     }
 
-    /// Removes the records of one place in batches, but for the last batch, whose keys are returned.
+    /// Deletes the records of one location in batches, except the last batch, whose keys it returns.
     async fn last_records(&self, id: StoreId, place: &Place) -> Result<Vec<String>> {
         loop {
             let options =
@@ -143,7 +144,7 @@ impl Removals {
         }
     }
 
-    /// The entries that say how much is in a store: one, and what a crash has left beside it.
+    /// Returns the size entries of a store: one, and any that a crash has left.
     async fn counted(&self, document: &Document) -> Result<Vec<String>> {
         let prefix = layout::counted_of(&document.owner_id, &document.id);
         let page = self.objects.list(ListOptions { prefix, start_after: None, limit: MAX_DELETE_KEYS }).await?;
@@ -157,13 +158,13 @@ impl Removals {
         Ok(page.objects.into_iter().map(|object| object.key).collect())
     }
 
-    /// Removes all records of one place.
+    /// Deletes all records of one location.
     pub async fn remove_records(&self, id: StoreId, place: &Place) -> Result<()> {
         let last = self.last_records(id, place).await?;
         if last.is_empty() { Ok(()) } else { Ok(self.objects.delete_many(last).await?) }
     }
 
-    /// Removes objects, at most [`MAX_DELETE_KEYS`] by a call.
+    /// Deletes objects, at most [`MAX_DELETE_KEYS`] per call.
     pub async fn remove(&self, mut keys: Vec<String>) -> Result<()> {
         while !keys.is_empty() {
             let rest = keys.split_off(keys.len().min(MAX_DELETE_KEYS));
@@ -172,7 +173,7 @@ impl Removals {
         Ok(())
     }
 
-    /// Removes the places that nobody can still be reading from, and forgets them.
+    /// Deletes the locations from which no request can still be reading, and removes them from the document.
     pub async fn remove_leftovers(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
         let Some(now) = self.guard.deletion_time() else { return Ok(view) };
         let (id, lifetime) = (view.document.id, self.rules.leftover_lifetime());
@@ -181,7 +182,7 @@ impl Removals {
         if over.is_empty() {
             return Ok(view);
         }
-        // Read afresh: a place that counts is never removed, whatever an old view says.
+        // Read afresh: the current location is never deleted, whatever a stale view says.
         let view = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
         for leftover in &over {
             if leftover.place != view.document.place {
@@ -196,7 +197,7 @@ impl Removals {
         self.documents.update_from(view, forget).await
     }
 
-    /// Undoes a rename that has come to nothing, unless the name is one that a store is being made with.
+    /// Undoes an unfinished rename, unless the store is being created with the name.
     pub async fn end_rename(&self, view: Arc<StoreView>, now: Timestamp) -> Result<Arc<StoreView>> {
         if view.document.pending_name.is_none() || !view.document.is_there() {
             return Ok(view);
@@ -205,8 +206,8 @@ impl Removals {
         self.documents.update_from(view, undo).await
     }
 
-    /// Releases the claims of names that a store has left so long ago that no request can still be writing them. A claim is removed on
-    /// condition that it is the one that was read, which a store that takes the name again has replaced.
+    /// Releases the claims of names that a store left so long ago that no request can still be writing them. Each is
+    /// removed on condition that it is the version that was read; a store that takes the name again has replaced it.
     pub async fn release_names(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
         let Some(now) = self.guard.deletion_time() else { return Ok(view) };
         let is_over = |former: &FormerName| now.since(former.since) >= LONGEST_REQUEST;
@@ -217,7 +218,8 @@ impl Removals {
         let Document { id, owner_id, .. } = view.document;
         for FormerName { name, .. } in &over {
             let claim = self.claims.read(&owner_id, &name.folded()).await?.filter(|claim| claim.store_id == id);
-            // Read afresh after the claim: a store that wants the name says so in its document before it writes another claim.
+            // Read after the claim: a store that wants the name records that in its document before it writes another
+            // claim.
             let current = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
             if let Some(claim) = claim.filter(|_| !current.document.lays_claim_to(name)) {
                 self.claims.release(&owner_id, &name.folded(), claim).await?;
@@ -232,7 +234,7 @@ impl Removals {
     }
 }
 
-/// The keys that the standing reminder of a store may have.
+/// Returns the possible keys of a store's current reminder.
 fn reminders(document: &Document) -> Vec<String> {
     let Document { id, owner_id, created_at, reminder_at, .. } = document;
     let Some(at) = *reminder_at else { return Vec::new() };

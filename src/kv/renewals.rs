@@ -1,5 +1,5 @@
-//! Keeps unnamed stores alive while they are changed: a change is acknowledged only when the store's document says that it
-//! lives long enough from then on. The end is written down a step ahead, so that a store in use costs a write a step.
+//! Expiry extension of unnamed stores under change: a change is acknowledged only when the store document has a
+//! sufficient expiry. The expiry is recorded one step ahead, so a store in use costs one write per step.
 
 use std::{
     fmt::Debug,
@@ -25,23 +25,23 @@ use super::{
     view::StoreView,
 };
 
-/// Queues in which changes of stores wait while the end of a life is being put off.
+/// Number of queues in which changes of stores wait for an extension.
 const QUEUES: usize = 64;
 
-/// How often the end of a store's life is put off before a change is acknowledged, while that takes long.
+/// Maximum number of extensions before a change is acknowledged, while each takes long.
 const RENEWALS_AT_THE_END: usize = 3;
 
-/// The shortest time after which a change that is still going on puts off the end again.
+/// Minimum time after which a change in progress extends the expiry again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Puts off the end of stores' lives.
+/// Extends the expiry of stores.
 #[async_trait]
 pub trait Renew: Debug + Send + Sync {
-    /// Makes sure that a store that is changed now lives its whole retention from now on.
+    /// Extends the expiry of a store that is changed now, so it lives its whole retention.
     async fn renew(&self, id: StoreId) -> Result<()>;
 }
 
-/// Puts it off by writing the document.
+/// Extends the expiry by writing the document.
 #[derive(Debug)]
 pub struct WrittenRenewals {
     documents: Arc<Documents>,
@@ -49,7 +49,7 @@ pub struct WrittenRenewals {
 }
 
 impl WrittenRenewals {
-    /// Renewals in `documents`.
+    /// Returns an extension through `documents`.
     pub fn new(documents: Arc<Documents>, rules: Arc<LifeRules>) -> Self {
         Self { documents, rules }
     }
@@ -62,7 +62,7 @@ impl Renew for WrittenRenewals {
         let renew =
             |document: &mut Document| self.rules.renew(document, self.documents.now(), self.documents.expiry_base());
         match self.documents.update_from(view, renew).await {
-            // What was known may be old.
+            // The cached document may be stale.
             Err(Error::StoreNotFound) => self.documents.update(id, renew).await.map(drop),
             renewed => renewed.map(drop),
         }
@@ -81,14 +81,14 @@ pub struct Renewals {
 }
 
 impl Renewals {
-    /// Puts off by means of `renew`.
+    /// Returns an instance that extends through `renew`.
     pub fn new(documents: Arc<Documents>, rules: Arc<LifeRules>, clock: Arc<dyn Clock>, renew: Arc<dyn Renew>) -> Self {
         let queues = (0..QUEUES).map(|_| Mutex::default()).collect();
         Self { documents, rules, clock, renew, queues, hasher: RandomState::new() }
     }
 
-    /// Makes a change of a store, and sees to it that the store lives its whole retention from then on, unless it has a name.
-    /// Costs nothing where that stands in the document already; else one write, beside the change and not after it.
+    /// Runs a change of a store, and extends the expiry so the store lives its whole retention afterwards, unless it
+    /// has a name. Makes no call if the document already allows it; else one write, concurrent with the change.
     pub async fn during<T>(&self, store: &StoreView, change: impl Future<Output = Result<T>>) -> Result<T> {
         if !self.rules.safeguards.renews_before_acknowledging {
             return change.await;
@@ -96,7 +96,7 @@ impl Renewals {
         let (changed, renewed) = futures_util::join!(self.keep_alive(store, change), self.renew_if_due(store));
         let changed = changed?;
         renewed?;
-        // Also from the end of a long change on; and once more if that took long itself.
+        // The retention also counts from the end of a long change; extend again if the extension itself took long.
         for _ in 0..RENEWALS_AT_THE_END {
             if self.is_long_enough(store) {
                 break;
@@ -106,7 +106,7 @@ impl Renewals {
         Ok(changed)
     }
 
-    /// Lets a change go on that takes longer than the store would live.
+    /// Runs a change that takes longer than the store would live.
     async fn keep_alive<T>(&self, store: &StoreView, change: impl Future<Output = Result<T>>) -> Result<T> {
         let pause = (store.document.retention.duration() / 2).max(SHORTEST_PAUSE);
         let mut change = pin!(change);
@@ -116,7 +116,7 @@ impl Renewals {
                 changed = &mut change => return changed,
                 () = self.clock.sleep(pause) => self.renew_if_due(store),
             };
-            // What fails now is tried again, at the latest before the change is acknowledged.
+            // A failure is retried, at the latest before the change is acknowledged.
             let _ = paused.await;
         }
     }
@@ -128,12 +128,12 @@ impl Renewals {
         let id = store.document.id;
         let queue = usize::try_from(self.hasher.hash_one(id) % QUEUES as u64).unwrap_or(0);
         let _turn = self.queues[queue].lock().await;
-        // Whoever was first did it for all.
+        // The first in the queue did it for all.
         if self.is_long_enough(store) { Ok(()) } else { self.renew.renew(id).await }
     }
 
-    /// Whether the end of the store's life, as far as it is known, is far enough. Only what may still be believed counts:
-    /// since the view of a long change the store may have lost its name, or have been given a shorter life.
+    /// Returns whether the known expiry is late enough. Only a fresh view counts: since the view of a long change the
+    /// store may have lost its name or got a shorter retention.
     fn is_long_enough(&self, store: &StoreView) -> bool {
         let now = self.documents.expiry_base();
         let is_enough = |document: &Document| {

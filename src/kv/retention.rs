@@ -1,4 +1,4 @@
-//! How long unnamed stores live, and the lifecycle class that their records are filed under.
+//! Retention of unnamed stores, and the lifecycle class of their records.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,18 +12,18 @@ use crate::clock::Timestamp;
 /// A day.
 const DAY: Duration = Duration::from_hours(24);
 
-/// The longest step by which the end of a store's life is put off.
+/// Maximum step by which an expiry is extended ahead of need.
 const LONGEST_STEP: Duration = Duration::from_mins(1);
 
-/// The longest time from a store's end to the removal of its records.
+/// Maximum time from a store's expiry to the deletion of its records.
 const LONGEST_GRACE: Duration = Duration::from_hours(1);
 
 /// A day in milliseconds.
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
-/// How long an unnamed store lives after its last change.
+/// Time that an unnamed store lives after its last change.
 ///
-/// Resolved when the store is made or updated and kept in its document, so that a new default touches new stores only.
+/// Resolved when the store is created or updated and kept in its document, so a new default affects only new stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Retention {
@@ -31,13 +31,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// The longest that can be asked for: what the last lifecycle class allows.
+    /// Maximum retention: the limit of the last lifecycle class.
     pub const LONGEST: Self = Self { millis: 366 * DAY_MILLIS };
 
-    /// The platform's: seven days.
+    /// The platform's default: seven days.
     pub const DEFAULT: Self = Self { millis: 7 * DAY_MILLIS };
 
-    /// A retention of so many days, fractions allowed; `None` unless it is at least a second and at most
+    /// Returns a retention in days, fractions allowed; `None` unless it is at least a second and at most
     /// [`Retention::LONGEST`].
     pub fn from_days(days: f64) -> Option<Self> {
         let duration = Duration::try_from_secs_f64(days * DAY.as_secs_f64()).ok()?;
@@ -45,50 +45,50 @@ impl Retention {
         (retention.millis >= 1_000 && retention.millis <= Self::LONGEST.millis).then_some(retention)
     }
 
-    /// The retention in days.
+    /// Returns the retention in days.
     pub fn as_days(self) -> f64 {
         self.duration().as_secs_f64() / DAY.as_secs_f64()
     }
 
-    /// How far ahead of need the end of a store's life is written down: so often a store in use costs a write.
+    /// Returns how far ahead of need an expiry is recorded: a store in use costs one write per step.
     pub fn step(self) -> Duration {
         (self.duration() / 10).min(LONGEST_STEP)
     }
 
-    /// How long after its end a store may still be found by whoever repairs what went wrong.
+    /// Returns how long after its expiry the store's records stay, for repairs.
     pub fn grace(self) -> Duration {
         self.duration().min(LONGEST_GRACE)
     }
 
-    /// The retention as a duration.
+    /// Returns the retention as a duration.
     pub fn duration(self) -> Duration {
         Duration::from_millis(self.millis)
     }
 }
 
-/// The retention of stores that ask for none; it may change at any time.
+/// The default retention of stores; it may change at any time.
 #[derive(Debug)]
 pub struct DefaultRetention(AtomicU64);
 
 impl DefaultRetention {
-    /// This, for now.
+    /// Returns this default.
     pub fn new(retention: Retention) -> Self {
         Self(AtomicU64::new(retention.millis))
     }
 
-    /// What it is now.
+    /// Returns the current default.
     pub fn get(&self) -> Retention {
         Retention { millis: self.0.load(Relaxed) }
     }
 
-    /// What it is from now on.
+    /// Sets the default from now on.
     pub fn set(&self, retention: Retention) {
         self.0.store(retention.millis, Relaxed);
     }
 }
 
-/// One of a small fixed set of prefixes that each have their own lifecycle rule, so that all rules stand on the bucket
-/// from the start and making a store never writes one.
+/// One of a small fixed set of prefixes, each with its own lifecycle rule. All rules are on the bucket from the
+/// start, so creating a store never writes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LifecycleClass {
@@ -96,34 +96,35 @@ pub struct LifecycleClass {
 }
 
 impl LifecycleClass {
-    /// Every class there is. A rule of N days serves retentions R with N >= 3 R + 2 days: one R until a store's last
-    /// change may come, one until it expires, one for the move that carries a living store into a fresh generation,
-    /// and two days for the coarseness of vendors' clocks. So these serve up to 1, 7, 30, 90 and 366 days.
+    /// Every class. A rule of N days serves retentions R with N >= 3 R + 2 days: one R until a store's last change
+    /// may come, one until it expires, one for the move that carries a live store into a fresh generation, and two
+    /// days for the coarseness of vendors' clocks. So these serve up to 1, 7, 30, 90 and 366 days.
     pub const ALL: [Self; 5] =
         [Self { days: 5 }, Self { days: 23 }, Self { days: 92 }, Self { days: 272 }, Self { days: 1100 }];
 
-    /// The class with the shortest rule that serves `retention`.
+    /// Returns the class with the shortest rule that serves `retention`.
     pub fn serving(retention: Retention) -> Self {
         Self::ALL.into_iter().find(|class| class.serves(retention)).unwrap_or(Self::ALL[Self::ALL.len() - 1])
     }
 
-    /// Whether a store of this retention can live under the class's rule.
+    /// Returns whether a store of this retention can live under the class's rule.
     pub fn serves(self, retention: Retention) -> bool {
         retention.duration() * 3 + DAY * 2 <= DAY * u32::from(self.days)
     }
 
-    /// Until when whatever was written since `born_at` is surely there: a day before the rule may take the first of it.
+    /// Returns the time until which everything written since `born_at` surely exists: a day before the rule may
+    /// delete the first of it.
     pub fn keeps_until(self, born_at: Timestamp) -> Timestamp {
         born_at.plus(DAY * u32::from(self.days - 1))
     }
 
-    /// When records written since `born_at` are to move to a fresh generation if their store still lives: early enough that
-    /// a day more than the retention is left for the move.
+    /// Returns the time at which records written since `born_at` must move to a fresh generation if their store still
+    /// lives: early enough to leave a day more than the retention for the move.
     pub fn renewal_due(self, born_at: Timestamp, retention: Retention) -> Timestamp {
         self.keeps_until(born_at).minus(retention.duration() * 2 + DAY)
     }
 
-    /// Days of the class's lifecycle rule.
+    /// Returns the days of the class's lifecycle rule.
     pub fn days(self) -> u16 {
         self.days
     }

@@ -1,38 +1,38 @@
-//! What keeps moves safe, each of it by a switch.
+//! Safeguards of moves, each with a switch.
 //!
-//! All of them are on wherever Larder serves. They can be taken out one at a time so that a simulation can show what each is
-//! for: without it, records are lost.
+//! All are on wherever Larder serves. A simulation can turn them off one at a time, to show what each prevents:
+//! without it, records are lost.
 
 /// The safeguards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Safeguards {
-    /// A change that took longer than its view may be believed is acknowledged only after a fresh look.
+    /// A change that took longer than the staleness bound is acknowledged only after a fresh read.
     pub confirms_late_changes: bool,
-    /// After freezing a store, those who do not know it yet are waited for.
+    /// A freeze waits for gateways that do not know it yet.
     pub waits_when_frozen: bool,
-    /// After the new place counts, those who do not know it yet are waited for.
+    /// A switch to a new location waits for gateways that do not know it yet.
     pub waits_when_arriving: bool,
-    /// Each attempt at a move copies into a generation of its own.
+    /// Each attempt of a move copies into a generation of its own.
     pub fresh_generations: bool,
-    /// A view's age counts from when its read was sent, not from its answer.
+    /// A view's age counts from when its read was sent, not from its response.
     pub ages_from_sending: bool,
-    /// A freeze lasts until it is ended by a write.
+    /// Only a write ends a freeze.
     pub freezes_until_written: bool,
-    /// A place that was left stays as long as a request may take.
+    /// An old location stays as long as a request may take.
     pub delays_removal: bool,
-    /// A change of an unnamed store is acknowledged only when its life is long enough.
+    /// A change of an unnamed store is acknowledged only when its expiry is late enough.
     pub renews_before_acknowledging: bool,
-    /// A store is taken for expired only after a fresh look.
+    /// A store is treated as expired only after a fresh read.
     pub looks_before_expiry: bool,
-    /// A store is swept when its document says that it has expired, not when that was once expected.
+    /// A store is swept when its document says that it has expired, not at an earlier estimate.
     pub sweeps_by_document: bool,
-    /// A store that was found expired is deleted only when it is found expired again, an hour of uptime later.
+    /// An expired store is deleted only when it is found expired again, an hour of uptime later.
     pub confirms_expiry: bool,
 }
 
 impl Safeguards {
-    /// As it has to be.
+    /// All on, as required in production.
     pub const ALL: Self = Self {
         confirms_late_changes: true,
         waits_when_frozen: true,

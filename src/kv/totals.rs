@@ -1,4 +1,4 @@
-//! How much an installation has: stores, and the sums of what was counted in them, made by lists alone.
+//! Totals of an installation: stores, and the sums of their counted sizes, computed from lists alone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,9 +6,9 @@ use crate::storage::{ListOptions, ListedObject, MAX_LIST_KEYS, ObjectStore};
 
 use super::{document::Contents, error::Result, id::StoreId, layout, usage::Usage};
 
-/// The sums of an installation. Two lists sum a thousand stores, and one page of a list is held in memory at a time.
+/// The totals of an installation. Two lists sum a thousand stores, and one page of a list is in memory at a time.
 ///
-/// A deleted store counts until it has been cleared, an hour later.
+/// A deleted store counts until it is purged, an hour later.
 #[derive(Debug)]
 pub struct Totals {
     objects: Arc<dyn ObjectStore>,
@@ -16,17 +16,17 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Returns the sums of what is in `objects`, none of which is known yet.
+    /// Returns totals over `objects`, not computed yet.
     pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
         Self { objects, latest: Mutex::default() }
     }
 
-    /// Returns the last sums, if there are any.
+    /// Returns the last totals, if any.
     pub fn latest(&self) -> Option<Usage> {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sums anew.
+    /// Recomputes the totals.
     pub async fn run(&self) -> Result<()> {
         let (mut total, mut last) = (Usage::default(), None);
         let is_document = |object: &ListedObject| layout::parse_document(&object.key).is_some();
@@ -35,7 +35,7 @@ impl Totals {
         })
         .await?;
         let mut add = |counted: Option<(StoreId, Contents)>| {
-            // Of two entries for one store, which are listed one after the other, the later one holds.
+            // Of two entries for one store, which are adjacent in the list, the later one counts.
             let next_id = counted.as_ref().map(|(id, _)| *id);
             if let Some((_, contents)) = std::mem::replace(&mut last, counted).filter(|(id, _)| Some(*id) != next_id) {
                 total.records = total.records.saturating_add(contents.records);
@@ -69,7 +69,7 @@ impl Totals {
     }
 }
 
-/// Returns how much an entry says is in a store of any owner; `None` if it is no such entry.
+/// Parses a size entry of any owner; `None` if it is none.
 fn counted_in(key: &str) -> Option<(StoreId, Contents)> {
     let owner = key.strip_prefix(&layout::all_counted())?.split('/').next()?;
     layout::parse_counted_entry(key, &layout::counted(&owner.parse().ok()?))

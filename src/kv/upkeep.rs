@@ -1,11 +1,11 @@
-//! Keeps appointments with stores: sweeps what has expired, removes what was deleted, moves what stands in the wrong place.
+//! The reconciler of stores: deletes expired stores, purges deleted ones, moves misplaced records.
 //!
-//! Any number of gateways may do so at once: each change of a store is a conditional write of its document, and everything
-//! else can be done twice. Stores are looked at in batches, whose objects are removed together and whose appointments are then
-//! forgotten together. A look that fails is tried again later and later, and holds up no other.
+//! Any number of gateways may run it concurrently: each change of a store is a compare-and-swap of its document, and
+//! everything else is idempotent. Stores are visited in batches, which share deletions of objects and of due items. A
+//! failed visit is retried with backoff, and delays no other.
 //!
-//! A store that is found expired is not deleted: the look is repeated after an hour of uptime, and only what is then found expired
-//! again is deleted. So no reading of a wrong clock destroys a store.
+//! A store found expired is not deleted at once: the check is repeated after an hour of uptime, and only a store
+//! expired again is deleted. So a single wrong clock reading destroys no store.
 
 use std::{
     collections::HashMap,
@@ -36,28 +36,28 @@ use super::{
     view::StoreView,
 };
 
-/// Stores that are looked at at the same time.
+/// Maximum number of concurrent visits.
 const CONCURRENCY: usize = 24;
 
-/// Stores whose objects are removed together.
+/// Number of stores whose objects are deleted together.
 const BATCH: usize = 256;
 
-/// The most lists of appointments that one run goes through in each queue.
+/// Maximum number of due-item lists per queue and run.
 const MAX_PAGES: usize = 100;
 
-/// Runs from one look for stranded items to the next: about an hour.
+/// Number of runs between checks for stranded items: about an hour.
 const RUNS_TO_STRANDED: u64 = 240;
 
-/// How long an appointment is kept that was made for a change which has not been made yet: after that, it never will be.
+/// Time for which an intent without its change is kept: after that, the change never comes.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// Least distance of a reminder that is noted in the document: what is due earlier goes by itself.
+/// Minimum delay of a reminder that is recorded in the document: earlier ones are deleted when handled.
 const NOTED: Duration = Duration::from_mins(10);
 
-/// Interval of looks at a store that is due while the clock is in doubt.
+/// Interval between visits to a due store while the clock is in doubt.
 const DOUBT_PAUSE: Duration = Duration::from_hours(1);
 
-/// Keeps appointments.
+/// The reconciler.
 #[derive(Debug)]
 pub struct Upkeep {
     documents: Arc<Documents>,
@@ -76,25 +76,26 @@ pub struct Upkeep {
     failures: Arc<Failures>,
 }
 
-/// What is left to do about a store after a look at it.
+/// Remaining work after a visit.
 enum Next {
-    /// Nothing but to remove these: another look is scheduled already, or nothing of the store is left.
+    /// Delete these objects; another visit is scheduled already, or nothing else of the store is left.
     Remove(Remains),
-    /// To look again then, if that will be necessary.
+    /// Visit again at that time, if necessary.
     Look(Option<Timestamp>),
-    /// To look again soon: what the appointment was made for has not happened yet.
+    /// Visit again soon: the announced change has not happened yet.
     Wait,
 }
 
-/// A look at a store, with the appointments that were due.
+/// A visit to a store, with its due items.
 struct Look {
     appointments: Vec<Appointment>,
-    /// `None` if the appointments stay.
+    /// `None` to keep the items.
     outcome: Result<Option<Remains>>,
 }
 
 impl Upkeep {
-    /// Keeps `appointments`; deletes an expired store when `confirmation` has passed since it was found expired first.
+    /// Returns a reconciler of `appointments`; it deletes an expired store when `confirmation` has passed since the
+    /// store was first found expired.
     #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the catalog shares out")]
     pub fn new(
         documents: Arc<Documents>,
@@ -127,10 +128,10 @@ impl Upkeep {
         }
     }
 
-    /// Keeps the appointments that are due; with how many stores. What fails is tried again later. The error is the first
-    /// reason for which a due item could neither be kept nor put off.
+    /// Handles the due items. Returns the number of stores visited. Failures are retried later. Returns the first
+    /// error for which a due item could neither be handled nor rescheduled.
     pub async fn run(self: &Arc<Self>) -> Result<usize> {
-        // Whatever is left half done by a stop, the next run does again.
+        // The next run redoes what a stop leaves half done.
         self.stop.run_until_cancelled(self.keep_due()).await.unwrap_or(Ok(0))
     }
 
@@ -169,7 +170,7 @@ impl Upkeep {
         first_error.map_or(Ok(kept), Err)
     }
 
-    /// Looks at stores, removes what they leave behind, and forgets their appointments; with how many that was done.
+    /// Visits stores, deletes what they leave behind, and removes their due items. Returns the number of stores.
     async fn keep_batch(self: &Arc<Self>, batch: Vec<Vec<Appointment>>) -> Result<usize> {
         let mut looks: Vec<Look> =
             stream::iter(batch).map(|items| self.look(items)).buffer_unordered(CONCURRENCY).collect().await;
@@ -181,7 +182,7 @@ impl Upkeep {
             failed => failed,
         };
         if removed.is_err() {
-            // What cannot be removed takes nothing else with it.
+            // A failed deletion affects no other store.
             for look in &mut looks {
                 self.remove_alone(look).await;
             }
@@ -216,7 +217,7 @@ impl Upkeep {
         }
     }
 
-    /// Schedules the next attempt after a look has failed.
+    /// Schedules the next attempt after a failed visit.
     async fn put_off(&self, appointments: &[Appointment], error: &Error) -> Result<()> {
         let strongest = appointments.iter().max_by_key(|item| (item.reason, item.attempts));
         let Some(failed) = strongest else { return Ok(()) };
@@ -228,7 +229,7 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Moves a store in the background, if it has to move.
+    /// Starts a move of a store in the background, if it must move.
     pub fn move_if_needed(self: &Arc<Self>, view: &StoreView) {
         if matches!(view.document.phase, Phase::Live)
             && self.rules.needed_move(&view.document, self.documents.expiry_base()).is_some()
@@ -237,29 +238,29 @@ impl Upkeep {
         }
     }
 
-    /// Waits until the moves that have begun here are done.
+    /// Waits for the moves started here.
     pub async fn moved(&self) {
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
     }
 
-    /// How many stores were removed here since they had expired.
+    /// Returns the number of expired stores deleted here.
     pub fn expired(&self) -> &Arc<AtomicU64> {
         &self.expired
     }
 
-    /// Stores about which something is due that fails here.
+    /// Returns the stores whose due items fail here.
     pub fn failures(&self) -> &Arc<Failures> {
         &self.failures
     }
 
-    /// Leaves everything to others, what has begun here included.
+    /// Leaves everything to other gateways, including work started here.
     pub fn leave(&self) {
         self.stop.cancel();
     }
 
-    /// Looks at a store whose appointments are due, and schedules the next look.
+    /// Visits a store whose items are due, and schedules the next visit.
     async fn look(self: &Arc<Self>, appointments: Vec<Appointment>) -> Look {
         let outcome = match self.attend(&appointments).await {
             Ok(Next::Wait) => Ok(None),
@@ -271,7 +272,7 @@ impl Upkeep {
         Look { appointments, outcome }
     }
 
-    /// Schedules a look, and notes it in the document, so that the object goes with the store.
+    /// Schedules a visit and records it in the document, so the item is deleted with the store.
     async fn remind(&self, appointments: &[Appointment], at: Timestamp) -> Result<()> {
         let Some(id) = appointments.first().map(|item| item.id) else { return Ok(()) };
         self.appointments.make(id, at).await?;
@@ -289,7 +290,7 @@ impl Upkeep {
         }
     }
 
-    /// Does what there is to do about a store.
+    /// Reconciles a store.
     async fn attend(self: &Arc<Self>, appointments: &[Appointment]) -> Result<Next> {
         let is_about = |reason| appointments.iter().any(|made| made.reason == reason);
         let (Some(last), now) = (appointments.last(), self.clock.now()) else { return Ok(Next::Look(None)) };
@@ -311,7 +312,7 @@ impl Upkeep {
             }
             Phase::Creating | Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
         }
-        // What was announced before the document of a new store has come when that store is there.
+        // An intent for a new store is fulfilled when that store exists.
         let may_come = |made: &Appointment| made.birth.is_none() || !view.document.is_there();
         let is_announced = |made: &Appointment| {
             made.reason == DueReason::Announcement && may_come(made) && now.since(made.at) < PATIENCE
@@ -325,7 +326,7 @@ impl Upkeep {
             let is_confirmed = is_about(DueReason::Confirmation) || !self.rules.safeguards.confirms_expiry;
             return self.attend_expired(view, is_confirmed).await;
         }
-        // The last entry may be missing in the index after a change that was announced, and after a longer life.
+        // The last index entry may be missing after an announced change, or after an extended expiry.
         if !is_early && (is_about(DueReason::Reminder) || is_about(DueReason::Announcement)) {
             self.documents.publish_again(&view.document).await?;
         }
@@ -340,14 +341,14 @@ impl Upkeep {
                 Ok(if is_early { Next::Wait } else { next })
             }
             _ if is_early => Ok(Next::Wait),
-            // Dates are in doubt: nothing is noted that a clock that is set right would have to take back.
+            // Dates are in doubt: record nothing that a corrected clock would have to revert.
             _ if !self.guard.allows_deletion() => Ok(Next::Look(Some(self.guard.scheduling_time().plus(DOUBT_PAUSE)))),
             at => Ok(Next::Look(at)),
         }
     }
 
-    /// An appointment is made before the document of a new store: one whose document does not come is waited for, and then what
-    /// was written beside the document is removed.
+    /// Handles a due item without a document. The item precedes the document of a new store: wait for the document,
+    /// and if it does not come, delete what was written for it.
     async fn attend_absent(&self, appointments: &[Appointment]) -> Result<Next> {
         let is_first = |made: &Appointment| matches!(made.reason, DueReason::Reminder | DueReason::Announcement);
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
@@ -364,7 +365,7 @@ impl Upkeep {
         Ok(Next::Remove(remains))
     }
 
-    /// Notes that a store was found expired, or deletes it if that is confirmed.
+    /// Records that a store was found expired, or deletes it if that is confirmed.
     async fn attend_expired(&self, view: Arc<StoreView>, is_confirmed: bool) -> Result<Next> {
         if !is_confirmed {
             self.appointments.make_after(view.document.id, DueReason::Confirmation, self.confirmation).await?;

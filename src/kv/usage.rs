@@ -1,7 +1,7 @@
-//! How much an owner has: the sum of what was counted in his stores.
+//! Usage of an owner: the sum of the counted sizes of the owner's stores.
 //!
-//! Each counted store has an object beside the others of its owner, whose key says how much is in it: a list of 1,000 keys
-//! sums 1,000 stores. Of two for one store, the later one holds.
+//! Each counted store has an object next to the owner's others, whose key holds its size: a list of 1,000 keys sums
+//! 1,000 stores. Of two for one store, the later one counts.
 
 use std::{
     collections::HashMap,
@@ -25,27 +25,27 @@ use super::{
     listed::OwnerIndex,
 };
 
-/// How old a sum may be before it is made anew.
+/// Age from which a sum is recomputed.
 const STALENESS: Duration = Duration::from_mins(1);
 
-/// How old an entry must be that counts for nothing, before it is removed: gateways know of new stores with a delay.
+/// Minimum age of an obsolete entry before it is deleted: gateways learn of new stores with a delay.
 const PATIENCE: Duration = Duration::from_hours(1);
 
-/// Time for which a sum that is not asked for is remembered.
+/// Time for which an unused sum is cached.
 const MEMORY: Duration = Duration::from_mins(30);
 
-/// How much an owner has.
+/// Usage of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Stores, with and without names.
+    /// Number of stores, named or not.
     pub stores: u64,
-    /// Records in them, as they were counted.
+    /// Number of records, by the last counts.
     pub records: u64,
-    /// Stored bytes of the records, as they were counted.
+    /// Stored bytes of the records, by the last counts.
     pub bytes: u64,
 }
 
-/// How much every owner has.
+/// Usage of all owners.
 #[derive(Debug)]
 pub struct Usages {
     objects: Arc<dyn ObjectStore>,
@@ -55,22 +55,22 @@ pub struct Usages {
     sums: TaskTracker,
 }
 
-/// What is known of one owner.
+/// Cached usage of one owner.
 #[derive(Debug, Default)]
 struct OwnerUsage {
     summing: tokio::sync::Mutex<()>,
-    /// The last sum, and when it was begun by the monotonic clock.
+    /// The last sum, and the time it was begun by the monotonic clock.
     last: Mutex<Option<(Duration, Usage)>>,
 }
 
 impl Usages {
-    /// The sums of what was counted in `objects`.
+    /// Returns the sums over `objects`.
     pub fn new(objects: Arc<dyn ObjectStore>, index: Arc<Index>, clock: Arc<dyn Clock>) -> Self {
         Self { objects, index, clock, owners: Mutex::default(), sums: TaskTracker::new() }
     }
 
-    /// How much an owner has, as it was summed last. Only who asks first waits for that: a sum that is too old is made anew
-    /// in the background.
+    /// Returns the last usage of an owner. Only the first caller waits for a sum; a stale one is recomputed in the
+    /// background.
     pub async fn of(self: &Arc<Self>, owner: UserId) -> Result<Usage> {
         let known = Arc::clone(lock(&self.owners).entry(owner).or_default());
         let last = *lock(&known.last);
@@ -94,7 +94,7 @@ impl Usages {
         Ok(usage)
     }
 
-    /// Forgets the sums of owners that were not asked for in a while.
+    /// Drops the sums of owners that have been unused for a while.
     pub fn prune(&self) {
         let now = self.clock.monotonic();
         let mut owners = lock(&self.owners);
@@ -137,7 +137,7 @@ impl Usages {
     }
 }
 
-/// What was counted in a store, as it is listed.
+/// Counted size of a store, as listed.
 #[derive(Debug)]
 struct Entry {
     key: String,
@@ -145,18 +145,18 @@ struct Entry {
     contents: Contents,
 }
 
-/// A sum in the making.
+/// A sum in progress.
 #[derive(Debug)]
 struct Sum {
     usage: Usage,
-    /// The last entry, which holds unless the next one is of the same store: they are listed in the order of their making.
+    /// The last entry; it counts unless the next one is of the same store: entries are listed in order of creation.
     latest: Option<Entry>,
-    /// What counts for nothing.
+    /// Obsolete entries.
     void: Vec<Entry>,
 }
 
 impl Sum {
-    /// Goes on to the next entry, or to the end.
+    /// Advances to the next entry, or to the end.
     fn add(&mut self, index: &OwnerIndex, next: Option<Entry>) {
         let next_id = next.as_ref().map(|entry| entry.id);
         let Some(latest) = std::mem::replace(&mut self.latest, next) else { return };

@@ -1,4 +1,4 @@
-//! What a gateway knows of a store, and since when.
+//! A gateway's view of a store, with its time.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use crate::storage::ETag;
 
 use super::document::Document;
 
-/// A store as it was when its document was read.
+/// A store as of the last read of its document.
 #[derive(Debug)]
 pub struct StoreView {
     /// The document.
     pub document: Document,
-    /// Its validator: what the next write of it must match.
+    /// Its validator, which the next write must match.
     pub etag: ETag,
-    /// When the read was sent, by the monotonic clock: a view's age counts from then, since the answer may have been
-    /// true no longer than that.
+    /// Time at which the read was sent, by the monotonic clock: a view's age counts from then, since the response
+    /// need not have been true any longer.
     pub read_at: Duration,
-    /// Bytes of the document as it is stored: what the view weighs in a cache.
+    /// Stored size of the document in bytes: its weight in a cache.
     pub weight: u32,
 }

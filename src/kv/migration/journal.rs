@@ -1,7 +1,8 @@
-//! The journal of a migration of a whole installation, kept at its destination in place of the format until everything is there.
+//! The journal of a migration of a whole installation, kept at its destination in place of the format until the
+//! migration is complete.
 //!
-//! No version starts a gateway over a destination with a journal, and the last write of a migration puts the format of the source in its
-//! place: at any instant a destination is either half migrated, and known to be, or complete.
+//! No version starts a gateway over a destination with a journal. The last write of a migration replaces it with the
+//! format of the source. So at any instant a destination is either known to be half migrated, or complete.
 
 use bytes::Bytes;
 
@@ -16,7 +17,7 @@ use super::{
     state::MigrationState,
 };
 
-/// The journal cannot be had.
+/// The journal is unavailable.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// It cannot be read.
@@ -30,7 +31,7 @@ pub enum JournalError {
     Taken,
 }
 
-/// The journal of a migration to an object store.
+/// Journal of a migration to an object store.
 #[derive(Debug, Clone)]
 pub struct MigrationJournal {
     etag: ETag,
@@ -39,23 +40,23 @@ pub struct MigrationJournal {
 }
 
 impl MigrationJournal {
-    /// Reads the journal; `None` if no migration to `objects` was begun, or if it has ended.
+    /// Reads the journal; `None` if no migration to `objects` was begun, or it has ended.
     pub async fn find(objects: &dyn ObjectStore) -> Result<Option<Self>, JournalError> {
         let said = read_json::<FormatObject>(objects, layout::FORMAT).await?;
         Ok(said.and_then(|(said, etag)| Some(Self { etag, state: said.migration? })))
     }
 
-    /// Begins a journal in `objects`, in which nothing says its format.
+    /// Begins a journal in `objects`, which has no format yet.
     pub async fn begin(objects: &dyn ObjectStore, state: MigrationState) -> Result<Self, JournalError> {
         let etag = put(objects, &state, Precondition::IfAbsent).await?;
         Ok(Self { etag, state })
     }
 
-    /// Writes down what it says now, unless another process has written it since.
+    /// Saves the current state unless another process has written the journal since.
     pub async fn save(&mut self, objects: &dyn ObjectStore) -> Result<(), JournalError> {
         match put(objects, &self.state, Precondition::IfMatch(self.etag.clone())).await {
             Ok(etag) => self.etag = etag,
-            // The write may have happened all the same.
+            // The write may have taken effect nevertheless.
             Err(error) => match Self::find(objects).await? {
                 Some(found) if found.state == self.state => self.etag = found.etag,
                 Some(_) | None => return Err(error),
@@ -64,7 +65,7 @@ impl MigrationJournal {
         Ok(())
     }
 
-    /// Ends the migration: puts the format of the source in place of the journal.
+    /// Commits the migration: replaces the journal with the format of the source.
     pub async fn commit(self, objects: &dyn ObjectStore, format: Bytes) -> Result<(), JournalError> {
         put_bytes(objects, format, Precondition::IfMatch(self.etag)).await.map(drop)
     }

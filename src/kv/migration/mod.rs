@@ -1,6 +1,6 @@
-//! What a migration of a whole installation has to know of stores: where it writes down how far it has come, and what it copies.
+//! Support for the migration of a whole installation: its journal, and the objects to copy.
 //!
-//! It copies nothing itself: `gateway` does.
+//! The copying is done by `gateway`.
 
 mod journal;
 mod objects;

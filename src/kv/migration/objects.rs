@@ -1,8 +1,9 @@
-//! Which objects a migration copies of this room: all, but for what is about one object store alone.
+//! Objects of this module that a migration copies: all except those about one object store.
 
 use super::super::{layout, retention::LifecycleClass};
 
-/// Prefixes of all objects of this room that a migration copies, each a folder whose keys are listed in byte order, or one object.
+/// Prefixes of all objects of this module that a migration copies, each a folder whose keys are listed in byte order,
+/// or one object.
 pub const PREFIXES: [&str; 9] = [
     "larder/stores/",
     "larder/names/",
@@ -15,8 +16,7 @@ pub const PREFIXES: [&str; 9] = [
     layout::CLOCK,
 ];
 
-/// Returns whether an object is about the object store that it is in, and means nothing in another one: what was written to watch
-/// the effect of lifecycle rules.
+/// Returns whether an object concerns only the object store it is in: the canaries of lifecycle rules.
 pub fn belongs_to_backend(key: &str) -> bool {
     key == layout::canaries()
         || key == layout::kept_canary()

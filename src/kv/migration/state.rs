@@ -1,4 +1,4 @@
-//! How far a migration has come, as its journal says it.
+//! Progress of a migration, as recorded in its journal.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,25 +8,26 @@ use crate::clock::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationState {
-    /// The source in words.
+    /// Description of the source.
     pub from: String,
-    /// Digest of what the source said of its format and its time when the migration began: another one means that the source has been in
-    /// use since.
+    /// Digest of the source's format and clock record at the start of the migration: another digest means that the
+    /// source has been in use since.
     #[serde(rename = "sourceDigest")]
     pub source: String,
-    /// The latest change of any object of the source then, by the stamps of its own object store: a later one was made since.
+    /// Latest change of any object of the source at that time, by its object store's timestamps: a later one was made
+    /// since.
     #[serde(rename = "lastModified")]
     pub latest: Timestamp,
     /// The current step.
     pub step: MigrationStep,
-    /// The key up to which it is done.
+    /// Last key that is done.
     #[serde(rename = "lastKey", default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Objects for which it is done.
+    /// Number of objects that are done.
     pub objects: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// Objects of the source when the migration began.
+    /// Number of objects in the source at the start.
     pub total_objects: u64,
     /// Bytes in them.
     pub total_bytes: u64,

@@ -1,4 +1,4 @@
-//! Letting a record in, or not.
+//! Validation of records against the store's schema.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use super::{
     validator::JsonValidator,
 };
 
-/// The most bytes of a record, stored and decoded, whose JSON is checked: it has to be in memory for that.
+/// Maximum size in bytes of a record, stored and decoded, whose JSON is validated: it is held in memory for that.
 const MAX_CHECKED_BYTES: u64 = 9 * 1024 * 1024;
 
 impl Schema {
-    /// Lets a record in if every collection that its key belongs to allows it, and gives its body back. Only where a
-    /// collection asks for certain JSON is the body looked at, which then must be JSON whatever its media type says.
+    /// Checks that every collection of its key allows a record, and returns its body. The body is read only if a
+    /// collection has a JSON Schema; it must then be JSON whatever its media type.
     pub async fn admit(
         &self,
         key: &RecordKey,

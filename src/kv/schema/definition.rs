@@ -1,4 +1,4 @@
-//! What a schema is, and reading one.
+//! Store schemas, and parsing them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,10 +9,10 @@ use crate::kv::key::RecordKey;
 
 use super::{invalid::InvalidSchema, validator::JsonValidator};
 
-/// The most bytes of a schema: it rides in the store's document, which is read and written often.
+/// Maximum size of a schema in bytes: it is part of the store document, which is read and written often.
 const MAX_SCHEMA_BYTES: usize = 256 * 1024;
 
-/// The most collections of a schema: each write looks at all of them.
+/// Maximum number of collections of a schema: each write checks all of them.
 const MAX_COLLECTIONS: usize = 256;
 
 /// The schema of a store. Cheap to clone.
@@ -22,7 +22,7 @@ pub struct Schema(Arc<Definition>);
 
 #[derive(Debug)]
 struct Definition {
-    /// As it was given, to the letter.
+    /// The original value, verbatim.
     value: Value,
     collections: Vec<Collection>,
 }
@@ -32,10 +32,10 @@ struct Definition {
 pub struct Collection {
     id: String,
     keys: CollectionKeys,
-    /// Media types in lower case and without parameters; none where any is allowed.
+    /// Media types in lower case without parameters; `None` if any is allowed.
     content_types: Option<Vec<String>>,
     json_schema: Option<Value>,
-    /// Made when it is first needed: most reads of a document need none.
+    /// Compiled on first use: most reads of a document need none.
     validator: OnceLock<Result<Arc<JsonValidator>, String>>,
 }
 
@@ -44,12 +44,12 @@ pub struct Collection {
 pub enum CollectionKeys {
     /// One key.
     Key(String),
-    /// All keys that begin so.
+    /// All keys with this prefix.
     Prefix(String),
 }
 
 impl Schema {
-    /// Reads a schema that a store is to have, JSON Schemas and all.
+    /// Parses a schema for a store, including its JSON Schemas.
     pub fn parse(value: Value) -> Result<Self, InvalidSchema> {
         if value.to_string().len() > MAX_SCHEMA_BYTES {
             return Err(InvalidSchema(format!("it is larger than {MAX_SCHEMA_BYTES} bytes")));
@@ -63,18 +63,18 @@ impl Schema {
         Ok(Self(Arc::new(Definition { value, collections })))
     }
 
-    /// The schema as it was given.
+    /// Returns the schema as it was given.
     pub fn as_value(&self) -> &Value {
         &self.0.value
     }
 
-    /// Which keys the collection of that id has.
+    /// Returns the keys of the collection with that id.
     pub fn collection(&self, id: &str) -> Option<CollectionKeys> {
         let collection = self.0.collections.iter().find(|collection| collection.id == id);
         collection.map(|collection| collection.keys.clone())
     }
 
-    /// The collections that a key belongs to.
+    /// Returns the collections that a key belongs to.
     pub fn collections_of(&self, key: &RecordKey) -> impl Iterator<Item = &Collection> {
         self.0.collections.iter().filter(|collection| match &collection.keys {
             CollectionKeys::Key(only) => key.as_str() == only,
@@ -83,8 +83,8 @@ impl Schema {
     }
 }
 
-/// A schema that is stored was valid when it was stored. Should this version think otherwise, the store must stay
-/// usable: then no collection is known.
+/// A stored schema was valid when it was stored. If this version rejects it, the store must stay usable: the schema
+/// then has no collections.
 impl From<Value> for Schema {
     fn from(value: Value) -> Self {
         let collections = collections(&value).unwrap_or_default();
@@ -99,17 +99,17 @@ impl From<Schema> for Value {
 }
 
 impl Collection {
-    /// The collection's id.
+    /// Returns the collection's id.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The media types that its records may have, if not any; without parameters and in lower case.
+    /// Returns the allowed media types, without parameters and in lower case; `None` if any is allowed.
     pub fn content_types(&self) -> Option<&[String]> {
         self.content_types.as_deref()
     }
 
-    /// What checks the JSON of its records, if anything does. The error says why that cannot be done.
+    /// Returns the validator of its records' JSON, if it has one. The error says why the JSON Schema cannot be used.
     pub fn validator(&self) -> Option<Result<Arc<JsonValidator>, String>> {
         let schema = self.json_schema.as_ref()?;
         Some(self.validator.get_or_init(|| JsonValidator::new(schema).map(Arc::new)).clone())
@@ -159,7 +159,7 @@ fn collection(id: &str, value: &Value) -> Result<Collection, InvalidSchema> {
     Ok(Collection { id: id.to_owned(), keys, content_types, json_schema, validator: OnceLock::new() })
 }
 
-/// A media type without its parameters, in lower case.
+/// Returns a media type without its parameters, in lower case.
 pub fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -1,8 +1,7 @@
-//! Store schemas: which keys make a collection, and what the records in it must be like.
+//! Store schemas: the keys of each collection, and the constraints on its records.
 //!
-//! The form is the platform's ("Key-value store schema specification" in its documentation). What a schema says of JSON
-//! is checked by the `jsonschema` crate, with bounds on time and stack of its user's (`validator`): whoever makes a
-//! store may be careless or worse.
+//! The form is the platform's ("Key-value store schema specification" in its documentation). The `jsonschema` crate
+//! validates JSON, with bounds on time and stack in `validator`: the author of a schema may be careless or malicious.
 
 mod admission;
 mod definition;

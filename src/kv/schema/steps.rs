@@ -1,8 +1,8 @@
 //! A bound on the work of a validation.
 //!
-//! JSON Schema can ask for work that grows exponentially with the value. So a keyword of our own is put into every part
-//! of a schema, which counts how often parts are applied; at the bound it ends the validation by unwinding, which no
-//! part of the schema can catch.
+//! JSON Schema can ask for work that grows exponentially with the value. So a keyword of our own is inserted into
+//! every subschema and counts how often subschemas are applied. At the bound it ends the validation by unwinding,
+//! which no subschema can catch.
 
 use std::{
     cell::Cell,
@@ -12,16 +12,16 @@ use std::{
 use jsonschema::{Keyword, ValidationError};
 use serde_json::{Map, Value};
 
-/// The keyword. Nobody else's schema has it: names with this beginning are ours.
+/// The keyword. No other schema has it: names with this prefix are reserved.
 pub const KEYWORD: &str = "x-larder-step";
 
-/// How often parts of a schema may be applied: a few seconds of work, and enough for a value of millions of members.
+/// Maximum number of subschema applications: a few seconds of work, and enough for a value of millions of members.
 const MAX_STEPS: u32 = 5_000_000;
 
-/// Keywords whose value is data and not a part of the schema.
+/// Keywords whose value is data, not a subschema.
 const DATA: [&str; 4] = ["enum", "const", "default", "examples"];
 
-/// Keywords whose value is a map from names to parts of the schema.
+/// Keywords whose value is a map from names to subschemas.
 const NAMED: [&str; 5] = ["properties", "patternProperties", "definitions", "$defs", "dependencies"];
 
 /// The bound was reached.
@@ -32,7 +32,7 @@ thread_local! {
     static LEFT: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Counts.
+/// Counts subschema applications.
 #[derive(Debug, Clone, Copy)]
 pub struct Step;
 
@@ -40,7 +40,7 @@ impl Step {
     fn take() {
         match LEFT.get().checked_sub(1) {
             Some(left) => LEFT.set(left),
-            // No panic: nothing is wrong, and nothing is to be printed.
+            // Not a panic: this is no defect, and must print nothing.
             None => resume_unwind(Box::new(OutOfSteps)),
         }
     }
@@ -58,7 +58,7 @@ impl<'i> Keyword<'i> for Step {
     }
 }
 
-/// What `work` gives, unless it takes too many steps. Anything else that unwinds goes on unwinding.
+/// Returns the result of `work` unless it takes too many steps. Other unwinding passes through.
 pub fn bounded<T>(work: impl FnOnce() -> T) -> Result<T, OutOfSteps> {
     LEFT.set(MAX_STEPS);
     catch_unwind(AssertUnwindSafe(work)).map_err(|cause| match cause.downcast::<OutOfSteps>() {
@@ -67,7 +67,7 @@ pub fn bounded<T>(work: impl FnOnce() -> T) -> Result<T, OutOfSteps> {
     })
 }
 
-/// Puts the keyword into every part of a schema.
+/// Inserts the keyword into every subschema.
 pub fn count(schema: &mut Value) {
     let Value::Object(part) = schema else { return };
     for (keyword, value) in part.iter_mut() {

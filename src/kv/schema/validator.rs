@@ -1,4 +1,4 @@
-//! Checking JSON against a JSON Schema, in bounded time and stack, off the threads that serve.
+//! Validation of JSON against a JSON Schema, in bounded time and stack, off the serving threads.
 
 use std::{fmt, sync::Arc, thread};
 
@@ -20,20 +20,20 @@ use crate::{
 
 use super::steps::{self, OutOfSteps, Step};
 
-/// Validations that go on at the same time, each on a thread of its own; more wait.
+/// Maximum number of concurrent validations, each on a thread of its own; more wait.
 const CONCURRENCY: usize = 2;
 
-/// Stack of a validation. Values and schemas are at most 128 levels deep (`serde_json` refuses more), and each level of
-/// one may go through each level of the other; only what is used takes memory.
+/// Stack size of a validation. Values and schemas are at most 128 levels deep (`serde_json` rejects more), and each
+/// level of one may go through each level of the other. Only the used part takes memory.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 
-/// What a compiled pattern of a schema may take in memory.
+/// Maximum memory of a compiled pattern of a schema, in bytes.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
 
-/// The most bytes of JSON that are measured on a serving thread.
+/// Maximum bytes of JSON whose memory cost is computed on a serving thread.
 const MAX_MEASURED_BYTES_HERE: usize = 64 * 1024;
 
-/// The most characters of a message about a value: it may quote the value.
+/// Maximum length in characters of a message about a value, which may quote the value.
 const MAX_MESSAGE_LENGTH: usize = 500;
 
 static TURNS: Semaphore = Semaphore::const_new(CONCURRENCY);
@@ -42,11 +42,11 @@ static TURNS: Semaphore = Semaphore::const_new(CONCURRENCY);
 pub struct JsonValidator(Validator);
 
 impl JsonValidator {
-    /// Prepares a schema. The error says what is wrong with it; a reference that leaves it is.
+    /// Compiles a schema. The error says what is wrong with it; references to other documents are errors.
     pub fn new(schema: &Value) -> Result<Self, String> {
         let mut counted = schema.clone();
         steps::count(&mut counted);
-        // Patterns run in linear time, at the price of look-around and back-references.
+        // Patterns run in linear time, so look-around and back-references are unsupported.
         let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
         jsonschema::options()
             .with_draft(Draft::Draft7)
@@ -58,8 +58,8 @@ impl JsonValidator {
             .map_err(|error| shortened(&error.to_string()))
     }
 
-    /// Checks that `json` is JSON, and what each of `validators` asks for. The parsed values, at most `most` bytes of them, are held by
-    /// `lease`.
+    /// Checks that `json` is JSON and satisfies each of `validators`. `lease` accounts for the parsed values, at most
+    /// `most` bytes.
     pub async fn check(validators: Vec<Arc<Self>>, json: Bytes, lease: &Lease, most: u64) -> Result<()> {
         let cost = cost_of(&json).await?;
         if cost > most {
@@ -72,7 +72,7 @@ impl JsonValidator {
         let (answer, answered) = oneshot::channel();
         let held = lease.clone();
         let work = move || {
-            // The request may have ended meanwhile; what is parsed is held all the same until this has.
+            // The request may have ended meanwhile; the lease is held until the validation ends.
             let _ = answer.send(check(&validators, &json));
             drop(held);
         };
@@ -85,7 +85,7 @@ impl JsonValidator {
     }
 }
 
-/// Returns the bytes that the values of `json` take in memory. Large texts are measured on a blocking thread.
+/// Returns the memory, in bytes, of the values of `json`. Large texts are measured on a blocking thread.
 async fn cost_of(json: &Bytes) -> Result<u64> {
     let measured = if json.len() <= MAX_MEASURED_BYTES_HERE {
         json_cost(json)
@@ -175,7 +175,7 @@ mod tests {
     async fn a_schema_that_asks_for_exponential_work_ends() {
         let again = json!({ "items": { "$ref": "#" } });
         let schema = json!({ "anyOf": [again, again, { "type": "string" }], "not": { "allOf": [again, again] } });
-        // Whatever it comes to, it comes to it.
+        // Any result is acceptable.
         let _ = check(schema, &nested(120)).await;
         let doubling: serde_json::Map<_, _> = (0..60)
             .map(|level| {
