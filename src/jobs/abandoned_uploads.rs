@@ -1,4 +1,4 @@
-//! Aborts multipart uploads that no gateway goes on with.
+//! Job that aborts abandoned multipart uploads.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::kv::{self, AbandonedUploads};
 
 use super::job::{Job, Report};
 
-/// Time between two looks: a list costs one call for a thousand uploads, and there are hardly any.
+/// Interval between runs: a list costs one call per thousand uploads, and there are hardly any.
 const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Aborts abandoned uploads.

@@ -1,4 +1,4 @@
-//! Writes down how stores have been used.
+//! Job that flushes the usage counters of stores.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,17 +8,18 @@ use crate::kv::{self, Catalog};
 
 use super::job::{Job, Report};
 
-/// What a crash may cost of counters, and how often an active store's document is written for them.
+/// Interval between flushes: the maximum loss of counters by a crash, and the rate at which an active store's
+/// document is written for them.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Writes down how stores have been used since the last run.
+/// Flushes the usage counters of stores.
 #[derive(Debug)]
 pub struct ActivityFlush {
     catalog: Arc<Catalog>,
 }
 
 impl ActivityFlush {
-    /// A job for the stores of `catalog`.
+    /// Returns a job for the stores of `catalog`.
     pub fn new(catalog: Arc<Catalog>) -> Self {
         Self { catalog }
     }

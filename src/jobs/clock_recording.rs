@@ -1,4 +1,4 @@
-//! Records the time of the installation.
+//! Job that records the time of the installation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,10 +8,11 @@ use crate::kv::{self, ClockRecords};
 
 use super::job::{Job, Report};
 
-/// Interval of looks at the clock: a jump is recorded so much later at most. Most looks cost no call.
+/// Interval between checks of the clock, and so the maximum delay before a jump is recorded. Most checks make no
+/// call.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Records the time of the installation, and hears what other gateways recorded.
+/// Records the time of the installation, and merges what other gateways recorded.
 #[derive(Debug)]
 pub struct ClockRecording {
     records: Arc<ClockRecords>,

@@ -1,4 +1,4 @@
-//! Counts what is in stores.
+//! Job that counts the contents of stores.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,17 +8,18 @@ use crate::kv::{self, Catalog};
 
 use super::job::{Job, Report};
 
-/// How late a store may be counted that has rested. Where nothing has changed, a run asks for nothing.
+/// Interval between runs: the maximum delay of a count after a store's rest. If nothing has changed, a run makes no
+/// call.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Counts what is in the stores that have changed.
+/// Counts the contents of changed stores.
 #[derive(Debug)]
 pub struct ContentsCount {
     catalog: Arc<Catalog>,
 }
 
 impl ContentsCount {
-    /// A job for the stores of `catalog`.
+    /// Returns a job for the stores of `catalog`.
     pub fn new(catalog: Arc<Catalog>) -> Self {
         Self { catalog }
     }

@@ -1,4 +1,4 @@
-//! What a job is.
+//! The interface of periodic jobs.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -6,14 +6,14 @@ use async_trait::async_trait;
 
 use crate::kv;
 
-/// What a run of a job did.
+/// Result of a run of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Report {
-    /// Things it worked on; none is the ordinary case.
+    /// Number of items it worked on; usually zero.
     pub worked_on: usize,
 }
 
-/// Work that comes back.
+/// A periodic job.
 #[async_trait]
 pub trait Job: Debug + Send + Sync + 'static {
     /// The job's name in logs.
@@ -22,6 +22,6 @@ pub trait Job: Debug + Send + Sync + 'static {
     /// Time from the end of one run to the beginning of the next.
     fn interval(&self) -> Duration;
 
-    /// Does what there is to do now. What fails is tried again by the next run; two runs at once do no harm.
+    /// Runs the job once. The next run retries failures; concurrent runs are harmless.
     async fn run_once(&self) -> kv::Result<Report>;
 }

@@ -1,4 +1,4 @@
-//! Sees to it that the bucket's lifecycle rules are what they should be.
+//! Job that reconciles the bucket's lifecycle rules.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -14,13 +14,14 @@ use crate::{
 
 use super::job::{Job, Report};
 
-/// How long a rule that somebody took away, or that another writer's write swallowed, may be missing.
+/// Interval between reconciliations: the maximum time for which a rule is missing that an operator deleted, or
+/// another writer overwrote.
 const INTERVAL: Duration = Duration::from_hours(1);
 
-/// How soon after a start the rules are looked at, and again while they cannot be written yet.
+/// Delay before the first reconciliation, and before a retry while the rules cannot be written yet.
 const FIRST_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Makes the lifecycle rules what they should be, should they not be.
+/// Reconciles the lifecycle rules.
 #[derive(Debug)]
 pub struct RulesReconciliation {
     rules: LifecycleRules,
@@ -28,7 +29,7 @@ pub struct RulesReconciliation {
 }
 
 impl RulesReconciliation {
-    /// A job for these rules.
+    /// Returns a job for these rules.
     pub fn new(rules: LifecycleRules) -> Self {
         Self { rules, is_settled: AtomicBool::new(false) }
     }
@@ -55,7 +56,7 @@ impl Job for RulesReconciliation {
                 Ok(Report { worked_on: 1 })
             }
             Err(LifecycleError::Unfit(unfit)) => {
-                // Nothing is tried again before a restart; it is worth a line an hour all the same.
+                // Not retried before a restart; an hourly log line is warranted nevertheless.
                 tracing::error!(%unfit, "there are no lifecycle rules");
                 Ok(Report::default())
             }

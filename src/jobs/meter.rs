@@ -1,4 +1,4 @@
-//! How often jobs ran, how often they failed, and how many things they worked on.
+//! Metrics of jobs: runs, failures, and items worked on.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use crate::{
 
 use super::job::Report;
 
-/// The label that names a job. Prometheus has a label `job` of its own, and would call this one something else.
+/// The label that names a job. Prometheus reserves a label `job`, and would rename this one.
 const LABEL: &str = "work";
 
 /// Counts runs of jobs.
@@ -30,7 +30,7 @@ struct Counts {
 }
 
 impl JobMeter {
-    /// Nothing counted yet; what will be, `metrics` shows.
+    /// Returns zero counters that `metrics` shows.
     pub fn new(metrics: &Metrics) -> Self {
         let meter = Self::default();
         let (runs, things) = (meter.clone(), meter.clone());
@@ -48,12 +48,12 @@ impl JobMeter {
         meter
     }
 
-    /// There is such a job: it is shown before it has run.
+    /// Registers a job, so it is shown before its first run.
     pub fn know(&self, job: &'static str) {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default();
     }
 
-    /// A job ran.
+    /// Counts a run of a job.
     pub fn count(&self, job: &'static str, outcome: &kv::Result<Report>) {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = counted.entry(job).or_default();
@@ -66,7 +66,7 @@ impl JobMeter {
         }
     }
 
-    /// A run of a job panicked.
+    /// Counts a panic in a run of a job.
     pub fn count_panic(&self, job: &'static str) {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default().panicked += 1;
     }

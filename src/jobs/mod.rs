@@ -1,7 +1,7 @@
-//! Work that is driven by time.
+//! Time-driven work.
 //!
-//! A job is what is done when its time has come ([`Job::run_once`]); [`schedule`] is when that is. Jobs hold no rules of
-//! their own: what may be removed, and what is worth writing down, the domain knows.
+//! A job does the work that is due ([`Job::run_once`]); [`schedule`] runs it periodically. Jobs contain no rules of
+//! their own: the domain decides what may be deleted, and what is worth writing.
 
 mod abandoned_uploads;
 mod activity;

@@ -1,4 +1,4 @@
-//! Does what is due about runs.
+//! Jobs that handle due items of runs.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -13,19 +13,20 @@ use crate::{
 
 use super::job::{Job, Report};
 
-/// How late a run may be ended, and how much earlier than needed its store is kept: one list a run of the job, mostly empty.
+/// Interval between checks: the maximum delay before a run is ended, and how early its store's expiry is extended.
+/// One list per run of the job, usually empty.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// How late a finished run may be deleted at most: two lists a run of the job, mostly empty.
+/// Maximum interval between deletions of finished runs: two lists per run of the job, usually empty.
 const LONGEST_REMOVAL_INTERVAL: Duration = Duration::from_mins(5);
 
-/// Runs that are looked at at the same time.
+/// Maximum number of runs that are checked concurrently.
 const CONCURRENCY: usize = 8;
 
-/// The most lists of items that one run of a job goes through.
+/// Maximum number of item lists per run of a job.
 const MAX_PAGES: usize = 100;
 
-/// What the jobs about runs work with.
+/// Dependencies of the jobs about runs.
 #[derive(Debug)]
 struct Parts {
     runs: Arc<Runs>,
@@ -33,16 +34,17 @@ struct Parts {
     tokens: Arc<Tokens>,
 }
 
-/// Ends runs whose time is over or that are silent, keeps the stores of the others, and revokes the tokens of what is over.
+/// Ends runs that have timed out or stopped sending heartbeats, keeps the stores of the others, and revokes the
+/// tokens of finished runs.
 #[derive(Debug)]
 pub struct RunUpkeep(Arc<Parts>);
 
-/// Deletes finished runs whose retention has ended, with what hangs on them.
+/// Deletes finished runs whose retention has ended, together with their dependants.
 #[derive(Debug)]
 pub struct RunRemoval(Arc<Parts>);
 
 impl RunUpkeep {
-    /// A job for `runs`, whose stores are in `catalog`.
+    /// Returns a job for `runs`, whose stores are in `catalog`.
     pub fn new(runs: Arc<Runs>, catalog: Arc<Catalog>, tokens: Arc<Tokens>) -> Self {
         Self(Arc::new(Parts { runs, catalog, tokens }))
     }
@@ -54,7 +56,7 @@ impl RunUpkeep {
 }
 
 impl Parts {
-    /// Looks at a run.
+    /// Checks a run.
     async fn attend(&self, item: &QueueItem) -> kv::Result<()> {
         let attended = self.runs.attend(item, &self.catalog).await.map_err(kv::Error::unavailable)?;
         if let Attended::Over(run) = &attended {
@@ -87,8 +89,8 @@ impl Parts {
         Ok(())
     }
 
-    /// Works on all items of `queue` that are due; on how many. An item whose work fails is put behind the others, which it
-    /// does not hold up; the first failure is the error in the end.
+    /// Handles all due items of `queue`. Returns their number. A failed item is moved behind the others, so it delays
+    /// none; the first failure is returned at the end.
     async fn work_on<W: Future<Output = kv::Result<()>>>(
         &self,
         queue: Queue,
@@ -120,7 +122,7 @@ impl Parts {
                     }
                 }
             }
-            // A page that is worked on may have another behind it.
+            // More items may follow after this page.
             if moved == 0 {
                 break;
             }

@@ -1,4 +1,4 @@
-//! When jobs run.
+//! Scheduling of jobs.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -12,12 +12,14 @@ use super::{
     meter::JobMeter,
 };
 
-/// Time that a run which has begun has after the stop. What takes longer waits for an object store that does not answer.
+/// Time that a running job has to finish after the stop. A longer one waits for an object store that does not
+/// respond.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Runs `job` repeatedly until `stop`. The first run is after one interval. A run that has begun has [`STOP_GRACE`] to end;
-/// then it is dropped, which leaves what a crash at that moment would leave. A run that panics is counted, and the job runs
-/// again after its interval; the hook of the process logs the panic itself with its place. Runs give way to requests.
+/// Runs `job` repeatedly until `stop`. The first run is after one interval. At the stop, a run in progress has
+/// [`STOP_GRACE`] to finish; then it is dropped, which leaves the state that a crash at that moment would leave. A
+/// panicking run is counted, and the job runs again after its interval; the panic hook of the process logs the panic
+/// with its location. Runs yield to requests.
 pub fn schedule(
     job: Arc<dyn Job>,
     clock: Arc<dyn Clock>,
@@ -111,7 +113,7 @@ mod tests {
         }
     }
 
-    /// A job that never ends once it has begun.
+    /// A job whose runs never end.
     #[derive(Debug, Default)]
     struct Stuck {
         has_begun: AtomicUsize,

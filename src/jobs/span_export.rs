@@ -1,4 +1,4 @@
-//! Sends traces to a collector, by OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>).
+//! Job that sends traces to a collector, by OTLP over HTTP (<https://opentelemetry.io/docs/specs/otlp/#otlphttp>).
 
 use std::{
     str::FromStr,
@@ -22,23 +22,23 @@ use crate::{
 
 use super::job::{Job, Report};
 
-/// How old spans become before they are sent.
+/// Interval between exports: the maximum age of spans before they are sent.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The most spans in one request: some hundred KiB.
+/// Maximum number of spans per request: some hundred KiB.
 const BATCH: usize = 512;
 
-/// The most requests of one run of the job.
+/// Maximum number of requests per run of the job.
 const MAX_BATCHES: usize = 64;
 
-/// Where a collector takes traces, below the address that is configured.
+/// Path for traces below the configured address of a collector.
 const PATH: &str = "/v1/traces";
 
-/// Where a collector is.
+/// Address of a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorAddress {
     server: PeerAddress,
-    /// What all its paths begin with; without a slash at its end.
+    /// Prefix of all its paths, without a trailing slash.
     base: String,
 }
 
@@ -64,33 +64,33 @@ impl std::fmt::Display for CollectorAddress {
 }
 
 impl CollectorAddress {
-    /// The server that it is on.
+    /// Returns the server part of the address.
     pub fn server(&self) -> &PeerAddress {
         &self.server
     }
 }
 
-/// Sends spans that wait.
+/// Exports queued spans.
 #[derive(Debug)]
 pub struct SpanExport {
     tracer: Arc<Tracer>,
     collector: Peer,
     path: Uri,
-    /// What every request says, with what the operator has it say; his values are marked as sensitive.
+    /// Headers of every request, including those set by the operator; the operator's values are marked as sensitive.
     headers: HeaderMap,
     instance: String,
     is_failing: AtomicBool,
 }
 
-/// What became of a batch.
+/// Outcome of sending a batch.
 enum Sent {
-    /// It is there.
+    /// The collector accepted it.
     Taken,
-    /// It will never be taken.
+    /// The collector rejected it permanently.
     Refused(StatusCode),
 }
 
-/// What may be otherwise the next time.
+/// A temporary failure.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -100,7 +100,7 @@ enum Failure {
 }
 
 impl SpanExport {
-    /// Sends what `tracer` has to `collector`, which is at `address`; `instance` names this process.
+    /// Returns a job that sends the spans of `tracer` to `collector` at `address`; `instance` names this process.
     pub fn new(
         tracer: Arc<Tracer>,
         collector: Peer,
@@ -120,7 +120,7 @@ impl SpanExport {
         *request.headers_mut() = self.headers.clone();
         let mut answer = self.collector.send(request).await?;
         let status = answer.head.status;
-        // Read to its end, the connection serves the next batch.
+        // Read to its end, so the connection is reused for the next batch.
         while answer.body.chunk().await?.is_some() {}
         match status {
             status if status.is_success() => Ok(Sent::Taken),
@@ -132,7 +132,7 @@ impl SpanExport {
         }
     }
 
-    /// Tells the log when sending begins to fail, and when it works again; not of every failure between.
+    /// Logs when sending begins to fail, and when it works again; not every failure in between.
     fn tell(&self, failure: Option<&Failure>) {
         let was_failing = self.is_failing.swap(failure.is_some(), Ordering::Relaxed);
         match failure {
@@ -156,7 +156,7 @@ impl Job for SpanExport {
         INTERVAL
     }
 
-    /// Never fails: traces that are lost harm nobody, and are counted.
+    /// Never fails: lost traces are harmless, and counted.
     async fn run_once(&self) -> kv::Result<Report> {
         let mut worked_on = 0;
         for _ in 0..MAX_BATCHES {

@@ -1,4 +1,4 @@
-//! Deletes expired tokens, and what is left of revoked ones.
+//! Job that deletes expired tokens, and remains of revoked ones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,10 +8,10 @@ use crate::{auth::Tokens, kv};
 
 use super::job::{Job, Report};
 
-/// Time between two runs: one list call each, mostly of nothing.
+/// Interval between runs: one list call each, usually empty.
 const INTERVAL: Duration = Duration::from_mins(5);
 
-/// Deletes expired tokens, and what is left of revoked ones.
+/// Deletes expired tokens, and remains of revoked ones.
 #[derive(Debug)]
 pub struct TokenEnds {
     tokens: Arc<Tokens>,

@@ -1,4 +1,4 @@
-//! Writes down when tokens were used last.
+//! Job that records when tokens were last used.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,17 +8,17 @@ use crate::{auth::Tokens, kv};
 
 use super::job::{Job, Report};
 
-/// How much of that a crash forgets: it is for people who look for tokens that nobody needs any more.
+/// Interval between writes, and so the maximum loss by a crash. The dates help users to find unused tokens.
 const INTERVAL: Duration = Duration::from_mins(5);
 
-/// Writes down when tokens were used last.
+/// Records when tokens were last used.
 #[derive(Debug)]
 pub struct TokenUses {
     tokens: Arc<Tokens>,
 }
 
 impl TokenUses {
-    /// A job for `tokens`.
+    /// Returns a job for `tokens`.
     pub fn new(tokens: Arc<Tokens>) -> Self {
         Self { tokens }
     }

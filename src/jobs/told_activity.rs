@@ -1,4 +1,4 @@
-//! Tells the keeper how stores have been used.
+//! Job that reports the usage of stores to the keeper.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,17 +12,18 @@ use crate::{
 
 use super::job::{Job, Report};
 
-/// What a crash may cost of counters.
+/// Interval between reports: the maximum loss of counters by a crash.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// The most stores that are told of at once: a call of Larder's own takes 64 KiB of JSON, and a store is told of in some 300 bytes.
+/// Maximum number of stores per report: an internal call of Larder accepts 64 KiB of JSON, and a store takes some 300
+/// bytes.
 const MAX_STORES: usize = 150;
 
-/// Where the keeper is told.
+/// Path of the keeper's endpoint.
 const PATH: &str = "/larder/v1/activity";
 
-/// Tells the keeper, which alone writes documents, how stores have been used through this gateway since the last run. A
-/// batch whose answer is lost is told again, and may count twice.
+/// Reports usage since the last run to the keeper, which alone writes documents. A batch whose response is lost is
+/// sent again, and may count twice.
 #[derive(Debug)]
 pub struct ToldActivity {
     catalog: Arc<Catalog>,
@@ -35,7 +36,7 @@ struct Batch<'a> {
 }
 
 impl ToldActivity {
-    /// A job that tells the keeper by these errands.
+    /// Returns a job that reports to the keeper through `errands`.
     pub fn new(catalog: Arc<Catalog>, errands: Arc<Errands>) -> Self {
         Self { catalog, errands }
     }

@@ -1,4 +1,4 @@
-//! Sums what an installation has.
+//! Job that computes the totals of an installation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,18 +8,19 @@ use crate::kv::{self, Totals};
 
 use super::job::{Job, Report};
 
-/// The age that sums reach. A million stores take 2,000 lists, which costs a cent or two where lists are paid for.
+/// Interval between runs, and so the maximum age of the totals. A million stores take 2,000 lists, which cost a cent
+/// or two where lists are billed.
 const INTERVAL: Duration = Duration::from_hours(1);
 
-/// The pause before the first sums, and before the next attempt until there are any.
+/// Delay before the first run, and before retries until there are totals.
 const FIRST: Duration = Duration::from_mins(1);
 
-/// Sums what an installation has, for its metrics.
+/// Computes the totals of an installation, for its metrics.
 #[derive(Debug)]
 pub struct TotalsSum(Arc<Totals>);
 
 impl TotalsSum {
-    /// Returns the job that keeps `totals` young.
+    /// Returns the job that keeps `totals` current.
     pub fn new(totals: Arc<Totals>) -> Self {
         Self(totals)
     }

@@ -1,4 +1,4 @@
-//! Does what is due about stores.
+//! Job that handles due items of stores.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,17 +8,18 @@ use crate::kv::{self, Catalog};
 
 use super::job::{Job, Report};
 
-/// How late a store may be swept, removed or moved, where nothing hurries it: one list a run, mostly empty.
+/// Interval between runs: the maximum delay before a store is swept, purged or moved if nothing triggers it earlier.
+/// One list per run, usually empty.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Sweeps expired stores, removes deleted ones, and moves those whose records are to stand elsewhere.
+/// Deletes expired stores, purges deleted ones, and moves records to their proper location.
 #[derive(Debug)]
 pub struct StoreUpkeep {
     catalog: Arc<Catalog>,
 }
 
 impl StoreUpkeep {
-    /// A job for the stores of `catalog`.
+    /// Returns a job for the stores of `catalog`.
     pub fn new(catalog: Arc<Catalog>) -> Self {
         Self { catalog }
     }
