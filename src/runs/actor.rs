@@ -1,5 +1,5 @@
-//! What is run: an actor, or a task of one. There is no register of them: an actor is whatever is called so, and its id follows
-//! from whose it is and what it is called.
+//! The subject of a run: an actor, or a task of one. There is no registry of actors: any name is valid, and the id is
+//! derived from owner and name.
 
 use std::{fmt, str::FromStr};
 
@@ -10,10 +10,10 @@ use crate::{
     kv::{ActorId, UserId},
 };
 
-/// The longest name (`ACTOR_NAME` of `@apify/consts` allows 63).
+/// Maximum length of a name (`ACTOR_NAME` of `@apify/consts` allows 63).
 const MAX_LENGTH: usize = 63;
 
-/// Which of the two is run.
+/// Kind of the subject of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ActorKind {
     /// An actor.
@@ -23,7 +23,7 @@ pub enum ActorKind {
 }
 
 impl ActorKind {
-    /// What the kind is called in keys, and where an id is derived.
+    /// Returns the name of the kind in keys, and in the derivation of ids.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Actor => "actor",
@@ -36,7 +36,7 @@ impl ActorKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActorName(String);
 
-/// The text cannot name an actor.
+/// The text is not a valid actor name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the name of an actor or a task is 1 to {MAX_LENGTH} letters, digits, '-', '_' and '.'")]
 pub struct InvalidActorName;
@@ -58,13 +58,13 @@ impl fmt::Display for ActorName {
 }
 
 impl ActorName {
-    /// The id that `owner`'s actor or task of this name has, always and everywhere.
+    /// Returns the id of `owner`'s actor or task of this name. It is deterministic.
     pub fn id(&self, kind: ActorKind, owner: &UserId) -> ActorId {
         derived(&[kind.as_str(), owner.as_str(), &self.0.to_ascii_lowercase()])
     }
 }
 
-/// The id of an actor's build: clients want one, and there is none but what is run.
+/// Returns the id of an actor's build. Clients want one, but Larder has no builds.
 pub fn build_id(actor: &ActorId, build: &str) -> ActorId {
     derived(&["build", actor.as_str(), build])
 }
@@ -73,7 +73,7 @@ fn derived(parts: &[&str]) -> ActorId {
     ActorId::generate(&Derived(Sha256::digest(parts.join("\n").as_bytes()).into()))
 }
 
-/// Bytes that follow from a hash, in place of random ones.
+/// A source of bytes derived from a hash, in place of random ones.
 #[derive(Debug)]
 struct Derived([u8; 32]);
 

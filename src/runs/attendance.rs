@@ -1,7 +1,7 @@
-//! What is due about runs that go on: ending those whose time is over or that are silent, and keeping the stores of the
-//! others.
+//! Supervision of active runs: ends those that have timed out or stopped sending heartbeats, and keeps the stores of
+//! the others.
 //!
-//! A check believes nothing of the item that asks for it: the run's document alone says what is to be done.
+//! A check does not trust the item that triggers it: the run's document alone says what is to be done.
 
 use std::time::Duration;
 
@@ -22,22 +22,22 @@ use super::{
     timeouts::{AGREEMENT, Moment},
 };
 
-/// How long whoever runs it has to end a run that is to be aborted.
+/// Time that the runner of an aborted run has to end it.
 const ABORT_PATIENCE: Duration = Duration::from_mins(1);
 
-/// Uptime after which a run that has no document yet never will: no request takes so long.
+/// Uptime after which a run without a document is never created: no request takes so long.
 const CREATION_PATIENCE: Duration = Duration::from_hours(1);
 
-/// The pause to the next look where something is overdue that cannot be done yet.
+/// Pause before the next check if something overdue cannot be done yet.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause between two looks at a run that goes on.
+/// Maximum pause between two checks of an active run.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
-/// The longest pause where the store of a run is not to be seen: a clock that was wrong may bring it back.
+/// Maximum pause if the store of a run is not visible: a clock that was wrong may bring it back.
 const PAUSE_WITHOUT_STORE: Duration = Duration::from_mins(5);
 
-/// What the first item of a run carries, since it is written before the run's document.
+/// Content of a run's first item, which is written before the run's document.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Creation {
@@ -50,18 +50,18 @@ pub(super) struct Creation {
 
 impl Note for Creation {}
 
-/// What a look at a run came to.
+/// Result of a check of a run.
 #[derive(Debug)]
 pub enum Attended {
-    /// There is no such run, or not yet.
+    /// The run does not exist, or not yet.
     Absent,
-    /// It goes on, and will be looked at again.
+    /// The run is active, and another check is scheduled.
     GoesOn,
-    /// It is over: what was made for it can go.
+    /// The run is over: what was created for it can be deleted.
     Over(Box<Run>),
 }
 
-/// What is known of the store of a run.
+/// Known use of a run's store.
 #[derive(Debug, Clone, Copy)]
 struct StoreUse {
     at: Timestamp,
@@ -69,8 +69,7 @@ struct StoreUse {
 }
 
 impl Runs {
-    /// Does what is due about a run, and sees to it that it is looked at again. The item is still to be deleted
-    /// ([`Runs::dequeue`]).
+    /// Checks a run and schedules the next check. The caller deletes the item ([`Runs::dequeue`]).
     pub async fn attend(&self, item: &QueueItem, catalog: &Catalog) -> Result<Attended> {
         let run = match self.get(&item.id).await {
             Ok(run) => run,
@@ -102,7 +101,7 @@ impl Runs {
                 Err(error) => return Err(error.into()),
             }
         }
-        // The store's use counts as it was seen just now, so that the next look is as late as it can be.
+        // The store's use counts as of now, so the next check is as late as possible.
         let next = self.next_look(&run, store.as_deref());
         if self.enqueue(Queue::Due, next, &run.id, &()).await? == item.key {
             return Err(RunsError::Contended);
@@ -110,26 +109,26 @@ impl Runs {
         Ok(Attended::GoesOn)
     }
 
-    /// Asks whoever runs it to end a run; it is over before long, also if nobody hears that.
+    /// Requests the abort of a run. The run ends soon even if its runner does not respond.
     pub async fn abort(&self, id: &RunId) -> Result<Run> {
         let at = self.now().uptime + ABORT_PATIENCE;
         self.enqueue(Queue::Due, millis(at), id, &()).await?;
         self.update(id, |run| Ok(run.ask_to_abort(self.clock.now()))).await
     }
 
-    /// Sees to it that a run is looked at which is about to be made.
+    /// Schedules a check of a run that is about to be created.
     pub(super) async fn announce(&self, run: &Run, store: &StoreView) -> Result<()> {
         let creation = Creation { identity: RunIdentity::of(run), made: run.uptimes.started };
         let at = self.next_look(run, Some(store));
         self.enqueue(Queue::Due, at, &run.id, &Some(creation)).await.map(drop)
     }
 
-    /// Returns whether a run that was announced may still be made.
+    /// Returns whether an announced run may still be created.
     pub(super) fn may_still_be_made(&self, run: &Run) -> bool {
         self.now().uptime.saturating_sub(Duration::from_millis(run.uptimes.started)) < CREATION_PATIENCE / 2
     }
 
-    /// Deletes what a run left that was never made, once it is certain that it will not be.
+    /// Deletes remains of a run that was never created, once it is certain that it will not be.
     async fn attend_absent(&self, item: &QueueItem) -> Result<()> {
         let Some(creation) = self.carried::<Creation>(item).await? else { return Ok(()) };
         let now = self.now().uptime;
@@ -141,14 +140,14 @@ impl Runs {
         self.remove_entries(&creation.identity, RunStatus::ALL).await
     }
 
-    /// Ends a run that is due to end, and notes that its store was used; whether there is anything to write.
+    /// Ends a run that is due to end, and records use of its store. Returns whether there is anything to write.
     fn take_stock(&self, run: &mut Run, used: Option<StoreUse>) -> bool {
         let now = self.now();
         let is_corrected = run.correct_uptimes(now.uptime);
         let before = run.clone();
         let is_noted = used.is_some_and(|used| note_use(run, used, now.wall));
         run.stamp(&before, now);
-        // The time that the guard has checked: no jump of the clock comes between.
+        // The time checked by the guard: no clock jump can come in between.
         let Some(wall) = self.guard.deletion_time() else { return is_noted || is_corrected };
         let now = Moment { wall, ..now };
         let is_aborted = run.abort_limit(ABORT_PATIENCE).is_some_and(|limit| limit.has_passed(now));
@@ -163,14 +162,14 @@ impl Runs {
         is_over || is_noted || is_corrected
     }
 
-    /// Returns the uptime in milliseconds at which something may be due about a run that goes on.
+    /// Returns the uptime in milliseconds at which an active run needs the next check.
     fn next_look(&self, run: &Run, store: Option<&StoreView>) -> i64 {
         let now = self.now();
         let limits = [run.abort_limit(ABORT_PATIENCE), run.time_limit(), Some(run.silence_limit(self.options.silence))];
         let of_limits = limits.into_iter().flatten().map(|limit| limit.next_check(now));
         let pause = match store {
             None => PAUSE_WITHOUT_STORE,
-            // A named store needs no look; the others live three looks long.
+            // A named store needs no check; the others live for three intervals.
             Some(store) if store.document.name.is_some() => LONGEST_PAUSE,
             Some(store) => (store.document.retention.duration() / 3).min(LONGEST_PAUSE),
         };
@@ -179,8 +178,8 @@ impl Runs {
     }
 }
 
-/// Notes that the store of a run was used; whether there is anything to write. Dates ahead of the wall clock tell nothing, the
-/// number of uses does.
+/// Records use of a run's store. Returns whether there is anything to write. Dates ahead of the wall clock are
+/// ignored; the number of uses counts.
 fn note_use(run: &mut Run, used: StoreUse, now: Timestamp) -> bool {
     let is_dated = used.at > run.seen_at && used.at <= now;
     let is_counted = run.store_uses.is_some_and(|before| used.count > before);
@@ -189,7 +188,7 @@ fn note_use(run: &mut Run, used: StoreUse, now: Timestamp) -> bool {
         run.store_uses = Some(used.count);
     }
     if is_dated || is_counted {
-        // A date that is far ahead was written by a clock that was wrong.
+        // A date far ahead was written by a clock that was wrong.
         let is_ahead = run.seen_at.since(now) > AGREEMENT;
         let at = if is_dated { used.at } else { now };
         run.seen_at = if is_ahead { at } else { run.seen_at.max(at) };

@@ -1,4 +1,4 @@
-//! The runs that are waited for: each as it was read or written last, for all that wait for it.
+//! Runs with waiting requests: each as last read or written, shared by all its waiters.
 
 use std::{
     collections::HashMap,
@@ -12,31 +12,31 @@ use crate::kv::RunId;
 
 use super::run::Run;
 
-/// The runs that are waited for here.
+/// The runs with waiters on this gateway.
 #[derive(Debug, Default)]
 pub struct CompletionWatches(Mutex<HashMap<RunId, Arc<Watch>>>);
 
-/// A run that is waited for.
+/// A run with waiters.
 #[derive(Debug)]
 pub struct Watch {
-    /// The run as it was read or written last.
+    /// The run as last read or written.
     pub latest: watch::Sender<Arc<Run>>,
-    /// When it was read last, by the monotonic clock; locked while it is being read.
+    /// Time of the last read, by the monotonic clock; locked during a read.
     pub read_at: tokio::sync::Mutex<Duration>,
 }
 
-/// One of those that wait for a run.
+/// A waiter for a run.
 #[derive(Debug)]
 pub struct Waiter<'a> {
     watches: &'a CompletionWatches,
-    /// Which run.
+    /// Id of the run.
     pub id: RunId,
     /// The run.
     pub watch: Arc<Watch>,
 }
 
 impl CompletionWatches {
-    /// Shows a run to those that wait for it.
+    /// Publishes a run to its waiters.
     pub fn publish(&self, run: &Run) {
         if let Some(watch) = self.watches().get(&run.id) {
             watch.show(run);
@@ -60,7 +60,7 @@ impl CompletionWatches {
 }
 
 impl Watch {
-    /// Shows a run, unless a later version of it is shown already.
+    /// Publishes a run unless a later version is published already.
     pub fn show(&self, run: &Run) {
         self.latest.send_if_modified(|latest| {
             let is_newer = run.version > latest.version;
@@ -75,7 +75,7 @@ impl Watch {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut watches = self.watches.watches();
-        // This one and the table's: no other request waits.
+        // This reference and the table's: there is no other waiter.
         if Arc::strong_count(&self.watch) <= 2 {
             watches.remove(&self.id);
         }

@@ -1,11 +1,12 @@
-//! Entries of runs in lists: an object without a body in each list of a run, whose key has the status.
+//! List entries of runs: an object without a body in each list of a run, with the status in its key.
 //!
-//! Entries follow the document. The entries of a new status are written before the document that has it, and those of earlier
-//! statuses are deleted after it, so that a run is in its lists at any time; readers count a run once, and the document of what is shown has
-//! the last word. A crash in between leaves entries too many, which the next check of the run deletes.
+//! Entries follow the document. Entries of a new status are written before the document that has it, and those of
+//! earlier statuses are deleted after it, so a run is in its lists at any time. Readers count a run once, and the
+//! document of a listed run is authoritative. A crash in between leaves extra entries, which the next check of the
+//! run deletes.
 //!
-//! Only entries of statuses that the run cannot have any more are deleted. A writer that has lost a race therefore deletes nothing that the
-//! winner needs.
+//! Only entries of statuses that the run can no longer have are deleted. So a writer that has lost a race deletes
+//! nothing that the winner needs.
 
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ use super::{
     status::RunStatus,
 };
 
-/// Everything that the keys of a run's objects are made of. Items of queues carry it where the document may be missing.
+/// All data from which the keys of a run's objects are built. Queue items carry it in case the document is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunIdentity {
@@ -40,14 +41,14 @@ pub struct RunIdentity {
     pub task: Option<ActorId>,
     /// Start of the run.
     pub started_at: Timestamp,
-    /// What started the run.
+    /// Origin of the run.
     pub origin: RunOrigin,
     /// Tokens that were made for the run.
     #[serde(rename = "tokenIds")]
     pub tokens: Vec<TokenId>,
 }
 
-/// What is in it never changes.
+/// Its content never changes.
 impl Note for RunIdentity {}
 
 impl RunIdentity {
@@ -71,7 +72,7 @@ impl RunIdentity {
 }
 
 impl Runs {
-    /// Writes the entries of `run` with the status that it has.
+    /// Writes the entries of `run` with its current status.
     pub(super) async fn write_entries(&self, run: &Run) -> Result<()> {
         let keys: Vec<_> = RunIdentity::of(run).entries(run.status).collect();
         let written = keys.iter().map(|key| write_note(self.objects.as_ref(), key, &()));
@@ -79,7 +80,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Deletes the entries of `run` with statuses that it cannot have any more.
+    /// Deletes the entries of `run` with statuses that it can no longer have.
     pub(super) async fn remove_stale_entries(&self, run: &Run) -> Result<()> {
         let statuses = RunStatus::ALL.into_iter().filter(|status| run.status.excludes(*status));
         self.remove_entries(&RunIdentity::of(run), statuses).await

@@ -1,4 +1,4 @@
-//! The keys of objects that are about runs: the only place that builds or reads them.
+//! The keys of objects about runs: the only place that builds or reads them.
 //!
 //! ```text
 //! larder/runs/{run}                                          the document of a run
@@ -9,8 +9,8 @@
 //! larder/runs-removal/{uptime}-{run}                         a run that is deleted then, if a second check agrees
 //! ```
 //!
-//! An entry is `{time left}-{run}.{status}.{origin}`. Times are milliseconds in 13 digits. Entries have the time that is left
-//! until all digits are nines, so that the order of bytes begins with the newest. An uptime is that of the clock guard, which no change
+//! An entry is `{time left}-{run}.{status}.{origin}`. Times are milliseconds in 13 digits. The time left counts down
+//! from thirteen nines, so byte order lists the newest first. An uptime is that of the clock guard, which no change
 //! of the wall clock moves.
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::{
 
 use super::{actor::ActorKind, run::RunOrigin, status::RunStatus};
 
-/// Prefixes of all objects of this room, each a folder whose keys are listed in byte order.
+/// Prefixes of all objects of this module, each a folder whose keys are listed in byte order.
 pub const PREFIXES: [&str; 5] =
     ["larder/runs/", "larder/runs-by-owner/", "larder/runs-due/", "larder/runs-finished/", "larder/runs-removal/"];
 
@@ -47,11 +47,11 @@ pub struct QueueItem {
     pub key: String,
     /// Time in milliseconds, by the clock of the queue.
     pub at: i64,
-    /// Run that it is about.
+    /// Its run.
     pub id: RunId,
 }
 
-/// What an entry in a list of runs says.
+/// A list entry of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
     /// Start of the run, in whole milliseconds.
@@ -60,12 +60,12 @@ pub struct Entry {
     pub id: RunId,
     /// Status of the run when the entry was written.
     pub status: RunStatus,
-    /// What started the run.
+    /// Origin of the run.
     pub origin: RunOrigin,
 }
 
 impl Queue {
-    /// Returns what the keys of all its items begin with.
+    /// Returns the prefix of the keys of all its items.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Due => "larder/runs-due/",
@@ -79,7 +79,7 @@ impl Queue {
         format!("{}{:013}-{id}", self.prefix(), at.clamp(0, LAST))
     }
 
-    /// Reads the key of an item; `None` if it is none of this queue.
+    /// Parses the key of an item; `None` if it is none of this queue.
     pub fn parse(self, key: &str) -> Option<QueueItem> {
         let (digits, id) = key.strip_prefix(self.prefix())?.split_once('-')?;
         Some(QueueItem { key: key.to_owned(), at: parse_millis(digits)?, id: id.parse().ok()? })
@@ -93,7 +93,7 @@ impl Entry {
         format!("{}-{id}.{}.{}", time_left(*started_at), status.as_str(), origin.as_str())
     }
 
-    /// Reads the end of an entry's key; `None` if it is none.
+    /// Parses the end of an entry's key; `None` if it is none.
     pub fn parse(end: &str) -> Option<Self> {
         let (digits, rest) = end.split_once('-')?;
         let mut parts = rest.split('.');
@@ -110,28 +110,28 @@ impl Entry {
     }
 }
 
-/// The document of a run.
+/// Returns the key of a run's document.
 pub fn document(id: &RunId) -> String {
     format!("larder/runs/{id}")
 }
 
-/// What the entries of all of an owner's runs begin with.
+/// Returns the prefix of all list entries of an owner.
 pub fn all_of(owner: &UserId) -> String {
     format!("larder/runs-by-owner/{owner}/all/")
 }
 
-/// What the entries of an owner's runs of one actor, or of one task, begin with.
+/// Returns the prefix of an owner's list entries for one actor or task.
 pub fn of_actor(owner: &UserId, kind: ActorKind, id: &ActorId) -> String {
     format!("larder/runs-by-owner/{owner}/{}-{id}/", kind.as_str())
 }
 
-/// Returns what the entries of runs that started at `started_at` begin with, after their folder; it precedes all of them in the order
-/// of bytes.
+/// Returns the prefix of entries of runs that started at `started_at`, after their folder; it sorts before all of
+/// them.
 pub fn time_left(started_at: Timestamp) -> String {
     format!("{:013}", LAST - started_at.as_millis().clamp(0, LAST))
 }
 
-/// Returns an uptime as queues have it: in milliseconds.
+/// Returns an uptime in milliseconds, as in queue keys.
 pub fn millis(uptime: Duration) -> i64 {
     i64::try_from(uptime.as_millis()).unwrap_or(LAST).min(LAST)
 }

@@ -1,4 +1,4 @@
-//! Which runs a list has, and what is remembered of how long it is.
+//! Filters of run lists, and cached counts of long lists.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,46 +16,46 @@ use super::{
     status::RunStatus,
 };
 
-/// The most long lists whose counts are remembered; one of a million runs takes 100 KB.
+/// Maximum number of long lists whose counts are cached; one of a million runs takes 100 KB.
 const MAX_COUNTED_LISTS: u64 = 64;
 
-/// Locks over the counting of long lists, by owner: a list is counted once for all that ask for it.
+/// Number of locks for counting long lists, by owner: concurrent requests share one count of a list.
 const COUNTING_LOCKS: usize = 16;
 
-/// Whose runs, and which of them.
+/// A list of runs: its owner, and optionally an actor or task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunsOf {
-    /// Whose.
+    /// The owner.
     pub owner: UserId,
-    /// Those of this actor or task alone.
+    /// Only runs of this actor or task.
     pub actor: Option<(ActorKind, ActorId)>,
 }
 
-/// Which runs match.
+/// Filter of runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct RunFilter {
-    /// Any of these; of any if there is none.
+    /// Any of these statuses; any status if empty.
     pub statuses: Vec<RunStatus>,
-    /// Of this origin.
+    /// Only this origin.
     pub origin: Option<RunOrigin>,
-    /// Started then or later.
+    /// Only runs started then or later.
     pub started_after: Option<Timestamp>,
-    /// Started then or earlier.
+    /// Only runs started then or earlier.
     pub started_before: Option<Timestamp>,
 }
 
-/// Counts of long lists.
+/// Cached counts of long lists.
 #[derive(Debug)]
 pub struct CountedLists {
-    /// The lists, by what they are lists of.
+    /// The lists by owner, actor and filter.
     pub lists: Cache<(RunsOf, RunFilter), Arc<CountedList>>,
     locks: [tokio::sync::Mutex<()>; COUNTING_LOCKS],
 }
 
-/// A list of runs with the number of those that match.
+/// A counted list of runs.
 #[derive(Debug)]
 pub struct CountedList {
-    /// When it was counted, by the monotonic clock.
+    /// Time of the count, by the monotonic clock.
     pub counted_at: Duration,
     /// Marks in the order of their keys, at most a thousand entries apart.
     pub marks: Vec<Mark>,
@@ -63,12 +63,12 @@ pub struct CountedList {
     pub total: usize,
 }
 
-/// A place in a list.
+/// A position in a list.
 #[derive(Debug, Clone)]
 pub struct Mark {
     /// Key of the last entry before it.
     pub key: String,
-    /// Matching runs before it.
+    /// Number of matching runs before it.
     pub count: usize,
 }
 
@@ -80,7 +80,7 @@ impl RunFilter {
             && self.started_before.is_none_or(|before| started_at <= before)
     }
 
-    /// Returns whether the run of an entry matches, as far as the entry says.
+    /// Returns whether an entry may match, by its key.
     pub fn matches_entry(&self, entry: &Entry) -> bool {
         self.matches(entry.status, entry.origin, entry.started_at)
     }
@@ -90,14 +90,14 @@ impl RunFilter {
         self.matches(run.status, run.origin, run.started_at)
     }
 
-    /// Returns the key after which the entries in `folder` begin that may match.
+    /// Returns the key after which matching entries in `folder` may begin.
     pub fn start(&self, folder: &str) -> Option<String> {
         self.started_before.map(|before| format!("{folder}{}", layout::time_left(before)))
     }
 }
 
 impl RunsOf {
-    /// Returns what the keys of its entries begin with.
+    /// Returns the prefix of its keys.
     pub fn folder(&self) -> String {
         match &self.actor {
             None => layout::all_of(&self.owner),
@@ -113,7 +113,7 @@ impl Default for CountedLists {
 }
 
 impl CountedLists {
-    /// Returns the lock over the counting of an owner's lists.
+    /// Returns the lock for counting an owner's lists.
     pub fn lock(&self, owner: &UserId) -> &tokio::sync::Mutex<()> {
         let sum = owner.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         &self.locks[sum % COUNTING_LOCKS]

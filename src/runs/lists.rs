@@ -1,8 +1,8 @@
-//! Lists of runs, and the last one: found by entries that begin with the newest and say the status of each run.
+//! Lists of runs, and the last run: found by entries that are sorted newest first and carry the status.
 //!
-//! A page costs a list of entries and a read for each run that it shows. What a long list has beyond its first thousand entries is counted
-//! by listing keys, once in [`COUNTS_LAST`], with a mark for each thousand: no more is remembered of it, and a page in its
-//! middle is found from the mark before it.
+//! A page costs one list of entries and a read per run shown. For a long list, the entries beyond the first thousand
+//! are counted by listing keys, once in [`COUNTS_LAST`], with a mark per thousand. Only the marks are cached; a page
+//! in the middle starts at the mark before it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,16 +21,16 @@ use super::{
     run::Run,
 };
 
-/// Runs that are read at the same time.
+/// Maximum number of runs that are read concurrently.
 const CONCURRENCY: usize = 16;
 
-/// The most lists of entries that are made to find the last run that matches: older runs are not seen.
+/// Maximum number of entry lists to find the last matching run: older runs are not seen.
 const MAX_LAST_PAGES: usize = 100;
 
-/// How long it is believed how many entries a list has beyond its first thousand.
+/// Maximum age of the count of entries beyond the first thousand.
 const COUNTS_LAST: Duration = Duration::from_mins(2);
 
-/// Entries that are listed at once to find the last run of any status: mostly the first is it.
+/// Number of entries listed at once to find the last run of any status: usually the first matches.
 const LAST_PAGE: usize = 20;
 
 /// A page of runs.
@@ -38,21 +38,21 @@ const LAST_PAGE: usize = 20;
 pub struct RunPage {
     /// The runs.
     pub runs: Vec<Run>,
-    /// How many match.
+    /// Total number of matching runs.
     pub total: usize,
 }
 
-/// What one list of entries has come to.
+/// Result of one list of entries.
 #[derive(Debug)]
 struct Step {
-    /// The runs that match, the newest first.
+    /// Matching runs, newest first.
     ids: Vec<RunId>,
-    /// Where the next list begins, if there is more.
+    /// Start of the next list, if there is more.
     next: Option<String>,
 }
 
 impl Runs {
-    /// The last run that matches. One list and one read, as a rule.
+    /// Returns the last matching run. Usually one list and one read.
     pub async fn last(&self, of: &RunsOf, filter: &RunFilter) -> Result<Run> {
         let folder = of.folder();
         let limit = if *filter == RunFilter::default() { LAST_PAGE } else { MAX_LIST_KEYS };
@@ -62,7 +62,7 @@ impl Runs {
             for id in &step.ids {
                 match self.get(id).await {
                     Ok(run) if filter.matches_run(&run) => return Ok(run),
-                    // One without a document is being made, or never was.
+                    // A run without a document is being created, or never was.
                     Ok(_) | Err(RunsError::NotFound) => {}
                     Err(error) => return Err(error),
                 }
@@ -75,7 +75,7 @@ impl Runs {
         Err(RunsError::NotFound)
     }
 
-    /// A page of the runs that match, by the time of their making.
+    /// Returns a page of the matching runs, by creation time.
     pub async fn list(
         &self,
         of: &RunsOf,
@@ -103,7 +103,7 @@ impl Runs {
         Ok(RunPage { runs, total })
     }
 
-    /// Returns the runs from the one with number `start`, counted from the newest, to the one before `end`.
+    /// Returns the runs from number `start`, counted from the newest, to the one before `end`.
     async fn ids_between(
         &self,
         folder: &str,
@@ -131,7 +131,7 @@ impl Runs {
         }
     }
 
-    /// Counts the runs that match, of which `first` are the newest.
+    /// Counts the matching runs; `first` are the newest.
     async fn count(&self, of: &RunsOf, filter: &RunFilter, first: &Step) -> Result<CountedList> {
         let counted_at = self.clock.monotonic();
         let mut count = first.ids.len();
@@ -163,7 +163,7 @@ impl Runs {
         Ok(CountedList { counted_at, marks, total: count })
     }
 
-    /// Counts the runs that match whose entries come after the key `start` and not after `end`.
+    /// Counts the matching runs whose entries come after the key `start` and not after `end`.
     async fn count_between(&self, folder: &str, filter: &RunFilter, start: &str, end: &str) -> Result<usize> {
         let (mut count, mut cursor) = (0, Some(start.to_owned()));
         while let Some(start_after) = cursor {
@@ -174,8 +174,8 @@ impl Runs {
         Ok(count)
     }
 
-    /// Returns the runs that match among the next `limit` entries, up to the key `end` if there is one. One list. A run with several
-    /// entries, which stand beside each other, is one.
+    /// Returns the matching runs among the next `limit` entries, up to the key `end` if there is one. One list.
+    /// Adjacent entries of the same run count once.
     async fn step(
         &self,
         folder: &str,

@@ -1,8 +1,8 @@
-//! Runs of actors: what they are called, how far they have come, and the store that each has.
+//! Runs of actors: ids, statuses, and the store of each run.
 //!
-//! Nothing here starts a program: a run is made by whoever is about to start one, and tells by signs of life that it goes on.
-//! [`Runs`] keeps the runs, [`RunStatus`] says what may become of one, what is due about them is done by [`Runs::attend`], and what
-//! is over is deleted by [`Runs::remove`]. This room knows no HTTP and no caller.
+//! Larder starts no program: the client that is about to start one creates the run, and sends heartbeats while it is
+//! active. [`Runs`] holds the runs, and [`RunStatus`] defines the transitions. [`Runs::attend`] supervises active
+//! runs, and [`Runs::remove`] deletes finished ones. This module knows no HTTP and no caller.
 
 mod actor;
 mod attendance;

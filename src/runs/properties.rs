@@ -1,5 +1,5 @@
-//! What holds of runs, whatever bytes come: run over chosen bytes by the fuzz targets, and by the tests of the room
-//! `fuzzing`. Nothing here is part of the program.
+//! Properties of runs that hold for any bytes: run by the fuzz targets, and by the tests of the module `fuzzing`. Not
+//! part of the program.
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
 
 use crate::kv::properties::{json, verbatim};
@@ -11,7 +11,8 @@ use super::{
     status::RunStatus,
 };
 
-/// The document of a run reads back and answers what is asked of it; an item of a queue and an entry are the keys that would be written for them.
+/// Checks that a run document survives a round trip, and that its methods accept it; likewise that a parsed queue
+/// item or list entry is the key that would be written for it.
 pub fn run(bytes: &[u8]) {
     json::<Run>(bytes);
     if let Ok(run) = serde_json::from_slice::<Run>(bytes) {

@@ -1,7 +1,7 @@
-//! Queues of runs: an item is an object whose key says when and which run, and nothing is believed of it but that.
+//! Queues of runs: an item is an object whose key holds a time and a run. Nothing else of it is trusted.
 //!
-//! An item is written before whatever it is to be remembered for, and deleted after the work. One too many does no harm, and
-//! any number of gateways may work on a queue at once.
+//! An item is written before the change it is for, and deleted after the work. A superfluous item is harmless, and
+//! any number of gateways may process a queue concurrently.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use super::{
     timeouts::Moment,
 };
 
-/// Time after which an item whose work has failed is worked on again.
+/// Delay before a failed item is retried.
 const POSTPONED_BY: Duration = Duration::from_mins(10);
 
-/// Distance from now beyond which no item of a queue by uptime is ever written.
+/// Maximum distance from now of an item in a queue by uptime.
 const LONGEST_AHEAD: Duration = Duration::from_hours(24);
 
 impl Queue {
@@ -36,40 +36,40 @@ impl Queue {
 }
 
 impl Runs {
-    /// Returns the time by both clocks as queues go by it: a wall clock that is in doubt moves nothing ahead.
+    /// Returns the time by both clocks for queues: a wall clock in doubt advances nothing.
     fn scheduled(&self) -> Moment {
         Moment { wall: self.guard.scheduling_time(), uptime: self.guard.uptime() }
     }
 
-    /// Returns the items of `queue` that are due, at most [`MAX_LIST_KEYS`], the earliest first. One list.
+    /// Returns at most [`MAX_LIST_KEYS`] due items of `queue`, earliest first. One list.
     pub async fn due(&self, queue: Queue) -> Result<Vec<QueueItem>> {
         let options = ListOptions { prefix: queue.prefix().to_owned(), start_after: None, limit: MAX_LIST_KEYS };
         let page = self.objects.list(options).await.map_err(JsonError::from)?;
         let now = queue.clock(self.scheduled());
-        // An item that is further ahead than any that is written was written before the uptime was lost.
+        // An item beyond the maximum distance was written before the uptime was lost.
         let ahead = if queue == Queue::Finished { i64::MAX } else { now.saturating_add(millis(LONGEST_AHEAD)) };
         let items = page.objects.into_iter().filter_map(|object| queue.parse(&object.key));
         Ok(items.filter(|item| item.at <= now || item.at > ahead).collect())
     }
 
-    /// Puts an item into `queue`, to be due at `at` milliseconds by its clock. Returns its key.
+    /// Adds an item to `queue`, due at `at` milliseconds by its clock. Returns its key.
     pub(super) async fn enqueue<T: Note>(&self, queue: Queue, at: i64, id: &RunId, body: &T) -> Result<String> {
         let key = queue.key(at, id);
         write_note(self.objects.as_ref(), &key, body).await?;
         Ok(key)
     }
 
-    /// Reads what an item carries; `None` if it carries nothing, or is gone.
+    /// Reads the content of an item; `None` if it is empty or gone.
     pub(super) async fn carried<T: DeserializeOwned>(&self, item: &QueueItem) -> Result<Option<T>> {
         Ok(read_json::<Option<T>>(self.objects.as_ref(), &item.key).await?.and_then(|(carried, _)| carried))
     }
 
-    /// Deletes an item whose work is done.
+    /// Deletes a handled item.
     pub async fn dequeue(&self, item: &QueueItem) -> Result<()> {
         Ok(remove_json(self.objects.as_ref(), &item.key).await?)
     }
 
-    /// Moves an item whose work has failed behind the others, with what it carries.
+    /// Moves a failed item, with its content, behind the others.
     pub async fn postpone(&self, queue: Queue, item: &QueueItem) -> Result<()> {
         let key = queue.key(queue.clock(self.scheduled()).saturating_add(millis(POSTPONED_BY)), &item.id);
         match self.objects.copy(&item.key, &key, Precondition::None).await {

@@ -1,8 +1,8 @@
-//! All runs, in the object store.
+//! The repository of runs in the object store.
 //!
-//! A run is announced before its document is written: by an item of the queue of runs to be checked, and then in the lists, which leave
-//! out what has no document. Every change is a conditional write that carries a fresh nonce, so that no two writers undo each other's work,
-//! and so that whoever lost the answer can read back whether he won.
+//! A run is announced before its document is written: first by an item of the queue of checks, then in the lists,
+//! which skip entries without a document. Every change is a compare-and-swap that carries a fresh nonce. So no two
+//! writers undo each other's changes, and a writer whose response was lost can read back whether it won.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,20 +21,20 @@ use super::{
     timeouts::{Moment, millis},
 };
 
-/// How often a change is tried again that others get in the way of.
+/// Maximum number of attempts of a change under contention.
 const MAX_ATTEMPTS: usize = 16;
 
-/// How often a sign of life is written down at most.
+/// Maximum interval between recorded heartbeats.
 const LONGEST_STEP: Duration = Duration::from_secs(30);
 
-/// What can be set of runs.
+/// Settings of runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunOptions {
-    /// How long a run may be silent before it is taken for dead.
+    /// Heartbeat timeout, after which a run counts as dead.
     pub silence: Duration,
-    /// For how long finished runs stay at least; the default retention of unnamed stores if it is not set.
+    /// Minimum retention of finished runs; the default retention of unnamed stores if not set.
     pub retention: Option<Retention>,
-    /// Uptime between the two checks that find a finished run expired.
+    /// Uptime between the two checks that must find a finished run expired.
     pub second_check: Duration,
 }
 
@@ -58,7 +58,7 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// The runs in `objects`. What is irreversible and follows from the time asks `guard`.
+    /// Returns the runs in `objects`. Irreversible time-based operations consult `guard`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
@@ -71,23 +71,23 @@ impl Runs {
         Self { objects, clock, guard, options, retention, watches, counted, random }
     }
 
-    /// A fresh id.
+    /// Returns a fresh id.
     pub fn new_id(&self) -> RunId {
         RunId::generate(self.random.as_ref())
     }
 
-    /// Makes a run, whose store is `store`.
+    /// Creates a run with the given store.
     pub async fn create(&self, new: NewRun, store: &StoreView) -> Result<Run> {
         let now = self.now();
         let mut run = new.into_run(self.random.as_ref(), now.wall);
         (run.uptimes.started, run.uptimes.seen) = (millis(now.uptime), millis(now.uptime));
-        // First: what a crash leaves is found by this alone.
+        // First: only this makes the remains of a crash findable.
         self.announce(&run, store).await?;
         self.write_entries(&run).await?;
         if !self.may_still_be_made(&run) {
             return Err(RunsError::Contended);
         }
-        // The id is fresh: nothing but a lost answer to this very write can be in the way.
+        // The id is fresh: only a lost response to this very write can conflict.
         match create_json(self.objects.as_ref(), &layout::document(&run.id), &run).await {
             Ok(true) => Ok(run),
             Ok(false) | Err(JsonError::Storage(_)) => self.get(&run.id).await,
@@ -95,13 +95,13 @@ impl Runs {
         }
     }
 
-    /// A run as it is now. One read.
+    /// Returns the current state of a run. One read.
     pub async fn get(&self, id: &RunId) -> Result<Run> {
         self.read(id).await.map(|(run, _)| run)
     }
 
-    /// Changes a run: `change` is given it as it is now, as often as somebody else changes it in between, and leaves in it what
-    /// is to be. When it returns false, nothing is written.
+    /// Changes a run by compare-and-swap. `change` edits the current document, and runs again after each conflict. If
+    /// it returns false, nothing is written.
     pub async fn update(&self, id: &RunId, mut change: impl FnMut(&mut Run) -> Result<bool>) -> Result<Run> {
         let mut is_announced = false;
         for _ in 0..MAX_ATTEMPTS {
@@ -125,13 +125,13 @@ impl Runs {
         Err(RunsError::Contended)
     }
 
-    /// Notes a sign of life of a run.
+    /// Records a heartbeat of a run.
     pub async fn beat(&self, id: &RunId) -> Result<Run> {
         let step = self.beat_step();
         self.update(id, |run| Ok(run.seen(self.clock.now(), step))).await
     }
 
-    /// How often signs of life are written down: well within the silence that is allowed.
+    /// Returns the interval between recorded heartbeats: well within the heartbeat timeout.
     pub fn beat_step(&self) -> Duration {
         (self.options.silence / 4).min(LONGEST_STEP)
     }
@@ -141,7 +141,7 @@ impl Runs {
         Moment { wall: self.clock.now(), uptime: self.guard.uptime() }
     }
 
-    /// Has lists and waiters follow a run as it is now. What fails is done by the next check of the run.
+    /// Updates lists and waiters to the current state of a run. The next check of the run repeats what fails.
     async fn follow(&self, run: &Run, is_listed_anew: bool) {
         self.watches.publish(run);
         if is_listed_anew && let Err(error) = self.remove_stale_entries(run).await {
@@ -154,7 +154,7 @@ impl Runs {
         read_json(self.objects.as_ref(), &layout::document(id)).await?.ok_or(RunsError::NotFound)
     }
 
-    /// Writes a run in place of the one with that validator; whether it is there now.
+    /// Replaces the run with that validator. Returns whether the write took effect.
     async fn replace(&self, run: &Run, etag: ETag) -> Result<bool> {
         let key = layout::document(&run.id);
         let written = replace_json(self.objects.as_ref(), &key, run, etag).await;
@@ -164,11 +164,11 @@ impl Runs {
             Err(JsonError::Storage(error @ (storage::Error::Timeout | storage::Error::Unavailable(_)))) => Some(error),
             Err(error) => return Err(error.into()),
         };
-        // It may have happened all the same.
+        // The write may have taken effect nevertheless.
         let (now, _) = self.read(&run.id).await?;
         match failure {
             _ if now.nonce == run.nonce => Ok(true),
-            // Somebody else's write came first, or ours has yet to come and then fails.
+            // Another writer won, or our write is still in flight and will then fail.
             None => Ok(false),
             Some(_) if now.version >= run.version => Ok(false),
             Some(error) => Err(JsonError::Storage(error).into()),

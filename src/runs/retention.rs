@@ -1,5 +1,5 @@
-//! What becomes of finished runs: they stay for the retention and as long as their unnamed store, and are then deleted with
-//! everything that hangs on them.
+//! Retention of finished runs: they stay for the retention and as long as their unnamed store, and are then deleted
+//! together with their dependants.
 //!
 //! ```text
 //! finished   its tokens are revoked, an item says when its retention ends
@@ -7,8 +7,9 @@
 //! deleted    the second check agrees: the document goes, then tokens and entries, and the item last
 //! ```
 //!
-//! The second check is an hour of uptime after the first, so that no reading of a clock deletes a run, and so that no request that
-//! began while the run could be changed still writes. A crash at any point leaves an item from which the next check goes on.
+//! The second check is an hour of uptime after the first. So no single clock reading deletes a run, and no request
+//! that began while the run could be changed is still writing. A crash at any point leaves an item from which the
+//! next check continues.
 
 use crate::{
     clock::Timestamp,
@@ -25,12 +26,12 @@ use super::{
 };
 
 impl Runs {
-    /// Returns for how long finished runs stay at least.
+    /// Returns the minimum retention of finished runs.
     pub fn retention(&self) -> Retention {
         self.retention.get()
     }
 
-    /// Sets for how long finished runs stay at least.
+    /// Sets the minimum retention of finished runs.
     pub fn set_retention(&self, retention: Retention) {
         self.retention.set(retention);
     }
@@ -40,7 +41,7 @@ impl Runs {
         self.guard.allows_deletion()
     }
 
-    /// Has a run deleted that is over, once its time has come. Its tokens are revoked already.
+    /// Schedules the deletion of a finished run after its retention. Its tokens are already revoked.
     pub async fn retire(&self, run: &Run) -> Result<()> {
         self.remove_stale_entries(run).await?;
         let end = self.retention_end(run);
@@ -62,8 +63,8 @@ impl Runs {
         self.dequeue(item).await
     }
 
-    /// Makes the second check of a finished run, and deletes its document if that agrees. Returns what is left of it to be deleted
-    /// ([`Runs::remove_rest`]), or `None` where the run stays.
+    /// Makes the second check of a finished run, and deletes its document if both agree. Returns the identity for the
+    /// rest of the deletion ([`Runs::remove_rest`]), or `None` if the run stays.
     pub async fn remove(&self, item: &QueueItem, catalog: &Catalog) -> Result<Option<RunIdentity>> {
         match self.get(&item.id).await {
             Ok(run) => {
@@ -73,7 +74,7 @@ impl Runs {
                 remove_json(self.objects.as_ref(), &layout::document(&run.id)).await?;
                 Ok(Some(RunIdentity::of(&run)))
             }
-            // An earlier removal came as far as this.
+            // An earlier removal got this far.
             Err(RunsError::NotFound) => match self.carried(item).await? {
                 Some(identity) => Ok(Some(identity)),
                 None => self.dequeue(item).await.map(|()| None),
@@ -82,13 +83,13 @@ impl Runs {
         }
     }
 
-    /// Deletes the entries of a run whose document and tokens are gone, and the item that asked for it.
+    /// Deletes the entries of a run whose document and tokens are gone, and then the item.
     pub async fn remove_rest(&self, run: &RunIdentity, item: &QueueItem) -> Result<()> {
         self.remove_entries(run, RunStatus::ALL).await?;
         self.dequeue(item).await
     }
 
-    /// Puts off the deletion of a run for which an item came too early.
+    /// Reschedules the deletion of a run whose item came too early.
     async fn keep(&self, run: &Run, until: Timestamp, item: &QueueItem) -> Result<()> {
         let key = self.enqueue(Queue::Finished, until.as_millis(), &run.id, &()).await?;
         if key == item.key { Ok(()) } else { self.dequeue(item).await }
@@ -98,9 +99,9 @@ impl Runs {
         run.finished_at.unwrap_or(run.started_at).plus(self.retention().duration())
     }
 
-    /// Returns until when a finished run is kept, or `None` if nothing keeps it any more.
+    /// Returns the time until which a finished run is kept, or `None` if it may be deleted.
     async fn kept_until(&self, run: &Run, catalog: &Catalog) -> Result<Option<Timestamp>> {
-        // A clock that came into doubt meanwhile puts this off.
+        // A clock that has come into doubt meanwhile delays this.
         let Some(now) = self.guard.deletion_time() else { return Err(RunsError::Contended) };
         let end = self.retention_end(run);
         if end > now {

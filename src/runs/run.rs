@@ -1,4 +1,4 @@
-//! The document of a run: everything about it but its store's records.
+//! The document of a run: everything about it except its store's records.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use super::{
     status::{Outcome, RunStatus},
 };
 
-/// How often a run can be given another input and another actor (the platform's limit).
+/// Maximum number of metamorphs of a run (the platform's limit).
 pub const MAX_METAMORPHS: usize = 10;
 
-/// The most tokens that can be made for one run.
+/// Maximum number of tokens of a run.
 const MAX_TOKENS: usize = 500;
 
-/// What begins the keys of inputs that came later, before their numbers from 1 on.
+/// Key prefix of later inputs, before their numbers from 1 on.
 const LATER_INPUT: &str = "INPUT-METAMORPH-";
 
 /// The key of a run's first input.
 const FIRST_INPUT: &str = "INPUT";
 
-/// What a run was started by; the platform's words.
+/// Origin of a run; the platform's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RunOrigin {
-    /// Somebody who develops it.
+    /// A developer.
     Development,
     /// A page.
     Web,
@@ -55,7 +55,7 @@ pub enum RunOrigin {
 }
 
 impl RunOrigin {
-    /// Every origin there is, by its word.
+    /// All origins, by their words.
     pub const NAMES: [(&str, Self); 11] = [
         ("DEVELOPMENT", Self::Development),
         ("WEB", Self::Web),
@@ -70,69 +70,69 @@ impl RunOrigin {
         ("MCP", Self::Mcp),
     ];
 
-    /// Returns the word of the API.
+    /// Returns the word in the API.
     pub fn as_str(self) -> &'static str {
         Self::NAMES.into_iter().find(|(_, origin)| *origin == self).map_or("API", |(name, _)| name)
     }
 
-    /// The origin of that word.
+    /// Parses the word of the API.
     pub fn parse(word: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|(name, _)| *name == word).map(|(_, origin)| origin)
     }
 }
 
-/// What was asked for when a run was started. Nothing here is enforced but the time; it is kept for who runs it.
+/// Settings of a run. Larder enforces only the timeout; the rest is kept for the runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunSettings {
-    /// Which build of the actor.
+    /// Build of the actor.
     pub build: String,
-    /// How long it may take in seconds; 0 is for ever.
+    /// Timeout in seconds; 0 for none.
     pub timeout_secs: u64,
     /// Its memory in MiB.
     pub memory_mbytes: u32,
-    /// Its room on a disk in MiB.
+    /// Its disk space in MiB.
     pub disk_mbytes: u32,
 }
 
-/// A change of what is run, within a run.
+/// A change of the actor within a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metamorph {
-    /// When it was asked for.
+    /// Time of the request.
     pub created_at: Timestamp,
-    /// What is run from then on.
+    /// The new actor.
     pub actor_id: ActorId,
-    /// Which build of it.
+    /// Its build.
     pub build_id: ActorId,
     /// The record that holds its input.
     pub input_key: String,
 }
 
-/// A run that is to be.
+/// A run to create.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// Identifies it, and the actor that is run.
+    /// The run and its actor.
     pub maker: Maker,
-    /// Whose run it is.
+    /// The owner.
     pub owner_id: UserId,
-    /// The task that is run, if it is one.
+    /// The task, if any.
     pub task: Option<ActorId>,
-    /// The token that makes it, if it is one that is limited to what it makes.
+    /// The token that creates it, if that token is limited to what it creates.
     pub creator: Option<TokenId>,
-    /// What it is started by.
+    /// Its origin.
     pub origin: RunOrigin,
-    /// What was asked for.
+    /// Its settings.
     pub settings: RunSettings,
-    /// Which build that is.
+    /// Its build.
     pub build_id: ActorId,
     /// Its store.
     pub store: StoreId,
-    /// Its dataset and its request queue, where an upstream has them.
+    /// Its dataset and request queue, if an upstream has them.
     pub elsewhere: Option<Elsewhere>,
 }
 
-/// What a run has elsewhere, as the server calls it that has it.
+/// Storages of a run at the upstream, by its ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elsewhere {
     /// Its dataset.
@@ -142,112 +142,112 @@ pub struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// What would be there if there were such a server: the platform's models want ids.
+    /// Returns placeholder ids without an upstream: the platform's models require them.
     fn nowhere(random: &dyn Random) -> Self {
         let id = || StoreId::generate(random).to_string();
         Self { dataset: id(), request_queue: id() }
     }
 }
 
-/// Everything about a run; stands at `larder/runs/{id}`.
+/// Everything about a run; kept at `larder/runs/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
-    /// Identifies it, for ever.
+    /// Its permanent id.
     pub id: RunId,
-    /// One more with every write.
+    /// Incremented by every write.
     pub version: u64,
-    /// Fresh with every write, so that whoever lost the answer to one can read back whether it was his.
+    /// Fresh with every write: a writer whose response was lost can read back whether it won.
     pub nonce: String,
-    /// Whose run it is.
+    /// The owner.
     pub owner_id: UserId,
     /// The actor that was started.
     #[serde(rename = "actorId")]
     pub actor: ActorId,
-    /// The task that was started, if it was one.
+    /// The task that was started, if any.
     #[serde(rename = "taskId")]
     pub task: Option<ActorId>,
-    /// The token that made it, if one did that is limited to what it made.
+    /// The token that created it, if that token is limited to what it creates.
     #[serde(rename = "creatorTokenId", default, skip_serializing_if = "Option::is_none")]
     pub creator: Option<TokenId>,
-    /// When it was made.
+    /// Creation time.
     pub started_at: Timestamp,
-    /// When it was over.
+    /// Time of its end.
     pub finished_at: Option<Timestamp>,
-    /// How far it has come.
+    /// Its status.
     pub status: RunStatus,
-    /// What it says of itself.
+    /// Its status message.
     pub status_message: Option<String>,
-    /// Whether that was its last word.
+    /// True if that message was its last.
     pub is_status_message_terminal: Option<bool>,
-    /// What it was started by.
+    /// Its origin.
     pub origin: RunOrigin,
-    /// What was asked for.
+    /// Its settings.
     pub settings: RunSettings,
-    /// Which build of the actor that is.
+    /// Its build.
     pub build_id: ActorId,
-    /// What its program exited with.
+    /// Exit code of its program.
     pub exit_code: Option<i32>,
-    /// Who may see it without a right of his own.
+    /// Access for users without a right of their own.
     pub general_access: GeneralAccess,
     /// Its key-value store.
     #[serde(rename = "storeId")]
     pub store: StoreId,
-    /// What its dataset is called by the upstream, or would be if there were one.
+    /// Id of its dataset at the upstream, or a placeholder.
     #[serde(rename = "datasetId")]
     pub dataset: String,
-    /// What its request queue is called by the upstream, or would be if there were one.
+    /// Id of its request queue at the upstream, or a placeholder.
     #[serde(rename = "requestQueueId")]
     pub request_queue: String,
-    /// Inputs that came later and were begun; some may not have arrived.
+    /// Number of later inputs begun; some may not have arrived.
     #[serde(rename = "inputsStarted")]
     pub inputs_begun: usize,
-    /// What it became.
+    /// Its metamorphs.
     pub metamorphs: Vec<Metamorph>,
-    /// Its last sign of life that was written down.
+    /// Its last recorded heartbeat.
     #[serde(rename = "heartbeatAt")]
     pub seen_at: Timestamp,
-    /// Since when somebody wants it to end.
+    /// Time of the abort request.
     #[serde(rename = "abortRequestedAt")]
     pub abort_asked_at: Option<Timestamp>,
-    /// Tokens that were made for it and end with it.
+    /// Tokens that were created for it and end with it.
     #[serde(rename = "tokenIds")]
     pub tokens: Vec<TokenId>,
-    /// When it was made, last seen and asked to end, by uptime.
+    /// Uptimes of its creation, last heartbeat and abort request.
     #[serde(rename = "uptimeMillis")]
     pub uptimes: Uptimes,
-    /// Number of uses of its store when that was looked at last.
+    /// Number of uses of its store at the last check.
     #[serde(rename = "storeUseCount")]
     pub store_uses: Option<u64>,
 }
 
-/// Moments of a run by the uptime of the installation, in milliseconds: what no change of the wall clock moves.
+/// Moments of a run by the uptime of the installation, in milliseconds, which no wall clock change moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Uptimes {
-    /// When it was made.
+    /// Its creation.
     pub started: u64,
-    /// Its last sign of life that was written down.
+    /// Its last recorded heartbeat.
     #[serde(rename = "heartbeat")]
     pub seen: u64,
-    /// When it was asked to end.
+    /// The abort request.
     #[serde(rename = "abortRequested", default, skip_serializing_if = "Option::is_none")]
     pub abort_asked: Option<u64>,
 }
 
-/// Changes that whoever runs it, or owns it, makes.
+/// An update of a run by its runner or owner.
 #[derive(Debug, Clone, Default)]
 pub struct RunUpdate {
-    /// What it says of itself.
+    /// Its status message.
     pub status_message: Change<String>,
-    /// Whether that is its last word, unless that stays.
+    /// True if that message is the last; `None` to leave it unchanged.
     pub is_status_message_terminal: Option<bool>,
-    /// Who may see it, unless that stays.
+    /// General access; `None` to leave it unchanged.
     pub general_access: Option<GeneralAccess>,
 }
 
 impl NewRun {
-    /// The first document of the run.
+    /// Returns the first document of the run.
     pub fn into_run(self, random: &dyn Random, now: Timestamp) -> Run {
         let Self { maker, owner_id, task, creator, origin, settings, build_id, store, elsewhere } = self;
         let Elsewhere { dataset, request_queue } = elsewhere.unwrap_or_else(|| Elsewhere::nowhere(random));
@@ -294,26 +294,26 @@ impl Run {
         self.nonce = format!("{:032x}", u128::from_be_bytes(bytes));
     }
 
-    /// When its time is over, if it has not for ever.
+    /// Returns the time of its timeout, if it has one.
     pub fn deadline(&self) -> Option<Timestamp> {
         let limit = Duration::from_secs(self.settings.timeout_secs);
         (!limit.is_zero()).then(|| self.started_at.plus(limit))
     }
 
-    /// The record that holds its input now.
+    /// Returns the key of its current input.
     pub fn input_key(&self) -> &str {
         self.metamorphs.last().map_or(FIRST_INPUT, |metamorph| &metamorph.input_key)
     }
 
-    /// What is run now.
+    /// Returns its current actor.
     pub fn current_actor(&self) -> ActorId {
         self.metamorphs.last().map_or(self.actor, |metamorph| metamorph.actor_id)
     }
 
-    /// Notes a sign of life; whether that is to be written down, which it is only so often.
+    /// Records a heartbeat. Returns whether to write it, which is at most once per `step`.
     pub fn seen(&mut self, now: Timestamp, step: Duration) -> bool {
         let status = self.status.alive();
-        // What is far ahead was written by a clock that was wrong.
+        // A date far ahead was written by a clock that was wrong.
         let is_fresh = now.since(self.seen_at) < step && self.seen_at.since(now) < step;
         if status.is_terminal() || status == self.status && is_fresh {
             return false;
@@ -323,7 +323,7 @@ impl Run {
         true
     }
 
-    /// Notes how it ended; whether that is news.
+    /// Records its end. Returns whether anything changed.
     pub fn finish(&mut self, outcome: Outcome, exit_code: Option<i32>, now: Timestamp) -> bool {
         if self.status.is_terminal() {
             return false;
@@ -334,7 +334,7 @@ impl Run {
         true
     }
 
-    /// Notes that somebody wants it to end; whether that is news.
+    /// Records an abort request. Returns whether anything changed.
     pub fn ask_to_abort(&mut self, now: Timestamp) -> bool {
         let status = self.status.abort_asked();
         let is_news = status != self.status;
@@ -346,10 +346,10 @@ impl Run {
         is_news
     }
 
-    /// Makes an update; whether there is anything to write.
+    /// Applies an update. Returns whether there is anything to write.
     pub fn apply(&mut self, update: &RunUpdate) -> bool {
         let before = (self.status_message.clone(), self.is_status_message_terminal, self.general_access);
-        // What a program said last stands, also when a warning of the kind that comes by the minute is late.
+        // A terminal message stays, even if a periodic warning arrives late.
         if self.is_status_message_terminal != Some(true) || update.is_status_message_terminal == Some(true) {
             match &update.status_message {
                 Change::Keep => {}
@@ -362,7 +362,7 @@ impl Run {
         before != (self.status_message.clone(), self.is_status_message_terminal, self.general_access)
     }
 
-    /// Takes a number for another input, whose record is written next; the record's key.
+    /// Reserves a number for another input. Returns the key of its record, to be written next.
     pub fn begin_input(&mut self) -> Result<String> {
         if self.status.is_terminal() {
             return Err(RunsError::Over);
@@ -374,7 +374,7 @@ impl Run {
         Ok(format!("{LATER_INPUT}{}", self.inputs_begun))
     }
 
-    /// Notes what it becomes, once the input for that is there; whether that is news.
+    /// Records a metamorph, once its input exists. Returns whether anything changed.
     pub fn become_other(&mut self, metamorph: Metamorph) -> Result<bool> {
         if self.status.is_terminal() {
             return Err(RunsError::Over);
@@ -386,7 +386,7 @@ impl Run {
         Ok(is_news)
     }
 
-    /// Notes a token that is to end with the run.
+    /// Records a token that ends with the run.
     pub fn remember_token(&mut self, token: TokenId) -> Result<()> {
         if self.status.is_terminal() {
             return Err(RunsError::Over);

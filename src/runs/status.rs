@@ -1,51 +1,51 @@
-//! How far a run has come, and what may become of it. Pure: nothing is asked or written here.
+//! Statuses of runs, and their transitions. Pure: no I/O.
 
 use serde::{Deserialize, Serialize};
 
-/// How far a run has come; the platform's words.
+/// Status of a run; the platform's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RunStatus {
-    /// It is made, and has given no sign of life yet.
+    /// Created, without a heartbeat yet.
     #[serde(rename = "READY")]
     Ready,
-    /// It goes on.
+    /// Active.
     #[serde(rename = "RUNNING")]
     Running,
-    /// It did what it was to do.
+    /// Ended with success.
     #[serde(rename = "SUCCEEDED")]
     Succeeded,
-    /// It did not.
+    /// Ended with failure.
     #[serde(rename = "FAILED")]
     Failed,
-    /// Its time is over, and it is being ended.
+    /// Timed out, and being ended.
     #[serde(rename = "TIMING-OUT")]
     TimingOut,
-    /// Its time was over, or nobody heard of it any more.
+    /// Ended by a timeout, or after its heartbeats stopped.
     #[serde(rename = "TIMED-OUT")]
     TimedOut,
-    /// Somebody wants it to end, and it is being ended.
+    /// Abort requested, and being ended.
     #[serde(rename = "ABORTING")]
     Aborting,
-    /// Somebody wanted it to end.
+    /// Ended by an abort.
     #[serde(rename = "ABORTED")]
     Aborted,
 }
 
-/// How a run ended, as whoever ran it tells.
+/// Outcome of a run, as reported by its runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It did what it was to do.
+    /// Success.
     Succeeded,
-    /// It did not.
+    /// Failure.
     Failed,
-    /// It was ended, since its time was over.
+    /// Ended by a timeout.
     TimedOut,
-    /// It was ended, since somebody wanted that.
+    /// Ended by an abort.
     Aborted,
 }
 
 impl RunStatus {
-    /// Every status there is.
+    /// All statuses.
     pub const ALL: [Self; 8] = [
         Self::Ready,
         Self::Running,
@@ -57,7 +57,7 @@ impl RunStatus {
         Self::Aborted,
     ];
 
-    /// The word of the API.
+    /// Returns the word in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "READY",
@@ -71,12 +71,12 @@ impl RunStatus {
         }
     }
 
-    /// The status of that word.
+    /// Parses the word of the API.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether the run is over; nothing changes it any more.
+    /// Returns whether the run is over; its status never changes again.
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Succeeded | Self::Failed | Self::TimedOut | Self::Aborted => true,
@@ -96,14 +96,14 @@ impl RunStatus {
         other != self && !may_follow
     }
 
-    /// After a sign of life.
+    /// Returns the status after a heartbeat.
     #[must_use]
     pub fn alive(self) -> Self {
         if self == Self::Ready { Self::Running } else { self }
     }
 
-    /// After it was told how the run ended. Whoever was to end it has the last word on why; what is over stays as it is, so
-    /// that an end may be told twice.
+    /// Returns the status after the outcome was reported. The runner's report is authoritative. A finished run stays
+    /// as it is, so the report is idempotent.
     #[must_use]
     pub fn finished(self, outcome: Outcome) -> Self {
         match (self, outcome) {
@@ -115,7 +115,8 @@ impl RunStatus {
         }
     }
 
-    /// After somebody wanted it to end. What nobody has begun is over at once; what goes on has to be ended by whoever runs it.
+    /// Returns the status after an abort request. A run that has not begun ends at once; an active one must be ended
+    /// by its runner.
     #[must_use]
     pub fn abort_asked(self) -> Self {
         match self {

@@ -1,9 +1,9 @@
-//! When the time of a run is over. Pure: nothing is asked or written here.
+//! Timeouts of runs. Pure: no I/O.
 //!
-//! Wall clocks jump, and a gateway that is down hears no heartbeats. So the uptime of the installation decides: it stands still
-//! while no gateway runs, and is never faster than real time. Where the wall clock agrees that a limit has passed, it has passed; where the
-//! wall clock was wrong when the limit began, the uptime needs [`MARGIN`] more, which covers that gateways know of each other's uptime
-//! late. No reading of a wall clock ends a run.
+//! Wall clocks jump, and a gateway that is down receives no heartbeats. So the uptime of the installation decides: it
+//! stops while no gateway runs, and is never faster than real time. A limit has passed when the wall clock agrees. If
+//! the wall clock was wrong when the limit began, the uptime needs [`MARGIN`] more, since gateways learn of each
+//! other's uptime late. No wall clock reading alone ends a run.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::clock::Timestamp;
 
 use super::run::Run;
 
-/// Uptime beyond a limit that is needed where the wall clock does not agree that the limit has passed.
+/// Extra uptime beyond a limit that is required if the wall clock does not agree that the limit has passed.
 const MARGIN: Duration = Duration::from_hours(1);
 
-/// The largest difference between two clocks over the same period by which they still agree.
+/// Maximum difference between two clocks over the same period at which they agree.
 pub const AGREEMENT: Duration = Duration::from_mins(1);
 
 /// Pause to the next check of a limit on which the clocks disagree.
@@ -23,18 +23,18 @@ const DISAGREEMENT_PAUSE: Duration = Duration::from_mins(5);
 /// A moment by the wall clock and by the uptime of the installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// The time of day.
+    /// The wall time.
     pub wall: Timestamp,
     /// The uptime.
     pub uptime: Duration,
 }
 
-/// A limit of a run, and when it began.
+/// A limit of a run, and its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// When it began.
+    /// Start of the limit.
     pub since: Moment,
-    /// How long it is.
+    /// Its length.
     pub length: Duration,
 }
 
@@ -46,7 +46,7 @@ impl Limit {
         by_uptime >= self.length && (by_wall >= self.length || by_uptime >= self.length.saturating_add(MARGIN))
     }
 
-    /// Returns the uptime at which it is worth looking whether the limit has passed.
+    /// Returns the uptime at which to check the limit again.
     pub fn next_check(&self, now: Moment) -> Duration {
         let expected = self.since.uptime.saturating_add(self.length);
         if expected > now.uptime { expected } else { now.uptime + DISAGREEMENT_PAUSE }
@@ -54,32 +54,32 @@ impl Limit {
 }
 
 impl Run {
-    /// Returns the limit on how long it may take, if there is one.
+    /// Returns the limit on the run's duration, if it has one.
     pub fn time_limit(&self) -> Option<Limit> {
         let length = Duration::from_secs(self.settings.timeout_secs);
         let since = Moment { wall: self.started_at, uptime: Duration::from_millis(self.uptimes.started) };
         (!length.is_zero()).then_some(Limit { since, length })
     }
 
-    /// Returns the limit on how long it may give no sign of life.
+    /// Returns the limit on the time without a heartbeat.
     pub fn silence_limit(&self, length: Duration) -> Limit {
         let since = Moment { wall: self.seen_at, uptime: Duration::from_millis(self.uptimes.seen) };
         Limit { since, length }
     }
 
-    /// Returns the limit on how long the end of the run may take that was asked for, if one was.
+    /// Returns the limit on the time from an abort request to the end, if an abort was requested.
     pub fn abort_limit(&self, length: Duration) -> Option<Limit> {
         let uptime = Duration::from_millis(self.uptimes.abort_asked.unwrap_or_default());
         Some(Limit { since: Moment { wall: self.abort_asked_at?, uptime }, length })
     }
 
-    /// Notes by uptime what a change, made now, has noted by the wall clock.
+    /// Records by uptime what a change, made now, has recorded by wall time.
     pub fn stamp(&mut self, before: &Self, now: Moment) {
         if self.seen_at != before.seen_at {
             let passed =
                 [now.wall.since(before.seen_at), now.uptime.saturating_sub(Duration::from_millis(before.uptimes.seen))];
             let is_steady = passed[0].abs_diff(passed[1]) <= AGREEMENT;
-            // How long ago it was seen is known by the wall clock alone, and counts for nothing where that was wrong.
+            // Only the wall clock knows the age of the last heartbeat; it counts as zero if that clock was wrong.
             let age = if is_steady { now.wall.since(self.seen_at) } else { Duration::ZERO };
             self.uptimes.seen = before.uptimes.seen.max(millis(now.uptime.saturating_sub(age)));
         }
@@ -88,7 +88,8 @@ impl Run {
         }
     }
 
-    /// Corrects moments that lie far ahead of the uptime, as they do where that was lost; whether there were any.
+    /// Corrects moments far ahead of the uptime, which occur after the uptime was lost. Returns whether there were
+    /// any.
     pub fn correct_uptimes(&mut self, now: Duration) -> bool {
         let before = self.uptimes;
         let (now, latest) = (millis(now), millis(now.saturating_add(MARGIN)));

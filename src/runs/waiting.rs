@@ -1,14 +1,14 @@
-//! Waiting for the ends of runs: however many wait for a run share its reads, and the end of another run wakes none of them.
+//! Waiting for runs to end. All waiters for a run share its reads, and the end of another run wakes none of them.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{completion::Waiter, error::Result, registry::Runs, run::Run};
 
-/// The pause between two reads of a run that is waited for: another gateway may end it.
+/// Interval between reads of a run with waiters: another gateway may end it.
 const POLL: Duration = Duration::from_secs(1);
 
 impl Runs {
-    /// Returns `run`, which was just read, once it is over, or as it is after `patience`.
+    /// Returns `run`, which was just read, once it is over, or its state after `patience`.
     pub async fn finished(&self, run: Run, patience: Duration) -> Result<Run> {
         if run.status.is_terminal() || patience.is_zero() {
             return Ok(run);
@@ -30,7 +30,7 @@ impl Runs {
         }
     }
 
-    /// Reads a run for all that wait for it, unless one of them just has, or is about to.
+    /// Reads a run for all its waiters, unless one of them just has, or is about to.
     async fn poll(&self, waiter: &Waiter<'_>) -> Result<()> {
         let Ok(mut read_at) = waiter.watch.read_at.try_lock() else { return Ok(()) };
         if self.clock.monotonic().saturating_sub(*read_at) < POLL * 9 / 10 {
