@@ -1,7 +1,8 @@
 //! The access log: one line for each request, on standard error, in text or JSON.
 //!
-//! Requests hand finished lines over and never wait for standard error: a thread writes what has gathered. Lines for which there is
-//! no room are dropped, and their number is logged. Which requests there are, and when a line is finished, is not known here.
+//! Requests queue finished lines and never wait for standard error; a thread writes the queue. Lines that do not fit
+//! are dropped, and their number is logged. This module does not decide which requests are logged, or when a line is
+//! finished.
 
 use std::{
     fmt::{Display, Write as _},
@@ -23,37 +24,37 @@ const TARGET: &str = "larder::access";
 /// Interval between two writes: a busy gateway writes many lines at once.
 const WRITE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Maximum number of bytes that wait to be written; further lines are dropped.
+/// Maximum number of queued bytes; further lines are dropped.
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
 
-/// Capacity that a buffer keeps when it is empty.
+/// Capacity that an empty buffer keeps.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
 /// A line of the access log.
 #[derive(Debug, Serialize)]
 pub struct AccessLine<'a, T> {
-    /// Time at which the answer ended.
+    /// Time at which the response ended.
     pub timestamp: T,
     /// Method of the request.
     pub method: &'a str,
     /// Path of the request, without its query and without secrets.
     pub path: &'a str,
-    /// Status of the answer; `None` where the client was gone before there was one.
+    /// Status of the response; `None` if the client disconnected before there was one.
     pub status: Option<u16>,
-    /// Bytes of the answer's body that were handed to the connection.
+    /// Bytes of the response body that were passed to the connection.
     pub bytes: u64,
-    /// Time from the request's head to the end of the answer.
+    /// Time from the request's head to the end of the response.
     #[serde(rename = "time_ms", serialize_with = "millis")]
     pub time: Duration,
-    /// Username of the caller; `None` where there was no valid token, or none was looked at.
+    /// Username of the caller; `None` if there was no valid token, or none was checked.
     pub caller: Option<&'a str>,
     /// Address of the client.
     pub address: Option<IpAddr>,
-    /// Id of the request; `None` where it got none.
+    /// Id of the request; `None` if it got none.
     pub request: Option<&'a str>,
-    /// Number of calls of the object store or the data folder.
+    /// Number of calls to the object store or the data folder.
     pub object_calls: u64,
-    /// Whether the answer did not reach its end.
+    /// True if the response was cut off.
     pub cut_off: bool,
 }
 
@@ -66,7 +67,7 @@ fn rounded_millis(time: Duration) -> f64 {
     Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).as_secs_f64() * 1000.0
 }
 
-/// Line in JSON, with the members of all lines of the log.
+/// Line in JSON, with the members common to all log lines.
 #[derive(Debug, Serialize)]
 struct JsonLine<'a, T> {
     level: &'static str,
@@ -77,14 +78,14 @@ struct JsonLine<'a, T> {
 }
 
 impl<T: Display + Serialize> AccessLine<'_, T> {
-    /// Returns the line in a form, with the line break at its end.
+    /// Returns the line in a format, with a trailing line break.
     fn formatted(&self, form: LogFormat) -> String {
         let mut text = String::with_capacity(256);
         match form {
             LogFormat::Text => self.format_as_text(&mut text),
             LogFormat::Json => {
                 let line = JsonLine { level: "INFO", message: "request", line: self, target: TARGET };
-                // Numbers and texts alone: nothing in it cannot be written.
+                // Numbers and texts only: serialization cannot fail.
                 text.push_str(&serde_json::to_string(&line).unwrap_or_default());
             }
         }
@@ -114,7 +115,7 @@ impl<T: Display + Serialize> AccessLine<'_, T> {
     }
 }
 
-/// The access log. It ends with what it was given so far when it is closed or dropped.
+/// The access log. Closing or dropping it writes the queued lines first.
 #[derive(Debug)]
 pub struct AccessLog {
     form: LogFormat,
@@ -122,20 +123,20 @@ pub struct AccessLog {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// State shared by the writing thread and the threads that hand lines over.
+/// State shared by the writing thread and the threads that queue lines.
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
     has_changed: Condvar,
 }
 
-/// Lines that wait to be written.
+/// Lines waiting to be written.
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: Vec<u8>,
     dropped: u64,
     is_closed: bool,
-    /// Whether the thread waits for a line, and not for the next write.
+    /// True if the thread waits for a line, rather than for the next write.
     is_idle: bool,
 }
 
@@ -143,7 +144,7 @@ impl AccessLog {
     /// Starts writing to standard error.
     ///
     /// # Errors
-    /// When the system starts no thread.
+    /// Fails if the system cannot start a thread.
     pub fn start(form: LogFormat) -> io::Result<Self> {
         Self::start_to(form, io::stderr())
     }
@@ -155,7 +156,7 @@ impl AccessLog {
         Ok(Self { form, shared, writer: Mutex::new(Some(writer)) })
     }
 
-    /// Hands a line over.
+    /// Queues a line.
     pub fn write(&self, line: &AccessLine<'_, impl Display + Serialize>) {
         let line = line.formatted(self.form);
         let mut waiting = self.shared.waiting();
@@ -169,7 +170,7 @@ impl AccessLog {
         }
     }
 
-    /// Writes what waits, and ends. What comes later is dropped.
+    /// Writes the queued lines, and ends. Later lines are dropped.
     pub fn close(&self) {
         self.shared.waiting().is_closed = true;
         self.shared.has_changed.notify_one();
@@ -191,7 +192,7 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes lines as they come, until the log is closed and nothing waits.
+    /// Writes lines as they arrive, until the log is closed and the queue is empty.
     fn write_to(&self, mut out: impl Write) {
         let mut batch = Vec::new();
         loop {
@@ -203,7 +204,7 @@ impl Shared {
             mem::swap(&mut batch, &mut waiting.bytes);
             let (dropped, is_closed) = (mem::take(&mut waiting.dropped), waiting.is_closed);
             drop(waiting);
-            // Where standard error is gone no reader is left.
+            // If standard error is gone, no reader is left.
             let _ = out.write_all(&batch).and_then(|()| out.flush());
             batch.clear();
             batch.shrink_to(KEPT_CAPACITY);
@@ -226,11 +227,11 @@ impl Shared {
 mod tests {
     use super::*;
 
-    /// Standard error that takes nothing until it is let.
+    /// Standard error that blocks until it is released.
     #[derive(Debug, Clone, Default)]
     struct Slow(Arc<(Mutex<Taken>, Condvar)>);
 
-    /// Flag that lets writes through, and the bytes that were written.
+    /// Flag that releases writes, and the bytes written.
     type Taken = (bool, Vec<u8>);
 
     impl Write for Slow {
@@ -291,7 +292,7 @@ mod tests {
     fn lines_are_written_in_order_and_writers_do_not_wait() {
         let out = Slow::default();
         let journal = AccessLog::start_to(LogFormat::Text, out.clone()).expect("it starts");
-        // More than fits while nothing is taken: this neither waits nor grows.
+        // More than fits while writes are blocked: this neither waits nor grows.
         let long = "x".repeat(1000);
         for number in 0..2000 {
             journal.write(&line(&format!("/{number}/{long}")));

@@ -1,33 +1,33 @@
-//! What work costs at an object store: calls, by the classes that vendors bill, and bytes; and what that comes to by a price list.
+//! Costs at an object store: calls, by the classes that vendors bill, and bytes, with their price by a price list.
 
 use std::{fmt, ops::AddAssign, str::FromStr};
 
-/// Calls that a price of class A or B is for.
+/// Number of calls that a price of class A or B covers.
 const CALLS_OF_A_PRICE: f64 = 1000.0;
 
-/// Bytes that a price of bytes is for.
+/// Number of bytes that a price of bytes covers.
 const BYTES_OF_A_PRICE: f64 = 1024.0 * 1024.0 * 1024.0;
 
-/// The longest word for a currency.
+/// Maximum length of a currency name.
 const MAX_CURRENCY_LENGTH: usize = 8;
 
-/// The classes by which calls are billed.
+/// Billing classes of calls.
 /// (<https://aws.amazon.com/s3/pricing/>, <https://developers.cloudflare.com/r2/pricing/>)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallClass {
     /// Writes, copies and lists.
     A,
-    /// Reads of one object, or of what is known of it.
+    /// Reads of one object, or of its metadata.
     B,
-    /// Deletes, of one object or of many, and uploads that are given up.
+    /// Deletes, of one object or many, and aborted uploads.
     Free,
 }
 
 impl CallClass {
-    /// All of them, with their names in figures.
+    /// All classes, with their names in metrics.
     pub const NAMES: [(Self, &'static str); 3] = [(Self::A, "a"), (Self::B, "b"), (Self::Free, "free")];
 
-    /// The class of a request to an S3-compatible object store, by its method and query.
+    /// Returns the class of a request to an S3-compatible object store, by its method and query.
     pub fn of_request(method: &str, query: &str) -> Self {
         let asks_for = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
         match method {
@@ -47,16 +47,16 @@ pub struct Costs {
     pub class_a: u64,
     /// Calls of class B.
     pub class_b: u64,
-    /// Calls for which nobody is billed.
+    /// Calls that are not billed.
     pub free: u64,
-    /// Bytes of bodies that went to the object store.
+    /// Bytes of bodies sent to the object store.
     pub bytes_in: u64,
-    /// Bytes of bodies that came from it.
+    /// Bytes of bodies received from it.
     pub bytes_out: u64,
 }
 
 impl Costs {
-    /// One call.
+    /// Returns the cost of one call.
     pub fn call(class: CallClass) -> Self {
         let mut costs = Self::default();
         match class {
@@ -67,7 +67,7 @@ impl Costs {
         costs
     }
 
-    /// Calls of a class.
+    /// Returns the calls of a class.
     pub fn calls(&self, class: CallClass) -> u64 {
         match class {
             CallClass::A => self.class_a,
@@ -76,7 +76,7 @@ impl Costs {
         }
     }
 
-    /// Whether this is nothing.
+    /// Returns whether there are no costs.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
@@ -92,30 +92,30 @@ impl AddAssign for Costs {
     }
 }
 
-/// What calls and bytes cost: `a=0.005,b=0.0004,in=0,out=0.09,currency=USD`. What is not named costs nothing.
+/// A price list: `a=0.005,b=0.0004,in=0,out=0.09,currency=USD`. Omitted items are free.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Prices {
-    /// Of a thousand calls of class A.
+    /// Price of a thousand calls of class A.
     pub class_a: f64,
-    /// Of a thousand calls of class B.
+    /// Price of a thousand calls of class B.
     pub class_b: f64,
-    /// Of a GiB that goes to the object store.
+    /// Price per GiB sent to the object store.
     pub bytes_in: f64,
-    /// Of a GiB that comes from it.
+    /// Price per GiB received from it.
     pub bytes_out: f64,
-    /// What they are in; a word that is shown beside them.
+    /// The currency, displayed with prices.
     pub currency: String,
 }
 
-/// The text is no price list; what is wrong with it.
+/// The text is not a price list; contains the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidPrices(String);
 
 impl Prices {
-    /// What `costs` come to.
+    /// Returns the price of `costs`.
     pub fn of(&self, costs: &Costs) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "more calls than a float counts exactly are nobody's")]
+        #[expect(clippy::cast_precision_loss, reason = "call counts beyond exact floats do not occur")]
         let times = |count: u64, price: f64, unit: f64| count as f64 / unit * price;
         times(costs.class_a, self.class_a, CALLS_OF_A_PRICE)
             + times(costs.class_b, self.class_b, CALLS_OF_A_PRICE)

@@ -1,7 +1,8 @@
-//! Who had the object store called how often, since this gateway started: so many parties apart, the rest summed.
+//! Cost ledger: calls to the object store since the start of this gateway, by party. It tracks a limited number of
+//! parties; the rest are summed.
 //!
-//! A party is a name that means nothing here. What a party cost is kept as long as it is among those that were charged last;
-//! after that it is one of the others, and begins anew if it comes again.
+//! A party is an opaque name. A party's costs are tracked as long as it is among the most recently charged. After
+//! that they move to the others, and the party starts from zero when it returns.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,71 +14,71 @@ use foldhash::quality::RandomState;
 use super::costs::{CallClass, Costs};
 use super::metrics::{Kind, Metrics, Sample};
 
-/// The most bytes of a party's name.
+/// Maximum length of a party's name in bytes.
 const PARTY_BYTES: usize = 17;
 
-/// The most parties of a kind that are kept apart.
+/// Maximum number of parties of a kind that are tracked individually.
 const MAX_PARTIES: usize = 10_000;
 
-/// Somebody who is charged: a short name.
+/// A party that costs are charged to: a short name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Party([u8; PARTY_BYTES]);
 
 impl Party {
-    /// The party of that name; `None` if the name is too long, or no name.
+    /// Returns the party of that name; `None` if the name is empty or too long.
     pub fn named(name: &str) -> Option<Self> {
         let mut bytes = [0; PARTY_BYTES];
         bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
         (!name.is_empty()).then_some(Self(bytes))
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default().trim_end_matches('\0')
     }
 }
 
-/// For whom something is done.
+/// Attribution of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Payers {
-    /// Whether it is done for a request; else it is work in the background.
+    /// True for work on a request; false for background work.
     pub is_request: bool,
-    /// Whose store it is about, once that is known.
+    /// The store, once known.
     pub store: Option<Party>,
-    /// Which run it is for, if for one.
+    /// The run, if any.
     pub run: Option<Party>,
 }
 
-/// What a party cost.
+/// Costs of a party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Account {
     /// The costs.
     pub costs: Costs,
-    /// Whether these are all: nothing of it can be among what the others cost.
+    /// True if these are all its costs: none can be among those of the others.
     pub is_complete: bool,
 }
 
-/// What parties of one kind cost.
+/// Costs of all parties of one kind.
 #[derive(Debug, Clone, Default)]
 pub struct Parties {
-    /// Each by itself.
+    /// Costs by party.
     pub apart: Vec<(Party, Account)>,
-    /// All others together.
+    /// Costs of all others together.
     pub others: Costs,
 }
 
-/// What everything cost.
+/// Total costs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Totals {
-    /// All of it.
+    /// All costs.
     pub all: Costs,
-    /// What was for requests that are about no store.
+    /// Costs of requests without a store.
     pub without_store: Costs,
-    /// What was for no request.
+    /// Costs of background work.
     pub background: Costs,
 }
 
-/// Who cost what.
+/// The cost ledger.
 #[derive(Debug, Default)]
 pub struct Ledger {
     books: Mutex<Books>,
@@ -90,7 +91,7 @@ struct Books {
     runs: Book,
 }
 
-/// Parties of one kind, and which of them was charged when.
+/// Parties of one kind, in order of their last charge.
 #[derive(Debug, Default)]
 struct Book {
     accounts: HashMap<Party, (Account, u64), RandomState>,
@@ -131,7 +132,7 @@ impl Book {
 }
 
 impl Ledger {
-    /// Has `metrics` show how many calls there were.
+    /// Shows the number of calls in `metrics`.
     pub fn show(self: &std::sync::Arc<Self>, metrics: &Metrics) {
         let ledger = std::sync::Arc::clone(self);
         let help = "Calls of the object store as it bills them, repetitions and parts among them, by class: a (writes and lists), \
@@ -142,7 +143,7 @@ impl Ledger {
         });
     }
 
-    /// Something was done for `payers`.
+    /// Charges `costs` to `payers`.
     pub fn charge(&self, payers: Payers, costs: Costs) {
         if costs.is_nothing() {
             return;
@@ -162,22 +163,22 @@ impl Ledger {
         }
     }
 
-    /// What everything cost.
+    /// Returns the total costs.
     pub fn totals(&self) -> Totals {
         self.books().totals
     }
 
-    /// What a store cost.
+    /// Returns the costs of a store.
     pub fn store(&self, store: Party) -> Account {
         self.books().stores.account(store)
     }
 
-    /// What a run cost.
+    /// Returns the costs of a run.
     pub fn run(&self, run: Party) -> Account {
         self.books().runs.account(run)
     }
 
-    /// What everything cost, and what stores and runs did, at one moment.
+    /// Returns the total costs, and those of stores and runs, at one moment.
     pub fn all(&self) -> (Totals, Parties, Parties) {
         let books = self.books();
         (books.totals, books.stores.parties(), books.runs.parties())

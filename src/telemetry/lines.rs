@@ -1,6 +1,6 @@
-//! Lines of the log with the id of the request for which they are written.
+//! Log lines with the id of their request.
 //!
-//! The id is looked up when there is a line to write; requests of which nothing is written pay nothing for it.
+//! The id is looked up only when a line is written; requests without log lines pay nothing.
 
 use std::fmt;
 
@@ -15,10 +15,10 @@ use tracing_subscriber::{
 
 use super::work;
 
-/// The field that has the id; a line that says by itself whose it is keeps what it says.
+/// The field of the id; a line that sets it explicitly keeps its value.
 const FIELD: &str = "request";
 
-/// A form of lines, and the place of one more field in it.
+/// A line format, and the position of the additional field.
 #[derive(Debug)]
 pub struct Named<F> {
     form: F,
@@ -27,21 +27,21 @@ pub struct Named<F> {
 
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    /// Behind everything else.
+    /// After everything else.
     AtTheEnd,
-    /// In the object that the line is.
+    /// Inside the line's JSON object.
     InTheObject,
 }
 
 impl Named<Format> {
-    /// Lines for people.
+    /// Returns the text format.
     pub fn text(form: Format) -> Self {
         Self { form, place: Place::AtTheEnd }
     }
 }
 
 impl Named<Format<Json>> {
-    /// Lines that are JSON objects.
+    /// Returns the JSON format.
     pub fn json(form: Format<Json>) -> Self {
         Self { form, place: Place::InTheObject }
     }
@@ -59,7 +59,7 @@ where
         }
         let mut line = String::new();
         self.form.format_event(context, Writer::new(&mut line), event)?;
-        // An id is made of letters, digits and dashes, which mean nothing in either form.
+        // An id consists of letters, digits and dashes, which are not special in either format.
         let named = work::look_at_id(|id| match self.place {
             Place::AtTheEnd => format!("{} {FIELD}=\"{id}\"\n", line.trim_end()),
             Place::InTheObject => match line.trim_end().strip_suffix('}') {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::telemetry::{ledger::Ledger, work::Work};
 
-    /// What was written.
+    /// The written bytes.
     #[derive(Debug, Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// Writes a line for a request, one for nobody, and one that says whose it is.
+    /// Writes a line for a request, one without a request, and one that sets the id explicitly.
     async fn write() {
         let mut for_request = pin!(async {
             tracing::warn!(what = "salt", "first");

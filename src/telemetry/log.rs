@@ -1,4 +1,4 @@
-//! The log: which lines are written, and in which form.
+//! The log: filter and format of its lines.
 
 use std::{fmt, io, str::FromStr};
 
@@ -6,16 +6,16 @@ use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt, reload, util
 
 use super::{lines::Named, panics::log_and_count};
 
-/// What is logged unless something else was asked for.
+/// Default filter.
 const DEFAULT_FILTER: &str = "info";
 
-/// The form of log lines.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable text.
     #[default]
     Text,
-    /// One JSON object a line, for collectors.
+    /// One JSON object per line, for collectors.
     Json,
 }
 
@@ -28,12 +28,12 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// Which lines are logged: a level (`error`, `warn`, `info`, `debug`, `trace`) or directives by module as
-/// `tracing-subscriber` defines them (`info,larder::server=debug`).
+/// Log filter: a level (`error`, `warn`, `info`, `debug`, `trace`) or directives by module as `tracing-subscriber`
+/// defines them (`info,larder::server=debug`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
 
-/// The text is no filter.
+/// The text is not a filter.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidFilter(String);
@@ -42,7 +42,7 @@ impl FromStr for LogFilter {
     type Err = InvalidFilter;
 
     fn from_str(text: &str) -> Result<Self, InvalidFilter> {
-        // A bare word that is no level would be taken for the name of a module and silence everything.
+        // A bare word that is no level would be read as a module name and silence everything.
         let is_level = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
         for directive in text.split(',') {
             if !directive.contains(['=', '[', ':']) && !is_level(&directive.trim().to_ascii_lowercase()) {
@@ -69,9 +69,9 @@ impl Default for LogFilter {
 /// Value of the access log's setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLogSetting {
-    /// No line is written.
+    /// No access log.
     Off,
-    /// A line is written for each request, in this form.
+    /// A line per request, in this format.
     On(LogFormat),
 }
 
@@ -84,20 +84,20 @@ impl fmt::Display for AccessLogSetting {
     }
 }
 
-/// What is logged, and how.
+/// Options of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TelemetryOptions {
-    /// Which lines.
+    /// The filter.
     pub filter: LogFilter,
-    /// In which form.
+    /// The format.
     pub format: LogFormat,
-    /// Whether requests are logged, and in which form, if that was set.
+    /// The access log setting, if set.
     pub access_log: Option<AccessLogSetting>,
 }
 
 impl TelemetryOptions {
-    /// Returns the form of the access log; `None` if there is none. If nothing was set, a terminal gets no access log, and anything
-    /// else gets one in the form of the log.
+    /// Returns the format of the access log; `None` if there is none. By default a terminal gets no access log, and
+    /// other outputs get one in the format of the log.
     pub fn access_log_form(&self, is_terminal: bool) -> Option<LogFormat> {
         match self.access_log {
             Some(AccessLogSetting::Off) => None,
@@ -110,10 +110,10 @@ impl TelemetryOptions {
 /// The log could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The filter is none.
+    /// The filter is invalid.
     #[error("the log's filter is not valid: {0}")]
     Filter(String),
-    /// It was started before in this process.
+    /// The log was already started in this process.
     #[error("the log was started before")]
     Twice,
 }
@@ -121,9 +121,9 @@ pub enum StartError {
 /// Use of colours in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colours {
-    /// A terminal gets colours.
+    /// Colours on a terminal.
     OnTerminals,
-    /// Nothing gets colours.
+    /// No colours.
     Never,
 }
 
@@ -132,17 +132,17 @@ pub enum Colours {
 pub struct Log(reload::Handle<EnvFilter, Registry>);
 
 impl Log {
-    /// Logs other lines from now on.
+    /// Replaces the filter.
     pub fn refilter(&self, filter: &LogFilter) {
-        // Neither fails: the text has been a filter before, and the log lives as long as the process.
+        // Neither fails: the text was parsed as a filter before, and the log lives as long as the process.
         if let Ok(filter) = EnvFilter::try_new(&filter.0) {
             let _ = self.0.reload(filter);
         }
     }
 }
 
-/// Starts logging to standard error, for the whole process. Panics are logged, too. Only a terminal gets colours, and only if they are
-/// `wanted`.
+/// Starts logging to standard error, for the whole process. Panics are logged, too. Colours need a terminal, and must
+/// be `wanted`.
 pub fn start(options: &TelemetryOptions, wanted: Colours) -> Result<Log, StartError> {
     let filter = EnvFilter::try_new(&options.filter.0).map_err(|error| StartError::Filter(error.to_string()))?;
     let (filter, handle) = reload::Layer::new(filter);

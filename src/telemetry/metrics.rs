@@ -1,7 +1,8 @@
-//! Figures on what goes on, as Prometheus reads them.
+//! Metrics in the Prometheus format.
 //!
-//! Whoever counts keeps his own counters and says here how they are read; only times are kept by this file, in histograms. No metric has
-//! a label whose values come from outside: how many lines there are does not depend on how many stores, users or keys there are.
+//! Each module keeps its own counters and registers here how to read them; this module keeps only histograms of
+//! durations. No label takes its values from outside, so the number of series does not depend on the number of
+//! stores, users or keys.
 
 use std::{fmt, time::Duration};
 
@@ -11,25 +12,25 @@ use prometheus::{
     proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-/// Upper ends of the buckets of durations (seconds): from what a cached answer takes to what clients give up at.
+/// Upper bounds of the duration buckets in seconds: from a cached response to the timeouts of clients.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
-/// Everything that is measured.
+/// The registry of all metrics.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     registry: Registry,
 }
 
-/// What a metric is.
+/// Type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows, until the process ends.
+    /// Monotonically increasing until the process ends.
     Counter,
-    /// It goes up and down.
+    /// Goes up and down.
     Gauge,
 }
 
-/// A value of a metric, with those of its labels.
+/// A value of a metric, with its label values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     labels: Vec<(&'static str, String)>,
@@ -37,12 +38,12 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A value without labels.
+    /// Returns a value without labels.
     pub fn plain(value: u64) -> Self {
         Self::labelled([], value)
     }
 
-    /// A value with labels.
+    /// Returns a value with labels.
     pub fn labelled<const N: usize>(labels: [(&'static str, &str); N], value: u64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
         let value = value as f64;
@@ -50,19 +51,19 @@ impl Sample {
     }
 }
 
-/// How long something takes, each time.
+/// A histogram of durations.
 #[derive(Debug, Clone)]
 pub struct Durations(Histogram);
 
 impl Durations {
-    /// It took so long.
+    /// Records a duration.
     pub fn observe(&self, duration: Duration) {
         self.0.observe(duration.as_secs_f64());
     }
 }
 
 impl Metrics {
-    /// Nothing yet but what the system says of this process: its memory, processor time and open files.
+    /// Returns a registry with the process metrics of the system only: memory, CPU time and open files.
     pub fn of_process() -> Self {
         let metrics = Self::default();
         #[cfg(target_os = "linux")]
@@ -70,10 +71,10 @@ impl Metrics {
         metrics
     }
 
-    /// A metric that is read when somebody asks, by `read`.
+    /// Registers a metric that `read` computes on each scrape.
     ///
     /// # Panics
-    /// When there is one of that name, or the name is none.
+    /// Panics if the name is taken or invalid.
     pub fn watch(
         &self,
         name: &'static str,
@@ -86,10 +87,10 @@ impl Metrics {
         self.register(Watched { desc, name, help, kind, read: Box::new(read) });
     }
 
-    /// A histogram for each of the values that its label can have, in their order.
+    /// Registers a histogram for each value of its label, in order.
     ///
     /// # Panics
-    /// When there is one of that name, or the name is none.
+    /// Panics if the name is taken or invalid.
     pub fn durations<const N: usize>(
         &self,
         name: &'static str,
@@ -108,20 +109,20 @@ impl Metrics {
         self.registry.register(Box::new(collector)).expect("no two metrics have one name");
     }
 
-    /// All of it, in Prometheus' text format.
+    /// Returns all metrics in the Prometheus text format.
     pub fn render(&self) -> String {
         let mut text = Vec::new();
         let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
-        // A family without a sample is the only thing that it does not take, and such are left out.
+        // The encoder rejects only families without a sample, and those are left out.
         debug_assert!(encoded.is_ok(), "{encoded:?}");
         String::from_utf8(text).unwrap_or_default()
     }
 }
 
-/// How a metric is read.
+/// Reader of a metric.
 type Read = Box<dyn Fn() -> Vec<Sample> + Send + Sync>;
 
-/// A metric that somebody else keeps.
+/// A metric whose values another module keeps.
 struct Watched {
     desc: Desc,
     name: &'static str,

@@ -1,8 +1,8 @@
-//! What Larder says of itself while it runs: lines on standard error, figures, traces; and who causes what costs.
+//! Telemetry: log lines on standard error, metrics, traces, and cost attribution.
 //!
-//! This room sets up the writing of log lines; what is said stands where it happens. No secret is ever a field or part
-//! of a message: that is kept by the types of secrets, whose `Debug` is redacted, and by never logging a URL's query. Likewise
-//! for figures: what is counted is counted where it happens.
+//! This module sets up the log; messages are written where events happen. No secret is ever a field or part of a
+//! message: secret types have a redacted `Debug`, and the query of a URL is never logged. Likewise metrics are
+//! counted where events happen.
 
 mod access_log;
 mod costs;

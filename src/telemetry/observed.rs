@@ -1,4 +1,5 @@
-//! What the access log says of a request beyond its head and its answer: noted where it becomes known, read when the line is written.
+//! Facts for the access log beyond head and response of a request: recorded when they become known, read when the
+//! line is written.
 
 use std::sync::{
     OnceLock,
@@ -13,7 +14,7 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Notes the name of the caller; the first one counts.
+    /// Records the name of the caller; the first one counts.
     pub(super) fn set_caller(&self, name: &str) {
         let _ = self.caller.set(name.into());
     }
@@ -23,7 +24,7 @@ impl Observed {
         self.object_calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes back a call that was not made after all.
+    /// Discounts a call that was not made after all.
     pub(super) fn discount_call(&self) {
         self.object_calls.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Panics of the whole process: logged with their place, and counted.
+//! Panics of the whole process: logged with their location, and counted.
 
 use std::{
     panic,
@@ -10,7 +10,7 @@ use super::metrics::{Kind, Metrics, Sample};
 /// Panics since the start of the process.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// Logs every panic with its place from now on, and counts it.
+/// Installs a hook that logs every panic with its location, and counts it.
 pub(super) fn log_and_count() {
     panic::set_hook(Box::new(|panic| {
         COUNT.fetch_add(1, Ordering::Relaxed);
@@ -20,7 +20,7 @@ pub(super) fn log_and_count() {
     }));
 }
 
-/// Shows the number of panics.
+/// Shows the number of panics in `metrics`.
 pub fn show(metrics: &Metrics) {
     let help = "Panics of requests, jobs and other tasks, each a defect; the log has their places.";
     metrics.watch("larder_panics_total", help, Kind::Counter, || vec![Sample::plain(COUNT.load(Ordering::Relaxed))]);

@@ -1,29 +1,29 @@
-//! The path of a request as it may stand in a log: segments that may hold a secret are left out.
+//! The path of a request for logs, without segments that may hold a secret.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Replacement of a segment that is left out.
+/// Replacement of a redacted segment.
 const REDACTED: &str = "[redacted]";
 
-/// Maximum number of bytes of a path that are shown.
+/// Maximum length of a logged path in bytes.
 const MAX_LENGTH: usize = 1024;
 
 /// Prefixes of tokens: Larder's own, and the platform's, which a client may send by mistake.
 const TOKEN_PREFIXES: [&str; 2] = ["larder_", "apify_api_"];
 
-/// Number of characters behind such a prefix from which on a text counts as a token, whole or cut.
+/// Minimum number of characters after such a prefix for a text to count as a token, whole or cut.
 const MIN_TOKEN_CHARACTERS: usize = 16;
 
-/// Characters that no id, name or key has: a query or the credentials of a URL that were encoded into the path have them.
+/// Characters that no id, name or key contains, but a query or the credentials of a URL encoded into the path do.
 const CHARACTERS_OF_URLS: [char; 5] = ['@', ':', '=', '?', '&'];
 
-/// Length of an id of a token. What is longer and stands in its place may be the token itself.
+/// Length of a token id. A longer text in its place may be the token itself.
 const TOKEN_ID_LENGTH: usize = 17;
 
-/// Returns a path without its secrets: tokens, `secret` (the token of the request itself), whatever looks like an encoded URL or
-/// query, and what stands where the id of a token belongs and is none.
+/// Returns a path without secrets. It redacts tokens, `secret` (the token of the request itself), anything like an
+/// encoded URL or query, and a segment in place of a token id that is none.
 pub fn shown_path(path: &str, secret: Option<&str>) -> String {
     let mut shown = String::with_capacity(path.len().min(MAX_LENGTH));
     let mut is_token_id = false;

@@ -1,4 +1,4 @@
-//! What calls of an object store cost, charged to whoever has them made.
+//! Costs of object store calls, charged to the work that makes them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::{
     work,
 };
 
-/// Charges the work under way; where there is none, it is work in the background.
+/// Charges the current work; without one, background work.
 pub fn charge(ledger: &Ledger, costs: Costs) {
     if CallClass::NAMES.iter().any(|(class, _)| costs.calls(*class) > 0) {
         work::observe(Observed::count_call);
@@ -19,7 +19,8 @@ pub fn charge(ledger: &Ledger, costs: Costs) {
     }
 }
 
-/// What one call costs, added up until it is over, and then charged: to the work under way, else to that in which it began.
+/// Costs of one call, summed until it is over, and then charged: to the current work, else to that in which the call
+/// began.
 #[derive(Debug)]
 pub struct Tab {
     ledger: Arc<Ledger>,
@@ -28,23 +29,23 @@ pub struct Tab {
 }
 
 impl Tab {
-    /// A call begins.
+    /// Starts a call.
     pub fn open(ledger: &Arc<Ledger>, class: CallClass) -> Self {
         work::observe(Observed::count_call);
         Self { ledger: Arc::clone(ledger), payers: work::payers(), costs: Costs::call(class) }
     }
 
-    /// So many bytes were sent with it.
+    /// Adds sent bytes.
     pub fn sent(&mut self, bytes: usize) {
         self.costs.bytes_in += bytes as u64;
     }
 
-    /// So many bytes came back.
+    /// Adds received bytes.
     pub fn received(&mut self, bytes: usize) {
         self.costs.bytes_out += bytes as u64;
     }
 
-    /// It was no call after all: nothing of it left.
+    /// Cancels the call: nothing was sent.
     pub fn waive(mut self) {
         work::observe(Observed::discount_call);
         self.costs = Costs::default();

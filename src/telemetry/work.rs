@@ -1,8 +1,7 @@
-//! For whom something is done: known to whatever is called meanwhile, without being handed down to it.
+//! Task-local request context: request id, cost attribution and trace, without explicit parameters.
 //!
-//! The work for a request has a name (the request's id, which stands in every line of the log), somebody who pays for it, and
-//! perhaps a trace. Code that only reads it costs a look at a variable of its task; work without a call of the object store ends
-//! without having touched the ledger.
+//! Reading it costs one access to a task-local variable; a request without object store calls never touches the
+//! ledger.
 
 use std::{
     cell::{Cell, RefCell},
@@ -26,14 +25,14 @@ tokio::task_local! {
     static WORK: Work;
 }
 
-/// Something that is done for somebody. What it costs is charged when it is over.
+/// A unit of work. Its costs are charged when it is over.
 #[derive(Debug)]
 pub struct Work {
     commission: RefCell<Commission>,
     costs: Cell<Costs>,
 }
 
-/// What is known of some work, to be carried over into another task.
+/// Context of a unit of work, to pass to another task.
 #[derive(Debug, Clone)]
 pub struct Commission {
     id: HeaderValue,
@@ -44,20 +43,20 @@ pub struct Commission {
     observed: Option<Arc<Observed>>,
 }
 
-/// Who called for some work: what it holds is of this caller's share.
+/// Caller of a unit of work, for fair shares of what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum CalledBy {
-    /// Larder itself, or a caller that is not known.
+    /// Larder itself, or an unknown caller.
     #[default]
     Unknown,
     /// A user, by id.
     User(Party),
-    /// A caller without a valid token, by address; by network for IPv6, of which one client has many addresses.
+    /// A caller without a valid token, by address; by network for IPv6, since one client has many addresses there.
     Address(IpAddr),
 }
 
 impl CalledBy {
-    /// A caller at `ip`.
+    /// Returns a caller at `ip`.
     pub fn address(ip: Option<IpAddr>) -> Self {
         const NETWORK: u128 = !0 << 64;
         match ip {
@@ -69,13 +68,13 @@ impl CalledBy {
 }
 
 impl Work {
-    /// The work for the request with that id.
+    /// Returns the work for the request with that id.
     pub fn new(id: HeaderValue, ledger: Arc<Ledger>, trace: Option<Box<Trace>>) -> Self {
         let payers = Payers { is_request: true, ..Payers::default() };
         Self::of(Commission { id, ledger, payers, called_by: CalledBy::Unknown, trace, observed: None })
     }
 
-    /// Returns the same work, of which `observed` is told what the access log says of it.
+    /// Returns the same work, with `observed` collecting facts for the access log.
     #[must_use]
     pub fn observed_by(mut self, observed: Option<Arc<Observed>>) -> Self {
         self.commission.get_mut().observed = observed;
@@ -86,12 +85,12 @@ impl Work {
         Self { commission: RefCell::new(commission), costs: Cell::default() }
     }
 
-    /// Does it: it is known while `future` is polled.
+    /// Runs `future` with this work as the current one.
     pub fn around<F: Future>(self, future: Pin<&mut F>) -> TaskLocalFuture<Self, Pin<&mut F>> {
         WORK.scope(self, future)
     }
 
-    /// For whom it was done, and its trace.
+    /// Returns its cost attribution and its trace.
     pub fn seen(&self) -> (Payers, Option<Box<Trace>>) {
         let mut commission = self.commission.borrow_mut();
         (commission.payers, commission.trace.take())
@@ -108,7 +107,7 @@ impl Drop for Work {
     }
 }
 
-/// Who pays for the work under way, as far as that has been found out.
+/// Sets the cost attribution of the current work, as far as known.
 pub fn charge_to(store: Option<Party>, run: Option<Party>) {
     let _ = WORK.try_with(|work| {
         let payers = &mut work.commission.borrow_mut().payers;
@@ -117,12 +116,12 @@ pub fn charge_to(store: Option<Party>, run: Option<Party>) {
     });
 }
 
-/// Notes who called for the work under way.
+/// Sets the caller of the current work.
 pub fn is_called_by(caller: CalledBy) {
     let _ = WORK.try_with(|work| work.commission.borrow_mut().called_by = caller);
 }
 
-/// Tells the access log of the work under way, if there is one.
+/// Records facts of the current work for the access log, if there is one.
 pub fn observe(tell: impl FnOnce(&Observed)) {
     let _ = WORK.try_with(|work| {
         if let Some(observed) = &work.commission.borrow().observed {
@@ -131,17 +130,17 @@ pub fn observe(tell: impl FnOnce(&Observed)) {
     });
 }
 
-/// Names the caller of the work under way in the access log.
+/// Sets the caller of the current work in the access log.
 pub fn name_caller(name: &str) {
     observe(|observed| observed.set_caller(name));
 }
 
-/// Who called for the work under way.
+/// Returns the caller of the current work.
 pub fn called_by() -> CalledBy {
     WORK.try_with(|work| work.commission.borrow().called_by).unwrap_or_default()
 }
 
-/// Adds to the costs of the work under way; gives them back if there is none.
+/// Adds to the costs of the current work; returns them if there is none.
 pub fn add(costs: Costs) -> Result<(), Costs> {
     WORK.try_with(|work| {
         let mut sum = work.costs.get();
@@ -151,12 +150,12 @@ pub fn add(costs: Costs) -> Result<(), Costs> {
     .map_err(|_| costs)
 }
 
-/// Who pays for the work under way.
+/// Returns the cost attribution of the current work.
 pub fn payers() -> Payers {
     WORK.try_with(|work| work.commission.borrow().payers).unwrap_or_default()
 }
 
-/// A call was made for the work under way, if that is traced.
+/// Records the span of a call for the current work, if it is traced.
 pub fn call_seen(seen: impl FnOnce() -> Seen) {
     let _ = WORK.try_with(|work| {
         if let Some(trace) = &work.commission.borrow().trace {
@@ -165,22 +164,22 @@ pub fn call_seen(seen: impl FnOnce() -> Seen) {
     });
 }
 
-/// The header by which another server's spans become parts of the trace under way, if there is one.
+/// Returns the header that makes another server's spans children of the current trace, if there is one.
 pub fn trace_header() -> Option<HeaderValue> {
     WORK.try_with(|work| work.commission.borrow().trace.as_ref().and_then(|trace| trace.header())).ok().flatten()
 }
 
-/// Shows the id of the work under way to `look`, if there is any.
+/// Passes the id of the current work to `look`, if there is any.
 pub fn look_at_id<T>(look: impl FnOnce(&str) -> T) -> Option<T> {
     WORK.try_with(|work| work.commission.borrow().id.to_str().ok().map(look)).ok().flatten()
 }
 
-/// What is known of the work under way, for what will be done of it elsewhere or later.
+/// Returns the context of the current work, for parts of it that run elsewhere or later.
 pub fn commission() -> Option<Commission> {
     WORK.try_with(|work| work.commission.borrow().clone()).ok()
 }
 
-/// Does `future` as work that was commissioned, if it was.
+/// Runs `future` in this context, if there is one.
 pub async fn carry_out<F: Future>(commission: Option<Commission>, future: F) -> F::Output {
     match commission {
         Some(commission) => WORK.scope(Work::of(commission), future).await,

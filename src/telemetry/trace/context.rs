@@ -1,38 +1,38 @@
-//! How a trace goes on from one program to the next: the header `traceparent` (<https://www.w3.org/TR/trace-context/>).
+//! Trace propagation between programs: the header `traceparent` (<https://www.w3.org/TR/trace-context/>).
 
 use http::{HeaderName, HeaderValue};
 
 /// The header.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The bit of the flags that says that the trace is kept.
+/// Flag bit of a sampled trace.
 const SAMPLED: u8 = 1;
 
-/// A trace.
+/// Id of a trace.
 pub type TraceId = [u8; 16];
 
-/// A span of it.
+/// Id of a span.
 pub type SpanId = [u8; 8];
 
-/// What a caller says of the trace that his request belongs to.
+/// Trace context of a request, as sent by its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parent {
     /// The trace.
     pub trace: TraceId,
     /// The caller's span.
     pub span: SpanId,
-    /// Whether it is kept.
+    /// True if the trace is sampled.
     pub is_sampled: bool,
 }
 
 impl Parent {
-    /// What the header says; `None` if it says nothing that can be read, as if it were not there.
+    /// Parses the header; `None` if it is invalid, as if it were absent.
     pub fn read(value: &HeaderValue) -> Option<Self> {
         let text = value.to_str().ok()?;
         let mut fields = text.trim().split('-');
         let [version, trace, span, flags] = [fields.next()?, fields.next()?, fields.next()?, fields.next()?];
         let [version] = bytes::<1>(version)?;
-        // Later versions may have more fields behind these; version 255 is none.
+        // Later versions may have more fields after these; version 255 is invalid.
         if version == u8::MAX || version == 0 && fields.next().is_some() {
             return None;
         }
@@ -42,12 +42,12 @@ impl Parent {
     }
 }
 
-/// The header that makes `span` of a trace that is kept the parent of what follows.
+/// Returns the header that makes `span` of a sampled trace the parent of the next server's spans.
 pub fn traceparent(trace: TraceId, span: SpanId) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("00-{}-{}-{SAMPLED:02x}", hex(&trace), hex(&span))).ok()
 }
 
-/// Bytes in hexadecimal digits.
+/// Formats bytes in hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(2 * bytes.len());
@@ -57,7 +57,7 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// So many bytes out of small hexadecimal digits, and nothing else.
+/// Parses exactly `N` bytes of lower-case hexadecimal digits.
 fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return None;

@@ -1,7 +1,7 @@
-//! Traces: what was done for a request, and how long it took, told to a collector.
+//! Traces: the operations and durations of a request, for a collector.
 //!
-//! Spans are made by whoever sees something end, and wait here until somebody sends them away; nothing here speaks to a
-//! collector.
+//! The code that sees an operation end creates its span. Spans wait here until a job sends them; this module does not
+//! contact the collector.
 
 mod context;
 mod otlp;

@@ -1,4 +1,4 @@
-//! Spans as OTLP has them: a document in JSON, as every collector takes it at `/v1/traces`.
+//! Spans in OTLP: a JSON document, as every collector accepts it at `/v1/traces`.
 //! (<https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>)
 
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::{
     span::{Span, SpanKind, Value},
 };
 
-/// What these spans are of.
+/// Service name of the spans.
 const SERVICE: &str = "larder";
 
 /// The media type of the document.
 pub const CONTENT_TYPE: &str = "application/json";
 
-/// The document for `spans`, of the process that is called `instance`.
+/// Returns the document for `spans` of the process `instance`.
 pub fn document(spans: &[Span], instance: &str) -> Vec<u8> {
     let version = env!("CARGO_PKG_VERSION");
     let resource = json!({ "attributes": [
@@ -55,7 +55,7 @@ fn span(span: &Span) -> Json {
     document
 }
 
-/// Whole numbers of 64 bits are texts in this encoding.
+/// 64-bit integers are strings in this encoding.
 fn attribute(name: &str, value: &Value) -> Json {
     let value = match value {
         Value::Text(text) => json!({ "stringValue": text }),

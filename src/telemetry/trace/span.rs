@@ -1,22 +1,22 @@
-//! Spans: what took how long, as part of what.
+//! Spans: timed operations, nested.
 
 use std::time::Duration;
 
 use super::context::{SpanId, TraceId};
 
-/// What a span is to others.
+/// Kind of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpanKind {
-    /// A request that was answered here.
+    /// A request that this server answered.
     Server,
-    /// A call of another server.
+    /// A call to another server.
     Client,
 }
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// A text.
+    /// A string.
     Text(String),
     /// A number.
     Number(i64),
@@ -34,25 +34,25 @@ impl From<u64> for Value {
     }
 }
 
-/// Something that took time.
+/// A timed operation.
 #[derive(Debug, Clone)]
 pub struct Span {
     /// The trace it belongs to.
     pub trace: TraceId,
     /// Identifies it.
     pub id: SpanId,
-    /// What it is a part of.
+    /// Its parent.
     pub parent: Option<SpanId>,
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
-    /// What it is to others.
+    /// Its kind.
     pub kind: SpanKind,
-    /// When it began, since 1970-01-01T00:00:00Z.
+    /// Its start, since 1970-01-01T00:00:00Z.
     pub began: Duration,
-    /// When it ended.
+    /// Its end.
     pub ended: Duration,
-    /// What else is known of it. Never a secret, and no key of a record.
+    /// Its attributes. Never a secret, and no record key.
     pub attributes: Vec<(&'static str, Value)>,
-    /// Whether it failed, through no fault of whoever asked.
+    /// True if it failed for a reason other than the caller's fault.
     pub has_failed: bool,
 }

@@ -1,4 +1,4 @@
-//! Which requests are traced, and what was seen of them until it is sent away.
+//! Sampling of requests for tracing, and the queue of spans to send.
 
 use std::{
     collections::VecDeque,
@@ -18,16 +18,17 @@ use super::{
 };
 use crate::telemetry::metrics::{Kind, Metrics, Sample};
 
-/// Spans that wait to be sent at most; some MiB.
+/// Maximum number of queued spans; some MiB.
 const MAX_WAITING: usize = 8192;
 
-/// The most calls of one request that become spans: a download of 100,000 records is not to push out everything else.
+/// Maximum number of calls per request that become spans, so a download of 100,000 records does not displace
+/// everything else.
 const MAX_CALLS: usize = 256;
 
 /// Decides which requests are traced, and holds the spans until they are sent.
 #[derive(Debug)]
 pub struct Tracer {
-    /// Of 2^64 requests that nobody else has decided on, so many are traced.
+    /// Number of 2^64 requests to trace, among those without a sampling decision by the caller.
     share: u64,
     seed: u64,
     count: AtomicU64,
@@ -36,20 +37,21 @@ pub struct Tracer {
     dropped: AtomicU64,
 }
 
-/// A request that is traced.
+/// A traced request.
 #[derive(Debug, Clone)]
 pub struct Trace {
     tracer: Arc<Tracer>,
     id: TraceId,
     span: SpanId,
     parent: Option<SpanId>,
-    /// What the monotonic clock showed at the beginning of 1970, so to speak.
+    /// Reading of the monotonic clock extrapolated to the beginning of 1970.
     epoch: Duration,
     calls: Arc<AtomicUsize>,
 }
 
 impl Tracer {
-    /// Traces a share of the requests, from 0 to 1, and those whose callers do; `seed` is to be another one in every process.
+    /// Returns a tracer that samples a ratio of the requests, from 0 to 1, and those whose callers sample. `seed`
+    /// should differ between processes.
     pub fn new(ratio: f64, seed: u64) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
@@ -68,7 +70,7 @@ impl Tracer {
         }
     }
 
-    /// Has `metrics` show what becomes of spans.
+    /// Shows the number of spans by outcome in `metrics`.
     pub fn show(self: &Arc<Self>, metrics: &Metrics) {
         let tracer = Arc::clone(self);
         let help = "Spans of traced requests, by what became of them: sent to the collector, or dropped since it does not take \
@@ -80,8 +82,8 @@ impl Tracer {
         });
     }
 
-    /// The trace of a request, if it has one: its caller decides if he traces himself, else chance. `times` gives the time since
-    /// 1970-01-01T00:00:00Z and that of the monotonic clock.
+    /// Begins the trace of a request, if it is sampled: by its caller's decision if there is one, else at random.
+    /// `times` returns the time since 1970-01-01T00:00:00Z and that of the monotonic clock.
     pub fn begin(
         self: &Arc<Self>,
         caller: Option<&HeaderValue>,
@@ -108,14 +110,14 @@ impl Tracer {
         })
     }
 
-    /// The spans that have waited longest, `limit` at most.
+    /// Removes and returns the oldest queued spans, at most `limit`.
     pub fn take(&self, limit: usize) -> Vec<Span> {
         let mut waiting = self.waiting();
         let count = waiting.len().min(limit);
         waiting.drain(..count).collect()
     }
 
-    /// Spans that were taken and not sent wait again, as far as there is room.
+    /// Requeues spans that were not sent, as far as there is space.
     pub fn put_back(&self, spans: Vec<Span>) {
         for span in spans.into_iter().rev() {
             let mut waiting = self.waiting();
@@ -127,12 +129,12 @@ impl Tracer {
         }
     }
 
-    /// So many spans were sent.
+    /// Counts sent spans.
     pub fn count_sent(&self, count: usize) {
         self.sent.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// So many spans were given up.
+    /// Counts dropped spans.
     pub fn count_dropped(&self, count: usize) {
         self.dropped.fetch_add(count as u64, Ordering::Relaxed);
     }
@@ -156,35 +158,35 @@ impl Tracer {
     }
 }
 
-/// What a span is about, and when that was by the monotonic clock.
+/// Data of a span, with its times by the monotonic clock.
 #[derive(Debug)]
 pub struct Seen {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
-    /// When it began.
+    /// Its start.
     pub began: Duration,
-    /// When it ended.
+    /// Its end.
     pub ended: Duration,
-    /// What else is known of it.
+    /// Its attributes.
     pub attributes: Vec<(&'static str, Value)>,
-    /// Whether it failed.
+    /// True if it failed.
     pub has_failed: bool,
 }
 
 impl Trace {
-    /// The request was answered.
+    /// Records the span of the request.
     pub fn request(&self, seen: Seen) {
         self.tracer.add(self.span(self.span, self.parent, SpanKind::Server, seen));
     }
 
-    /// A call was made for it.
+    /// Records the span of a call for the request.
     pub fn call(&self, seen: impl FnOnce() -> Seen) {
         if self.calls.fetch_add(1, Ordering::Relaxed) < MAX_CALLS {
             self.tracer.add(self.span(self.tracer.span_id(), Some(self.span), SpanKind::Client, seen()));
         }
     }
 
-    /// The header by which the next server's spans become parts of this one.
+    /// Returns the header that makes the next server's spans children of this trace.
     pub fn header(&self) -> Option<HeaderValue> {
         traceparent(self.id, self.span)
     }
