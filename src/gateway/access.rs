@@ -1,4 +1,4 @@
-//! What the access log says of each request: gathered from its head, while it is worked on, and until its answer has ended.
+//! Access log entries: collected from a request's head, during its handling, and until the end of its response.
 
 use std::{
     io::{self, IsTerminal},
@@ -31,7 +31,7 @@ pub(super) struct Accesses {
     clock: Arc<dyn Clock>,
 }
 
-/// A request that is being answered. Its line is written when this is dropped.
+/// A request in progress. Its line is written when this is dropped.
 #[derive(Debug)]
 pub(super) struct Access {
     accesses: Arc<Accesses>,
@@ -47,19 +47,19 @@ pub(super) struct Access {
 }
 
 impl Accesses {
-    /// Starts the access log of the configuration, if it has one, at the time of `clock`.
+    /// Starts the access log of the configuration, if it has one, with the time of `clock`.
     pub(super) fn of(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Self>>, StartError> {
         let Some(form) = config.telemetry.access_log_form(io::stderr().is_terminal()) else { return Ok(None) };
         let log = AccessLog::start(form).map_err(StartError::Threads)?;
         Ok(Some(Arc::new(Self { log, clock: Arc::clone(clock) })))
     }
 
-    /// Writes what waits to be written.
+    /// Writes the queued lines.
     pub(super) fn close(&self) {
         self.log.close();
     }
 
-    /// Begins to watch a request, which carries what observes it from now on.
+    /// Begins to observe a request, and attaches the observer to it.
     pub(super) fn begin<B>(self: &Arc<Self>, request: &mut Request<B>, source: &Source) -> Box<Access> {
         let observed = Arc::<Observed>::default();
         let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -82,11 +82,11 @@ impl Accesses {
 }
 
 impl Access {
-    /// Notes the head of the answer.
+    /// Records the head of the response.
     pub(super) fn answered<B: Body>(&mut self, response: &Response<B>) {
         self.request_id = response.headers().get(REQUEST_ID).cloned();
         self.status = Some(response.status());
-        // No caller asks for the body of these.
+        // These responses have no body to wait for.
         let has_no_body = self.method == Method::HEAD || matches!(response.status().as_u16(), 204 | 304);
         self.is_whole = has_no_body || response.body().is_end_stream();
     }
@@ -95,7 +95,7 @@ impl Access {
 impl Drop for Access {
     fn drop(&mut self) {
         let Accesses { log, clock } = self.accesses.as_ref();
-        // What panics is answered with this, but not here.
+        // A panic is answered with this status, but in another place.
         let status = self.status.or(thread::panicking().then_some(StatusCode::INTERNAL_SERVER_ERROR));
         log.write(&AccessLine {
             timestamp: clock.now(),
@@ -113,7 +113,7 @@ impl Drop for Access {
     }
 }
 
-/// Returns the name of a method. Any word could be one; those that are none are not shown.
+/// Returns the name of a method. Any word is a valid method; unknown ones are not logged.
 fn method(method: &Method) -> &str {
     match *method {
         Method::GET
@@ -129,7 +129,7 @@ fn method(method: &Method) -> &str {
     }
 }
 
-/// The body of an answer, whose bytes are counted where its request is logged.
+/// A response body that counts its bytes for the log.
 #[derive(Debug)]
 pub(super) struct LoggedBody<B> {
     inner: B,

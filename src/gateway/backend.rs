@@ -1,4 +1,4 @@
-//! What everything durable is kept by.
+//! The storage backend.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
 
 use super::{admin_token::AdminToken, error::StartError, role::Sharing};
 
-/// What keeps objects, and the door to it.
+/// The storage backend, and its object store interface.
 #[derive(Debug)]
 pub(super) struct Backend {
     keeping: Keeping,
@@ -27,10 +27,10 @@ pub(super) struct Backend {
     sharing: Sharing,
 }
 
-/// What keeps objects.
+/// Kind of backend.
 #[derive(Debug, Clone)]
 pub(super) enum Keeping {
-    /// The engine in a folder.
+    /// The embedded engine in a folder.
     Embedded(Arc<EmbeddedStore>),
     /// A bucket.
     #[cfg(feature = "s3")]
@@ -38,7 +38,7 @@ pub(super) enum Keeping {
 }
 
 impl Backend {
-    /// Opens what the configuration asks for: a bucket, or else the engine in a folder.
+    /// Opens the configured backend: a bucket, or else the embedded engine in a folder.
     pub(super) async fn open(
         config: &Config,
         clock: &Arc<dyn Clock>,
@@ -83,17 +83,17 @@ impl Backend {
         Ok(Self { keeping: Keeping::S3(bucket), objects, sharing })
     }
 
-    /// Returns what keeps objects.
+    /// Returns the kind of backend.
     pub(super) fn keeping(&self) -> Keeping {
         self.keeping.clone()
     }
 
-    /// The door to everything durable.
+    /// Returns the object store interface to all durable data.
     pub(super) fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects
     }
 
-    /// The time that everybody goes by who shares it: its own where it has one, and else that of `machine`.
+    /// Returns the clock that all gateways of the backend share: its own if it has one, else that of `machine`.
     pub(super) fn clock(&self, machine: &Arc<dyn Clock>) -> Arc<dyn Clock> {
         match &self.keeping {
             Keeping::Embedded(_) => Arc::clone(machine),
@@ -102,12 +102,12 @@ impl Backend {
         }
     }
 
-    /// Who can write to it, and how.
+    /// Returns how gateways share it for writing.
     pub(super) fn sharing(&self) -> Sharing {
         self.sharing
     }
 
-    /// The admin token that is kept here, or was given.
+    /// Returns the admin token stored here, or the given one.
     pub(super) async fn admin_token(
         &self,
         config: &Config,
@@ -122,7 +122,7 @@ impl Backend {
         Ok(token.require_strong(config.server.listen)?)
     }
 
-    /// Ends what goes on in the background; calls that come late are refused.
+    /// Ends background work; later calls are rejected.
     pub(super) async fn close(&self) {
         match &self.keeping {
             Keeping::Embedded(engine) => engine.close().await,
@@ -133,7 +133,7 @@ impl Backend {
 }
 
 impl Keeping {
-    /// Loads the keys of an object store anew from where they come from. Those in use stay if that fails.
+    /// Reloads the credentials of an object store from their source. The current ones stay if that fails.
     #[cfg_attr(not(feature = "s3"), expect(clippy::unused_async, reason = "a folder has no keys"))]
     pub(super) async fn reload_credentials(&self) -> Result<(), StartError> {
         match self {

@@ -1,7 +1,7 @@
-//! The path below which a proxy serves Larder, which is that of the public URL.
+//! The path below which a proxy serves Larder: the path of the public URL.
 //!
-//! Proxies leave the path on or take it off. Both are understood: what begins with it and goes on as a path of ours does is taken
-//! for one inside, and all else is what it is.
+//! Proxies either keep or strip this path, and both work. A request path that begins with it and continues with a
+//! route of Larder is taken as relative to it; any other is taken as it is.
 
 use http::Uri;
 
@@ -10,7 +10,7 @@ use crate::config::Config;
 /// Prefixes of the paths that Larder serves, each a whole segment or more.
 const ROUTES: [&str; 4] = ["/v2", "/larder/v1", "/console", "/health"];
 
-/// The path below which a proxy serves Larder; nothing mostly.
+/// The path below which a proxy serves Larder; usually empty.
 #[derive(Debug, Default)]
 pub(super) struct BasePath(String);
 
@@ -20,12 +20,12 @@ impl BasePath {
         Self(config.public_url.as_ref().map(|url| url.path().to_owned()).unwrap_or_default())
     }
 
-    /// Returns the path, without a slash at its end.
+    /// Returns the path without a trailing slash.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Returns what a request asks for inside, if its proxy has left the path on.
+    /// Returns the request URI relative to the path, if the proxy has kept the path.
     pub(super) fn inside(&self, uri: &Uri) -> Option<Uri> {
         if self.0.is_empty() {
             return None;
@@ -61,7 +61,7 @@ mod tests {
             ("/larder/health/ready", Some("/health/ready")),
             ("/larder/metrics", Some("/metrics")),
             ("/larder/larder/v1/users", Some("/larder/v1/users")),
-            // The administration's own path begins with the same word.
+            // The admin API's own path begins with the same word.
             ("/larder/v1/users", None),
             ("/v2/key-value-stores", None),
             ("/larders/v2", None),

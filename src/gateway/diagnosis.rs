@@ -1,4 +1,4 @@
-//! What is well and what is not with the backend that a configuration asks for, found out by trying.
+//! Diagnosis of the configured backend, by trying its operations.
 
 #[cfg(feature = "s3")]
 use std::time::Duration;
@@ -24,37 +24,37 @@ use crate::{kv::Canaries, storage::s3::S3Store};
 use super::role::{Role, Sharing};
 use super::summary;
 
-/// How long a bucket may take to be opened or to be asked one thing, beyond all timeouts of single requests.
+/// Timeout for opening a bucket and for each check, on top of the timeouts of single requests.
 #[cfg(feature = "s3")]
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// So little free room will not last.
+/// Free space below this is low.
 const LITTLE_ROOM: u64 = 1 << 30;
 
-/// So little free room is none: the engine sets some aside for itself.
+/// Free space below this counts as none: the engine reserves some for itself.
 const NO_ROOM: u64 = 64 << 20;
 
-/// What was found out.
+/// Result of a diagnosis.
 #[derive(Debug, Serialize)]
 pub struct Diagnosis {
-    /// What keeps everything.
+    /// Description of the backend.
     pub backend: String,
-    /// How gateways share it; `None` where that could not be found out.
+    /// Sharing mode of the backend; `None` if unknown.
     pub mode: Option<Mode>,
-    /// What was found, in the order in which it was tried.
+    /// The findings, in the order of the checks.
     pub findings: Vec<Finding>,
 }
 
-/// A step of an examination.
+/// A step of a diagnosis.
 #[derive(Debug, Clone, Copy)]
 pub enum Progress<'a> {
-    /// It begins, with this backend.
+    /// Start, with the name of the backend.
     Begun(&'a str),
-    /// Something was found.
+    /// A finding.
     Found(&'a Finding),
 }
 
-/// The findings so far, each of which is passed on when it is added.
+/// The findings so far; each is reported when it is added.
 struct Findings<'a> {
     all: Vec<Finding>,
     progress: &'a (dyn Fn(Progress<'_>) + Sync),
@@ -73,11 +73,11 @@ impl<'a> Findings<'a> {
     }
 }
 
-/// How gateways share a backend.
+/// Mode in which gateways share a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
-    /// One gateway has it for itself.
+    /// A single gateway.
     Alone,
     /// All gateways are equal.
     Conditional,
@@ -86,7 +86,7 @@ pub enum Mode {
 }
 
 impl Diagnosis {
-    /// Examines the backend, and passes on what is found as soon as it is there.
+    /// Diagnoses the backend, and reports each finding as soon as it is known.
     pub async fn of(config: &Config, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Self {
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         #[cfg(feature = "s3")]
@@ -96,7 +96,7 @@ impl Diagnosis {
         of_folder(config, clock, random, progress).await
     }
 
-    /// Whether nothing is wrong, and everything could be found out.
+    /// Returns whether all checks completed without a problem.
     pub fn is_well(&self) -> bool {
         self.findings.iter().all(|finding| matches!(finding.outcome.verdict, Verdict::Ok | Verdict::Lacks))
     }
@@ -214,10 +214,10 @@ async fn examine_folder(
     engine.close().await;
 }
 
-/// The attempt by which the format is examined.
+/// Description of the format check.
 const FORMAT_TRIED: &str = "read which format the objects have";
 
-/// Returns which format the objects have, and what that means for a gateway that would start over them.
+/// Returns the format of the objects, and its consequence for a gateway that would start over them.
 async fn format_of(objects: &dyn ObjectStore) -> Outcome {
     match look_at_format(objects).await {
         Ok(None) => Outcome::ok("there is no installation yet: the first start makes one"),

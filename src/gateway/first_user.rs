@@ -1,4 +1,4 @@
-//! The user of the configuration, and his token: made sure of at every start, so that nobody need be asked for a first account.
+//! The user of the configuration and their token, ensured at every start, so a first account needs no manual step.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
 
 use super::error::StartError;
 
-/// The user of the configuration, and his token if one is set.
+/// The user of the configuration, and their token if one is set.
 #[derive(Debug, Clone)]
 pub(super) struct FirstUser {
     name: Username,
@@ -22,8 +22,8 @@ impl FirstUser {
         config.user.clone().map(|name| Self { name, token: config.user_token.clone() })
     }
 
-    /// Makes his account if it is missing, and his token valid; nothing if there is nobody. Of several gateways that start at
-    /// once, one makes it.
+    /// Creates the account if it is missing, and makes its token valid; does nothing without a user. If several
+    /// gateways start at once, one of them creates it.
     pub(super) async fn make_sure(user: Option<Self>, users: &Users, tokens: &Tokens) -> Result<(), StartError> {
         match user {
             Some(user) => user.be_there(users, tokens).await,

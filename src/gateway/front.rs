@@ -1,4 +1,4 @@
-//! Everything that is served: health, the console, and the API for all the rest.
+//! All HTTP services: health, the console, and the API for everything else.
 
 use std::sync::Arc;
 
@@ -23,15 +23,15 @@ use super::{
     root,
 };
 
-/// What a client gets whose request made the program panic; in the form of the API's errors.
+/// Response after a panic in the handler of a request, in the error format of the API.
 const PANICKED: &str =
     r#"{"error":{"type":"internal-server-error","message":"The server failed. Its log tells why."}}"#;
 
-/// What a client gets whose request does not say which host it is for.
+/// Response to a request without a host.
 const WITHOUT_HOST: &str =
     r#"{"error":{"type":"invalid-request","message":"The request must have one Host header, with a host in it."}}"#;
 
-/// Everything that is served.
+/// All HTTP services.
 #[derive(Debug)]
 pub(super) struct Front {
     health: Arc<Health>,
@@ -41,7 +41,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Returns everything that is served, with the access log of the configuration, which goes by `clock`.
+    /// Returns all services, with the access log of the configuration, which uses `clock`.
     pub(super) fn of(
         config: &Config,
         clock: &Arc<dyn Clock>,
@@ -53,7 +53,7 @@ impl Front {
         Ok(Arc::new(Self { health: Arc::clone(health), api, accesses, base }))
     }
 
-    /// Writes the lines of the access log that wait to be written.
+    /// Writes the queued lines of the access log.
     pub(super) fn close(&self) {
         if let Some(accesses) = &self.accesses {
             accesses.close();
@@ -64,7 +64,7 @@ impl Front {
         self.accesses.as_ref().map(|accesses| accesses.begin(request, source))
     }
 
-    /// Goes by other options from the next request on.
+    /// Applies other options from the next request on.
     pub(super) fn reconfigure(&self, options: ApiOptions, base: BasePath) {
         self.api.reconfigure(options);
         self.base.store(Arc::new(base));
@@ -94,7 +94,7 @@ impl Handler for Front {
         logged(answer, access)
     }
 
-    /// It is logged where it panicked.
+    /// The panic hook has logged it.
     fn panicked(&self) -> Response<Self::Body> {
         logged(refusal(StatusCode::INTERNAL_SERVER_ERROR, PANICKED), None)
     }

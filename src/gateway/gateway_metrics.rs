@@ -11,17 +11,18 @@ use crate::{
 
 use super::{health::Health, readiness};
 
-/// Sums over the installation, made within the last hour. A gateway that forwards to the leader has none of these.
+/// Totals of the installation, computed within the last hour. A gateway that forwards to the leader has none of
+/// these.
 const TOTALS: [(&str, &str, Figure); 3] = [
     ("larder_stores", "Stores of the installation, summed once an hour.", |totals| totals.stores),
     ("larder_records", "Records in them, as they were counted.", |totals| totals.records),
     ("larder_stored_bytes", "Stored bytes of the records, as they were counted.", |totals| totals.bytes),
 ];
 
-/// A figure among sums.
+/// Selects a figure of the totals.
 type Figure = fn(&Usage) -> u64;
 
-/// Registers in `metrics` what no other module registers.
+/// Registers in `metrics` those metrics that no other module registers.
 pub(super) fn register(
     metrics: &Metrics,
     (server, tls): (&Server, Option<Arc<Tls>>),

@@ -1,4 +1,4 @@
-//! Whether the gateway lives, and whether it is ready to serve.
+//! Liveness and readiness of the gateway.
 
 use std::{
     sync::{
@@ -20,13 +20,13 @@ use crate::{
     storage::{ObjectStore, embedded::FolderLost},
 };
 
-/// Time for which a finding about the backend holds: an idle gateway that is probed every second must not call it each time.
+/// Time for which a finding about the backend is fresh: frequent probes of an idle gateway must not all call it.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// The same for a finding that something is wrong: what is well again is served from soon.
+/// The same for a problem: a recovered backend is used again soon.
 const FRESH_PROBLEM: Duration = Duration::from_secs(1);
 
-/// Timeout for the one read that a check makes: hundreds of times what it takes where all is well.
+/// Timeout for the one read of a check: hundreds of times its normal duration.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers `/health/live` and `/health/ready`.
@@ -39,7 +39,7 @@ pub(super) struct Health {
     guard: Arc<ClockGuard>,
     leaving: Leaving,
     last: Mutex<Option<Finding>>,
-    /// The last finding, for figures.
+    /// The last finding, for metrics.
     is_ready: AtomicBool,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Health {
 #[derive(Debug, Clone)]
 struct Finding {
     at: Duration,
-    /// The time since which checks find a problem.
+    /// Time since which checks have failed.
     unready_since: Option<Duration>,
     problem: Option<Problem>,
 }
@@ -63,7 +63,7 @@ impl Finding {
 struct Problem {
     part: &'static str,
     message: String,
-    /// The same with all its causes, whose names are for the log alone.
+    /// The reason with all its causes, whose names are only for the log.
     #[serde(skip)]
     logged: String,
 }
@@ -74,7 +74,7 @@ impl Problem {
         Self { part, logged: message.clone(), message }
     }
 
-    /// A failed check. Clients are told the causes that name nothing.
+    /// Describes a failed check. Clients see only causes that contain no names.
     fn of_storage(error: &CheckError) -> Self {
         let (mut logged, mut cause) = (error.to_string(), std::error::Error::source(error));
         let lost = cause.and_then(|cause| cause.downcast_ref::<FolderLost>());
@@ -89,8 +89,8 @@ impl Problem {
 }
 
 impl Health {
-    /// The health of a gateway that joined an `installation` in `objects` and goes by one clock, on a machine with a clock of
-    /// its own, until it is `leaving`.
+    /// Returns the health of a gateway that joined an `installation` in `objects` and uses one clock, on a machine
+    /// with a clock of its own, until it is `leaving`.
     pub(super) fn new(
         objects: Arc<dyn ObjectStore>,
         installation: Installation,
@@ -110,17 +110,17 @@ impl Health {
         }
     }
 
-    /// Returns whether the gateway is ready, as it was found last.
+    /// Returns whether the gateway is ready, by the last finding.
     pub(super) fn is_ready(&self) -> bool {
         self.is_ready.load(Relaxed) && !self.leaving.is_announced()
     }
 
-    /// Finds out whether the gateway is ready, unless that was done just now.
+    /// Checks whether the gateway is ready, unless the last finding is fresh.
     pub(super) async fn check(&self) {
         self.problem().await;
     }
 
-    /// The answer to a request for `path`, or `None` if that is not about health.
+    /// Answers a request for `path`; `None` if the path is not about health.
     pub(super) async fn answer(&self, method: &Method, path: &str) -> Option<Response<String>> {
         let is_about_readiness = match path {
             "/health/live" => false,
@@ -139,14 +139,14 @@ impl Health {
             None => (StatusCode::OK, json!({ "status": "ready" })),
             Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not ready", "problems": [problem] })),
         };
-        // Told, and no reason to send requests elsewhere.
+        // Reported, but no reason to route requests elsewhere.
         if let Some(Suspension { since, reason }) = self.guard.suspension() {
             body["deletionSuspended"] = json!({ "since": since, "reason": reason });
         }
         Some(reply(status, &body))
     }
 
-    /// Returns what is wrong, by the last check if that is fresh. Of many callers at once, one checks.
+    /// Returns the problem, if any, by a fresh finding. Concurrent callers share one check.
     async fn problem(&self) -> Option<Problem> {
         if self.leaving.is_announced() {
             return Some(Problem::new("gateway", "it was told to stop"));
@@ -182,14 +182,14 @@ impl Health {
         problem
     }
 
-    /// Checks the backend itself, and that its objects are those of the installation. One read.
+    /// Checks the backend, and that its objects belong to the installation. One read.
     async fn check_storage(&self) -> Result<(), CheckError> {
         self.objects.check().await?;
         self.installation.check(self.objects.as_ref()).await
     }
 }
 
-/// What is wrong with the time of this machine, if the backend has another one.
+/// Returns the problem with this machine's clock, if the backend has one of its own.
 fn clock_problem(backend: Timestamp, machine: Timestamp) -> Option<Problem> {
     let apart = Duration::from_millis(backend.as_millis().abs_diff(machine.as_millis()));
     (apart > AdjustedClock::TOLERATED).then(|| {

@@ -1,6 +1,7 @@
 //! The composition root: builds everything from the configuration, and mounts the API and health.
 //!
-//! [`Gateway`] is a whole Larder, from its socket to its data. This room knows every other one and decides nothing.
+//! [`Gateway`] is a whole Larder, from its socket to its data. This module depends on all others and contains no
+//! logic of its own.
 
 mod access;
 mod admin_token;

@@ -1,4 +1,4 @@
-//! Readiness without being asked: checked in the background, and shown in figures.
+//! Background checks of readiness, shown in metrics.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,8 @@ use super::health::Health;
 /// Interval between two checks.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A job that checks readiness also where no balancer asks: a lost installation must be found while clients write.
+/// A job that checks readiness even if no load balancer does: a lost installation must be detected while clients
+/// write.
 #[derive(Debug)]
 pub(super) struct ReadinessCheck(Arc<Health>);
 

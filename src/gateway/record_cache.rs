@@ -1,4 +1,4 @@
-//! Whether records are kept in memory: where nobody else writes them.
+//! Configuration of the record cache, which requires that no other gateway writes.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ use crate::{
 
 use super::{error::StartError, role::Role};
 
-/// What is kept in memory of a folder's records when nothing is configured, in bytes.
+/// Default size of the record cache over a folder, in bytes.
 const DEFAULT_OF_FOLDER: u64 = 32 << 20;
 
-/// How many bytes of records are kept in memory.
+/// Size of the record cache in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordCache {
     capacity_bytes: u64,
 }
 
 impl RecordCache {
-    /// What the configuration makes of it for this gateway.
+    /// Returns the configured size for this gateway.
     pub(super) fn of(config: &Config, role: &Role) -> Result<Self, StartError> {
         let wanted = config.record_cache_bytes;
         let capacity_bytes = match role {
@@ -39,7 +39,7 @@ impl RecordCache {
         Ok(Self { capacity_bytes })
     }
 
-    /// `objects` with records kept in memory before them, if they are to be; `metrics` shows how well that goes.
+    /// Wraps `objects` in the record cache, if enabled; `metrics` shows its hits and misses.
     pub(super) fn before(
         self,
         objects: Arc<dyn ObjectStore>,

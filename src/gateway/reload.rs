@@ -1,4 +1,4 @@
-//! Taking another configuration while requests are served: all of what can change, or nothing.
+//! Reloading the configuration while requests are served: all changeable settings, or none.
 
 use std::{
     net::SocketAddr,
@@ -23,7 +23,7 @@ use crate::{
 
 use super::{backend::Keeping, base_path::BasePath, error::StartError, first_user::FirstUser, front::Front};
 
-/// What a running gateway can change of itself. It is not kept alive by this.
+/// The parts of a running gateway that a reload changes. It does not keep the gateway alive.
 #[derive(Debug)]
 pub struct Reloading {
     pub(super) front: Arc<Front>,
@@ -40,13 +40,14 @@ pub struct Reloading {
 }
 
 impl Reloading {
-    /// The scheme that the gateway speaks.
+    /// Returns the scheme of the gateway's URL.
     pub(super) fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Takes over from `config` what can change, and loads the keys of the object store anew. If anything of that is wrong, nothing
-    /// changes. Whatever is remembered of accounts and tokens is believed no more; requests under way and open connections go on with what they began with.
+    /// Applies the changeable settings of `config`, and reloads the credentials of the object store. If any of it is
+    /// invalid, nothing changes. Cached accounts and tokens are invalidated; running requests and open connections
+    /// keep their settings.
     pub async fn take(&self, config: &Config) -> Result<(), StartError> {
         let fresh = Tls::of(&config.server.tls)?;
         warn_of_certificate(fresh.as_ref(), SystemClock.now());
@@ -70,14 +71,14 @@ impl Reloading {
     }
 }
 
-/// Warns of a certificate that clients refuse, or soon will.
+/// Warns of a certificate that clients reject, or soon will.
 pub(super) fn warn_of_certificate(tls: Option<&Tls>, now: Timestamp) {
     if let Some(warning) = tls.and_then(Tls::validity).and_then(|validity| validity.warning(now)) {
         tracing::warn!("{warning}");
     }
 }
 
-/// How long a gateway serves on after it was told to stop.
+/// Time for which a gateway keeps serving after it is told to stop.
 #[derive(Debug, Clone)]
 pub(super) struct DrainDelay(Arc<AtomicU64>);
 
@@ -97,7 +98,7 @@ impl DrainDelay {
     }
 }
 
-/// The options of the API of a gateway that listens on `address`.
+/// Returns the options of the API of a gateway that listens on `address`.
 pub(super) fn api_options(config: &Config, address: SocketAddr, is_encrypted: bool) -> ApiOptions {
     let public_url = match &config.public_url {
         Some(url) => LinkOrigin::Fixed(url.as_str().to_owned()),
@@ -114,13 +115,13 @@ pub(super) fn api_options(config: &Config, address: SocketAddr, is_encrypted: bo
     }
 }
 
-/// Returns where clients reach a gateway that listens on `address`, unless a trusted proxy knows better.
+/// Returns the URL at which clients reach a gateway that listens on `address`, unless a trusted proxy overrides it.
 pub(super) fn public_url(config: &Config, address: SocketAddr, is_encrypted: bool) -> String {
     let configured = config.public_url.as_ref().map(ToString::to_string);
     configured.unwrap_or_else(|| listening_url(address, is_encrypted))
 }
 
-/// The origin of links when no public URL is known: where this machine itself reaches the listener.
+/// Returns the origin of links without a known public URL: the address at which this machine reaches the listener.
 pub(super) fn listening_url(address: SocketAddr, is_encrypted: bool) -> String {
     let scheme = if is_encrypted { "https" } else { "http" };
     format!("{scheme}://{}", reachable_address(address))

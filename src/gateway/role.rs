@@ -1,4 +1,4 @@
-//! What a gateway is among others: who makes writes that depend on what is there, and who passes them on.
+//! Gateway role in a cluster: standalone, peer, keeper or forwarder.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,38 +15,38 @@ use crate::{
 
 use super::error::StartError;
 
-/// How long a gateway that starts waits for the keeper's first start.
+/// Timeout for the keeper's first start, on which a starting gateway waits.
 const KEEPER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The pause between two looks whether the keeper has started.
+/// Interval between checks for the keeper's start.
 const KEEPER_PAUSE: Duration = Duration::from_secs(1);
 
-/// Who can write to a backend, and how.
+/// Write access of gateways to a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// This gateway alone.
+    /// A single gateway.
     Alone,
-    /// Any gateway, under conditions that the object store checks.
+    /// Any gateway, with conditional writes.
     Conditional,
-    /// Any gateway, but the object store checks no conditions.
+    /// Any gateway, but the object store has no conditional writes.
     Unconditional,
 }
 
-/// What a gateway is among others.
+/// Role of a gateway.
 #[derive(Debug)]
 pub(super) enum Role {
-    /// The only one.
+    /// The only gateway.
     Alone,
-    /// One of many that all may do everything.
+    /// One of several equal gateways.
     Equal,
-    /// The one that alone writes under conditions, and works on what is due.
+    /// The only gateway that performs conditional writes and handles due items.
     Keeper,
-    /// One that passes such writes on.
+    /// A gateway that forwards conditional writes to the keeper.
     Forwarder(Arc<Peer>),
 }
 
 impl Role {
-    /// What the configuration makes of this gateway, over a backend that is shared so.
+    /// Returns the configured role of this gateway, over a backend with this sharing.
     pub(super) fn of(config: &Config, sharing: Sharing, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
         match (sharing, &config.keeper) {
             (Sharing::Alone, None | Some(KeeperSetting::Itself)) => Ok(Self::Alone),
@@ -80,7 +80,7 @@ impl Role {
         }
     }
 
-    /// The backend as this gateway writes to it. A forwarder's refuses conditions, whatever might want one.
+    /// Returns the backend as this gateway writes to it. That of a forwarder rejects all conditional writes.
     pub(super) fn objects(&self, backend: &Arc<dyn ObjectStore>, clock: &Arc<dyn Clock>) -> Arc<dyn ObjectStore> {
         match self {
             Self::Alone | Self::Equal | Self::Forwarder(_) => Arc::clone(backend),
@@ -88,8 +88,8 @@ impl Role {
         }
     }
 
-    /// Joins the installation whose objects are in `objects`, with the secret that this gateway has, or founds one. A
-    /// follower founds none: it waits until its leader has.
+    /// Joins the installation in `objects`, with this gateway's secret, or creates one. A forwarder creates none: it
+    /// waits for its keeper.
     pub(super) async fn join(
         &self,
         objects: &dyn ObjectStore,
@@ -108,7 +108,7 @@ impl Role {
         }
     }
 
-    /// How old a view of a store may be: for ever, where all changes come through this gateway.
+    /// Returns the staleness bound of cached stores; unlimited if all changes come through this gateway.
     pub(super) fn staleness(&self) -> Option<Duration> {
         match self {
             Self::Alone | Self::Keeper => None,
@@ -116,8 +116,8 @@ impl Role {
         }
     }
 
-    /// Where an object store's lifecycle rules remove records, how long other gateways may believe in what was before; `None`
-    /// where nothing but this gateway does.
+    /// Returns the staleness bound of other gateways if lifecycle rules of the object store delete records; `None` if
+    /// only this gateway does.
     pub(super) fn classes(&self) -> Option<Duration> {
         match self {
             Self::Alone => None,
@@ -125,7 +125,7 @@ impl Role {
         }
     }
 
-    /// The accounts; made if there are none, or waited for where the keeper makes them.
+    /// Returns the accounts; creates them if there are none, or waits for the keeper to do so.
     pub(super) async fn users(
         &self,
         objects: &Arc<dyn ObjectStore>,
@@ -145,7 +145,7 @@ impl Role {
         }
     }
 
-    /// Whether this gateway makes accounts: a forwarder leaves that to the keeper.
+    /// Returns whether this gateway creates accounts: a forwarder leaves that to the keeper.
     pub(super) fn makes_accounts(&self) -> bool {
         match self {
             Self::Alone | Self::Equal | Self::Keeper => true,
@@ -153,7 +153,7 @@ impl Role {
         }
     }
 
-    /// The API as this gateway serves it.
+    /// Returns the API as this gateway serves it.
     pub(super) fn api(&self, api: Api) -> Api {
         match self {
             Self::Alone | Self::Equal | Self::Keeper => api,
@@ -161,7 +161,7 @@ impl Role {
         }
     }
 
-    /// What this gateway asks of the keeper on its own behalf, if it is not the keeper itself.
+    /// Returns the client for this gateway's own calls to the keeper, unless it is the keeper.
     pub(super) fn errands(&self, token: &Token) -> Result<Option<Arc<Errands>>, StartError> {
         match self {
             Self::Alone | Self::Equal | Self::Keeper => Ok(None),
@@ -172,7 +172,7 @@ impl Role {
         }
     }
 
-    /// The jobs of this gateway but for the one that writes down how stores are used.
+    /// Returns the jobs of this gateway except the one for usage counters.
     pub(super) fn jobs(
         &self,
         catalog: &Arc<Catalog>,
@@ -198,7 +198,7 @@ impl Role {
     }
 }
 
-/// What all gateways share cannot be made by the first of them where there are no conditional writes.
+/// Requires configured secrets: without conditional writes, the first gateway cannot create them for all.
 fn require_shared_secrets(config: &Config) -> Result<(), StartError> {
     if config.secret.is_none() {
         return Err(StartError::NotShared("LARDER_SECRET"));

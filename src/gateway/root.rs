@@ -1,4 +1,4 @@
-//! `GET /`: the way to the console for a browser, and for all others what answers here.
+//! `GET /`: a redirect to the console for browsers, and a short description of the server for other clients.
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::json;
@@ -28,13 +28,13 @@ pub(super) fn answer<B>(request: &Request<B>, base: &str) -> Option<Response<Str
         reply.headers_mut().insert(header::CONTENT_TYPE, json);
         reply
     };
-    // What is answered depends on what the client takes.
+    // The response depends on `Accept`.
     reply.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Some(reply)
 }
 
-/// Returns whether the client is a browser that is to show something.
+/// Returns whether the client is a browser that wants a page.
 fn wants_page<B>(request: &Request<B>) -> bool {
     let accepted = request.headers().get_all(header::ACCEPT);
     accepted.iter().any(|value| value.as_bytes().windows(9).any(|part| part == b"text/html"))

@@ -1,4 +1,4 @@
-//! A gateway's life: built from the configuration, run until told to stop, closed so that nothing counted is lost.
+//! The life of a gateway: built from the configuration, run until told to stop, closed without losing counters.
 
 use std::{future::Future, net::SocketAddr, num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
@@ -36,7 +36,8 @@ use super::{
     traces::Tracing,
 };
 
-/// Time for the last writes of a stop: changes that have begun, and counters. An object store that needs longer does not answer.
+/// Timeout for the last writes of a stop: running changes, and counters. An object store that takes longer is
+/// unresponsive.
 const LAST_WRITES_LIMIT: Duration = Duration::from_secs(5);
 
 /// A whole Larder.
@@ -58,7 +59,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Builds a gateway. Its address is bound from now on, but nothing is served before [`Gateway::run`].
+    /// Builds a gateway. Binds its address now, but serves nothing before [`Gateway::run`].
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let (machine, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let (server, tls) = listen(&config, &machine)?;
@@ -130,34 +131,34 @@ impl Gateway {
         })
     }
 
-    /// The bound address.
+    /// Returns the bound address.
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
 
-    /// The scheme that it speaks.
+    /// Returns the scheme of its URL.
     pub fn scheme(&self) -> &'static str {
         self.reloading.scheme()
     }
 
-    /// The address of the console, as clients reach it.
+    /// Returns the address of the console, as clients reach it.
     pub fn console(&self) -> &str {
         &self.console
     }
 
-    /// What takes another configuration while it runs.
+    /// Returns the handle that reloads the configuration.
     pub fn reloading(&self) -> Arc<Reloading> {
         Arc::clone(&self.reloading)
     }
 
-    /// The admin token, and what is to be told of it.
+    /// Returns the admin token and its origin.
     pub fn admin_token(&self) -> &AdminToken {
         &self.admin_token
     }
 
-    /// Serves until `shutdown` completes; goes on for the drain delay, not ready any more; then lets the requests in flight finish,
-    /// within the drain limit, and closes everything in order: what answers, what works in the background, what is counted, the
-    /// engine.
+    /// Serves until `shutdown` completes, and then drains. During the drain delay it serves on, but is not ready.
+    /// Then running requests may finish within the drain limit. Last it closes everything in order: services,
+    /// background work, counters, the engine.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StopError> {
         tracing::info!(address = %self.server.local_addr(), mode = self.mode, "serving");
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -185,7 +186,7 @@ impl Gateway {
         };
         self.tracing.finish(self.clock.as_ref()).await;
         self.backend.close().await;
-        // Last: what requests left behind to be finished runs there, too.
+        // Last, since work left by requests also runs there.
         self.workers.stop().await;
         front.close();
         counted?;
@@ -216,7 +217,7 @@ fn jobs(
     jobs
 }
 
-/// What is counted, who causes it, and the memory that is held for clients.
+/// Returns the metrics, the cost ledger, and the memory budget of clients.
 fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<Ledger>, Arc<MemoryBudget>) {
     let (metrics, ledger) = (Metrics::of_process(), Arc::<Ledger>::default());
     ledger.show(&metrics);
@@ -226,8 +227,8 @@ fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<Ledger>, 
     (metrics, ledger, memory)
 }
 
-/// The server, bound to its address, and what it encrypts with.
-/// It comes before all else: an operator who starts Larder twice should hear of the port, and no folder should be made.
+/// Returns the server, bound to its address, and its TLS settings. This comes first: an operator who starts Larder
+/// twice should learn of the port, and no folder should be created.
 fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<Arc<Tls>>), StartError> {
     let tls = Tls::of(&config.server.tls)?.map(Arc::new);
     let server = Server::bind(config.server.clone(), Arc::clone(machine)).map_err(StartError::Bind)?;
@@ -237,9 +238,9 @@ fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<A
     Ok((server.encrypted(tls.clone()), tls))
 }
 
-/// The installation that a gateway joined, and its objects.
+/// The installation that a gateway joined, with its objects.
 struct Joined {
-    /// The objects past the fence, for the check that raises it.
+    /// The objects outside the fence, for the check that raises it.
     unfenced: Arc<dyn ObjectStore>,
     /// The objects for everything else.
     objects: Arc<dyn ObjectStore>,
@@ -247,8 +248,8 @@ struct Joined {
     secrets: Arc<Secrets>,
 }
 
-/// Joins the installation in `backend`, unless a newer version wrote there, with the secret that signs links: that of the
-/// configuration, or else the one that is kept with the data.
+/// Joins the installation in `backend`, unless a newer version wrote there, with the secret that signs links: the
+/// configured one, or else the one stored with the data.
 async fn join(
     config: &Config,
     role: &Role,
@@ -320,7 +321,7 @@ fn runs(
     Arc::new(Runs::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), Arc::clone(guard), options))
 }
 
-/// Waits until it is said to stop and, if there is a delay, until balancers have noticed.
+/// Waits for the shutdown and, if there is a delay, until load balancers have noticed.
 async fn told_to_leave(shutdown: impl Future<Output = ()>, leaving: Leaving, delay: DrainDelay, clock: &dyn Clock) {
     shutdown.await;
     leaving.announce();
@@ -333,7 +334,7 @@ async fn told_to_leave(shutdown: impl Future<Output = ()>, leaving: Leaving, del
     tracing::info!("stopping: finishing the requests in flight");
 }
 
-/// The records of `catalog`, and what writes down how stores are used: here, or by way of the keeper.
+/// Returns the records of `catalog`, and the job for usage counters: written here, or reported to the keeper.
 fn records_and_activity(catalog: &Arc<Catalog>, errands: Option<Arc<Errands>>) -> (Records, Arc<dyn Job>) {
     match errands {
         None => (catalog.records(), Arc::new(ActivityFlush::new(Arc::clone(catalog)))),
@@ -345,7 +346,8 @@ fn records_and_activity(catalog: &Arc<Catalog>, errands: Option<Arc<Errands>>) -
     }
 }
 
-/// Links to where this machine alone reaches the listener are seldom meant, and a keeper that others cannot speak to is none.
+/// Warns of link URLs that other machines cannot follow, which are rarely intended, and of a keeper that other
+/// gateways cannot call.
 fn warn_of_addresses(config: &Config, role: &Role, address: SocketAddr, is_encrypted: bool) {
     if is_encrypted && matches!(role, Role::Keeper) {
         tracing::warn!("other gateways cannot pass calls on to this one: a keeper for others must speak plain HTTP");
@@ -356,7 +358,7 @@ fn warn_of_addresses(config: &Config, role: &Role, address: SocketAddr, is_encry
     }
 }
 
-/// The server that has datasets and request queues, if there is one.
+/// Returns the server for datasets and request queues, if there is one.
 fn upstream(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Upstream>, StartError> {
     let options = &config.upstream;
     let Some((address, token)) = options.address.as_ref().zip(options.token.as_ref()) else { return Ok(None) };
@@ -367,10 +369,11 @@ fn upstream(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Upstream>,
     Upstream::new(Arc::new(peer), token).map(Some).ok_or(StartError::UnsendableUpstreamToken)
 }
 
-/// Files of records and connections to an object store that are open at once, and the engine's own, with plenty of both.
+/// Reserve of descriptors for open record files, connections to an object store, and the engine's own files, with a
+/// wide margin.
 const FILES_BEHIND_CONNECTIONS: u64 = 2048;
 
-/// Connections of clients, and what stands behind those that are not idle, share the limit of open files.
+/// Warns if the limit of open files is too low for client connections and the files of the active ones.
 fn warn_of_few_descriptors(max_connections: usize) {
     let (limit, wanted) = (raise_file_limit(), max_connections as u64 + FILES_BEHIND_CONNECTIONS);
     if limit < wanted {

@@ -1,4 +1,4 @@
-//! The first line of the log: which version runs, where it listens, over which backend.
+//! The first log line: version, address and backend.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -12,11 +12,11 @@ use super::reload::public_url;
 /// The console's place below the public URL.
 const CONSOLE: &str = "/console/";
 
-/// Place of the object store when no setting names it. The resolved address is logged later.
+/// Description of the object store if no setting names it. The resolved address is logged later.
 #[cfg(feature = "s3")]
 const BY_ENVIRONMENT: &str = "the endpoint that the AWS environment names, else AWS";
 
-/// Returns what keeps everything, in words: the bucket and where it is, or the data folder.
+/// Describes the backend: the bucket and its location, or the data folder.
 pub(super) fn backend(config: &Config) -> String {
     #[cfg(feature = "s3")]
     if config.has_bucket() {
@@ -33,7 +33,8 @@ pub(super) fn console(config: &Config, address: SocketAddr, is_encrypted: bool) 
     format!("{}{CONSOLE}", public_url(config, address, is_encrypted))
 }
 
-/// Logs what is about to run. The mode is that of the configuration: an object store with conditional writes needs no leader.
+/// Logs the gateway that is about to run. The mode is that of the configuration: an object store with conditional
+/// writes needs no leader.
 pub(super) fn log(config: &Config, address: SocketAddr, tls: Option<&Tls>) {
     let mode = match &config.keeper {
         _ if !config.has_bucket() => "standalone".to_owned(),

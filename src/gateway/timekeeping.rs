@@ -1,4 +1,4 @@
-//! The guard over the wall clock, with the record that outlives processes and the figures that tell of it.
+//! The guard over the wall clock, with its persistent record and its metrics.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::{
 
 use super::error::StartError;
 
-/// Returns the record in `objects` of the time by `clock`, on a machine whose own clock is `machine`. Shows in `metrics`
-/// whether deletions are suspended. A gateway that is no writer leaves the record to others.
+/// Returns the clock record in `objects` by `clock`, on a machine whose own clock is `machine`. Shows in `metrics`
+/// whether deletions are suspended. A gateway that is not a writer leaves the record to others.
 pub(super) async fn open(
     objects: &Arc<dyn ObjectStore>,
     clock: &Arc<dyn Clock>,

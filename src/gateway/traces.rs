@@ -1,4 +1,4 @@
-//! Traces, if somebody collects them.
+//! Setup of tracing, if a collector is configured.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,10 +12,10 @@ use crate::{
 
 use super::error::StartError;
 
-/// How long what waits at the end may take to be sent.
+/// Timeout for sending the queued spans at the end.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
 
-/// What traces requests, and what sends that away; nothing where nobody collects it.
+/// The tracer and the job that sends its spans; empty if no collector is configured.
 #[derive(Debug, Default)]
 pub(super) struct Tracing {
     tracer: Option<Arc<Tracer>>,
@@ -23,7 +23,7 @@ pub(super) struct Tracing {
 }
 
 impl Tracing {
-    /// What the configuration asks for; `metrics` shows how much is sent.
+    /// Returns the configured tracing; `metrics` shows the number of spans sent.
     pub(super) fn of(
         config: &Config,
         clock: &Arc<dyn Clock>,
@@ -44,17 +44,17 @@ impl Tracing {
         Ok(Self { tracer: Some(tracer), export: Some(Arc::new(export)) })
     }
 
-    /// What traces requests.
+    /// Returns the tracer.
     pub(super) fn tracer(&self) -> Option<Arc<Tracer>> {
         self.tracer.clone()
     }
 
-    /// What is done in the background.
+    /// Returns the background job.
     pub(super) fn job(&self) -> Option<Arc<dyn Job>> {
         self.export.clone().map(|export| export as Arc<dyn Job>)
     }
 
-    /// Sends what waits, if that can be done soon.
+    /// Sends the queued spans, if that succeeds within the timeout.
     pub(super) async fn finish(&self, clock: &dyn Clock) {
         let Some(export) = &self.export else { return };
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Writing down how far a migration has come, now and then.
+//! Periodic checkpoints of a migration.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::{
 
 use super::progress::MigrationProgress;
 
-/// Objects after which it is written down.
+/// Number of objects between checkpoints.
 const INTERVAL_OBJECTS: u64 = 256;
 
-/// Time after which it is written down.
+/// Interval between checkpoints.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The journal while objects are worked on one after the other.
+/// The journal during sequential work on objects.
 #[derive(Debug)]
 pub(super) struct Checkpoints<'a> {
     journal: &'a mut MigrationJournal,
@@ -28,7 +28,7 @@ pub(super) struct Checkpoints<'a> {
 }
 
 impl<'a> Checkpoints<'a> {
-    /// Goes on with `journal`, which is in `objects`.
+    /// Continues with `journal`, which is in `objects`.
     pub(super) fn new(
         journal: &'a mut MigrationJournal,
         objects: &'a dyn ObjectStore,
@@ -39,7 +39,7 @@ impl<'a> Checkpoints<'a> {
         Self { journal, objects, clock, progress, unsaved: 0, saved_at }
     }
 
-    /// Returns the key up to which everything is done.
+    /// Returns the last key of the finished part.
     pub(super) fn after(&self) -> Option<&str> {
         self.journal.state.after.as_deref()
     }
@@ -49,7 +49,7 @@ impl<'a> Checkpoints<'a> {
         self.journal.state.latest
     }
 
-    /// Notes that everything up to and with `key`, an object of that many bytes, is done.
+    /// Records that everything up to `key`, an object of that many bytes, is done.
     pub(super) async fn done(&mut self, key: String, bytes: u64) -> Result<(), JournalError> {
         let state = &mut self.journal.state;
         state.after = Some(key);
@@ -64,14 +64,14 @@ impl<'a> Checkpoints<'a> {
         self.save().await
     }
 
-    /// Writes down that the step is done and `next` begins.
+    /// Records that the step is done and `next` begins.
     pub(super) async fn turn_to(&mut self, next: MigrationStep) -> Result<(), JournalError> {
         let state = &mut self.journal.state;
         (state.step, state.after, state.objects, state.bytes) = (next, None, 0, 0);
         self.save().await
     }
 
-    /// Writes down that nothing that is there counts: the next attempt removes it and begins anew.
+    /// Records that the copies are invalid; the next attempt deletes them and starts over.
     pub(super) async fn give_up(&mut self) -> Result<(), JournalError> {
         self.journal.state.source.clear();
         self.save().await

@@ -1,4 +1,4 @@
-//! Copies every object of the source, with its attributes: streamed, several at once.
+//! Copies every object of the source, with its attributes: streamed, and several at once.
 
 use futures_util::{StreamExt, stream};
 
@@ -15,10 +15,10 @@ use super::{
     walk::{Walk, prefixes_after},
 };
 
-/// Objects that are worked on at the same time.
+/// Maximum number of objects processed concurrently.
 pub(super) const CONCURRENCY: usize = 32;
 
-/// Copies what is behind the last checkpoint.
+/// Copies the objects after the last checkpoint.
 pub(super) async fn copy(
     from: &dyn ObjectStore,
     to: &dyn ObjectStore,
@@ -32,7 +32,7 @@ pub(super) async fn copy(
                 let copied = patiently(clock, async || copy_object(from, to, &object.key).await).await;
                 (object.key, copied)
             });
-            // In the order of keys, so that everything before a checkpoint is there.
+            // In key order, so everything before a checkpoint is copied.
             let mut copies = std::pin::pin!(copies.buffered(CONCURRENCY));
             while let Some((key, copied)) = copies.next().await {
                 match copied {
@@ -45,7 +45,7 @@ pub(super) async fn copy(
     Ok(checkpoints.turn_to(MigrationStep::Verifying).await?)
 }
 
-/// Copies an object; its bytes. One that a lifecycle rule has deleted since it was listed has none.
+/// Copies an object and returns its size. An object that a lifecycle rule has deleted since it was listed has none.
 async fn copy_object(from: &dyn ObjectStore, to: &dyn ObjectStore, key: &str) -> Result<u64, Error> {
     let object = match from.get(key, GetOptions::default()).await {
         Ok(object) => object,

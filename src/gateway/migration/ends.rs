@@ -1,4 +1,4 @@
-//! The two ends of a migration, opened by one configuration that names both: the data folder and the bucket.
+//! The two ends of a migration, opened from one configuration that names both the data folder and the bucket.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::{
     error::MigrationError,
 };
 
-/// Backend that an installation is moved to, from the other one.
+/// Direction of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the data folder to the bucket.
@@ -33,26 +33,26 @@ pub enum Direction {
 pub(super) struct End {
     /// Its objects, with conditional writes.
     pub(super) objects: Arc<dyn ObjectStore>,
-    /// The end in words.
+    /// Description of the end.
     pub(super) name: String,
-    /// Whether it is a bucket.
+    /// True for a bucket.
     pub(super) is_bucket: bool,
     backend: Option<Backend>,
 }
 
-/// Parts by which an end is opened.
+/// Dependencies for opening an end.
 #[derive(Debug)]
 pub(super) struct Opening<'a> {
     /// Names both ends.
     pub(super) config: &'a Config,
-    /// The clock of the machine.
+    /// The machine's clock.
     pub(super) clock: &'a Arc<dyn Clock>,
-    /// Chance.
+    /// Source of randomness.
     pub(super) random: &'a Arc<dyn Random>,
 }
 
 impl Direction {
-    /// Returns source and destination in words.
+    /// Returns descriptions of source and destination.
     pub fn names(self, config: &Config) -> (String, String) {
         let folder = format!("the data folder {}", config.data.display());
         let origin = config.s3.endpoint.as_ref().map_or_else(|| "AWS".to_owned(), ToString::to_string);
@@ -66,7 +66,7 @@ impl Direction {
 }
 
 impl Opening<'_> {
-    /// Opens the source. A folder is held for this process alone.
+    /// Opens the source. A folder is locked for this process.
     pub(super) async fn source(&self, direction: Direction) -> Result<End, MigrationError> {
         let (name, _) = direction.names(self.config);
         if direction == Direction::ToBucket && !self.has_folder(&name)? {
@@ -77,14 +77,14 @@ impl Opening<'_> {
             .map_err(|cause| MigrationError::Source { name, cause: cause.into() })
     }
 
-    /// Opens the destination, and makes it if it is not there.
+    /// Opens the destination, and creates it if it is missing.
     pub(super) async fn destination(&self, direction: Direction) -> Result<End, MigrationError> {
         let (_, name) = direction.names(self.config);
         let opened = self.open(direction == Direction::ToBucket, name.clone()).await;
         opened.map_err(|cause| MigrationError::Destination { name, cause: cause.into() })
     }
 
-    /// Opens the destination without changing anything; `None` if it is not there.
+    /// Opens the destination read-only; `None` if it is missing.
     pub(super) async fn destination_to_look_at(&self, direction: Direction) -> Result<Option<End>, MigrationError> {
         let (_, name) = direction.names(self.config);
         if direction == Direction::ToFolder {
@@ -124,12 +124,12 @@ impl Opening<'_> {
 }
 
 impl End {
-    /// Returns the time that gateways go by there.
+    /// Returns the clock that gateways use there.
     pub(super) fn clock(&self, machine: &Arc<dyn Clock>) -> Arc<dyn Clock> {
         self.backend.as_ref().map_or_else(|| Arc::clone(machine), |backend| backend.clock(machine))
     }
 
-    /// Closes it.
+    /// Closes the end.
     pub(super) async fn close(self) {
         if let Some(backend) = self.backend {
             backend.close().await;
@@ -137,7 +137,7 @@ impl End {
     }
 }
 
-/// Moves the admin token that an earlier start has made: it is kept in a file beside the data, or in an object.
+/// Moves the admin token that an earlier start generated: it is stored in a file in the data folder, or in an object.
 pub(super) async fn move_admin_token(
     config: &Config,
     direction: Direction,

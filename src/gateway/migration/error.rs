@@ -1,4 +1,4 @@
-//! Why an installation was not moved.
+//! Errors of migrations.
 
 use std::{fmt::Write, io};
 
@@ -9,10 +9,10 @@ use crate::{
 
 use super::super::{admin_token::AdminTokenError, error::StartError};
 
-/// A migration did not come to its end. The source is as it was.
+/// A migration failed. The source is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
-    /// There is only one side.
+    /// Only one end is configured.
     #[error(
         "no bucket is configured: LARDER_S3_BUCKET names the one to migrate to or from, LARDER_DATA the data folder"
     )]
@@ -20,7 +20,7 @@ pub enum MigrationError {
     /// The source cannot be opened.
     #[error("cannot open the source, {name}")]
     Source {
-        /// The source in words.
+        /// Description of the source.
         name: String,
         /// Reason.
         #[source]
@@ -29,16 +29,16 @@ pub enum MigrationError {
     /// The destination cannot be opened.
     #[error("cannot open the destination, {name}")]
     Destination {
-        /// The destination in words.
+        /// Description of the destination.
         name: String,
         /// Reason.
         #[source]
         cause: Box<StartError>,
     },
-    /// The data folder cannot be looked at.
+    /// The data folder cannot be read.
     #[error("cannot read {name}")]
     Unreadable {
-        /// The folder in words.
+        /// Description of the folder.
         name: String,
         /// Reason.
         #[source]
@@ -47,13 +47,13 @@ pub enum MigrationError {
     /// No installation is at the source.
     #[error("there is no installation in {name}")]
     NothingThere {
-        /// The source in words.
+        /// Description of the source.
         name: String,
     },
     /// The source has the format of another version.
     #[error("cannot use what is in {name}")]
     Format {
-        /// The source in words.
+        /// Description of the source.
         name: String,
         /// Reason.
         #[source]
@@ -62,7 +62,7 @@ pub enum MigrationError {
     /// A gateway serves from the source.
     #[error("a gateway serves from {name}: its record of the time has changed just now; stop every gateway first")]
     InUse {
-        /// The source in words.
+        /// Description of the source.
         name: String,
     },
     /// The source was written during the migration.
@@ -71,33 +71,33 @@ pub enum MigrationError {
          everything anew"
     )]
     SourceChanged {
-        /// The source in words.
+        /// Description of the source.
         name: String,
     },
-    /// The source holds an object that is no part of an installation of this version.
+    /// The source holds an object that does not belong to an installation of this version.
     #[error(
         "{name} holds {key}, which this version does not know and would leave behind: remove it, or use a newer version"
     )]
     UnknownObject {
-        /// The source in words.
+        /// Description of the source.
         name: String,
         /// The key of the object.
         key: String,
     },
-    /// The destination holds something else.
+    /// The destination holds other data.
     #[error("{name} is not empty: it holds {key}, and no migration to it is unfinished")]
     NotEmpty {
-        /// The destination in words.
+        /// Description of the destination.
         name: String,
-        /// The key of an object that it holds.
+        /// The key of one of its objects.
         key: String,
     },
     /// A migration from another source was begun.
     #[error("{name} holds a part of {from}: finish that migration, or remove everything that it has written")]
     OtherSource {
-        /// The destination in words.
+        /// Description of the destination.
         name: String,
-        /// The other source in words.
+        /// Description of the other source.
         from: String,
     },
     /// Objects cannot be listed.
@@ -118,12 +118,12 @@ pub enum MigrationError {
         #[source]
         cause: storage::Error,
     },
-    /// The destination is not what the source is.
+    /// The destination differs from the source.
     #[error("{}", differences(*count, examples))]
     Differs {
         /// Number of objects that differ.
         count: u64,
-        /// Some of them, each with what is wrong.
+        /// Some of them, each with its difference.
         examples: Vec<String>,
     },
     /// A document cannot be read.

@@ -1,8 +1,8 @@
-//! Moves a whole installation between a data folder and a bucket: every object as it is, with a journal at the destination, and compared
-//! in the end.
+//! Moves a whole installation between a data folder and a bucket. Every object is copied unchanged, with a journal at
+//! the destination, and compared at the end.
 //!
-//! The source is only read. What is about one object store alone (whether stores stand where lifecycle rules want them, what
-//! was found out about the object store) is left behind, and found out anew at the destination.
+//! The source is only read. Objects about one object store alone (the canaries of lifecycle rules, its detected
+//! capabilities) are not copied; the destination creates its own.
 
 mod checkpoints;
 mod copying;

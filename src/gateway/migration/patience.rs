@@ -1,4 +1,4 @@
-//! Trying again what an object store failed to do: a migration takes hours, and in hours there are such moments.
+//! Retries of failed calls to an object store: a migration takes hours, and temporary failures are to be expected.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::{
 /// Maximum number of attempts.
 const MAX_ATTEMPTS: u32 = 6;
 
-/// Pause before the second attempt; each further one is twice as long.
+/// Pause before the second attempt; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Makes an attempt, and again, later and later, while its error may go by.
+/// Runs an attempt, and retries it with exponential backoff while its error is temporary.
 pub(super) async fn patiently<T>(
     clock: &dyn Clock,
     attempt: impl AsyncFn() -> storage::Result<T>,

@@ -1,4 +1,4 @@
-//! How far a migration has come, for those who watch.
+//! Progress of a migration, for display.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
@@ -13,7 +13,7 @@ pub enum MigrationPhase {
     Waiting,
     /// Counts the objects of the source.
     Counting,
-    /// Removes what an earlier attempt has copied.
+    /// Deletes the copies of an earlier attempt.
     Clearing,
     /// Copies objects.
     Copying,
@@ -30,7 +30,7 @@ const PHASES: [MigrationPhase; 6] = [
     MigrationPhase::Verifying,
 ];
 
-/// Progress of a migration, shared with those who watch.
+/// Progress of a migration, shared with its observers.
 #[derive(Debug, Default)]
 pub struct MigrationProgress {
     phase: AtomicU8,
@@ -45,18 +45,18 @@ pub struct MigrationProgress {
 pub struct ProgressSnapshot {
     /// The phase.
     pub phase: MigrationPhase,
-    /// Objects for which it is done.
+    /// Number of objects done.
     pub objects: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// All objects; zero while they are not counted yet.
+    /// Number of all objects; zero until they are counted.
     pub total_objects: u64,
     /// Bytes in them.
     pub total_bytes: u64,
 }
 
 impl MigrationProgress {
-    /// Returns how far it has come.
+    /// Returns the current progress.
     pub fn snapshot(&self) -> ProgressSnapshot {
         ProgressSnapshot {
             phase: PHASES.get(usize::from(self.phase.load(Relaxed))).copied().unwrap_or(MigrationPhase::Opening),
@@ -67,7 +67,7 @@ impl MigrationProgress {
         }
     }
 
-    /// Begins a phase, with nothing done yet.
+    /// Begins a phase, with zero progress.
     pub(super) fn begin(&self, phase: MigrationPhase) {
         let index = PHASES.iter().position(|known| *known == phase).unwrap_or_default();
         self.objects.store(0, Relaxed);
@@ -75,7 +75,7 @@ impl MigrationProgress {
         self.phase.store(u8::try_from(index).unwrap_or_default(), Relaxed);
     }
 
-    /// Begins a phase that goes on as far as a journal says.
+    /// Resumes a phase at the progress of a journal.
     pub(super) fn resume(&self, phase: MigrationPhase, state: &MigrationState) {
         self.begin(phase);
         self.objects.store(state.objects, Relaxed);
@@ -84,7 +84,7 @@ impl MigrationProgress {
         self.total_bytes.store(state.total_bytes, Relaxed);
     }
 
-    /// Notes that an object is done.
+    /// Counts a finished object.
     pub(super) fn add(&self, bytes: u64) {
         self.objects.fetch_add(1, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);

@@ -1,4 +1,4 @@
-//! A migration from its beginning to its end.
+//! A complete migration.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ use super::{
 pub struct MigrationOptions {
     /// The direction.
     pub direction: Direction,
-    /// The comparison at the end.
+    /// Extent of the comparison at the end.
     pub verification: Verification,
-    /// Whether only to say what would be done.
+    /// Only reports what a migration would do.
     pub is_dry_run: bool,
-    /// Whether the operator vouches for it that no gateway serves from the source.
+    /// The operator asserts that no gateway serves from the source.
     pub is_source_idle: bool,
 }
 
@@ -39,15 +39,15 @@ pub struct MigrationReport {
     pub objects: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// Objects that an earlier attempt had copied or compared already.
+    /// Objects that an earlier attempt had already copied or compared.
     pub before: u64,
 }
 
-/// Moves an installation; goes on with an earlier attempt.
+/// Moves an installation; resumes an earlier attempt.
 ///
 /// # Errors
-/// When one of the ends cannot be used, the source is in use, the destination holds something else, or something differs in the
-/// end. The source is as it was, and no gateway starts over the destination.
+/// Fails if an end is unusable, the source is in use, the destination holds other data, or the final comparison finds
+/// a difference. The source is unchanged, and no gateway starts over the destination.
 pub async fn migrate(
     config: &Config,
     options: MigrationOptions,
@@ -94,7 +94,7 @@ async fn require_usable(from: &End) -> Result<(), MigrationError> {
     }
 }
 
-/// Says what would be done.
+/// Reports what a migration would do.
 async fn look(
     from: &End,
     to: Option<End>,
@@ -117,9 +117,9 @@ async fn look(
 /// Remains of an earlier attempt at the destination.
 enum Found {
     Nothing,
-    /// A journal of the source as it is.
+    /// A journal for the current source.
     Current(MigrationJournal),
-    /// A journal of the source as it was before it was used again.
+    /// A journal for the source before it was used again.
     Outdated(MigrationJournal),
 }
 
@@ -165,7 +165,7 @@ impl Migration<'_> {
         Ok(MigrationReport { objects, bytes, before })
     }
 
-    /// Returns the journal to go on with: that of an earlier attempt, or a new one over an empty destination.
+    /// Returns the journal to continue: that of an earlier attempt, or a new one over an empty destination.
     async fn journal(&self, source: &str) -> Result<MigrationJournal, MigrationError> {
         let to = self.to.objects.as_ref();
         let found = match find_journal(self.from, self.to, source).await? {

@@ -1,4 +1,4 @@
-//! What is at a source and at a destination before anything is copied.
+//! Survey of source and destination before a migration.
 
 use sha2::{Digest, Sha256};
 
@@ -20,14 +20,14 @@ use super::{
 /// Prefix of all keys of an installation.
 const ROOT: &str = "larder/";
 
-/// Maximum bytes of an object that is read at once.
+/// Maximum size in bytes of an object that is read as a whole.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Age of the record of the time from which on no gateway writes it: each one reads it every few seconds, and writes it once it is a minute
-/// old.
+/// Age of the clock record from which no gateway is writing it: each gateway reads it every few seconds, and writes
+/// it once it is a minute old.
 const STALE_SECS: u64 = 100;
 
-/// Interval of looks at the record.
+/// Interval between reads of the record.
 const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Objects and bytes.
@@ -41,7 +41,7 @@ pub(super) struct Amount {
     pub(super) latest: Timestamp,
 }
 
-/// Counts what is to be moved, and refuses what would be left behind.
+/// Counts the objects to move, and rejects a source with objects that would be left behind.
 pub(super) async fn count(
     from: &End,
     clock: &dyn Clock,
@@ -61,14 +61,14 @@ pub(super) async fn count(
             }
         }
     }
-    // Not every object store lists all of it in the order of bytes, and some may leave something out: what is found counts.
+    // Some object stores do not list everything in byte order, and some may omit objects: any object found counts.
     match find(objects, clock, |key| !is_moved(key) && !stays_behind(key)).await? {
         Some(key) => Err(MigrationError::UnknownObject { name: from.name.clone(), key }),
         None => Ok(amount),
     }
 }
 
-/// Refuses a destination that holds an installation, or anything else below the same prefix.
+/// Rejects a destination that holds an installation, or anything else below the same prefix.
 pub(super) async fn require_empty(to: &End, clock: &dyn Clock) -> Result<(), MigrationError> {
     let is_something = |key: &str| !is_about_backend(key);
     match find(to.objects.as_ref(), clock, is_something).await? {
@@ -77,7 +77,7 @@ pub(super) async fn require_empty(to: &End, clock: &dyn Clock) -> Result<(), Mig
     }
 }
 
-/// Removes what an earlier attempt has copied, so that nothing is left of what the source has no more.
+/// Deletes the copies of an earlier attempt, including those of objects that the source no longer has.
 pub(super) async fn clear(
     objects: &dyn ObjectStore,
     clock: &dyn Clock,
@@ -100,7 +100,7 @@ pub(super) async fn clear(
     Ok(())
 }
 
-/// Returns a digest of what the source says of its format and its time: every gateway that runs there changes it.
+/// Returns a digest of the source's format and clock record, which every gateway that runs there changes.
 pub(super) async fn identify(objects: &dyn ObjectStore) -> Result<String, MigrationError> {
     let mut hash = Sha256::new();
     for key in [kv::FORMAT_OBJECT, kv::CLOCK] {
@@ -122,7 +122,8 @@ pub(super) async fn read_small(objects: &dyn ObjectStore, key: &str) -> Result<O
     read.map_err(|cause| MigrationError::Object { key: key.to_owned(), cause })
 }
 
-/// Refuses a bucket that a gateway serves from: waits until the record of the time is older than any gateway lets it get.
+/// Rejects a bucket that a gateway serves from: waits until the clock record is older than any running gateway leaves
+/// it.
 pub(super) async fn require_idle(
     from: &End,
     clock: &dyn Clock,
@@ -142,17 +143,17 @@ pub(super) async fn require_idle(
     Ok(())
 }
 
-/// Returns whether an object is about the object store that it is in.
+/// Returns whether an object concerns only the object store it is in.
 fn is_about_backend(key: &str) -> bool {
     belongs_to_backend(key) || key == OUTCOME_KEY || key.starts_with(PROBES)
 }
 
-/// Returns whether an object is not copied as it is.
+/// Returns whether an object is not copied unchanged.
 fn stays_behind(key: &str) -> bool {
     is_about_backend(key) || key == kv::FORMAT_OBJECT || key == AdminToken::OBJECT
 }
 
-/// Finds an object of which `is_wanted` holds.
+/// Finds an object that satisfies `is_wanted`.
 async fn find(
     objects: &dyn ObjectStore,
     clock: &dyn Clock,

@@ -1,5 +1,5 @@
-//! Compares what is at the destination with the source: which objects there are, their sizes, and by default every byte and attribute of
-//! them, read again on both sides.
+//! Compares the destination with the source: names and sizes of objects, and by default all bytes and attributes,
+//! reread on both sides.
 
 use std::{cmp::Ordering, collections::VecDeque};
 
@@ -19,13 +19,13 @@ use super::{
     walk::{Walk, prefixes_after},
 };
 
-/// Maximum number of differences that are named.
+/// Maximum number of differences that are reported.
 const MAX_EXAMPLES: usize = 20;
 
 /// Extent of the comparison at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verification {
-    /// Every byte and attribute, read again on both sides.
+    /// All bytes and attributes, reread on both sides.
     #[default]
     Contents,
     /// Names and sizes of objects.
@@ -37,11 +37,11 @@ pub enum Verification {
 pub(super) struct Sides<'a> {
     /// The source.
     pub(super) from: &'a dyn ObjectStore,
-    /// Whether lifecycle rules delete objects of the source meanwhile.
+    /// True if lifecycle rules delete objects of the source meanwhile.
     pub(super) has_rules: bool,
     /// The destination.
     pub(super) to: &'a dyn ObjectStore,
-    /// The time.
+    /// The clock.
     pub(super) clock: &'a dyn Clock,
     /// Extent of the comparison.
     pub(super) verification: Verification,
@@ -57,7 +57,7 @@ struct Pair {
     to: Option<u64>,
 }
 
-/// Compares what is behind the last checkpoint. If anything differs, the next attempt copies everything anew.
+/// Compares the objects after the last checkpoint. If anything differs, the next attempt copies everything again.
 pub(super) async fn verify(sides: Sides<'_>, mut checkpoints: Checkpoints<'_>) -> Result<(), MigrationError> {
     let (mut count, mut examples, latest) = (0, Vec::new(), checkpoints.latest());
     for part in prefixes_after(checkpoints.after()) {
@@ -88,7 +88,7 @@ pub(super) async fn verify(sides: Sides<'_>, mut checkpoints: Checkpoints<'_>) -
 }
 
 impl Sides<'_> {
-    /// Says what is wrong with an object, if anything is.
+    /// Describes the difference of an object, if any.
     async fn difference(self, pair: &Pair, latest: Timestamp) -> storage::Result<Option<&'static str>> {
         if pair.written_at.is_some_and(|at| at > latest) {
             return Ok(Some("it was written at the source since the migration began"));
@@ -128,7 +128,7 @@ impl Sides<'_> {
     }
 }
 
-/// Returns the digest of an object's bytes and attributes; `None` if it is not there.
+/// Returns the digest of an object's bytes and attributes; `None` if it is missing.
 async fn fingerprint_of(objects: &dyn ObjectStore, key: &str) -> storage::Result<Option<u128>> {
     let mut object = match objects.get(key, GetOptions::default()).await {
         Ok(object) => object,
@@ -142,7 +142,7 @@ async fn fingerprint_of(objects: &dyn ObjectStore, key: &str) -> storage::Result
     Ok(Some(hash.finish(&object.meta.attributes)))
 }
 
-/// A walk that is looked ahead in.
+/// A walk with one object of lookahead.
 struct Cursor<'a> {
     walk: Walk<'a>,
     page: VecDeque<ListedObject>,

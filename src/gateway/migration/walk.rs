@@ -1,4 +1,5 @@
-//! The objects of an installation, in an order that is the same at the source, at the destination and after an interruption.
+//! The objects of an installation, in an order that is the same at the source, at the destination and after an
+//! interruption.
 
 use crate::{
     auth,
@@ -10,8 +11,8 @@ use crate::{
 
 use super::{error::MigrationError, patience::patiently};
 
-/// Returns the prefixes of all objects that are moved, each with the key behind which to begin: all of them, or those from that of
-/// `after` on.
+/// Returns the prefixes of all objects to move, each with the key after which to begin: all of them, or those from
+/// that of `after` on.
 pub(super) fn prefixes_after(after: Option<&str>) -> Vec<(&'static str, Option<String>)> {
     let all = kv::PREFIXES.into_iter().chain(auth::PREFIXES).chain(runs::PREFIXES);
     let Some(after) = after else { return all.map(|prefix| (prefix, None)).collect() };
@@ -19,12 +20,12 @@ pub(super) fn prefixes_after(after: Option<&str>) -> Vec<(&'static str, Option<S
     rest.enumerate().map(|(index, prefix)| (prefix, (index == 0).then(|| after.to_owned()))).collect()
 }
 
-/// Returns whether the object is moved.
+/// Returns whether the object is to be moved.
 pub(super) fn is_moved(key: &str) -> bool {
     prefixes_after(None).iter().any(|(prefix, _)| is_below(key, prefix)) && !belongs_to_backend(key)
 }
 
-/// A prefix is a folder, or one object.
+/// Returns whether a key is below a prefix, which is a folder or one object.
 fn is_below(key: &str, prefix: &str) -> bool {
     if prefix.ends_with('/') { key.starts_with(prefix) } else { key == prefix }
 }
@@ -40,7 +41,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Walks through what is below `prefix` behind the key `after`.
+    /// Returns a walk through the objects below `prefix` after the key `after`.
     pub(super) fn new(
         objects: &'a dyn ObjectStore,
         clock: &'a dyn Clock,
@@ -65,7 +66,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Lists a page below `prefix`, and says whether more follows.
+/// Lists a page below `prefix`. Returns whether more follows.
 pub(super) async fn list(
     objects: &dyn ObjectStore,
     clock: &dyn Clock,
@@ -75,7 +76,7 @@ pub(super) async fn list(
     let options = || ListOptions { prefix: prefix.to_owned(), start_after: after.cloned(), limit: MAX_LIST_KEYS };
     let page = patiently(clock, async || objects.list(options()).await).await;
     let page = page.map_err(|cause| MigrationError::List { prefix: prefix.to_owned(), cause })?;
-    // A page without keys has no end from which to go on.
+    // A page without keys has no last key to continue from.
     let is_truncated = page.is_truncated && !page.objects.is_empty();
     Ok((page.objects, is_truncated))
 }
