@@ -1,37 +1,37 @@
-//! Calls of administration (an addition to the platform's API): from method and path below `/larder/v1` to what is called.
-//! Pure: nothing is looked up here.
+//! Routes of the administration API (an addition to the platform's API): from method and path below `/larder/v1` to a
+//! call. Pure: no look-ups.
 
 use crate::auth::AccountAction;
 
 use super::error::ApiError;
 
-/// What can be done with accounts, tokens and the clock.
+/// Operation on accounts, tokens or the clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountCall {
-    /// All accounts.
+    /// List all accounts.
     ListUsers,
-    /// A new account.
+    /// Create an account.
     CreateUser,
-    /// One account, by id or name.
+    /// Get an account, by id or name.
     GetUser(String),
-    /// Change its settings.
+    /// Change the settings of an account.
     UpdateUser(String),
-    /// The tokens of an account.
+    /// List the tokens of an account.
     ListTokens,
-    /// A new token.
+    /// Create a token.
     CreateToken,
-    /// Make a token invalid.
+    /// Revoke a token.
     RevokeToken(String),
-    /// Make a token like this one, and let this one end.
+    /// Create a token like this one, and end this one after a while.
     ReplaceToken(String),
-    /// The state of the clock.
+    /// Get the state of the clock.
     GetClock,
     /// Confirm that the time is right.
     AcceptClock,
 }
 
 impl AccountCall {
-    /// The right that it takes: whoever has an account manages its tokens, and the admin everything.
+    /// Returns the required right: every user may manage their own tokens; everything else requires the admin.
     pub fn action(&self) -> AccountAction {
         match self {
             Self::ListUsers
@@ -46,7 +46,7 @@ impl AccountCall {
         }
     }
 
-    /// Whether it changes something.
+    /// Returns whether the call changes something.
     pub fn is_change(&self) -> bool {
         match self {
             Self::ListUsers | Self::GetUser(_) | Self::ListTokens | Self::GetClock => false,
@@ -60,7 +60,8 @@ impl AccountCall {
     }
 }
 
-/// What is called of `users`, `tokens` or `clock`, by the decoded segments behind `/larder/v1`; `None` if it is none of them.
+/// Parses a call on `users`, `tokens` or `clock` from the decoded segments after `/larder/v1`; `None` if it is none of
+/// them.
 pub fn parse(method: &str, segments: &[&str]) -> Option<Result<AccountCall, ApiError>> {
     let is_read = matches!(method, "GET" | "HEAD");
     let called = match (segments, method) {

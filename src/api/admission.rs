@@ -1,12 +1,13 @@
-//! How many requests are worked on at once, and what becomes of the rest.
+//! Limit on concurrent requests, and the treatment of the excess.
 //!
-//! What asks for more than this gateway and its object store can do must not make everybody wait: a few wait, briefly, and
-//! the others are told at once to come back. A burst is none of that: as long as somebody found a place without much waiting within
-//! the last second, all may wait their turn (the idea of `CoDel`, RFC 8289, with the names of that field: the target is
-//! [`SHORT_WAIT`], the interval [`BURST`]).
+//! Load beyond the capacity of this gateway and its object store must not make every client wait: a few requests wait
+//! briefly, and the others are rejected at once. A burst is no overload: as long as some request within the last second
+//! got a permit without a long wait, all may wait their turn. This is the idea of `CoDel` (RFC 8289); its target is
+//! [`SHORT_WAIT`], its interval [`BURST`].
 //!
-//! Counted is what the server itself does. A large record, or one of unknown length, goes as fast as its client and is
-//! not; and whatever takes longer than [`HOLD`] waits for its client, or moves gigabytes, and gives its place back.
+//! The limit counts the work of the server itself. A large record, or one of unknown length, proceeds at the speed of
+//! its client and is not counted. A request that takes longer than [`HOLD`] waits for its client, or moves gigabytes,
+//! and loses its permit.
 
 use std::{
     sync::{
@@ -24,67 +25,67 @@ use crate::{
     telemetry::{Kind, Metrics, Sample},
 };
 
-/// The longest body that is counted: as much as comes with its head, or right behind it.
+/// Maximum length of a body that is counted: as much as arrives with the head, or right behind it.
 const MAX_COUNTED_BODY: u64 = 64 * 1024;
 
-/// How long a request keeps its place at most; up to one [`SPAN`] longer.
+/// Maximum time for which a request holds its permit; up to one [`SPAN`] longer.
 const HOLD: Duration = Duration::from_secs(1);
 
-/// Spans of time whose requests may still have their places: those of [`HOLD`], and the one that goes on.
+/// Number of time windows whose requests may still hold permits: those of [`HOLD`], and the current one.
 const SPANS: usize = SPANS_OF_HOLD as usize + 1;
 
 const SPANS_OF_HOLD: u32 = 8;
 
-/// Requests that come within the same span of time lose their places together.
+/// Length of a time window. Requests that arrive in the same window lose their permits together.
 const SPAN: Duration = match HOLD.checked_div(SPANS_OF_HOLD) {
     Some(span) => span,
     None => HOLD,
 };
 
-/// How long nobody may have found a place after a short wait before that is called an overload.
+/// Time without any short wait after which the state counts as an overload.
 const BURST: Duration = Duration::from_secs(1);
 
-/// How long a request waits for a place in an overload. Half of it is a short wait.
+/// Maximum wait for a permit in an overload. Half of it is a short wait.
 const SHORT_WAIT: Duration = Duration::from_millis(20);
 
-/// How long a request waits for a place otherwise.
+/// Maximum wait for a permit otherwise.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 
-/// How often the log tells of an overload at most.
+/// Minimum interval between log entries about an overload.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
-/// Nobody can be served any more at the moment.
+/// Rejection of a request because of an overload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more requests than this gateway works on at once (LARDER_MAX_REQUESTS)")]
 pub struct Overloaded;
 
-/// Lets requests in.
+/// Limiter of concurrent requests.
 ///
-/// No alarm is set for those who are in: most are gone again after less than a millisecond. It is written down how many came in
-/// each span of time and are still there, and whoever comes later takes back what has been held for too long.
+/// Admitted requests set no timer: most end in less than a millisecond. A counter for each time window has the number
+/// of its requests that still hold permits; later requests reclaim permits that were held for too long.
 #[derive(Debug)]
 pub struct Admission {
     places: Semaphore,
     spans: [AtomicU64; SPANS],
-    /// The first span whose places were not taken back yet; only one at a time does so.
+    /// First window whose permits are not reclaimed yet. Only one task at a time reclaims.
     taken_back: Mutex<u64>,
     clock: Arc<dyn Clock>,
-    /// When somebody last found a place without much waiting, in milliseconds of the monotonic clock.
+    /// Last time that a permit was acquired without a long wait, in milliseconds of the monotonic clock.
     calm_at: AtomicU64,
     turned_away: Arc<AtomicU64>,
     told_at: AtomicU64,
 }
 
-/// A place, until this is dropped or has been held for too long.
+/// Permit, held until it is dropped or reclaimed.
 #[derive(Debug)]
 pub struct Place<'a> {
     admission: &'a Admission,
-    /// The span in which it was taken; none for what is not counted.
+    /// Window in which the permit was acquired; `None` if it is not counted.
     span: Option<u64>,
 }
 
 impl Admission {
-    /// Lets `limit` in at once; any number if there is none.
+    /// Returns a limiter for `limit` concurrent requests; without a limit for any number.
     pub fn new(limit: Option<usize>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
         let turned_away = Arc::new(AtomicU64::new(0));
         let shown = Arc::clone(&turned_away);
@@ -95,7 +96,7 @@ impl Admission {
         Self::counting(limit, clock, turned_away)
     }
 
-    /// Lets `limit` in at once; who is in already, or waits, is not counted among these.
+    /// Returns the same limiter with another limit. Requests that are admitted or waiting do not count against it.
     #[must_use]
     pub fn with(&self, limit: Option<usize>) -> Self {
         Self::counting(limit, Arc::clone(&self.clock), Arc::clone(&self.turned_away))
@@ -114,8 +115,9 @@ impl Admission {
         }
     }
 
-    /// Returns a place for a request that came at `now`, by the monotonic clock; after some waiting if need be. `streamed` are the
-    /// header fields of one whose body is streamed on: every other request is counted, whatever its headers say.
+    /// Acquires a permit for a request that arrived at `now`, by the monotonic clock, after a wait if necessary.
+    /// `streamed` has the header fields of a request whose body is streamed; every other request is counted, whatever
+    /// its headers.
     pub async fn enter(&self, streamed: Option<&HeaderMap>, now: Duration) -> Result<Place<'_>, Overloaded> {
         if !streamed.is_none_or(is_counted) {
             return Ok(self.uncounted());
@@ -126,7 +128,7 @@ impl Admission {
         Ok(self.taken(now))
     }
 
-    /// For whom nobody else has to wait.
+    /// Returns a permit that is not counted, for requests that delay no others.
     pub fn uncounted(&self) -> Place<'_> {
         Place { admission: self, span: None }
     }
@@ -158,7 +160,7 @@ impl Admission {
         Ok(self.taken(found_at))
     }
 
-    /// Writes down that a place was taken at `now`.
+    /// Records a permit acquired at `now`.
     fn taken(&self, now: Duration) -> Place<'_> {
         let span = span_of(now);
         let there = self.span(span);
@@ -167,7 +169,7 @@ impl Admission {
             let Standing { span: known, held } = Standing::read(word);
             Some(if known == span { Standing { span, held: held + 1 } } else { began }.word())
         });
-        // Whoever was still there from [`SPANS`] spans ago has held his place for too long.
+        // A request that still holds a permit from [`SPANS`] windows ago has held it for too long.
         let before = Standing::read(before.unwrap_or_default());
         if before.span != span {
             self.places.add_permits(before.held as usize);
@@ -175,7 +177,7 @@ impl Admission {
         Place { admission: self, span: Some(span) }
     }
 
-    /// Takes back the places that have been held for too long at `now`.
+    /// Reclaims the permits that at `now` have been held for too long.
     fn take_back(&self, now: Duration) {
         let Some(last) = span_of(now).checked_sub(SPANS as u64) else { return };
         let mut taken_back = self.taken_back.lock().unwrap_or_else(PoisonError::into_inner);
@@ -194,7 +196,7 @@ impl Admission {
         }
     }
 
-    /// Gives a place back that was taken in `span`, unless it has been taken back already.
+    /// Releases a permit that was acquired in `span`, unless it is already reclaimed.
     fn give_back(&self, span: u64) {
         let given = self.span(span).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
             let Standing { span: known, held } = Standing::read(word);
@@ -228,7 +230,7 @@ impl Drop for Place<'_> {
     }
 }
 
-/// How many places that were taken in a span of time are still held; in one word, so that it changes at once.
+/// Number of permits of a time window that are still held, in one word, so that it changes atomically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Standing {
     span: u64,
@@ -236,7 +238,7 @@ struct Standing {
 }
 
 impl Standing {
-    /// The span's number has the upper half of the word, and the count the lower.
+    /// The upper half of the word is the window's number, the lower half the count.
     const HALF: u64 = 0xFFFF_FFFF;
 
     fn read(word: u64) -> Self {
@@ -248,7 +250,7 @@ impl Standing {
     }
 }
 
-/// The number of the span that a moment is in. (They last seventeen years.)
+/// Returns the number of the window that contains a moment. (The numbers last for seventeen years.)
 fn span_of(now: Duration) -> u64 {
     (millis(now) / millis(SPAN)) & Standing::HALF
 }
@@ -257,7 +259,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether a request with these headers, whose body is streamed on, is work for the server more than for its client.
+/// Returns whether a streamed request with these headers is work for the server more than for its client.
 fn is_counted(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     length.map_or_else(|| !headers.contains_key(header::TRANSFER_ENCODING), |length| length <= MAX_COUNTED_BODY)
@@ -287,7 +289,7 @@ mod tests {
             self.admission.enter(None, self.clock.monotonic()).await
         }
 
-        /// Whether somebody who comes now is turned away once `patience` has passed.
+        /// Returns whether a request that arrives now is rejected after `patience`.
         async fn turns_away_after(&self, patience: Duration) -> bool {
             let came = self.enter();
             let mut came = pin!(came);

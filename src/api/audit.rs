@@ -1,5 +1,5 @@
-//! What is written down of who changed what: accounts, tokens, access, names, deletions. Structured log lines of the target
-//! `larder::audit`, without a secret in them. Names and values of their fields are promises (docs/OPERATIONS.md has the table).
+//! Audit log of changes to accounts, tokens, access and names, and of deletions. Structured log entries of the target
+//! `larder::audit`, without secrets. Names and values of their fields are stable (docs/OPERATIONS.md has the table).
 
 use crate::{
     auth::{Caller, Quota, Session, Username},
@@ -7,13 +7,13 @@ use crate::{
     kv::{RunId, StoreId, TokenId},
 };
 
-/// The target of these lines, to be filtered by.
+/// Target of these log entries, for filters.
 const TARGET: &str = "larder::audit";
 
 /// Caller without a token.
 const ANONYMOUS: &str = "anonymous";
 
-/// Token that the admin has from the start, which has no id.
+/// Initial token of the admin, which has no id.
 const ADMIN_TOKEN: &str = "admin";
 
 /// Kind of an action.
@@ -33,7 +33,7 @@ pub enum Action {
     TokenRevoke,
     /// The name or the general access of a store changed.
     StoreUpdate,
-    /// A store was shared with a user, or not any more.
+    /// A store was shared with a user, or no longer.
     StoreShare,
     /// All signed links to a store were revoked.
     StoreRevokeLinks,
@@ -52,7 +52,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// All of them, by their names in the log.
+    /// All actions with their names in the log.
     const NAMES: [(Self, &'static str); 15] = [
         (Self::UserCreate, "user.create"),
         (Self::UserUpdate, "user.update"),
@@ -76,10 +76,10 @@ impl Action {
     }
 }
 
-/// Fields of a change. A field that is `None` is left out of the line.
+/// Fields of a change. A field that is `None` is omitted from the entry.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Change<'a> {
-    /// The user who was changed, whose token was, or with whom a store was shared.
+    /// The user that was changed, whose token was changed, or with whom a store was shared.
     pub user: Option<&'a Username>,
     /// The store.
     pub store: Option<&'a StoreId>,
@@ -87,29 +87,29 @@ pub struct Change<'a> {
     pub run: Option<&'a RunId>,
     /// The token.
     pub token: Option<&'a TokenId>,
-    /// The token in place of `token`.
+    /// The token that replaces `token`.
     pub new_token: Option<&'a TokenId>,
-    /// The name that a store has now; empty if it lost the one it had.
+    /// The store's new name; empty if the name was removed.
     pub name: Option<&'a str>,
-    /// General access from now on.
+    /// New general access.
     pub general_access: Option<&'static str>,
-    /// The right that the user has now; `none` if it was taken away.
+    /// The user's new right; `none` if it was revoked.
     pub right: Option<&'static str>,
-    /// Whether the user is disabled now.
+    /// True if the user is disabled now.
     pub disabled: Option<bool>,
-    /// The limits that the user has now, apart from those of the configuration.
+    /// The user's new limits, as far as they differ from the configuration.
     pub quota: Quota,
     /// Number of stores whose links were revoked.
     pub stores: Option<usize>,
     /// The actor of the run.
     pub actor: Option<&'a str>,
-    /// The status that the run has now.
+    /// The run's new status.
     pub status: Option<&'static str>,
     /// The time that was confirmed.
     pub time: Option<Timestamp>,
 }
 
-/// Notes that `caller` did something.
+/// Logs an action of `caller`.
 pub fn note(caller: &Caller, action: Action, change: &Change<'_>) {
     let session = caller.session();
     let token_id = session.and_then(Session::token_id);

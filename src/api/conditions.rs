@@ -6,30 +6,29 @@ use http::{HeaderMap, HeaderName, header};
 
 use crate::{clock::Timestamp, storage::ByteRange};
 
-/// Marks the validator of a record that was decoded on the way: not the same bytes as the stored ones, but the same
-/// record.
+/// Suffix of the `ETag` of a record that was decoded for the response: other bytes than stored, but the same record.
 const DECODED: &str = "-plain";
 
-/// How long ago a write must have been for its second to be over, for clocks that differ (RFC 9110, 8.8.2.2).
+/// Minimum age of a write for its second to be over, with allowance for clock skew (RFC 9110, 8.8.2.2).
 const SETTLED: Duration = Duration::from_mins(1);
 
-/// The validator of the bytes that are sent, in quotes.
+/// Returns the `ETag` of the sent bytes, in quotes.
 pub fn entity_tag(etag: &str, is_decoded: bool) -> String {
     ["\"", etag, if is_decoded { DECODED } else { "" }, "\""].concat()
 }
 
-/// What the conditions of a read come to.
+/// Result of evaluating the preconditions of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Send it.
+    /// Send the record.
     Send,
-    /// The client has it: 304.
+    /// The client's copy is current: 304.
     NotModified,
-    /// 412.
+    /// A precondition failed: 412.
     Failed,
 }
 
-/// What the conditions of a read come to for a record whose stored bytes have `etag`, and are decoded on the way or not.
+/// Evaluates the preconditions of a read for a record whose stored bytes have `etag`, and which is decoded or not.
 pub fn verdict(headers: &HeaderMap, etag: &str, is_decoded: bool, last_modified: Timestamp) -> Verdict {
     if let Some(tags) = tags(headers, &header::IF_MATCH) {
         if !tags.iter().any(|tag| tag.is_any() || (!tag.is_weak && tag.of_record() == etag)) {
@@ -49,9 +48,9 @@ pub fn verdict(headers: &HeaderMap, etag: &str, is_decoded: bool, last_modified:
     Verdict::Send
 }
 
-/// Whether the range of a request is meant for the record as it is (`If-Range`), whose parts the client will put together.
+/// Returns whether `If-Range` matches the current record, so that the client can combine its parts.
 ///
-/// A date vouches for every byte only where no second write can have come in its second.
+/// A date is a strong validator only if no second write can have happened within its second.
 pub fn is_range_meant(headers: &HeaderMap, etag: &str, last_modified: Timestamp, now: Timestamp) -> bool {
     let Some(value) = headers.get(header::IF_RANGE) else { return true };
     let value = value.to_str().unwrap_or_default().trim();
@@ -61,7 +60,7 @@ pub fn is_range_meant(headers: &HeaderMap, etag: &str, last_modified: Timestamp,
     }
 }
 
-/// The one range that a request asks for. Several, and what cannot be read, are as good as none: all is sent.
+/// Returns the single requested range. Several ranges and unreadable ones are ignored: the whole record is sent.
 pub fn range(headers: &HeaderMap) -> Option<ByteRange> {
     let value = headers.get(header::RANGE)?.to_str().ok()?;
     let (unit, range) = value.split_once('=')?;
@@ -76,13 +75,13 @@ pub fn range(headers: &HeaderMap) -> Option<ByteRange> {
     }
 }
 
-/// An offset; one that is too large for any record is the largest there is.
+/// Parses an offset; one that exceeds any record becomes the maximum.
 fn offset(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// A validator that a client sent.
+/// `ETag` sent by a client.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tag<'a> {
     text: &'a str,
@@ -90,23 +89,23 @@ pub struct Tag<'a> {
 }
 
 impl<'a> Tag<'a> {
-    /// Whether it stands for any record.
+    /// Returns whether it matches any record.
     pub fn is_any(&self) -> bool {
         self.text == "*"
     }
 
-    /// Whether it does not vouch for every byte.
+    /// Returns whether it is a weak validator.
     pub fn is_weak(&self) -> bool {
         self.is_weak
     }
 
-    /// The validator of the stored bytes, whether the client was sent these or decoded ones.
+    /// Returns the `ETag` of the stored bytes, whether the client received these or decoded ones.
     pub fn of_record(&self) -> &'a str {
         self.text.strip_suffix(DECODED).unwrap_or(self.text)
     }
 }
 
-/// The validators of a header; `None` where the header is absent.
+/// Returns the `ETag`s in a header; `None` if the header is absent.
 pub fn tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<Tag<'a>>> {
     let values = headers.get_all(name);
     let mut all = None;
@@ -117,7 +116,7 @@ pub fn tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<Tag<'a>
     all
 }
 
-/// Validators between commas; some clients leave the quotes out.
+/// Parses a comma-separated list of `ETag`s. Some clients omit the quotes.
 fn parse_tags(value: &str) -> Option<Vec<Tag<'_>>> {
     let mut tags = Vec::new();
     let mut rest = value.trim();
@@ -134,13 +133,13 @@ fn parse_tags(value: &str) -> Option<Vec<Tag<'_>>> {
     Some(tags)
 }
 
-/// A date in seconds since the epoch; one that cannot be read is as good as none (RFC 9110, 13.1.3).
+/// Returns a date header in seconds since the epoch; an invalid date is ignored (RFC 9110, 13.1.3).
 pub fn date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
     let date: SystemTime = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()?;
     Some(Timestamp::from(date).as_millis() / 1000)
 }
 
-/// A moment in whole seconds, as the dates of HTTP are.
+/// Truncates a moment to whole seconds, the precision of HTTP dates.
 pub fn seconds(moment: Timestamp) -> i64 {
     moment.as_millis() / 1000
 }

@@ -1,4 +1,4 @@
-//! Media types, dispositions, and what keeps stored pages from doing harm.
+//! Media types, dispositions, and headers that isolate stored pages.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -6,47 +6,49 @@ use crate::kv::ContentCoding;
 
 use super::error::ApiError;
 
-/// The media type of a record that was sent without one.
+/// Media type of a record that was sent without one.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// What a stored page may do when a browser opens it: be looked at. It runs nothing, submits nothing, and is of an
-/// origin of its own, so that it reaches neither the API nor the page around it.
+/// Content security policy of stored pages: display only. A page runs no scripts and submits no forms. It has its own
+/// origin, so it reaches neither the API nor the page around it.
 const SANDBOX: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src * data:; media-src * data:; font-src * data:; style-src * 'unsafe-inline'",
 );
 
-/// The same policy without remote content: a request for a picture would tell the page's author who looks at it, and when.
+/// The same policy without remote content: a request for an image would tell the page's author who views the page, and
+/// when.
 const SANDBOX_ALONE: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'",
 );
 
 const DNS_PREFETCH: HeaderName = HeaderName::from_static("x-dns-prefetch-control");
 
-/// How a browser is to treat a record that is opened.
+/// Treatment of a record that a browser opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// It is shown, with what it names of other servers.
+    /// Shown, with its remote content.
     Shown,
-    /// It is shown alone, and nothing is loaded for it.
+    /// Shown without any further content.
     ShownAlone,
-    /// It is kept as a file.
+    /// Saved as a file.
     Kept,
 }
 
 const POLICY: HeaderName = header::CONTENT_SECURITY_POLICY;
 
-/// What a browser says a request is for when it would run the answer, or style a page with it (Fetch Metadata, 2.1).
+/// Request destinations for which a browser would execute the response, or style a page with it (Fetch Metadata, 2.1).
 const CODE: [&[u8]; 8] =
     [b"script", b"style", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet", b"xslt"];
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// What comes with the request for a service worker's script, by whatever connection (Service Workers, 4.1).
+/// Header of a request for a service worker's script, on any connection (Service Workers, 4.1).
 const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 
-/// Refuses to be the script of a page of this server. Its only pages are the console's, whose scripts are not here: one that
-/// was stored would have all that the person who signed in has. Pages of other origins may do with it what they like.
+/// Rejects a request for the script of a page of this server. The only such pages are the console's, whose scripts are
+/// not stored records: a stored script would get the rights of the signed-in user. Pages of other origins may use the
+/// record as they like.
 pub fn refuse_as_code(headers: &HeaderMap) -> Result<(), ApiError> {
     let is = |name, values: &[&[u8]]| headers.get(name).is_some_and(|value| values.contains(&value.as_bytes()));
     if headers.contains_key(SERVICE_WORKER) || (is(FETCH_SITE, &[b"same-origin"]) && is(FETCH_DEST, &CODE)) {
@@ -55,7 +57,7 @@ pub fn refuse_as_code(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The media type to store: as it was sent, to the letter.
+/// Returns the media type to store, exactly as sent.
 pub fn content_type(headers: &HeaderMap) -> Result<String, ApiError> {
     let malformed = || {
         let message = "The Content-Type header must be a media type, such as text/plain; charset=utf-8";
@@ -73,10 +75,10 @@ pub fn content_type(headers: &HeaderMap) -> Result<String, ApiError> {
     Ok(text.to_owned())
 }
 
-/// The coding that a body was sent in.
+/// Returns the content coding of a body.
 pub fn content_coding(headers: &HeaderMap) -> Result<Option<ContentCoding>, ApiError> {
     let values: Vec<_> = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
-    // A header's blanks, and not all that Unicode has.
+    // Trims the whitespace of headers, not all of Unicode's.
     let name = String::from_utf8_lossy(&values.join(&b", "[..])).trim_matches([' ', '\t']).to_owned();
     if name.is_empty() || name.eq_ignore_ascii_case("identity") {
         return Ok(None);
@@ -84,7 +86,7 @@ pub fn content_coding(headers: &HeaderMap) -> Result<Option<ContentCoding>, ApiE
     ContentCoding::parse(&name).map(Some).ok_or_else(|| ApiError::unsupported_coding(&name))
 }
 
-/// Says how a browser has to treat a record of the media type.
+/// Sets the headers that tell a browser how to treat a record of that media type.
 pub fn guard(headers: &mut HeaderMap, content_type: &str, key: &str, opening: Opening) {
     match opening {
         Opening::Kept => {
@@ -101,7 +103,7 @@ pub fn guard(headers: &mut HeaderMap, content_type: &str, key: &str, opening: Op
     }
 }
 
-/// The same for an answer that another server made: beside whatever that one says of it.
+/// Sets the same headers on a response of another server, in addition to that server's own.
 pub fn guard_foreign(headers: &mut HeaderMap) {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let is_passive = types.next().and_then(|value| value.to_str().ok()).is_some_and(is_passive);
@@ -110,8 +112,8 @@ pub fn guard_foreign(headers: &mut HeaderMap) {
     }
 }
 
-/// The name of the file that a record is kept in: its key, but for the two keys that are places and no files. No key
-/// has a `%`, so no two have one name.
+/// Returns the file name for a record: its key, except for the two keys that name folders. No key contains a `%`, so no
+/// two records share a name.
 pub fn file_name(key: &str) -> &str {
     match key {
         "." => "%2E",
@@ -120,15 +122,15 @@ pub fn file_name(key: &str) -> &str {
     }
 }
 
-/// To be kept as a file of this name. Every character of a key may stand in a quoted string as it is (RFC 9110, 5.6.4).
+/// Returns the disposition for saving a file of this name. Every character of a key is allowed in a quoted string (RFC
+/// 9110, 5.6.4).
 pub fn attachment(file_name: &str) -> HeaderValue {
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{file_name}\""));
     disposition.unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// Whether a browser does nothing with it but show it. Everything that is not known to be so counts as active: also what
-/// has a comma anywhere, since browsers take that for several media types and go by the last (Fetch, 2.2.2, "extract a MIME
-/// type").
+/// Returns whether a browser only displays content of that type. Every unknown type counts as active. So does any value
+/// with a comma, since browsers read it as several media types and use the last (Fetch, 2.2.2, "extract a MIME type").
 fn is_passive(content_type: &str) -> bool {
     if content_type.contains(',') {
         return false;
@@ -139,12 +141,12 @@ fn is_passive(content_type: &str) -> bool {
         || ["text/plain", "text/csv", "application/json", "application/octet-stream"].contains(&essence.as_str())
 }
 
-/// The media type without its parameters.
+/// Returns the media type without its parameters.
 fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// Whether the text is two tokens and a slash between them (RFC 9110, 8.3.1).
+/// Returns whether the text is two tokens separated by a slash (RFC 9110, 8.3.1).
 fn is_media_type(essence: &str) -> bool {
     let is_token = |text: &str| {
         let in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

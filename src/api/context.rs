@@ -1,4 +1,4 @@
-//! What operations work with.
+//! Shared state of the API, and the context of a request.
 
 use std::{net::IpAddr, ops::Deref, sync::Arc};
 
@@ -26,19 +26,19 @@ use super::{
 /// Options of the API.
 #[derive(Debug, Clone)]
 pub struct ApiOptions {
-    /// Origin of the links in answers.
+    /// Origin of the links in responses.
     pub public_url: LinkOrigin,
-    /// The largest record, in stored bytes.
+    /// Maximum size of a record, in stored bytes.
     pub max_record_bytes: u64,
-    /// How many requests a second are taken.
+    /// Rate limits, in requests per second.
     pub rates: RateOptions,
-    /// How many requests are worked on at once; any number if there is no limit.
+    /// Maximum number of concurrent requests; `None` for no limit.
     pub max_requests: Option<usize>,
-    /// What an account may have that says nothing of its own.
+    /// Default quota of accounts.
     pub quota: Quota,
-    /// What opens the figures on what goes on, and nothing else.
+    /// Token that gives access to the metrics only.
     pub metrics_token: Option<Token>,
-    /// What object calls cost, if it was said.
+    /// Prices of object calls, if configured.
     pub prices: Option<Prices>,
 }
 
@@ -56,7 +56,7 @@ impl Default for ApiOptions {
     }
 }
 
-/// What the API is about.
+/// Shared state of the API.
 #[derive(Debug)]
 pub struct ApiParts {
     /// The stores.
@@ -67,23 +67,23 @@ pub struct ApiParts {
     pub users: Arc<Users>,
     /// Their tokens.
     pub tokens: Arc<Tokens>,
-    /// What they share.
+    /// Index of shared stores.
     pub shared: SharedStores,
     /// Runs of actors.
     pub runs: Arc<Runs>,
-    /// What signs links.
+    /// Secrets that sign links.
     pub secrets: Arc<Secrets>,
-    /// The server that has datasets and request queues, if there is one.
+    /// Upstream for datasets and request queues, if configured.
     pub upstream: Option<Upstream>,
-    /// Figures on what goes on.
+    /// Metrics.
     pub metrics: Metrics,
-    /// Who causes which object calls.
+    /// Cost ledger of object calls.
     pub ledger: Arc<Ledger>,
-    /// Since when they are counted.
+    /// Start of the cost ledger.
     pub since: Timestamp,
-    /// The memory that is held on behalf of clients.
+    /// Budget of memory for requests.
     pub memory: Arc<MemoryBudget>,
-    /// Who traces requests, if anybody.
+    /// Tracer of requests, if configured.
     pub tracer: Option<Arc<Tracer>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -91,18 +91,18 @@ pub struct ApiParts {
     pub clock_records: Arc<ClockRecords>,
 }
 
-/// What the options come to. A request goes by what was set when it began.
+/// Snapshot of the reloadable options. A request uses the snapshot taken when it began.
 #[derive(Debug)]
 pub struct Settled {
-    /// The largest record, in stored bytes.
+    /// Maximum size of a record, in stored bytes.
     pub max_record_bytes: u64,
-    /// How many requests a second are taken.
+    /// Rate limits, in requests per second.
     pub rates: RateLimits,
-    /// What an account may have that says nothing of its own.
+    /// Default quota of accounts.
     pub quota: Quota,
-    /// What object calls cost, if it was said.
+    /// Prices of object calls, if configured.
     pub prices: Option<Prices>,
-    /// Lets requests in.
+    /// Limiter of concurrent requests.
     pub admission: Arc<Admission>,
     max_requests: Option<usize>,
     links: Links,
@@ -110,7 +110,7 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// What `options` come to; `rates` and `admission` go by their limits.
+    /// Returns the snapshot for `options`; `rates` and `admission` get their limits.
     pub fn new(options: ApiOptions, rates: RateLimits, admission: Arc<Admission>) -> Self {
         let ApiOptions { public_url, max_record_bytes, rates: _, max_requests, quota, metrics_token, prices } = options;
         let metrics_token = metrics_token.map(|token| token.hash());
@@ -118,7 +118,7 @@ impl Settled {
         Self { max_record_bytes, rates, quota, prices, admission, max_requests, links, metrics_token }
     }
 
-    /// What other options come to, while requests are counted: what was counted still is.
+    /// Returns the snapshot for other options, and keeps the current counts of requests.
     pub fn changed(&self, options: ApiOptions) -> Self {
         let is_as_before = options.max_requests == self.max_requests;
         let admission = &self.admission;
@@ -129,13 +129,13 @@ impl Settled {
     }
 }
 
-/// Everything that an operation may need: what the API is about, what is set, and how links begin for this client.
+/// Context of a request: shared state, the options' snapshot, and the origin of links for this client.
 #[derive(Debug, Clone)]
 pub struct Context {
     parts: Arc<ApiParts>,
-    /// What is set.
+    /// Snapshot of the options.
     pub settled: Arc<Settled>,
-    /// How links begin.
+    /// Origin of links.
     pub links: Links,
     /// Address of the client.
     pub ip: Option<IpAddr>,
@@ -150,30 +150,31 @@ impl Deref for Context {
 }
 
 impl Context {
-    /// What a request that comes from `source` may need. Where links begin is the public URL's to say, or else a trusted proxy's.
+    /// Returns the context of a request from `source`. The public URL decides the origin of links; without one, a
+    /// trusted proxy does.
     pub fn new(parts: Arc<ApiParts>, settled: Arc<Settled>, source: &Source) -> Self {
         let links = settled.links.for_client_at(source.origin.as_ref());
         Self { parts, settled, links, ip: source.ip }
     }
 
-    /// Whether this is the token that opens figures, and nothing else.
+    /// Returns whether this is the token that gives access to the metrics only.
     pub fn is_metrics_token(&self, token: Option<&str>) -> bool {
         let hash = token.map(|token| Token::new(token).hash());
         self.settled.metrics_token.as_ref().zip(hash).is_some_and(|(known, given)| known.is(&given))
     }
 
-    /// Believes nothing any more that was read of accounts and tokens before now.
+    /// Invalidates everything read before now about accounts and tokens.
     pub fn outdate_accounts(&self) {
         self.users.outdate();
         self.tokens.outdate();
     }
 
-    /// The account of that id or name.
+    /// Returns the account of that id or name.
     pub async fn user(&self, id_or_username: &str) -> Result<Arc<User>, ApiError> {
         Ok(self.users.find(id_or_username).await?.ok_or(AccountsError::UserNotFound)?)
     }
 
-    /// Whose store it is; the caller himself, mostly.
+    /// Returns the store's owner, mostly the caller.
     pub async fn owner(&self, caller: &Caller, store: &StoreView) -> Result<Arc<User>, ApiError> {
         let owner_id = store.document.owner_id;
         if let Some(user) = caller.user().filter(|user| user.id == owner_id) {
@@ -183,7 +184,7 @@ impl Context {
         owner.ok_or_else(|| ApiError::internal(format!("store {} is nobody's", store.document.id)))
     }
 
-    /// Whether `signature` gives leave to what is called for with a store.
+    /// Returns whether `signature` permits the call on the store.
     pub fn is_signed(&self, signature: &str, call: &StoreCall, document: &Document) -> bool {
         let signing_key = self.secrets.signing_key(&document.id, document.secret_rotation);
         match call {
@@ -211,7 +212,7 @@ impl Context {
         }
     }
 
-    /// What signs the links to records of a granted store: nothing where anyone may read them anyway.
+    /// Returns the key that signs the links to records of a granted store; `None` if anyone may read them.
     pub fn record_signing_key(&self, grant: &Grant) -> Option<String> {
         match grant.owner().access_to(grant.store().document.general_access) {
             GeneralAccess::AnyoneWithIdCanRead | GeneralAccess::AnyoneWithNameCanRead => None,
@@ -219,7 +220,7 @@ impl Context {
         }
     }
 
-    /// What signs the links of a granted store, if the caller may know.
+    /// Returns the key that signs the links of a granted store, if the caller may see it.
     pub fn signing_key(&self, grant: &Grant) -> Option<String> {
         let document = &grant.store().document;
         grant.may_write().then(|| self.secrets.signing_key(&document.id, document.secret_rotation))

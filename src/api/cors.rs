@@ -1,5 +1,5 @@
-//! Cross-origin requests: any page may call the API with a token that it has been given. Never with credentials of the
-//! browser's own. What pages may read of answers is in `server/cross_origin.rs`.
+//! Cross-origin requests: any page may call the API with a token that it was given, and never with the browser's own
+//! credentials. `server/cross_origin.rs` decides which response headers pages may read.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
@@ -7,14 +7,14 @@ use super::{reply, reply_body::ReplyBody};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,PUT,DELETE,OPTIONS");
 
-/// What official clients send from browsers, for whoever does not say what he is going to send.
+/// Headers that official clients send from browsers, for preflights that name none.
 const USUAL_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, Content-Encoding, X-Apify-Workflow-Key");
 
-/// How long a browser may remember the answer to a preflight, in seconds: a day.
+/// Maximum age of a cached preflight response, in seconds: a day.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 
-/// The answer to `OPTIONS`.
+/// Returns the response to `OPTIONS`.
 pub fn preflight(request: &HeaderMap) -> Response<ReplyBody> {
     const REQUESTED: HeaderName = header::ACCESS_CONTROL_REQUEST_HEADERS;
     let mut response = reply::empty(StatusCode::NO_CONTENT);

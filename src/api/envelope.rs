@@ -1,4 +1,4 @@
-//! The shapes of JSON answers.
+//! JSON responses.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::{
 
 use super::context::Context;
 
-/// How long the signature of `keysPublicUrl` is valid.
+/// Validity of the signature in `keysPublicUrl`.
 const KEYS_LINK_LIFETIME: Duration = Duration::from_hours(14 * 24);
 
-/// What every successful JSON answer is wrapped in.
+/// Envelope of every successful JSON response.
 #[derive(Debug, Serialize)]
 pub struct Data<T> {
-    /// The answer.
+    /// The payload.
     pub data: T,
 }
 
-/// A store, as clients see it.
+/// A store in the API.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreObject<'a> {
@@ -37,25 +37,25 @@ pub struct StoreObject<'a> {
     accessed_at: Timestamp,
     expires_at: Option<Timestamp>,
     retention_days: f64,
-    /// Only while its records move.
+    /// Present only while its records are being relocated.
     #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
     movement: Option<MoveProgress>,
     act_id: Option<&'a str>,
     act_run_id: Option<&'a str>,
     schema: Option<&'a Schema>,
     general_access: GeneralAccess,
-    /// What the caller may do with it by a right of his own (an addition).
+    /// The caller's own right on the store (an addition).
     right: Option<Right>,
     console_url: String,
     keys_public_url: String,
     records_public_url: String,
-    /// Only for callers who may write.
+    /// Present only for callers who may write.
     #[serde(skip_serializing_if = "Option::is_none")]
     url_signing_secret_key: Option<String>,
     stats: StatsObject,
 }
 
-/// How a store has been used, and how much is in it once that has been counted: `itemCount` and `countedAt` are additions.
+/// Use of a store, and its content once that is counted: `itemCount` and `countedAt` are additions.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StatsObject {
@@ -70,7 +70,7 @@ struct StatsObject {
 struct CountedObject {
     item_count: u64,
     storage_bytes: u64,
-    /// The same: nothing is stored but records as they are.
+    /// The same value: only records are stored, exactly as they are.
     s3_storage_bytes: u64,
     counted_at: Timestamp,
 }
@@ -83,7 +83,7 @@ impl CountedObject {
 }
 
 impl<'a> StoreObject<'a> {
-    /// The store of `grant`.
+    /// Returns the store of `grant`.
     pub fn new(context: &'a Context, grant: &'a Grant) -> Self {
         let store = grant.store();
         let document = &store.document;
@@ -118,7 +118,7 @@ impl<'a> StoreObject<'a> {
     }
 }
 
-/// How far the move of a store's records to where they are kept, or to where they expire, has come.
+/// Progress of a relocation of a store's records between permanent and expiring storage.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct MoveProgress {
@@ -141,17 +141,17 @@ impl MoveProgress {
 /// A page of stores.
 #[derive(Debug, Serialize)]
 pub struct StoreList<'a> {
-    /// All stores that match.
+    /// Number of all matching stores.
     pub total: usize,
-    /// Stores skipped.
+    /// Number of skipped stores.
     pub offset: usize,
-    /// The most stores on a page, as it was applied.
+    /// Effective page limit.
     pub limit: usize,
-    /// Stores on this page.
+    /// Number of stores on this page.
     pub count: usize,
-    /// Newest first.
+    /// True if the newest come first.
     pub desc: bool,
-    /// Unnamed stores, too.
+    /// True if unnamed stores are included.
     pub unnamed: bool,
     /// The stores.
     pub items: Vec<StoreObject<'a>>,
@@ -160,44 +160,44 @@ pub struct StoreList<'a> {
 /// A page of accounts or tokens.
 #[derive(Debug, Serialize)]
 pub struct AccountList<T> {
-    /// All that there are.
+    /// Number of all items.
     total: usize,
-    /// How many are skipped.
+    /// Number of skipped items.
     offset: usize,
-    /// The most on a page, as it was applied.
+    /// Effective page limit.
     limit: usize,
-    /// How many are on this page.
+    /// Number of items on this page.
     count: usize,
-    /// Last ones first.
+    /// True if the order is descending.
     desc: bool,
-    /// They.
+    /// The items.
     items: Vec<T>,
 }
 
 impl<T> AccountList<T> {
-    /// Returns the page that was `wanted`.
+    /// Returns the requested page.
     pub fn new(wanted: &PageQuery, total: usize, items: Vec<T>) -> Self {
         let PageQuery { offset, limit, descending: desc } = *wanted;
         Self { total, offset, limit, count: items.len(), desc, items }
     }
 }
 
-/// A page of keys. `next_exclusive_start_key` is written as `null`, never left out: the JavaScript client begins again
-/// where it is missing.
+/// A page of keys. `next_exclusive_start_key` is written as `null`, never omitted: without it the JavaScript client
+/// starts again from the beginning.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyList {
     /// The keys.
     pub items: Vec<KeyItem>,
-    /// Keys on this page.
+    /// Number of keys on this page.
     pub count: usize,
-    /// The most keys on a page, as it was applied.
+    /// Effective page limit.
     pub limit: usize,
-    /// The key the page begins behind, as it was asked for.
+    /// The requested key after which the page begins.
     pub exclusive_start_key: Option<String>,
-    /// Whether more follow.
+    /// True if more follow.
     pub is_truncated: bool,
-    /// Where the next page begins.
+    /// The key after which the next page begins.
     pub next_exclusive_start_key: Option<String>,
 }
 
@@ -213,7 +213,7 @@ pub struct KeyItem {
     pub record_public_url: String,
 }
 
-/// An account, as clients see it.
+/// An account in the API.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserObject<'a> {
@@ -223,7 +223,7 @@ pub struct UserObject<'a> {
 }
 
 impl<'a> UserObject<'a> {
-    /// An account.
+    /// Wraps an account.
     pub fn new(user: &'a User) -> Self {
         Self { id: user.id, username: user.username.as_str(), created_at: user.created_at }
     }
@@ -237,7 +237,7 @@ pub struct CurrentUserObject<'a> {
     proxy: Proxy,
 }
 
-/// The platform's proxy, of which there is none here: clients that ask for it find neither a password nor a group.
+/// The platform's proxy, which does not exist here: clients that ask for it find neither a password nor a group.
 #[derive(Debug, Serialize)]
 struct Proxy {
     password: &'static str,
@@ -245,13 +245,13 @@ struct Proxy {
 }
 
 impl<'a> CurrentUserObject<'a> {
-    /// The account of the caller.
+    /// Wraps the caller's account.
     pub fn new(user: &'a User) -> Self {
         Self { user: UserObject::new(user), proxy: Proxy { password: "", groups: [] } }
     }
 }
 
-/// Who a caller is, and what his token is good for.
+/// The caller, with the rights of the token.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionObject<'a> {
@@ -261,7 +261,7 @@ pub struct SessionObject<'a> {
     token: SessionToken<'a>,
 }
 
-/// The token that a caller is known by. The admin's first one has no id, no name, no limit and no end.
+/// The caller's token. The admin's initial token has no id, name, scope or expiry.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SessionToken<'a> {
@@ -272,7 +272,7 @@ struct SessionToken<'a> {
 }
 
 impl<'a> SessionObject<'a> {
-    /// A caller.
+    /// Wraps a session.
     pub fn new(session: &'a Session) -> Self {
         let Session { user, token, ip: _ } = session;
         let token = token.as_deref();

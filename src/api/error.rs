@@ -1,4 +1,4 @@
-//! Errors as clients see them: status, type and message of the platform, and never a cause.
+//! Errors in the API: status, type and message of the platform, and never a cause.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -13,25 +13,25 @@ use crate::{
 
 use super::{reply::json_bytes, reply_body::ReplyBody};
 
-/// When a client may try again whose call the keeper did not answer: about when it will have started again.
+/// `Retry-After` when the leader did not respond: about the time of its restart.
 const KEEPER_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// When a client may try again whose call the upstream could not be given.
+/// `Retry-After` when the upstream could not be reached.
 const UPSTREAM_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What to do without datasets and request queues.
+/// Advice for a server without datasets and request queues.
 const NO_UPSTREAM: &str = "This server has key-value stores, but no datasets and no request queues. Let Crawlee keep \
                                them in its local storage (see examples/README.md), or have the operator of this server \
                                set LARDER_UPSTREAM_URL and LARDER_UPSTREAM_TOKEN, so that such calls are passed on to an \
                                Apify-compatible server.";
 
-/// A refusal, or a failure.
+/// Error response.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
     kind: &'static str,
     message: Cow<'static, str>,
-    /// What the client does not see; logged once, when the answer is made.
+    /// Cause that the client does not see; logged once, when the response is created.
     cause: Option<BoxError>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
@@ -51,61 +51,61 @@ impl ApiError {
         self
     }
 
-    /// A request that makes no sense as it is.
+    /// Returns the error for an invalid request.
     pub fn bad_request(kind: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, kind, message)
     }
 
-    /// There is nothing at this path, for anybody.
+    /// Returns the error for a path that does not exist for any caller.
     pub fn page_not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "page-not-found", "We have bad news: there is no API endpoint at this URL.")
     }
 
-    /// The store, the user or the record is not there.
+    /// Returns the error for a store, user or record that does not exist.
     pub fn not_found(message: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "record-not-found", message)
     }
 
-    /// The path knows other methods only.
+    /// Returns the error for a path that has other methods only.
     pub fn method_not_allowed(methods: &'static str) -> Self {
         let message = format!("This API end-point can only be accessed using the following HTTP methods: {methods}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", message)
             .with_header(header::ALLOW, methods.replace(',', ", "))
     }
 
-    /// The body is in a coding that is not known.
+    /// Returns the error for a body in an unknown content coding.
     pub fn unsupported_coding(coding: &str) -> Self {
         let message = format!("Content-Encoding \"{coding}\" is not supported.");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-content-encoding", message)
     }
 
-    /// A JSON body is too large; `actual` is its length as far as it is known.
+    /// Returns the error for a JSON body that is too large; `actual` is its length as far as known.
     pub fn request_too_large(limit: u64, actual: Option<u64>) -> Self {
         let actual = actual.map_or_else(|| "unknown".to_owned(), |actual| format!("{actual} bytes"));
         let message = format!("The POST payload is too large (limit: {limit} bytes, actual length: {actual}).");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request-too-large", message)
     }
 
-    /// A record is too large.
+    /// Returns the error for a record that is too large.
     pub fn record_too_large(limit: u64) -> Self {
         let message = format!("The record is too large (limit: {limit} bytes).");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "record-too-large", message)
     }
 
-    /// A condition of the request does not hold.
+    /// Returns the error for a failed precondition.
     pub fn precondition_failed() -> Self {
         let message = "The condition of the request does not hold for the record as it is.";
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", message)
     }
 
-    /// Nothing of the record is in the range.
+    /// Returns the error for a range outside the record.
     pub fn range_not_satisfiable(size: u64) -> Self {
         let message = format!("The range lies behind the end of the record, which has {size} bytes.");
         Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", message)
             .with_header(header::CONTENT_RANGE, format!("bytes */{size}"))
     }
 
-    /// A caller may not do what he wants with a run.
+    /// Returns the error for a denied operation on a run.
     pub fn denied_run(denied: Denied) -> Self {
         match denied {
             Denied::TokenRequired => denied.into(),
@@ -118,8 +118,8 @@ impl ApiError {
         }
     }
 
-    /// The backend cannot do what was asked. A repetition would fail as well, so that no status of 500 and more says so: clients
-    /// repeat those.
+    /// Returns the error for an operation that the backend does not support. It is no 5xx status: clients retry those,
+    /// and a retry would fail as well.
     pub fn unsupported_by_backend(what: &'static str) -> Self {
         Self::bad_request(
             "unsupported-by-backend",
@@ -127,7 +127,7 @@ impl ApiError {
         )
     }
 
-    /// The object store refuses the request for good: to try it again would be of no use.
+    /// Returns the error for a request that the object store rejects permanently: a retry would be of no use.
     pub fn rejected_by_backend(reason: RejectedFor, cause: BoxError) -> Self {
         let message =
             |what: &str, why: &str| format!("{what}: the object store of this server, or a proxy before it, {why}.");
@@ -148,7 +148,7 @@ impl ApiError {
         error.because(cause)
     }
 
-    /// The platform serves this call, and this server does not.
+    /// Returns the error for a call that the platform serves and this server does not.
     pub fn unserved(why: &'static str) -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -157,30 +157,30 @@ impl ApiError {
         )
     }
 
-    /// A page of this server would run the answer.
+    /// Returns the error for a response that a page of this server would execute.
     pub fn not_code() -> Self {
         let message = "Nothing that is stored here is a script or a style of this server's own pages.";
         Self::new(StatusCode::FORBIDDEN, "not-code", message)
     }
 
-    /// A request was passed on to a gateway that would have to pass it on once more.
+    /// Returns the error for a forwarded request that this gateway would have to forward again.
     pub fn forwarding_loop() -> Self {
         let message = "This gateway was taken for the keeper, but has another one as its keeper (LARDER_KEEPER). Exactly one \
                        gateway must be its own keeper.";
         Self::new(StatusCode::LOOP_DETECTED, "forwarding-loop", message).because(message)
     }
 
-    /// The keeper does not answer, so that nobody knows what it did.
+    /// Returns the error for an unresponsive leader: the outcome is in doubt.
     pub fn keeper_unavailable(cause: impl Into<BoxError>) -> Self {
         Self::unavailable(KEEPER_RETRY_AFTER, cause)
     }
 
-    /// Datasets and request queues are called for, and there is no upstream.
+    /// Returns the error for a call on datasets or request queues without an upstream.
     pub fn no_upstream() -> Self {
         Self::new(StatusCode::FORBIDDEN, "platform-feature-disabled", NO_UPSTREAM)
     }
 
-    /// The caller may not use the upstream.
+    /// Returns the error for a caller who may not use the upstream.
     pub fn no_upstream_for(denied: Denied) -> Self {
         match denied {
             Denied::TokenRequired => denied.into(),
@@ -192,14 +192,14 @@ impl ApiError {
         }
     }
 
-    /// A request was relayed to a server that would have to relay it once more.
+    /// Returns the error for a proxied request that this server would have to proxy again.
     pub fn relay_loop() -> Self {
         let message = "The upstream of this server (LARDER_UPSTREAM_URL) has an upstream itself. It must be a server that has \
                        datasets and request queues of its own.";
         Self::new(StatusCode::LOOP_DETECTED, "relay-loop", message).because(message)
     }
 
-    /// The upstream cannot be reached; it has not seen the request.
+    /// Returns the error for an unreachable upstream; it has not seen the request.
     pub fn upstream_unavailable(cause: impl Into<BoxError>) -> Self {
         let message = "The server that has the datasets and request queues cannot be reached. Please try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-unavailable", message)
@@ -207,36 +207,37 @@ impl ApiError {
             .with_header(header::RETRY_AFTER, UPSTREAM_RETRY_AFTER.as_secs())
     }
 
-    /// The upstream did not answer, so that nobody knows what it did.
+    /// Returns the error for an unresponsive upstream: the outcome is in doubt.
     pub fn upstream_failed(cause: impl Into<BoxError>) -> Self {
         let message = "The server that has the datasets and request queues did not answer.";
         Self::new(StatusCode::BAD_GATEWAY, "upstream-failed", message).because(cause)
     }
 
-    /// The caller, or everybody together, asks for too much in too short a time.
+    /// Returns the error for a caller, or all callers together, over the rate limit.
     pub fn rate_limited(limit: u32) -> Self {
         let message = format!("You have exceeded the rate limit of {limit} requests per second");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit-exceeded", message).with_header(header::RETRY_AFTER, 1)
     }
 
-    /// More requests of one caller would wait for the ends of runs than may.
+    /// Returns the error for a caller with too many requests that wait for the end of a run.
     pub fn too_many_waiting(limit: usize) -> Self {
         let message = format!("You have exceeded the limit of {limit} requests that wait for runs at once");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit-exceeded", message).with_header(header::RETRY_AFTER, 1)
     }
 
-    /// More is asked for than this gateway works on at once. That is told to the log in one line for many, not here for each.
+    /// Returns the error for requests over the concurrency limit. One log entry reports many of these, instead of one
+    /// each.
     pub fn overloaded() -> Self {
         let message = "The server has too much to do at the moment. Please try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "service-unavailable", message).with_header(header::RETRY_AFTER, 1)
     }
 
-    /// There would be more of something than an account may have; an addition to the platform's errors.
+    /// Returns the error for an exceeded quota; an addition to the platform's errors.
     pub fn quota_exceeded(message: String) -> Self {
         Self::new(StatusCode::FORBIDDEN, "quota-exceeded", message)
     }
 
-    /// Something is wrong with the server.
+    /// Returns the error for an internal failure.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         let message = "Something went wrong on the server. Its log tells more, under the id of this request.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-server-error", message).because(cause)
@@ -249,13 +250,13 @@ impl ApiError {
             .with_header(header::RETRY_AFTER, retry_after.as_secs().max(1))
     }
 
-    /// The status.
+    /// Returns the status.
     #[cfg(any(test, fuzzing))]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The answer to request `id`. A failure of the server's is logged here, and nowhere else.
+    /// Returns the response to request `id`. Failures of the server are logged here, and nowhere else.
     pub fn into_response(self, id: &HeaderValue) -> Response<ReplyBody> {
         let Self { status, kind, message, cause, header } = self;
         let mut error = json!({ "type": kind, "message": message });

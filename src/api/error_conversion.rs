@@ -1,4 +1,4 @@
-//! What errors of the rooms below mean to a client: which status, type and message. Each conversion is exhaustive.
+//! Mapping of lower-level errors to status, type and message. Each conversion is exhaustive.
 
 use http::StatusCode;
 
@@ -11,7 +11,7 @@ use crate::{
 
 use super::error::ApiError;
 
-/// The platform's words, which the Python client's own tests match to the letter.
+/// The platform's message, which the Python client's own tests match exactly.
 const INSUFFICIENT_PERMISSIONS: &str = "Insufficient permissions for the key-value store. Make sure you're passing a \
                                         correct API token and that it has the required permissions.";
 
@@ -41,7 +41,7 @@ impl From<AccountsError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "username-not-unique", "User with this name already exists")
             }
             AccountsError::UserNotFound => Self::not_found("User was not found"),
-            // Made by nothing that a request does.
+            // No request causes this.
             AccountsError::TokenTaken => Self::internal(error),
             AccountsError::TokenNotFound => Self::not_found("Token was not found"),
         }

@@ -1,9 +1,9 @@
-//! Passing calls on to the keeper.
+//! Forwarding of calls to the leader.
 //!
-//! Where the object store cannot check conditions, one gateway alone, the keeper, makes all writes that depend on what is
-//! there. The others pass such calls on as they came and hand its answers back. The keeper decides who may do what: nobody
-//! gets more through another gateway than from the keeper itself, and a call is passed on before its token is looked
-//! at.
+//! Where the object store does not support conditional writes, exactly one gateway, the leader, performs all
+//! conditional writes. The other gateways forward such calls unchanged and relay its responses. The leader authorizes:
+//! no caller gets more through another gateway than from the leader itself, and a call is forwarded before its token is
+//! looked up.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use super::{
     store_route::{StoreAddress, StoreCall},
 };
 
-/// What concerns one connection alone (RFC 9110, 7.6.1), and what would change connections into something else.
+/// Hop-by-hop fields (RFC 9110, 7.6.1), and those that would upgrade the connection.
 const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
@@ -44,29 +44,29 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Fields that are made anew for the next server: the body's framing, what the body waits for, and where the request comes from.
+/// Fields that are set anew for the next server: the body's framing, its expectation, and the request's origin.
 const MADE_ANEW: [HeaderName; 6] =
     [header::CONTENT_LENGTH, header::EXPECT, header::FORWARDED, FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST];
 
-/// The most bytes of an answer that is read to see which store it tells of: a store object with its schema.
+/// Maximum length of a response that is parsed for the store it names: a store object with its schema.
 const MAX_STORE_OBJECT_BYTES: u64 = 1024 * 1024;
 
-/// What a call changes, as far as its path tells.
+/// Effect of a call on this gateway's caches, as far as its path tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changes {
-    /// Nothing that this gateway remembers: records, counters.
+    /// Nothing in a cache: records, counters.
     Nothing,
-    /// A store that the answer tells of, and what it was called by until then.
+    /// The store in the response, and its former address.
     Told(Option<StoreAddress>),
-    /// The store at this address, of which the answer tells nothing.
+    /// The store at this address, which the response does not contain.
     Untold(StoreAddress),
     /// Accounts or tokens.
     Accounts,
-    /// Stores, and nothing tells which.
+    /// Stores, not known which.
     Stores,
 }
 
-/// What a call changes, if it is one that the keeper makes.
+/// Returns the effect of a call, if the leader performs it.
 pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
     match endpoint {
         Endpoint::CreateStore => Some(Changes::Told(None)),
@@ -107,8 +107,8 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
     }
 }
 
-/// The same of a call on runs. What a run says of itself is told often: who may see its store, which goes with it, may be known here
-/// for the staleness bound.
+/// Returns the same for a call on runs. Runs report often; the access of a run's store changes with the run, and this
+/// gateway may serve it from its cache within the staleness bound.
 fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
     match call {
         RunsCall::ListRuns(_)
@@ -127,19 +127,19 @@ fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
     }
 }
 
-/// The keeper, for a gateway that is not.
+/// Client of the leader, on a gateway that is not the leader.
 #[derive(Debug)]
 pub struct Keeper {
     peer: Arc<Peer>,
 }
 
 impl Keeper {
-    /// The keeper is `peer`.
+    /// Returns the client of the leader at `peer`.
     pub fn new(peer: Arc<Peer>) -> Self {
         Self { peer }
     }
 
-    /// The keeper's answer to a request. After a change, `catalog` shows nothing older than that.
+    /// Returns the leader's response to a request. After a change, `catalog` returns nothing older than the change.
     pub async fn answer<B>(
         &self,
         catalog: &Catalog,
@@ -178,7 +178,8 @@ impl Keeper {
     }
 }
 
-/// Tells the keeper where a request comes from, as proxies do; it believes that if this gateway is among those it trusts.
+/// Sets the headers that tell the leader where a request comes from, as proxies do. The leader trusts them if this
+/// gateway is one of its trusted proxies.
 fn tell(source: &Source, headers: &mut HeaderMap) {
     let mut insert = |name, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -194,10 +195,10 @@ fn tell(source: &Source, headers: &mut HeaderMap) {
     }
 }
 
-/// The header fields of a request that are for the next server on the way, too.
+/// Returns the end-to-end header fields of a request.
 pub fn end_to_end(headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
-    // To take out a field that means something because `Connection` names it would change what is asked for: a write
-    // could lose its condition on the way. Nobody does that in good faith.
+    // To drop a meaningful field because `Connection` names it would change the request: a write could lose its
+    // precondition. No client does that in good faith.
     let named =
         headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     for name in named.map(<[u8]>::trim_ascii) {
@@ -214,7 +215,7 @@ pub fn end_to_end(headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
     Ok(headers)
 }
 
-/// The header fields without those that concern one connection alone.
+/// Returns the header fields without the hop-by-hop ones.
 pub fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
     for name in HOP_BY_HOP {
         headers.remove(name);
@@ -222,14 +223,14 @@ pub fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// What an answer of the keeper tells of a change, and to whom.
+/// Response of the leader with the change that it reports, and the caches to invalidate.
 struct Told<'a> {
     catalog: &'a Catalog,
     changes: Changes,
     status: StatusCode,
 }
 
-/// What a store object tells of the store.
+/// Fields of a store object that identify the store.
 #[derive(Deserialize)]
 struct ToldStore {
     data: ToldStoreData,
@@ -244,7 +245,7 @@ struct ToldStoreData {
 }
 
 impl Told<'_> {
-    /// The body of the answer, once what it tells has been taken note of.
+    /// Relays the body of the response after invalidating the caches.
     async fn hand_back(self, body: AnswerBody) -> Result<ReplyBody, ApiError> {
         let length = body.length();
         match self.changes {
@@ -254,7 +255,7 @@ impl Told<'_> {
                     return Ok(handed_back(body).into());
                 }
                 let bytes = handed_back(body).into_bytes(MAX_STORE_OBJECT_BYTES).await;
-                // What cannot be read may have been done all the same.
+                // The change may have happened even if the response cannot be read.
                 let bytes = bytes.map_err(|error| {
                     self.catalog.outdate_all();
                     ApiError::keeper_unavailable(error)
@@ -285,8 +286,7 @@ impl Told<'_> {
     }
 }
 
-/// Takes note of which store was changed: what was known of it, of its name now and of the name it was called by counts
-/// no more.
+/// Invalidates the changed store in the cache: by id, by its present name and by its former name.
 fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
     let Ok(ToldStore { data: ToldStoreData { id, user_id, name } }) = serde_json::from_slice(answer) else {
         catalog.outdate_all();
@@ -300,7 +300,7 @@ fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
     catalog.outdate(Some(id), &names);
 }
 
-/// The bytes of another server's answer as they come.
+/// Returns the body of another server's response as a stream.
 pub fn handed_back(body: AnswerBody) -> ByteStream {
     let length = body.length();
     let chunks = stream::try_unfold(body, async |mut body| {

@@ -1,4 +1,4 @@
-//! JSON bodies of requests: small, maybe compressed, and always an object, of which only what a call knows is kept.
+//! JSON bodies of requests: small, possibly compressed, and always an object, of which only known members are kept.
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
 
@@ -19,13 +19,13 @@ use super::{
     request::{Request, limited},
 };
 
-/// The most bytes that are parsed on a serving thread: some 100 microseconds of work.
+/// Maximum number of bytes parsed on a serving thread: some 100 microseconds of work.
 const MAX_PARSED_BYTES_HERE: usize = 64 * 1024;
 
-/// The most bytes of memory that the kept members of a body may take: more than the largest schema does.
+/// Maximum memory of the kept members of a body: more than the largest schema needs.
 const MAX_MEMBERS_BYTES: u64 = 32 << 20;
 
-/// The members of a JSON body that a call knows, and the lease of the memory that they take.
+/// Known members of a JSON body, with the lease of their memory.
 #[derive(Debug, Default)]
 pub struct JsonObject {
     members: Map<String, Value>,
@@ -46,8 +46,8 @@ impl DerefMut for JsonObject {
     }
 }
 
-/// Reads the object in the body of a request, for an admitted caller; without members if the body is empty. Of its members those are
-/// kept that are called one of `names`.
+/// Reads the object in the body of a request, for an admitted caller; without members if the body is empty. Keeps only
+/// the members in `names`.
 pub async fn object(
     context: &Context,
     request: Request<'_>,
@@ -60,8 +60,8 @@ pub async fn object(
     Ok(members.map_or_else(JsonObject::default, |members| JsonObject { members, _lease: Some(lease) }))
 }
 
-/// The object in a body of at most `limit` bytes; `None` if the body is empty, whatever its media type says: the JavaScript client
-/// sends nothing as a form, the Rust client as nothing at all. What it takes in memory is held by `lease`.
+/// Reads the object in a body of at most `limit` bytes; `None` if the body is empty, whatever its media type: for no
+/// body the JavaScript client sends a form's type, and the Rust client none. `lease` holds its memory.
 pub async fn read(
     headers: &HeaderMap,
     body: ByteStream,
@@ -72,7 +72,8 @@ pub async fn read(
     let coding = content::content_coding(headers)?;
     let announced = body.length();
     let (body, actual) = match coding {
-        // More than any coding makes of a body within the limit, and an end to one that goes on and on without ever decoding to much.
+        // Larger than any encoding of a body within the limit, and an end to a body that grows without ever decoding to
+        // much.
         Some(coding) => (coding.decode(limited(body, 2 * limit), lease.clone()), None),
         None => (body, announced),
     };
@@ -99,7 +100,7 @@ pub async fn read(
     Ok(Some(members))
 }
 
-/// Returns the whole number that `member` of a body is, within its bounds; the error names both.
+/// Returns the integer value of `member`, within its bounds; the error names both.
 pub fn whole_number(member: &str, value: &Value, bounds: RangeInclusive<u64>) -> Result<u64, ApiError> {
     value.as_u64().filter(|number| bounds.contains(number)).ok_or_else(|| {
         let (least, most) = bounds.into_inner();
@@ -139,7 +140,7 @@ mod tests {
         Arc::new(MemoryBudget::default()).lease()
     }
 
-    /// Returns the members of an object with a list of so many numbers, or the status of the refusal.
+    /// Parses an object with a list of that many numbers; returns its members or the status of the error.
     async fn numbers(count: usize, lease: &Lease) -> Result<Map<String, Value>, StatusCode> {
         let text = format!("{{\"list\":[{}1]}}", "1,".repeat(count - 1));
         let body = ByteStream::from(Bytes::from(text));

@@ -1,19 +1,19 @@
-//! Links in answers.
+//! Links in responses.
 
 use std::sync::Arc;
 
 use crate::kv::{RunId, StoreId};
 
-/// Where links lead to: an origin, without a slash at its end.
+/// Origin of links, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkOrigin {
-    /// Always there.
+    /// Configured origin.
     Fixed(String),
-    /// There, unless a trusted proxy says what origin a client used.
+    /// Default origin, unless a trusted proxy reports the one that the client used.
     Assumed(String),
 }
 
-/// How links begin.
+/// Origin for links of one client.
 #[derive(Debug, Clone)]
 pub struct Links {
     origin: Arc<str>,
@@ -21,7 +21,7 @@ pub struct Links {
 }
 
 impl Links {
-    /// Links that lead to `origin`.
+    /// Returns links to `origin`.
     pub fn new(origin: LinkOrigin) -> Self {
         match origin {
             LinkOrigin::Fixed(origin) => Self { origin: origin.into(), is_fixed: true },
@@ -29,46 +29,46 @@ impl Links {
         }
     }
 
-    /// Links for a client that used the origin `told`, if a trusted proxy has told.
+    /// Returns links for a client that used the origin `told`, if a trusted proxy has reported one.
     #[must_use]
     pub fn for_client_at(&self, told: Option<&Arc<str>>) -> Self {
         let origin = told.filter(|_| !self.is_fixed).unwrap_or(&self.origin);
         Self { origin: Arc::clone(origin), is_fixed: self.is_fixed }
     }
 
-    /// A store.
+    /// Returns the link to a store.
     pub fn store(&self, id: &StoreId) -> String {
         format!("{}/v2/key-value-stores/{id}", self.origin)
     }
 
-    /// What links begin with.
+    /// Returns the origin.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// A run.
+    /// Returns the link to a run.
     pub fn run(&self, id: &RunId) -> String {
         format!("{}/v2/actor-runs/{id}", self.origin)
     }
 
-    /// A store's page for people.
+    /// Returns the link to a store's page in the console.
     pub fn console(&self, id: &StoreId) -> String {
         format!("{}/console/key-value-stores/{id}", self.origin)
     }
 
-    /// A store's keys.
+    /// Returns the link to a store's keys.
     pub fn keys(&self, id: &StoreId, signature: Option<&str>) -> String {
         signed(format!("{}/keys", self.store(id)), signature)
     }
 
-    /// All records of a store.
+    /// Returns the link to all records of a store.
     pub fn records(&self, id: &StoreId) -> String {
         format!("{}/records", self.store(id))
     }
 
-    /// A record.
+    /// Returns the link to a record.
     pub fn record(&self, id: &StoreId, key: &str, signature: Option<&str>) -> String {
-        // Dots alone would be taken for steps in the path by whoever follows the link.
+        // Clients that follow the link would resolve dot segments in the path.
         let key = match key {
             "." => "%2E",
             ".." => "%2E%2E",
@@ -78,7 +78,7 @@ impl Links {
     }
 }
 
-/// Signatures are of characters that need no escape in a query.
+/// Appends a signature. Its characters need no escape in a query.
 fn signed(mut link: String, signature: Option<&str>) -> String {
     if let Some(signature) = signature {
         link.push_str("?signature=");

@@ -1,4 +1,4 @@
-//! How many requests there were, of which operation, with which status, and how long they took until their answers began.
+//! Metrics of requests: count by operation and status, and time to the beginning of the response.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use crate::telemetry::{Durations, Kind, Metrics, Sample};
 
 use super::operation::Operation;
 
-/// The statuses that are counted apart; whatever else there may be counts together.
+/// Statuses that are counted separately; all others are counted together.
 const STATUSES: [u16; 26] = [
     200, 201, 204, 206, 304, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411, 412, 413, 415, 416, 429, 500, 502,
     503, 507, 508,
@@ -22,7 +22,7 @@ const STATUSES: [u16; 26] = [
 
 const OPERATIONS: usize = Operation::NAMES.len();
 
-/// Counts requests.
+/// Counter of requests.
 #[derive(Debug)]
 pub struct Meter {
     counted: Arc<[OperationMeter; OPERATIONS]>,
@@ -37,7 +37,7 @@ struct OperationMeter {
 }
 
 impl Meter {
-    /// Nothing counted yet; what will be, `metrics` shows.
+    /// Returns a new counter, registered with `metrics`.
     pub fn new(metrics: &Metrics) -> Self {
         let counted: Arc<[OperationMeter; OPERATIONS]> = Arc::new(std::array::from_fn(|_| OperationMeter::default()));
         let shown = Arc::clone(&counted);
@@ -48,7 +48,7 @@ impl Meter {
         Self { counted, durations }
     }
 
-    /// A request was answered.
+    /// Counts a completed request.
     pub fn count(&self, operation: Operation, status: StatusCode, took: Duration) {
         let OperationMeter { known, other } = &self.counted[operation as usize];
         let at = STATUSES.iter().position(|known| *known == status.as_u16());
@@ -57,7 +57,7 @@ impl Meter {
     }
 }
 
-/// What was counted; what never happened is left out.
+/// Returns the nonzero counts.
 fn samples(counted: &[OperationMeter; OPERATIONS]) -> Vec<Sample> {
     let of_operation = |(name, meter): (&&'static str, &OperationMeter)| {
         let known = STATUSES.iter().zip(&meter.known).map(|(status, count)| (status.to_string(), count));

@@ -1,8 +1,8 @@
 //! The REST contract of the Apify platform's key-value store.
 //!
-//! A request becomes a call (`route`), a call an answer (`service`, `operations`), a failure an error in the platform's
-//! words (`error`). This room knows HTTP and the contract; it does not know which backend runs, and it reaches a store
-//! only through an `auth::Grant`.
+//! A request becomes a call (`route`), a call a response (`service`, `operations`), a failure an error in the
+//! platform's format (`error`). This module knows HTTP and the contract. It does not know the backend, and it reaches a
+//! store only through an `auth::Grant`.
 
 mod administration;
 mod admission;

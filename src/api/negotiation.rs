@@ -1,11 +1,11 @@
-//! Which content coding a client takes (RFC 9110, 12.5.3).
+//! Content codings that a client accepts (RFC 9110, 12.5.3).
 
 use http::{HeaderMap, header};
 
 use crate::kv::ContentCoding;
 
-/// Whether the client takes a body in `coding`. Without the header it takes none: the Rust client and curl send no
-/// `Accept-Encoding` and do not decode.
+/// Returns whether the client accepts a body in `coding`. Without the header it accepts none: the Rust client and curl
+/// send no `Accept-Encoding` and do not decode.
 pub fn accepts(headers: &HeaderMap, coding: ContentCoding) -> bool {
     let mut by_star = false;
     for value in headers.get_all(header::ACCEPT_ENCODING) {
@@ -24,7 +24,7 @@ pub fn accepts(headers: &HeaderMap, coding: ContentCoding) -> bool {
     by_star
 }
 
-/// Whether a weight is above zero. A weight that cannot be read is as good as none.
+/// Returns whether a weight is above zero. An invalid weight is ignored.
 fn is_wanted(parameters: &str) -> bool {
     let weight = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;

@@ -1,4 +1,4 @@
-//! What is called, by the names that figures have. Few, so that everything can be counted apart.
+//! Operations by their names in metrics. They are few, so that each can be counted separately.
 
 use super::{
     administration::AccountCall,
@@ -10,17 +10,17 @@ use super::{
 /// Declares the operations with their names, and the list of all.
 macro_rules! operations {
     ($($operation:ident = $name:literal,)*) => {
-        /// What is called.
+        /// Operation of a request.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Operation {
             $($operation,)*
         }
 
         impl Operation {
-            /// The names of all, in the order of their numbers.
+            /// Names of all operations, in the order of their numbers.
             pub const NAMES: [&str; [$($name),*].len()] = [$($name),*];
 
-            /// Its name.
+            /// Returns its name.
             pub fn name(self) -> &'static str {
                 Self::NAMES[self as usize]
             }
@@ -61,7 +61,7 @@ operations! {
 }
 
 impl Operation {
-    /// Whether it is done to one record.
+    /// Returns whether it concerns one record.
     pub fn is_of_record(self) -> bool {
         matches!(self, Self::GetRecord | Self::HeadRecord | Self::PutRecord | Self::DeleteRecord)
     }

@@ -1,6 +1,6 @@
-//! What holds of requests, whatever bytes come: run over chosen bytes by the fuzz targets, and by the tests of the room
-//! `fuzzing`. Nothing here is part of the program.
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+//! Invariants of requests for any bytes. The fuzz targets check them over chosen bytes, and so do the tests of the
+//! module `fuzzing`. Nothing here is part of the program.
+#![expect(clippy::missing_panics_doc, reason = "a property that does not hold panics")]
 
 use std::sync::Arc;
 
@@ -25,14 +25,14 @@ use super::{
     store_route::StoreCall,
 };
 
-/// The limit of a JSON body.
+/// Maximum size of a JSON body.
 const MAX_JSON_BYTES: u64 = 9_437_184;
 
-/// A moment that stands for any.
+/// Arbitrary moment.
 const WRITTEN: Timestamp = Timestamp::from_millis(784_111_777_500);
 
-/// A request line, but for the version, calls something or is refused as the client's mistake. The key that it names is a
-/// key, and stands in it.
+/// Checks that a request line, without the version, is a call or is rejected as a client error, and that the key of a
+/// call is valid and occurs in the line.
 pub fn route(bytes: &[u8]) {
     let Some((method, uri)) = request_line(bytes) else { return };
     let called = match route::parse(&method, &uri) {
@@ -62,7 +62,7 @@ pub fn route(bytes: &[u8]) {
     }
 }
 
-/// The key that a call is about, and whether it is counted as one of a record.
+/// Returns the key of a call, and whether the call is counted as one of a record.
 fn key_of(called: &Endpoint) -> Option<(&Result<RecordKey, crate::kv::InvalidKey>, bool)> {
     let (Endpoint::Store(_, call) | Endpoint::Runs(RunsCall::Store(_, call))) = called else { return None };
     match call {
@@ -75,8 +75,8 @@ fn key_of(called: &Endpoint) -> Option<(&Result<RecordKey, crate::kv::InvalidKey
     }
 }
 
-/// What a client encodes is what is read, and whatever comes is within its bounds. Two lines: a name and a value, which is
-/// read as a whole query, too.
+/// Checks that encoded parameters are read back, and that all values are within their bounds. Input of two lines: a
+/// name and a value, which is read as a whole query, too.
 pub fn query(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (name, value) = text.split_once('\n').unwrap_or(("limit", text));
@@ -107,7 +107,8 @@ pub fn query(bytes: &[u8]) {
     }
 }
 
-/// A range that is read holds bytes of the record, those that it says, or none of its. Two lines: a size and the header.
+/// Checks that a parsed range has the requested bytes of the record, or none. Input of two lines: a size and the
+/// header.
 pub fn range(bytes: &[u8]) {
     let Some((size, headers)) = sized(bytes, header::RANGE) else { return };
     let Some(range) = conditions::range(&headers) else { return };
@@ -126,11 +127,11 @@ pub fn range(bytes: &[u8]) {
     assert_eq!(part, Some(expected).filter(|expected| !expected.is_empty()));
 }
 
-/// Conditions hold for the record that they name and for no other. Two lines: a validator and the header.
+/// Checks that preconditions hold for the named record only. Input of two lines: an `ETag` and the header.
 pub fn conditions(bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (own, value) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
-    // As object stores make them, and as no header can be taken for.
+    // As object stores create them, without characters that are special in headers.
     let etag: String = own.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(|byte| char::from(*byte)).collect();
     let etag = format!("own{etag}");
     let Ok(value) = HeaderValue::from_bytes(value) else { return };
@@ -154,8 +155,8 @@ pub fn conditions(bytes: &[u8]) {
     assert!(!(is_meant && is_date), "no date vouches for what has just been written");
 }
 
-/// A media type that is taken is stored to the letter, and a browser does nothing but show what it may. A coding is one of
-/// those that can be decoded, or refused.
+/// Checks that an accepted media type is stored exactly, and that browsers only display what they may. Checks that a
+/// coding is decodable or rejected.
 pub fn content(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
     let text = value.to_str().unwrap_or_default();
@@ -190,7 +191,8 @@ pub fn content(bytes: &[u8]) {
     let _ = request::given_id(&with(request::REQUEST_ID));
 }
 
-/// A JSON body is an object of bounded size, or refused as the client's mistake. The first byte chooses the coding.
+/// Checks that a JSON body is an object of bounded size, or rejected as a client error. The first byte chooses the
+/// coding.
 pub fn json_body(bytes: &[u8]) {
     let Some((choice, body)) = bytes.split_first() else { return };
     let coding = ["identity", "gzip", "br", "deflate"][usize::from(*choice) % 4];
@@ -204,14 +206,14 @@ pub fn json_body(bytes: &[u8]) {
     }
 }
 
-/// A method and a target, as a client may send them.
+/// Returns a method and a target as a client may send them.
 fn request_line(bytes: &[u8]) -> Option<(Method, Uri)> {
     let at = bytes.iter().position(|byte| *byte == b' ')?;
     let method = Method::from_bytes(&bytes[..at]).ok()?;
     Some((method, Uri::try_from(&bytes[at + 1..]).ok()?))
 }
 
-/// A number in the first line, and the rest as a header.
+/// Returns the number in the first line, and the rest as a header.
 fn sized(bytes: &[u8], name: HeaderName) -> Option<(u64, HeaderMap)> {
     let at = bytes.iter().position(|byte| *byte == b'\n')?;
     let size = std::str::from_utf8(&bytes[..at]).ok()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Query parameters, in the forms that official clients send them.
+//! Query parameters, in the forms of official clients.
 
 use std::borrow::Cow;
 
@@ -6,27 +6,27 @@ use crate::auth::PageQuery;
 
 use super::error::ApiError;
 
-/// The most items that are skipped: more than any list has, and a whole number in every client.
+/// Maximum offset: more than any list has, and an exact integer in every client.
 const MAX_OFFSET: u64 = (1 << 53) - 1;
 
-/// The parameters behind the `?`. Unknown ones are ignored, as the platform does.
+/// Query parameters. Unknown ones are ignored, as on the platform.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'a>(&'a str);
 
 impl<'a> Query<'a> {
-    /// The parameters in a query string.
+    /// Wraps a query string.
     pub fn new(text: Option<&'a str>) -> Self {
         Self(text.unwrap_or_default())
     }
 
-    /// The first value of a parameter; an empty one is as good as none.
+    /// Returns the first value of a parameter; an empty one counts as absent.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         let mut pairs = form_urlencoded::parse(self.0.as_bytes());
         pairs.find(|(key, _)| key == name).map(|(_, value)| value).filter(|value| !value.is_empty())
     }
 
-    /// A parameter that is on or off, in the forms that official clients send (`parseBooleanOrNull` of
-    /// `@apify/utilities`): 1, 0, true and false, in any letter case. Anything else is as good as none.
+    /// Returns a boolean parameter, in the forms that official clients send (`parseBooleanOrNull` of
+    /// `@apify/utilities`): 1, 0, true and false, in any letter case. Any other value counts as absent.
     pub fn flag(&self, name: &str) -> bool {
         self.text(name).is_some_and(|value| {
             let value = value.trim();
@@ -34,7 +34,7 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// Reads a parameter that is a whole number from 0 to `most`; a larger one is refused.
+    /// Returns an integer parameter from 0 to `most`; a larger one is rejected.
     pub fn number(&self, name: &str, most: u64) -> Result<Option<u64>, ApiError> {
         match self.whole_number(name)? {
             Some(number) if number > most => Err(invalid(name, &format!("it must be a whole number from 0 to {most}"))),
@@ -42,12 +42,12 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// Reads a parameter that is a whole number from 0 on; one above `most` is lowered to it.
+    /// Returns an integer parameter from 0 on, capped at `most`.
     pub fn lowered(&self, name: &str, most: u64) -> Result<Option<u64>, ApiError> {
         Ok(self.whole_number(name)?.map(|number| number.min(most)))
     }
 
-    /// Reads a whole number from 0 on; one that is too large for anything is the largest there is. Callers bound it.
+    /// Returns an integer from 0 on; an overflow becomes the maximum. Callers bound it.
     fn whole_number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let text = text.trim();
@@ -57,18 +57,18 @@ impl<'a> Query<'a> {
         Ok(Some(text.parse().unwrap_or(u64::MAX)))
     }
 
-    /// The `limit` of a page: what was asked for, at most `most`; 0 means not given.
+    /// Returns the `limit` of a page, capped at `most`; 0 counts as absent.
     pub fn limit(&self, most: usize) -> Result<usize, ApiError> {
         self.limit_or(most, most)
     }
 
-    /// The same where fewer, `usual`, are on a page unless more were asked for.
+    /// Returns the same with the default `usual`.
     pub fn limit_or(&self, usual: usize, most: usize) -> Result<usize, ApiError> {
         let limit = self.lowered("limit", most as u64)?.and_then(|limit| usize::try_from(limit).ok());
         Ok(limit.filter(|limit| *limit > 0).unwrap_or(usual))
     }
 
-    /// Returns the `offset` of a page: how many items are skipped, none unless given; lowered to what no list has.
+    /// Returns the `offset` of a page, 0 by default, capped above the length of any list.
     pub fn offset(&self) -> Result<usize, ApiError> {
         let offset = self.lowered("offset", MAX_OFFSET)?.unwrap_or(0);
         Ok(usize::try_from(offset).unwrap_or(usize::MAX))

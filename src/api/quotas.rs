@@ -1,7 +1,7 @@
-//! Whether an account still has room for what is to be made.
+//! Checks of quotas.
 //!
-//! What there is was counted in the background, so that a quota may be overdrawn by what is written until the next count.
-//! What frees room, and what is written over a record that there is where records are limited, always goes.
+//! Usage is counted in the background, so a quota may be exceeded by what is written until the next count. Operations
+//! that free space are always allowed; so are overwrites of existing records where the number of records is limited.
 
 use crate::{
     auth::{Grant, User},
@@ -10,7 +10,7 @@ use crate::{
 
 use super::{context::Context, error::ApiError};
 
-/// Whether a user may have one more store.
+/// Checks whether a user may have one more store.
 pub async fn admit_store(context: &Context, user: &User) -> Result<(), ApiError> {
     let Some(limit) = user.quota.or(context.settled.quota).stores else { return Ok(()) };
     let stores = context.catalog.count(user.id).await? as u64;
@@ -20,7 +20,7 @@ pub async fn admit_store(context: &Context, user: &User) -> Result<(), ApiError>
     Err(ApiError::quota_exceeded(format!("User {} has {stores} stores, of at most {limit}", user.username)))
 }
 
-/// Whether a record of `length` bytes, if that is known, may be written into the store of `grant`.
+/// Checks whether a record of `length` bytes, if known, may be written into the store of `grant`.
 pub async fn admit_record(
     context: &Context,
     grant: &Grant,
@@ -44,7 +44,7 @@ pub async fn admit_record(
         is_full = is_full.and(has_room(&of_user, "records", usage.records, None, quota.records));
     }
     let Err(full) = is_full else { return Ok(()) };
-    // No record is added by writing one anew.
+    // Overwriting adds no record.
     match context.records.head(grant.store(), key).await {
         Ok(_) => Ok(()),
         Err(kv::Error::RecordNotFound) => Err(full),
@@ -52,7 +52,7 @@ pub async fn admit_record(
     }
 }
 
-/// Whether `whose` things are fewer than the limit, if there is one, and `added` are not too many by themselves.
+/// Checks that `whose` usage is below the limit, if there is one, and that `added` alone does not exceed it.
 fn has_room(whose: &str, things: &str, has: u64, added: Option<u64>, limit: Option<u64>) -> Result<(), ApiError> {
     match limit {
         Some(limit) if has >= limit => {

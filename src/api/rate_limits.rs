@@ -1,5 +1,5 @@
-//! How many requests a second are taken: from one caller, for one store, for the records of one store. Each gateway counts by
-//! itself, in whole seconds that begin with the first request.
+//! Rate limits: requests per second of one caller, for one store, and for the records of one store. Each gateway counts
+//! on its own, in whole seconds that begin with the first request.
 
 use std::{
     collections::HashMap,
@@ -18,22 +18,22 @@ use crate::{
 
 use super::error::ApiError;
 
-/// The platform's limits in requests a second, which clients are told where nothing is limited.
+/// The platform's limits in requests per second, which clients see where there is no limit.
 const PLATFORM: [u32; 2] = [200, 60];
 
-/// How long a window is.
+/// Length of a window.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The most callers and stores that are counted at once; who is forgotten begins anew.
+/// Maximum number of callers and stores that are counted at once; an evicted one starts anew.
 const MAX_COUNTED: u64 = 200_000;
 
-/// The most requests of one user that may wait for the ends of runs at once.
+/// Maximum number of a user's requests that wait for the ends of runs.
 const MAX_WAITING_OF_USER: usize = 1000;
 
-/// The most requests without a token, from one address, that may wait for the ends of runs at once.
+/// Maximum number of requests without a token, from one address, that wait for the ends of runs.
 const MAX_WAITING_OF_ADDRESS: usize = 8;
 
-/// Limits in requests a second; `None` where there is none.
+/// Limits in requests per second; `None` for no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RateOptions {
     /// Of one caller: a user, or an address without a token.
@@ -44,12 +44,12 @@ pub struct RateOptions {
     pub store: Option<u32>,
 }
 
-/// What is counted.
+/// Subject of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counted {
     /// A user's requests.
     User(UserId),
-    /// Requests without a valid token, by where they come from.
+    /// Requests without a valid token, by their address.
     Address(Option<IpAddr>),
     /// Requests for a store's records.
     Records(StoreId),
@@ -57,14 +57,14 @@ pub enum Counted {
     Store(StoreId),
 }
 
-/// Requests since a moment.
+/// Requests within a window.
 #[derive(Debug)]
 struct Window {
     began: Duration,
     count: u32,
 }
 
-/// Counts requests.
+/// Rate limiter.
 #[derive(Debug)]
 pub struct RateLimits {
     options: RateOptions,
@@ -74,7 +74,7 @@ pub struct RateLimits {
     waiting: Arc<Mutex<HashMap<Counted, usize>>>,
 }
 
-/// A request that waits for the end of a run; it is counted until this is dropped.
+/// Guard of a request that waits for the end of a run; counted until it is dropped.
 #[derive(Debug)]
 pub struct Waiting {
     all: Arc<Mutex<HashMap<Counted, usize>>>,
@@ -92,21 +92,21 @@ impl Drop for Waiting {
 }
 
 impl RateLimits {
-    /// Nothing has been asked for yet.
+    /// Returns a limiter without any counts.
     pub fn new(options: RateOptions, clock: Arc<dyn Clock>) -> Self {
         let [records, others] = PLATFORM;
         let told = [options.records.unwrap_or(records), options.store.unwrap_or(others)].map(HeaderValue::from);
         Self { options, windows: Cache::new(MAX_COUNTED), clock, told, waiting: Arc::default() }
     }
 
-    /// The same counts, by other limits.
+    /// Returns the same counts with other limits.
     #[must_use]
     pub fn with(&self, options: RateOptions) -> Self {
         let begun = Self::new(options, Arc::clone(&self.clock));
         Self { windows: self.windows.clone(), waiting: Arc::clone(&self.waiting), ..begun }
     }
 
-    /// What clients are told of the limit of a request; they treat it as a promise.
+    /// Returns the limit that clients see; they rely on it.
     pub fn told(&self, is_about_record: bool) -> HeaderValue {
         let [records, others] = &self.told;
         if is_about_record { records.clone() } else { others.clone() }
@@ -117,7 +117,7 @@ impl RateLimits {
         self.options.caller.is_some()
     }
 
-    /// Gives back a request that was taken within the current window and counts by something else.
+    /// Takes back a request of the current window that is counted under another subject.
     pub fn give_back(&self, counted: Counted) {
         if let Some(window) = self.windows.get(&counted) {
             let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,7 @@ impl RateLimits {
         }
     }
 
-    /// Lets a request of a caller wait for the end of a run, or refuses it if too many of the same caller wait already.
+    /// Registers a request that waits for the end of a run, or rejects it if too many of the caller wait already.
     pub fn wait(&self, counted: Counted) -> Result<Waiting, ApiError> {
         let limit = match counted {
             Counted::User(_) => MAX_WAITING_OF_USER,
@@ -140,7 +140,7 @@ impl RateLimits {
         Ok(Waiting { all: Arc::clone(&self.waiting), counted })
     }
 
-    /// Takes a request, or refuses it for being one too many.
+    /// Counts a request, or rejects it if it exceeds the limit.
     pub fn take(&self, counted: Counted) -> Result<(), ApiError> {
         let limit = match counted {
             Counted::User(_) | Counted::Address(_) => self.options.caller,

@@ -1,4 +1,4 @@
-//! Answers that are made at once: empty, or JSON.
+//! Responses created at once: empty, or JSON.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::reply_body::ReplyBody;
 
-/// Room for the header fields of an answer: no usual one has more, and making room again and again costs more than having it.
+/// Capacity for the header fields of a response: no usual one has more, and repeated growth costs more than the space.
 const USUAL_FIELDS: usize = 12;
 
-/// An answer without a body.
+/// Returns a response without a body.
 pub fn empty(status: StatusCode) -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::empty());
     *response.status_mut() = status;
@@ -17,7 +17,7 @@ pub fn empty(status: StatusCode) -> Response<ReplyBody> {
     response
 }
 
-/// An answer whose body is `value` as JSON.
+/// Returns a response with `value` as JSON.
 pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<ReplyBody> {
     let mut response = empty(status);
     *response.body_mut() = ReplyBody::from(json_bytes(value));
@@ -26,7 +26,7 @@ pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<ReplyBody> 
     response
 }
 
-/// `value` as JSON. Our own types have string keys and finite numbers, which always have a form in JSON.
+/// Serializes `value`. Our own types have string keys and finite numbers, which always have a form in JSON.
 pub fn json_bytes<T: Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(b"null"), Bytes::from)
 }

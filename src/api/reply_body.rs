@@ -1,4 +1,4 @@
-//! The body of an answer: small ones whole, large ones as they come out of the object store.
+//! Bodies of responses: small ones whole, large ones streamed from the object store.
 
 use std::{
     pin::Pin,
@@ -14,12 +14,12 @@ use crate::storage::{BodyError, ByteStream};
 
 use super::streams::{Streams, UnderWay};
 
-/// Bytes that are looked at before an answer begins whose body may be no good.
+/// Number of bytes read before a response begins whose body may be invalid.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
 
-/// The body of an answer.
+/// Body of a response.
 ///
-/// One that cannot be sent to its end fails, so that the connection is cut: it never looks whole.
+/// A body that cannot be sent completely fails, and the connection is cut: it never looks complete.
 #[derive(Debug)]
 pub struct ReplyBody(Content);
 
@@ -29,7 +29,7 @@ enum Content {
     Stream { stream: ByteStream, remaining: Option<u64>, sent: Option<Sent> },
 }
 
-/// Whose answer is being sent.
+/// Response in progress, for logging.
 #[derive(Debug)]
 struct Sent {
     request_id: HeaderValue,
@@ -37,13 +37,13 @@ struct Sent {
 }
 
 impl ReplyBody {
-    /// No body.
+    /// Returns an empty body.
     pub fn empty() -> Self {
         Self(Content::Whole(None))
     }
 
-    /// A body of unknown length that may turn out to be no good: what can be told of it before its first byte is sent
-    /// is told by an error. One that ends meanwhile is small, and its length known.
+    /// Returns a body of unknown length that may be invalid: a problem found before its first byte is sent becomes an
+    /// error response. A body that ends within that prefix is small and has a known length.
     pub async fn read_ahead(mut body: ByteStream) -> Result<Self, BodyError> {
         let (mut ahead, mut length) = (Vec::<Bytes>::new(), 0);
         while length < READ_AHEAD_BYTES {
@@ -57,7 +57,7 @@ impl ReplyBody {
         Ok(ByteStream::new(None, stream::iter(ahead.into_iter().map(Ok)).chain(body)).into())
     }
 
-    /// Its length in bytes, if that is known.
+    /// Returns its length in bytes, if known.
     pub fn known_length(&self) -> Option<u64> {
         match &self.0 {
             Content::Whole(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
@@ -65,7 +65,7 @@ impl ReplyBody {
         }
     }
 
-    /// Says whose answer it is: what fails while it is sent is logged under that id. Counts it until it is sent.
+    /// Sets the request id under which a failure to send it is logged. Counts the body until it is sent.
     pub fn name(&mut self, id: &HeaderValue, streams: &Streams) {
         match &mut self.0 {
             Content::Whole(_) => {}

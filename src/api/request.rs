@@ -1,4 +1,4 @@
-//! Requests, as far as operations look at them.
+//! Requests, as operations see them.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -13,25 +13,25 @@ use crate::{
 
 use super::{query::Query, streams::Streams, unopened_body::UnopenedBody};
 
-/// Names a request in answers, in logs, and between gateways.
+/// Header with the request id: in responses, in logs, and between gateways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id that is taken over from another gateway.
+/// Maximum length of an id accepted from another gateway.
 const MAX_ID_LENGTH: usize = 64;
 
-/// What an operation looks at.
+/// Request for an operation.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The header fields.
     pub headers: &'a HeaderMap,
     /// The parameters.
     pub query: Query<'a>,
-    /// The body, still to be opened.
+    /// The unopened body.
     pub body: UnopenedBody,
 }
 
-/// The body of a request as a stream of bytes. Whatever breaks it off is the client's going away: bodies that stand
-/// still are cut off by the server. Counted among `streams` until it is dropped.
+/// Returns the body of a request as a stream of bytes. Any failure means that the client has gone: the server cuts off
+/// stalled bodies. Counted in `streams` until it is dropped.
 pub fn byte_stream<B>(body: B, streams: &Streams) -> ByteStream
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// A body that ends with [`BodyError::TooLarge`] when it turns out to be longer than `limit`.
+/// Returns a body that fails with [`BodyError::TooLarge`] if it is longer than `limit`.
 pub fn limited(body: ByteStream, limit: u64) -> ByteStream {
     if body.length().is_some_and(|length| length <= limit) {
         return body;
@@ -65,7 +65,7 @@ pub fn limited(body: ByteStream, limit: u64) -> ByteStream {
     ByteStream::new(length, chunks)
 }
 
-/// The id that a request was given by the gateway that passed it on, if one did.
+/// Returns the id that the forwarding gateway gave the request, if there is one.
 pub fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let is_plain = |id: &&HeaderValue| {
         let bytes = id.as_bytes();
@@ -75,14 +75,14 @@ pub fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(REQUEST_ID).filter(|_| headers.contains_key(FORWARDED)).filter(is_plain).cloned()
 }
 
-/// The token of a request, if it has one: from the header, which wins, or from the query.
+/// Returns the token of a request, if it has one: from the header, which takes precedence, or from the query.
 pub fn token<'a>(headers: &'a HeaderMap, query: &Query<'a>) -> Option<std::borrow::Cow<'a, str>> {
     match headers.get(header::AUTHORIZATION) {
         None => query.text("token"),
         Some(value) => {
             let text = value.to_str().unwrap_or_default();
             let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-            // Any other scheme is a token that nobody has.
+            // Any other scheme becomes a token that does not exist.
             Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { text }.into())
         }
     }

@@ -1,4 +1,4 @@
-//! From method, path and query to what is called. Pure: nothing is looked up here.
+//! Routing from method, path and query to a call. Pure: no look-ups.
 //!
 //! Segments are split before they are decoded: `a%2Fb` is one segment, and no record key.
 
@@ -14,70 +14,71 @@ use super::{
     store_route::{StoreAddress, StoreCall, address, decode, sharing_call, store_call},
 };
 
-/// What is called, and with which parameters.
+/// Routed call with its parameters.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// What.
+    /// The endpoint.
     pub endpoint: Endpoint,
     /// The parameters.
     pub query: Query<'a>,
 }
 
-/// What can be called.
+/// Endpoint of the API.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// The list of the caller's stores.
+    /// List the caller's stores.
     ListStores,
-    /// A new store, or the one of that name.
+    /// Create a store, or get the one of that name.
     CreateStore,
-    /// Something with one store.
+    /// A call on one store.
     Store(StoreAddress, StoreCall),
-    /// The caller's own account.
+    /// Get the caller's own account.
     CurrentUser,
-    /// The caller's limits and current use, in the platform's words.
+    /// Get the caller's limits and current usage, in the platform's format.
     Limits,
-    /// The caller's use of a month, in the platform's words.
+    /// Get the caller's usage of a month, in the platform's format.
     MonthlyUsage,
-    /// Who the caller is, and what his token is good for.
+    /// Get the caller, with the rights of the token.
     Session,
-    /// An account, by id or name.
+    /// Get an account, by id or name.
     User(String),
-    /// Counters of use, gathered by another gateway.
+    /// Add usage counters of another gateway.
     CountUse,
-    /// Put off the end of a store that was changed through another gateway.
+    /// Extend the expiry of a store that was changed through another gateway.
     RenewStore,
-    /// Something with accounts or tokens.
+    /// A call on accounts or tokens.
     Account(AccountCall),
-    /// Something with runs.
+    /// A call on runs.
     Runs(RunsCall),
-    /// Something with datasets or request queues, which are not served here.
+    /// A call on datasets or request queues, which are not served here.
     ServedElsewhere(ServedElsewhere),
-    /// What object calls everybody caused.
+    /// Get the object calls of all callers.
     Usage,
-    /// Figures on what goes on.
+    /// Get the metrics.
     Metrics,
-    /// The description of all this.
+    /// Get the description of the API.
     Description,
 }
 
-/// Which datasets or request queues.
+/// Address of datasets or request queues.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ServedElsewhere {
-    /// Those that the path means where they are: one, by its id there, or all.
+    /// The same path at the upstream: one resource by its id there, or all.
     There(UpstreamKind, Option<String>),
-    /// That of a run, and the rest of the path, which is not decoded.
+    /// The resource of a run, with the rest of the path, not decoded.
     OfRun(RunChoice, UpstreamKind, String),
 }
 
-/// Collections of the platform of which nothing is served.
+/// Collections of the platform that are not served.
 const UNSERVED: [&str; 8] =
     ["actor-builds", "browser-info", "logs", "schedules", "store", "tools", "webhook-dispatches", "webhooks"];
 
-/// Segments of most paths: no room is sought for them twice.
+/// Number of segments of most paths, to allocate only once.
 const USUAL_SEGMENTS: usize = 8;
 
 impl Endpoint {
-    /// Whether the body of such a request is streamed on, as a record or to the upstream, as fast as its client sends it.
+    /// Returns whether the body of such a request is streamed, as a record or to the upstream, at the speed of its
+    /// client.
     pub fn streams_body(&self) -> bool {
         match self {
             Self::Store(_, call) | Self::Runs(RunsCall::Store(_, call)) => matches!(call, StoreCall::PutRecord(_)),
@@ -100,10 +101,10 @@ impl Endpoint {
     }
 }
 
-/// Whether a path is that of a record, whose rate limit is a higher one.
+/// Returns whether a path is that of a record, which has a higher rate limit.
 pub fn is_record(path: &str) -> bool {
     let mut segments = path.split('/').skip(2);
-    // Behind which segments the store's own stand; that of a run is called so.
+    // Position of the store's own segments; the store of a run has a different prefix.
     let (before, store) = match segments.next() {
         Some("key-value-stores") => (0, None),
         Some("actor-runs") => (1, Some("key-value-store")),
@@ -115,11 +116,11 @@ pub fn is_record(path: &str) -> bool {
     is_store && segments.next() == Some("records") && segments.next().is_some()
 }
 
-/// What a request calls.
+/// Parses the call of a request.
 pub fn parse<'a>(method: &Method, uri: &'a Uri) -> Result<Call<'a>, ApiError> {
     let query = Query::new(uri.query());
-    // Browsers' forms and links know GET alone: the platform lets them name another method. Not HEAD: they wait for a
-    // body, and its answer has a length without one.
+    // Forms and links in browsers know GET alone: the platform accepts a parameter for another method. Not HEAD:
+    // browsers wait for a body, and its response has a length without one.
     let overriding = query.text("method").filter(|name| *method == Method::GET && !name.eq_ignore_ascii_case("HEAD"));
     let overriding = overriding.map(|name| name.to_ascii_uppercase());
     let endpoint = match endpoint(overriding.as_deref().unwrap_or(method.as_str()), uri.path())? {
@@ -129,7 +130,7 @@ pub fn parse<'a>(method: &Method, uri: &'a Uri) -> Result<Call<'a>, ApiError> {
     Ok(Call { endpoint, query })
 }
 
-/// Whose usage is asked for: a store's, a run's, or everybody's.
+/// Returns the subject of a usage request: a store, a run, or everything.
 fn usage(query: &Query<'_>) -> Result<Endpoint, ApiError> {
     match (query.text("store"), query.text("run")) {
         (None, None) => Ok(Endpoint::Usage),
@@ -142,7 +143,8 @@ fn usage(query: &Query<'_>) -> Result<Endpoint, ApiError> {
     }
 }
 
-/// HEAD is had wherever GET is (RFC 9110, 9.1); what sets the two apart is done to the answer, but for records.
+/// Finds the endpoint. HEAD is available for every GET (RFC 9110, 9.1); except for records, the difference is made in
+/// the response.
 fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
     let mut segments = Vec::with_capacity(USUAL_SEGMENTS);
     segments.extend(path.split('/').skip(1));
@@ -205,7 +207,7 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
     }
 }
 
-/// Returns what is called where all that can be done is to read.
+/// Returns a read-only endpoint.
 fn read(method: &str, endpoint: Endpoint) -> Result<Endpoint, ApiError> {
     match method {
         "GET" | "HEAD" => Ok(endpoint),
@@ -213,7 +215,7 @@ fn read(method: &str, endpoint: Endpoint) -> Result<Endpoint, ApiError> {
     }
 }
 
-/// Whether a method is one that any upstream has: others are about connections, and would show what a proxy adds.
+/// Checks that an upstream has the method: other methods concern connections, and would show what a proxy adds.
 fn passed_on(method: &str) -> Result<(), ApiError> {
     match method {
         "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" => Ok(()),

@@ -1,4 +1,4 @@
-//! A run, as clients see it.
+//! A run in the API.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
     runs::{Metamorph, Run, RunOrigin, RunSettings, RunStatus},
 };
 
-/// A run, as clients see it: every member that the Python client's models demand.
+/// A run in the API, with every member that the Python client's models require.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunObject<'a> {
@@ -27,7 +27,7 @@ pub struct RunObject<'a> {
     options: &'a RunSettings,
     build_id: ActorId,
     exit_code: Option<i32>,
-    /// Nobody is charged.
+    /// Always zero: no fees are charged.
     usage_total_usd: u32,
     general_access: GeneralAccess,
     default_key_value_store_id: StoreId,
@@ -43,11 +43,11 @@ struct Meta {
     origin: RunOrigin,
 }
 
-/// What the platform measures of a container, of which there is none here.
+/// The platform's measurements of a container, which does not exist here.
 #[derive(Debug, Serialize)]
 struct Stats {}
 
-/// The stores of a run, by what they are to it.
+/// Returns the ids of a run's storages, by their roles.
 pub fn storage_ids(run: &Run) -> Value {
     json!({
         "datasets": { "default": run.dataset },
@@ -57,7 +57,7 @@ pub fn storage_ids(run: &Run) -> Value {
 }
 
 impl<'a> RunObject<'a> {
-    /// A run.
+    /// Wraps a run.
     pub fn new(run: &'a Run) -> Self {
         Self {
             id: run.id,
@@ -88,15 +88,15 @@ impl<'a> RunObject<'a> {
 /// A page of runs.
 #[derive(Debug, Serialize)]
 pub struct RunList<'a> {
-    /// All runs that match.
+    /// Number of all matching runs.
     pub total: usize,
-    /// Runs skipped.
+    /// Number of skipped runs.
     pub offset: usize,
-    /// The most runs on a page, as it was applied.
+    /// Effective page limit.
     pub limit: usize,
-    /// Runs on this page.
+    /// Number of runs on this page.
     pub count: usize,
-    /// Newest first.
+    /// True if the newest come first.
     pub desc: bool,
     /// The runs.
     pub items: Vec<RunObject<'a>>,

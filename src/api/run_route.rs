@@ -1,4 +1,4 @@
-//! Calls on runs: which run a path means, and what can be done with it. Pure: nothing is looked up here.
+//! Routes of runs: addresses and calls. Pure: no look-ups.
 
 use crate::{
     auth::{RunAction, UpstreamKind},
@@ -10,66 +10,66 @@ use super::{
     store_route::{StoreAddress, StoreCall, address, decode, store_call},
 };
 
-/// What can be done with runs.
+/// Call on runs.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RunsCall {
-    /// The runs of the caller, or those of one actor or task.
+    /// List the runs of the caller, or those of one actor or task.
     ListRuns(Option<RunSource>),
-    /// A new run.
+    /// Start a run.
     StartRun(RunSource),
-    /// Something with one run.
+    /// A call on one run.
     Run(RunChoice, RunCall),
-    /// Something with the store of one run.
+    /// A call on the store of one run.
     Store(RunChoice, StoreCall),
 }
 
-/// What runs are runs of.
+/// Actor or task of runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunSource {
-    /// An actor or a task.
+    /// Actor or task.
     pub kind: ActorKind,
-    /// Which one; addressed as stores are, but that a bare segment may be a name, too.
+    /// Its address, as for stores, except that a bare segment may also be a name.
     pub address: StoreAddress,
 }
 
-/// How a run is chosen.
+/// Address of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunChoice {
     /// By its id.
     Id(String),
-    /// The last one of the caller's.
+    /// The caller's last run.
     Last(RunSource),
 }
 
-/// What can be done with one run.
+/// Call on one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunCall {
-    /// Its object.
+    /// Get its object.
     GetRun,
-    /// The log of its program, which is not served.
+    /// Get the log of its program, which is not served.
     GetLog,
-    /// What it says of itself, and who may see it.
+    /// Change its status message, and who may see it.
     UpdateRun,
-    /// Have it ended.
+    /// Abort it.
     Abort,
-    /// Have it become another actor's.
+    /// Metamorph it into another actor.
     Metamorph,
-    /// What takes somebody who starts programs: start it again, carry it on.
+    /// Resurrect or reboot it, which is not served: this server starts no programs.
     Restart,
-    /// What takes somebody who sends bills.
+    /// Charge for events, which is not served: there are no fees.
     Charge,
-    /// Say how it ended.
+    /// Report its end.
     Finish,
-    /// Say that it goes on.
+    /// Send a heartbeat.
     Beat,
-    /// What object calls it caused.
+    /// Get its object calls.
     GetUsage,
-    /// What its program finds it by, with a token of its own.
+    /// Get the environment of its program, with the run's own token.
     Enter,
 }
 
 impl RunCall {
-    /// The right that this needs.
+    /// Returns the action to authorize.
     pub fn action(&self) -> RunAction {
         match self {
             Self::GetRun | Self::GetLog => RunAction::Read,
@@ -88,7 +88,7 @@ impl RunCall {
 /// Reason for which actors and tasks themselves are not served.
 const NO_REGISTER: &str = "there is no register of Actors and tasks here, so that none is made, changed or built";
 
-/// What is called of runs, by the segments of a path, which are not decoded yet.
+/// Parses a call on runs from the segments of a path, which are not decoded yet.
 pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
     let is_read = matches!(method, "GET" | "HEAD");
     match segments {
@@ -112,7 +112,8 @@ pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
     }
 }
 
-/// The run whose dataset or request queue a path means, and the rest of the path, which begins with a slash unless it is empty.
+/// Parses the path of a run's dataset or request queue: the run, the kind, and the rest of the path, which begins with
+/// a slash unless it is empty.
 pub fn elsewhere(segments: &[&str]) -> Option<(RunChoice, UpstreamKind, String)> {
     let (run, what, rest) = match segments {
         ["v2", "actor-runs", run, what, rest @ ..] => (RunChoice::Id(decode(run)), what, rest),
@@ -145,7 +146,7 @@ fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsC
         (["runs", "last", rest @ ..], _) if !rest.is_empty() => {
             Ok(RunsCall::Run(RunChoice::Last(source), run_call(method, rest)?))
         }
-        // Older clients name the actor before the run.
+        // Older clients put the actor before the run.
         (["runs", run, rest @ ..], _) if !run.is_empty() && !rest.is_empty() => {
             Ok(RunsCall::Run(RunChoice::Id(decode(run)), run_call(method, rest)?))
         }
@@ -186,7 +187,7 @@ fn run_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
     }
 }
 
-/// What is an addition to the platform's API.
+/// Parses a call that is an addition to the platform's API.
 fn own_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
     let call = match segments {
         ["finish"] => RunCall::Finish,

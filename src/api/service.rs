@@ -1,4 +1,4 @@
-//! The way of every request: call, caller, store, grant, operation.
+//! Processing of every request: call, caller, store, grant, operation.
 
 use std::{
     fmt::Write as _,
@@ -67,7 +67,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API over stores and accounts.
+    /// Returns the API over stores and accounts.
     pub fn new(options: ApiOptions, parts: ApiParts, random: &dyn Random) -> Self {
         let (meter, request_ids) = (Meter::new(&parts.metrics), RequestIds::new(random));
         let streams = Streams::new(&parts.metrics);
@@ -78,18 +78,18 @@ impl Api {
         Self { parts: Arc::new(parts), settled, request_ids, meter, streams, watch, keeper: None }
     }
 
-    /// Goes by other options from the next request on.
+    /// Applies other options from the next request on.
     pub fn reconfigure(&self, options: ApiOptions) {
         self.settled.store(Arc::new(self.settled.load().changed(options)));
     }
 
-    /// The API of a gateway that is not the keeper: `keeper` answers whatever writes under a condition.
+    /// Returns the API of a gateway that is not the leader: `keeper` serves all conditional writes.
     #[must_use]
     pub fn with_keeper(self, keeper: Arc<Peer>) -> Self {
         Self { keeper: Some(Keeper::new(keeper)), ..self }
     }
 
-    /// Answers a request that comes from `source`. Never fails: what goes wrong is an answer, too.
+    /// Responds to a request from `source`. Never fails: errors are responses, too.
     pub async fn respond<B>(&self, request: http::Request<B>, source: Source) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -132,13 +132,13 @@ impl Api {
         headers.insert(RATE_LIMIT, context.settled.rates.told(is_of_record));
         headers.insert(REQUEST_ID, id);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
-        // Answers show secrets and change with every write: what may be kept says so itself.
+        // Responses contain secrets and change with every write: cacheable ones set their own header.
         headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
         allow_any_origin(headers);
         response
     }
 
-    /// Does what is called. What is rare is done on the heap, as in [`operations::run`].
+    /// Dispatches the call. Rare branches are boxed, as in [`operations::run`].
     async fn answer(
         &self,
         context: &Context,
@@ -211,7 +211,7 @@ impl Api {
     }
 }
 
-/// A place among those whose requests are worked on. Whoever looks after the server needs none.
+/// Acquires a permit for a request. Requests for metrics need none, so that operators can always read them.
 async fn place_for<'a>(
     context: &'a Context,
     endpoint: &Endpoint,
@@ -225,14 +225,14 @@ async fn place_for<'a>(
     admission.enter(endpoint.streams_body().then_some(&head.headers), now).await.map_err(|_| ApiError::overloaded())
 }
 
-/// The store that a call is about.
+/// Store addressed by a call.
 struct Target {
     store: Arc<StoreView>,
     owner: Arc<User>,
     addressed: Addressed,
 }
 
-/// Does what is called for with a store.
+/// Performs a call on a store.
 async fn on_store(
     context: &Context,
     caller: &Caller,
@@ -248,7 +248,7 @@ async fn on_store(
     operations::run(context, &grant, caller, call, request).await
 }
 
-/// Does what is called for with runs. The store of a run is as any that is addressed by its id.
+/// Performs a call on runs. The store of a run is treated like any other that is addressed by its id.
 async fn on_runs(
     context: &Context,
     caller: &Caller,
@@ -274,8 +274,8 @@ async fn on_runs(
     }
 }
 
-/// Returns the caller that has the token, unless it has asked for too much of late. A token that is not known may be a guess: it is
-/// counted by its address before it is looked up, and by its user instead once it turns out to be valid.
+/// Identifies the caller by the token and applies the rate limit. An unknown token may be a guess: it is counted under
+/// its address before the look-up, and under its user instead once it turns out to be valid.
 async fn identify(context: &Context, token: Option<&str>, source: &Source) -> Result<Caller, ApiError> {
     let (rates, address) = (&context.settled.rates, Counted::Address(source.ip));
     let is_guess = rates.limits_callers() && token.is_some_and(|token| !context.tokens.recalls(token));
@@ -299,11 +299,11 @@ async fn identify(context: &Context, token: Option<&str>, source: &Source) -> Re
     Ok(caller?.calling_from(source.ip))
 }
 
-/// Returns the store that a path means. Callers other than the owner look a name up in a way that costs the same whether or not
-/// there is such an owner and such a store.
+/// Finds the store that a path addresses. A look-up by name costs callers other than the owner the same, whether or not
+/// the owner and the store exist.
 async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> Result<Target, ApiError> {
     let not_found = || ApiError::from(kv::Error::StoreNotFound);
-    // What cannot be an id or a name is that of no store: SDKs look names up as if they were ids.
+    // A text that can be neither id nor name addresses no store: SDKs look up names as if they were ids.
     let parsed = |name: &str| name.parse::<StoreName>().map_err(|_| not_found());
     let (owner, locator) = match address {
         StoreAddress::Id(id) => {
@@ -333,7 +333,7 @@ async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> 
     Ok(Target { store, owner: owner.ok_or_else(not_found)?, addressed: Addressed::ByName })
 }
 
-/// Ids of requests: unique within a process, and most likely among all.
+/// Generator of request ids: unique within a process, and most likely globally.
 #[derive(Debug)]
 struct RequestIds {
     process: String,

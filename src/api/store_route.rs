@@ -1,4 +1,4 @@
-//! Calls on a store: how a path addresses one, and what can be done with it. Pure: nothing is looked up here.
+//! Routes of a store: addresses and calls. Pure: no look-ups.
 
 use percent_encoding::percent_decode_str;
 
@@ -9,66 +9,66 @@ use crate::{
 
 use super::{error::ApiError, rate_limits::Counted};
 
-/// How a store is addressed in a path.
+/// Address of a store in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreAddress {
     /// A bare segment: an id, never a name.
     Id(String),
-    /// `~name`: a store of the caller's.
+    /// `~name`: the caller's store of that name.
     Own(String),
-    /// `owner~name`: by user name or user id.
+    /// `owner~name`: with the owner's name or id.
     Of {
-        /// Whose store.
+        /// Its owner.
         owner: String,
         /// Its name.
         name: String,
     },
-    /// A name that is empty.
+    /// An empty name.
     Nameless,
 }
 
-/// A key as it stands in a path; whether it is one is told after whether the caller may know.
+/// A key in a path. An invalid key is reported only after authorization.
 pub type PathKey = Result<RecordKey, InvalidKey>;
 
-/// What can be done with a store.
+/// Call on a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreCall {
-    /// Its object.
+    /// Get its object.
     Get,
     /// Change its settings.
     Update,
     /// Delete it.
     Delete,
-    /// Its keys.
+    /// List its keys.
     ListKeys,
-    /// All records in one ZIP file.
+    /// Download all records in one ZIP file.
     DownloadRecords,
-    /// A record.
+    /// Get a record.
     GetRecord(PathKey),
-    /// What a record's GET says, without its bytes.
+    /// Get the headers of a record.
     HeadRecord(PathKey),
     /// Write a record.
     PutRecord(PathKey),
     /// Delete a record.
     DeleteRecord(PathKey),
-    /// Where to upload a record without a detour.
+    /// Get a direct upload URL for a record.
     DirectUploadUrl(PathKey),
-    /// A link that opens a record, or what is in the store, for some minutes.
+    /// Create a link that opens a record, or the content of the store, for some minutes.
     MakeViewLink,
-    /// What object calls it caused.
+    /// Get its object calls.
     GetUsage,
-    /// Who else may do what with it.
+    /// Get the access rights of other users.
     GetAccess,
-    /// Give a user a right of his own.
+    /// Give a user a right.
     Share(String),
-    /// Take it from him.
+    /// Revoke a user's right.
     Unshare(String),
-    /// Sign its links by another secret from now on.
+    /// Rotate the key that signs its links.
     RotateSigningKey,
 }
 
 impl StoreCall {
-    /// What a call for store `id` counts as.
+    /// Returns the rate limit under which a call for store `id` is counted.
     pub fn counted(&self, id: StoreId) -> Counted {
         match self {
             Self::GetRecord(_) | Self::HeadRecord(_) | Self::PutRecord(_) | Self::DeleteRecord(_) => {
@@ -89,10 +89,10 @@ impl StoreCall {
         }
     }
 
-    /// The right that this needs.
+    /// Returns the action to authorize.
     pub fn action(&self) -> Action {
         match self {
-            // Whoever has but a link is given no other one.
+            // A caller with only a link gets no further link.
             Self::Get | Self::MakeViewLink => Action::ReadStore,
             Self::Update => Action::UpdateStore,
             Self::Delete => Action::DeleteStore,
@@ -107,7 +107,7 @@ impl StoreCall {
     }
 }
 
-/// What is called of a store, by the segments behind its own, which are not decoded yet.
+/// Parses a call on a store from the segments after its own, which are not decoded yet.
 pub fn store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
     let is_read = matches!(method, "GET" | "HEAD");
     match segments {
@@ -135,7 +135,7 @@ pub fn store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError
     }
 }
 
-/// How the segment addresses a store. Clients write `~` between owner and name; a `/` there, encoded, wins over it.
+/// Parses a segment as an address. Clients write `~` between owner and name; an encoded `/` takes precedence.
 pub fn address(segment: &str) -> StoreAddress {
     match segment.split_once('/').or_else(|| segment.split_once('~')) {
         None => StoreAddress::Id(segment.to_owned()),
@@ -145,17 +145,17 @@ pub fn address(segment: &str) -> StoreAddress {
     }
 }
 
-/// A segment, decoded. What is not UTF-8 becomes a character that no name has.
+/// Decodes a segment. Invalid UTF-8 becomes a character that no name has.
 pub fn decode(segment: &str) -> String {
     percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
-/// A key, decoded once. A `%` that begins no escape stays, and is no character of a key.
+/// Decodes a key once. A `%` that begins no escape stays, and is invalid in a key.
 fn decode_key(segment: &str) -> PathKey {
     percent_decode_str(segment).decode_utf8_lossy().parse()
 }
 
-/// What is done with a store below `/larder/v1`: mostly about who else may do what with it (an addition to the platform's API).
+/// Parses a call on a store below `/larder/v1`: mostly about access of other users (an addition to the platform's API).
 pub fn sharing_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
     match (segments, method) {
         (["access"], "GET" | "HEAD") => Ok(StoreCall::GetAccess),

@@ -1,4 +1,4 @@
-//! How many bodies are under way, up and down. Those that are in memory as a whole, as small ones are, are not counted.
+//! Number of bodies in progress, up and down. Bodies that are completely in memory, as small ones are, are not counted.
 
 use std::sync::{
     Arc,
@@ -7,19 +7,19 @@ use std::sync::{
 
 use crate::telemetry::{Kind, Metrics, Sample};
 
-/// Counts bodies under way.
+/// Counter of bodies in progress.
 #[derive(Debug)]
 pub struct Streams {
     up: Arc<AtomicU64>,
     down: Arc<AtomicU64>,
 }
 
-/// A body under way, until this is dropped.
+/// Guard of a body in progress.
 #[derive(Debug)]
 pub struct UnderWay(Arc<AtomicU64>);
 
 impl Streams {
-    /// Nothing is under way yet; what will be, `metrics` shows.
+    /// Returns a new counter, registered with `metrics`.
     pub fn new(metrics: &Metrics) -> Self {
         let streams = Self { up: Arc::default(), down: Arc::default() };
         let shown = [("up", Arc::clone(&streams.up)), ("down", Arc::clone(&streams.down))];
@@ -33,12 +33,12 @@ impl Streams {
         streams
     }
 
-    /// A body comes in.
+    /// Counts an incoming body.
     pub fn up(&self) -> UnderWay {
         UnderWay::new(&self.up)
     }
 
-    /// A body goes out.
+    /// Counts an outgoing body.
     pub fn down(&self) -> UnderWay {
         UnderWay::new(&self.down)
     }

@@ -1,4 +1,4 @@
-//! Lets the keeper put off the end of stores that are changed through this gateway, which writes no documents.
+//! Extension of expiry through the leader, for stores changed through this gateway, which writes no documents.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::{
     peer::{Answered, Errands},
 };
 
-/// Where the keeper is told.
+/// Path of the leader's endpoint.
 const PATH: &str = "/larder/v1/renewals";
 
-/// Tells the keeper.
+/// Client that asks the leader to extend the expiry.
 #[derive(Debug)]
 pub struct ToldRenewals {
     catalog: Arc<Catalog>,
@@ -21,7 +21,7 @@ pub struct ToldRenewals {
 }
 
 impl ToldRenewals {
-    /// Tells the keeper by these errands, and has what it wrote read afresh.
+    /// Returns a client that uses `errands`, and invalidates the stores that the leader wrote.
     pub fn new(catalog: Arc<Catalog>, errands: Arc<Errands>) -> Self {
         Self { catalog, errands }
     }

@@ -1,18 +1,18 @@
-//! The body of a request before anything is read of it.
+//! Body of a request before any of it is read.
 
 use crate::{auth::Admitted, storage::ByteStream};
 
-/// The most bytes of a JSON body of the platform's calls, once it is decoded: the platform's limit.
+/// Maximum decoded length of a JSON body for the platform's calls: the platform's limit.
 const PLATFORM_JSON_BYTES: u64 = 9_437_184;
 
-/// The most bytes of a JSON body of Larder's own calls, once it is decoded: more than any of them needs.
+/// Maximum decoded length of a JSON body for Larder's own calls: more than any of them needs.
 const OWN_JSON_BYTES: u64 = 64 * 1024;
 
-/// What the paths of Larder's own calls begin with.
+/// Prefix of the paths of Larder's own calls.
 const OWN_PATHS: &str = "/larder/";
 
-/// The body of a request, of which nothing has been read. It is opened for an admitted caller only, so that a caller without
-/// any right costs neither time nor memory.
+/// Unread body of a request. Only an admitted caller can open it, so that a caller without any right costs neither time
+/// nor memory.
 #[derive(Debug)]
 pub struct UnopenedBody {
     bytes: ByteStream,
@@ -20,23 +20,23 @@ pub struct UnopenedBody {
 }
 
 impl UnopenedBody {
-    /// The body of a request for `path`.
+    /// Returns the body of a request for `path`.
     pub fn new(bytes: ByteStream, path: &str) -> Self {
         let max_json_bytes = if path.starts_with(OWN_PATHS) { OWN_JSON_BYTES } else { PLATFORM_JSON_BYTES };
         Self { bytes, max_json_bytes }
     }
 
-    /// The length in bytes that the client announced; `None` if it did not.
+    /// Returns the announced length in bytes; `None` if there is none.
     pub fn announced_length(&self) -> Option<u64> {
         self.bytes.length()
     }
 
-    /// The most bytes that it may have as JSON, once it is decoded.
+    /// Returns its maximum length as JSON, once decoded.
     pub fn max_json_bytes(&self) -> u64 {
         self.max_json_bytes
     }
 
-    /// Opens it for the caller to whom `_admitted` was given.
+    /// Opens it for the caller who holds `_admitted`.
     pub fn open(self, _admitted: &impl Admitted) -> ByteStream {
         self.bytes
     }

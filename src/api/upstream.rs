@@ -1,7 +1,8 @@
-//! Datasets and request queues: not Larder's own, and passed on to an upstream where there is one.
+//! Datasets and request queues: not served by Larder, and proxied to an upstream if there is one.
 //!
-//! An upstream is any server that speaks the platform's API. It knows Larder by the upstream's token alone: a caller's own token
-//! stays here, and what he may do there was decided before. Bodies stream both ways; nothing is sent twice.
+//! An upstream is any server with the platform's API. Larder authenticates there with the upstream's token only: the
+//! caller's own token stays here, and authorization has already happened. Bodies stream both ways; no request is sent
+//! twice.
 
 use std::sync::Arc;
 
@@ -27,22 +28,22 @@ use super::{
     reply_body::ReplyBody,
 };
 
-/// What of a request is between the caller and Larder: who he is here.
+/// Fields of a request that authenticate the caller to Larder.
 const OWN_FIELDS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
-/// What of an answer is between the upstream and whoever asks it in his own name.
+/// Fields of a response that concern only the upstream and its own clients.
 const UPSTREAMS_FIELDS: [HeaderName; 2] = [header::SET_COOKIE, header::WWW_AUTHENTICATE];
 
-/// The parameter that says who calls, as a header field does.
+/// Parameter that authenticates the caller, like the header field.
 const TOKEN_PARAMETER: &str = "token";
 
-/// The parameter by which a `GET` may mean another method.
+/// Parameter that overrides the method of a `GET`.
 const METHOD_PARAMETER: &str = "method";
 
-/// The most bytes of an answer that tells of a new dataset or request queue.
+/// Maximum length of a response with a new dataset or request queue.
 const MAX_OBJECT_BYTES: u64 = 64 * 1024;
 
-/// What is told of a new dataset or request queue.
+/// Response with a new dataset or request queue.
 #[derive(Deserialize)]
 struct Made {
     data: MadeData,
@@ -53,23 +54,23 @@ struct MadeData {
     id: String,
 }
 
-/// A server that has datasets and request queues.
+/// Upstream for datasets and request queues.
 #[derive(Debug)]
 pub struct Upstream {
     peer: Arc<Peer>,
-    /// The header `Authorization`; marked as sensitive, so that it is never shown.
+    /// Header `Authorization`, marked as sensitive, so that it is never shown.
     authorization: HeaderValue,
 }
 
 impl Upstream {
-    /// The upstream `peer`, which knows this token; `None` if no header can carry that.
+    /// Returns the upstream at `peer` with this token; `None` if the token is invalid in a header.
     pub fn new(peer: Arc<Peer>, token: &Token) -> Option<Self> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.reveal())).ok()?;
         authorization.set_sensitive(true);
         Some(Self { peer, authorization })
     }
 
-    /// The upstream's answer to a request that the caller may make, with `path` in the place of its own.
+    /// Returns the upstream's response to an authorized request, with `path` instead of the request's own path.
     pub async fn answer<B>(&self, path: &str, head: &Parts, body: B) -> Result<Response<ReplyBody>, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -100,7 +101,7 @@ impl Upstream {
         Ok(response)
     }
 
-    /// Makes a dataset and a request queue, without names, for a run.
+    /// Creates an unnamed dataset and an unnamed request queue for a run.
     pub async fn make_for_run(&self) -> Result<Elsewhere, ApiError> {
         let (dataset, request_queue) =
             tokio::try_join!(self.make(UpstreamKind::Dataset), self.make(UpstreamKind::RequestQueue))?;
@@ -128,7 +129,7 @@ impl Upstream {
         }
     }
 
-    /// Sends a request in the upstream's own name.
+    /// Sends a request with the upstream's token.
     async fn send<B>(&self, mut request: Request<B>) -> Result<Answer, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -144,16 +145,17 @@ impl Upstream {
     }
 }
 
-/// Whether a request only reads, whatever server looks at it.
+/// Returns whether a request only reads, on any server.
 pub fn is_read(head: &Parts) -> bool {
     let mut parameters = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     matches!(head.method, Method::GET | Method::HEAD)
         && !parameters.any(|(name, _)| name.eq_ignore_ascii_case(METHOD_PARAMETER))
 }
 
-/// What is asked of the upstream: the path as it is, and the query without the caller's token.
+/// Returns the target at the upstream: the path unchanged, and the query without the caller's token.
 fn target(path: &str, query: Option<&str>) -> Result<Uri, ApiError> {
-    // The upstream's token may do more than what is asked for here. No server may take the path for another one.
+    // The upstream's token may have more rights than this request needs, so no server may read the path as a different
+    // one.
     if path.split('/').any(leads_elsewhere) {
         return Err(ApiError::bad_request("invalid-request", "The path of the request is ambiguous"));
     }
@@ -167,7 +169,7 @@ fn target(path: &str, query: Option<&str>) -> Result<Uri, ApiError> {
     target.parse().map_err(|_| ApiError::bad_request("invalid-request", "The path of the request is malformed"))
 }
 
-/// Whether some server might take a segment for one that leads upwards, or for another once it is decoded twice.
+/// Returns whether some server might read a segment as one that leads upwards, or as another after decoding twice.
 fn leads_elsewhere(segment: &str) -> bool {
     let decoded = percent_decode_str(segment).decode_utf8_lossy();
     decoded.contains(['%', ';']) || decoded.split(['/', '\\']).any(|piece| piece == "." || piece == "..")

@@ -1,4 +1,4 @@
-//! What requests are watched by: who pays for them, and what is traced of them.
+//! Cost attribution and tracing of requests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 
 use super::{operation::Operation, reply_body::ReplyBody};
 
-/// Watches requests.
+/// Observer of requests.
 #[derive(Debug)]
 pub struct Watch {
     ledger: Arc<Ledger>,
@@ -25,12 +25,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Has requests charged in `ledger`, and traced if there is somebody to do it.
+    /// Returns an observer that attributes requests in `ledger`, and traces them if there is a tracer.
     pub fn new(ledger: Arc<Ledger>, tracer: Option<Arc<Tracer>>, clock: Arc<dyn Clock>) -> Self {
         Self { ledger, tracer, clock }
     }
 
-    /// The work for a request.
+    /// Returns the context of a request.
     pub fn begin(&self, id: &HeaderValue, Parts { headers, extensions, .. }: &Parts) -> Work {
         let trace = self.tracer.as_ref().and_then(|tracer| {
             let times = || {
@@ -44,7 +44,7 @@ impl Watch {
     }
 }
 
-/// The work is done: if it is traced, it has been seen.
+/// Finishes the context, and records its span if it is traced.
 pub fn is_done(
     work: Option<&Work>,
     (head, id, operation): (&Parts, &HeaderValue, Operation),
@@ -67,13 +67,13 @@ pub fn is_done(
     trace.request(Seen { name: operation.name(), began, ended, attributes, has_failed });
 }
 
-/// The request under way is about a store, and for the run that made it.
+/// Attributes the current request to a store, and to the run that created the store.
 pub fn is_about_store(store: &StoreView) {
     let run = store.document.act_run_id.as_deref().and_then(Party::named);
     work::charge_to(Party::named(store.document.id.as_str()), run);
 }
 
-/// The request under way is about a run.
+/// Attributes the current request to a run.
 pub fn is_about_run(run: &RunId) {
     work::charge_to(None, Party::named(run.as_str()));
 }

@@ -1,46 +1,47 @@
-//! From what the files beside this one say in short to the words of OpenAPI.
+//! Expansion of the short files beside this one into OpenAPI.
 //!
-//! An operation of a file has members of OpenAPI's (`operationId`, `summary`, `description`), and these: `parameters` by their names in
-//! `parameters.json`; `body`, the schema of a JSON body, and `bodyRequired`; `bytes`, if the body is bytes of any media type; `open`, if
-//! callers without a token may be allowed; `signed`, if a signed link may; `anonymous`, if everybody is; `plain`, if it is not the API
-//! that answers; `passedOn`, if it is an upstream; `responses` of success, with `data` (a schema within the envelope), `json` (a schema),
-//! `media` and `headers`; and `refusals`, beside those that follow from all this.
+//! An operation in a file has members of OpenAPI (`operationId`, `summary`, `description`), and these: `parameters` by
+//! their names in `parameters.json`; `body`, the schema of a JSON body, and `bodyRequired`; `bytes`, if the body is
+//! bytes of any media type; `open`, if callers without a token may be allowed; `signed`, if a signed link may;
+//! `anonymous`, if every caller is; `plain`, if the response does not come from the API; `passedOn`, if an upstream
+//! responds; `responses` of success, with `data` (a schema within the envelope), `json` (a schema), `media` and
+//! `headers`; and `refusals`, in addition to those that follow from all this.
 
 use serde_json::{Map, Value, json};
 
 const REFUSALS: &str = include_str!("refusals.json");
 
-/// Refusals that every call of the API may meet.
+/// Error statuses possible for every call of the API.
 const ALWAYS: [u64; 5] = [401, 403, 429, 500, 503];
 
-/// Those of calls that change something, through the keeper perhaps.
+/// Error statuses of calls that change something, perhaps through the leader.
 const OF_CHANGES: [u64; 3] = [400, 507, 508];
 
-/// Those of calls with a body.
+/// Error statuses of calls with a body.
 const OF_BODIES: [u64; 4] = [400, 408, 413, 415];
 
-/// Those of calls that an upstream answers, if there is one.
+/// Error statuses of calls that an upstream serves, if there is one.
 const OF_UPSTREAMS: [u64; 4] = [400, 404, 502, 508];
 
-/// Where operations are, and what sets them apart from the same ones elsewhere.
+/// Location of a group of operations, and its differences from the same operations elsewhere.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// What their paths begin with.
+    /// Prefix of their paths.
     pub(super) base: String,
-    /// The names of the parameters that all of them have.
+    /// Names of their common parameters.
     pub(super) parameters: &'static [&'static str],
-    /// What their ids end with.
+    /// Suffix of their ids.
     pub(super) suffix: String,
-    /// What they are filed under.
+    /// Their tag.
     pub(super) tag: &'static str,
 }
 
-/// JSON that is part of this program.
+/// Parses JSON that is part of this program.
 pub(super) fn parsed(text: &str) -> Value {
     serde_json::from_str(text).expect("the files of the description are JSON")
 }
 
-/// The path items of a file, at a place.
+/// Returns the path items of a file, at a location.
 pub(super) fn mounted(file: &str, place: &Place) -> Vec<(String, Value)> {
     let Value::Object(items) = parsed(file) else { return Vec::new() };
     items.into_iter().map(|(path, item)| (format!("{}{path}", place.base), path_item(&item, place))).collect()
@@ -93,7 +94,7 @@ fn request_body(said: &Value) -> Option<Value> {
     is(said, "bytes").then(|| json!({ "description": "Bytes of any media type.", "content": { "*/*": {} } }))
 }
 
-/// Who has to say who he is, and how, where that is not by a token.
+/// Returns the security requirements, where they are not just a token.
 fn security(said: &Value) -> Option<Value> {
     let token = [json!({ "bearer": [] }), json!({ "token": [] })].into_iter();
     let signature = is(said, "signed").then(|| json!({ "signature": [] }));
@@ -132,7 +133,7 @@ fn responses(method: &str, said: &Value) -> Value {
     all.into_iter().collect::<Map<_, _>>().into()
 }
 
-/// The statuses of refusals that an operation may meet.
+/// Returns the error statuses that an operation may have.
 fn refusals_of(method: &str, said: &Value) -> Vec<u64> {
     let mut statuses: Vec<u64> = said["refusals"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
     statuses.extend(ALWAYS);
@@ -163,7 +164,7 @@ fn content(answer: &Value) -> Option<Value> {
     (!media.is_empty()).then(|| media.into())
 }
 
-/// Refusals as OpenAPI has them, by their names.
+/// Returns the error responses of OpenAPI, by name.
 pub(super) fn refusals_by_name() -> Value {
     let refusals = parsed(REFUSALS);
     let named = refusals.as_object().into_iter().flatten().map(|(_, refusal)| {
@@ -179,7 +180,7 @@ pub(super) fn refusals_by_name() -> Value {
     named.collect::<Map<_, _>>().into()
 }
 
-/// The fields that every answer of the API has, and these.
+/// Returns the common header fields of every API response, together with these.
 fn usual_headers(names: &Value) -> Value {
     let all = ["X-Request-Id", "X-RateLimit-Limit"].into_iter().chain(texts(names));
     all.map(|name| (name.to_owned(), reference("headers", name))).collect::<Map<_, _>>().into()

@@ -1,4 +1,4 @@
-//! The whole description, as it is served.
+//! The complete description, as served.
 
 use std::{fmt::Write as _, sync::LazyLock};
 
@@ -11,7 +11,7 @@ use super::{
     operations::paths,
 };
 
-/// What is said of all operations together.
+/// Introduction to all operations.
 const INFO: &str = "The key-value store API of the Apify platform, over any S3-compatible object store or a local folder. What is an addition \
                     to the platform's API says so; all below /larder/v1 is one.\n\n\
                     HEAD is answered wherever GET is, and OPTIONS on every path, for pages of any origin. A GET may name another method by \
@@ -23,22 +23,22 @@ const INFO: &str = "The key-value store API of the Apify platform, over any S3-c
 const PARAMETERS: &str = include_str!("parameters.json");
 const SCHEMAS: &str = include_str!("schemas.json");
 
-/// How many digits of a hash set one version of the description apart from another.
+/// Number of digits of the hash that identifies a version of the description.
 const TAG_DIGITS: usize = 32;
 
 static DESCRIPTION: LazyLock<Description> = LazyLock::new(Description::new);
 
-/// The description, ready to be sent.
+/// Serialized description.
 #[derive(Debug)]
 pub struct Description {
     /// The document.
     pub bytes: Bytes,
-    /// Its validator, without quotes.
+    /// Its `ETag`, without quotes.
     pub etag: String,
 }
 
 impl Description {
-    /// The one there is: put together when it is first asked for.
+    /// Returns the description, assembled at the first call.
     pub fn get() -> &'static Self {
         &DESCRIPTION
     }
@@ -53,7 +53,7 @@ impl Description {
     }
 }
 
-/// The description as JSON.
+/// Returns the description as JSON.
 pub(super) fn document() -> Value {
     json!({
         "openapi": "3.1.0",
@@ -93,7 +93,7 @@ pub(super) fn document() -> Value {
     })
 }
 
-/// The header fields of answers.
+/// Returns the header fields of responses.
 fn headers() -> Value {
     let header =
         |description: &str, schema: Value| json!({ "description": description, "required": true, "schema": schema });

@@ -1,20 +1,20 @@
-//! Which paths there are, and where the same ones are found again.
+//! Paths of the description, and the groups that occur at several locations.
 
 use serde_json::{Map, Value};
 
 use super::assembly::{Place, mounted};
 
-/// What can be done with one store.
+/// Operations on one store.
 const STORE: &str = include_str!("store.json");
 
-/// What can be done with the runs of an actor or a task.
+/// Operations on the runs of an actor or a task.
 const RUN_SOURCE: &str = include_str!("run_source.json");
 
-/// What of the upstream's is passed on by the id that it has there.
+/// Proxied operations on upstream resources by their id there.
 const UPSTREAM_ALL: &str = include_str!("upstream_all.json");
 const UPSTREAM_ONE: &str = include_str!("upstream_one.json");
 
-/// Paths that are found once.
+/// Files of paths that occur once.
 const ONCE: [(&str, &str); 5] = [
     (include_str!("stores.json"), "Stores"),
     (include_str!("sharing.json"), "Sharing"),
@@ -23,14 +23,14 @@ const ONCE: [(&str, &str); 5] = [
     (include_str!("service.json"), "Service"),
 ];
 
-/// What runs are runs of, and how ids of operations tell which.
+/// Sources of runs, with the parts of operation ids that name them.
 const SOURCES: [(&str, &[&str], &str); 3] = [
     ("/v2/acts/{actorId}", &["actorId"], "Act"),
     ("/v2/actors/{actorId}", &["actorId"], "Actor"),
     ("/v2/actor-tasks/{taskId}", &["taskId"], "Task"),
 ];
 
-/// Where the store, the dataset and the request queue of a run are.
+/// Paths of a run's store, dataset and request queue.
 const RUNS: [(&str, &[&str], &str); 4] = [
     ("/v2/actor-runs/{runId}", &["runId"], "OfRun"),
     ("/v2/acts/{actorId}/runs/last", &["actorId", "status", "origin"], "OfLastRunOfAct"),
@@ -38,14 +38,14 @@ const RUNS: [(&str, &[&str], &str); 4] = [
     ("/v2/actor-tasks/{taskId}/runs/last", &["taskId", "status", "origin"], "OfLastRunOfTask"),
 ];
 
-/// What a run has at the upstream, as its paths call it and as those of the upstream call all of them.
+/// Upstream resources of a run: the segment in the run's paths, and that of the upstream's collection.
 const ELSEWHERE: [(&str, &str, &str); 2] =
     [("dataset", "datasets", "Dataset"), ("request-queue", "request-queues", "RequestQueue")];
 
-/// What everything that is passed on is filed under.
+/// Tag of all proxied operations.
 const PASSED_ON: &str = "Datasets and request queues";
 
-/// Every path, with what can be done there.
+/// Returns every path with its operations.
 pub(super) fn paths() -> Value {
     let mut paths = Map::new();
     let mut mount = |file: &str, base: String, parameters, suffix: String, tag| {

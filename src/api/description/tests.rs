@@ -1,5 +1,5 @@
-//! The description against the code: routes, errors, the words of enumerations. What is answered is held against it by the contract
-//! tests.
+//! Tests of the description against the code: routes, errors, values of enumerations. The contract tests compare
+//! responses with it.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -16,7 +16,7 @@ use crate::{
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"];
 
-/// Path, method and operation of all that is described.
+/// Returns path, method and operation of everything described.
 fn operations(document: &Value) -> Vec<(&String, String, &Value)> {
     let items = document["paths"].as_object().expect("there are paths").iter();
     let methods = |item: &'_ Value| -> Vec<String> { item.as_object().expect("an item").keys().cloned().collect() };
@@ -29,7 +29,7 @@ fn operations(document: &Value) -> Vec<(&String, String, &Value)> {
         .collect()
 }
 
-/// The status that routing alone answers with, if it does.
+/// Returns the status of a response that comes from routing alone, if there is one.
 fn routed(method: &str, path: &str) -> Result<(), u16> {
     let named: String =
         path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
@@ -50,7 +50,7 @@ fn whatever_is_described_is_routed() {
     for (path, method, operation) in operations.iter().filter(|(path, ..)| !is_health(path)) {
         match routed(method, path) {
             Ok(()) => {}
-            // Some are there to say what they are not.
+            // Some are described only to say that they are unsupported.
             Err(status) => {
                 assert!(operation["responses"].get(status.to_string()).is_some(), "{method} {path} is {status}");
                 assert_ne!(status, 405, "{method} {path}");
@@ -130,12 +130,12 @@ fn rust_files(folder: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// The texts that follow `name` in a source.
+/// Returns the texts that follow `name` in a source.
 fn kinds<'a>(source: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
     source.match_indices(name).filter_map(move |(at, _)| text(source[at + name.len()..].trim_start()))
 }
 
-/// The text in quotes that a source begins with.
+/// Returns the quoted text at the beginning of a source.
 fn text(source: &str) -> Option<String> {
     let kind = source.strip_prefix('"')?.split('"').next()?;
     Some(kind.to_owned())

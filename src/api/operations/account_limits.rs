@@ -1,5 +1,5 @@
-//! What a caller may have, and what the caller's use comes to, in the platform's words. No fees are charged here, so that the sums are zero; what
-//! object calls cost is in [`usage`](mod@super::usage).
+//! Limits and current usage of a caller, in the platform's format. No fees are charged here, so the sums are zero;
+//! [`usage`](mod@super::usage) has the cost of object calls.
 
 use http::{Response, StatusCode};
 use jiff::{civil::Date, tz::TimeZone};
@@ -12,13 +12,13 @@ use crate::{
     runs::{RunFilter, RunStatus, RunsOf},
 };
 
-/// The figure for a limit that there is not: the platform's models want numbers.
+/// Value for a missing limit: the platform's models require numbers.
 const NO_LIMIT: u64 = 1_000_000_000;
 
-/// The statuses of runs that are not over.
+/// Statuses of unfinished runs.
 const ACTIVE: [RunStatus; 4] = [RunStatus::Ready, RunStatus::Running, RunStatus::TimingOut, RunStatus::Aborting];
 
-/// Returns what the caller may have and has.
+/// Returns the caller's limits and current usage.
 pub async fn limits(context: &Context, caller: &Caller) -> Result<Response<ReplyBody>, ApiError> {
     let grant = authorize_account(caller, AccountAction::ListStores)?;
     let of = RunsOf { owner: grant.user().id, actor: None };
@@ -57,7 +57,7 @@ pub async fn limits(context: &Context, caller: &Caller) -> Result<Response<Reply
     Ok(reply::json(StatusCode::OK, &Data { data }))
 }
 
-/// Returns what the caller's use comes to in the month of the parameter `date`, or in this one.
+/// Returns the caller's usage in the month of the parameter `date`, or in the current one.
 pub fn monthly_usage(context: &Context, caller: &Caller, query: &Query<'_>) -> Result<Response<ReplyBody>, ApiError> {
     authorize_account(caller, AccountAction::ReadUser)?;
     let day = match query.text("date") {
@@ -79,7 +79,7 @@ fn day_of(moment: Timestamp) -> Result<Date, ApiError> {
     Ok(moment.to_zoned(TimeZone::UTC).date())
 }
 
-/// The month that a day is in, from its first millisecond to its last.
+/// Returns the month that contains a day, from its first millisecond to its last.
 fn cycle_of(day: Date) -> Result<Value, ApiError> {
     let begins = |day: Date| day.to_zoned(TimeZone::UTC).map(|moment| moment.timestamp().as_millisecond());
     let cycle = begins(day.first_of_month())

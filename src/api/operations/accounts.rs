@@ -1,4 +1,4 @@
-//! Accounts, for the admin: list, make, see, change (an addition to the platform's API).
+//! Accounts, for the admin: list, create, get, change (an addition to the platform's API).
 
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -22,13 +22,13 @@ use crate::{
 
 use super::{clock, tokens};
 
-/// The largest limit of a quota: a whole number in every client.
+/// Maximum limit of a quota: an exact integer in every client.
 const MAX_QUOTA: u64 = (1 << 53) - 1;
 
-/// The most accounts on a page.
+/// Maximum number of accounts on a page.
 const MAX_USERS: usize = 1000;
 
-/// An account, as the admin sees it.
+/// An account in the admin's view.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AccountObject<'a> {
@@ -39,15 +39,15 @@ struct AccountObject<'a> {
     is_disabled: bool,
     is_admin: bool,
     quota: Quota,
-    /// Only of one account that was asked for.
+    /// Present only if a single account was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageObject>,
-    /// Whether this change has ended all links to stores that the user could write to.
+    /// True if this change has revoked all links to stores that the user could write to.
     #[serde(skip_serializing_if = "Option::is_none")]
     links_revoked: Option<bool>,
 }
 
-/// How much an account has, by what was counted last.
+/// Usage of an account, by the last count.
 #[derive(Debug, Serialize)]
 struct UsageObject {
     stores: u64,
@@ -55,7 +55,7 @@ struct UsageObject {
     bytes: u64,
 }
 
-/// Does what is called for with accounts, tokens or the clock.
+/// Dispatches a call on accounts, tokens or the clock.
 pub async fn run(
     context: &Context,
     grant: &AccountGrant,
@@ -135,7 +135,7 @@ async fn update(
     Ok(reply::json(StatusCode::OK, &Data { data: AccountObject { links_revoked, ..object(&changed) } }))
 }
 
-/// Returns what the audit log says of an account.
+/// Returns the fields of an account in the audit log.
 fn state_of(user: &User) -> audit::Change<'_> {
     audit::Change {
         user: Some(&user.username),
@@ -146,8 +146,8 @@ fn state_of(user: &User) -> audit::Change<'_> {
     }
 }
 
-/// Ends the links to all stores of others that a disabled user could write to; returns how many stores those are. First every
-/// gateway has to know that the user is disabled: one that does not would still tell the user the new secret.
+/// Revokes the links to all stores of others to which a disabled user could write; returns the number of those stores.
+/// First every gateway must know that the user is disabled: one that does not would still show the user the new secret.
 async fn end_links(context: &Context, caller: &Caller, user: &User) -> Result<usize, ApiError> {
     context.users.known_everywhere().await;
     let ended = context.shared.end_links(&user.id).await?;
@@ -170,7 +170,7 @@ fn access_in(body: &Map<String, Value>) -> Result<Option<AccountAccess>, ApiErro
     }
 }
 
-/// The `quota` of a body: what is to change of it, `null` for what is to be as configured.
+/// Returns the `quota` of a body: the limits to change, with `null` for those to reset to the configured ones.
 fn quota_in(body: &Map<String, Value>) -> Result<QuotaUpdate, ApiError> {
     let invalid = |what: &str| ApiError::bad_request("invalid-value", format!("Invalid value provided: {what}"));
     let mut update = QuotaUpdate::default();

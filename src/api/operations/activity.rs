@@ -1,4 +1,4 @@
-//! What another gateway tells of stores that were used through it.
+//! Usage reports of other gateways about stores.
 
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::{
     kv::{StoreId, StoreUse},
 };
 
-/// Counts `{"stores": [{"id", "stats", "modifiedAt", "accessedAt"}, ...]}`, to be written down with the next flush.
+/// Adds `{"stores": [{"id", "stats", "modifiedAt", "accessedAt"}, ...]}` to the counters, which the next flush writes.
 pub async fn count(
     context: &Context,
     grant: &AccountGrant,
@@ -23,7 +23,7 @@ pub async fn count(
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// Makes sure that the store of `{"store": id}`, which is being changed, lives its whole retention from now on.
+/// Extends the expiry of the store of `{"store": id}`, which is being changed, to its whole retention from now.
 pub async fn renew(
     context: &Context,
     grant: &AccountGrant,

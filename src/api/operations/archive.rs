@@ -1,8 +1,8 @@
-//! Records of a store in one ZIP file, made while it is sent, without a temporary file.
+//! Records of a store in one ZIP file, streamed without a temporary file.
 //!
-//! In memory are a page of keys, a chunk of a record or an encoded one that is small, and what the directory at the file's end will say:
-//! some 300 bytes for each record. Entries are deflated: their lengths are told behind them, and those who read the file as it comes find
-//! the end of an entry that is not by these alone.
+//! Memory holds a page of keys, a chunk of a record or a small encoded one, and the entries of the directory at the
+//! file's end: some 300 bytes per record. Entries are deflated: their lengths follow their data, and readers of a
+//! stream find the end of an uncompressed entry only by its length.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -30,16 +30,16 @@ use crate::{
 
 use super::{archive_entry::Entry, keys};
 
-/// Bytes that are gathered before they are sent: small records would cost a write to the socket each.
+/// Number of bytes gathered before they are sent: small records would otherwise cost a write to the socket each.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Level of compression of each entry, the fastest: many records are compressed by their nature.
+/// Compression level of each entry, the fastest: many records are compressed already.
 const LEVEL: i64 = 1;
 
-/// The most records that can be named to be in one file.
+/// Maximum number of records that a request can name.
 const MAX_CHOSEN: usize = 1000;
 
-/// All records of a store, those of a collection or with a prefix, or those that `keys` names.
+/// Streams all records of a store, those of a collection or with a prefix, or those that `keys` names.
 pub async fn download(
     context: &Context,
     grant: &Grant,
@@ -50,10 +50,10 @@ pub async fn download(
     let mut archive = Archive::new(context, store, query);
     match request.query.text("keys") {
         Some(keys) => archive.choose(&keys)?,
-        // The first page now: what is wrong with the request is to be an error, not half a file.
+        // List the first page now: an error of the request must be an error response, not half a file.
         None => archive.list().await?,
     }
-    // Most of it is made when this request is answered already.
+    // Most of the file is produced after the response has begun.
     let commission = work::commission();
     let next = move |mut archive: Archive| {
         let next = async move { Ok(archive.next().await?.map(|chunk| (chunk, archive))) };
@@ -69,17 +69,17 @@ pub async fn download(
     Ok(response)
 }
 
-/// A ZIP file in the making.
+/// A ZIP file in progress.
 struct Archive {
     records: Arc<Records>,
     memory: Arc<MemoryBudget>,
     store: Arc<StoreView>,
     query: KeyQuery,
-    /// Keys that were listed and are still to be written.
+    /// Listed keys that are still to be written.
     keys: VecDeque<ListedKey>,
-    /// Whether more keys have to be listed.
+    /// True if no further page of keys is to be listed.
     is_listed: bool,
-    /// The record that is being written.
+    /// The record in progress.
     current: Option<Current>,
     writer: Option<ZipWriter<StreamWriter<Sink>>>,
     sink: Sink,
@@ -93,7 +93,7 @@ impl Archive {
         Self { records, memory, store, query, keys: VecDeque::new(), is_listed: false, current: None, writer, sink }
     }
 
-    /// The next bytes of the file; `None` at its end.
+    /// Returns the next bytes of the file; `None` at its end.
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             if let Some(chunk) = self.sink.take(CHUNK_BYTES) {
@@ -115,8 +115,8 @@ impl Archive {
         }
     }
 
-    /// Takes the records of these keys, with commas between them, and no others. Those that are not there are left out, as those
-    /// that are deleted meanwhile.
+    /// Selects the records of these comma-separated keys only. Records that do not exist are skipped, as are those that
+    /// are deleted meanwhile.
     fn choose(&mut self, keys: &str) -> Result<(), ApiError> {
         let mut seen = HashSet::new();
         for key in keys.split(',').filter(|key| seen.insert(*key)) {
@@ -140,7 +140,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Writes the next bytes of an entry that has begun, or ends it.
+    /// Writes the next bytes of the current entry, or ends it.
     async fn advance(&mut self, mut current: Current) -> Result<(), BodyError> {
         let chunk = match current.entry.body.next().await.transpose() {
             Ok(None) => return Ok(()),
@@ -158,8 +158,8 @@ impl Archive {
         Ok(())
     }
 
-    /// Begins the entry of a record, or one of the record as it is stored, where there was a `problem` with the first. A record that was
-    /// deleted since it was listed is left out.
+    /// Begins the entry of a record. After a `problem` with the first entry, the new one has the record as stored. A
+    /// record that was deleted since it was listed is skipped.
     async fn begin(&mut self, key: RecordKey, problem: Option<&str>) -> Result<(), BodyError> {
         let object = match self.records.get(&self.store, &key, None).await {
             Ok(object) => object,
@@ -178,7 +178,7 @@ impl Archive {
         }
     }
 
-    /// Goes on without a record that is damaged in its store, and says so in the file. Any other failure ends the file.
+    /// Skips a record that is damaged in its store, and notes that in the file. Any other failure ends the file.
     fn leave_out(&mut self, key: RecordKey, error: BodyError) -> Result<(), BodyError> {
         match error {
             BodyError::Storage(cause) if is_damage(&cause) => {
@@ -204,18 +204,18 @@ impl Archive {
     }
 }
 
-/// The record that is being written.
+/// The record in progress.
 struct Current {
     key: RecordKey,
     entry: Entry,
 }
 
-/// Returns whether stored bytes are not what was written, which stays so.
+/// Returns whether stored bytes differ from those that were written, which is permanent.
 fn is_damage(cause: &storage::BoxError) -> bool {
     matches!(cause.downcast_ref::<storage::Error>(), Some(storage::Error::Corrupt(_)))
 }
 
-/// A moment as these files tell it: in UTC, to two seconds, from 1980 on.
+/// Converts a moment to the format of ZIP files: in UTC, to two seconds, from 1980 on.
 fn dos_time(moment: Timestamp) -> DateTime {
     let civil = jiff::Timestamp::from_millisecond(moment.as_millis()).map(|moment| moment.to_zoned(TimeZone::UTC));
     let told = civil.ok().and_then(|civil| {
@@ -232,12 +232,12 @@ fn broken(cause: impl Into<crate::storage::BoxError>) -> BodyError {
     BodyError::Storage(cause.into())
 }
 
-/// Where the writer leaves bytes until they are sent: never more than a chunk of ours, one of a record's, and a header.
+/// Buffer of the writer for bytes to send: never more than a chunk of ours, one of a record's, and a header.
 #[derive(Debug, Clone, Default)]
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl Sink {
-    /// What is there, if that is at least so many bytes.
+    /// Takes the buffered bytes if there are at least that many.
     fn take(&self, at_least: usize) -> Option<Bytes> {
         let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (bytes.len() >= at_least).then(|| std::mem::take(&mut *bytes).into())

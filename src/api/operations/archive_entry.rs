@@ -1,5 +1,5 @@
-//! How a record goes into a ZIP file: decoded, or as it is stored where it cannot be decoded. One record that is damaged takes nothing
-//! from the others.
+//! Entry of a record in a ZIP file: decoded, or as stored if it cannot be decoded. A damaged record does not affect the
+//! others.
 
 use std::sync::Arc;
 
@@ -9,35 +9,35 @@ use crate::{
     storage::{BodyError, ByteStream, Lease, MemoryBudget, Object},
 };
 
-/// The folder for records that began to be decoded and cannot be to their end. No key has a `/`, so that none is of that name.
+/// Folder for records whose decoding fails midway. No key has a `/`, so none collides with it.
 const AS_STORED: &str = "as-stored";
 
-/// The folder for records that cannot be read at all.
+/// Folder for unreadable records.
 const UNREADABLE: &str = "unreadable";
 
-/// The most bytes of an encoded record that is held in memory, to be decoded once before the file says anything of it.
+/// Maximum size of an encoded record that is held in memory, to be decoded once before its entry begins.
 pub(super) const MAX_EXAMINED: u64 = 4 * 1024 * 1024;
 
-/// The most bytes that are decoded only to see whether that can be done: half a second's work.
+/// Maximum number of bytes decoded only as a check: half a second's work.
 const MAX_DECODED: usize = 256 * 1024 * 1024;
 
-/// Bytes after which a task that never waits lets others go on.
+/// Number of bytes after which a task that never waits yields.
 const TURN_BYTES: usize = 1024 * 1024;
 
-/// Lengths of entries from here on take 64 bits.
+/// Minimum length that needs 64 bits in an entry.
 const ZIP64_LENGTH: u64 = u32::MAX as u64;
 
-/// A file in a ZIP file that is to be made.
+/// A file to be added to a ZIP file.
 pub(super) struct Entry {
-    /// Its path there.
+    /// Its path in the ZIP file.
     pub name: String,
-    /// Note on it, for those who read the directory of the file.
+    /// Comment in the file's directory.
     pub comment: String,
     /// Its bytes.
     pub body: ByteStream,
-    /// Whether 64 bits are taken for its lengths. Readers of streams before Java 22 do not take them for an entry that is shorter.
+    /// True if its lengths have 64 bits. Readers of streams before Java 22 do not accept them for a shorter entry.
     pub is_large: bool,
-    /// Whether its body is decoded, which may fail.
+    /// True if its body is decoded, which may fail.
     pub is_decoded: bool,
     written: u64,
     since_turn: usize,
@@ -48,8 +48,8 @@ impl Entry {
         Self { name, comment, body, is_large: false, is_decoded: false, written: 0, since_turn: 0 }
     }
 
-    /// Returns the entry of a record. One that is in a coding is decoded: first in memory, if it is small enough for that, so that one that
-    /// is not what it says goes in as it is stored.
+    /// Returns the entry of a record. A record with a content coding is decoded. A small one is decoded in memory
+    /// first, so that one whose coding is wrong is added as stored.
     pub async fn of_record(key: &RecordKey, object: Object, memory: &Arc<MemoryBudget>) -> Result<Self, BodyError> {
         let Object { meta, body, .. } = object;
         let name = content::file_name(key.as_str()).to_owned();
@@ -73,7 +73,7 @@ impl Entry {
         Ok(Self { is_decoded: true, ..Self::new(name, String::new(), coding.decode(stored, lease)) })
     }
 
-    /// Returns the entry of a record whose own entry ended early, as the record is stored.
+    /// Returns the entry of a record as stored, after its decoded entry ended early.
     pub fn as_stored(key: &RecordKey, object: Object, problem: &str) -> Self {
         let Object { meta, body, .. } = object;
         let file_name = content::file_name(key.as_str());
@@ -82,14 +82,15 @@ impl Entry {
         Self { is_large, ..Self::new(format!("{AS_STORED}/{file_name}"), comment, body) }
     }
 
-    /// Returns the entry in place of a record whose stored bytes are damaged.
+    /// Returns the placeholder entry for a record whose stored bytes are damaged.
     pub fn unreadable(key: &RecordKey) -> Self {
         let name = format!("{UNREADABLE}/{}", content::file_name(key.as_str()));
         let comment = format!("The record {key} is damaged in its store, and cannot be read to its end");
         Self::new(name, comment, ByteStream::empty())
     }
 
-    /// Notes that so many bytes are to be written. Returns whether the entry has room for them. Lets other tasks go on from time to time.
+    /// Counts bytes that are about to be written. Returns whether the entry has room for them. Yields from time to
+    /// time.
     pub async fn takes(&mut self, bytes: usize) -> bool {
         self.written += bytes as u64;
         give_way(&mut self.since_turn, bytes).await;
@@ -101,7 +102,7 @@ fn coding_of(content_encoding: Option<&str>) -> Option<ContentCoding> {
     content_encoding.and_then(ContentCoding::parse)
 }
 
-/// Decodes a body for no other end than to see whether that can be done, and says what is wrong with it.
+/// Decodes a body only as a check, and returns the problem if decoding fails.
 async fn problem_with(coding: ContentCoding, body: ByteStream, lease: Lease) -> Result<Option<String>, BodyError> {
     let (mut decoded, mut length, mut since_turn) = (coding.decode(body, lease), 0, 0);
     while let Some(chunk) = decoded.next().await {
@@ -120,7 +121,7 @@ async fn problem_with(coding: ContentCoding, body: ByteStream, lease: Lease) -> 
     Ok(None)
 }
 
-/// Lets other tasks go on, once per so many bytes: what is in memory already never waits by itself.
+/// Yields once per that many bytes: data in memory never waits by itself.
 async fn give_way(since_turn: &mut usize, bytes: usize) {
     *since_turn += bytes;
     if *since_turn >= TURN_BYTES {

@@ -1,5 +1,5 @@
-//! The clock, for the admin: whether deletions are suspended, and the confirmation that the time is right (an addition
-//! to the platform's API).
+//! State of the clock, for the admin: suspension of deletions, and confirmation that the time is right (an addition to
+//! the platform's API).
 
 use http::{Response, StatusCode};
 use serde::Serialize;

@@ -9,7 +9,7 @@ use crate::api::{
     reply_body::ReplyBody,
 };
 
-/// The description, or 304 to whoever has it.
+/// Returns the description, or 304 to a client that has it.
 pub fn description(headers: &HeaderMap) -> Response<ReplyBody> {
     let Description { bytes, etag } = Description::get();
     let is_it = |tag: &Tag<'_>| tag.is_any() || tag.of_record() == etag;
@@ -22,7 +22,7 @@ pub fn description(headers: &HeaderMap) -> Response<ReplyBody> {
     }
     let fields = response.headers_mut();
     fields.extend(HeaderValue::try_from(conditions::entity_tag(etag, false)).ok().map(|tag| (header::ETAG, tag)));
-    // Kept, and asked for each time whether it is still so: another version of the program has another.
+    // Cached, and revalidated on every use: another version of the program has another description.
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

@@ -19,7 +19,7 @@ use crate::{
     storage::MAX_LIST_KEYS,
 };
 
-/// A page of a store's keys.
+/// Returns a page of a store's keys.
 pub async fn list(context: &Context, grant: &Grant, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     let start = request.query.text("exclusiveStartKey").map(Cow::into_owned);
     let limit = request.query.limit(MAX_LIST_KEYS)?;
@@ -51,7 +51,7 @@ pub async fn list(context: &Context, grant: &Grant, request: &Request<'_>) -> Re
     Ok(reply::json(StatusCode::OK, &Data { data: list }))
 }
 
-/// Which keys are asked for, but for where to begin and how many.
+/// Returns the requested filters of keys, without start and limit.
 pub fn filters(query: &Query<'_>) -> KeyQuery {
     KeyQuery {
         prefix: query.text("prefix").map(Cow::into_owned),

@@ -1,4 +1,4 @@
-//! Figures on what goes on, for Prometheus.
+//! Metrics for Prometheus.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -11,7 +11,7 @@ use crate::{
 /// Prometheus' text format.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// All figures, as they are now.
+/// Returns the current values of all metrics.
 pub fn metrics(context: &Context) -> Response<ReplyBody> {
     let mut response = reply::empty(StatusCode::OK);
     *response.body_mut() = ByteStream::from(Bytes::from(context.metrics.render())).into();

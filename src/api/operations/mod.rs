@@ -1,4 +1,4 @@
-//! What is done for each call, one file for each family of endpoints. Every function here takes its store out of a grant.
+//! Handlers of all calls, one file for each family of endpoints. Every function here takes its store from a grant.
 
 pub mod account_limits;
 pub mod accounts;

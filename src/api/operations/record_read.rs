@@ -1,4 +1,4 @@
-//! Reading records: whole or in part, as stored or decoded, or not at all where the client has them already.
+//! Reads of records: whole or in part, as stored or decoded, or 304 if the client has the current version.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
@@ -17,8 +17,8 @@ use crate::{
     storage::{BodyError, ByteRange, Object, ObjectMeta},
 };
 
-/// A record, or the part of it that is asked for: one object call, but for a part that cannot be sent. Only the record
-/// itself tells whether it has to be decoded, and whether it is still the one that the client has other parts of.
+/// Returns a record, or the requested part of it: one object call, unless the part cannot be sent. Only the record
+/// itself tells whether it must be decoded, and whether it is still the version of which the client has other parts.
 pub async fn get(
     context: &Context,
     grant: &Grant,
@@ -51,7 +51,7 @@ pub async fn get(
     }
 }
 
-/// All of a record.
+/// Returns a whole record.
 async fn whole(
     context: &Context,
     object: Object,
@@ -63,7 +63,7 @@ async fn whole(
     let mut response = reply::empty(StatusCode::OK);
     describe(response.headers_mut(), &meta, coding, key, request);
     *response.body_mut() = match coding {
-        // What cannot be decoded is to be an error, not half an answer.
+        // A record that cannot be decoded must be an error response, not half a body.
         Coding::Decoded(coding) => {
             let decoded = coding.decode(body, context.memory.lease());
             ReplyBody::read_ahead(decoded).await.map_err(|error| match error {
@@ -76,7 +76,8 @@ async fn whole(
     Ok(response)
 }
 
-/// A part of a record, which may well be all of it: who asks for parts is to see that there are parts.
+/// Returns a part of a record, even if it is the whole record: a client that requests ranges must see that they are
+/// supported.
 fn part(object: Object, coding: Coding, key: &RecordKey, request: &Request<'_>) -> Response<ReplyBody> {
     let Object { meta, range, body } = object;
     let mut response = reply::empty(StatusCode::PARTIAL_CONTENT);
@@ -87,7 +88,7 @@ fn part(object: Object, coding: Coding, key: &RecordKey, request: &Request<'_>) 
     response
 }
 
-/// What [`get`] says of a record, without its bytes.
+/// Returns the headers of [`get`] without the body.
 pub async fn head(
     context: &Context,
     grant: &Grant,
@@ -113,14 +114,14 @@ pub async fn head(
     Ok(response)
 }
 
-/// In which coding a record is sent.
+/// Content coding of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
-    /// It is stored in none.
+    /// The record is stored without a coding.
     None,
-    /// As it is stored, which the client takes.
+    /// As stored; the client accepts that coding.
     AsStored,
-    /// Decoded, since the client does not take what it is stored in.
+    /// Decoded; the client does not accept the stored coding.
     Decoded(ContentCoding),
 }
 
@@ -129,7 +130,7 @@ impl Coding {
         let Some(stored) = &meta.attributes.content_encoding else { return Self::None };
         match ContentCoding::parse(stored) {
             Some(coding) if !negotiation::accepts(headers, coding) => Self::Decoded(coding),
-            // A coding that only another program can have stored is the client's to know.
+            // A coding that only another program can have stored is left to the client.
             Some(_) | None => Self::AsStored,
         }
     }
@@ -139,7 +140,7 @@ impl Coding {
     }
 }
 
-/// Whether a part of the record may be sent where one was asked for.
+/// Returns whether the requested part of the record may be sent.
 fn is_range_meant(context: &Context, meta: &ObjectMeta, coding: Coding, headers: &HeaderMap) -> bool {
     !coding.is_decoded()
         && conditions::is_range_meant(headers, meta.etag.as_str(), meta.last_modified, context.clock.now())
@@ -149,7 +150,7 @@ fn verdict(headers: &HeaderMap, meta: &ObjectMeta, coding: Coding) -> Verdict {
     conditions::verdict(headers, meta.etag.as_str(), coding.is_decoded(), meta.last_modified)
 }
 
-/// Which version of the record this is.
+/// Sets the headers that identify the record's version.
 fn describe_version(headers: &mut HeaderMap, meta: &ObjectMeta, coding: Coding) {
     insert(headers, header::ETAG, conditions::entity_tag(meta.etag.as_str(), coding.is_decoded()));
     insert(headers, header::LAST_MODIFIED, httpdate::fmt_http_date(meta.last_modified.into()));

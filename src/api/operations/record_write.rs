@@ -1,4 +1,4 @@
-//! Writing and deleting records.
+//! Writes and deletions of records.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -18,7 +18,7 @@ use crate::{
     storage::{ByteStream, ETag, ObjectMeta, Precondition},
 };
 
-/// Writes a record, in place of the one that is there.
+/// Writes a record, replacing any previous one.
 pub async fn put(
     context: &Context,
     grant: &Grant,
@@ -30,18 +30,18 @@ pub async fn put(
     put_sent(context, grant, key, sent).await
 }
 
-/// What a client sends to be stored.
+/// Content that a client sends to be stored.
 #[derive(Debug)]
 pub struct Sent<'a> {
-    /// The header fields that are about it.
+    /// The header fields about it.
     pub headers: &'a HeaderMap,
-    /// Its length in bytes, if that was announced.
+    /// Its announced length in bytes, if there is one.
     pub length: Option<u64>,
     /// Its bytes.
     pub body: ByteStream,
 }
 
-/// Writes a record from a body that is open already.
+/// Writes a record from an open body.
 pub async fn put_sent(
     context: &Context,
     grant: &Grant,
@@ -69,7 +69,7 @@ pub async fn put_sent(
     Ok(response)
 }
 
-/// Removes a record, if there is one.
+/// Deletes a record, if it exists.
 pub async fn delete(
     context: &Context,
     grant: &Grant,
@@ -81,7 +81,7 @@ pub async fn delete(
         return Err(ApiError::bad_request("invalid-parameter", message));
     }
     match precondition(context, grant, key, request.headers).await? {
-        // It was not there when it was looked for.
+        // It did not exist at the look-up.
         Precondition::IfAbsent => {}
         precondition @ (Precondition::None | Precondition::IfMatch(_)) => {
             context.records.delete(grant.store(), key, precondition).await?;
@@ -90,9 +90,9 @@ pub async fn delete(
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// What must hold for a write, as its headers say. The object store checks it when the write takes effect; only what it
-/// cannot express (`If-Match` with a star or several validators, dates) costs a look at the record before. What cannot be
-/// made out is refused: to ignore it could overwrite what the client means to spare.
+/// Returns the precondition of a write from its headers. The object store checks it atomically with the write. Only
+/// what it cannot express (`If-Match` with a star or several `ETag`s, dates) costs a read of the record before. An
+/// unreadable precondition is rejected: to ignore it could overwrite a record that the client means to keep.
 async fn precondition(
     context: &Context,
     grant: &Grant,
@@ -120,7 +120,7 @@ async fn precondition(
     }
 }
 
-/// What must still hold for a write over what was not changed after a date; a record that is not there was not.
+/// Returns the precondition for `If-Unmodified-Since`; it holds for a record that does not exist.
 fn unmodified(current: Option<ObjectMeta>, date: i64) -> Result<Precondition, ApiError> {
     match current {
         None => Ok(Precondition::IfAbsent),

@@ -1,4 +1,4 @@
-//! Datasets and request queues: whether the caller may use those that he means, and which ones these are to the upstream.
+//! Access to datasets and request queues: authorization of the caller, and translation to the upstream's paths.
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
@@ -15,7 +15,7 @@ use crate::{
 
 use super::runs;
 
-/// The upstream's answer.
+/// Returns the upstream's response.
 pub async fn answer<B>(
     context: &Context,
     caller: &Caller,
@@ -35,7 +35,7 @@ where
             head.uri.path().to_owned()
         }
         ServedElsewhere::OfRun(choice, kind, rest) => {
-            // A run that anyone may see is read here; nobody unknown gets to the upstream.
+            // A publicly readable run is read here; anonymous callers do not reach the upstream.
             if caller.session().is_none() {
                 return Err(Denied::TokenRequired.into());
             }

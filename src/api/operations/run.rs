@@ -1,4 +1,4 @@
-//! From a call on a store to the operation that answers it.
+//! Dispatch of calls on a store to their operations.
 
 use http::Response;
 
@@ -9,10 +9,10 @@ use crate::{
 
 use super::{archive, keys, record_read, record_write, sharing, stores, usage, view_link};
 
-/// Does what is called for with the store of `grant`.
+/// Performs the call on the store of `grant`.
 ///
-/// What is rare or large is done on the heap: the future of every request is as big as the biggest that stands in it as it is, and
-/// is moved several times before it begins.
+/// Rare and large branches are boxed: the future of every request is as large as its largest unboxed branch, and is
+/// moved several times before it is first polled.
 pub async fn run(
     context: &Context,
     grant: &Grant,

@@ -1,4 +1,4 @@
-//! What becomes of a run, as its program, whoever runs it or its owner says.
+//! Changes of a run, reported by its program, its launcher or its owner.
 
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
@@ -21,10 +21,10 @@ use crate::{
 
 use super::{run_environment, runs, stores, usage};
 
-/// The most characters of what a run says of itself.
+/// Maximum number of characters of a run's status message.
 const MAX_MESSAGE_LENGTH: usize = 10_000;
 
-/// Does what is called for with the run of `grant`, which is `run`.
+/// Performs the call on `run`, the run of `grant`.
 pub async fn run(
     context: &Context,
     grant: &RunGrant,
@@ -50,8 +50,8 @@ pub async fn run(
     }
 }
 
-/// Returns the refusal of a run's log. A client that follows the log of a run that it has started takes a 404 for a run without
-/// one; at any other refusal the official JavaScript client fails the whole call.
+/// Returns the error for a run's log. A client that follows the log of a run that it has started reads a 404 as a run
+/// without a log; after any other error the official JavaScript client fails the whole call.
 fn no_log(request: &Request<'_>) -> ApiError {
     if request.query.flag("stream") {
         ApiError::not_found("Log was not found")
@@ -60,7 +60,7 @@ fn no_log(request: &Request<'_>) -> ApiError {
     }
 }
 
-/// Changes what a run says of itself, and who may see it; its store is seen by the same.
+/// Changes a run's status message, and the access to the run and its store.
 async fn update(
     context: &Context,
     grant: &RunGrant,
@@ -115,7 +115,7 @@ async fn abort(
     Ok(runs::show(StatusCode::OK, &run))
 }
 
-/// Keeps the input of what the run is to become. Whoever runs it starts that: `larder run` does, where it knows how.
+/// Stores the input of the run's next actor. The launcher starts that actor: `larder run` does, if it can.
 async fn metamorph(
     context: &Context,
     grant: &RunGrant,
@@ -145,7 +145,7 @@ async fn metamorph(
     Ok(runs::show(StatusCode::OK, &changed))
 }
 
-/// Notes how a run ended, by `{"exitCode": 3}` or `{"status": "ABORTED"}`, or both. Twice is as good as once.
+/// Records the end of a run, from `{"exitCode": 3}` or `{"status": "ABORTED"}`, or both. Idempotent.
 async fn finish(
     context: &Context,
     grant: &RunGrant,
@@ -178,9 +178,9 @@ async fn finish(
     Ok(runs::show(StatusCode::OK, &run))
 }
 
-/// Revokes the tokens that were made for a run which is over. An answer that says so is given only once they are dead: where one
-/// cannot be revoked, the call fails and may be repeated, and what is due about the run repeats it in any case. The caller's own
-/// token is the last, so that the call can be repeated with it.
+/// Revokes the tokens of a finished run. The response follows only after they are revoked: if a revocation fails, the
+/// call fails and may be repeated, and the run's due item repeats it in any case. The caller's own token is the last,
+/// so that the call can be repeated with it.
 async fn revoke_tokens(context: &Context, run: &Run, caller: &Caller) -> Result<(), ApiError> {
     if !run.status.is_terminal() {
         return Ok(());

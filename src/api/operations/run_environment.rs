@@ -1,4 +1,4 @@
-//! What the program of a run finds the run by: variables of its environment, with a token of its own.
+//! Environment of a run's program: the variables by which it finds the run, with the run's own token.
 
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -22,10 +22,10 @@ use crate::{
 
 use super::runs;
 
-/// The longest origin that is taken for where the program finds this server.
+/// Maximum length of an origin under which the program reaches this server.
 const MAX_ORIGIN_LENGTH: usize = 2000;
 
-/// What is told of a run to whoever starts its program.
+/// Environment of a run, for its launcher.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry<'a> {
@@ -34,8 +34,9 @@ struct Entry<'a> {
     environment: Value,
 }
 
-/// Makes a token for a run, which ends with it: for its store, its dataset and its request queue, and with `{"openStores": true}` for
-/// the stores that it makes and those of its owner that have a name. `{"apiBaseUrl": origin}` says where the program finds this server, if not at the public URL.
+/// Creates a token for a run, which ends with it: for its store, its dataset and its request queue, and with
+/// `{"openStores": true}` for the stores that the run creates and its owner's named stores. `{"apiBaseUrl": origin}` is
+/// the address of this server for the program, if not the public URL.
 pub async fn enter(
     context: &Context,
     grant: &RunGrant,
@@ -45,7 +46,7 @@ pub async fn enter(
     let body = json_body::object(context, request, grant, &["openStores", "apiBaseUrl"]).await?;
     let opens = opens_in(&body)?;
     let origin = origin_in(&body)?.unwrap_or(context.links.origin());
-    // The run first: it ends what it knows of, whether that has been made or not.
+    // The run first: its end revokes the tokens that it lists, whether or not they were created.
     let (run, id) = announce_token(context, &grant.run().id).await?;
     let owner = runs::owner(context, &run).await?;
     let name = Some(format!("run {}", run.id));
@@ -61,8 +62,8 @@ pub async fn enter(
     Ok(reply::json(StatusCode::CREATED, &Data { data: entry }))
 }
 
-/// Writes in a run that a token is about to be made for it, so that the end of the run revokes it. Returns the run, and the id
-/// that the token is to have.
+/// Records in a run that a token is about to be created for it, so that the end of the run revokes the token. Returns
+/// the run, and the token's future id.
 pub async fn announce_token(context: &Context, run: &RunId) -> Result<(Run, TokenId), ApiError> {
     let id = context.tokens.new_id();
     let (now, step) = (context.clock.now(), context.runs.beat_step());
@@ -74,8 +75,8 @@ pub async fn announce_token(context: &Context, run: &RunId) -> Result<(Run, Toke
     Ok((announced.await?, id))
 }
 
-/// Reads a run again, after a token was made for it that the end of the run may not have found. Where the run is over, the token
-/// is revoked, and never shown.
+/// Reads a run again, after a token was created that the end of the run may have missed. If the run is over, revokes
+/// the token, which was never shown.
 pub async fn revoke_if_over(context: &Context, run: &RunId, token: &KeptToken) -> Result<(), ApiError> {
     match context.runs.get(run).await {
         Ok(run) if !run.status.is_terminal() => return Ok(()),
@@ -88,7 +89,8 @@ pub async fn revoke_if_over(context: &Context, run: &RunId, token: &KeptToken) -
     }
 }
 
-/// Whether the token may open other stores. What cannot be made out is refused: a token that opens less than was meant fails later.
+/// Returns whether the token may open other stores. An invalid value is rejected: a token with fewer rights than meant
+/// fails later.
 fn opens_in(body: &Map<String, Value>) -> Result<bool, ApiError> {
     match body.get("openStores") {
         None | Some(Value::Null) => Ok(false),
@@ -113,8 +115,8 @@ fn origin_in(body: &Map<String, Value>) -> Result<Option<&str>, ApiError> {
     }
 }
 
-/// The variables, each in every spelling that some client reads: the SDK up to version 2 knows those that begin with `APIFY_`
-/// alone, later ones prefer `ACTOR_`.
+/// Returns the variables, each under every name that some client reads: the SDK up to version 2 reads only those that
+/// begin with `APIFY_`, later ones prefer `ACTOR_`.
 fn variables(run: &Run, token: &Token, origin: &str, public_origin: &str) -> Value {
     let mut all = Map::new();
     let mut set = |names: &[&str], value: String| {
@@ -122,10 +124,10 @@ fn variables(run: &Run, token: &Token, origin: &str, public_origin: &str) -> Val
     };
     set(&["APIFY_IS_AT_HOME"], "1".to_owned());
     set(&["APIFY_HEADLESS"], "1".to_owned());
-    // The official command line reports its use and looks for newer versions of itself, each at hosts of the platform.
+    // The official command line reports its use and checks for updates, each at hosts of the platform.
     set(&["APIFY_CLI_DISABLE_TELEMETRY", "APIFY_CLI_SKIP_UPDATE_CHECK"], "1".to_owned());
     set(&["APIFY_TOKEN"], token.reveal().to_owned());
-    // The official command line reads a name of its own; without it the run's token goes to the platform.
+    // The official command line reads its own variable; without it the run's token goes to the platform.
     set(&["APIFY_API_BASE_URL", "APIFY_CLIENT_BASE_URL"], origin.to_owned());
     set(&["APIFY_API_PUBLIC_BASE_URL"], public_origin.to_owned());
     set(&["APIFY_USER_ID"], run.owner_id.to_string());
@@ -148,7 +150,7 @@ fn variables(run: &Run, token: &Token, origin: &str, public_origin: &str) -> Val
     }
     let origin = json!(run.origin).as_str().unwrap_or_default().to_owned();
     set(&["APIFY_META_ORIGIN"], origin);
-    // With both set, the SDKs need not ask for the run before they begin; an empty object is none for the Python SDK.
+    // With both set, the SDKs need not request the run before they begin; the Python SDK ignores an empty object.
     set(&["APIFY_ACTOR_PRICING_INFO"], json!({ "pricingModel": "FREE" }).to_string());
     set(&["APIFY_CHARGED_ACTOR_EVENT_COUNTS"], json!({ "none": 0 }).to_string());
     Value::Object(all)

@@ -1,4 +1,4 @@
-//! Runs: find, see, list, make.
+//! Runs: find, get, list, start.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,32 +34,32 @@ use crate::{
 
 use super::record_write::{self, Sent};
 
-/// The longest that an answer waits for the end of a run: the platform's minute.
+/// Maximum wait for the end of a run: the platform's minute.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// The same for a request that another gateway passed on, which does not wait for so long.
+/// Maximum wait of a request that another gateway forwarded, which has a shorter timeout.
 const LONGEST_FORWARDED_WAIT: Duration = Duration::from_secs(20);
 
-/// The most runs on a page.
+/// Maximum number of runs on a page.
 const MAX_RUNS: usize = 1000;
 
-/// The build that is run where none was asked for.
+/// Default build.
 const USUAL_BUILD: &str = "latest";
 
-/// The longest name of a build.
+/// Maximum length of a build's name.
 const MAX_BUILD_LENGTH: usize = 100;
 
-/// The memory of a run in MiB, where none was asked for, and what can be: the platform's.
+/// Default memory of a run in MiB, and its bounds: the platform's.
 const USUAL_MEMORY: u32 = 1024;
 const ANY_MEMORY: std::ops::RangeInclusive<u32> = 128..=32_768;
 
-/// The longest time limit of a run: 366 days.
+/// Maximum time limit of a run: 366 days.
 const LONGEST_TIMEOUT_SECS: u64 = 366 * 24 * 60 * 60;
 
-/// The record that holds the input of a run.
+/// Key of the record with a run's input.
 const INPUT: &str = "INPUT";
 
-/// The run that is meant, and leave to do `action` with it.
+/// Returns the addressed run with the permission to do `action` with it.
 pub async fn granted(
     context: &Context,
     caller: &Caller,
@@ -81,7 +81,7 @@ pub async fn granted(
     Ok((run, grant))
 }
 
-/// The run that is meant.
+/// Finds the addressed run.
 pub async fn find(context: &Context, caller: &Caller, choice: &RunChoice, query: &Query<'_>) -> Result<Run, ApiError> {
     match choice {
         RunChoice::Id(id) => {
@@ -98,13 +98,13 @@ pub async fn find(context: &Context, caller: &Caller, choice: &RunChoice, query:
     }
 }
 
-/// Whose run it is.
+/// Returns the run's owner.
 pub async fn owner(context: &Context, run: &Run) -> Result<Arc<User>, ApiError> {
     let owner = context.users.by_id(&run.owner_id).await?;
     owner.ok_or_else(|| ApiError::internal(format!("run {} is nobody's", run.id)))
 }
 
-/// The id of the actor or task that is meant: the one that was given, or what a name comes to.
+/// Returns the id of the addressed actor or task: the given one, or the one derived from a name.
 pub async fn actor_id(context: &Context, user: &User, source: &RunSource) -> Result<ActorId, ApiError> {
     let not_found = || ApiError::not_found("Actor was not found: there is no such user, or the text can be no name");
     let named = |name: &str, owner: &User| {
@@ -124,7 +124,7 @@ pub async fn actor_id(context: &Context, user: &User, source: &RunSource) -> Res
     }
 }
 
-/// A run's object, once the run is over or has been waited for.
+/// Returns a run's object, after the requested wait for its end.
 pub async fn get(
     context: &Context,
     run: Run,
@@ -135,7 +135,8 @@ pub async fn get(
     Ok(show(StatusCode::OK, &finished(context, run, caller, wait).await?))
 }
 
-/// Returns `run`, which was just read, once it is over or has been waited for. One caller can wait for so many runs at once.
+/// Returns `run`, which was just read, after the requested wait for its end. Limits the number of such waits per
+/// caller.
 pub async fn finished(context: &Context, run: Run, caller: &Caller, wait: Duration) -> Result<Run, ApiError> {
     if wait.is_zero() || run.status.is_terminal() {
         return Ok(run);
@@ -145,7 +146,7 @@ pub async fn finished(context: &Context, run: Run, caller: &Caller, wait: Durati
     Ok(context.runs.finished(run, wait).await?)
 }
 
-/// A page of the caller's runs: of all, or of one actor or task.
+/// Returns a page of the caller's runs: of all, or of one actor or task.
 pub async fn list(
     context: &Context,
     caller: &Caller,
@@ -166,7 +167,7 @@ pub async fn list(
     Ok(reply::json(StatusCode::OK, &Data { data: list }))
 }
 
-/// A new run, with a store of its own that holds its input. Nothing is started: that is up to whoever asked.
+/// Creates a run with its own store for its input. Starts no program: the caller does.
 pub async fn start(
     context: &Context,
     caller: &Caller,
@@ -187,7 +188,7 @@ pub async fn start(
     let creator = new.creator;
     let store = context.catalog.create(owner_id, new).await?.store;
     if let Err(error) = put_input(context, caller, &store, INPUT, request).await {
-        // What has no run is of no use to anybody; if this fails, it expires.
+        // A store without its run is of no use; if this fails, the store expires.
         let _ = context.catalog.delete(store.document.id).await;
         return Err(error);
     }
@@ -205,7 +206,7 @@ pub async fn start(
     Ok(response)
 }
 
-/// Writes the body of a request as an input, in its media type and coding; nothing if it is empty.
+/// Stores the body of a request as an input, with its media type and coding; nothing if it is empty.
 pub async fn put_input(
     context: &Context,
     caller: &Caller,
@@ -220,7 +221,7 @@ pub async fn put_input(
     let mut body = request.body.open(&grant);
     let Some(first) = body.next().await else { return Ok(()) };
     let body = ByteStream::new(length, stream::once(std::future::ready(first)).chain(body));
-    // Conditions would be about another record.
+    // Preconditions of the request would concern another record.
     let about_body = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
     let about_body = about_body.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
     let headers: HeaderMap = about_body.collect();
@@ -228,18 +229,18 @@ pub async fn put_input(
     record_write::put_sent(context, &grant, &key, sent).await.map(drop)
 }
 
-/// A run as an answer.
+/// Returns the response with a run.
 pub fn show(status: StatusCode, run: &Run) -> Response<ReplyBody> {
     reply::json(status, &Data { data: RunObject::new(run) })
 }
 
-/// How long the end of the run is to be waited for.
+/// Returns the requested wait for the end of the run.
 pub fn wait_in(request: &Request<'_>) -> Result<Duration, ApiError> {
     let longest = if request.headers.contains_key(FORWARDED) { LONGEST_FORWARDED_WAIT } else { LONGEST_WAIT };
     Ok(Duration::from_secs(request.query.lowered("waitForFinish", longest.as_secs())?.unwrap_or(0)))
 }
 
-/// Which runs a query asks for.
+/// Returns the filter of runs in a query.
 fn filter_in(query: &Query<'_>) -> Result<RunFilter, ApiError> {
     let invalid = || ApiError::bad_request("invalid-request", "Status parameter has an invalid value");
     let statuses = match query.text("status") {
@@ -252,7 +253,7 @@ fn filter_in(query: &Query<'_>) -> Result<RunFilter, ApiError> {
     Ok(RunFilter { statuses, origin: origin_in(query)?, started_after, started_before })
 }
 
-/// Reads a date of ISO 8601; an empty one is as none.
+/// Parses an ISO 8601 date; an empty one counts as absent.
 fn date_in(query: &Query<'_>, parameter: &str) -> Result<Option<Timestamp>, ApiError> {
     let parse = |text: &str| {
         text.parse().map_err(|_| {
@@ -269,7 +270,7 @@ fn origin_in(query: &Query<'_>) -> Result<Option<RunOrigin>, ApiError> {
     query.text("origin").map(|word| RunOrigin::parse(&word).ok_or_else(invalid)).transpose()
 }
 
-/// What is asked for of a new run.
+/// Returns the settings of a new run in a query.
 fn settings_in(query: &Query<'_>) -> Result<RunSettings, ApiError> {
     let invalid = |message: String| ApiError::bad_request("invalid-parameter", message);
     let build = query.text("build").unwrap_or_else(|| USUAL_BUILD.into()).into_owned();
@@ -286,6 +287,6 @@ fn settings_in(query: &Query<'_>) -> Result<RunSettings, ApiError> {
         })?,
     };
     let timeout_secs = query.number("timeout", LONGEST_TIMEOUT_SECS)?.unwrap_or(0);
-    // As on the platform, where a run has twice as much room on a disk as memory.
+    // As on the platform, the disk of a run is twice its memory.
     Ok(RunSettings { build, timeout_secs, memory_mbytes, disk_mbytes: 2 * memory_mbytes })
 }

@@ -1,4 +1,4 @@
-//! Who else than its owner may do what with a store (an addition to the platform's API).
+//! Access of other users to a store (an addition to the platform's API).
 
 use std::sync::Arc;
 
@@ -19,34 +19,34 @@ use crate::{
     kv::{GeneralAccess, Right, StoreId, StoreUpdate, StoreView, UserId},
 };
 
-/// Who may do what with a store.
+/// Access rights on a store.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AccessObject {
     general_access: GeneralAccess,
     users: Vec<SharedWith>,
-    /// Whether this change has ended all links to the store.
+    /// True if this change has revoked all links to the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     links_revoked: Option<bool>,
 }
 
-/// What one user was given.
+/// Right of one user.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct SharedWith {
     user_id: UserId,
-    /// None if there is no such user any more.
+    /// `None` if the user no longer exists.
     username: Option<String>,
     right: Right,
 }
 
-/// Who may do what.
+/// Returns the access rights.
 pub async fn get(context: &Context, grant: &Grant) -> Result<Response<ReplyBody>, ApiError> {
     show(context, grant.store(), None).await
 }
 
-/// Gives a user a right. All links to the store end where the user loses the right to write by that, unless `?keepLinks=1` says
-/// otherwise.
+/// Gives a user a right. Revokes all links to the store if the user thereby loses the right to write, unless
+/// `?keepLinks=1` is set.
 pub async fn share(
     context: &Context,
     grant: &Grant,
@@ -68,12 +68,12 @@ pub async fn share(
     let store = grant.store().document.id;
     context.shared.announce(&user.id, &store).await?;
     let response = change(context, grant, caller, (&user, Some(right)), keeps_links).await?;
-    // Once more: a call that took the right away may have deleted the entry between the two.
+    // Again: a concurrent call that revoked the right may have deleted the entry meanwhile.
     context.shared.announce(&user.id, &store).await?;
     Ok(response)
 }
 
-/// Takes a user's right away. All links to the store end where the user could write, unless `?keepLinks=1` says otherwise.
+/// Revokes a user's right. Revokes all links to the store if the user could write, unless `?keepLinks=1` is set.
 pub async fn unshare(
     context: &Context,
     grant: &Grant,
@@ -87,7 +87,7 @@ pub async fn unshare(
     Ok(response)
 }
 
-/// Lets all links to a store die.
+/// Revokes all signed links of a store.
 pub async fn rotate_signing_key(
     context: &Context,
     grant: &Grant,

@@ -1,4 +1,4 @@
-//! Stores: list, make, see, change, delete.
+//! Stores: list, create, get, change, delete.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -22,13 +22,13 @@ use crate::{
     },
 };
 
-/// The most stores on a page.
+/// Maximum number of stores on a page.
 const MAX_STORES: usize = 1000;
 
-/// The most characters of a title.
+/// Maximum number of characters of a title.
 const MAX_TITLE_LENGTH: usize = 1000;
 
-/// A page of the stores that the caller may list.
+/// Returns a page of the stores that the caller may list.
 pub async fn list(
     context: &Context,
     account: &AccountGrant,
@@ -65,7 +65,7 @@ pub async fn list(
     Ok(reply::json(StatusCode::OK, &Data { data: list }))
 }
 
-/// A page of a user's own stores and of those that are shared with it, together in the order of their making.
+/// Returns a page of a user's own stores and of those shared with the user, merged in the order of creation.
 async fn everything(
     context: &Context,
     user: UserId,
@@ -73,7 +73,8 @@ async fn everything(
 ) -> Result<(usize, Vec<Arc<StoreView>>), ApiError> {
     let mut shared = context.shared.list(&user).await?;
     shared.retain(|store| wanted.matches(store));
-    // At most all of the shared stores come before an own one: the page is made of these, and of the own ones from here on.
+    // At most all shared stores come before an own one: the page consists of these, and of the own ones from this
+    // offset on.
     let offset = wanted.offset.saturating_sub(shared.len());
     let before = wanted.offset - offset;
     let own = StoreQuery { offset, limit: wanted.limit + before, ..wanted.clone() };
@@ -88,7 +89,7 @@ async fn everything(
     Ok((total, stores.into_iter().skip(before).take(wanted.limit).collect()))
 }
 
-/// What of `stores`, which are in the order of their making, is asked for; and how many that match there are.
+/// Returns the requested page of `stores`, which are in the order of creation, and the number of matching stores.
 fn page_of(mut stores: Vec<Arc<StoreView>>, wanted: &StoreQuery) -> (usize, Vec<Arc<StoreView>>) {
     stores.retain(|store| wanted.matches(store));
     if wanted.descending {
@@ -97,8 +98,8 @@ fn page_of(mut stores: Vec<Arc<StoreView>>, wanted: &StoreQuery) -> (usize, Vec<
     (stores.len(), stores.into_iter().skip(wanted.offset).take(wanted.limit).collect())
 }
 
-/// Leave to show a store in a list. Whoever may list is shown what a store is; what his token may not do with it, such as
-/// signing its links, is left out.
+/// Returns the permission to show a store in a list. A caller who may list sees the store; parts that the token does
+/// not permit, such as the key that signs its links, are omitted.
 async fn listed(
     context: &Context,
     account: &AccountGrant,
@@ -109,7 +110,7 @@ async fn listed(
     Ok(account.listing(caller, store, owner)?)
 }
 
-/// A new store, or the one of that name.
+/// Creates a store, or gets the one of that name.
 pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     let name = request.query.text("name").map(Cow::into_owned);
     let session = authorize_account(caller, AccountAction::ReadUser)?;
@@ -140,8 +141,8 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
     };
     let account = match (admitted, name.clone()) {
         (Ok(account), _) => account,
-        // A caller who may read the store by its name is given it, even if the caller could not have made it. Any other caller
-        // gets the same refusal, whether or not there is such a store.
+        // A caller who may read the store by its name gets it, even if the caller could not have created it. Any other
+        // caller gets the same error, whether or not such a store exists.
         (Err(refusal), Some(name)) => match context.catalog.resolve(&StoreLocator::Name(user.id, name)).await {
             Ok(found) => {
                 return show(context, caller, StatusCode::OK, found, Addressed::ByName).await.map_err(|_| refusal);
@@ -152,7 +153,7 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
     };
     let (owner, new) = account.creation(NewStore { name, title, schema, retention, ..NewStore::default() });
     let created = context.catalog.create(owner, new).await?;
-    // A store that was there before was found by its name, and is opened to callers as by name.
+    // An existing store was found by its name, and is authorized as addressed by name.
     let (status, addressed) =
         if created.is_new { (StatusCode::CREATED, Addressed::ById) } else { (StatusCode::OK, Addressed::ByName) };
     let location = context.links.store(&created.store.document.id);
@@ -163,7 +164,7 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
     Ok(response)
 }
 
-/// A store's object.
+/// Returns a store's object.
 pub fn get(context: &Context, grant: &Grant) -> Response<ReplyBody> {
     context.catalog.looked_at(grant.store());
     reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, grant) })
@@ -227,7 +228,7 @@ fn parse_name(name: &str) -> Result<StoreName, ApiError> {
     name.parse().map_err(|invalid| crate::kv::Error::InvalidName(invalid).into())
 }
 
-/// What a body says of the name.
+/// Returns the change of the name in a body.
 fn name_in(body: &Map<String, Value>) -> Result<Change<StoreName>, ApiError> {
     Ok(match text_in(body, "name")? {
         Change::Keep => Change::Keep,
@@ -236,7 +237,7 @@ fn name_in(body: &Map<String, Value>) -> Result<Change<StoreName>, ApiError> {
     })
 }
 
-/// What a body says of the title.
+/// Returns the change of the title in a body.
 fn title_in(body: &Map<String, Value>) -> Result<Change<String>, ApiError> {
     Ok(match text_in(body, "title")? {
         Change::Keep => Change::Keep,
@@ -249,7 +250,7 @@ fn title_in(body: &Map<String, Value>) -> Result<Change<String>, ApiError> {
     })
 }
 
-/// The `generalAccess` of a body; null is the default.
+/// Returns the `generalAccess` of a body; null is the default.
 pub fn access_in(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, ApiError> {
     match body.get("generalAccess") {
         None => Ok(None),
@@ -262,7 +263,7 @@ pub fn access_in(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, Api
     }
 }
 
-/// The `retentionDays` of a body (an addition to the platform's API): a number of days, fractions allowed.
+/// Returns the `retentionDays` of a body (an addition to the platform's API): a number of days, fractions allowed.
 fn retention_in(body: &Map<String, Value>) -> Result<Change<Retention>, ApiError> {
     match body.get("retentionDays") {
         None => Ok(Change::Keep),
@@ -277,7 +278,7 @@ fn retention_in(body: &Map<String, Value>) -> Result<Change<Retention>, ApiError
     }
 }
 
-/// A member of a body that is a text or null.
+/// Returns a member of a body that is a text or null.
 fn text_in<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Change<&'a str>, ApiError> {
     match body.get(member) {
         None => Ok(Change::Keep),

@@ -1,4 +1,5 @@
-//! Tokens: list, make, replace, revoke (an addition to the platform's API). Everybody manages his own, the admin everybody's.
+//! Tokens: list, create, replace, revoke (an addition to the platform's API). Users manage their own tokens, the admin
+//! all.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,22 +26,22 @@ use crate::{
 
 use super::run_environment;
 
-/// The most tokens on a page.
+/// Maximum number of tokens on a page.
 const MAX_TOKENS: usize = 1000;
 
-/// The most characters of a token's name.
+/// Maximum number of characters of a token's name.
 const MAX_NAME_LENGTH: usize = 200;
 
-/// How long a token that is replaced stays valid, unless it is said otherwise: the platform's day.
+/// Default time for which a replaced token stays valid: the platform's day.
 const USUAL_OVERLAP_SECS: u64 = 24 * 60 * 60;
 
-/// How long it may stay valid at most: 30 days.
+/// Maximum time for which a replaced token stays valid: 30 days.
 const LONGEST_OVERLAP_SECS: u64 = 30 * 24 * 60 * 60;
 
-/// The longest time until the end of a token that has one: 100 years.
+/// Maximum time until a token expires: 100 years.
 const LONGEST_LIFE_DAYS: u32 = 36_525;
 
-/// A token, as its owner sees it.
+/// A token in its owner's view.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TokenObject<'a> {
@@ -51,10 +52,10 @@ struct TokenObject<'a> {
     expires_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
     scope: Option<&'a Scope>,
-    /// The run that it ends with, if it was made for one.
+    /// The run that it belongs to and ends with, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<RunId>,
-    /// Shown once, to whoever made it.
+    /// Its secret, shown only in the response to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
 }
@@ -73,7 +74,7 @@ pub async fn list(
     Ok(reply::json(StatusCode::OK, &Data { data: AccountList::new(&wanted, page.total, items) }))
 }
 
-/// A new token.
+/// Creates a token.
 pub async fn create(
     context: &Context,
     grant: &AccountGrant,
@@ -95,7 +96,7 @@ pub async fn create(
     Ok(show(&kept, &token))
 }
 
-/// Makes a token invalid.
+/// Revokes a token.
 pub async fn revoke(
     context: &Context,
     grant: &AccountGrant,
@@ -111,7 +112,7 @@ pub async fn revoke(
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// A token like another one, which ends after a while.
+/// Creates a token like another one, which ends after a while.
 pub async fn replace(
     context: &Context,
     grant: &AccountGrant,
@@ -141,7 +142,7 @@ pub async fn replace(
     Ok(show(&kept, &token))
 }
 
-/// Whose tokens are meant: the caller's own, or those of somebody for whom only the admin may act.
+/// Returns the account whose tokens are addressed: the caller's own, or another one, for which only the admin may act.
 async fn of_whom(
     context: &Context,
     grant: &AccountGrant,
@@ -158,7 +159,7 @@ async fn of_whom(
     }
 }
 
-/// Reads the end of a token: a date after `now`, but not too long after.
+/// Parses a token's expiry: a date after `now`, within the maximum.
 fn end_in(date: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     let end: Timestamp = date.parse().map_err(|_| invalid("expiresAt must be an ISO 8601 date"))?;
     let latest = now.plus(Duration::from_hours(24) * LONGEST_LIFE_DAYS);
@@ -170,7 +171,7 @@ fn end_in(date: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     Ok(end)
 }
 
-/// The `scope` of a body; null or absent: everything.
+/// Returns the `scope` of a body; null or absent means unlimited.
 fn scope_in(body: &Map<String, Value>) -> Result<Option<Scope>, ApiError> {
     let scope: Option<Scope> = match body.get("scope") {
         None | Some(Value::Null) => return Ok(None),

@@ -1,4 +1,4 @@
-//! What object calls and bytes stores and runs cost, as this gateway has counted since its start.
+//! Cost of object calls and bytes by store and run, counted by this gateway since its start.
 
 use std::cmp::Reverse;
 
@@ -12,13 +12,13 @@ use crate::{
     telemetry::{Account, Costs, Parties, Party, Prices},
 };
 
-/// The most stores and runs that are shown each by itself.
+/// Maximum number of stores and runs that are listed individually.
 const MAX_SHOWN: usize = 1000;
 
-/// How many of them, where nothing else is asked for.
+/// Default number of those.
 const USUALLY_SHOWN: usize = 100;
 
-/// Calls and bytes, and what they come to.
+/// Calls and bytes, with their cost.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Usage {
@@ -29,7 +29,7 @@ struct Usage {
     cost: Option<f64>,
 }
 
-/// Calls by the class that they are billed as.
+/// Calls by billing class.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Calls {
@@ -38,7 +38,7 @@ struct Calls {
     free: u64,
 }
 
-/// The price list, as it is configured.
+/// Configured price list.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PriceList<'a> {
@@ -49,18 +49,18 @@ struct PriceList<'a> {
     out_per_gib: f64,
 }
 
-/// One store's or one run's.
+/// Usage of one store or run.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UsageOf<'a> {
     id: &'a str,
     #[serde(flatten)]
     usage: Usage,
-    /// Whether nothing of it is among what the others are summed to.
+    /// True if no part of it is in the sum of the others.
     is_complete: bool,
 }
 
-/// The same as an answer.
+/// The same as a response.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OneUsage<'a> {
@@ -70,14 +70,14 @@ struct OneUsage<'a> {
     of: UsageOf<'a>,
 }
 
-/// Those of one kind: so many by themselves, and the sum of all others.
+/// Usage of one kind: that many individually, and the sum of all others.
 #[derive(Debug, Serialize)]
 struct Several<'a> {
     items: Vec<UsageOf<'a>>,
     others: Usage,
 }
 
-/// Everything.
+/// Usage of everything.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct AllUsage<'a> {
@@ -104,12 +104,12 @@ impl<'a> UsageOf<'a> {
     }
 }
 
-/// What a store cost.
+/// Returns the cost of a store.
 pub fn of_store(context: &Context, grant: &Grant) -> Response<ReplyBody> {
     one(context, grant.store().document.id.as_str(), |party| context.ledger.store(party))
 }
 
-/// What a run cost.
+/// Returns the cost of a run.
 pub fn of_run(context: &Context, grant: &RunGrant) -> Response<ReplyBody> {
     one(context, grant.run().id.as_str(), |party| context.ledger.run(party))
 }
@@ -122,7 +122,7 @@ fn one(context: &Context, id: &str, account: impl FnOnce(Party) -> Account) -> R
     reply::json(StatusCode::OK, &Data { data })
 }
 
-/// What everything cost, with the stores and runs that cost most; for the admin.
+/// Returns the cost of everything, with the stores and runs that cost most; for the admin.
 pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     authorize_account(caller, AccountAction::Administer)?;
     let limit = request.query.limit_or(USUALLY_SHOWN, MAX_SHOWN)?;
@@ -142,7 +142,8 @@ pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Resu
     Ok(reply::json(StatusCode::OK, &Data { data }))
 }
 
-/// Those that cost most, or without prices had most calls made, and among equals by their names; what is left out joins the others.
+/// Returns those with the highest cost, or without prices those with the most calls, ties ordered by name; the rest are
+/// added to the others.
 fn dearest(mut parties: Parties, prices: Option<&Prices>, limit: usize) -> Parties {
     let calls = |costs: &Costs| costs.class_a + costs.class_b + costs.free;
     let cost = |account: &Account| prices.map_or(0.0, |prices| prices.of(&account.costs));

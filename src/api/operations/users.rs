@@ -1,4 +1,4 @@
-//! Accounts: what a caller is told of his own, and of another.
+//! Accounts in the views of their owners and of others.
 
 use http::{Response, StatusCode};
 
@@ -13,17 +13,17 @@ use crate::{
     auth::{AccountGrant, User},
 };
 
-/// The caller's own account.
+/// Returns the caller's own account.
 pub fn current(grant: &AccountGrant) -> Response<ReplyBody> {
     reply::json(StatusCode::OK, &Data { data: CurrentUserObject::new(grant.user()) })
 }
 
-/// Who the caller is, and what his token is good for (an addition to the platform's API).
+/// Returns the caller, with the rights of the token (an addition to the platform's API).
 pub fn session(grant: &AccountGrant) -> Response<ReplyBody> {
     reply::json(StatusCode::OK, &Data { data: SessionObject::new(grant.session()) })
 }
 
-/// An account, by id or name.
+/// Returns an account, by id or name.
 pub async fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiError> {
     Ok(object(context.user(user).await?.as_ref()))
 }

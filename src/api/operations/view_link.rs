@@ -1,7 +1,7 @@
-//! Links that open a record, or what is in a store, for some minutes (an addition to the platform's API).
+//! Links that open a record, or the content of a store, for some minutes (an addition to the platform's API).
 //!
-//! What a browser opens by itself (an image, a film, a download) sends no token. Whoever may read is given a signature that does
-//! instead, good for one thing and for a short time, whether or not he may sign links that last.
+//! A browser that opens a resource by itself (an image, a film, a download) sends no token. A caller who may read gets
+//! a signature instead, valid for one resource and a short time, also without the right to sign permanent links.
 
 use std::time::Duration;
 
@@ -18,25 +18,25 @@ use crate::{
     kv::RecordKey,
 };
 
-/// How long such a link opens, unless less was asked for; for who may not sign links also the longest that he can have.
+/// Default lifetime of such a link, and its maximum for callers who may not sign links.
 const LIFETIME: Duration = Duration::from_mins(15);
 
-/// The longest that a link can open: as long as stores live at most without a change.
+/// Maximum lifetime of a link: that of an unchanged store.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(366 * 24);
 
-/// A link that ends.
+/// A link that expires.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ViewLink {
     /// The link, at the public address.
     url: String,
-    /// What makes it open, for whoever reaches this server by another address.
+    /// Its signature, for clients that reach this server at another address.
     signature: String,
-    /// From when on it is none any more.
+    /// Time of expiry.
     expires_at: Timestamp,
 }
 
-/// A link to the record that `key` of the body names, or else to the list of keys and the ZIP file.
+/// Creates a link to the record that `key` of the body names, or else to the list of keys and the ZIP file.
 pub async fn make(context: &Context, grant: &Grant, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["key", "lifetimeSecs"]).await?;
     let key: Option<RecordKey> = match body.get("key") {
