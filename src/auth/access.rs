@@ -10,12 +10,12 @@ use super::{
     user::User,
 };
 
-/// What a caller wants to do with a store.
+/// Operation of a caller on a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// See the store object.
+    /// Read the store object.
     ReadStore,
-    /// List its keys.
+    /// List the keys of the store.
     ListKeys,
     /// Read or probe a record.
     ReadRecord,
@@ -23,16 +23,16 @@ pub enum Action {
     DownloadRecords,
     /// Write or delete a record.
     WriteRecord,
-    /// Change its settings.
+    /// Change the settings of the store.
     UpdateStore,
-    /// Delete it.
+    /// Delete the store.
     DeleteStore,
-    /// See and change who else may do what with it.
+    /// Read and change the access rights of others to the store.
     ManageAccess,
 }
 
 impl Action {
-    /// Every action there is.
+    /// All actions.
     pub const ALL: [Self; 8] = [
         Self::ReadStore,
         Self::ListKeys,
@@ -44,7 +44,7 @@ impl Action {
         Self::ManageAccess,
     ];
 
-    /// The right that it takes.
+    /// Returns the right that the action requires.
     pub fn right(self) -> Right {
         match self {
             Self::ReadStore | Self::ListKeys | Self::ReadRecord | Self::DownloadRecords => Right::Read,
@@ -53,7 +53,7 @@ impl Action {
         }
     }
 
-    /// Whether a signed link can give leave to it: it shows what is in the store, and not the store itself.
+    /// Returns whether a signed link can permit the action. Links show the content of a store, never the store object.
     pub fn is_linked(self) -> bool {
         match self {
             Self::ListKeys | Self::ReadRecord | Self::DownloadRecords => true,
@@ -62,24 +62,24 @@ impl Action {
     }
 }
 
-/// What a caller wants to do with an account.
+/// Operation of a caller on an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AccountAction {
     /// List stores.
     ListStores,
-    /// Make a store, or get the one of that name.
+    /// Create a store, or get the one of that name.
     CreateStore,
-    /// See himself.
+    /// Read the caller's own account.
     ReadUser,
-    /// Make, list, replace and revoke his own tokens.
+    /// Create, list, replace and revoke the caller's own tokens.
     ManageTokens,
-    /// See and change all accounts and their tokens.
+    /// Read and change all accounts and their tokens.
     Administer,
-    /// Do, for stores of whoever, what one gateway asks of another: count their use, put off their end.
+    /// Perform an internal request of another gateway on any store: count usage, extend the expiry.
     ActAsGateway,
 }
 
-/// How a store was asked for: what is open to the public depends on it.
+/// Form of a store's address. Public access depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Addressed {
     /// By its id, which is hard to guess.
@@ -88,47 +88,48 @@ pub enum Addressed {
     ByName,
 }
 
-/// Why a caller may not.
+/// Reason for denying an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// He would have to say who he is.
+    /// The caller is anonymous, and the operation requires a token.
     #[error("a token is needed")]
     TokenRequired,
-    /// He has no right to it.
+    /// The caller has no right to the operation.
     #[error("the caller has no right to do this")]
     Insufficient,
-    /// He is not to learn that there is such a store.
+    /// The existence of the store is hidden from the caller.
     #[error("the caller may not know of the store")]
     Hidden,
 }
 
-/// Leave to do one thing with one store. Whoever acts on a store takes it from here and from nowhere else.
+/// Permission for one action on one store. Every operation on a store takes the store from its grant, and from nowhere
+/// else.
 #[derive(Debug)]
 pub struct Grant {
     store: Arc<StoreView>,
     owner: Arc<User>,
     action: Action,
-    /// What the caller may do by a right of his own.
+    /// The caller's own right on the store.
     right: Option<Right>,
 }
 
 impl Grant {
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> &Arc<StoreView> {
         &self.store
     }
 
-    /// Whose it is.
+    /// Returns the store's owner.
     pub fn owner(&self) -> &Arc<User> {
         &self.owner
     }
 
-    /// What may be done with it.
+    /// Returns the permitted action.
     pub fn action(&self) -> Action {
         self.action
     }
 
-    /// The same leave for the same store after the change it was for.
+    /// Returns the same permission for the same store after the change that the grant was for.
     pub fn renewed(&self, store: Arc<StoreView>) -> Result<Self, Denied> {
         if store.document.id == self.store.document.id {
             Ok(Self { store, owner: Arc::clone(&self.owner), action: self.action, right: self.right })
@@ -137,41 +138,41 @@ impl Grant {
         }
     }
 
-    /// What the caller may do with it by a right of his own; what is open to anybody, or signed, is no such right.
+    /// Returns the caller's own right on the store. Public access and signatures are not own rights.
     pub fn right(&self) -> Option<Right> {
         self.right
     }
 
-    /// Whether the caller may also write to it, and so may see what signs its links.
+    /// Returns whether the caller may also write to the store, and so may see the key that signs its links.
     pub fn may_write(&self) -> bool {
         self.right >= Some(Right::Write)
     }
 
-    /// Whether the caller may also say who else may do what with it.
+    /// Returns whether the caller may also manage access to the store.
     pub fn may_manage(&self) -> bool {
         self.right >= Some(Right::Manage)
     }
 }
 
-/// Leave to do one thing with one account.
+/// Permission for one action on one account.
 #[derive(Debug)]
 pub struct AccountGrant {
     session: Session,
 }
 
 impl AccountGrant {
-    /// Whose account it is.
+    /// Returns the account.
     pub fn user(&self) -> &Arc<User> {
         &self.session.user
     }
 
-    /// The caller and his token.
+    /// Returns the caller's user and token.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Leave to see a store in the account's list. Whoever may list is shown all of it; what else his token may do with a
-    /// store is as it is.
+    /// Returns the permission to see a store in the account's list. A caller who may list sees every store of the list;
+    /// other actions on a store still depend on the token.
     pub fn listing(&self, caller: &Caller, store: Arc<StoreView>, owner: Arc<User>) -> Result<Grant, Denied> {
         let of_user = owner.id == self.user().id || store.document.shares.right_of(&self.user().id).is_some();
         if store.document.owner_id != owner.id || !of_user {
@@ -181,15 +182,16 @@ impl AccountGrant {
         Ok(Grant { store, owner, action: Action::ReadStore, right })
     }
 
-    /// What is to be made is the caller's, and that of his token where that is limited to what it made.
+    /// Returns the owner and the description of a new store. A token that is limited to its own stores becomes its
+    /// creator.
     pub fn creation(&self, new: NewStore) -> (UserId, NewStore) {
         let creator = self.session.scope().and_then(|_| self.session.token_id());
         (self.user().id, NewStore { creator, ..new })
     }
 }
 
-/// Whether there can be a store with which `caller` may do `action`. Whoever cannot be let in anywhere is told so before
-/// anything is looked up, and does not learn what there is.
+/// Returns whether any store can exist with which `caller` may do `action`. A caller without any such store is denied
+/// before any look-up, and so learns nothing about which stores exist.
 pub fn admit(caller: &Caller, action: Action) -> Result<(), Denied> {
     match (caller, action.right()) {
         (Caller::User(_), Right::Read | Right::Write | Right::Manage) | (Caller::Anonymous, Right::Read) => Ok(()),
@@ -197,8 +199,8 @@ pub fn admit(caller: &Caller, action: Action) -> Result<(), Denied> {
     }
 }
 
-/// Leave for `caller` to do `action` with `store`, which is `owner`'s and was asked for as `addressed` says. `is_signed` says
-/// whether he has shown a signature for just this store and this action.
+/// Authorizes `caller` to do `action` with `store` of `owner`, addressed as `addressed` says. `is_signed` is whether
+/// the request carries a signature for just this store and this action.
 pub fn authorize(
     caller: &Caller,
     action: Action,
@@ -213,7 +215,7 @@ pub fn authorize(
     }
     let right = caller.session().and_then(|session| right_of(session, &store.document));
     let is_open = action.right() == Right::Read && is_public(&store.document, &owner, addressed);
-    // What a disabled user signed opens nothing of the user's own stores.
+    // Signatures of a disabled user open none of the user's own stores.
     let is_signed = is_signed && action.is_linked() && !owner.is_disabled;
     if right >= Some(action.right()) || is_open || is_signed {
         return Ok(Grant { store, owner, action, right });
@@ -225,7 +227,7 @@ pub fn authorize(
     }
 }
 
-/// What somebody may do by a right of his own: what his user may, as far as his token goes.
+/// Returns the session's own right on a store: the user's right, limited by the token's scope.
 fn right_of(session: &Session, document: &Document) -> Option<Right> {
     let user = &session.user;
     let of_user = if document.owner_id == user.id || user.is_admin() {
@@ -241,7 +243,7 @@ fn right_of(session: &Session, document: &Document) -> Option<Right> {
     of_user.min(of_token)
 }
 
-/// Whether anyone at all may read it.
+/// Returns whether the store is publicly readable.
 fn is_public(document: &Document, owner: &User, addressed: Addressed) -> bool {
     match (owner.access_to(document.general_access), addressed) {
         (GeneralAccess::AnyoneWithNameCanRead, Addressed::ById | Addressed::ByName)
@@ -251,7 +253,7 @@ fn is_public(document: &Document, owner: &User, addressed: Addressed) -> bool {
     }
 }
 
-/// Leave for `caller` to do `action` with his account.
+/// Authorizes `caller` to do `action` with the caller's own account.
 pub fn authorize_account(caller: &Caller, action: AccountAction) -> Result<AccountGrant, Denied> {
     let session = caller.session().ok_or(Denied::TokenRequired)?;
     let is_allowed = match (action, session.scope()) {
@@ -264,7 +266,7 @@ pub fn authorize_account(caller: &Caller, action: AccountAction) -> Result<Accou
     if is_allowed { Ok(AccountGrant { session: session.clone() }) } else { Err(Denied::Insufficient) }
 }
 
-/// Whether `caller` may do whatever he likes with the upstream's dataset or request queue of that id; without an id, with
+/// Returns whether `caller` has full access to the upstream's dataset or request queue of that id; without an id, to
 /// all of them.
 pub fn authorize_upstream(caller: &Caller, kind: UpstreamKind, id: Option<&str>) -> Result<(), Denied> {
     let session = caller.session().ok_or(Denied::TokenRequired)?;

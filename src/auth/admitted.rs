@@ -6,12 +6,12 @@ use super::{
 };
 
 mod sealed {
-    /// Keeps other rooms from declaring proofs of their own.
+    /// Prevents implementations outside this module.
     pub trait Sealed {}
 }
 
-/// Proof that the access table has let a caller in: any of its grants. A [`Caller`](super::Caller) is none, since it may be
-/// anonymous.
+/// Proof that the access table has admitted a caller: any of its grants. A [`Caller`](super::Caller) is no proof, since
+/// it may be anonymous.
 pub trait Admitted: sealed::Sealed {}
 
 impl sealed::Sealed for Grant {}

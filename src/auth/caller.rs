@@ -1,4 +1,4 @@
-//! Whoever sent a request.
+//! Sender of a request.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -6,40 +6,40 @@ use crate::kv::TokenId;
 
 use super::{scope::Scope, token::KeptToken, user::User};
 
-/// Whoever sent a request. Nobody in particular is a caller, too.
+/// Sender of a request, possibly anonymous.
 #[derive(Debug, Clone)]
 pub enum Caller {
     /// No token was given.
     Anonymous,
-    /// A user, by one of his tokens.
+    /// A user, identified by a token.
     User(Session),
 }
 
-/// A user, by one of his tokens.
+/// User and token of a request.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// The user.
     pub user: Arc<User>,
-    /// The token; `None` for the one that the admin has from the start.
+    /// The token; `None` for the admin's initial token.
     pub token: Option<Arc<KeptToken>>,
-    /// Where he calls from, if that is known.
+    /// The client's address, if known.
     pub ip: Option<IpAddr>,
 }
 
 impl Session {
-    /// What the token is limited to, if it is.
+    /// Returns the token's scope, if it has one.
     pub fn scope(&self) -> Option<&Scope> {
         self.token.as_ref()?.scope.as_ref()
     }
 
-    /// The token's id, unless it is the admin's first.
+    /// Returns the token's id; `None` for the admin's initial token.
     pub fn token_id(&self) -> Option<TokenId> {
         self.token.as_ref().map(|token| token.id)
     }
 }
 
 impl Caller {
-    /// The same, calling from there.
+    /// Returns the same session with that client address.
     #[must_use]
     pub fn calling_from(mut self, ip: Option<IpAddr>) -> Self {
         if let Self::User(session) = &mut self {
@@ -48,12 +48,12 @@ impl Caller {
         self
     }
 
-    /// The user, if the caller is one.
+    /// Returns the user, if the caller is one.
     pub fn user(&self) -> Option<&Arc<User>> {
         self.session().map(|session| &session.user)
     }
 
-    /// The user and his token, if the caller is one.
+    /// Returns the user and the token, if the caller is a user.
     pub fn session(&self) -> Option<&Session> {
         match self {
             Self::Anonymous => None,

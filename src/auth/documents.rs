@@ -17,16 +17,16 @@ use crate::clock::Clock;
 
 use super::error::Result;
 
-/// The most documents that are remembered.
+/// Maximum number of cached documents.
 const MAX_REMEMBERED: u64 = 50_000;
 
-/// How long it may be believed that something is not there, unless the staleness bound is shorter.
+/// Maximum age of a cached absence, unless the staleness bound is shorter.
 const ABSENCE: Duration = Duration::from_secs(1);
 
-/// What is known of a document, and since when.
+/// Cached result of a read.
 #[derive(Debug)]
 struct Entry<V> {
-    /// The document, or `None` if it was not there.
+    /// The document, or `None` if it did not exist.
     value: Option<Arc<V>>,
     /// When the read was sent, by the monotonic clock.
     read_at: Duration,
@@ -40,37 +40,38 @@ impl<V> Clone for Entry<V> {
     }
 }
 
-/// Documents that were read, for as long as they may be believed.
+/// Cache of documents with a bounded age.
 ///
-/// A read that began before [`Remembered::forget`] never brings back what was forgotten: it is inserted only if nothing at
-/// all was forgotten since it began. That holds without an entry that could be evicted, and when no time passes between
-/// the two.
+/// Invalidation wins over concurrent reads: the result of a read that began before [`Remembered::forget`] is inserted
+/// only if nothing at all was invalidated since the read began. That needs no entry that could be evicted, and no time
+/// to pass between the two.
 #[derive(Debug)]
 pub struct Remembered<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> {
     entries: Cache<K, Entry<V>, RandomState>,
     staleness: Option<Duration>,
     absence: Duration,
-    /// Number of calls that have forgotten something.
+    /// Number of invalidations.
     forgotten: AtomicU64,
-    /// Number of calls that have forgotten everything: entries of an earlier generation do not count.
+    /// Number of invalidations of the whole cache. Entries of an earlier generation do not count.
     generation: AtomicU64,
     clock: Arc<dyn Clock>,
 }
 
 impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<K, V> {
-    /// Returns an empty cache. What is there is believed for `staleness`; for ever without one, where this gateway alone writes.
+    /// Returns an empty cache. Documents are trusted for `staleness`; without one, for ever, where this gateway alone
+    /// writes.
     pub fn new(staleness: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
         let entries = Cache::builder().max_capacity(MAX_REMEMBERED).build_with_hasher(RandomState::default());
         let (forgotten, generation) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { entries, staleness, absence: ABSENCE, forgotten, generation, clock }
     }
 
-    /// Returns an empty cache in which what is there and what is not are believed for the same time.
+    /// Returns an empty cache with the same lifetime for documents and absences.
     pub fn alike(lifetime: Duration, clock: Arc<dyn Clock>) -> Self {
         Self { absence: lifetime, ..Self::new(Some(lifetime), clock) }
     }
 
-    /// Returns what stands under `key`: remembered, or read by `read`.
+    /// Returns the document under `key`, from the cache or by `read`.
     pub async fn get(&self, key: K, read: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
         match self.believed(&key) {
             Some(entry) => Ok(entry.value),
@@ -78,7 +79,7 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
         }
     }
 
-    /// Returns what stands under `key`, if that is remembered and still to be believed. Reads nothing.
+    /// Returns the document under `key` if the cache has a fresh one. Reads nothing.
     pub fn recall(&self, key: &K) -> Option<Arc<V>> {
         self.believed(key)?.value
     }
@@ -91,13 +92,13 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
         lifetime.is_none_or(|lifetime| age < lifetime).then_some(entry)
     }
 
-    /// Returns what `read` reads under `key`, whatever is remembered, and remembers it.
+    /// Returns the document that `read` reads under `key`, bypassing the cache, and caches it.
     pub async fn read(&self, key: K, read: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
         let (now, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
         let forgotten = self.forgotten.load(SeqCst);
         let value = read.await?.map(Arc::new);
         let read = Entry { value: value.clone(), read_at: now, generation };
-        // Under the key's lock, which `forget` takes after it has counted itself.
+        // Under the key's lock, which `forget` takes after it has incremented the counter.
         self.entries.entry(key).and_compute_with(|before| {
             let is_later = before.is_none_or(|before| before.value().read_at <= now);
             if is_later && self.forgotten.load(SeqCst) == forgotten { Op::Put(read) } else { Op::Nop }
@@ -105,24 +106,24 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
         Ok(value)
     }
 
-    /// Returns whether a document under `key` was there when it was last read, however long ago that was.
+    /// Returns whether a document under `key` existed when it was last read, at any time in the past.
     pub fn holds(&self, key: &K) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.value.is_some())
     }
 
-    /// Remembers what has just been read.
+    /// Caches a document that has just been read.
     pub fn learn(&self, key: K, value: Arc<V>) {
         let (read_at, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
         self.entries.insert(key, Entry { value: Some(value), read_at, generation });
     }
 
-    /// Believes nothing any more of what was read about `key` before now, in whatever order reads end.
+    /// Invalidates all reads of `key` that began before now, in whatever order they end.
     pub fn forget(&self, key: K) {
         self.forgotten.fetch_add(1, SeqCst);
         self.entries.entry(key).and_compute_with(|_| Op::Remove);
     }
 
-    /// Believes nothing any more of what was read before now, and `is_meant`.
+    /// Invalidates all documents read before now for which `is_meant` holds.
     pub fn forget_where(&self, is_meant: impl Fn(&V) -> bool)
     where
         K: Clone,
@@ -135,7 +136,7 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
         }
     }
 
-    /// Believes nothing any more.
+    /// Invalidates the whole cache.
     pub fn forget_all(&self) {
         self.forgotten.fetch_add(1, SeqCst);
         self.generation.fetch_add(1, SeqCst);
@@ -152,7 +153,7 @@ mod tests {
 
     type Strings = Remembered<String, String>;
 
-    /// A cache whose clock stands still, so that everything happens in one instant.
+    /// Returns a cache whose clock stands still, so that everything happens in one instant.
     fn cache() -> Strings {
         Remembered::new(None, Arc::new(ManualClock::new(Timestamp::from_millis(0))))
     }
@@ -168,7 +169,7 @@ mod tests {
             while_reading(&cache);
             answer.send(()).expect("it still reads");
         };
-        // The read is begun first.
+        // The read begins first.
         let (was_read, ()) = tokio::join!(biased; cache.get("a".to_owned(), read), meanwhile);
         was_read.expect("it reads");
         let now = cache.get("a".to_owned(), async { Ok(Some("after".to_owned())) }).await;

@@ -1,4 +1,4 @@
-//! What can go wrong with accounts and tokens.
+//! Errors of accounts and tokens.
 
 use crate::{kv::JsonError, storage};
 
@@ -11,19 +11,19 @@ pub enum AccountsError {
     /// The object store failed; a change may have happened.
     #[error("accounts and tokens could not be read or written")]
     Storage(#[from] storage::Error),
-    /// What stands there is not what should.
+    /// The content of the object is invalid.
     #[error("the object {key} is damaged")]
     Damaged {
-        /// Its key.
+        /// The object's key.
         key: String,
-        /// What is wrong with it.
+        /// The cause.
         #[source]
         cause: storage::BoxError,
     },
-    /// Too many change the same at once.
+    /// Too many concurrent changes of the same document.
     #[error("too many change the same account at once")]
     Contended,
-    /// The text cannot name a user.
+    /// The text is no valid username.
     #[error("a username is 3 to 30 of a-z, 0-9, '_', '.' and '-', and does not look like an id")]
     InvalidUsername,
     /// Another user has the name.
@@ -32,13 +32,13 @@ pub enum AccountsError {
     /// There is no such user.
     #[error("the user was not found")]
     UserNotFound,
-    /// The token that was given is another's: the admin's, or one that was made for somebody.
+    /// The given token belongs to another user: it is the admin's, or was created for another user.
     #[error("the token is in use for something else already")]
     TokenTaken,
     /// There is no such token.
     #[error("the token was not found")]
     TokenNotFound,
-    /// The admin cannot be kept out: nobody could let him in again.
+    /// The admin cannot be disabled: no other user could enable the account again.
     #[error("the admin cannot be disabled")]
     AdminStays,
 }

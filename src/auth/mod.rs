@@ -1,8 +1,8 @@
-//! Who may do what.
+//! Authentication and authorization.
 //!
-//! A request's token becomes a [`Caller`] ([`Tokens`]), a caller and an action become a [`Grant`] ([`authorize`]), and
-//! nothing reaches a store's data but through a grant. Secrets are derived ([`Secrets`]) and links signed
-//! ([`signature`]) here as well. This room sees tokens as text: it knows no HTTP.
+//! A request's token becomes a [`Caller`] ([`Tokens`]). A caller and an action become a [`Grant`] ([`authorize`]).
+//! Access to a store's data requires a grant. This module also derives secrets ([`Secrets`]) and signs links
+//! ([`signature`]). It sees tokens as text and knows no HTTP.
 
 mod access;
 mod admitted;

@@ -1,28 +1,28 @@
 //! Pages of lists of accounts and tokens.
 
-/// What part of a list is asked for.
+/// Requested part of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageQuery {
-    /// Items to skip.
+    /// Number of items to skip.
     pub offset: usize,
-    /// The most items on the page.
+    /// Maximum number of items on the page.
     pub limit: usize,
-    /// The last items first.
+    /// True if the order is descending.
     pub descending: bool,
 }
 
 /// A part of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
-    /// Number of items in the whole list. It counts entries: one whose document is being made or deleted is in it, and not
-    /// on any page.
+    /// Number of items in the whole list. It counts entries: one whose document is being created or deleted counts, and
+    /// is on no page.
     pub total: usize,
     /// The items of the page.
     pub items: Vec<T>,
 }
 
 impl PageQuery {
-    /// Returns how many `names` there are, and those of the page.
+    /// Returns the number of `names`, and those on the page.
     pub fn of(&self, mut names: Vec<String>) -> (usize, Vec<String>) {
         if self.descending {
             names.reverse();

@@ -1,4 +1,4 @@
-//! Prefixes of all objects of this room.
+//! Prefixes of all objects of this module.
 
 use super::{
     secret::MASTER_KEY,
@@ -7,5 +7,5 @@ use super::{
     users::{USER_IDS, USERS},
 };
 
-/// Prefixes of all objects of this room, each a folder whose keys are listed in byte order, or one object.
+/// Prefixes of all objects of this module, each a folder whose keys are listed in byte order, or one object.
 pub const PREFIXES: [&str; 8] = [USERS, USER_IDS, TOKENS, TOKENS_OF, TOKEN_USES, TOKEN_ENDS, SHARED, MASTER_KEY];

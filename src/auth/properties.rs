@@ -1,6 +1,6 @@
-//! What holds of signatures, tokens and accounts, whatever bytes come: run over chosen bytes by the fuzz targets, and by the
-//! tests of the room `fuzzing`. Nothing here is part of the program.
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+//! Invariants of signatures, tokens and accounts for any bytes. The fuzz targets check them over chosen bytes, and so
+//! do the tests of the module `fuzzing`. Nothing here is part of the program.
+#![expect(clippy::missing_panics_doc, reason = "a property that does not hold panics")]
 
 use crate::{
     clock::Timestamp,
@@ -14,13 +14,13 @@ use super::{
     user::{User, Username},
 };
 
-/// A signing key that stands for any.
+/// Arbitrary signing key.
 const SIGNING_KEY: &str = "secret-key-for-testing";
 
-/// A moment that stands for any.
+/// Arbitrary moment.
 const NOW: Timestamp = Timestamp::from_millis(1_768_435_200_000);
 
-/// A text is taken for a signature only if it is one that was given out, and for what it was given out.
+/// Checks that only issued signatures are accepted, and only for their purpose.
 pub fn signature(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (id, other): (StoreId, StoreId) =
@@ -38,8 +38,8 @@ pub fn signature(bytes: &[u8]) {
     assert!(!signature::is_of_view(text, SIGNING_KEY, &other, &key, NOW), "{text}");
 }
 
-/// A text is taken for the hash of a token only if it is written as one; a token's form is that of those made here; the
-/// document of a token reads back.
+/// Checks that only the written form of a token hash parses as one, that a token's form is that of generated tokens,
+/// and that the document of a token round-trips.
 pub fn token(bytes: &[u8]) {
     json::<KeptToken>(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -49,13 +49,13 @@ pub fn token(bytes: &[u8]) {
     let token = Token::new(text);
     assert!(TokenHash::of(text).is(&token.hash()) && !TokenHash::of(&format!("{text}.")).is(&token.hash()));
     if Token::is_of_form(text) {
-        // It goes into a header, and into the address of a page.
+        // It is sent in a header, and in the address of a page.
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{text}");
     }
     assert_eq!(format!("{token:?}"), "Token([redacted])");
 }
 
-/// A scope reads back, and one that makes sense opens nothing by an empty prefix.
+/// Checks that a scope round-trips, and that a sensible one permits nothing by an empty prefix.
 pub fn scope(bytes: &[u8]) {
     json::<Scope>(bytes);
     let Ok(scope) = serde_json::from_slice::<Scope>(bytes) else { return };
@@ -68,7 +68,7 @@ pub fn scope(bytes: &[u8]) {
     }
 }
 
-/// An account reads back, and its name is the text that it was read from, and no path.
+/// Checks that an account round-trips, and that its name is the text that it was parsed from, and no path.
 pub fn user(bytes: &[u8]) {
     json::<User>(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };

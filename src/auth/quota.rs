@@ -1,15 +1,15 @@
-//! How much an account may have.
+//! Quotas of accounts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kv::Change;
 
-/// How much an account may have; no limit where there is none. In an account's own, what is not said follows the
-/// configuration.
+/// Limits of an account; a missing limit means unlimited. In an account's own quota, a missing limit means the
+/// configured one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Quota {
-    /// Stores, with and without names.
+    /// Number of stores, with and without names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stores: Option<u64>,
     /// Records in all its stores.
@@ -26,28 +26,28 @@ pub struct Quota {
     pub store_bytes: Option<u64>,
 }
 
-/// Changes of what an account may have.
+/// Changes to a quota.
 #[derive(Debug, Clone, Default)]
 pub struct QuotaUpdate {
-    /// Of [`Quota::stores`].
+    /// Change of [`Quota::stores`].
     pub stores: Change<u64>,
-    /// Of [`Quota::records`].
+    /// Change of [`Quota::records`].
     pub records: Change<u64>,
-    /// Of [`Quota::bytes`].
+    /// Change of [`Quota::bytes`].
     pub bytes: Change<u64>,
-    /// Of [`Quota::store_records`].
+    /// Change of [`Quota::store_records`].
     pub store_records: Change<u64>,
-    /// Of [`Quota::store_bytes`].
+    /// Change of [`Quota::store_bytes`].
     pub store_bytes: Change<u64>,
 }
 
 impl Quota {
-    /// Whether nothing is said.
+    /// Returns whether all limits are missing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// This, and `otherwise` where this says nothing.
+    /// Returns this quota, with missing limits filled in from `otherwise`.
     #[must_use]
     pub fn or(self, otherwise: Self) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Quota {
         }
     }
 
-    /// This, changed.
+    /// Returns this quota with the changes of `update`.
     #[must_use]
     pub fn changed(self, update: &QuotaUpdate) -> Self {
         let change = |before: Option<u64>, change: &Change<u64>| match change {

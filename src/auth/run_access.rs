@@ -1,4 +1,4 @@
-//! Who may do what with a run: the only place that can make a [`RunGrant`].
+//! Access to runs: the only module that can create a [`RunGrant`].
 
 use crate::kv::{GeneralAccess, Right, RunId, StoreId, TokenId, UserId};
 
@@ -8,19 +8,19 @@ use super::{
     user::User,
 };
 
-/// What a caller wants to do with a run.
+/// Operation of a caller on a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunAction {
-    /// See it.
+    /// Read the run.
     Read,
-    /// Say how it goes, as the program does that is run: whoever may write to its store.
+    /// Report the run's status, as its program does. Requires write access to its store.
     Report,
-    /// Say who may see it, and make tokens for it.
+    /// Change who may see the run, and create tokens for it.
     Control,
 }
 
 impl RunAction {
-    /// The right that it takes, on the run as on its store.
+    /// Returns the right that the action requires, on the run as on its store.
     fn right(self) -> Right {
         match self {
             Self::Read => Right::Read,
@@ -30,22 +30,22 @@ impl RunAction {
     }
 }
 
-/// What of a run decides who may do what with it.
+/// Facts about a run that decide access to it.
 #[derive(Debug, Clone, Copy)]
 pub struct RunFacts {
-    /// Identifies it.
+    /// The run's id.
     pub id: RunId,
-    /// Whose it is.
+    /// The run's owner.
     pub owner_id: UserId,
-    /// Its store: who has a token for that has one for the run.
+    /// The run's store: a token for the store is a token for the run.
     pub store: StoreId,
-    /// The token that made it, if one did that is limited to what it made.
+    /// The token that created the run, if that token is limited to what it creates.
     pub creator: Option<TokenId>,
-    /// Who may see it without a right of his own.
+    /// Public access to the run.
     pub general_access: GeneralAccess,
 }
 
-/// Leave to do one thing with one run.
+/// Permission for one action on one run.
 #[derive(Debug)]
 pub struct RunGrant {
     run: RunFacts,
@@ -53,18 +53,18 @@ pub struct RunGrant {
 }
 
 impl RunGrant {
-    /// The run.
+    /// Returns the run.
     pub fn run(&self) -> &RunFacts {
         &self.run
     }
 
-    /// Whether the caller may also say who may see it.
+    /// Returns whether the caller may also change who may see the run.
     pub fn may_manage(&self) -> bool {
         self.right >= Some(Right::Manage)
     }
 }
 
-/// Whether there can be a run with which `caller` may do `action`: asked before anything is looked up.
+/// Returns whether any run can exist with which `caller` may do `action`. Checked before any look-up.
 pub fn admit_to_run(caller: &Caller, action: RunAction) -> Result<(), Denied> {
     match (caller, action) {
         (Caller::User(_), _) | (Caller::Anonymous, RunAction::Read) => Ok(()),
@@ -72,7 +72,7 @@ pub fn admit_to_run(caller: &Caller, action: RunAction) -> Result<(), Denied> {
     }
 }
 
-/// Leave for `caller` to do `action` with a run of `owner`'s.
+/// Authorizes `caller` to do `action` with a run of `owner`.
 pub fn authorize_run(caller: &Caller, action: RunAction, run: RunFacts, owner: &User) -> Result<RunGrant, Denied> {
     admit_to_run(caller, action)?;
     if run.owner_id != owner.id {
@@ -87,7 +87,7 @@ pub fn authorize_run(caller: &Caller, action: RunAction, run: RunFacts, owner: &
     if right >= Some(action.right()) || is_open { Ok(RunGrant { run, right }) } else { Err(Denied::Insufficient) }
 }
 
-/// What somebody may do by a right of his own: what his user may, as far as his token goes.
+/// Returns the session's own right on a run: the user's right, limited by the token's scope.
 fn right_of(session: &Session, run: &RunFacts) -> Option<Right> {
     let is_own = session.user.id == run.owner_id || session.user.is_admin();
     let of_token = match session.scope() {

@@ -1,19 +1,19 @@
-//! What a token is limited to.
+//! Scopes of tokens.
 
 use serde::{Deserialize, Serialize};
 
 use crate::kv::{Document, Right, StoreId, StoreName, UserId};
 
-/// The most stores that one token names.
+/// Maximum number of store rules in a scope.
 pub const MAX_STORE_RULES: usize = 500;
 
-/// The most datasets, and the most request queues, that one token names.
+/// Maximum number of datasets, and of request queues, in a scope.
 pub const MAX_UPSTREAM_IDS: usize = 100;
 
-/// The longest id of a dataset or a request queue, whatever server made it.
+/// Maximum length of the id of a dataset or a request queue, on any upstream.
 const MAX_UPSTREAM_ID_LENGTH: usize = 100;
 
-/// What an upstream has, and Larder has not.
+/// Kind of resource that only the upstream has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UpstreamKind {
     /// Datasets.
@@ -23,7 +23,7 @@ pub enum UpstreamKind {
 }
 
 impl UpstreamKind {
-    /// What paths of the platform's API call all of them.
+    /// Returns the path segment for the collection in the platform's API.
     pub fn collection(self) -> &'static str {
         match self {
             Self::Dataset => "datasets",
@@ -32,45 +32,45 @@ impl UpstreamKind {
     }
 }
 
-/// What a token may do of all that its user may.
+/// Subset of the user's rights that a token has.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Scope {
     /// List the account's stores.
     pub list: bool,
-    /// Make stores; it may do everything with those that it made.
+    /// Create stores. The token has every right on the stores that it created.
     pub create: bool,
-    /// What it may do with stores.
+    /// Rights on stores.
     pub stores: Vec<StoreRule>,
-    /// The upstream's datasets that it may use, by their ids there.
+    /// Ids of the upstream's datasets that the token may use.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub datasets: Vec<String>,
-    /// The upstream's request queues that it may use, by their ids there.
+    /// Ids of the upstream's request queues that the token may use.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub request_queues: Vec<String>,
 }
 
-/// A right on a store, or on several.
+/// Right on one store or on several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum StoreRule {
-    /// On one store, whatever its name is.
+    /// On the store of that id, whatever its name.
     Id {
         /// Its id.
         id: StoreId,
         /// The right.
         right: Right,
     },
-    /// On the store of the token's user that has a name.
+    /// On the store of that name of the token's user.
     Name {
         /// The name, in any letter case.
         name: StoreName,
         /// The right.
         right: Right,
     },
-    /// On all stores of the token's user whose names begin so.
+    /// On all stores of the token's user whose names have that prefix.
     NamePrefix {
-        /// How they begin, in any letter case; whoever asks for such a rule may not leave it empty.
+        /// The prefix, in any letter case. A request for such a rule may not leave it empty.
         #[serde(rename = "namePrefix")]
         name_prefix: String,
         /// The right.
@@ -79,12 +79,12 @@ pub enum StoreRule {
 }
 
 impl Scope {
-    /// What a token of `user`'s may do with a store by its rules.
+    /// Returns the right on a store that the rules give a token of `user`.
     pub fn right_on(&self, document: &Document, user: &UserId) -> Option<Right> {
         self.stores.iter().filter_map(|rule| rule.right_on(document, user)).max()
     }
 
-    /// What a token may do by its rules with a store of that id, whatever its name is.
+    /// Returns the right that the rules give by id alone.
     pub fn right_on_id(&self, store: &StoreId) -> Option<Right> {
         let right = |rule: &StoreRule| match rule {
             StoreRule::Id { id, right } => (id == store).then_some(*right),
@@ -93,8 +93,8 @@ impl Scope {
         self.stores.iter().filter_map(right).max()
     }
 
-    /// What the token of a run may do: write to the run's store, use its dataset and its request queue, and, if it `opens`
-    /// others, write to the stores that it makes and those of its user that have a name.
+    /// Returns the scope of a run's token: write to the run's store, use its dataset and its request queue, and, if the
+    /// scope `opens` other stores, write to stores that the token creates and to named stores of its user.
     pub fn of_run(store: StoreId, dataset: &str, request_queue: &str, opens: bool) -> Self {
         let own = StoreRule::Id { id: store, right: Right::Write };
         let named = StoreRule::NamePrefix { name_prefix: String::new(), right: Right::Write };
@@ -103,7 +103,7 @@ impl Scope {
         Self { list: opens, create: opens, stores, datasets, request_queues }
     }
 
-    /// Whether it names the dataset or request queue of that id.
+    /// Returns whether the scope has the dataset or request queue of that id.
     pub fn names_upstream(&self, kind: UpstreamKind, id: &str) -> bool {
         let named = match kind {
             UpstreamKind::Dataset => &self.datasets,
@@ -112,7 +112,7 @@ impl Scope {
         named.iter().any(|named| named == id)
     }
 
-    /// Whether it says something that can be meant.
+    /// Returns whether the scope is valid.
     pub fn is_sensible(&self) -> bool {
         let is_empty =
             |rule: &StoreRule| matches!(rule, StoreRule::NamePrefix { name_prefix, .. } if name_prefix.is_empty());
@@ -124,7 +124,7 @@ impl Scope {
     }
 }
 
-/// Whether a text can be what an upstream calls a dataset or a request queue.
+/// Returns whether a text can be an upstream's id of a dataset or a request queue.
 pub fn is_upstream_id(text: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=MAX_UPSTREAM_ID_LENGTH).contains(&text.len()) && text.bytes().all(is_allowed)
@@ -132,7 +132,7 @@ pub fn is_upstream_id(text: &str) -> bool {
 
 impl StoreRule {
     fn right_on(&self, document: &Document, user: &UserId) -> Option<Right> {
-        // Names are the owner's: somebody else's store of the same name is another one.
+        // Names are per owner: another user's store of the same name is a different one.
         let own_name = document.name.as_ref().filter(|_| document.owner_id == *user);
         match self {
             Self::Id { id, right } => (document.id == *id).then_some(*right),

@@ -12,24 +12,24 @@ use crate::{
     storage::{self, Attributes, ByteStream, GetOptions, ObjectStore, Precondition, PutOptions},
 };
 
-/// Where the master secret stands when none was given.
+/// Key of the object with the generated master secret.
 pub const MASTER_KEY: &str = "larder/auth/master-secret";
 
-/// Bytes of a master secret.
+/// Number of bytes of a master secret.
 const MASTER_LENGTH: usize = 32;
 
-/// Characters of a store's signing key: 32 hexadecimal digits are 128 bits.
+/// Number of characters of a store's signing key: 32 hexadecimal digits are 128 bits.
 const SIGNING_KEY_LENGTH: usize = 32;
 
-/// Characters of a fingerprint: 8 hexadecimal digits tell secrets apart, and are quickly typed.
+/// Number of characters of a fingerprint: 8 hexadecimal digits tell secrets apart, and are quickly typed.
 const FINGERPRINT_LENGTH: usize = 8;
 
-/// The secret from which all others come.
+/// Secret from which all others are derived.
 #[derive(Clone)]
 pub struct MasterSecret(Vec<u8>);
 
 impl MasterSecret {
-    /// A secret that was given from outside.
+    /// Returns the configured secret.
     pub fn new(text: &str) -> Self {
         Self(text.as_bytes().to_vec())
     }
@@ -41,31 +41,31 @@ impl fmt::Debug for MasterSecret {
     }
 }
 
-/// The master secret could not be had.
+/// Error of reading or creating the master secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     /// The object store failed.
     #[error("the master secret could not be read or written")]
     Storage(#[from] storage::Error),
-    /// What stands there is no master secret.
+    /// The object is no master secret.
     #[error("the master secret is damaged")]
     Damaged,
 }
 
-/// Derives secrets.
+/// Deriver of secrets.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     master: MasterSecret,
 }
 
 impl Secrets {
-    /// Secrets that come from `master`.
+    /// Returns secrets derived from `master`.
     pub fn new(master: MasterSecret) -> Self {
         Self { master }
     }
 
-    /// Secrets that come from the master secret in the object store, which is made there if there is none. Of several
-    /// gateways that start at once, one makes it.
+    /// Returns secrets derived from the master secret in the object store. Creates that secret if there is none; of
+    /// several gateways that start at once, exactly one creates it.
     pub async fn open(objects: &dyn ObjectStore, random: &dyn Random) -> Result<Self, SecretsError> {
         if let Some(master) = read(objects).await? {
             return Ok(Self::new(master));
@@ -88,8 +88,8 @@ impl Secrets {
         mac.finalize().into_bytes().into_iter()
     }
 
-    /// What signs the links of a store (`urlSigningSecretKey`): random to whoever does not know the master secret,
-    /// its own for each store and each rotation.
+    /// Returns the key that signs the links of a store (`urlSigningSecretKey`). It is indistinguishable from random
+    /// without the master secret, and different for each store and each rotation.
     ///
     /// # Panics
     /// Never: HMAC takes keys of any length.
@@ -100,8 +100,9 @@ impl Secrets {
 }
 
 impl SecretFingerprint for Secrets {
-    /// An HMAC under a label of its own, of the id of the installation: nothing else is derived from it, and it is no help
-    /// to find the secret but by guessing, which any signed link allows, too. Installations with one secret do not show it.
+    /// Returns an HMAC of the installation's id under its own label; nothing else is derived from it. It helps to find
+    /// the secret only by guessing, which any signed link allows, too. Installations with the same secret do not show
+    /// that.
     fn fingerprint(&self, installation: &str) -> String {
         hex(self.digest(&format!("larder secret fingerprint {installation}")).take(FINGERPRINT_LENGTH / 2))
     }

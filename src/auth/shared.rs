@@ -1,4 +1,4 @@
-//! Which stores are shared with whom: what the stores' own documents say, found the other way round.
+//! Index of shared stores by user, the reverse of the stores' own documents.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ use crate::{
 
 use super::error::Result;
 
-/// Where it stands which stores a user was let into.
+/// Prefix of the entries that say which stores are shared with a user.
 pub const SHARED: &str = "larder/auth/shares/";
 
-/// Stores that are looked at at the same time.
+/// Maximum number of stores read concurrently.
 const CONCURRENCY: usize = 16;
 
-/// An entry says nothing but that it is there: what the user may do, the store's document says.
+/// Marker entry without content: the user's right is in the store's document.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {}
 
 impl Note for Entry {}
 
-/// Which stores are shared with whom.
+/// Index of shared stores by user.
 #[derive(Debug)]
 pub struct SharedStores {
     objects: Arc<dyn ObjectStore>,
@@ -35,18 +35,19 @@ pub struct SharedStores {
 }
 
 impl SharedStores {
-    /// What is shared of the stores in `catalog`.
+    /// Returns the index for the stores in `catalog`.
     pub fn new(objects: Arc<dyn ObjectStore>, catalog: Arc<Catalog>) -> Self {
         Self { objects, catalog }
     }
 
-    /// Notes that a store is about to be shared with a user. Before its document says so: what nobody finds is of no use.
+    /// Adds an entry for a store that is about to be shared with a user. The entry comes before the change of the
+    /// store's document: a share that no list shows is of no use.
     pub async fn announce(&self, user: &UserId, store: &StoreId) -> Result<()> {
         Ok(write_note(self.objects.as_ref(), &entry(user, store), &Entry {}).await?)
     }
 
-    /// Removes the entry of a store that is not shared with a user any more. A store that another call has shared meanwhile
-    /// keeps its entry.
+    /// Removes the entry of a store that is no longer shared with a user. The entry stays if a concurrent call has
+    /// shared the store again.
     pub async fn forget(&self, user: &UserId, store: &StoreId) -> Result<(), kv::Error> {
         let removed = remove_json(self.objects.as_ref(), &entry(user, store)).await;
         removed.map_err(kv::Error::unavailable)?;
@@ -60,7 +61,7 @@ impl SharedStores {
         }
     }
 
-    /// Ends the links to all stores that a user may write to by a share; returns how many stores those are.
+    /// Revokes the links to all stores to which a user may write by a share; returns the number of those stores.
     pub async fn end_links(&self, user: &UserId) -> Result<usize, kv::Error> {
         let ids = names_below(self.objects.as_ref(), &format!("{SHARED}{user}/")).await;
         let ids = ids.map_err(kv::Error::unavailable)?.into_iter().filter_map(|id| id.parse::<StoreId>().ok());
@@ -75,7 +76,7 @@ impl SharedStores {
         ended.try_fold(0, async |sum, count| Ok(sum + count)).await
     }
 
-    /// The stores that are shared with a user, oldest first. Entries of stores that are gone go, too.
+    /// Lists the stores that are shared with a user, oldest first. Removes the entries of deleted stores.
     pub async fn list(&self, user: &UserId) -> Result<Vec<Arc<StoreView>>, kv::Error> {
         let ids =
             names_below(self.objects.as_ref(), &format!("{SHARED}{user}/")).await.map_err(kv::Error::unavailable)?;
@@ -83,7 +84,7 @@ impl SharedStores {
         let stores = stream::iter(ids)
             .map(async |id| match self.catalog.resolve(&StoreLocator::Id(id)).await {
                 Ok(store) => Ok(Some(store)),
-                // Ids are never used again.
+                // Ids are never reused.
                 Err(kv::Error::StoreNotFound) => {
                     let removed = remove_json(self.objects.as_ref(), &entry(user, &id)).await;
                     removed.map(|()| None).map_err(kv::Error::unavailable)

@@ -19,36 +19,37 @@ const CONTENT_VERSION: u8 = 0;
 /// Version of the signatures of links to look at a record.
 const VIEW_VERSION: u8 = 1;
 
-/// Bytes of the HMAC that count: 30 hexadecimal digits of it.
+/// Number of bytes of the HMAC in a signature: 30 hexadecimal digits.
 const MAC_BYTES: usize = 15;
 
-/// Returns the signature of a link to one record of store `id`, which never expires; `None` for a key that is reserved: its
+/// Returns the signature of a link to one record of store `id`, which never expires; `None` for a reserved key, whose
 /// signature would be that of the store's content.
 pub fn record(signing_key: &str, id: &StoreId, key: &RecordKey) -> Option<String> {
     (!key.is_reserved_in(id)).then(|| hmac62(signing_key, key.as_str()))
 }
 
-/// The signature of a link to a store's keys; valid for ever, or until `expires_at`.
+/// Returns the signature of a link to a store's keys, valid until `expires_at`, or for ever without it.
 pub fn keys(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> String {
     URL_SAFE_NO_PAD.encode(content(signing_key, id, expires_at))
 }
 
-/// What such a signature says: version, end and HMAC.
+/// Returns the content of such a signature: version, expiry and HMAC.
 fn content(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> String {
     let expires_at = expires_at.map_or(0, Timestamp::as_millis);
     let mac = hmac62(signing_key, &format!("{CONTENT_VERSION}.{expires_at}.{id}"));
     format!("{CONTENT_VERSION}.{expires_at}.{mac}")
 }
 
-/// The signature of a link to look at one record until `expires_at` (an addition: the platform's links to records never end).
+/// Returns the signature of a link to view one record until `expires_at` (an addition: the platform's links to records
+/// never expire).
 pub fn view(signing_key: &str, id: &StoreId, key: &RecordKey, expires_at: Timestamp) -> String {
     let millis = expires_at.as_millis();
-    // Lines, which no key has: the signature of no record, whatever its key is, is one of these.
+    // Lines: no key contains a line break, so no record's signature equals one of these, whatever its key.
     let mac = hmac62(signing_key, &format!("view\n{millis}\n{id}\n{key}"));
     URL_SAFE_NO_PAD.encode(format!("{VIEW_VERSION}.{millis}.{mac}"))
 }
 
-/// Whether `signature` is that of a link to look at the record `key` of store `id` that is valid at `now`.
+/// Returns whether `signature` is that of a link to view the record `key` of store `id` that is valid at `now`.
 pub fn is_of_view(signature: &str, signing_key: &str, id: &StoreId, key: &RecordKey, now: Timestamp) -> bool {
     let Ok(text) = URL_SAFE_NO_PAD.decode(signature) else { return false };
     let Ok(text) = String::from_utf8(text) else { return false };
@@ -58,12 +59,13 @@ pub fn is_of_view(signature: &str, signing_key: &str, id: &StoreId, key: &Record
     now < expires_at && is_equal(signature, &view(signing_key, id, key, expires_at))
 }
 
-/// Whether `signature` is that of a link to the record `key` of store `id`.
+/// Returns whether `signature` is that of a link to the record `key` of store `id`.
 pub fn is_of_record(signature: &str, signing_key: &str, id: &StoreId, key: &RecordKey) -> bool {
     record(signing_key, id, key).is_some_and(|right| is_equal(signature, &right))
 }
 
-/// Whether `signature` is that of a link to the content of store `id` that is valid at `now`, with or without padding.
+/// Returns whether `signature` is that of a link to the content of store `id` that is valid at `now`, with or without
+/// padding.
 pub fn is_of_content(signature: &str, signing_key: &str, id: &StoreId, now: Timestamp) -> bool {
     let Ok(text) = URL_SAFE_NO_PAD.decode(signature.trim_end_matches('=')) else { return false };
     let Ok(text) = String::from_utf8(text) else { return false };
@@ -79,12 +81,13 @@ pub fn is_of_content(signature: &str, signing_key: &str, id: &StoreId, now: Time
     is_equal(&text, &content(signing_key, id, expires_at))
 }
 
-/// Whether both are the same, in constant time.
+/// Returns whether both are equal, in constant time.
 fn is_equal(given: &str, right: &str) -> bool {
     given.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
-/// The first 120 bits of the HMAC-SHA256 of `message`, in base 62 (`createHmacSignature` of `@apify/utilities`).
+/// Returns the first 120 bits of the HMAC-SHA256 of `message`, in base 62 (`createHmacSignature` of
+/// `@apify/utilities`).
 fn hmac62(secret: &str, message: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(message.as_bytes());

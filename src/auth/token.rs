@@ -1,4 +1,4 @@
-//! Tokens: how a caller says who he is.
+//! Tokens, the credentials of callers.
 
 use std::fmt;
 
@@ -26,37 +26,37 @@ const CHECKSUM_LENGTH: usize = 6;
 /// Digits of base 62, by value; random characters are drawn from them as well.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A token in the clear. It is shown only by [`Token::reveal`].
+/// Token in clear text. Only [`Token::reveal`] shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// A token that was given from outside.
+    /// Wraps a token from outside.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Makes a fresh token.
+    /// Generates a fresh token.
     pub fn generate(random: &dyn Random) -> Self {
         let random = random.characters(ALPHABET, RANDOM_LENGTH);
         let checksum = checksum(&random);
         Self(PREFIX.bytes().chain(random).chain(checksum).map(char::from).collect())
     }
 
-    /// Returns whether a text has the form of the tokens that are made here, `larder_[0-9A-Za-z]{36}`, and its checksum is right.
-    /// No other text is looked up: a guess or a typing mistake costs no read.
+    /// Returns whether a text has the form of generated tokens, `larder_[0-9A-Za-z]{36}`, with a correct checksum. No
+    /// other text is looked up: a guess or a typing mistake costs no read.
     pub fn is_of_form(text: &str) -> bool {
         let digits = text.strip_prefix(PREFIX).map(str::as_bytes);
         let parts = digits.and_then(|digits| digits.split_at_checked(RANDOM_LENGTH));
         parts.is_some_and(|(random, given)| random.iter().all(u8::is_ascii_alphanumeric) && checksum(random) == given)
     }
 
-    /// The token's text. For its owner's eyes only.
+    /// Returns the token's text. Only its owner may see it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What is kept of it.
+    /// Returns the hash under which the token is stored.
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(&self.0)
     }
@@ -80,24 +80,24 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What is kept of a token: a copy of memory or disk shows none. Hashes are compared in constant time, so that nothing
-/// of a token can be learnt by timing.
+/// Hash of a token. Only hashes are stored, so a copy of memory or disk shows no token. They are compared in constant
+/// time, so timing reveals nothing about a token.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// The hash of a token's text: it is random, so that nothing slower is needed.
+    /// Hashes a token's text. The text is random, so a slow hash is not needed.
     pub fn of(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
-    /// Whether both are of one token.
+    /// Returns whether both are hashes of the same token.
     pub fn is(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn bytes(&self) -> [u8; 32] {
         self.0
     }
@@ -115,7 +115,7 @@ impl From<TokenHash> for String {
     }
 }
 
-/// The text is not the hash of a token.
+/// Error for a text that is not the hash of a token.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("a hash is 64 hexadecimal digits")]
 pub struct InvalidHash;
@@ -125,7 +125,7 @@ impl TryFrom<String> for TokenHash {
 
     fn try_from(text: String) -> Result<Self, InvalidHash> {
         let mut bytes = [0; 32];
-        // The number's own parsing takes a sign for a digit.
+        // The integer parser would accept a sign as a digit.
         if text.len() != 2 * bytes.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(InvalidHash);
         }
@@ -137,31 +137,31 @@ impl TryFrom<String> for TokenHash {
     }
 }
 
-/// A token as it is kept: everything but itself.
+/// Stored token: its metadata and hash, without the secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptToken {
-    /// Identifies it.
+    /// The token's id.
     pub id: TokenId,
-    /// What it is recognised by.
+    /// The token's hash.
     pub hash: TokenHash,
-    /// Whose it is.
+    /// The token's user.
     pub user_id: UserId,
-    /// What its owner calls it.
+    /// The name that its owner gave it.
     pub name: Option<String>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// From when on it is not valid any more; `None` for ever.
+    /// Time of expiry; `None` for ever.
     pub expires_at: Option<Timestamp>,
-    /// What it is limited to; `None`: nothing, it may do all that its user may.
+    /// The token's scope; `None` for all rights of its user.
     pub scope: Option<Scope>,
-    /// The run that it was made for, and that it ends with.
+    /// The run that the token belongs to, and ends with.
     #[serde(rename = "runId", default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
 }
 
 impl KeptToken {
-    /// Whether it may be used.
+    /// Returns whether the token has not expired.
     pub fn is_valid(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_token_is_told_from_a_mistyped_one_by_its_checksum() {
-        // The checksum as Python has it: zlib.crc32(b"0123456789ABCDEFGHIJKLMNOPQRST") in base 62.
+        // The checksum by Python: zlib.crc32(b"0123456789ABCDEFGHIJKLMNOPQRST") in base 62.
         assert!(Token::is_of_form("larder_0123456789ABCDEFGHIJKLMNOPQRST4PMbyp"));
         for seed in 0..100 {
             let token = Token::generate(&SeededRandom::new(seed));

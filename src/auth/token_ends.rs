@@ -1,4 +1,4 @@
-//! The end of tokens: revocation, and the deletion of what is left of those that have ended.
+//! Revocation and expiry of tokens, and deletion of their objects afterwards.
 
 use std::{sync::PoisonError, time::Duration};
 
@@ -16,11 +16,12 @@ use super::{
     tokens::{CONCURRENCY, MAX_ATTEMPTS, Tokens, given_id},
 };
 
-/// How long a token that has expired is still listed.
+/// Time for which an expired token is still listed.
 const LISTED_AFTER_END: Duration = Duration::from_hours(24);
 
 impl Tokens {
-    /// Puts a tombstone in place of a token of this user and id, or of one that is being made, and deletes what leads there.
+    /// Replaces a token of this user and id by a tombstone, or one that is being created, and deletes the objects that
+    /// lead to it.
     pub(super) async fn bury(&self, user: &UserId, id: &TokenId, hash: &TokenHash) -> Result<()> {
         let now = self.clock.now();
         let at = now.plus(LONGEST_REQUEST);
@@ -30,7 +31,7 @@ impl Tokens {
             let etag = match self.objects.state(hash).await? {
                 None => None,
                 Some((TokenState::Kept(kept), etag)) if kept.id == *id && kept.user_id == *user => Some(etag),
-                // The entry leads to a token that has become another user's.
+                // The entry leads to a token that now belongs to another user.
                 Some((TokenState::Kept(_), _)) => return Err(AccountsError::TokenNotFound),
                 Some((TokenState::Revoked(_), _)) => return self.forget_token(user, id, hash).await,
             };
@@ -50,15 +51,15 @@ impl Tokens {
         self.objects.delete_entry(user, id).await
     }
 
-    /// Sees to it that a token is deleted some time after it expires at `end`.
+    /// Schedules the deletion of a token some time after it expires at `end`.
     pub(super) async fn schedule_end(&self, token: &KeptToken, end: Timestamp) -> Result<()> {
         let KeptToken { id, hash, user_id: user, .. } = *token;
         self.objects.schedule(&EndedToken { at: end.plus(LISTED_AFTER_END), user, id, hash }).await
     }
 
-    /// Deletes tokens that expired a day ago or earlier, and what is left of those that were revoked an hour ago or earlier;
-    /// returns how many due items were worked on. Deletes nothing while the clock is not trusted. A failure about one token
-    /// does not keep the others waiting.
+    /// Deletes tokens that expired a day ago or earlier, and the objects of those that were revoked an hour ago or
+    /// earlier. Returns the number of due items processed. Deletes nothing while the clock is not trusted. A failure
+    /// for one token does not delay the others.
     pub async fn delete_ended(&self) -> Result<usize> {
         let (mut after, mut done, mut failure) = (None, 0, None);
         loop {
@@ -78,13 +79,13 @@ impl Tokens {
         }
     }
 
-    /// Does what is due about one token; returns whether its due item is done with.
+    /// Processes the due item of one token; returns whether the item is done.
     async fn delete_one(&self, ended: EndedToken, now: Timestamp) -> Result<bool> {
         let EndedToken { user, id, hash, .. } = &ended;
         match self.objects.state(hash).await? {
             Some((TokenState::Kept(kept), _)) if kept.id == *id => {
                 let Some(end) = kept.expires_at else {
-                    // It was given from outside once more.
+                    // The token was given from outside again.
                     self.objects.delete_due_item(&ended).await?;
                     return Ok(true);
                 };
@@ -99,8 +100,8 @@ impl Tokens {
                 if now.since(revocation.revoked_at) < LONGEST_REQUEST || uptime < LONGEST_REQUEST {
                     return Ok(false);
                 }
-                // A token that was given from outside may be given again at any time: its tombstone stays, so that no deletion
-                // meets the new token.
+                // A token from outside may be given again at any time: its tombstone stays, so that no deletion races
+                // with the new token.
                 if given_id(hash) != Some(*id) {
                     self.objects.delete_entry(user, id).await?;
                     self.objects.delete_tombstone(hash).await?;

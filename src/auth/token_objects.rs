@@ -1,4 +1,4 @@
-//! The objects that keep tokens, and the only code that reads and writes them.
+//! The objects of tokens. Only this module reads and writes them.
 //!
 //! ```text
 //! larder/auth/tokens/{hash}                           the token, or that it was revoked
@@ -7,8 +7,8 @@
 //! larder/auth/tokens-due/{time}-{user}-{id}-{hash}    a due item: what is left of the token may be deleted then
 //! ```
 //!
-//! What stands at a hash is only ever created where there is nothing, or replaced as it was read. Revocation puts a tombstone
-//! there, which nothing replaces: a write that began before, and arrives after, loses. The tombstone is deleted once no
+//! The object at a hash is written only by create-if-absent or compare-and-swap. Revocation puts a tombstone there,
+//! which nothing replaces: a write that began before and arrives afterwards loses. The tombstone is deleted once no
 //! request that began before it can still write ([`LONGEST_REQUEST`]).
 
 use std::{sync::Arc, time::Duration};
@@ -26,22 +26,22 @@ use super::{
     token::{KeptToken, TokenHash},
 };
 
-/// What the hashes of tokens stand below.
+/// Prefix of tokens by hash.
 pub const TOKENS: &str = "larder/auth/tokens/";
 
-/// What the entries of users' tokens stand below.
+/// Prefix of the entries of users' tokens.
 pub const TOKENS_OF: &str = "larder/auth/tokens-by-user/";
 
-/// What the last uses of tokens stand below.
+/// Prefix of the last uses of tokens.
 pub const TOKEN_USES: &str = "larder/auth/token-last-used/";
 
-/// What due items stand below.
+/// Prefix of due items.
 pub const TOKEN_ENDS: &str = "larder/auth/tokens-due/";
 
-/// The longest time after which a write of a request that has begun may still take effect.
+/// Maximum time until a write of a request that has begun may still take effect.
 pub const LONGEST_REQUEST: Duration = Duration::from_hours(1);
 
-/// What stands at a token's hash.
+/// Object at a token's hash.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TokenState {
@@ -51,7 +51,7 @@ pub enum TokenState {
     Revoked(Revocation),
 }
 
-/// When a token was revoked.
+/// Time at which a token was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Revocation {
@@ -61,31 +61,31 @@ pub struct Revocation {
     pub uptime_secs: u64,
 }
 
-/// Where a token of a user's stands.
+/// Entry of a user's token: its hash.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     hash: TokenHash,
 }
 
-/// When a token was used last.
+/// Time at which a token was last used.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct LastUse {
     at: Timestamp,
 }
 
-/// For information alone. One that is written after its token was revoked is deleted with the tombstone.
+/// Informational only. A last use that is written after the token was revoked is deleted with the tombstone.
 impl Note for LastUse {}
 
-/// A token of which something may be left to delete.
+/// Token whose remaining objects are due for deletion.
 #[derive(Debug, Clone, Copy)]
 pub struct EndedToken {
-    /// When that is.
+    /// Time at which the item is due.
     pub at: Timestamp,
-    /// Whose token it was.
+    /// The token's user.
     pub user: UserId,
-    /// Its id.
+    /// The token's id.
     pub id: TokenId,
-    /// Its hash.
+    /// The token's hash.
     pub hash: TokenHash,
 }
 
@@ -99,7 +99,7 @@ impl TokenObjects {
         Self(objects)
     }
 
-    /// Reads what stands at a hash.
+    /// Reads the object at a hash.
     pub async fn state(&self, hash: &TokenHash) -> Result<Option<(TokenState, ETag)>> {
         Ok(read_json(self.0.as_ref(), &place(hash)).await?)
     }
@@ -112,7 +112,8 @@ impl TokenObjects {
         }))
     }
 
-    /// Writes what is to stand at a hash in place of `seen`, or where nothing was; returns whether that is still so.
+    /// Writes the object at a hash by compare-and-swap against `seen`, or creates it if absent; returns whether it
+    /// succeeded.
     pub async fn set_state(&self, hash: &TokenHash, state: &TokenState, seen: Option<ETag>) -> Result<bool> {
         Ok(match seen {
             None => create_json(self.0.as_ref(), &place(hash), state).await?,
@@ -120,7 +121,7 @@ impl TokenObjects {
         })
     }
 
-    /// Deletes the tombstone at a hash, which nothing replaces.
+    /// Deletes the tombstone at a hash. Nothing replaces a tombstone, so this is safe.
     pub async fn delete_tombstone(&self, hash: &TokenHash) -> Result<()> {
         Ok(remove_json(self.0.as_ref(), &place(hash)).await?)
     }
@@ -131,18 +132,18 @@ impl TokenObjects {
         Ok(())
     }
 
-    /// Reads where a token of a user's stands.
+    /// Reads the hash of a user's token.
     pub async fn hash(&self, user: &UserId, id: &TokenId) -> Result<Option<TokenHash>> {
         Ok(read_json::<Entry>(self.0.as_ref(), &entry(user, id)).await?.map(|(entry, _)| entry.hash))
     }
 
-    /// Deletes a token's entry, and when it was last used.
+    /// Deletes a token's entry and its last use.
     pub async fn delete_entry(&self, user: &UserId, id: &TokenId) -> Result<()> {
         remove_json(self.0.as_ref(), &entry(user, id)).await?;
         Ok(remove_json(self.0.as_ref(), &last_use(user, id)).await?)
     }
 
-    /// Lists the ids of a user's tokens, in the order of their making.
+    /// Lists the ids of a user's tokens, in the order of creation.
     pub async fn ids_of(&self, user: &UserId) -> Result<Vec<String>> {
         Ok(names_below(self.0.as_ref(), &format!("{TOKENS_OF}{user}/")).await?)
     }
@@ -157,7 +158,7 @@ impl TokenObjects {
         Ok(write_note(self.0.as_ref(), &last_use(user, id), &LastUse { at }).await?)
     }
 
-    /// Sees to it that what is left of a token is looked at from a time on.
+    /// Schedules the deletion of a token's remaining objects.
     pub async fn schedule(&self, ended: &EndedToken) -> Result<()> {
         Ok(write_note(self.0.as_ref(), &due_item(ended), &()).await?)
     }
@@ -167,8 +168,8 @@ impl TokenObjects {
         Ok(remove_json(self.0.as_ref(), &due_item(ended)).await?)
     }
 
-    /// Lists the due items behind `after` whose time has come, the earliest first; at most a thousand, by one call. Returns
-    /// whether more may follow.
+    /// Lists the due items after `after` whose time has come, the earliest first; at most a thousand, in one request.
+    /// Returns whether more may follow.
     pub async fn due(&self, now: Timestamp, after: Option<&EndedToken>) -> Result<(Vec<EndedToken>, bool)> {
         let start_after = after.map(due_item);
         let options = ListOptions { prefix: TOKEN_ENDS.to_owned(), start_after, limit: MAX_LIST_KEYS };

@@ -1,4 +1,4 @@
-//! When tokens were used last: gathered in memory, and written down now and then.
+//! Last uses of tokens, gathered in memory and written periodically.
 
 use std::sync::PoisonError;
 
@@ -10,8 +10,8 @@ use super::{
 };
 
 impl Tokens {
-    /// Writes down when tokens were used last, and returns how many. Nothing is written of a token that is revoked. What fails
-    /// is kept for the next call.
+    /// Writes the last uses of tokens, and returns their number. Skips revoked tokens. Keeps failed ones for the next
+    /// call.
     pub async fn flush_uses(&self) -> Result<usize> {
         let uses = std::mem::take(&mut *self.uses.lock().unwrap_or_else(PoisonError::into_inner));
         let written = stream::iter(uses.into_values()).map(|used| self.write_use(used)).buffer_unordered(CONCURRENCY);
@@ -19,7 +19,7 @@ impl Tokens {
         written.into_iter().try_fold(0, |count, is_written| Ok(count + usize::from(is_written?)))
     }
 
-    /// Writes down one use, unless the token is revoked; returns whether it was written.
+    /// Writes one last use, unless the token is revoked; returns whether it was written.
     async fn write_use(&self, used: Use) -> Result<bool> {
         let written = async {
             if self.by_hash(&used.hash).await?.is_none() {

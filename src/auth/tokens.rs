@@ -1,4 +1,4 @@
-//! All tokens, in the object store: made, listed, replaced, revoked, and looked up by their hashes.
+//! Repository of tokens in the object store: create, list, replace, revoke, and look up by hash.
 
 use std::{
     collections::HashMap,
@@ -26,31 +26,31 @@ use super::{
     users::Users,
 };
 
-/// What a token that was given from outside is called.
+/// Name of a token that was given from outside.
 const GIVEN_NAME: &str = "from the environment";
 
-/// Tokens that are read or written at the same time.
+/// Maximum number of tokens read or written concurrently.
 pub(super) const CONCURRENCY: usize = 16;
 
-/// How often a change is tried again that others get in the way of.
+/// Maximum number of attempts of a change under contention.
 pub(super) const MAX_ATTEMPTS: usize = 8;
 
-/// A token that is to be.
+/// Description of a token to create.
 #[derive(Debug, Clone, Default)]
 pub struct NewToken {
-    /// The id it is to have, where that had to be known before; a fresh one if none is given.
+    /// The token's id, if it had to be known before; a fresh one if `None`.
     pub id: Option<TokenId>,
-    /// What its owner calls it.
+    /// The name that its owner gives it.
     pub name: Option<String>,
-    /// Until when it is valid.
+    /// Time of expiry.
     pub expires_at: Option<Timestamp>,
-    /// What it is limited to.
+    /// The token's scope.
     pub scope: Option<Scope>,
-    /// The run that it is made for, and that it ends with.
+    /// The run that the token belongs to, and ends with.
     pub run: Option<RunId>,
 }
 
-/// The use of a token that is not written down yet.
+/// Use of a token that is not written yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Use {
     pub(super) user: UserId,
@@ -59,18 +59,18 @@ pub(super) struct Use {
     pub(super) at: Timestamp,
 }
 
-/// Why nobody was recognised.
+/// Reason for not identifying a caller.
 #[derive(Debug, thiserror::Error)]
 pub enum Unrecognised {
-    /// The token is nobody's: it never was, or it is revoked, or its time is over, or its user is kept out.
+    /// The token is invalid: unknown, revoked, expired, or of a disabled user.
     #[error("the token is nobody's")]
     UnknownToken,
-    /// That could not be found out.
+    /// The look-up failed.
     #[error(transparent)]
     Failed(#[from] AccountsError),
 }
 
-/// The tokens that are valid.
+/// Repository of valid tokens.
 #[derive(Debug)]
 pub struct Tokens {
     pub(super) objects: TokenObjects,
@@ -78,16 +78,16 @@ pub struct Tokens {
     pub(super) guard: Arc<ClockGuard>,
     random: Arc<dyn Random>,
     users: Arc<Users>,
-    /// That of the account there is from the start; it is configured or kept elsewhere.
+    /// Hash of the initial admin's token, which is configured or stored elsewhere.
     admin: TokenHash,
     pub(super) by_hash: Remembered<[u8; 32], KeptToken>,
-    /// Uses of tokens that are not written down yet, by hash.
+    /// Uses of tokens that are not written yet, by hash.
     pub(super) uses: Mutex<HashMap<[u8; 32], Use>>,
 }
 
 impl Tokens {
-    /// The tokens of `users`, and that of the admin. They are believed for `staleness` at most, or for ever where this gateway
-    /// alone changes them.
+    /// Returns the tokens of `users`, and that of the admin. Cached tokens are trusted for `staleness` at most, or for
+    /// ever where this gateway alone changes them.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
@@ -101,20 +101,20 @@ impl Tokens {
         Self { objects, clock, guard, random, users, admin: admin.hash(), by_hash, uses: Mutex::default() }
     }
 
-    /// Returns the same tokens, of which nothing is deleted by time unless `guard` allows it.
+    /// Returns the same tokens; `guard` must allow every deletion by time.
     #[must_use]
     pub fn guarded_by(self, guard: Arc<ClockGuard>) -> Self {
         Self { guard, ..self }
     }
 
-    /// Whoever has `token`: from memory, or by one read.
+    /// Identifies the caller by `token`, from the cache or by one read.
     pub async fn identify(&self, token: Option<&str>) -> Result<Caller, Unrecognised> {
         let Some(token) = token else { return Ok(Caller::Anonymous) };
         let hash = TokenHash::of(token);
         if hash.is(&self.admin) {
             return Ok(Caller::User(Session { user: self.users.admin().await?, token: None, ip: None }));
         }
-        // What cannot be a token is not looked up: it costs nobody but who sent it.
+        // A text that cannot be a token is not looked up, so it costs only its sender.
         if !Token::is_of_form(token) {
             return Err(Unrecognised::UnknownToken);
         }
@@ -128,19 +128,19 @@ impl Tokens {
         Ok(Caller::User(Session { user, token: Some(kept), ip: None }))
     }
 
-    /// Returns whether `token` is one that this gateway knows from memory, so that identifying it costs at most one read in each
-    /// staleness bound, or none at all because it cannot be a token.
+    /// Returns whether the cache has `token`, or the text cannot be a token. Identifying it then costs at most one read
+    /// per staleness bound, or none at all.
     pub fn recalls(&self, token: &str) -> bool {
         let hash = TokenHash::of(token);
         hash.is(&self.admin) || !Token::is_of_form(token) || self.by_hash.holds(&hash.bytes())
     }
 
-    /// An id for a token that is about to be made.
+    /// Returns an id for a token that is about to be created.
     pub fn new_id(&self) -> TokenId {
         TokenId::made_at(self.clock.now(), self.random.as_ref())
     }
 
-    /// Makes a token; this is the only time that it is seen.
+    /// Creates a token. Its secret is visible only here.
     pub async fn create(&self, user: &User, new: NewToken) -> Result<(Arc<KeptToken>, Token)> {
         let NewToken { id, name, expires_at, scope, run } = new;
         let (id, token) = (id.unwrap_or_else(|| self.new_id()), Token::generate(self.random.as_ref()));
@@ -149,19 +149,19 @@ impl Tokens {
         if let Some(end) = expires_at {
             self.schedule_end(&kept, end).await?;
         }
-        // The entry first: a token that is valid and not listed could not be revoked.
+        // The entry first: a valid token that is not listed could not be revoked.
         self.objects.create_entry(&user.id, &id, hash).await?;
         let is_created = self.objects.set_state(&hash, &TokenState::Kept(kept.clone()), None).await;
         self.by_hash.forget(hash.bytes());
-        // In the way of a fresh hash is an earlier try of this very write, or a revocation that came first.
+        // An object at a fresh hash is from an earlier attempt of this very write, or a revocation that came first.
         if !is_created? && self.objects.token(&hash).await?.is_none_or(|found| found.id != id) {
             return Err(AccountsError::TokenNotFound);
         }
         Ok((Arc::new(kept), token))
     }
 
-    /// Makes a token that was given from outside valid for `user`, and the one that was given for him before invalid. Doing it
-    /// again, or on several gateways at once, changes nothing.
+    /// Makes a token that was given from outside valid for `user`, and the one that was given before invalid.
+    /// Idempotent, also on several gateways at once.
     pub async fn accept_given(&self, user: &User, token: &Token) -> Result<()> {
         let hash = token.hash();
         let id = given_id(&hash).ok_or(AccountsError::TokenTaken)?;
@@ -170,7 +170,7 @@ impl Tokens {
         }
         self.objects.create_entry(&user.id, &id, hash).await?;
         let before = self.keep_given(user, hash, id).await?;
-        // Once more: it may have gone with a revocation that was still under way.
+        // Again: a revocation in progress may have deleted it.
         self.objects.create_entry(&user.id, &id, hash).await?;
         if let Some(other) = before.filter(|kept| kept.user_id != user.id) {
             self.objects.delete_entry(&other.user_id, &id).await?;
@@ -190,7 +190,7 @@ impl Tokens {
         Ok(())
     }
 
-    /// Puts a given token at its hash, also in place of a tombstone; returns what was there.
+    /// Puts a given token at its hash, also in place of a tombstone; returns the previous one.
     async fn keep_given(&self, user: &User, hash: TokenHash, id: TokenId) -> Result<Option<KeptToken>> {
         let is_in_force =
             |kept: &KeptToken| kept.user_id == user.id && kept.expires_at.is_none() && kept.scope.is_none();
@@ -214,8 +214,8 @@ impl Tokens {
         Err(AccountsError::Contended)
     }
 
-    /// Returns a page of a user's tokens in the order of their making, each with its last use as far as that is written down.
-    /// Lists the entries of all, a thousand by one call, and reads the documents of the page alone.
+    /// Returns a page of a user's tokens in the order of creation, each with its last use as far as that is written.
+    /// Lists the entries of all tokens, a thousand per request, and reads only the documents of the page.
     pub async fn list(&self, user: &UserId, page: &PageQuery) -> Result<Page<(Arc<KeptToken>, Option<Timestamp>)>> {
         let (total, ids) = page.of(self.objects.ids_of(user).await?);
         let ids = ids.into_iter().filter_map(|id| id.parse::<TokenId>().ok());
@@ -234,8 +234,9 @@ impl Tokens {
         self.find(user, id).await?.ok_or(AccountsError::TokenNotFound)
     }
 
-    /// Makes a token like another one, which stays valid for `overlap` from now on, or less if it would have ended before. The
-    /// new one has `new_id`, or a fresh id. Where the old one is revoked meanwhile, the new one is revoked, too.
+    /// Creates a token like another one, which stays valid for `overlap` from now on, or until its own expiry if that
+    /// is sooner. The new one has `new_id`, or a fresh id. If the old one is revoked meanwhile, the new one is revoked,
+    /// too.
     pub async fn replace(
         &self,
         user: &User,
@@ -256,7 +257,7 @@ impl Tokens {
         }
     }
 
-    /// Has a token expire at `end`, unless it does before.
+    /// Sets a token's expiry to `end`, unless it expires before.
     async fn end_at(&self, hash: &TokenHash, end: Timestamp) -> Result<()> {
         for _ in 0..MAX_ATTEMPTS {
             let Some((TokenState::Kept(old), etag)) = self.objects.state(hash).await? else {
@@ -276,17 +277,17 @@ impl Tokens {
         Err(AccountsError::Contended)
     }
 
-    /// Makes a token invalid: here at once, on other gateways within the staleness bound, and for ever.
+    /// Revokes a token permanently: at once on this gateway, within the staleness bound on others.
     pub async fn revoke(&self, user: &UserId, id: &TokenId) -> Result<()> {
         let Some(hash) = self.objects.hash(user, id).await? else {
-            // Another gateway has revoked it, and this one may still believe in it.
+            // Another gateway has revoked the token, and this one may still have it in its cache.
             self.by_hash.forget_where(|token| token.id == *id && token.user_id == *user);
             return Err(AccountsError::TokenNotFound);
         };
         self.bury(user, id, &hash).await
     }
 
-    /// Believes nothing any more that was read before now: another gateway has changed tokens on this one's behalf.
+    /// Invalidates everything read before now: another gateway has changed tokens on behalf of this one.
     pub fn outdate(&self) {
         self.by_hash.forget_all();
     }
@@ -307,8 +308,8 @@ impl Tokens {
     }
 }
 
-/// The id of a token that was given from outside. It follows from its hash, which tells such tokens from all others, whatever
-/// those are called, and makes one of it on however many gateways it is given.
+/// Returns the id of a token that was given from outside. The id is derived from the hash. That distinguishes such
+/// tokens from all others, whatever their names, and gives the same token the same id on every gateway.
 pub(super) fn given_id(hash: &TokenHash) -> Option<TokenId> {
     let derived = TokenHash::of(&format!("{GIVEN_NAME}: {hash}")).to_string();
     derived.get(..TokenId::LENGTH)?.parse().ok()

@@ -11,22 +11,22 @@ use crate::{
 
 use super::{error::AccountsError, quota::Quota};
 
-/// The account there is from the start.
+/// Name of the initial account.
 pub const ADMIN: &str = "admin";
 
-/// The name of a user, unique without regard to letter case. None has the form of an id.
+/// Name of a user, unique without regard to letter case. No name has the form of an id.
 /// (`USERNAME` in `@apify/consts` has the length and the characters.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Username(String);
 
 impl Username {
-    /// The name as it was given.
+    /// Returns the name as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name by which it is looked up.
+    /// Returns the name in the form used for look-ups.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
@@ -67,14 +67,14 @@ impl fmt::Display for Username {
     }
 }
 
-/// Who may read the stores of an account that follow its setting.
+/// Public read access to those stores of an account that follow its setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AccountAccess {
-    /// Nobody else.
+    /// Only users with a right of their own.
     #[default]
     Restricted,
-    /// Whoever knows the id.
+    /// Anyone who knows the id.
     AnyoneWithIdCanRead,
 }
 
@@ -82,36 +82,37 @@ impl AccountAccess {
     /// The values of the API.
     pub const NAMES: [&str; 2] = ["RESTRICTED", "ANYONE_WITH_ID_CAN_READ"];
 
-    /// Returns the value of the API.
+    /// Returns the value in the API.
     pub fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 }
 
-/// An account.
+/// Account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// Identifies the account, for ever.
+    /// The account's permanent id.
     pub id: UserId,
-    /// Its name.
+    /// The account's name.
     pub username: Username,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// What its stores follow that do not say otherwise.
+    /// Public access to its stores that have no setting of their own.
     pub general_access: AccountAccess,
-    /// Whether none of its tokens is valid.
+    /// True if all its tokens are invalid.
     pub is_disabled: bool,
-    /// Whether links to others' stores that the user may have signed are still to be ended, since the user was disabled.
+    /// True if links to others' stores that the user may have signed are still to be revoked, since the user was
+    /// disabled.
     #[serde(rename = "linkRevocationPending", default, skip_serializing_if = "std::ops::Not::not")]
     pub has_links_to_end: bool,
-    /// What it may have, as far as that is not as configured.
+    /// Limits that differ from the configured ones.
     #[serde(default, skip_serializing_if = "Quota::is_empty")]
     pub quota: Quota,
 }
 
 impl User {
-    /// Whether this is the account there is from the start, which administers all others.
+    /// Returns whether this is the initial account, which administers all others.
     pub fn is_admin(&self) -> bool {
         self.username.as_str() == ADMIN
     }
@@ -121,7 +122,7 @@ impl User {
         self.id.as_str() == id_or_username || self.username.as_str().eq_ignore_ascii_case(id_or_username)
     }
 
-    /// Who may read a store of this account's.
+    /// Returns the public access to a store of this account.
     pub fn access_to(&self, general_access: GeneralAccess) -> GeneralAccess {
         match (general_access, self.general_access) {
             (GeneralAccess::FollowUserSetting, AccountAccess::Restricted) => GeneralAccess::Restricted,

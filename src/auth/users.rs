@@ -1,6 +1,6 @@
-//! All accounts, in the object store: made by the admin, looked up by name or id.
+//! Repository of accounts in the object store: created by the admin, looked up by name or id.
 //!
-//! An account stands under its name, which makes the name unique; a pointer leads from the id to the name.
+//! An account is stored under its name, which makes the name unique; a pointer leads from the id to the name.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -25,75 +25,76 @@ use super::{
     user::{ADMIN, AccountAccess, User, Username},
 };
 
-/// Where accounts stand, by name.
+/// Prefix of accounts by name.
 pub const USERS: &str = "larder/auth/users/";
 
-/// Where it stands which name an id has.
+/// Prefix of the pointers from ids to names.
 pub const USER_IDS: &str = "larder/auth/users-by-id/";
 
-/// How often a change is tried again that others get in the way of.
+/// Maximum number of attempts of a change under contention.
 const MAX_ATTEMPTS: usize = 8;
 
-/// Accounts that are read at the same time.
+/// Maximum number of accounts read concurrently.
 const READ_CONCURRENCY: usize = 16;
 
-/// Which name an id has.
+/// Pointer from an id to its name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct NameOfId {
     username: Username,
 }
 
-/// An account that is to be.
+/// Description of an account to create.
 #[derive(Debug, Clone)]
 pub struct NewUser {
-    /// Its name.
+    /// The account's name.
     pub username: Username,
-    /// What its stores follow.
+    /// Public access to its stores.
     pub general_access: AccountAccess,
 }
 
-/// Changes of an account.
+/// Changes to an account.
 #[derive(Debug, Clone, Default)]
 pub struct UserUpdate {
-    /// What its stores follow, unless that stays.
+    /// New public access to its stores; `None` for no change.
     pub general_access: Option<AccountAccess>,
-    /// Whether its tokens are valid, unless that stays.
+    /// True if its tokens are to be disabled; `None` for no change.
     pub is_disabled: Option<bool>,
-    /// Whether links that it may have signed stay valid when it is disabled by this. Else they are to be ended.
+    /// True if links that the user may have signed stay valid when this disables the account. Else they are to be
+    /// revoked.
     pub keeps_links: bool,
-    /// What it may have.
+    /// Changes to its quota.
     pub quota: QuotaUpdate,
 }
 
-/// The owner that a caller other than the owner has named.
+/// Owner named by another caller.
 #[derive(Debug, Clone)]
 pub struct NamedOwner {
-    /// The owner's id; where there is no such account, one that no account has, and the same every time.
+    /// The owner's id; without such an account, an id that no account has, the same every time.
     pub id: UserId,
     /// The account, if there is one.
     pub account: Option<Arc<User>>,
 }
 
-/// All accounts.
+/// Repository of all accounts.
 #[derive(Debug)]
 pub struct Users {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     admin: UserId,
-    /// How long another gateway may believe in an account as it was.
+    /// Time for which another gateway may use a cached account.
     elsewhere: Option<Duration>,
     by_name: Remembered<String, User>,
     names: Remembered<UserId, NameOfId>,
-    /// What look-ups of owners for other callers have found, be it nothing: the account's name in lower case.
+    /// Results of look-ups of owners for other callers, also negative ones: the account's name in lower case.
     told: Remembered<String, String>,
     hasher: RandomState,
 }
 
 impl Users {
-    /// The accounts as they are; `None` when there are none yet. They are believed for `staleness` at most, or for ever where
-    /// this gateway alone changes them.
+    /// Returns the accounts as stored; `None` if there are none yet. Cached accounts are trusted for `staleness` at
+    /// most, or for ever where this gateway alone changes them.
     pub async fn read(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
@@ -109,7 +110,8 @@ impl Users {
         Ok(Some(Self { objects, clock, random, admin, elsewhere, by_name, names, told, hasher }))
     }
 
-    /// The same, making the first account if there is none. Of several gateways that start at once, one makes it.
+    /// Returns the same, and creates the first account if there is none. Of several gateways that start at once,
+    /// exactly one creates it.
     pub async fn open(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
@@ -128,36 +130,36 @@ impl Users {
         Err(AccountsError::Contended)
     }
 
-    /// Returns the same accounts, in which other gateways may believe for `elsewhere` as they were.
+    /// Returns the same accounts, which other gateways may cache for `elsewhere`.
     #[must_use]
     pub fn believed_elsewhere(self, elsewhere: Option<Duration>) -> Self {
         Self { elsewhere, ..self }
     }
 
-    /// Returns once every gateway knows of the changes that were made before.
+    /// Returns once every gateway knows all earlier changes.
     pub async fn known_everywhere(&self) {
         if let Some(elsewhere) = self.elsewhere {
             self.clock.sleep(elsewhere).await;
         }
     }
 
-    /// The account there is from the start.
+    /// Returns the initial account.
     pub async fn admin(&self) -> Result<Arc<User>> {
         self.by_name(ADMIN).await?.ok_or(AccountsError::UserNotFound)
     }
 
-    /// The account with that id.
+    /// Returns the account with that id.
     pub async fn by_id(&self, id: &UserId) -> Result<Option<Arc<User>>> {
         if *id == self.admin {
             return self.by_name(ADMIN).await;
         }
         let Some(named) = self.names.get(*id, self.name_at(*id)).await? else { return Ok(None) };
         let user = self.by_name(&named.username.folded()).await?;
-        // A pointer that a failed creation left leads to somebody else.
+        // A pointer left by a failed creation leads to another account.
         Ok(user.filter(|user| user.id == *id))
     }
 
-    /// The account with that id or of that name, in any letter case.
+    /// Returns the account with that id or name, in any letter case.
     pub async fn find(&self, id_or_username: &str) -> Result<Option<Arc<User>>> {
         if let Ok(id) = id_or_username.parse() {
             return self.by_id(&id).await;
@@ -168,9 +170,9 @@ impl Users {
         }
     }
 
-    /// Returns the owner that a caller other than the owner has named, by id or by name; `None` for a text that can be neither.
-    /// One read by name and two by id, whether or not there is such an account and whatever is known of it; then none for as
-    /// long as a gateway may believe what it has read.
+    /// Returns the owner that another caller has named, by id or by name; `None` for a text that can be neither. Costs
+    /// one read by name and two by id, whether or not the account exists or is cached; then none until the cached
+    /// result expires.
     pub async fn named_by_others(&self, id_or_username: &str) -> Result<Option<NamedOwner>> {
         let (key, id) = match (id_or_username.parse::<UserId>(), id_or_username.parse::<Username>()) {
             (Ok(id), _) => (id.to_string(), Some(id)),
@@ -186,21 +188,21 @@ impl Users {
         };
         let account = match self.told.get(key.clone(), read).await? {
             Some(folded) => self.by_name(&folded).await?,
-            // It may have been made through this gateway since.
+            // This gateway may have created it since.
             None => self.by_name.recall(&key),
         };
         let vacant = || id.unwrap_or_else(|| UserId::vacant(self.hasher.hash_one(&key)));
         Ok(Some(NamedOwner { id: account.as_ref().map_or_else(vacant, |user| user.id), account }))
     }
 
-    /// Makes an account.
+    /// Creates an account.
     pub async fn create(&self, new: NewUser) -> Result<Arc<User>> {
         let objects = self.objects.as_ref();
         let user = new.into_user(self.random.as_ref(), self.clock.as_ref());
         let folded = user.username.folded();
         let pointer = format!("{USER_IDS}{}", user.id);
         let named = NameOfId { username: user.username.clone() };
-        // The id is fresh: only an earlier try of this very write can be in the way.
+        // The id is fresh: only an earlier attempt of this very write can conflict.
         create_json(objects, &pointer, &named).await?;
         let is_created = create_json(objects, &place(&folded), &user).await;
         self.by_name.forget(folded.clone());
@@ -229,12 +231,12 @@ impl Users {
         .await
     }
 
-    /// Notes that the links which a disabled user may have signed are ended.
+    /// Records that the links which a disabled user may have signed are revoked.
     pub async fn links_are_ended(&self, user: &User) -> Result<Arc<User>> {
         self.change(user, |changed| changed.has_links_to_end = false).await
     }
 
-    /// Changes an account as it is now, as often as other calls change it in between.
+    /// Changes the current version of an account, and retries when concurrent calls change it.
     async fn change(&self, user: &User, change: impl Fn(&mut User)) -> Result<Arc<User>> {
         let folded = user.username.folded();
         for _ in 0..MAX_ATTEMPTS {
@@ -251,8 +253,8 @@ impl Users {
         Err(AccountsError::Contended)
     }
 
-    /// Returns the accounts of a page, by name. Lists the names of all accounts, a thousand by one call, and reads the documents
-    /// of the page alone.
+    /// Returns the accounts of a page, by name. Lists the names of all accounts, a thousand per request, and reads only
+    /// the documents of the page.
     pub async fn list(&self, page: &PageQuery) -> Result<Page<Arc<User>>> {
         let (total, names) = page.of(names_below(self.objects.as_ref(), USERS).await?);
         let users = stream::iter(names).map(async |name| self.by_name(&name).await).buffered(READ_CONCURRENCY);
@@ -260,7 +262,7 @@ impl Users {
         Ok(Page { total, items })
     }
 
-    /// Believes nothing any more that was read before now: another gateway has changed accounts on this one's behalf.
+    /// Invalidates everything read before now: another gateway has changed accounts on behalf of this one.
     pub fn outdate(&self) {
         self.by_name.forget_all();
         self.names.forget_all();
@@ -271,12 +273,12 @@ impl Users {
         self.by_name.get(folded.to_owned(), self.account_at(folded)).await
     }
 
-    /// Reads an account by its name, whatever is remembered of it. One read.
+    /// Reads an account by its name, bypassing the cache. One read.
     async fn read_by_name(&self, folded: &str) -> Result<Option<Arc<User>>> {
         self.by_name.read(folded.to_owned(), self.account_at(folded)).await
     }
 
-    /// Reads an account by its id, whatever is remembered of it. Two reads, also where there is none.
+    /// Reads an account by its id, bypassing the cache. Two reads, also if there is none.
     async fn read_by_id(&self, id: UserId) -> Result<Option<Arc<User>>> {
         let named = self.names.read(id, self.name_at(id)).await?;
         let folded = match named {
