@@ -1,4 +1,4 @@
-//! `larder user`, `token`, `store` and `clock`: administration, by the same calls that every caller can make (`/larder/v1`).
+//! `larder user`, `token`, `store` and `clock`: administration by the public API (`/larder/v1`).
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
@@ -218,7 +218,7 @@ pub(super) fn clock(door: &Door, command: Option<&ClockCommand>, format: Format)
     Ok(())
 }
 
-/// Does something with accounts.
+/// Runs a command on users.
 pub(super) fn user(door: &Door, command: &UserCommand, format: Format) -> Result<(), Failure> {
     const PATH: &str = "/larder/v1/users";
     let of = |username: &str| format!("{PATH}/{}", segment(username));
@@ -255,7 +255,7 @@ pub(super) fn user(door: &Door, command: &UserCommand, format: Format) -> Result
     Ok(())
 }
 
-/// Does something with tokens.
+/// Runs a command on tokens.
 pub(super) fn token(door: &Door, command: &TokenCommand, format: Format) -> Result<(), Failure> {
     const PATH: &str = "/larder/v1/tokens";
     let of =
@@ -293,12 +293,12 @@ pub(super) fn token(door: &Door, command: &TokenCommand, format: Format) -> Resu
     Ok(())
 }
 
-/// Prints a token that no server knows yet.
+/// Prints a fresh token that no server knows yet.
 pub(super) fn generate_token() {
     output::say(Token::generate(&SystemRandom).reveal());
 }
 
-/// Shows a new token: alone on standard output, so that a shell can take it, and its id beside that.
+/// Shows a new token: alone on standard output, so that a shell can capture it, and its id on standard error.
 fn show_token(made: &Value, format: Format) {
     if format == Format::Json {
         return table::show(format, made);
@@ -307,7 +307,7 @@ fn show_token(made: &Value, format: Format) {
     output::say(&table::text(&made["token"]));
 }
 
-/// Does something with stores.
+/// Runs a command on stores.
 pub(super) fn store(door: &Door, command: &StoreCommand, format: Format) -> Result<(), Failure> {
     let path = |store: &str, rest: &str| -> Result<String, Failure> {
         Ok(format!("/larder/v1/stores/{}{rest}", segment(&door.find_store(store)?.address)))
@@ -348,18 +348,18 @@ fn show_access(access: &Value, format: Format) {
     }
 }
 
-/// Returns the query by which links are kept.
+/// Returns the query that keeps links.
 fn kept(keep_links: bool) -> &'static str {
     if keep_links { "?keepLinks=1" } else { "" }
 }
 
-/// An object of those members that are there.
+/// Builds a JSON object of the members that are present.
 fn members<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let members = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(members.collect::<Map<_, _>>())
 }
 
-/// A limit as it was given: a number, or `default`.
+/// Parses a limit: a number, or `default`.
 fn limit(given: Option<&str>) -> Result<Option<Value>, String> {
     match given {
         None => Ok(None),

@@ -1,4 +1,4 @@
-//! The arguments of the program.
+//! Arguments of the program.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -134,20 +134,20 @@ enum Subcommands {
     },
 }
 
-/// The program with all that it takes.
+/// Returns the program's command with all its arguments.
 pub(super) fn program() -> Command {
     help::in_groups(Larder::command())
 }
 
-/// Does what the arguments of this process say.
+/// Runs the command of this process's arguments.
 pub fn run() -> ExitCode {
-    // Before anything is read: every command may be given a token, and most can open the data folder.
+    // Before anything is read: every command may get a token, and most can open the data folder.
     process::hide_from_others();
     let command = match Larder::from_arg_matches(&program().get_matches()) {
         Ok(Larder { command }) => command,
         Err(error) => error.exit(),
     };
-    // What another program makes, and what is made for a manual, is made as the user likes it.
+    // The user's umask applies to files of other programs, and to generated manual pages.
     if !matches!(command, Subcommands::Run { .. } | Subcommands::Man { .. } | Subcommands::Completions { .. }) {
         process::keep_files_private();
     }

@@ -1,4 +1,4 @@
-//! `larder backup` and `larder restore`: a copy of the data folder as it is at one instant, and a data folder made of it.
+//! `larder backup` and `larder restore`: a point-in-time copy of the data folder, and a data folder from such a copy.
 
 use std::{
     num::NonZero,
@@ -15,7 +15,7 @@ use crate::{
 
 use super::{exit, output};
 
-/// By how much a backup stands back behind those who serve, in the system's steps of niceness.
+/// Niceness of a backup, to give way to running servers.
 const NICENESS: i32 = 10;
 
 /// Target of a backup, and the number of earlier ones that stay.
@@ -32,12 +32,12 @@ pub(super) struct BackupArguments {
     keep: Option<NonZero<usize>>,
 }
 
-/// Takes a backup of the data folder of the configuration that was given.
+/// Backs up the data folder of the configuration.
 pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, given: &Given) -> ExitCode {
     let dated = into.as_ref().map(|into| into.join(embedded::dated_name(SystemClock.now())));
     let Some(target) = target.as_ref().or(dated.as_ref()) else { return exit::wrong_settings() };
     with_folder(given, "a backup is taken of a data folder", |config| {
-        // Whoever serves is in more of a hurry; where the system does not allow it, they share alike.
+        // Servers have priority over a backup; where the system does not allow that, they share alike.
         let _ = rustix::process::nice(NICENESS);
         output::complain(&format!("taking a backup of the data folder {}", config.data.display()));
         let taken = embedded::back_up(&config.data, target, &[AdminToken::FILE], &SystemClock, output::tell_of_damage)?;
@@ -51,7 +51,7 @@ pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, 
     })
 }
 
-/// Makes the data folder of the configuration that was given of a backup.
+/// Creates the data folder of the configuration from a backup.
 pub(super) fn restore(backup: &Path, given: &Given) -> ExitCode {
     with_folder(given, "a backup is restored to a data folder", |config| {
         output::complain(&format!("restoring {} to the data folder {}", backup.display(), config.data.display()));

@@ -1,4 +1,4 @@
-//! `larder import` and `larder export`: stores on their way in and out.
+//! `larder import` and `larder export`: stores to and from a server.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,10 +15,10 @@ use super::{
     target::{MissingFolder, with_server},
 };
 
-/// The variable that says who asks another server.
+/// Variable with the token for the source server.
 const FROM_TOKEN: &str = "LARDER_FROM_TOKEN";
 
-/// Maximum number of findings that are shown before an import; all of them are shown behind it.
+/// Maximum number of findings shown before an import; all are shown after it.
 const MAX_ANNOUNCED: usize = 20;
 
 /// Where stores come from, and what becomes of them.
@@ -101,7 +101,7 @@ pub(super) fn export(store: &str, to: &Path, url: Option<String>, given: &Given)
     })
 }
 
-/// Shows what an import would make.
+/// Shows the plan of an import.
 fn show(plan: &Plan) -> ExitCode {
     tell("would import", plan.stores.len() as u64, plan.size());
     for store in &plan.stores {
@@ -118,7 +118,7 @@ fn show(plan: &Plan) -> ExitCode {
     )
 }
 
-/// Says what a look at the source has found, before anything is written.
+/// Shows the findings about the source, before anything is written.
 fn announce(report: &Report) {
     let Report { notes, left_out } = report;
     if !notes.is_empty() || !left_out.is_empty() {
@@ -137,7 +137,7 @@ fn findings(report: &Report) -> impl Iterator<Item = String> {
     left_out.chain(report.notes.iter().map(|finding| format!("note: {finding}")))
 }
 
-/// Names everything that was not carried over as it was; fails if something was left out.
+/// Shows everything that was not imported unchanged; fails if something was left out.
 fn show_report(report: &Report) -> Result<(), String> {
     findings(report).for_each(|line| output::complain(&line));
     match report.left_out.len() {

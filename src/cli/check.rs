@@ -1,4 +1,4 @@
-//! `larder check`: what `serve` would run with, and whether what it would serve is whole.
+//! `larder check`: the effective configuration of `serve`, and the integrity of the data folder.
 
 use std::process::ExitCode;
 
@@ -11,18 +11,18 @@ use crate::{
 
 use super::{exit, output};
 
-/// What is to be shown.
+/// Output that is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     /// The configuration.
     Configuration,
-    /// The same, and what is damaged in the data folder.
+    /// The configuration, and the damage in the data folder.
     Data,
-    /// An example of a configuration, whatever this one is.
+    /// An example configuration, independent of the given one.
     Example,
 }
 
-/// Shows the configuration, or everything that is wrong with it, and whatever else was asked for.
+/// Shows the configuration, or everything that is wrong with it, and the other requested output.
 pub(super) fn check(asked: Asked, given: &Given) -> ExitCode {
     if asked == Asked::Example {
         output::say(example().trim_end());

@@ -1,4 +1,4 @@
-//! `larder doctor`: what is well with the backend, what is not, and what to do about it.
+//! `larder doctor`: diagnosis of the backend, with advice.
 
 use std::process::ExitCode;
 
@@ -12,10 +12,10 @@ use crate::{
 
 use super::{exit, output};
 
-/// Characters of the longest name of a check.
+/// Maximum number of characters of a check's name.
 const NAME_WIDTH: usize = 18;
 
-/// Examines the backend of the configuration that was given, and shows what was found, for people or as JSON.
+/// Examines the backend of the configuration, and shows the results, for people or as JSON.
 pub(super) fn doctor(is_json: bool, given: &Given) -> ExitCode {
     let config = match load(given) {
         Ok(loaded) => loaded.config,
@@ -50,7 +50,7 @@ fn show_json(diagnosis: &Diagnosis) {
     output::say(&format!("{shown:#}"));
 }
 
-/// Shows a step as soon as it is done: a user sees what takes long, and what was found before the command was broken off.
+/// Shows a step as soon as it is done, so that users see slow steps, and keep the results of an interrupted run.
 fn show_step(step: Progress<'_>) {
     let Finding { check, tried, outcome } = match step {
         Progress::Begun(backend) => return output::say(&format!("{backend}\n")),

@@ -1,4 +1,4 @@
-//! What a command says by the code it exits with.
+//! Exit codes of commands.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ pub(super) const WRONG_SETTINGS: u8 = 2;
 /// There is no such store or record.
 const NOT_FOUND: u8 = 3;
 
-/// What the exit codes mean, for the help.
+/// Meaning of the exit codes, for the help.
 pub(super) const HELP: &str = "\
 Exit codes:
   0  done; for `serve`: stopped by a signal after a drain
@@ -23,7 +23,7 @@ Exit codes:
   3  there is no such store or record
   `run` exits with the code of the command that it ran; 127 or 126 if that cannot be found or started";
 
-/// Reason why a command did not do what it was asked to.
+/// Reason for a command's failure.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// There is no such store or record.
@@ -47,12 +47,12 @@ impl Failure {
     }
 }
 
-/// The exit code of a failed command.
+/// Returns the exit code of a failed command.
 pub(super) fn failed() -> ExitCode {
     ExitCode::from(FAILED)
 }
 
-/// The exit code of wrong settings.
+/// Returns the exit code of invalid settings.
 pub(super) fn wrong_settings() -> ExitCode {
     ExitCode::from(WRONG_SETTINGS)
 }

@@ -1,4 +1,4 @@
-//! `larder health`: whether a running server is ready. Made for the health checks of containers, which have no curl.
+//! `larder health`: readiness of a running server, for the health checks of containers, which have no curl.
 
 use std::process::ExitCode;
 
@@ -10,10 +10,10 @@ use super::{
     output,
 };
 
-/// What is asked.
+/// Path of the readiness check.
 const PATH: &str = "/health/ready";
 
-/// Asks the server at `url`, or else where the configuration says that one listens.
+/// Checks the server at `url`, or at the address in the configuration.
 pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
     let server = match url.or_else(|| given.variable("LARDER_URL").map(str::to_owned)) {
         Some(url) => Server::at(&url, given),

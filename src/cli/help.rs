@@ -1,4 +1,4 @@
-//! The help of the program: its commands in groups, and where more is said.
+//! The program's help: commands in groups, and references to further documents.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use clap::Command;
 
 use super::exit;
 
-/// Commands by what they are for, in the order of the help.
+/// Commands by purpose, in the order of the help.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Stores and records", &["stores", "ls", "get", "put", "rm"]),
     ("Server", &["serve", "status", "health", "check", "doctor", "clock", "version"]),
@@ -22,7 +22,7 @@ Commands find the server by --url or LARDER_URL, else by the configuration, and 
 LARDER_TOKEN or the data folder. All of them take the settings of `larder serve --help`.
 A store is named by its name, by user~name, or by its id; ~name is always a name.";
 
-/// Gives the program a help that lists its commands in groups.
+/// Returns the program with a help that lists its commands in groups.
 pub(super) fn in_groups(program: Command) -> Command {
     let header = *program.get_styles().get_header();
     let literal = *program.get_styles().get_literal();
@@ -55,16 +55,16 @@ mod tests {
     use super::*;
     use crate::cli::arguments::program;
 
-    /// Most lines of the help of a command with [`FEW_OPTIONS`]; each further one may add a line.
+    /// Maximum number of lines of the help of a command with [`FEW_OPTIONS`]; each further option may add a line.
     const MAX_LINES: usize = 20;
 
-    /// Options that a small command has at most, `--help` among them.
+    /// Maximum number of options of a small command, `--help` among them.
     const FEW_OPTIONS: usize = 6;
 
-    /// Most characters of a line.
+    /// Maximum number of characters of a line.
     const MAX_WIDTH: usize = 130;
 
-    /// The words of every command that has none below it.
+    /// Collects the words of every command without subcommands.
     fn commands(command: &Command, before: &[&str], found: &mut Vec<Vec<String>>) {
         let words = [before, &[command.get_name()]].concat();
         if command.has_subcommands() {
@@ -74,7 +74,7 @@ mod tests {
         }
     }
 
-    /// The help that a command shows.
+    /// Returns the help that a command shows.
     fn shown(words: &[String], flag: &str) -> String {
         let words = words.iter().map(String::as_str).chain([flag]);
         program().try_get_matches_from(words).expect_err("help is shown in place of matches").to_string()

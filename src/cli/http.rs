@@ -1,4 +1,4 @@
-//! Requests of commands to a server, and its answers: small ones in memory, records as they come and go.
+//! HTTP requests of commands to a server, with their responses: small ones in memory, records streamed.
 
 use std::{
     io::{self, Read, Write},
@@ -16,68 +16,68 @@ use crate::{
     transfer::{self, Trust},
 };
 
-/// The most of an answer that is read, if it is no record.
+/// Maximum length of a response that is no record.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The variable that names a file with authorities by which servers are known.
+/// Variable that names a file with certificate authorities for servers.
 const CA_FILE: &str = "LARDER_CA_FILE";
 
-/// A server.
+/// Server with its HTTP client.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
-    /// How its URLs begin.
+    /// Origin of its URLs.
     pub(super) origin: String,
-    /// What asks it.
+    /// The HTTP client.
     pub(super) agent: Agent,
 }
 
-/// What a command asks.
+/// Request of a command.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
     /// The method: GET, POST, PUT or DELETE.
     pub(super) method: &'a str,
     /// Path and query.
     pub(super) target: &'a str,
-    /// What the caller is known by; it can be in a header.
+    /// Token of the caller, which is valid in a header.
     pub(super) token: Option<&'a str>,
 }
 
-/// What is sent along with a question, read as it is sent.
+/// Request body, read while it is sent.
 pub(super) struct Upload<'a> {
     /// Its media type.
     pub(super) content_type: &'a str,
-    /// Number of its bytes, if that is known before it is read.
+    /// Its length in bytes, if known before it is read.
     pub(super) length: Option<u64>,
-    /// Where it comes from.
+    /// Its content.
     pub(super) source: &'a mut dyn Read,
 }
 
-/// An answer whose body is still to be read.
+/// Response whose body is still to be read.
 pub(super) struct Download {
     /// The status.
     pub(super) status: u16,
     /// Its media type; empty if it has none.
     pub(super) content_type: String,
-    /// Time of the last change of what was asked for, if it is told.
+    /// Last modification of the resource, if reported.
     pub(super) modified_at: Option<Timestamp>,
     body: Body,
 }
 
 impl Download {
-    /// Writes the whole body to `target`; fails if it is cut off.
+    /// Writes the whole body to `target`; fails if it is incomplete.
     pub(super) fn save(self, target: &mut dyn Write) -> io::Result<()> {
         let mut body = self.body.into_with_config().limit(u64::MAX).reader();
         io::copy(&mut body, target).map(drop)
     }
 
-    /// The body as a text; for small ones.
+    /// Returns a small body as a text.
     pub(super) fn text(self) -> Result<String, ureq::Error> {
         self.body.into_with_config().limit(MAX_ANSWER_BYTES).read_to_string()
     }
 }
 
 impl Server {
-    /// The server at `url`, an origin; why there can be none otherwise.
+    /// Returns the server at `url`, an origin; else the reason why the URL is invalid.
     pub(super) fn at(url: &str, given: &Given) -> Result<Self, String> {
         let origin = origin(url).ok_or_else(|| {
             format!(
@@ -87,14 +87,14 @@ impl Server {
         Ok(Self { agent: agent(&origin, given)?, origin })
     }
 
-    /// The server that runs with `config` on this machine.
+    /// Returns the server that runs with `config` on this machine.
     pub(super) fn of(config: &Config) -> Result<Self, String> {
         let origin = origin_of(config);
         let agent = transfer::agent(Trust::OwnMachine, true).map_err(|error| error.to_string())?;
         Ok(Self { origin, agent })
     }
 
-    /// Asks with a body of any length, or none; that of the answer is left to be read.
+    /// Sends a request with a body of any length, or none; leaves the response's body to be read.
     pub(super) fn exchange(&self, question: Question<'_>, upload: Option<Upload<'_>>) -> Result<Download, ureq::Error> {
         let Question { method, target, token } = question;
         let mut request = http::Request::builder().method(method).uri(format!("{}{target}", self.origin));
@@ -119,7 +119,7 @@ impl Server {
         Ok(Download { status, content_type, modified_at, body: answer.into_body() })
     }
 
-    /// Asks with a JSON document, or nothing; the status and the body of the answer.
+    /// Sends a request with a JSON document, or none; returns the status and the body of the response.
     pub(super) fn ask(&self, question: Question<'_>, body: Option<&str>) -> Result<(u16, String), ureq::Error> {
         let mut bytes = body.unwrap_or_default().as_bytes();
         let length = Some(bytes.len() as u64);
@@ -129,13 +129,13 @@ impl Server {
     }
 }
 
-/// Returns how the URLs of the server begin that runs with `config` on this machine.
+/// Returns the origin of the server that runs with `config` on this machine.
 pub(super) fn origin_of(config: &Config) -> String {
     let scheme = if config.server.tls.is_any() { "https" } else { "http" };
     format!("{scheme}://{}", reachable_address(config.server.listen))
 }
 
-/// What asks the server at `url`.
+/// Returns the HTTP client for the server at `url`.
 pub(super) fn agent(url: &str, given: &Given) -> Result<Agent, String> {
     let trust = given.variable(CA_FILE).map_or(Trust::Browsers, |file| Trust::File(Path::new(file)));
     transfer::agent(trust, is_near(url)).map_err(|error| error.to_string())
@@ -147,7 +147,7 @@ pub(super) fn is_near(url: &str) -> bool {
     host.is_some_and(|host| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
 }
 
-/// Returns what the URLs of a server begin with: an origin, and perhaps the path below which a proxy serves it.
+/// Returns the base of a server's URLs: an origin, and perhaps the path below which a proxy serves it.
 fn origin(url: &str) -> Option<String> {
     let uri = url.parse::<Uri>().ok()?;
     let scheme = uri.scheme_str().filter(|scheme| ["http", "https"].contains(scheme))?;
@@ -155,9 +155,9 @@ fn origin(url: &str) -> Option<String> {
     uri.query().is_none().then_some(format!("{scheme}://{}{path}", uri.authority()?))
 }
 
-/// A text as one segment of a path, or as the value of a parameter; no HTTP layer may take it for a step in the path.
+/// Escapes a text as one segment of a path, or as a parameter's value; no HTTP layer may resolve it as a dot segment.
 pub(super) fn segment(text: &str) -> String {
-    /// What needs no escape.
+    /// Characters that need no escape.
     const PLAIN: percent_encoding::AsciiSet =
         percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     if matches!(text, "." | "..") {

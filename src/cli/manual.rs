@@ -1,4 +1,4 @@
-//! `larder man` and `larder completions`: what manuals and shells are told of the arguments, from the arguments themselves.
+//! `larder man` and `larder completions`: manual pages and shell completions, generated from the arguments.
 
 use std::{
     io::{self, Write as _},
@@ -46,7 +46,7 @@ fn manual(command: &Command) -> Man {
     Man::new(command.clone()).manual("Larder").source(concat!("Larder ", env!("CARGO_PKG_VERSION")))
 }
 
-/// Prints what `shell` has to load to complete what is typed.
+/// Prints the completions for `shell`.
 pub(super) fn completions(mut program: Command, shell: Shell) -> ExitCode {
     let mut text = Vec::new();
     let name = program.get_name().to_owned();
@@ -54,15 +54,15 @@ pub(super) fn completions(mut program: Command, shell: Shell) -> ExitCode {
     told(Ok(text))
 }
 
-/// The program with all that follows from what is declared: the names of its commands, and the flags that all of them take. It has
-/// no page for help.
+/// Returns the program with everything derived from its declaration: the names of its commands, and the global flags.
+/// It has no page for help.
 fn ready(program: Command) -> Command {
     let mut program = program.disable_help_subcommand(true);
     program.build();
     program
 }
 
-/// Whoever reads may go away at any time; that is no reason to fail.
+/// Prints a text. A reader may go away at any time; that is no reason to fail.
 fn told(text: io::Result<Vec<u8>>) -> ExitCode {
     match text {
         Ok(text) => {

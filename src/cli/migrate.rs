@@ -20,13 +20,13 @@ use crate::{
 
 use super::{exit, output};
 
-/// Interval of looks at the progress.
+/// Interval between reads of the progress.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Interval of lines about the progress where no terminal shows a bar.
+/// Interval between lines of progress without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// An object takes about as long as so many bytes.
+/// Number of bytes that take about as long as one object.
 const BYTES_PER_OBJECT: u64 = 64 * 1024;
 
 /// Destination and manner of a migration.
@@ -58,7 +58,7 @@ enum Verify {
     Sizes,
 }
 
-/// Moves the installation of the configuration that was given.
+/// Migrates the installation of the configuration.
 pub(super) fn migrate(arguments: &MigrateArguments, given: &Given) -> ExitCode {
     let config = match load(given) {
         Ok(loaded) => loaded.config,
@@ -102,7 +102,7 @@ pub(super) fn migrate(arguments: &MigrateArguments, given: &Given) -> ExitCode {
     }
 }
 
-/// Moves it while progress is shown.
+/// Runs the migration, and shows progress.
 async fn watched(config: &Config, options: MigrationOptions) -> Result<MigrationReport, MigrationError> {
     let progress = MigrationProgress::default();
     let mut display = Display::new();
@@ -138,11 +138,11 @@ fn tell(config: &Config, options: MigrationOptions, report: MigrationReport) {
     ));
 }
 
-/// Progress, as a bar on a terminal and as a line now and then elsewhere.
+/// Progress, as a bar on a terminal and as periodic lines elsewhere.
 struct Display {
     bar: Option<ProgressBar>,
     phase: Option<MigrationPhase>,
-    /// Start of the phase, and the objects and bytes that were done then.
+    /// Start of the phase, with the objects and bytes done then.
     began: (Duration, u64, u64),
     line_at: Duration,
 }
@@ -174,7 +174,7 @@ impl Display {
         }
     }
 
-    /// Says how much is done, how fast, and how long the rest will take.
+    /// Returns progress, rate, and time left as a text.
     fn words(&self, now: &ProgressSnapshot, at: Duration) -> String {
         if matches!(now.phase, MigrationPhase::Opening | MigrationPhase::Waiting) {
             return String::new();

@@ -1,4 +1,4 @@
-//! The command line: subcommands and exit codes. What they do is done elsewhere.
+//! Command line: subcommands and exit codes. Other modules do their work.
 
 mod administration;
 mod arguments;

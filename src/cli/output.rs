@@ -1,4 +1,4 @@
-//! Writing to the terminal. Whoever reads may go away at any time; that is no reason to fail.
+//! Output to the terminal. A reader may go away at any time; that is no reason to fail.
 
 use std::{
     borrow::Cow,
@@ -9,12 +9,12 @@ use std::{
 
 use crate::config::Config;
 
-/// Writes a line to standard output, which is for what was asked for.
+/// Writes a line to standard output, for the result of a command.
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{}", printable(line)).and_then(|()| io::stdout().flush());
 }
 
-/// Writes an error to standard error, as the parser of the arguments does.
+/// Writes an error to standard error, in the format of the argument parser.
 pub(super) fn print_error(error: &str) {
     complain(&format!("error: {error}"));
 }
@@ -24,24 +24,25 @@ pub(super) fn try_say(line: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{}", printable(line))
 }
 
-/// Writes a line to standard error, which is for what is said beside what was asked for.
+/// Writes a line to standard error, for messages beside the result.
 pub(super) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(line));
 }
 
-/// Replaces control characters but line breaks and tabs: servers, keys and names have a part in what is printed, and none of it is to be
-/// taken for a command by a terminal.
+/// Replaces control characters except line breaks and tabs: output contains texts from servers, keys and names, and
+/// none of it may control a terminal.
 fn printable(text: &str) -> Cow<'_, str> {
     let is_command = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
     if text.contains(is_command) { text.replace(is_command, "\u{fffd}").into() } else { text.into() }
 }
 
-/// Names something damaged. A key may hold anything, and is shown so that a terminal takes no part of it for a command.
+/// Reports a damaged object. A key may contain anything; it is escaped, so that it cannot control a terminal.
 pub(super) fn tell_of_damage(what: &str, wrong: &str) {
     say(&format!("damaged: {}: {wrong}", what.escape_debug()));
 }
 
-/// Whether a configuration has a bucket and no data folder; says so of a command that `does` something with a folder.
+/// Returns whether the configuration has a bucket and no data folder; if so, prints that the command `does` something
+/// with a folder.
 pub(super) fn complain_of_bucket(config: &Config, does: &str) -> bool {
     #[cfg(feature = "s3")]
     if !config.s3.bucket.is_empty() {
@@ -52,7 +53,7 @@ pub(super) fn complain_of_bucket(config: &Config, does: &str) -> bool {
     false
 }
 
-/// Returns an error with all its causes, on one line. Some errors have the words of their cause in their own: those are not repeated.
+/// Returns an error with all its causes, on one line. Some errors repeat the text of their cause: it is printed once.
 pub(super) fn whole(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

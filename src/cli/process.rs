@@ -2,21 +2,22 @@
 
 use std::ffi::OsStr;
 
-/// Beginnings of the names of variables that hold settings and secrets of Larder and of the libraries that it uses.
+/// Prefixes of variables that hold settings and secrets of Larder and of the libraries that it uses.
 const OWN_PREFIXES: [&str; 2] = ["LARDER_", "AWS_"];
 
-/// Keeps other processes of the same user from reading the memory and the environment of this one, where the system can do that. Then there
-/// are no core dumps, and a debugger has to be run by root.
+/// Prevents other processes of the same user from reading the memory and the environment of this one, where the system
+/// supports that. There are then no core dumps, and only root can attach a debugger.
 pub(super) fn hide_from_others() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // Fails on no kernel that knows the call. What is not hidden then is what was never hidden before.
+        // A kernel that knows the call never fails it. After a failure the process is as readable as before.
         let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 
-/// Makes new files of this process readable by its user alone, unless something else is said when they are made.
+/// Sets the umask, so that new files of this process are readable by its user alone unless their creation says
+/// otherwise.
 pub(super) fn keep_files_private() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }

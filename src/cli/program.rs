@@ -1,4 +1,4 @@
-//! A program that is run for somebody: started, watched, told to end, and ended.
+//! Supervised child process: started, watched, terminated.
 
 use std::{
     io::{self, IsTerminal},
@@ -15,44 +15,44 @@ use tokio::{
 
 use crate::clock::{Clock, SystemClock};
 
-/// The pause between two looks whether the program has ended.
+/// Interval between checks whether the program has ended.
 const POLL: Duration = Duration::from_millis(20);
 
-/// How long a program has to end that was told to.
+/// Grace period between the request to end and the kill.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a program is told from outside.
+/// Request to end a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
-    /// Somebody wants it to end.
+    /// Abort.
     Abort,
-    /// Its time is over.
+    /// The time limit has passed.
     TimeOut,
-    /// Something else is to be run in its place.
+    /// Another program is to run in its place.
     GiveWay,
 }
 
-/// Why a program ended.
+/// Reason for the end of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
-    /// It came to its end.
+    /// It exited by itself.
     ByItself,
-    /// A signal came for it.
+    /// A signal arrived for it.
     Interrupted,
-    /// It was told to.
+    /// It was requested to end.
     Told(Told),
 }
 
-/// A program that is running, in a process group of its own: a signal from the terminal comes here, and is passed on once.
+/// Running program, in its own process group: a signal from the terminal arrives here, and is passed on once.
 pub(super) struct Program {
     child: Child,
     why: Why,
-    /// When it is ended without being asked again, by the monotonic clock.
+    /// End of the grace period, by the monotonic clock.
     patience_ends: Option<Duration>,
 }
 
 impl Program {
-    /// Starts a command. Who sits at a terminal talks to this program, and not to that one.
+    /// Starts a command. The user at the terminal controls this process, not the command.
     pub(super) fn start(mut command: Command) -> io::Result<Self> {
         command.process_group(0);
         if io::stdin().is_terminal() {
@@ -61,7 +61,7 @@ impl Program {
         Ok(Self { child: command.spawn()?, why: Why::ByItself, patience_ends: None })
     }
 
-    /// Waits for its end; passes signals on, and ends it when its time is over or when it is told to.
+    /// Waits for the program's end; passes signals on, and ends it at its time limit or on request.
     pub(super) async fn watch(
         mut self,
         signals: &mut SignalsOfUsers,
@@ -88,7 +88,7 @@ impl Program {
         }
     }
 
-    /// Passes a signal on; whoever sends another one does not want to wait.
+    /// Passes a signal on; a second signal means that the user does not want to wait.
     fn interrupt(&mut self, signal: Signal) {
         let is_second = self.why == Why::Interrupted;
         self.why = Why::Interrupted;
@@ -103,7 +103,8 @@ impl Program {
         }
     }
 
-    /// Sends a signal to the program and what it started. It has not been waited for, so that its id is still its own.
+    /// Sends a signal to the program and its children. The program is not reaped yet, so its process id is still its
+    /// own.
     fn send(&self, signal: Signal) {
         let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(group) = group {
@@ -112,12 +113,12 @@ impl Program {
     }
 }
 
-/// What a program exited with, as a shell would tell it.
+/// Returns the exit code of a program as a shell reports it.
 pub(super) fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-/// The signals by which somebody ends a program.
+/// Signals by which users end a program.
 pub(super) struct SignalsOfUsers {
     interrupt: Signals,
     terminate: Signals,
@@ -125,7 +126,7 @@ pub(super) struct SignalsOfUsers {
 }
 
 impl SignalsOfUsers {
-    /// From now on they come here.
+    /// Begins to receive the signals.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,

@@ -1,4 +1,4 @@
-//! Records and files: the media type of a file, and a record in a file, whole or not at all.
+//! Records and files: the media type of a file, and the atomic write of a record into a file.
 
 use std::{
     fs::{self, File},
@@ -10,13 +10,13 @@ use crate::transfer;
 
 use super::http::Download;
 
-/// Media type of a record about which nothing is known.
+/// Media type of a record of unknown type.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
-/// Path that stands for standard input or output.
+/// Path that means standard input or output.
 pub(super) const STANDARD: &str = "-";
 
-/// Returns the media type that the end of a name stands for.
+/// Returns the media type for a file name extension.
 pub(super) fn media_type(name: &Path) -> String {
     let ending = name.extension().and_then(|ending| ending.to_str());
     ending.and_then(transfer::media_type).unwrap_or_else(|| UNKNOWN_TYPE.to_owned())
@@ -28,7 +28,7 @@ pub(super) fn is_text(content_type: &str) -> bool {
     essence.starts_with("text/") || essence == "application/json" || essence.ends_with("+json")
 }
 
-/// Opens a file, or standard input; with the number of its bytes where that is known.
+/// Opens a file, or standard input; returns it with its length in bytes if known.
 pub(super) fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), String> {
     if path.as_os_str() == STANDARD {
         return Ok((Box::new(io::stdin().lock()), None));
@@ -39,12 +39,12 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), String> 
     if metadata.is_dir() {
         return Err(format!("cannot read {}: it is a folder", path.display()));
     }
-    // A pipe or a device has no length before its end.
+    // The length of a pipe or a device is unknown before its end.
     let length = metadata.is_file().then_some(metadata.len());
     Ok((Box::new(file), length))
 }
 
-/// Writes a record into a file: all of it, or what was there stays.
+/// Writes a record into a file atomically: after a failure the old file stays.
 pub(super) fn save(record: Download, path: &Path) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".unfinished");

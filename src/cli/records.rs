@@ -19,10 +19,10 @@ use super::{
     target::{Door, FoundStore},
 };
 
-/// Keys on a page.
+/// Number of keys on a page.
 const PAGE: usize = 1000;
 
-/// Records whose types are asked for at the same time.
+/// Maximum number of concurrent requests for the types of records.
 const AT_ONCE: usize = 8;
 
 /// Columns of the list of records.
@@ -93,7 +93,7 @@ pub(super) fn list(door: &Door, arguments: &ListArguments) -> Result<(), Failure
         let page = door.ask("GET", &format!("{}/keys?limit={PAGE}{prefix}{after}", store.path), None)?;
         let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         let written = if *only_keys { Ok(write_keys(items)) } else { write_records(door, &store, items, &mut lines) };
-        // A reader that has gone wants no more of it.
+        // The reader has gone.
         if written?.is_err() {
             return Ok(());
         }
@@ -124,7 +124,7 @@ fn write_records(
             answers.collect::<Result<Vec<_>, String>>()
         })?;
         for (item, head) in group.iter().zip(heads) {
-            // A record without one was deleted meanwhile.
+            // A record without a response was deleted meanwhile.
             let Some(Download { content_type, modified_at, .. }) = head else { continue };
             let modified = modified_at.map(|time| Value::from(time.to_string())).unwrap_or_default();
             let object = json!({ "key": item["key"], "size": item["size"], "contentType": content_type, "modifiedAt": modified });
@@ -172,7 +172,7 @@ pub(super) fn put(door: &Door, arguments: &PutArguments) -> Result<(), Failure> 
     Ok(())
 }
 
-/// Deletes records; names those that are not there, and fails if there are any.
+/// Deletes records; reports those that do not exist, and fails if there are any.
 pub(super) fn remove(door: &Door, arguments: &RemoveArguments) -> Result<(), Failure> {
     let store = door.find_store(&arguments.store)?;
     let mut absent = 0;

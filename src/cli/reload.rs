@@ -1,4 +1,4 @@
-//! `SIGHUP`: the configuration, certificates and accounts are taken anew, while everything is served.
+//! Reload of the configuration, certificates and accounts on `SIGHUP`, without downtime.
 
 use tokio::signal::unix::Signal;
 
@@ -10,7 +10,7 @@ use crate::{
 
 use super::output;
 
-/// What a reload begins with: what was given to this process, and what came of it.
+/// Sources of this process's configuration, and its present state.
 pub(super) struct Reload<'a> {
     pub(super) given: &'a Given,
     pub(super) started: Loaded,
@@ -29,7 +29,7 @@ impl Reload<'_> {
         std::future::pending::<()>().await;
     }
 
-    /// What is gone by from now on, unless all stays as it was.
+    /// Reloads once; returns the new configuration, or `None` if everything stays as it was.
     async fn once(&self, current: &Loaded, gateway: &Reloading) -> Option<Loaded> {
         let loaded = match load(self.given) {
             Ok(loaded) => loaded,

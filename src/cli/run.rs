@@ -1,4 +1,4 @@
-//! `larder run`: runs a command as the platform runs an Actor, with a run, a store that holds its input, and a token for both.
+//! `larder run`: runs a command as the platform runs an Actor, with a run, a store for its input, and a token for both.
 
 use std::{
     ffi::OsString,
@@ -28,16 +28,16 @@ use super::{
     target::{Door, MissingFolder, Target},
 };
 
-/// The pause between two signs of life, at which it is heard, too, what is wanted of the run.
+/// Interval between heartbeats, whose responses may request the end of the run.
 const BEAT: Duration = Duration::from_secs(3);
 
-/// How often it is told at most how a run ended, until somebody hears it.
+/// Maximum number of attempts to report the end of a run.
 const MAX_TRIES: usize = 5;
 
-/// The name of an Actor in a folder that has none.
+/// Default name of an Actor whose folder has no usable name.
 const NAMELESS: &str = "actor";
 
-/// Variables that would have an SDK look elsewhere, and are not passed on to a command.
+/// Variables that would direct an SDK elsewhere; they are not passed on to a command.
 const LEADS_ELSEWHERE: [&str; 3] =
     ["APIFY_LOCAL_STORAGE_DIR", "ACTOR_EVENTS_WEBSOCKET_URL", "APIFY_ACTOR_EVENTS_WS_URL"];
 
@@ -67,7 +67,7 @@ pub(super) struct RunArguments {
     command: Vec<OsString>,
 }
 
-/// A run that goes on.
+/// Run in progress.
 struct Run<'a> {
     door: &'a Door,
     arguments: &'a RunArguments,
@@ -94,7 +94,7 @@ pub(super) fn run(arguments: &RunArguments, url: Option<String>, given: &Given) 
 }
 
 impl<'a> Run<'a> {
-    /// Makes the run, with its input.
+    /// Creates the run, with its input.
     fn start(door: &'a Door, arguments: &'a RunArguments, given: &'a Given) -> Result<Self, String> {
         let name = arguments.actor.clone().unwrap_or_else(name_of_folder);
         let timeout = arguments.timeout.map(|seconds| format!("&timeout={seconds}")).unwrap_or_default();
@@ -122,7 +122,7 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// Runs the command, to the end of the run; the code to exit with.
+    /// Runs the command until the run ends; returns the exit code.
     fn through(self) -> Result<i32, String> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("the runtime cannot be started: {error}"))?;
@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
         });
         match told {
             Ok(()) => Ok(code),
-            // What the command has to say of itself comes first.
+            // Errors of the command itself come first.
             Err(error) if code != 0 => {
                 output::print_error(&error);
                 Ok(code)
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Tells how the run ended, also to a server that is just being started again.
+    /// Reports the end of the run, also to a server that is restarting.
     async fn finish(&self, end: &Value) -> Result<Value, String> {
         for _ in 1..MAX_TRIES {
             if let Ok(ended) = self.ask("finish", end) {
@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
         self.ask("finish", end)
     }
 
-    /// Runs the command until it has ended for good; its exit code, and how that is told.
+    /// Runs the command until it has finally ended; returns its exit code, and the report of its end.
     async fn watched(&self) -> Result<(i32, Value), String> {
         let mut signals = SignalsOfUsers::listen().map_err(|error| format!("signals cannot be waited for: {error}"))?;
         let limit = self.arguments.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs);
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
             let beats = self.beats(&entered["run"], sender, stopped);
             let watched = program.watch(&mut signals, &mut told, limit).await;
             drop(stop);
-            // A beat that is under way may take its time; nobody waits for what it says.
+            // A heartbeat in progress may finish on its own; its response is no longer needed.
             drop(beats);
             let (status, why) = watched.map_err(|error| format!("the command cannot be waited for: {error}"))?;
             let code = exit_code(status);
@@ -192,14 +192,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Gives signs of life until `stopped`, and says what is wanted of the run.
+    /// Sends heartbeats until `stopped`, and passes on requests to end the run.
     fn beats(&self, before: &Value, told: told::Sender<Told>, stopped: mpsc::Receiver<()>) -> thread::JoinHandle<()> {
         let (door, path) = (self.door.clone(), self.path("heartbeat"));
         let became = |run: &Value| run["metamorphs"].as_array().map_or(0, Vec::len);
         let before = became(before);
         thread::spawn(move || {
             while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
-                // Without an answer there is nothing to be done but to try again: the server ends what stays silent.
+                // Without a response the only option is to try again: the server ends a run that stays silent.
                 let Ok(run) = door.ask("POST", &path, None) else { continue };
                 let wanted = match run["status"].as_str() {
                     Some("READY" | "RUNNING") if became(&run) > before => Told::GiveWay,
@@ -214,14 +214,14 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Whether the run goes on as the same Actor, with another input.
+    /// Returns whether the run continues as the same Actor, with another input.
     fn is_still_itself(&self) -> Result<bool, String> {
         let run = self.door.ask("GET", &format!("/v2/actor-runs/{}", self.id), None)?;
         let last = run["metamorphs"].as_array().and_then(|all| all.last()).map(|last| last["actorId"].clone());
         Ok(last.is_none_or(|actor| actor == self.actor))
     }
 
-    /// The command with its environment.
+    /// Returns the command with its environment.
     fn command(&self, variables: &Value) -> Command {
         let [program, arguments @ ..] = self.arguments.command.as_slice() else { return Command::new("") };
         let mut command = Command::new(program);
@@ -270,14 +270,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The end of a run whose command could not be started, by the codes of shells.
+/// Returns the report for a command that could not be started, with the exit codes of shells.
 fn not_started(command: &OsString, error: &io::Error) -> (i32, Value) {
     output::print_error(&format!("{} cannot be started: {error}", command.display()));
     let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
     (code, json!({ "exitCode": code }))
 }
 
-/// The name of the working folder, as far as an Actor can be called so.
+/// Returns the name of the working folder, if it is a valid name of an Actor.
 fn name_of_folder() -> String {
     let folder = std::env::current_dir().ok();
     let name = folder.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();

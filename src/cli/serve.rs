@@ -1,4 +1,4 @@
-//! `larder serve`: serves until it is told to stop.
+//! `larder serve`: serves until it is stopped.
 
 use std::{
     io::{self, IsTerminal},
@@ -19,7 +19,7 @@ use crate::{
 
 use super::{exit, output, reload::Reload};
 
-/// Serves with the configuration that was given.
+/// Serves with the given configuration.
 pub(super) fn serve(given: &Given) -> ExitCode {
     let started = match load(given) {
         Ok(loaded) => loaded,
@@ -29,7 +29,7 @@ pub(super) fn serve(given: &Given) -> ExitCode {
         }
     };
     let format = started.config.telemetry.format;
-    // As https://no-color.org has it.
+    // See https://no-color.org.
     let colours = if given.variable("NO_COLOR").is_some() { Colours::Never } else { Colours::OnTerminals };
     let log = match telemetry::start(&started.config.telemetry, colours) {
         Ok(log) => log,
@@ -54,7 +54,7 @@ pub(super) fn serve(given: &Given) -> ExitCode {
     }
 }
 
-/// Prints an error: for people, or as a line of a log in JSON, whatever that log leaves out.
+/// Prints an error: for people, or as a JSON log entry, regardless of the log's filter.
 fn print_error(format: LogFormat, error: &str) {
     match format {
         LogFormat::Text => output::print_error(error),
@@ -98,7 +98,7 @@ async fn serve_until_told(reload: Reload<'_>, format: LogFormat) -> Result<(), S
     ended.map_err(|error| output::whole(&error))
 }
 
-/// All of them, or what went wrong with one.
+/// Returns all signals, or the first error.
 fn all<const N: usize>(signals: [io::Result<Signal>; N]) -> io::Result<[Signal; N]> {
     let signals = signals.into_iter().collect::<io::Result<Vec<_>>>()?;
     signals.try_into().map_err(|_| io::Error::other("one is missing"))
@@ -111,8 +111,8 @@ async fn told(term: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// Prints where the API and the console are, and how to get in. A log in JSON is for programs: those read the same there, and a token is
-/// for a terminal alone.
+/// Prints the addresses of the API and the console, and the means to sign in. A JSON log is for programs, which find
+/// the addresses in it; a token is printed on a terminal only.
 fn greet(gateway: &Gateway, format: LogFormat) {
     let admin = gateway.admin_token();
     if let TokenOrigin::Made(place) = &admin.origin {

@@ -1,4 +1,4 @@
-//! The commands that talk to a server with the caller's token: stores, records and administration.
+//! Commands that use a server with the caller's token: stores, records and administration.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use super::{
     target::{Door, MissingFolder, with_server},
 };
 
-/// The longest time for which a link to a list of keys is signed: 100 years.
+/// Maximum validity of a signed link to a list of keys: 100 years.
 const LONGEST_LINK_SECS: u64 = 36_525 * 24 * 60 * 60;
 
 /// Commands that talk to a server.
@@ -131,9 +131,10 @@ impl OutputArguments {
 }
 
 impl ServerCommands {
-    /// Does what the command says.
+    /// Runs the command.
     pub(super) fn run(self) -> ExitCode {
-        // A folder is made by what makes users, tokens and stores, and not by a look or by a change of what cannot be there.
+        // Commands that create users, tokens or stores create a missing folder. Reads, and changes of what cannot
+        // exist, do not.
         let missing = match &self {
             Self::User { command: UserCommand::Create { .. }, .. }
             | Self::Token { command: TokenCommand::Create { .. }, .. }

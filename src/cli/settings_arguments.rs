@@ -1,4 +1,4 @@
-//! The settings as flags: all of them for the commands that serve and check, those that find a server for all others.
+//! Settings as flags: all of them for the commands that serve and check, those that find a server for all others.
 
 use std::path::PathBuf;
 
@@ -8,16 +8,16 @@ use crate::config::{Config, Given, Setting, grouped_settings, settings};
 
 use super::check::Asked;
 
-/// Setting that names the data folder.
+/// Name of the setting for the data folder.
 const DATA: &str = "data";
 
-/// Flag that asks for an example.
+/// Flag for an example.
 const EXAMPLE: &str = "example";
 
 /// Heading of the options that find a server and its data.
 const SERVER: &str = "Server";
 
-/// Settings that the short help of `serve` shows.
+/// Settings in the short help of `serve`.
 const USUAL: [&str; 9] = [
     "listen",
     "public_url",
@@ -158,7 +158,7 @@ fn help_of_data() -> String {
     format!("Data folder, with its token [env: LARDER_DATA] [default: {default}]")
 }
 
-/// Returns the flags that were given, with the environment.
+/// Returns the given flags, with the environment.
 fn given(matches: &ArgMatches) -> Given {
     let flags = settings()
         .filter(|setting| !setting.is_secret)

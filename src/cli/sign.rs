@@ -8,7 +8,7 @@ use crate::{
 
 use super::{exit::Failure, http::segment, output, target::Door};
 
-/// Prints a link that opens a record, which must be there, or else the list of keys.
+/// Prints a link to a record, which must exist, or else to the list of keys.
 pub(super) fn sign(door: &Door, store: &str, key: Option<&str>, lifetime: Option<u64>) -> Result<(), Failure> {
     let key: Option<RecordKey> = key.map(str::parse).transpose().map_err(|error: InvalidKey| error.to_string())?;
     let store = door.find_store(store)?;

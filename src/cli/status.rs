@@ -1,4 +1,4 @@
-//! `larder status` and `larder version`: the server at a glance, and this program.
+//! `larder status` and `larder version`: state of the server, and version of this program.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use super::{
     target::Door,
 };
 
-/// Shows where the server is, whether it is ready, and who the caller is. Starts none.
+/// Shows the server's address, its readiness, and the caller. Starts no server.
 pub(super) fn status(format: Format, url: Option<String>, given: &Given) -> ExitCode {
     let config = match load(given) {
         Ok(loaded) => loaded.config,

@@ -1,4 +1,4 @@
-//! `larder stores`, and the part of `larder store` that makes and deletes stores.
+//! `larder stores`, and the part of `larder store` that creates and deletes stores.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const STORES: [Column; 5] = [
     Column::text("NAME", 0),
 ];
 
-/// Lists the stores of the caller; those without a name, too, if they are wanted.
+/// Lists the stores of the caller; with `with_unnamed` also those without a name.
 pub(super) fn list(door: &Door, with_unnamed: bool, format: Format) -> Result<(), Failure> {
     let path = format!("/v2/key-value-stores?unnamed={}", u8::from(with_unnamed));
     let mut lines = Lines::new(format, &STORES);
@@ -36,7 +36,7 @@ pub(super) fn list(door: &Door, with_unnamed: bool, format: Format) -> Result<()
     Ok(table::list(door, &path, &mut lines, cells)?)
 }
 
-/// Makes a store of this name unless there is one, and shows it: its id, for people.
+/// Creates a store of this name unless it exists, and shows it: for people only its id.
 pub(super) fn create(door: &Door, name: &str, format: Format) -> Result<(), Failure> {
     let name = name.strip_prefix('~').unwrap_or(name);
     let made = door.ask("POST", &format!("/v2/key-value-stores?name={}", segment(name)), None)?;

@@ -6,20 +6,20 @@ use serde_json::Value;
 
 use super::{output, target::Door};
 
-/// Objects on a page of a list.
+/// Number of objects on a page of a list.
 const PAGE: usize = 1000;
 
-/// Form of what a command writes to standard output.
+/// Format of a command's standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// Tables and aligned names, for people.
     Table,
-    /// JSON: one document, and for a list one on each line.
+    /// JSON: one document, for a list one per line.
     Json,
 }
 
 impl Format {
-    /// JSON where a program asks for it.
+    /// Returns JSON if a program requests it.
     pub(super) fn new(is_json: bool) -> Self {
         if is_json { Self::Json } else { Self::Table }
     }
@@ -29,24 +29,24 @@ impl Format {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     title: &'static str,
-    /// Least width in characters; longer values move what follows to the right.
+    /// Minimum width in characters; longer values shift the following columns to the right.
     width: usize,
     is_number: bool,
 }
 
 impl Column {
-    /// A column of texts.
+    /// Returns a column of texts.
     pub(super) const fn text(title: &'static str, width: usize) -> Self {
         Self { title, width, is_number: false }
     }
 
-    /// A column of numbers, which are aligned on the right.
+    /// Returns a column of numbers, aligned on the right.
     pub(super) const fn number(title: &'static str, width: usize) -> Self {
         Self { title, width, is_number: true }
     }
 }
 
-/// A list that is being written.
+/// List in progress.
 pub(super) struct Lines<'a> {
     format: Format,
     columns: &'a [Column],
@@ -59,7 +59,7 @@ impl<'a> Lines<'a> {
         Self { format, columns, has_head: false }
     }
 
-    /// Writes an object: as it is for programs, as `cells` for people. Fails if the reader has gone.
+    /// Writes an object: unchanged for programs, as `cells` for people. Fails if the reader has gone.
     pub(super) fn put(&mut self, object: &Value, cells: impl FnOnce() -> Vec<String>) -> io::Result<()> {
         if self.format == Format::Json {
             return output::try_say(&object.to_string());
@@ -73,7 +73,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Writes all objects of a list that the API gives out in pages (`offset`, `limit`).
+/// Writes all objects of a paged list of the API (`offset`, `limit`).
 pub(super) fn list(
     door: &Door,
     path: &str,
@@ -110,7 +110,7 @@ pub(super) fn show(format: Format, object: &Value) {
     }
 }
 
-/// Collects the members of an object, those of objects in it under `outer.inner`.
+/// Collects the members of an object, nested ones under `outer.inner`.
 fn collect(prefix: &str, value: &Value, members: &mut Vec<(String, String)>) {
     match value {
         Value::Object(object) => {
@@ -123,7 +123,7 @@ fn collect(prefix: &str, value: &Value, members: &mut Vec<(String, String)>) {
     }
 }
 
-/// Returns a value as a cell: a text without its quotes, `-` for none.
+/// Returns a value as a cell: a text without its quotes, `-` for null.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),

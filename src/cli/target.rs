@@ -1,5 +1,5 @@
-//! The server that commands of administration talk to: a given one, the one that runs with this configuration, or, if none
-//! does, one of their own for as long as they take.
+//! Server for commands: a given one, the one that runs with this configuration, or, if there is none, a local one for
+//! the duration of the command.
 
 use std::{fmt::Display, process::ExitCode, thread, time::Duration};
 
@@ -21,20 +21,20 @@ use super::{
     output,
 };
 
-/// Times that a request is made again which the server turned away because there were too many.
+/// Maximum number of retries of a rate-limited request.
 const MAX_RETRIES: usize = 8;
 
-/// Pause before such a request is made again.
+/// Pause before a retry of such a request.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// A store that was found.
+/// Store found on the server.
 #[derive(Debug)]
 pub(super) struct FoundStore {
-    /// Path of the store below the origin, by the address that found it.
+    /// Path of the store below the origin, with the address that found it.
     pub(super) path: String,
     /// Address that found it: an id, `~name` or `user~name`.
     pub(super) address: String,
-    /// The store as the API shows it.
+    /// The store object of the API.
     pub(super) object: Value,
 }
 
@@ -44,42 +44,42 @@ impl FoundStore {
         format!("{}/records/{}", self.path, segment(key))
     }
 
-    /// Returns the failure that says that a record is not there.
+    /// Returns the error for a record that does not exist.
     pub(super) fn absent_record(&self, key: &str) -> Failure {
         Failure::NotFound(format!("store {} has no record {key:?}", self.address))
     }
 }
 
-/// A server, and a token that it knows.
+/// Server with a valid token.
 pub(super) struct Target {
     door: Door,
-    /// Ends the server of our own.
+    /// Handle that ends the local server.
     own: Option<Own>,
 }
 
-/// Where a server is, and a token that it knows.
+/// Address of a server, with a valid token.
 #[derive(Clone)]
 pub(super) struct Door {
     server: Server,
     token: String,
 }
 
-/// A server of our own.
+/// Local server of this command.
 struct Own {
     stop: oneshot::Sender<()>,
     ended: thread::JoinHandle<Result<(), String>>,
 }
 
-/// Treatment of a data folder that is not there, where no server runs.
+/// Treatment of a missing data folder when no server runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MissingFolder {
-    /// It is made: the command writes something.
+    /// Create it: the command writes something.
     Create,
-    /// The command fails: nothing is made by a look, or by a change of what cannot be there.
+    /// Fail: reads, and changes of what cannot exist, create nothing.
     Refuse,
 }
 
-/// Does `work` with a server: a running one, or one of our own, which is ended once everything is written down.
+/// Runs `work` with a server: a running one, or a local one, which is ended once everything is written.
 pub(super) fn with_server(
     url: Option<String>,
     given: &Given,
@@ -98,7 +98,7 @@ pub(super) fn with_server(
 }
 
 impl Target {
-    /// The server at `url`, at `LARDER_URL`, or by the configuration. What stands in the way has been said when it fails.
+    /// Finds the server at `url`, at `LARDER_URL`, or by the configuration. Prints the reason if it fails.
     pub(super) fn find(url: Option<String>, given: &Given, missing: MissingFolder) -> Result<Self, ExitCode> {
         let loaded = load(given).map_err(|problems| {
             output::print_error(&problems.to_string());
@@ -113,7 +113,7 @@ impl Target {
         Self::own(loaded.config, given)
     }
 
-    /// A server of our own over the same backend, which nobody else can reach.
+    /// Starts a local server over the same backend, which no other process can reach.
     fn own(mut config: Config, given: &Given) -> Result<Self, ExitCode> {
         if config.keeper == Some(KeeperSetting::Itself) {
             output::print_error(
@@ -139,17 +139,17 @@ impl Target {
         Err(exit::failed())
     }
 
-    /// The server's API, for more than a question.
+    /// Returns a client of the server's API, for more than one request.
     pub(super) fn api(&self) -> Api {
         Api::new(self.door.server.agent.clone(), self.door.origin(), &self.door.token)
     }
 
-    /// The way to the server.
+    /// Returns the connection to the server.
     pub(super) fn door(&self) -> &Door {
         &self.door
     }
 
-    /// Ends the server of our own, once everything is written down.
+    /// Ends the local server, once everything is written.
     pub(super) fn close(self) -> Result<(), String> {
         let Some(Own { stop, ended }) = self.own else { return Ok(()) };
         let _ = stop.send(());
@@ -158,8 +158,8 @@ impl Target {
 }
 
 impl Door {
-    /// Finds the server at `url`, at `LARDER_URL`, or the one that runs by the configuration; `None` if none runs by that. What stands in
-    /// the way has been said when it fails.
+    /// Finds the server at `url`, at `LARDER_URL`, or the one that runs with the configuration; `None` if none runs
+    /// with it. Prints the reason if it fails.
     pub(super) fn of_running(url: Option<String>, given: &Given, config: &Config) -> Result<Option<Self>, ExitCode> {
         let kept_token = || AdminToken::kept_in(&config.data);
         let told = |error: String| {
@@ -168,7 +168,7 @@ impl Door {
         };
         let (server, token) = if let Some(url) = url.or_else(|| given.variable("LARDER_URL").map(str::to_owned)) {
             let server = Server::at(&url, given).map_err(told)?;
-            // The token of a data folder opens the server of that folder, and is no business of any other one.
+            // The token of a data folder is for the server of that folder, and must not be sent to any other one.
             let is_public = config.public_url.as_ref().is_some_and(|own| own.as_str() == server.origin);
             let is_own = is_public || http::is_near(&url);
             (server, config.token.clone().or_else(|| kept_token().filter(|_| is_own)))
@@ -189,7 +189,7 @@ impl Door {
         Ok(Some(Self { server, token: token.reveal().to_owned() }))
     }
 
-    /// Reads a JSON document that is in no envelope, whatever the status.
+    /// Reads a JSON document without an envelope, whatever the status.
     pub(super) fn document(&self, target: &str) -> Result<Value, String> {
         let (_, text) = self.server.ask(self.question("GET", target), None).map_err(|error| self.no_answer(&error))?;
         Ok(serde_json::from_str(&text).unwrap_or_default())
@@ -199,24 +199,24 @@ impl Door {
         format!("no answer from {}: {error}", self.server.origin)
     }
 
-    /// What links to the server begin with, as this machine reaches it.
+    /// Returns the origin of links to the server, as this machine reaches it.
     pub(super) fn origin(&self) -> &str {
         &self.server.origin
     }
 
-    /// Asks; the `data` of the answer, or in words why there is none.
+    /// Sends a request; returns the `data` of the response, or the reason for a failure as a text.
     pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, String> {
         let body = body.map(Value::to_string);
         self.data(self.server.ask(self.question(method, target), body.as_deref()))
     }
 
-    /// Asks for what may not be there; `None` if it is not.
+    /// Requests a resource that may not exist; `None` if it does not.
     fn look_up(&self, target: &str) -> Result<Option<Value>, String> {
         let answer = self.server.ask(self.question("GET", target), None);
         if matches!(answer, Ok((404, _))) { Ok(None) } else { self.data(answer).map(Some) }
     }
 
-    /// Finds the store that `text` means: a name, `~name`, `user~name` or an id.
+    /// Finds the store that `text` refers to: a name, `~name`, `user~name` or an id.
     pub(super) fn find_store(&self, text: &str) -> Result<FoundStore, Failure> {
         for address in store_addresses(text) {
             let path = format!("/v2/key-value-stores/{}", segment(&address));
@@ -227,7 +227,7 @@ impl Door {
         Err(Failure::NotFound(format!("{} ({})", absent_store(text), self.server.origin)))
     }
 
-    /// Asks for all of a record but its bytes; `None` if it is not there. Asks again if there were too many requests.
+    /// Requests the headers of a record; `None` if it does not exist. Retries if there were too many requests.
     pub(super) fn head(&self, target: &str) -> Result<Option<Download>, String> {
         for _ in 0..MAX_RETRIES {
             match self.server.exchange(self.question("HEAD", target), None) {
@@ -243,13 +243,13 @@ impl Door {
         Err("the server turns requests away because there are too many".to_owned())
     }
 
-    /// Sends a body as it is read; the `data` of the answer, or in words why there is none.
+    /// Streams a body; returns the `data` of the response, or the reason for a failure as a text.
     pub(super) fn send(&self, method: &str, target: &str, upload: Option<Upload<'_>>) -> Result<Value, String> {
         let answer = self.server.exchange(self.question(method, target), upload);
         self.data(answer.and_then(|answer| Ok((answer.status, answer.text()?))))
     }
 
-    /// A record, its bytes still to be read; `None` if there is none.
+    /// Requests a record, whose bytes are still to be read; `None` if there is none.
     pub(super) fn fetch(&self, target: &str) -> Result<Option<Download>, String> {
         let answer = self.server.exchange(self.question("GET", target), None);
         match answer {
@@ -298,7 +298,7 @@ fn pause() {
     thread::sleep(RETRY_PAUSE);
 }
 
-/// Refuses a data folder in which there is nothing yet.
+/// Rejects a data folder without data.
 fn require_data(config: &Config) -> Result<(), ExitCode> {
     if config.has_bucket() || FolderStanding::of(&config.data).is_ok_and(|standing| standing.format.is_some()) {
         return Ok(());
