@@ -1,8 +1,8 @@
-//! What has changed from one configuration to the next, and which of it takes effect while Larder serves.
+//! Differences between two configurations, and those that take effect without a restart.
 
 use super::{load::Loaded, setting::Setting, settings::settings};
 
-/// The settings that take effect on `SIGHUP`. What is not here is what the process was built from.
+/// Settings that take effect on `SIGHUP`. The process was built from all others.
 const LIVE: [&str; 21] = [
     "user",
     "user_token",
@@ -28,14 +28,14 @@ const LIVE: [&str; 21] = [
 ];
 
 impl Setting {
-    /// Whether a new value takes effect on `SIGHUP`, and not only at the next start.
+    /// Returns whether a new value takes effect on `SIGHUP`, and not only at the next start.
     pub fn is_live(&self) -> bool {
         LIVE.contains(&self.name)
     }
 }
 
 impl Loaded {
-    /// The settings that have another value in `other`.
+    /// Returns the settings whose value differs in `other`.
     pub fn changes<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static Setting> + use<'a> {
         settings().filter(move |setting| {
             let secrets = [self, other].map(|loaded| loaded.fingerprint(setting));

@@ -1,22 +1,23 @@
-//! Settings that contradict each other. Each may be right by itself.
+//! Contradictions between settings that may each be valid by themselves.
 //!
-//! What depends on the backend (whether a leader is needed, say) is decided when that is known, in the room `gateway`.
+//! Checks that depend on the backend (whether a leader is needed, say) follow when that is known, in the module
+//! `gateway`.
 
 use std::collections::BTreeSet;
 
 use super::tree::{Config, KeeperSetting};
 
-/// Settings of which each does nothing without the other.
+/// Settings of which each has no effect without the other.
 const PAIRS: [(&str, &str); 2] = [("tls_cert", "tls_key"), ("upstream_url", "upstream_token")];
 
-/// A setting that does nothing without another one, which it needs, and not the other way round.
+/// Settings with no effect without another one; the other one does not need them.
 const NEEDS: [(&str, &str, &str); 2] = [
     ("user_token", "user", "is set, but not whose it is: set LARDER_USER too"),
     ("otlp_headers", "otlp_endpoint", "is set, but no collector to send it to: set LARDER_OTLP_ENDPOINT too"),
 ];
 
-/// Calls `complain` with each setting that contradicts another one, and the reason. `given` has the settings that were set to
-/// anything, be it wrong.
+/// Calls `complain` with each setting that contradicts another one, and the reason. `given` has the settings that were
+/// set, also to an invalid value.
 pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn FnMut(&'static str, String)) {
     let is_given = |name: &str| given.contains(name);
     let variable = |name: &str| format!("LARDER_{}", name.to_ascii_uppercase());
@@ -46,7 +47,7 @@ pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, complain: 
     }
 }
 
-/// Settings of an object store, and none: the data folder would be served.
+/// Checks settings of an object store without a bucket: the data folder would be served.
 #[cfg(feature = "s3")]
 fn without_bucket(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn FnMut(&'static str, String)) {
     if given.contains("s3_bucket") {
@@ -54,7 +55,7 @@ fn without_bucket(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn Fn
     }
     let defaults = Config::default();
     for setting in super::s3_settings::SETTINGS {
-        // What `larder check` shows names every default, and is a file that can be used.
+        // The output of `larder check` names every default, and is a valid file.
         if given.contains(setting.name) && setting.show(config) != setting.show(&defaults) {
             complain(
                 setting.name,
@@ -64,7 +65,7 @@ fn without_bucket(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn Fn
     }
 }
 
-/// A token that opens figures and nothing else cannot be one that opens everything.
+/// Checks that the token for the metrics alone is not a token with other rights.
 fn same_secrets(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
     let Some(metrics) = &config.metrics_token else { return };
     for (name, other) in [("LARDER_TOKEN", &config.token), ("LARDER_USER_TOKEN", &config.user_token)] {
@@ -74,7 +75,7 @@ fn same_secrets(config: &Config, complain: &mut dyn FnMut(&'static str, String))
     }
 }
 
-/// Says which gateways there are in two ways, or sends calls round in a circle.
+/// Checks that no two settings contradict each other about the gateways, and that calls are not sent in a circle.
 fn gateways(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
     let own = config.server.listen;
     let is_own = |(host, port): (&str, u16)| host.parse() == Ok(own.ip()) && port == own.port();

@@ -1,6 +1,6 @@
-//! The documents that are made of the settings, and whether those in the repository are current.
+//! The documents generated from the settings, and tests that those in the repository are current.
 //!
-//! `LARDER_UPDATE=1 cargo test --lib config` writes them anew.
+//! `LARDER_UPDATE=1 cargo test --lib config` writes them again.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
@@ -11,7 +11,7 @@ use super::{
     tree::Config,
 };
 
-/// What the page begins with.
+/// Opening of the page.
 const OPENING: &str = "\
 # Configuration
 
@@ -50,7 +50,7 @@ Variables that are no settings of the server: `LARDER_CONFIG`, `LARDER_URL` (the
 traces: [proxies](OPERATIONS.md#proxies).
 ";
 
-/// The page that explains every setting.
+/// Returns the page that explains every setting.
 fn page() -> String {
     let defaults = Config::default();
     let mut text = OPENING.to_owned();
@@ -84,8 +84,8 @@ fn group_of(title: &str) -> &'static Group {
     GROUPS.iter().find(|group| group.title == title).expect("it is one of them")
 }
 
-/// Demands that a file of the repository has this text, or writes it.
-#[expect(clippy::disallowed_methods, reason = "whoever tests says so by a variable, which is no setting")]
+/// Asserts that a file of the repository has this text, or writes it.
+#[expect(clippy::disallowed_methods, reason = "a variable for tests is no setting")]
 fn assert_current(path: &str, text: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("LARDER_UPDATE").is_some() {
@@ -109,7 +109,7 @@ fn every_setting_is_in_one_group_with_an_example_that_it_takes() {
     assert!(unknown.is_empty(), "there are no settings {unknown:?}");
     for (setting, example) in GROUPS.iter().flat_map(Group::settings) {
         let mut config = Config::default();
-        // Over https is spoken by builds with the object store's client alone.
+        // Only builds with the object store's client speak https.
         if cfg!(feature = "s3") || setting.name != "upstream_url" {
             assert_eq!((setting.apply)(&mut config, example), Ok(()), "{} = {example:?}", setting.name);
         }
@@ -128,13 +128,13 @@ fn the_example_is_a_configuration_that_changes_nothing() {
     let text = example();
     let defaults = shown("").expect("nothing is fine");
     assert_eq!(shown(&text).expect("it is a configuration"), defaults);
-    // With the signs taken away it still is one, and only what has no default is set by it.
+    // Uncommented it is still valid, and sets only settings without a default.
     let open: String = text
         .lines()
         .map(|line| {
             line.strip_prefix('#').filter(|rest| !rest.starts_with(' ') && !rest.ends_with("\"\"")).unwrap_or(line)
         })
-        // These want another setting beside them, or something else than the example of another.
+        // These need another setting, or have a value other than the example of another one.
         .filter(|line| !["upstream_url", "record_cache_size"].iter().any(|name| line.starts_with(name)))
         .flat_map(|line| [line, "\n"])
         .collect();
@@ -149,7 +149,7 @@ fn the_example_is_a_configuration_that_changes_nothing() {
 #[test]
 fn the_documents_of_the_repository_are_current() {
     let (page, example) = (page(), example());
-    // A build without the object store's client has not all settings.
+    // A build without the object store's client lacks some settings.
     if cfg!(feature = "s3") {
         assert_current("docs/CONFIGURATION.md", &page);
         assert_current("deploy/larder.example.toml", &example);

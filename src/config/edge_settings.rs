@@ -1,4 +1,4 @@
-//! The settings of where clients come in: HTTPS, the proxies before Larder, memory for requests, and the way out of a balancer.
+//! Settings of the edge: HTTPS, trusted proxies, memory for requests, and the drain behind a load balancer.
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -9,16 +9,16 @@ use super::{
     value::{count, show_size, show_time, size, time},
 };
 
-/// The longest that balancers may be waited for.
+/// Maximum delay for load balancers.
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
 
-/// What the number of connections of a client may be limited to.
+/// Bounds of the number of connections of a client.
 const ANY_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
-/// What the memory for requests may be limited to.
+/// Bounds of the memory for requests.
 const ANY_REQUEST_MEMORY: RangeInclusive<u64> = 32 << 20..=1 << 40;
 
-/// HTTPS, proxies, memory for requests, and the way out.
+/// HTTPS, trusted proxies, memory for requests, and the drain.
 pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "tls_cert",

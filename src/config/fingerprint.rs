@@ -1,10 +1,10 @@
-//! What a secret is known again by when the configuration is read anew.
+//! Fingerprint of a secret, to detect its change on a reload.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// The text of a value, by which it is known again without being kept.
+/// Hash of a value, to recognize the value without storing it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Fingerprint([u8; 32]);
 

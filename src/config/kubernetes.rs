@@ -1,8 +1,8 @@
 //! Variables that Kubernetes derives from services.
 //!
 //! Every pod gets the addresses of the services beside it, under the name of each
-//! (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>). Those of a service called
-//! `larder-s3` begin as Larder's settings do.
+//! (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>). The variables of a
+//! service called `larder-s3` begin as Larder's settings do.
 
 /// Returns whether a variable is one of those that Kubernetes derives from a service.
 pub(super) fn is_derived(name: &str, value: &str) -> bool {
@@ -30,7 +30,7 @@ pub(super) fn is_derived(name: &str, value: &str) -> bool {
     })
 }
 
-/// The protocols of services.
+/// Protocols of services.
 const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 
 /// Returns whether a value is the address of a port as Kubernetes writes it: `tcp://10.0.0.1:80`.

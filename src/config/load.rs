@@ -1,4 +1,4 @@
-//! Reading the configuration from where it stands.
+//! Loading of the configuration from its sources.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,25 +21,25 @@ use super::{
     tree::Config,
 };
 
-/// The file that is read, if it is there, when none was asked for.
+/// Default configuration file, optional.
 const DEFAULT_FILE: &str = "larder.toml";
 
-/// The variable that names the file.
+/// Variable that names the file.
 const FILE_VARIABLE: &str = "LARDER_CONFIG";
 
-/// Prefix of the variables that AWS's own tools read.
+/// Prefix of the variables of AWS's own tools.
 const AWS_PREFIX: &str = "AWS_";
 
-/// The characters that end a line. A value that was read from a file often has one at its end, which is no part of it.
+/// Line breaks. A value that was read from a file often ends with one, which is not part of the value.
 const LINE_BREAKS: [char; 2] = ['\n', '\r'];
 
-/// Variables with our prefix that are not settings of the server: the address that other subcommands talk to.
+/// Variables with our prefix that are not settings of the server, such as the address for other subcommands.
 const OTHER_VARIABLES: [&str; 4] = [FILE_VARIABLE, "LARDER_URL", "LARDER_CA_FILE", "LARDER_FROM_TOKEN"];
 
-/// What was given to this process.
+/// Configuration sources of this process.
 #[derive(Debug, Default)]
 pub struct Given {
-    /// The file that was asked for by a flag.
+    /// The file named by a flag.
     pub file: Option<PathBuf>,
     /// Variables of the environment.
     pub environment: Vec<(OsString, OsString)>,
@@ -48,19 +48,19 @@ pub struct Given {
 }
 
 impl Given {
-    /// A variable of the environment that is no setting, unless it is empty.
+    /// Returns a variable of the environment that is no setting; `None` if it is empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let (_, value) = self.environment.iter().find(|(known, _)| known == name)?;
         value.to_str().map(without_line_break).filter(|value| !value.is_empty())
     }
 
-    /// Flags, with the environment of this process.
+    /// Returns the flags with the environment of this process.
     pub fn with_environment(file: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Self {
         Self { file, environment: std::env::vars_os().collect(), flags }
     }
 }
 
-/// Where a value comes from.
+/// Source of a value.
 #[derive(Debug, Clone)]
 enum Source {
     File(PathBuf),
@@ -78,26 +78,26 @@ impl Source {
     }
 }
 
-/// A configuration, and where each value of it comes from.
+/// Configuration with the source of each value.
 #[derive(Debug)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
     sources: BTreeMap<&'static str, Source>,
     secrets: BTreeMap<&'static str, Fingerprint>,
-    /// Doubts about it that are no reason to refuse it.
+    /// Problems that do not invalidate it.
     pub warnings: Vec<Problem>,
 }
 
 impl Loaded {
-    /// By what the value of a secret is known again, if it is one and set.
+    /// Returns the fingerprint of a setting's value, if it is a secret that is set.
     pub(super) fn fingerprint(&self, setting: &Setting) -> Option<&Fingerprint> {
         self.secrets.get(setting.name)
     }
 }
 
 impl fmt::Display for Loaded {
-    /// Writes it as a file that would give the same configuration, but for its secrets, which are redacted.
+    /// Writes it as a file that would give the same configuration, except for its secrets, which are redacted.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for setting in settings() {
             let source = self.sources.get(setting.name);
@@ -120,7 +120,7 @@ impl fmt::Display for Loaded {
     }
 }
 
-/// Reads the configuration; all that is wrong with it is found, wherever it stands.
+/// Loads the configuration; reports all problems of all sources.
 pub fn load(given: &Given) -> Result<Loaded, Problems> {
     let mut loading = Loading::default();
     let named = given.file.clone().or_else(|| given.variable(FILE_VARIABLE).map(PathBuf::from));
@@ -140,24 +140,24 @@ struct Loading {
     config: Config,
     sources: BTreeMap<&'static str, Source>,
     secrets: BTreeMap<&'static str, Fingerprint>,
-    /// The settings that were set to anything, be it wrong.
+    /// Settings that were set, also to an invalid value.
     given: BTreeSet<&'static str>,
-    /// The secrets that are easy to guess.
+    /// Secrets that are easy to guess.
     weak: BTreeMap<&'static str, Problem>,
     problems: Vec<Problem>,
 }
 
 impl Loading {
-    /// Holds the settings against each other, once each has its value.
+    /// Checks the settings against each other, once each has its value.
     fn finish(mut self) -> Result<Loaded, Problems> {
         let Self { config, sources, secrets, given, weak, problems } = &mut self;
         contradictions(config, given, &mut |name, message| {
-            // What is wrong by itself has been said already.
+            // Settings that are invalid by themselves are already reported.
             if let Some((setting, source)) = settings().find(|setting| setting.name == name).zip(sources.get(name)) {
                 problems.push(Problem { place: source.place(setting), message });
             }
         });
-        // Who reaches the loopback is on this machine already, and may try something out.
+        // A client on the loopback is on this machine already, and may experiment.
         let mut warnings = Vec::new();
         let weak = std::mem::take(weak).into_values();
         if config.server.listen.ip().to_canonical().is_loopback() {
@@ -183,7 +183,7 @@ impl Loading {
         };
         let table = match text.parse::<toml::Table>() {
             Ok(table) => table,
-            // The error's own text quotes the line, and that may be the one with the token.
+            // The error's own text quotes the line, which may contain the token.
             Err(error) => {
                 let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
                 return self.problem(format!("{place}, line {line}"), error.message().replace('\n', ", "));
@@ -214,7 +214,7 @@ impl Loading {
                 self.problem(name.to_owned(), "has a line break in it; remove that".to_owned());
             }
             let Some(unprefixed) = name.strip_prefix(ENV_PREFIX) else { continue };
-            // An empty variable is how composed environments say "not set".
+            // Composed environments use an empty variable for "not set".
             if value.is_empty() || OTHER_VARIABLES.contains(&name) {
                 continue;
             }
@@ -231,7 +231,7 @@ impl Loading {
         }
     }
 
-    /// Takes over the proxies that the environment names, in the variables that all programs share.
+    /// Reads the proxies from the variables that all programs share.
     fn proxies(&mut self, given: &Given) {
         let config = &mut self.config;
         config.proxies = Arc::new(Proxies::new(|name| given.variable(name)));
@@ -254,7 +254,7 @@ impl Loading {
         let shown = if setting.is_secret { REDACTED.to_owned() } else { format!("{value:?}") };
         match applied {
             Ok(()) => {
-                // What an earlier source gave counts no more.
+                // This value replaces that of an earlier source.
                 self.weak.remove(setting.name);
                 if let Some(reason) = setting.weakness_of(value) {
                     let problem = Problem { place: source.place(setting), message: format!("{shown} {reason}") };
@@ -279,7 +279,7 @@ fn without_line_break(value: &str) -> &str {
     value.trim_end_matches(LINE_BREAKS)
 }
 
-/// Returns what to do about an unknown name, if this is the one that was meant.
+/// Returns advice about an unknown name, if another was probably meant.
 fn advice(meant: Option<impl fmt::Display>) -> String {
     meant.map_or_else(
         || "remove it, or see `larder serve --help` for those there are".to_owned(),

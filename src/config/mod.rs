@@ -1,8 +1,8 @@
-//! The configuration: defaults, then a file, then the environment, then flags, each over the one before.
+//! Configuration. Precedence: flags > environment > file > defaults.
 //!
-//! Every setting has one name ([`settings()`]), from which its key in the file, its variable and its flag follow. All that
-//! is wrong is found at once ([`Problems`]), each with its fix. Modules own their options and never see this room; it
-//! decides nothing but which value holds.
+//! Every setting has one name ([`settings()`]), from which its key in the file, its variable and its flag follow. All
+//! problems are found at once ([`Problems`]), each with its fix. Modules own their options and never depend on this
+//! one, which only decides which value takes effect.
 
 mod change;
 mod consistency;

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration.
+//! Problems of a configuration.
 
 use std::fmt;
 
 use crate::telemetry::LogFormat;
 
-/// One thing that is wrong, with its fix.
+/// A problem with its fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it stands: a variable, a flag, or a file and a key.
+    /// Its location: a variable, a flag, or a file and a key.
     pub place: String,
-    /// What is wrong and what to do about it.
+    /// The problem and its fix.
     pub message: String,
 }
 
@@ -19,12 +19,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, found at once.
+/// All problems, found at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
-    /// Each problem.
+    /// The problems.
     pub list: Vec<Problem>,
-    /// The form in which they are to be logged, as far as that could be read.
+    /// The log format for reporting them, as far as it could be read.
     pub log_format: LogFormat,
 }
 

@@ -1,6 +1,6 @@
-//! What holds of settings, whatever their text: run over chosen bytes by the fuzz targets, and by the tests of the room
-//! `fuzzing`. Nothing here is part of the program.
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+//! Invariants of settings for any text. The fuzz targets check them over chosen bytes, and so do the tests of the
+//! module `fuzzing`. Nothing here is part of the program.
+#![expect(clippy::missing_panics_doc, reason = "a property that does not hold panics")]
 
 use std::fs;
 
@@ -10,11 +10,11 @@ use super::{
     tree::Config,
 };
 
-/// The fewest bytes of a secret that is looked for in a complaint: less of it may be in any.
+/// Minimum length in bytes of a secret that is searched for in an error: a shorter one may occur in any.
 const SECRET_BYTES: usize = 8;
 
-/// A value that is taken is shown as one that means the same; one that is not is refused, with words that show no secret. The
-/// first byte chooses the setting.
+/// Checks that an accepted value is shown as one that means the same, and that a rejected one gives an error without
+/// the secret. The first byte chooses the setting.
 pub fn setting(bytes: &[u8]) {
     let Some((choice, text)) = bytes.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
@@ -35,16 +35,16 @@ pub fn setting(bytes: &[u8]) {
     if setting.is_secret && text.trim().len() >= SECRET_BYTES {
         let given = Given { flags: vec![(setting.name, text.to_owned())], ..Given::default() };
         let said = load(&given).map_or_else(|problems| problems.to_string(), |loaded| loaded.to_string());
-        // What is there without it was not said because of it.
+        // Text that occurs without the value does not come from it.
         let usual = load(&Given::default()).map_or_else(|problems| problems.to_string(), |loaded| loaded.to_string());
         assert!(!said.contains(text.trim()) || usual.contains(text.trim()), "{setting:?}");
     }
 }
 
-/// A file is read or refused; what is said of it shows none of its secrets.
+/// Checks that a file is read or rejected, with an error that shows none of its secrets.
 pub fn file(bytes: &[u8]) {
     const SECRET: &str = "s3cr3t-s3cr3t";
-    // What is no secret may be called so.
+    // Names that are not secrets may have the same text.
     if bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()) {
         return;
     }

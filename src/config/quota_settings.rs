@@ -1,4 +1,4 @@
-//! The settings of what accounts may have, and of how it is counted.
+//! Settings of quotas, and of the recount of usage.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -7,16 +7,16 @@ use super::{
     value::{count, show_size, show_time, size, time},
 };
 
-/// How often may be counted what is in a store.
+/// Bounds of the interval between recounts.
 const ANY_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 7);
 
-/// What sizes may be limited to.
+/// Bounds of sizes.
 const ANY_SIZE: RangeInclusive<u64> = 0..=1 << 60;
 
-/// What numbers may be limited to.
+/// Bounds of numbers.
 const ANY_NUMBER: RangeInclusive<usize> = 0..=1 << 50;
 
-/// What accounts may have, and how it is counted.
+/// Quotas, and the recount of usage.
 pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "max_user_stores",

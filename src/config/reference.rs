@@ -1,33 +1,33 @@
-//! The settings by what they are about, each with an example, and the example file that is made of them.
+//! Groups of settings, each with an example, and the example file generated from them.
 //!
-//! What a setting does is said where it is declared; here is only what documents need beside that. A test demands that every setting
-//! stands in one group.
+//! The declaration of a setting describes it; this module adds what documents need. A test checks that every setting is
+//! in one group.
 
 use std::fmt::Write as _;
 
 use super::{setting::Setting, settings::settings, tree::Config};
 
-/// How long lines of comments are.
+/// Maximum length of comment lines.
 const LINE_LENGTH: usize = 100;
 
-/// What the example file begins with.
+/// Opening of the example file.
 const OPENING: &str = "Every setting of Larder. Put this file where Larder is started, as larder.toml, or name it by --config or LARDER_CONFIG, and take \
                        the sign # away before what is to be different. Each setting is also a variable of the environment, which wins over \
                        this file, and, unless it is a secret, a flag, which wins over both. `larder check` says what is in force.";
 
-/// Settings that belong together.
+/// Group of related settings.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// What they are about.
+    /// Title of the group.
     pub(super) title: &'static str,
-    /// What is said of all of them, for the page that explains them.
+    /// Introduction, for the page that explains the settings.
     #[cfg_attr(not(test), expect(dead_code, reason = "the page is made by a test"))]
     pub(super) about: &'static str,
-    /// Each by its name, with a value that it might have; the example of a secret is never shown.
+    /// Names with example values; the example of a secret is never shown.
     pub(super) settings: &'static [(&'static str, &'static str)],
 }
 
-/// All settings, in the order in which documents have them.
+/// All settings, in the order of the documents.
 pub(super) static GROUPS: [Group; 14] = [
     Group {
         title: "Where it listens, and where data is",
@@ -168,19 +168,19 @@ pub(super) static GROUPS: [Group; 14] = [
 ];
 
 impl Group {
-    /// Its settings, as far as this build has them, with their examples.
+    /// Returns its settings, as far as this build has them, with their examples.
     pub(super) fn settings(&self) -> impl Iterator<Item = (&'static Setting, &'static str)> {
         let found = |name: &str| settings().find(|setting| setting.name == name);
         self.settings.iter().filter_map(move |(name, example)| Some((found(name)?, *example)))
     }
 }
 
-/// Every setting with the title of its group, in the order in which documents have them.
+/// Returns every setting with the title of its group, in the order of the documents.
 pub fn grouped_settings() -> impl Iterator<Item = (&'static str, &'static Setting)> {
     GROUPS.iter().flat_map(|group| group.settings().map(|(setting, _)| (group.title, setting)))
 }
 
-/// A configuration file in which everything is explained and nothing is set.
+/// Returns a configuration file that explains every setting and sets none.
 pub fn example() -> String {
     let defaults = Config::default();
     let mut text = String::new();
@@ -207,7 +207,7 @@ pub fn example() -> String {
     text
 }
 
-/// Adds a comment, in lines that are not too long.
+/// Appends a comment, wrapped to the line length.
 fn comment(text: &mut String, words: &str) {
     let mut length = 0;
     for word in words.split(' ') {

@@ -1,4 +1,4 @@
-//! The settings of an object store. Keys and the region may also come from where AWS's own tools find them.
+//! Settings of an object store. Keys and region may also come from the sources of AWS's own tools.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -9,19 +9,19 @@ use super::{
     value::{show_size, show_time, show_yes, size, time, yes_or_no},
 };
 
-/// What limits of time may be set to.
+/// Bounds of timeouts.
 const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
 
-/// What the size of a part may be. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
+/// Bounds of the size of a part. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
 const ANY_PART: RangeInclusive<u64> = 5 << 20..=5 << 30;
 
-/// The lengths of a bucket's name.
+/// Bounds of the length of a bucket's name.
 const NAME_LENGTHS: RangeInclusive<usize> = 3..=63;
 
-/// The longest prefix: every vendor's longest key has to hold ours behind it.
+/// Maximum length of the prefix: every vendor's longest key must have room for ours after it.
 const MAX_PREFIX: usize = 100;
 
-/// The settings of an object store, in the order they are shown.
+/// Settings of an object store, in display order.
 pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_bucket",

@@ -1,4 +1,4 @@
-//! The settings of the master secret.
+//! Settings of the master secret.
 
 use crate::auth::MasterSecret;
 

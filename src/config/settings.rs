@@ -1,4 +1,4 @@
-//! Every setting there is.
+//! All settings.
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -9,29 +9,29 @@ use super::{
     value::{count, days, rate, show_size, show_time, show_yes, size, time, yes_or_no},
 };
 
-/// What limits of time may be set to.
+/// Bounds of timeouts.
 const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
 
-/// What the silence of a run may be limited to.
+/// Bounds of the time without a heartbeat of a run.
 const ANY_SILENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(30 * 24);
 
-/// What the size of a record may be limited to.
+/// Bounds of the size of a record.
 const ANY_RECORD: RangeInclusive<u64> = 1..=5 << 40;
 
-/// What the memory for stores may be limited to.
+/// Bounds of the memory for stores.
 const ANY_CACHE: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
-/// What the memory for records may be limited to.
+/// Bounds of the memory for records.
 const ANY_RECORD_CACHE: RangeInclusive<u64> = 0..=1 << 40;
 
-/// What the size of a request's head may be limited to.
+/// Bounds of the size of a request's head.
 const ANY_HEADER: RangeInclusive<u64> = 4 << 10..=1 << 20;
 
-/// What the number of connections may be limited to.
+/// Bounds of the number of connections.
 const ANY_REQUESTS: RangeInclusive<usize> = 0..=1_000_000;
 const ANY_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 
-/// Every setting there is, in the order they are shown.
+/// Returns all settings, in display order.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
     #[cfg(feature = "s3")]
     let of_object_stores = super::s3_settings::SETTINGS;
@@ -47,7 +47,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         .chain(of_object_stores)
 }
 
-/// Those of every build.
+/// Settings of every build.
 static SETTINGS: &[Setting] = &[
     Setting {
         name: "listen",

@@ -1,9 +1,9 @@
-//! The name that an unknown one was probably meant to be.
+//! Suggestion of the name that an unknown one was probably meant to be.
 
-/// The least likeness of two names of which one is a typing mistake of the other: 1 is equal, 0 has nothing in common.
+/// Minimum similarity of two names of which one is a typing mistake of the other: 1 is equal, 0 has nothing in common.
 const LIKENESS: f64 = 0.7;
 
-/// Names that other programs have for a setting, with its name here.
+/// Names of settings in other programs, with the names here.
 const SYNONYMS: [(&str, &str); 8] = [
     ("port", "listen"),
     ("host", "listen"),
@@ -15,8 +15,8 @@ const SYNONYMS: [(&str, &str); 8] = [
     ("password", "token"),
 ];
 
-/// Returns the name among `known` that is nearest to an unknown one: a likely typing mistake, another program's name for the same, or
-/// the one that shares most words with it. Names are in lower case with `_` between their words.
+/// Returns the name among `known` that is most similar to an unknown one: a likely typing mistake, another program's
+/// name for the same, or the one with the most words in common. Names are in lower case with `_` between their words.
 pub(super) fn nearest(unknown: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let unknown = unknown.to_ascii_lowercase();
     let known: Vec<_> = known.collect();
@@ -33,7 +33,7 @@ pub(super) fn nearest(unknown: &str, known: impl Iterator<Item = &'static str>) 
     if let Some((_, name)) = synonym {
         return Some(name);
     }
-    // All words of one are in the other: `bucket` is `s3_bucket`, and `log_level` is `log`.
+    // One contains all words of the other: `bucket` is in `s3_bucket`, and `log` in `log_level`.
     let contains = |whole: &str, part: &str| part.split('_').all(|word| whole.split('_').any(|other| other == word));
     known
         .into_iter()

@@ -1,4 +1,4 @@
-//! The promises of the configuration.
+//! Tests of the configuration's promises.
 
 use std::{fs, time::Duration};
 
@@ -6,8 +6,7 @@ use tempfile::TempDir;
 
 use super::{Given, Loaded, Problems, load, settings};
 
-/// The outcome with these variables, flags and file. Some file is always named, so that none of the working folder is
-/// read.
+/// Loads these variables, flags and file. A file is always named, so that none in the working folder is read.
 fn loading(
     environment: &[(&str, &str)],
     flags: &[(&'static str, &str)],
@@ -78,7 +77,7 @@ fn a_setting_of_an_object_store_without_a_bucket_is_refused() {
         assert!(text.contains(&format!("{place}: has no effect without LARDER_S3_BUCKET")), "{place}\n{text}");
     }
     assert!(loading(&environment, &[("s3_bucket", "b-1")], "").1.is_ok());
-    // A bucket with a wrong name is one problem, and not one for each setting beside it.
+    // A bucket with an invalid name is one problem, and not one for each setting beside it.
     assert_eq!(loading(&environment, &[("s3_bucket", "B")], "").1.expect_err("it is no name").list.len(), 1);
 }
 
@@ -154,7 +153,7 @@ fn variables_that_are_empty_or_from_kubernetes_are_no_settings() {
     assert!(loading(&environment, &[], "").1.expect("all is well").config.token.is_none());
 }
 
-/// Returns what is said of these variables; nothing if all is well.
+/// Returns the errors and warnings about these variables; empty if there are none.
 fn said_of(environment: &[(&str, &str)]) -> String {
     loading(environment, &[], "").1.map_or_else(|problems| problems.to_string(), |_| String::new())
 }
@@ -241,7 +240,7 @@ fn secrets_that_can_be_guessed_are_for_this_machine_alone() {
     }
     let strong = [("LARDER_TOKEN", "sixteen-letters-"), ("LARDER_LISTEN", "0.0.0.0:0")];
     assert!(loading(&strong, &[], "").1.expect("all is well").warnings.is_empty());
-    // What the environment says counts, and not what it takes the place of.
+    // The value from the environment counts, not the one that it replaces.
     assert!(loading(&strong, &[], "token = 'a'").1.expect("all is well").warnings.is_empty());
 }
 
@@ -278,7 +277,7 @@ fn settings_that_contradict_each_other_are_refused() {
         assert_eq!(problems.list[0].place, place);
         assert!(problems.list[0].message.contains(said), "{problems}");
     }
-    // A setting that is wrong is not taken for one that is missing.
+    // An invalid setting is not reported as a missing one.
     let said = said_of(&[("LARDER_UPSTREAM_URL", "nowhere"), ("LARDER_UPSTREAM_TOKEN", "its-token")]);
     assert!(said.contains("1 problem:") && said.contains("is not an origin"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! Everything that can be set, as the modules want it.
+//! All options, by module.
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
@@ -19,23 +19,23 @@ use crate::{
     telemetry::{Prices, TelemetryOptions},
 };
 
-/// Where data stands unless something else was asked for, below the working folder.
+/// Default data folder, below the working folder.
 const DEFAULT_DATA: &str = "larder-data";
 
-/// Far more than are under way at a time where all is well, and few enough to be answered within a second or so by an object
-/// store that is not.
+/// Default number of concurrent requests: far more than are in progress in normal operation, and few enough for an
+/// overloaded object store to respond within a second or so.
 const DEFAULT_MAX_REQUESTS: usize = 256;
 
-/// The largest record unless something else was asked for: what one PUT to S3 takes.
+/// Default maximum size of a record: that of one PUT to S3.
 const DEFAULT_MAX_RECORD_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
-/// Which share of the requests is traced unless something else was asked for: enough to see what is slow, and too little to be felt.
+/// Default fraction of traced requests: enough to see slow ones, too few to affect performance.
 const DEFAULT_TRACE_RATIO: f64 = 0.01;
 
-/// How a gateway says that it is the keeper itself.
+/// Value by which a gateway declares itself the leader.
 const ITSELF: &str = "self";
 
-/// Everything that can be set.
+/// All options.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The HTTP server.
@@ -44,47 +44,47 @@ pub struct Config {
     pub telemetry: TelemetryOptions,
     /// Folder of the embedded engine and of the admin token.
     pub data: PathBuf,
-    /// The admin token; made at first start when it is not given.
+    /// The admin token; generated at the first start if absent.
     pub token: Option<Token>,
-    /// The master secret; made at first start when it is not given.
+    /// The master secret; generated at the first start if absent.
     pub secret: Option<MasterSecret>,
-    /// The fingerprint of the master secret that this one replaces.
+    /// Fingerprint of the master secret that this one replaces.
     pub old_secret_fingerprint: Option<String>,
-    /// The user whom every start makes sure of.
+    /// User that every start ensures.
     pub user: Option<Username>,
     /// That user's token.
     pub user_token: Option<Token>,
-    /// What opens the figures on what goes on, and nothing else.
+    /// Token that gives access to the metrics only.
     pub metrics_token: Option<Token>,
-    /// Where clients outside reach Larder; the listening address when it is not given.
+    /// Public address for clients; the listening address if absent.
     pub public_url: Option<PublicUrl>,
-    /// Which gateway writes what depends on what is there, where the object store cannot check that itself.
+    /// The leader, which performs all conditional writes where the object store does not support them.
     pub keeper: Option<KeeperSetting>,
-    /// Stores: how long unnamed ones live, and how much of them is remembered.
+    /// Stores: retention of unnamed ones, and size of their cache.
     pub catalog: CatalogOptions,
-    /// Whether nothing else writes to what this gateway writes to.
+    /// True if this gateway is the only writer of its backend.
     pub is_sole_gateway: bool,
-    /// The most bytes of records that are kept in memory; what fits the backend when it is not given.
+    /// Maximum size in bytes of the record cache; by default one that fits the backend.
     pub record_cache_bytes: Option<u64>,
-    /// The most bytes of memory that are held on behalf of clients.
+    /// Maximum memory in bytes for requests.
     pub request_memory_bytes: u64,
-    /// The largest record, in stored bytes.
+    /// Maximum size of a record, in stored bytes.
     pub max_record_bytes: u64,
-    /// How many requests a second are taken.
+    /// Rate limits, in requests per second.
     pub rates: RateOptions,
-    /// How many requests are worked on at once; any number if there is no limit.
+    /// Maximum number of concurrent requests; `None` for no limit.
     pub max_requests: Option<usize>,
-    /// What an account may have that says nothing of its own.
+    /// Default quota of accounts.
     pub quota: Quota,
-    /// Runs of actors: how long one may be silent, and how long finished ones stay.
+    /// Runs of actors: heartbeat timeout, and retention of finished ones.
     pub runs: RunOptions,
-    /// The server that has datasets and request queues.
+    /// Upstream for datasets and request queues.
     pub upstream: UpstreamOptions,
-    /// Where traces go.
+    /// Export of traces.
     pub traces: TraceOptions,
-    /// The proxies on the way to the object store, the upstream and the collector of traces.
+    /// Proxies to the object store, the upstream and the trace collector.
     pub proxies: Arc<Proxies>,
-    /// What the object store costs, if it was said.
+    /// Prices of the object store, if configured.
     pub prices: Option<Prices>,
     /// The object store; without a bucket, the embedded engine is used.
     #[cfg(feature = "s3")]
@@ -125,7 +125,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Returns whether a bucket keeps everything, and not the data folder.
+    /// Returns whether a bucket stores the data, and not the data folder.
     pub fn has_bucket(&self) -> bool {
         #[cfg(feature = "s3")]
         let has_bucket = !self.s3.bucket.is_empty();
@@ -134,20 +134,20 @@ impl Config {
         has_bucket
     }
 
-    /// Returns for how long finished runs stay at least: as long as unnamed stores, unless it is set.
+    /// Returns the minimum retention of finished runs: by default that of unnamed stores.
     pub fn run_retention(&self) -> Retention {
         self.runs.retention.unwrap_or(self.catalog.retention)
     }
 }
 
-/// Where traces go.
+/// Export of traces.
 #[derive(Debug, Clone)]
 pub struct TraceOptions {
-    /// The collector; without one, nothing is traced.
+    /// Address of the collector; without one, nothing is traced.
     pub collector: Option<CollectorAddress>,
-    /// Header fields for it, marked as sensitive.
+    /// Header fields for the collector, marked as sensitive.
     pub headers: HeaderMap,
-    /// Which share of the requests is traced, from 0 to 1.
+    /// Fraction of traced requests, from 0 to 1.
     pub ratio: f64,
 }
 
@@ -157,12 +157,12 @@ impl Default for TraceOptions {
     }
 }
 
-/// The gateway that alone writes what depends on what is there.
+/// The gateway that performs all conditional writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeeperSetting {
-    /// This one.
+    /// This gateway.
     Itself,
-    /// Another one.
+    /// Another gateway.
     At(PeerAddress),
 }
 
@@ -186,31 +186,32 @@ impl fmt::Display for KeeperSetting {
     }
 }
 
-/// A server that has datasets and request queues; both or neither are given.
+/// Upstream for datasets and request queues; both fields are given, or neither.
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamOptions {
-    /// Where it is.
+    /// Its address.
     pub address: Option<PeerAddress>,
-    /// Who Larder is there.
+    /// Larder's token there.
     pub token: Option<Token>,
 }
 
-/// An origin, as links begin: scheme, host and perhaps a port, and the path below which a proxy serves Larder, without a slash at the end.
+/// Origin of links: scheme, host and perhaps a port, and the path below which a proxy serves Larder, without a trailing
+/// slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
-/// The text is no such URL.
+/// Error for a text that is no such URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an origin with a plain path")]
 pub struct InvalidPublicUrl;
 
 impl PublicUrl {
-    /// The URL's text.
+    /// Returns the URL's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The path, without a slash at the end; empty if there is none.
+    /// Returns the path, without a trailing slash; empty if there is none.
     pub fn path(&self) -> &str {
         let host = self.0.find("://").map_or(0, |at| at + "://".len());
         self.0[host..].find('/').map_or("", |at| &self.0[host + at..])

@@ -1,10 +1,10 @@
-//! The settings of the server that has what Larder has not.
+//! Settings of the upstream.
 
 use crate::{auth::Token, peer::PeerAddress};
 
 use super::setting::Setting;
 
-/// Where datasets and request queues are, and as whom Larder speaks there.
+/// Address of the upstream for datasets and request queues, and Larder's token there.
 pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "upstream_url",

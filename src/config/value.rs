@@ -1,12 +1,13 @@
 //! Sizes, times and numbers as people write them.
 //!
-//! Errors are the second half of a sentence that begins with the value: what it is not, and how to write it.
+//! Errors are the second half of a sentence that begins with the value: the reason for the rejection, and the correct
+//! form.
 
 use std::{ops::RangeInclusive, time::Duration};
 
 use crate::kv::Retention;
 
-/// Units of sizes, the longest name first.
+/// Units of sizes, longest name first.
 const SIZE_UNITS: [(&str, u64); 9] = [
     ("tib", 1 << 40),
     ("gib", 1 << 30),
@@ -19,10 +20,10 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("b", 1),
 ];
 
-/// Units of times, the longest name first; in milliseconds.
+/// Units of times, longest name first; in milliseconds.
 const TIME_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// A number of bytes: `5GiB`, `512 MiB`, `1000`.
+/// Parses a number of bytes: `5GiB`, `512 MiB`, `1000`.
 pub(super) fn size(text: &str, allowed: RangeInclusive<u64>) -> Result<u64, String> {
     let bytes = with_unit(text, &SIZE_UNITS, 1)
         .ok_or_else(|| "is not a size; write it like 5GiB, 512MiB or 65536 (bytes)".to_owned())?;
@@ -33,7 +34,7 @@ pub(super) fn size(text: &str, allowed: RangeInclusive<u64>) -> Result<u64, Stri
     Err(format!("is out of bounds; give a size from {least} to {most}"))
 }
 
-/// A retention in days: `7`, `0.5`.
+/// Parses a retention in days: `7`, `0.5`.
 pub(super) fn days(text: &str) -> Result<Retention, String> {
     text.trim().parse().ok().and_then(Retention::from_days).ok_or_else(|| {
         let longest = Retention::LONGEST.as_days();
@@ -41,7 +42,7 @@ pub(super) fn days(text: &str) -> Result<Retention, String> {
     })
 }
 
-/// A time: `30s`, `500ms`, `5m`, or a number of seconds.
+/// Parses a time: `30s`, `500ms`, `5m`, or a number of seconds.
 pub(super) fn time(text: &str, allowed: RangeInclusive<Duration>) -> Result<Duration, String> {
     let millis = with_unit(text, &TIME_UNITS, 1_000)
         .ok_or_else(|| "is not a time; write it like 30s, 500ms, 5m or 30 (seconds)".to_owned())?;
@@ -53,20 +54,20 @@ pub(super) fn time(text: &str, allowed: RangeInclusive<Duration>) -> Result<Dura
     Err(format!("is out of bounds; give a time from {least} to {most}"))
 }
 
-/// A whole number.
+/// Parses an integer.
 pub(super) fn count(text: &str, allowed: RangeInclusive<usize>) -> Result<usize, String> {
     let number = text.trim().parse().ok().filter(|number| allowed.contains(number));
     number.ok_or_else(|| format!("is not a whole number from {} to {}", allowed.start(), allowed.end()))
 }
 
-/// A number of requests a second; 0 is no limit.
+/// Parses a number of requests per second; 0 is no limit.
 pub(super) fn rate(text: &str) -> Result<Option<u32>, String> {
     let most = 10_000_000;
     let rate = count(text, 0..=most)?;
     Ok(u32::try_from(rate).ok().filter(|rate| *rate > 0))
 }
 
-/// `yes` or `no`.
+/// Parses `yes` or `no`.
 pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.trim() {
         "yes" | "true" | "1" => Ok(true),
@@ -75,19 +76,19 @@ pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Whether it is so, as it is written.
+/// Formats a boolean as written in the file.
 pub(super) fn show_yes(is_so: bool) -> String {
     if is_so { "yes".to_owned() } else { "no".to_owned() }
 }
 
-/// A size in the largest unit that divides it.
+/// Formats a size in the largest unit that divides it.
 pub(super) fn show_size(bytes: u64) -> String {
     let units = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     let unit = units.into_iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
     unit.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 
-/// A time in the largest of days to milliseconds that divides it.
+/// Formats a time in the largest unit from days to milliseconds that divides it.
 pub(super) fn show_time(time: Duration) -> String {
     let millis = time.as_millis();
     let unit = TIME_UNITS.into_iter().rev().find(|(_, unit)| millis.is_multiple_of(u128::from(*unit)));

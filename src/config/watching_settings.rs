@@ -1,4 +1,4 @@
-//! The settings of what is told of requests beside figures: traces, the access log, and what object calls cost.
+//! Settings of observability apart from metrics: traces, the access log, and the cost of object calls.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -78,7 +78,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     },
 ];
 
-/// Header fields; their values are secrets, and no complaint repeats them.
+/// Parses header fields; their values are secrets, and no error repeats them.
 fn headers(text: &str) -> Result<HeaderMap, String> {
     let complaint = || "is not a list of header fields; write it like x-api-key=KEY,x-other=VALUE".to_owned();
     let mut headers = HeaderMap::new();

@@ -2,16 +2,16 @@
 
 use super::{reference::GROUPS, setting::Setting};
 
-/// The fewest characters of a token or a secret. Random ones of that length are beyond guessing.
+/// Minimum number of characters of a token or a secret. Random ones of that length are beyond guessing.
 const MIN_CHARS: usize = 16;
 
-/// The settings that are tokens and secrets of this installation. Those of other servers are theirs to judge.
+/// Settings that are tokens and secrets of this installation. Those of other servers are theirs to judge.
 const OWN_SECRETS: [&str; 4] = ["token", "secret", "user_token", "metrics_token"];
 
-/// Values that stood in our own files. Those that are in the examples of settings need not be repeated here.
+/// Values from our own files. Those in the examples of settings need not be repeated here.
 const PUBLISHED: [&str; 3] = ["change-this-token", "change-this-secret", "change-this-key"];
 
-/// Returns what makes a token or a secret easy to guess; `None` for one that is not.
+/// Returns the reason why a token or a secret is easy to guess; `None` if it is not.
 pub fn weakness(value: &str) -> Option<&'static str> {
     let is_example = |(_, example): &(&str, &str)| *example == value;
     if PUBLISHED.contains(&value) || GROUPS.iter().flat_map(|group| group.settings).any(is_example) {
@@ -19,13 +19,13 @@ pub fn weakness(value: &str) -> Option<&'static str> {
             "stands in the documentation, where everybody can read it; use a random one: larder token generate",
         );
     }
-    // 16 characters, as MIN_CHARS has it.
+    // 16 characters, as MIN_CHARS says.
     (value.chars().count() < MIN_CHARS)
         .then_some("has fewer than 16 characters and can be guessed; use a random one: larder token generate")
 }
 
 impl Setting {
-    /// Returns what makes `value` easy to guess, if it is a token or a secret of this installation.
+    /// Returns the reason why `value` is easy to guess, if it is a token or a secret of this installation.
     pub(super) fn weakness_of(&self, value: &str) -> Option<&'static str> {
         OWN_SECRETS.contains(&self.name).then(|| weakness(value)).flatten()
     }
@@ -56,7 +56,7 @@ mod tests {
         }
     }
 
-    /// Every value that a file of ours gives to a secret, with the file.
+    /// Collects every value that a file of ours gives to a secret, with the file.
     fn published(path: &Path, found: &mut Vec<String>) {
         if path.is_dir() {
             for entry in fs::read_dir(path).expect("a folder") {
