@@ -1,4 +1,4 @@
-//! What asks servers, here and in commands: blocking, over TLS where their URL says so.
+//! HTTP client for other servers, here and in commands: blocking, over TLS where the URL says so.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -9,28 +9,28 @@ use ureq::{
 
 use super::error::{Error, Result};
 
-/// How long a connection may take to be made.
+/// Timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the other side may do nothing.
+/// Timeout for a peer that makes no progress.
 const STALL_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Most connections to one server that wait for their next request; as many as there are requests at the same time.
+/// Maximum number of idle connections to one server; as many as there are concurrent requests.
 const MAX_IDLE_CONNECTIONS: usize = 8;
 
-/// By what a server of `https` is known to be the one.
+/// Authentication of an `https` server.
 #[derive(Debug, Clone, Copy)]
 pub enum Trust<'a> {
-    /// An authority that browsers trust vouches for it.
+    /// By a certificate authority that browsers trust.
     Browsers,
-    /// One of the authorities in this file vouches for it.
+    /// By one of the certificate authorities in this file.
     File(&'a Path),
-    /// It listens on an address of this machine that its own configuration names, where nobody on the way can take its place; its
-    /// certificate is for the name that others know it by.
+    /// By its address: it listens on an address of this machine that its own configuration names, where no other server
+    /// can take its place. Its certificate has its public name.
     OwnMachine,
 }
 
-/// Asks servers. What is `near` is not asked through a proxy, whatever the environment says of one.
+/// Returns an HTTP client. With `is_near` it ignores any proxy of the environment.
 pub fn agent(trust: Trust<'_>, is_near: bool) -> Result<Agent> {
     let mut tls = TlsConfig::builder().disable_verification(matches!(trust, Trust::OwnMachine));
     if let Trust::File(path) = trust {

@@ -1,4 +1,4 @@
-//! The key-value store API as its clients see it: what it takes to carry stores over. Blocking, one request a thread.
+//! Client of the key-value store API, as far as imports and exports need it. Blocking, one request per thread.
 
 use std::{
     io::{self, BufRead, BufReader, Read},
@@ -18,31 +18,32 @@ use super::{
     record::{Attributes, CountingReader, Delimited, Record, StoreSheet, WrittenKey},
 };
 
-/// The most bytes of an answer that is no record.
+/// Maximum number of bytes of a response that is no record.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How often something is tried that may go well the next time.
+/// Maximum number of attempts of an operation that may succeed later.
 const ATTEMPTS: u32 = 8;
 
-/// The pause before the second attempt; each one after it is twice as long, up to [`LONGEST_PAUSE`].
+/// Pause before the second attempt; doubled for each further one, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// The longest pause between two attempts.
+/// Maximum pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Minimum length in bytes of a record that is sent only once the server asks for it: it may refuse it by its head.
+/// Minimum length in bytes of a record whose body waits for the server's consent (`Expect: 100-continue`): the server
+/// may reject it by its head.
 const MIN_AWAITED_BYTES: u64 = 256 * 1024;
 
-/// Stores on a page.
+/// Number of stores on a page.
 const PAGE: usize = 1000;
 
-/// Every coding that a record may be stored in: it is wanted as it is.
+/// All content codings of records: a record is requested as stored.
 const ALL_CODINGS: &str = "gzip, deflate, br, zstd, identity";
 
-/// What may stand in a path as it is.
+/// Characters that need no escape in a path.
 const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A server, and who asks it.
+/// Server with a caller's token.
 #[derive(Clone)]
 pub struct Api {
     agent: Agent,
@@ -50,12 +51,12 @@ pub struct Api {
     authorization: String,
 }
 
-/// A store, as a server shows it.
+/// A store in a server's API.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StoreObject {
     /// Its id.
     pub id: String,
-    /// What is carried over of it.
+    /// Name and settings to transfer.
     #[serde(flatten)]
     pub sheet: StoreSheet,
 }
@@ -65,7 +66,7 @@ pub struct StoreObject {
 pub struct ListedKey {
     /// The key.
     pub key: WrittenKey,
-    /// Stored bytes, if it is told.
+    /// Stored bytes, if reported.
     #[serde(default)]
     pub size: u64,
 }
@@ -76,7 +77,7 @@ pub struct ListedKey {
 pub struct KeyPage {
     /// The keys.
     pub items: Vec<ListedKey>,
-    /// Where the next page begins, if there is one. It goes back to the server as it came, and is nothing else.
+    /// Start of the next page, if there is one. An opaque value that goes back to the server unchanged.
     pub next_exclusive_start_key: Option<String>,
 }
 
@@ -97,20 +98,20 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    /// The server whose URLs begin with `origin`, asked by `agent`; `token` says in whose name.
+    /// Returns a client of the server whose URLs begin with `origin`; `token` identifies the caller.
     pub fn new(agent: Agent, origin: &str, token: &str) -> Self {
         let origin = origin.trim_end_matches('/');
-        // People give what the official clients take, too.
+        // Users also give the address that the official clients accept.
         let origin = origin.strip_suffix("/v2").unwrap_or(origin).to_owned();
         Self { agent, origin, authorization: format!("Bearer {token}") }
     }
 
-    /// How the server's URLs begin.
+    /// Returns the origin of the server's URLs.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// All stores of whoever asks; those without a name, too, if they are wanted.
+    /// Lists all stores of the caller; with `with_unnamed` also those without a name.
     pub fn stores(&self, with_unnamed: bool) -> Result<Vec<StoreObject>> {
         let mut stores = Vec::new();
         loop {
@@ -127,12 +128,12 @@ impl Api {
         }
     }
 
-    /// A store, by its id or as `user~name` or `~name`.
+    /// Finds a store, by its id or as `user~name` or `~name`.
     pub fn store(&self, store: &str) -> Result<Option<StoreObject>> {
         self.read_json(&format!("/v2/key-value-stores/{}", escaped(store)))
     }
 
-    /// A new store, or the one of that name.
+    /// Creates a store, or gets the one of that name.
     pub fn make_store(&self, sheet: &StoreSheet) -> Result<StoreObject> {
         let body = match &sheet.schema {
             Some(schema) => json!({ "schema": schema }),
@@ -140,11 +141,12 @@ impl Api {
         };
         let name = sheet.name.as_deref().map(|name| format!("?name={}", escaped(name))).unwrap_or_default();
         let make = || self.send_json("POST", &format!("/v2/key-value-stores{name}"), &body);
-        // Without a name it is made anew each time, so that what lost its answer must not be asked for again.
+        // An unnamed store is created anew each time, so this is not idempotent: it must not be retried after a lost
+        // response.
         if sheet.name.is_some() { persist(make) } else { make() }
     }
 
-    /// Gives a store the settings of a sheet, but for its name.
+    /// Applies the settings of a manifest to a store, except its name.
     pub fn set_up(&self, store: &str, sheet: &StoreSheet) -> Result<()> {
         let mut settings = json!({});
         let given = [
@@ -161,14 +163,14 @@ impl Api {
         persist(|| self.send_json::<Value>("PUT", &path, &settings)).map(drop)
     }
 
-    /// A page of a store's keys.
+    /// Returns a page of a store's keys.
     pub fn keys(&self, store: &str, after: Option<&str>) -> Result<KeyPage> {
         let after = after.map(|key| format!("&exclusiveStartKey={}", escaped(key))).unwrap_or_default();
         let path = format!("/v2/key-value-stores/{}/keys?limit={PAGE}{after}", escaped(store));
         self.read_json(&path)?.ok_or_else(|| Error::Unusable(format!("store {store} is not there any more")))
     }
 
-    /// A record as it is stored; `None` if it is not there.
+    /// Returns a record as stored; `None` if it does not exist.
     pub fn record(&self, store: &str, key: &RecordKey) -> Result<Option<Record>> {
         let request = self.agent.get(self.record_url(store, key));
         let request = request.header("authorization", &self.authorization).header("accept-encoding", ALL_CODINGS);
@@ -227,7 +229,7 @@ impl Api {
         format!("{}/v2/key-value-stores/{}/records/{}", self.origin, escaped(store), escaped(key.as_str()))
     }
 
-    /// What is at a path; `None` if nothing is.
+    /// Returns the resource at a path; `None` if there is none.
     fn read_json<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
         let url = format!("{}{path}", self.origin);
         persist(|| {
@@ -245,7 +247,7 @@ impl Api {
     }
 }
 
-/// Does something again, after a while, that may go well the next time.
+/// Retries an operation, after a pause, while it may succeed later.
 pub fn persist<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..ATTEMPTS {
@@ -260,7 +262,7 @@ pub fn persist<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
     work()
 }
 
-/// The answer, unless it says that there is nothing.
+/// Returns the response, or `None` for a 404.
 fn found(mut answer: Response<Body>) -> Result<Option<Response<Body>>> {
     if answer.status() == 404 {
         return Ok(None);
@@ -268,7 +270,7 @@ fn found(mut answer: Response<Body>) -> Result<Option<Response<Body>>> {
     refusal(&mut answer).map_or(Ok(Some(answer)), Err)
 }
 
-/// Why an answer is none.
+/// Returns the error that a response reports, if any.
 fn refusal(answer: &mut Response<Body>) -> Option<Error> {
     let status = answer.status().as_u16();
     if (200..300).contains(&status) {
@@ -289,17 +291,17 @@ fn data<T: DeserializeOwned>(answer: Response<Body>) -> Result<T> {
     Ok(parsed.data)
 }
 
-/// Returns the reason why there is no answer. A source that could not be read is no matter of the server that it is sent to.
+/// Converts a transport error. A failure to read the source is not blamed on the server that receives it.
 fn no_answer(error: ureq::Error) -> Error {
     match error {
         ureq::Error::Io(cause) => Error::from_io(cause).unwrap_or_else(|cause| Error::NoAnswer(cause.to_string())),
-        // A type or a coding that no header can have will not be taken the next time either.
+        // A type or a coding that is invalid in a header will not succeed later.
         ureq::Error::Http(_) | ureq::Error::BadUri(_) => Error::Unusable(error.to_string()),
         _ => Error::NoAnswer(error.to_string()),
     }
 }
 
-/// The body of a server's answer. What breaks it off is the fault of this server and not of one that it is sent to.
+/// Body of a server's response. Its interruption is the fault of this server, not of the one that receives it.
 struct Answered<R> {
     body: R,
 }
@@ -310,7 +312,7 @@ impl<R: Read> Read for Answered<R> {
     }
 }
 
-/// Returns the number of bytes if both have the same.
+/// Returns the number of bytes if both have the same content.
 fn count_same(left: impl Read, right: impl Read) -> io::Result<Option<u64>> {
     let (mut left, mut right) = (BufReader::new(left), BufReader::new(right));
     let mut count = 0;
@@ -329,7 +331,7 @@ fn count_same(left: impl Read, right: impl Read) -> io::Result<Option<u64>> {
     }
 }
 
-/// A text as a segment of a path; no HTTP layer may take it for a step in the path.
+/// Escapes a text as a segment of a path; no HTTP layer may resolve it as a dot segment.
 fn escaped(text: &str) -> String {
     match text {
         "." | ".." => "%2E".repeat(text.len()),

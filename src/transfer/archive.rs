@@ -6,8 +6,8 @@
 //! records/          the bytes of each, as they were stored, mostly under its key
 //! ```
 //!
-//! While it is made, the lines stand in another file, and `export.partial.json` says what of: an export that was cut off goes on
-//! behind its last whole line.
+//! While an export is incomplete, the lines are in another file, and `export.partial.json` names its origin: an
+//! interrupted export resumes after its last whole line.
 
 use std::{
     fs::File,
@@ -27,51 +27,51 @@ use super::{
     source::Size,
 };
 
-/// What the store is.
+/// File with the store's name and settings.
 pub const SHEET: FileName = FileName::fixed("manifest.json");
 
-/// What its records are.
+/// File with the index of the records.
 pub const INDEX: FileName = FileName::fixed("records.ndjson");
 
-/// Where their bytes are.
+/// Folder with the bytes of the records.
 pub const RECORDS: FileName = FileName::fixed("records");
 
-/// The lines of an unfinished export.
+/// Index of an incomplete export.
 const UNFINISHED_INDEX: FileName = FileName::fixed("records.ndjson.part");
 
-/// What is being exported, while it is.
+/// Marker with the origin of an incomplete export.
 pub const UNFINISHED: FileName = FileName::fixed("export.partial.json");
 
-/// The most bytes of the file that says what is being exported.
+/// Maximum length of the marker in bytes.
 const MAX_MARKER_BYTES: u64 = 64 * 1024;
 
-/// Ends the name of a record's file until it is whole. No key can have it in it.
+/// Suffix of a record's file until it is complete. No key can contain it.
 const UNFINISHED_ENDING: &str = "~part";
 
-/// The longest key that is a file's name as it is: with what may follow it, file systems take 255 bytes.
+/// Maximum length of a key that is used as a file name unchanged: with a possible suffix, file systems allow 255 bytes.
 const LONGEST_NAME: usize = 200;
 
 /// A record in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IndexLine<K = RecordKey> {
-    /// Its key.
+    /// The record's key.
     pub key: K,
     /// The file with its bytes, in the folder of records.
     pub file: FileName,
-    /// Its MIME type.
+    /// Its media type.
     pub content_type: String,
-    /// The coding of its bytes.
+    /// Its content coding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
-    /// How many bytes there are.
+    /// Number of bytes.
     pub size: u64,
-    /// Their SHA-256, in hexadecimal digits.
+    /// SHA-256 of the bytes, in hexadecimal digits.
     pub sha256: String,
 }
 
 impl IndexLine {
-    /// Reads a line. A line that names no key is left out.
+    /// Parses a line. An invalid key is the inner error.
     pub fn parse(line: &str) -> Result<std::result::Result<Self, UnusableKey>> {
         let parsed: IndexLine<WrittenKey> = serde_json::from_str(line)
             .map_err(|error| Error::Unusable(format!("{INDEX} has a line that is not understood: {error}")))?;
@@ -83,7 +83,7 @@ impl IndexLine {
     }
 }
 
-/// What is exported from where.
+/// Origin of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The server.
@@ -92,18 +92,18 @@ pub struct Origin {
     pub store: String,
 }
 
-/// An export in the making.
+/// An export in progress.
 pub struct Unfinished {
     folder: Directory,
     files: Files,
     index: File,
-    /// The key of the last record that is in it.
+    /// Key of its last record.
     last: Option<RecordKey>,
-    /// Records that are in it.
+    /// Number and size of its records.
     size: Size,
 }
 
-/// Where the bytes of records go; many threads may write there.
+/// Writer for the bytes of records, usable from many threads.
 #[derive(Clone)]
 pub struct Files {
     folder: Directory,
@@ -111,7 +111,7 @@ pub struct Files {
 }
 
 impl Unfinished {
-    /// Begins an export in `folder`, or goes on with it.
+    /// Begins an export in `folder`, or resumes it.
     pub fn open(folder: &Path, origin: &Origin) -> Result<Self> {
         let path = folder.display();
         let folder = Directory::make(folder)?;
@@ -140,24 +140,24 @@ impl Unfinished {
         Ok(Self { folder, files, index, last, size })
     }
 
-    /// Returns the key behind which it goes on, and the number and size of the records before it.
+    /// Returns the key after which it resumes, and the number and size of the records before it.
     pub fn last(&self) -> (Option<RecordKey>, Size) {
         (self.last.clone(), self.size)
     }
 
-    /// Where the bytes of records go.
+    /// Returns the writer for the bytes of records.
     pub fn files(&self) -> Files {
         self.files.clone()
     }
 
-    /// Notes a record whose bytes are there; to be called in the order of the keys.
+    /// Appends a record whose bytes are written; must be called in the order of the keys.
     pub fn note(&mut self, line: &IndexLine) -> Result<()> {
         let mut text = serde_json::to_string(line).map_err(|error| Error::Unusable(error.to_string()))?;
         text.push('\n');
         self.index.write_all(text.as_bytes()).map_err(Error::of(&self.folder.path_of(&UNFINISHED_INDEX)))
     }
 
-    /// Makes it a whole export, durably.
+    /// Completes the export, durably.
     pub fn finish(self, sheet: &StoreSheet) -> Result<()> {
         let Self { folder, index, .. } = self;
         let text = serde_json::to_string_pretty(sheet).map_err(|error| Error::Unusable(error.to_string()))?;
@@ -198,7 +198,7 @@ impl Files {
     }
 }
 
-/// The file of a key: its own name where that is one, else a part of it and a sum.
+/// Returns the file name for a key: the key itself if it is a valid name, else a part of it and a hash.
 pub fn file_name(key: &RecordKey, tells_case: bool) -> Result<FileName> {
     let name = file_text(key.as_str(), tells_case);
     FileName::try_from(name).map_err(|error| Error::Unusable(format!("{key}: {error}")))
@@ -214,7 +214,7 @@ fn file_text(key: &str, tells_case: bool) -> String {
     sum.iter().take(8).fold(format!("{beginning}~"), |name, byte| format!("{name}{byte:02x}"))
 }
 
-/// Returns the key of the last whole line, and the number and size of the records up to it; what is behind it is cut off.
+/// Returns the key of the last whole line, and the number and size of the records up to it; truncates the rest.
 fn resume(index: &mut File) -> io::Result<(Option<RecordKey>, Size)> {
     index.seek(SeekFrom::Start(0))?;
     let (mut last, mut size, mut whole) = (None, Size::default(), 0);
@@ -232,7 +232,7 @@ fn resume(index: &mut File) -> io::Result<(Option<RecordKey>, Size)> {
     Ok((last, size))
 }
 
-/// Whether files whose names differ in letter case alone are two.
+/// Returns whether file names are case-sensitive in the folder.
 fn tells_case(folder: &Directory) -> Result<bool> {
     let (lower, upper) = (FileName::fixed("~case"), FileName::fixed("~CASE"));
     folder.create(&lower)?;

@@ -1,34 +1,35 @@
-//! Attempts to carry one record over: which failures are the record's, and which end everything.
+//! Attempts to transfer a record: which failures concern the record only, and which end the transfer.
 
 use super::{
     api::persist,
     error::{Error, Result},
 };
 
-/// Maximum number of times that a file is read which changes meanwhile.
+/// Maximum number of reads of a file that changes meanwhile.
 const MAX_READS: u32 = 3;
 
 /// Note about a file that changed while it was read.
 pub const CHANGED: &str = "changed while it was read: carried over as it was afterwards";
 
-/// Note about a record that was listed and is not there.
+/// Note about a record that was deleted after it was listed.
 pub const GONE: &str = "was deleted before it was read";
 
 /// Outcome for a record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome<T> {
-    /// It is there.
+    /// The record is transferred.
     Done(T),
-    /// It is there, as it was after it had changed while it was read.
+    /// The record is transferred in a version from after a concurrent change.
     DoneAfterChange(T),
     /// It was deleted since it was listed.
     Gone,
-    /// It is not there, for a reason that other records do not share.
+    /// The record is not transferred, for a reason that other records do not share.
     LeftOut(String),
 }
 
-/// Tries `attempt`, which returns `None` for a record that is gone, until it succeeds or is hopeless. Fails only where the other records
-/// would fail as well: `reach` says whether the servers and the stores can be reached when the record alone may be to blame.
+/// Repeats `attempt`, which returns `None` for a deleted record, until it succeeds or cannot succeed. Fails only if
+/// other records would fail as well: `reach` checks whether the servers and the stores are reachable when the record
+/// alone may be at fault.
 pub fn attempt<T>(
     mut attempt: impl FnMut() -> Result<Option<T>>,
     reach: impl Fn() -> Result<()>,

@@ -1,6 +1,6 @@
-//! Storage folders of Crawlee and the Apify SDKs, as they make them without a platform: `storage/key_value_stores/STORE/...`.
+//! Storage folders of Crawlee and the Apify SDKs, as they write them locally: `storage/key_value_stores/STORE/...`.
 //!
-//! Any other folder is refused: its files are not meant to be records.
+//! Any other folder is rejected: its files are not meant to be records.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ const STORE_METADATA: FileName = FileName::fixed(METADATA);
 /// Folders of other kinds of storages, beside the stores.
 const OTHER_STORAGES: [FileName; 2] = [FileName::fixed("datasets"), FileName::fixed("request_queues")];
 
-/// Names that storage folders have in projects.
+/// Usual names of storage folders in projects.
 const USUAL_NAMES: [FileName; 2] = [FileName::fixed("storage"), FileName::fixed("apify_storage")];
 
 /// A folder of stores, or one of them.
@@ -68,7 +68,7 @@ impl CrawleeFolder {
         Ok(opened)
     }
 
-    /// Opens all stores in the folder of stores. One that cannot be opened does not hide the others.
+    /// Opens all stores in the folder of stores. A store that cannot be opened does not affect the others.
     fn add_stores(&mut self, folder: &Directory, naming: Naming) -> Result<()> {
         for name in folder.names()? {
             let path = folder.path().join(&name);
@@ -109,7 +109,7 @@ impl CrawleeFolder {
     }
 }
 
-/// Returns the refusal of a folder that is no storage folder.
+/// Returns the error for a folder that is no storage folder.
 fn unexpected(path: &Path, folder: &Directory) -> Error {
     let holds_stores = |name: &&FileName| folder.folder(name).is_ok_and(|folder| folder.has(&STORES));
     let hint = USUAL_NAMES.iter().find(holds_stores).map(|name| folder.path_of(name));
@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// Makes a storage folder with a store of these files.
+    /// Creates a storage folder with a store of these files.
     fn storage(files: &[(&str, &str)]) -> tempfile::TempDir {
         let storage = tempfile::tempdir().expect("a folder");
         let store = storage.path().join("key_value_stores/default");
@@ -177,7 +177,7 @@ mod tests {
         storage
     }
 
-    /// Keys and types of the records behind a key, and the numbers of notes and of files that are left out.
+    /// Returns keys and types of the records after a key, and the numbers of notes and of files that are left out.
     fn found(storage: &Path, naming: Naming, after: Option<&str>) -> (Vec<(String, String)>, usize, usize) {
         let folder = CrawleeFolder::open(storage, naming).expect("it opens");
         let contents = folder.contents().expect("stores");
@@ -237,7 +237,7 @@ mod tests {
         let json = "application/json; charset=utf-8";
         let both = storage(&[("page.json", "{}"), ("page.html", "<p>")]);
         assert_eq!(found(both.path(), Naming::Keep, None), (owned(&[("page.html", html), ("page.json", json)]), 2, 0));
-        // The one that is described has the key.
+        // The described file gets the key.
         let description = ("page.__metadata__.json", r#"{"key":"page","contentType":"text/html; charset=utf-8"}"#);
         let described = storage(&[("page.json", "{}"), ("page.html", "<p>"), description]);
         assert_eq!(found(described.path(), Naming::Keep, None), (owned(&[("page", html), ("page.json", json)]), 1, 0));

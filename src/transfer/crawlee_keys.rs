@@ -1,4 +1,4 @@
-//! Keys of the records in a storage folder, where two files may have the same key and a file may have none that is allowed.
+//! Keys of the records in a storage folder, with the conflicts and the invalid keys resolved.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,24 +15,24 @@ use super::{
     source::SourceRecord,
 };
 
-/// A file that may be a record.
+/// File that may be a record.
 #[derive(Debug)]
 pub struct Candidate {
     /// The file.
     pub file: FileName,
     /// Its length.
     pub size: u64,
-    /// Its key, by its description or its name.
+    /// Its key, from its description or its name.
     pub key: String,
-    /// Its type, by its description or its name.
+    /// Its type, from its description or its name.
     pub content_type: String,
-    /// Its type by its name.
+    /// Its type, from its name.
     pub guessed_type: String,
-    /// Whether a description is about this file, and not about another with the same name and another ending.
+    /// True if a description is about this file, and not about another with the same name and another extension.
     pub is_described: bool,
 }
 
-/// Keys that are given away, and what is said of it.
+/// Assigned keys, with their report.
 struct Keys<'a> {
     folder: &'a Path,
     naming: Naming,
@@ -41,11 +41,11 @@ struct Keys<'a> {
     report: &'a mut Report,
 }
 
-/// Gives each file its key, and returns the records sorted by their keys.
+/// Assigns each file its key, and returns the records sorted by their keys.
 ///
-/// Where several files have one key, the file that a description is about has it, and each of the others has the name of its file as its
-/// key; if none is described, or several are, all of them have. A key that the server refuses follows `naming`. A file whose key is taken
-/// by then is left out.
+/// If several files have one key, the file with a description keeps it, and each other file gets its file name as its
+/// key; if none or several are described, all get their file names. A key that the server rejects follows `naming`. A
+/// file whose key is then already assigned is left out.
 pub fn resolve(candidates: Vec<Candidate>, folder: &Path, naming: Naming, report: &mut Report) -> Vec<SourceRecord> {
     let mut keys = Keys { folder, naming, taken: BTreeSet::new(), records: Vec::new(), report };
     let (mut valid, mut refused) = (BTreeMap::<RecordKey, Vec<Candidate>>::new(), Vec::new());
@@ -85,7 +85,7 @@ impl Keys<'_> {
         self.records.push(SourceRecord { key, size, file: Some(file), attributes, sha256: None });
     }
 
-    /// Gives a file whose key others have, too, the name of the file as its key.
+    /// Replaces a conflicting key by the name of the file.
     fn rename(&mut self, key: &RecordKey, names: &[String], mut candidate: Candidate) {
         let path = self.folder.join(candidate.file.as_str());
         let others: Vec<&str> =
@@ -105,7 +105,7 @@ impl Keys<'_> {
         }
     }
 
-    /// Gives a file whose key is refused another one, if that is asked for.
+    /// Replaces a rejected key, if `naming` asks for that.
     fn map(&mut self, candidate: Candidate, error: &str) {
         let path = self.folder.join(candidate.file.as_str());
         let refused = format!("its key {} is refused: {error}", candidate.key);

@@ -1,7 +1,8 @@
-//! The folder of one store in a storage folder: which file is which record.
+//! Folder of one store in a storage folder: the mapping from files to records.
 //!
-//! Every version of Crawlee and the SDKs names files in a way of its own: a file is a key with an ending for its type (JavaScript), or a key
-//! in percent-encoding (Python), and `{file}.__metadata__.json` or `{key}.__metadata__.json` may describe it.
+//! Every version of Crawlee and the SDKs names files differently. A file name is a key with an extension for its type
+//! (JavaScript), or a percent-encoded key (Python), and `{file}.__metadata__.json` or `{key}.__metadata__.json` may
+//! describe it.
 
 use std::{collections::BTreeMap, io::Read};
 
@@ -17,16 +18,16 @@ use super::{
     source::{Size, SourceRecord},
 };
 
-/// Ends the names of files that describe others; whole, the name of the file that describes the store.
+/// Suffix of the names of description files; by itself, the name of the file that describes the store.
 pub const METADATA: &str = "__metadata__.json";
 
-/// Maximum length of a file that describes others, in bytes.
+/// Maximum length of a description file, in bytes.
 const MAX_METADATA_BYTES: u64 = 1024 * 1024;
 
-/// Type of files whose ending says nothing.
+/// Type of files with an unknown extension.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
-/// The records in the folder of a store, and what is wrong with it.
+/// Records in the folder of a store, with the findings.
 pub struct StoreFolder {
     /// The folder.
     pub folder: Directory,
@@ -54,16 +55,17 @@ struct StoreMetadata {
     name: Option<String>,
 }
 
-/// Reads the folder of a store.
+/// Reader of the folder of a store.
 struct Reader<'a> {
     folder: &'a Directory,
-    /// Names of files that describe others, until a file is found that they describe.
+    /// Names of description files, until the described file is found.
     descriptions: BTreeMap<String, bool>,
     report: Report,
 }
 
 impl StoreFolder {
-    /// Reads the names and descriptions in `folder`. The store is called `name` unless its own description says otherwise.
+    /// Reads the names and descriptions in `folder`. The store is called `name` unless its own description has another
+    /// name.
     pub fn look(folder: Directory, name: Option<String>, naming: Naming) -> Result<Self> {
         let (mut candidates, mut texts) = (Vec::new(), Vec::new());
         let mut reader = Reader { folder: &folder, descriptions: BTreeMap::new(), report: Report::default() };
@@ -96,7 +98,7 @@ impl StoreFolder {
 }
 
 impl Reader<'_> {
-    /// Returns the record that a file may be; reports a file that cannot be one.
+    /// Returns the record for a file; reports a file that cannot be a record.
     fn candidate(&mut self, text: &str) -> Option<Candidate> {
         let path = self.folder.path().join(text);
         let (stem, ending) = text.rsplit_once('.').map_or((text, None), |(stem, ending)| (stem, Some(ending)));
@@ -119,7 +121,7 @@ impl Reader<'_> {
             }
         };
         let guessed = ending.and_then(|ending| mime_guess::from_ext(ending).first_raw());
-        // An ending that means nothing belongs to the key, unless Crawlee put it there for want of a better one.
+        // An unknown extension belongs to the key, unless it is the fallback that Crawlee adds.
         let is_ending = guessed.is_some() || ending == Some("bin");
         let own_key = if is_ending && !is_in_full { stem } else { text };
         let own_key = percent_decode_str(own_key).decode_utf8_lossy().into_owned();
@@ -136,7 +138,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads the description in the file called `name`, if there is one. One that cannot be read is reported.
+    /// Reads the description in the file called `name`, if there is one. An unreadable one is reported.
     fn describe<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         *self.descriptions.get_mut(name)? = true;
         let file_name = FileName::try_from(name.to_owned()).ok()?;
@@ -163,7 +165,7 @@ fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or(content_type).trim()
 }
 
-/// Returns a type as the clients store it: texts are UTF-8.
+/// Returns a type as the clients store it, with UTF-8 as the charset of texts.
 fn with_charset(content_type: &str) -> String {
     if content_type.starts_with("text/") || content_type == "application/json" {
         return format!("{content_type}; charset=utf-8");

@@ -1,7 +1,7 @@
-//! Folders that others may have written into: exports, archives that were unpacked, storage folders.
+//! Folders that others may have written into: exports, unpacked archives, storage folders.
 //!
-//! Every entry is reached by one [`FileName`] beneath an open [`Directory`], and no link is followed. The kernel never resolves a path that
-//! a server or an archive had a part in, so that nothing outside of the folder can be named.
+//! Every entry is reached by one [`FileName`] beneath an open [`Directory`], and no link is followed. The kernel never
+//! resolves a path that a server or an archive contributed to, so that no file outside the folder can be addressed.
 
 use std::{
     borrow::Cow,
@@ -34,18 +34,18 @@ const FOLDER_MODE: Mode = Mode::RWXU;
 /// Flags of every call that opens an entry. Opening a named pipe does not block.
 const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
-/// Reason why a link is not read.
+/// Reason for not reading a link.
 pub const LINK: &str = "is a link, which is not followed";
 
-/// Reason why a folder, a pipe or a device is not read.
+/// Reason for not reading a folder, a pipe or a device.
 pub const NOT_A_FILE: &str = "is not a file";
 
-/// The name of an entry of a folder: one component of a path, which names neither the folder itself nor its parent.
+/// Name of an entry of a folder: one path component, which is neither the folder itself nor its parent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct FileName(Cow<'static, str>);
 
-/// The text is not the name of an entry of a folder.
+/// Error for a text that is not the name of an entry of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is not the name of a file in the folder")]
 pub struct InvalidFileName;
@@ -54,12 +54,12 @@ pub struct InvalidFileName;
 #[derive(Debug, Clone)]
 pub struct Directory {
     handle: Arc<OwnedFd>,
-    /// The path that it was opened by, for messages.
+    /// Path by which it was opened, for messages.
     path: PathBuf,
 }
 
 impl FileName {
-    /// Returns a name that is part of the program.
+    /// Returns a name that is a constant of the program.
     pub const fn fixed(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
     }
@@ -69,7 +69,7 @@ impl FileName {
         &self.0
     }
 
-    /// Returns the name with `ending` behind it. The ending must not contain a separator.
+    /// Returns the name with `ending` appended. The ending must not contain a separator.
     pub fn with_ending(&self, ending: &'static str) -> Self {
         Self(Cow::Owned(format!("{}{ending}", self.0)))
     }
@@ -78,7 +78,7 @@ impl FileName {
 impl TryFrom<String> for FileName {
     type Error = InvalidFileName;
 
-    /// Refuses separators of any system, NUL, the empty name and all that begins with two dots.
+    /// Rejects separators of any system, NUL, the empty name and all that begins with two dots.
     fn try_from(text: String) -> std::result::Result<Self, InvalidFileName> {
         let is_special = matches!(text.as_str(), "" | ".") || text.starts_with("..");
         let has_separator = text.contains(['/', '\\', '\0']);
@@ -93,20 +93,20 @@ impl fmt::Display for FileName {
 }
 
 impl Directory {
-    /// Opens the folder at `path`. The path is the user's own, so that links in it are followed.
+    /// Opens the folder at `path`. The user gave the path, so links in it are followed.
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = openat(CWD, path, flags, Mode::empty()).map_err(|error| Error::of(path)(error.into()))?;
         Ok(Self { handle: Arc::new(handle), path: path.to_owned() })
     }
 
-    /// Opens the folder at `path`, which is made, for the user alone, if it is not there.
+    /// Opens the folder at `path`; creates it, for the user alone, if it does not exist.
     pub fn make(path: &Path) -> Result<Self> {
         DirBuilder::new().recursive(true).mode(FOLDER_MODE.bits()).create(path).map_err(Error::of(path))?;
         Self::open(path)
     }
 
-    /// Opens the folder that the file at `path` is in or will be in; returns it with the name of the file.
+    /// Opens the parent folder of the file at `path`; returns it with the name of the file.
     pub fn around(path: &Path) -> Result<(Self, FileName)> {
         let name = path.file_name().and_then(OsStr::to_str).map(str::to_owned);
         let Some(name) = name.and_then(|name| FileName::try_from(name).ok()) else {
@@ -129,7 +129,7 @@ impl Directory {
         Ok(Self { handle: Arc::new(handle), path: self.path_of(name) })
     }
 
-    /// Opens a folder in this one, which is made if it is not there.
+    /// Opens a folder in this one; creates it if it does not exist.
     pub fn make_folder(&self, name: &FileName) -> Result<Self> {
         match mkdirat(&*self.handle, name.as_str(), FOLDER_MODE) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => self.folder(name),
@@ -144,7 +144,8 @@ impl Directory {
             .and_then(|file| self.regular(name, file))
     }
 
-    /// Makes a file. What stands under the name is removed first and never written to: it may be a link, or have another name elsewhere.
+    /// Creates a file. Any entry of that name is removed first and never written to: it may be a link, or have another
+    /// name elsewhere.
     pub fn create(&self, name: &FileName) -> Result<File> {
         match unlinkat(&*self.handle, name.as_str(), AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}
@@ -154,7 +155,7 @@ impl Directory {
         self.open_file(name, flags).map_err(|error| self.fault(name, error))
     }
 
-    /// Opens a file for reading and for appending to it, which is made if it is not there.
+    /// Opens a file for reading and appending; creates it if it does not exist.
     pub fn append(&self, name: &FileName) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE;
         let file = self.open_file(name, flags).map_err(|error| self.fault(name, error))?;
@@ -167,7 +168,7 @@ impl Directory {
         }
     }
 
-    /// Replaces a small file, so that there is the old one or the new one, whole.
+    /// Replaces a small file atomically.
     pub fn replace(&self, name: &FileName, bytes: &[u8]) -> Result<()> {
         let unfinished = name.with_ending(".part");
         let mut file = self.create(&unfinished)?;
@@ -175,7 +176,7 @@ impl Directory {
         self.rename(&unfinished, name)
     }
 
-    /// Gives an entry another name. What has that name is replaced.
+    /// Renames an entry, and replaces any entry of the new name.
     pub fn rename(&self, from: &FileName, to: &FileName) -> Result<()> {
         renameat(&*self.handle, from.as_str(), &*self.handle, to.as_str()).map_err(|error| self.fault(to, error))
     }
@@ -185,22 +186,23 @@ impl Directory {
         unlinkat(&*self.handle, name.as_str(), AtFlags::empty()).map_err(|error| self.fault(name, error))
     }
 
-    /// Returns whether something has the name.
+    /// Returns whether an entry of that name exists.
     pub fn has(&self, name: &FileName) -> bool {
         self.kind_of(name).is_ok()
     }
 
-    /// Returns whether the name is that of a folder, and not of a link to one.
+    /// Returns whether the entry is a folder, and not a link to one.
     pub fn has_folder(&self, name: &FileName) -> bool {
         self.kind_of(name).is_ok_and(|kind| kind == FileType::Directory)
     }
 
-    /// Returns whether the name is that of a file, and not of a link to one.
+    /// Returns whether the entry is a file, and not a link to one.
     pub fn has_file(&self, name: &FileName) -> bool {
         self.kind_of(name).is_ok_and(|kind| kind == FileType::RegularFile)
     }
 
-    /// Returns the length of a file, without opening it. What cannot be read as a file is the same error as by [`Directory::read`].
+    /// Returns the length of a file, without opening it. An entry that is no file gives the same error as
+    /// [`Directory::read`].
     pub fn file_length(&self, name: &FileName) -> Result<u64> {
         let found = self.stat(name).map_err(|error| self.fault(name, error))?;
         match FileType::from_raw_mode(found.st_mode) {
@@ -224,17 +226,17 @@ impl Directory {
         Ok(names)
     }
 
-    /// Returns the path that the folder was opened by, for messages.
+    /// Returns the path by which the folder was opened, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes the names in the folder durable.
+    /// Makes the entries of the folder durable.
     pub fn sync(&self) -> Result<()> {
         rustix::fs::fsync(&*self.handle).map_err(|error| Error::of(&self.path)(error.into()))
     }
 
-    /// Makes everything durable that is on the disk of the folder: one call instead of one for each file.
+    /// Makes everything on the folder's file system durable: one call instead of one for each file.
     pub fn sync_disk(&self) -> Result<()> {
         sync_disk(&self.handle).map_err(|error| Error::of(&self.path)(error.into()))
     }

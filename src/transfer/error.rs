@@ -5,21 +5,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Reason why something was not imported or exported.
+/// Reason for a failed import or export.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server refused the request.
     #[error("the server refused it ({status}): {message}")]
     Refused {
-        /// Status of its answer.
+        /// Status of the response.
         status: u16,
-        /// Message of its answer.
+        /// Message of the response.
         message: String,
     },
-    /// The server gave no answer, or one that was cut off.
+    /// The server did not respond, or its response was cut off.
     #[error("no answer from the server: {0}")]
     NoAnswer(String),
-    /// A file or a folder could not be read or written, or must not be.
+    /// A file or a folder cannot be read or written, or must not be.
     #[error("{path}: {source}")]
     File {
         /// Path of the file.
@@ -30,7 +30,7 @@ pub enum Error {
     /// A file changed while it was read.
     #[error("{}: changed while it was read", .0.display())]
     Changed(PathBuf),
-    /// The input is not what it should be.
+    /// The input is invalid.
     #[error("{0}")]
     Unusable(String),
 }
@@ -48,7 +48,7 @@ impl Error {
         }
     }
 
-    /// Returns whether nothing else can succeed either: a server is away, or does not know the token.
+    /// Returns whether all other records would fail, too: a server is unreachable, or rejects the token.
     pub fn is_fatal(&self) -> bool {
         self.may_pass() || matches!(self, Self::Refused { status: 401, .. })
     }
@@ -62,22 +62,22 @@ impl Error {
         }
     }
 
-    /// Names the file that `source` is about.
+    /// Returns a conversion from I/O errors about the file at `path`.
     pub fn of(path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::File { path: path.to_owned(), source }
     }
 
-    /// Says what is wrong with an entry of a folder that can be reached.
+    /// Returns the error for an unusable entry of a folder.
     pub fn unusable_file(path: PathBuf, what: &'static str) -> Self {
         Self::File { path, source: io::Error::new(io::ErrorKind::InvalidInput, what) }
     }
 
-    /// Wraps the error for a reader, from which [`Error::from_io`] takes it again.
+    /// Wraps the error in an I/O error, which [`Error::from_io`] unwraps.
     pub fn into_io(self) -> io::Error {
         io::Error::other(self)
     }
 
-    /// Returns the error that a reader of ours gave, or the I/O error if it is another.
+    /// Unwraps the error of a reader of ours, or returns the I/O error if it is another.
     pub fn from_io(error: io::Error) -> std::result::Result<Self, io::Error> {
         error.downcast()
     }

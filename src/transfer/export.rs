@@ -1,4 +1,4 @@
-//! A store's way out: into a folder, or into one ZIP file.
+//! Export of a store: into a folder, or into one ZIP file.
 
 use std::{
     fs,
@@ -22,14 +22,14 @@ use super::{
 /// Result of an export.
 #[derive(Debug, Default)]
 pub struct Exported {
-    /// Records that are there, those of earlier runs included, and their bytes.
+    /// Number and size of the exported records, including those of earlier runs.
     pub size: Size,
     /// Entries of the server's list that were not exported.
     pub report: Report,
 }
 
-/// Exports a store, by its id, `~name` or `user~name`, to `to`: a ZIP file if that is how its name ends, else a folder. What
-/// was cut off goes on where it was.
+/// Exports a store, by its id, `~name` or `user~name`, to `to`: a ZIP file if the name ends so, else a folder. Resumes
+/// an interrupted export.
 pub fn export(api: &Api, store: &str, to: &Path) -> Result<Exported> {
     if to.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("zip")) {
         return export_to_folder(api, store, to);
@@ -40,7 +40,7 @@ pub fn export(api: &Api, store: &str, to: &Path) -> Result<Exported> {
     let mut folder = to.as_os_str().to_owned();
     folder.push(".unfinished");
     let folder = PathBuf::from(folder);
-    // It may have been whole already, and not packed yet.
+    // It may be complete already, and not packed yet.
     let is_whole = folder.exists() && Directory::open(&folder)?.has(&INDEX);
     let exported = if is_whole { Exported::default() } else { export_to_folder(api, store, &folder)? };
     pack(&folder, to)?;

@@ -1,4 +1,4 @@
-//! Imports from an exported store in a folder.
+//! Import from an exported store in a folder.
 
 use std::{io::BufReader, path::Path};
 
@@ -13,7 +13,7 @@ use super::{
     source::{Contents, Size, Source, SourceEntries, SourceRecord, SourceStore},
 };
 
-/// An exported store in a folder, which anyone may have made.
+/// Exported store in a folder, which is untrusted.
 pub struct Folder {
     identity: String,
     root: Directory,

@@ -20,18 +20,18 @@ use super::{
 /// Result of an import.
 #[derive(Debug)]
 pub struct Imported {
-    /// Number of stores that are there with all records that could be imported.
+    /// Number of stores that are complete, with all records that could be imported.
     pub stores: u64,
-    /// Records that are there, those of earlier runs included, and their bytes.
+    /// Number and size of the imported records, including those of earlier runs.
     pub size: Size,
-    /// Everything that was not imported as it was.
+    /// Everything that was not imported unchanged.
     pub report: Report,
-    /// Reason why the import ended before everything was tried.
+    /// Reason why the import ended early.
     pub outcome: Result<()>,
 }
 
-/// Imports the stores of a plan. A store of a name that is there already takes the records in, over those of the same keys that differ, and
-/// the settings. What was cut off goes on where it was, by the file at `progress`.
+/// Imports the stores of a plan. An existing store of the same name gets the settings and the records, which replace
+/// differing records of the same keys. Resumes an interrupted import, by the file at `progress`.
 pub fn import(api: &Api, source: &dyn Source, plan: Plan, progress: &Path) -> Imported {
     let display = ProgressDisplay::start(plan.size());
     let Plan { stores, report } = plan;
@@ -47,7 +47,7 @@ pub fn import(api: &Api, source: &dyn Source, plan: Plan, progress: &Path) -> Im
     Imported { outcome, ..imported }
 }
 
-/// An import that runs.
+/// An import in progress.
 struct Import<'a> {
     api: &'a Api,
     source: &'a dyn Source,
@@ -57,7 +57,7 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    /// Tries every store.
+    /// Imports every store.
     fn all(&mut self, stores: &[SourceStore]) -> Result<()> {
         for store in stores {
             match self.store(store) {
@@ -88,12 +88,12 @@ impl Import<'_> {
         self.progress.set(&store.id, StoreProgress { is_done: true, ..begun })
     }
 
-    /// Imports the records of a store that are not there yet.
+    /// Imports the missing records of a store.
     fn records(&mut self, store: &SourceStore, begun: &StoreProgress) -> Result<()> {
         let Self { api, source, display, progress, imported } = self;
         let display = &*display;
         let reach = || api.reach(&begun.target).and_then(|()| source.reach(store));
-        // A record that is there already as it is stays untouched. Most imports write into an empty store and need not look.
+        // An identical record stays untouched. Most imports write into an empty store and need no check.
         let may_be_there = !api.keys(&begun.target, begun.after.as_ref().map(RecordKey::as_str))?.items.is_empty();
         let copy = |entry: SourceEntry| {
             let record = match entry {
@@ -145,7 +145,8 @@ impl Import<'_> {
         })
     }
 
-    /// Makes the store that the records go to, or finds it; returns its id. Settings that are refused do not keep the records out.
+    /// Creates the target store, or finds it; returns its id. Rejected settings do not prevent the import of the
+    /// records.
     fn make(&mut self, store: &SourceStore) -> Result<String> {
         let made = self.api.make_store(&store.sheet)?;
         let settings = StoreSheet { name: None, schema: None, ..store.sheet.clone() };

@@ -1,4 +1,4 @@
-//! Reading the manifest and the index of an exported store, which anyone may have made.
+//! Reading of the manifest and the index of an exported store, which are untrusted.
 
 use std::{
     io::{BufRead, Read},
@@ -15,17 +15,17 @@ use super::{
     source::{Size, SourceEntries, SourceEntry, SourceRecord},
 };
 
-/// Maximum length of a manifest in bytes: more than any schema has.
+/// Maximum length of a manifest in bytes: more than any schema needs.
 const MAX_SHEET_BYTES: u64 = 1024 * 1024;
 
-/// Maximum length of a line of an index in bytes: more than a key, a file's name and the longest header there is.
+/// Maximum length of a line of an index in bytes: more than a key, a file's name and the longest header need.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
-/// Reason why a line of an index is left out that does not follow the one before it.
+/// Reason for leaving out a line of an index that is not in order.
 const OUT_OF_ORDER: &str = "the key is there twice, or the lines are not in the order of their keys";
 
-/// Lists the records that the index in the file at `path` names behind a key. A line that is no record is left out; behind one without an
-/// end nothing can be read.
+/// Lists the records after a key in the index in the file at `path`. An invalid line is left out; after a line without
+/// an end nothing can be read.
 pub fn indexed<'a>(mut index: impl BufRead + 'a, path: &Path, after: Option<&RecordKey>) -> SourceEntries<'a> {
     let (after, path) = (after.cloned(), path.to_owned());
     let mut is_over = false;
@@ -66,7 +66,7 @@ fn next_line(index: &mut impl BufRead, path: &Path) -> Result<Option<String>> {
     Ok((read > 0).then(|| String::from_utf8_lossy(&line).into_owned()))
 }
 
-/// Counts the records that an index names, and reports its other lines and the files that are not as the index says.
+/// Counts the records in an index, and reports its other lines and the files that differ from the index.
 pub fn look(
     entries: SourceEntries<'_>,
     file_size: impl Fn(&SourceRecord) -> Result<u64>,
@@ -113,7 +113,7 @@ mod tests {
         format!("{{\"key\":\"{key}\",\"file\":\"a\",\"contentType\":\"b/c\",\"size\":0,\"sha256\":\"\"}}")
     }
 
-    /// Lists an index: the keys of records, and whether other lines are left out or end it.
+    /// Lists an index: the keys of records, and markers for lines that are left out or end it.
     fn listed(index: impl BufRead) -> Vec<String> {
         let entries = indexed(index, Path::new(INDEX.as_str()), None);
         let shown = entries.map(|entry| match entry {

@@ -1,6 +1,7 @@
-//! Media types of files by the endings of their names.
+//! Media types of files by file name extension.
 
-/// Returns the media type of files whose names end in `.{ending}`, with the character set where it has one: texts are taken for UTF-8.
+/// Returns the media type of files whose names end in `.{ending}`, with the charset if it has one: texts are assumed to
+/// be UTF-8.
 pub fn media_type(ending: &str) -> Option<String> {
     let media_type = mime_guess::from_ext(ending).first_raw()?;
     let is_text = media_type.starts_with("text/") || media_type == "application/json";

@@ -1,7 +1,7 @@
-//! Stores on their way into Larder and out of it: from and to folders, ZIP files and other servers of the same API.
+//! Import and export of stores: folders, ZIP files and other servers of the same API.
 //!
-//! Everything goes through the public API, so that what is done here anybody can do. Records stream, a few at a time; what
-//! was done is written down in the order of the keys, so that whatever is cut off goes on from there.
+//! All of it uses the public API, so that any client can do the same. Records stream, a few at a time. Progress is
+//! recorded in the order of the keys, so that an interrupted transfer is resumable.
 
 mod agent;
 mod api;

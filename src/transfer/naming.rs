@@ -1,26 +1,27 @@
-//! Rules for names that the server refuses.
+//! Rules for names that the server rejects.
 
 use crate::kv::{MAX_KEY_LENGTH, MAX_NAME_LENGTH, RecordKey, StoreName};
 
-/// Treatment of names of stores and keys of records that the server refuses.
+/// Treatment of names of stores and keys of records that the server rejects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Naming {
-    /// They are left out.
+    /// Leave them out.
     #[default]
     Keep,
-    /// Each refused character becomes a hyphen. Hyphens at the ends of the name of a store go, and what is too long is cut.
+    /// Replace each rejected character by a hyphen. Remove hyphens at the ends of the name of a store, and truncate a
+    /// name that is too long.
     Map,
 }
 
 impl Naming {
-    /// Returns the name for a store whose own name is refused, if there is one.
+    /// Returns the name for a store whose own name is rejected, if there is one.
     pub fn store(self, refused: &str) -> Option<StoreName> {
         let text: String = refused.chars().map(|sign| if sign.is_ascii_alphanumeric() { sign } else { '-' }).collect();
         let text = text.trim_matches('-');
         text[..text.len().min(MAX_NAME_LENGTH)].trim_end_matches('-').parse().ok().filter(|_| self == Self::Map)
     }
 
-    /// Returns the key for a record whose own key is refused, if there is one.
+    /// Returns the key for a record whose own key is rejected, if there is one.
     pub fn key(self, refused: &str) -> Option<RecordKey> {
         let is_allowed = |sign: char| sign.to_string().parse::<RecordKey>().is_ok();
         let text: String = refused.chars().map(|sign| if is_allowed(sign) { sign } else { '-' }).collect();

@@ -1,4 +1,4 @@
-//! What can be imported from a path.
+//! Sources of an import at a path.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,8 @@ use super::{
     zipped::ZipFile,
 };
 
-/// Opens what is at a path: an exported store, in a folder or a ZIP file, or a storage folder of Crawlee's. Anything else is refused.
+/// Opens the source at a path: an exported store, in a folder or a ZIP file, or a storage folder of Crawlee's. Rejects
+/// anything else.
 pub fn open(path: &Path, naming: Naming) -> Result<Box<dyn Source>> {
     let path = fs::canonicalize(path).map_err(Error::of(path))?;
     if path.is_file() {

@@ -1,4 +1,4 @@
-//! Several at a time, and told of in their order.
+//! Parallel work with ordered results.
 
 use std::{
     collections::BTreeMap,
@@ -8,14 +8,15 @@ use std::{
 
 use super::error::{Error, Result};
 
-/// How many are worked on at the same time.
+/// Number of worker threads.
 const WORKERS: usize = 8;
 
-/// How many are begun before the first of them must be done.
+/// Maximum number of items that have begun before the first of them must be done.
 const WINDOW: usize = 4 * WORKERS;
 
-/// Does `work` with every item, several at a time, and tells `done` of the outcomes in the order of the items, so that what was
-/// told is always a beginning of them. The first failure ends it, once `done` knows of all that was begun before it.
+/// Applies `work` to the items in parallel, and calls `done` with the outcomes in the order of the items, so that the
+/// reported items are always a prefix. The first failure ends it, once `done` has the outcomes of all items that began
+/// before it.
 pub fn in_order<T: Send, R: Send>(
     items: impl Iterator<Item = Result<T>>,
     work: impl Fn(T) -> Result<R> + Sync,
@@ -24,7 +25,7 @@ pub fn in_order<T: Send, R: Send>(
     let (jobs, next) = mpsc::sync_channel::<(usize, T)>(WINDOW);
     let (outcomes, outcome) = mpsc::sync_channel::<(usize, Result<R>)>(WINDOW);
     let (next, work) = (&Mutex::new(next), &work);
-    // Both ends go with the closure, so that workers end however it ends.
+    // The closure owns both ends, so that workers end however it ends.
     thread::scope(move |scope| {
         for outcomes in vec![outcomes; WORKERS] {
             scope.spawn(move || {

@@ -1,4 +1,4 @@
-//! Plan of an import: which stores it would make of what, and what it would leave out. It is made before anything is written.
+//! Plan of an import, made before anything is written: the stores that it would create, and the findings.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,18 @@ use super::{
     source::{Contents, Size, Source, SourceStore},
 };
 
-/// Stores that an import makes or adds to, and findings about the source.
+/// Stores that an import creates or extends, and findings about the source.
 #[derive(Debug)]
 pub struct Plan {
-    /// The stores, each with the name that it gets.
+    /// The stores, each with its target name.
     pub stores: Vec<SourceStore>,
     /// Findings so far.
     pub report: Report,
 }
 
 impl Plan {
-    /// Looks at a source. `name` is the name for its only store; `naming` says what becomes of names that the server refuses.
+    /// Examines a source. `name` is the name for its only store; `naming` is the treatment of names that the server
+    /// rejects.
     pub fn new(source: &dyn Source, name: Option<&str>, naming: Naming) -> Result<Self> {
         let Contents { mut stores, report } = source.contents()?;
         if let Some(name) = name {
@@ -72,7 +73,7 @@ impl Plan {
         }
     }
 
-    /// Adds a store, unless another has its name already: their records would be mixed.
+    /// Adds a store, unless another already has its name: their records would be mixed.
     fn give(&mut self, mut store: SourceStore, name: &StoreName, names: &mut BTreeMap<String, String>) {
         if let Some(other) = names.get(&name.folded()) {
             self.report.leave_out(Finding::new(store.place, format!("its name {name} is also that of {other}")));

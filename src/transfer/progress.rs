@@ -1,4 +1,4 @@
-//! How far an import has come, in a file: one that was cut off goes on from there.
+//! Progress of an import, in a file: an interrupted import resumes from there.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +16,10 @@ use super::{
     report::{Finding, Report},
 };
 
-/// After how many records it is written down again: as many are written twice, at most, which does no harm.
+/// Interval in records between two saves: at most so many records are written twice, which is idempotent.
 const GRAIN: u64 = 256;
 
-/// How far an import has come.
+/// Progress of an import.
 pub struct Progress {
     path: PathBuf,
     state: State,
@@ -31,30 +31,30 @@ struct State {
     from: String,
     to: String,
     stores: BTreeMap<String, StoreProgress>,
-    /// Findings about records up to there: an import that goes on behind them does not meet them again.
+    /// Findings about the records so far: a resumed import does not meet these records again.
     report: Report,
 }
 
-/// How far the import of a store has come.
+/// Progress of the import of a store.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreProgress {
-    /// The id of the store it goes to.
+    /// Id of the target store.
     #[serde(rename = "storeId")]
     pub target: String,
-    /// The key of the last record that was carried over or passed over, all before it included.
+    /// Key of the last record that was imported or skipped, like all before it.
     #[serde(rename = "lastKey")]
     pub after: Option<RecordKey>,
-    /// Number of records up to it that are there.
+    /// Number of imported records up to it.
     pub records: u64,
     /// Number of their bytes.
     pub bytes: u64,
-    /// Whether it is whole.
+    /// True if the store is complete.
     pub is_done: bool,
 }
 
 impl Progress {
-    /// What the file at `path` says of an import from here to there; nothing is done yet if it is not there.
+    /// Reads the progress of an import between these two in the file at `path`; empty if there is no file.
     pub fn open(path: &Path, from: &str, to: &str) -> Result<Self> {
         let state = match fs::read(path) {
             Ok(bytes) => serde_json::from_slice::<State>(&bytes)
@@ -76,12 +76,12 @@ impl Progress {
         Ok(Self { path: path.to_owned(), state, unwritten: 0 })
     }
 
-    /// How far a store has come, if it was begun.
+    /// Returns the progress of a store, if it has begun.
     pub fn of(&self, store: &str) -> Option<StoreProgress> {
         self.state.stores.get(store).cloned()
     }
 
-    /// A store has come so far.
+    /// Sets the progress of a store, and saves it.
     pub fn set(&mut self, store: &str, progress: StoreProgress) -> Result<()> {
         self.state.stores.insert(store.to_owned(), progress);
         self.save()
@@ -92,17 +92,17 @@ impl Progress {
         &self.state.report
     }
 
-    /// Adds a note, to be written down with the next record.
+    /// Adds a note, which is saved with the next record.
     pub fn note(&mut self, finding: Finding) {
         self.state.report.note(finding);
     }
 
-    /// Adds something that was left out, to be written down with the next record.
+    /// Adds a left-out entry, which is saved with the next record.
     pub fn leave_out(&mut self, finding: Finding) {
         self.state.report.leave_out(finding);
     }
 
-    /// Takes note of the next record of a store: of its bytes if it is there, or that it is passed over.
+    /// Advances to the next record of a store: with its bytes if it was imported, without if it was skipped.
     pub fn step(&mut self, store: &str, key: RecordKey, bytes: Option<u64>) -> Result<()> {
         if let Some(progress) = self.state.stores.get_mut(store) {
             progress.after = Some(key);
@@ -113,7 +113,7 @@ impl Progress {
         if self.unwritten >= GRAIN { self.save() } else { Ok(()) }
     }
 
-    /// Removes the file: everything was tried, and nothing is left to go on with.
+    /// Removes the file: the import has tried everything, and there is nothing to resume.
     pub fn finish(self) -> Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -121,7 +121,7 @@ impl Progress {
         }
     }
 
-    /// Writes down how far it has come.
+    /// Saves the progress.
     pub fn save(&mut self) -> Result<()> {
         self.unwritten = 0;
         let bytes = serde_json::to_vec(&self.state).map_err(|error| Error::Unusable(error.to_string()))?;

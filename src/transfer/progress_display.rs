@@ -1,7 +1,7 @@
-//! Progress on standard error: how much of how much is done, how fast, and how long the rest takes.
+//! Progress on standard error: done and total, rate, and time left.
 //!
-//! A terminal gets a bar. Anything else, as a pipe or a file, gets a line every few seconds, whether or not a record was finished meanwhile,
-//! and no control characters. There are no colours.
+//! A terminal gets a bar. Other outputs, such as a pipe or a file, get a line every few seconds, whether or not a
+//! record was finished meanwhile, and no control characters. There are no colours.
 
 use std::{
     io::{self, IsTerminal, Read, Write},
@@ -21,10 +21,10 @@ use super::{error::Result, record::Record, source::Size};
 /// Interval between two drawings of the bar.
 const BAR_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Interval between two lines where there is no terminal.
+/// Interval between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Bytes that take as long as a request without any: small records and large ones are weighed against each other by it.
+/// Number of bytes that take as long as one request, to weigh small and large records against each other.
 const REQUEST_BYTES: u64 = 64 * 1024;
 
 /// Progress of an import or export, shown until it is dropped.
@@ -59,15 +59,15 @@ impl ProgressDisplay {
         Self { counters, stop: Some(stop), drawing: Some(drawing) }
     }
 
-    /// Names the store whose records come next, of which `done` are there already.
+    /// Sets the store whose records come next, of which `done` are there already.
     pub fn begin(&self, store: &str, done: Size) {
-        // A server or an archive names its stores; no terminal takes a part of that for a command.
+        // The name comes from a server or an archive: it must not contain control sequences for the terminal.
         *self.counters.label.lock().unwrap_or_else(PoisonError::into_inner) = store.escape_debug().to_string();
         self.counters.records.fetch_add(done.records, Ordering::Relaxed);
         self.counters.bytes.fetch_add(done.bytes, Ordering::Relaxed);
     }
 
-    /// Counts a record that is there. Its bytes were counted while they were read.
+    /// Counts a finished record. Its bytes were counted while they were read.
     pub fn step(&self) {
         self.counters.records.fetch_add(1, Ordering::Relaxed);
     }
@@ -77,7 +77,7 @@ impl ProgressDisplay {
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts the bytes of a record while `work` reads them; those of a failure do not count.
+    /// Counts the bytes of a record while `work` reads them; takes them back after a failure.
     pub fn count<T>(&self, record: Record, work: impl FnOnce(Record) -> Result<T>) -> Result<T> {
         let read = Arc::new(AtomicU64::new(0));
         let counting = Counting { inner: record.bytes, read: Arc::clone(&read), counters: Arc::clone(&self.counters) };
@@ -130,7 +130,7 @@ fn draw(counters: &Counters, total: Size, stopped: &mpsc::Receiver<()>) {
             estimates.work.set_message(text);
             estimates.work.tick();
         } else {
-            // A reader may be gone; that is no reason to fail.
+            // A missing reader is no reason to fail.
             let _ = writeln!(io::stderr().lock(), "store {label}: {text}");
         }
     }
@@ -149,7 +149,7 @@ impl Estimates {
         Self { total, records: bar(total.records, false), bytes: bar(total.bytes, false), work }
     }
 
-    /// Takes note of what is done, and says so.
+    /// Updates the estimates, and returns them as a text.
     fn update(&self, done: Size, has_begun: bool) -> String {
         for (estimate, position) in
             [(&self.records, done.records), (&self.bytes, done.bytes), (&self.work, weight(done))]

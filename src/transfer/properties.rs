@@ -1,6 +1,6 @@
-//! What holds of exports, whatever is in them: run over chosen bytes by the fuzz targets, and by the tests of the room
-//! `fuzzing`. Nothing here is part of the program.
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+//! Invariants of exports for any content. The fuzz targets check them over chosen bytes, and so do the tests of the
+//! module `fuzzing`. Nothing here is part of the program.
+#![expect(clippy::missing_panics_doc, reason = "a property that does not hold panics")]
 
 use std::{fs, io::Read, path::Path};
 
@@ -15,10 +15,10 @@ use super::{
     zipped::ZipFile,
 };
 
-/// The most bytes that are read of a record here.
+/// Maximum number of bytes read from a record here.
 const READ_LIMIT: u64 = 64 * 1024;
 
-/// A line of an index names a file that is in the folder, and what is written for a key is such a line.
+/// Checks that a line of an index names a file in the folder, and that the line written for a key round-trips.
 pub fn index_line(bytes: &[u8]) {
     json::<StoreSheet>(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -45,7 +45,8 @@ pub fn index_line(bytes: &[u8]) {
     }
 }
 
-/// Whatever a server or an archive calls a file, either the name is refused, or the file is beneath the folder and nowhere else.
+/// Checks that a file name from a server or an archive is rejected, or names a file beneath the folder and nowhere
+/// else.
 pub fn file_name(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(name) = FileName::try_from(text.to_owned()) else { return };
@@ -54,7 +55,7 @@ pub fn file_name(bytes: &[u8]) {
     json::<FileName>(serde_json::to_string(&name).expect("it can be written").as_bytes());
 }
 
-/// Two keys never share a file, also where letter case is not told apart. Two lines: both.
+/// Checks that two keys never share a file, also on case-insensitive file systems. Input of two lines: both keys.
 pub fn file_names(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Some((one, other)) = text.split_once('\n') else { return };
@@ -71,7 +72,7 @@ fn name_of(key: &RecordKey, tells_case: bool) -> FileName {
     archive::file_name(key, tells_case).expect("every key has a file")
 }
 
-/// A ZIP file is read as an export, or refused; what it names is in it.
+/// Checks that a ZIP file is read as an export, or rejected, and that it contains the files that it names.
 pub fn zip(bytes: &[u8]) {
     let name = format!("larder-zip-{}-{:?}", std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(name);

@@ -1,4 +1,4 @@
-//! A record on its way.
+//! Records in transfer.
 
 use std::io::{self, Read};
 
@@ -10,7 +10,7 @@ use crate::kv::RecordKey;
 
 use super::error::Error;
 
-/// What a store is, but for its records: what is carried over with it.
+/// Name and settings of a store, which are transferred with its records.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreSheet {
@@ -20,33 +20,33 @@ pub struct StoreSheet {
     /// Its title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Who may read it without a right of his own.
+    /// General access to the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub general_access: Option<String>,
-    /// How many days it lives after its last change while it has no name; not every server says so.
+    /// Retention in days after its last change while it has no name; not every server reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<f64>,
-    /// What its records must be like.
+    /// Schema of its records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
 }
 
-/// A key as another server or an archive writes it.
+/// Key as written by another server or an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum WrittenKey {
-    /// A key that a record can have.
+    /// A valid key.
     Valid(RecordKey),
-    /// A text that is no key.
+    /// An invalid key.
     Invalid(UnusableKey),
 }
 
-/// Text that stands where a key should and is none.
+/// Text that is no valid key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnusableKey {
     /// The text.
     pub text: String,
-    /// Reason why it is no key.
+    /// Reason why it is invalid.
     pub reason: String,
 }
 
@@ -59,33 +59,33 @@ impl From<String> for WrittenKey {
     }
 }
 
-/// What goes with a record's bytes.
+/// Attributes of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
-    /// Its MIME type, as it was stored.
+    /// Its media type, as stored.
     pub content_type: String,
-    /// The coding its bytes are in, if they are.
+    /// Its content coding, if it has one.
     pub content_encoding: Option<String>,
 }
 
 impl Attributes {
-    /// Returns those of a record of which nothing is known.
+    /// Returns the attributes of a record of unknown type.
     pub fn unknown() -> Self {
         Self { content_type: "application/octet-stream".to_owned(), content_encoding: None }
     }
 }
 
-/// A record, its bytes still to be read.
+/// Record whose bytes are still to be read.
 pub struct Record {
-    /// What goes with them.
+    /// Its attributes.
     pub attributes: Attributes,
-    /// How many bytes there are, if that is known.
+    /// Number of bytes, if known.
     pub length: Option<u64>,
-    /// The bytes, as they are stored.
+    /// The bytes, as stored.
     pub bytes: Box<dyn Read>,
 }
 
-/// Reads to the end, and tells what it was.
+/// Reader that computes length and hash.
 pub struct Hashing<R> {
     inner: R,
     hash: Sha256,
@@ -93,12 +93,12 @@ pub struct Hashing<R> {
 }
 
 impl<R: Read> Hashing<R> {
-    /// Reads `inner`.
+    /// Wraps `inner`.
     pub fn new(inner: R) -> Self {
         Self { inner, hash: Sha256::new(), length: 0 }
     }
 
-    /// How many bytes were read, and their SHA-256 in hexadecimal digits.
+    /// Returns the number of bytes read, and their SHA-256 in hexadecimal digits.
     pub fn sum(self) -> (u64, String) {
         (self.length, hexadecimal(&self.hash.finalize()))
     }
@@ -113,10 +113,11 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Reason why a record of an export is not imported that has other bytes now.
+/// Reason for not importing a record whose bytes differ from the exported ones.
 pub const NOT_EXPORTED: &str = "the bytes are not those that were exported";
 
-/// Reads bytes whose length and sum are known; the end of others is an error, so that they are never taken for whole.
+/// Reader that verifies length and hash; at a mismatch its end is an error, so that the bytes are never accepted as
+/// complete.
 pub struct VerifyingReader<R> {
     reader: Option<Hashing<R>>,
     length: u64,
@@ -124,7 +125,7 @@ pub struct VerifyingReader<R> {
 }
 
 impl<R: Read> VerifyingReader<R> {
-    /// Reads `inner`, which must have that many bytes and that sum.
+    /// Wraps `inner`, which must have that length and that hash.
     pub fn new(inner: R, length: u64, sha256: &str) -> Self {
         Self { reader: Some(Hashing::new(inner)), length, sha256: sha256.to_owned() }
     }
@@ -135,7 +136,7 @@ impl<R: Read> Read for VerifyingReader<R> {
         let Some(reader) = &mut self.reader else { return Ok(0) };
         let read = reader.read(buffer)?;
         let is_over = (read == 0 && !buffer.is_empty()) || reader.length >= self.length;
-        // A reader that knows the length does not ask for more: what is behind it is looked for here.
+        // A caller that knows the length does not read further: the check for trailing bytes happens here.
         if is_over && let Some(mut reader) = self.reader.take() {
             let behind = reader.inner.read(&mut [0])?;
             let (length, sha256) = reader.sum();
@@ -147,7 +148,7 @@ impl<R: Read> Read for VerifyingReader<R> {
     }
 }
 
-/// Counts the bytes that are read.
+/// Reader that counts its bytes.
 pub struct CountingReader<R> {
     /// Source of the bytes.
     pub inner: R,
@@ -163,14 +164,14 @@ impl<R: Read> Read for CountingReader<R> {
     }
 }
 
-/// Reads as many bytes as a request says that it has: fewer would keep the client of the server waiting for the rest without end.
+/// Reader of exactly the announced number of bytes: after fewer, the server would wait for the rest without end.
 pub struct Delimited {
     inner: Box<dyn Read>,
     left: u64,
 }
 
 impl Delimited {
-    /// Reads `length` bytes of `inner`.
+    /// Reads `length` bytes from `inner`.
     pub fn new(inner: Box<dyn Read>, length: u64) -> Self {
         Self { inner, left: length }
     }

@@ -1,4 +1,4 @@
-//! Stores of another server: the platform, Larder, or whatever speaks their API.
+//! Import from another server: the platform, Larder, or any other server with their API.
 
 use crate::kv::RecordKey;
 
@@ -15,14 +15,14 @@ use super::{
 #[derive(Debug)]
 pub struct Remote {
     api: Api,
-    /// Those that are wanted; all if none is named.
+    /// Requested stores; empty for all.
     wanted: Vec<String>,
     with_unnamed: bool,
 }
 
 impl Remote {
-    /// Returns the stores of the caller of `api`: those that are named, by name, `user~name` or id, else all; without names, too,
-    /// if they are wanted.
+    /// Returns the stores of the caller of `api`: the requested ones, by name, `user~name` or id, else all; with
+    /// `with_unnamed` also those without names.
     pub fn new(api: Api, wanted: Vec<String>, with_unnamed: bool) -> Self {
         Self { api, wanted, with_unnamed }
     }
@@ -31,7 +31,7 @@ impl Remote {
         format!("{}, store {store}", self.api.origin())
     }
 
-    /// Finds a store by what it was named.
+    /// Finds a store by its reference.
     fn find(&self, store: &str) -> Result<StoreObject> {
         for address in store_addresses(store) {
             if let Some(found) = self.api.store(&address)? {
@@ -43,7 +43,7 @@ impl Remote {
 
     /// Reads the settings of a store, and counts its records by its list of keys.
     fn look(&self, store: &str, contents: &mut Contents) -> Result<SourceStore> {
-        // A list of stores need not show everything of a store.
+        // A list of stores need not show every setting of a store.
         let StoreObject { id, sheet } = self.find(store)?;
         let mut store = SourceStore { place: self.place(&id), id, sheet, size: Size::default() };
         for entry in self.records(&store, None)? {
@@ -103,15 +103,15 @@ impl Source for Remote {
     }
 }
 
-/// The keys of a store, page by page.
+/// Iterator over the keys of a store, page by page.
 struct Listed<'a> {
     api: &'a Api,
     store: String,
     place: String,
     page: std::vec::IntoIter<super::api::ListedKey>,
-    /// Behind which key the next page begins; at the beginning without one.
+    /// The key after which the next page begins; `None` at the beginning.
     after: Option<String>,
-    /// Whether there is no next page.
+    /// True if no further page is to be read.
     is_over: bool,
 }
 
@@ -141,7 +141,7 @@ impl Iterator for Listed<'_> {
             match self.api.keys(&self.store, self.after.as_deref()) {
                 Ok(KeyPage { items, next_exclusive_start_key }) => {
                     self.page = items.into_iter();
-                    // A list that goes on where it began has no end.
+                    // A list that continues where it began would have no end.
                     self.is_over = next_exclusive_start_key.is_none() || next_exclusive_start_key == self.after;
                     self.after = next_exclusive_start_key;
                 }

@@ -1,4 +1,4 @@
-//! Report of an import or export: everything that was not carried over as it was, with its place and the reason.
+//! Report of an import or export: everything that was not transferred unchanged, with its place and the reason.
 
 use std::{collections::BTreeSet, fmt, path::Path};
 
@@ -9,19 +9,19 @@ use super::error::Error;
 /// One entry of a report.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
-    /// Path of the file, or the store and the key, that it is about.
+    /// Path of the file, or the store and the key.
     pub place: String,
-    /// Reason, or the rule that was followed.
+    /// Reason, or the applied rule.
     pub reason: String,
 }
 
-/// Findings of an import or export, sorted by place. A finding that is made twice is one.
+/// Findings of an import or export, sorted by place, without duplicates.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// Entries that were carried over by a rule, or passed over because they are no records.
+    /// Entries that were transferred by a rule, or skipped because they are no records.
     pub notes: BTreeSet<Finding>,
-    /// Entries that were not carried over and should have been.
+    /// Entries that should have been transferred and were not.
     pub left_out: BTreeSet<Finding>,
 }
 
@@ -43,7 +43,8 @@ impl Finding {
 }
 
 impl fmt::Display for Finding {
-    /// Writes the finding on one line. Names of files may hold anything; none of it can begin a line or command a terminal.
+    /// Writes the finding on one line. Names of files may contain anything; they are escaped, so that none can begin a
+    /// line or control a terminal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{}: {}", self.place, self.reason);
         for sign in text.chars() {
@@ -54,12 +55,12 @@ impl fmt::Display for Finding {
 }
 
 impl Report {
-    /// Adds something that was carried over by a rule, or that is no record.
+    /// Adds an entry that was transferred by a rule, or that is no record.
     pub fn note(&mut self, finding: Finding) {
         self.notes.insert(finding);
     }
 
-    /// Adds something that was not carried over and should have been.
+    /// Adds an entry that should have been transferred and was not.
     pub fn leave_out(&mut self, finding: Finding) {
         self.left_out.insert(finding);
     }

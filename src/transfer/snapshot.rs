@@ -1,7 +1,7 @@
-//! Reads a file as it was when it was opened.
+//! Consistent reads of files that other programs may write to.
 //!
-//! Other programs may write to a file while it is read. The length and the times of the file are compared before the last bytes are
-//! handed on, so that a record is never made of parts of two versions: the server gets less than it was promised, and keeps none of it.
+//! The length and the times of the file are compared before the last bytes are returned, so that a record never
+//! consists of parts of two versions: after a change the server gets less than announced, and stores none of it.
 
 use std::{
     fs::{File, Metadata},
@@ -12,16 +12,16 @@ use std::{
 
 use super::error::{Error, Result};
 
-/// Reads the bytes that a file had when it was opened; fails if it has others by the end.
+/// Reader of a file as it was when it was opened; fails if the file changed by the end.
 pub struct Snapshot {
     file: File,
     path: PathBuf,
     opened: Version,
-    /// Bytes that are still to be read.
+    /// Number of bytes still to be read.
     left: u64,
 }
 
-/// Properties of a file that differ once it was written to.
+/// Properties of a file that change with a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Version {
     length: u64,
@@ -40,12 +40,12 @@ impl From<&Metadata> for Version {
 }
 
 impl Snapshot {
-    /// Reads `file`, which was opened at `path`, from its beginning.
+    /// Returns a reader of `file`, which was opened at `path`, from its beginning.
     pub fn new(file: File, path: PathBuf) -> Result<Self> {
         let opened = Version::from(&file.metadata().map_err(Error::of(&path))?);
         let mut snapshot = Self { file, path, opened, left: opened.length };
         if snapshot.left == 0 {
-            // No reader asks for the bytes of an empty record.
+            // No caller reads an empty record.
             snapshot.verify()?;
         }
         Ok(snapshot)
@@ -56,10 +56,10 @@ impl Snapshot {
         self.opened.length
     }
 
-    /// Fails unless the file is as it was when it was opened, and all of it was read.
+    /// Checks that the file is unchanged since it was opened, and completely read.
     fn verify(&mut self) -> Result<()> {
         let now = Version::from(&self.file.metadata().map_err(Error::of(&self.path))?);
-        // Files that say they are empty and are not, as those below /proc, have bytes behind their length.
+        // Files that report length 0 and are not empty, such as those below /proc, have bytes after their length.
         let behind = self.file.read(&mut [0]).map_err(Error::of(&self.path))?;
         if now == self.opened && behind == 0 { Ok(()) } else { Err(Error::Changed(self.path.clone())) }
     }
@@ -115,7 +115,7 @@ mod tests {
             fs::OpenOptions::new().write(true).open(path).expect("it opens").set_len(7).expect("it is cut");
         };
         let rewrite = |path: &Path| {
-            // Times of files have the grain of the kernel's clock.
+            // Times of files have the granularity of the kernel's clock.
             let written = fs::metadata(path).and_then(|metadata| metadata.modified()).expect("a time");
             while fs::metadata(path).and_then(|metadata| metadata.modified()).expect("a time") == written {
                 fs::write(path, "floor and water").expect("it is written");

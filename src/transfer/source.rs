@@ -1,4 +1,4 @@
-//! Where stores are imported from.
+//! Sources of imports.
 
 use crate::kv::RecordKey;
 
@@ -9,10 +9,10 @@ use super::{
     report::{Finding, Report},
 };
 
-/// Stores of a source, and everything in it that is none or has something wrong with it.
+/// Stores of a source, with the findings about it.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// The stores, in an order that stays the same.
+    /// The stores, in a stable order.
     pub stores: Vec<SourceStore>,
     /// Findings about all of it.
     pub report: Report,
@@ -21,13 +21,13 @@ pub struct Contents {
 /// A store that can be imported.
 #[derive(Debug, Clone)]
 pub struct SourceStore {
-    /// Its identifier in the source.
+    /// Identifier in the source.
     pub id: String,
-    /// Its place, for messages.
+    /// Place, for messages.
     pub place: String,
-    /// Its name and settings.
+    /// Name and settings.
     pub sheet: StoreSheet,
-    /// Number and size of its records.
+    /// Number and size of the records.
     pub size: Size,
 }
 
@@ -36,22 +36,22 @@ pub struct SourceStore {
 pub struct Size {
     /// Number of records.
     pub records: u64,
-    /// Bytes, as they are stored.
+    /// Stored bytes.
     pub bytes: u64,
 }
 
 /// A record that can be imported.
 #[derive(Debug, Clone)]
 pub struct SourceRecord {
-    /// Its key.
+    /// The record's key.
     pub key: RecordKey,
-    /// Its bytes, as far as that is known before it is opened.
+    /// Its size in bytes, as far as known before it is opened.
     pub size: u64,
-    /// The file that they are in, if they are in one.
+    /// The file with its bytes, if there is one.
     pub file: Option<FileName>,
-    /// Its type and coding, if they are known before it is opened.
+    /// Its type and coding, if known before it is opened.
     pub attributes: Option<Attributes>,
-    /// The SHA-256 of its bytes, if it is known.
+    /// SHA-256 of its bytes, if known.
     pub sha256: Option<String>,
 }
 
@@ -67,16 +67,16 @@ pub enum SourceEntry {
 /// The records of a store, in the order of their keys.
 pub type SourceEntries<'a> = Box<dyn Iterator<Item = Result<SourceEntry>> + 'a>;
 
-/// Source of an import. It is read in two passes: [`Source::contents`] says what there is, and writes nothing anywhere;
-/// [`Source::records`] and [`Source::open`] hand it on.
+/// Source of an import, read in two passes: [`Source::contents`] examines it and writes nothing; [`Source::records`]
+/// and [`Source::open`] return its records.
 pub trait Source: Sync {
-    /// Returns a text that tells it from other sources.
+    /// Returns a text that distinguishes it from other sources.
     fn identity(&self) -> String;
 
-    /// Returns its stores and what is wrong with it. One store that cannot be read does not hide the others.
+    /// Returns its stores and the findings. An unreadable store does not affect the others.
     fn contents(&self) -> Result<Contents>;
 
-    /// Lists the records of a store behind a key.
+    /// Lists the records of a store after a key.
     fn records<'a>(&'a self, store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>>;
 
     /// Opens a record; `None` if it was deleted since it was listed.
@@ -85,7 +85,7 @@ pub trait Source: Sync {
     /// Returns the place of a record, for messages.
     fn place_of(&self, store: &SourceStore, record: &SourceRecord) -> String;
 
-    /// Fails if the source can no longer be reached, so that no record is to blame.
+    /// Fails if the source is no longer reachable, so that the failure is not a record's.
     fn reach(&self, _store: &SourceStore) -> Result<()> {
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! Stores as people write them: a name, `~name`, `user~name` or an id.
+//! References to stores by users: a name, `~name`, `user~name` or an id.
 
 use crate::kv::StoreId;
 
-/// Returns the addresses by which the API may know the store that `text` means, in the order in which they are tried. An id has 17
-/// letters and digits, and so may a name: what looks like an id is tried as one first. With `~` it is always a name.
+/// Returns the possible addresses of the store that `text` refers to, in the order of the attempts. An id has 17
+/// letters and digits, and so may a name: such a text is tried as an id first. With `~` it is always a name.
 pub fn store_addresses(text: &str) -> Vec<String> {
     let (as_written, as_name) = (text.to_owned(), format!("~{text}"));
     if text.contains(['~', '/']) {
@@ -15,7 +15,7 @@ pub fn store_addresses(text: &str) -> Vec<String> {
     }
 }
 
-/// Describes what was looked for, for an error: `no store has the name "pantry"`.
+/// Describes the missing store, for an error: `no store has the name "pantry"`.
 pub fn absent_store(text: &str) -> String {
     match text.split_once('~') {
         Some(("", name)) => format!("no store has the name {name:?}"),

@@ -1,5 +1,5 @@
-//! An exported store in one ZIP file: the same files as in a folder, uncompressed, in the order of the index, so that equal
-//! stores make equal files.
+//! Exported store in one ZIP file: the same files as in a folder, uncompressed, in the order of the index, so that
+//! equal stores give equal files.
 
 use std::{
     fs::File,
@@ -21,10 +21,10 @@ use super::{
     source::{Contents, Size, Source, SourceEntries, SourceRecord, SourceStore},
 };
 
-/// From how many bytes on a file in an archive needs the larger form of its entry.
+/// Minimum length in bytes of a file with a ZIP64 entry.
 const LARGE: u64 = 0xFFFF_0000;
 
-/// Packs an exported store; there is a whole file in the end, or none.
+/// Packs an exported store atomically: the result is a complete file, or none.
 pub fn pack(folder: &Path, to: &Path) -> Result<()> {
     let (around, to_name) = Directory::around(to)?;
     let unfinished = to_name.with_ending("~part");
@@ -36,7 +36,7 @@ pub fn pack(folder: &Path, to: &Path) -> Result<()> {
         add(&mut archive, name.as_str(), &folder, &name)?;
     }
     for line in BufReader::new(folder.read(&INDEX)?).lines() {
-        // What is left out of an index is left out of the archive.
+        // A record that is left out of an index is left out of the archive.
         let Ok(line) = IndexLine::parse(&line.map_err(Error::of(&index_path))?)? else { continue };
         add(&mut archive, &name_of(&line.file), &records, &line.file)?;
     }
@@ -49,32 +49,32 @@ fn add(archive: &mut ZipWriter<BufWriter<File>>, name: &str, folder: &Directory,
     let path = &folder.path_of(file_name);
     let mut file = folder.read(file_name)?;
     let length = file.metadata().map_err(Error::of(path))?.len();
-    // The same time for all: it is not when they were made that they are compared by.
+    // The same time for all, so that equal stores give equal files.
     let options =
         SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(length >= LARGE);
     archive.start_file(name, options).map_err(unusable)?;
     io::copy(&mut file, archive).map(drop).map_err(Error::of(path))
 }
 
-/// A ZIP file that was exported.
+/// Exported ZIP file.
 pub struct ZipFile {
     path: PathBuf,
     archive: Mutex<ZipArchive<File>>,
 }
 
 impl ZipFile {
-    /// The file at `path`.
+    /// Opens the file at `path`.
     pub fn open(path: PathBuf) -> Result<Self> {
         let file = File::open(&path).map_err(Error::of(&path))?;
         let archive = ZipArchive::new(file).map_err(unusable)?;
         Ok(Self { archive: Mutex::new(archive), path })
     }
 
-    /// Returns where a file in it begins, and its length.
+    /// Returns the offset of a file in it, and its length.
     fn extent(&self, name: &str) -> Result<(u64, u64)> {
         let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
         let place = archive.index_for_name(name).ok_or(zip::result::ZipError::FileNotFound).map_err(unusable)?;
-        // As it stands there: else a compressed one would be an error that does not say what to do.
+        // Without decompression: else a compressed file would give an error without advice.
         let entry = archive.by_index_raw(place).map_err(unusable)?;
         if entry.compression() != CompressionMethod::Stored {
             let message = "the ZIP file is compressed: unpack it, and import the folder";
@@ -84,7 +84,7 @@ impl ZipFile {
         Ok((start, entry.size()))
     }
 
-    /// Opens a file in it by a handle of its own, so that many can be read at the same time.
+    /// Opens a file in it with its own handle, so that many can be read at the same time.
     fn file(&self, name: &str) -> Result<Take<File>> {
         let (start, length) = self.extent(name)?;
         let mut file = File::open(&self.path).map_err(Error::of(&self.path))?;
@@ -93,7 +93,7 @@ impl ZipFile {
     }
 }
 
-/// Returns the name of a record's file in an archive.
+/// Returns the path of a record's file in an archive.
 fn name_of(file: &FileName) -> String {
     format!("{RECORDS}/{file}")
 }
