@@ -1,5 +1,5 @@
-//! The console's files: in the program itself, or, where it is built without optimisation, in the folder that they come from, so
-//! that a change shows without building anew.
+//! Files of the console. They are embedded in the program; a build without optimisation reads them from their folder,
+//! so that changes show without a rebuild.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use rust_embed::RustEmbed;
 
-/// The folder `console`, without what only those who work on it need.
+/// The folder `console`, without files that only its developers need.
 #[derive(RustEmbed)]
 #[folder = "console"]
 #[exclude = "*.md"]
@@ -15,22 +15,22 @@ use rust_embed::RustEmbed;
 #[exclude = "*.d.mts"]
 struct Files;
 
-/// The media type of pages.
+/// Media type of pages.
 const HTML: &str = "text/html; charset=utf-8";
 
-/// A file.
+/// File of the console.
 #[derive(Debug)]
 pub(super) struct Asset {
-    /// Its bytes.
+    /// The file's bytes.
     pub(super) bytes: Bytes,
-    /// Its media type.
+    /// The file's media type.
     pub(super) media_type: HeaderValue,
-    /// Another one for every other content, in quotes.
+    /// The file's `ETag` in quotes, different for every content.
     pub(super) etag: String,
 }
 
 impl Asset {
-    /// The file at a path inside the folder, without a slash at its beginning; `None` if there is none.
+    /// Returns the file at a path inside the folder, without a leading slash; `None` if there is none.
     pub(super) fn at(path: &str) -> Option<Self> {
         let file = Files::get(path)?;
         let hash = file.metadata.sha256_hash();
@@ -42,7 +42,7 @@ impl Asset {
         Some(Self { bytes, media_type: media_type(path), etag })
     }
 
-    /// Returns the file as it is below the path `root`: a page names its files by whole paths.
+    /// Returns the file for the base path `root`: a page refers to its files by absolute paths.
     pub(super) fn below(self, root: &str) -> Self {
         if root.is_empty() || self.media_type != HTML {
             return self;
@@ -53,7 +53,7 @@ impl Asset {
     }
 }
 
-/// The media type of a file, by its ending.
+/// Returns the media type of a file, by its extension.
 fn media_type(path: &str) -> HeaderValue {
     let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
     HeaderValue::from_static(match ending {

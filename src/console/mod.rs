@@ -1,7 +1,7 @@
-//! The console: the pages that people see in a browser, as files that are part of the program.
+//! Web console: its pages, embedded in the program as files.
 //!
-//! What is on them they ask of the public API, with the token of whoever looks at them; this room knows of neither. Here it is only said
-//! which file a path means, and what browsers may do with it.
+//! The pages get their content from the public API, with the viewer's token. This module only maps a path to a file and
+//! sets the headers that limit what browsers may do with it.
 
 mod assets;
 mod service;

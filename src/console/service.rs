@@ -1,29 +1,29 @@
-//! Which file a request means, and what browsers are told of it.
+//! Mapping of requests to files of the console, and their response headers.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::assets::Asset;
 
-/// Where the console is.
+/// Base path of the console.
 const BASE: &str = "/console";
 
-/// The page that is every page: which one it shows, it finds by its address.
+/// The single page of the console. It chooses its content by its address.
 const PAGE: &str = "index.html";
 
-/// What the console's pages may do: load what is theirs, ask this server, and nothing else. What is stored is shown in frames and
-/// images that stand on their own.
+/// Content security policy of the pages: load their own files, ask this server, and nothing else. Stored content is
+/// shown in isolated frames and images.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
      connect-src 'self'; font-src 'self'; frame-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'",
 );
 
-/// Nothing that the console does takes a device of the person before it.
+/// Permissions policy: the console uses no device of the user.
 const NO_DEVICES: HeaderValue =
     HeaderValue::from_static("camera=(), microphone=(), geolocation=(), usb=(), payment=()");
 
-/// What comes with every answer.
+/// Headers of every response.
 const GUARDS: [(HeaderName, HeaderValue); 6] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -33,12 +33,12 @@ const GUARDS: [(HeaderName, HeaderValue); 6] = [
     (HeaderName::from_static("permissions-policy"), NO_DEVICES),
 ];
 
-/// Answers requests for the console.
+/// HTTP handler for the console.
 #[derive(Debug)]
 pub struct Console;
 
 impl Console {
-    /// Answers a request, which a client sent below the path `root`; `None` if it is not about the console.
+    /// Responds to a request that a client sent below the path `root`; `None` if it is not about the console.
     pub fn answer<B>(request: &Request<B>, root: &str) -> Option<Response<Bytes>> {
         let rest = request.uri().path().strip_prefix(BASE)?;
         if rest.is_empty() {
@@ -50,7 +50,7 @@ impl Console {
             refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return Some(refusal);
         }
-        // Addresses of pages have no endings that files have; ids of stores and keys stand behind the question mark, or have no slash.
+        // Addresses of pages have no file extensions; ids of stores and keys are in the query, or have no slash.
         let found = Asset::at(file).or_else(|| (!is_file(file)).then(|| Asset::at(PAGE))?);
         Some(match found {
             Some(asset) => show(asset.below(root), request.headers()),
@@ -59,7 +59,7 @@ impl Console {
     }
 }
 
-/// Whether a path is meant to be that of a file: then the page in its place would be a surprise.
+/// Returns whether a path is meant to be that of a file: responding with the page would be a surprise.
 fn is_file(path: &str) -> bool {
     ["app/", "style/", "vendor/"].iter().any(|folder| path.starts_with(folder))
 }
@@ -71,7 +71,7 @@ fn show(asset: Asset, headers: &HeaderMap) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let reply = response.headers_mut();
     reply.insert(header::ETAG, HeaderValue::try_from(&asset.etag).expect("hexadecimal digits in quotes"));
-    // Kept, and asked for each time whether it is still so: another version of the program has others.
+    // Cached, and revalidated on every use: another version of the program has other files.
     reply.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply.insert(header::CONTENT_TYPE, asset.media_type);
     reply.extend(GUARDS);
@@ -83,7 +83,7 @@ fn show(asset: Asset, headers: &HeaderMap) -> Response<Bytes> {
     response
 }
 
-/// To the console's first page.
+/// Redirects to the console's first page.
 fn redirect(root: &str) -> Response<Bytes> {
     let mut response = plain(StatusCode::TEMPORARY_REDIRECT, "");
     let page = HeaderValue::try_from(format!("{root}{BASE}/")).unwrap_or(HeaderValue::from_static("/console/"));
