@@ -4,16 +4,16 @@
 use crate::storage::s3;
 use crate::{api, auth, config, kv, runs, transfer};
 
-/// A parser, with what must hold of it.
+/// Parser with its invariants.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {
-    /// Its name: that of the folder with its seeds, and of the program that runs it.
+    /// The target's name: that of the folder with its seeds, and of the program that runs it.
     pub name: &'static str,
-    /// Panics if something does not hold for these bytes.
+    /// Check that panics if an invariant does not hold for these bytes.
     pub check: fn(&[u8]),
 }
 
-/// Every target there is.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "route", check: api::properties::route },
     Target { name: "query", check: api::properties::query },
@@ -58,7 +58,7 @@ pub const TARGETS: &[Target] = &[
 /// Runs the target of that name.
 ///
 /// # Panics
-/// If something does not hold for these bytes, or there is no such target.
+/// If an invariant does not hold for these bytes, or there is no such target.
 pub fn run(name: &str, bytes: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("there is such a target");
     (target.check)(bytes);

@@ -6,17 +6,17 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::{Target, variation};
 
-/// Variations of each target that are tried: all targets together take some seconds. `LARDER_FUZZ_CASES` asks for more.
+/// Number of variations of each target: all targets together take some seconds. `LARDER_FUZZ_CASES` overrides it.
 const CASES: u32 = 400;
 
-/// The targets that take the longest, each with how many variations are tried.
+/// The slowest targets, each with its number of variations.
 const SLOW: [(&str, u32); 4] = [("schema", 150), ("coding", 150), ("zip", 200), ("config_file", 200)];
 
 fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz"))
 }
 
-/// The seeds of a target, in the order of their names.
+/// Returns the seeds of a target, ordered by name.
 fn seeds(target: &Target) -> Vec<(String, Vec<u8>)> {
     let folder = folder().join("seeds").join(target.name);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -26,10 +26,10 @@ fn seeds(target: &Target) -> Vec<(String, Vec<u8>)> {
     paths.into_iter().map(|path| (path.display().to_string(), fs::read(&path).expect("it can be read"))).collect()
 }
 
-/// Tries a target, if this build has it.
+/// Runs a target, if this build has it.
 fn tried(name: &str) {
     let Some(target) = super::TARGETS.iter().find(|target| target.name == name) else {
-        // Some parsers are a part of the way to an object store.
+        // Some parsers belong to the S3 client.
         #[cfg(feature = "s3")]
         panic!("there is no target {name}");
         #[cfg(not(feature = "s3"))]

@@ -2,24 +2,24 @@
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 
-/// A change of some bytes.
+/// Change of some bytes.
 #[derive(Debug, Clone)]
 enum Change {
-    /// One byte becomes another.
+    /// Replaces one byte.
     Set(Index, u8),
-    /// Bytes come in between.
+    /// Inserts bytes.
     Insert(Index, Vec<u8>),
-    /// Bytes go.
+    /// Removes bytes.
     Remove(Index, usize),
-    /// A piece stands there several times.
+    /// Repeats a range.
     Repeat(Index, usize, usize),
-    /// What follows is that of another seed.
+    /// Continues with another seed.
     Splice(Index, Index),
-    /// What follows is gone.
+    /// Truncates.
     Cut(Index),
 }
 
-/// Bytes that mean something to one parser or another.
+/// Bytes that are significant to some parser.
 const TELLING: [&[u8]; 24] = [
     b"%",
     b"%2F",
@@ -47,7 +47,7 @@ const TELLING: [&[u8]; 24] = [
     b"null",
 ];
 
-/// Variations of `seeds`, and sometimes bytes of no seed at all.
+/// Returns a strategy for variations of `seeds`, and sometimes for bytes of no seed at all.
 pub fn of(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let chosen = (any::<Index>(), vec(change(), 0..6)).prop_map(move |(seed, changes)| {
         let mut bytes = seed.get(&seeds).clone();
