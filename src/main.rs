@@ -1,4 +1,4 @@
-//! The program: everything it does is in the library.
+//! The program. All its functions are in the library.
 
 use std::process::ExitCode;
 
