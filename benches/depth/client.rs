@@ -11,7 +11,7 @@ use crate::{
     program::{Program, TOKEN},
 };
 
-/// How long the program may take to answer.
+/// Timeout for a response of the program.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// A connection to the program.
@@ -27,7 +27,7 @@ impl Client {
         Ok(Self(BufReader::with_capacity(256 * 1024, stream)))
     }
 
-    /// Reads what is at `path`; how long the answer took, and its body.
+    /// Reads the record at `path`. Returns the duration of the request, and the body.
     pub fn read(&mut self, path: &str) -> Outcome<(Duration, Vec<u8>)> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
         let started = Instant::now();

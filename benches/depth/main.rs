@@ -1,4 +1,4 @@
-//! Whether a store of a million records costs more to use than one of a thousand: both in one folder, in turn; first inside
+//! Compares the cost of a store of a million records with one of a thousand: both in one folder, in turn; first inside
 //! the process, through the catalog over the embedded engine, and then as a client sees it, by requests to the program.
 //! `docs/PERFORMANCE.md` says how to read the tables.
 //!
@@ -8,7 +8,7 @@
 //! cargo bench --bench depth -- --records 5000000
 //! ```
 //!
-//! Fails when a ratio is above what is promised: of opening inside the process, and of every request.
+//! Fails when a ratio is above the promised maximum: of opening inside the process, and of every request.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures the passing of time itself")]
 #![expect(clippy::print_stdout, reason = "its table is what a benchmark is for")]
 #![expect(clippy::print_stderr, reason = "errors and progress")]
@@ -49,7 +49,7 @@ const FEW: u64 = 1_000;
 /// Visits to the same places; the last is the one that counts.
 const ROUNDS: usize = 2;
 
-/// What is promised of the ratios.
+/// Maximum ratio that is promised for the p50.
 const PROMISED_P50: f64 = 1.5;
 const PROMISED_P99: f64 = 3.0;
 
@@ -113,13 +113,13 @@ async fn compare(folder: &Path, effort: Effort) -> Outcome<()> {
     if opens_alike && answers_alike { Ok(()) } else { Err("a ratio is above what is promised".into()) }
 }
 
-/// The program over the engine in `data`.
+/// Returns the program over the engine in `data`.
 fn start(folder: &Path, data: &Path) -> Outcome<Program> {
     let data = data.to_str().ok_or("the folder's path is not Unicode")?;
     Program::start(program::larder(folder, &[("LARDER_DATA", data)]), &folder.join("log"))
 }
 
-/// Fills both stores and measures inside the process; whether opening one keeps the promise.
+/// Fills both stores and measures inside the process. Returns `true` if opening one keeps the promise.
 async fn inside(data: &Path, targets: &[Target; 2], effort: Effort) -> Outcome<bool> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
@@ -150,7 +150,7 @@ async fn inside(data: &Path, targets: &[Target; 2], effort: Effort) -> Outcome<b
     Ok(opens_alike)
 }
 
-/// Measures by requests to the program; whether they keep the promise.
+/// Measures by requests to the program. Returns `true` if they keep the promise.
 fn outside(client: &mut Client, targets: &[Target; 2], effort: Effort) -> Outcome<bool> {
     let mut rows = Vec::new();
     let mut is_kept = true;
@@ -174,7 +174,7 @@ fn outside(client: &mut Client, targets: &[Target; 2], effort: Effort) -> Outcom
     Ok(is_kept)
 }
 
-/// What was measured of both stores.
+/// Measurements of both stores.
 struct Measured {
     /// p50 many, p50 few, p99 many, p99 few.
     times: [Duration; 4],
@@ -218,7 +218,7 @@ async fn measure(
     Ok(Measured::of(times))
 }
 
-/// Does an operation at all places; how long each took in either store.
+/// Does an operation so many times. Returns the duration of each in either store.
 async fn visit(
     engine: &Engine,
     records: &Records,

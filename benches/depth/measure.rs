@@ -1,4 +1,4 @@
-//! The operations whose cost must not depend on how many records a store has.
+//! The operations whose cost must not depend on the number of records in a store.
 
 use std::{
     sync::Arc,
@@ -43,14 +43,14 @@ pub const OPERATIONS: [(&str, Operation); 4] = [
 pub struct Subject {
     /// The store.
     pub store: Arc<StoreView>,
-    /// How many records it has.
+    /// Number of its records.
     pub count: u64,
 }
 
-/// What operations need.
+/// Environment of the operations.
 #[derive(Debug)]
 pub struct Engine {
-    /// Where everything is.
+    /// Backend of everything.
     pub objects: Arc<dyn ObjectStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -59,13 +59,13 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A catalog that remembers nothing.
+    /// Returns a catalog that remembers nothing.
     pub fn catalog(&self) -> Arc<Catalog> {
         let (objects, clock, random) = (Arc::clone(&self.objects), Arc::clone(&self.clock), Arc::clone(&self.random));
         Arc::new(Catalog::new(objects, clock, random, &CatalogOptions::default()))
     }
 
-    /// Does `operation` once at a random place of a store; how long that took.
+    /// Does `operation` once on a random key of a store. Returns its duration.
     pub async fn time(
         &self,
         records: &Records,

@@ -32,12 +32,12 @@ pub const REQUESTS: [(&str, Request); 4] = [
 pub struct Target {
     /// Its id.
     pub id: String,
-    /// How many records it has.
+    /// Number of its records.
     pub count: u64,
 }
 
 impl Target {
-    /// Makes a request at a random place; how long the answer took.
+    /// Sends a request for a random key. Returns its duration.
     pub fn time(&self, client: &mut Client, request: Request, draws: &mut Draws) -> Outcome<Duration> {
         let store = format!("/v2/key-value-stores/{}", self.id);
         match request {

@@ -1,11 +1,12 @@
-//! Figures: what the benchmarks make of the times they took, and how they end. All include this file; it measures nothing itself.
+//! Figures: the statistics that the benchmarks compute from their times, and their exit codes. All include this file;
+//! it measures nothing itself.
 
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
 /// The result of a step of a benchmark. Whatever goes wrong ends the benchmark with its text.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// How a benchmark ends: what went wrong is told, and fails it.
+/// Turns the outcome of a benchmark into an exit code: an error is printed, and fails it.
 pub fn ended(done: Outcome<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -16,7 +17,7 @@ pub fn ended(done: Outcome<()>) -> ExitCode {
     }
 }
 
-/// What a benchmark does when tests are run, to which it is one that passes.
+/// Passes without measuring: `cargo test` runs benchmarks, too, and takes them for tests.
 #[expect(clippy::unnecessary_wraps, reason = "it stands in for a benchmark, which may fail")]
 pub fn nothing_to_measure() -> Outcome<()> {
     println!("measures only under `cargo bench`");
@@ -28,7 +29,7 @@ pub fn nothing_to_measure() -> Outcome<()> {
 pub struct Samples(Vec<Duration>);
 
 impl Samples {
-    /// No times yet, and room for `count`, so that none is made while times are taken.
+    /// Creates an empty collection with capacity for `count` times, so that none is allocated while times are taken.
     pub fn with_room(count: usize) -> Self {
         Self(Vec::with_capacity(count))
     }
@@ -38,7 +39,7 @@ impl Samples {
         self.0.push(time);
     }
 
-    /// The smallest time that at least `per_mille` of 1,000 do not exceed; zero without any.
+    /// Returns the smallest time that at least `per_mille` of 1,000 do not exceed; zero without any.
     pub fn quantile(&mut self, per_mille: usize) -> Duration {
         self.0.sort_unstable();
         let rank = (self.0.len() * per_mille).div_ceil(1000).max(1);
@@ -86,7 +87,7 @@ impl Draws {
         Self(seed)
     }
 
-    /// A number below `bound`, which is not zero.
+    /// Returns a number below `bound`, which is not zero.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -95,7 +96,7 @@ impl Draws {
     }
 }
 
-/// A table as Markdown has it: the first column to the left, figures to the right.
+/// Returns a table as Markdown has it: the first column to the left, figures to the right.
 pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let width_of = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(String::len);

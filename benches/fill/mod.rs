@@ -23,14 +23,14 @@ const WRITERS: usize = 256;
 /// Bytes of each record.
 const VALUE_BYTES: usize = 100;
 
-/// How long the filling of a store may take.
+/// Timeout for filling a store.
 const TIME_LIMIT: Duration = Duration::from_mins(15);
 
 /// A prime larger than any number of records: steps of it visit all of them, far from the order of their keys, as in
 /// a store that has grown over time.
 const STRIDE: u64 = 2_147_483_647;
 
-/// The key of the record with this number.
+/// Returns the key of the record with this number.
 pub fn key(number: u64) -> Outcome<RecordKey> {
     Ok(format!("record-{number:010}").parse()?)
 }

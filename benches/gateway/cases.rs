@@ -27,7 +27,7 @@ pub const CASES: [Case; 6] = [
 /// The cases with one connection.
 pub const ALONE: [Case; 2] = [case("GET 1 KiB", Verb::Get, KIB, 2_000, 1), case("PUT 1 KiB", Verb::Put, KIB, 2_000, 1)];
 
-/// The cases whose instructions are counted, for so many requests.
+/// Returns the cases whose instructions are counted, for so many requests.
 pub const fn counted(requests: u64) -> [Case; 2] {
     [
         case("GET 1 KiB", Verb::Get, KIB, requests, FEW_CONNECTIONS),
@@ -47,5 +47,6 @@ pub const ROUNDS_ALONE: usize = 5;
 /// The length of such a round.
 pub const ROUND_ALONE: Duration = Duration::from_secs(1);
 
-/// The most rounds in which large records are written: an object store keeps what was overwritten on its disk for a while.
+/// Maximum number of rounds in which large records are written: an object store keeps overwritten data on its disk for
+/// a while.
 pub const ROUNDS_OF_LARGE: usize = 6;

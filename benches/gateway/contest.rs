@@ -39,7 +39,7 @@ pub struct Row {
     pub larder: usize,
     /// nginx, with one worker and perhaps with more.
     pub nginxes: Vec<usize>,
-    /// What passes bytes on and reads none.
+    /// Proxy that relays bytes and reads none.
     pub relay: usize,
     /// Without a gateway.
     pub direct: usize,

@@ -1,6 +1,6 @@
-//! Instructions of a request, counted by Valgrind: a figure that does not depend on what else the machine does. Those of
-//! the kernel are not among them. Valgrind's processor has no instructions for SHA-256, AES and the like, so that whoever
-//! signs is counted dearer than he is.
+//! Instructions of a request, counted by Valgrind: a figure that does not depend on other load of the machine.
+//! Instructions in the kernel are not counted. Valgrind's processor has no instructions for SHA-256, AES and the like,
+//! so a program that signs counts for more than it costs.
 
 use std::{
     fs,
@@ -26,10 +26,10 @@ use crate::{
     store::Store,
 };
 
-/// Requests of the shorter run; the longer has twice as many. What is counted is the difference.
+/// Requests of the shorter run; the longer one has twice as many. The difference is the result.
 const REQUESTS: u64 = 1_000;
 
-/// Who is counted.
+/// Program whose instructions are counted.
 #[derive(Debug, Clone, Copy)]
 enum Subject {
     Larder,
@@ -72,7 +72,7 @@ fn as_f64(count: u64) -> f64 {
     count.max(1) as f64
 }
 
-/// All instructions of a program from its start to its end, with the requests of `case` in between.
+/// Returns the number of instructions of a program from its start to its end, with the requests of `case` in between.
 async fn run(subject: Subject, folder: &Path, store: &Store, case: &Case, pattern: &[u8]) -> Outcome<u64> {
     let log = folder.join("log");
     match subject {
@@ -108,7 +108,7 @@ async fn ask(address: SocketAddr, request: &Request, case: &Case, pattern: &[u8]
     load.sweep((case.verb == Verb::Get).then_some(pattern)).await
 }
 
-/// The command under Valgrind, with what it forks; each process writes its count to `folder` when it ends.
+/// Returns the command under Valgrind, with what it forks; each process writes its count to `folder` when it ends.
 fn under_valgrind(command: &Command, folder: &Path) -> Command {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--quiet", "--trace-children=yes"]);
@@ -131,7 +131,7 @@ fn end(id: u32) -> Outcome<()> {
     Ok(kill_process(id, Signal::TERM)?)
 }
 
-/// The sum of what all processes wrote.
+/// Returns the sum of the counts of all processes.
 fn counted_in(folder: &Path) -> Outcome<u64> {
     let mut sum = 0;
     for entry in fs::read_dir(folder)? {

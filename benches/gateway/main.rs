@@ -1,6 +1,7 @@
-//! What Larder costs between a client and an object store: GET and PUT of small and large records through it, through nginx,
-//! and without anything in between; over a real object store, and over a stand-in that answers at once; beside a bare
-//! hyper server, and a relay that reads nothing of what it passes on. `docs/PERFORMANCE.md` says how to read the tables.
+//! Cost of Larder between a client and an object store: GET and PUT of small and large records through it, through
+//! nginx, and without anything in between; over a real object store, and over a stand-in that answers at once; beside a
+//! bare hyper server, and a relay that reads none of the bytes it passes on. `docs/PERFORMANCE.md` says how to read the
+//! tables.
 //!
 //! ```text
 //! cargo xtask bench gateway                  starts an object store for it
@@ -54,7 +55,7 @@ use program::Program;
 use store::Store;
 use tokio::runtime::Runtime;
 
-/// What the arguments ask for.
+/// Task that the arguments select.
 enum Task {
     /// The cases whose names hold this text.
     Measure(Effort, String),
@@ -84,7 +85,7 @@ fn main() -> ExitCode {
     ended(done)
 }
 
-/// What is measured instead of all cases.
+/// Measurement that replaces the usual cases.
 enum Special {
     Instructions,
     Overload,

@@ -12,21 +12,21 @@ use std::{
 
 use crate::figures::Outcome;
 
-/// How long it may take until it listens.
+/// Timeout for its start, until it listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often it is looked at until then.
+/// Interval between two looks until then.
 const POLL: Duration = Duration::from_millis(20);
 
 /// A running nginx; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Nginx {
     child: Child,
-    /// Where it listens.
+    /// Address it listens on.
     pub address: SocketAddr,
 }
 
-/// The command that runs nginx in the foreground with `workers` before `store`, and where it will listen.
+/// Returns the command that runs nginx in the foreground with `workers` before `store`, and where it will listen.
 pub fn command(folder: &Path, workers: usize, store: SocketAddr) -> Outcome<(Command, SocketAddr)> {
     // An address of its own: what connects to others from 127.0.0.1 in the meantime does not take its port.
     let address = TcpListener::bind("127.0.0.2:0")?.local_addr()?;
@@ -38,12 +38,12 @@ pub fn command(folder: &Path, workers: usize, store: SocketAddr) -> Outcome<(Com
     Ok((command, address))
 }
 
-/// What Debian's configuration says of the wire (`sendfile`, `tcp_nopush`), without logs, and with connections that stay
-/// open on both sides. Answers are buffered, as by default; bodies of requests are not, since a large one would go to the
-/// disk as a whole before its first byte was sent.
+/// Debian's settings for the connections (`sendfile`, `tcp_nopush`), without logs, and with connections that stay open
+/// on both sides. Responses are buffered, as by default. Request bodies are not: nginx would write a large one to the
+/// disk as a whole before it sent the first byte.
 fn configuration(folder: &Path, workers: usize, address: SocketAddr, store: SocketAddr) -> Outcome<String> {
     let folder = folder.display();
-    // Started by root it would make itself somebody who must not enter the folder.
+    // Started by root, nginx would switch to a user without access to the folder.
     let user = if fs::metadata("/proc/self")?.uid() == 0 { "user root;" } else { "" };
     Ok(format!(
         "{user}
@@ -112,12 +112,12 @@ impl Nginx {
         Ok(nginx)
     }
 
-    /// The process that was started.
+    /// Returns the id of the process that was started.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// All its processes: the one that was started, and the workers.
+    /// Returns the ids of its processes: the one that was started, and the workers.
     pub fn processes(&self) -> Outcome<Vec<u32>> {
         let id = self.child.id();
         let workers = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;

@@ -1,8 +1,9 @@
-//! What becomes of those who are served while four times as much is asked for as can be done: their times beside those at half load.
+//! Latency under overload: the times of served requests while the load is four times the capacity, beside those at half
+//! load.
 //!
-//! The object store is the stand-in, which takes its time here, and Larder works on so many requests at once: what it can do follows from
-//! these two, and the machine has processor time left to ask for more. Requests come when they come, however long the others
-//! take, and their times count from when they were due.
+//! The object store is the stand-in with a fixed delay, and Larder has a limit on concurrent requests: these two
+//! determine the capacity, and the machine has processor time left to ask for more. Requests are open-loop: they are
+//! sent when they are due, however long the others take, and their times count from when they were due.
 
 use std::{
     env,
@@ -30,7 +31,7 @@ use crate::{
 /// Requests that Larder works on at once.
 const PLACES: u32 = 64;
 
-/// How long the object store takes for each.
+/// Time that the object store takes for each.
 pub const SERVICE: Duration = Duration::from_millis(25);
 
 /// Connections that ask, each in turn.
@@ -39,19 +40,19 @@ const CONNECTIONS: u32 = 1024;
 /// Rounds with each load, one after the other.
 const ROUNDS: usize = 5;
 
-/// How long a round takes.
+/// Duration of a round.
 const ROUND: Duration = Duration::from_secs(8);
 
-/// What comes this early in a round is not counted: until then it might be a burst, for which all wait.
+/// Start of a round that is not counted: until then it might be a burst, for which all requests wait.
 const BURST: Duration = Duration::from_secs(3);
 
-/// The path of a record that the stand-in makes up.
+/// Path of a record that the stand-in generates.
 const KEY: &str = "get-1024-0000001";
 
-/// What is asked for, in eighths of what can be done.
+/// Offered load, in eighths of the capacity.
 const LOADS: [(&str, u32); 3] = [("half", 4), ("all", 8), ("four times", 32)];
 
-/// What came of one load.
+/// Results of one load.
 #[derive(Debug, Default)]
 struct Tally {
     served: Samples,
@@ -142,7 +143,7 @@ async fn load(address: SocketAddr, path: &str, eighths: u32, tally: &mut Tally) 
     Ok(())
 }
 
-/// Asks each time it is due, from `first` on; what was answered, and how long after that was due.
+/// Sends each request when it is due, from `first` on. Returns the responses, and the time of each after it was due.
 async fn ask(
     mut stream: BufStream<TcpStream>,
     request: String,

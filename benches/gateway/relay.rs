@@ -1,4 +1,4 @@
-//! What any gateway costs at least: one that passes bytes on as they come, and reads none of them.
+//! Minimum cost of any gateway: one that passes bytes on as they come, and reads none of them.
 
 use std::{env, net::SocketAddr, path::Path, process::Command, thread};
 
@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{figures::Outcome, program::Program};
 
-/// The argument with which this program starts itself as the relay; behind it stands where to.
+/// The argument with which this program starts itself as the relay; the target follows it.
 pub const ARGUMENT: &str = "--serve-relay";
 
 /// Bytes passed on at once, as many as Larder reads at once of a large body.

@@ -1,4 +1,4 @@
-//! The tables: what Larder is to each of the others, and the figures that comes from.
+//! The tables: the ratios of Larder to each of the others, and the figures behind them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ impl Row {
         &self.sides[self.larder]
     }
 
-    /// All sides that are compared with Larder by their rate, and by their processor time.
+    /// Returns the ratios of Larder to the other sides, by their rate, and by their processor time.
     fn ratios(&self) -> Vec<String> {
         let rate = |other: &usize| {
             self.larder().ratio(&self.sides[*other], |larder, other| larder.per_second / other.per_second)
@@ -64,7 +64,7 @@ impl Row {
         self.named().into_iter().map(line).collect()
     }
 
-    /// What passing through costs whoever waits, in time.
+    /// Latency that a gateway adds.
     fn added(&self) -> Vec<String> {
         let direct = &self.sides[self.direct];
         let added = |side: &Side, time: fn(&Measured) -> Duration| {
@@ -96,7 +96,7 @@ fn cpu(side: &Side) -> Duration {
     spent / side.rounds.iter().map(|round| round.requests).sum::<u32>().max(1)
 }
 
-/// What Larder is to the others.
+/// Ratios of Larder to the others.
 pub fn ratios(over: &str, rows: &[Row]) -> String {
     let more = rows.first().is_some_and(|row| row.nginxes.len() > 1);
     let mut heads = vec![format!("Larder over the {over}"), "req/s / direct".to_owned()];
@@ -112,14 +112,14 @@ pub fn ratios(over: &str, rows: &[Row]) -> String {
     table(&heads, &rows.iter().map(Row::ratios).collect::<Vec<_>>())
 }
 
-/// The figures of all.
+/// Returns the figures of all.
 pub fn figures(over: &str, rows: &[Row]) -> String {
     let first = format!("over the {over}");
     let heads = [first.as_str(), "req/s", "p50 ms", "p99 ms", "CPU us", "peak MiB"];
     table(&heads, &rows.iter().flat_map(Row::figures).collect::<Vec<_>>())
 }
 
-/// The time that a gateway adds for a single client.
+/// Returns the time that a gateway adds for a single client.
 pub fn added(rows: &[Row]) -> String {
     let heads =
         ["one connection", "Larder adds, p50 ms", "p99 ms", "nginx adds, p50 ms", "p99 ms", "direct, p50 ms", "p99 ms"];

@@ -21,7 +21,7 @@ const CONNECTIONS: usize = 32;
 const GET: Case = Case { name: "GET 1 KiB", verb: Verb::Get, bytes: KIB, keys: 2_000, connections: CONNECTIONS };
 const PUT: Case = Case { name: "PUT 1 KiB", verb: Verb::Put, bytes: KIB, keys: 20_000, connections: CONNECTIONS };
 
-/// What Larder may keep of records in memory, and what is asked of it then.
+/// Size of Larder's read cache, and the cases that are measured with it.
 const CASES: [(&str, &str, Case); 3] =
     [("GET, kept in memory", "32MiB", GET), ("GET, from the folder", "0", GET), ("PUT", "0", PUT)];
 

@@ -1,7 +1,7 @@
-//! A stand-in for an object store that costs as little as can be: a hyper server that answers at once.
+//! A stand-in for an object store that costs as little as possible: a hyper server that responds at once.
 //!
-//! Records of the cases are not kept: what is read of them is made from the key. Everything else is Larder's own, small, and
-//! kept under the conditions it is written with, so that Larder starts over it as over any other.
+//! Records of the cases are not stored: their bytes are generated from the key. Everything else is Larder's own, small,
+//! and stored under the preconditions of its writes, so that Larder starts over it as over any other.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ pub const SLOW_ARGUMENT: &str = "--serve-slow-stand-in";
 /// Its only bucket.
 pub const BUCKET: &str = "stand-in";
 
-/// The most bytes of what is kept.
+/// Maximum size of a stored object, in bytes.
 const KEPT_BYTES: usize = 1 << 20;
 
 /// The validator of every record.
@@ -150,7 +150,7 @@ impl StandIn {
     }
 }
 
-/// Whether a write's condition holds.
+/// Returns `true` if a write's precondition holds.
 fn allows(headers: &HeaderMap, standing: Option<&Object>) -> bool {
     if headers.contains_key(IF_NONE_MATCH) {
         return standing.is_none();

@@ -24,13 +24,13 @@ use crate::{
     },
 };
 
-/// How long signatures hold: longer than any benchmark takes.
+/// Validity of signatures: longer than any benchmark takes.
 const SIGNED_FOR: Duration = Duration::from_hours(6);
 
 /// An object store that speaks plain HTTP.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// Where it listens.
+    /// Address it listens on.
     pub address: SocketAddr,
     /// Its process, if it is one of ours.
     pub process: Option<u32>,
@@ -38,12 +38,12 @@ pub struct Store {
     bucket: String,
     access_key: String,
     secret_key: String,
-    /// What all keys of this run begin with.
+    /// Prefix of all keys of this run.
     prefix: String,
 }
 
 impl Store {
-    /// The one that the environment names, by the variables that tests read.
+    /// Returns the one that the environment names, by the variables that tests read.
     pub fn of_environment() -> Outcome<Self> {
         let endpoint = variable("LARDER_TEST_S3_ENDPOINT")?;
         let address = endpoint.strip_prefix("http://").and_then(|address| address.trim_end_matches('/').parse().ok());
@@ -61,7 +61,7 @@ impl Store {
         })
     }
 
-    /// The stand-in, which takes any signature.
+    /// Creates the stand-in, which takes any signature.
     pub fn stand_in(address: SocketAddr, process: u32) -> Self {
         Self {
             address,
@@ -74,7 +74,7 @@ impl Store {
         }
     }
 
-    /// The settings with which Larder stands before it.
+    /// Returns the settings with which Larder stands before it.
     pub fn settings(&self) -> [(&'static str, String); 6] {
         [
             ("LARDER_S3_ENDPOINT", format!("http://{}", self.address)),
@@ -86,8 +86,8 @@ impl Store {
         ]
     }
 
-    /// The request of `case` to objects of its own, signed in the address: the same bytes each time, so that whoever sends
-    /// it or passes it on has nothing to compute.
+    /// Returns the request of `case` to objects of its own, signed in the address. It has the same bytes each time, so
+    /// neither the sender nor a proxy has anything to compute.
     pub fn request(&self, case: &Case, verb: Verb, pattern: &[u8]) -> Outcome<Request> {
         let (method, body, answer) = match verb {
             Verb::Get => ("GET", &[][..], case.bytes),

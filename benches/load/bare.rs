@@ -22,7 +22,7 @@ use crate::{
 /// The argument with which this program starts itself as the bare server.
 pub const ARGUMENT: &str = "--serve-bare";
 
-/// The command that runs it, in a process of its own.
+/// Returns the command that runs it, in a process of its own.
 pub fn command() -> Outcome<Command> {
     let mut command = Command::new(env::current_exe()?);
     command.arg(ARGUMENT);

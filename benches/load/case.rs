@@ -1,4 +1,4 @@
-//! What is measured: kinds of requests, and the effort each may take.
+//! Measured cases: kinds of requests, and the effort for each.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub const LARGEST_BODY: usize = 16 * MIB;
 /// Digits of a key's number.
 const DIGITS: usize = 7;
 
-/// What is done with a record.
+/// Operation on a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// It is read.
@@ -25,9 +25,9 @@ pub enum Verb {
 /// A kind of request.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// How it stands in the tables.
+    /// Name in the tables.
     pub name: &'static str,
-    /// What is done.
+    /// Operation.
     pub verb: Verb,
     /// Bytes of the record.
     pub bytes: usize,
@@ -37,7 +37,7 @@ pub struct Case {
     pub connections: usize,
 }
 
-/// How long and how often a case is measured: many short rounds, since what else the machine does changes from
+/// Duration and number of the rounds of a case. There are many short rounds: other load of the machine changes from
 /// second to second, and two neighbouring rounds see most of it alike.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
@@ -49,8 +49,8 @@ pub struct Effort {
     pub case: Duration,
 }
 
-/// The key of a case's record of some number; all are of one length. Servers that keep nothing read from it how many bytes
-/// are asked for.
+/// Returns the key of a case's record of some number; all are of one length. Servers that store nothing read the size
+/// of the response from it.
 pub fn key(case: &Case, number: u64) -> String {
     let purpose = match case.verb {
         Verb::Get => "get",
@@ -60,7 +60,7 @@ pub fn key(case: &Case, number: u64) -> String {
     format!("{purpose}-{}-{number:0DIGITS$}", case.bytes)
 }
 
-/// How many bytes the record has whose key a path ends with; `None` if that is no key of a case.
+/// Returns the size in bytes of the record whose key ends a path; `None` if that is no key of a case.
 pub fn bytes_of(path: &str) -> Option<usize> {
     let (_, key) = path.rsplit_once('/')?;
     let mut parts = key.split('-').skip(1);
@@ -69,7 +69,7 @@ pub fn bytes_of(path: &str) -> Option<usize> {
     if is_number && parts.next().is_none() { bytes.parse().ok() } else { None }
 }
 
-/// The bytes of every record, cut to its length: no two neighbouring pages are alike.
+/// Returns the bytes of every record, cut to its length: no two neighbouring pages are alike.
 pub fn pattern(bytes: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let next = || {

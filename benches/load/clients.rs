@@ -12,10 +12,10 @@ use crate::{
     load::connection::{Connection, Request},
 };
 
-/// The most requests of one connection in a round: more than any of these servers answers in that time.
+/// Maximum number of requests of one connection in a round: more than any of these servers can answer in that time.
 const MAX_REQUESTS: usize = 50_000;
 
-/// How long a round may take beyond its time until the last answers are there.
+/// Timeout for the last responses after the time of a round.
 const TAIL_LIMIT: Duration = Duration::from_secs(40);
 
 /// Connections to one server, and the records they ask for.
@@ -32,14 +32,14 @@ struct Client {
     times: Vec<Duration>,
 }
 
-/// What a round has brought.
+/// Results of a round.
 #[derive(Debug)]
 pub struct Round {
     /// Requests that were answered.
     pub requests: u32,
     /// From the first byte sent to the last byte read.
     pub elapsed: Duration,
-    /// How long each request took.
+    /// Duration of each request.
     pub times: Samples,
 }
 

@@ -38,8 +38,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request with a head for each record, all of one length. What answers it has `status`, and a body of `answer`
-    /// bytes.
+    /// Creates a request with a head for each record, all of one length. Its response has `status`, and a body of
+    /// `answer` bytes.
     pub fn new(
         heads: impl IntoIterator<Item = Outcome<String>>,
         body: &[u8],
@@ -60,7 +60,7 @@ impl Request {
         Ok(Self { heads, head_length, body, status: status.as_bytes(), answer })
     }
 
-    /// The request of `case` to records of `store` through Larder; of `pattern`, the first bytes are sent.
+    /// Returns the request of `case` to records of `store` through Larder; of `pattern`, the first bytes are sent.
     pub fn to_larder(case: &Case, verb: Verb, store: &str, pattern: &[u8]) -> Outcome<Self> {
         let (method, body, status, answer) = match verb {
             Verb::Get => ("GET", &[][..], "200", case.bytes),
@@ -79,7 +79,7 @@ impl Request {
     }
 }
 
-/// The header fields of a request that are about its body.
+/// Returns the header fields of a request that are about its body.
 pub fn of_body(verb: Verb, body: &[u8]) -> String {
     match verb {
         Verb::Get => String::new(),
@@ -109,8 +109,8 @@ impl Connection {
         Ok(Self { stream, outbox, inbox: vec![0; INBOX_BYTES], request: request.clone() })
     }
 
-    /// Sends the request for the record with this number, and reads the answer to its end. With `expected` the
-    /// body of a record that is read must be that.
+    /// Sends the request for the record with this number, and reads the response to its end. With `expected`, the body
+    /// of a record that is read must equal it.
     pub async fn exchange(&mut self, number: u64, expected: Option<&[u8]>) -> Outcome<()> {
         let (start, length) = (usize::try_from(number)? * self.request.head_length, self.request.head_length);
         self.outbox[..length].copy_from_slice(&self.request.heads[start..start + length]);
@@ -141,7 +141,8 @@ impl Connection {
         }
     }
 
-    /// Reads the head of an answer and what came with it; where the body begins and the bytes read end.
+    /// Reads the head of a response and the bytes that came with it. Returns where the body begins and the bytes read
+    /// end.
     async fn read_head(&mut self) -> Outcome<(usize, usize)> {
         let mut filled = 0;
         loop {

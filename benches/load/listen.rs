@@ -31,7 +31,7 @@ where
     })
 }
 
-/// Reads a body to its end and forgets it; whether all of it came.
+/// Reads a body to its end and discards it. Returns `true` if all of it came.
 pub async fn drain(mut body: Incoming) -> bool {
     let mut is_whole = true;
     while let Some(frame) = body.frame().await {

@@ -1,4 +1,4 @@
-//! Load over sockets: connections that ask, what they ask for, and what it costs who answers. The benchmarks that
+//! Load over sockets: connections that send requests, the requests, and their cost for the server. The benchmarks that
 //! measure the program from outside include this folder.
 
 pub mod bare;

@@ -1,4 +1,4 @@
-//! What a process has used, as Linux tells it in `/proc`.
+//! Resource usage of a process, as Linux reports it in `/proc`.
 
 use std::{fs, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::figures::Outcome;
 /// One unit of the times in `/proc/{id}/stat`: `USER_HZ` is 100 on every architecture that Larder runs on.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The processor time a process has used in all its threads, those included that have ended; in steps of 10 ms.
+/// Returns the processor time a process has used in all its threads, those included that have ended; in steps of 10 ms.
 pub fn cpu(id: u32) -> Outcome<Duration> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
     // The name of the program, in parentheses, may hold blanks; 11 fields on stands the time in user mode, then the
@@ -20,7 +20,7 @@ pub fn cpu(id: u32) -> Outcome<Duration> {
     Ok(TICK * ticks)
 }
 
-/// The most memory a process has had at once, in KiB, since it started or since [`forget_peak`].
+/// Returns the peak memory of a process, in KiB, since it started or since [`forget_peak`].
 pub fn peak_kib(id: u32) -> Outcome<u32> {
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

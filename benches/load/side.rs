@@ -1,4 +1,4 @@
-//! One of those that are compared: its load, its processes, and what it did in each round.
+//! One of the compared servers: its load, its processes, and its measurements in each round.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const SETTLING: Duration = Duration::from_millis(40);
 pub struct Side {
     load: Load,
     processes: Vec<u32>,
-    /// What it did, round by round.
+    /// Measurements, round by round.
     pub rounds: Vec<Measured>,
     /// The most memory it had in any of the rounds.
     pub peak_kib: u32,
@@ -41,7 +41,8 @@ pub struct Measured {
 }
 
 impl Side {
-    /// Whoever answers `load` in `processes`, which may be unknown: then nothing is said of what they use.
+    /// Creates a side: the server in `processes` answers `load`. Its processes may be unknown; then their usage is not
+    /// reported.
     pub fn new(load: Load, processes: Vec<u32>) -> Self {
         Self { load, processes, rounds: Vec::new(), peak_kib: 0 }
     }
@@ -68,12 +69,12 @@ impl Side {
         self.processes.iter().map(|id| process::cpu(*id)).sum()
     }
 
-    /// The middle one of the rounds' figures.
+    /// Returns the median of the rounds' figures.
     pub fn middle(&self, figure: impl Fn(&Measured) -> f64) -> f64 {
         median(self.rounds.iter().map(figure).collect())
     }
 
-    /// The middle one of the ratios of this side's figure to another's, round by round.
+    /// Returns the middle one of the ratios of this side's figure to another's, round by round.
     pub fn ratio(&self, other: &Self, figure: impl Fn(&Measured, &Measured) -> f64) -> f64 {
         median(self.rounds.iter().zip(&other.rounds).map(|(one, other)| figure(one, other)).collect())
     }
@@ -86,7 +87,7 @@ pub async fn interleave(sides: &mut [Side], effort: Effort) -> Outcome<()> {
         if round > 0 && started.elapsed() > effort.case {
             break;
         }
-        // Another goes first in every round, so that nobody has the quieter part.
+        // The order rotates with every round, so that no side always has the quieter part.
         for turn in 0..sides.len() {
             let index = (round + turn) % sides.len();
             sides[index].take(effort).await?;
@@ -105,7 +106,7 @@ pub fn micros(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1e6)
 }
 
-/// The middle one of some values, the lower of two; zero without any.
+/// Returns the median of some values, the lower of two; zero without any.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()

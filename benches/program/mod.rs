@@ -1,4 +1,5 @@
-//! Programs that benchmarks start: Larder's release program, and what it is compared with. All benchmarks include this file.
+//! Programs that benchmarks start: Larder's release program, and the servers it is compared with. All benchmarks
+//! include this file.
 
 use std::{
     env,
@@ -15,7 +16,7 @@ use crate::figures::Outcome;
 /// The token of the benchmarks. It guards an empty folder that is gone in minutes.
 pub const TOKEN: &str = "benchmark-token";
 
-/// How long a server may take to answer while everything is set up.
+/// Timeout for a response of a server while everything is set up.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running server; it ends when this is dropped.
@@ -23,11 +24,12 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 pub struct Program {
     /// Its process.
     pub child: Child,
-    /// Where it listens.
+    /// Address it listens on.
     pub address: SocketAddr,
 }
 
-/// `larder serve` on a free port, in `folder`, with these settings and none of whoever runs the benchmark.
+/// Returns `larder serve` on a free port, in `folder`, with these settings and none from the environment of the
+/// benchmark.
 pub fn larder(folder: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
     for (variable, _) in env::vars_os() {
@@ -36,7 +38,7 @@ pub fn larder(folder: &Path, settings: &[(&str, &str)]) -> Command {
             command.env_remove(&variable);
         }
     }
-    // In its own folder, so that nobody's `larder.toml` is its configuration.
+    // It runs in its own folder, so that it finds no other `larder.toml`.
     command.arg("serve").current_dir(folder);
     command.env("LARDER_LISTEN", "127.0.0.1:0").env("LARDER_TOKEN", TOKEN);
     command.envs(settings.iter().copied());
@@ -44,7 +46,7 @@ pub fn larder(folder: &Path, settings: &[(&str, &str)]) -> Command {
 }
 
 impl Program {
-    /// Starts a program that prints where it listens, first of all. What else it says goes to `log`.
+    /// Starts a program that first of all prints the address it listens on. Its other output goes to `log`.
     pub fn start(mut command: Command, log: &Path) -> Outcome<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?);
         let mut child = command.spawn()?;

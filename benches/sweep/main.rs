@@ -1,6 +1,6 @@
-//! What the sweep costs those who are served meanwhile: stores of a million records in all are deleted in the data folder of the
-//! program, one after the other, and their records are removed as those of expired ones are, while the records of another are read and written. `docs/PERFORMANCE.md`
-//! says how to read the table.
+//! Cost of the sweep for concurrent requests: stores of a million records in all are deleted in the data folder of the
+//! program, one after the other, and their records are removed as those of expired ones are, while the records of
+//! another are read and written. `docs/PERFORMANCE.md` says how to read the table.
 //!
 //! ```text
 //! cargo bench --bench sweep                      a million records
@@ -44,16 +44,16 @@ use program::Program;
 use rounds::Rounds;
 use watch::Watch;
 
-/// What is promised of the p99 of a read during the sweep, to that before.
+/// Maximum ratio that is promised for the p99 of a read, during the sweep to before it.
 const PROMISED: f64 = 2.0;
 
-/// The longest that sweeping all records may take.
+/// Timeout for sweeping all records.
 const SWEEP_LIMIT: Duration = Duration::from_mins(10);
 
-/// How much of what the records took may stay on the disk: the room that is kept for the next writes.
+/// Maximum disk usage that may remain of the records: the space that is kept for the next writes.
 const BYTES_KEPT: u64 = 64 * 1024 * 1024;
 
-/// How long requests are measured before a store is deleted.
+/// Duration of the measurement before a store is deleted.
 const QUIET: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +115,7 @@ fn run(effort: Effort) -> Outcome<()> {
     report(effort, &data, full, rounds)
 }
 
-/// The program over the engine in `data`.
+/// Returns the program over the engine in `data`.
 fn start(folder: &Path, data: &Path) -> Outcome<Program> {
     let data = data.to_str().ok_or("the folder's path is not Unicode")?;
     Program::start(program::larder(folder, &[("LARDER_DATA", data)]), &folder.join("log"))

@@ -13,7 +13,7 @@ use crate::{
     watch::{Stage, Watch},
 };
 
-/// How long a round is.
+/// Duration of a round.
 const ROUND: Duration = Duration::from_millis(400);
 
 /// Records of the store that lives.
@@ -29,7 +29,7 @@ const CASES: [Case; 3] = [
     Case { name: "PUT 1 KiB, one client", verb: Verb::Put, bytes: KIB, keys: KEYS, connections: 1 },
 ];
 
-/// Requests of each kind, and how long they took.
+/// Requests of each kind, and their durations.
 #[derive(Debug)]
 pub struct Rounds {
     loads: Vec<Load>,
@@ -38,7 +38,7 @@ pub struct Rounds {
     sweeping: Duration,
 }
 
-/// How long the requests of many rounds took.
+/// Durations of the requests of many rounds.
 #[derive(Debug, Default)]
 struct Times {
     /// Of each round half the requests took at most this.
@@ -64,7 +64,7 @@ impl Rounds {
         Ok(Self { loads, times: Default::default(), sweeping: Duration::ZERO })
     }
 
-    /// Does rounds for so long, or until the store is swept if it is still whole; whether it is.
+    /// Does rounds for so long, or until the store is swept if it is still whole. Returns `true` if it is swept.
     pub async fn go_on(&mut self, watch: &Watch, limit: Duration) -> Outcome<bool> {
         let started = Instant::now();
         let at_first = watch.stage()?;
@@ -86,12 +86,13 @@ impl Rounds {
         Ok(stage == Stage::Swept)
     }
 
-    /// How long records were swept, to a round.
+    /// Returns the time that records were swept, per round.
     pub fn sweeping(&self) -> Duration {
         self.sweeping
     }
 
-    /// A table of what requests took, and the worst ratio of a read's p99 beside the sweep to that without.
+    /// Returns a table of the durations of requests, and the worst ratio of a read's p99 beside the sweep to that
+    /// without.
     pub fn report(self) -> (String, f64) {
         let mut worst: f64 = 0.0;
         let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! What becomes of a store's records in the data folder while the program serves from it, seen from outside.
+//! Progress of the sweep in the data folder while the program serves from it, observed from outside.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::figures::Outcome;
 
-/// How far the sweep of a store has come.
+/// Progress of the sweep of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Every record is there.
@@ -36,7 +36,7 @@ impl Watch {
         if watch.first.is_some() { Ok(watch) } else { Err("the store has no records".into()) }
     }
 
-    /// How far the sweep has come. It goes by the order of keys, so that the first key tells.
+    /// Returns the progress of the sweep. It follows the order of keys, so the first key shows it.
     pub fn stage(&self) -> Outcome<Stage> {
         let first = self.look()?;
         Ok(match first {

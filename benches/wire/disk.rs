@@ -1,4 +1,4 @@
-//! What the disk can do by itself: the ceiling of every durable write, measured without any server.
+//! Write throughput of the disk alone: the ceiling of every durable write, measured without any server.
 
 use std::{
     fs::File,
@@ -11,9 +11,9 @@ use crate::figures::{Outcome, Samples};
 
 const SMALL_BYTES: usize = 4 * 1024;
 const LARGE_BYTES: usize = 16 * 1024 * 1024;
-/// The most writes of each size.
+/// Maximum number of writes of each size.
 const WRITES: usize = 300;
-/// How long the writes of one size may take.
+/// Maximum duration of the writes of one size.
 const TIME_LIMIT: Duration = Duration::from_secs(1);
 
 /// Times to append so many bytes to a file and sync it.

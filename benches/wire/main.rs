@@ -1,4 +1,4 @@
-//! What Larder costs on the wire: GET and PUT of small and large records at 32 connections, against a bare hyper server
+//! Cost of Larder per request: GET and PUT of small and large records at 32 connections, against a bare hyper server
 //! that answers at once with the same bytes. `docs/PERFORMANCE.md` says how to read the tables.
 //!
 //! ```text
@@ -34,7 +34,7 @@ use load::{
 use program::Program;
 use report::Row;
 
-/// What the arguments ask for.
+/// Task that the arguments select.
 enum Task {
     /// The cases whose names hold this text.
     Measure(Effort, String),

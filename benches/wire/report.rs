@@ -51,19 +51,19 @@ impl Row {
     }
 }
 
-/// The table of ratios.
+/// Returns the table of ratios.
 pub fn ratios(rows: &[Row]) -> String {
     let heads = ["Larder / bare", "requests/s", "p50", "p99", "CPU/request", "peak memory", "rounds", "requests"];
     table(&heads, &rows.iter().map(Row::ratios).collect::<Vec<_>>())
 }
 
-/// The table of figures: the middle round of each server, and its peak memory in any.
+/// Returns the table of figures: the middle round of each server, and its peak memory in any.
 pub fn figures(rows: &[Row]) -> String {
     let heads = ["Larder, bare", "req/s", "bare", "p50 ms", "bare", "p99 ms", "bare", "CPU us", "bare", "MiB", "bare"];
     table(&heads, &rows.iter().map(Row::figures).collect::<Vec<_>>())
 }
 
-/// What the disk does by itself, in a sentence.
+/// Describes the write throughput of the disk alone, in a sentence.
 pub fn disk(bytes: &str, times: &mut Samples) -> String {
     format!("append {bytes} and sync: p50 {} ms, p99 {} ms", millis(times.p50()), millis(times.p99()))
 }
