@@ -11,7 +11,7 @@ use crate::{folders, installed, npm, python, shell};
 pub struct Driver {
     /// Its folder in `tests/clients`.
     pub name: &'static str,
-    /// Whether installing it takes a compiler, and so long that the quick steps come first.
+    /// `true` if its installation takes a compiler, and so long that the quick steps come first.
     pub compiles: bool,
     /// Puts constant load on a Larder, if the driver has something for that.
     load: Option<fn(&Driver) -> Command>,
@@ -36,15 +36,15 @@ impl Driver {
         shell::target().join("clients").join(self.name)
     }
 
-    /// Installs the client and whatever it stands on, unless that was done before.
+    /// Installs the client and its dependencies, unless that was done before.
     ///
     /// # Errors
-    /// In words, with the command that helps where there is one.
+    /// Returns a message with the command that helps where there is one.
     pub fn install(&self) -> Result<(), String> {
         (self.install)(self)
     }
 
-    /// Whether it has something that puts constant load on a Larder.
+    /// Returns `true` if it has a program that puts constant load on a Larder.
     pub fn has_load(&self) -> bool {
         self.load.is_some()
     }
@@ -52,7 +52,7 @@ impl Driver {
     /// Runs the driver against a fresh Larder, over the object store that `settings` name, or else over a new folder.
     ///
     /// # Errors
-    /// In words with the end of the log, when a check fails or the server does not end well.
+    /// Returns a message with the end of the log, when a check fails or the server does not end well.
     pub fn run(&self, settings: &[(&str, String)]) -> Result<(), String> {
         let server = Server::start(self.name, settings)?;
         let mut command = (self.command)(self);
@@ -64,7 +64,7 @@ impl Driver {
     }
 }
 
-/// What puts load on a Larder until its input ends, by the clients that have it.
+/// Returns the programs that put load on a Larder until their input ends, by the clients that have one.
 pub fn loads() -> Vec<(&'static str, Command)> {
     DRIVERS.iter().filter_map(|driver| Some((driver.name, (driver.load?)(driver)))).collect()
 }
@@ -83,7 +83,7 @@ fn python_load(driver: &Driver) -> Command {
 
 fn install_npm(driver: &Driver) -> Result<(), String> {
     let folder = driver.folder();
-    // Modules are found from the importing file upwards, so the driver stands beside them.
+    // Modules are found from the importing file upwards, so the driver is in the same folder.
     folders::copy(&driver.source(), &folder)?;
     npm::install(&driver.source().join("package-lock.json"), &folder)
 }

@@ -9,10 +9,10 @@ use crate::backends::SEAWEEDFS;
 use crate::server::{Server, TOKEN};
 use crate::{folders, npm, shell, tools};
 
-/// What signs links where the object store has no place for a secret of its own making; for tests alone.
+/// Secret that signs links where the object store has no place for a generated one; for tests alone.
 const SECRET: &str = "console-checks-secret-that-guards-nothing";
 
-/// What has one format.
+/// Folders that Prettier formats.
 const FORMATTED: [&str; 3] = ["console/app", "console/style/*.css", "{.,checks}/*.mjs"];
 
 fn folder() -> PathBuf {
@@ -22,10 +22,10 @@ fn folder() -> PathBuf {
 /// Puts everything together, and makes sure of a browser.
 ///
 /// # Errors
-/// In words, with the command that helps where there is one.
+/// Returns a message with the command that helps where there is one.
 pub fn install() -> Result<(), String> {
     let (root, folder) = (shell::root(), folder());
-    // What is not there any more is not to be found there either.
+    // Removes copies of files that no longer exist.
     for sources in ["console", "checks"] {
         let sources = folder.join(sources);
         if sources.exists() {
@@ -39,7 +39,7 @@ pub fn install() -> Result<(), String> {
     tools::need_chromium().map(|_| ())
 }
 
-/// Checks the format of the console's modules and their types, which stand in their comments.
+/// Checks the format of the console's modules, and the types in their comments.
 ///
 /// # Errors
 /// When one is wrong: the tools have said which.
@@ -58,7 +58,7 @@ pub fn sources() -> Result<(), String> {
 /// Drives the console over a new folder.
 ///
 /// # Errors
-/// In words with the end of the log, when a check fails or the server does not end well.
+/// Returns a message with the end of the log, when a check fails or the server does not end well.
 pub fn over_folder() -> Result<(), String> {
     drive("driver.mjs", "console", &[])
 }
@@ -84,7 +84,7 @@ pub fn screenshots(_: &[String]) -> Result<(), String> {
     drive("screenshots.mjs", "screenshots", &[])
 }
 
-/// Measures how long pages take with many stores and many keys (docs/PERFORMANCE.md).
+/// Measures the load times of pages with many stores and many keys (docs/PERFORMANCE.md).
 ///
 /// # Errors
 /// Those of [`install`] and [`over_folder`].

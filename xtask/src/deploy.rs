@@ -29,7 +29,7 @@ fn source() -> PathBuf {
 /// Installs the tools, unless that was done before.
 ///
 /// # Errors
-/// In words, with the command that helps where there is one.
+/// Returns a message with the command that helps where there is one.
 pub fn install() -> Result<(), String> {
     let is_missing = |(program, question, _): &&(&str, &str, &str)| !shell::is_successful(program, &[question]);
     let packages = || PROGRAMS.iter().filter(is_missing).map(|(_, _, package)| *package).collect::<Vec<_>>();

@@ -20,10 +20,10 @@ const BENCHES: [&str; 4] = ["wire", "depth", "sweep", GATEWAY];
 /// The one that needs an object store.
 const GATEWAY: &str = "gateway";
 
-/// What is measured beside an object store that is named.
+/// Benchmark that needs an object store, which its arguments name.
 const RIVALS: &str = "rivals";
 
-/// What is measured in a browser, by name alone: it takes minutes to fill.
+/// Benchmark in a browser. It runs only when it is named: it takes minutes to fill.
 const CONSOLE: &str = "console";
 
 /// Builds with optimisation and runs the benchmarks, or the one whose name comes first; the other arguments go to it.
@@ -41,7 +41,7 @@ pub fn bench(arguments: &[String]) -> Result<(), String> {
     if chosen.is_none() { run_bench(GATEWAY, &["--instructions".to_owned()]) } else { Ok(()) }
 }
 
-/// The benchmark that the first argument names, if it names one, and the arguments for it.
+/// Returns the benchmark that the first argument names, if it names one, and the arguments for it.
 fn chosen(arguments: &[String]) -> (Option<&str>, &[String]) {
     match arguments.split_first() {
         Some((name, rest)) if BENCHES.contains(&name.as_str()) => (Some(name), rest),

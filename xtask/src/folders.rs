@@ -1,18 +1,19 @@
-//! Folders of sources, copied to where what they stand on is installed: programs find their packages from where they stand upwards.
+//! Folders of sources, copied beside their installed packages: programs search for packages from their own folder
+//! upwards.
 
 use std::fs;
 use std::path::Path;
 
-/// What of the sources is no source: packages that were installed there by hand.
+/// Folders among the sources that are no source: packages that were installed there by hand.
 const INSTALLED_BY_HAND: [&str; 3] = ["node_modules", ".venv", "__pycache__"];
 
-/// How deep the sources are at most.
+/// Maximum depth of the sources.
 const MAX_DEPTH: usize = 5;
 
 /// Copies a folder's own files and folders over those of `to`.
 ///
 /// # Errors
-/// In words, when something cannot be read or written, or the folder is deeper than sources are.
+/// Returns a message when something cannot be read or written, or the folder is deeper than sources are.
 pub fn copy(from: &Path, to: &Path) -> Result<(), String> {
     copy_to_depth(from, to, MAX_DEPTH)
 }
@@ -41,7 +42,7 @@ fn copy_to_depth(from: &Path, to: &Path, depth: usize) -> Result<(), String> {
 /// Copies one file over another.
 ///
 /// # Errors
-/// In words, when it cannot be read or written.
+/// Returns a message when it cannot be read or written.
 pub fn copy_file(from: &Path, to: &Path) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{} cannot be copied to {}: {error}", from.display(), to.display());
     fs::copy(from, to).map(|_| ()).map_err(failed)

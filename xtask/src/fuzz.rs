@@ -1,7 +1,7 @@
 //! Fuzzing: every parser over bytes that libFuzzer chooses (CONTRIBUTING.md, "Fuzzing").
 //!
-//! Of all crates Larder's own is instrumented alone. So what it needs is not built again, and chance is guided by what is under
-//! test. That takes a compiler that is told so for one crate, which this program plays: cargo runs it in place of rustc.
+//! Only Larder's own crate is instrumented. So its dependencies are not built again, and the code under test guides the
+//! mutations. That takes compiler flags for one crate alone. This program adds them: cargo runs it in place of rustc.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ const INSTRUMENTING: &str = "LARDER_FUZZ_INSTRUMENTING";
 /// The crate that is instrumented.
 const INSTRUMENTED: &str = "larder";
 
-/// What libFuzzer wants to know of it. (As cargo-fuzz has it.)
+/// Compiler flags for libFuzzer's instrumentation. (As cargo-fuzz has it.)
 const INSTRUMENTS: [&str; 7] = [
     "--cfg",
     "fuzzing",
@@ -28,10 +28,10 @@ const INSTRUMENTS: [&str; 7] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
-/// How long each target runs unless something else is asked for, in minutes.
+/// Duration of each target in minutes, unless the arguments have another.
 const MINUTES: u64 = 1;
 
-/// The most bytes of an input: parsers are given short ones, and what grows with length shows by then.
+/// Maximum size of an input, in bytes: parsers get short ones, and growth with the length shows by then.
 const LONGEST_INPUT: u32 = 16 * 1024;
 
 /// Seconds that one input may take before that is a finding.
@@ -40,7 +40,7 @@ const SLOWEST_INPUT: u32 = 20;
 /// MiB of memory that a target may take before that is a finding.
 const MOST_MEMORY: u32 = 1024;
 
-/// What is asked for.
+/// Selection by the arguments.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
     /// One target, or all.
@@ -48,7 +48,7 @@ struct Asked {
     minutes: u64,
 }
 
-/// Runs the targets, or one, for some minutes each. What is found in a run is where the next begins.
+/// Runs the targets, or one, for some minutes each. The corpus that a run finds is the start of the next.
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let asked = asked(arguments)?;
     let all = targets()?;
@@ -113,7 +113,7 @@ fn asked(arguments: &[String]) -> Result<Asked, String> {
     Ok(asked)
 }
 
-/// All targets: their programs are called like them.
+/// Returns all targets: their programs are called like them.
 fn targets() -> Result<Vec<String>, String> {
     let folder = shell::root().join("fuzz/fuzz_targets");
     let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -123,12 +123,12 @@ fn targets() -> Result<Vec<String>, String> {
     Ok(targets)
 }
 
-/// Where everything of fuzzing is that is not kept with the sources.
+/// Returns the folder for everything of fuzzing that is not kept with the sources.
 fn folder() -> PathBuf {
     shell::target().join("fuzz")
 }
 
-/// A folder for something of a target.
+/// Returns a folder of a target.
 fn place(what: &str, target: &str) -> Result<PathBuf, String> {
     let folder = folder().join(what).join(target);
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;

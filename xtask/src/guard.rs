@@ -19,16 +19,16 @@ use crate::shell;
 /// The name of the command that becomes a guard. It is not listed: no user types it.
 pub const NAME: &str = "guard";
 
-/// How often the guard looks whether the server has ended by itself.
+/// Interval between two looks whether the server has ended by itself.
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long a server may take to end when it is asked to.
+/// Timeout for the graceful end of a server.
 const ASKED_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long the processes of a killed group may take to be gone.
+/// Timeout for the processes of a killed group to disappear.
 const KILLED_LIMIT: Duration = Duration::from_secs(10);
 
-/// How often the guard looks in between.
+/// Interval between two looks until then.
 const END_POLL: Duration = Duration::from_millis(20);
 
 /// A program under guard, for as long as this value lives.
@@ -40,7 +40,7 @@ impl Guarded {
     /// Starts a program with its output in `log`. When it ends or is ended, `folder` is removed.
     ///
     /// # Errors
-    /// In words, when the guard cannot be started.
+    /// Returns a message when the guard cannot be started.
     pub fn start(server: &Command, folder: &Path, log: fs::File) -> Result<Self, String> {
         let myself = std::env::current_exe().map_err(|error| format!("this program is not to be found: {error}"))?;
         let again = log.try_clone().map_err(|error| format!("the log cannot be shared: {error}"))?;
@@ -58,7 +58,7 @@ impl Guarded {
         Ok(Self { guard })
     }
 
-    /// How the program ended, if it did.
+    /// Returns the exit status of the program, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.guard.try_wait().ok().flatten()
     }
@@ -72,10 +72,10 @@ impl Drop for Guarded {
     }
 }
 
-/// What the guard itself does: `FOLDER PROGRAM ARGUMENT...`.
+/// Runs the guard: `FOLDER PROGRAM ARGUMENT...`.
 ///
 /// # Errors
-/// In words, when the program cannot be started, ends by itself, or cannot be ended.
+/// Returns a message when the program cannot be started, ends by itself, or cannot be ended.
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let [folder, program, rest @ ..] = arguments else {
         return Err(format!("{NAME} takes a folder, a program and its arguments"));

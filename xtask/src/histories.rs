@@ -1,5 +1,5 @@
-//! Histories, for as long as one likes: random operations on gateways that are killed, paused and cut off, over a folder or a real object
-//! store; `tests/process/histories` makes them and holds them against what is promised.
+//! Histories of any duration: random operations on gateways that are killed, paused and cut off, over a folder or a
+//! real object store; `tests/process/histories` makes them and compares them with the guarantees.
 
 use std::{
     fs::OpenOptions,
@@ -13,13 +13,13 @@ use crate::{backends, shell};
 /// The place that is no object store.
 const FOLDER: &str = "folder";
 
-/// How long one history is made, in seconds; each has a seed of its own.
+/// Duration of one history in seconds; each has a seed of its own.
 const SECONDS: u64 = 60;
 
-/// What a history's outcome ends in.
+/// End of the outcome of a good history.
 const GOOD: &str = "all as promised";
 
-/// What to make histories on.
+/// Servers that the histories run on.
 #[derive(Debug, PartialEq, Eq)]
 struct Choice {
     place: String,
@@ -27,16 +27,16 @@ struct Choice {
     gateways: u64,
 }
 
-/// Whether these arguments ask for histories.
+/// Returns `true` if these arguments select histories.
 pub fn are_asked_for(arguments: &[String]) -> bool {
     arguments.first().is_some_and(|place| place == FOLDER || backends::is_known(place))
 }
 
-/// Makes histories: `folder`, or the name of an object store, and `[--minutes M] [--gateways N]`. What came of each is added to
-/// `target/histories.log`, so that several parts make up a whole.
+/// Makes histories: `folder`, or the name of an object store, and `[--minutes M] [--gateways N]`. The outcome of each
+/// is added to `target/histories.log`, so that several parts make up a whole.
 ///
 /// # Errors
-/// In words, when something was told that is not true.
+/// Returns a message when something was told that is not true.
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let Choice { place, minutes, gateways } = parsed(arguments)?;
     if place == FOLDER {
@@ -58,7 +58,7 @@ fn make(place: &str, minutes: u64, gateways: u64, variables: &[(&str, String)]) 
     Ok(())
 }
 
-/// One history; what came of it.
+/// Makes one history. Returns its outcome.
 fn one(place: &str, gateways: u64, variables: &[(&str, String)]) -> Result<Option<String>, String> {
     let test = if place == FOLDER { "histories::over_a_folder" } else { "histories::before_a_bucket" };
     let mut command = shell::cargo(&["test", "--quiet", "--locked", "--test", "process", test, "--", "--nocapture"]);

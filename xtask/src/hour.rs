@@ -1,5 +1,6 @@
-//! What newcomers type, as a test: the first session of the README and the first hour (`docs/FIRST_HOUR.md`), each in bash and in zsh. The
-//! commands of a document run in one shell, one after the other, and what it says comes out of them is held against what does.
+//! Test of the documents for newcomers: the first session of the README and the first hour (`docs/FIRST_HOUR.md`), each
+//! in bash and in zsh. The commands of a document run in one shell, one after the other, and their output is compared
+//! with the output that the document shows.
 
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -51,10 +52,10 @@ struct Tour {
     opening: String,
 }
 
-/// Makes sure of what it takes beside Rust, Python and Node.js.
+/// Checks for the programs it needs beside Rust, Python and Node.js.
 ///
 /// # Errors
-/// In words, with the command that installs what is missing.
+/// Returns a message with the command that installs what is missing.
 pub fn install() -> Result<(), String> {
     tools::need_curl_and_openssl()?;
     tools::need_zsh()
@@ -63,7 +64,7 @@ pub fn install() -> Result<(), String> {
 /// Runs the documents in all shells.
 ///
 /// # Errors
-/// In words with what came out, when a command fails, or something else comes out than the document says.
+/// Returns a message with what came out, when a command fails, or something else comes out than the document says.
 pub fn run() -> Result<(), String> {
     let mut tours = Vec::new();
     for shell in SHELLS {
@@ -95,7 +96,7 @@ fn first_session(shell: &'static str) -> Result<Tour, String> {
     Ok(Tour { document, shell, blocks, folder, opening })
 }
 
-/// Prepares the first hour. What it names by a fixed name or port is another one for the second shell, as both run at the same time.
+/// Prepares the first hour. The second shell has other fixed names and ports, as both run at the same time.
 fn first_hour(shell: &'static str) -> Result<Tour, String> {
     let document = shell::root().join("docs").join("FIRST_HOUR.md");
     let mut text = read(&document)?;
@@ -133,11 +134,11 @@ fn link_clients(folder: &Path) -> Result<(), String> {
     })
 }
 
-/// The blocks of a document, each with the lines that are shown below it.
+/// Returns the blocks of a document, each with the lines that are shown below it.
 fn blocks(document: &str) -> Vec<Block> {
     let (mut blocks, mut section): (Vec<Block>, _) = (Vec::new(), "");
     let mut lines = document.lines();
-    // Whether nothing but empty lines came since the last block of commands.
+    // `true` if only empty lines came since the last block of commands.
     let mut is_below = false;
     while let Some(line) = lines.next() {
         if let Some(title) = line.strip_prefix("## ") {
@@ -160,7 +161,7 @@ fn blocks(document: &str) -> Vec<Block> {
     blocks
 }
 
-/// Fails with a comment among commands: zsh takes none from a terminal, and what is run here comes from a file.
+/// Fails with a comment among commands: zsh takes none from a terminal, and here the commands come from a file.
 fn check_for_zsh(document: &Path, blocks: &[Block]) -> Result<(), String> {
     let is_comment = |line: &&str| line.trim_start().starts_with('#') || line.contains(" # ");
     let commands = blocks.iter().filter(|block| block.language == "sh").flat_map(|block| block.commands.lines());
@@ -250,7 +251,7 @@ fn complaints(blocks: &[Block], output: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a line is as expected, where `…` stands for anything.
+/// Returns `true` if a line is as expected, where `…` stands for anything.
 fn is_like(line: &str, expected: &str) -> bool {
     let Some((first, others)) = expected.split_once('…') else { return line == expected };
     let Some(mut rest) = line.strip_prefix(first) else { return false };

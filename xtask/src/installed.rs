@@ -1,4 +1,4 @@
-//! What is installed below the target folder: once, and again only when what is wanted changes.
+//! Packages that are installed below the target folder: once, and again only when the wanted ones change.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ const STAMP: &str = "installed-from";
 /// Installs what `wanted` describes (a lock file's bytes, a version) unless `folder` already holds exactly that.
 ///
 /// # Errors
-/// In words, when a file or folder cannot be made, and whatever `install` says.
+/// Returns a message when a file or folder cannot be made, and whatever `install` says.
 pub fn once(wanted: &[u8], folder: &Path, install: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let stamp = folder.join(STAMP);
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {

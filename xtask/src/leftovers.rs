@@ -1,4 +1,4 @@
-//! What a command starts ends with it: processes that outlive it are found, named and ended.
+//! A command's child processes end with it: processes that outlive it are found, named and ended.
 //!
 //! The command runs once more below itself with a mark in its environment, which all that it starts inherits. When it is done, no
 //! process may have the mark. A watcher in a process group of its own holds the reading end of a pipe: should the command be
@@ -71,7 +71,7 @@ fn run_marked(arguments: &[String]) -> Result<ExitCode, String> {
 /// Returns what the watcher does: waits for the end of its input, then ends all processes with the mark.
 ///
 /// # Errors
-/// In words, when some do not end.
+/// Returns a message when some do not end.
 pub fn watch(arguments: &[String]) -> Result<(), String> {
     let [mark] = arguments else { return Err(format!("{NAME} takes a mark")) };
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -102,7 +102,8 @@ fn left_after(mark: &str, limit: Duration) -> Vec<Leftover> {
     }
 }
 
-/// Returns the processes that have the mark, as far as the system tells (it does on Linux); none that have ended and were not waited for.
+/// Returns the processes that have the mark, as far as the system shows it (Linux does); none that have ended and were
+/// not waited for.
 fn find(mark: &str) -> Vec<Leftover> {
     let wanted = format!("{MARK}={mark}");
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };

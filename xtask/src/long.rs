@@ -45,7 +45,7 @@ const LONG_TESTS: &[LongTest] = &[
 /// Runs the long check of that name, or lists all.
 ///
 /// # Errors
-/// In words, if there is no such check or it fails.
+/// Returns a message if there is no such check or it fails.
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let Some(name) = arguments.first() else {
         for LongTest { name, summary, .. } in LONG_TESTS {

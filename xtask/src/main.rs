@@ -90,7 +90,7 @@ const COMMANDS: [Command; 9] = [
     },
 ];
 
-/// What a command starts, and nobody else.
+/// Command that other commands start; it is not for users.
 const GUARD: Command = Command { name: guard::NAME, summary: "ends a server with its command", run: guard::run };
 
 /// A program that a command starts beside itself.

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::{installed, shell, tools};
 
-/// Installs into `folder`, where the `package.json` stands already, what `lock` names, unless that was done before. Nothing that
-/// comes with a package is run.
+/// Installs the packages of `lock` into `folder`, which has the `package.json` already, unless that was done before.
+/// Scripts of packages do not run.
 ///
 /// # Errors
-/// In words, with the command that helps where there is one.
+/// Returns a message with the command that helps where there is one.
 pub fn install(lock: &Path, folder: &Path) -> Result<(), String> {
     tools::need_node()?;
     installed::once_from(lock, folder, || {

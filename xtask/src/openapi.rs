@@ -1,5 +1,5 @@
-//! A running Larder against its own description (`tests/openapi`): Schemathesis asks it for everything that the description allows, and for
-//! much that it does not, and no answer may be one that the description does not know.
+//! A running Larder against its own description (`tests/openapi`): Schemathesis sends everything that the description
+//! allows, and much that it does not, and the description must cover every response.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ fn environment() -> PathBuf {
 /// Installs Schemathesis below the target folder, unless that was done before.
 ///
 /// # Errors
-/// In words, with the command that helps where there is one.
+/// Returns a message with the command that helps where there is one.
 pub fn install() -> Result<(), String> {
     let requirements = sources().join("requirements.txt");
     installed::once_from(&requirements, &environment(), || python::install(&requirements, &environment()))
@@ -26,7 +26,7 @@ pub fn install() -> Result<(), String> {
 /// Holds a Larder over a new folder against its description.
 ///
 /// # Errors
-/// In words with the end of the log, when an answer is not described or the server does not end well.
+/// Returns a message with the end of the log, when an answer is not described or the server does not end well.
 pub fn run() -> Result<(), String> {
     let server = Server::start("openapi", &[])?;
     let mut command = shell::program_at_root(python::interpreter(&environment()));

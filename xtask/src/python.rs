@@ -13,7 +13,7 @@ const IS_NEW_ENOUGH: &str = "import sys; print('fits' if sys.version_info >= (3,
 /// Makes sure of a Python that can make virtual environments, and gives its name.
 ///
 /// # Errors
-/// In words, with the command that installs what is missing.
+/// Returns a message with the command that installs what is missing.
 pub fn need() -> Result<&'static str, String> {
     let python = find().or_else(|| {
         tools::install_packages(&["python3", "python3-venv"]);
@@ -36,7 +36,7 @@ pub fn need() -> Result<&'static str, String> {
 /// Makes a virtual environment with exactly what `requirements` lists.
 ///
 /// # Errors
-/// In words, when a command fails.
+/// Returns a message when a command fails.
 pub fn install(requirements: &Path, folder: &Path) -> Result<(), String> {
     let python = need()?;
     // One that was left half done, or made by a Python since removed, is made again.
@@ -46,17 +46,17 @@ pub fn install(requirements: &Path, folder: &Path) -> Result<(), String> {
     shell::run(pip.arg(requirements))
 }
 
-/// Puts exactly what `requirements` lists into a folder, for a Python that is told of it (`PYTHONPATH`).
+/// Installs exactly the packages of `requirements` into a folder, for a Python with that folder in `PYTHONPATH`.
 ///
 /// # Errors
-/// In words, when a command fails.
+/// Returns a message when a command fails.
 pub fn install_beside(environment: &Path, requirements: &Path, folder: &Path) -> Result<(), String> {
     let mut pip = shell::program_at_root(interpreter(environment));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade", "--target"]);
     shell::run(pip.arg(folder).arg("--requirement").arg(requirements))
 }
 
-/// The Python of a virtual environment.
+/// Returns the Python of a virtual environment.
 pub fn interpreter(folder: &Path) -> PathBuf {
     folder.join("bin").join("python")
 }

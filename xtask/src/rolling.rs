@@ -12,19 +12,19 @@ use crate::clients;
 use crate::server::{Server, TOKEN};
 use crate::{shell, tools};
 
-/// How often each gateway is restarted.
+/// Number of restarts of each gateway.
 const ROUNDS: usize = 3;
 
-/// How long a gateway serves on, not ready any more, before it goes; the balancer looks twice a second.
+/// Time that a gateway still serves while it is not ready, before it stops; the balancer looks twice a second.
 const DRAIN_DELAY: &str = "3s";
 
-/// How long the balancer may take to see that a gateway is back, and the load goes on between two restarts.
+/// Time for the balancer to see that a gateway is back; the load goes on between two restarts.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// How long a load may take to end.
+/// Timeout for the end of a load.
 const END_LIMIT: Duration = Duration::from_mins(1);
 
-/// How the balancer answers for gateways: nothing is tried twice.
+/// Configuration of the balancer before the gateways: it retries nothing.
 const BALANCER: &str = "\
 defaults
     mode http
@@ -83,7 +83,7 @@ impl Drop for Helper {
 /// Makes sure of the balancer.
 ///
 /// # Errors
-/// In words, with the command that installs it.
+/// Returns a message with the command that installs it.
 pub fn install() -> Result<(), String> {
     tools::need_haproxy()
 }
@@ -91,7 +91,7 @@ pub fn install() -> Result<(), String> {
 /// Restarts each of two gateways a few times, under load.
 ///
 /// # Errors
-/// In words, when a call is lost or anything does not work.
+/// Returns a message when a call is lost or anything does not work.
 pub fn run() -> Result<(), String> {
     let seaweedfs = SEAWEEDFS.start()?;
     let [front, one, two] = free_ports::<3>(0)?;

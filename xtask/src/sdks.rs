@@ -9,7 +9,7 @@ use crate::{folders, installed, npm, python, shell};
 /// The folders with packages of npm, seen from where everything is put together.
 const NPM_PROJECTS: [&str; 5] = ["javascript", "older/sdk-1", "older/sdk-2", "older/client-0", "older/client-1"];
 
-/// Programs that are copied into such folders: a program finds its packages from where it stands upwards.
+/// Programs that are copied into such folders: a program searches for packages from its own folder upwards.
 const NPM_PROGRAMS: [(&str, &str); 3] = [
     ("programs/sdk.mjs", "javascript/sdk.mjs"),
     ("older/sdk.cjs", "older/sdk-1/program.cjs"),
@@ -32,10 +32,10 @@ fn environment() -> PathBuf {
     folder().join("environment")
 }
 
-/// Puts everything together and installs what it stands on, unless that was done before.
+/// Puts everything together and installs its dependencies, unless that was done before.
 ///
 /// # Errors
-/// In words, with the command that helps where there is one.
+/// Returns a message with the command that helps where there is one.
 pub fn install() -> Result<(), String> {
     let (root, folder) = (shell::root(), folder());
     folders::copy(&root.join("tests").join("sdks"), &folder)?;
@@ -73,7 +73,7 @@ fn install_python(folder: &Path) -> Result<(), String> {
 /// Runs all of it against a fresh Larder.
 ///
 /// # Errors
-/// In words with the end of the log, when a check fails or the server does not end well.
+/// Returns a message with the end of the log, when a check fails or the server does not end well.
 pub fn run() -> Result<(), String> {
     let server = Server::start("sdks", &[])?;
     let mut command = shell::program_at_root("node");
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// What is in backticks in a cell of a table, in order.
+    /// Returns the texts in backticks in a cell of a table, in order.
     fn quoted(cell: &str) -> impl Iterator<Item = &str> {
         cell.split('`').skip(1).step_by(2)
     }

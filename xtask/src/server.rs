@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::shell;
 
-/// How long the program may take from its start until it says where it listens.
+/// Timeout for the start of the program, until it prints the address it listens on.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long the program may take to end once it is asked to.
+/// Timeout for the graceful end of the program.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often it is looked at in between.
+/// Interval between two looks until then.
 const POLL: Duration = Duration::from_millis(50);
 
 /// The token the drivers use. It guards an empty folder that is gone in a minute.
@@ -26,16 +26,16 @@ pub struct Server {
     child: Child,
     log: PathBuf,
     data: PathBuf,
-    /// Where it listens, as `http://address:port`.
+    /// Address it listens on, as `http://address:port`.
     pub url: String,
 }
 
 impl Server {
-    /// Starts the built program on a free port; `name` tells its folder and log from those of others, and `settings` are
-    /// the variables that say where its objects are, if that is not to be the folder.
+    /// Starts the built program on a free port. `name` distinguishes its folder and log from others, and `settings` are
+    /// the variables of its backend, if that is not the folder.
     ///
     /// # Errors
-    /// In words with the end of its log, when it does not listen within the limit.
+    /// Returns a message with the end of its log, when it does not listen within the limit.
     pub fn start(name: &str, settings: &[(&str, String)]) -> Result<Self, String> {
         let folder = shell::target().join("clients").join("served");
         let (data, log) = (folder.join(name), folder.join(format!("{name}.log")));
@@ -83,7 +83,7 @@ impl Server {
     /// Asks the program to end, as an operator does, and removes its folder.
     ///
     /// # Errors
-    /// In words, when it does not end by itself within the limit, or not well.
+    /// Returns a message when it does not end by itself within the limit, or not well.
     pub fn stop(mut self) -> Result<(), String> {
         shell::output("kill", &["-TERM", &self.child.id().to_string()])
             .ok_or_else(|| format!("larder serve is gone\n{}", self.end_of_log()))?;
@@ -106,7 +106,7 @@ impl Server {
         fs::remove_dir_all(&self.data).map_err(|error| format!("{} cannot be removed: {error}", self.data.display()))
     }
 
-    /// The last lines that the program wrote.
+    /// Returns the last lines that the program wrote.
     pub fn end_of_log(&self) -> String {
         shell::end_of_log(&self.log)
     }
@@ -120,12 +120,12 @@ impl Drop for Server {
     }
 }
 
-/// Whether the program would take this variable for a setting: a developer's own are not for the tests.
+/// Returns `true` if the program would take this variable for a setting: a developer's own are not for the tests.
 pub fn is_setting(variable: &str) -> bool {
     variable.starts_with("LARDER_") || variable.starts_with("AWS_")
 }
 
-/// The address behind the first whole `listens on http://` of a log.
+/// Returns the address behind the first whole `listens on http://` of a log.
 fn printed_address(log: &str) -> Option<&str> {
     let rest = log.split_once("listens on http://")?.1;
     let end = rest.find(|sign: char| !(sign.is_ascii_alphanumeric() || ".:".contains(sign)))?;

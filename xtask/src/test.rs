@@ -8,9 +8,9 @@ use crate::{console, deploy, hour, openapi, rolling, sdks, shell, tools};
 
 /// A step of the test command.
 struct Step {
-    /// What `cargo xtask test NAME` may call it; several steps may share a name.
+    /// Names for `cargo xtask test NAME`; several steps may share a name.
     names: Vec<&'static str>,
-    /// What the summary calls it.
+    /// Title in the summary.
     title: String,
     run: Box<dyn Fn() -> Result<(), String>>,
 }
@@ -21,7 +21,7 @@ impl Step {
     }
 }
 
-/// All steps. Installing comes before compiling, so that what is missing shows within seconds.
+/// Returns all steps. Installation comes before compilation, so that a missing tool shows within seconds.
 fn steps() -> Vec<Step> {
     let served = ["clients", "sdks", "openapi", "console", "deploy", "rolling", "hour"]
         .into_iter()
@@ -67,7 +67,7 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// The names that `cargo xtask test` takes.
+/// Returns the names that `cargo xtask test` takes.
 pub fn step_names() -> Vec<&'static str> {
     let mut names: Vec<_> = steps().into_iter().flat_map(|step| step.names).collect();
     names.sort_unstable();
@@ -78,7 +78,7 @@ pub fn step_names() -> Vec<&'static str> {
 /// Runs all steps, or those with the given names. Ends with a line `N passed, M failed`.
 ///
 /// # Errors
-/// In words, from the first step that fails; the steps after it are not run.
+/// Returns the message of the first step that fails; the steps after it are not run.
 pub fn run(names: &[String]) -> Result<(), String> {
     let known = step_names();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
@@ -124,14 +124,14 @@ fn lints() -> Result<(), String> {
     shell::run(&mut shell::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
 }
 
-/// All tests of cargo, those that face an object store over SeaweedFS.
+/// Runs all tests of cargo, those that face an object store over SeaweedFS.
 fn tests() -> Result<(), String> {
     let seaweedfs = SEAWEEDFS.start()?;
     shell::run(shell::cargo(&["test", "--workspace", "--locked"]).envs(seaweedfs.server.variables()))
         .map_err(|error| format!("{error}\n{}", seaweedfs.end_of_log()))
 }
 
-/// Those tests mount small disks, which anybody may in namespaces of his own.
+/// Runs the tests that mount small disks, which any user may in a user namespace of their own.
 fn tests_on_a_full_disk() -> Result<(), String> {
     let test = shell::cargo(&["test", "--locked", "--test", "storage", "--", "--ignored", "a_full_disk"]);
     let is_root = shell::output("id", &["-u"]).is_some_and(|id| id == "0");

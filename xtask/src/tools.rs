@@ -1,5 +1,5 @@
-//! The tools that the tests need beside cargo. What can be installed without asking is installed: components of the Rust
-//! toolchain, and Debian packages when this runs as root. Anything else fails at once, with the command that helps.
+//! The tools that the tests need beside cargo. Some are installed without a question: components of the Rust toolchain,
+//! and Debian packages when this runs as root. Anything else fails at once, with the command that helps.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ const NODE_MAJOR: u32 = 20;
 /// Makes sure of rustfmt and clippy.
 ///
 /// # Errors
-/// In words, with the command that installs what is missing.
+/// Returns a message with the command that installs what is missing.
 pub fn need_components() -> Result<(), String> {
     for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
         let installed = || shell::output("cargo", &[subcommand, "--version"]).is_some();
@@ -28,7 +28,7 @@ pub fn need_components() -> Result<(), String> {
 /// Makes sure of Node.js and npm.
 ///
 /// # Errors
-/// In words, with the command that installs what is missing.
+/// Returns a message with the command that installs what is missing.
 pub fn need_node() -> Result<(), String> {
     let installed =
         || shell::output("node", &["--version"]).is_some() && shell::output("npm", &["--version"]).is_some();
@@ -52,7 +52,7 @@ pub fn need_node() -> Result<(), String> {
 /// Makes sure of a browser of Chromium's kind, and says where it is.
 ///
 /// # Errors
-/// In words, with the command that installs one.
+/// Returns a message with the command that installs one.
 pub fn need_chromium() -> Result<String, String> {
     let installed = || {
         let found = shell::output(
@@ -71,7 +71,7 @@ pub fn need_chromium() -> Result<String, String> {
 /// Makes sure of `strace`, by which a test knows what a process did to files.
 ///
 /// # Errors
-/// In words, with the command that installs it.
+/// Returns a message with the command that installs it.
 pub fn need_strace() -> Result<(), String> {
     let is_installed = || shell::output("strace", &["-V"]).is_some();
     if !is_installed() {
@@ -83,7 +83,7 @@ pub fn need_strace() -> Result<(), String> {
 /// Makes sure of `man`, which shows the pages of the manual, and of `bash`, which loads the completions.
 ///
 /// # Errors
-/// In words, with the command that installs them.
+/// Returns a message with the command that installs them.
 pub fn need_man_and_bash() -> Result<(), String> {
     let are_installed =
         || ["man", "bash", "groff"].iter().all(|program| shell::output(program, &["--version"]).is_some());
@@ -97,7 +97,7 @@ pub fn need_man_and_bash() -> Result<(), String> {
 /// Makes sure of `haproxy`, the balancer before gateways that are restarted.
 ///
 /// # Errors
-/// In words, with the command that installs it.
+/// Returns a message with the command that installs it.
 pub fn need_haproxy() -> Result<(), String> {
     let is_installed = || shell::output("haproxy", &["-v"]).is_some();
     if !is_installed() {
@@ -109,7 +109,7 @@ pub fn need_haproxy() -> Result<(), String> {
 /// Makes sure of `zsh`, in which the documents are run beside bash.
 ///
 /// # Errors
-/// In words, with the command that installs it.
+/// Returns a message with the command that installs it.
 pub fn need_zsh() -> Result<(), String> {
     let is_installed = || shell::output("zsh", &["--version"]).is_some();
     if !is_installed() {
@@ -121,7 +121,7 @@ pub fn need_zsh() -> Result<(), String> {
 /// Makes sure of `curl` and `openssl`, which the documents use.
 ///
 /// # Errors
-/// In words, with the command that installs them.
+/// Returns a message with the command that installs them.
 pub fn need_curl_and_openssl() -> Result<(), String> {
     let are_installed =
         || shell::output("curl", &["--version"]).is_some() && shell::output("openssl", &["version"]).is_some();
@@ -132,7 +132,7 @@ pub fn need_curl_and_openssl() -> Result<(), String> {
     if are_installed() { Ok(()) } else { Err(missing.to_owned()) }
 }
 
-/// Installs Debian packages if that is possible here; whether it helped is for the caller to see.
+/// Installs Debian packages if that is possible here. The caller checks whether it helped.
 pub fn install_packages(packages: &[&str]) {
     let root = shell::output("id", &["-u"]).is_some_and(|id| id == "0");
     if root && shell::output("apt-get", &["--version"]).is_some() {
@@ -148,7 +148,7 @@ pub fn install_packages(packages: &[&str]) {
     }
 }
 
-/// The first number of a version such as `v20.20.2`.
+/// Returns the first number of a version such as `v20.20.2`.
 fn major(version: &str) -> Option<u32> {
     version.trim_start_matches('v').split('.').next()?.parse().ok()
 }

@@ -9,7 +9,7 @@ mod processes;
 
 use processes::{folder, runs, until};
 
-/// A server that has started two more, and says who they are.
+/// A server that has started two more, and writes their process ids to a file.
 const FAMILY: &str = "sleep 1000 & echo $! >> started; sleep 1000 & echo $! >> started; echo $$ >> started; wait";
 
 /// One that does not end when it is asked to.
@@ -51,7 +51,7 @@ fn guard(folder: &Path, server: &str) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the guard starts")
 }
 
-/// The processes that a server has noted by now, once it has noted all.
+/// Returns the processes that a server has noted by now, once it has noted all.
 fn started(folder: &Path) -> Vec<String> {
     let read = || fs::read_to_string(folder.join("started")).unwrap_or_default();
     until("the server starts", || read().lines().count() == 3);

@@ -1,4 +1,5 @@
-//! What the test command starts ends with it, whatever way it ends, and what does not end by itself fails the run.
+//! The test command ends all processes that it started, whatever way it ends, and fails the run if one does not end by
+//! itself.
 #![cfg(target_os = "linux")]
 #![expect(clippy::disallowed_methods, reason = "another process's time cannot be injected")]
 
@@ -41,7 +42,7 @@ fn what_a_killed_run_has_started_ends() {
     fs::remove_dir_all(folder).expect("it is removed");
 }
 
-/// The command that tests the format, by a stand-in for cargo that runs `script` in `folder`.
+/// Returns the command that tests the format, with a stand-in for cargo that runs `script` in `folder`.
 fn test_format(folder: &Path, script: &str) -> Command {
     let cargo = folder.join("cargo");
     fs::write(&cargo, format!("#!/bin/sh\ncd '{}'\n{script}\n", folder.display())).expect("it is written");

@@ -9,11 +9,12 @@ use crate::shell;
 
 /// An object store that can be installed and started here.
 pub struct Backend {
-    /// What commands call it.
+    /// Name in commands.
     pub name: &'static str,
     /// Installs it below a folder that is its own, unless that was done before.
     pub(super) install: fn(&Path) -> Result<(), String>,
-    /// What in the environment of its start makes a day of its lifecycle rules last ten seconds, where anything does.
+    /// Variable in the environment of its start that makes a day of its lifecycle rules last ten seconds, if it has
+    /// one.
     pub(super) short_days: Option<(&'static str, &'static str)>,
     /// Says how to start it: its program is below the first folder, its data go to the second, which is new.
     pub(super) launch: fn(&Path, &Path) -> Result<Launch, String>,
@@ -43,7 +44,7 @@ impl Backend {
     /// Installs it, unless that was done before.
     ///
     /// # Errors
-    /// In words, with the command that helps where there is one.
+    /// Returns a message with the command that helps where there is one.
     pub fn install(&self) -> Result<(), String> {
         (self.install)(&self.folder()).map_err(|error| format!("{}: {error}", self.name))
     }
@@ -51,7 +52,7 @@ impl Backend {
     /// Starts it, empty, on free ports, and waits until it serves. It ends when the value is dropped, or this process ends.
     ///
     /// # Errors
-    /// In words, with the end of its log.
+    /// Returns a message with the end of its log.
     pub fn start(&self) -> Result<Running, String> {
         self.start_with(None)
     }
@@ -59,7 +60,7 @@ impl Backend {
     /// The same with days of ten seconds, for lifecycle rules; `None` where there is no such thing.
     ///
     /// # Errors
-    /// In words, with the end of its log.
+    /// Returns a message with the end of its log.
     pub fn start_with_short_days(&self) -> Option<Result<Running, String>> {
         self.short_days.map(|variable| self.start_with(Some(variable)))
     }

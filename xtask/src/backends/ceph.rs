@@ -8,7 +8,7 @@ use super::server::{BUCKET, REGION, S3Server};
 use super::{ports, probe};
 use crate::{shell, tools};
 
-/// What starts the cluster, and says how.
+/// Script that starts the cluster, and explains how.
 const START: &str = "xtask/src/backends/start_ceph.sh";
 
 const PACKAGES: [&str; 5] = ["radosgw", "ceph-mon", "ceph-osd", "ceph-mgr", "ceph-common"];
@@ -22,7 +22,7 @@ const SECRET_KEY: &str = "guards-nothing-but-tests";
 /// Makes sure of the packages. They are the system's, so nothing goes below the folder but data.
 ///
 /// # Errors
-/// In words, with the command that installs them.
+/// Returns a message with the command that installs them.
 pub fn install(_folder: &Path) -> Result<(), String> {
     let missing = || PROGRAMS.into_iter().find(|program| !shell::is_successful(program, &["--version"]));
     if missing().is_some() {
@@ -37,10 +37,10 @@ pub fn install(_folder: &Path) -> Result<(), String> {
     }
 }
 
-/// How it is started.
+/// Returns its launch.
 ///
 /// # Errors
-/// In words, when there are no free ports.
+/// Returns a message when there are no free ports.
 pub fn launch(_folder: &Path, data: &Path) -> Result<Launch, String> {
     let [gateway, monitor, monitor_v1] = ports::free(0)?;
     let mut command = Command::new("bash");

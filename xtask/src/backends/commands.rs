@@ -11,7 +11,7 @@ const SUITES: [(&str, &str); 4] = [("storage", "s3"), ("api", "s3"), ("s3", ""),
 /// The master secret of a Larder that serves nothing but tests.
 const SECRET: &str = "a-secret-that-guards-nothing-but-tests";
 
-/// Where the tests are to find their object store.
+/// Object store that the tests use.
 #[derive(Debug, PartialEq, Eq)]
 enum Choice {
     /// One that is started here.
@@ -23,7 +23,7 @@ enum Choice {
 /// Runs every suite that faces an object store: `NAME`, or `--endpoint URL [--region REGION] [--bucket BUCKET]`.
 ///
 /// # Errors
-/// In words, with the end of the server's log, when something cannot be started or a test fails.
+/// Returns a message with the end of the server's log, when something cannot be started or a test fails.
 pub fn test_s3(arguments: &[String]) -> Result<(), String> {
     match parsed(arguments)? {
         Choice::Started(name) => {
@@ -50,15 +50,15 @@ pub fn test_s3(arguments: &[String]) -> Result<(), String> {
     }
 }
 
-/// Whether an object store of this name can be started.
+/// Returns `true` if an object store of this name can be started.
 pub fn is_known(name: &str) -> bool {
     named(name).is_ok()
 }
 
-/// Does some work over an object store, which is started for it.
+/// Starts an object store, and runs some work over it.
 ///
 /// # Errors
-/// In words, with the end of the server's log, when it cannot be started or the work fails.
+/// Returns a message with the end of the server's log, when it cannot be started or the work fails.
 pub fn with(name: &str, work: impl FnOnce(&S3Server) -> Result<(), String>) -> Result<(), String> {
     let backend = named(name)?;
     backend.install()?;
@@ -69,7 +69,7 @@ pub fn with(name: &str, work: impl FnOnce(&S3Server) -> Result<(), String>) -> R
 /// Starts an object store and keeps it until the command is interrupted.
 ///
 /// # Errors
-/// In words, when it cannot be started, or ends by itself.
+/// Returns a message when it cannot be started, or ends by itself.
 pub fn backend(arguments: &[String]) -> Result<(), String> {
     let [name] = arguments else { return Err(format!("The command takes one of {}.", names())) };
     let backend = named(name)?;

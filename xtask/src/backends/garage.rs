@@ -14,7 +14,7 @@ const VERSION: &str = "2.5.0";
 /// Both of its databases, built in; nothing of its metrics, tracing and second API.
 const FEATURES: &str = "lmdb,sqlite,bundled-libs";
 
-/// What signatures have to name.
+/// Region that signatures have to name.
 const REGION: &str = "garage";
 
 /// It wants keys of this form: GK and 24 hexadecimal digits, and 64 of them.
@@ -24,7 +24,7 @@ const SECRET_KEY: &str = "6775617264732d6e6f7468696e672d6275742d6c6172646572732d
 /// Compiles it.
 ///
 /// # Errors
-/// In words, when cargo cannot.
+/// Returns a message when cargo cannot.
 pub fn install(folder: &Path) -> Result<(), String> {
     let build = folder.join("build");
     installed::once(format!("{VERSION} {FEATURES}").as_bytes(), folder, || {
@@ -39,10 +39,10 @@ pub fn install(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// How it is started.
+/// Returns its launch.
 ///
 /// # Errors
-/// In words, when there are no free ports or its configuration cannot be written.
+/// Returns a message when there are no free ports or its configuration cannot be written.
 pub fn launch(folder: &Path, data: &Path) -> Result<Launch, String> {
     let [s3, rpc] = ports::free(0)?;
     let configuration = data.join("garage.toml");

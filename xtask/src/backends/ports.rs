@@ -4,8 +4,8 @@ use std::net::TcpListener;
 use std::ops::Range;
 use std::time::SystemTime;
 
-/// Where ports are looked for: below those that systems give to outgoing connections (from 32768 on Linux), even when
-/// [`GRPC_OFFSET`] is added, so that no connection takes one between the look and the server's start.
+/// Range for free ports. It is below the ports that systems give to outgoing connections (from 32768 on Linux), even
+/// when [`GRPC_OFFSET`] is added, so that no connection takes one between the look and the server's start.
 const RANGE: Range<u16> = 11_000..22_000;
 
 /// Some servers listen a second time on each of their ports plus this.
@@ -14,7 +14,7 @@ pub const GRPC_OFFSET: u16 = 10_000;
 /// Ports on 127.0.0.1 that are free now, and so are they plus `offset`.
 ///
 /// # Errors
-/// In words, when there are not that many.
+/// Returns a message when there are not that many.
 pub fn free<const COUNT: usize>(offset: u16) -> Result<[u16; COUNT], String> {
     // Commands that run at the same time begin to look at different places.
     let places = u32::from(RANGE.end - RANGE.start);

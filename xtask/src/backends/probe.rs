@@ -1,16 +1,17 @@
-//! Whether a server answers: one HTTP request without a body or a key, and the status of the answer.
+//! Probe for a server: one HTTP request without a body or a key, and the status of the response.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// How long a server may take for an answer.
+/// Timeout for a response of the server.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// The longest beginning of an answer that says its status.
+/// Length of the longest beginning of a response that contains its status.
 const STATUS_LINE_BYTES: usize = "HTTP/1.1 200".len();
 
-/// The status with which the server on a port of this machine answers to `GET path`, or `None` when it does not.
+/// Returns the status of the response to `GET path` of the server on a port of this machine, or `None` when it does not
+/// respond.
 pub fn status(port: u16, path: &str) -> Option<u16> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, LIMIT).ok()?;

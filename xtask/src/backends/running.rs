@@ -11,19 +11,19 @@ use crate::guard::Guarded;
 use crate::server::is_setting;
 use crate::shell;
 
-/// How long a server may take until it serves, on a machine that is busy with something else.
+/// Timeout for the start of a server, until it serves, on a machine that is busy with something else.
 const START_LIMIT: Duration = Duration::from_mins(3);
 
-/// How often it is looked at in between.
+/// Interval between two looks until then.
 const POLL: Duration = Duration::from_millis(50);
 
-/// What a backend says about a start: what to run, and how to see that it serves.
+/// Launch of a backend: the command, and the readiness check.
 pub struct Launch {
     /// The program, with its arguments and environment.
     pub command: Command,
-    /// Whether it serves by now.
+    /// Returns `true` once it serves.
     pub is_ready: Box<dyn Fn() -> bool>,
-    /// Where it will be.
+    /// Its address and credentials once it runs.
     pub server: S3Server,
 }
 
@@ -31,7 +31,7 @@ pub struct Launch {
 pub struct Running {
     guarded: Guarded,
     log: PathBuf,
-    /// Where it is.
+    /// Its address and credentials.
     pub server: S3Server,
 }
 
@@ -39,7 +39,7 @@ impl Running {
     /// Starts a server over `data`, a folder that exists, and waits until it serves.
     ///
     /// # Errors
-    /// In words with the end of its log, when it ends or does not serve within the limit.
+    /// Returns a message with the end of its log, when it ends or does not serve within the limit.
     pub fn start(mut launch: Launch, data: &Path, log: PathBuf) -> Result<Self, String> {
         // Whatever another command writes to goes on being written to, without a name.
         let _ = fs::remove_file(&log);
@@ -73,7 +73,7 @@ impl Running {
         }
     }
 
-    /// The last lines that it wrote.
+    /// Returns the last lines that it wrote.
     pub fn end_of_log(&self) -> String {
         shell::end_of_log(&self.log)
     }

@@ -18,17 +18,17 @@ const SECRET_KEY: &str = "guards-nothing-but-tests";
 /// Installs it into a virtual environment.
 ///
 /// # Errors
-/// In words, when Python is missing or the package cannot be had.
+/// Returns a message when Python is missing or the package cannot be had.
 pub fn install(folder: &Path) -> Result<(), String> {
     let requirements = shell::root().join(REQUIREMENTS);
     let environment = folder.join("venv");
     installed::once_from(&requirements, folder, || python::install(&requirements, &environment))
 }
 
-/// How it is started.
+/// Returns its launch.
 ///
 /// # Errors
-/// In words, when there are no free ports or the keys cannot be written.
+/// Returns a message when there are no free ports or the keys cannot be written.
 pub fn launch(folder: &Path, data: &Path) -> Result<Launch, String> {
     let [s3, master, volume, filer, admin] = ports::free(ports::GRPC_OFFSET)?;
     let keys = data.join("s3.json");
@@ -66,7 +66,7 @@ pub fn launch(folder: &Path, data: &Path) -> Result<Launch, String> {
     })
 }
 
-/// Who may use it, in its own format.
+/// Returns the identities with access, in its own format.
 fn identities() -> String {
     format!(
         r#"{{"identities": [{{

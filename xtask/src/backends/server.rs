@@ -11,7 +11,7 @@ pub const REGION: &str = "us-east-1";
 pub struct S3Server {
     /// Scheme, host and port.
     pub endpoint: String,
-    /// What signatures name as its region.
+    /// Region that signatures name.
     pub region: String,
     /// A bucket of it.
     pub bucket: String,
@@ -22,7 +22,7 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    /// The variables by which tests find it.
+    /// Returns the variables by which tests find it.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![
             ("LARDER_TEST_S3_ENDPOINT", self.endpoint.clone()),
@@ -33,7 +33,7 @@ impl S3Server {
         variables
     }
 
-    /// The variables by which a Larder serves over it, its keys beginning with `prefix` if there is one.
+    /// Returns the variables by which a Larder serves over it, its keys beginning with `prefix` if there is one.
     pub fn settings(&self, prefix: &str) -> Vec<(&'static str, String)> {
         let mut settings = vec![
             ("LARDER_S3_ENDPOINT", self.endpoint.clone()),

@@ -3,7 +3,7 @@
 #
 # usage: start_ceph.sh FOLDER GATEWAY_PORT MONITOR_PORT MONITOR_PORT_V1 ACCESS_KEY SECRET_KEY
 #
-# FOLDER is empty; everything is kept below it. The script ends when one of its daemons does; whoever started it ends the
+# FOLDER is empty; everything is kept below it. The script ends when one of its daemons does; its caller ends the
 # whole process group. The other daemons find ports by themselves (from 6800).
 #
 # CEPH_DAY_SECONDS, if set, is how long a day is for lifecycle rules, so that a test can see days pass. It counts for the
