@@ -19,7 +19,7 @@ if (!start) {
 
 const { origin } = new URL(start);
 
-// A store with a name is kept until somebody deletes it.
+// A store with a name is kept until it is deleted.
 const { id } = await larder.keyValueStores().getOrCreate(name);
 const memory = new MemoryStorage({ persistStorage: false });
 const config = new Configuration({
@@ -32,9 +32,9 @@ const config = new Configuration({
         requestQueues: () => memory.requestQueues(),
     },
     defaultKeyValueStoreId: id,
-    // What an earlier start has left is what this one goes on with.
+    // A new run continues with the state of an earlier one.
     purgeOnStart: false,
-    // How much work a kill may cost. CRAWLEE_PERSIST_STATE_INTERVAL_MILLIS wins over it.
+    // Maximum work that a kill can cost. CRAWLEE_PERSIST_STATE_INTERVAL_MILLIS takes precedence.
     persistStateIntervalMillis: 5_000,
 });
 

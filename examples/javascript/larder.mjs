@@ -1,4 +1,4 @@
-// Where Larder is, as the examples are told: LARDER_URL and LARDER_TOKEN.
+// Client for Larder, configured by LARDER_URL and LARDER_TOKEN, as in all examples.
 
 import { ApifyClient } from 'apify-client';
 

@@ -1,4 +1,4 @@
-// Stores screenshots and prints a link to each: whoever has it sees the picture, without a token.
+// Stores screenshots and prints a link to each: the link shows the picture without a token.
 //
 // node screenshots.mjs picture.png [another.png ...]
 

@@ -43,8 +43,8 @@ def key_of(url: str) -> str:
 
 async def main(start: str, name: str) -> None:
     larder, token = os.environ.get("LARDER_URL", "http://127.0.0.1:8011"), os.environ["LARDER_TOKEN"]
-    # A store with a name is kept until somebody deletes it. It is the one that opens by no name: Crawlee's own records are
-    # in it, too.
+    # A store with a name is kept until it is deleted. It is also the default store, which opens by no name: Crawlee's
+    # own records are in it, too.
     client = ApifyClientAsync(token, api_url=larder, api_public_url=larder)
     store = await client.key_value_stores().get_or_create(name=name)
     service_locator.set_configuration(
@@ -54,7 +54,7 @@ async def main(start: str, name: str) -> None:
             api_base_url=larder,
             api_public_base_url=larder,
             default_key_value_store_id=store.id,
-            # How much work a kill may cost.
+            # Maximum work that a kill can cost.
             persist_state_interval=timedelta(
                 milliseconds=int(os.environ.get("CRAWLEE_PERSIST_STATE_INTERVAL_MILLIS", "5000"))
             ),
