@@ -1,4 +1,4 @@
-//! Who may do what with whose stores.
+//! Access control: the rights of callers to the stores of others.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::harness::{Larder, STORES, Store, USERNAME};
 const INSUFFICIENT: &str = "Insufficient permissions for the key-value store. Make sure you're passing a correct API token \
                             and that it has the required permissions.";
 
-/// The addresses of a named store of the first account's: by its id, and by owner and name.
+/// Returns the addresses of a named store of the first account's: by its id, and by owner and name.
 fn addresses(store: &Store, name: &str) -> [String; 2] {
     [store.path(""), format!("{STORES}/{USERNAME}~{name}")]
 }
@@ -27,7 +27,7 @@ contract_test!(case_042_a_token_that_may_not_make_stores_makes_none, async |lard
         larder.post(target).token(&limited).await.fails(403, "insufficient-permissions");
     }
     assert_eq!(larder.get(format!("{STORES}?unnamed=1")).token(&limited).await.data()["total"], 0);
-    // Of a store that he may read he need not be told apart whether he made it.
+    // A token that may read a store gets it from get-or-create, without a difference between found and made.
     let store = larder.named_store("shop").await;
     let reader = larder.token_of(USERNAME, &json!({ "stores": [{ "name": "SHOP", "right": "read" }] })).await;
     assert_eq!(larder.post(format!("{STORES}?name=shop")).token(&reader).await.answers(200).text("id"), store.id);
@@ -71,7 +71,7 @@ contract_test!(case_056_a_stranger_is_told_that_he_may_not, async |larder: Larde
     for rest in ["", "/keys", "/records", "/records/a", "/records/absent"] {
         assert_eq!(store.get(rest).token(&bob).await.fails(403, "insufficient-permissions"), INSUFFICIENT, "{rest}");
     }
-    // By name he does not even learn that there is one.
+    // By name, an unauthorized caller does not even learn that the store exists.
     larder.get(format!("{STORES}/{USERNAME}~shop")).token(&bob).await.fails(404, "record-not-found");
     larder.get(format!("{STORES}/{USERNAME}~shop")).anonymous().await.fails(404, "record-not-found");
 });
@@ -229,7 +229,7 @@ contract_test!(a_token_goes_as_far_as_its_scope_and_no_further_than_its_user, as
     shop.get("/keys").token(&reader).await.answers(200);
     shop.put("/records/a").token(&reader).body("x").await.fails(403, "insufficient-permissions");
     larder.get(STORES).token(&reader).await.fails(403, "insufficient-permissions");
-    // What bob may not, no token of his may.
+    // A token has no more rights than its user.
     larder.user("bob").await;
     let bobs = larder.token_of("bob", &rule(json!({ "id": shop.id, "right": "manage" }))).await;
     shop.get("/keys").token(&bobs).await.fails(403, "insufficient-permissions");

@@ -17,7 +17,7 @@ use crate::{
 
 const TABLE: &str = include_str!("access_table.txt");
 
-/// Where the calls of the API are named, and the enumerations there that name them.
+/// Source files that name the calls of the API, and the enumerations there that name them.
 const CALLS: [(&str, &[&str]); 4] = [
     (include_str!("../../src/api/route.rs"), &["Endpoint"]),
     (include_str!("../../src/api/store_route.rs"), &["StoreCall"]),
@@ -25,14 +25,14 @@ const CALLS: [(&str, &[&str]); 4] = [
     (include_str!("../../src/api/administration.rs"), &["AccountCall"]),
 ];
 
-/// What is no call, but holds one.
+/// Variants that are no call, but hold one.
 const HOLDERS: [&str; 4] = ["Store", "Account", "Runs", "Run"];
 
 /// The callers, in the order of the table's columns.
 const CALLERS: [&str; 10] =
     ["nobody", "wrong", "expired", "revoked", "stranger", "reads", "writes", "elsewhere", "owner", "admin"];
 
-/// How open the store is, and its owner's account; and which rules of the table those are.
+/// Access settings of the store and of its owner's account, and the rules of the table for them.
 const OPENNESS: [(&str, &str, &str); 5] = [
     ("RESTRICTED", "ANYONE_WITH_ID_CAN_READ", "restricted"),
     ("FOLLOW_USER_SETTING", "RESTRICTED", "restricted"),
@@ -44,7 +44,7 @@ const OPENNESS: [(&str, &str, &str); 5] = [
 /// The ways to say which store is meant.
 const ADDRESSES: [&str; 3] = ["id", "name", "own"];
 
-/// How long an answer may take whose request has not ended.
+/// Timeout for a response to a request that has not ended.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A line of the first part of the table.
@@ -103,13 +103,13 @@ fn expected(rules: &[Rule], section: &str, route: &Route, address: &str, caller:
     }
 }
 
-/// Everybody's tokens, and the stores that are asked for.
+/// The tokens of all callers, and the stores of the requests.
 struct Scene {
     larder: Larder,
     tokens: Vec<Option<String>>,
     store: Store,
     other: Store,
-    /// A run of hers, seen by whom the store is seen by.
+    /// A run of hers, with the same access as the store.
     run: String,
     secret: String,
 }
@@ -196,7 +196,7 @@ impl Scene {
         }
     }
 
-    /// The path of a route; of a store that is made for it, if it is about to go.
+    /// Returns the path of a route; of a store that is made for it, if it is about to go.
     async fn path(&self, route: &Route, address: &str, is_victim_needed: bool) -> String {
         let shop = Self::addressed(&self.store, "shop", address);
         let mut path = route
@@ -214,7 +214,7 @@ impl Scene {
         path.replace("{victim}", &format!("{STORES}/{shop}"))
     }
 
-    /// Asks, and compares. Every answer that is not what the table says is in the result.
+    /// Sends the requests, and compares. The result has every response that differs from the table.
     async fn ask(
         &self,
         connection: &mut Connection,
@@ -232,7 +232,7 @@ impl Scene {
         let request = if has_body { request.json(&json!({})) } else { request };
         let reply = request.send_on(connection).await;
         if has_body {
-            // A body that nobody reads ends its connection.
+            // The server closes a connection whose request body was not read.
             *connection = self.larder.connect().await;
         }
         let who = CALLERS[caller];
@@ -240,7 +240,7 @@ impl Scene {
     }
 }
 
-/// Whether a caller is to delete the store itself, which others still need.
+/// Returns `true` if a call would delete the store itself, which other calls still need.
 fn would_delete(route: &Route, wanted: u16) -> bool {
     route.call == "Delete" && wanted == route.status
 }
@@ -279,7 +279,7 @@ async fn hold_all(scene: &Scene, section: &str) -> Vec<String> {
     join_all(columns).await.into_iter().flatten().collect()
 }
 
-/// What destroys what the others stand on is asked last, and one after the other.
+/// Checks the destructive calls last, and one after the other: the others need what they destroy.
 async fn hold_destruction(scene: &Scene, section: &str) -> Vec<String> {
     let (routes, rules) = table();
     let mut wrong = Vec::new();
@@ -312,8 +312,8 @@ contract_test!(no_answer_differs_from_the_table, async |larder: Larder| {
     assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
 });
 
-/// Asks with the head of a body that never ends. Every answer that does not come meanwhile, or is not what the table says, is in
-/// the result.
+/// Sends requests with the head of a body that never ends. The result has every response that does not come meanwhile,
+/// or that differs from the table.
 async fn ask_with_endless_body(gateway: &Larder, route: &Route, path: &str, wanted: u16) -> Option<String> {
     let mut connection = gateway.connect().await;
     let head = format!(

@@ -64,7 +64,7 @@ contract_test!(a_token_is_shown_once_and_works_until_it_is_revoked, async |larde
     assert_eq!(listed.texts_of_items("name"), ["of a test", "ci"]);
     let of_ci = listed.data()["items"][1].clone();
     assert!(of_ci.get("token").is_none() && of_ci["id"] == id && of_ci["lastUsedAt"].is_string(), "{of_ci}");
-    // Bob manages his own, and nobody else's.
+    // Bob manages his own tokens, and no other user's.
     let own = larder.post(TOKENS).token(&token).json(&json!({ "name": "own" })).await.answers(201).text("id");
     larder.get(format!("{TOKENS}?username=admin")).token(&token).await.fails(403, "insufficient-permissions");
     larder
@@ -181,7 +181,7 @@ contract_test!(of_a_revoked_token_nothing_is_left_whatever_was_known_of_its_use,
         gateway.get(STORES).token(&token).await.answers(200);
     }
     keeper.delete(format!("{TOKENS}/{id}?username=bob")).await.answers(204);
-    // What the other gateway knows of its use, it may write within the staleness bound, and not later.
+    // The other gateway may write the token usage it knows of within the staleness bound, and not later.
     other.advance(Duration::from_secs(5));
     for gateway in [&keeper, &other] {
         gateway.token_upkeep().await;

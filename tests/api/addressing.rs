@@ -1,4 +1,4 @@
-//! How a store is addressed: by its id, or by its name and whose it is.
+//! Addresses of stores: by id, or by name and owner.
 
 use crate::harness::{Larder, PUBLIC_URL, STORES, USERNAME};
 

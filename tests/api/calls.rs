@@ -1,4 +1,4 @@
-//! What requests cost: calls to the object store, counted.
+//! Cost of requests: calls to the object store, counted.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -14,7 +14,7 @@ const MANY_STORES: usize = 1000;
 /// Connections that write them.
 const WRITERS: usize = 20;
 
-/// The most calls that making a store with a name may take.
+/// Maximum number of calls for the creation of a named store.
 const CREATE_NAMED: usize = 6;
 
 contract_test!(a_record_operation_on_a_warm_gateway_is_one_call, async |larder: Larder| {

@@ -1,4 +1,4 @@
-//! Which coding a reader gets, and what happens when the stored bytes are not in theirs.
+//! Negotiation of content codings, also when the stored bytes are in none that the reader accepts.
 
 use crate::harness::{Larder, Reply, Store, TOKEN, brotli, deflate, gunzip, gzip};
 
@@ -144,7 +144,7 @@ contract_test!(a_value_that_grows_when_it_is_decoded_is_given_all_the_same, asyn
     assert_eq!(store.record("a").await.body.len(), 50_000_000);
 });
 
-/// Bodies that are not in the coding they are said to be in, from their first bytes or before their end.
+/// Returns bodies that are not in their declared coding, from their first bytes or before their end.
 async fn corrupt() -> [(&'static str, Vec<u8>); 4] {
     let cut = |bytes: Vec<u8>| bytes[..bytes.len() - 4].to_vec();
     [

@@ -1,4 +1,4 @@
-//! Conditions: reads of what has changed, writes over what was seen.
+//! Conditional requests: reads of changed records, and writes over a version that the client has seen.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ contract_test!(dates_tell_whether_a_value_has_changed, async |larder: Larder| {
     both.await.answers(200).holds(b"x");
 
     larder.advance(Duration::from_secs(2));
-    // An object store goes by its own clock, whose dates have seconds.
+    // An object store uses its own clock, whose dates have seconds.
     for _ in 0..30 {
         store.put_text("a", "y").await;
         if store.record("a").await.expect_field("last-modified") != date {

@@ -1,4 +1,4 @@
-//! How much is in stores, as it is counted in the background.
+//! Contents of stores, as the background job counts them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::harness::{Calls, Larder, STORES, Store};
 /// Longer than a store rests after it was counted.
 const REST: Duration = Duration::from_mins(2);
 
-/// How much is in a store: records, bytes.
+/// Returns the contents of a store: records, bytes.
 async fn counted(store: &Store) -> Option<(u64, u64)> {
     let object = store.object().await;
     let number = |name: &str| object["stats"][name].as_u64();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::{Larder, PUBLIC_URL, STORES, brotli, gzip};
 
-/// The most bytes of a JSON body, once decoded (the platform's limit).
+/// Maximum number of bytes of a JSON body, once decoded (the platform's limit).
 const MAX_JSON_BYTES: usize = 9_437_184;
 
 contract_test!(case_019_a_store_without_a_name_gets_an_id, async |larder: Larder| {

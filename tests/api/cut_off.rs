@@ -11,7 +11,7 @@ const LENGTH: usize = 300_000;
 /// Bytes of the body after which an upload is cut off.
 const CUTS: [usize; 7] = [0, 1, 1023, 65_536, 131_072, LENGTH / 2, LENGTH - 1];
 
-/// How long a cut-off upload may take to be given up.
+/// Timeout for the cleanup of an aborted upload.
 const GIVEN_UP_WITHIN: Duration = Duration::from_millis(100);
 
 contract_test!(case_125_an_upload_that_is_cut_off_leaves_the_old_value, async |larder: Larder| {

@@ -1,4 +1,4 @@
-//! Deleting records: what is gone, and what a retry is answered.
+//! Deletion of records: its effect, and the response to a retry.
 
 use crate::harness::{Larder, STORES};
 

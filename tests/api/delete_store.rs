@@ -1,4 +1,4 @@
-//! Deleting stores: what is gone with them, and at once.
+//! Deletion of stores: everything that goes with them, and at once.
 
 use crate::harness::{Larder, STORES};
 

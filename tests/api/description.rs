@@ -1,4 +1,5 @@
-//! The description of the API, at `/v2/openapi.json`. What it says is held against every reply of every test (`harness/described.rs`).
+//! The description of the API, at `/v2/openapi.json`. Every reply of every test is compared with it
+//! (`harness/described.rs`).
 
 use crate::harness::{
     Larder, TOKEN,
@@ -39,7 +40,7 @@ contract_test!(asking_for_the_description_costs_nothing, async |larder: Larder| 
     assert_eq!(calls.total(), 0);
 });
 
-/// The paths of the table of routes, with something for each of its names.
+/// Returns the paths of the table of routes, with something for each of its names.
 fn routes() -> impl Iterator<Item = (&'static str, String)> {
     let lines = TABLE.lines().skip_while(|line| *line != "routes").take_while(|line| !line.is_empty());
     lines.filter(|line| !line.starts_with('#') && *line != "routes").map(|line| {

@@ -1,4 +1,4 @@
-//! What a store took in the data folder goes back to the disk when the store is gone.
+//! Disk space in the data folder: a deleted store gives back all that it took.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ async fn fill(store: &Store) {
     }
 }
 
-/// The bytes of the index without its log, and the number of files beside it.
+/// Returns the bytes of the index without its log, and the number of files beside it.
 fn taken(folder: &Path) -> (u64, usize) {
     let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let files = entries(&folder.join("blobs")).map(|inner| entries(&inner).count()).sum();

@@ -15,7 +15,7 @@ const TOKEN_DAYS: u32 = 36_525;
 /// The largest number of a quota.
 const MAX_QUOTA: u64 = (1 << 53) - 1;
 
-/// What no member and no parameter that counts something takes. Numbers are sent as texts of JSON.
+/// Values that every member and every parameter that counts something rejects. Numbers are sent as texts of JSON.
 const NEVER: [&str; 9] = [
     "18446744073709551615",
     "18446744073709551616",
@@ -52,7 +52,7 @@ impl Member {
         self
     }
 
-    /// The body with `value` in it: the braces that `before` opens are closed.
+    /// Returns the body with `value` in it: the braces that `before` opens are closed.
     fn body(&self, value: &str) -> String {
         format!("{}{value}{}", self.before, "}".repeat(self.before.matches('{').count()))
     }
@@ -62,7 +62,7 @@ fn date(moment: Timestamp) -> String {
     format!("\"{moment}\"")
 }
 
-/// All members of bodies that are a duration, a time or a number.
+/// Returns all members of bodies that are a duration, a time or a number.
 async fn members(larder: &Larder) -> Vec<Member> {
     let store = larder.named_store("shop").await;
     let token = larder.post("/larder/v1/tokens").json(&json!({})).await.answers(201).text("id");

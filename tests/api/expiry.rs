@@ -1,4 +1,4 @@
-//! How long stores live: without a name for their retention after the last change, with a name for ever.
+//! Expiry of stores: unnamed ones live for their retention after the last change, named ones for ever.
 
 use std::time::Duration;
 

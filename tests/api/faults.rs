@@ -1,4 +1,4 @@
-//! What a client sees when the object store fails: an honest error that says when to come back, and nothing of why.
+//! Responses when the object store fails: an honest error that says when to retry, and nothing of the cause.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use larder::storage::{Operation, RejectedFor};
 
 use crate::harness::{Larder, Reply, STORES, Store, gzip};
 
-/// What the injected faults give as their cause.
+/// Cause of the injected faults.
 const CAUSE: &str = "a fault was asked for";
 
 /// The object keys of records contain this.
@@ -163,7 +163,8 @@ contract_test!(a_write_whose_body_breaks_off_behind_the_gateway_leaves_the_old_v
     }
 });
 
-/// A record `a` that holds `old`, behind a gateway that knows its store, over an object store that can be disturbed.
+/// Returns a record `a` that holds `old`, behind a gateway that knows its store, over an object store that can be
+/// disturbed.
 async fn disturbed(larder: &Larder) -> (Arc<Faulty>, Store) {
     let (faulty, gateway) = faulty_gateway(larder).await;
     let store = gateway.new_store().await;

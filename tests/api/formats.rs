@@ -1,8 +1,8 @@
-//! Every format that what is stored ever had, as the version that had it wrote it: opened, read, changed, and read again.
+//! Every format of stored data, as its version wrote it: opened, read, changed, and read again.
 //!
-//! `tests/fixtures/{format}` is a data folder with an installation that was filled before a bucket, and `expected.json`, what its clients
-//! saw of it; `tests/fixtures/make.py` made them. A bucket holds the same objects as a folder does, so that the other backends are held to
-//! it as well.
+//! `tests/fixtures/{format}` is a data folder with an installation that was filled before a bucket, and
+//! `expected.json`, its clients' view of it; `tests/fixtures/make.py` made them. A bucket has the same objects as a
+//! folder, so the other backends are tested with it as well.
 
 use std::{fs, path::Path, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! Gateways over an object store without conditional writes: one is the keeper, the others pass on to it what depends on
-//! what is there.
+//! Gateways over an object store without conditional writes: one is the keeper, the others forward conditional writes
+//! to it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -13,14 +13,14 @@ use crate::harness::{Larder, Reply, STORES};
 /// Requests that are under way at the same time.
 const RACERS: usize = 20;
 
-/// The keeper, and another gateway that passes on to it.
+/// Returns the keeper, and a forwarder of it.
 pub(crate) async fn keeper_and_another(larder: &Larder) -> (Larder, Larder) {
     let keeper = larder.keeper().await;
     let other = keeper.forwarder_to(keeper.address()).await;
     (keeper, other)
 }
 
-/// An address where nobody listens.
+/// Returns an address on which no server listens.
 fn nobody() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
     listener.local_addr().expect("it is bound")
@@ -264,7 +264,7 @@ contract_test!(fields_cannot_be_smuggled_through_a_gateway, async |larder: Larde
     marked.await.fails(508, "forwarding-loop");
     other.post(STORES).field("larder-forwarded", "").await.fails(508, "forwarding-loop");
     store.record("a").await.holds(b"flour");
-    // What clients offer that would like to speak another protocol.
+    // Offers of clients that prefer another protocol.
     let upgrade = store.put("/records/a").field("Connection", "Upgrade, HTTP2-Settings").field("Upgrade", "h2c");
     upgrade.field("HTTP2-Settings", "AAMAAABkAAQAAP__").field("If-Match", "*").body("rice").await.answers(201);
     store.record("a").await.holds(b"rice");

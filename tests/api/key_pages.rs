@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::harness::{Larder, Store};
 
-/// What keys are made of: few characters, so that keys share beginnings, and those at the ends of the order.
+/// Characters of keys: few, so that keys share beginnings, and those at the ends of the order.
 const ALPHABET: [char; 6] = ['!', '.', '0', 'A', 'a', 'z'];
 
 /// Keys in the store.

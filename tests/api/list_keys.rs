@@ -1,4 +1,4 @@
-//! Listing keys: order, pages, filters, and what is said of each key.
+//! Lists of keys: order, pages, filters, and the members of each item.
 
 use futures_util::future::join_all;
 use larder::auth::signature;

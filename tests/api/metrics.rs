@@ -1,10 +1,10 @@
-//! Figures on what goes on.
+//! Metrics of a gateway.
 
 use larder::auth::Token;
 
 use crate::harness::{self, Backend, Larder, Reply, STORES, TOKEN};
 
-/// Many stores, and how many at once make them.
+/// Number of stores, and of concurrent requests that create them.
 const STORES_MADE: usize = 10_000;
 const MAKERS: usize = 8;
 
@@ -12,7 +12,7 @@ fn text_of(reply: &Reply) -> String {
     String::from_utf8(reply.body.to_vec()).expect("figures are text")
 }
 
-/// The value of a line of figures.
+/// Returns the value of a metric's line.
 fn value(text: &str, line: &str) -> Option<f64> {
     let rest = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '))?;
     rest.parse().ok()
@@ -52,7 +52,7 @@ contract_test!(figures_grow_no_longer_with_stores, async |larder: Larder| {
     assert_eq!(lines().await, before);
 });
 
-/// What a scrape has lines for: names of metrics and their labels.
+/// Returns the series of a scrape: names of metrics and their labels.
 fn series(text: &str) -> Vec<String> {
     let of_line = |line: &str| line.rsplit_once(' ').map_or(line, |(series, _)| series).to_owned();
     text.lines().filter(|line| !line.starts_with('#')).map(of_line).collect()

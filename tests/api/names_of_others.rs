@@ -1,4 +1,4 @@
-//! Names of others' stores and of users: an answer tells nothing of them, neither by what it says nor by what it costs.
+//! Names of others' stores and of users: a response reveals nothing of them, neither by its contents nor by its cost.
 
 use larder::kv::CacheOptions;
 use serde_json::json;
@@ -14,7 +14,7 @@ const BY_USERNAME: usize = 3;
 /// Calls of a first look-up by the owner's id, from which a pointer leads to the account.
 const BY_USER_ID: usize = 4;
 
-/// A user with a store that anybody may read by its name, and one that is the user's alone.
+/// Creates a user with a store that is open to all by its name, and one that is the user's alone.
 async fn scene(larder: &Larder) -> (String, String) {
     let alice = larder.user("alice").await;
     for name in ["open", "closed"] {
@@ -28,7 +28,7 @@ async fn scene(larder: &Larder) -> (String, String) {
     (alice, id)
 }
 
-/// The paths of what is there and of what is not, and the calls that a first look-up takes.
+/// Returns the paths of existing and of absent stores, and the calls that a first look-up takes.
 fn paths(alice: &str) -> Vec<(String, usize)> {
     let by_username = ["alice~open", "Alice~Closed", "alice~closed", "alice~absent", "unknown~closed", "ADMIN~absent"];
     let by_id = ["open", "closed", "absent"].map(|name| format!("{alice}~{name}"));
@@ -59,7 +59,7 @@ contract_test!(a_name_costs_others_the_same_calls_whether_or_not_it_is_taken, as
                             Some(token) => get.token(token).await,
                         };
                     };
-                    // What is in a store costs a call of its own, where the caller may see it.
+                    // To read the contents of a store costs a call of its own, where the caller may see it.
                     let own = usize::from(path.contains("open") && !behind.is_empty());
                     let what = format!("{who}: {path}{behind}, warm: {is_warm}");
                     assert_eq!(gateway.calls(look_up).await.total(), reads + own, "{what}");
@@ -109,7 +109,7 @@ contract_test!(owners_find_their_stores_by_name_as_cheaply_as_without_others, as
     }
 });
 
-/// What others asked for in vain is found as soon as the gateway that was asked has acknowledged that it is there.
+/// Checks that a name others asked for in vain is found as soon as the gateway that creates it has acknowledged it.
 async fn found_at_once(larder: &Larder) {
     let (guest, other) = (larder.user("guest").await, larder.user("other").await);
     let ask = async |path: &str| larder.get(format!("{STORES}/{path}")).token(&guest).await;

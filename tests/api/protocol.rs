@@ -1,4 +1,4 @@
-//! What holds for every endpoint: tokens, errors, methods, the fields of every reply.
+//! Rules for every endpoint: tokens, errors, methods, the fields of every reply.
 
 use serde_json::json;
 
@@ -123,7 +123,7 @@ contract_test!(every_reply_lets_a_browser_read_it, async |larder: Larder| {
         for field in others {
             assert!(exposed.split(',').any(|name| name.trim() == field), "{reply} exposes {exposed:?}, not {field}");
         }
-        // What the answer has and no list names is exposed, too: by any list that has the sign for all.
+        // Response fields that no list names are exposed, too: by any list that has the wildcard.
         assert!(exposed.split(',').any(|name| name.trim() == "*"), "{reply} exposes {exposed:?}");
         assert_eq!(reply.field("access-control-allow-credentials"), None, "{reply}");
     }

@@ -1,4 +1,4 @@
-//! How much an account may have.
+//! Quotas of accounts.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Calls, Larder, STORES, Store};
 
-/// Longer than what was counted is believed, and than a store rests after it was counted.
+/// Longer than the lifetime of counted usage, and than the rest of a store after it was counted.
 const REST: Duration = Duration::from_mins(2);
 
 async fn limited(larder: &Larder, quota: Quota) -> Larder {

@@ -1,4 +1,4 @@
-//! How many requests a second are taken, where that is limited.
+//! Rate limits: the requests per second that are accepted, where that is limited.
 
 use futures_util::future::join_all;
 use larder::{api::RateOptions, auth::Token, clock::SeededRandom};
@@ -9,7 +9,8 @@ async fn limited(larder: &Larder, rates: RateOptions) -> Larder {
     larder.restarted_with(|options| options.rates = rates).await
 }
 
-/// Asks as often for something in the store, all at once over a few connections; how often that was one too many.
+/// Sends so many requests for something in the store, all at once over a few connections. Returns the number of
+/// rejected ones.
 async fn refused(store: &Store, rest: &str, times: usize) -> usize {
     const CONNECTIONS: usize = 8;
     let asked = (0..CONNECTIONS).map(async |connection| {
@@ -61,7 +62,7 @@ contract_test!(each_caller_has_a_limit_of_his_own, async |larder: Larder| {
             assert_eq!(reply.status, if request <= 5 { 200 } else { 429 }, "{name}: {reply}");
         }
     }
-    // Nobody's limit is also that of whoever guesses tokens.
+    // The limit for anonymous callers also covers callers that guess tokens.
     store.get("").token("larder_guessed").await.fails(429, "rate-limit-exceeded");
 });
 

@@ -10,7 +10,7 @@ const HUGE: usize = 100_000_000;
 /// Bytes that are sent and compared at a time.
 const BLOCK: usize = 1 << 20;
 
-/// The most bytes of a record in the tests of the limit.
+/// Maximum number of bytes of a record in the tests of the limit.
 const LIMIT: u64 = 1000;
 
 contract_test!(case_120_a_record_of_100_mb_comes_back_byte_for_byte, async |larder: Larder| {

@@ -1,4 +1,4 @@
-//! What replies have in common: how long they may be kept, what a browser may make of them, and HEAD.
+//! Common properties of replies: cache control, restrictions for browsers, and HEAD.
 
 use serde_json::json;
 

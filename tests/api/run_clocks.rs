@@ -39,7 +39,7 @@ contract_test!(a_clock_that_is_wrong_for_an_hour_ends_no_run_and_no_token, async
         }
         assert_eq!(used.object().await["status"], "RUNNING", "{days} days");
         limited.store.get("/records/INPUT").token(&token).await.answers(200);
-        // What is due all the same is done within two days.
+        // Due items are done within two days all the same.
         for _ in 0..48 {
             larder.advance(Duration::from_hours(1));
             larder.run_upkeep().await;

@@ -1,4 +1,4 @@
-//! How runs go on and end, and what ends with them.
+//! Lifecycle of runs, and of everything that ends with them.
 
 use std::time::Duration;
 

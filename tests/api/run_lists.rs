@@ -1,4 +1,4 @@
-//! What lists of runs cost, and what they show while runs change.
+//! Lists of runs: their cost, and their contents while runs change.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::harness::{Larder, RUNS, Run};
 
 const BAKER: &str = "/v2/acts/baker/runs";
 
-/// Runs beyond those that are asked for.
+/// Number of runs beyond those that the list asks for.
 const OTHERS: usize = 30;
 
 async fn ids(larder: &Larder, path: &str) -> (Vec<String>, u64) {

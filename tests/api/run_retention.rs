@@ -1,4 +1,4 @@
-//! How finished runs are deleted, and what stays of them.
+//! Retention of finished runs: their deletion, and what remains of them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const BAKER: &str = "/v2/acts/baker/runs";
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Does what is due about runs and stores, with more than an hour between the two checks.
+/// Processes due items of runs and stores, with more than an hour between the two checks.
 async fn let_expire(larder: &Larder) {
     for _ in 0..6 {
         larder.upkeep().await;

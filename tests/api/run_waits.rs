@@ -1,4 +1,4 @@
-//! What it costs to wait for the end of a run.
+//! Cost of a wait for the end of a run.
 
 use std::time::Duration;
 

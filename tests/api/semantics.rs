@@ -1,4 +1,4 @@
-//! The examples of `docs/SEMANTICS.md`, run one after the other as they stand there.
+//! The examples of `docs/SEMANTICS.md`, run one after the other as written there.
 
 use crate::harness::{Larder, Reply};
 
@@ -77,7 +77,7 @@ fn check(example: &Example, reply: &Reply) {
     }
 }
 
-/// Whether `text` is what `pattern` says, in which [`ANYTHING`] stands for anything.
+/// Returns `true` if `text` matches `pattern`, in which [`ANYTHING`] stands for anything.
 fn fits(text: &str, pattern: &str) -> bool {
     let mut fragments = pattern.split(ANYTHING);
     let Some(mut rest) = fragments.next().and_then(|first| text.strip_prefix(first)) else { return false };

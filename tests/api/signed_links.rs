@@ -1,4 +1,4 @@
-//! Links that open what they were made for, to anybody.
+//! Signed links: each grants access to its own resource, without a token.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::harness::{Larder, STORES, Store, USERNAME};
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// A store with two records, and the secret that signs its links.
+/// Returns a store with two records, and the secret that signs its links.
 async fn signed_store(larder: &Larder) -> (Store, String) {
     let store = larder.named_store("shop").await;
     store.put_text("OUTPUT", "flour").await;
@@ -125,7 +125,7 @@ contract_test!(case_177_and_179_links_in_lists_open_and_their_other_parameters_a
     let link = store.object().await["keysPublicUrl"].as_str().expect("a link").to_owned();
     let page = larder.follow(&format!("{link}&limit=1&prefix=O")).await.answers(200);
     assert_eq!(page.texts_of_items("key"), ["OUTPUT"]);
-    // Who reads by a link is shown no other links that are signed.
+    // A reader by link is shown no other signed links.
     assert!(!page.texts_of_items("recordPublicUrl")[0].contains("signature"), "{page}");
 });
 
@@ -228,7 +228,7 @@ contract_test!(links_end_with_the_right_to_write_of_a_user_who_could_sign_them, 
         assert_eq!(store.object().await["urlSigningSecretKey"], secret);
         larder.put(&user).json(&disabled(false)).await.answers(200);
     }
-    // Who could only read knew no secret.
+    // A user with the right to read only never knew a secret.
     larder.delete(&access).await.answers(200);
     store.share("bob", "read").await;
     let secret = store.object().await["urlSigningSecretKey"].clone();
@@ -262,7 +262,7 @@ contract_test!(
         let ends = [("0".to_owned(), None), (end.as_millis().to_string(), Some(end))];
         for (text, end) in ends {
             let key = format!("0.{text}.{}", store.id);
-            // What a link to the record would be signed with stands in the link to the keys, and the other way round.
+            // The link to the keys carries the signature that a link to the record would have, and the other way round.
             let of_list = of_keys(&secret, &store.id, end);
             let list = String::from_utf8(URL_SAFE_NO_PAD.decode(&of_list).expect("base64")).expect("text");
             let of_record = list.rsplit('.').next().expect("an HMAC");

@@ -1,4 +1,4 @@
-//! Datasets and request queues: refused with advice, or relayed to an upstream as somebody else.
+//! Datasets and request queues: rejected with advice, or relayed to an upstream with another token.
 #![expect(clippy::disallowed_methods, reason = "a test's runtime ends with the test, and its tasks with it")]
 
 use std::{
@@ -18,7 +18,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::harness::{Larder, TOKEN};
 
-/// What the upstream knows Larder by.
+/// Token of Larder at the upstream.
 const UPSTREAM_TOKEN: &str = "apify_api_upstreamupstreamupstreamupstream12";
 
 /// Some of the paths that are served elsewhere.
@@ -43,7 +43,7 @@ struct Came {
     headers: HeaderMap,
 }
 
-/// A server that has what Larder has not: it remembers who asked for what, and gives back what it was sent.
+/// A server for the parts of the API that Larder has not: it records the requests, and returns what it was sent.
 #[derive(Clone, Default)]
 struct StandIn(Arc<Mutex<Vec<Came>>>);
 
@@ -187,7 +187,7 @@ contract_test!(what_is_relayed_streams_both_ways_at_once, async |larder: Larder|
         if piece == "first" {
             assert_eq!(connection.read_head().await.expect("an answer begins").status, 201);
         }
-        // It is back before anything more was sent: nobody on the way waits for the end.
+        // The bytes return before anything more was sent: no hop waits for the end.
         assert_eq!(connection.read_exactly(chunk.len()).await.expect("it is back"), chunk);
     }
     connection.write(b"0\r\n\r\n").await.expect("it is taken");

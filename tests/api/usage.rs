@@ -1,4 +1,4 @@
-//! What object calls stores and runs cost.
+//! Cost of stores and runs in object calls.
 
 use larder::telemetry::Prices;
 use serde_json::{Value, json};

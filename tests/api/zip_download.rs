@@ -163,14 +163,14 @@ contract_test!(an_archive_can_be_read_as_it_comes, async |larder: Larder| {
     assert!(reply.body.len() < 10_000, "{}", reply.body.len());
 });
 
-/// A body in the coding `gzip`: so many blocks of 65,535 zeros each, as they are, and no end.
+/// Returns a body in the coding `gzip`: so many blocks of 65,535 zeros each, as they are, and no end.
 fn uncompressed_gzip(blocks: usize) -> Vec<u8> {
     let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let block = [0, 0xff, 0xff, 0, 0].into_iter().chain(std::iter::repeat_n(0, 0xffff));
     head.into_iter().chain(std::iter::repeat_with(|| block.clone()).take(blocks).flatten()).collect()
 }
 
-/// An entry of an archive, as one finds it who reads the archive from its beginning and no directory.
+/// An entry of an archive, as a streaming reader without the directory finds it.
 #[derive(Debug)]
 struct Streamed {
     name: String,
@@ -178,7 +178,8 @@ struct Streamed {
     is_zip64: bool,
 }
 
-/// Reads an archive as it comes (APPNOTE 4.3.7 to 4.3.9): the end of an entry is where its data ends, since its lengths stand behind it.
+/// Reads an archive as it comes (APPNOTE 4.3.7 to 4.3.9): the end of an entry is where its data ends, since its lengths
+/// follow it.
 async fn streamed(mut archive: &[u8]) -> Vec<Streamed> {
     let mut entries = Vec::new();
     while let Some(head) = archive.strip_prefix(b"PK\x03\x04") {

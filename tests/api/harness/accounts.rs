@@ -10,7 +10,7 @@ use super::{
 };
 
 impl Larder {
-    /// Makes a user; a token of his that may do all that he may.
+    /// Creates a user, and returns a token of theirs with all their rights.
     pub(crate) async fn user(&self, username: &str) -> String {
         let made = self.post("/larder/v1/users").json(&json!({ "username": username })).await.answers(201);
         assert_eq!(made.text("username"), username);
@@ -23,7 +23,7 @@ impl Larder {
         self.post("/larder/v1/tokens").json(&body).await.answers(201).text("token")
     }
 
-    /// Follows a link that was in an answer, as anybody would.
+    /// Follows a link of a response, without a token.
     pub(crate) fn follow(&self, link: &str) -> Request {
         let target = link.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("{link} is no link of ours"));
         self.get(target).anonymous()
@@ -37,7 +37,7 @@ impl Store {
         self.larder().put(path).json(&json!({ "right": right })).await.answers(200)
     }
 
-    /// Lets anybody in, as far as `general_access` says.
+    /// Grants general access, as far as `general_access` says.
     pub(crate) async fn open_to(&self, general_access: &str) {
         let changed = self.put("").json(&json!({ "generalAccess": general_access })).await.answers(200);
         assert_eq!(changed.text("generalAccess"), general_access);

@@ -13,7 +13,7 @@ use super::{clock::ShiftedClock, larder::Larder};
 /// Threads of a test's runtime: enough for two requests to be under way at the same instant.
 const WORKER_THREADS: usize = 2;
 
-/// Where the objects are.
+/// Backend of the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
     /// In this process.

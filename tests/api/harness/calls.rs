@@ -2,7 +2,7 @@
 
 use larder::storage::{Operation, measured::Counts};
 
-/// How often each operation of the object store was called.
+/// Number of calls of each operation of the object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Calls {
     pub(crate) put: usize,
@@ -18,7 +18,7 @@ impl Calls {
     /// No call at all.
     pub(crate) const NONE: Self = Self { put: 0, get: 0, head: 0, delete: 0, delete_many: 0, list: 0, copy: 0 };
 
-    /// All calls together.
+    /// Returns all calls together.
     pub(crate) fn total(self) -> usize {
         self.put + self.get + self.head + self.delete + self.delete_many + self.list + self.copy
     }

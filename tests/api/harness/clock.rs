@@ -17,7 +17,7 @@ pub(crate) struct ShiftedClock {
 }
 
 impl ShiftedClock {
-    /// A clock that says that it is `moment` now, which has been.
+    /// Creates a clock whose time is `moment` now, which is in the past.
     pub(crate) fn from(moment: Timestamp) -> Self {
         Self { behind: SystemClock.now().since(moment), ..Self::default() }
     }
@@ -28,7 +28,7 @@ impl ShiftedClock {
         self.ahead_ms.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// Makes the time of day wrong by so many milliseconds; 0 sets it right. What is measured otherwise does not notice.
+    /// Makes the time of day wrong by so many milliseconds; 0 sets it right. The monotonic clock does not change.
     pub(crate) fn set_wrong_by(&self, millis: i64) {
         self.wrong_by_ms.store(millis, Ordering::SeqCst);
     }

@@ -27,7 +27,7 @@ pub(crate) async fn deflate(bytes: &[u8]) -> Vec<u8> {
     encoder.into_inner()
 }
 
-/// What `bytes` hold in the coding `gzip`.
+/// Decodes `bytes`, which are in the coding `gzip`.
 pub(crate) async fn gunzip(bytes: &[u8]) -> Vec<u8> {
     let mut decoder = GzipDecoder::new(Vec::new());
     decoder.write_all(bytes).await.expect("the bytes are gzip");

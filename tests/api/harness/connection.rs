@@ -58,7 +58,7 @@ impl Connection {
 
     /// Says that nothing more will be sent, while the reply may still be read.
     pub(crate) async fn finish_writing(&mut self) {
-        // The other side may have closed already: then there is nobody left to tell.
+        // The other side may have closed already: then there is no one left to notify.
         let _ = self.writer.shutdown().await;
     }
 
@@ -95,7 +95,7 @@ impl Connection {
         within_patience(read_exactly(&mut self.reader, &mut self.unread, length)).await
     }
 
-    /// All bytes up to the end of the connection, however it ends.
+    /// Returns all bytes up to the end of the connection, however it ends.
     pub(crate) async fn read_rest(&mut self) -> Bytes {
         while matches!(within_patience(fill(&mut self.reader, &mut self.unread)).await, Ok(1..)) {}
         self.unread.split().freeze()
@@ -132,7 +132,7 @@ async fn read_line(reader: &mut OwnedReadHalf, unread: &mut BytesMut) -> io::Res
     }
 }
 
-/// The head of the next final reply; interim ones (1xx) are passed over.
+/// Returns the head of the next final reply; interim ones (1xx) are passed over.
 async fn read_head(reader: &mut OwnedReadHalf, unread: &mut BytesMut) -> io::Result<ReplyHead> {
     loop {
         let line = read_line(reader, unread).await?;

@@ -1,4 +1,5 @@
-//! Every reply of every contract test, held against the description of the API: its status, its fields, its media type, its JSON.
+//! Every reply of every contract test, compared with the description of the API: its status, its fields, its media
+//! type, its JSON.
 //!
 //! Members that the description does not name are an error here, though clients are to pass over them: so it cannot fall behind.
 
@@ -15,16 +16,16 @@ use super::reply::Reply;
 
 static DOCUMENT: LazyLock<Document> = LazyLock::new(Document::read);
 
-/// The description, as replies are held against it.
+/// The description, for the comparison with replies.
 struct Document {
     root: Value,
     /// Schemas, closed against members that they do not name.
     schemas: Value,
-    /// What was made of schemas so far, by their text.
+    /// Compiled schemas, by their text.
     validators: Mutex<HashMap<String, Arc<Validator>>>,
 }
 
-/// What the description says of a request.
+/// The part of the description that covers a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Described {
     /// This path and method.
@@ -35,7 +36,7 @@ pub(crate) enum Described {
     Not,
 }
 
-/// What the description says of a request.
+/// Returns the part of the description that covers a request.
 pub(crate) fn described(method: &str, target: &str) -> Described {
     DOCUMENT.find(method, target)
 }
@@ -142,7 +143,7 @@ impl Document {
     }
 }
 
-/// Whether a path has these segments, with anything but nothing for its parameters.
+/// Returns `true` if a path has these segments, where a parameter matches any segment that is not empty.
 fn fits(path: &str, segments: &[&str]) -> bool {
     let mut own = path.split('/');
     let all_fit = segments.iter().all(|segment| {
@@ -151,7 +152,7 @@ fn fits(path: &str, segments: &[&str]) -> bool {
     all_fit && own.next().is_none()
 }
 
-/// Lets objects have the members that are named, and no others, unless that is said.
+/// Rejects members of objects that the schema does not name, unless it says otherwise.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

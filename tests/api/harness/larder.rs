@@ -27,13 +27,13 @@ pub(crate) const STORES: &str = "/v2/key-value-stores";
 /// The token that requests carry unless they say otherwise.
 pub(crate) const TOKEN: &str = "larder_0123456789abcdefghijklmnopqrst3j70pI";
 
-/// Whose token it is.
+/// Owner of the token.
 pub(crate) const USERNAME: &str = "admin";
 
 /// The origin of links, which is not where the gateway listens: so it is behind a proxy, too.
 pub(crate) const PUBLIC_URL: &str = "https://larder.example";
 
-/// What signing keys come from.
+/// Secret that signing keys are derived from.
 const MASTER_SECRET: &str = "the master secret of the tests";
 
 /// A gateway and the object store beneath it.
@@ -53,12 +53,12 @@ struct Parts {
 }
 
 impl Larder {
-    /// A gateway over `objects`.
+    /// Creates a gateway over `objects`.
     pub(crate) async fn start(objects: Arc<dyn ObjectStore>, clock: Arc<ShiftedClock>) -> Self {
         Self::start_charging(objects, clock, Arc::default()).await
     }
 
-    /// The same; `objects` charges what it costs in `ledger`, unless it leaves that to the gateway.
+    /// The same; `objects` charges its calls in `ledger`, unless it leaves that to the gateway.
     pub(crate) async fn start_charging(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<ShiftedClock>,
@@ -67,7 +67,7 @@ impl Larder {
         Self::start_as(objects, clock, ledger, None, None, |_| {}).await
     }
 
-    /// A gateway with an empty memory over the same object store.
+    /// Creates a gateway with an empty memory over the same object store.
     pub(crate) async fn restarted(&self) -> Self {
         self.restarted_with(|_| {}).await
     }
@@ -78,18 +78,19 @@ impl Larder {
         Self::start_as(objects.clone(), clock.clone(), ledger.clone(), None, None, change).await
     }
 
-    /// A gateway over another object store, which leads to this one.
+    /// Creates a gateway over another object store, which leads to this one.
     pub(crate) async fn restarted_over(&self, objects: Arc<dyn ObjectStore>) -> Self {
         Self::start(objects, self.0.clock.clone()).await
     }
 
-    /// The keeper over the same objects, as if the object store had no conditional writes.
+    /// Creates the keeper over the same objects, as if the object store had no conditional writes.
     pub(crate) async fn keeper(&self) -> Self {
         let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
         Self::start(Arc::new(SoleWriter::new(unconditional, self.0.clock.clone())), self.0.clock.clone()).await
     }
 
-    /// A gateway over the same objects, as if the object store had no conditional writes, whose keeper is at `address`.
+    /// Creates a gateway over the same objects, as if the object store had no conditional writes, whose keeper is at
+    /// `address`.
     pub(crate) async fn forwarder_to(&self, address: SocketAddr) -> Self {
         let address = PeerAddress::parse(&format!("http://{address}")).expect("an address");
         let keeper = Arc::new(Peer::new(address, Arc::new(SystemClock)));
@@ -97,7 +98,8 @@ impl Larder {
         Self::start_as(unconditional, self.0.clock.clone(), self.0.ledger.clone(), Some(keeper), None, |_| {}).await
     }
 
-    /// A gateway over the same objects that passes on to the server at `address`, with this token, what is not its own.
+    /// Creates a gateway over the same objects that relays datasets and request queues to the server at `address`, with
+    /// this token.
     pub(crate) async fn relaying_to(&self, address: SocketAddr, token: &str) -> Self {
         let address = PeerAddress::parse_upstream(&format!("http://{address}")).expect("an address");
         let peer =
@@ -118,7 +120,7 @@ impl Larder {
         let mut options = ApiOptions { public_url: LinkOrigin::Fixed(PUBLIC_URL.to_owned()), ..ApiOptions::default() };
         change(&mut options);
         let measured = Measured::new(objects.clone());
-        // What has lifecycle rules is an object store, which charges for what goes over the wire.
+        // A backend with lifecycle rules is an object store. It charges per request on the wire.
         let charges_itself = objects.lifecycle().is_some();
         let measured = Arc::new(if charges_itself { measured } else { measured.charging(ledger.clone()) });
         let random = Arc::new(SystemRandom);
@@ -171,33 +173,33 @@ impl Larder {
         Self(Arc::new(Parts { address, objects, measured, clock, catalog, ledger, run_upkeep, tokens, errands }))
     }
 
-    /// Tells the keeper how stores were used, as a job does now and then; how many stores that were.
+    /// Reports the use of stores to the keeper, as a job does now and then. Returns the number of stores.
     pub(crate) async fn tell_use(&self) -> larder::kv::Result<usize> {
         let errands = self.0.errands.clone().expect("it has a keeper");
         let job = ToldActivity::new(self.0.catalog.clone(), errands);
         job.run_once().await.map(|report| report.worked_on)
     }
 
-    /// Writes down how stores were used, as a job does now and then; how many stores that were.
+    /// Writes down how stores were used, as a job does now and then. Returns the number of stores.
     pub(crate) async fn write_use_down(&self) -> usize {
         self.0.catalog.flush_activity().await.expect("it is written down")
     }
 
-    /// Counts what is in the stores that have changed, as jobs do now and then.
+    /// Counts the contents of the changed stores, as jobs do now and then.
     pub(crate) async fn count(&self) {
         self.write_use_down().await;
-        // What is changed in the millisecond in which a count begins may not be in it.
+        // A count may miss a change of the millisecond in which it begins.
         self.advance(Duration::from_millis(1));
         self.count_only().await;
     }
 
-    /// Counts what is in the stores of which it is written down that they have changed.
+    /// Counts the contents of the stores whose documents record a change.
     pub(crate) async fn count_only(&self) {
         self.0.catalog.count_contents().await.expect("it is counted");
     }
 
-    /// Waits until the admin is known to have as many records and bytes: what is known may be a minute old, and is renewed
-    /// behind whoever asks.
+    /// Waits until the admin is known to have as many records and bytes: the known usage may be a minute old, and is
+    /// renewed in the background of a request.
     pub(crate) async fn has(&self, records: u64, bytes: u64) {
         for _ in 0..200 {
             let account = self.get("/larder/v1/users/admin").await.answers(200);
@@ -210,31 +212,31 @@ impl Larder {
         panic!("the admin is not known to have {records} records of {bytes} bytes");
     }
 
-    /// Does what is due about stores, as a job does now and then.
+    /// Processes due items of stores, as a job does now and then.
     pub(crate) async fn upkeep(&self) {
         self.0.catalog.keep_appointments().await.expect("what is due is done");
     }
 
-    /// Does what is due about runs, as a job does now and then.
+    /// Processes due items of runs, as a job does now and then.
     pub(crate) async fn run_upkeep(&self) {
         self.0.run_upkeep.run_once().await.expect("what is due is done");
         self.0.run_upkeep.removal().run_once().await.expect("what is due is done");
     }
 
-    /// Writes down when tokens were used, and deletes what is left of those that have ended, as jobs do now and then.
+    /// Writes the last use of tokens, and deletes the remains of expired ones, as jobs do now and then.
     pub(crate) async fn token_upkeep(&self) {
         self.0.tokens.flush_uses().await.expect("uses are written down");
         self.0.tokens.delete_ended().await.expect("what is left is deleted");
     }
 
-    /// The keys of all objects of accounts and tokens that have a text in them.
+    /// Returns the keys of all objects of accounts and tokens that have a text in them.
     pub(crate) async fn objects_of_accounts(&self, text: &str) -> Vec<String> {
         let page = ListOptions { prefix: "larder/auth/".to_owned(), start_after: None, limit: MAX_LIST_KEYS };
         let listed = self.0.objects.list(page).await.expect("the object store lists");
         listed.objects.into_iter().map(|object| object.key).filter(|key| key.contains(text)).collect()
     }
 
-    /// The keys of all objects that belong to a store and to no other, but for entries in the index.
+    /// Returns the keys of all objects that belong to a store and to no other, but for entries in the index.
     pub(crate) async fn objects_of(&self, store: &Store) -> Vec<String> {
         let mut found = Vec::new();
         for folder in ["stores", "permanent", "expiring", "store-usage"] {
@@ -246,7 +248,7 @@ impl Larder {
         found
     }
 
-    /// The object store beneath it.
+    /// Returns the object store beneath it.
     pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
         self.0.objects.clone()
     }
@@ -256,63 +258,63 @@ impl Larder {
         self.0.clock.clone()
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.address
     }
 
-    /// A connection that stays open.
+    /// Returns a connection that stays open.
     pub(crate) async fn connect(&self) -> Connection {
         Connection::open(self.0.address).await
     }
 
-    /// A request with any method.
+    /// Creates a request with any method.
     pub(crate) fn request(&self, method: &str, target: impl Into<String>) -> Request {
         Request::new(self, method, target)
     }
 
-    /// A GET.
+    /// Creates a GET.
     pub(crate) fn get(&self, target: impl Into<String>) -> Request {
         self.request("GET", target)
     }
 
-    /// A HEAD.
+    /// Creates a HEAD.
     pub(crate) fn head(&self, target: impl Into<String>) -> Request {
         self.request("HEAD", target)
     }
 
-    /// A PUT.
+    /// Creates a PUT.
     pub(crate) fn put(&self, target: impl Into<String>) -> Request {
         self.request("PUT", target)
     }
 
-    /// A POST, a millisecond after all before it: what it makes is listed after what they made.
+    /// Creates a POST, a millisecond after all before it: its object is listed after theirs.
     pub(crate) fn post(&self, target: impl Into<String>) -> Request {
         self.advance(Duration::from_millis(1));
         self.request("POST", target)
     }
 
-    /// A DELETE.
+    /// Creates a DELETE.
     pub(crate) fn delete(&self, target: impl Into<String>) -> Request {
         self.request("DELETE", target)
     }
 
-    /// A new store without a name.
+    /// Returns a new store without a name.
     pub(crate) async fn new_store(&self) -> Store {
         Store::new(self, self.post(STORES).await.answers(201).text("id"))
     }
 
-    /// A new store with a name.
+    /// Returns a new store with a name.
     pub(crate) async fn named_store(&self, name: &str) -> Store {
         Store::new(self, self.post(format!("{STORES}?name={name}")).await.answers(201).text("id"))
     }
 
-    /// A new store, made with this body.
+    /// Returns a new store, made with this body.
     pub(crate) async fn store_with(&self, body: &Value) -> Store {
         Store::new(self, self.post(STORES).json(body).await.answers(201).text("id"))
     }
 
-    /// The time by the gateway's clock.
+    /// Returns the time by the gateway's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
@@ -322,12 +324,12 @@ impl Larder {
         self.0.clock.advance(by);
     }
 
-    /// Makes the time of day wrong by so many days; 0 sets it right. What is measured otherwise does not notice.
+    /// Makes the time of day wrong by so many days; 0 sets it right. The monotonic clock does not change.
     pub(crate) fn set_wrong_by_days(&self, days: i64) {
         self.0.clock.set_wrong_by(days * 24 * 60 * 60 * 1000);
     }
 
-    /// How many objects there are whose keys begin so.
+    /// Returns the number of objects whose keys begin so.
     pub(crate) async fn count_objects(&self, prefix: &str) -> usize {
         let (mut count, mut start_after) = (0, None);
         loop {
@@ -346,7 +348,7 @@ impl Larder {
         self.0.clock.sleep(duration).await;
     }
 
-    /// The calls that reach the object store while `work` is done.
+    /// Returns the calls that reach the object store while `work` is done.
     pub(crate) async fn calls<T>(&self, work: impl AsyncFnOnce() -> T) -> Calls {
         let before = self.0.measured.counts();
         work().await;

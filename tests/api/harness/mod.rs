@@ -1,5 +1,5 @@
-//! What the tests of the contract stand on: a whole gateway in this process, behind a real socket, and a client that can
-//! send what no well-behaved client would.
+//! Harness of the contract tests: a whole gateway in this process, behind a real socket, and a client that can send
+//! requests that no well-behaved client would.
 
 mod accounts;
 mod backend;

@@ -1,11 +1,11 @@
-//! Replies, and what can be said of them. Every complaint tells the request and what came back.
+//! Replies, and the assertions on them. Every complaint names the request and the reply.
 
 use std::fmt;
 
 use bytes::Bytes;
 use serde_json::Value;
 
-/// The most characters of a body that a complaint shows.
+/// Maximum number of characters of a body that a complaint shows.
 const SHOWN: usize = 300;
 
 /// A reply, read to its end.
@@ -22,7 +22,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The one value of a header field; `None` without one.
+    /// Returns the one value of a header field; `None` without one.
     #[track_caller]
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
@@ -31,13 +31,13 @@ impl Reply {
         first
     }
 
-    /// The one value of a header field that must be there.
+    /// Returns the one value of a header field that must be there.
     #[track_caller]
     pub(crate) fn expect_field(&self, name: &str) -> &str {
         self.field(name).unwrap_or_else(|| panic!("{self} has no field {name}: {:?}", self.fields))
     }
 
-    /// Whether the connection it came over may be used again.
+    /// Returns `true` if the connection it came over may be used again.
     #[track_caller]
     pub(crate) fn keeps_connection(&self) -> bool {
         self.field("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"))
@@ -93,13 +93,13 @@ impl Reply {
         self.fails_with(self.status);
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{self} is not JSON: {error}"))
     }
 
-    /// What is in the envelope of a successful answer.
+    /// Returns the contents of the envelope of a successful response.
     #[track_caller]
     pub(crate) fn data(&self) -> Value {
         assert!((200..300).contains(&self.status), "{self}");
@@ -110,7 +110,7 @@ impl Reply {
         envelope["data"].take()
     }
 
-    /// A text in the data of a successful answer.
+    /// Returns a text in the data of a successful answer.
     #[track_caller]
     pub(crate) fn text(&self, member: &str) -> String {
         let data = self.data();

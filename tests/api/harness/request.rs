@@ -44,41 +44,41 @@ impl Request {
         }
     }
 
-    /// Without a token.
+    /// Returns the request without a token.
     pub(crate) fn anonymous(mut self) -> Self {
         self.token = None;
         self
     }
 
-    /// With this token.
+    /// Returns the request with this token.
     pub(crate) fn token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
         self
     }
 
-    /// With one more header field.
+    /// Returns the request with one more header field.
     pub(crate) fn field(mut self, name: &str, value: impl Into<String>) -> Self {
         self.fields.push((name.to_owned(), value.into()));
         self
     }
 
-    /// With a media type.
+    /// Returns the request with a media type.
     pub(crate) fn content_type(self, value: &str) -> Self {
         self.field("Content-Type", value)
     }
 
-    /// With a body of known length.
+    /// Returns the request with a body of known length.
     pub(crate) fn body(mut self, bytes: impl Into<Bytes>) -> Self {
         self.body = Body::Sized(bytes.into());
         self
     }
 
-    /// With a JSON body.
+    /// Returns the request with a JSON body.
     pub(crate) fn json(self, value: &serde_json::Value) -> Self {
         self.content_type("application/json").body(value.to_string())
     }
 
-    /// With a body of unknown length, in these chunks.
+    /// Returns the request with a body of unknown length, in these chunks.
     pub(crate) fn chunked(mut self, chunks: Vec<Bytes>) -> Self {
         self.body = Body::Chunked(chunks);
         self
@@ -103,7 +103,7 @@ impl Request {
         reply
     }
 
-    /// The request as it goes over the wire: the head, then the body.
+    /// Returns the request as it goes over the wire: the head, then the body.
     fn pieces(&self) -> Vec<Bytes> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.larder.address());
         let mut field = |name: &str, value: &str| {

@@ -17,30 +17,30 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The run that an answer tells of.
+    /// Returns the run in a response.
     pub(crate) fn of(larder: &Larder, made: &Reply) -> Self {
         let store = Store::new(larder, made.text("defaultKeyValueStoreId"));
         Self { larder: larder.clone(), id: made.text("id"), store }
     }
 
-    /// A new run with an input.
+    /// Creates a new run with an input.
     pub(crate) async fn start(larder: &Larder, runs: &str) -> Self {
         // Runs of one millisecond have no order among themselves.
         larder.advance(Duration::from_millis(1));
         Self::of(larder, &larder.post(runs).json(&json!({ "flour": 5 })).await.answers(201))
     }
 
-    /// The path of something of the run.
+    /// Returns the path of something of the run.
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("{RUNS}/{}{rest}", self.id)
     }
 
-    /// The path of what is an addition to the platform's API.
+    /// Returns the path of an addition to the platform's API.
     pub(crate) fn own(&self, rest: &str) -> String {
         format!("/larder/v1/runs/{}/{rest}", self.id)
     }
 
-    /// The run as it is.
+    /// Returns the run as it is.
     pub(crate) async fn object(&self) -> Value {
         self.larder.get(self.path("")).await.answers(200).data()
     }
@@ -50,7 +50,7 @@ impl Run {
         self.larder.post(self.own("finish")).json(&end).await.answers(200).data()
     }
 
-    /// A token of the run's, and the variables that it came with.
+    /// Returns a token of the run's, and the variables that it came with.
     pub(crate) async fn enter(&self, body: Value) -> (String, Value) {
         let entered = self.larder.post(self.own("environment")).json(&body).await.answers(201).data();
         let environment = entered["environment"].clone();

@@ -13,8 +13,8 @@ use larder::{
     server::{Handler, RequestBody, Server, ServerOptions, Source, Workers},
 };
 
-/// Serves `api` until the runtime ends. Its connections go by real time: a test that moves the gateway's clock does not
-/// mean that a client has been silent for so long.
+/// Serves `api` until the runtime ends. Timeouts of its connections use real time: a test that moves the gateway's
+/// clock does not mean that a client has been silent for so long.
 pub(crate) fn serve(api: Api) -> SocketAddr {
     let options = ServerOptions { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..ServerOptions::default() };
     let server = Server::bind(options, Arc::new(SystemClock)).expect("there is a free port");

@@ -22,7 +22,7 @@ impl Store {
         Self { larder: larder.clone(), id }
     }
 
-    /// The gateway that it is spoken to through.
+    /// Returns the gateway that serves it.
     pub(crate) fn larder(&self) -> &Larder {
         &self.larder
     }
@@ -32,37 +32,37 @@ impl Store {
         Self::new(larder, self.id.clone())
     }
 
-    /// The path of something in the store; of the store itself when `rest` is empty.
+    /// Returns the path of something in the store; of the store itself when `rest` is empty.
     pub(crate) fn path(&self, rest: &str) -> String {
         format!("{STORES}/{}{rest}", self.id)
     }
 
-    /// A GET.
+    /// Creates a GET.
     pub(crate) fn get(&self, rest: &str) -> Request {
         self.larder.get(self.path(rest))
     }
 
-    /// A HEAD.
+    /// Creates a HEAD.
     pub(crate) fn head(&self, rest: &str) -> Request {
         self.larder.head(self.path(rest))
     }
 
-    /// A PUT.
+    /// Creates a PUT.
     pub(crate) fn put(&self, rest: &str) -> Request {
         self.larder.put(self.path(rest))
     }
 
-    /// A POST.
+    /// Creates a POST.
     pub(crate) fn post(&self, rest: &str) -> Request {
         self.larder.post(self.path(rest))
     }
 
-    /// A DELETE.
+    /// Creates a DELETE.
     pub(crate) fn delete(&self, rest: &str) -> Request {
         self.larder.delete(self.path(rest))
     }
 
-    /// The store object.
+    /// Returns the store object.
     pub(crate) async fn object(&self) -> Value {
         self.get("").await.answers(200).data()
     }
@@ -88,7 +88,7 @@ impl Store {
         self.get(&format!("/records/{key}")).await.answers(200)
     }
 
-    /// The keys of the first page.
+    /// Returns the keys of the first page.
     pub(crate) async fn keys(&self) -> Vec<String> {
         self.get("/keys").await.answers(200).texts_of_items("key")
     }
