@@ -1,4 +1,4 @@
-//! What is due about stores: found twice, tried again, and never in the way of anything else.
+//! Due items of stores: found twice, tried again, and never in the way of anything else.
 
 use std::{sync::Arc, time::Duration};
 

@@ -13,7 +13,7 @@ use larder::storage::{
     PutOutcome, Result,
 };
 
-/// Takes so many changes, and answers nothing afterwards.
+/// An object store that applies so many changes, and fails every call afterwards.
 pub struct Dying {
     inner: Arc<dyn ObjectStore>,
     left: AtomicUsize,
@@ -24,7 +24,7 @@ impl Dying {
         Arc::new(Self { inner, left: AtomicUsize::new(changes) })
     }
 
-    /// Whether all changes were taken, and one more would have been.
+    /// Returns `true` if all changes were applied, and one more would have been.
     pub fn is_alive(&self) -> bool {
         self.left.load(SeqCst) > 0
     }

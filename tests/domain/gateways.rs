@@ -11,17 +11,17 @@ use larder::{
     storage::{ByteStream, ListOptions, ObjectStore, Precondition, memory::MemoryStore},
 };
 
-/// How old a gateway's view may be.
+/// Staleness bound of a gateway's view.
 pub const STALENESS: Duration = Duration::from_secs(5);
 
-/// An object store, a clock, and whoever owns everything.
+/// An object store, a clock, and the owner of everything.
 pub struct World {
     pub objects: Arc<dyn ObjectStore>,
     pub clock: Arc<ManualClock>,
     pub owner: UserId,
 }
 
-/// What one gateway is made of.
+/// Components of one gateway.
 pub struct Gateway {
     pub catalog: Arc<Catalog>,
     pub records: Records,
@@ -34,17 +34,17 @@ impl World {
         Self { objects, clock, owner: UserId::generate(&SeededRandom::new(0)) }
     }
 
-    /// A gateway that shares the object store with others.
+    /// Returns a gateway that shares the object store with others.
     pub fn gateway(&self, seed: u64) -> Gateway {
         self.gateway_over(self.objects.clone(), seed, Some(STALENESS))
     }
 
-    /// A gateway that is alone.
+    /// Returns a gateway that is alone.
     pub fn sole_gateway(&self, seed: u64) -> Gateway {
         self.gateway_over(self.objects.clone(), seed, None)
     }
 
-    /// A gateway that sees the object store through `objects`.
+    /// Returns a gateway that sees the object store through `objects`.
     pub fn gateway_over(&self, objects: Arc<dyn ObjectStore>, seed: u64, staleness: Option<Duration>) -> Gateway {
         let cache = CacheOptions { staleness, ..CacheOptions::default() };
         self.gateway_with(objects, seed, &CatalogOptions { cache, ..CatalogOptions::default() })
@@ -57,7 +57,7 @@ impl World {
         Gateway { records: catalog.records(), catalog: Arc::new(catalog) }
     }
 
-    /// All object keys that begin with `prefix`.
+    /// Returns all object keys that begin with `prefix`.
     pub async fn keys(&self, prefix: &str) -> Vec<String> {
         let (mut keys, mut start_after) = (Vec::new(), None);
         loop {

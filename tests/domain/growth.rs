@@ -1,4 +1,4 @@
-//! What is left when stores have come and gone: nothing.
+//! Leftovers of stores that were created and deleted: none.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -228,7 +228,7 @@ async fn a_gateway_that_has_not_looked_for_long_misses_no_deletion() {
     assert_eq!(ids(&there, &world, 100).await, (vec![kept], 1));
 }
 
-/// What is called so, and what the claims of names say: both are to agree once everything is settled.
+/// Checks that the listed names and the claims of names agree once everything is settled.
 async fn names_agree(gateway: &Gateway, world: &World, stores: &[StoreId], said: &str) {
     let mut named = BTreeSet::new();
     for id in stores {

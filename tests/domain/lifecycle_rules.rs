@@ -18,13 +18,13 @@ const DAY: Duration = Duration::from_hours(24);
 /// Days of use: longer than the rule of the stores' class waits, and than a store lives that is not used.
 const DAYS: u16 = 40;
 
-/// A gateway before a bucket, whose lifecycle rules delete records.
+/// Returns a gateway before a bucket, whose lifecycle rules delete records.
 fn over_bucket(world: &World, seed: u64) -> Gateway {
     let options = CatalogOptions { classes: Some(STALENESS), ..CatalogOptions::default() };
     world.gateway_with(world.objects.clone(), seed, &options)
 }
 
-/// Deletes what the lifecycle rules of a bucket delete by now; returns how many objects that were.
+/// Deletes the objects that the lifecycle rules of a bucket delete by now. Returns their number.
 async fn apply_rules(world: &World) -> usize {
     let mut deleted = 0;
     for class in LifecycleClass::ALL {

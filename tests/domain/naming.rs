@@ -101,7 +101,7 @@ async fn other_gateways_see_a_rename_within_the_staleness_bound() {
     assert_eq!(there.catalog.resolve(&new).await.expect("the new name").document.id, store.document.id);
 }
 
-/// What happens before a write, of which so many came before.
+/// Hook that runs before a write, with the number of earlier writes.
 type BeforeWrite = Box<dyn Fn(usize) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// An object store before whose writes something happens.
@@ -199,7 +199,7 @@ async fn a_gateway_that_dies_between_any_two_writes_of_a_rename_leaves_both_name
 
 #[tokio::test]
 async fn whoever_wants_a_name_gets_a_store_also_where_another_deletes_it_in_the_middle() {
-    // Who is interrupted makes the store himself, or helps one to its name whose maker has died.
+    // An interrupted caller creates the store itself, or completes the half-made claim of a caller that died.
     for (half_made, writes) in [(false, 4), (true, 3)] {
         for interrupted in 0..writes {
             let world = World::new();

@@ -1,4 +1,4 @@
-//! What becomes of a deleted store.
+//! Deletion of stores, and the removal of their records.
 
 use std::time::Duration;
 

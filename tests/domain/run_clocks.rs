@@ -9,16 +9,16 @@ use larder::{
 
 use crate::{gateways::World, run_host::Host};
 
-/// How often the runs give a sign of life, and what is due is done.
+/// Interval at which the runs send heartbeats, and due items are done.
 const STEP: Duration = Duration::from_mins(10);
 
 /// Steps of six days.
 const STEPS: u64 = 6 * 24 * 6;
 
-/// The most milliseconds that the clock is wrong by: ten days.
+/// Maximum error of the clock, in milliseconds: ten days.
 const MOST_WRONG: u64 = 10 * 24 * 60 * 60 * 1000;
 
-/// The most steps for which the clock is wrong: twelve hours.
+/// Maximum number of consecutive steps with a wrong clock: twelve hours.
 const LONGEST_WRONG: u64 = 12 * 6;
 
 fn below(random: &SeededRandom, limit: u64) -> u64 {
@@ -27,7 +27,7 @@ fn below(random: &SeededRandom, limit: u64) -> u64 {
     u64::from_le_bytes(bytes) % limit
 }
 
-/// Lets the clock jump while runs go on, which are alive as their heartbeats say, and one as the use of its store says.
+/// Lets the clock jump while runs go on: some are kept alive by their heartbeats, and one by the use of its store.
 async fn live_with_jumps(seed: u64, is_guarded: bool) {
     let world = World::new();
     let guard = if is_guarded {

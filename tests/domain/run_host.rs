@@ -69,7 +69,7 @@ impl Host {
         self.runs.update(&run.id, |run| Ok(run.finish(outcome, None, run.started_at))).await
     }
 
-    /// Does what is due, whether it can be done or not.
+    /// Processes due items; failures are ignored.
     pub async fn work(&self) {
         let _ = self.upkeep.run_once().await;
         let _ = self.upkeep.removal().run_once().await;

@@ -70,7 +70,7 @@ async fn a_page_anywhere_in_a_long_list_costs_few_lists_and_a_read_for_each_run_
             }
         }
     }
-    // What came since is counted at once, though the rest is not counted again.
+    // Later changes are counted at once, though the rest is not counted again.
     for _ in 0..1_500 {
         world.clock.advance(Duration::from_millis(1));
         made.push(host.start(&world, &store).await.expect("a run").id);

@@ -12,10 +12,10 @@ use larder::storage::{
 };
 use tokio::sync::oneshot;
 
-/// How often the driver steps aside before it takes every task for waiting.
+/// Number of yields of the driver before it takes every task for waiting.
 const PATIENCE: usize = 24;
 
-/// What holds calls back.
+/// Gate that holds calls back.
 #[derive(Debug, Default)]
 pub struct Gate(Mutex<Waiting>);
 
@@ -54,7 +54,7 @@ impl Gate {
         self.lock().is_closed = is_closed;
     }
 
-    /// Returns how many have arrived.
+    /// Returns the number of calls that have arrived.
     pub fn arrivals(&self) -> u64 {
         self.lock().arrivals
     }
@@ -71,7 +71,7 @@ impl Gate {
         }
     }
 
-    /// Lets everybody through, now and later.
+    /// Lets all calls through, now and later.
     pub fn open(&self) {
         self.close(false);
         let held = std::mem::take(&mut self.lock().held);

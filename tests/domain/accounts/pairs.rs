@@ -13,10 +13,10 @@ use super::{
 /// Interleavings by chance that are tried of each pair, beside those that are tried in order.
 const BY_CHANCE: u64 = 3;
 
-/// How two calls are interleaved.
+/// Interleaving of two calls.
 #[derive(Debug, Clone, Copy)]
 enum Schedule {
-    /// The second is made when so many steps of the first are over, and runs to its end.
+    /// The second call begins after so many steps of the first, and runs to its end.
     Within(usize),
     /// Whatever waits goes on, by chance.
     ByChance(u64),
@@ -71,7 +71,7 @@ impl Trial {
                 while !second.is_finished() {
                     gate.settle().await;
                     let waiting = gate.waiting();
-                    // Where the second waits for a lock of the first, the first goes on.
+                    // If the second call waits for a lock of the first, the first proceeds.
                     let next = waiting.iter().find(|number| **number >= mark).or(waiting.first()).copied();
                     match next {
                         Some(number) => gate.release(number),
@@ -80,7 +80,7 @@ impl Trial {
                     }
                 }
                 let second = second.await.expect("it does not panic");
-                // What was answered holds at once, while the first is still at it.
+                // An acknowledged change holds at once, while the first call is still in flight.
                 gate.close(false);
                 self.judge_tokens(&[&second], &second.gateway, "at once").await;
                 (second, is_within)
@@ -107,7 +107,7 @@ impl Trial {
         (vec![first.await.expect("it does not panic"), second], is_within)
     }
 
-    /// Holds what tokens and rights there are on a gateway against what was answered.
+    /// Compares the tokens and rights on a gateway with the responses.
     async fn judge_tokens(&mut self, done: &[&Done], gateway: &Gateway, when: &str) {
         let scene = self.scene.clone();
         let succeeded = |call: Call| done.iter().any(|done| done.call == call && done.answer.status < 300);
@@ -131,14 +131,14 @@ impl Trial {
         if is_shut_out && scene.may_write(gateway).await {
             self.wrong.push(format!("the user may write {when}"));
         }
-        // Where both take it away, one of the two ends the links, and the other gateway may be the one that did.
+        // If both calls take it away, one of the two ends the links, and the other gateway may be the one that did.
         let is_taken = succeeded(Call::Unshare) || succeeded(Call::DisableBob) && !self.calls.contains(&Call::Unshare);
         if is_taken && scene.link_opens(gateway).await {
             self.wrong.push(format!("a link that the user signed opens {when}"));
         }
     }
 
-    /// Holds against each other what lives and what is listed.
+    /// Compares the live objects with the listed ones.
     async fn judge_living(&mut self, done: &[Done]) {
         let scene = self.scene.clone();
         let gateway = &scene.gateways[0];
@@ -169,7 +169,7 @@ impl Trial {
         }
     }
 
-    /// Holds what is left after a long time against what was answered.
+    /// Compares the state after a long time with the responses.
     async fn judge_in_the_end(&mut self, done: &[Done]) {
         let scene = self.scene.clone();
         let all: Vec<_> = done.iter().collect();
@@ -196,7 +196,7 @@ fn below(random: &SeededRandom, bound: usize) -> usize {
     usize::try_from(u64::from_le_bytes(bytes) % bound as u64).expect("it is small")
 }
 
-/// Makes two calls as the schedule says; returns what is wrong, and whether they met.
+/// Makes two calls as the schedule says. Returns the contradictions, and whether the calls overlapped.
 fn run(seed: u64, calls: [Call; 2], schedule: Schedule, is_shared: bool) -> (Vec<String>, bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
@@ -208,7 +208,7 @@ fn run(seed: u64, calls: [Call; 2], schedule: Schedule, is_shared: bool) -> (Vec
             if !matches!(each.answer.status, 200..=204 | 400 | 404) {
                 trial.wrong.push(format!("{:?} was answered {:?}", each.call, each.answer));
             }
-            // What was shared once more meanwhile is shared.
+            // A store that was shared again meanwhile stays shared.
             if each.call != Call::Unshare || !calls.contains(&Call::Share) {
                 trial.judge_tokens(&[each], &each.gateway, "on its gateway").await;
             }

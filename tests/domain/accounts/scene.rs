@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::gate::{Gate, Gated};
 
-/// How old a gateway's view may be where there are several.
+/// Staleness bound of a gateway's view where there are several.
 pub const STALENESS: Duration = Duration::from_secs(5);
 
 /// The admin's token.

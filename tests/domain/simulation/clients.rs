@@ -1,4 +1,4 @@
-//! Those who use the store of a simulated world, and those who look after it.
+//! Clients of the store of a simulated world, and its caretakers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,10 +10,10 @@ use larder::{
 
 use super::world::{Gateway, KEYS, World, read};
 
-/// What one client does before it leaves.
+/// Number of actions of one client before it leaves.
 const ACTIONS: usize = 25;
 
-/// How long anybody waits for an answer.
+/// Timeout for a response.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A retention of another lifecycle class.
@@ -98,7 +98,7 @@ pub async fn owner(world: Arc<World>, id: StoreId) {
     }
 }
 
-/// Changes the store's settings; whether that was acknowledged, or `None` when it is of no use to go on.
+/// Changes the store's settings. Returns `true` if that was acknowledged, or `None` when the client should stop.
 async fn update(world: &World, id: StoreId, change: StoreUpdate) -> Option<bool> {
     // Until it is known what became of it, the store need live no longer than in the worst case.
     if change.name == Change::Clear || change.retention == Change::Clear {
@@ -129,7 +129,7 @@ async fn update(world: &World, id: StoreId, change: StoreUpdate) -> Option<bool>
     Some(true)
 }
 
-/// Does what is due, at one gateway, for ever.
+/// Processes due items at one gateway, for ever.
 pub async fn caretaker(world: Arc<World>, index: usize) {
     loop {
         world.clock.sleep(world.dice.millis(3_000, 15_000)).await;

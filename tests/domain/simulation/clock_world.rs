@@ -57,7 +57,7 @@ impl Clock for MachineClock {
     }
 }
 
-/// What goes wrong.
+/// Faults of the world.
 #[derive(Debug, Clone, Copy)]
 pub enum Trouble {
     /// Nothing.
@@ -89,7 +89,7 @@ impl Trouble {
     }
 }
 
-/// Whose clock is wrong.
+/// Owner of the wrong clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
     Machine,
@@ -157,7 +157,7 @@ impl World {
         world
     }
 
-    /// A gateway that has just started, on a machine whose clock is wrong by so many milliseconds.
+    /// Returns a gateway that has just started, on a machine whose clock is wrong by so many milliseconds.
     pub async fn start(&self, wrong_by: i64, is_writer: bool) -> Gateway {
         let machine = MachineClock::new(&self.time, wrong_by);
         let adjusted = (self.scenario.before_bucket > 0).then(|| Arc::new(AdjustedClock::new(machine.clone())));
@@ -209,7 +209,7 @@ impl World {
         tokio::spawn(caretaker(self.clone(), next));
     }
 
-    /// A gateway that serves now, if there is one.
+    /// Returns a gateway that serves now, if there is one.
     pub fn serving(&self) -> Option<Gateway> {
         let gateways = self.gateways();
         let chosen = usize::try_from(self.dice.below(gateways.len() as u64)).expect("it is small");
@@ -236,7 +236,7 @@ impl World {
         self.wrong.lock().expect("nobody panicked").insert(what);
     }
 
-    /// Whether the document of a store is there, and not that of a deleted one.
+    /// Returns `true` if the document of a store exists, and is no tombstone.
     pub async fn is_kept(&self, id: StoreId) -> bool {
         match self.objects.get(&format!("larder/stores/{id}"), GetOptions::default()).await {
             Ok(object) => {

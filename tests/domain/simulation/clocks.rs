@@ -1,5 +1,5 @@
-//! Wrong clocks in simulated days: no store is lost by one, no run ended, and what is due is deleted once it is right. Without any one
-//! safeguard, something is lost.
+//! Wrong clocks in simulated days: none of them loses a store or ends a run, and due deletions happen once the clock is
+//! right. Without any one safeguard, something is lost.
 
 use std::{
     collections::BTreeSet,
@@ -26,7 +26,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// Interval of a gateway's background work.
 const WORK_INTERVAL: Duration = Duration::from_mins(10);
 
-/// Time after which what is due must be deleted once the clocks are right.
+/// Maximum time until due deletions happen once the clocks are right.
 const DELETED_WITHIN: Duration = Duration::from_hours(48);
 
 /// Number of clients that make a store at any time; one more makes one while the trouble lasts.
@@ -173,7 +173,7 @@ async fn misfortune(world: Arc<World>) {
     }
 }
 
-/// Returns what was wrong in a scenario with a seed.
+/// Returns the contradictions of a scenario with a seed.
 fn run(seed: u64, scenario: Scenario) -> BTreeSet<&'static str> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
@@ -199,8 +199,8 @@ fn millis_of(duration: Duration) -> u64 {
 const FOLDER: Scenario =
     Scenario { trouble: Trouble::None, before_bucket: 0, clock: ClockSafeguards::ALL, safeguards: Safeguards::ALL };
 
-/// A trouble of any kind: by up to ten days in either direction; for seconds to twelve hours while gateways run, and for up
-/// to an hour from a start.
+/// Returns a trouble of any kind: by up to ten days in either direction; for seconds to twelve hours while gateways
+/// run, and for up to an hour from a start.
 fn any_trouble(dice: &Dice, before_bucket: usize) -> Trouble {
     let by = i64::try_from(61_000 + dice.below(864_000_000)).expect("it is small");
     let by = if dice.happens(500) { by } else { -by };
@@ -233,7 +233,7 @@ fn a_machine_that_runs_four_hours_a_day_and_one_that_sleeps_delete_what_expired(
     }
 }
 
-/// Whether a loss is found in a trouble without a safeguard, and none with it.
+/// Checks that a loss is found in a trouble without a safeguard, and none with it.
 fn shows(scenario: Scenario, take_out: impl Fn(&mut Scenario)) {
     let mut unsafe_scenario = scenario;
     take_out(&mut unsafe_scenario);

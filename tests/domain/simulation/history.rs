@@ -1,8 +1,8 @@
-//! What was done to the records of a store, and whether it can have been so.
+//! History of the records of a store, and its check for contradictions.
 
 use std::{collections::BTreeSet, time::Duration};
 
-/// The end of what was never answered: it may take effect at any time.
+/// The end of a call without a response: it may take effect at any time.
 const NEVER: Duration = Duration::MAX;
 
 /// A change of a record: `None` for its deletion.
@@ -39,7 +39,7 @@ pub struct History {
 pub struct Asked(usize);
 
 impl History {
-    /// A change is asked for.
+    /// Records the start of a change.
     pub fn ask(&mut self, key: &'static str, value: Value, now: Duration) -> Asked {
         self.changes.push(Change { key, value, asked: now, answered: NEVER });
         Asked(self.changes.len() - 1)
@@ -78,7 +78,7 @@ impl History {
         self.reads.push(Read { key, value, asked, answered });
     }
 
-    /// What is wrong with what was seen, and with what is there at last.
+    /// Returns the contradictions in the history, and in the final state.
     pub fn judge(mut self, last: &[(&'static str, Value)], now: Duration) -> BTreeSet<&'static str> {
         for read in &self.reads {
             if !self.can_see(read) {
@@ -93,8 +93,8 @@ impl History {
         self.wrong
     }
 
-    /// Whether some change gave the record the value that was read, and none was asked for after its acknowledgement and
-    /// acknowledged before the read.
+    /// Returns `true` if some change gave the record the value that was read, and no other change was requested after
+    /// its acknowledgement and acknowledged before the read.
     fn can_see(&self, read: &Read) -> bool {
         let beginning = Change { key: read.key, value: None, asked: Duration::ZERO, answered: Duration::ZERO };
         let changes = || self.changes.iter().filter(|change| change.key == read.key);

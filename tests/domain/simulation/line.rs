@@ -1,5 +1,5 @@
-//! The line between a gateway and the object store: slow, sometimes very slow; answers are lost, requests refused, and some
-//! take effect when nobody expects it any more.
+//! The connection between a gateway and the object store: slow, sometimes very slow; responses are lost, requests
+//! rejected, and some writes take effect late.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use larder::{
 
 use super::time::SimulatedClock;
 
-/// The most bytes of any object here.
+/// Maximum size of any object here, in bytes.
 const MUCH: u64 = 1 << 20;
 
 /// The longest time after which a request whose connection is gone may take effect: what the domain counts on.
@@ -35,25 +35,25 @@ impl Dice {
         Self(SeededRandom::new(seed))
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub fn below(&self, bound: u64) -> u64 {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
         u64::from_le_bytes(bytes) % bound
     }
 
-    /// Whether something happens that does so `count` times of a thousand.
+    /// Returns `true` for an event with a probability of `count` in a thousand.
     pub fn happens(&self, count: u64) -> bool {
         self.below(1000) < count
     }
 
-    /// A duration between these, in milliseconds.
+    /// Returns a duration between these, in milliseconds.
     pub fn millis(&self, least: u64, most: u64) -> Duration {
         Duration::from_millis(least + self.below(most - least))
     }
 }
 
-/// How bad a line is.
+/// Fault rates of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Weather {
     /// The longest time that a request, or its answer, usually takes, in milliseconds.
@@ -78,7 +78,7 @@ pub struct Line {
     dice: Arc<Dice>,
     weather: Weather,
     steps: Arc<AtomicU64>,
-    /// Whether the gateway has crashed: then nothing comes through any more.
+    /// `true` once the gateway has crashed: then nothing gets through any more.
     is_cut_off: Arc<AtomicBool>,
 }
 

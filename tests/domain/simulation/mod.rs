@@ -1,6 +1,6 @@
-//! The domain's own code in a simulated world: two gateways over one object store, under latencies, stalls, lost answers,
-//! late effects, crashes; a store that is written, read, named, un-named, kept longer and shorter; everything in an order
-//! that a seed decides, in time that passes only when nobody has anything to do.
+//! The domain's own code in a simulated world: two gateways over one object store, under latencies, stalls, lost
+//! responses, late effects, crashes; a store that is written, read, named, un-named, kept longer and shorter;
+//! everything in an order that a seed decides, in time that passes only when no task can proceed.
 //!
 //! Each run ends with a judgement of its history: whether a read was stale, whether an acknowledged change is lost, whether
 //! the store was gone while it was to live. Each safeguard is also taken out: then losses are to be found.

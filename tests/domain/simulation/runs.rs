@@ -20,7 +20,7 @@ use super::{
 /// When everything that was begun must be done.
 const END: Duration = Duration::from_mins(25);
 
-/// When also what is left behind must be gone.
+/// Time after which all leftovers must be gone, too.
 const AFTERWARDS: Duration = Duration::from_mins(100);
 
 /// Steps that the sound protocol is tried with in each scenario; a step is a request to the object store, there or back.
@@ -38,7 +38,7 @@ const ORDINARY: Scenario = Scenario {
     safeguards: Safeguards::ALL,
 };
 
-/// A world in which many use the store at once, and answers are long in coming.
+/// A world in which many clients use the store at once, and responses are slow.
 const CROWDED: Scenario = Scenario {
     weather: Weather { usual_ms: 400, slow: 200, stalled: 10, refused: 0, unanswered: 0, late: 0 },
     clients: 12,
@@ -62,7 +62,7 @@ const DROWSY: Scenario = Scenario {
     ..ORDINARY
 };
 
-/// A world in which everything goes so fast that much happens before anybody's view is too old.
+/// A world in which everything is so fast that much happens before any gateway's view is too old.
 const QUICK: Scenario = Scenario {
     weather: Weather { usual_ms: 30, slow: 10, stalled: 0, refused: 0, unanswered: 0, late: 0 },
     clients: 12,
@@ -70,7 +70,7 @@ const QUICK: Scenario = Scenario {
     ..ORDINARY
 };
 
-/// What was wrong in the run of a seed.
+/// Returns the contradictions in the run of a seed.
 fn run(seed: u64, scenario: Scenario, steps: &Arc<AtomicU64>) -> BTreeSet<&'static str> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
@@ -90,8 +90,8 @@ fn run(seed: u64, scenario: Scenario, steps: &Arc<AtomicU64>) -> BTreeSet<&'stat
     })
 }
 
-/// Runs a scenario with one seed after the other, until something is wrong or until it has been enough: the seed, and what
-/// was wrong.
+/// Runs a scenario with one seed after the other, until one fails or until it is enough. Returns the seed, and its
+/// contradictions.
 fn search(scenario: Scenario, is_enough: impl Fn(u64, u64) -> bool) -> Option<(u64, BTreeSet<&'static str>)> {
     let steps = Arc::<AtomicU64>::default();
     for seed in 0.. {
@@ -116,7 +116,7 @@ fn nothing_is_lost_in_a_million_steps() {
     }
 }
 
-/// Whether a loss is found without a safeguard.
+/// Checks that the simulation finds a loss without a safeguard.
 fn shows(scenario: Scenario, take_out: impl Fn(&mut Safeguards)) {
     let mut unsafe_scenario = scenario;
     take_out(&mut unsafe_scenario.safeguards);

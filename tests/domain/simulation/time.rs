@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use larder::clock::{Clock, Timestamp};
 use tokio::sync::oneshot;
 
-/// How often the driver steps aside before it believes that nobody has anything to do. A task that was woken may wake
-/// another, and so on; the longest such chain is that of a mutex with many waiters.
+/// Number of yields of the driver before it assumes that no task can proceed. A task that was woken may wake another,
+/// and so on; the longest such chain is that of a mutex with many waiters.
 const PATIENCE: usize = 24;
 
 /// When simulated time begins.
@@ -30,7 +30,7 @@ struct Sleepers {
 }
 
 impl SimulatedClock {
-    /// Lets time pass until `until`, or until nobody sleeps.
+    /// Lets time pass until `until`, or until no task sleeps.
     pub async fn run(&self, until: Duration) {
         loop {
             self.settle().await;

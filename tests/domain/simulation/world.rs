@@ -24,24 +24,24 @@ use super::{
     time::SimulatedClock,
 };
 
-/// How old a gateway's view may be.
+/// Staleness bound of a gateway's view.
 const STALENESS: Duration = Duration::from_secs(5);
 
 /// The records of the store.
 pub const KEYS: [&str; 2] = ["a", "b"];
 
-/// What kind of world it is.
+/// Parameters of a world.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
-    /// How bad the lines are.
+    /// Fault rates of the connections.
     pub weather: Weather,
-    /// How long the store lives, unless it is changed.
+    /// Lifetime of the store, unless it is changed.
     pub life: Duration,
-    /// How many use it.
+    /// Number of clients.
     pub clients: u64,
     /// The longest pause of each between two actions, in milliseconds.
     pub pause_ms: u64,
-    /// What keeps it safe.
+    /// Safeguards against losses.
     pub safeguards: Safeguards,
 }
 
@@ -82,7 +82,7 @@ impl World {
         Arc::new(world)
     }
 
-    /// A gateway that has just started.
+    /// Returns a gateway that has just started.
     fn start(&self) -> Gateway {
         let is_cut_off = Arc::<AtomicBool>::default();
         let line = Line::new(
@@ -122,7 +122,7 @@ impl World {
         self.gateways.lock().unwrap_or_else(PoisonError::into_inner)[index].clone()
     }
 
-    /// Lets a gateway crash, and another take its place. What it was doing is never heard of again.
+    /// Crashes a gateway, and starts another in its place. The crashed one's calls in flight never return.
     pub fn crash(&self, index: usize) {
         let next = self.start();
         let crashed = std::mem::replace(&mut self.gateways.lock().expect("nobody panicked")[index], next);
@@ -137,7 +137,7 @@ impl World {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The store that everything is about, made over a line without faults.
+    /// Returns the store that everything is about, made over a line without faults.
     pub async fn create(&self) -> StoreId {
         let maker = self.gateway(self.objects.clone(), Arc::default());
         let store = maker.catalog.create(self.owner, NewStore::default()).await.expect("a store").store;
@@ -145,7 +145,7 @@ impl World {
         store.document.id
     }
 
-    /// What is wrong in the end, and with everything that was seen.
+    /// Returns all contradictions: in the final state, and in everything that clients observed.
     pub async fn judge(&self, id: StoreId) -> BTreeSet<&'static str> {
         let judge = self.gateway(self.objects.clone(), Arc::default());
         let mut last: Vec<(&'static str, Value)> = Vec::new();
@@ -168,7 +168,7 @@ impl World {
         history.judge(&last, self.now()).into_iter().chain(misplaced).collect()
     }
 
-    /// Where records of the store are.
+    /// Returns the locations that have records of the store.
     async fn places(&self, id: StoreId) -> BTreeSet<String> {
         let options = ListOptions { prefix: "larder/".to_owned(), start_after: None, limit: 1000 };
         let objects = self.objects.list(options).await.expect("a list").objects;
@@ -177,7 +177,7 @@ impl World {
     }
 }
 
-/// What a record holds, as a gateway sees it.
+/// Returns the value of a record, as a gateway sees it.
 pub async fn read(gateway: &Gateway, store: &larder::kv::StoreView, key: &RecordKey) -> larder::kv::Result<Value> {
     match gateway.records.get(store, key, None).await {
         Ok(object) => {
