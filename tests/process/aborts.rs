@@ -10,7 +10,7 @@ use crate::{
 /// The largest value that is a row of the index, in bytes.
 const INLINE: u64 = 64 * 1024;
 
-/// How many bytes before its end an upload is cut off, and from its beginning.
+/// Returns the points at which an upload is aborted, in bytes from its beginning and from its end.
 fn cuts(length: u64) -> impl Iterator<Item = u64> {
     [0, 1, 2, 100, 8191, 8192, INLINE - 1, INLINE, INLINE + 1, length / 2, length - 2, length - 1]
         .into_iter()

@@ -27,7 +27,7 @@ fn serve(folder: &Path, variables: &[(&str, &str)]) -> Program {
     Program::start(command)
 }
 
-/// Sends a request and reads its answer to the end; returns its status and the id of the request.
+/// Sends a request and reads its response to the end; returns its status and the id of the request.
 fn ask(program: &Program, token: &str, method: &str, path: &str, body: &[u8]) -> (u16, Option<String>) {
     let mut client = Client::connect(program.address, token).expect("it listens");
     let mut bytes = body;
@@ -103,8 +103,8 @@ fn each_request_is_one_line_with_its_caller_its_costs_and_no_secret() {
     assert!(cut_off["bytes"].as_u64() < Some(LARGE_BYTES as u64), "{cut_off}");
 }
 
-/// Serves with these variables, asks for the own account and returns what is logged. With a log in JSON the program prints nothing that
-/// says where it listens.
+/// Serves with these variables, requests the own account and returns the log. With a log in JSON the program does not
+/// print its address.
 fn log_of_one_request(variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");

@@ -14,7 +14,7 @@ use crate::{
     program::{Program, command, run},
 };
 
-/// Runs a command; what it printed, as JSON if it is.
+/// Runs a command. Returns its output, as JSON if it is.
 fn administer(folder: &Path, arguments: &[&str], url: Option<&str>, token: Option<&str>) -> Result<Value, String> {
     let mut command = command(folder, arguments);
     if arguments[0] != "sign" {
@@ -86,7 +86,7 @@ fn a_folder_is_administered_while_it_is_served_and_while_it_is_not() {
     let error =
         administer(folder.path(), &["user", "list"], Some(&url), Some("larder_wrong")).expect_err("it is wrong");
     assert!(error.contains("not valid") && !error.contains("larder_wrong"), "{error}");
-    // Somebody serves from the folder, and not where the command asks.
+    // A process serves from the folder, but not at the address of the command.
     let error = offline(&["user", "list"]).expect_err("the folder is taken");
     assert!(error.contains("none can be started here"), "{error}");
     let logged = program.stop().stderr;
@@ -98,7 +98,7 @@ fn a_folder_is_administered_while_it_is_served_and_while_it_is_not() {
     assert_eq!(files_with(folder.path(), token), Vec::<String>::new(), "a token is kept as a hash");
 }
 
-/// The names of all files below a folder in which a text stands.
+/// Returns the names of all files below a folder that contain a text.
 fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {

@@ -1,8 +1,9 @@
 //! `larder backup` and `larder restore`: a backup under load is of one instant, and one that was broken off is none.
 //!
-//! Writers each count up in one record, then in another one of another store: at any instant the first is ahead of the second by
-//! one or not at all. Some of the numbers stand in values large enough to be files, which are replaced all the time. Others
-//! delete, one after the other in a known order, so that at any instant what is left is the end of that order.
+//! Each writer counts up in one record, then in another one of another store: at any instant the first is ahead of the
+//! second by one or not at all. Some of the numbers are in values large enough to be files, which are replaced all the
+//! time. Other writers delete, one record after the other in a known order, so that at any instant the remaining
+//! records are the end of that order.
 
 use std::{
     fs,
@@ -31,7 +32,7 @@ const DOOMED_BYTES: usize = 70_000;
 /// Backups that are taken one after the other.
 const ROUNDS: usize = 3;
 
-/// How far a writer has come.
+/// Progress of a writer.
 #[derive(Default)]
 struct Count {
     begun: AtomicU64,
@@ -53,7 +54,7 @@ fn get(client: &mut Client, path: &str) -> Option<String> {
     is_there.then_some(text)
 }
 
-/// The number, filled up with what it is not.
+/// Returns the value of a number: the number, with padding.
 fn value(number: u64) -> String {
     let size = SIZES[usize::try_from(number).unwrap_or_default() % SIZES.len()];
     let digits = number.to_string();
@@ -68,14 +69,14 @@ fn number(client: &mut Client, path: &str) -> u64 {
     number
 }
 
-/// The command, which says nothing to anybody.
+/// Returns the command, with its output discarded.
 fn back_up(folder: &Path, target: &str) -> Command {
     let mut command = back_up_loudly(folder, target);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
-/// The same, which says what it says.
+/// Returns the command, with its output.
 fn back_up_loudly(folder: &Path, target: &str) -> Command {
     command(folder, &["backup", target])
 }
@@ -114,7 +115,7 @@ fn fill(client: &mut Client, records: &str, round: usize) {
     }
 }
 
-/// Takes a backup and deletes in order meanwhile; how many were deleted when it was over, and whether it succeeded.
+/// Takes a backup and deletes in order meanwhile. Returns the number of deletions at its end, and whether it succeeded.
 fn delete_during(client: &mut Client, records: &str, mut backup: Command) -> (usize, bool) {
     let mut process = Watched::new(backup.spawn().expect("it starts"));
     let mut deleted = 0;
@@ -158,7 +159,7 @@ fn a_backup_under_load_restores_to_what_was_there_at_one_instant() {
         }
         is_over.store(true, SeqCst);
     });
-    // What the backups held goes when they are over, without a start.
+    // Files that the backups held are removed when the backups are over, without a restart.
     until("what was held is removed", || folder::large_values(&live) <= DOOMED + 2 * WRITERS);
     program.stop();
 
@@ -228,7 +229,7 @@ fn tokens_names_and_links_are_the_same_after_a_restore() {
     program.stop();
 }
 
-/// What stands behind a link for somebody without a token.
+/// Returns the record behind a link, as a client without a token gets it.
 fn open_link(address: std::net::SocketAddr, path: &str) -> String {
     let mut client = Client::connect(address, TOKEN).expect("it listens");
     client.write(format!("GET /{path} HTTP/1.1\r\nhost: larder\r\n\r\n").as_bytes()).expect("it takes bytes");
@@ -274,7 +275,7 @@ fn a_backup_that_does_not_fit_fails_and_leaves_nothing() {
     let program = Program::serve(&live, &[]);
     let records = program.records_of("first");
     put(&mut program.client(), &format!("{records}/large"), &"x".repeat(2_000_000));
-    // A limit on the size of files stands for a full disk; the signal that comes with it must be ignored.
+    // A limit on the size of files simulates a full disk; the signal that comes with it must be ignored.
     let full = run(behind("trap '' XFSZ; ulimit -f 1024", &command(&live, &["backup", "../b"])));
     assert!(full.status.code() == Some(1) && full.stderr.contains("is full"), "{}", said(&full));
     assert!(!work.path().join("b").exists(), "half a backup was left");

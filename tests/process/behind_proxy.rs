@@ -1,4 +1,4 @@
-//! Where requests come from, as proxies tell it that are trusted, or are not.
+//! Client addresses, as reported by proxies that are trusted, or are not.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     program::{Program, TOKEN, command, pause, run},
 };
 
-/// The status and text of an answer to a request with these headers.
+/// Returns the status and text of a response to a request with these headers.
 fn ask_once(address: SocketAddr, token: &str, method: &str, path: &str, headers: &str) -> (u16, String) {
     let mut client = Client::connect(address, token).expect("it accepts");
     client.begin(method, path, headers).expect("it is sent");
@@ -15,7 +15,7 @@ fn ask_once(address: SocketAddr, token: &str, method: &str, path: &str, headers:
     (answer.status, answer.text().unwrap_or_default())
 }
 
-/// The same of the admin, who is limited, too.
+/// The same for the admin, who is limited, too.
 fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, String) {
     loop {
         match ask_once(address, TOKEN, method, path, headers) {
@@ -25,7 +25,7 @@ fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> (u16, St
     }
 }
 
-/// How many of so many requests without a valid token, each said to come from another address, are refused for their number.
+/// Returns how many requests without a valid token, each reported from another address, are rejected by the rate limit.
 fn limited(program: &Program, header: &str) -> usize {
     let from = |number: usize| format!("{header}: 198.51.100.{number}\r\n");
     let statuses = (0..20).map(|number| ask_once(program.address, "unknown", "GET", "/v2/users/me", &from(number)).0);

@@ -7,7 +7,7 @@ use crate::{
     program::{Program, now},
 };
 
-/// How much the program may grow by a record of any size, in bytes.
+/// Maximum growth of the program by a record of any size, in bytes.
 pub const MAX_GROWTH: u64 = 64 << 20;
 
 #[test]
@@ -17,7 +17,7 @@ fn a_record_of_gigabytes_goes_up_and_comes_down_in_flat_memory() {
     let path = program.records_of("big");
     let small = Pattern { version: 1, length: 1 << 20 };
     let before = {
-        // What every request costs, whatever its size, is no growth.
+        // The fixed cost of a request, whatever its size, is no growth.
         upload(&program, &format!("{path}/small"), small, false);
         download(&program, &format!("{path}/small"), small);
         program.peak_memory()

@@ -22,11 +22,11 @@ use crate::{
 /// Bytes that a bomb decodes to.
 const LARGE: u64 = 256 << 20;
 
-/// How much the program may grow by any bomb, in bytes: a decoder's window, and what is on its way.
+/// Maximum growth of the program by any bomb, in bytes: a decoder's window, and the bytes in flight.
 const MAX_GROWTH: u64 = 64 << 20;
 
-/// How much it may grow where decoded bytes have to be in memory: at most 9 MiB of them, in a buffer that doubles, some of whose
-/// earlier sizes the allocator keeps.
+/// Maximum growth where decoded bytes have to be in memory: at most 9 MiB of them, in a buffer that doubles, some of
+/// whose earlier sizes the allocator keeps.
 const MAX_GATHERED_GROWTH: u64 = 128 << 20;
 
 /// All the memory that an import may ask the system for, in KiB. It asks for far less, but stacks of threads count whole.
@@ -68,7 +68,7 @@ async fn nothing(coding: &str, length: u64) -> Vec<u8> {
     }
 }
 
-/// Every bomb, with the coding that it is said to be in, and how many bytes it decodes to.
+/// Returns every bomb, with its declared coding, and its decoded size in bytes.
 async fn bombs() -> Vec<(&'static str, Vec<u8>, u64)> {
     let small = 16 << 20;
     let member = nothing("gzip", small).await;
@@ -86,19 +86,19 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
 }
 
-/// Sends a body in a coding; the status, and what is said.
+/// Sends a body in a coding. Returns the status, and the message.
 fn send(program: &Program, method: &str, path: &str, coding: &str, body: &[u8]) -> (u16, String) {
     let mut client = program.client();
     let length = body.len();
     let head = format!("content-type: application/json\r\ncontent-encoding: {coding}\r\ncontent-length: {length}\r\n");
     client.begin(method, path, &head).expect("it is sent");
-    // Whoever is refused early has not to send all.
+    // A client that is rejected early need not send all.
     let _ = client.write(body);
     let answer = client.answer(false).expect("it answers");
     (answer.status, answer.text().expect("a body"))
 }
 
-/// Reads a record decoded; the status, and how many bytes came until it ended or broke off.
+/// Reads a record decoded. Returns the status, and the number of bytes until it ended or broke off.
 fn read(program: &Program, path: &str) -> (u16, u64) {
     let mut client = program.client();
     let mut answer = client.send("GET", path, "text/plain", Upload::None).expect("it answers");
@@ -140,7 +140,7 @@ fn brotli_that_asks_for_a_gigabyte_of_memory_is_not_decoded() {
     let growth = program.peak_memory() - before;
     assert!(growth <= MAX_GROWTH, "grown by {growth} bytes");
     assert!(status == 500 && length < 1000, "{status}, and {length} bytes");
-    // Who takes it as it is gets it.
+    // A client that accepts the stored coding gets it.
     let mut client = program.client();
     client.begin("GET", &format!("{path}/a"), "accept-encoding: br\r\n").expect("it is sent");
     let mut stored = Vec::new();
@@ -185,9 +185,9 @@ fn what_has_to_be_in_memory_is_refused_when_it_decodes_to_more_than_may_be() {
     assert!(program.stop().status.success());
 }
 
-/// Imports a path in little memory; what was said of it.
+/// Imports a path with little memory. Returns the error message.
 fn refused_import(program: &Program, folder: &Path, what: &str) -> String {
-    // What was begun before has nothing to do with it.
+    // An import that was begun before must not be continued.
     let _ = fs::remove_file(folder.join("larder-import.progress"));
     let import = command(folder, &["import", what]);
     let mut limited = behind(&format!("ulimit -v {IMPORT_KIB} || exit 3"), &import);

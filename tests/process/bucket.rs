@@ -11,10 +11,10 @@ use crate::{
     program::{PATIENCE, Program, TOKEN, command, now, pause, run},
 };
 
-/// Readers at once of one large record, none of whom reads on.
+/// Number of concurrent readers of one large record, all of them stalled.
 const SLOW_READERS: u64 = 64;
 
-/// What one of them may cost, in bytes.
+/// Maximum memory for one of them, in bytes.
 const SLOW_READER_COST: u64 = 512 << 10;
 
 #[expect(clippy::disallowed_methods, reason = "the environment says where to test, and is no configuration")]
@@ -26,7 +26,7 @@ pub fn variable(name: &str) -> String {
     })
 }
 
-/// The program before the bucket, all below `prefix`, as the keeper where there has to be one.
+/// Returns the program before the bucket, all below `prefix`, as the keeper where there has to be one.
 pub fn before_bucket(folder: &Path, prefix: &str) -> Command {
     let mut command = command(folder, &["serve", "--s3-prefix", prefix]);
     command.env("LARDER_LISTEN", "127.0.0.1:0");
@@ -36,7 +36,7 @@ pub fn before_bucket(folder: &Path, prefix: &str) -> Command {
     command
 }
 
-/// A prefix that nobody has used.
+/// Returns an unused prefix.
 pub fn own_prefix(test: &str) -> String {
     let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is later").as_nanos();
     format!("{test}-{nanos}-{}", std::process::id())
@@ -117,7 +117,7 @@ fn the_first_gateway_makes_a_token_for_all_or_says_what_is_missing() {
             assert_eq!(first.matches("larder_").count(), 1, "{first}");
             assert!(!second.contains("larder_") && second.contains("larder/auth/admin-token"), "{second}");
         }
-        // Without conditional writes nobody can make it for all.
+        // Without conditional writes no gateway can make one token for all.
         (first, second) => {
             assert!(first.as_ref().is_err_and(|error| error.contains("LARDER_KEEPER")), "{first:?}");
             assert!(second.is_err(), "{second:?}");
@@ -126,7 +126,7 @@ fn the_first_gateway_makes_a_token_for_all_or_says_what_is_missing() {
     assert!(!folder.path().join("larder-data").exists(), "nothing is kept in a folder");
 }
 
-/// What it prints, or why it does not start.
+/// Returns the output up to the greeting, or the error that prevents the start.
 fn run_to_its_greeting(folder: &Path, prefix: &str) -> Result<String, String> {
     let mut check = before_bucket(folder, prefix);
     let child = check.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
@@ -229,7 +229,7 @@ fn before_a_server_that_is_not_of_aws_no_instance_is_asked_for_its_region() {
     let listener = |why| TcpListener::bind("127.0.0.1:0").expect(why);
     let instance = listener("a port for what stands in for an instance");
     instance.set_nonblocking(true).expect("it is a socket");
-    // Nobody listens there any more: the start ends once it has looked for keys and region.
+    // No server listens there any more: the start ends once it has looked for keys and region.
     let nobody = listener("a port").local_addr().expect("it is bound");
     let mut command = before_bucket(folder.path(), "nowhere");
     command.env("LARDER_S3_ENDPOINT", format!("http://{nobody}"));

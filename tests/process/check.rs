@@ -1,4 +1,4 @@
-//! `larder check --data`: what it names, what it leaves, and the code it exits with.
+//! `larder check --data`: its findings, the files that it leaves alone, and its exit codes.
 
 use std::{
     fs,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// How long an answer may take before the test has failed.
+/// Timeout for a response.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Bytes written at once.
@@ -26,7 +26,7 @@ pub struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// A header's value, in any letter case of its name.
+    /// Returns a header's value, in any letter case of its name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -91,7 +91,7 @@ impl Client {
         self.stream.get_mut().write_all(bytes)
     }
 
-    /// Whether the other side has closed; waits for that or for bytes.
+    /// Returns `true` if the other side has closed; waits for that or for bytes.
     pub fn is_closed(&mut self) -> io::Result<bool> {
         Ok(self.stream.fill_buf()?.is_empty())
     }

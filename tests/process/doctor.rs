@@ -1,4 +1,4 @@
-//! `larder doctor`: what it finds, what it leaves, and the code it exits with.
+//! `larder doctor`: its findings, the objects that it leaves alone, and its exit codes.
 
 use std::{path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use crate::{
     program::{Program, command, run},
 };
 
-/// What a command says as JSON, and its exit code.
+/// Returns the JSON output of a command, and its exit code.
 fn diagnosis(command: Command) -> (Value, Option<i32>) {
     let ended = run(command);
     let text = ended.stdout.join("\n");
@@ -21,7 +21,7 @@ fn on_folder(folder: &Path) -> (Value, Option<i32>) {
     diagnosis(command(folder, &["doctor", "--json"]))
 }
 
-/// The verdict and the meaning of a check.
+/// Returns the verdict and the meaning of a check.
 fn finding<'a>(diagnosis: &'a Value, check: &str) -> (&'a str, &'a str) {
     let findings = diagnosis["findings"].as_array().expect("a list");
     let found = findings.iter().find(|finding| finding["check"] == check);

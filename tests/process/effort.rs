@@ -1,4 +1,4 @@
-//! How hard the long tests try: little in the ordinary run, much where it was asked for.
+//! Effort of the long tests: little in the ordinary run, much on request.
 
 use std::{
     env,
@@ -11,12 +11,12 @@ pub fn torture_rounds() -> usize {
     number("LARDER_TORTURE_ROUNDS", 10)
 }
 
-/// How long a history is made.
+/// Returns the duration of a history.
 pub fn torture_time() -> Duration {
     Duration::from_secs(number("LARDER_TORTURE_SECONDS", 15))
 }
 
-/// What choices are made by.
+/// Returns the seed of all choices.
 pub fn torture_seed() -> u64 {
     number("LARDER_TORTURE_SEED", RandomState::new().hash_one(0))
 }

@@ -20,11 +20,11 @@ use crate::{
     program::{Program, TOKEN, command, run},
 };
 
-/// Whom a server of these tests takes for one it knows.
+/// Token that a server of these tests accepts.
 const UPSTREAM_TOKEN: &str = "apify_api_upstreamupstreamupstreamupstream12";
 
-/// Its certificate is for `localhost`, and nobody but `folder/ca.pem` vouches for it. Answers every request of whoever
-/// has one of the tokens with an empty list, until the test ends; its port.
+/// Starts a server and returns its port. Its certificate is for `localhost`, and only `folder/ca.pem` vouches for it.
+/// Until the test ends it answers every request that has one of the tokens with an empty list.
 fn serve(folder: &Path) -> u16 {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     fs::write(folder.join("ca.pem"), made.cert.pem()).expect("it is written");
@@ -50,7 +50,7 @@ fn serve(folder: &Path) -> u16 {
             }
             let body = if is_known { r#"{"data":{"count":0,"items":[]}}"# } else { "{}" };
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            // Whoever does not trust us has left already.
+            // A client that does not trust us has left already.
             let _ = stream.get_mut().write_all((head + body).as_bytes());
             let _ = stream.get_mut().flush();
         }
@@ -82,7 +82,7 @@ fn an_upstream_is_asked_over_tls_if_it_is_known_to_be_the_one() {
     let port = serve(folder.path());
     let authorities = folder.path().join("ca.pem");
     let authorities = authorities.to_str().expect("a path");
-    // The certificate is not for the address, and without the file nobody vouches for it.
+    // The certificate is not for the address, and without the file no authority vouches for it.
     for (host, trusted, status) in
         [("localhost", Some(authorities), 200), ("127.0.0.1", Some(authorities), 503), ("localhost", None, 503)]
     {

@@ -48,14 +48,14 @@ impl Scene {
         output
     }
 
-    /// Runs a command that must succeed; what it wrote to standard output.
+    /// Runs a command that must succeed. Returns its standard output.
     fn ask(&self, arguments: &[&str]) -> String {
         let output = self.ask_with(arguments, b"");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("a text")
     }
 
-    /// Runs a command that must fail; its exit code and what it said.
+    /// Runs a command that must fail. Returns its exit code and its message.
     fn refused(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let output = self.ask_with(arguments, b"");
         assert!(output.stdout.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));

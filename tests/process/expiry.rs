@@ -1,4 +1,4 @@
-//! How long stores live, by the clock on the wall.
+//! Expiry of stores, by the wall clock.
 
 use std::{process::Command, time::Duration};
 
@@ -12,13 +12,13 @@ use crate::{
 
 const STORES: &str = "/v2/key-value-stores";
 
-/// How long unnamed stores live here.
+/// Retention of unnamed stores here.
 const RETENTION: Duration = Duration::from_secs(6);
 
-/// How exactly a test knows the time of an object store: its dates are in whole seconds.
+/// Uncertainty of a test about the time of an object store: its dates are in whole seconds.
 const EXACTNESS: Duration = Duration::from_millis(1500);
 
-/// How often a gateway looks what is to be swept, and what that takes.
+/// Interval at which a gateway looks for expired stores, plus the time that the removal takes.
 const UPKEEP: Duration = Duration::from_secs(20);
 
 /// A store, and how to speak of it.
@@ -62,7 +62,7 @@ impl Store {
         ask(client, "GET", &format!("{}{rest}", self.path), None).0
     }
 
-    /// How long it still lives, by the time of this machine.
+    /// Returns the remaining lifetime, by the time of this machine.
     fn left(&self, client: &mut Client) -> Duration {
         let (status, answer) = ask(client, "GET", &self.path, None);
         assert_eq!(status, 200, "{answer}");
@@ -76,7 +76,7 @@ impl Store {
     }
 }
 
-/// Everything there is to see with stores that live for seconds; then what is left of them in the backend.
+/// Observes stores that live for seconds; then their leftovers in the backend.
 fn stores_live_as_long_as_they_should(serve: &dyn Fn() -> Program, backend: impl FnOnce() -> Backend) {
     let program = serve();
     let mut client = program.client();
@@ -156,7 +156,7 @@ mod bucket {
     use super::*;
     use crate::bucket::{before_bucket, own_prefix};
 
-    /// What a store has in a bucket, as its object says; waits until nothing of it moves.
+    /// Waits until nothing of a store in a bucket moves, as its object shows.
     fn settled(client: &mut Client, store: &Store) {
         let began = now();
         loop {
@@ -184,7 +184,7 @@ mod bucket {
     #[test]
     #[ignore = "wants an object store whose days last ten seconds: `cargo xtask test-s3 ceph` starts one"]
     fn with_short_days_lifecycle_rules_alone_remove_what_has_expired() {
-        /// What a rule of five days takes, and how long the object store may be about it.
+        /// Time until a rule of five days applies, and the delay of the object store.
         const RULE: Duration = Duration::from_secs(50);
         const SLACK: Duration = Duration::from_mins(1);
         let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("days"));
@@ -221,7 +221,7 @@ mod bucket {
             assert!(stopped.elapsed() < RULE + SLACK, "{records:#?}");
             pause(Duration::from_secs(2));
         }
-        // What is named stays, also when all of it is as old as what is gone.
+        // A named store stays, also when all of it is as old as the deleted one.
         pause(SLACK);
         let records = backend.records();
         assert_eq!((of(&records, &kept), of(&records, &saved)), (1, 1), "{records:#?}");

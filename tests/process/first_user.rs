@@ -1,4 +1,4 @@
-//! The user that the environment names, and his token.
+//! The user that the environment names, and their token.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::{
 
 const FIRST: &str = "larder_0123456789abcdefghijklmnopqrst3j70pI";
 
-/// A gateway in `folder` with this user and this token; it must start.
+/// Starts a gateway in `folder` with this user and this token.
 fn serve(folder: &Path, user: &str, token: &str) -> Program {
     let mut command = command(folder, &["serve", "--listen", "127.0.0.1:0"]);
     command.env("LARDER_TOKEN", TOKEN).env("LARDER_LOG", "trace");
@@ -17,7 +17,7 @@ fn serve(folder: &Path, user: &str, token: &str) -> Program {
     Program::start(command)
 }
 
-/// A gateway that must not start.
+/// Runs a gateway that must fail to start.
 fn refused(folder: &Path, variables: &[(&str, &str)]) -> Ended {
     let mut command = command(folder, &["serve", "--listen", "127.0.0.1:0"]);
     let ended = run({

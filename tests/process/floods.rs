@@ -1,4 +1,5 @@
-//! Many who send bodies that do not end: with no token, and with one. They cost bounded memory, and others are served meanwhile.
+//! Many clients that send bodies that do not end: without a token, and with one. They cost bounded memory, and other
+//! clients are served meanwhile.
 
 use std::{
     io::{ErrorKind, Write},
@@ -23,10 +24,10 @@ use crate::{
 const STRANGERS: usize = 100;
 const MANY_STRANGERS: usize = 400;
 
-/// How much the program may grow by strangers, in bytes.
+/// Maximum growth of the program by strangers, in bytes.
 const MAX_GROWTH: u64 = 200 << 20;
 
-/// How often the slow one in a hundred of bystanders' requests may take what it takes without strangers.
+/// Maximum ratio of the p99 of bystanders' requests to the same without strangers.
 const MAX_SLOWDOWN: u32 = 5;
 
 /// Times below this are the machine's, in which other tests run, and no slowdown.
@@ -35,10 +36,10 @@ const NOISE: Duration = Duration::from_millis(10);
 /// No bystander waits for so long.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// How long bystanders are watched.
+/// Duration for which bystanders are watched.
 const WATCHED: Duration = Duration::from_secs(2);
 
-/// The beginning of a chunked body that decodes to 9 MiB and goes on: some 9 KiB.
+/// Returns the beginning of a chunked body that decodes to 9 MiB and goes on: some 9 KiB.
 fn endless_body() -> Vec<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let encoded = runtime.block_on(async {
@@ -65,14 +66,14 @@ fn ask(program: &Program, token: &str, method: &str, path: &str, body: &Value) -
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// A token of a user who is made for it.
+/// Returns a token of a user that is created for it.
 fn user(program: &Program, name: &str) -> String {
     ask(program, TOKEN, "POST", "/larder/v1/users", &json!({ "username": name }));
     let made = ask(program, TOKEN, "POST", "/larder/v1/tokens", &json!({ "username": name }));
     made["data"]["token"].as_str().expect("a token").to_owned()
 }
 
-/// Every kind of route that takes a body: of a private store, of a public one, and of a run.
+/// Returns every kind of route that takes a body: of a private store, of a public one, and of a run.
 fn routes(program: &Program) -> Vec<(&'static str, String)> {
     let id = |path: &str| path.split('/').nth(3).expect("an id").to_owned();
     let (closed, open) = (id(&program.records_of("closed")), id(&program.records_of("open")));
@@ -107,7 +108,7 @@ fn routes(program: &Program) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// How long each of a bystander's reads took.
+/// Returns the duration of each of a bystander's reads.
 fn bystander(program: &Program, path: &str) -> Vec<Duration> {
     let mut client = program.client();
     let (began, mut times) = (now(), Vec::new());
@@ -127,7 +128,7 @@ fn slow_one_in_a_hundred(times: &[Duration]) -> Duration {
     times[times.len() * 99 / 100]
 }
 
-/// Connections without a token, each with a body that goes on: again and again, until it is said to stop.
+/// Opens connections without a token, each with a body that goes on: again and again, until it is stopped.
 fn flood(address: SocketAddr, routes: &[(&'static str, String)], body: &[u8], count: usize, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         let connections: Vec<TcpStream> = (0..count)
@@ -148,7 +149,7 @@ fn flood(address: SocketAddr, routes: &[(&'static str, String)], body: &[u8], co
     }
 }
 
-/// What strangers cost a program, in words.
+/// Checks that a program withstands strangers, and describes their cost.
 fn withstands_strangers(program: &Program, count: usize) -> String {
     let path = format!("{}/bread", program.records_of("bystander"));
     let mut text = &b"flour"[..];
@@ -178,7 +179,7 @@ fn withstands_strangers(program: &Program, count: usize) -> String {
     )
 }
 
-/// A program over a folder, and one before a bucket, beside so many strangers.
+/// Checks that programs over a folder and a bucket withstand so many strangers. Describes their cost.
 fn withstand_strangers(count: usize) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let programs = [Program::serve(folder.path(), &[]), before_a_bucket(folder.path(), "strangers")];
@@ -285,7 +286,7 @@ fn unfinished_uploads_that_a_schema_checks_cost_no_more_memory_than_is_set_for_r
 #[test]
 fn unfinished_uploads_over_a_folder_go_to_files_and_not_to_memory() {
     const UPLOADS: usize = 300;
-    // What a connection reads ahead, a block that is gathered, one that is being written, and what the allocator keeps.
+    // The read-ahead of a connection, a block that is gathered, one that is being written, and the allocator's slack.
     const COST: u64 = 448 << 10;
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::serve(folder.path(), &[]);

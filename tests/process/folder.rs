@@ -1,11 +1,11 @@
-//! What is in a data folder.
+//! Contents of a data folder.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The data folder below the working folder of a program that was told nothing of one.
+/// Returns the data folder below the working folder of a program without a setting for it.
 pub fn data(folder: &Path) -> PathBuf {
     folder.join("larder-data")
 }

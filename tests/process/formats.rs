@@ -1,4 +1,4 @@
-//! What a newer version of Larder wrote: refused at the start and by the doctor, with the version to use, and left alone.
+//! Data of a newer version of Larder: rejected at the start and by the doctor, with the version to use, and left alone.
 
 use std::{path::Path, sync::Arc};
 
@@ -15,10 +15,10 @@ use crate::{
     program::{Program, command, run},
 };
 
-/// Where it is said which format everything has.
+/// Object that names the format of everything.
 const FORMAT: &str = "larder/format";
 
-/// What a version says that this one must leave alone.
+/// Format object of a version whose data this one must leave alone.
 const NEWER: &[u8] = br#"{"format":99,"usableFrom":98,"writtenBy":"9.8.7"}"#;
 
 async fn say(objects: &dyn ObjectStore, bytes: &'static [u8]) {

@@ -1,4 +1,4 @@
-//! What the container files say, held against what the program is: no engine runs them here.
+//! Container files compared with the program: no container engine runs them here.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::program::{command, run};
 /// The container files.
 const FILES: [&str; 3] = ["deploy/Dockerfile", "docker-compose.yml", "deploy/compose/object-stores.yml"];
 
-/// What else tells the program its settings.
+/// Other files that set the program's settings.
 const OTHERS: [&str; 5] = [
     "deploy/helm/larder/values.yaml",
     "deploy/helm/larder/templates/_pod.tpl",

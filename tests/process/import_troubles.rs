@@ -83,8 +83,8 @@ fn make_store(stores: &Path, name: &str) -> PathBuf {
     stores.join(name)
 }
 
-/// Makes a storage folder with every kind of trouble, and what is outside it. Returns what a look finds: the path of each trouble below
-/// the folder of stores, and a part of its line.
+/// Creates a storage folder with every kind of trouble, and files outside it. Returns the expected findings: the path
+/// of each trouble below the folder of stores, and a part of its line.
 fn make_troubles(work: &Path) -> Vec<(&'static str, &'static str)> {
     let stores = work.join("storage/key_value_stores");
     make_store(&stores, "pantry");
@@ -222,7 +222,7 @@ fn a_folder_with_every_kind_of_trouble_is_imported_with_one_report_that_names_ea
         ("shop/zzz-gone.txt", "was deleted before it was read"),
     ];
     troubles.iter().chain(&met).for_each(|(path, what)| assert_named(&first.stderr, path, what));
-    // What is counted is there.
+    // Every record that is counted as imported is there.
     assert!(first.stdout.iter().any(|line| line.contains("imported 306 records of 2 stores")), "{:?}", first.stdout);
     let records = exported(&program, "~shop");
     assert_eq!(records.len(), 156);

@@ -1,4 +1,4 @@
-//! What is left in a backend once its gateways have stopped and time has gone on: looked at through the library, with the
+//! Leftovers in a backend once its gateways have stopped and time has gone on: inspected through the library, with the
 //! clock moved by hand.
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -19,23 +19,23 @@ const LATER: Duration = Duration::from_hours(2);
 /// The largest object whose bytes are looked at.
 const MAX_OBJECT_BYTES: u64 = 1 << 20;
 
-/// What gateways have left.
+/// Backend after its gateways have stopped.
 pub struct Backend {
     objects: Arc<dyn ObjectStore>,
-    /// How long other gateways believe what was before, where there are some.
+    /// Staleness bound of other gateways, where there are some.
     classes: Option<Duration>,
     runtime: Runtime,
 }
 
 impl Backend {
-    /// A data folder.
+    /// Opens the backend in a data folder.
     pub fn folder(folder: &Path) -> Self {
         let options = EmbeddedOptions::new(folder.join("larder-data"));
         let engine = EmbeddedStore::open(&options, Arc::new(SystemClock)).expect("nobody else has it");
         Self { objects: Arc::new(engine), classes: None, runtime: runtime() }
     }
 
-    /// A bucket, below a prefix.
+    /// Opens the backend in a bucket, below a prefix.
     #[cfg(feature = "s3")]
     pub fn bucket(prefix: &str) -> Self {
         use larder::storage::{
@@ -63,7 +63,7 @@ impl Backend {
         Self { objects, classes: Some(larder::kv::CacheOptions::SHARED_STALENESS), runtime }
     }
 
-    /// Every object, with its bytes; for few and small ones.
+    /// Returns every object, with its bytes; for few and small ones.
     pub fn objects(&self) -> Vec<(String, Vec<u8>)> {
         let objects = self.objects.as_ref();
         self.runtime.block_on(async {
@@ -76,7 +76,7 @@ impl Backend {
         })
     }
 
-    /// The keys of all records.
+    /// Returns the keys of all records.
     pub fn records(&self) -> Vec<String> {
         let objects = self.objects.as_ref();
         self.runtime.block_on(async {
@@ -86,7 +86,8 @@ impl Backend {
         })
     }
 
-    /// Does what is due once it is so much later, and so much later again, and again: what has expired is found so twice.
+    /// Processes due items once it is so much later, and so much later again, and again: expired stores are found twice
+    /// that way.
     pub fn live_on(&self) {
         let clock = Arc::new(ManualClock::new(SystemClock.now().plus(LATER)));
         let options = CatalogOptions { classes: self.classes, ..CatalogOptions::default() };

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::{client::Upload, folder::data, program::Program};
 
-/// Returns the status of an answer and its text.
+/// Returns the status of a response and its text.
 fn ask(program: &Program, method: &str, path: &str, body: &'static [u8]) -> (u16, String) {
     let mut bytes = body;
     let upload = if body.is_empty() { Upload::None } else { Upload::Known(body.len() as u64, &mut bytes) };

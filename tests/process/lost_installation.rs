@@ -58,7 +58,7 @@ fn serve(folder: &Path, prefix: &str, secret: &str) -> Command {
     command
 }
 
-/// Returns the status of an answer and its text.
+/// Returns the status of a response and its text.
 fn ask(program: &Program, method: &str, path: &str, body: &'static [u8]) -> (u16, String) {
     let mut bytes = body;
     let upload = if body.is_empty() { Upload::None } else { Upload::Known(body.len() as u64, &mut bytes) };
@@ -71,7 +71,7 @@ fn is_ready(program: &Program) -> bool {
     ask(program, "GET", "/health/ready", b"").0 == 200
 }
 
-/// Returns how many lines of the log have these words.
+/// Returns the number of log entries with these words.
 fn lines(ended: &Ended, words: &str) -> usize {
     ended.stderr.lines().filter(|line| line.contains(words)).count()
 }

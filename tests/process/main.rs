@@ -1,4 +1,4 @@
-//! The program itself, as whoever runs it meets it: start, stop, limits, crashes, memory.
+//! The program itself, from an operator's view: start, stop, limits, crashes, memory.
 //!
 //! Each test runs the real binary in a folder of its own and speaks HTTP to it over a socket. How hard the long ones
 //! try is set by the environment (`effort`).

@@ -1,4 +1,4 @@
-//! The price meter of the program, held against what came over the wire to its object store.
+//! The price meter of the program, compared with the requests on the wire to its object store.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,7 +28,7 @@ fn class_of(request: &Request) -> &'static str {
     }
 }
 
-/// How many of each class came by.
+/// Counts the requests of each class that came by.
 fn counted(requests: &[Request]) -> BTreeMap<&'static str, u64> {
     let mut counts = BTreeMap::from([("classA", 0), ("classB", 0), ("free", 0)]);
     for request in requests {
@@ -37,7 +37,7 @@ fn counted(requests: &[Request]) -> BTreeMap<&'static str, u64> {
     counts
 }
 
-/// How many of each class the meter shows in a part of its answer.
+/// Returns the counts of each class that the meter shows in a part of its response.
 fn metered(usage: &Value) -> BTreeMap<&'static str, u64> {
     ["classA", "classB", "free"].map(|class| (class, usage["calls"][class].as_u64().expect("a count"))).into()
 }
@@ -90,7 +90,7 @@ impl Site {
         serde_json::from_slice::<Value>(&text).expect("JSON")["data"].clone()
     }
 
-    /// Waits until the meter shows what came by since the program's start, and nothing of it twice or for nobody.
+    /// Waits until the meter shows the requests since the program's start, none of them twice or without an owner.
     fn agrees(&self, what: &str) {
         let began = now();
         loop {

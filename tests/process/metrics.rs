@@ -1,4 +1,4 @@
-//! The figures of the program, held against the document that explains them.
+//! The metrics of the program, compared with the document that explains them.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -15,7 +15,7 @@ const WITH_HTTPS: &str = "larder_tls_certificate_expiry_timestamp_seconds";
 /// Metrics that exist once the installation has been summed, a minute after the start.
 const SUMMED: [&str; 3] = ["larder_stores", "larder_records", "larder_stored_bytes"];
 
-/// The names of metrics in a text: those in backticks at the beginning of a table's rows.
+/// Returns the names of metrics in a text: those in backticks at the beginning of a table's rows.
 fn documented() -> BTreeSet<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join("METRICS.md");
     let text = fs::read_to_string(path).expect("there is docs/METRICS.md");

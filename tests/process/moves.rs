@@ -29,19 +29,19 @@ use crate::{
 /// Stores that are changed at the same time.
 const STORES: usize = 2;
 
-/// Those who write to one store, each its own records, and those who read.
+/// Writers and readers of one store; each writer has its own records.
 const WRITERS: u64 = 2;
 
-/// What a write may wait for: twenty seconds while records arrive, and the object store itself.
+/// Maximum wait of a write: twenty seconds while records arrive, and the object store itself.
 const LONGEST_WRITE: Duration = Duration::from_secs(30);
 
-/// How long a move may take that was left by its mover: a minute until it counts as left, and its own time.
+/// Maximum duration of a move that its mover abandoned: a minute until it counts as abandoned, and its own time.
 const LONGEST_MOVE: Duration = Duration::from_mins(4);
 
-/// How long a gateway is paused: longer than its views may be believed.
+/// Duration of a gateway's pause: longer than the staleness bound of its views.
 const PAUSE: Duration = Duration::from_secs(8);
 
-/// What changes a store's place, in turn and over again.
+/// Changes that move a store, in turn and over again.
 const STEPS: [&str; 4] =
     [r#"{"name":"NAME"}"#, r#"{"name":null,"retentionDays":7}"#, r#"{"retentionDays":30}"#, r#"{"retentionDays":90}"#];
 
@@ -51,19 +51,19 @@ const PHASES: [&str; 3] = ["FROZEN", "COPYING", "ARRIVING"];
 /// All that a record may be.
 type Possible = Vec<State>;
 
-/// A store, and what its records may be.
+/// A store, and the possible values of its records.
 struct Store {
     path: String,
     name: String,
     writers: Vec<Mutex<BTreeMap<String, Possible>>>,
 }
 
-/// What all who write and read share.
+/// State shared by all writers and readers.
 struct Traffic<'a> {
     site: &'a Site,
     versions: AtomicU64,
     is_over: AtomicBool,
-    /// Whether the first gateway is dead or paused, or was so a moment ago.
+    /// `true` if the first gateway is dead or paused, or was so a moment ago.
     is_disturbed: AtomicBool,
     wrong: Mutex<Vec<String>>,
     acknowledged: AtomicU64,
@@ -91,8 +91,8 @@ mod bucket {
     }
 }
 
-/// Changes stores in every way under traffic, with a gateway that is killed and paused; then holds every record to what it may
-/// be. Returns the stores' ids, and how many records each has.
+/// Changes stores in every way under traffic, with a gateway that is killed and paused; then checks that every record
+/// has a possible value. Returns the stores' ids, and the number of records of each.
 fn change_under_traffic(site: &Site) -> Vec<(String, usize)> {
     let stores: Vec<Store> = (0..STORES).map(|number| store(site, number)).collect();
     let traffic = Traffic {
@@ -158,7 +158,8 @@ fn put(client: &mut Client, record: &str, pattern: Pattern) -> std::io::Result<u
 }
 
 impl Traffic<'_> {
-    /// Changes every store, and disturbs the first gateway when one of them is in a certain phase; waits until all stand still.
+    /// Changes every store, and disturbs the first gateway when one of them is in a certain phase; waits until no store
+    /// moves.
     fn round(&self, stores: &[Store], round: usize) {
         let step = STEPS[round % STEPS.len()];
         thread::scope(|scope| {
@@ -224,7 +225,7 @@ impl Traffic<'_> {
         object["data"]["move"]["phase"].as_str().map(str::to_owned)
     }
 
-    /// Whether one of the gateways says that the store moves.
+    /// Returns `true` if one of the gateways reports that the store moves.
     fn is_moving(&self, store: &Store) -> bool {
         let gateways = 0..2;
         gateways
@@ -291,7 +292,7 @@ impl Traffic<'_> {
                 }
                 Ok(503) | Err(_) => {
                     possible.push(wanted);
-                    // What was under way in the killed gateway may yet arrive: it must not meet what comes next.
+                    // Writes in flight in the killed gateway may yet arrive: they must not meet the next ones.
                     drop(records);
                     pause(Duration::from_secs(1));
                 }
@@ -302,7 +303,7 @@ impl Traffic<'_> {
         }
     }
 
-    /// Reads what is there: always something whole, from whatever place.
+    /// Reads records: each must be whole, from whatever location.
     fn read(&self, store: &Store, mut choices: Choices) {
         while !self.is_over.load(Relaxed) {
             let Some(mut client) = self.site.client(choices.below(2)) else {
@@ -331,7 +332,7 @@ impl Traffic<'_> {
     }
 }
 
-/// Holds every record to what it may be; how many there are.
+/// Checks that every record has a possible value. Returns their number.
 fn verify(site: &Site, store: &Store, traffic: &Traffic<'_>) -> usize {
     let (mut client, mut count) = (site.first(), 0);
     for writer in &store.writers {

@@ -1,4 +1,4 @@
-//! More than can be done, and more who stand there than do anything.
+//! Overload: more requests than the capacity, and more connections than requests.
 
 use std::{net::TcpStream, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
 /// Connections on which nothing is asked.
 const IDLE: u32 = 10_000;
 
-/// What each of them may cost, in bytes.
+/// Maximum memory for each of them, in bytes.
 const MEMORY_OF_IDLE: u64 = 20 * 1024;
 
 fn get(client: &mut Client, path: &str) -> (u16, Option<String>, String) {

@@ -5,7 +5,7 @@ use std::io::Read;
 /// A body: its bytes follow from its version, so that a byte of another body or of another place shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pattern {
-    /// Tells it from all others.
+    /// Number that distinguishes it from all others.
     pub version: u64,
     /// Its length in bytes.
     pub length: u64,
@@ -26,7 +26,7 @@ impl Pattern {
         }
     }
 
-    /// Reads `body` to its end and holds it against the pattern.
+    /// Reads `body` to its end and compares it with the pattern.
     pub fn check(self, body: &mut dyn Read) -> Result<(), String> {
         let mut received = vec![0; 1 << 18];
         let mut expected = vec![0; 1 << 18];
@@ -45,7 +45,7 @@ impl Pattern {
         if offset == self.length { Ok(()) } else { Err(format!("{offset} bytes of {self:?}")) }
     }
 
-    /// The body as a reader.
+    /// Returns the body as a reader.
     pub fn reader(self) -> impl Read {
         PatternReader { pattern: self, offset: 0 }
     }

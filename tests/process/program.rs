@@ -18,7 +18,7 @@ use crate::{
     watcher::Watched,
 };
 
-/// What anything may take before the test has failed.
+/// Timeout for any step of a test.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The token of programs that are given one.
@@ -28,11 +28,11 @@ pub const TOKEN: &str = "a-token-for-tests";
 pub struct Program {
     child: Watched,
     pub address: SocketAddr,
-    /// What it printed until it said where it listens, and what it has printed since.
+    /// Its output until it printed its address, and its output since.
     stdout: mpsc::Receiver<String>,
     greeting: Vec<String>,
     stderr: thread::JoinHandle<String>,
-    /// How long it took from its start until it said where it listens.
+    /// Time from its start until it printed its address.
     pub start_time: Duration,
 }
 
@@ -43,7 +43,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// The program with these arguments in `folder`, with nothing of Larder's in its environment.
+/// Returns the program with these arguments in `folder`, with nothing of Larder's in its environment.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
     command.args(arguments).current_dir(folder);
@@ -55,7 +55,7 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What `command` runs, with its environment and in its folder, behind what a shell is told first: a limit, mostly.
+/// Returns a shell that runs `first`, mostly a limit, and then `command`, with its environment and in its folder.
 pub fn behind(first: &str, command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{first}; exec \"$@\""), "sh"]).arg(command.get_program()).args(command.get_args());
@@ -84,7 +84,7 @@ impl Program {
         Self::try_start(command).unwrap_or_else(|errors| panic!("it ended or fell silent: {errors}"))
     }
 
-    /// The same; what it complained of if it ended or fell silent.
+    /// The same. Returns the program's errors if it ended or fell silent.
     pub fn try_start(mut command: Command) -> Result<Self, String> {
         let began = now();
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
@@ -119,12 +119,12 @@ impl Program {
         }
     }
 
-    /// A new connection with [`TOKEN`].
+    /// Returns a new connection with [`TOKEN`].
     pub fn client(&self) -> Client {
         Client::connect(self.address, TOKEN).expect("it accepts")
     }
 
-    /// The path of the records of a named store, which is made if it is not there.
+    /// Returns the path of the records of a named store, which is created if it is absent.
     pub fn records_of(&self, name: &str) -> String {
         let mut client = self.client();
         let path = format!("/v2/key-value-stores?name={name}");
@@ -140,7 +140,7 @@ impl Program {
         self.child.id()
     }
 
-    /// The most memory it has ever used, in bytes.
+    /// Returns its peak memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the system tells");
@@ -153,7 +153,7 @@ impl Program {
         kill_process(id, signal).expect("it runs");
     }
 
-    /// Tells it to stop, and waits for its end.
+    /// Asks it to stop, and waits for its end.
     pub fn stop(self) -> Ended {
         self.signal(Signal::TERM);
         self.wait()
@@ -210,7 +210,7 @@ pub fn pause(time: Duration) {
     thread::sleep(time);
 }
 
-/// The time, by the clock of the machine.
+/// Returns the time, by the clock of the machine.
 #[expect(clippy::disallowed_methods, reason = "another process's time cannot be injected")]
 pub fn now() -> Instant {
     Instant::now()

@@ -1,4 +1,4 @@
-//! `SIGHUP`: what it changes, what it does not, and what a mistake does.
+//! `SIGHUP`: the settings that it reloads, those that it does not, and the effect of a mistake.
 
 use std::{fs, io::Read, path::Path, time::Duration};
 
@@ -9,14 +9,14 @@ use crate::{
     program::{Program, TOKEN, pause, until},
 };
 
-/// The status of an upload of so many bytes.
+/// Returns the status of an upload of so many bytes.
 fn upload(program: &Program, path: &str, bytes: u64) -> u16 {
     let mut body = std::io::repeat(b'x').take(bytes);
     let mut client = program.client();
     client.send("PUT", path, "text/plain", Upload::Known(bytes, &mut body)).expect("it answers").status
 }
 
-/// The status of a question with this token.
+/// Returns the status of a question with this token.
 fn ask(program: &Program, token: &str, path: &str) -> u16 {
     let mut client = Client::connect(program.address, token).expect("it accepts");
     client.send("GET", path, "", Upload::None).expect("it answers").status
@@ -59,7 +59,7 @@ fn what_can_change_does_and_what_cannot_is_named() {
         pause(Duration::from_millis(300));
         assert_eq!(upload(&program, &path, 2048), 201, "{broken}");
     }
-    // Whoever was connected from the start still is.
+    // A connection from before the reload is still open.
     assert_eq!(ask(&program, "other-token", "/metrics"), 200);
     assert_eq!(open.send("GET", "/health/live", "", Upload::None).expect("it answers").status, 200);
     let ended = program.stop();
@@ -83,7 +83,7 @@ fn the_log_says_more_after_a_reload_that_asks_for_more() {
     let folder = tempfile::tempdir().expect("a folder");
     configure(folder.path(), "log = 'error'");
     let program = Program::serve(folder.path(), &[]);
-    // What is logged at the start has been, or has not.
+    // Logging of the start, where the level permits it, is over.
     program.records_of("quiet");
     configure(folder.path(), "log = 'info'");
     program.signal(Signal::HUP);

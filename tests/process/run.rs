@@ -17,13 +17,13 @@ use crate::{
     watcher::Watched,
 };
 
-/// Tells this program to play an Actor, and which.
+/// Variable that makes this program play an Actor, and names it.
 const PLAYS: &str = "TESTS_PLAY";
 
 /// A variable that the command may have.
 const KEPT: &str = "AWS_REGION";
 
-/// A body with all bytes in it, and some more than are compressed or kept in a row.
+/// Returns a body with all bytes in it, and some more than are compressed or kept in a row.
 fn input() -> Vec<u8> {
     (0..100_000_u32).map(|number| u8::try_from(number * 7919 % 251).expect("a byte")).chain(0..=255).collect()
 }
@@ -35,7 +35,7 @@ fn larder_run(folder: &Path, play: &str, arguments: &[&str]) -> Command {
     command.args(["--exact", "run::this_program_is_an_actor_when_it_is_told_to", "--nocapture"]);
     command.env(PLAYS, play).env("LARDER_TOKEN", TOKEN);
     command.envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_SESSION_TOKEN", "c")]);
-    // Nothing listens there: a Larder that somebody runs on this machine is not for the tests.
+    // Nothing listens there: a Larder that a developer runs on this machine is not for the tests.
     command.env("LARDER_LISTEN", "127.0.0.1:9");
     command
 }
@@ -45,7 +45,7 @@ fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
 }
 
-/// The bytes that a server answers, and their media type; sends `body` if there is one.
+/// Returns the bytes that a server answers, and their media type; sends `body` if there is one.
 fn ask(
     client: &mut Client,
     method: &str,
@@ -197,7 +197,7 @@ fn a_run_whose_time_is_over_is_ended() {
     assert!(ended.stderr.contains("is TIMED-OUT"), "{}", ended.stderr);
 }
 
-/// Has a command run by a user without rights, if there are any to lose; who they are.
+/// Makes a user without rights run a command, if there are rights to lose. Returns the user.
 fn without_rights(command: &mut Command, folder: &Path) {
     use std::os::unix::{fs::chown, process::CommandExt};
     const USER: u32 = 65_534;
@@ -210,7 +210,7 @@ fn without_rights(command: &mut Command, folder: &Path) {
 #[test]
 fn neither_a_command_nor_others_of_its_user_see_the_secrets_of_larder() {
     let folder = tempfile::tempdir().expect("a folder");
-    // What can be read of this program's own environment shows that it is no matter of rights.
+    // The command can read its own environment, so the refusal for Larder's is not for lack of permissions.
     let script = "cat /proc/$PPID/environ >parent 2>denied; cat /proc/$$/environ >own; env >variables";
     let mut larder = command(folder.path(), &["run", "--actor", "oven", "--keep-env", KEPT, "--", "sh", "-c", script]);
     larder.env("LARDER_LISTEN", "127.0.0.1:9").env("LARDER_TOKEN", TOKEN);

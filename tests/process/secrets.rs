@@ -1,4 +1,5 @@
-//! Secrets: whatever is done with tokens and signing keys, none of them is found at rest, in the log or in an answer that refuses.
+//! Secrets: whatever is done with tokens and signing keys, none of them is found at rest, in the log or in an error
+//! response.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use crate::{
 const USERS_TOKEN: &str = "larder_SECRETsecretSECRETsecretSECRET2NIcMd";
 const MASTER: &str = "the-master-secret-of-this-test";
 
-/// Everything that was told in confidence, and every answer that refused.
+/// Every secret that was returned, and every error response.
 #[derive(Default)]
 struct Told {
     secrets: Vec<(&'static str, String)>,
@@ -44,7 +45,7 @@ impl Told {
         secret
     }
 
-    /// Where a secret stands in `text`.
+    /// Returns the names of the secrets in `text`.
     fn found_in<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = &'static str> + 'a {
         let found = |secret: &str| text.windows(secret.len()).any(|bytes| bytes == secret.as_bytes());
         self.secrets.iter().filter(move |(_, secret)| found(secret)).map(|(what, _)| *what)
@@ -122,7 +123,7 @@ fn is_silent(told: &Told, logged: &str) {
     }
 }
 
-/// What is found of secrets in a backend: in which object, and what.
+/// Returns the secrets found in a backend: the object, and the secret.
 fn at_rest(told: &Told, backend: &Backend) -> Vec<(String, &'static str)> {
     let objects = backend.objects();
     assert!(objects.iter().any(|(key, _)| key.starts_with("larder/auth/tokens/")), "tokens are kept");
@@ -133,7 +134,7 @@ fn at_rest(told: &Told, backend: &Backend) -> Vec<(String, &'static str)> {
     objects.iter().flat_map(found).collect()
 }
 
-/// Every file below a folder.
+/// Returns every file below a folder.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()

@@ -1,4 +1,4 @@
-//! HTTPS: what is spoken on its port and what is not, and a new certificate while streams are open.
+//! HTTPS: the protocols on its port, those that it rejects, and a new certificate while streams are open.
 
 use std::{
     fs,
@@ -29,7 +29,7 @@ use crate::{
 /// Readers whose streams are open when the certificate changes.
 const READERS: usize = 50;
 
-/// What each of them reads: more than all buffers on the way hold.
+/// Bytes that each of them reads: more than all buffers on the way hold.
 const RECORD_BYTES: usize = 8 << 20;
 
 type Secure = StreamOwned<ClientConnection, TcpStream>;
@@ -42,7 +42,7 @@ pub fn make_certificate(folder: &Path) -> CertificateDer<'static> {
     made.cert.der().clone()
 }
 
-/// The program over HTTPS, with the files of [`make_certificate`].
+/// Returns the program over HTTPS, with the files of [`make_certificate`].
 fn serving(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = command(folder, &["serve", "--listen", "127.0.0.1:0"]);
     command.args(arguments).env("LARDER_TOKEN", TOKEN);
@@ -50,7 +50,7 @@ fn serving(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A connection to whoever has one of these certificates.
+/// Opens a connection to a server that has one of these certificates.
 fn connect(address: SocketAddr, trusted: &[&CertificateDer<'static>], protocols: &[&[u8]]) -> std::io::Result<Secure> {
     connect_by(address, trusted, protocols, &[&TLS12, &TLS13])
 }
@@ -103,7 +103,7 @@ fn https_is_spoken_and_plain_http_is_told_so() {
     let certificate = make_certificate(folder.path());
     let program = Program::start(serving(folder.path(), &["--header-timeout", "2s"]));
     let (address, trusted) = (program.address, [&certificate]);
-    // Who says nothing keeps nobody waiting.
+    // A silent client blocks no other client.
     let mut silent = TcpStream::connect(address).expect("it accepts");
     for (version, expected) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
         let stream = connect_by(address, &trusted, &[b"h2", b"http/1.1"], &[version]).expect("it is spoken");
@@ -145,7 +145,7 @@ fn commands_find_the_server_of_their_own_machine_whatever_its_certificate() {
     assert_eq!((health.status.code(), health.stdout.join("")), (Some(0), "ready".to_owned()), "{}", health.stderr);
     let list = with(&["user", "list"]);
     assert!(list.status.success() && list.stdout.len() == 2 && list.stdout[1].ends_with("admin"), "{}", list.stderr);
-    // Who is told where to ask is told whom to believe, too.
+    // A command with an explicit URL must be given the certificate, too.
     let named = with(&["health", "--url", &format!("https://{listen}")]);
     assert_eq!(named.status.code(), Some(1), "{}", named.stderr);
     program.stop();

@@ -18,12 +18,12 @@ use crate::{
 /// Gateways over one backend. The first is the one that is killed and paused.
 pub struct Site {
     pub folder: PathBuf,
-    /// Where in a bucket everything stands; `None` in a folder.
+    /// Prefix in the bucket; `None` in a folder.
     pub prefix: Option<String>,
     /// Sets what a command serves from.
     over: Box<dyn Fn(&Path) -> Command + Send + Sync>,
     gateways: Mutex<Vec<Option<Program>>>,
-    /// Where the first listens, always the same, since others may know it as the keeper.
+    /// Address of the first gateway, always the same, since others may know it as the keeper.
     first: SocketAddr,
 }
 
@@ -69,19 +69,19 @@ impl Site {
         Program::start(command)
     }
 
-    /// A connection to one of the gateways that run, as `choice` has it.
+    /// Returns a connection to one of the gateways that run, as `choice` has it.
     pub fn client(&self, choice: u64) -> Option<Client> {
         let addresses: Vec<_> = self.lock().iter().flatten().map(|program| program.address).collect();
         let chosen = usize::try_from(choice).unwrap_or_default() % addresses.len().max(1);
         Client::connect(*addresses.get(chosen)?, TOKEN).ok()
     }
 
-    /// A connection to the first one.
+    /// Returns a connection to the first one.
     pub fn first(&self) -> Client {
         Client::connect(self.first, TOKEN).expect("it listens")
     }
 
-    /// Kills the first one; what it had logged.
+    /// Kills the first one. Returns its log.
     pub fn kill(&self) -> String {
         let program = self.lock()[0].take().expect("it runs");
         program.kill().stderr
@@ -98,7 +98,7 @@ impl Site {
         self.lock()[0].as_ref().expect("it runs").signal(signal);
     }
 
-    /// Stops all; what they had logged.
+    /// Stops all gateways. Returns their logs.
     pub fn stop(&self) -> String {
         let programs: Vec<_> = self.lock().drain(..).flatten().collect();
         let ended = programs.into_iter().rev().map(|program| {

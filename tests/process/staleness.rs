@@ -1,4 +1,4 @@
-//! What one gateway takes back, before a bucket with two: at once there, and soon on the other.
+//! Revocations through one of two gateways over a bucket: in force at once there, and soon on the other.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::{
     program::{Program, TOKEN, now, pause},
 };
 
-/// How long a gateway may believe what another has changed, and what the machine may add to it.
+/// Staleness bound of a gateway after a change through another, and the delay that a busy machine may add.
 const BOUND: Duration = Duration::from_secs(5);
 const SLACK: Duration = Duration::from_secs(1);
 
-/// The pause between two looks.
+/// Interval between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
 fn ask(program: &Program, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -28,7 +28,7 @@ fn ask(program: &Program, token: &str, method: &str, path: &str, body: &Value) -
     (status, answer["data"].clone())
 }
 
-/// A user of that name and a token of his; the token, and its id.
+/// Creates a user of that name and a token of theirs; returns the token, and its id.
 fn user(admin: &Program, name: &str) -> (String, String) {
     let (status, _) = ask(admin, TOKEN, "POST", "/larder/v1/users", &json!({ "username": name }));
     assert_eq!(status, 201);
@@ -52,7 +52,7 @@ fn before_a_bucket_what_one_gateway_takes_back_ends_there_at_once_and_on_another
         assert!(ask(here, TOKEN, "PUT", &share(name), &json!({ "right": "read" })).0 < 300, "{name}");
     }
     for (name, (token, id)) in &users {
-        // Both have just seen that he may, so that both remember it.
+        // Both have just seen that the user may, so that both remember it.
         let reads = |gateway: &Program| ask(gateway, token, "GET", &record, &Value::Null).0;
         let began = now();
         while (reads(here), reads(there)) != (200, 200) {

@@ -1,4 +1,4 @@
-//! How the program starts, and how it refuses to.
+//! Starts of the program, and refusals to start.
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -11,10 +11,10 @@ use crate::{
     watcher::Watched,
 };
 
-/// How long a start may take, however many records there are.
+/// Maximum duration of a start, however many records there are.
 const MAX_START: Duration = Duration::from_secs(1);
 
-/// A program that was told nothing but to take a free port, in an empty folder.
+/// Returns a program whose only setting is a free port, in an empty folder.
 fn untold(folder: &Path) -> Program {
     let mut command = command(folder, &["serve"]);
     command.env("LARDER_LISTEN", "127.0.0.1:0");
@@ -198,7 +198,8 @@ fn a_log_in_json_has_nothing_else_between_its_lines_and_no_token() {
     let made: Vec<_> = lines.iter().filter(|line| line["message"] == "an admin token was made").collect();
     assert!(made.len() == 1 && made[0]["kept_in"].as_str().is_some_and(|place| place.ends_with("admin-token")));
 
-    // What ends a start is a line, too, whatever the log leaves out: a port that is taken, and settings that are wrong.
+    // The error that ends a start is logged, whatever the log leaves out: a port that is taken, and settings that are
+    // wrong.
     let occupant = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = occupant.local_addr().expect("an address").to_string();
     let mut serve = command(folder.path(), &["serve", "--listen", &address]);
@@ -256,7 +257,7 @@ fn nothing_is_made_by_a_look() {
         &["export", "~pantry", "pantry.zip"],
     ] {
         let mut look = command(folder.path(), look);
-        // Where nothing listens.
+        // Nothing listens there.
         look.env("LARDER_LISTEN", "127.0.0.1:9");
         let ended = run(look);
         assert_eq!(ended.status.code(), Some(1));
@@ -317,7 +318,7 @@ fn a_start_takes_less_than_a_second_however_many_records_there_are() {
     assert!(program.start_time < MAX_START, "{records} records: the start took {:?}", program.start_time);
 }
 
-/// The status of listing all stores with `token`.
+/// Returns the status of listing all stores with `token`.
 fn stores(program: &Program, token: &str) -> u16 {
     let mut client = Client::connect(program.address, token).expect("it accepts");
     client.send("GET", "/v2/key-value-stores", "text/plain", Upload::None).expect("it answers").status

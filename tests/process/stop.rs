@@ -1,4 +1,4 @@
-//! How the program ends.
+//! Graceful shutdown of the program.
 
 use std::{net::TcpStream, time::Duration};
 

@@ -39,15 +39,15 @@ const BIGGEST_EVERY: u64 = 40;
 /// Changes in a round, on average, below which the test tests nothing.
 const LEAST_CHANGES: u64 = 20;
 
-/// How long a start may take, with the few records there are here.
+/// Maximum duration of a start, with the few records there are here.
 const MAX_START: Duration = Duration::from_secs(1);
 
-/// What a record is, as far as its writer knows.
+/// State of a record, as far as its writer knows.
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    /// What was acknowledged last.
+    /// State that was acknowledged last.
     acknowledged: State,
-    /// What was under way when the program died; the same if nothing was.
+    /// State of the write that was in flight when the program died; the same if there was none.
     attempted: State,
 }
 
@@ -57,13 +57,13 @@ impl Known {
     }
 }
 
-/// What is under a key: nothing, or a body.
+/// Value under a key: none, or a body.
 pub type State = Option<Pattern>;
 
 /// All records of a writer.
 type Records = BTreeMap<String, Known>;
 
-/// What all writers have done.
+/// Tally of all writers.
 #[derive(Debug, Default)]
 struct Tally {
     /// Writes that were begun; each has its number as its version.
@@ -182,7 +182,7 @@ fn pattern_of(media_type: &str) -> Option<Pattern> {
     Some(Pattern { version: version.parse().ok()?, length: length.parse().ok()? })
 }
 
-/// Reads what is there, whoever is writing it, until the program dies. No body may be half of anything.
+/// Reads the records while they are written, until the program dies. No body may be half of anything.
 fn read_until_killed(address: SocketAddr, path: &str, keys: &[String], is_over: &AtomicBool, mut choices: Choices) {
     let Ok(mut client) = Client::connect(address, TOKEN) else { return };
     loop {
@@ -197,7 +197,7 @@ fn read_until_killed(address: SocketAddr, path: &str, keys: &[String], is_over: 
     }
 }
 
-/// The version that a record has, checked to its last byte; `None` if it is absent.
+/// Returns the version that a record has, checked to its last byte; `None` if it is absent.
 pub fn read(mut answer: Answer<'_>) -> Result<State, String> {
     match answer.status {
         404 => {
@@ -214,7 +214,7 @@ pub fn read(mut answer: Answer<'_>) -> Result<State, String> {
     }
 }
 
-/// Holds every record against what its writer knows, and learns which of two possible outcomes it was.
+/// Checks every record against its writer's knowledge, and learns which of two possible outcomes it was.
 fn verify(program: &Program, path: &str, writers: &mut [Records], round: usize) {
     let mut client = program.client();
     for (key, known) in writers.iter_mut().flatten() {

@@ -14,7 +14,7 @@ use crate::{
     program::{Program, TOKEN, command, until},
 };
 
-/// What a caller says who traces his requests, and whether he keeps this trace.
+/// Trace of a caller that sends one, and the caller's span.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
@@ -52,7 +52,7 @@ impl Collector {
         self.taken.lock().expect("nobody panics").clone()
     }
 
-    /// All spans that have come.
+    /// Returns all spans that have come.
     fn spans(&self) -> Vec<Value> {
         let mut spans = Vec::new();
         for document in self.documents() {
@@ -85,7 +85,7 @@ fn take(mut stream: TcpStream, kept: &Mutex<Vec<Document>>) -> Option<()> {
     }
 }
 
-/// An attribute of a span.
+/// Returns an attribute of a span.
 fn attribute<'a>(span: &'a Value, name: &str) -> Option<&'a str> {
     let attributes = span["attributes"].as_array()?;
     let value = &attributes.iter().find(|attribute| attribute["key"] == name)?["value"];
@@ -138,7 +138,7 @@ fn a_collector_gets_what_its_answer_is_called_by_with_its_object_calls_and_below
     let time = |span: &Value, member: &str| span[member].as_str().expect("a text").parse::<u128>().expect("a number");
     assert!(time(request, "startTimeUnixNano") <= time(call, "startTimeUnixNano"));
     assert!(time(call, "endTimeUnixNano") <= time(request, "endTimeUnixNano"));
-    // What was seen last is sent at the end.
+    // The last span is sent at the end.
     let (_, last) = ask("GET", &format!("{records}/absent"), "01", "");
     let logged = program.stop().stderr;
     let spans = collector.spans();

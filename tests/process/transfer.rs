@@ -47,7 +47,7 @@ fn succeeds(ended: &Ended) {
     assert!(ended.status.success(), "{:?}: {}", ended.stdout, ended.stderr);
 }
 
-/// Runs it and kills it once it has come somewhere; whether it was still at it.
+/// Runs it and kills it once it has made progress. Returns `true` if it was still running.
 fn cut_off(mut command: std::process::Command, has_begun: impl Fn() -> bool) -> bool {
     let mut child = Watched::new(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
     let began = now();
@@ -58,7 +58,7 @@ fn cut_off(mut command: std::process::Command, has_begun: impl Fn() -> bool) -> 
     !child.wait().expect("it ends").success()
 }
 
-/// Makes an exported store of so many records; what its index says of each.
+/// Creates the export of a store with so many records, and an index entry for each.
 fn make_export(folder: &Path, records: usize) {
     fs::create_dir_all(folder.join("records")).expect("a folder");
     let sheet = json!({ "name": "shop", "title": "The shop", "generalAccess": "ANYONE_WITH_ID_CAN_READ" });
@@ -84,7 +84,7 @@ fn make_export(folder: &Path, records: usize) {
     }
 }
 
-/// What an export holds: what is said of each record, but the file it is in, and whether its bytes are those.
+/// Returns the metadata of each record of an export, without the name of its file, and checks its bytes.
 fn contents(folder: &Path) -> Vec<Value> {
     let lines = BufReader::new(File::open(folder.join("records.ndjson")).expect("a file")).lines();
     let record = |line: std::io::Result<String>| {

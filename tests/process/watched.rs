@@ -1,4 +1,4 @@
-//! What the tests have started is gone when they are, however they end.
+//! Processes that the tests have started end with them, however the tests end.
 
 use std::{
     fs,

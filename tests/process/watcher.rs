@@ -1,5 +1,6 @@
-//! What the tests start ends with them, also where they are killed: a shell beside them reads the ids of processes from a pipe, and
-//! kills those that still run when the pipe is closed, which the system does however the tests end.
+//! Watcher over the processes of the tests: they end with the tests, also where those are killed. A shell beside the
+//! tests reads the ids of processes from a pipe, and kills those that still run when the pipe is closed. The system
+//! closes it however the tests end.
 
 use std::{
     io::Write,

@@ -1,4 +1,4 @@
-//! What happens to gateways while a history is made.
+//! Faults of gateways while a history is made.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -27,7 +27,7 @@ impl Network for NoNetwork {
     fn calm(&self) {}
 }
 
-/// Kills, stops and disturbs until it is over; how often it did.
+/// Kills, stops and disturbs until it is over. Returns the number of disturbances.
 pub fn rage(site: &Site, network: &dyn Network, mut choices: Choices, is_over: &AtomicBool) -> usize {
     let mut times = 0;
     while !is_over.load(Relaxed) {
@@ -35,7 +35,7 @@ pub fn rage(site: &Site, network: &dyn Network, mut choices: Choices, is_over: &
         let gateway = usize::try_from(choices.below(site.len() as u64)).expect("a small number");
         match choices.below(12) {
             0 => site.kill(gateway, Duration::from_millis(choices.below(500))),
-            // Mostly for a moment, now and then for longer than anything may be believed.
+            // Mostly for a moment, now and then for longer than the staleness bound.
             1 => site.freeze(gateway, Duration::from_millis(100 + choices.below(400))),
             2 if choices.below(4) == 0 => site.freeze(gateway, Duration::from_millis(5000 + choices.below(3000))),
             _ => network.disturb(&mut choices),

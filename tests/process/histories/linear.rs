@@ -1,25 +1,25 @@
-//! Whether a history is linearizable: whether each operation can be taken to have happened at one moment between its beginning and
-//! its end, so that all answers are right one after the other.
+//! Linearizability check of a history: each operation must be possible at one moment between its beginning and its end,
+//! so that all responses are right one after the other.
 //!
 //! A depth-first search over what may come next, which remembers where it has been (Wing and Gong, "Testing and Verifying
 //! Concurrent Objects", 1993, with the memory of Lowe, "Testing for linearizability", 2017).
 
 use std::{collections::HashSet, fmt::Debug, hash::Hash};
 
-/// More states than a history of a test needs; beyond it nothing is said.
+/// Maximum number of states: more than a history of a test needs. Beyond it the check is inconclusive.
 const MAX_STATES: usize = 2_000_000;
 
-/// What operations do to what is there.
+/// Sequential model of the operations.
 pub trait Model {
-    /// What is there.
+    /// State of the model.
     type State: Clone + Eq + Hash + Debug;
     /// An operation with its answer.
     type Operation: Debug;
 
-    /// What may be there after an operation that gave this answer; nothing if it cannot have given it.
+    /// Returns the states that are possible after an operation with this response; none if the response is impossible.
     fn after(&self, state: &Self::State, operation: &Self::Operation) -> Vec<Self::State>;
 
-    /// Whether it never changes what is there.
+    /// Returns `true` if the operation never changes the state.
     fn only_looks(operation: &Self::Operation) -> bool;
 }
 
@@ -28,14 +28,14 @@ pub trait Model {
 pub struct Span<O> {
     pub operation: O,
     pub began: u64,
-    /// `None` if nobody knows whether it happened: it may do so at any time, or never.
+    /// End of the operation. `None` if it is in doubt: it may take effect at any time, or never.
     pub ended: Option<u64>,
 }
 
-/// Finds no order of these operations to be impossible; else says how far the search came.
+/// Returns an error if no order of these operations is possible, with the progress of the search.
 pub fn check<M: Model>(model: &M, initial: &M::State, spans: &[Span<M::Operation>]) -> Result<(), String> {
     let mut order: Vec<usize> = (0..spans.len()).collect();
-    // What ended first is tried first: it mostly came first.
+    // The operation that ended first is tried first: it mostly came first.
     order.sort_by_key(|index| spans[*index].ended.unwrap_or(u64::MAX));
     let certain = spans.iter().filter(|span| span.ended.is_some()).count();
     let mut search =
@@ -70,11 +70,11 @@ struct Search<'a, M: Model> {
     order: Vec<usize>,
     seen: HashSet<(Bits, M::State)>,
     done: Bits,
-    /// The most operations that were put in order, and what was there then.
+    /// Maximum number of operations that were put in order, and the state then.
     deepest: (usize, Option<(Bits, M::State)>),
 }
 
-/// A step of the search: how many operations are left there, and what it has not tried yet.
+/// A step of the search: the number of operations left there, and the candidates that it has not tried yet.
 struct Frame<S> {
     left: usize,
     next: Vec<(usize, S)>,
@@ -82,7 +82,8 @@ struct Frame<S> {
 }
 
 impl<M: Model> Search<'_, M> {
-    /// Whether the `left` operations whose answers are known can be put in order; `None` if that takes too long to find out.
+    /// Returns `true` if the `left` operations with known responses can be put in order; `None` if the search takes too
+    /// long.
     fn goes_on(&mut self, initial: &M::State, left: usize) -> Option<bool> {
         let mut frames = vec![Frame { left, next: self.next_of(initial), came_by: None }];
         while let Some(frame) = frames.last_mut() {
@@ -114,7 +115,8 @@ impl<M: Model> Search<'_, M> {
         Some(false)
     }
 
-    /// What may come next, the likeliest last: nothing that began after something else had ended that is not done yet.
+    /// Returns the possible next operations, the likeliest last: none that began after the end of one that is not done
+    /// yet.
     fn next_of(&self, state: &M::State) -> Vec<(usize, M::State)> {
         let open = || self.order.iter().copied().filter(|index| !self.done.has(*index));
         let first_end = open().find_map(|index| self.spans[index].ended).unwrap_or(u64::MAX);
@@ -138,7 +140,8 @@ impl<M: Model> Search<'_, M> {
         next
     }
 
-    /// All operations in the order of their beginnings, and which of them the search could not put anywhere when it was furthest.
+    /// Returns all operations in the order of their beginnings, and which of them the search could not put anywhere
+    /// when it was furthest.
     fn report(&self) -> String {
         let (deepest, at) = &self.deepest;
         let Some((done, state)) = at else { return "nothing can come first".to_owned() };

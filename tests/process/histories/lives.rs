@@ -1,4 +1,5 @@
-//! Whoever makes unnamed stores and waits for their end: a record is there to the instant, and not a moment longer.
+//! Clients that create unnamed stores and wait for their end: a record is there to the instant, and not a moment
+//! longer.
 
 use std::{
     ops::Range,
@@ -13,19 +14,20 @@ use crate::program::pause;
 
 use super::site::Asker;
 
-/// How long a store lives.
+/// Lifetime of a store.
 const LIFE: Duration = Duration::from_secs(5);
 
 /// The end is written down ahead, by a step of its life at most.
 const STEPS: u32 = 60;
 
-/// How far an answer may be from the end of a store's life without saying anything: the time that the object store's clock may be off.
+/// Distance to the end of a store's life within which a response proves nothing: the possible error of the object
+/// store's clock.
 const SLACK: Duration = Duration::from_millis(1500);
 
-/// The pause between two looks.
+/// Interval between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What was seen of lives.
+/// Observations of lives.
 #[derive(Default)]
 pub struct Lives {
     seen: Mutex<Seen>,
@@ -70,14 +72,14 @@ impl Lives {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).lives += 1;
     }
 
-    /// How many lives, and how many looks.
+    /// Returns the number of lives, and of looks.
     pub fn verify(self) -> Result<(usize, usize), String> {
         let Seen { lives, looks, wrong } = self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
         wrong.into_iter().next().map_or(Ok((lives, looks)), Err)
     }
 }
 
-/// A store with a record, and between what moments it ends; nothing if anything of that was not answered.
+/// Returns a store with a record, and between what moments it ends; nothing if anything of that was not answered.
 fn begin(asker: &mut Asker<'_>) -> Option<(String, Range<SystemTime>)> {
     let days = LIFE.as_secs_f64() / 86_400.0;
     let json = "content-type: application/json\r\n";

@@ -1,5 +1,5 @@
-//! Histories: many do at random what users do, on gateways that are killed, paused and cut off from their object store; then all that
-//! they were told is held against what is promised.
+//! Histories: many clients do random operations, on gateways that are killed, paused and cut off from their object
+//! store; then all responses are compared with the guarantees.
 //!
 //! * Records are linearizable: each operation happened at one moment between its request and its answer ([`register`]).
 //! * A list has what was certainly there, and nothing that certainly was not ([`records`]).
@@ -42,12 +42,12 @@ use crate::{
     torture::Choices,
 };
 
-/// Who works on records, and on names.
+/// Workers on records, and on names.
 const RECORD_WORKERS: u64 = 6;
 const NAME_WORKERS: u64 = 4;
 const LIFE_WORKERS: u64 = 2;
 
-/// What a machine may add to the staleness bound.
+/// Delay that a busy machine may add to the staleness bound.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// Operations for each second below which a history says nothing.
@@ -74,7 +74,7 @@ fn before_a_bucket_everything_that_two_gateways_told_is_true() {
     network::make_history_before_a_bucket(effort::torture_gateways());
 }
 
-/// Makes a history and holds it against what is promised; `staleness` is how long a gateway may not know of another's change.
+/// Makes a history and compares it with the guarantees; `staleness` is the staleness bound of the gateways.
 #[expect(clippy::print_stdout, reason = "the seed repeats a run, and what came of it is kept")]
 fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness: Duration, conditions: Conditions) {
     let (seed, time) = (effort::torture_seed(), effort::torture_time());
@@ -109,7 +109,7 @@ fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness
         workers.push(scope.spawn(move || rights.read(reader, is_over)));
         let site = &site;
         let chaos = scope.spawn(move || rage(site, network, Choices(seed), is_over));
-        // Whoever finds something wrong at once ends the whole.
+        // A worker that finds a contradiction ends the whole at once.
         while began.elapsed() < time && !workers.iter().any(thread::ScopedJoinHandle::is_finished) {
             pause(Duration::from_millis(50));
         }
@@ -117,7 +117,7 @@ fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness
         chaos.join().expect("it does not panic")
     });
     network.calm();
-    // What was asked of the object store before, and will not be answered, is given up by then.
+    // Requests to the object store that will get no response are given up by then.
     pause(2 * staleness);
     site.stop();
     let told = "what was told is not true";
@@ -135,7 +135,7 @@ fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness
     assert!(operations >= least, "only {operations} operations: that is no torture");
 }
 
-/// A store for records, and one that is opened to a user and closed again, with his token.
+/// Creates a store for records, and one that is opened to a user and closed again, with the user's token.
 fn furnish(site: &Site, seed: u64, staleness: Duration) -> (String, Rights, String) {
     let mut admin = site.asker(seed);
     let json = "content-type: application/json\r\n";

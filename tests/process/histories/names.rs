@@ -7,19 +7,19 @@ use super::linear::Model;
 /// An operation on a name, with its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// It was asked for, and made as this store.
+    /// The request to create it succeeded, and this store was made.
     Made(String),
-    /// It was asked for or looked up, and this store has it.
+    /// The name was requested or looked up, and this store has it.
     Found(String),
     /// It was looked up, and no store has it.
     Missing,
     /// This store was deleted.
     Deleted(String),
-    /// It was asked for, and what came of it is not known.
+    /// It was requested, and the outcome is not known.
     Asked,
 }
 
-/// A name, and the stores that were found under it without anybody's having heard that he made them.
+/// A name, and the stores that were found under it without an acknowledged creation.
 pub struct Name {
     pub foundlings: BTreeSet<String>,
 }
@@ -36,7 +36,7 @@ impl Model for Name {
             Operation::Found(id) if store.as_ref() == Some(id) => vec![(store.clone(), made.clone())],
             Operation::Missing if store.is_none() => vec![(None, made.clone())],
             Operation::Deleted(id) if store.as_ref() == Some(id) => vec![(None, made.clone())],
-            // It was another's name already, or nobody's.
+            // It was another store's name already, or no store's.
             Operation::Deleted(_) => vec![(store.clone(), made.clone())],
             Operation::Asked if store.is_none() => self.foundlings.difference(made).map(with).collect(),
             Operation::Made(_) | Operation::Found(_) | Operation::Missing | Operation::Asked => Vec::new(),

@@ -20,13 +20,13 @@ use crate::{
 
 use super::{Serve, chaos::Network, make_history, records::Conditions};
 
-/// How long a gateway waits for its object store here: short, so that many calls can go wrong.
+/// Timeout of a gateway for responses of its object store here: short, so that many calls can go wrong.
 const ANSWER_TIMEOUT: &str = "2s";
 
-/// How long a gateway may not know what another has changed.
+/// Staleness bound: the time for which a gateway may not know of another's change.
 const STALENESS: Duration = Duration::from_secs(5);
 
-/// How long nothing gets through at most.
+/// Maximum duration of an outage.
 const LONGEST_OUTAGE: u64 = 800;
 
 /// Requests that meet with the same fault, at most.
@@ -36,11 +36,11 @@ const MOST_AT_ONCE: u64 = 20;
 struct Wires {
     runtime: Runtime,
     proxies: Vec<Arc<Proxy>>,
-    /// Whether nothing goes wrong any more.
+    /// `true` once nothing goes wrong any more.
     is_calm: Arc<AtomicBool>,
 }
 
-/// Makes a history on so many gateways: equal ones, or a keeper and those who pass on to it.
+/// Makes a history on so many gateways: equal ones, or a keeper and its forwarders.
 pub fn make_history_before_a_bucket(gateways: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new().expect("the system has threads");
@@ -62,7 +62,7 @@ pub fn make_history_before_a_bucket(gateways: usize) {
             command
         })
     };
-    // What the object store can do is found out by one who waits for it as long as it takes.
+    // The capabilities of the object store are detected by a gateway with the usual timeouts.
     let mut first = before_bucket(folder.path(), &prefix);
     first.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "shared by all").env("LARDER_KEEPER", "self");
     let first = Program::start(first).stop();
@@ -74,7 +74,7 @@ pub fn make_history_before_a_bucket(gateways: usize) {
     make_history("bucket", commands, &network, staleness, conditions);
 }
 
-/// A port that nobody listens on now.
+/// Returns a port on which no server listens now.
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("the system has a port");
     listener.local_addr().expect("it is bound").port()

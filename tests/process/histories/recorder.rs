@@ -1,4 +1,4 @@
-//! What was asked and answered when, by everybody.
+//! Requests and responses of all clients, with their times.
 
 use std::{
     collections::BTreeMap,
@@ -22,25 +22,25 @@ impl<O> Recorder<O> {
         Self { began, histories: Mutex::default() }
     }
 
-    /// The time, in nanoseconds.
+    /// Returns the time, in nanoseconds.
     pub fn now(&self) -> u64 {
         u64::try_from((now() - self.began).as_nanos()).expect("centuries")
     }
 
-    /// An operation that began then and has just ended; or of which nobody knows whether it has.
+    /// Records an operation that began then and has just ended, or that is in doubt.
     pub fn note(&self, about: &str, operation: O, began: u64, is_known: bool) {
         let ended = is_known.then(|| self.now());
         let mut histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
         histories.entry(about.to_owned()).or_default().push(Span { operation, began, ended });
     }
 
-    /// All that was noted.
+    /// Returns all recorded histories.
     pub fn into_histories(self) -> BTreeMap<String, Vec<Span<O>>> {
         self.histories.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Holds every history against a model; how many operations there were, and of how many nobody knows whether they happened.
+/// Holds every history against a model. Returns the number of operations, and of those in doubt.
 pub fn hold<M: Model>(
     histories: BTreeMap<String, Vec<Span<M::Operation>>>,
     model: impl Fn(&[Span<M::Operation>]) -> M,

@@ -1,4 +1,4 @@
-//! Whoever writes, reads, deletes and lists records; and what must be true of what he was told.
+//! Clients that write, read, delete and list records, and the checks of the responses that they got.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -15,7 +15,7 @@ use super::{
 /// Records at a time.
 const KEYS: u64 = 6;
 
-/// How records are written.
+/// Support for conditional record writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conditions {
     /// With conditions and without, as it comes.
@@ -25,7 +25,7 @@ pub enum Conditions {
     Apart,
 }
 
-/// What is done with a record.
+/// Operation on a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     Read,
@@ -34,7 +34,7 @@ enum Act {
     Replace,
 }
 
-/// How long the same records are used, in nanoseconds: histories should end before they are too long to check.
+/// Time for which the same records are used, in nanoseconds: histories should end before they are too long to check.
 const ERA: u64 = 1_500_000_000;
 
 /// Bytes of bodies beside their number: as rows, and as files or streams.
@@ -47,7 +47,7 @@ pub struct Listed {
     keys: BTreeSet<String>,
 }
 
-/// What everybody who works on records shares.
+/// State shared by all workers on records.
 pub struct Records {
     pub path: String,
     pub history: Recorder<Operation>,
@@ -56,7 +56,7 @@ pub struct Records {
     conditions: Conditions,
 }
 
-/// What somebody knows of the validators that he has seen.
+/// The validators that a worker has seen.
 type Seen = BTreeMap<String, (String, Value)>;
 
 impl Records {
@@ -93,7 +93,7 @@ impl Records {
         }
     }
 
-    /// What is done with the record of this number instead, if that is not for it.
+    /// Returns the operation on the record of this number, or its replacement where the record does not permit it.
     fn permitted(&self, number: u64, act: Act) -> Act {
         match (self.conditions, number % 2, act) {
             (Conditions::Apart, 0, Act::Replace) => Act::Write,
@@ -108,7 +108,7 @@ impl Records {
         let value = match answer.status {
             404 => None,
             200 => Some(number_of(&answer.text)),
-            // Whoever is not answered knows nothing.
+            // An error response proves nothing.
             500.. | 429 => return,
             status => panic!("GET {key}: {status} {}", answer.text),
         };
@@ -120,7 +120,7 @@ impl Records {
         seen.insert(key.to_owned(), (condition, value));
     }
 
-    /// Writes, under the condition that what was seen is still there, if there is one.
+    /// Writes; if the worker has seen a validator, on the condition that it still matches.
     fn write(&self, asker: &mut Asker<'_>, key: &str, seen: Option<&(String, Value)>) {
         let number = self.numbers.fetch_add(1, Relaxed);
         let size = SIZES[usize::try_from(asker.choices.below(SIZES.len() as u64)).expect("a small number")];
@@ -172,7 +172,7 @@ impl Records {
         }
     }
 
-    /// Holds all histories against what was promised; how many operations, how many of them open, how many lists.
+    /// Compares all histories with the guarantees. Returns the numbers of operations, of those in doubt, and of lists.
     pub fn verify(self) -> Result<(usize, usize, usize), String> {
         let mut histories = self.history.into_histories();
         let mut lists = 0;
@@ -192,7 +192,7 @@ fn number_of(text: &str) -> u64 {
     number.parse().expect("a number")
 }
 
-/// Takes out writes of which nobody knows whether they happened, where nothing shows that they did: they cannot contradict anything.
+/// Removes writes in doubt that no read shows: they cannot contradict anything.
 fn forget_what_nobody_saw(history: &mut Vec<Span<Operation>>) {
     let seen: HashSet<u64> = history
         .iter()
@@ -207,7 +207,7 @@ fn forget_what_nobody_saw(history: &mut Vec<Span<Operation>>) {
     });
 }
 
-/// A list has all that was certainly there while it was made, and nothing that certainly was not.
+/// Checks that a list has all keys that were certainly there while it was made, and none that certainly were not.
 fn held(listed: &Span<Listed>, histories: &BTreeMap<String, Vec<Span<Operation>>>) -> Result<(), String> {
     let Listed { prefix, keys } = &listed.operation;
     let ended = listed.ended.unwrap_or(u64::MAX);

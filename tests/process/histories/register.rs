@@ -1,8 +1,8 @@
-//! A record, as a history sees it: what is in it, told apart by numbers that are used once.
+//! A record in a history: a register whose values are numbers that are used once.
 
 use super::linear::Model;
 
-/// The number of what is in a record; `None` if there is none.
+/// Number in a record; `None` if there is no record.
 pub type Value = Option<u64>;
 
 /// An operation on a record, with its answer.

@@ -1,4 +1,4 @@
-//! Whoever opens a store to another and closes it again; and what must be true of what the other may do.
+//! A client that opens a store to another user and closes it again, and the checks of what that user may do.
 
 use std::{
     sync::{
@@ -12,10 +12,10 @@ use crate::program::{now, pause};
 
 use super::site::Asker;
 
-/// How long a right stays as it is, beyond the time for which a gateway need not know of it.
+/// Duration for which a right stays as it is, beyond the staleness bound of a gateway.
 const SPELL: Duration = Duration::from_millis(700);
 
-/// The pause between two looks.
+/// Interval between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// From when until when a right may have been given, or not.
@@ -26,20 +26,20 @@ struct Spell {
     ended: Option<Instant>,
 }
 
-/// A store that is opened to somebody and closed again.
+/// A store that is opened to a user and closed again.
 pub struct Rights {
-    /// The path of what gives him the right.
+    /// Path of the user's right.
     access: String,
-    /// The path of the record that he wants to read.
+    /// Path of the record that the user reads.
     record: String,
-    /// How old an answer of a gateway may be that another one has outdated.
+    /// Maximum age of a gateway's response after a change through another gateway.
     staleness: Duration,
     spells: Mutex<Vec<Spell>>,
     looks: Mutex<Vec<(bool, Instant, Instant)>>,
 }
 
 impl Rights {
-    /// He may not read at first.
+    /// Starts with a user who may not read.
     pub fn to(record: String, access: String, staleness: Duration) -> Self {
         let first = Spell { may_read: false, began: now(), ended: None };
         Self { access, record, staleness, spells: Mutex::new(vec![first]), looks: Mutex::default() }
@@ -51,7 +51,7 @@ impl Rights {
         while !is_over.load(Relaxed) {
             may_read = !may_read;
             self.spells(|spells| spells.push(Spell { may_read, began: now(), ended: None }));
-            // A gateway may not come back at all: whoever tries says so, and it is over.
+            // A gateway may not come back at all: the thread that restarts it reports so, and the history is over.
             while !is_over.load(Relaxed) {
                 let (method, body) = if may_read { ("PUT", r#"{"right":"read"}"#) } else { ("DELETE", "") };
                 let answer = asker.ask(method, &self.access, "content-type: application/json\r\n", body);
@@ -92,7 +92,7 @@ impl Rights {
         work(&mut self.spells.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many spells, and how many looks.
+    /// Returns the number of spells, and of looks.
     pub fn verify(self) -> Result<(usize, usize), String> {
         let spells = self.spells.into_inner().unwrap_or_else(PoisonError::into_inner);
         let looks = self.looks.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -14,7 +14,7 @@ use crate::{
     torture::Choices,
 };
 
-/// How long whoever finds a gateway gone waits before he tries again.
+/// Interval between two attempts at a gateway that is gone.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Gateways, any of which may be gone for a moment.
@@ -28,7 +28,7 @@ struct Gateway {
     address: std::net::SocketAddr,
 }
 
-/// Somebody who asks, of whichever gateway.
+/// Client that sends requests to any of the gateways.
 pub struct Asker<'a> {
     site: &'a Site,
     pub choices: Choices,
@@ -36,7 +36,7 @@ pub struct Asker<'a> {
     connection: Option<Client>,
 }
 
-/// What he was told.
+/// Response to a client.
 pub struct Answer {
     pub status: u16,
     pub etag: Option<String>,
@@ -44,7 +44,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A member of `data`.
+    /// Returns a member of `data`.
     pub fn data(&self, member: &str) -> Option<String> {
         let answer: serde_json::Value = serde_json::from_str(&self.text).ok()?;
         answer["data"][member].as_str().map(str::to_owned)
@@ -83,13 +83,13 @@ impl Site {
         *program = loop {
             match Program::try_start((self.gateways[gateway].command)()) {
                 Ok(started) => break Some(started),
-                // Its object store may be out of reach at the moment; whoever runs it would start it again, too.
+                // Its object store may be out of reach at the moment; an operator would start it again, too.
                 Err(errors) => assert!(began.elapsed() < PATIENCE, "it does not start again: {errors}"),
             }
         };
     }
 
-    /// Has a gateway stand still, with everything it was about to do.
+    /// Stops a gateway for a time, with all its calls in flight.
     pub fn freeze(&self, gateway: usize, time: Duration) {
         let program = self.gateways[gateway].program();
         let Some(program) = program.as_ref() else { return };
@@ -98,7 +98,7 @@ impl Site {
         program.signal(Signal::CONT);
     }
 
-    /// Ends all in good order, the keeper last; what they logged.
+    /// Stops all gateways gracefully, the keeper last. Returns their logs.
     pub fn stop(self) -> Vec<String> {
         let programs = self
             .gateways

@@ -1,4 +1,4 @@
-//! Whoever makes, looks up and deletes named stores; and what must be true of what he was told.
+//! Clients that create, look up and delete named stores, and the checks of the responses that they got.
 
 use std::{
     collections::BTreeSet,
@@ -17,16 +17,16 @@ use super::{
 /// Names at a time.
 const NAMES: u64 = 3;
 
-/// How long the same names are used, in nanoseconds, beyond twice the time for which a gateway need not know of a change.
+/// Time for which the same names are used, in nanoseconds, beyond twice the staleness bound of a gateway.
 const ERA: u64 = 3_000_000_000;
 
-/// The pause between two operations: a history of names is short, since each of its states is big.
+/// Interval between two operations: a history of names is short, since each of its states is big.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// What everybody who works on names shares.
+/// State shared by all workers on names.
 pub struct Stores {
     history: Recorder<Operation>,
-    /// How old an answer of a gateway may be that another one has outdated, in nanoseconds.
+    /// Maximum age of a gateway's response after a change through another gateway, in nanoseconds.
     staleness: u64,
 }
 
@@ -80,7 +80,7 @@ impl Stores {
         }
     }
 
-    /// A gateway may answer this from memory, so that it may be as old as that.
+    /// Looks a name up. A gateway may respond from its cache, within the staleness bound.
     fn look_up(&self, asker: &mut Asker<'_>, name: &str) {
         let began = self.history.now().saturating_sub(self.staleness);
         let Some(answer) = asker.ask("GET", &format!("/v2/key-value-stores/~{name}"), "", "") else { return };
@@ -106,7 +106,7 @@ impl Stores {
         }
     }
 
-    /// Holds all histories against what was promised; how many operations, and how many of them open.
+    /// Compares all histories with the guarantees. Returns the numbers of operations, and of those in doubt.
     pub fn verify(self) -> Result<(usize, usize), String> {
         let model = |spans: &[super::linear::Span<Operation>]| {
             let of = |wanted: fn(&Operation) -> Option<&String>| -> BTreeSet<String> {

@@ -1,4 +1,4 @@
-//! What is in an installation that is migrated, and what its users see of it.
+//! An installation that is migrated: its data, and its users' view of it.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ impl Asker {
         (answer.status, headers, bytes)
     }
 
-    /// The `data` of an answer.
+    /// Returns the `data` of an answer.
     pub fn ask(&mut self, method: &str, path: &str, body: &Value) -> Value {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let (status, _, bytes) = self.send(method, path, "content-type: application/json\r\n", text.as_bytes());

@@ -37,7 +37,8 @@ struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// A site below a prefix of its own. What the object store can do is known there: to find it out takes seconds.
+    /// Creates a site below a prefix of its own, with the object store's capabilities already known: their detection
+    /// takes seconds.
     fn new(work: &'a Path, test: &str) -> Self {
         let site = Self { work, prefix: own_prefix(test) };
         block_on(async {
@@ -49,7 +50,7 @@ impl<'a> Site<'a> {
         site
     }
 
-    /// The program with both ends in its settings.
+    /// Returns the program with both ends in its settings.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(self.work, arguments);
         command.env("LARDER_S3_ENDPOINT", variable("LARDER_TEST_S3_ENDPOINT"));
@@ -60,7 +61,7 @@ impl<'a> Site<'a> {
         command
     }
 
-    /// A gateway over the folder, which makes its admin token itself.
+    /// Returns a gateway over the folder, which makes its admin token itself.
     fn over_folder(&self) -> Command {
         let mut command = self.command(&["serve"]);
         for setting in ["ENDPOINT", "REGION", "BUCKET", "PREFIX"] {
@@ -69,7 +70,7 @@ impl<'a> Site<'a> {
         command
     }
 
-    /// A gateway over the bucket, as the leader where there has to be one.
+    /// Returns a gateway over the bucket, as the leader where there has to be one.
     fn over_bucket(&self) -> Command {
         let mut command = self.command(&["serve"]);
         command.env("LARDER_KEEPER", "self").env("LARDER_TOKEN", self.token());
@@ -96,7 +97,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// The bucket below a prefix.
+/// Returns the bucket below a prefix.
 async fn open(prefix: &str) -> S3Store {
     let options = S3Options {
         endpoint: Some(variable("LARDER_TEST_S3_ENDPOINT").parse().expect("an origin")),
