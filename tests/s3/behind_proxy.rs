@@ -22,13 +22,13 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     idle: Duration::from_secs(15),
 };
 
-/// The client, and what is between it and the object store.
+/// The client, and the proxy between it and the object store.
 pub(crate) struct Behind {
     pub(crate) store: Arc<S3Store>,
     pub(crate) proxy: Proxy,
     /// The same without the proxy.
     direct: Arc<S3Store>,
-    /// Whether conditions may be asked for.
+    /// `true` if conditional requests are possible.
     pub(crate) is_conditional: bool,
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn put(
     store.put(key, ByteStream::from(Bytes::copy_from_slice(bytes)), PutOptions { attributes, precondition }).await
 }
 
-/// A body in pieces, whose length is announced or not.
+/// Returns a body in pieces, whose length is announced or not.
 pub(crate) fn stream(bytes: &[u8], is_announced: bool) -> ByteStream {
     let pieces: Vec<_> = bytes.chunks(100_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     ByteStream::new(is_announced.then_some(bytes.len() as u64), futures_util::stream::iter(pieces))

@@ -13,10 +13,10 @@ use crate::{
     object_store::own_options,
 };
 
-/// How far apart clocks may seem that are the same: dates are in whole seconds, and requests take time.
+/// Maximum apparent difference of two equal clocks: dates are in whole seconds, and requests take time.
 const SAME: Duration = Duration::from_secs(3);
 
-/// The clock of a machine that is so many milliseconds ahead of this one.
+/// Returns the clock of a machine that is so many milliseconds ahead of this one.
 fn wrong_clock(ahead: i64) -> Arc<AdjustedClock> {
     let clock = AdjustedClock::new(Arc::new(SystemClock));
     let shown = SystemClock.now().as_millis() + ahead;
@@ -51,7 +51,7 @@ async fn a_clock_that_goes_wrong_later_is_set_right_by_the_next_refusal() {
     let options = crate::lifecycle_over_minio::options(&minio, "");
     let store = S3Store::open(options, own.clone(), Arc::new(SystemRandom)).await.expect("the bucket can be used");
     shows_the_time(store.clock().as_ref());
-    // It is told nonsense, and believes it.
+    // It accepts a nonsensical date.
     own.hear(Timestamp::from_millis(SystemClock.now().as_millis() + 7_200_000), own.monotonic());
     put(&store, "k", b"v", Precondition::None).await.expect("it is signed again");
     shows_the_time(store.clock().as_ref());

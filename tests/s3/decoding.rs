@@ -1,5 +1,5 @@
-//! A proxy before the object store that decodes what is stored in a coding: records come back as they were stored, or cannot
-//! be stored.
+//! A proxy before the object store that decodes objects stored in a content coding: records come back as they were
+//! stored, or cannot be stored.
 
 use std::{convert::Infallible, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! What the program takes from the environment that AWS's own tools share: where the object store is, the proxy on the way, and keys
-//! that change while it serves. And a bucket that is in another region than was said.
+//! Settings from the environment that AWS's own tools share: the address of the object store, the proxy on the way, and
+//! keys that change while it serves. And a bucket in another region than the configured one.
 
 use std::{
     fs,
@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 const TOKEN: &str = "apify_api_for_tests";
 
-/// The program before the bucket `b-1`, with nothing in its environment but these variables and what every gateway needs.
+/// Returns the program before the bucket `b-1`, with nothing in its environment but these variables and what every
+/// gateway needs.
 fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--s3-bucket", "b-1"]).current_dir(folder).env_clear();
@@ -62,7 +63,7 @@ impl Running {
         let stdout = BufReader::new(running.0.stdout.take().expect("it is piped"));
         let mut lines = stdout.lines().map_while(Result::ok);
         let line = lines.find(|line| line.contains("http://")).expect("it says where it listens");
-        // What it says later is read, too, so that it never waits for a reader.
+        // Its later output is read, too, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
         let origin = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an origin");
         (running, format!("http://{}", origin.trim()))

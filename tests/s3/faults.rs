@@ -1,5 +1,5 @@
-//! Every operation against every fault: what was asked for is done or not done, never half; the caller hears of it in
-//! time and in words that he may come back on; and once the fault is over, all is well.
+//! Every operation against every fault: the operation takes full effect or none, never half; the caller hears of it in
+//! time and with an error that permits a retry; and once the fault is over, all is well.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::{
     proxy::{Ending, Fault, Pace, Place, Refusal, Times},
 };
 
-/// How long an operation may take, whatever happens: a few attempts, each with its limits.
+/// Timeout for an operation, whatever happens: a few attempts, each with its limits.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long after a fault all must be well.
+/// Time after a fault until all must be well.
 const RECOVERY: Duration = Duration::from_secs(1);
 
 const OLD: &[u8] = b"what was there before";
@@ -52,7 +52,7 @@ const OPERATIONS: [Operation; 11] = [
 ];
 
 impl Operation {
-    /// What the object holds after it; `None` when it is gone.
+    /// Returns the object's value after the operation; `None` when it is gone.
     fn outcome(self) -> Option<Vec<u8>> {
         match self {
             Self::Get | Self::Head | Self::List => Some(OLD.to_vec()),
@@ -64,7 +64,7 @@ impl Operation {
         }
     }
 
-    /// What the object holds before it.
+    /// Returns the object's value before the operation.
     fn before(self) -> Option<Vec<u8>> {
         (self != Self::PutIfAbsent).then(|| OLD.to_vec())
     }
@@ -96,7 +96,7 @@ impl Operation {
     }
 }
 
-/// Every fault, with a name.
+/// Returns every fault, with a name.
 fn faults() -> Vec<(&'static str, Fault)> {
     let pace = Pace { bytes: 20, every: Duration::from_millis(1) };
     vec![
@@ -121,7 +121,7 @@ fn faults() -> Vec<(&'static str, Fault)> {
     ]
 }
 
-/// What the object holds, as seen past the proxy.
+/// Returns the object's value, read past the proxy.
 async fn standing(behind: &Behind, key: &str) -> Option<Vec<u8>> {
     match behind.read_past_proxy(key).await {
         Ok(bytes) => Some(bytes.to_vec()),
@@ -192,7 +192,7 @@ async fn a_read_is_repeated_until_it_succeeds() {
     let behind = Behind::open().await;
     behind.put("k", OLD).await.unwrap();
     for (name, fault) in faults() {
-        // What was handed out already cannot be taken back; and one wait is all that a caller is asked to bear.
+        // Bytes that the caller already has cannot be taken back; and a caller waits for one timeout at most.
         if matches!(fault, Fault::CutAnswer(Place::Body(_), _) | Fault::NeverAnswer) || name.contains("too late") {
             continue;
         }

@@ -22,7 +22,7 @@ use crate::{
     watcher::Watched,
 };
 
-/// Rules of somebody else: by tags, by sizes where that is known, in a layout of his own.
+/// Foreign rules: by tags, by sizes where those are known, in an unusual layout.
 const FOREIGN: [&str; 2] = [
     "<Rule>\n   <ID>theirs</ID><!-- a comment -->\n <Filter><Prefix>theirs/logs/</Prefix></Filter>\n<Status>Enabled</Status>\
      <Expiration>  <Days>30</Days></Expiration></Rule>",
@@ -46,7 +46,7 @@ impl Bucket {
         Self { name, proxy: Proxy::before(&variable("LARDER_TEST_S3_ENDPOINT")).await }
     }
 
-    /// A Larder's way to it, under a prefix.
+    /// Returns a Larder's client for it, under a prefix.
     async fn larder(&self, prefix: &str) -> Arc<S3Store> {
         let through = self.proxy.endpoint().parse().expect("an origin");
         let opened = open_with(|options| {
@@ -73,7 +73,7 @@ impl Bucket {
         client.ask_with(method, &format!("{path}?{query}"), &headers, body.as_bytes()).await
     }
 
-    /// Puts rules there as somebody else, and shows them as this server keeps them.
+    /// Writes foreign rules, and returns them as this server stores them.
     async fn set(&self, rules: &[&str]) -> Vec<String> {
         let xmlns = "http://s3.amazonaws.com/doc/2006-03-01/";
         let rules = rules.concat();
@@ -83,7 +83,7 @@ impl Bucket {
         self.rules().await
     }
 
-    /// All rules, each as this server says it, in one order.
+    /// Returns all rules, each in this server's form, in one order.
     async fn rules(&self) -> Vec<String> {
         let answer = self.ask("GET", "lifecycle", "").await;
         if answer.status == 404 {
@@ -190,7 +190,7 @@ impl Program {
     fn start(bucket: &str, prefix: &str) -> Self {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_larder"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--s3-bucket", bucket, "--s3-prefix", prefix]);
-        // What says where to test is no setting, and the program would say so.
+        // Variables of the test environment are no settings, and the program would complain.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LARDER_")) {
             command.env_remove(name);
         }
@@ -205,7 +205,7 @@ impl Program {
         Self(Watched::new(command.envs(settings).stdout(quiet()).stderr(quiet()).spawn().expect("it starts")))
     }
 
-    /// Stops it as whoever runs it does.
+    /// Stops it as an operator does.
     fn stop(mut self) {
         let id = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw).expect("an id");
         rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");

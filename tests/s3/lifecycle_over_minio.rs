@@ -1,4 +1,4 @@
-//! Lifecycle rules at vendors that each make something else of them, played by the stand-in.
+//! Lifecycle rules at vendors that each change them in another way, played by the stand-in.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
 
 const BUCKET: &str = "larder-tests";
 
-/// A document of somebody else, as nobody would write it twice.
+/// A foreign document, in a form that differs from any rewritten one.
 const FOREIGN: &str = "<?xml version='1.0'?>\n<LifecycleConfiguration  xmlns = \"x\">\n\t<!-- mine -->\
     <Rule>\n<Filter><And><Prefix>a&amp;b/</Prefix><Tag><Key> k</Key><Value>v </Value></Tag></And></Filter >\
     <ID>theirs</ID><Status>Enabled</Status><Expiration><Days>3</Days></Expiration><Unheard of=\"1\"/></Rule>\
@@ -56,7 +56,7 @@ async fn reconcile(store: &S3Store, days: &[u16]) -> Result<Reconciled, Lifecycl
     store.lifecycle().expect("it may have rules").reconcile(&wanted(days)).await
 }
 
-/// What comes of rules at a vendor with these ways, with a foreign document there or not.
+/// Applies rules at a vendor with these deviations, with a foreign document there or not.
 async fn over(deviations: Deviations, foreign: Option<&str>) -> (MinIo, S3Store, Result<Reconciled, LifecycleError>) {
     let minio = MinIo::start(deviations).await;
     if let Some(foreign) = foreign {
@@ -250,7 +250,7 @@ async fn the_hourly_job_writes_what_is_missing_through_every_decorator() {
         minio.rules(BUCKET).expect("there are rules").matches("larder-").count(),
         rules.matches("larder-").count()
     );
-    // Where they cannot stand, the job goes on without them, and says so in the log.
+    // Where a vendor does not support them, the job goes on without them, and logs so.
     minio.deviate(|deviations| deviations.rules = RuleWays::WithoutPrefix);
     minio.set_rules(BUCKET, OTHERS);
     assert_eq!(job.run_once().await.unwrap().worked_on, 0);

@@ -1,7 +1,7 @@
 //! The way to an object store, and everything that can go wrong on it.
 //!
-//! Tests stand a proxy between the two sides of a connection: it counts what is on the wire and breaks what it is told to.
-//! And there is a stand-in for an object store that cannot be installed here.
+//! Tests put a proxy between the two sides of a connection: it counts the requests on the wire and injects faults. And
+//! there is a stand-in for an object store that cannot be installed here.
 #![expect(clippy::unwrap_used, reason = "what fails in a test should end it at once")]
 #![expect(
     clippy::disallowed_methods,

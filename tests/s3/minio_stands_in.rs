@@ -1,4 +1,4 @@
-//! The stand-in for MinIO: as S3 by default, and each deviation for itself.
+//! The stand-in for MinIO: like S3 by default, and each deviation by itself.
 
 use futures_util::future::join_all;
 

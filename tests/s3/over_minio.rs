@@ -1,4 +1,5 @@
-//! Larder's client over the stand-in for MinIO: what it finds out at its start, and what it makes of MinIO's ways.
+//! Larder's client over the stand-in for MinIO: the capabilities that it detects at its start, and its handling of
+//! MinIO's deviations.
 
 use std::{sync::Arc, time::Instant};
 

@@ -1,4 +1,4 @@
-//! The proxy, told to break things: each fault does what it is called after, to those it is meant for, and to no others.
+//! Faults of the proxy: each does what its name says, to its own requests, and to no others.
 
 use std::{
     io::ErrorKind,
@@ -15,13 +15,13 @@ use crate::{
     tiny::{Client, Tiny, connect},
 };
 
-/// How long anything may take before the test has failed.
+/// Timeout for any step of a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A delay that is told from none.
+/// A delay that is distinguishable from none.
 const DELAY: Duration = Duration::from_millis(150);
 
-/// How long nothing must happen to count as never.
+/// Time without an event that counts as never.
 const NEVER: Duration = Duration::from_millis(300);
 
 async fn both() -> (Tiny, Proxy) {

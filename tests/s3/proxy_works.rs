@@ -12,7 +12,7 @@ use crate::{
     tiny::{CHUNKED, Client, EARLY, Tiny, connect},
 };
 
-/// How long anything may take before the test has failed.
+/// Timeout for any step of a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Answers that are no success: what is refused for good is not tried again, and messages name the server, the bucket, the key
-//! and what to do. Servers that are no object store are found out, and named.
+//! Error responses: permanent errors are not retried, and messages name the server, the bucket, the key and the remedy.
+//! Servers that are no object store are detected, and named.
 
 use std::sync::Arc;
 
@@ -94,7 +94,8 @@ async fn what_an_operator_can_put_right_is_no_final_refusal() {
     }
 }
 
-/// Starts a server that answers every connection with these bytes once it was asked something; its address.
+/// Starts a server that responds with these bytes on every connection, once it has received something. Returns its
+/// address.
 async fn server(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

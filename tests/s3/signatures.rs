@@ -18,7 +18,7 @@ use larder::{
 /// Requests that are compared.
 const REQUESTS: usize = 10_000;
 
-/// What percent-encoding leaves as it is.
+/// Characters that percent-encoding leaves as they are.
 const PLAIN: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
 
 struct Draws(SeededRandom);

@@ -1,4 +1,4 @@
-//! What the proxy is tried on: a server that keeps what it is given, and a client that speaks to it.
+//! Counterparts for the tests of the proxy: a server that keeps what it is given, and a client for it.
 
 use std::{
     collections::BTreeMap,
@@ -25,13 +25,13 @@ use tokio::{
     time::timeout,
 };
 
-/// How long anything may take before the test has failed.
+/// Timeout for any step of a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where a PUT is answered before its body was read.
+/// Path under which a PUT is answered before its body was read.
 pub(crate) const EARLY: &str = "/early";
 
-/// What an object under this path is sent in chunks of one byte.
+/// Path under which an object is sent in chunks of one byte.
 pub(crate) const CHUNKED: &str = "/chunked";
 
 /// The server.
@@ -69,12 +69,12 @@ impl Tiny {
         Self { address, objects, task }
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// An object.
+    /// Returns an object.
     pub(crate) fn object(&self, path: &str) -> Option<Bytes> {
         self.objects.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
@@ -151,18 +151,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The value of a header.
+    /// Returns the value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().expect("letters"))
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).expect("text")
     }
 }
 
-/// A connection without a client's manners, to an address such as `http://127.0.0.1:80`.
+/// Returns a connection without a client's manners, to an address such as `http://127.0.0.1:80`.
 pub(crate) async fn connect(endpoint: &str) -> io::Result<TcpStream> {
     TcpStream::connect(endpoint.strip_prefix("http://").expect("no TLS")).await
 }
@@ -182,7 +182,7 @@ impl Client {
         self.send(method, path, &[], Full::new(Bytes::copy_from_slice(body)).boxed()).await
     }
 
-    /// The same with headers, where nothing stands in the way of an answer.
+    /// The same with headers, where nothing prevents a response.
     pub(crate) async fn ask_with(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let body = Full::new(Bytes::copy_from_slice(body)).boxed();
         self.send(method, path, headers, body).await.expect("an answer")

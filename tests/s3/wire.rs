@@ -1,4 +1,4 @@
-//! What goes over the wire: one request for an operation, and none for nothing.
+//! Requests on the wire: one request for an operation, and none for nothing.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use larder::storage::{ListOptions, ObjectStore, Precondition, PutOptions};
 
 use crate::behind_proxy::{Behind, put, stream};
 
-/// The methods of the requests that were made since the last time.
+/// Returns the methods of the requests that were made since the last time.
 fn methods(behind: &Behind) -> Vec<String> {
     behind.proxy.take_requests().into_iter().map(|request| request.method).collect()
 }

@@ -1,4 +1,4 @@
-//! Answers in the words of S3.
+//! Responses in the format of S3.
 
 use std::time::SystemTime;
 
@@ -9,23 +9,23 @@ use http_body_util::Full;
 /// An answer, whole.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// An answer that is an error, or an answer.
+/// A response, or an error response.
 pub(crate) type Result<T> = std::result::Result<T, Box<Answer>>;
 
-/// How long MinIO wants one to stay away while it is not ready or has too much to do, in seconds.
+/// Value of `Retry-After` while MinIO is not ready or overloaded, in seconds.
 const RETRY_AFTER: &str = "120";
 
-/// The beginning of an answer, with what all of them have.
+/// Returns the beginning of a response, with the headers that all of them have.
 pub(crate) fn status(status: StatusCode) -> Builder {
     Response::builder().status(status).header("server", "MinIO").header("date", httpdate::fmt_http_date(now()))
 }
 
-/// An answer without a body.
+/// Returns a response without a body.
 pub(crate) fn empty(status_code: StatusCode) -> Answer {
     status(status_code).body(Full::default()).expect("an answer")
 }
 
-/// An answer that is a document.
+/// Returns a response that is a document.
 pub(crate) fn document(root: &str, content: &str) -> Answer {
     let text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -34,7 +34,7 @@ pub(crate) fn document(root: &str, content: &str) -> Answer {
     status(StatusCode::OK).header("content-type", "application/xml").body(Full::from(text)).expect("an answer")
 }
 
-/// An error.
+/// Returns an error.
 pub(crate) fn error(status_code: StatusCode, code: &str) -> Box<Answer> {
     let mut answer = status(status_code).header("content-type", "application/xml");
     if matches!(code, "SlowDown" | "XMinioServerNotInitialized") {
@@ -47,13 +47,13 @@ pub(crate) fn error(status_code: StatusCode, code: &str) -> Box<Answer> {
     Box::new(answer.body(Full::from(text)).expect("an answer"))
 }
 
-/// An element.
+/// Returns an element.
 pub(crate) fn element(name: &str, text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;");
     format!("<{name}>{escaped}</{name}>")
 }
 
-/// The texts of all elements of a name that have no elements inside, in a document that a client sent.
+/// Returns the texts of all elements of a name that have no elements inside, in a document that a client sent.
 pub(crate) fn texts(document: &str, name: &str) -> Vec<String> {
     let (start, end) = (format!("<{name}>"), format!("</{name}>"));
     let inner = document.split(&start).skip(1).filter_map(|rest| rest.split(&end).next());
@@ -67,12 +67,12 @@ pub(crate) fn texts(document: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// A time as lists have it.
+/// Returns a time as lists have it.
 pub(crate) fn list_date(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).expect("a time of our days").strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-/// The time.
+/// Returns the time.
 pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }

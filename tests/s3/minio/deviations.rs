@@ -1,18 +1,18 @@
-//! Where MinIO does otherwise than S3.
+//! Deviations of MinIO from S3.
 
 use super::rules::RuleWays;
 
-/// What the stand-in does as MinIO. By default nothing: then it does as S3 documents.
+/// MinIO's deviations that the stand-in shows. By default there are none: then it does as S3 documents.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Deviations {
-    /// `If-Match` on a key where there is nothing: written with 200, where S3 answers 404. In releases until about
-    /// September 2025. (<https://github.com/minio/minio/issues/21526>)
+    /// `If-Match` on an absent key: written with 200, where S3 responds 404. In releases until about September 2025.
+    /// (<https://github.com/minio/minio/issues/21526>)
     pub(crate) writes_what_is_absent: bool,
     /// `If-None-Match: *` was compared with the validator as if it were one: it held for every object, and overwrote. In
     /// releases until the middle of 2024. (<https://github.com/minio/minio/pull/19681>)
     pub(crate) takes_star_for_a_validator: bool,
-    /// The conditions of a DELETE are not looked at; S3 answers 412 where they do not hold.
+    /// The preconditions of a DELETE are ignored; S3 responds 412 where they do not hold.
     /// (<https://github.com/pgsty/silo/issues/10>)
     pub(crate) ignores_conditions_of_deletes: bool,
     /// Too few drives answer: reads are refused with 503 `SlowDownRead`, while conditional writes go through without a look
@@ -33,22 +33,22 @@ pub(crate) struct Deviations {
     /// bytes. (<https://min.io/docs/minio/linux/operations/concepts/thresholds.html>,
     /// <https://github.com/minio/minio/issues/15684>, <https://github.com/minio/minio/issues/12046>)
     pub(crate) keys_are_paths: bool,
-    /// What becomes of `a` and `a/b`.
+    /// Behaviour for `a` and `a/b`.
     pub(crate) conflicts: Conflicts,
     /// A page that starts behind a key that does not exist says a continuation token that leaves one key out.
     /// (<https://github.com/minio/minio/issues/21463>)
     pub(crate) token_leaves_a_key_out: bool,
-    /// What becomes of lifecycle rules: not of MinIO, but of every vendor.
+    /// Behaviour for lifecycle rules: not of MinIO, but of every vendor.
     pub(crate) rules: RuleWays,
     /// The id of the one key that is known; any other gets 403 `InvalidAccessKeyId`. Without one, every key is known.
     pub(crate) only_key: Option<&'static str>,
     /// The one region that requests may be signed for; others get 400 `AuthorizationHeaderMalformed`, with the right one.
     pub(crate) region: Option<&'static str>,
-    /// What is said of old versions: `Enabled`, `Suspended`, or nothing.
+    /// Reported versioning of the bucket: `Enabled`, `Suspended`, or nothing.
     pub(crate) versioning: Option<&'static str>,
 }
 
-/// What becomes of an object whose key is the beginning of the path of another.
+/// Behaviour for an object whose key is the beginning of the path of another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Conflicts {
     /// Both are there, as with S3.
@@ -57,13 +57,13 @@ pub(crate) enum Conflicts {
     /// The second one is refused: 400 `XMinioParentIsObject`, or 409 `XMinioObjectExistsAsDirectory` for the other way
     /// round. With one drive (file system mode, until October 2022). (<https://github.com/minio/minio/issues/9865>)
     Refused,
-    /// Both can be read, but lists leave out what is below the other.
-    /// (<https://github.com/minio/minio/issues/18120>, <https://github.com/minio/minio/issues/20834>)
+    /// Both can be read, but lists omit the keys below the other. (<https://github.com/minio/minio/issues/18120>,
+    /// <https://github.com/minio/minio/issues/20834>)
     Hidden,
 }
 
 impl Deviations {
-    /// What no release known to us does otherwise.
+    /// Returns the deviations of every release known to us.
     pub(crate) fn of_every_release() -> Self {
         Self {
             ignores_conditions_of_deletes: true,
@@ -74,7 +74,7 @@ impl Deviations {
         }
     }
 
-    /// What the releases of the first half of 2025 do.
+    /// Returns the deviations of the releases of the first half of 2025.
     pub(crate) fn of_early_2025() -> Self {
         Self { writes_what_is_absent: true, ..Self::of_every_release() }
     }

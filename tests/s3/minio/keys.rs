@@ -1,4 +1,4 @@
-//! Which keys are taken, and which are in each other's way.
+//! Valid keys, and conflicts between keys.
 
 use std::collections::BTreeMap;
 
@@ -34,12 +34,12 @@ pub(crate) fn check(key: &str, is_path: bool) -> Result<()> {
     Ok(())
 }
 
-/// The keys that would be folders on the way to this one.
+/// Returns the keys that would be folders on the way to this one.
 pub(crate) fn parents(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices('/').map(|(at, _)| &key[..at])
 }
 
-/// Whether this key would be a folder on the way to an object.
+/// Returns `true` if this key would be a folder on the way to an object.
 pub(crate) fn is_parent_of_any(key: &str, objects: &BTreeMap<String, Object>) -> bool {
     let below = format!("{key}/");
     objects.range(below.clone()..).next().is_some_and(|(other, _)| other.starts_with(&below))

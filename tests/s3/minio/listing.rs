@@ -12,10 +12,10 @@ use super::{
     state::{Object, State},
 };
 
-/// The most keys of a page.
+/// Maximum number of keys of a page.
 const MOST_KEYS: usize = 1000;
 
-/// A page of the objects whose keys begin with a prefix (`ListObjectsV2`, without delimiters).
+/// Returns a page of the objects whose keys begin with a prefix (`ListObjectsV2`, without delimiters).
 pub(crate) fn list(state: &mut State, request: &Request) -> Result<Answer> {
     state.check_read()?;
     let deviations = state.deviations;
@@ -28,7 +28,7 @@ pub(crate) fn list(state: &mut State, request: &Request) -> Result<Answer> {
     let start_after = request.parameter("start-after").filter(|key| token.is_none() && !key.is_empty());
     let objects = &state.bucket(&request.bucket)?.objects;
 
-    // A token is the key that it stands behind.
+    // A token is the key after which the page starts.
     let from = token.or(start_after).unwrap_or_default();
     let is_shown = |key: &str| {
         deviations.conflicts != Conflicts::Hidden || !keys::parents(key).any(|parent| objects.contains_key(parent))

@@ -1,9 +1,9 @@
-//! A stand-in for MinIO, whose binary no package registry has: an object store in this process that does what S3 does, and
-//! can be told to do instead what MinIO does, each deviation by itself.
+//! A stand-in for MinIO, whose binary no package registry has: an object store in this process that behaves like S3,
+//! and can be switched to MinIO's behaviour, each deviation by itself.
 //!
-//! What it plays is documented by MinIO, by its source or by issues in its repository; the place stands beside each
-//! switch (`deviations`). It was never compared with a running MinIO. It looks at no signature, keeps everything in memory
-//! and answers only what a gateway asks.
+//! MinIO's documentation, its source or issues in its repository document each deviation; the reference is beside each
+//! switch (`deviations`). The stand-in was never compared with a running MinIO. It checks no signature, keeps
+//! everything in memory and answers only the requests of a gateway.
 
 mod answer;
 mod deviations;

@@ -45,7 +45,7 @@ pub(crate) fn copy(state: &mut State, request: &Request, source: &str) -> Result
     Ok(document("CopyObjectResult", &report))
 }
 
-/// Answers with the object, a part of it, or what is known about it.
+/// Responds with the object, a part of it, or its metadata.
 pub(crate) fn get(state: &mut State, request: &Request) -> Result<Answer> {
     keys::check(&request.key, state.deviations.keys_are_paths)?;
     state.check_read()?;
@@ -83,7 +83,7 @@ pub(crate) fn get(state: &mut State, request: &Request) -> Result<Answer> {
     Ok(answer.body(Full::from(body)).expect("an answer"))
 }
 
-/// The bytes that a range means, from the first to behind the last; `None` when there are none.
+/// Returns the bytes that a range means, from the first to behind the last; `None` when there are none.
 fn resolved(range: &str, size: usize) -> Option<(usize, usize)> {
     let (first, last) = range.split_once('-')?;
     let number = |text: &str| text.parse::<u64>().ok().map(|number| usize::try_from(number).unwrap_or(usize::MAX));

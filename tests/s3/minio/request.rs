@@ -40,24 +40,24 @@ impl Request {
         })
     }
 
-    /// A parameter of the query.
+    /// Returns a parameter of the query.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a header.
+    /// Returns the value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The id of the key that it was signed with, and the region that it was signed for.
+    /// Returns the id of the key that it was signed with, and the region that it was signed for.
     pub(crate) fn signer(&self) -> Option<(&str, &str)> {
         let (_, scope) = self.header("authorization")?.split_once("Credential=")?;
         let mut parts = scope.split(['/', ',']);
         Some((parts.next()?, parts.nth(1)?))
     }
 
-    /// Whether it was signed a quarter of an hour ago or more, or will be.
+    /// Returns `true` if the time of its signature is a quarter of an hour or more away.
     pub(crate) fn is_mistimed(&self) -> bool {
         let Some(date) = self.header("x-amz-date") else { return false };
         let signed =
@@ -66,7 +66,7 @@ impl Request {
         apart.map_or(true, |seconds| seconds >= 900)
     }
 
-    /// The headers that are kept with an object.
+    /// Returns the headers that are kept with an object.
     pub(crate) fn kept_headers(&self) -> HeaderMap {
         const KEPT: [&str; 5] =
             ["content-type", "content-encoding", "content-disposition", "content-language", "cache-control"];
@@ -78,7 +78,7 @@ impl Request {
     }
 }
 
-/// A piece of a path without its escapes.
+/// Returns a piece of a path without its escapes.
 pub(crate) fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

@@ -8,7 +8,7 @@ use super::{
     state::State,
 };
 
-/// What becomes of rules that are written.
+/// Behaviour for rules that are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum RuleWays {
     /// They are kept as they came.
@@ -22,7 +22,7 @@ pub(crate) enum RuleWays {
     WithoutPrefix,
     /// Conditions on tags are lost. (Garage 2.5)
     WithoutTags,
-    /// What is not known is lost. (Garage 2.5, which keeps no versions)
+    /// Unknown elements are lost. (Garage 2.5, which keeps no versions)
     WithoutOldVersions,
     /// Days are other days.
     WithOtherDays,
@@ -65,7 +65,7 @@ pub(crate) fn answer(state: &mut State, request: &Request) -> Result<Answer> {
     }
 }
 
-/// Whether a bucket keeps old versions.
+/// Responds with the versioning state of a bucket.
 pub(crate) fn versioning(state: &mut State, request: &Request) -> Result<Answer> {
     let status = state.deviations.versioning.map(|status| format!("<Status>{status}</Status>"));
     state.bucket(&request.bucket).map(|_| document("VersioningConfiguration", &status.unwrap_or_default()))

@@ -1,4 +1,4 @@
-//! The stand-in itself: its port, its connections, and what a test asks of it.
+//! The stand-in itself: its port, its connections, and the methods for tests.
 
 use std::{
     convert::Infallible,
@@ -24,7 +24,7 @@ use super::{
     uploads,
 };
 
-/// A running stand-in; it ends, with all it keeps, when it is dropped.
+/// A running stand-in; it ends, with all its state, when it is dropped.
 pub(crate) struct MinIo {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -41,37 +41,37 @@ impl MinIo {
         Self { address, state, task }
     }
 
-    /// Where it listens, as a gateway's setting for its object store. Any keys and any region will do.
+    /// Returns the address it listens on, as a gateway's setting for its object store. Any keys and any region will do.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Changes what it does otherwise, from the next request on.
+    /// Changes its deviations, from the next request on.
     pub(crate) fn deviate(&self, change: impl FnOnce(&mut Deviations)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).deviations);
     }
 
-    /// The keys of a bucket, as they are, whatever lists show of them.
+    /// Returns the keys of a bucket, as they are, whatever lists show of them.
     pub(crate) fn keys(&self, bucket: &str) -> Vec<String> {
         self.look(bucket, |bucket| bucket.objects.keys().cloned().collect())
     }
 
-    /// The id of the key that the last request was signed with.
+    /// Returns the id of the key that the last request was signed with.
     pub(crate) fn last_key(&self) -> String {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).last_key.clone()
     }
 
-    /// How many uploads in parts a bucket has that were neither completed nor given up.
+    /// Returns the number of a bucket's multipart uploads that were neither completed nor aborted.
     pub(crate) fn unfinished_uploads(&self, bucket: &str) -> usize {
         self.look(bucket, |bucket| bucket.uploads.len())
     }
 
-    /// The lifecycle rules of a bucket, as they are kept.
+    /// Returns the lifecycle rules of a bucket, as they are kept.
     pub(crate) fn rules(&self, bucket: &str) -> Option<String> {
         self.look(bucket, |bucket| bucket.rules.clone())
     }
 
-    /// Puts them there, as somebody else would.
+    /// Writes foreign rules.
     pub(crate) fn set_rules(&self, bucket: &str, rules: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.buckets.entry(bucket.to_owned()).or_default().rules = Some(rules.to_owned());

@@ -1,5 +1,5 @@
-//! What is kept: buckets, objects, unfinished uploads. Whatever is done to it is done under one lock, so that conditions
-//! hold against all others.
+//! State of the stand-in: buckets, objects, unfinished uploads. All access is under one lock, so that conditions hold
+//! against all other requests.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -38,7 +38,7 @@ pub(crate) struct Object {
     pub(crate) bytes: Bytes,
     /// Without quotes.
     pub(crate) etag: String,
-    /// What goes out as it came in.
+    /// Fields that are returned as they were sent.
     pub(crate) headers: HeaderMap,
     pub(crate) modified: SystemTime,
 }
@@ -52,7 +52,8 @@ pub(crate) struct Upload {
 }
 
 impl Object {
-    /// A new one. Its validator is a digest of its bytes, though not the one that S3 uses: nobody may count on that.
+    /// Creates an object. Its entity tag is a digest of its bytes, though not the one that S3 uses: a client must not
+    /// rely on that.
     pub(crate) fn new(bytes: Bytes, headers: HeaderMap) -> Self {
         let digest = Sha256::digest(&bytes);
         let etag = digest.iter().take(16).fold(String::new(), |etag, byte| etag + &format!("{byte:02x}"));
@@ -61,12 +62,12 @@ impl Object {
 }
 
 impl State {
-    /// A bucket that exists.
+    /// Returns a bucket that exists.
     pub(crate) fn bucket(&mut self, name: &str) -> Result<&mut Bucket> {
         self.buckets.get_mut(name).ok_or_else(|| error(StatusCode::NOT_FOUND, "NoSuchBucket"))
     }
 
-    /// Whether a key may be written: its name, its neighbours, room, and enough drives.
+    /// Checks that a key may be written: its name, its neighbours, room, and enough drives.
     pub(crate) fn check_write(&mut self, bucket: &str, key: &str) -> Result<()> {
         let deviations = self.deviations;
         let objects = &self.bucket(bucket)?.objects;
@@ -88,7 +89,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether the conditions of a write hold for what is there.
+    /// Checks the preconditions of a write against the present object.
     pub(crate) fn check_conditions(&mut self, bucket: &str, key: &str, request: &HeaderMap) -> Result<()> {
         let deviations = self.deviations;
         if deviations.read_quorum_is_lost {
@@ -109,7 +110,7 @@ impl State {
         }
     }
 
-    /// Whether something may be read.
+    /// Checks that reads are possible.
     pub(crate) fn check_read(&self) -> Result<()> {
         if self.deviations.read_quorum_is_lost {
             return Err(error(StatusCode::SERVICE_UNAVAILABLE, "SlowDownRead"));
@@ -118,7 +119,7 @@ impl State {
     }
 }
 
-/// A validator without its quotes: MinIO takes it with and without.
+/// Returns a validator without its quotes: MinIO takes it with and without.
 pub(crate) fn unquoted(validator: &str) -> &str {
     validator.trim().trim_matches('"')
 }

@@ -25,7 +25,7 @@ use super::{
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a gateway may go on sending after an answer that ends the connection.
+/// Timeout for a gateway that still sends after a response that ends the connection.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A connection as the proxy holds it in its hand.
@@ -47,7 +47,7 @@ enum State {
 }
 
 impl Line {
-    /// Ends the connection if it is between requests; whether it is.
+    /// Ends the connection if it is between requests. Returns `true` if it is.
     pub(crate) fn end_if_idle(&self, ending: Ending) -> bool {
         self.change(|state| match state {
             State::Idle => {
@@ -81,7 +81,7 @@ impl Line {
 
 /// Carries requests until the connection ends.
 pub(crate) async fn serve(mut gateway: TcpStream, store: &str, number: u64, line: &Line, log: &Log, plan: &Plan) {
-    // Where there is no object store behind the proxy, the connection ends without a word.
+    // Without an object store behind the proxy, the connection ends without a response.
     let Ok(mut store) = TcpStream::connect(store).await else { return };
     if gateway.set_nodelay(true).is_err() || store.set_nodelay(true).is_err() {
         return;

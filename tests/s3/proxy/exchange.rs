@@ -29,18 +29,18 @@ pub(crate) struct Wires<R, W, S, T> {
     pub(crate) to_store: T,
 }
 
-/// What becomes of the connection after a request.
+/// Next state of the connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     /// It can carry another.
     Next,
     /// It ends.
     End(Ending),
-    /// It ends, but what the gateway still sends is read, so that the answer is not lost to a reset.
+    /// It ends, but the proxy reads the rest of the gateway's request, so that a reset does not lose the response.
     Linger,
 }
 
-/// What a fault means for a request that comes to the object store.
+/// Effects of a fault on a request that comes to the object store.
 #[derive(Default)]
 struct Conduct {
     delay: Duration,
@@ -49,7 +49,7 @@ struct Conduct {
     answer: Course,
     is_lost: bool,
     ending: Option<Ending>,
-    /// Whether the request is done though the gateway has left.
+    /// `true` if the request is done though the gateway has left.
     is_done_anyway: bool,
 }
 
@@ -90,7 +90,7 @@ where
     pass(wires, head, &conduct).await
 }
 
-/// Passes the request and its answer on, both at once: an answer may come early, and a gateway may leave late.
+/// Passes the request and its response on, both at once: a response may come early, and a gateway may leave late.
 async fn pass<R, W, S, T>(wires: &mut Wires<R, W, S, T>, head: &Head, conduct: &Conduct) -> After
 where
     R: AsyncBufRead + Unpin,
@@ -143,7 +143,7 @@ where
     }
 }
 
-/// Passes the answer on; says how far it came, and whether the connection ends after it.
+/// Passes the response on. Returns how far it came, and whether the connection ends after it.
 async fn answer(
     from_store: &mut (impl AsyncBufRead + Unpin),
     to_gateway: &mut (impl AsyncWrite + Unpin),
@@ -172,7 +172,7 @@ async fn answer(
     }
 }
 
-/// Answers in place of the object store.
+/// Responds in place of the object store.
 async fn refuse<R, W, S, T>(wires: &mut Wires<R, W, S, T>, head: &Head, refusal: &Refusal) -> After
 where
     R: AsyncBufRead + Unpin,
@@ -196,7 +196,8 @@ where
     }
 }
 
-/// Waits until a side ends the connection; what it sends before that stays where it is, and then nothing is waited for.
+/// Waits until a side ends the connection. If the side sends bytes before that, they stay unread, and the wait never
+/// ends.
 async fn until_gone(side: &mut (impl AsyncBufRead + Unpin)) {
     if let Ok([_, ..]) = side.fill_buf().await {
         pending::<()>().await;

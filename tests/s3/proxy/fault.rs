@@ -1,33 +1,33 @@
-//! What can be done to a request or its answer.
+//! Faults of a request or its response.
 
 use std::time::Duration;
 
 use super::refusal::Refusal;
 
-/// What happens to a request. Where a fault lets the request come to the object store whole, it is done there even if the
+/// Fault of a request. Where a fault lets the request come to the object store whole, it is done there even if the
 /// gateway has left by then: bytes that a network holds back arrive nevertheless.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
     /// It waits before it goes on to the object store.
     DelayRequest(Duration),
-    /// Its answer waits before it goes on to the gateway.
+    /// Its response waits before it goes on to the gateway.
     DelayAnswer(Duration),
-    /// Only its beginning comes to the object store; then both connections end. Whether a request is done that is cut behind
-    /// its last byte is up to the object store.
+    /// Only its beginning comes to the object store; then both connections end. If the request is cut after its last
+    /// byte, the object store decides whether it is done.
     CutRequest(Place, Ending),
-    /// Only the beginning of its answer comes to the gateway; then both connections end.
+    /// Only the beginning of its response comes to the gateway; then both connections end.
     CutAnswer(Place, Ending),
     /// It is done, but the connection to the gateway ends without an answer.
     LoseAnswer(Ending),
-    /// The proxy answers; the object store hears nothing of it.
+    /// The proxy responds; the object store does not see the request.
     Refuse(Refusal),
-    /// Its answer comes to the gateway bit by bit.
+    /// Its response comes to the gateway bit by bit.
     TrickleAnswer(Pace),
-    /// It is read whole, and nothing is ever said about it; the object store hears nothing of it.
+    /// It is read whole, and never gets a response; the object store does not see it.
     NeverAnswer,
 }
 
-/// How many bytes pass before a cut.
+/// Number of bytes that pass before a cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place {
     /// Counted from the first of the head.
@@ -36,7 +36,7 @@ pub(crate) enum Place {
     Body(u64),
 }
 
-/// How a connection to the gateway ends.
+/// End of a connection to the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// In good order, as after a server's time limit (FIN).
@@ -45,7 +45,7 @@ pub(crate) enum Ending {
     Reset,
 }
 
-/// How slowly bytes come.
+/// Throttle for bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// So many at a time;

@@ -13,25 +13,25 @@ use super::{
     head::Head,
 };
 
-/// How far a message came.
+/// Progress of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {
     /// To its end.
     Whole,
     /// To where it was to be cut.
     Cut,
-    /// Whoever sent it ended the connection before its end.
+    /// The sender closed the connection before the end of the message.
     SenderGone,
-    /// Whoever was to get it takes no more.
+    /// The receiver takes no more.
     ReceiverGone,
 }
 
-/// What happens to a message on its way.
+/// Faults of a message on its way.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Course {
-    /// Where it is cut.
+    /// Position of the cut.
     pub(crate) cut: Option<Place>,
-    /// How slowly it goes.
+    /// Throttle of the message.
     pub(crate) pace: Option<Pace>,
 }
 

@@ -1,8 +1,8 @@
-//! Where a body ends: by its length, its last chunk, or with the connection.
+//! Framing of a body: by its length, its last chunk, or the end of the connection.
 
 use super::head::Head;
 
-/// How far a body is from its end.
+/// Remaining part of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// So many bytes follow.
@@ -16,7 +16,7 @@ pub(crate) enum Framing {
 /// A place in a body of chunks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Chunks {
-    /// In the line that says how long the next chunk is.
+    /// In the line with the length of the next chunk.
     Size { bytes: u64, is_extension: bool },
     /// So many bytes before the end of a chunk.
     Data(u64),
@@ -29,12 +29,12 @@ pub(crate) enum Chunks {
 }
 
 impl Framing {
-    /// How the body of a request is framed.
+    /// Returns the framing of a request's body.
     pub(crate) fn of_request(head: &Head) -> Self {
         Self::announced(head).unwrap_or(Self::Length(0))
     }
 
-    /// How the body of a final answer to a request of this method is framed.
+    /// Returns the framing of the body of a final response to a request of this method.
     pub(crate) fn of_answer(head: &Head, method: &str) -> Self {
         if method == "HEAD" || matches!(head.status(), 204 | 304) {
             return Self::Length(0);
@@ -50,12 +50,12 @@ impl Framing {
         head.header("content-length").and_then(|length| length.parse().ok()).map(Self::Length)
     }
 
-    /// Whether the whole body was taken.
+    /// Returns `true` if the whole body was taken.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunks::Over))
     }
 
-    /// Takes bytes of the connection; gives how many of them are the body's.
+    /// Takes bytes of the connection. Returns the number of those that belong to the body.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Length(left) => take_counted(left, bytes.len()),

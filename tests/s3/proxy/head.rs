@@ -48,27 +48,27 @@ impl Head {
         &self.bytes
     }
 
-    /// A word of the first line, from 0; empty when there are fewer.
+    /// Returns a word of the first line, from 0; empty when there are fewer.
     pub(crate) fn word(&self, index: usize) -> &str {
         self.first_line.split(' ').nth(index).unwrap_or_default()
     }
 
-    /// The status of an answer; 0 when it has none.
+    /// Returns the status of an answer; 0 when it has none.
     pub(crate) fn status(&self) -> u16 {
         self.word(1).parse().unwrap_or_default()
     }
 
-    /// All headers, their names in small letters.
+    /// Returns all headers, their names in small letters.
     pub(crate) fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
 
-    /// The value of a header, its name given in small letters.
+    /// Returns the value of a header, its name given in small letters.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the connection ends after this.
+    /// Returns `true` if the connection ends after this.
     pub(crate) fn closes(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }

@@ -17,7 +17,7 @@ use super::{
     plan::{Armed, Plan, Times},
 };
 
-/// How often an ending connection is looked at.
+/// Interval between two looks at an ending connection.
 const POLL: Duration = Duration::from_millis(1);
 
 /// A running proxy; it ends with all its connections when it is dropped.
@@ -27,7 +27,7 @@ pub(crate) struct Proxy {
     accepting: Mutex<Option<Accepting>>,
 }
 
-/// What connections share.
+/// State shared by connections.
 #[derive(Default)]
 struct Parts {
     store: String,
@@ -59,12 +59,12 @@ impl Proxy {
         proxy
     }
 
-    /// Where it listens, as a gateway's setting for its object store.
+    /// Returns the address it listens on, as a gateway's setting for its object store.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The requests that came since it started, or since they were last taken, in the order in which they came.
+    /// Returns the requests that came since it started, or since they were last taken, in the order in which they came.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.parts.log.all()
     }
@@ -74,12 +74,12 @@ impl Proxy {
         self.parts.log.take()
     }
 
-    /// How many connections it ever accepted.
+    /// Returns the number of connections it ever accepted.
     pub(crate) fn accepted_connections(&self) -> u64 {
         self.parts.lines(|lines| lines.accepted)
     }
 
-    /// How many are open.
+    /// Returns the number of open connections.
     pub(crate) fn open_connections(&self) -> usize {
         self.parts.lines(|lines| lines.open.len())
     }

@@ -18,7 +18,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// What a head says.
+    /// Creates the log entry of a head.
     pub(crate) fn of(head: &Head, connection: u64) -> Self {
         let target = head.word(1);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -31,7 +31,7 @@ impl Request {
         }
     }
 
-    /// The value of a header, its name given in small letters.
+    /// Returns the value of a header, its name given in small letters.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -47,7 +47,7 @@ impl Log {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     }
 
-    /// All since the last time they were taken.
+    /// Returns all since the last time they were taken.
     pub(crate) fn all(&self) -> Vec<Request> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! Which requests meet with which fault.
+//! Plan of faults: the requests that meet with each of them.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use super::{fault::Fault, log::Request};
 
-/// For how many requests a fault is armed.
+/// Number of requests for which a fault is armed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Times {
     /// For so many, the next that it is meant for.
@@ -48,7 +48,7 @@ impl Plan {
         Armed { plan: Arc::clone(self), hits }
     }
 
-    /// The fault that this request meets with; it counts as met from here on.
+    /// Returns the fault that this request meets with; it counts as met from here on.
     pub(crate) fn fault_for(&self, request: &Request) -> Option<Fault> {
         self.entries(|entries| {
             let entry =
@@ -67,12 +67,12 @@ impl Plan {
 }
 
 impl Armed {
-    /// How many requests have met with it.
+    /// Returns the number of requests that met with it.
     pub(crate) fn hits(&self) -> u64 {
         self.hits.load(Ordering::SeqCst)
     }
 
-    /// No further request meets with it; what has begun goes on.
+    /// Disarms the fault for further requests; begun ones go on.
     pub(crate) fn disarm(self) {
         self.plan.entries(|entries| entries.retain(|entry| !Arc::ptr_eq(&entry.hits, &self.hits)));
     }

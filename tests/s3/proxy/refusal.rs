@@ -1,19 +1,18 @@
-//! Answers that the proxy gives itself, in the words of S3.
+//! Responses of the proxy itself, in the format of S3.
 
 use std::fmt::Write as _;
 
-/// An error as object stores answer it.
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>)
+/// An error response as object stores send it. (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>)
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     /// The status and its phrase.
     status: &'static str,
-    /// What the body says besides.
+    /// Error code in the body.
     code: &'static str,
     retry_after: Option<u32>,
-    /// Whether it comes before the body of the request was read.
+    /// `true` if it comes before the body of the request was read.
     pub(crate) is_early: bool,
-    /// Whether the body is a page for people.
+    /// `true` if the body is a page for people.
     is_page: bool,
 }
 
@@ -43,12 +42,12 @@ impl Refusal {
         Self::new("429 Too Many Requests", "TooManyRequests")
     }
 
-    /// An error of the object store's with any status and code.
+    /// Creates an error of the object store's with any status and code.
     pub(crate) fn of(status: &'static str, code: &'static str) -> Self {
         Self::new(status, code)
     }
 
-    /// An error of a web server before the object store, which knows nothing of S3.
+    /// Creates an error of a web server before the object store, which knows nothing of S3.
     pub(crate) fn of_web_server(status: &'static str) -> Self {
         Self { is_page: true, ..Self::new(status, "") }
     }
@@ -57,7 +56,7 @@ impl Refusal {
         Self { status, code, retry_after: None, is_early: false, is_page: false }
     }
 
-    /// The same with a header that says for how many seconds to stay away.
+    /// Adds a header with the seconds until a retry.
     pub(crate) fn with_retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
