@@ -29,11 +29,11 @@ const PATIENCE: usize = 100_000;
 
 const CAPACITY: u64 = 8 << 20;
 
-/// Answers of gets wait here once they are known, as long as `held` is closed.
+/// Responses to gets wait here once they are known, as long as `held` is closed.
 #[derive(Debug)]
 struct Held {
     inner: Arc<Measured<Faulty<MemoryStore>>>,
-    /// Gets whose answer is known.
+    /// Number of gets whose response is known.
     waiting: AtomicU64,
     gate: Semaphore,
 }
@@ -101,7 +101,7 @@ impl World {
         self.measured.counts().of(Operation::Get).begun
     }
 
-    /// Holds back the answers of gets from now on.
+    /// Holds back the responses to gets from now on.
     fn hold(&self) {
         self.held.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
@@ -110,7 +110,7 @@ impl World {
         self.held.gate.add_permits(1_000_000);
     }
 
-    /// A read in a task of its own that has its answer and waits with it.
+    /// Starts a read in a task of its own, which has its response and waits with it.
     async fn held_read(&self, key: &'static str) -> tokio::task::JoinHandle<Result<bytes::Bytes>> {
         let (before, store) = (self.held.waiting.load(SeqCst), self.store.clone());
         let reading = tokio::spawn(async move { read(store.as_ref(), key).await });
@@ -119,7 +119,7 @@ impl World {
     }
 }
 
-/// Lets others run until something is so.
+/// Lets other tasks run until a condition holds.
 async fn until(is_so: impl Fn() -> bool) {
     for _ in 0..PATIENCE {
         if is_so() {
@@ -160,7 +160,7 @@ async fn what_is_not_covered_or_too_big_is_never_kept() {
         assert_eq!(read(world.store.as_ref(), "big").await.unwrap(), value(2, 64 * 1024 + 1));
         assert_eq!(world.gets(), 2 * calls);
     }
-    // Nobody waits for another's read of what is known to be big.
+    // A read of an object that is known to be big waits for no other read.
     world.hold();
     let _first = world.held_read("big").await;
     let _second = world.held_read("big").await;

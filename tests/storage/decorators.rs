@@ -1,4 +1,4 @@
-//! The decorators: what is counted, and what goes wrong on purpose.
+//! The decorators: counts of calls, and injected faults.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Who may enter a data folder, a backup and a folder that was restored, by the modes of all that is in them.
+//! File modes of a data folder, a backup and a restored folder: only their user may enter them.
 
 use std::{
     fs::{self, Permissions},
@@ -120,7 +120,7 @@ fn a_folder_of_other_things_is_not_made_a_data_folder_and_stays_as_it_is() {
     let error = open(home.path()).expect_err("it is refused").to_string();
     assert!(error.contains("letter.txt") && error.contains("a folder of its own"), "{error}");
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
-    // What a disk or an operator puts into an empty folder is no reason to refuse it.
+    // Files that a disk or an operator puts into an empty folder are no reason to refuse it.
     let volume = TempDir::new().unwrap();
     fs::create_dir(volume.path().join("lost+found")).unwrap();
     fs::write(volume.path().join("admin-token"), "apify_api_for_tests").unwrap();

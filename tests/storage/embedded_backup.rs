@@ -22,7 +22,7 @@ use crate::{
     values::{keys, put, read, value},
 };
 
-/// What a caller keeps in the folder beside what the engine does.
+/// Files of a caller in the folder, beside those of the engine.
 const BESIDE: [&str; 2] = ["token", "not there"];
 
 /// From a number, the size of an object: a row's, an inline value's, a file's.
@@ -34,7 +34,7 @@ fn open(folder: &Path) -> EmbeddedStore {
     stores::open(folder, Arc::new(SystemClock)).unwrap()
 }
 
-/// A folder of twenty objects.
+/// Returns a folder of twenty objects.
 async fn filled() -> (TempDir, EmbeddedStore) {
     let folder = TempDir::new().unwrap();
     let store = open(folder.path());
@@ -45,7 +45,7 @@ async fn filled() -> (TempDir, EmbeddedStore) {
     (folder, store)
 }
 
-#[expect(clippy::print_stdout, reason = "what is damaged is for whoever reads why a test failed")]
+#[expect(clippy::print_stdout, reason = "a failed test shows the damage")]
 fn take(folder: &Path, target: &Path) -> Result<Manifest, BackupError> {
     back_up(folder, target, &BESIDE, &SystemClock, |what, wrong| println!("{what}: {wrong}"))
 }
@@ -55,7 +55,7 @@ fn bring_back(backup: &Path, folder: &Path) -> Result<Manifest, BackupError> {
     restore(backup, folder, |what, wrong| println!("{what}: {wrong}"))
 }
 
-/// A folder of twenty objects, a backup of it, and a place for more.
+/// Returns a folder of twenty objects, a backup of it, and a place for more.
 async fn backed_up() -> (TempDir, PathBuf) {
     let (folder, store) = filled().await;
     let place = TempDir::new().unwrap();
@@ -98,7 +98,7 @@ async fn a_backup_of_a_folder_in_use_restores_to_what_was_in_it() {
 #[tokio::test]
 async fn a_backup_of_a_folder_that_nobody_serves_from_has_what_a_crash_left() {
     let (folder, store) = filled().await;
-    // Neither closed nor given up: what was acknowledged stands in the log.
+    // Neither closed nor given up: acknowledged writes are in the log.
     let (_, store) = (fs::remove_file(folder.path().join("lock")), std::mem::ManuallyDrop::new(store));
     let place = TempDir::new().unwrap();
     take(folder.path(), &place.path().join("backup")).unwrap();
@@ -119,7 +119,7 @@ async fn files_of_removed_objects_stay_while_they_are_held_and_go_then() {
     put(&store, "k09", &value(7, 5)).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(files(), before, "a file went while it was held");
-    // Uploads that come to nothing are nobody's.
+    // Uploads that fail belong to no object.
     store.copy("k13", "k13", Precondition::IfAbsent).await.unwrap_err();
     hold.unlock().unwrap();
     for _ in 0..100 {
@@ -170,7 +170,7 @@ async fn nothing_is_replaced_by_a_backup_or_by_what_is_restored() {
     assert!(matches!(bring_back(&backup, folder.path()), Err(BackupError::NotEmpty { .. })));
     assert_eq!(files_in(folder.path()), before);
     assert!(matches!(bring_back(folder.path(), &place.path().join("y")), Err(BackupError::NoBackup { .. })));
-    // What is there on the topmost folder of a disk is in nobody's way.
+    // Files that a disk has in its topmost folder are no obstacle.
     let disk = TempDir::new().unwrap();
     fs::create_dir(disk.path().join("lost+found")).unwrap();
     bring_back(&backup, disk.path()).unwrap();

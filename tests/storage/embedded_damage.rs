@@ -18,7 +18,7 @@ use crate::{
 
 const LARGE: usize = 1_000_000;
 
-/// A store whose folder was changed by `damage` while it was closed.
+/// Returns a store whose folder was changed by `damage` while it was closed.
 async fn damaged(damage: impl Fn(&Path)) -> (TempDir, EmbeddedStore) {
     let folder = TempDir::new().unwrap();
     let open = || stores::open(folder.path(), Arc::new(SystemClock)).unwrap();
@@ -102,7 +102,7 @@ async fn a_changed_byte_of_a_file_breaks_the_body_before_its_end() {
 /// Something that happens to a data folder.
 type Damage = fn(&Path);
 
-/// What an inspection of the folder of a store that is closed tells of, and whether all is sound.
+/// Returns the findings of an inspection of the folder of a closed store, and whether all is sound.
 fn inspected(folder: &TempDir, store: EmbeddedStore) -> (Vec<String>, bool) {
     drop(store);
     let mut told = Vec::new();

@@ -1,4 +1,4 @@
-//! The data folder of the embedded engine: who may open it, and what the opening does to it.
+//! The data folder of the embedded engine: access to it, and the changes that an open makes.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ pub fn open(folder: &Path) -> Result<EmbeddedStore, OpenError> {
     stores::open(folder, Arc::new(SystemClock))
 }
 
-/// A folder in which two objects were stored, one of them as a file.
+/// Returns a folder in which two objects were stored, one of them as a file.
 async fn filled() -> TempDir {
     let folder = TempDir::new().unwrap();
     let store = open(folder.path()).unwrap();
@@ -41,7 +41,7 @@ async fn filled() -> TempDir {
     folder
 }
 
-/// All files under a folder, by their path in it.
+/// Returns all files under a folder, by their path in it.
 pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -29,7 +29,7 @@ use crate::{
 const TOO_MUCH: usize = 64 * 1024 * 1024;
 /// More small values than any disk of these tests holds.
 const TOO_MANY: u64 = 2000;
-/// Nearly the largest value that stands in the index.
+/// Nearly the largest value that is stored in the index.
 const SMALL: usize = INLINE_LIMIT - 100;
 
 fn open(folder: &Path) -> EmbeddedStore {
@@ -98,7 +98,7 @@ impl SmallDisk {
         self.0.path().join("data")
     }
 
-    /// Somebody else takes all the room that is left.
+    /// Takes all the room that is left, as another process would.
     fn fill(&self) {
         let error = fs::write(self.0.path().join("others"), vec![1; TOO_MUCH]).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);

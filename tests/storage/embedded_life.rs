@@ -156,7 +156,7 @@ async fn the_index_gives_space_back_while_it_serves() {
     assert_eq!(read(&*store, "k").await.unwrap(), value(1, 10));
 }
 
-/// A clock that breaks, and whoever asks it.
+/// A clock that can break: then it panics when it is read.
 #[derive(Debug, Default)]
 struct BreakableClock(AtomicBool);
 

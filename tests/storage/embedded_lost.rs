@@ -13,7 +13,7 @@ use crate::{
     values::{provided, put, read, value},
 };
 
-/// What is done to a folder, by its path and one beside it.
+/// Way to lose a folder, by its path and one beside it.
 type Loss = fn(&Path, &Path);
 
 /// Ways in which a folder is lost.
@@ -51,7 +51,7 @@ async fn nothing_is_acknowledged_once_the_folder_is_lost_and_the_check_says_why(
         is_lost(store.put("large", value(3, INLINE_LIMIT * 3).into(), provided(Precondition::None)).await, way);
         is_lost(store.delete("small", Precondition::None).await, way);
         is_lost(store.delete_many(vec!["small".to_owned()]).await, way);
-        // What a caller reads after a write without an answer must not make it believe in the write.
+        // A read after a write without a response must not show the write.
         is_lost(store.head("another").await, way);
         is_lost(store.list(ListOptions { prefix: String::new(), start_after: None, limit: 10 }).await, way);
         let error = store.check().await.expect_err(way);

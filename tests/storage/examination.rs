@@ -14,10 +14,10 @@ use larder::{
     },
 };
 
-/// How an object store lies.
+/// Way in which an object store lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lie {
-    /// It answers 200 to conditions, and looks at none.
+    /// It responds 200 to conditional requests, and ignores the conditions.
     IgnoresConditions,
     /// It looks at a condition, and writes a moment later.
     LooksFirst,
@@ -25,7 +25,7 @@ enum Lie {
     OrdersByLength,
     /// It says that the first page of a list is the last.
     EndsLists,
-    /// It starts a list where it was told, that key included.
+    /// It includes the start key in a list.
     StartsTooEarly,
     /// It shows an object as it was first.
     ReadsOldObjects,

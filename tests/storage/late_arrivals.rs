@@ -1,4 +1,4 @@
-//! A sole writer over an object store that does late what it never answered: nothing that was answered is undone by it.
+//! A sole writer over an object store that applies unanswered writes late: they undo no acknowledged one.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -31,7 +31,7 @@ const UNANSWERED_PERCENT: usize = 30;
 
 const KEYS: [&str; 3] = ["a", "b", "c"];
 
-/// What was sent, and when it takes effect.
+/// A write that was sent, and the time of its effect.
 #[derive(Debug, Clone)]
 enum Sent {
     Put(String, Bytes, PutOptions),
@@ -64,7 +64,7 @@ impl Late {
         }
     }
 
-    /// Lets what is due take effect.
+    /// Applies the due writes.
     async fn arrive(&self) {
         let now = self.clock.monotonic();
         let arrived: Vec<_> = self.due.lock().unwrap().extract_if(.., |(due, _)| *due <= now).collect();
@@ -129,7 +129,7 @@ impl ObjectStore for Late {
     }
 }
 
-/// What may be under a key: what was answered last, and whatever was left unanswered since.
+/// Possible states of a key: the last acknowledged one, and those of all unanswered writes since.
 type Possible = HashSet<Option<Bytes>>;
 
 struct Story {

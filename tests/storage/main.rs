@@ -1,4 +1,5 @@
-//! The promises of an object store: one suite, held against every implementation, and what only some of them promise.
+//! The guarantees of an object store: one suite, run against every implementation, and the guarantees of some of them
+//! only.
 #![expect(clippy::unwrap_used, reason = "what fails in a test should end it at once")]
 #![expect(clippy::disallowed_methods, reason = "tests have no drain to wait for, and measure time themselves")]
 

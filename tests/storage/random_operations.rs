@@ -1,5 +1,5 @@
-//! Random operations against the embedded engine and the reference side by side: both must answer alike, whatever
-//! came before, and also after the engine was closed and opened again.
+//! Random operations against the embedded engine and the reference side by side: both must respond alike, whatever came
+//! before, and also after the engine was closed and opened again.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -76,7 +76,7 @@ impl Dice {
     }
 }
 
-/// One operation; made for each of the two stores anew, since bodies are used up.
+/// One operation; created for each of the two stores, since bodies are consumed.
 #[derive(Debug, Clone)]
 enum Step {
     Put { key: String, seed: u64, size: usize, form: usize, options: PutOptions },
@@ -111,7 +111,7 @@ impl Step {
         }
     }
 
-    /// What a store answers, in words that can be compared.
+    /// Returns the store's outcome, as a text that can be compared.
     async fn run(self, store: &dyn ObjectStore) -> Result<String, String> {
         let say = |error: larder::storage::Error| format!("{error:?}");
         Ok(match self {

@@ -212,7 +212,7 @@ async fn a_write_that_is_dropped_while_it_is_under_way_leaves_its_key_in_doubt()
     assert!(is_barred(&world.store.put("k", value(2, 10).into(), PutOptions::default()).await));
 }
 
-/// A body whose chunks come when the test says so.
+/// Returns a body whose chunks the test sends.
 fn by_hand() -> (mpsc::UnboundedSender<Bytes>, ByteStream) {
     let (sender, receiver) = mpsc::unbounded_channel::<Bytes>();
     let chunks = stream::unfold(receiver, async |mut receiver| Some((Ok(receiver.recv().await?), receiver)));

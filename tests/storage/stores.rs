@@ -22,13 +22,13 @@ pub struct TestStore {
 }
 
 impl TestStore {
-    /// The store itself.
+    /// Returns the store itself.
     pub fn objects(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.objects)
     }
 }
 
-/// The reference.
+/// Returns the reference.
 pub fn memory() -> TestStore {
     TestStore { objects: Arc::new(MemoryStore::new(Arc::new(SystemClock))), _folder: None }
 }
@@ -39,20 +39,20 @@ pub fn conditions_by_a_sole_writer() -> TestStore {
     TestStore { objects: Arc::new(SoleWriter::new(unconditional, Arc::new(SystemClock))), _folder: None }
 }
 
-/// The reference, its small objects kept in memory.
+/// Returns the reference, its small objects kept in memory.
 pub fn kept_in_memory() -> TestStore {
     let options = CachedOptions { capacity_bytes: 8 << 20, covers: |_| true };
     TestStore { objects: Arc::new(CachedStore::new(memory().objects(), Arc::new(SystemClock), options)), _folder: None }
 }
 
-/// The engine in a folder.
+/// Returns the engine in a folder.
 pub fn embedded() -> TestStore {
     let folder = TempDir::new().unwrap();
     let objects = Arc::new(open(folder.path(), Arc::new(SystemClock)).unwrap());
     TestStore { objects, _folder: Some(folder) }
 }
 
-/// The object store that the environment names.
+/// Returns the object store that the environment names.
 #[cfg(feature = "s3")]
 pub fn s3() -> TestStore {
     let open = crate::object_store::open();
@@ -60,7 +60,7 @@ pub fn s3() -> TestStore {
     TestStore { objects, _folder: None }
 }
 
-/// The engine in this folder.
+/// Returns the engine in this folder.
 pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<EmbeddedStore, OpenError> {
     EmbeddedStore::open(&EmbeddedOptions::new(folder), clock)
 }

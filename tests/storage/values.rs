@@ -37,7 +37,7 @@ pub fn provided(precondition: Precondition) -> PutOptions {
     PutOptions { precondition, attributes: typed("text/plain") }
 }
 
-/// A body of unknown length in chunks of uneven sizes, some of them empty.
+/// Returns a body of unknown length in chunks of uneven sizes, some of them empty.
 pub fn stream_of(bytes: &Bytes) -> ByteStream {
     let sizes = [1, 0, 7, 1000, 65_536, 3, 300_000, 16_384];
     let (mut rest, mut turn) = (bytes.clone(), 0);
@@ -49,7 +49,7 @@ pub fn stream_of(bytes: &Bytes) -> ByteStream {
     ByteStream::new(None, stream::iter(chunks))
 }
 
-/// A body that announces `length`, gives `bytes` and then `end`.
+/// Returns a body that announces `length`, gives `bytes` and then `end`.
 pub fn broken(length: Option<u64>, bytes: &Bytes, end: Option<BodyError>) -> ByteStream {
     let chunks: Vec<_> = bytes.chunks(10_000).map(|chunk| Ok(bytes.slice_ref(chunk))).chain(end.map(Err)).collect();
     ByteStream::new(length, stream::iter(chunks))
@@ -60,7 +60,7 @@ pub async fn put(store: &dyn ObjectStore, key: &str, bytes: &Bytes) -> PutOutcom
     store.put(key, bytes.clone().into(), provided(Precondition::None)).await.unwrap()
 }
 
-/// All bytes under `key`.
+/// Returns all bytes under `key`.
 pub async fn read(store: &dyn ObjectStore, key: &str) -> Result<Bytes> {
     let object = store.get(key, GetOptions::default()).await?;
     assert_eq!(object.range, 0..object.meta.size);
@@ -69,7 +69,7 @@ pub async fn read(store: &dyn ObjectStore, key: &str) -> Result<Bytes> {
     Ok(bytes)
 }
 
-/// All keys that begin with `prefix`, by pages of `limit`.
+/// Returns all keys that begin with `prefix`, by pages of `limit`.
 pub async fn keys(store: &dyn ObjectStore, prefix: &str, limit: usize) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     loop {
@@ -84,8 +84,8 @@ pub async fn keys(store: &dyn ObjectStore, prefix: &str, limit: usize) -> Vec<St
     }
 }
 
-/// Whether two dates may mean one write: some answers of object stores have seconds and some more, and the object may be a
-/// moment older than the answer.
+/// Returns `true` if two dates may mean one write: some responses of object stores have seconds and some more, and the
+/// object may be a moment older than the response.
 pub fn is_about(one: Timestamp, other: Timestamp) -> bool {
     one.as_millis().abs_diff(other.as_millis()) <= 2000
 }

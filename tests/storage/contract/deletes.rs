@@ -1,4 +1,4 @@
-//! What a delete leaves behind.
+//! Deletes, and the state that they leave behind.
 
 use std::sync::Arc;
 

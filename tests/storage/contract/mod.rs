@@ -1,4 +1,4 @@
-//! What every object store promises, each promise a function over any of them.
+//! Contract of every object store, each promise a function over any of them.
 
 pub mod aborts;
 pub mod copies;

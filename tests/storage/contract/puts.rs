@@ -1,4 +1,4 @@
-//! What a put leaves behind.
+//! Puts, and the state that they leave behind.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Preconditions, also among many who write at once.
+//! Preconditions, also among concurrent writers.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What readers see.
+//! Reads, and the state that they see.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
-//! A disk with a file system: what is durable, what is only seen by those who run, and what may be left when they stop.
+//! A disk with a file system: its durable state, the state that running processes see, and the states that may remain
+//! when they stop.
 //!
-//! What it promises is what POSIX does, and no more: a sync of a file makes its bytes and its length durable, not its
-//! name; a sync of a folder makes the names in it durable. Before that any part of what was done may be lost: single
+//! The disk promises the same as POSIX, and no more: a sync of a file makes its bytes and its length durable, not its
+//! name; a sync of a folder makes the names in it durable. Before that any part of the changes may be lost: single
 //! sectors of a write, the write but not the length that came with it, names in any order. Only a rename is never half
 //! done so that the file has no name at all.
 
@@ -15,12 +16,12 @@ use crate::random_operations::Dice;
 
 use super::trace::{Call, Event};
 
-/// What a disk writes whole or not at all, in bytes.
+/// Unit that a disk writes whole or not at all, in bytes.
 const SECTOR: usize = 512;
-/// What a file system writes at once, mostly.
+/// Unit that a file system mostly writes at once, in bytes.
 const PAGE: usize = 4096;
 
-/// What is lost of that which was not synced.
+/// Loss of unsynced changes.
 #[derive(Debug)]
 pub enum Lost {
     /// All of it.
@@ -68,7 +69,7 @@ enum Content {
 
 #[derive(Debug, Clone)]
 struct NameChange {
-    /// Names and what they stand for from now on; `None` for a name that is gone. Durable together or not at all.
+    /// Names and their files from now on; `None` for a name that is gone. Durable together or not at all.
     names: Vec<(String, Option<usize>)>,
     /// A name elsewhere, of the same rename, that must be there before those above go.
     after: Option<(usize, String, usize)>,
@@ -98,12 +99,12 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A disk on which there is nothing but the empty folder `root`.
+    /// Creates a disk on which there is nothing but the empty folder `root`.
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), nodes: vec![Node::folder()] }
     }
 
-    /// What a call does. Files that have lost their names, or are none of the disk's, are not looked after.
+    /// Applies a call. Files that have lost their names, or that are outside the disk, are ignored.
     pub fn apply(&mut self, event: &Event) {
         match &event.call {
             Call::Open { path, is_emptied } => match self.find(path) {
@@ -236,7 +237,7 @@ impl Disk {
         self.write_node(0, folder, &kept, lost, dice);
     }
 
-    /// Which of the names that are not durable are kept, as (folder, place in its list).
+    /// Chooses the names to keep among those that are not durable, as (folder, place in its list).
     fn kept_names(&self, lost: &Lost, dice: &Dice) -> BTreeSet<(usize, usize)> {
         let pending = |folder: usize| match &self.nodes[folder] {
             Node::Folder { pending, .. } => pending.as_slice(),
@@ -287,8 +288,8 @@ fn apply_names(names: &mut BTreeMap<String, usize>, changed: &[(String, Option<u
     }
 }
 
-/// Changes `content`, as far as `keeps` says so for each `unit` of it. What a lost write made longer may be longer all the
-/// same, with nothing in it.
+/// Changes `content`, as far as `keeps` says so for each `unit` of it. A file that a lost write made longer may be
+/// longer all the same, with nothing in it.
 fn apply_content(content: &mut Vec<u8>, change: &Content, unit: usize, keeps: &mut impl FnMut() -> bool) {
     match change {
         Content::Length(length) => {

@@ -1,4 +1,4 @@
-//! What must be found in a folder after a loss of power.
+//! Expected contents of a folder after a loss of power.
 
 use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
 
@@ -17,19 +17,19 @@ use super::workload::media_type;
 /// The length of the file that sets room aside: made here, so that not every start writes it anew.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What a put stored: that is told by its number and the size.
+/// Value of a put, identified by its number and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
     pub number: usize,
     pub size: usize,
 }
 
-/// What may stand under each key: what was acknowledged last, or what was under way behind it.
+/// Possible values of each key: the acknowledged one, or those of writes in flight behind it.
 #[derive(Debug, Default)]
 pub struct Expected(BTreeMap<String, Vec<Option<Stored>>>);
 
 impl Expected {
-    /// Notes what stands under `key` next.
+    /// Records the next value of `key`.
     pub fn note(&mut self, key: &str, state: Option<Stored>, is_acknowledged: bool) {
         let states = self.0.entry(key.to_owned()).or_insert_with(|| vec![None]);
         if is_acknowledged {
@@ -38,7 +38,7 @@ impl Expected {
         states.push(state);
     }
 
-    /// Opens the folder and compares; twice, since a start clears away what it takes for left over.
+    /// Opens the folder and compares; twice, since a start deletes files that it takes for leftovers.
     pub async fn hold_for(&self, folder: &Path) -> Result<(), String> {
         if folder.is_dir() {
             File::create(folder.join("reserve")).unwrap().set_len(RESERVE_BYTES).unwrap();
@@ -69,7 +69,7 @@ impl Expected {
     }
 }
 
-/// Which put's value stands under `key`, whole.
+/// Identifies the put whose value is under `key`, whole.
 async fn identify(store: &dyn ObjectStore, key: &str) -> Result<Stored, String> {
     let object = store.get(key, GetOptions::default()).await.map_err(|error| error.to_string())?;
     let number = object.meta.attributes.content_type.strip_prefix("text/").and_then(|number| number.parse().ok());

@@ -24,10 +24,10 @@ use workload::Diary;
 
 /// The seeds of the workloads, each a history of its own.
 const SEEDS: [u64; 2] = [1, 2];
-/// Images with a random part of what was not synced, at each moment.
+/// Number of images with a random part of the unsynced changes, at each moment.
 const RANDOM_IMAGES: usize = 2;
 
-/// Where images are made: in memory where that can be, for there are hundreds.
+/// Returns a folder for images: in memory where possible, for there are hundreds.
 fn room_for_images() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { TempDir::new_in(memory).unwrap() } else { TempDir::new().unwrap() }
@@ -57,7 +57,7 @@ async fn lose_power_everywhere(room: &TempDir, seed: u64) -> usize {
             continue;
         }
         let expected = diary.expected(event.ended);
-        // What was acknowledged before must not need this sync; what follows may need it.
+        // Changes that were acknowledged before must not need this sync; later ones may need it.
         for lost in std::iter::once(Lost::Everything).chain((0..RANDOM_IMAGES).map(|_| Lost::random(&dice))) {
             look(&disk, &lost, &dice, &expected, room, (seed, event)).await;
             images += 1;

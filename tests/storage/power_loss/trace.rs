@@ -1,4 +1,4 @@
-//! What a process did to files, as `strace -f -y -xx` wrote it down.
+//! File operations of a process, as `strace -f -y -xx` wrote them down.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -9,19 +9,19 @@ pub struct Event {
     pub begun: usize,
     /// When it ended: from then on it has.
     pub ended: usize,
-    /// What it was.
+    /// The call.
     pub call: Call,
 }
 
 /// Calls that change what a disk holds.
 pub enum Call {
-    /// A file was opened that is made if need be, and emptied if that was asked for.
+    /// A file was opened; created if need be, and emptied if the flags say so.
     Open { path: PathBuf, is_emptied: bool },
     /// Bytes were written, at their place or behind the last ones.
     Write { path: PathBuf, offset: Option<usize>, bytes: Vec<u8> },
     /// A file was cut off or made longer.
     Length { path: PathBuf, length: usize },
-    /// What was done before it began is durable, in this file or folder.
+    /// Makes earlier changes to this file or folder durable.
     Sync { path: PathBuf },
     /// A folder was made.
     MakeFolder { path: PathBuf },
@@ -53,8 +53,8 @@ pub const CALLS: &str = "openat,open,creat,write,writev,pwrite64,pwritev,pwritev
     copy_file_range,sendfile,splice,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,\
     fsync,fdatasync,sync_file_range,syncfs,sync,msync";
 
-/// The events of a trace, in the order of their effects: of a sync that is its end, of all others their beginning.
-/// Nothing is said of files for which `is_of_interest` says no.
+/// Returns the events of a trace, in the order of their effects: of a sync that is its end, of all others their
+/// beginning. Files are omitted for which `is_of_interest` returns `false`.
 pub fn parse(trace: &str, is_of_interest: impl Fn(&str) -> bool) -> Vec<Event> {
     let mut begun: HashMap<&str, (usize, &str)> = HashMap::new();
     let mut events = Vec::new();
@@ -113,8 +113,8 @@ fn event(begun: usize, ended: usize, text: &str, is_of_interest: impl Fn(&str) -
     Some(Event { begun, ended, call })
 }
 
-/// The path of an argument: of `"\x2f"` what it spells, of `3<\x2f>` what the file is called now. `None` for a file that
-/// has no name any more, and whatever is no path.
+/// Returns the path of an argument: of `"\x2f"` the decoded text, of `3<\x2f>` the present name of the file. `None` for
+/// a file without a name, and for arguments that are no path.
 fn path_in(argument: &str) -> Option<String> {
     let spelled = match argument.strip_prefix('"') {
         Some(string) => string.strip_suffix('"')?,
@@ -129,7 +129,7 @@ fn written(argument: &str, result: &str) -> Vec<u8> {
     bytes
 }
 
-/// What `\x2f\x74` spells.
+/// Decodes `\x2f\x74`.
 fn bytes_in(spelled: &str) -> Option<Vec<u8>> {
     let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     spelled

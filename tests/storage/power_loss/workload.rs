@@ -1,4 +1,4 @@
-//! What is done on the data folder, in a process of its own, and the diary in which that process says so.
+//! Workload on the data folder, in a process of its own, and the diary in which that process records it.
 
 use std::{
     collections::BTreeMap,
@@ -37,11 +37,11 @@ const OPERATIONS: usize = 14;
 /// Times at which the folder is opened.
 const STARTS: usize = 3;
 
-/// Where the process finds what it is to do.
+/// Variable that names the folder of the process.
 const ROOM: &str = "POWER_LOSS_ROOM";
 const SEED: &str = "POWER_LOSS_SEED";
 
-/// Lets a process work in `room`, by `seed`, and says what it did to files.
+/// Runs a process on `room`, by `seed`, and returns its events on files.
 pub fn trace(room: &Path, seed: u64) -> Vec<Event> {
     let (disk, trace) = (room.join("disk"), room.join("trace"));
     let _ = fs::remove_dir_all(&disk);
@@ -130,7 +130,7 @@ impl Work {
             }
             _ => {
                 self.begin(number, &format!("copy {one} {other}"));
-                // What is not there cannot be copied, and changes nothing.
+                // A copy of a missing object fails, and changes nothing.
                 let _ = store.copy(&one, &other, Precondition::None).await;
             }
         }
@@ -147,23 +147,23 @@ impl Work {
     }
 }
 
-/// The media type of what the operation `number` stores.
+/// Returns the media type of the object that the operation `number` stores.
 pub fn media_type(number: usize) -> String {
     format!("text/{number}")
 }
 
-/// What the process did, and when it began and had its acknowledgement.
+/// Operations of the process, each with its start and its acknowledgement.
 pub struct Diary(Vec<Entry>);
 
 struct Entry {
     begun: usize,
     ended: usize,
-    /// What stands under keys from then on.
+    /// States of keys from then on.
     states: Vec<(String, Option<Stored>)>,
 }
 
 impl Diary {
-    /// The lines that were written to the diary.
+    /// Reads the diary from the lines that were written to it.
     pub fn of(events: &[Event]) -> Self {
         let mut entries: BTreeMap<usize, Entry> = BTreeMap::new();
         let mut now: BTreeMap<String, Option<Stored>> = BTreeMap::new();
@@ -186,7 +186,7 @@ impl Diary {
         Self(entries.into_values().collect())
     }
 
-    /// What must stand under each key for someone who comes after a loss of power at this moment.
+    /// Returns the required state of each key after a loss of power at this moment.
     pub fn expected(&self, moment: usize) -> Expected {
         let mut expected = Expected::default();
         for entry in self.0.iter().filter(|entry| entry.begun < moment) {
