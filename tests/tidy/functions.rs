@@ -1,4 +1,4 @@
-//! How long a file and a function may be.
+//! Maximum length of a file and of a function.
 
 use crate::lexer::{Token, tokens};
 
@@ -29,7 +29,7 @@ pub fn long_functions(path: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The line of a function's last brace; `None` for a declaration without a body.
+/// Returns the line of a function's last brace; `None` for a declaration without a body.
 fn last_line(tokens: &[Token]) -> Option<usize> {
     let (mut braces, mut brackets) = (0_usize, 0_usize);
     for token in tokens {

@@ -1,4 +1,4 @@
-//! Which paths of the crate a file names: in `use` declarations, trees of them included, and in the midst of code.
+//! Paths of the crate that a file names: in `use` declarations, trees of them included, and in the midst of code.
 
 use crate::lexer::Token;
 
@@ -7,9 +7,9 @@ use crate::lexer::Token;
 pub struct Import {
     /// From the crate's root: `crate::kv::StoreId` is `kv`, `StoreId`; a glob ends with `*`.
     pub target: Vec<String>,
-    /// The line it stands on.
+    /// Its line.
     pub line: usize,
-    /// Whether only the file's tests name it.
+    /// `true` if only the file's tests name it.
     pub in_tests: bool,
 }
 
@@ -23,7 +23,7 @@ pub fn of(tokens: &[Token], module: &[String], children: &[&str]) -> Vec<Import>
 struct Reader<'a> {
     tokens: &'a [Token],
     at: usize,
-    /// Where `self` is: the file's module and the inline modules around this place.
+    /// Path of `self`: the file's module and the inline modules around this place.
     module: Vec<String>,
     /// The depth of braces outside each inline module around this place.
     inline: Vec<usize>,

@@ -1,6 +1,6 @@
 //! Rust source as words and signs, without comments and literals: enough to see imports and the extent of functions.
 
-/// A word (identifier, keyword or number) or a single sign, and the line it stands on, from 1.
+/// A word (identifier, keyword or number) or a single sign, and its line, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub text: String,
@@ -8,7 +8,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Whether this is a word that can name something.
+    /// Returns `true` if this is a word that can name something.
     pub fn is_word(&self) -> bool {
         self.text.starts_with(|sign: char| sign.is_alphabetic() || sign == '_')
     }
@@ -58,7 +58,7 @@ fn is_word_sign(sign: char) -> bool {
     sign.is_alphanumeric() || sign == '_'
 }
 
-/// The first place from `at` on where `ends` holds, or the end of the source.
+/// Returns the first place from `at` on where `ends` holds, or the end of the source.
 fn position(signs: &[char], at: usize, ends: impl Fn(char) -> bool) -> usize {
     signs[at..].iter().position(|&sign| ends(sign)).map_or(signs.len(), |length| at + length)
 }
@@ -95,7 +95,7 @@ fn end_of_character_or_lifetime(signs: &[char], at: usize) -> usize {
     }
 }
 
-/// The end of `b"..."`, `r#"..."#` and their kind, when the word before the quote is such a prefix.
+/// Returns the end of `b"..."`, `r#"..."#` and their kind, when the word before the quote is such a prefix.
 fn end_of_prefixed_literal(signs: &[char], start: usize, end: usize) -> Option<usize> {
     let prefix: String = signs[start..end].iter().collect();
     let raw = matches!(prefix.as_str(), "r" | "br" | "cr");

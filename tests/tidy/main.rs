@@ -1,4 +1,4 @@
-//! The rules of the house, as tests: who may import whom, how long a file may be, what nothing may be called.
+//! The conventions, as tests: the permitted imports, the maximum length of a file, the forbidden names.
 //!
 //! Each check is a function from text to complaints, tried on small pieces in its own file so that it is known to
 //! complain; the tests here run the checks over every file of the repository. A complaint names the file and what to do.

@@ -23,12 +23,12 @@ impl Module {
         Some(Self { file: file.to_owned(), path, tokens: lexer::tokens(text) })
     }
 
-    /// Whether the file speaks for a folder.
+    /// Returns `true` if the file is the module of a folder.
     pub fn is_folder(&self) -> bool {
         self.file.ends_with("/mod.rs")
     }
 
-    /// Everything the file names of this crate.
+    /// Returns everything the file names of this crate.
     pub fn imports(&self, modules: &[Self]) -> Vec<Import> {
         let children: Vec<&str> = modules
             .iter()
@@ -38,7 +38,7 @@ impl Module {
         imports::of(&self.tokens, &self.path, &children)
     }
 
-    /// Whether the file itself defines an item of this name.
+    /// Returns `true` if the file itself defines an item of this name.
     pub fn defines(&self, name: &str) -> bool {
         const KEYWORDS: [&str; 9] = ["trait", "struct", "enum", "type", "const", "static", "fn", "mod", "union"];
         let mut depth = 0;
@@ -75,7 +75,7 @@ impl Module {
     }
 }
 
-/// The module that a path of the crate leads into: the longest beginning that is a module, and what is left of it.
+/// Resolves a path of the crate: the longest beginning that is a module, and the rest of the path.
 pub fn resolve<'t, 'm>(target: &'t [String], modules: &'m [Module]) -> Option<(&'m Module, &'t [String])> {
     (0..=target.len()).rev().find_map(|length| {
         let module = modules.iter().find(|module| module.path == target[..length])?;

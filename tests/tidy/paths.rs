@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Documents for those who change things: what they name must be there.
+/// Documents for contributors: the paths that they name must exist.
 pub const DOCUMENTS: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/RECIPES.md"];
 
 /// The folders at the root that paths begin with, where a document does not say less.
@@ -37,20 +37,21 @@ pub fn missing<'a>(document: &str, text: &str, files: impl Iterator<Item = &'a s
     found
 }
 
-/// Whether a word is meant to be a path from the root: it begins with one of the folders there, and stands for one path alone.
+/// Returns `true` if a word is meant to be a path from the root: it begins with one of the folders there, and stands
+/// for one path alone.
 fn is_path(word: &str) -> bool {
     let first = word.split('/').next().unwrap_or_default();
     word.contains('/') && ROOTS.contains(&first) && !word.contains(['*', '{', '<', ':']) && !word.contains("NNNN")
 }
 
-/// Whether a word is meant to be the end of a path.
+/// Returns `true` if a word is meant to be the end of a path.
 fn is_part(word: &str) -> bool {
-    // What is made below the target folder is in no repository.
+    // Files that are made below the target folder are in no repository.
     let is_kept = word.contains('/') && !word.starts_with("target/");
     is_kept && ENDINGS.iter().any(|ending| word.ends_with(ending)) && !word.contains(['*', '{', '<', ':', '$'])
 }
 
-/// A path as it is from the root that is `target` from a folder.
+/// Returns a path as it is from the root that is `target` from a folder.
 fn within(folder: &str, target: &str) -> String {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in target.split('/') {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Names that say nothing of what is inside.
+/// Names that say nothing of the contents.
 const EMPTY_NAMES: [&str; 7] = ["util", "utils", "common", "helper", "helpers", "misc", "stuff"];
 
 /// Marks of work put off, in two parts so that this file does not complain about itself.
@@ -14,16 +14,16 @@ const GENERATED: [&str; 2] = ["Cargo.lock", "package-lock.json"];
 /// Endings of files that may be other than text.
 const PICTURES: [&str; 4] = ["png", "ico", "webp", "woff2"];
 
-/// Folders of what is no text: bytes that parsers are tried with, and data folders as a version wrote them.
+/// Folders of binary files: bytes that parsers are tested with, and data folders as a version wrote them.
 const BINARY: [&str; 2] = ["fuzz/seeds/", "tests/fixtures/"];
 
-/// Bytes of the largest file: what is larger is data, and data is made by the tests that need it.
+/// Bytes of the largest file: anything larger is data, and the tests that need data make it.
 const LARGEST_BYTES: usize = 512 * 1024;
 
-/// Words that a module needs at least to say what it is for.
+/// Minimum number of words in a module's opening.
 const OPENING_WORDS: usize = 2;
 
-/// Complains about a Rust file that does not open with what it is for.
+/// Complains about a Rust file that does not open with its purpose.
 pub fn no_opening(path: &str, text: &str) -> Option<String> {
     let paragraph = text.lines().map_while(|line| line.strip_prefix("//!")).take_while(|line| !line.trim().is_empty());
     let words = paragraph.flat_map(str::split_whitespace).count();

@@ -14,7 +14,7 @@ impl Repository {
     pub fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let listed = Command::new("git")
-            // The folder may belong to someone else, as it does in a container.
+            // The folder may belong to another user, as it does in a container.
             .args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
             .current_dir(root)
             .output()
@@ -24,7 +24,7 @@ impl Repository {
         let mut names: Vec<_> = names.split('\0').filter(|name| !name.is_empty()).collect();
         names.sort_unstable();
         names.dedup();
-        // What is deleted but not yet committed is still listed.
+        // Files that are deleted but not yet committed are still listed.
         let present = names.into_iter().filter(|name| !is_vendored(name) && root.join(name).is_file());
         let files = present.map(|name| {
             let bytes = fs::read(root.join(name)).unwrap_or_else(|error| panic!("{name} cannot be read: {error}"));
@@ -33,28 +33,29 @@ impl Repository {
         Self { files: files.collect() }
     }
 
-    /// Every file.
+    /// Returns every file.
     pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))
     }
 
-    /// The path of every file.
+    /// Returns the path of every file.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.files().map(|(path, _)| path)
     }
 
-    /// Every file that is text.
+    /// Returns every file that is text.
     pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files().filter_map(|(path, bytes)| Some((path, std::str::from_utf8(bytes).ok()?)))
     }
 
-    /// Every Rust file.
+    /// Returns every Rust file.
     pub fn rust(&self) -> impl Iterator<Item = (&str, &str)> {
         self.texts().filter(|(path, _)| is_rust(path))
     }
 }
 
-/// Whether a file is somebody else's, as its maker ships it: a check of the console compares it with that, byte for byte.
+/// Returns `true` if a file is vendored, as its author ships it: a check of the console compares it with that, byte for
+/// byte.
 fn is_vendored(path: &str) -> bool {
     let is_ours = [".md", ".d.ts", ".d.mts"].iter().any(|ending| path.ends_with(ending));
     path.starts_with("console/vendor/") && !is_ours

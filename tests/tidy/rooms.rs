@@ -1,4 +1,4 @@
-//! Which room may import which: only rooms of a lower rank.
+//! Imports between rooms: only rooms of a lower rank.
 
 use crate::modules::Module;
 
@@ -28,7 +28,7 @@ fn rank(room: &str) -> Option<u8> {
     RANKS.iter().find(|(name, _)| *name == room).map(|(_, rank)| *rank)
 }
 
-/// What is wrong with the rooms that a module imports, its tests included.
+/// Returns the wrong imports of rooms by a module, its tests included.
 pub fn complaints(module: &Module, modules: &[Module]) -> Vec<String> {
     // The crate's root only declares the rooms.
     let Some(room) = module.path.first() else { return Vec::new() };

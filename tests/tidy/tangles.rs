@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::modules::{Module, resolve};
 
-/// Imports of what a `mod.rs` above the file only passes on. What it defines itself may be taken from it; a file of tests
-/// sees its room as others do, through the `mod.rs`.
+/// Returns the imports of items that a `mod.rs` above the file only re-exports. Items that it defines itself may be
+/// imported from it; a file of tests sees its room as others do, through the `mod.rs`.
 pub fn through_parent(module: &Module, modules: &[Module]) -> Vec<String> {
     let mut found = Vec::new();
     if module.path.iter().any(|part| part == "tests") {
@@ -31,7 +31,7 @@ pub fn circles(modules: &[Module]) -> Vec<String> {
     for module in modules.iter().filter(|module| !module.path.is_empty()) {
         for import in module.imports(modules).iter().filter(|import| !import.in_tests) {
             let Some(target) = home(&import.target, modules) else { continue };
-            // A `mod.rs` above the file has to declare it; what else it defines may be imported below it.
+            // A `mod.rs` above the file has to declare it; the other items of that `mod.rs` may be imported below it.
             let above = module.path.starts_with(&target.path);
             if target.path.first() == module.path.first() && !above {
                 graph.entry(&module.file).or_default().insert(&target.file);
@@ -41,7 +41,7 @@ pub fn circles(modules: &[Module]) -> Vec<String> {
     let mut found = BTreeSet::new();
     for start in graph.keys() {
         if let Some(mut circle) = path_back(start, &graph) {
-            // The same circle is found from each of its files; it is told once, from its first.
+            // The same circle is found from each of its files; it is reported once, from its first.
             let first = circle.iter().enumerate().min_by_key(|(_, file)| **file).map_or(0, |(index, _)| index);
             circle.rotate_left(first);
             found.insert(format!("these files import each other in a circle: {}", circle.join(" -> ")));
@@ -50,7 +50,7 @@ pub fn circles(modules: &[Module]) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// The file that has what a path names: the one behind a re-export, not the `mod.rs` that passes it on.
+/// Returns the file that defines the item of a path: the one behind a re-export, not the `mod.rs` with it.
 fn home<'a>(target: &[String], modules: &'a [Module]) -> Option<&'a Module> {
     let mut target = target.to_vec();
     // Each re-export leads at least one folder down.
@@ -68,7 +68,7 @@ fn home<'a>(target: &[String], modules: &'a [Module]) -> Option<&'a Module> {
     None
 }
 
-/// A shortest way from a file back to itself.
+/// Returns a shortest way from a file back to itself.
 fn path_back<'a>(start: &'a str, graph: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<Vec<&'a str>> {
     let mut ways = vec![vec![start]];
     let mut seen = BTreeSet::new();
