@@ -15,7 +15,7 @@ import { settings } from './checks/settings.mjs';
 import { stores } from './checks/stores.mjs';
 import { browserOptions, world } from './world.mjs';
 
-/** How many checks run at once; each has a user and a browser context of its own. */
+/** Number of concurrent checks; each has a user and a browser context of its own. */
 const AT_ONCE = 2;
 
 const only = process.argv[2] ?? '';

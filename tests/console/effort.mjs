@@ -1,5 +1,5 @@
-// How long pages take with 100,000 stores and a store of 1,000,000 keys: until the first rows are shown, and the longest that the page
-// was frozen while one scrolled and searched.
+// Load times of pages with 100,000 stores and a store of 1,000,000 keys: until the first rows are shown, and the
+// longest freeze of the page during scrolling and searching.
 //
 // LARDER_URL, LARDER_TOKEN and CHROMIUM as for the checks. STORES and KEYS are other numbers of both.
 
@@ -14,7 +14,7 @@ const KEYS = Number(process.env.KEYS ?? 1_000_000);
 /** Connections while filling. */
 const AT_ONCE = 64;
 
-/** How often each thing is measured; the middle one is told. */
+/** Number of measurements of each case; the median is reported. */
 const ROUNDS = 5;
 
 const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });

@@ -40,7 +40,7 @@ for (const [device, options] of Object.entries(WINDOWS)) {
             await act?.(world.page);
             await world.page.waitForTimeout(200);
             await world.page.screenshot({ path: `${folder}/${name}-${device}-${colorScheme}.png` });
-            // The next picture is taken as by somebody who comes anew.
+            // The next picture is taken in a fresh session.
             await world.page.evaluate(() => sessionStorage.clear());
         }
     }

@@ -1,5 +1,5 @@
-// What a check of the console stands on: a user with a token of his own, a browser that knows nothing, and guards that no page gets
-// past.
+// Environment of a check of the console: a user with a token of their own, a browser without state, and guards that no
+// page gets past.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -16,16 +16,16 @@ for (const [name, value] of Object.entries({ LARDER_URL: url, LARDER_TOKEN: admi
 }
 export { url, adminToken };
 
-/** How long anything on a page may take to show. */
+/** Timeout for anything on a page to show. */
 const PATIENCE_MS = 15_000;
 
-/** How often, and after how long, a page that may still be changing is looked at again. */
+/** Number of looks at a page that may still be changing, and the interval between them. */
 const SETTLING_ROUNDS = 4;
 const SETTLING_MS = 250;
 
 const axe = createRequire(import.meta.url)('axe-core');
 
-/** How the browser is started; without its own sandbox where it would refuse, as root. */
+/** Returns the launch options of the browser; without its own sandbox where it would refuse, as root. */
 export function browserOptions() {
     return { executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] };
 }
@@ -46,7 +46,7 @@ export async function world(browser, name, check) {
 }
 
 export class World {
-    /** What went wrong in the browser, which no check has asked for. */
+    /** Errors in the browser that no check expects. */
     complaints = [];
     expected = new Set();
     expectedTexts = [];
@@ -127,7 +127,7 @@ export class World {
         }
     }
 
-    /** What axe-core says of the page as it is now. */
+    /** Returns the grave violations that axe-core finds on the page as it is now. */
     async violations() {
         const { violations } = await this.page.evaluate(() =>
             globalThis.axe.run(document, { resultTypes: ['violations'] }),
@@ -174,7 +174,7 @@ export class World {
         return new Store(this, store.id);
     }
 
-    /** What the page looked like, and where that is kept. */
+    /** Describes the state of the page, and saves a screenshot. */
     async evidence(name) {
         const folder = fileURLToPath(new URL('failed/', import.meta.url));
         mkdirSync(folder, { recursive: true });

@@ -35,8 +35,8 @@ fn bytes_in_use() -> u64 {
     ALLOCATOR.allocated() as u64
 }
 
-/// Bytes of memory that the process has, without what it sees of files: what is in use, `SQLite`'s caches, stacks, and what the
-/// allocator keeps for the next use.
+/// Returns the resident memory of the process in bytes, without mapped files: live allocations, `SQLite`'s caches,
+/// stacks, and the allocator's free memory.
 fn resident_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux says so");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line");

@@ -18,12 +18,12 @@ use larder::{
 
 use crate::{MIB, TURN, bytes_in_use, gateways::World, run_host::Host};
 
-/// Runs that are made at the same time.
+/// Number of runs that are created concurrently.
 const MAKERS: usize = 32;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// How many objects there are of each kind.
+/// Counts the objects of each kind.
 async fn count(objects: &dyn ObjectStore) -> BTreeMap<String, usize> {
     let (mut counts, mut start_after) = (BTreeMap::new(), None);
     loop {
@@ -59,7 +59,7 @@ async fn live(host: &Host, world: &World, number: usize) {
     host.finish(&run, outcome).await.expect("an end");
 }
 
-/// So many runs come and go; what is there afterwards is what was there before.
+/// Creates and deletes so many runs. The objects afterwards must be those from before.
 async fn cycle(objects: Arc<dyn ObjectStore>, runs: usize) {
     let _turn = TURN.lock().await;
     let clock = Arc::new(ManualClock::new(SystemClock.now()));

@@ -40,12 +40,12 @@ const MEMORY_MAY_GROW: u64 = 4 * MIB;
 /// Bytes of memory in use that may be more after each further cycle.
 const MEMORY_MAY_GROW_AGAIN: u64 = MIB / 2;
 
-/// Stores that are made at the same time.
+/// Number of stores that are created concurrently.
 const MAKERS: usize = 64;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// A step of the clock, in each of which what is due is done.
+/// A step of the clock; in each the due items are processed.
 const STEP: Duration = Duration::from_mins(70);
 
 /// Options with caches that are full at once: what they keep of stores that are gone has a bound of its own, and would
@@ -113,7 +113,7 @@ impl Larder {
         (page.stores.len(), page.total)
     }
 
-    /// How many objects there are of each kind.
+    /// Counts the objects of each kind.
     async fn objects(&self) -> BTreeMap<String, usize> {
         let (mut counts, mut start_after) = (BTreeMap::new(), None);
         loop {
@@ -136,7 +136,7 @@ fn index_bytes(folder: &Path) -> u64 {
     files.iter().map(|file| fs::metadata(file).map_or(0, |found| found.len())).sum()
 }
 
-/// So many stores come and go, twice; what is there afterwards is what was there before.
+/// Creates and deletes so many stores, twice. The objects afterwards must be those from before.
 async fn cycle(objects: Arc<dyn ObjectStore>, folder: Option<&Path>, stores: usize) {
     let larder = Larder::over(objects);
     larder.gateway.create(larder.owner, Some("kept")).await;

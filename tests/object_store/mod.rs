@@ -13,23 +13,23 @@ use larder::{
 };
 use tokio::sync::OnceCell;
 
-/// What the object store can do, found out once for all tests.
+/// Capabilities of the object store, detected once for all tests.
 static FINDINGS: OnceCell<Findings> = OnceCell::const_new();
 
-/// The object store, under a prefix of its own. Where it has no conditional writes, this process is its keeper.
+/// Returns the object store, under a prefix of its own. Where it has no conditional writes, this process is its keeper.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) async fn open() -> Arc<dyn ObjectStore> {
     open_charging(Arc::default()).await
 }
 
-/// The same; what is sent to it is charged in `ledger`.
+/// The same; its calls are charged in `ledger`.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) async fn open_charging(ledger: Arc<Ledger>) -> Arc<dyn ObjectStore> {
     let (store, found) = open_own(own_options(), ledger).await;
     if found.conditional_writes { store } else { Arc::new(SoleWriter::new(store, Arc::new(SystemClock))) }
 }
 
-/// The same without a keeper and with other settings, and what it can do.
+/// The same without a keeper and with other settings; also returns its capabilities.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) async fn open_with(change: impl FnOnce(&mut S3Options)) -> (Arc<S3Store>, &'static Findings) {
     let mut options = own_options();
@@ -50,7 +50,7 @@ async fn open_own(own: S3Options, ledger: Arc<Ledger>) -> (Arc<S3Store>, &'stati
     (Arc::new(store), found)
 }
 
-/// The settings of a test that has a prefix of its own.
+/// Returns the settings of a test that has a prefix of its own.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) fn own_options() -> S3Options {
     let own = (&SystemRandom as &dyn Random).characters(b"abcdefghijklmnopqrstuvwxyz", 16);

@@ -42,13 +42,13 @@ def main():
     }
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run"]
     command += [f"{URL}/v2/openapi.json", "--header", f"Authorization: Bearer {TOKEN}", *sys.argv[1:]]
-    # It leaves files where it stands.
+    # It leaves files in its working directory.
     with tempfile.TemporaryDirectory() as folder:
         try:
             ended = subprocess.run(command, env=environment, cwd=folder, timeout=BUDGET).returncode
         except subprocess.TimeoutExpired:
             sys.exit(f"Schemathesis has not come to an end within {BUDGET} s.")
-    # Whatever was asked: who administers still does.
+    # Whatever was asked: the administrator still is one.
     session = ask("GET", "/larder/v1/session")
     assert session["isAdmin"], session
     sys.exit(ended)

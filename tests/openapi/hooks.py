@@ -1,4 +1,4 @@
-"""What Schemathesis does beside what it does by itself: it keeps in place what most requests are about."""
+"""Hooks of Schemathesis: they keep the objects in place that most requests are about."""
 
 import gzip
 import itertools
@@ -12,7 +12,7 @@ import schemathesis
 URL = os.environ["LARDER_URL"]
 TOKEN = os.environ["LARDER_TOKEN"]
 
-# How many requests there are between two looks at what should be there.
+# Number of requests between two looks at what should be there.
 INTERVAL = 20
 
 QUOTA = ("stores", "records", "bytes", "storeRecords", "storeBytes")
@@ -33,7 +33,7 @@ def ask(method, path, body=None, content_type="application/json", **fields):
 
 
 def furnish():
-    """Makes what most requests are about, or what of it was removed. Gives the store."""
+    """Creates the objects that most requests are about, or those of them that were removed. Returns the store."""
     # A limit of what the admin may have would be the end of most else.
     ask("PUT", "/larder/v1/users/admin", {"quota": dict.fromkeys(QUOTA)})
     store = ask("POST", "/v2/key-value-stores?name=shelf")
@@ -53,7 +53,7 @@ def furnish():
 def before_call(context, case, kwargs):
     if next(calls) % INTERVAL == 0:
         furnish()
-    # Nobody ends runs here: to wait for that is to wait in vain.
+    # No client ends runs here: a wait for that would be in vain.
     if str((case.query or {}).get("waitForFinish", "")).isdigit():
         case.query["waitForFinish"] = 0
     # A body is in the coding that it is sent with: that is more than a schema can say.

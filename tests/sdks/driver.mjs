@@ -12,7 +12,7 @@ import { restarts } from './checks/restarts.mjs';
 import { upstreams } from './checks/upstreams.mjs';
 import { world } from './world.mjs';
 
-/** How many checks run at once; each has a relay and stores of its own. */
+/** Number of concurrent checks; each has a relay and stores of its own. */
 const AT_ONCE = 2;
 
 const only = process.argv[2] ?? '';

@@ -1,4 +1,4 @@
-// What a check stands on: Larder, and a relay before it that counts in place of the platform.
+// Environment of a check: Larder, and a relay before it that counts in place of the platform.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 
-/** How long a program may run. */
+/** Timeout for a program. */
 const PATIENCE_MS = 90_000;
 
 export const { LARDER_URL: url, LARDER_TOKEN: token, LARDER_PROGRAM: larder, SDKS_PYTHON: python } = process.env;
@@ -31,7 +31,7 @@ export async function world(check) {
     }
 }
 
-/** Passes everything on to Larder, and remembers what was called and what came of it. */
+/** Passes everything on to Larder, and records the calls and their responses. */
 export class Relay {
     calls = [];
     /** Answers to give in place of Larder's, one after the other, to calls that `fails` picks. */
@@ -70,7 +70,7 @@ export class Relay {
         incoming.pipe(onwards);
     }
 
-    /** Forgets what was called, and gives it. */
+    /** Returns the recorded calls, and forgets them. */
     take() {
         return this.calls.splice(0);
     }

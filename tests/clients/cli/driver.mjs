@@ -29,10 +29,10 @@ const url = required('LARDER_URL');
 const token = required('LARDER_TOKEN');
 const home = await mkdtemp(join(tmpdir(), 'larder-cli-'));
 
-/** What every command is told, wherever it finds Larder. */
+/** Environment of every command, wherever it finds Larder. */
 const SURROUNDINGS = { PATH: process.env.PATH, HOME: home, APIFY_DISABLE_KEYRING: '1', NO_COLOR: '1' };
 
-/** What leads a command of a person to Larder. */
+/** Environment by which a user's command finds Larder. */
 const OF_PERSON = { APIFY_CLIENT_BASE_URL: url, APIFY_CLI_DISABLE_TELEMETRY: '1', APIFY_CLI_SKIP_UPDATE_CHECK: '1' };
 
 /** Runs one command; gives its exit code and what it wrote to each stream. */

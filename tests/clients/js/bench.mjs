@@ -1,9 +1,9 @@
-// What a check works with: the client, and stores that are removed when the check is over.
+// Environment of a check: the client, and stores that are removed when the check is over.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 
-/** How many requests of a bulk step are under way at once. */
+/** Maximum number of concurrent requests of a bulk step. */
 const CONCURRENCY = 16;
 
 export class Bench {
@@ -14,7 +14,7 @@ export class Bench {
         this.url = url;
     }
 
-    /** A store name nobody has used. */
+    /** An unused store name. */
     name(hint) {
         return `js-${hint}-${randomBytes(6).toString('hex')}`;
     }

@@ -1,4 +1,4 @@
-"""What a check works with: a client of either kind, and stores that are removed when the check is over.
+"""Environment of a check: a client of either kind, and stores that are removed when the check is over.
 
 A check is written once, as a coroutine. `done` awaits what the async client returns and hands on what the blocking
 client returned; `collect` and `opened` do the same for iterators and context managers.
@@ -16,7 +16,7 @@ from typing import Any
 from apify_client.errors import ApifyApiError
 
 CONCURRENCY = 16
-"""How many requests of a bulk step are under way at once."""
+"""Maximum number of concurrent requests of a bulk step."""
 
 
 async def done(value: Any) -> Any:
@@ -65,7 +65,7 @@ async def refused(call: Any, status: int, kind: str) -> None:
 
 
 async def opened_by_anybody(url: str) -> tuple[int, bytes]:
-    """Status and body that a link gives to somebody without a token."""
+    """Returns the status and body of a link, requested without a token."""
 
     def ask() -> tuple[int, bytes]:
         try:
@@ -98,7 +98,7 @@ class Bench:
         return self._kind(token=token, api_url=self.url, api_public_url=self.url, max_retries=0, **options)
 
     def name(self, hint: str) -> str:
-        """A store name nobody has used."""
+        """Returns an unused store name."""
         return f'py-{hint}-{secrets.token_hex(6)}'
 
     async def open(self, name: str | None = None, schema: dict | None = None) -> Any:

@@ -19,7 +19,7 @@ turn = threading.Lock()
 
 
 def counted(what, call):
-    """What the call gives, or `None` if it was lost."""
+    """Returns the result of the call, or `None` if it was lost."""
     with turn:
         counts['calls'] += 1
     try:

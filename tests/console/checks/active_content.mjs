@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 
 import { until, url } from '../world.mjs';
 
-/** Tries everything, and tells what it got, to whoever listens. */
+/** Script that tries everything, and reports the results to all listeners. */
 const SCRIPT = `
 (async () => {
     const got = ['script'];
@@ -110,7 +110,7 @@ async function hostile(world) {
     return store;
 }
 
-/** What reached the outside: requests that only the attack makes, and messages to the page. */
+/** Collects the attack's effects outside: requests that only the attack makes, and messages to the page. */
 function listen(world) {
     const got = [];
     world.context.on('request', (request) => {
@@ -169,7 +169,7 @@ export const activeContent = {
                 ['a part', { Range: 'bytes=0-' }],
             ]) {
                 await page.setExtraHTTPHeaders(headers);
-                // What the browser would rather keep than show is no page.
+                // A response that the browser downloads instead of showing is no page.
                 await page.goto(url + path).catch(() => {});
                 await settled();
                 assert.deepEqual(got, [], `${key}, ${way}`);

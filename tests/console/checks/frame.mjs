@@ -1,4 +1,4 @@
-// What stands around every page: headers, signing in and out, where one can go, and what is seen when something is amiss.
+// The frame around every page: headers, sign-in and sign-out, navigation, and error messages.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -65,7 +65,7 @@ export const frame = {
         }
         const shown = await fetch(`${url}/`, { headers: { Accept: 'text/html' }, redirect: 'manual' });
         assert.equal(shown.headers.get('location'), '/console/');
-        // Whoever is told of a token is told to keep it nowhere.
+        // A response that contains a token must not be cached.
         const made = await fetch(`${url}/larder/v1/tokens`, {
             method: 'POST',
             headers: { Authorization: `Bearer ${adminToken}` },

@@ -11,7 +11,7 @@ const INPUT = {
     'odd name': { nothing: null, yes: true },
 };
 
-/** Whether an image, a film or a sound has really arrived. */
+/** Returns the natural width of an image or a film, which shows that it has really loaded. */
 const width = (locator) => locator.evaluate((element) => element.naturalWidth ?? element.videoWidth);
 
 export const looks = {

@@ -9,7 +9,7 @@ import { until, url } from '../world.mjs';
 /** Files as a person chooses them. */
 const file = (name, text, mimeType = '') => ({ name, mimeType, buffer: Buffer.from(text) });
 
-/** What a ZIP file holds, by its directory; all in it is deflated, and smaller than 4 GiB. */
+/** Returns the contents of a ZIP file, by its directory; all in it is deflated, and smaller than 4 GiB. */
 function entries(zip) {
     const found = {};
     const end = zip.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 
 import { until } from '../world.mjs';
 
-/** How long it takes at most until a store that has changed is counted. */
+/** Maximum time until a store that has changed is counted. */
 const COUNTING_MS = 120_000;
 
 export const stores = {

@@ -6,7 +6,7 @@ from functools import cache
 
 from .tools import DEPLOY, ROOT, beside_python, fails, run, seconds
 
-# What each profile starts, and by which service Larder is reached.
+# The services of each profile, and the service by which Larder is reached.
 PROFILES = {
     None: ({'larder'}, 'larder'),
     'seaweedfs': ({'larder-seaweedfs', 'seaweedfs'}, 'larder-seaweedfs'),
@@ -15,16 +15,16 @@ PROFILES = {
     'cluster': ({'larder-1', 'larder-2', 'balancer', 'seaweedfs'}, 'balancer'),
 }
 
-# What is told to the program for a backup.
+# Arguments of the program for a backup.
 BACKUP = ['backup', '--into', '/backups', '--keep', '7']
 
-# The longest end of a gateway: what it gives requests in flight, and some time to close.
+# The longest shutdown of a gateway: its drain time for requests in flight, and some time to close.
 LONGEST_END = 25 + 5
 
 
 OBJECT_STORES = DEPLOY / 'compose' / 'object-stores.yml'
 
-# What the profiles with an object store require.
+# Variables that the profiles with an object store require.
 REQUIRED = {'LARDER_TOKEN': 'a' * 48, 'LARDER_SECRET': 'b' * 48, 'S3_SECRET_KEY': 'c' * 64}
 
 

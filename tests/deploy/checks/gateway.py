@@ -17,7 +17,7 @@ TOKEN = 'a-token-for-checks-of-deployment'
 
 PATIENCE = 30
 
-# Certificates are made for a check, and trusted by no other program.
+# Certificates are created for a check, and trusted by no other program.
 UNVERIFIED = ssl.create_default_context()
 UNVERIFIED.check_hostname, UNVERIFIED.verify_mode = False, ssl.CERT_NONE
 

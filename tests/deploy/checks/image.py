@@ -21,13 +21,13 @@ DOCKERFILE = (DEPLOY / 'Dockerfile').read_text()
 # The user of distroless images that is not root.
 USER = 65532
 
-# What their image for programs in C has beside the loader.
+# Libraries of their image for programs in C, beside the loader.
 LIBRARIES = {'libc.so.6', 'libm.so.6', 'libdl.so.2', 'librt.so.1', 'libpthread.so.0', 'libgcc_s.so.1', 'libstdc++.so.6'}
 
 PATIENCE = 30
 
-# Within namespaces of its own: the root is read only, /data and /backups are not, and the network is a loopback. Arguments: the folder, whom to become
-# (`-`: whoever it is already), and the command.
+# Runs within namespaces of its own: the root is read only, /data and /backups are not, and the network is a loopback.
+# Arguments: the folder, the user to become (`-`: the present one), and the command.
 STAGE = """
 set -e
 folder="$1"; user="$2"; shift 2
@@ -70,7 +70,7 @@ class Container:
 
     def __enter__(self) -> 'Container':
         is_root = os.geteuid() == 0
-        # Whoever is not root is an ordinary user already; a namespace of users lets him mount.
+        # A user other than root is an ordinary user already; a user namespace permits the mounts.
         as_user = [] if is_root else ['--user', '--map-current-user', '--keep-caps']
         self.log = open(self.folder / 'log', 'w+')
         self.process = subprocess.Popen(

@@ -15,7 +15,7 @@ ALERTS = DEPLOY / 'prometheus' / 'alerts.yml'
 DASHBOARD = DEPLOY / 'grafana' / 'dashboard.json'
 TESTS = ROOT / 'tests' / 'deploy' / 'alerts.yml'
 
-# What Prometheus itself says of whatever it asks.
+# Metrics that Prometheus itself adds for every target.
 OF_PROMETHEUS = {'up'}
 
 # Words of its language that look like names of metrics.
@@ -30,9 +30,9 @@ ADDED_LABELS = {'job', 'instance', 'le'}
 
 @cache
 def scrape() -> str:
-    """What a gateway says after some use of it."""
+    """Returns the metrics of a gateway after some use of it."""
     with tempfile.TemporaryDirectory() as folder:
-        # Some figures are of HTTPS.
+        # Some metrics are about HTTPS.
         both = str(certificate(Path(folder), '127.0.0.1'))
         with Gateway(environment={'LARDER_TLS_CERT': both, 'LARDER_TLS_KEY': both}) as gateway:
             store = gateway.ask('POST', '/v2/key-value-stores?name=pantry')['data']['id']
@@ -69,7 +69,7 @@ def expressions() -> list[tuple[str, str]]:
 def uses(expression: str) -> list[tuple[str, set[str]]]:
     """The metrics of an expression, and the labels that it chooses them by."""
     found = []
-    # What is no metric: what the dashboard asks the values of, lists of labels, times.
+    # Removes all that is no metric: the dashboard's queries for label values, lists of labels, times.
     expression = re.sub(r'label_values\((.*), \w+\)', r'\1', expression)
     expression = re.sub(r'\b(by|on) ?\([^()]*\)|\[[^\]]*\]', '', expression)
     for name, labels in re.findall(r'([a-zA-Z_]\w*)(?:\{([^}]*)\})?', expression):

@@ -248,7 +248,7 @@ def answers_are_the_same(client: Client, direct: Client):
         if shown[0] != shown[1]:
             differing.append(f'{method} {name} {headers}: {shown[0][:2]} instead of {shown[1][:2]}')
     assert not differing, '\n'.join(differing)
-    # The ETag of an answer as a client gets it is good for a conditional write.
+    # The ETag of a response as a client gets it is valid for a conditional write.
     _, fields, _ = client.ask('GET', f'{path}/plain', Accept_Encoding='gzip')
     status, _, body = client.ask('PUT', f'{path}/plain', b'2', If_Match=fields['ETag'])
     assert status == 201, (status, body)

@@ -1,4 +1,4 @@
-"""Where things are, and running the tools that read them."""
+"""Paths of the checked files, and functions that run tools on them."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ def beside_python(name: str) -> str:
 
 
 def run(*command: str | Path, text: str | None = None, environment: dict[str, str] | None = None) -> str:
-    """What a command writes; it must succeed."""
+    """Returns the output of a command; it must succeed."""
     done = subprocess.run(
         [str(word) for word in command],
         input=text,
@@ -39,7 +39,7 @@ def said_by(*command: str | Path) -> str:
 
 
 def fails(*command: str | Path) -> str:
-    """What a command complains of; it must not succeed."""
+    """Returns the error output of a command; it must not succeed."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode != 0, f'{command} was expected to fail'
     return done.stdout + done.stderr

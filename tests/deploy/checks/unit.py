@@ -12,7 +12,7 @@ UNIT = DEPLOY / 'systemd' / 'larder.service'
 BACKUP = UNIT.with_name('larder-backup.service')
 TIMER = UNIT.with_name('larder-backup.timer')
 
-# What systemd calls "exposure", times ten: below 2 of 10 is the best that it has a word for.
+# Maximum for systemd's "exposure", times ten: below 2 of 10 is the best rating that it has.
 MOST_EXPOSED = 15
 
 

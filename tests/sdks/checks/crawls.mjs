@@ -10,13 +10,13 @@ import { api, file, newName, python, record, run, start, token, url } from '../w
 /** Pages of the site. */
 const PAGES = 200;
 
-/** How long a page takes to be made: long enough that a crawl is killed in its middle. */
+/** Time that the server takes for a page: long enough that a crawl is killed in its middle. */
 const PAGE_MS = 15;
 
-/** How often the state is saved. */
+/** Interval between two saves of the state. */
 const SAVED_EVERY_MS = 300;
 
-/** How many pages are to be done, by what the state says, when the crawl is killed. */
+/** Number of pages that the saved state must show before the crawl is killed. */
 const KILLED_AT = [40, 110];
 
 /** The site: page n leads to 2n + 1 and 2n + 2, and to its neighbours. */
@@ -52,7 +52,7 @@ class Site {
     }
 }
 
-/** What is done by the state that was saved last. */
+/** The pages that are done by the state that was saved last. */
 async function done(name) {
     const { status, bytes } = await api('GET', `/~${name}/records/CRAWL`);
     return status === 200 ? JSON.parse(bytes).done : [];
@@ -77,7 +77,7 @@ async function killedTwice(program, path) {
             }
             crawl.child.kill('SIGKILL');
             assert.equal((await crawl.ended).signal, 'SIGKILL');
-            // What came to Larder before the kill may be under way still, and so may fetches.
+            // Requests that reached Larder before the kill may still be in flight, and so may fetches.
             await sleep(200);
             const before = await done(name);
             assert.ok(before.length < PAGES, 'it was killed too late');

@@ -1,4 +1,4 @@
-// The examples, as they stand in `examples/`.
+// The examples, as they are in `examples/`.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

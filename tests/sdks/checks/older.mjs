@@ -29,7 +29,7 @@ async function sdk(relay, program, path, more = {}) {
     assert.deepEqual(JSON.parse(await record(`~${name}`, 'k')), { salt: 2 });
 }
 
-/** What the platform told actors of themselves then, and by which name it did not yet. */
+/** Variables that the platform gave to actors then, and names that it did not use yet. */
 const THEN = {
     APIFY_ACTOR_RUN_ID: 'run',
     APIFY_ACTOR_ID: 'actor',

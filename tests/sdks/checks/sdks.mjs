@@ -19,7 +19,7 @@ export async function prepared() {
     return store;
 }
 
-/** Whether an answer says that a record is not there, or that a name, which was tried as an id, is none. */
+/** Returns `true` if a response says that a record is absent, or that a name, which was tried as an id, is none. */
 export function isAbsentOrProbe({ method, path, status }) {
     const isProbe = method === 'GET' && /^\/v2\/key-value-stores\/sdks-[^/]*$/.test(path);
     const isAbsent = ['GET', 'HEAD'].includes(method) && /\/records\/[^/]*$/.test(path);

@@ -13,13 +13,13 @@ import { freePort, kill, serve } from './restarts.mjs';
 
 const SDKS = { javascript: ['node', file('./javascript/sdk.mjs')], python: [python, file('./programs/sdk.py')] };
 
-/** Who Larder is at the upstream. */
+/** Token of Larder at the upstream. */
 const UPSTREAM_TOKEN = 'apify_api_of_the_upstream';
 
 const DATASET = 'Dt7mWc2ZtHn4KxR9a';
 const QUEUE = 'Qu3mWc2ZtHn4KxR9a';
 
-/** Where a run's dataset and request queue are made. */
+/** Addresses at which a run's dataset and request queue are created. */
 const MADE = ['/v2/datasets', '/v2/request-queues'];
 
 /** A server with one dataset, that counts who asks for what. */

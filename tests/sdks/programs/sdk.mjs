@@ -1,5 +1,5 @@
-// An actor that does with key-value stores whatever the SDK can do. What it finds is checked here; what it calls, by the
-// driver.
+// An actor that uses all operations of the SDK on key-value stores. It checks the results itself; the driver checks the
+// calls.
 
 import assert from 'node:assert/strict';
 

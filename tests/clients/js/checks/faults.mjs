@@ -1,4 +1,4 @@
-// What the client lets through although it is wrong: the answer must be clear, and nothing may be stored.
+// Invalid requests that the client does not catch: the response must be clear, and nothing may be stored.
 
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';

@@ -1,5 +1,5 @@
-// What the official SDK makes of the server it runs at. It reads its settings from the environment once, so that an actor
-// is a process of its own.
+// The official SDK against this server. It reads its settings from the environment once, so that an actor is a process
+// of its own.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 
 import { oneBitAway } from '../bench.mjs';
 
-/** How long an actor may take, in milliseconds. */
+/** Timeout for an actor, in milliseconds. */
 const PATIENCE = 60_000;
 
 const ACTOR = fileURLToPath(new URL('../actor.mjs', import.meta.url));

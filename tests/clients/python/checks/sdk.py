@@ -1,4 +1,4 @@
-"""What the official SDK makes of the server it runs at. It reads its settings from the environment once, so that an actor is
+"""The official SDK against this server. It reads its settings from the environment once, so that an actor is
 a process of its own.
 """
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 from bench import Bench, one_bit_away, opened_by_anybody
 
 PATIENCE = 60
-"""How long an actor may take, in seconds."""
+"""Timeout for an actor, in seconds."""
 
 ACTOR = Path(__file__).parent.parent / 'actor.py'
 

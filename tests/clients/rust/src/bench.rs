@@ -1,4 +1,4 @@
-//! What a check works with: the client, and stores that are removed when the check is over.
+//! Environment of a check: the client, and stores that are removed when the check is over.
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -11,10 +11,10 @@ use apify_client::clients::key_value_store::KeyValueStoreClient;
 use apify_client::models::KeyValueStore;
 use apify_client::{ApifyClient, ApifyClientResult};
 
-/// How many requests of a bulk step are under way at once.
+/// Maximum number of concurrent requests of a bulk step.
 const CONCURRENCY: usize = 16;
 
-/// What a check ends with; a failed assertion panics instead.
+/// Outcome of a check; a failed assertion panics instead.
 pub type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// A check, by the promise it makes sure of.
@@ -55,12 +55,12 @@ impl Bench {
         Ok(store)
     }
 
-    /// The client of a new unnamed store.
+    /// Returns the client of a new unnamed store.
     pub async fn store(&self) -> ApifyClientResult<KeyValueStoreClient> {
         Ok(self.client.key_value_store(self.open(None).await?.id))
     }
 
-    /// A new unnamed store that holds these keys, each with itself as text.
+    /// Returns a new unnamed store that holds these keys, each with itself as text.
     pub async fn filled(&self, keys: &[String]) -> ApifyClientResult<KeyValueStoreClient> {
         let store = self.store().await?;
         in_parallel(keys.iter().cloned(), |key| {
@@ -85,7 +85,7 @@ impl Bench {
     }
 }
 
-/// A client that never retries: that would hide an answer that fails the first time.
+/// Returns a client that never retries: that would hide an answer that fails the first time.
 pub fn connect(url: &str, token: Option<&str>) -> ApifyClient {
     let builder = ApifyClient::builder().base_url(url).public_base_url(url).max_retries(0);
     match token {
@@ -94,7 +94,7 @@ pub fn connect(url: &str, token: Option<&str>) -> ApifyClient {
     }
 }
 
-/// A store name nobody has used.
+/// Returns an unused store name.
 pub fn name(hint: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     format!("rs-{hint}-{:x}", now.as_nanos())

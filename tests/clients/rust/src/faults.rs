@@ -1,4 +1,4 @@
-//! What is wrong is refused with a clear answer, and nothing is stored.
+//! Invalid requests: each is rejected with a clear response, and nothing is stored.
 
 use apify_client::{ListKeysOptions, StorageListOptions};
 

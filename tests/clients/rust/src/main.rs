@@ -2,7 +2,8 @@
 //!
 //! `LARDER_URL` and `LARDER_TOKEN` say where it runs. Each check makes its own stores and removes them, so checks
 //! neither depend on each other nor leave anything behind. Prints `ok NAME` or `FAILED NAME` for each, and at the end
-//! `N passed, M failed`. The client knows no streams, no schema and no second way to read: what it has is all here.
+//! `N passed, M failed`. The client knows no streams, no schema and no second way to read: these checks cover all that
+//! it has.
 
 mod bench;
 mod faults;
