@@ -1,9 +1,9 @@
-{{/* What everything of this release is called. */}}
+{{/* Name of all objects of this release. */}}
 {{- define "larder.name" -}}
 {{- if contains "larder" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-larder" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
-{{/* Labels by which a part is found; they never change. */}}
+{{/* Selector labels of a part; they never change. */}}
 {{- define "larder.selector" -}}
 app.kubernetes.io/name: larder
 app.kubernetes.io/instance: {{ .root.Release.Name }}

@@ -1,4 +1,4 @@
-{{/* What a gateway is told. `part` is gateway or keeper. */}}
+{{/* Environment of a gateway. `part` is gateway or keeper. */}}
 {{- define "larder.environment" -}}
 {{- $values := .root.Values -}}
 {{- $secret := $values.existingSecret -}}
@@ -38,9 +38,9 @@
 {{- define "larder.pod" -}}
 {{- $values := .root.Values -}}
 serviceAccountName: {{ include "larder.name" .root }}
-# It asks Kubernetes nothing; credentials of a cloud have volumes of their own.
+# Larder makes no calls to the Kubernetes API; cloud credentials have separate volumes.
 automountServiceAccountToken: false
-# Else each Service of the namespace is another variable.
+# Otherwise each Service of the namespace adds environment variables.
 enableServiceLinks: false
 {{- with $values.imagePullSecrets }}
 imagePullSecrets:
@@ -62,14 +62,14 @@ containers:
       {{- include "larder.environment" . | nindent 6 }}
     ports:
       - { name: http, containerPort: 8011 }
-    # Nothing is served before the object store was tried out, so this waits for that; a start that fails ends by itself.
-    # Liveness, not readiness: a pod is not restarted for an object store that is away.
+    # The gateway listens only after probing the object store, so this waits for that; a start that fails exits by itself.
+    # Liveness, not readiness: a pod is not restarted while its object store is down.
     startupProbe:
       httpGet: { path: /health/live, port: http }
       periodSeconds: 2
       timeoutSeconds: 6
       failureThreshold: 150
-    # Whether the object store answers is no reason to start anew.
+    # An object store that is down is no reason to restart.
     livenessProbe:
       httpGet: { path: /health/live, port: http }
       periodSeconds: 10
@@ -81,7 +81,7 @@ containers:
       timeoutSeconds: 6
       failureThreshold: 2
     lifecycle:
-      # Requests still arrive until everybody has heard that it ends.
+      # Requests still arrive until all balancers have removed the pod.
       preStop: { sleep: { seconds: {{ $values.endpointsDelay }} } }
     resources:
       {{- toYaml $values.resources | nindent 6 }}
