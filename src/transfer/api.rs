@@ -185,14 +185,22 @@ impl Api {
         Ok(Some(Record { attributes, length, bytes: Box::new(bytes) }))
     }
 
-    /// Returns the number of bytes of a record if the server has the same bytes with the same attributes under the key.
-    pub fn find_same(&self, store: &str, key: &RecordKey, record: Record) -> Result<Option<u64>> {
-        let Some(there) = self.record(store, key)? else { return Ok(None) };
+    /// Returns the number of bytes of a record if the server has the same bytes with the same attributes under the key. A record
+    /// that the server cannot read is another one, so that an import replaces it.
+    ///
+    /// # Errors
+    /// Fails if the server cannot be reached, or if `record` cannot be read.
+    pub fn identical_bytes(&self, store: &str, key: &RecordKey, record: Record) -> Result<Option<u64>> {
+        let there = match self.record(store, key) {
+            Ok(Some(there)) => there,
+            Ok(None) | Err(Error::Refused { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let differ = matches!((there.length, record.length), (Some(there), Some(here)) if there != here);
         if differ || there.attributes != record.attributes {
             return Ok(None);
         }
-        count_same(there.bytes, record.bytes)
+        count_identical(there.bytes, record.bytes)
             .map_err(|cause| Error::from_io(cause).unwrap_or_else(|cause| Error::NoAnswer(cause.to_string())))
     }
 
@@ -312,21 +320,22 @@ impl<R: Read> Read for Answered<R> {
     }
 }
 
-/// Returns the number of bytes if both have the same content.
-fn count_same(left: impl Read, right: impl Read) -> io::Result<Option<u64>> {
-    let (mut left, mut right) = (BufReader::new(left), BufReader::new(right));
+/// Returns the number of bytes if both have the same. A stored record whose bytes break off has others.
+fn count_identical(stored: impl Read, given: impl Read) -> io::Result<Option<u64>> {
+    let (mut stored, mut given) = (BufReader::new(stored), BufReader::new(given));
     let mut count = 0;
     loop {
-        let (one, other) = (left.fill_buf()?, right.fill_buf()?);
-        let length = one.len().min(other.len());
-        if one[..length] != other[..length] || length == 0 && one.len() != other.len() {
+        let here = given.fill_buf()?;
+        let Ok(there) = stored.fill_buf() else { return Ok(None) };
+        let length = here.len().min(there.len());
+        if here[..length] != there[..length] || length == 0 && here.len() != there.len() {
             return Ok(None);
         }
         if length == 0 {
             return Ok(Some(count));
         }
-        left.consume(length);
-        right.consume(length);
+        stored.consume(length);
+        given.consume(length);
         count += length as u64;
     }
 }

@@ -94,18 +94,18 @@ impl Import<'_> {
         let display = &*display;
         let reach = || api.reach(&begun.target).and_then(|()| source.reach(store));
         // An identical record stays untouched. Most imports write into an empty store and need no check.
-        let may_be_there = !api.keys(&begun.target, begun.after.as_ref().map(RecordKey::as_str))?.items.is_empty();
+        let has_records = !api.keys(&begun.target, begun.after.as_ref().map(RecordKey::as_str))?.items.is_empty();
         let copy = |entry: SourceEntry| {
             let record = match entry {
                 SourceEntry::Record(record) => record,
                 SourceEntry::LeftOut(finding) => return Ok((None, Some(finding))),
             };
             let write = || {
-                if may_be_there
+                if has_records
                     && let Some(found) = source.open(store, &record)?
-                    && let Some(bytes) = api.find_same(&begun.target, &record.key, found)?
+                    && let Some(bytes) = api.identical_bytes(&begun.target, &record.key, found)?
                 {
-                    display.add(bytes);
+                    display.add_bytes(bytes);
                     return Ok(Some(bytes));
                 }
                 let found = source.open(store, &record)?;

@@ -73,7 +73,7 @@ impl ProgressDisplay {
     }
 
     /// Adds bytes of a record that need not be written.
-    pub fn add(&self, bytes: u64) {
+    pub fn add_bytes(&self, bytes: u64) {
         self.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::{
     client::Upload,
+    folder::files_below,
     program::{Ended, PATIENCE, Program, TOKEN, command, run},
 };
 
@@ -243,6 +244,30 @@ fn a_folder_with_every_kind_of_trouble_is_imported_with_one_report_that_names_ea
     assert_eq!(exported(&program, "~shop"), records);
     assert_eq!(changed_at(), changed_before);
     assert_eq!(ask(&program, "/v2/key-value-stores")["data"]["total"], 2);
+    program.stop();
+}
+
+#[test]
+fn a_second_import_replaces_records_that_differ_or_cannot_be_read() {
+    let (work, data) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let program = Program::serve(data.path(), &[]);
+    let shop = make_store(&work.path().join("storage/key_value_stores"), "shop");
+    write(shop.join("large.bin"), vec![7; LARGE_BYTES]);
+    write(shop.join("changed.txt"), "flour");
+    let imported = || {
+        let ended = run(import(work.path(), program.address, &["storage"]));
+        assert!(ended.status.success(), "{}", ended.stderr);
+        exported(&program, "~shop")
+    };
+    let first = imported();
+    let blobs = files_below(&data.path().join("larder-data/blobs"));
+    assert_eq!(blobs.len(), 1);
+    fs::write(&blobs[0], vec![7; LARGE_BYTES / 2]).expect("it is damaged");
+    write(shop.join("changed.txt"), "sugar");
+    let second = imported();
+    let about = |lines: &[String], key: &str| lines.iter().find(|line| line.contains(key)).cloned();
+    assert_eq!(about(&second, "large").expect("it is there"), about(&first, "large").expect("it is there"));
+    assert_ne!(about(&second, "changed").expect("it is there"), about(&first, "changed").expect("it is there"));
     program.stop();
 }
 
