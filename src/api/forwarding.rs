@@ -1,7 +1,7 @@
 //! Forwarding of calls to the leader.
 //!
-//! Where the object store does not support conditional writes, exactly one gateway, the leader, performs all
-//! conditional writes. The other gateways forward such calls unchanged and relay its responses. The leader authorizes:
+//! Over an object store without conditional writes, exactly one gateway, the leader, performs all writes that depend
+//! on what is stored. The other gateways forward such calls unchanged and relay its responses. The leader authorizes:
 //! no caller gets more through another gateway than from the leader itself, and a call is forwarded before its token is
 //! looked up.
 

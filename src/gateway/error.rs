@@ -112,5 +112,5 @@ pub enum StopError {
     Counters(#[source] kv::Error),
     /// The object store did not respond in time: counts since the last minute are lost.
     #[error("the object store did not answer: counters of stores' use could not be written down")]
-    Silent,
+    Unresponsive,
 }

@@ -35,7 +35,7 @@ impl FirstUser {
         let failed = |cause| StartError::FirstUser { user: self.name.clone(), cause };
         let user = self.account(users).await.map_err(failed)?;
         if user.is_disabled {
-            tracing::warn!(user = %user.username, "the user of LARDER_USER is disabled, and his tokens with him");
+            tracing::warn!(user = %user.username, "the user of LARDER_USER is disabled, and so are the user's tokens");
         }
         let Some(token) = &self.token else { return Ok(()) };
         tokens.accept_given(&user, token).await.map_err(failed)

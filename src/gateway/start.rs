@@ -38,7 +38,7 @@ use super::{
 
 /// Timeout for the last writes of a stop: running changes, and counters. An object store that takes longer is
 /// unresponsive.
-const LAST_WRITES_LIMIT: Duration = Duration::from_secs(5);
+const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A whole Larder.
 #[derive(Debug)]
@@ -175,14 +175,14 @@ impl Gateway {
         self.catalog.leave_upkeep();
         tasks.close();
         tasks.wait().await;
-        let last_writes = async {
+        let final_writes = async {
             self.catalog.finish().await;
             self.activity.run_once().await
         };
         let counted = tokio::select! {
             biased;
-            counted = last_writes => counted.map_err(StopError::Counters),
-            () = self.clock.sleep(LAST_WRITES_LIMIT) => Err(StopError::Silent),
+            counted = final_writes => counted.map_err(StopError::Counters),
+            () = self.clock.sleep(FINAL_WRITES_TIMEOUT) => Err(StopError::Unresponsive),
         };
         self.tracing.finish(self.clock.as_ref()).await;
         self.backend.close().await;

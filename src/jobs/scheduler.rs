@@ -14,10 +14,10 @@ use super::{
 
 /// Time that a running job has to finish after the stop. A longer one waits for an object store that does not
 /// respond.
-const STOP_GRACE: Duration = Duration::from_secs(5);
+const STOP_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 /// Runs `job` repeatedly until `stop`. The first run is after one interval. At the stop, a run in progress has
-/// [`STOP_GRACE`] to finish; then it is dropped, which leaves the state that a crash at that moment would leave. A
+/// [`STOP_GRACE_PERIOD`] to finish; then it is dropped, which leaves the state that a crash at that moment would leave. A
 /// panicking run is counted, and the job runs again after its interval; the panic hook of the process logs the panic
 /// with its location. Runs yield to requests.
 pub fn schedule(
@@ -33,7 +33,7 @@ pub fn schedule(
             // Jobs keep their state in the object store and under locks that survive a panic.
             let grace_is_over = async {
                 stop.cancelled().await;
-                clock.sleep(STOP_GRACE).await;
+                clock.sleep(STOP_GRACE_PERIOD).await;
             };
             let ended = tokio::select! {
                 biased;
@@ -148,12 +148,12 @@ mod tests {
         tasks.close();
         for _ in 0..100 {
             tokio::task::yield_now().await;
-            clock.advance(STOP_GRACE / 200);
+            clock.advance(STOP_GRACE_PERIOD / 200);
         }
         assert!(!tasks.is_empty(), "the job was cut off too early");
         while !tasks.is_empty() {
             tokio::task::yield_now().await;
-            clock.advance(STOP_GRACE / 200);
+            clock.advance(STOP_GRACE_PERIOD / 200);
         }
     }
 

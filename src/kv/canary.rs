@@ -146,7 +146,7 @@ fn passing(fate: Fate, due: Duration) -> Outcome {
         ),
         Fate::Gone { age } if age + COARSENESS < due => Outcome::wrong(
             format!("written {} ago, gone before its time: records of unnamed stores may go too early", days(age)),
-            "look for another rule over larder/expiring/, and for whoever deletes there; it was written again",
+            "look for another rule over larder/expiring/, and for another program that deletes there; it was written again",
         ),
         Fate::Gone { age } => {
             Outcome::ok(format!("written {} ago, gone: its rule has removed it; written again", days(age)))
@@ -161,7 +161,7 @@ fn kept(fate: Fate) -> Outcome {
         Fate::Gone { age } => Outcome::wrong(
             format!("written {} ago, gone: a rule deletes what it must not!", days(age)),
             "take away at once every lifecycle rule of this bucket that is not limited to a prefix of its own, and look for \
-             whoever else deletes below larder/permanent/; it was written again",
+             another program that deletes below larder/permanent/; it was written again",
         ),
     }
 }

@@ -64,7 +64,7 @@ contract_test!(a_token_is_shown_once_and_works_until_it_is_revoked, async |larde
     assert_eq!(listed.texts_of_items("name"), ["of a test", "ci"]);
     let of_ci = listed.data()["items"][1].clone();
     assert!(of_ci.get("token").is_none() && of_ci["id"] == id && of_ci["lastUsedAt"].is_string(), "{of_ci}");
-    // Bob manages his own tokens, and no other user's.
+    // Bob manages Bob's tokens, and no other user's.
     let own = larder.post(TOKENS).token(&token).json(&json!({ "name": "own" })).await.answers(201).text("id");
     larder.get(format!("{TOKENS}?username=admin")).token(&token).await.fails(403, "insufficient-permissions");
     larder

@@ -311,7 +311,7 @@ async fn a_million_stores_are_listed_and_swept_beside_requests() {
         swept.store(true, Relaxed);
     };
     let (beside, ()) = tokio::join!(use_store(&gateway, &living, &swept), sweep);
-    // Before and after, since disks have moods.
+    // Measured before and after the sweep, since the latency of a disk changes.
     for (times, after) in without.iter_mut().zip(use_quietly(&gateway, &living).await) {
         times.extend(after);
     }

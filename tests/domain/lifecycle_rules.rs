@@ -137,14 +137,20 @@ async fn rules_that_are_written_as_soon_as_a_folder_was_migrated_delete_nothing_
     }
 }
 
+/// Creates two stores without a name, each with a record.
+async fn two_unnamed(world: &World, gateway: &Gateway) -> [Arc<StoreView>; 2] {
+    let stores = [gateway.create(world.owner, None).await, gateway.create(world.owner, None).await];
+    for store in &stores {
+        gateway.put(store, "a", "flour").await.expect("a write");
+    }
+    stores
+}
+
 #[tokio::test]
 async fn stores_that_came_from_a_bucket_leave_what_its_rules_delete_before_they_go_back() {
     let world = World::new();
     let bucket = over_bucket(&world, 1);
-    let (in_use, named_later) = (bucket.create(world.owner, None).await, bucket.create(world.owner, None).await);
-    for store in [&in_use, &named_later] {
-        bucket.put(store, "a", "flour").await.expect("a write");
-    }
+    let [in_use, named_later] = two_unnamed(&world, &bucket).await;
     live(&world, &bucket, DAY).await;
     assert_eq!(world.keys("larder/expiring/").await.len(), 2);
 
@@ -171,10 +177,7 @@ async fn stores_that_came_from_a_bucket_leave_what_its_rules_delete_before_they_
 async fn a_store_whose_move_a_folder_did_not_make_is_moved_by_the_bucket_in_time() {
     let world = World::new();
     let bucket = over_bucket(&world, 1);
-    let (in_use, named_later) = (bucket.create(world.owner, None).await, bucket.create(world.owner, None).await);
-    for store in [&in_use, &named_later] {
-        bucket.put(store, "a", "flour").await.expect("a write");
-    }
+    let [in_use, named_later] = two_unnamed(&world, &bucket).await;
     // Without upkeep, nothing that is due is done.
     let folder = world.sole_gateway(2);
     rename(&folder, &named_later, Change::Set(name("attic"))).await;

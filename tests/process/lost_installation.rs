@@ -150,13 +150,18 @@ fn gateways_with_different_secrets_do_not_serve_one_installation_unless_the_secr
     first.stop();
 }
 
+/// Starts a gateway whose calls to the object store pass a proxy.
+async fn serve_through_proxy(folder: &Path, prefix: &str) -> (Program, Proxy) {
+    let proxy = Proxy::before(&variable("LARDER_TEST_S3_ENDPOINT")).await;
+    let mut command = serve(folder, prefix, "one");
+    command.env("LARDER_S3_ENDPOINT", proxy.endpoint());
+    (Program::start(command), proxy)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_object_store_is_one_line_in_the_log_and_its_return_another() {
     let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("silent"));
-    let proxy = Proxy::before(&variable("LARDER_TEST_S3_ENDPOINT")).await;
-    let mut command = serve(folder.path(), &prefix, "one");
-    command.env("LARDER_S3_ENDPOINT", proxy.endpoint());
-    let program = Program::start(command);
+    let (program, proxy) = serve_through_proxy(folder.path(), &prefix).await;
     let silence = proxy.arm(Fault::NeverAnswer, Times::UntilDisarmed, |_| true);
     proxy.take_requests();
     let (status, text) = ask(&program, "GET", "/health/ready", b"");
@@ -172,10 +177,7 @@ async fn a_silent_object_store_is_one_line_in_the_log_and_its_return_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_object_store_does_not_hold_up_a_stop() {
     let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("stop"));
-    let proxy = Proxy::before(&variable("LARDER_TEST_S3_ENDPOINT")).await;
-    let mut command = serve(folder.path(), &prefix, "one");
-    command.env("LARDER_S3_ENDPOINT", proxy.endpoint());
-    let program = Program::start(command);
+    let (program, proxy) = serve_through_proxy(folder.path(), &prefix).await;
     assert_eq!(ask(&program, "PUT", &format!("{}/k", program.records_of("shelf")), b"counted").0, 201);
     let _silence = proxy.arm(Fault::NeverAnswer, Times::UntilDisarmed, |_| true);
     proxy.take_requests();

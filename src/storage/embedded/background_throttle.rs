@@ -24,7 +24,7 @@ const MAX_REST: Duration = Duration::from_millis(15);
 const MAX_REST_BESIDE_WRITES: Duration = Duration::from_millis(6);
 
 /// Time after a request for which others are expected.
-const ATTENTION: Duration = Duration::from_millis(250);
+const REQUEST_WINDOW: Duration = Duration::from_millis(250);
 
 /// State of the throttle. All times are of the monotonic clock.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub struct BackgroundThrottle {
     /// End of the rest after it.
     rested_at: Duration,
     /// Time until which requests are expected.
-    attentive_until: Duration,
+    requests_until: Duration,
     /// Time until which requests that write are expected.
     writes_until: Duration,
 }
@@ -42,13 +42,13 @@ pub struct BackgroundThrottle {
 impl BackgroundThrottle {
     /// Records that a request was served at `now`.
     pub fn note_request(&mut self, now: Duration) {
-        self.attentive_until = now + ATTENTION;
+        self.requests_until = now + REQUEST_WINDOW;
     }
 
     /// Records that a request wrote at `now`.
     pub fn note_write(&mut self, now: Duration) {
-        self.attentive_until = now + ATTENTION;
-        self.writes_until = now + ATTENTION;
+        self.requests_until = now + REQUEST_WINDOW;
+        self.writes_until = now + REQUEST_WINDOW;
     }
 
     /// Records a transaction with background changes.
@@ -69,7 +69,7 @@ impl BackgroundThrottle {
 
     /// Returns the time that background changes still have to wait.
     pub fn rest(&self, now: Duration) -> Duration {
-        if now < self.attentive_until { self.rested_at.saturating_sub(now) } else { Duration::ZERO }
+        if now < self.requests_until { self.rested_at.saturating_sub(now) } else { Duration::ZERO }
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
         throttle.note_work(Duration::ZERO, WORK);
         assert_eq!(throttle.rest(WORK), Duration::ZERO);
         throttle.note_request(WORK);
-        let long_after = WORK + ATTENTION;
+        let long_after = WORK + REQUEST_WINDOW;
         throttle.note_work(long_after, long_after + WORK);
         assert_eq!(throttle.rest(long_after + WORK), Duration::ZERO);
     }
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(throttle.max_objects(WORK), MIN_OBJECTS);
         throttle.note_work(WORK, WORK * 3);
         assert_eq!(throttle.max_objects(WORK * 3), 48);
-        assert_eq!(throttle.max_objects(WORK + ATTENTION), MAX_OBJECTS);
+        assert_eq!(throttle.max_objects(WORK + REQUEST_WINDOW), MAX_OBJECTS);
     }
 
     #[test]

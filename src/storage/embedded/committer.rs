@@ -62,15 +62,15 @@ struct Queues {
 }
 
 impl Committer {
-    /// Starts the thread. `is_called` is set by every request, also by those that change nothing.
-    pub fn start(batches: Batches, is_called: Arc<AtomicBool>) -> io::Result<Self> {
+    /// Starts the thread. `has_request` is set by every request, also by those that change nothing.
+    pub fn start(batches: Batches, has_request: Arc<AtomicBool>) -> io::Result<Self> {
         let ((foreground, requests), (background, others)) = (mpsc::channel(QUEUE), mpsc::channel(QUEUE));
         let timer = Builder::new_current_thread().enable_time().build()?;
         let state = CommitThread {
             batches,
             requests,
             background: others,
-            is_called,
+            has_request,
             throttle: BackgroundThrottle::default(),
             timer,
             space_given_at: Duration::ZERO,
@@ -133,7 +133,7 @@ struct CommitThread {
     /// Changes that give way to them.
     background: mpsc::Receiver<Request>,
     /// Flag set by requests.
-    is_called: Arc<AtomicBool>,
+    has_request: Arc<AtomicBool>,
     throttle: BackgroundThrottle,
     /// Only used to wait for a change or a time.
     timer: Runtime,
@@ -192,7 +192,7 @@ impl CommitThread {
     #[expect(clippy::disallowed_methods, reason = "this thread waits for a disk, whatever time a test has")]
     fn next(&mut self, has_spare_pages: bool) -> Event {
         let now = self.batches.clock.monotonic();
-        if self.is_called.swap(false, Ordering::Relaxed) {
+        if self.has_request.swap(false, Ordering::Relaxed) {
             self.throttle.note_request(now);
         }
         let rest = self.throttle.rest(now);

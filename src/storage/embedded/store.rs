@@ -60,7 +60,7 @@ pub struct EmbeddedStore {
     spool: Arc<Spool>,
     reaper: Arc<Reaper>,
     lists: Semaphore,
-    is_called: Arc<AtomicBool>,
+    has_request: Arc<AtomicBool>,
     folder: Arc<Folder>,
 }
 
@@ -111,9 +111,9 @@ impl EmbeddedStore {
             room: Room::new(folder.reserve()),
             checkpointer,
         };
-        let is_called = Arc::default();
-        let committer = Committer::start(batches, Arc::clone(&is_called)).map_err(io_error)?;
-        Ok(Self { committer, readers, spool, reaper, lists: Semaphore::new(LISTS), is_called, folder })
+        let has_request = Arc::default();
+        let committer = Committer::start(batches, Arc::clone(&has_request)).map_err(io_error)?;
+        Ok(Self { committer, readers, spool, reaper, lists: Semaphore::new(LISTS), has_request, folder })
     }
 
     /// Closes the store: rejects new calls, makes the queued changes, and moves the log into the index. The folder is
@@ -127,16 +127,16 @@ impl EmbeddedStore {
     }
 
     /// Records that a request is served, to which background changes give way.
-    fn note_call(&self) {
+    fn note_request(&self) {
         // Mostly it is set already: no write, so that other processors keep their cache lines.
-        if !self.is_called.load(Ordering::Relaxed) && !is_background() {
-            self.is_called.store(true, Ordering::Relaxed);
+        if !self.has_request.load(Ordering::Relaxed) && !is_background() {
+            self.has_request.store(true, Ordering::Relaxed);
         }
     }
 
     /// Returns the entry of `key`, with its bytes if they are inline and undamaged.
     async fn find(&self, key: &str) -> Result<(Entry, Bytes)> {
-        self.note_call();
+        self.note_request();
         // The index answers without waiting: a caller in a loop must still yield now and then.
         consume_budget().await;
         let found = self.readers.read(|connection| rows::find_with_value(connection, key))?;
@@ -195,7 +195,7 @@ impl fmt::Debug for EmbeddedStore {
 #[async_trait]
 impl ObjectStore for EmbeddedStore {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
-        self.note_call();
+        self.note_request();
         let PutOptions { attributes, precondition } = options;
         let received = receive(body, &attributes, &self.spool).await?;
         let (size, hash) = (received.size, received.hash);
@@ -234,7 +234,7 @@ impl ObjectStore for EmbeddedStore {
     }
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
-        self.note_call();
+        self.note_request();
         self.committer.commit(Change::Delete { key: key.to_owned(), precondition }).await.map(drop)
     }
 
