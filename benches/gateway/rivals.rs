@@ -76,7 +76,7 @@ fn make_bucket(folder: &Path, store: &Store) -> Outcome<()> {
     std::fs::create_dir_all(&folder)?;
     let settings = store.settings();
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    settings.extend([("LARDER_KEEPER", "self"), ("LARDER_SECRET", "guards nothing but a benchmark")]);
+    settings.extend([("LARDER_LEADER", "self"), ("LARDER_SECRET", "guards nothing but a benchmark")]);
     Program::start(larder(&folder, &settings), &folder.join("log")).map(drop)
 }
 

@@ -14,7 +14,7 @@ use crate::{
 use super::{reply::json_bytes, reply_body::ReplyBody};
 
 /// `Retry-After` when the leader did not respond: about the time of its restart.
-const KEEPER_RETRY_AFTER: Duration = Duration::from_secs(5);
+const LEADER_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// `Retry-After` when the upstream could not be reached.
 const UPSTREAM_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -165,14 +165,14 @@ impl ApiError {
 
     /// Returns the error for a forwarded request that this gateway would have to forward again.
     pub fn forwarding_loop() -> Self {
-        let message = "This gateway was taken for the keeper, but has another one as its keeper (LARDER_KEEPER). Exactly one \
-                       gateway must be its own keeper.";
+        let message = "This gateway was taken for the leader, but has another one as its leader (LARDER_LEADER). Exactly one \
+                       gateway must be its own leader.";
         Self::new(StatusCode::LOOP_DETECTED, "forwarding-loop", message).because(message)
     }
 
     /// Returns the error for an unresponsive leader: the outcome is in doubt.
-    pub fn keeper_unavailable(cause: impl Into<BoxError>) -> Self {
-        Self::unavailable(KEEPER_RETRY_AFTER, cause)
+    pub fn leader_unavailable(cause: impl Into<BoxError>) -> Self {
+        Self::unavailable(LEADER_RETRY_AFTER, cause)
     }
 
     /// Returns the error for a call on datasets or request queues without an upstream.

@@ -129,11 +129,11 @@ fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
 
 /// Client of the leader, on a gateway that is not the leader.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct Leader {
     peer: Arc<Peer>,
 }
 
-impl Keeper {
+impl Leader {
     /// Returns the client of the leader at `peer`.
     pub fn new(peer: Arc<Peer>) -> Self {
         Self { peer }
@@ -166,7 +166,7 @@ impl Keeper {
         let answer = self.peer.send(request).await.map_err(|error| match error {
             PeerError::Request => BodyError::Aborted.into(),
             PeerError::Unreachable(_) | PeerError::NoConnection | PeerError::Silent | PeerError::Broken(_) => {
-                ApiError::keeper_unavailable(error)
+                ApiError::leader_unavailable(error)
             }
         })?;
         let mut response = Response::new(ReplyBody::empty());
@@ -258,7 +258,7 @@ impl Told<'_> {
                 // The change may have happened even if the response cannot be read.
                 let bytes = bytes.map_err(|error| {
                     self.catalog.outdate_all();
-                    ApiError::keeper_unavailable(error)
+                    ApiError::leader_unavailable(error)
                 })?;
                 take_note(self.catalog, &bytes, former);
                 Ok(bytes.into())
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keeper_makes_what_depends_on_what_is_there() {
+    fn the_leader_makes_what_depends_on_what_is_there() {
         let key = || "a".parse();
         let store = |call| Endpoint::Store(StoreAddress::Id("S".to_owned()), call);
         let plain = HeaderMap::new();

@@ -52,7 +52,7 @@ operations! {
     GetRun = "get_run",
     ChangeRun = "change_run",
     Upstream = "upstream",
-    TellKeeper = "tell_keeper",
+    TellLeader = "tell_leader",
     ReadUsage = "read_usage",
     ReadMetrics = "read_metrics",
     ReadDescription = "read_description",
@@ -78,7 +78,7 @@ impl From<&Endpoint> for Operation {
             | Endpoint::MonthlyUsage
             | Endpoint::Session
             | Endpoint::User(_) => Self::ReadAccount,
-            Endpoint::CountUse | Endpoint::RenewStore => Self::TellKeeper,
+            Endpoint::CountUse | Endpoint::RenewStore => Self::TellLeader,
             Endpoint::Account(call) => match call {
                 AccountCall::ListUsers
                 | AccountCall::CreateUser

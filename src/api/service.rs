@@ -34,7 +34,7 @@ use super::{
     context::{ApiOptions, ApiParts, Context, Settled},
     cors,
     error::ApiError,
-    forwarding::{self, Changes, Keeper},
+    forwarding::{self, Changes, Leader},
     meter::Meter,
     operation::Operation,
     operations::{self, account_limits, accounts, activity, relay, run_changes, runs, stores, users},
@@ -63,7 +63,7 @@ pub struct Api {
     meter: Meter,
     streams: Streams,
     watch: Watch,
-    keeper: Option<Keeper>,
+    leader: Option<Leader>,
 }
 
 impl Api {
@@ -75,7 +75,7 @@ impl Api {
         let admission = Admission::new(options.max_requests, Arc::clone(&parts.clock), &parts.metrics);
         let rates = RateLimits::new(options.rates, Arc::clone(&parts.clock));
         let settled = ArcSwap::from_pointee(Settled::new(options, rates, Arc::new(admission)));
-        Self { parts: Arc::new(parts), settled, request_ids, meter, streams, watch, keeper: None }
+        Self { parts: Arc::new(parts), settled, request_ids, meter, streams, watch, leader: None }
     }
 
     /// Applies other options from the next request on.
@@ -83,10 +83,10 @@ impl Api {
         self.settled.store(Arc::new(self.settled.load().changed(options)));
     }
 
-    /// Returns the API of a gateway that is not the leader: `keeper` serves all conditional writes.
+    /// Returns the API of a gateway that is not the leader: `leader` serves all conditional writes.
     #[must_use]
-    pub fn with_keeper(self, keeper: Arc<Peer>) -> Self {
-        Self { keeper: Some(Keeper::new(keeper)), ..self }
+    pub fn with_leader(self, leader: Arc<Peer>) -> Self {
+        Self { leader: Some(Leader::new(leader)), ..self }
     }
 
     /// Responds to a request from `source`. Never fails: errors are responses, too.
@@ -149,10 +149,10 @@ impl Api {
         source: &Source,
     ) -> Result<Response<ReplyBody>, ApiError> {
         content::refuse_as_code(&head.headers)?;
-        if let Some(keeper) = &self.keeper
+        if let Some(leader) = &self.leader
             && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)
         {
-            let answer = Box::pin(keeper.answer(&context.catalog, changes.clone(), head, body, id, source)).await;
+            let answer = Box::pin(leader.answer(&context.catalog, changes.clone(), head, body, id, source)).await;
             if changes == Changes::Accounts {
                 context.outdate_accounts();
             }

@@ -35,7 +35,7 @@ impl Renew for ToldRenewals {
             Answered::Done => self.catalog.refresh(id).await,
             Answered::Absent => Err(kv::Error::StoreNotFound),
             Answered::Failed(status) => {
-                Err(kv::Error::unavailable(format!("the keeper answers {status} where a store's end is put off")))
+                Err(kv::Error::unavailable(format!("the leader answers {status} where a store's end is put off")))
             }
         }
     }

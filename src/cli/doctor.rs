@@ -73,7 +73,7 @@ fn show_end(diagnosis: &Diagnosis) {
     let mode = match diagnosis.mode {
         Some(Mode::Alone) => "one gateway has this folder for itself",
         Some(Mode::Conditional) => "conditional: any number of equal gateways",
-        Some(Mode::Keeper) => "keeper: one gateway makes the writes that depend on what is there (LARDER_KEEPER)",
+        Some(Mode::Leader) => "leader: one gateway makes the writes that depend on what is there (LARDER_LEADER)",
         None => "could not be found out",
     };
     output::say(&format!("\nmode: {mode}"));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::{runtime, sync::oneshot};
 
 use crate::{
-    config::{Config, Given, KeeperSetting, load},
+    config::{Config, Given, LeaderSetting, load},
     gateway::{AdminToken, Gateway},
     server::TlsFiles,
     storage::embedded::FolderStanding,
@@ -115,9 +115,9 @@ impl Target {
 
     /// Starts a local server over the same backend, which no other process can reach.
     fn own(mut config: Config, given: &Given) -> Result<Self, ExitCode> {
-        if config.keeper == Some(KeeperSetting::Itself) {
+        if config.leader == Some(LeaderSetting::Itself) {
             output::print_error(
-                "no server answers, and the keeper may run elsewhere: name it by --url (there must not be two)",
+                "no server answers, and the leader may run elsewhere: name it by --url (there must not be two)",
             );
             return Err(exit::failed());
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::tree::{Config, KeeperSetting};
+use super::tree::{Config, LeaderSetting};
 
 /// Settings of which each has no effect without the other.
 const PAIRS: [(&str, &str); 2] = [("tls_cert", "tls_key"), ("upstream_url", "upstream_token")];
@@ -79,17 +79,17 @@ fn same_secrets(config: &Config, complain: &mut dyn FnMut(&'static str, String))
 fn gateways(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
     let own = config.server.listen;
     let is_own = |(host, port): (&str, u16)| host.parse() == Ok(own.ip()) && port == own.port();
-    if let Some(KeeperSetting::At(address)) = &config.keeper {
+    if let Some(LeaderSetting::At(address)) = &config.leader {
         if is_own(address.target()) {
-            complain("keeper", "names this gateway itself: write self on the keeper".to_owned());
+            complain("leader", "names this gateway itself: write self on the leader".to_owned());
         } else if !config.has_bucket() {
             let reason =
                 "names another gateway, but a data folder belongs to this one alone: leave it out, or set a bucket";
-            complain("keeper", reason.to_owned());
+            complain("leader", reason.to_owned());
         } else if config.is_sole_gateway {
             let reason =
                 "names another gateway, and LARDER_SOLE_GATEWAY says that there is none: leave one of them out";
-            complain("keeper", reason.to_owned());
+            complain("leader", reason.to_owned());
         }
     }
     if config.upstream.address.as_ref().is_some_and(|address| is_own(address.target())) {

@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn every_variable_of_a_service_is_known_whatever_the_service_is_called() {
-        for service in ["LARDER", "LARDER_KEEPER", "LARDER_S3", "LARDER_PORT"] {
+        for service in ["LARDER", "LARDER_LEADER", "LARDER_S3", "LARDER_PORT"] {
             for (rest, value) in [
                 ("SERVICE_HOST", "10.0.0.1"),
                 ("SERVICE_HOST", "fd00::1"),

@@ -32,7 +32,7 @@ pub use problem::{Problem, Problems};
 pub use reference::{example, grouped_settings};
 pub use setting::Setting;
 pub use settings::settings;
-pub use tree::{Config, KeeperSetting, PublicUrl};
+pub use tree::{Config, LeaderSetting, PublicUrl};
 pub use weak_secret::weakness;
 
 #[cfg(test)]

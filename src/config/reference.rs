@@ -122,7 +122,7 @@ pub(super) static GROUPS: [Group; 14] = [
     Group {
         title: "Several gateways",
         about: "Only where the object store has no conditional writes; [who does what then](SEMANTICS.md#several-gateways).",
-        settings: &[("keeper", "http://10.0.0.5:8011")],
+        settings: &[("leader", "http://10.0.0.5:8011")],
     },
     Group {
         title: "Runs of actors",

@@ -147,19 +147,19 @@ static SETTINGS: &[Setting] = &[
         show: |config| config.public_url.as_ref().map(ToString::to_string),
     },
     Setting {
-        name: "keeper",
+        name: "leader",
         value: "self|URL",
         help: "Where an object store has no conditional writes: self on the one gateway that makes all writes that need \
                them, its http:// origin on the others, which pass such calls on to it",
         is_secret: false,
         apply: |config, text| {
             let text = text.trim();
-            config.keeper = Some(
-                text.parse().map_err(|error: InvalidPeerAddress| format!("{error}, or self on the keeper itself"))?,
+            config.leader = Some(
+                text.parse().map_err(|error: InvalidPeerAddress| format!("{error}, or self on the leader itself"))?,
             );
             Ok(())
         },
-        show: |config| config.keeper.as_ref().map(ToString::to_string),
+        show: |config| config.leader.as_ref().map(ToString::to_string),
     },
     Setting {
         name: "retention_days",

@@ -11,7 +11,7 @@ const SYNONYMS: [(&str, &str); 8] = [
     ("address", "listen"),
     ("addr", "listen"),
     ("url", "public_url"),
-    ("leader", "keeper"),
+    ("leader", "leader"),
     ("password", "token"),
 ];
 
@@ -58,7 +58,7 @@ mod tests {
             ("LOG_FROMAT", Some("log_format")),
             ("DATA_DIR", Some("data")),
             ("ADMIN_TOKEN", Some("token")),
-            ("LEADER", Some("keeper")),
+            ("LEADER", Some("leader")),
             ("CERT", Some("tls_cert")),
             ("FLAVOUR", None),
         ] {

@@ -82,16 +82,16 @@ fn a_setting_of_an_object_store_without_a_bucket_is_refused() {
 }
 
 #[test]
-fn the_keeper_is_this_gateway_or_the_origin_of_another() {
-    let keeper = |text| {
-        let environment = [("LARDER_KEEPER", text), ("LARDER_S3_BUCKET", "larder")];
+fn the_leader_is_this_gateway_or_the_origin_of_another() {
+    let leader = |text| {
+        let environment = [("LARDER_LEADER", text), ("LARDER_S3_BUCKET", "larder")];
         let loaded = loading(&environment[..if cfg!(feature = "s3") { 2 } else { 1 }], &[], "").1;
-        loaded.map(|loaded| loaded.config.keeper.expect("it was given").to_string()).map_err(|error| error.to_string())
+        loaded.map(|loaded| loaded.config.leader.expect("it was given").to_string()).map_err(|error| error.to_string())
     };
-    assert_eq!(keeper("self").as_deref(), Ok("self"));
-    assert_eq!(keeper(" http://10.0.0.5:8011/ ").as_deref(), Ok("http://10.0.0.5:8011"));
-    for (wrong, said) in [("other", "is not an origin"), ("https://keeper", "HTTPS"), ("http://keeper/v2", "a path")] {
-        assert!(keeper(wrong).expect_err(wrong).contains(said), "{wrong}");
+    assert_eq!(leader("self").as_deref(), Ok("self"));
+    assert_eq!(leader(" http://10.0.0.5:8011/ ").as_deref(), Ok("http://10.0.0.5:8011"));
+    for (wrong, said) in [("other", "is not an origin"), ("https://leader", "HTTPS"), ("http://leader/v2", "a path")] {
+        assert!(leader(wrong).expect_err(wrong).contains(said), "{wrong}");
     }
 }
 
@@ -145,8 +145,8 @@ fn variables_that_are_empty_or_from_kubernetes_are_no_settings() {
         ("LARDER_TOKEN", ""),
         ("LARDER_PORT_8011_TCP_ADDR", "10.0.0.1"),
         ("LARDER_SERVICE_HOST", "10.0.0.1"),
-        ("LARDER_KEEPER_SERVICE_HOST", "10.0.0.2"),
-        ("LARDER_KEEPER_SERVICE_PORT_HTTP", "8011"),
+        ("LARDER_LEADER_SERVICE_HOST", "10.0.0.2"),
+        ("LARDER_LEADER_SERVICE_PORT_HTTP", "8011"),
         ("LARDER_S3_PORT", "tcp://10.0.0.3:8333"),
         ("LARDER_S3_PORT_8333_TCP", "tcp://10.0.0.3:8333"),
     ];
@@ -259,8 +259,8 @@ fn settings_that_contradict_each_other_are_refused() {
         ),
         (&[("LARDER_OTLP_HEADERS", "x-api-key=s3cret")], "LARDER_OTLP_HEADERS", "set LARDER_OTLP_ENDPOINT too"),
         (&[("LARDER_MAX_CLIENT_CONNECTIONS", "20000")], "LARDER_MAX_CLIENT_CONNECTIONS", "more than"),
-        (&[("LARDER_KEEPER", "http://10.0.0.5:8011")], "LARDER_KEEPER", "belongs to this one alone"),
-        (&[("LARDER_KEEPER", own)], "LARDER_KEEPER", "this gateway itself"),
+        (&[("LARDER_LEADER", "http://10.0.0.5:8011")], "LARDER_LEADER", "belongs to this one alone"),
+        (&[("LARDER_LEADER", own)], "LARDER_LEADER", "this gateway itself"),
         (
             &[("LARDER_UPSTREAM_URL", own), ("LARDER_UPSTREAM_TOKEN", "its-token")],
             "LARDER_UPSTREAM_URL",
@@ -286,7 +286,7 @@ fn settings_that_contradict_each_other_are_refused() {
 #[test]
 fn settings_of_gateways_before_one_bucket_that_contradict_each_other_are_refused() {
     let bucket = ("LARDER_S3_BUCKET", "larder");
-    let leader = ("LARDER_KEEPER", "http://10.0.0.5:8011");
+    let leader = ("LARDER_LEADER", "http://10.0.0.5:8011");
     for (environment, said) in [
         (vec![bucket, ("LARDER_RECORD_CACHE_SIZE", "1MiB")], "LARDER_SOLE_GATEWAY to yes"),
         (vec![bucket, leader, ("LARDER_SOLE_GATEWAY", "yes")], "says that there is none"),

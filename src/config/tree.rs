@@ -59,7 +59,7 @@ pub struct Config {
     /// Public address for clients; the listening address if absent.
     pub public_url: Option<PublicUrl>,
     /// The leader, which performs all conditional writes where the object store does not support them.
-    pub keeper: Option<KeeperSetting>,
+    pub leader: Option<LeaderSetting>,
     /// Stores: retention of unnamed ones, and size of their cache.
     pub catalog: CatalogOptions,
     /// True if this gateway is the only writer of its backend.
@@ -104,7 +104,7 @@ impl Default for Config {
             user_token: None,
             metrics_token: None,
             public_url: None,
-            keeper: None,
+            leader: None,
             catalog: CatalogOptions::default(),
             is_sole_gateway: false,
             record_cache_bytes: None,
@@ -159,14 +159,14 @@ impl Default for TraceOptions {
 
 /// The gateway that performs all conditional writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeeperSetting {
+pub enum LeaderSetting {
     /// This gateway.
     Itself,
     /// Another gateway.
     At(PeerAddress),
 }
 
-impl FromStr for KeeperSetting {
+impl FromStr for LeaderSetting {
     type Err = InvalidPeerAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidPeerAddress> {
@@ -177,7 +177,7 @@ impl FromStr for KeeperSetting {
     }
 }
 
-impl fmt::Display for KeeperSetting {
+impl fmt::Display for LeaderSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Itself => f.write_str(ITSELF),

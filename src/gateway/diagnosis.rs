@@ -81,8 +81,8 @@ pub enum Mode {
     Alone,
     /// All gateways are equal.
     Conditional,
-    /// One gateway is the keeper.
-    Keeper,
+    /// One gateway is the leader.
+    Leader,
 }
 
 impl Diagnosis {
@@ -155,7 +155,7 @@ async fn of_bucket(
         findings.add(check, tried, outcome);
     }
     bucket.close().await;
-    let mode = sharing.map(|sharing| if sharing == Sharing::Conditional { Mode::Conditional } else { Mode::Keeper });
+    let mode = sharing.map(|sharing| if sharing == Sharing::Conditional { Mode::Conditional } else { Mode::Leader });
     Diagnosis { backend, mode, findings: findings.all }
 }
 

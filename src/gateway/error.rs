@@ -66,29 +66,29 @@ pub enum StartError {
         #[source]
         cause: AccountsError,
     },
-    /// The object store has no conditional writes, and no keeper is configured.
+    /// The object store has no conditional writes, and no leader is configured.
     #[error(
         "this object store has no conditional writes, so that one gateway alone must make the writes that need them: set \
-         LARDER_KEEPER to self on exactly one gateway, and to that one's http:// origin on all others"
+         LARDER_LEADER to self on exactly one gateway, and to that one's http:// origin on all others"
     )]
-    NoKeeper,
+    NoLeader,
     /// The record cache was enabled for a bucket that others may write to.
     #[error(
         "LARDER_RECORD_CACHE_SIZE is set, but another gateway may write to the bucket, so that what is in memory may be \
          outdated: set LARDER_SOLE_GATEWAY to yes if there is none, or leave the cache out"
     )]
     CacheOfMany,
-    /// The embedded engine belongs to one gateway, so there can be no other keeper.
-    #[error("LARDER_KEEPER names another gateway, but the embedded engine belongs to this one alone: leave it out")]
-    KeeperOfFolder,
+    /// The embedded engine belongs to one gateway, so there can be no other leader.
+    #[error("LARDER_LEADER names another gateway, but the embedded engine belongs to this one alone: leave it out")]
+    LeaderOfFolder,
     /// A secret that all gateways must share is not configured, and no gateway can create it for all.
     #[error(
         "{0} must be set, to the same value on every gateway: this object store has no conditional writes, with which one \
          of them could make it for all"
     )]
     NotShared(&'static str),
-    /// The token is not a valid header value for calls to the keeper.
-    #[error("LARDER_TOKEN has characters that no header can carry, so that the keeper cannot be told by it")]
+    /// The token is not a valid header value for calls to the leader.
+    #[error("LARDER_TOKEN has characters that no header can carry, so that the leader cannot be told by it")]
     UnsendableToken,
     /// The upstream is unusable.
     #[error("LARDER_UPSTREAM_URL cannot be used")]
@@ -99,9 +99,9 @@ pub enum StartError {
     /// The token is not a valid header value for calls to the upstream.
     #[error("LARDER_UPSTREAM_TOKEN has characters that no header can carry")]
     UnsendableUpstreamToken,
-    /// The keeper has created no account yet.
-    #[error("there are no accounts yet: the keeper makes them when it starts for the first time, and must be up first")]
-    KeeperNotStarted,
+    /// The leader has created no account yet.
+    #[error("there are no accounts yet: the leader makes them when it starts for the first time, and must be up first")]
+    LeaderNotStarted,
 }
 
 /// A gateway stopped without flushing everything. No acknowledged write is lost.

@@ -30,8 +30,8 @@ impl RecordCache {
         let wanted = config.record_cache_bytes;
         let capacity_bytes = match role {
             Role::Alone => wanted.unwrap_or(DEFAULT_OF_FOLDER),
-            Role::Equal | Role::Keeper if config.is_sole_gateway => wanted.unwrap_or_default(),
-            Role::Equal | Role::Keeper | Role::Forwarder(_) => match wanted {
+            Role::Equal | Role::Leader if config.is_sole_gateway => wanted.unwrap_or_default(),
+            Role::Equal | Role::Leader | Role::Follower(_) => match wanted {
                 None | Some(0) => 0,
                 Some(_) => return Err(StartError::CacheOfMany),
             },
@@ -81,7 +81,7 @@ mod tests {
     fn records_are_kept_in_memory_only_where_nobody_else_writes_them() {
         assert_eq!(capacity(&Role::Alone, false, None), Some(DEFAULT_OF_FOLDER));
         assert_eq!(capacity(&Role::Alone, false, Some(0)), Some(0));
-        for role in [Role::Equal, Role::Keeper] {
+        for role in [Role::Equal, Role::Leader] {
             assert_eq!(capacity(&role, false, None), Some(0));
             assert_eq!(capacity(&role, false, Some(1 << 20)), None);
             assert_eq!(capacity(&role, true, Some(1 << 20)), Some(1 << 20));

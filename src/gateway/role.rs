@@ -1,4 +1,4 @@
-//! Gateway role in a cluster: standalone, peer, keeper or forwarder.
+//! Gateway role in a cluster: standalone, peer, leader or follower.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use crate::{
     api::Api,
     auth::{AccountsError, Secrets, Token, Users},
     clock::{Clock, Random},
-    config::{Config, KeeperSetting},
+    config::{Config, LeaderSetting},
     jobs::{ContentsCount, Job, RulesReconciliation, RunUpkeep, StoreUpkeep, TotalsSum, UploadAbortion},
     kv::{AbandonedUploads, CacheOptions, Catalog, Installation, LifecycleRules},
     peer::{Errands, Peer},
@@ -15,11 +15,11 @@ use crate::{
 
 use super::error::StartError;
 
-/// Timeout for the keeper's first start, on which a starting gateway waits.
-const KEEPER_PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for the leader's first start, on which a starting gateway waits.
+const LEADER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Interval between checks for the keeper's start.
-const KEEPER_PAUSE: Duration = Duration::from_secs(1);
+/// Interval between checks for the leader's start.
+const LEADER_PAUSE: Duration = Duration::from_secs(1);
 
 /// Write access of gateways to a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,30 +40,30 @@ pub(super) enum Role {
     /// One of several equal gateways.
     Equal,
     /// The only gateway that performs conditional writes and handles due items.
-    Keeper,
-    /// A gateway that forwards conditional writes to the keeper.
-    Forwarder(Arc<Peer>),
+    Leader,
+    /// A gateway that forwards conditional writes to the leader.
+    Follower(Arc<Peer>),
 }
 
 impl Role {
     /// Returns the configured role of this gateway, over a backend with this sharing.
     pub(super) fn of(config: &Config, sharing: Sharing, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
-        match (sharing, &config.keeper) {
-            (Sharing::Alone, None | Some(KeeperSetting::Itself)) => Ok(Self::Alone),
-            (Sharing::Alone, Some(KeeperSetting::At(_))) => Err(StartError::KeeperOfFolder),
-            (Sharing::Conditional, keeper) => {
-                if keeper.is_some() {
-                    tracing::info!("LARDER_KEEPER is not needed: the object store has conditional writes");
+        match (sharing, &config.leader) {
+            (Sharing::Alone, None | Some(LeaderSetting::Itself)) => Ok(Self::Alone),
+            (Sharing::Alone, Some(LeaderSetting::At(_))) => Err(StartError::LeaderOfFolder),
+            (Sharing::Conditional, leader) => {
+                if leader.is_some() {
+                    tracing::info!("LARDER_LEADER is not needed: the object store has conditional writes");
                 }
                 Ok(Self::Equal)
             }
-            (Sharing::Unconditional, None) => Err(StartError::NoKeeper),
-            (Sharing::Unconditional, Some(keeper)) => {
+            (Sharing::Unconditional, None) => Err(StartError::NoLeader),
+            (Sharing::Unconditional, Some(leader)) => {
                 require_shared_secrets(config)?;
-                Ok(match keeper {
-                    KeeperSetting::Itself => Self::Keeper,
-                    KeeperSetting::At(address) => {
-                        Self::Forwarder(Arc::new(Peer::new(address.clone(), Arc::clone(clock))))
+                Ok(match leader {
+                    LeaderSetting::Itself => Self::Leader,
+                    LeaderSetting::At(address) => {
+                        Self::Follower(Arc::new(Peer::new(address.clone(), Arc::clone(clock))))
                     }
                 })
             }
@@ -75,21 +75,21 @@ impl Role {
         match self {
             Self::Alone => "standalone",
             Self::Equal => "peer",
-            Self::Keeper => "leader",
-            Self::Forwarder(_) => "follower",
+            Self::Leader => "leader",
+            Self::Follower(_) => "follower",
         }
     }
 
-    /// Returns the backend as this gateway writes to it. That of a forwarder rejects all conditional writes.
+    /// Returns the backend as this gateway writes to it. That of a follower rejects all conditional writes.
     pub(super) fn objects(&self, backend: &Arc<dyn ObjectStore>, clock: &Arc<dyn Clock>) -> Arc<dyn ObjectStore> {
         match self {
-            Self::Alone | Self::Equal | Self::Forwarder(_) => Arc::clone(backend),
-            Self::Keeper => Arc::new(SoleWriter::new(Arc::clone(backend), Arc::clone(clock))),
+            Self::Alone | Self::Equal | Self::Follower(_) => Arc::clone(backend),
+            Self::Leader => Arc::new(SoleWriter::new(Arc::clone(backend), Arc::clone(clock))),
         }
     }
 
-    /// Joins the installation in `objects`, with this gateway's secret, or creates one. A forwarder creates none: it
-    /// waits for its keeper.
+    /// Joins the installation in `objects`, with this gateway's secret, or creates one. A follower creates none: it
+    /// waits for its leader.
     pub(super) async fn join(
         &self,
         objects: &dyn ObjectStore,
@@ -98,12 +98,12 @@ impl Role {
         replaced: Option<&str>,
     ) -> Result<Installation, StartError> {
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => {
+            Self::Alone | Self::Equal | Self::Leader => {
                 Ok(Installation::join(objects, random, secrets, replaced).await?)
             }
-            Self::Forwarder(_) => tokio::select! {
+            Self::Follower(_) => tokio::select! {
                 joined = founded_by_leader(objects, clock, secrets) => joined,
-                () = clock.sleep(KEEPER_PATIENCE) => Err(StartError::KeeperNotStarted),
+                () = clock.sleep(LEADER_PATIENCE) => Err(StartError::LeaderNotStarted),
             },
         }
     }
@@ -111,8 +111,8 @@ impl Role {
     /// Returns the staleness bound of cached stores; unlimited if all changes come through this gateway.
     pub(super) fn staleness(&self) -> Option<Duration> {
         match self {
-            Self::Alone | Self::Keeper => None,
-            Self::Equal | Self::Forwarder(_) => Some(CacheOptions::SHARED_STALENESS),
+            Self::Alone | Self::Leader => None,
+            Self::Equal | Self::Follower(_) => Some(CacheOptions::SHARED_STALENESS),
         }
     }
 
@@ -121,11 +121,11 @@ impl Role {
     pub(super) fn classes(&self) -> Option<Duration> {
         match self {
             Self::Alone => None,
-            Self::Equal | Self::Keeper | Self::Forwarder(_) => Some(CacheOptions::SHARED_STALENESS),
+            Self::Equal | Self::Leader | Self::Follower(_) => Some(CacheOptions::SHARED_STALENESS),
         }
     }
 
-    /// Returns the accounts; creates them if there are none, or waits for the keeper to do so.
+    /// Returns the accounts; creates them if there are none, or waits for the leader to do so.
     pub(super) async fn users(
         &self,
         objects: &Arc<dyn ObjectStore>,
@@ -134,39 +134,39 @@ impl Role {
     ) -> Result<Users, StartError> {
         let (objects, random, staleness) = (Arc::clone(objects), Arc::clone(random), self.staleness());
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => {
+            Self::Alone | Self::Equal | Self::Leader => {
                 let users = Users::open(objects, Arc::clone(clock), random, staleness).await?;
                 Ok(users.believed_elsewhere(self.classes()))
             }
-            Self::Forwarder(_) => tokio::select! {
-                users = made_by_keeper(objects, clock, random, staleness) => Ok(users?),
-                () = clock.sleep(KEEPER_PATIENCE) => Err(StartError::KeeperNotStarted),
+            Self::Follower(_) => tokio::select! {
+                users = made_by_leader(objects, clock, random, staleness) => Ok(users?),
+                () = clock.sleep(LEADER_PATIENCE) => Err(StartError::LeaderNotStarted),
             },
         }
     }
 
-    /// Returns whether this gateway creates accounts: a forwarder leaves that to the keeper.
+    /// Returns whether this gateway creates accounts: a follower leaves that to the leader.
     pub(super) fn makes_accounts(&self) -> bool {
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => true,
-            Self::Forwarder(_) => false,
+            Self::Alone | Self::Equal | Self::Leader => true,
+            Self::Follower(_) => false,
         }
     }
 
     /// Returns the API as this gateway serves it.
     pub(super) fn api(&self, api: Api) -> Api {
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => api,
-            Self::Forwarder(keeper) => api.with_keeper(Arc::clone(keeper)),
+            Self::Alone | Self::Equal | Self::Leader => api,
+            Self::Follower(leader) => api.with_leader(Arc::clone(leader)),
         }
     }
 
-    /// Returns the client for this gateway's own calls to the keeper, unless it is the keeper.
+    /// Returns the client for this gateway's own calls to the leader, unless it is the leader.
     pub(super) fn errands(&self, token: &Token) -> Result<Option<Arc<Errands>>, StartError> {
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => Ok(None),
-            Self::Forwarder(keeper) => {
-                let errands = Errands::new(Arc::clone(keeper), token.reveal()).ok_or(StartError::UnsendableToken)?;
+            Self::Alone | Self::Equal | Self::Leader => Ok(None),
+            Self::Follower(leader) => {
+                let errands = Errands::new(Arc::clone(leader), token.reveal()).ok_or(StartError::UnsendableToken)?;
                 Ok(Some(Arc::new(errands)))
             }
         }
@@ -181,7 +181,7 @@ impl Role {
         uploads: AbandonedUploads,
     ) -> Vec<Arc<dyn Job>> {
         match self {
-            Self::Alone | Self::Equal | Self::Keeper => {
+            Self::Alone | Self::Equal | Self::Leader => {
                 let rules = LifecycleRules::new(Arc::clone(objects));
                 vec![
                     Arc::new(StoreUpkeep::new(Arc::clone(catalog))),
@@ -193,7 +193,7 @@ impl Role {
                     Arc::new(runs),
                 ]
             }
-            Self::Forwarder(_) => Vec::new(),
+            Self::Follower(_) => Vec::new(),
         }
     }
 }
@@ -209,7 +209,7 @@ fn require_shared_secrets(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn made_by_keeper(
+async fn made_by_leader(
     objects: Arc<dyn ObjectStore>,
     clock: &Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -220,8 +220,8 @@ async fn made_by_keeper(
         if let Some(users) = Users::read(objects, Arc::clone(clock), random, staleness).await? {
             return Ok(users);
         }
-        tracing::info!("waiting for the keeper's first start");
-        clock.sleep(KEEPER_PAUSE).await;
+        tracing::info!("waiting for the leader's first start");
+        clock.sleep(LEADER_PAUSE).await;
     }
 }
 
@@ -234,8 +234,8 @@ async fn founded_by_leader(
         if let Some(installation) = Installation::join_founded(objects, secrets).await? {
             return Ok(installation);
         }
-        tracing::info!("waiting for the keeper's first start");
-        clock.sleep(KEEPER_PAUSE).await;
+        tracing::info!("waiting for the leader's first start");
+        clock.sleep(LEADER_PAUSE).await;
     }
 }
 
@@ -248,8 +248,8 @@ mod tests {
         storage::{memory::MemoryStore, unconditional::Unconditional},
     };
 
-    fn role(sharing: Sharing, keeper: Option<&str>, is_shared: bool) -> Result<Role, StartError> {
-        let mut config = Config { keeper: keeper.map(|text| text.parse().expect("a setting")), ..Config::default() };
+    fn role(sharing: Sharing, leader: Option<&str>, is_shared: bool) -> Result<Role, StartError> {
+        let mut config = Config { leader: leader.map(|text| text.parse().expect("a setting")), ..Config::default() };
         if is_shared {
             config.secret = Some(MasterSecret::new("secret"));
             config.token = Some(Token::new("token"));
@@ -259,35 +259,35 @@ mod tests {
     }
 
     #[test]
-    fn without_conditional_writes_a_keeper_must_be_named_and_secrets_shared() {
-        let other = Some("http://keeper:8011");
-        assert!(matches!(role(Sharing::Unconditional, None, true), Err(StartError::NoKeeper)));
+    fn without_conditional_writes_a_leader_must_be_named_and_secrets_shared() {
+        let other = Some("http://leader:8011");
+        assert!(matches!(role(Sharing::Unconditional, None, true), Err(StartError::NoLeader)));
         assert!(matches!(role(Sharing::Unconditional, Some("self"), false), Err(StartError::NotShared(_))));
         assert!(matches!(role(Sharing::Unconditional, other, false), Err(StartError::NotShared(_))));
-        assert!(matches!(role(Sharing::Unconditional, Some("self"), true), Ok(Role::Keeper)));
-        assert!(matches!(role(Sharing::Unconditional, other, true), Ok(Role::Forwarder(_))));
+        assert!(matches!(role(Sharing::Unconditional, Some("self"), true), Ok(Role::Leader)));
+        assert!(matches!(role(Sharing::Unconditional, other, true), Ok(Role::Follower(_))));
     }
 
     #[test]
     fn with_conditional_writes_or_alone_nothing_need_be_set() {
         assert!(matches!(role(Sharing::Conditional, None, false), Ok(Role::Equal)));
-        assert!(matches!(role(Sharing::Conditional, Some("http://keeper:8011"), false), Ok(Role::Equal)));
+        assert!(matches!(role(Sharing::Conditional, Some("http://leader:8011"), false), Ok(Role::Equal)));
         assert!(matches!(role(Sharing::Alone, None, false), Ok(Role::Alone)));
-        assert!(matches!(role(Sharing::Alone, Some("http://keeper:8011"), false), Err(StartError::KeeperOfFolder)));
+        assert!(matches!(role(Sharing::Alone, Some("http://leader:8011"), false), Err(StartError::LeaderOfFolder)));
     }
 
     #[tokio::test]
-    async fn whoever_is_not_the_keeper_waits_for_the_accounts_that_it_makes() {
+    async fn a_gateway_that_is_not_the_leader_waits_for_the_accounts_that_it_makes() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let memory: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
         let backend: Arc<dyn ObjectStore> = Arc::new(Unconditional::new(memory));
-        let other = role(Sharing::Unconditional, Some("http://keeper:8011"), true).expect("a role");
+        let other = role(Sharing::Unconditional, Some("http://leader:8011"), true).expect("a role");
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let open =
             async |role: &Role| role.users(&role.objects(&backend, &clock), &clock, &random).await.expect("accounts");
         let starts = async {
             tokio::task::yield_now().await;
-            open(&Role::Keeper).await
+            open(&Role::Leader).await
         };
         let (waited, made) = tokio::join!(open(&other), starts);
         assert_eq!(waited.admin().await.expect("an account"), made.admin().await.expect("an account"));

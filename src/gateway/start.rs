@@ -334,7 +334,7 @@ async fn told_to_leave(shutdown: impl Future<Output = ()>, leaving: Leaving, del
     tracing::info!("stopping: finishing the requests in flight");
 }
 
-/// Returns the records of `catalog`, and the job for usage counters: written here, or reported to the keeper.
+/// Returns the records of `catalog`, and the job for usage counters: written here, or reported to the leader.
 fn records_and_activity(catalog: &Arc<Catalog>, errands: Option<Arc<Errands>>) -> (Records, Arc<dyn Job>) {
     match errands {
         None => (catalog.records(), Arc::new(ActivityFlush::new(Arc::clone(catalog)))),
@@ -346,11 +346,11 @@ fn records_and_activity(catalog: &Arc<Catalog>, errands: Option<Arc<Errands>>) -
     }
 }
 
-/// Warns of link URLs that other machines cannot follow, which are rarely intended, and of a keeper that other
+/// Warns of link URLs that other machines cannot follow, which are rarely intended, and of a leader that other
 /// gateways cannot call.
 fn warn_of_addresses(config: &Config, role: &Role, address: SocketAddr, is_encrypted: bool) {
-    if is_encrypted && matches!(role, Role::Keeper) {
-        tracing::warn!("other gateways cannot pass calls on to this one: a keeper for others must speak plain HTTP");
+    if is_encrypted && matches!(role, Role::Leader) {
+        tracing::warn!("other gateways cannot pass calls on to this one: a leader for others must speak plain HTTP");
     }
     if config.public_url.is_none() && !address.ip().is_loopback() {
         let url = listening_url(address, is_encrypted);

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path};
 
 use crate::{
-    config::{Config, KeeperSetting},
+    config::{Config, LeaderSetting},
     server::Tls,
 };
 
@@ -36,11 +36,11 @@ pub(super) fn console(config: &Config, address: SocketAddr, is_encrypted: bool) 
 /// Logs the gateway that is about to run. The mode is that of the configuration: an object store with conditional
 /// writes needs no leader.
 pub(super) fn log(config: &Config, address: SocketAddr, tls: Option<&Tls>) {
-    let mode = match &config.keeper {
+    let mode = match &config.leader {
         _ if !config.has_bucket() => "standalone".to_owned(),
         None => "peer".to_owned(),
-        Some(KeeperSetting::Itself) => "leader".to_owned(),
-        Some(KeeperSetting::At(leader)) => format!("follower of {leader}"),
+        Some(LeaderSetting::Itself) => "leader".to_owned(),
+        Some(LeaderSetting::At(leader)) => format!("follower of {leader}"),
     };
     let is_encrypted = tls.is_some();
     tracing::info!(

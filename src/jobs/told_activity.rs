@@ -1,4 +1,4 @@
-//! Job that reports the usage of stores to the keeper.
+//! Job that reports the usage of stores to the leader.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,10 +19,10 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// bytes.
 const MAX_STORES: usize = 150;
 
-/// Path of the keeper's endpoint.
+/// Path of the leader's endpoint.
 const PATH: &str = "/larder/v1/activity";
 
-/// Reports usage since the last run to the keeper, which alone writes documents. A batch whose response is lost is
+/// Reports usage since the last run to the leader, which alone writes documents. A batch whose response is lost is
 /// sent again, and may count twice.
 #[derive(Debug)]
 pub struct ToldActivity {
@@ -36,7 +36,7 @@ struct Batch<'a> {
 }
 
 impl ToldActivity {
-    /// Returns a job that reports to the keeper through `errands`.
+    /// Returns a job that reports to the leader through `errands`.
     pub fn new(catalog: Arc<Catalog>, errands: Arc<Errands>) -> Self {
         Self { catalog, errands }
     }
@@ -46,10 +46,10 @@ impl ToldActivity {
         match self.errands.post(PATH, batch).await.map_err(kv::Error::unavailable)? {
             Answered::Done => Ok(()),
             Answered::Absent => {
-                Err(kv::Error::unavailable("the keeper does not know the address for counters of stores' use"))
+                Err(kv::Error::unavailable("the leader does not know the address for counters of stores' use"))
             }
             Answered::Failed(status) => {
-                Err(kv::Error::unavailable(format!("the keeper answers {status} to counters of stores' use")))
+                Err(kv::Error::unavailable(format!("the leader answers {status} to counters of stores' use")))
             }
         }
     }

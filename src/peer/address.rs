@@ -33,7 +33,7 @@ pub enum InvalidPeerAddress {
     #[error("is not an origin; write it like http://10.0.0.5:8011, without a path")]
     NoOrigin,
     /// The address of a gateway asks for encryption.
-    #[error("asks for HTTPS, which gateways do not speak among themselves; give the keeper's http:// address")]
+    #[error("asks for HTTPS, which gateways do not speak among themselves; give the leader's http:// address")]
     Encrypted,
     /// The address asks for encryption, which this build lacks.
     #[error("asks for HTTPS, which this build does not speak: it was built without the feature s3")]
@@ -114,16 +114,16 @@ mod tests {
     #[test]
     fn an_origin_is_an_address_and_https_is_refused_by_name() {
         for (origin, host, port) in
-            [("http://keeper", "keeper", 80), ("http://10.0.0.5:8011/", "10.0.0.5", 8011), ("http://[::1]:1", "::1", 1)]
+            [("http://leader", "leader", 80), ("http://10.0.0.5:8011/", "10.0.0.5", 8011), ("http://[::1]:1", "::1", 1)]
         {
             assert_eq!(PeerAddress::parse(origin).expect(origin).target(), (host, port));
         }
         for bad in
-            ["", "keeper", "keeper:8011", "ftp://keeper", "http://keeper/path", "http://u:p@keeper", "http://k?a"]
+            ["", "leader", "leader:8011", "ftp://leader", "http://leader/path", "http://u:p@leader", "http://k?a"]
         {
             assert!(matches!(PeerAddress::parse(bad), Err(InvalidPeerAddress::NoOrigin)), "{bad}");
         }
-        assert!(matches!(PeerAddress::parse("https://keeper"), Err(InvalidPeerAddress::Encrypted)));
+        assert!(matches!(PeerAddress::parse("https://leader"), Err(InvalidPeerAddress::Encrypted)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Connection, Larder, STORES, Store, TOKEN},
-    keeper::keeper_and_another,
+    leader::leader_and_another,
 };
 
 const TABLE: &str = include_str!("access_table.txt");
@@ -345,7 +345,7 @@ contract_test!(no_route_reads_the_body_of_a_caller_who_was_not_admitted, async |
 });
 
 contract_test!(a_follower_passes_a_body_on_before_it_has_ended, async |larder: Larder| {
-    let (leader, follower) = keeper_and_another(&larder).await;
+    let (leader, follower) = leader_and_another(&larder).await;
     let scene = scene(&leader).await;
     let (routes, rules) = table();
     let asked = routes.iter().map(async |route| {

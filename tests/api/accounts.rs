@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Larder, Run, STORES, USERNAME},
-    keeper::keeper_and_another,
+    leader::leader_and_another,
 };
 
 const USERS: &str = "/larder/v1/users";
@@ -132,17 +132,17 @@ contract_test!(a_limited_token_makes_no_tokens, async |larder: Larder| {
 });
 
 contract_test!(what_one_gateway_revokes_another_believes_for_five_seconds_at_most, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
-    // Through the other one, which passes on to the keeper what changes accounts.
+    let (leader, other) = leader_and_another(&larder).await;
+    // Through the other one, which passes on to the leader what changes accounts.
     let bob = other.user("bob").await;
     let made = other.post(TOKENS).json(&json!({ "username": "bob" })).await.answers(201);
     let (id, token) = (made.text("id"), made.text("token"));
-    for gateway in [&keeper, &other] {
+    for gateway in [&leader, &other] {
         gateway.get(STORES).token(&token).await.answers(200);
         gateway.get(STORES).token(&bob).await.answers(200);
     }
-    keeper.delete(format!("{TOKENS}/{id}?username=bob")).await.answers(204);
-    keeper.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
+    leader.delete(format!("{TOKENS}/{id}?username=bob")).await.answers(204);
+    leader.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
     other.advance(Duration::from_secs(5));
     other.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
     let made = other.post(TOKENS).json(&json!({ "username": "bob" })).await.answers(201);
@@ -173,26 +173,26 @@ contract_test!(a_warm_request_with_a_token_of_a_users_makes_one_call, async |lar
 
 contract_test!(of_a_revoked_token_nothing_is_left_whatever_was_known_of_its_use, async |larder: Larder| {
     larder.user("bob").await;
-    let (keeper, other) = keeper_and_another(&larder).await;
-    let before = keeper.objects_of_accounts("/auth/tokens/").await;
-    let made = keeper.post(TOKENS).json(&json!({ "username": "bob" })).await.answers(201);
+    let (leader, other) = leader_and_another(&larder).await;
+    let before = leader.objects_of_accounts("/auth/tokens/").await;
+    let made = leader.post(TOKENS).json(&json!({ "username": "bob" })).await.answers(201);
     let (id, token) = (made.text("id"), made.text("token"));
-    for gateway in [&keeper, &other] {
+    for gateway in [&leader, &other] {
         gateway.get(STORES).token(&token).await.answers(200);
     }
-    keeper.delete(format!("{TOKENS}/{id}?username=bob")).await.answers(204);
+    leader.delete(format!("{TOKENS}/{id}?username=bob")).await.answers(204);
     // The other gateway may write the token usage it knows of within the staleness bound, and not later.
     other.advance(Duration::from_secs(5));
-    for gateway in [&keeper, &other] {
+    for gateway in [&leader, &other] {
         gateway.token_upkeep().await;
     }
-    let left = keeper.objects_of_accounts(&id).await;
+    let left = leader.objects_of_accounts(&id).await;
     assert!(left.iter().all(|key| key.contains("/tokens-due/")), "{left:?}");
-    keeper.advance(Duration::from_hours(1));
-    keeper.token_upkeep().await;
-    assert_eq!(keeper.objects_of_accounts(&id).await, Vec::<String>::new());
-    assert_eq!(keeper.objects_of_accounts("/auth/tokens/").await, before);
-    keeper.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
+    leader.advance(Duration::from_hours(1));
+    leader.token_upkeep().await;
+    assert_eq!(leader.objects_of_accounts(&id).await, Vec::<String>::new());
+    assert_eq!(leader.objects_of_accounts("/auth/tokens/").await, before);
+    leader.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
 });
 
 contract_test!(of_an_expired_token_nothing_is_left_a_day_later, async |larder: Larder| {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{Larder, STORES, Store},
-    keeper::keeper_and_another,
+    leader::leader_and_another,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -202,8 +202,8 @@ contract_test!(a_named_store_keeps_its_retention_for_when_it_loses_its_name, asy
     is_gone(&store).await;
 });
 
-contract_test!(a_store_lives_as_long_when_it_is_changed_through_a_forwarder, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+contract_test!(a_store_lives_as_long_when_it_is_changed_through_a_follower, async |larder: Larder| {
+    let (leader, other) = leader_and_another(&larder).await;
     let store = other.new_store().await;
     for _ in 1..=10 {
         other.advance(DAY * 5);
@@ -211,11 +211,11 @@ contract_test!(a_store_lives_as_long_when_it_is_changed_through_a_forwarder, asy
         let life = end(&store).await.since(other.clock().now());
         assert!((WEEK..=WEEK + STEP).contains(&life), "{life:?}");
     }
-    store.behind(&keeper).record("a").await.answers(200).holds(b"flour");
+    store.behind(&leader).record("a").await.answers(200).holds(b"flour");
     let calls = other.calls(async || store.put_text("a", "salt").await).await;
     assert_eq!(calls.put, 1, "{calls:?}");
     other.advance(WEEK + STEP * 2);
-    for gateway in [&keeper, &other] {
+    for gateway in [&leader, &other] {
         assert_eq!(store.behind(gateway).get("/records/a").await.status, 404);
     }
     assert_eq!(store.put("/records/a").body("x").await.status, 404);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Calls, Larder, STORES, Store},
-    keeper::keeper_and_another,
+    leader::leader_and_another,
 };
 
 /// Calls of a first look-up by the owner's name: the owner's account, the claim of the name, the store's document.
@@ -148,15 +148,15 @@ contract_test!(what_others_asked_for_in_vain_is_found_once_it_is_there, async |l
     found_at_once(&larder).await;
 });
 
-contract_test!(what_others_asked_for_in_vain_is_found_once_the_keeper_has_made_it, async |larder: Larder| {
-    let (_, other) = keeper_and_another(&larder).await;
+contract_test!(what_others_asked_for_in_vain_is_found_once_the_leader_has_made_it, async |larder: Larder| {
+    let (_, other) = leader_and_another(&larder).await;
     found_at_once(&other).await;
 });
 
 contract_test!(what_one_gateway_names_others_tell_others_of_within_the_bound, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+    let (leader, other) = leader_and_another(&larder).await;
     other.get(format!("{STORES}/admin~shop")).anonymous().await.answers(404);
-    let store = keeper.named_store("shop").await;
+    let store = leader.named_store("shop").await;
     store.open_to("ANYONE_WITH_NAME_CAN_READ").await;
     other.advance(CacheOptions::SHARED_STALENESS);
     other.get(format!("{STORES}/admin~shop")).anonymous().await.answers(200);

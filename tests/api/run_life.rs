@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Larder, RUNS, Run},
-    keeper::keeper_and_another,
+    leader::leader_and_another,
 };
 
 const BAKER: &str = "/v2/acts/baker/runs";
@@ -131,9 +131,9 @@ contract_test!(a_store_lives_as_long_as_its_run_goes_on, async |larder: Larder| 
 });
 
 contract_test!(runs_go_through_every_gateway, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+    let (leader, other) = leader_and_another(&larder).await;
     let run = Run::start(&other, BAKER).await;
-    for gateway in [&keeper, &other] {
+    for gateway in [&leader, &other] {
         assert_eq!(gateway.get(format!("{BAKER}/last")).await.text("id"), run.id);
         gateway.put(run.path("/key-value-store/records/a")).body("x").await.answers(201);
     }
@@ -142,7 +142,7 @@ contract_test!(runs_go_through_every_gateway, async |larder: Larder| {
     other.post(run.path("/metamorph?targetActorId=miller")).body("{}").await.answers(200);
     other.post(run.own("heartbeat")).token(&token).await.answers(200);
     run.finish(json!({ "exitCode": 0 })).await;
-    assert_eq!(keeper.get(run.path("")).await.text("status"), "SUCCEEDED");
+    assert_eq!(leader.get(run.path("")).await.text("status"), "SUCCEEDED");
     run.store.get("").token(&token).await.fails(401, "user-or-token-not-found");
 });
 

@@ -7,7 +7,7 @@ mod due;
 mod dying;
 mod gateways;
 mod growth;
-mod keeper;
+mod leader;
 mod lifecycle_rules;
 mod listing;
 mod naming;

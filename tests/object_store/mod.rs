@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 /// Capabilities of the object store, detected once for all tests.
 static FINDINGS: OnceCell<Findings> = OnceCell::const_new();
 
-/// Returns the object store, under a prefix of its own. Where it has no conditional writes, this process is its keeper.
+/// Returns the object store, under a prefix of its own. Where it has no conditional writes, this process is its leader.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) async fn open() -> Arc<dyn ObjectStore> {
     open_charging(Arc::default()).await
@@ -29,7 +29,7 @@ pub(crate) async fn open_charging(ledger: Arc<Ledger>) -> Arc<dyn ObjectStore> {
     if found.conditional_writes { store } else { Arc::new(SoleWriter::new(store, Arc::new(SystemClock))) }
 }
 
-/// The same without a keeper and with other settings; also returns its capabilities.
+/// The same without a leader and with other settings; also returns its capabilities.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) async fn open_with(change: impl FnOnce(&mut S3Options)) -> (Arc<S3Store>, &'static Findings) {
     let mut options = own_options();

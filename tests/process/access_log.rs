@@ -149,7 +149,7 @@ fn calls_of_the_object_store_are_logged_at_debug_and_counted_for_their_request()
 
     let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("calls"));
     let mut command = before_bucket(folder.path(), &prefix);
-    command.envs([("LARDER_TOKEN", TOKEN), ("LARDER_KEEPER", "self"), ("LARDER_SECRET", "salt")]);
+    command.envs([("LARDER_TOKEN", TOKEN), ("LARDER_LEADER", "self"), ("LARDER_SECRET", "salt")]);
     command.envs([("LARDER_LOG", "info,larder::storage=debug"), ("LARDER_ACCESS_LOG", "json")]);
     let program = Program::start(command);
     let records = program.records_of("pantry");

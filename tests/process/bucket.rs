@@ -26,7 +26,7 @@ pub fn variable(name: &str) -> String {
     })
 }
 
-/// Returns the program before the bucket, all below `prefix`, as the keeper where there has to be one.
+/// Returns the program before the bucket, all below `prefix`, as the leader where there has to be one.
 pub fn before_bucket(folder: &Path, prefix: &str) -> Command {
     let mut command = command(folder, &["serve", "--s3-prefix", prefix]);
     command.env("LARDER_LISTEN", "127.0.0.1:0");
@@ -42,16 +42,16 @@ pub fn own_prefix(test: &str) -> String {
     format!("{test}-{nanos}-{}", std::process::id())
 }
 
-/// Two gateways: equal ones, or a keeper and one that passes on to it.
+/// Two gateways: equal ones, or a leader and one that passes on to it.
 pub fn two_gateways(folder: &Path, prefix: &str) -> [Program; 2] {
     let shared = |mut command: Command| {
         command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "shared by both");
         command
     };
     let mut first = shared(before_bucket(folder, prefix));
-    let first = Program::start(std::mem::replace(first.env("LARDER_KEEPER", "self"), Command::new("true")));
+    let first = Program::start(std::mem::replace(first.env("LARDER_LEADER", "self"), Command::new("true")));
     let mut second = shared(before_bucket(folder, prefix));
-    second.env("LARDER_KEEPER", format!("http://{}", first.address));
+    second.env("LARDER_LEADER", format!("http://{}", first.address));
     [first, Program::start(second)]
 }
 
@@ -119,7 +119,7 @@ fn the_first_gateway_makes_a_token_for_all_or_says_what_is_missing() {
         }
         // Without conditional writes no gateway can make one token for all.
         (first, second) => {
-            assert!(first.as_ref().is_err_and(|error| error.contains("LARDER_KEEPER")), "{first:?}");
+            assert!(first.as_ref().is_err_and(|error| error.contains("LARDER_LEADER")), "{first:?}");
             assert!(second.is_err(), "{second:?}");
         }
     }
@@ -149,7 +149,7 @@ fn a_gateway_that_is_killed_leaves_every_acknowledged_record_to_the_next() {
     let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("killed"));
     let serve = || {
         let mut command = before_bucket(folder.path(), &prefix);
-        command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "secret").env("LARDER_KEEPER", "self");
+        command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "secret").env("LARDER_LEADER", "self");
         Program::start(command)
     };
     let gateway = serve();
@@ -174,7 +174,7 @@ fn a_gateway_that_is_killed_leaves_every_acknowledged_record_to_the_next() {
 fn large_records_and_slow_readers_cost_little_memory() {
     let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("big"));
     let mut command = before_bucket(folder.path(), &prefix);
-    command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "secret").env("LARDER_KEEPER", "self");
+    command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "secret").env("LARDER_LEADER", "self");
     let gateway = Program::start(command);
     let path = gateway.records_of("big");
     let small = Pattern { version: 1, length: 1 << 20 };

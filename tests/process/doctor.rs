@@ -106,7 +106,7 @@ mod bucket {
         }
         let mode = first["mode"].as_str().expect("it is found out");
         let holds = first["findings"][1]["meaning"].as_str().expect("words").starts_with("conditions hold");
-        assert_eq!(mode, if holds { "conditional" } else { "keeper" });
+        assert_eq!(mode, if holds { "conditional" } else { "leader" });
         assert!(finding(&first, "expiring canary").1.contains("written now"), "{first:#}");
 
         let (second, code) = diagnosis(on_bucket(folder.path(), &bucket));

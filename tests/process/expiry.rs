@@ -175,7 +175,7 @@ mod bucket {
         let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("expiry"));
         let serve = || {
             let mut command = before_bucket(folder.path(), &prefix);
-            command.env("LARDER_KEEPER", "self");
+            command.env("LARDER_LEADER", "self");
             served(command, RETENTION)
         };
         stores_live_as_long_as_they_should(&serve, || Backend::bucket(&prefix));
@@ -189,7 +189,7 @@ mod bucket {
         const SLACK: Duration = Duration::from_mins(1);
         let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("days"));
         let mut command = before_bucket(folder.path(), &prefix);
-        command.env("LARDER_KEEPER", "self");
+        command.env("LARDER_LEADER", "self");
         // Longer than the gateway lives: it sweeps nothing itself.
         let program = served(command, Duration::from_secs(100));
         let mut client = program.client();

@@ -204,7 +204,7 @@ fn four_hundred_strangers_whose_bodies_never_end_cost_little_and_delay_no_bystan
 
 fn before_a_bucket(folder: &Path, name: &str) -> Program {
     let mut command = before_bucket(folder, &own_prefix(name));
-    command.env("LARDER_TOKEN", TOKEN).env("LARDER_KEEPER", "self");
+    command.env("LARDER_TOKEN", TOKEN).env("LARDER_LEADER", "self");
     Program::start(command)
 }
 

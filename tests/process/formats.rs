@@ -85,7 +85,7 @@ async fn a_bucket_of_a_newer_version_is_refused_and_left_alone() {
         let serve = before_bucket(work.path(), &prefix);
         let mut command = command(work.path(), arguments);
         command.args(["--s3-prefix", &prefix]).envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "of one").env("LARDER_KEEPER", "self");
+        command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "of one").env("LARDER_LEADER", "self");
         command
     };
     Program::start(of_bucket(&["serve"])).stop();

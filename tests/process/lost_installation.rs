@@ -54,7 +54,7 @@ async fn write(objects: &S3Store, key: &str, bytes: Bytes) {
 /// Returns a gateway's command; where conditions have to be emulated it is the leader.
 fn serve(folder: &Path, prefix: &str, secret: &str) -> Command {
     let mut command = before_bucket(folder, prefix);
-    command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", secret).env("LARDER_KEEPER", "self");
+    command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", secret).env("LARDER_LEADER", "self");
     command
 }
 

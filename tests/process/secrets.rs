@@ -180,7 +180,7 @@ fn a_master_secret_that_is_given_is_kept_nowhere() {
 fn a_bucket_its_log_and_its_refusals_tell_no_secret() {
     let (folder, prefix) = (tempfile::tempdir().expect("a folder"), crate::bucket::own_prefix("secrets"));
     let mut command = crate::bucket::before_bucket(folder.path(), &prefix);
-    command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", MASTER).env("LARDER_KEEPER", "self");
+    command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", MASTER).env("LARDER_LEADER", "self");
     let program = started(command);
     let mut told = use_secrets(&program, TOKEN);
     told.keep("the master secret", &MASTER.into());

@@ -23,7 +23,7 @@ pub struct Site {
     /// Sets what a command serves from.
     over: Box<dyn Fn(&Path) -> Command + Send + Sync>,
     gateways: Mutex<Vec<Option<Program>>>,
-    /// Address of the first gateway, always the same, since others may know it as the keeper.
+    /// Address of the first gateway, always the same, since others may know it as the leader.
     first: SocketAddr,
 }
 
@@ -34,7 +34,7 @@ impl Site {
         Self::start(folder, None, Box::new(over), 1)
     }
 
-    /// Two gateways, each made by `over`: equal ones, or the keeper and one that passes on to it.
+    /// Two gateways, each made by `over`: equal ones, or the leader and one that passes on to it.
     #[cfg(feature = "s3")]
     pub fn shared(folder: &Path, prefix: &str) -> Self {
         let of = prefix.to_owned();
@@ -63,8 +63,8 @@ impl Site {
         let listen = if number == 0 { self.first.to_string() } else { "127.0.0.1:0".to_owned() };
         command.env("LARDER_LISTEN", listen);
         if self.prefix.is_some() {
-            let keeper = if number == 0 { "self".to_owned() } else { format!("http://{}", self.first) };
-            command.env("LARDER_KEEPER", keeper);
+            let leader = if number == 0 { "self".to_owned() } else { format!("http://{}", self.first) };
+            command.env("LARDER_LEADER", leader);
         }
         Program::start(command)
     }

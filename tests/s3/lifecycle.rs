@@ -197,7 +197,7 @@ impl Program {
         let settings = [
             ("LARDER_S3_ENDPOINT", variable("LARDER_TEST_S3_ENDPOINT")),
             ("LARDER_S3_REGION", variable("LARDER_TEST_S3_REGION")),
-            ("LARDER_KEEPER", "self".to_owned()),
+            ("LARDER_LEADER", "self".to_owned()),
             ("LARDER_SECRET", "a secret".to_owned()),
             ("LARDER_TOKEN", "a-token".to_owned()),
         ];

@@ -183,7 +183,7 @@ async fn conditions_that_do_not_hold_are_not_relied_on() {
         assert!(!relied_on, "{store:?}");
         let found = &findings[0];
         assert_eq!((found.check, found.outcome.verdict), ("conditional writes", Verdict::Lacks));
-        assert!(found.outcome.advice.as_ref().is_some_and(|advice| advice.contains("LARDER_KEEPER")));
+        assert!(found.outcome.advice.as_ref().is_some_and(|advice| advice.contains("LARDER_LEADER")));
         assert!(findings[1..].iter().all(|finding| finding.outcome.verdict == Verdict::Ok), "{findings:#?}");
     }
 }

@@ -8,7 +8,7 @@ use super::finding::Outcome;
 pub const TRIED: &str = "If-None-Match and If-Match: absent, current and stale ones, and 16 writers at once";
 
 /// Advice for stores without conditional writes.
-const KEEPER: &str = "set LARDER_KEEPER=self on exactly one gateway and its http:// origin on all others, and the same \
+const LEADER: &str = "set LARDER_LEADER=self on exactly one gateway and its http:// origin on all others, and the same \
                       LARDER_SECRET and LARDER_TOKEN on all";
 
 /// The conditions that an object store honours.
@@ -40,19 +40,19 @@ impl Conditions {
             (false, Some(true)) => {
                 return Outcome::wrong(
                     "LARDER_S3_CONDITIONAL_WRITES says yes, but the object store ignores conditions: two gateways can overwrite each other",
-                    format!("leave the setting out, and {KEEPER}"),
+                    format!("leave the setting out, and {LEADER}"),
                 );
             }
             (false, None | Some(false)) => {
                 return Outcome::lacks(
-                    "the object store ignores conditions: one gateway alone, the keeper, makes the writes that need them",
-                    KEEPER,
+                    "the object store ignores conditions: one gateway alone, the leader, makes the writes that need them",
+                    LEADER,
                 );
             }
             (true, Some(false)) => {
                 return Outcome::lacks(
                     "conditions hold on this node of the object store, but LARDER_S3_CONDITIONAL_WRITES says no",
-                    KEEPER,
+                    LEADER,
                 );
             }
             (true, None | Some(true)) => {}

@@ -1,7 +1,7 @@
 //! Keys in doubt: a write of them may still arrive.
 //!
 //! ```text
-//! keeper  PUT document v2: no answer                     the object store (or something before it) still has it
+//! leader  PUT document v2: no answer                     the object store (or something before it) still has it
 //!         PUT document v2 again: 200
 //!         PUT document v3: 200
 //!                                                        the first v2 arrives: v3 is gone

@@ -83,19 +83,19 @@ impl Larder {
         Self::start(objects, self.0.clock.clone()).await
     }
 
-    /// Creates the keeper over the same objects, as if the object store had no conditional writes.
-    pub(crate) async fn keeper(&self) -> Self {
+    /// Creates the leader over the same objects, as if the object store had no conditional writes.
+    pub(crate) async fn leader(&self) -> Self {
         let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
         Self::start(Arc::new(SoleWriter::new(unconditional, self.0.clock.clone())), self.0.clock.clone()).await
     }
 
-    /// Creates a gateway over the same objects, as if the object store had no conditional writes, whose keeper is at
+    /// Creates a gateway over the same objects, as if the object store had no conditional writes, whose leader is at
     /// `address`.
-    pub(crate) async fn forwarder_to(&self, address: SocketAddr) -> Self {
+    pub(crate) async fn follower_to(&self, address: SocketAddr) -> Self {
         let address = PeerAddress::parse(&format!("http://{address}")).expect("an address");
-        let keeper = Arc::new(Peer::new(address, Arc::new(SystemClock)));
+        let leader = Arc::new(Peer::new(address, Arc::new(SystemClock)));
         let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
-        Self::start_as(unconditional, self.0.clock.clone(), self.0.ledger.clone(), Some(keeper), None, |_| {}).await
+        Self::start_as(unconditional, self.0.clock.clone(), self.0.ledger.clone(), Some(leader), None, |_| {}).await
     }
 
     /// Creates a gateway over the same objects that relays datasets and request queues to the server at `address`, with
@@ -113,7 +113,7 @@ impl Larder {
         objects: Arc<dyn ObjectStore>,
         clock: Arc<ShiftedClock>,
         ledger: Arc<Ledger>,
-        keeper: Option<Arc<Peer>>,
+        leader: Option<Arc<Peer>>,
         upstream: Option<Upstream>,
         change: impl FnOnce(&mut ApiOptions),
     ) -> Self {
@@ -124,7 +124,7 @@ impl Larder {
         let charges_itself = objects.lifecycle().is_some();
         let measured = Arc::new(if charges_itself { measured } else { measured.charging(ledger.clone()) });
         let random = Arc::new(SystemRandom);
-        let staleness = keeper.is_some().then_some(CacheOptions::SHARED_STALENESS);
+        let staleness = leader.is_some().then_some(CacheOptions::SHARED_STALENESS);
         let users =
             Users::open(measured.clone(), clock.clone(), random.clone(), staleness).await.expect("accounts open");
         let users = Arc::new(users);
@@ -139,7 +139,7 @@ impl Larder {
         let clock_records = Arc::new(clock_records);
         let catalog = CatalogOptions { cache, clock_guard: Some(guard.clone()), ..CatalogOptions::default() };
         let catalog = Arc::new(Catalog::new(measured.clone(), clock.clone(), random.clone(), &catalog));
-        let errands = keeper.clone().and_then(|keeper| Errands::new(keeper, TOKEN)).map(Arc::new);
+        let errands = leader.clone().and_then(|leader| Errands::new(leader, TOKEN)).map(Arc::new);
         let records = match &errands {
             None => catalog.records(),
             Some(errands) => catalog.records_renewed_by(Arc::new(ToldRenewals::new(catalog.clone(), errands.clone()))),
@@ -165,17 +165,17 @@ impl Larder {
             clock_records,
         };
         let api = Api::new(options, parts, random.as_ref());
-        let api = match &keeper {
-            Some(keeper) => api.with_keeper(keeper.clone()),
+        let api = match &leader {
+            Some(leader) => api.with_leader(leader.clone()),
             None => api,
         };
         let address = serve(api);
         Self(Arc::new(Parts { address, objects, measured, clock, catalog, ledger, run_upkeep, tokens, errands }))
     }
 
-    /// Reports the use of stores to the keeper, as a job does now and then. Returns the number of stores.
+    /// Reports the use of stores to the leader, as a job does now and then. Returns the number of stores.
     pub(crate) async fn tell_use(&self) -> larder::kv::Result<usize> {
-        let errands = self.0.errands.clone().expect("it has a keeper");
+        let errands = self.0.errands.clone().expect("it has a leader");
         let job = ToldActivity::new(self.0.catalog.clone(), errands);
         job.run_once().await.map(|report| report.worked_on)
     }

@@ -23,7 +23,7 @@ CHART = DEPLOY / 'helm' / 'larder'
 VERSIONS = ('1.30', '1.37')
 
 EVERYTHING = [
-    'keeper.enabled=true', 'serviceMonitor.enabled=true', 'prometheusRule.enabled=true', 'dashboard.enabled=true',
+    'leader.enabled=true', 'serviceMonitor.enabled=true', 'prometheusRule.enabled=true', 'dashboard.enabled=true',
     'networkPolicy.enabled=true', 's3.endpoint=http://garage:3900', 's3.prefix=here', 'settings.LARDER_MAX_REQUESTS=512',
     'networkPolicy.from[0].namespaceSelector.matchLabels.name=web',
     'networkPolicy.egress[0].ports[0].port=3900',
@@ -177,25 +177,25 @@ def nothing_secret_is_written_down():
                 assert 'secretKeyRef' in variable['valueFrom'], f'{name}: {variable}'
 
 
-def there_is_one_keeper_and_the_others_know_it():
+def there_is_one_leader_and_the_others_know_it():
     found = parts('everything')
-    keeper, others = found['StatefulSet/larder-keeper'], found['Deployment/larder']
+    leader, others = found['StatefulSet/larder-leader'], found['Deployment/larder']
 
     def told(workload: dict) -> str:
         [container] = workload['spec']['template']['spec']['containers']
-        return next(variable['value'] for variable in container['env'] if variable['name'] == 'LARDER_KEEPER')
+        return next(variable['value'] for variable in container['env'] if variable['name'] == 'LARDER_LEADER')
 
-    assert keeper['spec']['replicas'] == 1 and told(keeper) == 'self'
-    [pause] = keeper['spec']['template']['spec']['initContainers']
+    assert leader['spec']['replicas'] == 1 and told(leader) == 'self'
+    [pause] = leader['spec']['template']['spec']['initContainers']
     assert pause['command'] == ['sleep', '60']
-    assert told(others) == 'http://larder-keeper:8011'
-    service, pod = found['Service/larder-keeper'], keeper['spec']['template']['metadata']['labels']
+    assert told(others) == 'http://larder-leader:8011'
+    service, pod = found['Service/larder-leader'], leader['spec']['template']['metadata']['labels']
     assert service['spec']['ports'][0]['port'] == 8011
     assert service['spec']['selector'].items() <= pod.items()
-    # The Service of all sends nothing to the keeper by itself, and its own nothing to the others.
+    # The Service of all sends nothing to the leader by itself, and its own nothing to the others.
     assert not found['Service/larder']['spec']['selector'].items() <= pod.items()
     monitor = found['ServiceMonitor/larder']['spec']
-    for name in ('Service/larder', 'Service/larder-keeper'):
+    for name in ('Service/larder', 'Service/larder-leader'):
         assert monitor['selector']['matchLabels'].items() <= found[name]['metadata']['labels'].items(), name
         assert found[name]['spec']['ports'][0]['name'] == monitor['endpoints'][0]['port'], name
     assert monitor['endpoints'][0]['authorization']['credentials'] == {'name': 'larder', 'key': 'metrics-token'}
@@ -250,7 +250,7 @@ def values_that_make_no_sense_are_refused():
         ('publicUrl=larder.example', 'publicUrl'),
         ('setings.LARDER_MAX_REQUESTS=1', 'setings'),
         ('settings.MAX_REQUESTS=1', 'settings'),
-        ('keeper.pause=5', 'pause'),
+        ('leader.pause=5', 'pause'),
         ('publicUrl=https://example.com/larder/', 'publicUrl'),
         ('httpRoute.enabled=true', 'parentRefs'),
         ('httpRoute.parentRefs[0].sectionName=https', 'name'),
@@ -297,7 +297,7 @@ CHECKS = [
     pods_are_probed_and_have_time_to_end,
     a_backup_is_taken_beside_the_process_that_serves_and_kept_on_another_volume,
     nothing_secret_is_written_down,
-    there_is_one_keeper_and_the_others_know_it,
+    there_is_one_leader_and_the_others_know_it,
     routes_lead_to_the_gateways_by_the_public_url_if_asked_for,
     helm_test_asks_the_service_whether_it_is_ready,
     values_that_make_no_sense_are_refused,

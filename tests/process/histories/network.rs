@@ -40,7 +40,7 @@ struct Wires {
     is_calm: Arc<AtomicBool>,
 }
 
-/// Makes a history on so many gateways: equal ones, or a keeper and its forwarders.
+/// Makes a history on so many gateways: equal ones, or a leader and its followers.
 pub fn make_history_before_a_bucket(gateways: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new().expect("the system has threads");
@@ -48,27 +48,27 @@ pub fn make_history_before_a_bucket(gateways: usize) {
     let start = |_| Arc::new(runtime.block_on(Proxy::before(&endpoint)));
     let network = Wires { proxies: (0..gateways).map(start).collect(), runtime, is_calm: Arc::default() };
     let prefix = own_prefix("histories");
-    let keeper = format!("http://127.0.0.1:{}", free_port());
+    let leader = format!("http://127.0.0.1:{}", free_port());
     let serve = |(index, proxy): (usize, &Arc<Proxy>)| -> Serve {
-        let (place, prefix, keeper) = (folder.path().to_owned(), prefix.clone(), keeper.clone());
+        let (place, prefix, leader) = (folder.path().to_owned(), prefix.clone(), leader.clone());
         let endpoint = proxy.endpoint();
         Box::new(move || {
             let mut command: Command = before_bucket(&place, &prefix);
             command.env("LARDER_S3_ENDPOINT", &endpoint).env("LARDER_S3_ANSWER_TIMEOUT", ANSWER_TIMEOUT);
-            command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "shared by all").env("LARDER_KEEPER", &keeper);
+            command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "shared by all").env("LARDER_LEADER", &leader);
             if index == 0 {
-                command.env("LARDER_KEEPER", "self").env("LARDER_LISTEN", keeper.trim_start_matches("http://"));
+                command.env("LARDER_LEADER", "self").env("LARDER_LISTEN", leader.trim_start_matches("http://"));
             }
             command
         })
     };
     // The capabilities of the object store are detected by a gateway with the usual timeouts.
     let mut first = before_bucket(folder.path(), &prefix);
-    first.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "shared by all").env("LARDER_KEEPER", "self");
+    first.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "shared by all").env("LARDER_LEADER", "self");
     let first = Program::start(first).stop();
     assert!(first.status.success(), "{}", first.stderr);
-    let has_keeper = first.stderr.contains("conditional_writes=false");
-    let conditions = if has_keeper && gateways > 1 { Conditions::Apart } else { Conditions::Mixed };
+    let has_leader = first.stderr.contains("conditional_writes=false");
+    let conditions = if has_leader && gateways > 1 { Conditions::Apart } else { Conditions::Mixed };
     let commands = network.proxies.iter().enumerate().map(serve).collect();
     let staleness = if gateways == 1 { Duration::ZERO } else { STALENESS };
     make_history("bucket", commands, &network, staleness, conditions);

@@ -20,8 +20,8 @@ const KEYS: u64 = 6;
 pub enum Conditions {
     /// With conditions and without, as it comes.
     Mixed,
-    /// Each record either always with conditions or never: all that gateways beside a keeper promise, where a write without a condition
-    /// may fall between the keeper's look and its write.
+    /// Each record either always with conditions or never: all that gateways beside a leader promise, where a write without a condition
+    /// may fall between the leader's look and its write.
     Apart,
 }
 

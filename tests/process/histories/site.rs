@@ -98,7 +98,7 @@ impl Site {
         program.signal(Signal::CONT);
     }
 
-    /// Stops all gateways gracefully, the keeper last. Returns their logs.
+    /// Stops all gateways gracefully, the leader last. Returns their logs.
     pub fn stop(self) -> Vec<String> {
         let programs = self
             .gateways

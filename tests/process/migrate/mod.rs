@@ -73,7 +73,7 @@ impl<'a> Site<'a> {
     /// Returns a gateway over the bucket, as the leader where there has to be one.
     fn over_bucket(&self) -> Command {
         let mut command = self.command(&["serve"]);
-        command.env("LARDER_KEEPER", "self").env("LARDER_TOKEN", self.token());
+        command.env("LARDER_LEADER", "self").env("LARDER_TOKEN", self.token());
         command
     }
 

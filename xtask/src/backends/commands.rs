@@ -112,7 +112,7 @@ fn run_suites(server: &S3Server) -> Result<(), String> {
         let mut settings = server.settings(&prefix);
         // Wanted where the server has no conditional writes, and no harm elsewhere.
         settings.extend(
-            [("LARDER_SECRET", SECRET), ("LARDER_KEEPER", "self")].map(|(name, value)| (name, value.to_owned())),
+            [("LARDER_SECRET", SECRET), ("LARDER_LEADER", "self")].map(|(name, value)| (name, value.to_owned())),
         );
         driver.run(&settings)?;
     }

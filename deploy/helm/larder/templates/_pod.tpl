@@ -1,4 +1,4 @@
-{{/* Environment of a gateway. `part` is gateway or keeper. */}}
+{{/* Environment of a gateway. `part` is gateway or leader. */}}
 {{- define "larder.environment" -}}
 {{- $values := .root.Values -}}
 {{- $secret := $values.existingSecret -}}
@@ -23,8 +23,8 @@
 - { name: LARDER_TOKEN, valueFrom: { secretKeyRef: { name: {{ $secret }}, key: token } } }
 - { name: LARDER_SECRET, valueFrom: { secretKeyRef: { name: {{ $secret }}, key: secret } } }
 - { name: LARDER_METRICS_TOKEN, valueFrom: { secretKeyRef: { name: {{ $secret }}, key: metrics-token, optional: {{ not $values.serviceMonitor.enabled }} } } }
-{{- if $values.keeper.enabled }}
-- { name: LARDER_KEEPER, value: {{ ternary "self" (printf "http://%s-keeper:8011" (include "larder.name" .root)) (eq .part "keeper") | quote }} }
+{{- if $values.leader.enabled }}
+- { name: LARDER_LEADER, value: {{ ternary "self" (printf "http://%s-leader:8011" (include "larder.name" .root)) (eq .part "leader") | quote }} }
 {{- end }}
 {{- range $name, $value := $values.settings }}
 - { name: {{ $name }}, value: {{ $value | quote }} }

@@ -1,4 +1,4 @@
-//! Gateways over an object store without conditional writes: one is the keeper, the others forward conditional writes
+//! Gateways over an object store without conditional writes: one is the leader, the others forward conditional writes
 //! to it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,11 +13,11 @@ use crate::harness::{Larder, Reply, STORES};
 /// Requests that are under way at the same time.
 const RACERS: usize = 20;
 
-/// Returns the keeper, and a forwarder of it.
-pub(crate) async fn keeper_and_another(larder: &Larder) -> (Larder, Larder) {
-    let keeper = larder.keeper().await;
-    let other = keeper.forwarder_to(keeper.address()).await;
-    (keeper, other)
+/// Returns the leader, and a follower of it.
+pub(crate) async fn leader_and_another(larder: &Larder) -> (Larder, Larder) {
+    let leader = larder.leader().await;
+    let other = leader.follower_to(leader.address()).await;
+    (leader, other)
 }
 
 /// Returns an address on which no server listens.
@@ -27,18 +27,18 @@ fn nobody() -> SocketAddr {
 }
 
 contract_test!(twenty_that_ask_two_gateways_for_one_name_get_one_store, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
-    let third = keeper.forwarder_to(keeper.address()).await;
+    let (leader, other) = leader_and_another(&larder).await;
+    let third = leader.follower_to(leader.address()).await;
     for name in ["shop", "cellar", "pantry"] {
         let target = format!("{STORES}?name={name}");
-        let gateways = [&keeper, &other, &third].into_iter().cycle().take(RACERS);
+        let gateways = [&leader, &other, &third].into_iter().cycle().take(RACERS);
         let replies = join_all(gateways.map(|gateway| gateway.post(&target).into_future())).await;
         let made = replies.iter().filter(|reply| reply.status == 201).count();
         let mut ids: Vec<String> =
             replies.into_iter().map(|reply| reply.answers_one_of(&[200, 201]).text("id")).collect();
         ids.dedup();
         assert_eq!((ids.len(), made), (1, 1), "{ids:?}");
-        for gateway in [&keeper, &other, &third] {
+        for gateway in [&leader, &other, &third] {
             assert_eq!(gateway.get(format!("{STORES}/~{name}")).await.text("id"), ids[0]);
         }
     }
@@ -46,15 +46,15 @@ contract_test!(twenty_that_ask_two_gateways_for_one_name_get_one_store, async |l
 });
 
 contract_test!(what_one_gateway_changes_others_see_within_the_bound, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
-    let third = keeper.forwarder_to(keeper.address()).await;
+    let (leader, other) = leader_and_another(&larder).await;
+    let third = leader.follower_to(leader.address()).await;
     let schema = json!({ "name": "shop", "schema": {
         "actorKeyValueStoreSchemaVersion": 1,
         "title": "Shop",
         "collections": { "texts": { "title": "Texts", "keyPrefix": "text-", "contentTypes": ["text/plain"] } },
     } });
     let store = other.store_with(&schema).await;
-    let gateways = [&keeper, &other, &third];
+    let gateways = [&leader, &other, &third];
     for gateway in gateways {
         let refused = store.behind(gateway).put("/records/text-1").content_type("image/png").body("x").await;
         refused.fails(400, "schema-validation-error");
@@ -75,7 +75,7 @@ contract_test!(what_one_gateway_changes_others_see_within_the_bound, async |lard
 });
 
 contract_test!(who_changes_a_store_sees_it_changed_at_once_through_the_same_gateway, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+    let (leader, other) = leader_and_another(&larder).await;
     let store = other.named_store("shop").await;
     assert_eq!(other.get(STORES).await.data()["total"], 1);
     assert_eq!(other.get(format!("{STORES}/~shop")).await.text("id"), store.id);
@@ -93,30 +93,30 @@ contract_test!(who_changes_a_store_sees_it_changed_at_once_through_the_same_gate
     other.delete(format!("{STORES}/~cellar")).await.answers(204);
     store.get("").await.answers(404);
     other.get(format!("{STORES}/~cellar")).await.answers(404);
-    drop(keeper);
+    drop(leader);
 });
 
 contract_test!(a_name_that_changed_hands_unseen_is_looked_up_afresh, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+    let (leader, other) = leader_and_another(&larder).await;
     let (shop, cellar) = (other.named_store("shop").await, other.named_store("cellar").await);
     for (name, store) in [("shop", &shop), ("cellar", &cellar)] {
         assert_eq!(other.get(format!("{STORES}/~{name}")).await.text("id"), store.id);
     }
     // Behind the back of the other gateway, which remembers what was.
-    cellar.behind(&keeper).put("").json(&json!({ "name": "pantry" })).await.answers(200);
+    cellar.behind(&leader).put("").json(&json!({ "name": "pantry" })).await.answers(200);
     shop.put("").json(&json!({ "name": "cellar" })).await.answers(200);
     assert_eq!(other.get(format!("{STORES}/~cellar")).await.text("id"), shop.id);
 
-    shop.behind(&keeper).delete("").await.answers(204);
+    shop.behind(&leader).delete("").await.answers(204);
     let again = other.named_store("cellar").await;
     assert_ne!(again.id, shop.id);
     assert_eq!(other.get(format!("{STORES}/~cellar")).await.text("id"), again.id);
 });
 
-contract_test!(without_the_keeper_records_go_on_and_changes_are_to_be_tried_again, async |larder: Larder| {
-    let (keeper, _) = keeper_and_another(&larder).await;
-    let store = keeper.named_store("shop").await;
-    let other = keeper.forwarder_to(nobody()).await;
+contract_test!(without_the_leader_records_go_on_and_changes_are_to_be_tried_again, async |larder: Larder| {
+    let (leader, _) = leader_and_another(&larder).await;
+    let store = leader.named_store("shop").await;
+    let other = leader.follower_to(nobody()).await;
     let store = store.behind(&other);
     let away = |reply: Reply| {
         reply.fails(503, "service-unavailable");
@@ -142,12 +142,12 @@ contract_test!(without_the_keeper_records_go_on_and_changes_are_to_be_tried_agai
 });
 
 contract_test!(of_twenty_conditional_writes_through_two_gateways_one_wins, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+    let (leader, other) = leader_and_another(&larder).await;
     let store = other.new_store().await;
     let mut etag = None;
     for round in 0..3 {
         let writes = (0..RACERS).map(|racer| {
-            let put = store.behind(if racer % 2 == 0 { &keeper } else { &other }).put("/records/a");
+            let put = store.behind(if racer % 2 == 0 { &leader } else { &other }).put("/records/a");
             let put = match &etag {
                 None => put.field("If-None-Match", "*"),
                 Some(etag) => put.field("If-Match", etag),
@@ -167,7 +167,7 @@ contract_test!(of_twenty_conditional_writes_through_two_gateways_one_wins, async
 });
 
 contract_test!(a_conditional_write_is_passed_on_whatever_its_size_and_framing, async |larder: Larder| {
-    let (_keeper, other) = keeper_and_another(&larder).await;
+    let (_leader, other) = leader_and_another(&larder).await;
     let store = other.new_store().await;
     let chunks: Vec<Bytes> = (0..40_u8).map(|letter| Bytes::from(vec![letter; 100_000])).collect();
     let put = |key: &str| store.put(&format!("/records/{key}")).field("If-None-Match", "*");
@@ -185,21 +185,21 @@ contract_test!(a_conditional_write_is_passed_on_whatever_its_size_and_framing, a
     store.get("/records/sized").await.answers(404);
 });
 
-contract_test!(what_another_gateway_counted_is_written_down_by_the_keeper, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+contract_test!(what_another_gateway_counted_is_written_down_by_the_leader, async |larder: Larder| {
+    let (leader, other) = leader_and_another(&larder).await;
     let (store, gone) = (other.new_store().await, other.new_store().await);
     store.put_text("a", "flour").await;
     store.record("a").await;
     store.record("a").await;
     gone.put_text("a", "flour").await;
     gone.delete("").await.answers(204);
-    store.behind(&keeper).record("a").await;
-    assert_eq!(other.tell_use().await.expect("the keeper is told"), 2);
+    store.behind(&leader).record("a").await;
+    assert_eq!(other.tell_use().await.expect("the leader is told"), 2);
     assert_eq!(other.tell_use().await.expect("there is nothing to tell"), 0);
-    assert_eq!(keeper.write_use_down().await, 2);
-    assert_eq!(keeper.write_use_down().await, 0, "what belongs to no store is dropped");
+    assert_eq!(leader.write_use_down().await, 2);
+    assert_eq!(leader.write_use_down().await, 0, "what belongs to no store is dropped");
     other.advance(CacheOptions::SHARED_STALENESS);
-    for gateway in [&keeper, &other] {
+    for gateway in [&leader, &other] {
         let stats = store.behind(gateway).object().await["stats"].take();
         assert_eq!(stats["writeCount"], 1, "{stats}");
         assert_eq!(stats["readCount"], 3, "{stats}");
@@ -207,22 +207,22 @@ contract_test!(what_another_gateway_counted_is_written_down_by_the_keeper, async
 });
 
 contract_test!(counters_that_make_no_sense_are_refused, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+    let (leader, other) = leader_and_another(&larder).await;
     let path = "/larder/v1/activity";
     for body in [json!({}), json!({ "stores": 1 }), json!({ "stores": [{ "id": "x" }] })] {
-        keeper.post(path).json(&body).await.fails(400, "invalid-input");
+        leader.post(path).json(&body).await.fails(400, "invalid-input");
     }
-    keeper.post(path).json(&json!({ "stores": [] })).await.answers(204);
+    leader.post(path).json(&json!({ "stores": [] })).await.answers(204);
     other.post(path).json(&json!({ "stores": [] })).await.answers(204);
     let usage = json!({ "id": "0123456789abcdefg", "modifiedAt": null, "accessedAt": "2026-01-01T00:00:00.000Z", "stats":
         { "readCount": u64::MAX, "writeCount": u64::MAX, "deleteCount": 0, "listCount": 0 } });
-    keeper.post(path).json(&json!({ "stores": [usage, usage] })).await.answers(204);
-    assert_eq!(keeper.write_use_down().await, 1);
+    leader.post(path).json(&json!({ "stores": [usage, usage] })).await.answers(204);
+    assert_eq!(leader.write_use_down().await, 1);
 });
 
-contract_test!(nobody_gets_more_through_another_gateway_than_from_the_keeper, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
-    let store = keeper.new_store().await;
+contract_test!(no_caller_gets_more_through_a_follower_than_from_the_leader, async |larder: Larder| {
+    let (leader, other) = leader_and_another(&larder).await;
+    let store = leader.new_store().await;
     store.put_text("a", "flour").await;
     for token in [None, Some(""), Some("wrong"), Some("Basic x")] {
         for (method, path) in [
@@ -243,17 +243,17 @@ contract_test!(nobody_gets_more_through_another_gateway_than_from_the_keeper, as
                     Some(token) => request.token(token),
                 }
             };
-            let (directly, passed_on) = (ask(&keeper).await, ask(&other).await);
+            let (directly, passed_on) = (ask(&leader).await, ask(&other).await);
             assert!([401, 403].contains(&directly.status), "{directly}");
             assert_eq!((passed_on.status, &passed_on.body), (directly.status, &directly.body), "{method} {path}");
         }
     }
     store.record("a").await.holds(b"flour");
-    assert_eq!(keeper.get(format!("{STORES}?unnamed=1")).await.data()["total"], 1);
+    assert_eq!(leader.get(format!("{STORES}?unnamed=1")).await.data()["total"], 1);
 });
 
 contract_test!(fields_cannot_be_smuggled_through_a_gateway, async |larder: Larder| {
-    let (_keeper, other) = keeper_and_another(&larder).await;
+    let (_leader, other) = leader_and_another(&larder).await;
     let store = other.new_store().await;
     store.put_text("a", "flour").await;
     for named in ["if-match", "keep-alive, If-Match", "authorization", "Content-Length"] {
@@ -270,32 +270,32 @@ contract_test!(fields_cannot_be_smuggled_through_a_gateway, async |larder: Larde
     store.record("a").await.holds(b"rice");
 });
 
-contract_test!(a_gateway_that_is_taken_for_the_keeper_says_that_it_is_not, async |larder: Larder| {
-    let (_keeper, other) = keeper_and_another(&larder).await;
-    let lost = other.forwarder_to(other.address()).await;
+contract_test!(a_gateway_that_is_taken_for_the_leader_says_that_it_is_not, async |larder: Larder| {
+    let (_leader, other) = leader_and_another(&larder).await;
+    let lost = other.follower_to(other.address()).await;
     let message = lost.post(STORES).await.fails(508, "forwarding-loop");
-    assert!(message.contains("LARDER_KEEPER"), "{message}");
+    assert!(message.contains("LARDER_LEADER"), "{message}");
     lost.get(STORES).await.answers(200);
 });
 
 contract_test!(a_request_has_one_id_on_all_its_way, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+    let (leader, other) = leader_and_another(&larder).await;
     let id = |reply: &Reply| reply.expect_field("x-request-id").to_owned();
     let passed_on =
-        keeper.post(STORES).field("Larder-Forwarded", "1").field("X-Request-Id", "abc-1").await.answers(201);
+        leader.post(STORES).field("Larder-Forwarded", "1").field("X-Request-Id", "abc-1").await.answers(201);
     assert_eq!(id(&passed_on), "abc-1");
     for given in ["", "a b", "a\"b", &"x".repeat(65)] {
-        let reply = keeper.post(STORES).field("Larder-Forwarded", "1").field("X-Request-Id", given).await.answers(201);
+        let reply = leader.post(STORES).field("Larder-Forwarded", "1").field("X-Request-Id", given).await.answers(201);
         assert_ne!(id(&reply), given);
     }
-    for gateway in [&keeper, &other] {
+    for gateway in [&leader, &other] {
         let reply = gateway.post(STORES).field("X-Request-Id", "abc-2").await.answers(201);
         assert_ne!(id(&reply), "abc-2", "clients do not name requests");
     }
 });
 
-contract_test!(an_answer_of_the_keeper_is_handed_back_as_it_is, async |larder: Larder| {
-    let (keeper, other) = keeper_and_another(&larder).await;
+contract_test!(an_answer_of_the_leader_is_handed_back_as_it_is, async |larder: Larder| {
+    let (leader, other) = leader_and_another(&larder).await;
     let fields = |reply: &Reply| {
         let mut names: Vec<String> = reply.fields.iter().map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
@@ -315,7 +315,7 @@ contract_test!(an_answer_of_the_keeper_is_handed_back_as_it_is, async |larder: L
         if passed_on.status < 300 {
             continue;
         }
-        let directly = ask(&keeper).await;
+        let directly = ask(&leader).await;
         assert_eq!((passed_on.status, &passed_on.body), (directly.status, &directly.body), "{method} {path}");
         assert_eq!(fields(&passed_on), fields(&directly), "{method} {path}");
     }

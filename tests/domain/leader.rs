@@ -1,4 +1,4 @@
-//! The catalog of a keeper: its object store has no conditions, and leaves writes unanswered.
+//! The catalog of a leader: its object store has no conditions, and leaves writes unanswered.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::gateways::{Gateway, World, name, new_store};
 /// Tasks that are under way at the same time.
 const RACERS: usize = 20;
 
-fn keeper(world: &World) -> (Gateway, Arc<Faulty>) {
+fn leader(world: &World) -> (Gateway, Arc<Faulty>) {
     let faulty = Arc::new(Faulty::new(world.objects.clone(), world.clock.clone()));
     let unconditional = Arc::new(Unconditional::new(faulty.clone()));
     let objects = Arc::new(SoleWriter::new(unconditional, world.clock.clone()));
@@ -45,13 +45,13 @@ async fn twenty_that_want_one_name_get_one_store_whatever_is_left_unanswered() {
     let whatever = [Fault::LoseAnswer, Fault::Refuse(Refusal::Timeout), Fault::Refuse(Refusal::Unavailable)];
     for seed in 0..20 {
         let world = World::new();
-        let (keeper, faulty) = keeper(&world);
+        let (leader, faulty) = leader(&world);
         faulty.disturb_by_chance(seed, 200, whatever.to_vec());
-        let racers = (0..RACERS).map(|_| keeper.catalog.create(world.owner, new_store(Some("shop"))));
+        let racers = (0..RACERS).map(|_| leader.catalog.create(world.owner, new_store(Some("shop"))));
         let created = with_time(&world, join_all(racers)).await;
         faulty.calm();
         world.clock.advance(DOUBT);
-        let store = keeper.create(world.owner, Some("shop")).await;
+        let store = leader.create(world.owner, Some("shop")).await;
         for created in created.into_iter().flatten() {
             assert_eq!(created.store.document.id, store.document.id, "seed {seed}");
         }
@@ -65,27 +65,27 @@ async fn twenty_that_want_one_name_get_one_store_whatever_is_left_unanswered() {
 #[tokio::test]
 async fn a_change_whose_answer_was_lost_is_made_once_and_the_next_waits_until_nothing_can_undo_it() {
     let world = World::new();
-    let (keeper, faulty) = keeper(&world);
-    let id = keeper.create(world.owner, Some("shop")).await.document.id;
+    let (leader, faulty) = leader(&world);
+    let id = leader.create(world.owner, Some("shop")).await.document.id;
     let retitle = |title: &str| StoreUpdate { title: Change::Set(title.to_owned()), ..StoreUpdate::default() };
     let put = || Call { operation: Some(Operation::Put), key_contains: "/stores/".to_owned(), skip: 0 };
 
     faulty.disturb(put(), Fault::LoseAnswer);
     let changed =
-        with_time(&world, keeper.catalog.update(id, retitle("one"))).await.expect("it was seen to have happened");
+        with_time(&world, leader.catalog.update(id, retitle("one"))).await.expect("it was seen to have happened");
     assert_eq!(changed.document.version, 3);
-    keeper.catalog.update(id, retitle("two")).await.expect("nothing is in doubt");
+    leader.catalog.update(id, retitle("two")).await.expect("nothing is in doubt");
 
     faulty.disturb(put(), Fault::Refuse(Refusal::Timeout));
-    with_time(&world, keeper.catalog.update(id, retitle("three"))).await.expect("it was sent again");
+    with_time(&world, leader.catalog.update(id, retitle("three"))).await.expect("it was sent again");
     let restrict = StoreUpdate { general_access: Some(GeneralAccess::Restricted), ..StoreUpdate::default() };
-    let refused = keeper.catalog.update(id, restrict.clone()).await.expect_err("the first may arrive over it");
+    let refused = leader.catalog.update(id, restrict.clone()).await.expect_err("the first may arrive over it");
     assert!(
         matches!(refused, larder::kv::Error::Unavailable { retry_after, .. } if retry_after > Duration::from_secs(50)),
         "{refused:?}"
     );
     world.clock.advance(DOUBT);
-    keeper.catalog.update(id, restrict).await.expect("it cannot arrive any more");
+    leader.catalog.update(id, restrict).await.expect("it cannot arrive any more");
     let locator = StoreLocator::Name(world.owner, name("shop"));
     let store = world.gateway(2).catalog.resolve(&locator).await.expect("the store");
     assert_eq!(store.document.title.as_deref(), Some("three"));
