@@ -3,7 +3,6 @@
 pub mod api;
 pub mod auth;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod console;
 #[cfg(any(test, fuzzing))]
@@ -11,10 +10,10 @@ pub mod fuzzing;
 pub mod gateway;
 pub mod jobs;
 pub mod kv;
-pub mod network;
 pub mod peer;
 pub mod runs;
 pub mod server;
-pub mod storage;
-pub mod telemetry;
 pub mod transfer;
+
+pub use larder_object_store as storage;
+pub use larder_runtime::{clock, network, telemetry};

@@ -150,7 +150,7 @@ fn calls_of_the_object_store_are_logged_at_debug_and_counted_for_their_request()
     let (folder, prefix) = (tempfile::tempdir().expect("a folder"), own_prefix("calls"));
     let mut command = before_bucket(folder.path(), &prefix);
     command.envs([("LARDER_TOKEN", TOKEN), ("LARDER_LEADER", "self"), ("LARDER_SECRET", "salt")]);
-    command.envs([("LARDER_LOG", "info,larder::storage=debug"), ("LARDER_ACCESS_LOG", "json")]);
+    command.envs([("LARDER_LOG", "info,larder_object_store=debug"), ("LARDER_ACCESS_LOG", "json")]);
     let program = Program::start(command);
     let records = program.records_of("pantry");
     let (_, id) = ask(&program, TOKEN, "PUT", &format!("{records}/cinnamon"), b"flour");
@@ -162,7 +162,7 @@ fn calls_of_the_object_store_are_logged_at_debug_and_counted_for_their_request()
     let calls: Vec<&str> =
         stderr.lines().filter(|line| line.contains("an object call") && line.contains(&of_request)).collect();
     let [call] = calls[..] else { panic!("{calls:?} of {stderr}") };
-    for field in ["DEBUG larder::storage::s3", "method=\"PUT\"", "cinnamon\" status=200 time_ms=", " attempt=1"] {
+    for field in ["DEBUG larder_object_store::s3", "method=\"PUT\"", "cinnamon\" status=200 time_ms=", " attempt=1"] {
         assert!(call.contains(field), "{field} is not in {call}");
     }
     for secret in ["X-Amz-", "Signature", "uploadId", "salt"] {

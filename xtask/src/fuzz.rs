@@ -1,7 +1,7 @@
 //! Fuzzing: every parser over bytes that libFuzzer chooses (CONTRIBUTING.md, "Fuzzing").
 //!
-//! Only Larder's own crate is instrumented. So its dependencies are not built again, and the code under test guides the
-//! mutations. That takes compiler flags for one crate alone. This program adds them: cargo runs it in place of rustc.
+//! Only Larder's own crates are instrumented. So its dependencies are not built again, and the code under test guides the
+//! mutations. That takes compiler flags for these crates alone. This program adds them: cargo runs it in place of rustc.
 
 use std::{
     fs,
@@ -14,8 +14,8 @@ use crate::shell;
 /// Set where this program is to play the compiler.
 const INSTRUMENTING: &str = "LARDER_FUZZ_INSTRUMENTING";
 
-/// The crate that is instrumented.
-const INSTRUMENTED: &str = "larder";
+/// The crates that are instrumented.
+const INSTRUMENTED: [&str; 3] = ["larder", "larder_object_store", "larder_runtime"];
 
 /// Compiler flags for libFuzzer's instrumentation. (As cargo-fuzz has it.)
 const INSTRUMENTS: [&str; 7] = [
@@ -90,7 +90,7 @@ pub fn compile(arguments: &[String]) -> Option<ExitCode> {
     let (rustc, arguments) = arguments.split_first()?;
     let mut command = Command::new(Path::new(rustc));
     command.args(arguments);
-    if arguments.windows(2).any(|pair| pair[0] == "--crate-name" && pair[1] == INSTRUMENTED) {
+    if arguments.windows(2).any(|pair| pair[0] == "--crate-name" && INSTRUMENTED.contains(&pair[1].as_str())) {
         command.args(INSTRUMENTS);
     }
     let status = command.status().ok()?;

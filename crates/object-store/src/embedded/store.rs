@@ -1,0 +1,295 @@
+//! The embedded engine as an object store.
+
+use std::{
+    fmt, fs, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use tokio::{
+    sync::Semaphore,
+    task::{consume_budget, spawn_blocking},
+};
+
+use larder_runtime::clock::Clock;
+
+use super::{
+    super::{
+        body::ByteStream,
+        error::{Error, Result},
+        fingerprint::etag,
+        object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
+        priority::is_background,
+        store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
+    },
+    access::kept_file,
+    background_throttle::MIN_OBJECTS,
+    batch::{Batches, Change, NewObject},
+    checkpointer::Checkpointer,
+    collect::collect,
+    committer::Committer,
+    download::Download,
+    faults::{closed, file_fault, is_index_full, work_fault},
+    folder::Folder,
+    index::{connect_checkpointer, connect_writer},
+    open_error::OpenError,
+    options::EmbeddedOptions,
+    readers::Readers,
+    reaper::Reaper,
+    room::Room,
+    rows::{self, Entry, Place},
+    spool::Spool,
+    upload::{Value, receive},
+};
+
+/// Maximum number of look-ups of a reader whose object is replaced between the look-up and the opening of its file.
+const LOOKUPS: usize = 16;
+/// Maximum number of concurrent lists, each on a thread of its own; more wait.
+const LISTS: usize = 4;
+
+/// An object store in a folder.
+pub struct EmbeddedStore {
+    // In the order in which they must end: the committer uses the reaper.
+    committer: Committer,
+    readers: Arc<Readers>,
+    spool: Arc<Spool>,
+    reaper: Arc<Reaper>,
+    lists: Semaphore,
+    has_request: Arc<AtomicBool>,
+    folder: Arc<Folder>,
+}
+
+impl EmbeddedStore {
+    /// Opens or creates the folder, and collects leftovers of a crash. Blocks for milliseconds, longer with very many
+    /// files.
+    pub fn open(options: &EmbeddedOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let folder = Arc::new(Folder::open(&options.folder)?);
+        let index = folder.index();
+        let index_error = |error| OpenError::of_index(&index, error);
+        // Created here, since the database would let others read it.
+        kept_file(&index).map_err(|error| OpenError::of_file(&index, error))?;
+        let connection = match connect_writer(&index) {
+            // Even opening needs some space; the reserve is large enough for it.
+            Err(error) if is_index_full(&error) => {
+                fs::remove_file(folder.reserve()).map_or(Err(error), |()| connect_writer(&index))
+            }
+            other => other,
+        };
+        let connection = connection.map_err(index_error)?;
+        folder.remember()?;
+        let collected = collect(&folder, &connection)?;
+        let (files, last) = rows::count_files(&connection).map_err(index_error)?;
+        if collected.alive < files {
+            tracing::error!(missing = files - collected.alive, "files of objects are missing in the data folder");
+        }
+        if collected.removed > 0 {
+            tracing::info!(files = collected.removed, "removed what an interrupted process had left behind");
+        }
+        if collected.held > 0 {
+            tracing::info!(
+                files = collected.held,
+                "files without an object stay until the next start, for a backup that is being taken"
+            );
+        }
+        let readers = Arc::new(Readers::open(Arc::clone(&folder)).map_err(index_error)?);
+        let io_error = |error: io::Error| OpenError::of_file(&options.folder, error);
+        let reaper = Arc::new(Reaper::start(Arc::clone(&folder)).map_err(io_error)?);
+        // Must not be the number of a file that a backup may still copy.
+        let first = last.max(collected.highest) + 1;
+        let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), first));
+        let checkpointer = Checkpointer::start(connect_checkpointer(&index).map_err(index_error)?).map_err(io_error)?;
+        let batches = Batches {
+            connection,
+            folder: Arc::clone(&folder),
+            clock,
+            reaper: Arc::clone(&reaper),
+            room: Room::new(folder.reserve()),
+            checkpointer,
+        };
+        let has_request = Arc::default();
+        let committer = Committer::start(batches, Arc::clone(&has_request)).map_err(io_error)?;
+        Ok(Self { committer, readers, spool, reaper, lists: Semaphore::new(LISTS), has_request, folder })
+    }
+
+    /// Closes the store: rejects new calls, makes the queued changes, and moves the log into the index. The folder is
+    /// free for another process once this store is dropped. Dropping does the same, but blocks.
+    pub async fn close(&self) {
+        self.committer.close().await;
+        self.readers.close();
+        let reaper = Arc::clone(&self.reaper);
+        // Fails only if the runtime is shutting down; the next start collects the leftovers.
+        let _ = spawn_blocking(move || reaper.stop()).await;
+    }
+
+    /// Records that a request is served, to which background changes give way.
+    fn note_request(&self) {
+        // Mostly it is set already: no write, so that other processors keep their cache lines.
+        if !self.has_request.load(Ordering::Relaxed) && !is_background() {
+            self.has_request.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the entry of `key`, with its bytes if they are inline and undamaged.
+    async fn find(&self, key: &str) -> Result<(Entry, Bytes)> {
+        self.note_request();
+        // The index answers without waiting: a caller in a loop must still yield now and then.
+        consume_budget().await;
+        let found = self.readers.read(|connection| rows::find_with_value(connection, key))?;
+        let (entry, bytes) = found.ok_or(Error::NotFound)?;
+        let bytes = if matches!(entry.place, Place::File(_)) { Bytes::new() } else { entry.check_inline(bytes)? };
+        Ok((entry, bytes))
+    }
+
+    /// Opens the object under `key`. `open` reads the file of an entry off the async threads, with the value that
+    /// `prepare` returned on this one. A missing file was replaced since the look-up, so that another look-up finds the
+    /// new one.
+    async fn find_and<P: Send + 'static, T: Send + 'static>(
+        &self,
+        key: &str,
+        prepare: impl Fn(&Entry) -> P + Send,
+        open: impl Fn(i64, &Entry, P) -> io::Result<Result<T>> + Clone + Send + 'static,
+    ) -> Result<(Entry, Source<T>)> {
+        let mut missing = None;
+        for _ in 0..LOOKUPS {
+            let (entry, bytes) = self.find(key).await?;
+            let Place::File(number) = entry.place else { return Ok((entry, Source::Inline(bytes))) };
+            if missing == Some(number) {
+                return Err(Error::Corrupt(format!("its file {number:x} is missing")));
+            }
+            let (open, described, prepared) = (open.clone(), entry.clone(), prepare(&entry));
+            match spawn_blocking(move || open(number, &described, prepared)).await.map_err(work_fault)? {
+                Ok(opened) => return Ok((entry, Source::File(opened?))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => missing = Some(number),
+                Err(error) => return Err(file_fault(error)),
+            }
+        }
+        Err(Error::Unavailable("the object is replaced faster than it can be opened".into()))
+    }
+}
+
+/// Source of an object's bytes.
+enum Source<T> {
+    Inline(Bytes),
+    File(T),
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        // Ends the thread first: it may still queue files for deletion.
+        self.committer.end();
+        self.reaper.stop();
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ObjectStore for EmbeddedStore {
+    async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
+        self.note_request();
+        let PutOptions { attributes, precondition } = options;
+        let received = receive(body, &attributes, &self.spool).await?;
+        let (size, hash) = (received.size, received.hash);
+        let object = NewObject { key: key.to_owned(), value: received.value, size, hash, attributes, precondition };
+        let last_modified = self.committer.commit(Change::Put(object)).await?;
+        Ok(PutOutcome { etag: etag(hash), last_modified })
+    }
+
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
+        let folder = Arc::clone(&self.folder);
+        let room = move |entry: &Entry| Download::room(resolve(options, entry.size).unwrap_or_default());
+        let open = move |number, entry: &Entry, room| {
+            let range = match resolve(options, entry.size) {
+                Ok(range) => range,
+                Err(error) => return Ok(Err(error)),
+            };
+            let download = Download::open(&folder.file(number), entry, &range)?;
+            Ok(download.and_then(|mut download| download.read_into(room).map(|first| (download, first))))
+        };
+        let (entry, source) = self.find_and(key, room, open).await?;
+        let range = resolve(options, entry.size)?;
+        let body = match source {
+            Source::File((download, first)) => download.into_body(first),
+            Source::Inline(bytes) => {
+                let offset = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+                ByteStream::from(bytes.slice(offset(range.start)..offset(range.end)))
+            }
+        };
+        Ok(Object { meta: entry.meta(), range, body })
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        consume_budget().await;
+        let found = self.readers.read(|connection| rows::find(connection, key))?;
+        found.map(|entry| entry.meta()).ok_or(Error::NotFound)
+    }
+
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        self.note_request();
+        self.committer.commit(Change::Delete { key: key.to_owned(), precondition }).await.map(drop)
+    }
+
+    async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        if keys.len() > MAX_DELETE_KEYS {
+            return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
+        }
+        let slices = keys.chunks(MIN_OBJECTS).map(|slice| self.committer.commit(Change::DeleteMany(slice.to_vec())));
+        try_join_all(slices).await.map(drop)
+    }
+
+    async fn list(&self, options: ListOptions) -> Result<ListPage> {
+        let _turn = self.lists.acquire().await.map_err(|_| closed())?;
+        let readers = Arc::clone(&self.readers);
+        let page = spawn_blocking(move || {
+            let ListOptions { prefix, start_after, limit } = options;
+            let limit = limit.clamp(1, MAX_LIST_KEYS);
+            let list = |connection: &_| rows::list(connection, &prefix, start_after.as_deref(), limit + 1);
+            let mut objects = readers.read(list)?;
+            let is_truncated = objects.len() > limit;
+            objects.truncate(limit);
+            Ok(ListPage { objects, is_truncated })
+        });
+        page.await.map_err(work_fault)?
+    }
+
+    async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        let spool = Arc::clone(&self.spool);
+        let link = move |number, _: &Entry, ()| {
+            let file = spool.reserve();
+            file.link_or_copy(number).map(|()| Ok(file))
+        };
+        let (entry, source) = self.find_and(from, |_| (), link).await?;
+        let value = match source {
+            Source::Inline(bytes) => Value::Inline(bytes),
+            Source::File(file) => Value::File(file),
+        };
+        let Entry { size, hash, attributes, .. } = entry;
+        let object = NewObject { key: to.to_owned(), value, size, hash, attributes, precondition };
+        let last_modified = self.committer.commit(Change::Put(object)).await?;
+        Ok(PutOutcome { etag: etag(hash), last_modified })
+    }
+
+    async fn check(&self) -> Result<()> {
+        if !self.committer.is_alive() {
+            return Err(closed());
+        }
+        self.folder.check()?;
+        self.readers.read(rows::touch)
+    }
+}
+
+fn resolve(options: GetOptions, size: u64) -> Result<std::ops::Range<u64>> {
+    match options.range {
+        None => Ok(0..size),
+        Some(range) => range.resolve(size).ok_or(Error::RangeNotSatisfiable { size }),
+    }
+}

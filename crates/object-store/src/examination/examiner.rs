@@ -1,0 +1,161 @@
+//! The examiner: its folder, the deadlines of its checks, and the clean-up after them.
+
+use std::{fmt, future::Future, time::Duration};
+
+use crate::{
+    error::Result,
+    object::ListOptions,
+    store::{MAX_LIST_KEYS, ObjectStore},
+};
+use larder_runtime::clock::{Clock, Random};
+
+use super::{
+    bodies, conditions,
+    conditions::Conditions,
+    finding::{Finding, Outcome},
+    keys, objects, rules,
+};
+
+/// Prefix of all objects that only a probe writes.
+pub const PROBES: &str = "larder/probe/";
+
+/// Default deadline of a check.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// Deadline of checks with many requests: 2,000, or a race that takes steps of a second (`SeaweedFS`).
+const LONG_LIMIT: Duration = Duration::from_mins(3);
+
+/// Minimum age of objects of other examinations or probes before they are deleted.
+const LEFT_BEHIND: Duration = Duration::from_hours(1);
+
+/// Maximum number of pages of the clean-up.
+const PAGES: usize = 20;
+
+/// Receives each finding as soon as its check ends.
+pub type OnFinding<'a> = &'a (dyn Fn(&Finding) + Sync);
+
+/// Examines an object store.
+pub struct Examiner<'a> {
+    /// The object store under examination.
+    pub objects: &'a dyn ObjectStore,
+    clock: &'a dyn Clock,
+    folder: String,
+    findings: Vec<Finding>,
+    on_finding: Option<OnFinding<'a>>,
+}
+
+impl fmt::Debug for Examiner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Examiner")
+            .field("folder", &self.folder)
+            .field("findings", &self.findings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Examiner<'a> {
+    /// Returns an examiner of `objects`.
+    pub fn new(objects: &'a dyn ObjectStore, clock: &'a dyn Clock, random: &dyn Random) -> Self {
+        let own = random.characters(b"abcdefghijklmnopqrstuvwxyz0123456789", 16);
+        let folder = format!("{PROBES}{}/", String::from_utf8_lossy(&own));
+        Self { objects, clock, folder, findings: Vec::new(), on_finding: None }
+    }
+
+    /// Reports each finding as soon as its check ends.
+    #[must_use]
+    pub fn passing_on(self, on_finding: OnFinding<'a>) -> Self {
+        Self { on_finding: Some(on_finding), ..self }
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if let Some(on_finding) = self.on_finding {
+            on_finding(&finding);
+        }
+        self.findings.push(finding);
+    }
+
+    /// Runs a check, and records its finding.
+    pub async fn check(
+        &mut self,
+        check: &'static str,
+        tried: &'static str,
+        limit: Duration,
+        trial: impl Future<Output = Result<Outcome>>,
+    ) {
+        let outcome = tokio::select! {
+            outcome = trial => outcome.unwrap_or_else(|error| Outcome::failed(&error)),
+            () = self.clock.sleep(limit) => Outcome::unfinished(limit.as_secs()),
+        };
+        self.add(Finding { check, tried, outcome });
+    }
+
+    /// Checks conditional writes, by `found` or by a probe; `None` if that failed.
+    pub async fn examine_conditions(&mut self, found: impl Future<Output = Result<Conditions>>) -> Option<Conditions> {
+        let mut conditions = None;
+        let trial = async {
+            let found = found.await?;
+            conditions = Some(found);
+            Ok(found.outcome())
+        };
+        self.check("conditional writes", conditions::TRIED, LONG_LIMIT, trial).await;
+        conditions
+    }
+
+    /// Probes conditional writes, for stores without better knowledge.
+    pub async fn try_conditions(&mut self) -> Option<Conditions> {
+        let (objects, folder) = (self.objects, self.folder.clone());
+        self.examine_conditions(conditions::find_out(objects, &folder)).await
+    }
+
+    /// Runs all checks that are the same for every object store.
+    pub async fn examine(&mut self) {
+        let (objects, clock, folder) = (self.objects, self.clock, self.folder.clone());
+        let folder = folder.as_str();
+        self.check("reads after writes", objects::SEEN, LIMIT, objects::are_seen(objects, folder)).await;
+        self.check("attributes", objects::KEPT, LIMIT, objects::are_kept(objects, folder)).await;
+        self.check("clock", objects::CLOCK, LIMIT, objects::clock_agrees(objects, clock, folder)).await;
+        self.check("order of lists", keys::ORDER, LIMIT, keys::are_in_order(objects, folder)).await;
+        self.check("long lists", keys::PAGES, LONG_LIMIT, keys::are_all_listed(objects, folder)).await;
+        self.check("odd keys", keys::ODD, LIMIT, keys::odd_ones_are_taken(objects, folder)).await;
+        self.check("large bodies", bodies::LARGE, LONG_LIMIT, bodies::arrive_whole(objects, folder)).await;
+        if objects.lifecycle().is_some() {
+            self.check("lifecycle rules", rules::TRIED, LIMIT, rules::are_kept(objects)).await;
+        }
+    }
+
+    /// Deletes the objects of the checks, and returns the findings.
+    pub async fn finish(mut self) -> Vec<Finding> {
+        let (objects, clock, folder) = (self.objects, self.clock, self.folder.clone());
+        let tidied = tidy(objects, clock, &folder);
+        let failed = tokio::select! {
+            tidied = tidied => tidied.err().map(|error| Outcome::failed(&error)),
+            () = clock.sleep(LIMIT) => Some(Outcome::unfinished(LIMIT.as_secs())),
+        };
+        let tried = "remove everything that was tried out";
+        if let Some(outcome) = failed {
+            self.add(Finding { check: "tidying up", tried, outcome });
+        }
+        self.findings
+    }
+}
+
+async fn tidy(objects: &dyn ObjectStore, clock: &dyn Clock, folder: &str) -> Result<()> {
+    let mut start_after = None;
+    for _ in 0..PAGES {
+        let options = ListOptions { prefix: PROBES.to_owned(), start_after: start_after.take(), limit: MAX_LIST_KEYS };
+        let page = objects.list(options).await?;
+        start_after = page.objects.last().filter(|_| page.is_truncated).map(|last| last.key.clone());
+        let now = clock.now();
+        let is_left = |object: &crate::object::ListedObject| {
+            object.key.starts_with(folder) || now.since(object.last_modified) > LEFT_BEHIND
+        };
+        let left: Vec<_> = page.objects.into_iter().filter(is_left).map(|object| object.key).collect();
+        if !left.is_empty() {
+            objects.delete_many(left).await?;
+        }
+        if start_after.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}

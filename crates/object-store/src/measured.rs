@@ -1,0 +1,281 @@
+//! A decorator for metrics: calls by operation and outcome, bytes of bodies, and latencies. Counting is a few atomic
+//! additions; it knows no keys. Calls of a traced request become spans, and their cost is charged to the owner of the
+//! request.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+
+use larder_runtime::{
+    clock::Clock,
+    telemetry::{
+        Costs, Durations, Kind, Ledger, Metrics, Sample, charge,
+        trace::{Seen, Value},
+        work,
+    },
+};
+
+use super::{
+    body::ByteStream,
+    error::{Error, Result},
+    lifecycle::Lifecycle,
+    object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
+    operation::Operation,
+    store::ObjectStore,
+};
+
+/// An object store whose calls are counted.
+#[derive(Debug)]
+pub struct Measured<S: ?Sized = dyn ObjectStore> {
+    meter: Arc<Meter>,
+    timing: Option<Timing>,
+    ledger: Option<Arc<Ledger>>,
+    inner: Arc<S>,
+}
+
+/// Counts up to a moment, or between two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    calls: [Calls; Operation::ALL.len()],
+    /// Bytes of bodies that were stored.
+    pub bytes_in: u64,
+    /// Bytes of bodies that were returned, whether or not they were read to their end.
+    pub bytes_out: u64,
+}
+
+/// Calls of one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Calls {
+    /// Calls that began; one whose future was dropped has no outcome below.
+    pub begun: u64,
+    /// Calls that succeeded.
+    pub succeeded: u64,
+    /// Calls with a negative answer: no such object, a failed precondition, or an unsatisfiable range.
+    pub denied: u64,
+    /// Calls that failed.
+    pub failed: u64,
+}
+
+impl Counts {
+    /// Returns the calls of `operation`.
+    pub fn of(&self, operation: Operation) -> Calls {
+        self.calls[operation as usize]
+    }
+
+    /// Returns the number of calls of all operations that began.
+    pub fn total(&self) -> u64 {
+        self.calls.iter().map(|calls| calls.begun).sum()
+    }
+
+    /// Returns the counts since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut difference = *self;
+        for (calls, before) in difference.calls.iter_mut().zip(&earlier.calls) {
+            calls.begun -= before.begun;
+            calls.succeeded -= before.succeeded;
+            calls.denied -= before.denied;
+            calls.failed -= before.failed;
+        }
+        difference.bytes_in -= earlier.bytes_in;
+        difference.bytes_out -= earlier.bytes_out;
+        difference
+    }
+}
+
+#[derive(Debug, Default)]
+struct Meter {
+    calls: [CallMeter; Operation::ALL.len()],
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct CallMeter {
+    begun: AtomicU64,
+    succeeded: AtomicU64,
+    denied: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Latencies of calls.
+#[derive(Debug)]
+struct Timing {
+    clock: Arc<dyn Clock>,
+    durations: [Durations; Operation::ALL.len()],
+}
+
+impl Meter {
+    fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            calls: Operation::ALL.map(|operation| {
+                let CallMeter { begun, succeeded, denied, failed } = &self.calls[operation as usize];
+                Calls { begun: read(begun), succeeded: read(succeeded), denied: read(denied), failed: read(failed) }
+            }),
+            bytes_in: read(&self.bytes_in),
+            bytes_out: read(&self.bytes_out),
+        }
+    }
+
+    fn call_samples(&self) -> Vec<Sample> {
+        let counts = self.counts();
+        let of_operation = |operation: Operation| {
+            let Calls { begun: _, succeeded, denied, failed } = counts.of(operation);
+            [("succeeded", succeeded), ("denied", denied), ("failed", failed)].map(|(outcome, count)| {
+                Sample::labelled([("operation", operation.name()), ("outcome", outcome)], count)
+            })
+        };
+        Operation::ALL.into_iter().flat_map(of_operation).collect()
+    }
+
+    fn byte_samples(&self) -> Vec<Sample> {
+        let Counts { bytes_in, bytes_out, .. } = self.counts();
+        [("in", bytes_in), ("out", bytes_out)]
+            .map(|(direction, bytes)| Sample::labelled([("direction", direction)], bytes))
+            .into()
+    }
+}
+
+impl<S: ObjectStore + ?Sized> Measured<S> {
+    /// Counts the calls of `inner`.
+    pub fn new(inner: Arc<S>) -> Self {
+        Self { inner, meter: Arc::default(), timing: None, ledger: None }
+    }
+
+    /// Counts the calls of `inner` and measures their latencies, shown by `metrics`.
+    pub fn shown_by(inner: Arc<S>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
+        let meter: Arc<Meter> = Arc::default();
+        let (calls, bytes) = (Arc::clone(&meter), Arc::clone(&meter));
+        let help = "Calls of the object store, by operation and outcome: denied is a plain answer in the negative.";
+        metrics.watch("larder_object_calls_total", help, Kind::Counter, move || calls.call_samples());
+        let help = "Bytes of bodies that the object store took in and gave out.";
+        metrics.watch("larder_object_bytes_total", help, Kind::Counter, move || bytes.byte_samples());
+        let help = "Time until the object store answered, by operation; without reading a body.";
+        let names = Operation::ALL.map(Operation::name);
+        let durations = metrics.durations("larder_object_call_duration_seconds", help, "operation", names);
+        Self { inner, meter, timing: Some(Timing { clock, durations }), ledger: None }
+    }
+
+    /// Charges the cost of calls in `ledger`, too: for stores without a transport that could charge it.
+    #[must_use]
+    pub fn charging(self, ledger: Arc<Ledger>) -> Self {
+        Self { ledger: Some(ledger), ..self }
+    }
+
+    fn charge(&self, costs: Costs) {
+        if let Some(ledger) = &self.ledger {
+            charge(ledger, costs);
+        }
+    }
+
+    /// Returns the counts so far.
+    pub fn counts(&self) -> Counts {
+        self.meter.counts()
+    }
+
+    async fn count<T>(&self, operation: Operation, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let CallMeter { begun, succeeded, denied, failed } = &self.meter.calls[operation as usize];
+        begun.fetch_add(1, Ordering::Relaxed);
+        self.charge(Costs::call(operation.class()));
+        let began = self.timing.as_ref().map(|timing| timing.clock.monotonic());
+        let answer = call.await;
+        let (outcome, word) = match &answer {
+            Ok(_) => (succeeded, "succeeded"),
+            Err(Error::NotFound | Error::Precondition | Error::RangeNotSatisfiable { .. }) => (denied, "denied"),
+            Err(
+                Error::Body(_)
+                | Error::Throttled { .. }
+                | Error::Full(_)
+                | Error::Rejected { .. }
+                | Error::Fenced(_)
+                | Error::Timeout
+                | Error::Unavailable(_)
+                | Error::Corrupt(_)
+                | Error::Unsupported(_),
+            ) => (failed, "failed"),
+        };
+        outcome.fetch_add(1, Ordering::Relaxed);
+        if let Some((timing, began)) = self.timing.as_ref().zip(began) {
+            let ended = timing.clock.monotonic();
+            timing.durations[operation as usize].observe(ended.saturating_sub(began));
+            work::call_seen(|| seen(operation, word, began, ended));
+        }
+        answer
+    }
+}
+
+fn seen(operation: Operation, outcome: &'static str, began: Duration, ended: Duration) -> Seen {
+    let attributes = vec![("larder.outcome", Value::from(outcome))];
+    Seen { name: operation.title(), began, ended, attributes, has_failed: outcome == "failed" }
+}
+
+/// Returns the body with its bytes counted as they pass; one with a known length stays as it is.
+fn counted(body: ByteStream) -> (ByteStream, Arc<AtomicU64>) {
+    if let Some(length) = body.length() {
+        return (body, Arc::new(AtomicU64::new(length)));
+    }
+    let counter = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&counter);
+    let chunks = body.inspect(move |chunk| {
+        if let Ok(chunk) = chunk {
+            seen.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
+    });
+    (ByteStream::new(None, chunks), counter)
+}
+
+#[async_trait]
+impl<S: ObjectStore + ?Sized> ObjectStore for Measured<S> {
+    async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
+        let (body, length) = counted(body);
+        let outcome = self.count(Operation::Put, self.inner.put(key, body, options)).await?;
+        let bytes_in = length.load(Ordering::Relaxed);
+        self.meter.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
+        self.charge(Costs { bytes_in, ..Costs::default() });
+        Ok(outcome)
+    }
+
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
+        let object = self.count(Operation::Get, self.inner.get(key, options)).await?;
+        let bytes_out = object.range.end - object.range.start;
+        self.meter.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+        self.charge(Costs { bytes_out, ..Costs::default() });
+        Ok(object)
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        self.count(Operation::Head, self.inner.head(key)).await
+    }
+
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        self.count(Operation::Delete, self.inner.delete(key, precondition)).await
+    }
+
+    async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        self.count(Operation::DeleteMany, self.inner.delete_many(keys)).await
+    }
+
+    async fn list(&self, options: ListOptions) -> Result<ListPage> {
+        self.count(Operation::List, self.inner.list(options)).await
+    }
+
+    async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        self.count(Operation::Copy, self.inner.copy(from, to, precondition)).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.count(Operation::Check, self.inner.check()).await
+    }
+
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        self.inner.lifecycle()
+    }
+}

@@ -1,0 +1,283 @@
+//! Credentials for the object store: their source, their renewal before they expire, and their reload if the object
+//! store refuses them.
+
+use std::{
+    fmt::{self, Debug},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
+
+use larder_runtime::clock::{Clock, Timestamp};
+
+use super::{
+    super::{
+        cause::BoxError,
+        error::{Error, Result},
+    },
+    signing_key::SigningKey,
+};
+
+/// Time before their expiry at which credentials are renewed.
+const RENEWED_BEFORE: Duration = Duration::from_mins(5);
+
+/// Delay before another attempt after a failed renewal, while the old credentials are still valid.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// Minimum interval between reloads caused by refusals.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Keys of an account of the object store.
+pub struct Credentials {
+    /// The key id, which is no secret.
+    pub access_key_id: String,
+    /// The token of temporary keys.
+    pub session_token: Option<String>,
+    /// Expiry, if they expire.
+    pub expires_at: Option<Timestamp>,
+    secret: String,
+    signing_key: Mutex<Option<SigningKey>>,
+}
+
+impl Credentials {
+    /// Returns credentials with these keys.
+    pub fn new(
+        access_key_id: String,
+        secret: String,
+        session_token: Option<String>,
+        expires_at: Option<Timestamp>,
+    ) -> Self {
+        Self { access_key_id, session_token, expires_at, secret, signing_key: Mutex::default() }
+    }
+
+    /// Returns the key that signs requests of a day (`YYYYMMDD`) in a region; derived once for each day.
+    pub fn signing_key(&self, day: [u8; 8], region: &str) -> SigningKey {
+        let mut cached = self.signing_key.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cached {
+            Some(key) if key.is_for(day, region) => key.clone(),
+            Some(_) | None => cached.insert(SigningKey::derive(&self.secret, day, region)).clone(),
+        }
+    }
+
+    /// Returns them in the SDK's type.
+    fn for_sdk(&self) -> aws_credential_types::Credentials {
+        let builder = aws_credential_types::Credentials::builder().provider_name("larder");
+        let mut builder = builder.access_key_id(&self.access_key_id).secret_access_key(&self.secret);
+        builder.set_session_token(self.session_token.clone());
+        builder.build()
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        (&self.access_key_id, &self.secret, &self.session_token)
+            == (&other.access_key_id, &other.secret, &other.session_token)
+    }
+
+    fn is_good_for(&self, duration: Duration, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| end.since(now) > duration)
+    }
+}
+
+impl Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// A source of credentials.
+#[async_trait]
+pub trait CredentialsSource: Debug + Send + Sync + 'static {
+    /// Loads credentials that are valid now.
+    async fn load(&self) -> std::result::Result<Credentials, BoxError>;
+}
+
+/// The credentials in use, for our own requests and for the SDK's.
+#[derive(Debug)]
+pub struct CurrentCredentials {
+    source: Arc<dyn CredentialsSource>,
+    clock: Arc<dyn Clock>,
+    current: RwLock<Option<Arc<Credentials>>>,
+    /// Held while credentials are loaded.
+    turn: tokio::sync::Mutex<Loads>,
+}
+
+/// Times at which credentials were loaded, by the monotonic clock.
+#[derive(Debug, Default)]
+struct Loads {
+    /// Time of the last failure, unless a success came after it.
+    failed_at: Option<Duration>,
+    /// Time of the last reload after a refusal.
+    refused_at: Option<Duration>,
+}
+
+impl CurrentCredentials {
+    /// Returns credentials that are loaded on first use.
+    pub fn new(source: Arc<dyn CredentialsSource>, clock: Arc<dyn Clock>) -> Self {
+        Self { source, clock, current: RwLock::default(), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// Returns credentials that are valid now.
+    pub async fn get(&self) -> Result<Arc<Credentials>> {
+        let known = self.known();
+        match known {
+            Some(known) if known.is_good_for(RENEWED_BEFORE, self.clock.now()) => Ok(known),
+            Some(known) if known.is_good_for(Duration::ZERO, self.clock.now()) => {
+                // One caller renews, the others continue with the ones that are still valid.
+                match self.turn.try_lock() {
+                    Ok(mut turn) => self.renew(&mut turn).await.or(Ok(known)),
+                    Err(_) => Ok(known),
+                }
+            }
+            Some(_) | None => {
+                let mut turn = self.turn.lock().await;
+                match self.known() {
+                    Some(known) if known.is_good_for(Duration::ZERO, self.clock.now()) => Ok(known),
+                    Some(_) | None => self.renew(&mut turn).await,
+                }
+            }
+        }
+    }
+
+    /// Reloads the credentials on an operator's request. Those in use stay if that fails.
+    pub async fn reload(&self) -> Result<()> {
+        let mut turn = self.turn.lock().await;
+        self.load(&mut turn).await.map(drop)
+    }
+
+    /// Reloads the credentials after the object store refused `refused`, at most once in [`RELOAD_INTERVAL`]. Returns
+    /// whether there are different ones now, so that the request is worth another attempt.
+    pub async fn replace(&self, refused: &Credentials) -> bool {
+        let mut turn = self.turn.lock().await;
+        if self.known().is_some_and(|known| !known.is_same_as(refused)) {
+            return true;
+        }
+        let now = self.clock.monotonic();
+        if turn.refused_at.is_some_and(|before| now.saturating_sub(before) < RELOAD_INTERVAL) {
+            return false;
+        }
+        turn.refused_at = Some(now);
+        let is_other = self.load(&mut turn).await.is_ok_and(|loaded| !loaded.is_same_as(refused));
+        if is_other {
+            tracing::info!("the object store refused the credentials: others were loaded");
+        }
+        is_other
+    }
+
+    async fn renew(&self, turn: &mut Loads) -> Result<Arc<Credentials>> {
+        let now = self.clock.monotonic();
+        let is_known = self.known().is_some();
+        if is_known && turn.failed_at.is_some_and(|failed| now.saturating_sub(failed) < PAUSE_AFTER_FAILURE) {
+            return Err(Error::Unavailable("credentials could not be renewed just now".into()));
+        }
+        self.load(turn).await
+    }
+
+    async fn load(&self, turn: &mut Loads) -> Result<Arc<Credentials>> {
+        match self.source.load().await {
+            Ok(loaded) => {
+                let loaded = Arc::new(loaded);
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&loaded));
+                turn.failed_at = None;
+                Ok(loaded)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "credentials for the object store cannot be loaded");
+                turn.failed_at = Some(self.clock.monotonic());
+                Err(Error::Unavailable(error))
+            }
+        }
+    }
+
+    fn known(&self) -> Option<Arc<Credentials>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ProvideCredentials for CurrentCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let current = self.get().await.map_err(CredentialsError::provider_error)?;
+            Ok(current.for_sdk())
+        })
+    }
+}
+
+/// Returns whether a response refuses the signer of the request, or may do so. For an unknown key several vendors only
+/// say that access is denied, and the response to a HEAD has no code at all.
+pub fn is_refusal_of_credentials(status: u16, code: &str) -> bool {
+    match code {
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidToken"
+        | "TokenRefreshRequired"
+        | "InvalidSecurity"
+        | "AuthFailure"
+        | "AccessDenied"
+        | "Forbidden"
+        | "Unauthorized" => true,
+        "" => matches!(status, 400 | 401 | 403),
+        _ => status == 401,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use larder_runtime::clock::ManualClock;
+
+    use super::*;
+
+    /// A source with a different key at each load, until it is told to repeat one.
+    #[derive(Debug, Default)]
+    struct Rotating {
+        loads: AtomicU32,
+        key: AtomicU32,
+    }
+
+    #[async_trait]
+    impl CredentialsSource for Rotating {
+        async fn load(&self) -> std::result::Result<Credentials, BoxError> {
+            self.loads.fetch_add(1, Relaxed);
+            Ok(Credentials::new(format!("key-{}", self.key.load(Relaxed)), "secret".to_owned(), None, None))
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_that_are_refused_are_loaded_anew_at_most_once_in_half_a_minute() {
+        let (source, clock) = (Arc::new(Rotating::default()), Arc::new(ManualClock::new(Timestamp::from_millis(0))));
+        let current = CurrentCredentials::new(source.clone(), clock.clone());
+        let first = current.get().await.expect("they are loaded");
+        assert!(!current.replace(&first).await, "the source has no others");
+        source.key.store(1, Relaxed);
+        assert!(!current.replace(&first).await, "they were loaded just now");
+        assert_eq!(source.loads.load(Relaxed), 2);
+        clock.advance(RELOAD_INTERVAL);
+        assert!(current.replace(&first).await);
+        assert_eq!(current.get().await.expect("they are there").access_key_id, "key-1");
+        // A request signed before that is signed again, without a reload.
+        assert!(current.replace(&first).await);
+        assert_eq!(source.loads.load(Relaxed), 3);
+        source.key.store(2, Relaxed);
+        current.reload().await.expect("an operator waits for no interval");
+        assert_eq!(current.provide_credentials().await.expect("they are there").access_key_id(), "key-2");
+    }
+
+    #[test]
+    fn a_refusal_of_credentials_is_told_from_other_errors() {
+        for (status, code) in [(403, "InvalidAccessKeyId"), (400, "ExpiredToken"), (403, ""), (401, "Any")] {
+            assert!(is_refusal_of_credentials(status, code), "{status} {code}");
+        }
+        for (status, code) in
+            [(403, "RequestTimeTooSkewed"), (404, "NoSuchKey"), (404, ""), (412, "PreconditionFailed")]
+        {
+            assert!(!is_refusal_of_credentials(status, code), "{status} {code}");
+        }
+    }
+}

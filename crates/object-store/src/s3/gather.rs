@@ -1,0 +1,126 @@
+//! Bodies, or parts of them, buffered in memory before they are sent: if their length is unknown, or if a hash precedes
+//! them. The memory budget is charged as they arrive.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::super::{
+    announced::AnnouncedLength,
+    body::ByteStream,
+    budget::{Lease, MemoryBudget},
+    error::{Error, Result},
+};
+
+/// A part of a body in memory, and the lease of that memory.
+#[derive(Debug)]
+pub struct Piece {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// True if it is the end of the body.
+    pub is_last: bool,
+    _lease: Lease,
+}
+
+/// A body that is buffered part by part.
+#[derive(Debug)]
+pub struct Gathering {
+    body: ByteStream,
+    announced: AnnouncedLength,
+    /// Bytes received behind the last part.
+    rest: Bytes,
+}
+
+impl Gathering {
+    /// Buffers `body`.
+    pub fn new(body: ByteStream) -> Self {
+        let announced = AnnouncedLength::new(body.length());
+        Self { body, announced, rest: Bytes::new() }
+    }
+
+    /// Returns the next `size` bytes, or the rest of the body if that is less. Charges `budget` as the bytes arrive, so
+    /// that a body holds only the memory of the bytes received.
+    pub async fn piece(&mut self, size: u64, budget: &Arc<MemoryBudget>) -> Result<Piece> {
+        let room = self.announced.left().map_or(size, |left| size.min(left + self.rest.len() as u64));
+        let (size, room) = (usize::try_from(size).unwrap_or(usize::MAX), usize::try_from(room).unwrap_or(usize::MAX));
+        let lease = budget.lease();
+        let mut gathered = BytesMut::new();
+        let mut next = Some(std::mem::take(&mut self.rest));
+        while let Some(mut chunk) = next {
+            let is_full = gathered.len() + chunk.len() > size;
+            if is_full {
+                self.rest = chunk.split_off(size - gathered.len());
+            }
+            lease.append(&mut gathered, &chunk, room).await.map_err(Error::Body)?;
+            if is_full {
+                return Ok(Piece { bytes: gathered.freeze(), is_last: false, _lease: lease });
+            }
+            next = self.next(&lease).await?;
+        }
+        Ok(Piece { bytes: gathered.freeze(), is_last: true, _lease: lease })
+    }
+
+    async fn next(&mut self, lease: &Lease) -> Result<Option<Bytes>> {
+        let chunk = lease.next(&mut self.body).await.transpose().map_err(Error::Body)?;
+        match &chunk {
+            Some(chunk) => self.announced.add(chunk.len()).map_err(Error::Body)?,
+            None => self.announced.finish().map_err(Error::Body)?,
+        }
+        Ok(chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_runtime::clock::SystemClock;
+
+    fn budget() -> Arc<MemoryBudget> {
+        Arc::new(MemoryBudget::new(1 << 20, Arc::new(SystemClock)))
+    }
+
+    fn chunks(sizes: &[usize]) -> ByteStream {
+        let chunks: Vec<_> = sizes.iter().map(|size| Ok(Bytes::from(vec![b'x'; *size]))).collect();
+        ByteStream::new(None, futures_util::stream::iter(chunks))
+    }
+
+    #[tokio::test]
+    async fn a_body_comes_in_pieces_of_the_size_that_is_asked_for() {
+        let budget = budget();
+        let mut gathering = Gathering::new(chunks(&[100_000, 1, 99_999, 50]));
+        let mut sizes = Vec::new();
+        loop {
+            let piece = gathering.piece(80_000, &budget).await.expect("it is there");
+            sizes.push(piece.bytes.len());
+            if piece.is_last {
+                break;
+            }
+        }
+        assert_eq!(sizes, [80_000, 80_000, 40_050]);
+    }
+
+    #[tokio::test]
+    async fn a_piece_holds_what_has_arrived_of_it_and_no_more() {
+        let budget = budget();
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let chunks = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
+        let mut gathering = Gathering::new(ByteStream::new(None, chunks));
+        let mut piece = Box::pin(gathering.piece(8 << 20, &budget));
+        for _ in 0..7 {
+            sender.send(Ok(Bytes::from(vec![b'x'; 10_000]))).expect("it is taken");
+        }
+        assert!(futures_util::poll!(&mut piece).is_pending());
+        assert!(budget.held() <= 128 << 10, "{} bytes are held for 70,000", budget.held());
+        drop(piece);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn room_is_made_for_no_more_than_a_piece() {
+        let budget = budget();
+        let mut gathering = Gathering::new(chunks(&[10_000; 30]));
+        let piece = gathering.piece(200_000, &budget).await.expect("it is there");
+        assert_eq!(piece.bytes.len(), 200_000);
+        assert_eq!(budget.held(), 200_000 - (64 << 10), "64 KiB are free");
+    }
+}

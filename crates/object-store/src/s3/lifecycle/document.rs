@@ -1,0 +1,216 @@
+//! The document of all rules: parsed into rules, and written again with all other content unchanged.
+
+use crate::error::Result;
+
+use super::element::{Element, Outline, Span, malformed};
+
+/// The root of the document.
+const ROOT: &str = "LifecycleConfiguration";
+
+/// The beginning and the end of a new document.
+const FRESH: (&str, &str) = (
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
+    "</LifecycleConfiguration>",
+);
+
+/// All rules of a bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Document {
+    /// The document as received; empty if there is none.
+    text: String,
+    rules: Vec<(Span, Rule)>,
+    /// Position of further rules.
+    end: usize,
+}
+
+/// A rule by its meaning: different notations of vendors for the same rule are equal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rule(Element);
+
+impl Document {
+    /// Parses a document.
+    pub fn read(text: String) -> Result<Self> {
+        let outline = Outline::of(&text)?;
+        if outline.root != ROOT {
+            return Err(malformed("they are something else"));
+        }
+        let Some(end) = outline.end else { return Ok(Self::default()) };
+        let rules = outline.parts.into_iter().filter(|(_, part)| part.name == "Rule");
+        let rules: Vec<_> = rules.map(|(span, part)| (span, Rule::of(part))).collect();
+        if rules.iter().any(|(span, _)| !(text[span.clone()].starts_with("<Rule") && text[span.clone()].ends_with('>')))
+        {
+            return Err(malformed("its rules have prefixes"));
+        }
+        Ok(Self { text, rules, end })
+    }
+
+    /// Returns a document with only these rules.
+    pub fn fresh(rules: &[String]) -> Result<Self> {
+        if rules.is_empty() {
+            return Ok(Self::default());
+        }
+        Self::read([FRESH.0, &rules.concat(), FRESH.1].concat())
+    }
+
+    /// Returns the document without the rules that `is_dropped` selects, and with `added` after all others.
+    pub fn changed(&self, is_dropped: impl Fn(&Rule) -> bool, added: &[String]) -> Result<Self> {
+        let (mut text, mut from) = (String::with_capacity(self.text.len()), 0);
+        let mut stay = 0;
+        for (span, rule) in &self.rules {
+            if is_dropped(rule) {
+                text.push_str(&self.text[from..span.start]);
+                from = span.end;
+            } else {
+                stay += 1;
+            }
+        }
+        if stay == 0 {
+            return Self::fresh(added);
+        }
+        text.push_str(&self.text[from..self.end]);
+        text.extend(added.iter().map(String::as_str));
+        text.push_str(&self.text[self.end..]);
+        Self::read(text)
+    }
+
+    /// Returns the document to send; `None` if it has no rules and must not be sent.
+    pub fn text(&self) -> Option<&str> {
+        (!self.rules.is_empty()).then_some(self.text.as_str())
+    }
+
+    /// Returns the rules.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|(_, rule)| rule)
+    }
+}
+
+impl Rule {
+    /// Returns the meaning of the element. The prefix directly in the rule (old notation), alone in its filter, or
+    /// among several conditions is the same prefix; an empty one limits nothing.
+    fn of(element: Element) -> Self {
+        let mut rule = Element::named("Rule");
+        let mut filter = Element::named("Filter");
+        for part in element.children {
+            match part.name.as_str() {
+                "Prefix" => filter.children.push(part),
+                "Filter" => {
+                    for condition in part.children {
+                        if condition.name == "And" {
+                            filter.children.extend(condition.children);
+                        } else {
+                            filter.children.push(condition);
+                        }
+                    }
+                }
+                _ => rule.children.push(plain(part)),
+            }
+        }
+        filter.children.retain(|condition| !(condition.name == "Prefix" && condition.text.is_empty()));
+        filter.children.sort_unstable();
+        filter.children.dedup();
+        rule.children.push(filter);
+        rule.children.sort_unstable();
+        Self(rule)
+    }
+
+    /// Returns the id; empty if it has none.
+    pub fn id(&self) -> &str {
+        self.0.child("ID").map_or("", |id| id.text.as_str())
+    }
+
+    /// Returns the prefix that limits the rule; `None` if there is none.
+    pub fn prefix(&self) -> Option<&str> {
+        self.filter().iter().find(|condition| condition.name == "Prefix").map(|prefix| prefix.text.as_str())
+    }
+
+    /// Returns all conditions of the rule.
+    pub fn filter(&self) -> &[Element] {
+        self.0.child("Filter").map_or(&[], |filter| &filter.children)
+    }
+
+    /// Returns the rule without one of its elements.
+    pub fn without(&self, name: &str) -> Self {
+        let mut rule = self.0.clone();
+        rule.children.retain(|part| part.name != name);
+        Self(rule)
+    }
+}
+
+/// Returns an action without optional parts, and with dates in one form.
+fn plain(mut part: Element) -> Element {
+    part.children = part.children.into_iter().map(plain).collect();
+    part.children.retain(|inner| !(inner.name == "ExpiredObjectDeleteMarker" && inner.text == "false"));
+    part.children.sort_unstable();
+    if part.name == "Date" {
+        part.text = part.text.replace(".000Z", "Z");
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FOREIGN: &str = "<Rule>\n  <ID>theirs</ID> <!-- ours to keep -->\n <Filter><And><Prefix>logs/</Prefix><Tag><Key>a</Key>\
+        <Value> b </Value></Tag></And></Filter><Status>Enabled</Status><Expiration><Days>3</Days></Expiration></Rule>";
+
+    fn rule(id: &str, limit: &str) -> String {
+        format!("<Rule><ID>{id}</ID>{limit}<Status>Enabled</Status><Expiration><Days>5</Days></Expiration></Rule>")
+    }
+
+    fn read(text: &str) -> Document {
+        Document::read(text.to_owned()).expect("it is a document")
+    }
+
+    fn meaning(limit: &str) -> Rule {
+        Document::fresh(&[rule("a", limit)]).expect("a document").rules().next().expect("a rule").clone()
+    }
+
+    #[test]
+    fn what_is_not_changed_stays_byte_for_byte_as_it_is() {
+        let head = "<?xml version='1.0'?>\n<!-- mine -->\n<LifecycleConfiguration xmlns=\"x\">\n\t";
+        let (ours, tail) =
+            (rule("ours", "<Filter><Prefix>p/</Prefix></Filter>"), "\n</LifecycleConfiguration>\n<!-- end -->");
+        let document = read(&format!("{head}{FOREIGN}<!-- between -->{ours} {tail}"));
+        let changed = document.changed(|rule| rule.id() == "ours", &["<Rule><ID>new</ID></Rule>".to_owned()]);
+        let expected = format!("{head}{FOREIGN}<!-- between --> \n<Rule><ID>new</ID></Rule>{}", tail.trim_start());
+        assert_eq!(changed.expect("a document").text(), Some(expected.as_str()));
+        assert_eq!(document.changed(|_| true, &[]).expect("a document").text(), None);
+        assert_eq!(document.changed(|_| false, &[]).expect("a document"), document);
+    }
+
+    #[test]
+    fn a_prefix_is_the_same_wherever_a_vendor_writes_it() {
+        let plain = meaning("<Filter><Prefix>p/</Prefix></Filter>");
+        assert_eq!(plain.prefix(), Some("p/"));
+        for same in [
+            "<Prefix>p/</Prefix>",
+            "<Filter>\n<And> <Prefix>p/</Prefix> </And></Filter>",
+            "<Filter><Prefix>p&#x2F;</Prefix></Filter>",
+            "<Prefix/><Filter><Prefix>p/</Prefix></Filter>",
+        ] {
+            assert_eq!(meaning(same), plain, "{same}");
+        }
+        for other in [
+            "",
+            "<Filter/>",
+            "<Prefix/>",
+            "<Filter><Prefix></Prefix></Filter>",
+            "<Filter><Prefix>p</Prefix></Filter>",
+            "<Filter><Prefix>p/ </Prefix></Filter>",
+            "<Filter><And><Prefix>p/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>",
+        ] {
+            assert_ne!(meaning(other), plain, "{other}");
+        }
+        assert!(meaning("<Prefix/>").filter().is_empty() && meaning("").prefix().is_none());
+    }
+
+    #[test]
+    fn no_rules_are_no_document() {
+        for text in ["<LifecycleConfiguration/>", "<LifecycleConfiguration> </LifecycleConfiguration>"] {
+            assert_eq!(read(text).text(), None, "{text}");
+        }
+        assert!(Document::read("<ListBucketResult></ListBucketResult>".to_owned()).is_err());
+        assert!(Document::read("<LifecycleConfiguration><a:Rule/></LifecycleConfiguration>".to_owned()).is_err());
+    }
+}

@@ -1,0 +1,18 @@
+//! Lifecycle rules on a bucket: one document, which all its users read and write as a whole, without conditions.
+//!
+//! Rules of others stay unchanged to the byte. So this bypasses the SDK, which would drop unknown elements. Written
+//! rules are read back and compared, since some object stores drop unknown elements, too, and a rule without its prefix
+//! removes everything (Garage 2.5, Ceph RGW 16).
+
+mod comparison;
+mod document;
+mod element;
+mod own;
+#[cfg(any(test, feature = "invariants"))]
+pub mod properties;
+mod reconciliation;
+mod requests;
+mod rules;
+
+pub use requests::keeps_versions;
+pub use rules::Rules;

@@ -1,0 +1,40 @@
+//! Properties of lifecycle rules, for any content of a bucket: checked on chosen bytes by the fuzz targets, and by the
+//! tests of the module `fuzzing`. Not part of the program.
+#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+
+use crate::lifecycle::{WantedRule, WantedRules};
+
+use super::{
+    comparison::{Verdict, compare},
+    document::Document,
+    own::OwnRules,
+};
+
+/// Checks that rules of others stay unchanged to the byte, and that a changed document parses and has each of our rules
+/// once.
+pub fn lifecycle(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(document) = Document::read(text.to_owned()) else { return };
+    let wanted = WantedRules {
+        root: "larder/".to_owned(),
+        expirations: vec![WantedRule { prefix: "larder/expiring/5/".to_owned(), days: 5 }],
+        upload_days: Some(7),
+    };
+    let own = OwnRules::new(&wanted, "", true).expect("rules");
+    let texts: Vec<String> = own.wanted.iter().map(|(text, _)| text.clone()).collect();
+    if let Some(same) = document.text() {
+        assert_eq!(same, text, "what is sent is what came");
+        assert_eq!(document.changed(|_| false, &[]).expect("a document"), document);
+    }
+    let changed = document.changed(|rule| own.has(rule), &texts).expect("a document");
+    let theirs: Vec<_> = document.rules().filter(|rule| !own.has(rule)).collect();
+    let kept: Vec<_> = changed.rules().filter(|rule| !own.has(rule)).collect();
+    assert_eq!(kept, theirs, "rules of others");
+    assert_eq!(changed.rules().filter(|rule| own.has(rule)).count(), texts.len(), "rules of ours");
+    assert_eq!(compare(&changed, &changed, &own), Verdict::Kept);
+    let removed = changed.changed(|rule| own.has(rule), &[]).expect("a document");
+    assert!(removed.rules().all(|rule| !own.has(rule) && !own.wants(rule)));
+    for rule in document.rules() {
+        let _ = (rule.prefix(), own.are_spoilt_by(rule));
+    }
+}

@@ -1,0 +1,184 @@
+//! The response documents for lists of keys and for copies.
+
+use quick_xml::{
+    Reader,
+    events::{BytesRef, Event},
+};
+
+use larder_runtime::clock::Timestamp;
+
+use super::{
+    super::{
+        error::{Error, Result},
+        object::{ETag, ListPage, ListedObject},
+    },
+    origin::Origin,
+    wire::{Head, WireError},
+};
+
+/// Maximum bytes of a list of 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
+pub const DOCUMENT_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// Reads a `ListBucketResult`. Ignores keys that do not begin with `prefix`.
+pub fn read_list(document: &[u8], root: &str) -> Result<ListPage> {
+    let mut page = ListPage::default();
+    let mut object = Listed::default();
+    let mut is_list = false;
+    read_texts(document, |path, text| {
+        is_list |= path[0] == "ListBucketResult";
+        match path {
+            [_, name] if name == "IsTruncated" => page.is_truncated = text == "true",
+            [_, contents, name] if contents == "Contents" => object.take(name, text),
+            [_, contents] if contents == "Contents" => {
+                if let Some(listed) = std::mem::take(&mut object).finish(root)? {
+                    page.objects.push(listed);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    if is_list { Ok(page) } else { Err(malformed("it is no list of keys")) }
+}
+
+/// Returns the problem of a response that is no list.
+pub fn no_list(head: &Head, origin: &Origin) -> String {
+    let endpoint = &origin.endpoint;
+    if let Some(coding) = head.get("content-encoding").filter(|coding| *coding != "identity") {
+        return format!(
+            "the server at {endpoint} answers a list in the coding {coding}, which was not asked for ({origin}): let the proxy \
+             before the object store compress nothing"
+        );
+    }
+    let made_by: Vec<&str> = ["server", "content-type"].into_iter().filter_map(|name| head.get(name)).collect();
+    format!(
+        "the server at {endpoint} answers a list of objects with something else ({}; {origin}): it has no S3 API. Check the host \
+         and the port of LARDER_S3_ENDPOINT: a console or a web server listens on another port than the API",
+        made_by.join(", ")
+    )
+}
+
+/// Reads the `ETag` and the date of a `CopyObjectResult`.
+pub fn read_copy(document: &[u8]) -> Result<(ETag, Timestamp)> {
+    let (mut etag, mut date) = (None, None);
+    read_texts(document, |path, text| {
+        match path {
+            [_, name] if name == "ETag" => etag = Some(unquoted(&text)),
+            [_, name] if name == "LastModified" => date = text.parse().ok(),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    etag.zip(date).ok_or_else(|| malformed("it is no report on a copy"))
+}
+
+/// Returns a validator without its quotes, and without the mark of a weak one.
+pub fn unquoted(text: &str) -> ETag {
+    ETag::new(text.trim().trim_start_matches("W/").trim_matches('"'))
+}
+
+/// Returns the characters of `&name;` or `&#number;`.
+pub fn resolve(reference: &BytesRef<'_>) -> String {
+    if let Ok(Some(character)) = reference.resolve_char_ref() {
+        return character.to_string();
+    }
+    quick_xml::escape::resolve_predefined_entity(reference).unwrap_or_default().to_owned()
+}
+
+#[derive(Debug, Default)]
+struct Listed {
+    key: Option<String>,
+    size: Option<u64>,
+    etag: Option<ETag>,
+    last_modified: Option<Timestamp>,
+}
+
+impl Listed {
+    fn take(&mut self, name: &str, text: String) {
+        match name {
+            "Key" => self.key = Some(text),
+            "Size" => self.size = text.parse().ok(),
+            "ETag" => self.etag = (!text.is_empty()).then(|| unquoted(&text)),
+            "LastModified" => self.last_modified = text.parse().ok(),
+            _ => {}
+        }
+    }
+
+    fn finish(self, root: &str) -> Result<Option<ListedObject>> {
+        let (Some(key), Some(size), Some(last_modified)) = (self.key, self.size, self.last_modified) else {
+            return Err(malformed("a key lacks its name, its size or its date"));
+        };
+        let key = key.strip_prefix(root).map(str::to_owned);
+        // Unlike ours, the listed validator does not cover the attributes.
+        Ok(key.map(|key| ListedObject { key, size, etag: None, last_modified }))
+    }
+}
+
+/// Calls `take` with the path of each element and its text, at its end. The path is never empty.
+fn read_texts(document: &[u8], mut take: impl FnMut(&[String], String) -> Result<()>) -> Result<()> {
+    let mut reader = Reader::from_reader(document);
+    reader.config_mut().expand_empty_elements = true;
+    let (mut path, mut text) = (Vec::new(), String::new());
+    loop {
+        match reader.read_event().map_err(|error| malformed(&error.to_string()))? {
+            Event::Start(start) => {
+                path.push(start.local_name().as_ref().to_owned());
+                text.clear();
+            }
+            Event::Text(part) => text.push_str(&part.xml10_content()),
+            Event::CData(part) => text.push_str(&part.xml10_content()),
+            Event::GeneralRef(name) => text.push_str(&resolve(&name)),
+            Event::End(_) => {
+                take(&path, std::mem::take(&mut text))?;
+                path.pop();
+            }
+            Event::Eof if path.is_empty() => return Ok(()),
+            Event::Eof => return Err(malformed("it ends too early")),
+            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+        }
+    }
+}
+
+fn malformed(what: &str) -> Error {
+    Error::Unavailable(format!("the object store's answer cannot be read: {what}").into())
+}
+
+impl From<WireError> for Error {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Timeout { .. } => Self::Timeout,
+            WireError::Body(error) => Self::Body(error),
+            WireError::Connect { .. }
+            | WireError::NoTls { .. }
+            | WireError::Broken { .. }
+            | WireError::Malformed(_) => Self::Unavailable(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_with_everything_that_is_escaped() {
+        let document = br#"<?xml version="1.0" encoding="UTF-8"?>
+            <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+              <Name>b</Name><Prefix>root/a</Prefix><IsTruncated>true</IsTruncated><StartAfter/>
+              <Contents><Key>root/a&amp;b&#39;&lt;</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified>
+                <ETag>&quot;abc&quot;</ETag><Size>7</Size><Owner><ID>x</ID></Owner></Contents>
+            </ListBucketResult>"#;
+        let page = read_list(document, "root/").expect("it is a list");
+        assert!(page.is_truncated);
+        assert_eq!((page.objects[0].key.as_str(), page.objects[0].size), ("a&b'<", 7));
+    }
+
+    #[test]
+    fn what_is_no_list_or_half_a_list_is_refused() {
+        for document in ["", "<html></html>", "<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>"]
+        {
+            assert!(read_list(document.as_bytes(), "").is_err(), "{document}");
+        }
+        assert!(read_list(b"<ListBucketResult><IsTruncated>false</IsTruncated>", "").is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! Response heads of objects: size, range, validator and attributes, and whether a proxy has changed them.
+
+use std::ops::Range;
+
+use larder_runtime::clock::Timestamp;
+
+use super::{
+    super::{
+        error::{Error, Result},
+        object::{Attributes, ByteRange, ObjectMeta},
+    },
+    headers::UNTYPED,
+    listing::unquoted,
+    origin::Origin,
+    stored_coding::STORED_CODING,
+    validators::marked,
+    wire::Head,
+};
+
+/// Returns the range of the response, and the size of the whole object.
+pub fn read_range(head: &Head, asked: Option<ByteRange>) -> Result<(Range<u64>, u64)> {
+    let Some(said) = head.get("content-range").filter(|_| head.status == 206) else {
+        let size = read_length(head)?;
+        return match asked {
+            None => Ok((0..size, size)),
+            // An object store may return the whole object if that is the range.
+            Some(range) => match range.resolve(size) {
+                Some(range) if range == (0..size) => Ok((range, size)),
+                Some(_) => Err(strange("it ignores ranges")),
+                None => Err(Error::RangeNotSatisfiable { size }),
+            },
+        };
+    };
+    let parse = || {
+        let (range, size) = said.trim().strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+        Some((first..last.checked_add(1)?, size.parse().ok()?))
+    };
+    parse().ok_or_else(|| strange("its Content-Range cannot be read"))
+}
+
+pub fn read_length(head: &Head) -> Result<u64> {
+    let length = head.get("content-length").and_then(|length| length.trim().parse().ok());
+    length.ok_or_else(|| {
+        strange("it does not say how long the object is: a proxy before the object store changes objects, or leaves out headers")
+    })
+}
+
+pub fn read_meta(head: &Head, size: u64) -> Result<ObjectMeta> {
+    let content_type = head.get("content-type").filter(|content_type| *content_type != UNTYPED).unwrap_or_default();
+    let attributes = Attributes { content_type: content_type.to_owned(), content_encoding: read_coding(head) };
+    let etag = head.get("etag").map(unquoted).ok_or_else(|| strange("it gave the object no ETag"))?;
+    let date = head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
+    let last_modified = Timestamp::from(date.ok_or_else(|| strange("it gave the object no date"))?);
+    Ok(ObjectMeta { size, etag: marked(&etag, &attributes), last_modified, attributes })
+}
+
+/// Returns the coding, without the one that other clients use for the transfer and some object stores store by mistake
+/// (`SeaweedFS`).
+fn read_coding(head: &Head) -> Option<String> {
+    let codings = head.get("content-encoding")?.split(',').map(str::trim);
+    let codings: Vec<&str> = codings.filter(|coding| !matches!(*coding, "" | "aws-chunked")).collect();
+    (!codings.is_empty()).then(|| codings.join(", "))
+}
+
+/// Returns the stored coding of an object, if the response has another one or none. Then a proxy has decoded it, and
+/// its length, its bytes and its `ETag` are not those of the object.
+pub fn decoded_from(head: &Head) -> Option<String> {
+    let stored = head.get(STORED_CODING)?;
+    (read_coding(head).as_deref() != Some(stored)).then(|| stored.to_owned())
+}
+
+/// Returns the error of a read whose response was decoded, even when it was requested in the coding of the object.
+pub fn decoded(coding: &str, origin: &Origin) -> Error {
+    let endpoint = &origin.endpoint;
+    Error::Unavailable(
+        format!(
+            "the server at {endpoint} decodes objects: one that is stored in the coding {coding} comes without it ({origin}); turn \
+             that off at the proxy before the object store (nginx: gunzip off)"
+        )
+        .into(),
+    )
+}
+
+fn strange(what: &str) -> Error {
+    Error::Unavailable(format!("the object store answers strangely: {what}").into())
+}

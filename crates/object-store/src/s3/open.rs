@@ -1,0 +1,139 @@
+//! Opens an object store by its settings.
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use larder_runtime::{
+    clock::{AdjustedClock, Clock, Random},
+    telemetry::Ledger,
+};
+
+use super::{
+    super::{
+        cause::BoxError,
+        error::{Error, Result},
+    },
+    bucket::{Bucket, Decoding, Powers},
+    control::Control,
+    credentials::CurrentCredentials,
+    options::S3Options,
+    origin::Origin,
+    resolver::Resolver,
+    sources::{AwsCredentials, AwsSources},
+    store::S3Store,
+    transport::Transport,
+    wire::{Trust, TrustError, WireClient},
+};
+
+/// Reason why the object store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No trusted certificates.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// No keys.
+    #[error(
+        "there are no keys for the object store; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or one of the other \
+         sources that AWS's own tools know"
+    )]
+    NoCredentials,
+    /// No address of the bucket.
+    #[error("there is no address of the bucket {bucket} by the settings and the environment")]
+    Endpoint {
+        /// Name of the bucket.
+        bucket: String,
+        /// Reason.
+        #[source]
+        source: BoxError,
+    },
+    /// The bucket cannot be used.
+    #[error("the bucket {bucket} cannot be used")]
+    Bucket {
+        /// Name of the bucket.
+        bucket: String,
+        /// Reason.
+        #[source]
+        source: Error,
+    },
+}
+
+impl S3Store {
+    /// Opens the object store with these settings, and creates its bucket if it does not exist. Its capabilities are
+    /// unknown until a probe. The object store's time corrects `clock` ([`S3Store::clock`]).
+    pub async fn open(
+        options: S3Options,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> std::result::Result<Self, OpenError> {
+        Self::open_charging(options, clock, random, Arc::default()).await
+    }
+
+    /// Opens the object store likewise, and charges all requests to it in `ledger`.
+    pub async fn open_charging(
+        options: S3Options,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        ledger: Arc<Ledger>,
+    ) -> std::result::Result<Self, OpenError> {
+        let store = Self::connect(options, clock, random, ledger).await?;
+        store.make_sure_of_bucket().await?;
+        Ok(store)
+    }
+
+    /// Returns the object store with these settings, without creating its bucket.
+    pub async fn connect(
+        options: S3Options,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        ledger: Arc<Ledger>,
+    ) -> std::result::Result<Self, OpenError> {
+        let trust = Trust::load(options.ca_file.as_deref())?;
+        let wire =
+            WireClient::new(options.timeouts.clone(), trust, Arc::clone(&options.proxies), Arc::clone(&clock), ledger);
+        let wire = Arc::new(wire);
+        let sources = AwsSources::load(&wire, options.region.clone(), options.endpoint.as_ref()).await;
+        let source = Arc::new(AwsCredentials::new(&wire, sources.region()));
+        let credentials = Arc::new(CurrentCredentials::new(source, Arc::clone(&clock)));
+        let key = credentials.get().await.map_err(|_| OpenError::NoCredentials)?;
+        let clock = Arc::new(AdjustedClock::new(clock));
+        let style = options.style;
+        let resolver =
+            Resolver::new(&options.bucket, style, &sources, &wire, Arc::clone(&credentials), Arc::clone(&clock)).await;
+        let resolver = resolver.map_err(|source| OpenError::Endpoint { bucket: options.bucket.clone(), source })?;
+        let resolver = Arc::new(resolver);
+        let location = resolver.location();
+        let (address, region) = (&location.address.target, &location.region);
+        let proxy = options.proxies.on_the_way_to(address.is_tls, &address.host).map(tracing::field::display);
+        tracing::info!(bucket = options.bucket, origin = %address, region, proxy, "the bucket's address was resolved");
+        let origin = Arc::new(Origin::new(address.to_string(), options.bucket.clone()));
+        origin.set_key_id(&key.access_key_id);
+        let control = Control::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
+        let patience = options.timeouts.answer;
+        let transport = Transport::new(wire, resolver, (credentials, origin), clock, random, patience);
+        let (powers, tasks) = (Powers::default(), TaskTracker::new());
+        let bucket = Arc::new(Bucket { options, transport, control, tasks, powers, decoding: Decoding::default() });
+        Ok(Self::new(bucket))
+    }
+
+    /// Reloads the keys from their source. Those in use stay if that fails.
+    pub async fn reload_credentials(&self) -> std::result::Result<(), OpenError> {
+        self.bucket().transport.credentials().reload().await.map_err(|_| OpenError::NoCredentials)
+    }
+
+    async fn make_sure_of_bucket(&self) -> std::result::Result<(), OpenError> {
+        let bucket = self.bucket();
+        let name = || bucket.transport.bucket().to_owned();
+        let refuse = |source: Error| OpenError::Bucket { bucket: name(), source };
+        if !bucket.exists().await.map_err(refuse)? {
+            bucket.control.create_bucket().await.map_err(refuse)?;
+            tracing::info!(bucket = name(), "made the bucket");
+        }
+        Ok(())
+    }
+
+    /// Returns whether the bucket exists.
+    pub async fn bucket_is_there(&self) -> Result<bool> {
+        self.bucket().exists().await
+    }
+}

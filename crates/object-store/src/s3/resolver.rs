@@ -1,0 +1,264 @@
+//! Resolves the location of the bucket. Endpoint, region and addressing style are resolved only here, by the SDK's own
+//! rules, for our own requests and for those of the SDK; both follow when the bucket is elsewhere.
+
+use std::{sync::Arc, time::SystemTime};
+
+use arc_swap::ArcSwap;
+use aws_config::SdkConfig;
+use aws_sdk_s3::{
+    Client, Config,
+    config::{
+        Builder, IdentityCache, ProvideCredentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+        SharedCredentialsProvider,
+        endpoint::{DefaultResolver, Params, ResolveEndpoint},
+    },
+};
+use aws_smithy_async::time::TimeSource;
+use http::Uri;
+
+use larder_runtime::clock::{AdjustedClock, Clock};
+
+use super::{
+    super::cause::BoxError,
+    address::{Address, AddressStyle},
+    connector::WireConnector,
+    credentials::CurrentCredentials,
+    sources::AwsSources,
+    wire::{Target, WireClient},
+};
+
+/// The known location of the bucket.
+#[derive(Debug)]
+pub struct Location {
+    /// Address for the requests that Larder signs itself.
+    pub address: Address,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// The SDK's client, for the same server.
+    pub client: Client,
+}
+
+/// Resolver of the bucket's location.
+#[derive(Debug)]
+pub struct Resolver {
+    rules: Rules,
+    current: ArcSwap<Location>,
+}
+
+/// Inputs of a location, except the region.
+#[derive(Debug)]
+struct Rules {
+    bucket: String,
+    /// The server; AWS's own for the region when `None`.
+    endpoint: Option<String>,
+    is_path_style: bool,
+    config: Config,
+    use_fips: bool,
+    use_dual_stack: bool,
+}
+
+/// The object store's time, for the SDK's signatures.
+#[derive(Debug)]
+struct StoreTime(Arc<AdjustedClock>);
+
+impl TimeSource for StoreTime {
+    fn now(&self) -> SystemTime {
+        self.0.now().into()
+    }
+}
+
+impl Resolver {
+    /// Resolves the location of `bucket` by `sources`. Without a configured style, the bucket is in the host at AWS, as
+    /// far as certificates allow, and in the path elsewhere.
+    pub async fn new(
+        bucket: &str,
+        style: Option<AddressStyle>,
+        sources: &AwsSources,
+        wire: &Arc<WireClient>,
+        credentials: Arc<CurrentCredentials>,
+        clock: Arc<AdjustedClock>,
+    ) -> Result<Self, BoxError> {
+        let config = Builder::from(sources.config())
+            .http_client(WireConnector::to_object_store(Arc::clone(wire)))
+            .credentials_provider(SharedCredentialsProvider::from(credentials as Arc<dyn ProvideCredentials>))
+            // We keep the credentials in use, for both.
+            .identity_cache(IdentityCache::no_cache())
+            .time_source(StoreTime(clock))
+            // Several servers refuse checksum trailers; others store them as a coding.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        let rules = Rules::new(bucket, style, sources.endpoint(), sources.config(), config);
+        let current = ArcSwap::from_pointee(rules.location(sources.region()).await?);
+        Ok(Self { rules, current })
+    }
+
+    /// Returns the name of the bucket.
+    pub fn bucket(&self) -> &str {
+        &self.rules.bucket
+    }
+
+    /// Returns the configured server, unless it is AWS's own for the region.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.rules.endpoint.as_deref()
+    }
+
+    /// Returns the known location of the bucket.
+    pub fn location(&self) -> Arc<Location> {
+        self.current.load_full()
+    }
+
+    /// Resolves the location of the bucket in `region`, and uses it from now on.
+    pub async fn move_to_region(&self, region: &str) -> Result<Arc<Location>, BoxError> {
+        let location = Arc::new(self.rules.location(region).await?);
+        self.current.store(Arc::clone(&location));
+        Ok(location)
+    }
+
+    /// Returns the same bucket at the server of a redirect, and uses it from now on if it `is_permanent`.
+    pub fn redirect(&self, from: &Location, target: Target, is_permanent: bool) -> Arc<Location> {
+        // The SDK adds the bucket to the host itself.
+        let server = target.host.strip_prefix(&format!("{}.", self.rules.bucket)).filter(|_| !self.rules.is_path_style);
+        let server = server.map_or_else(|| target.clone(), |host| target.at(host));
+        let config = from.client.config().to_builder().endpoint_url(server.to_string()).build();
+        let (client, address) = (Client::from_conf(config), from.address.moved_to(target));
+        let location = Arc::new(Location { address, region: from.region.clone(), client });
+        if is_permanent {
+            self.current.store(Arc::clone(&location));
+        }
+        location
+    }
+}
+
+impl Rules {
+    /// Returns the rules for a bucket: `said` has the values of the usual sources, and `config` the SDK's configuration
+    /// for the object store.
+    fn new(
+        bucket: &str,
+        style: Option<AddressStyle>,
+        endpoint: Option<&str>,
+        said: &SdkConfig,
+        mut config: Builder,
+    ) -> Self {
+        let endpoint = endpoint.map(str::to_owned);
+        let is_path_style = style.map_or(endpoint.is_some(), |style| style == AddressStyle::Path);
+        config.set_endpoint_url(endpoint.clone()).set_force_path_style(Some(is_path_style));
+        Self {
+            bucket: bucket.to_owned(),
+            endpoint,
+            is_path_style,
+            config: config.build(),
+            use_fips: said.use_fips().unwrap_or_default(),
+            use_dual_stack: said.use_dual_stack().unwrap_or_default(),
+        }
+    }
+
+    async fn location(&self, region: &str) -> Result<Location, BoxError> {
+        let params = Params::builder()
+            .bucket(&self.bucket)
+            .region(region)
+            .set_endpoint(self.endpoint.clone())
+            .force_path_style(self.is_path_style)
+            .use_fips(self.use_fips)
+            .use_dual_stack(self.use_dual_stack)
+            .build()?;
+        let endpoint = DefaultResolver::new().resolve_endpoint(&params).await?;
+        let (target, root) = taken_apart(endpoint.url())?;
+        let scheme = endpoint.auth_schemes().first();
+        let signed_for = scheme.and_then(|scheme| scheme.get("signingRegion")?.as_string()).unwrap_or(region);
+        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
+        let (client, region) = (Client::from_conf(config), signed_for.to_owned());
+        Ok(Location { address: Address::new(target, root), region, client })
+    }
+}
+
+/// Splits an endpoint's URL into the server and the path before keys.
+fn taken_apart(url: &str) -> Result<(Target, String), BoxError> {
+    let uri: Uri = url.parse()?;
+    let (scheme, authority) = (uri.scheme_str().ok_or("it has no scheme")?, uri.authority().ok_or("it has no host")?);
+    let target = format!("{scheme}://{authority}").parse().map_err(|error| format!("the endpoint {url} {error}"))?;
+    Ok((target, format!("{}/", uri.path().trim_end_matches('/'))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use aws_config::BehaviorVersion;
+    use aws_credential_types::Credentials;
+    use aws_sdk_s3::presigning::PresigningConfig;
+
+    use super::*;
+
+    /// Values of the environment besides the region.
+    #[derive(Debug, Clone, Copy, Default)]
+    struct Said {
+        endpoint: Option<&'static str>,
+        style: Option<AddressStyle>,
+        is_fips: bool,
+        is_dual_stack: bool,
+    }
+
+    fn rules(bucket: &str, said: Said) -> Rules {
+        let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
+        let config = config.use_fips(said.is_fips).use_dual_stack(said.is_dual_stack).build();
+        let keys =
+            Credentials::builder().access_key_id("key").secret_access_key("secret").provider_name("test").build();
+        let builder = Builder::from(&config).credentials_provider(keys);
+        Rules::new(bucket, said.style, said.endpoint, &config, builder)
+    }
+
+    fn own(location: &Location) -> String {
+        format!("{}{}", location.address.target, location.address.object("k"))
+    }
+
+    async fn of_sdk(location: &Location, bucket: &str) -> String {
+        let presigning = PresigningConfig::expires_in(Duration::from_mins(1)).expect("it is not long");
+        let request = location.client.get_object().bucket(bucket).key("k").presigned(presigning).await;
+        let request = request.expect("it can be signed");
+        let (url, query) = request.uri().split_once('?').expect("it is signed");
+        assert!(query.contains(&format!("%2F{}%2Fs3%2F", location.region)), "{query}");
+        url.to_owned()
+    }
+
+    #[tokio::test]
+    async fn our_own_requests_and_those_of_the_sdk_go_to_one_place() {
+        let (usual, fips) = (Said::default(), Said { is_fips: true, is_dual_stack: true, ..Said::default() });
+        let minio = Said { endpoint: Some("http://minio:9000"), ..Said::default() };
+        let in_host = Said { style: Some(AddressStyle::VirtualHost), ..minio };
+        let in_path = Said { style: Some(AddressStyle::Path), ..Said::default() };
+        let below = Said { endpoint: Some("https://store.example/s3/"), ..Said::default() };
+        for (bucket, region, said, expected) in [
+            ("b-1", "eu-north-1", usual, "https://b-1.s3.eu-north-1.amazonaws.com/k"),
+            ("b.1", "cn-north-1", usual, "https://s3.cn-north-1.amazonaws.com.cn/b.1/k"),
+            ("b-1", "us-gov-west-1", fips, "https://b-1.s3-fips.dualstack.us-gov-west-1.amazonaws.com/k"),
+            ("b-1", "eu-north-1", in_path, "https://s3.eu-north-1.amazonaws.com/b-1/k"),
+            ("b-1", "eu-north-1", minio, "http://minio:9000/b-1/k"),
+            ("b-1", "eu-north-1", in_host, "http://b-1.minio:9000/k"),
+            ("b-1", "eu-north-1", below, "https://store.example/s3/b-1/k"),
+        ] {
+            let location = rules(bucket, said).location(region).await.expect("it is somewhere");
+            assert_eq!((own(&location).as_str(), location.region.as_str()), (expected, region));
+            assert_eq!(of_sdk(&location, bucket).await, expected);
+        }
+        let both = Said { endpoint: minio.endpoint, ..fips };
+        assert!(rules("b-1", both).location("us-east-1").await.is_err(), "no server of one's own has FIPS endpoints");
+    }
+
+    #[tokio::test]
+    async fn another_region_and_a_redirection_move_both() {
+        let rules = rules("b-1", Said::default());
+        let current = ArcSwap::from_pointee(rules.location("us-east-1").await.expect("it is somewhere"));
+        let resolver = Resolver { rules, current };
+        resolver.move_to_region("eu-north-1").await.expect("it is somewhere");
+        let moved = resolver.location();
+        assert_eq!(own(&moved), "https://b-1.s3.eu-north-1.amazonaws.com/k");
+        assert_eq!(of_sdk(&moved, "b-1").await, own(&moved));
+        let target: Target = "https://b-1.s3-elsewhere.example".parse().expect("an origin");
+        let passing = resolver.redirect(&moved, target.clone(), false);
+        assert_eq!(own(&passing), "https://b-1.s3-elsewhere.example/k");
+        assert_eq!(own(&resolver.location()), own(&moved), "it is not for good");
+        resolver.redirect(&moved, target, true);
+        let moved = resolver.location();
+        assert_eq!((own(&moved), of_sdk(&moved, "b-1").await), (own(&passing), own(&passing)));
+    }
+}

@@ -1,0 +1,284 @@
+//! The S3 object store: one request for each operation.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use larder_runtime::clock::{AdjustedClock, Clock, Timestamp};
+
+use super::{
+    super::{
+        body::ByteStream,
+        error::{Error, Result},
+        lifecycle::Lifecycle,
+        object::{
+            Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition,
+            PutOptions, PutOutcome,
+        },
+        store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
+    },
+    address::{encode_into, query},
+    bucket::Bucket,
+    headers::{add_coding, content_type},
+    lifecycle::Rules,
+    listing::{self, read_copy, read_list},
+    object_head::{decoded, decoded_from, read_length, read_meta, read_range},
+    refusal::Refusal,
+    request::Request,
+    stored_coding::ALL_CODINGS,
+    transport::Effect,
+    upload,
+    validators::{marked, unmarked},
+    wire::Incoming,
+};
+
+/// Maximum bytes of the response to a copy.
+const REPORT_LIMIT: u64 = 64 * 1024;
+
+/// Maximum bytes of an object that one request copies.
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>)
+const COPY_LIMIT: u64 = 5 << 30;
+
+/// Timeout for aborting uploads on shutdown.
+const CLOSING_LIMIT: Duration = Duration::from_secs(5);
+
+/// An S3-compatible object store.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    bucket: Arc<Bucket>,
+    rules: Rules,
+}
+
+impl S3Store {
+    /// Returns the object store of a bucket.
+    pub(super) fn new(bucket: Arc<Bucket>) -> Self {
+        Self { bucket, rules: Rules::default() }
+    }
+
+    /// Returns the bucket.
+    pub(super) fn bucket(&self) -> &Arc<Bucket> {
+        &self.bucket
+    }
+
+    /// Returns the state of its lifecycle rules.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Returns the origin of the object store, if it was configured.
+    pub fn bucket_endpoint(&self) -> Option<String> {
+        self.bucket.transport.resolver().endpoint().map(str::to_owned)
+    }
+
+    /// Returns the object store's time, as corrected by its responses.
+    pub fn clock(&self) -> &Arc<AdjustedClock> {
+        self.bucket.transport.clock()
+    }
+
+    /// Waits for background work to end: uploads that are being aborted.
+    pub async fn close(&self) {
+        self.bucket.tasks.close();
+        // A lifecycle rule collects uploads that are not aborted by then.
+        let _ = tokio::time::timeout(CLOSING_LIMIT, self.bucket.tasks.wait()).await;
+    }
+
+    fn outcome(&self, etag: &ETag, attributes: &Attributes, date: Option<Timestamp>) -> PutOutcome {
+        let last_modified = date.unwrap_or_else(|| self.clock().now());
+        PutOutcome { etag: marked(etag, attributes), last_modified }
+    }
+
+    /// Copies an object onto itself, which makes it as recent as a new write.
+    async fn renew(&self, key: &str) -> Result<PutOutcome> {
+        let meta = self.head(key).await?;
+        let (etag, date) = self.copy_by_request(key, key, Some(&meta)).await?;
+        Ok(self.outcome(&etag, &meta.attributes, Some(date)))
+    }
+
+    /// Copies on the server, and returns the validator and the date of the copy. Attributes are copied, too, or
+    /// replaced by those of `known`: a copy onto itself is refused unless something is replaced. Then only an object
+    /// with these attributes is copied, if the object store supports such conditions (Ceph RGW 16 does not).
+    async fn copy_by_request(&self, from: &str, to: &str, known: Option<&ObjectMeta>) -> Result<(ETag, Timestamp)> {
+        let (source, target) = (self.bucket.whole_key(from), self.bucket.whole_key(to));
+        let mut request = Request::new("PUT", Some(&target));
+        let mut place = format!("/{}/", self.bucket.transport.bucket());
+        encode_into(&mut place, &source, true);
+        request.header("x-amz-copy-source", place);
+        if let Some(ObjectMeta { etag, attributes, .. }) = known {
+            request.header("x-amz-metadata-directive", "REPLACE");
+            if let Some(etag) = unmarked(etag) {
+                request.header("x-amz-copy-source-if-match", format!("\"{etag}\""));
+            }
+            request.header("content-type", content_type(attributes));
+            add_coding(&mut request, attributes);
+        }
+        self.bucket.add_storage_headers(&mut request);
+        let incoming = self.bucket.transport.send(request, Effect::Writes).await?;
+        let head = incoming.head.clone();
+        let document = incoming.into_bytes(REPORT_LIMIT).await?;
+        match Refusal::of_document(&head, &document) {
+            Some(refusal) => Err(refusal.into_error(self.bucket.transport.origin())),
+            None => read_copy(&document),
+        }
+    }
+
+    /// Requests an object as it is stored: without a coding and, if a proxy has decoded the response, in the coding of
+    /// the object, which such proxies pass on unchanged.
+    async fn ask_for_object(&self, method: &'static str, key: &str, range: Option<ByteRange>) -> Result<Incoming> {
+        let request = |coding: Option<&str>| {
+            let mut request = Request::new(method, Some(key));
+            if let Some(range) = range {
+                request.header("range", range_header(range));
+            }
+            match (coding, range) {
+                (Some(coding), _) => request.header("accept-encoding", coding.to_owned()),
+                // A range is one of the stored object. No proxy compresses a range, and decoding one would fail.
+                (None, Some(_)) => request.header("accept-encoding", ALL_CODINGS),
+                (None, None) => {}
+            }
+            request
+        };
+        let incoming = self.bucket.transport.send(request(None), Effect::Reads).await?;
+        let Some(coding) = decoded_from(&incoming.head) else { return Ok(incoming) };
+        drop(incoming);
+        self.bucket.decoding.note();
+        let incoming = Box::pin(self.bucket.transport.send(request(Some(&coding)), Effect::Reads)).await?;
+        match decoded_from(&incoming.head) {
+            None => Ok(incoming),
+            Some(_) => Err(decoded(&coding, self.bucket.transport.origin())),
+        }
+    }
+
+    /// Reads the object and writes it again, since few object stores support conditional copies, and none declares it.
+    async fn copy_conditionally(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        let object = self.get(from, GetOptions::default()).await?;
+        self.put(to, object.body, PutOptions { attributes: object.meta.attributes, precondition }).await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3Store {
+    async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
+        let PutOptions { attributes, precondition } = options;
+        let key = self.bucket.whole_key(key);
+        let (etag, date) = upload::store(&self.bucket, &key, body, &attributes, &precondition).await?;
+        Ok(self.outcome(&etag, &attributes, date.map(Timestamp::from)))
+    }
+
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
+        let whole_key = self.bucket.whole_key(key);
+        if options.range == Some(ByteRange::Suffix(0)) {
+            let size = self.head(key).await?.size;
+            return Err(Error::RangeNotSatisfiable { size });
+        }
+        let incoming = match self.ask_for_object("GET", &whole_key, options.range).await {
+            Ok(incoming) => incoming,
+            // Some omit the size.
+            Err(Error::RangeNotSatisfiable { size: 0 }) => {
+                let size = self.head(key).await?.size;
+                return Err(Error::RangeNotSatisfiable { size });
+            }
+            Err(error) => return Err(error),
+        };
+        let (range, size) = read_range(&incoming.head, options.range)?;
+        let meta = read_meta(&incoming.head, size)?;
+        Ok(Object { meta, range, body: incoming.into_stream() })
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        let key = self.bucket.whole_key(key);
+        let incoming = self.ask_for_object("HEAD", &key, None).await?;
+        let size = read_length(&incoming.head)?;
+        read_meta(&incoming.head, size)
+    }
+
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        let key = self.bucket.whole_key(key);
+        let mut request = Request::new("DELETE", Some(&key));
+        match &precondition {
+            Precondition::None => {}
+            Precondition::IfAbsent => return Err(Error::Unsupported("deleting what is not there")),
+            Precondition::IfMatch(etag) if unmarked(etag).is_none() => return Err(Error::Precondition),
+            Precondition::IfMatch(_) if !self.bucket.powers.has_conditional_deletes() => {
+                return Err(Error::Unsupported("conditional deletes"));
+            }
+            Precondition::IfMatch(_) => self.bucket.condition(&mut request, &precondition)?,
+        }
+        match self.bucket.transport.send(request, Effect::Writes).await {
+            Ok(incoming) => {
+                let _ = incoming.into_bytes(REPORT_LIMIT).await;
+                Ok(())
+            }
+            Err(Error::NotFound) if precondition == Precondition::None => Ok(()),
+            Err(error) => Err(self.bucket.of_write(error, &precondition)),
+        }
+    }
+
+    async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        if keys.len() > MAX_DELETE_KEYS {
+            return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = keys.iter().map(|key| self.bucket.whole_key(key)).collect();
+        self.bucket.transport.patiently(|| self.bucket.control.delete_many(&keys)).await
+    }
+
+    async fn list(&self, options: ListOptions) -> Result<ListPage> {
+        let (prefix, limit) = (self.bucket.whole_key(&options.prefix), options.limit.clamp(1, MAX_LIST_KEYS));
+        let start_after = options.start_after.map(|key| self.bucket.whole_key(&key)).unwrap_or_default();
+        let limit = limit.to_string();
+        let mut parts = vec![("list-type", "2"), ("max-keys", limit.as_str()), ("prefix", prefix.as_str())];
+        if !start_after.is_empty() {
+            parts.push(("start-after", &start_after));
+        }
+        let mut request = Request::new("GET", None);
+        request.query = query(&parts);
+        let listed = self.bucket.transport.send(request, Effect::Reads).await;
+        let incoming = listed.map_err(|error| self.bucket.of_write(error, &Precondition::None))?;
+        let head = incoming.head.clone();
+        let document = incoming.into_bytes(listing::DOCUMENT_LIMIT).await?;
+        let no_list = |_| Error::Unavailable(listing::no_list(&head, self.bucket.transport.origin()).into());
+        read_list(&document, &self.bucket.options.prefix).map_err(no_list)
+    }
+
+    async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        if precondition != Precondition::None {
+            return self.copy_conditionally(from, to, precondition).await;
+        }
+        if from == to {
+            return self.renew(from).await;
+        }
+        // One request copies attributes with the bytes: read before, they could be those of an older object.
+        let (etag, date) = match self.copy_by_request(from, to, None).await {
+            Err(Error::Unsupported(_) | Error::Rejected { .. }) if self.head(from).await?.size > COPY_LIMIT => {
+                return self.copy_conditionally(from, to, precondition).await;
+            }
+            copied => copied?,
+        };
+        let attributes = self.head(to).await.map_err(|error| match error {
+            Error::NotFound => Error::Unavailable("the copy is gone already".into()),
+            error => error,
+        });
+        Ok(self.outcome(&etag, &attributes?.attributes, Some(date)))
+    }
+
+    async fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        Some(self)
+    }
+}
+
+/// Behind the end of every object; several vendors accept no larger numbers. (`SeaweedFS` 4.48)
+const FARTHEST: u64 = i64::MAX.unsigned_abs();
+
+fn range_header(range: ByteRange) -> String {
+    match range {
+        ByteRange::Bounded { first, last } if last < FARTHEST => format!("bytes={first}-{last}"),
+        ByteRange::Bounded { first, .. } | ByteRange::From(first) => format!("bytes={}-", first.min(FARTHEST)),
+        ByteRange::Suffix(length) => format!("bytes=-{}", length.min(FARTHEST)),
+    }
+}

@@ -1,0 +1,267 @@
+//! Uploads of bodies: in one request, or multipart. Either way the object appears as a whole or not at all: an aborted
+//! request stores nothing, and parts have no effect before the upload is completed.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use md5::{Digest, Md5};
+
+use larder_runtime::telemetry::work::{Commission, carry_out, commission};
+
+use super::{
+    super::{
+        body::ByteStream,
+        error::{Error, RejectedFor, Result},
+        object::{Attributes, ETag, Precondition},
+    },
+    bucket::Bucket,
+    control::{Incomplete, NewUpload, Part},
+    gather::{Gathering, Piece},
+    headers::{add_coding, content_type},
+    listing::unquoted,
+    request::Request,
+    signer::payload_hash,
+    slices::Slices,
+    transport::Effect,
+    wire::Outgoing,
+};
+
+/// Maximum number of parts of an upload. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
+const PARTS_LIMIT: u64 = 10_000;
+
+/// Minimum size of a part that is not the last; also the first size of buffered parts, for bodies of unknown length.
+const GATHERED_PART_BYTES: u64 = 8 << 20;
+
+/// Number of buffered parts after which their size grows by the first size, so that 10,000 of them hold more than any
+/// record.
+const PARTS_OF_A_SIZE: u64 = 1000;
+
+/// Maximum bytes of a body sent without `100 Continue`, which costs a round trip.
+const UNASKED_BYTES: u64 = 1 << 20;
+
+/// Maximum bytes of a body of known length that is buffered: it is sent with the head in one write, and can be retried.
+const SENT_AT_ONCE_BYTES: u64 = 64 * 1024;
+
+/// Stores a body under the full key; returns the vendor's validator and the time of the response.
+pub async fn store(
+    bucket: &Arc<Bucket>,
+    key: &str,
+    body: ByteStream,
+    attributes: &Attributes,
+    precondition: &Precondition,
+) -> Result<(ETag, Option<std::time::SystemTime>)> {
+    // Fails before anything is sent if the condition cannot be expressed.
+    bucket.condition_of(precondition)?;
+    if attributes.content_encoding.is_some() && !bucket.powers.has_codings() {
+        let source = "objects that are stored in a coding do not come back in it: something decodes them".into();
+        return Err(Error::Rejected { reason: RejectedFor::Coding, source });
+    }
+    let options = &bucket.options;
+    let is_hashed = options.signs_payload || options.sends_md5;
+    let upload = Upload { bucket, key, attributes, precondition };
+    let may_have_parts = *precondition == Precondition::None || bucket.powers.has_conditional_completions();
+    match body.length() {
+        Some(length) if length <= SENT_AT_ONCE_BYTES => {
+            let piece = Gathering::new(body).piece(length, &bucket.options.memory).await?;
+            upload.put(Outgoing::Bytes(piece.bytes), length).await
+        }
+        Some(length) if !is_hashed && (length <= options.part_bytes || !may_have_parts) => {
+            upload.put(Outgoing::Stream { stream: body, is_begun: false }, length).await
+        }
+        // Boxed, so that the future of a small put is not as large as theirs.
+        Some(length) if !is_hashed => Box::pin(upload.stream_parts(body, length)).await,
+        Some(_) | None => Box::pin(upload.gather_parts(body, may_have_parts)).await,
+    }
+}
+
+/// Stores a few bytes as a multipart upload of one part, as a probe does.
+pub async fn store_as_part(bucket: &Arc<Bucket>, key: &str, precondition: &Precondition) -> Result<()> {
+    let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
+    let upload = Upload { bucket, key, attributes: &attributes, precondition };
+    let mut parts = upload.begin().await?;
+    parts.send(Outgoing::Bytes("part".into()), 4).await?;
+    parts.complete().await.map(drop)
+}
+
+struct Upload<'a> {
+    bucket: &'a Arc<Bucket>,
+    key: &'a str,
+    attributes: &'a Attributes,
+    precondition: &'a Precondition,
+}
+
+impl Upload<'_> {
+    /// Stores the body in one request.
+    async fn put(&self, body: Outgoing, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        let mut request = self.request(body, length);
+        self.bucket.condition(&mut request, self.precondition)?;
+        request.header("content-type", content_type(self.attributes));
+        add_coding(&mut request, self.attributes);
+        self.bucket.add_storage_headers(&mut request);
+        let sent = self.bucket.transport.send(request, Effect::Writes).await;
+        let incoming = sent.map_err(|error| self.bucket.of_write(error, self.precondition))?;
+        let etag = incoming.head.get("etag").map(unquoted);
+        let date = incoming.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
+        // The body is not needed, but unread it would cost the connection.
+        let _ = incoming.into_bytes(UNASKED_BYTES).await;
+        let etag = etag.ok_or_else(|| Error::Unavailable("the object store gave the object no ETag".into()))?;
+        Ok((etag, date))
+    }
+
+    fn request(&self, body: Outgoing, length: u64) -> Request<'_> {
+        let mut request = Request::new("PUT", Some(self.key));
+        if let Outgoing::Bytes(bytes) = &body {
+            if self.bucket.options.signs_payload {
+                request.payload = Some(payload_hash(bytes));
+            }
+            if self.bucket.options.sends_md5 {
+                request.header("content-md5", BASE64_STANDARD.encode(Md5::digest(bytes)));
+            }
+        }
+        request.awaits_continue = length > UNASKED_BYTES;
+        request.body = body;
+        request.length = length;
+        request
+    }
+
+    /// Streams the body in parts.
+    async fn stream_parts(&self, body: ByteStream, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        let size = self.bucket.options.part_bytes.max(length.div_ceil(PARTS_LIMIT));
+        let slices = Slices::new(body);
+        let mut parts = self.begin().await?;
+        let mut left = length;
+        while left > 0 {
+            let part = size.min(left);
+            parts.send(Outgoing::Stream { stream: slices.next(part), is_begun: false }, part).await?;
+            left -= part;
+        }
+        if !slices.has_ended().await.map_err(Error::Body)? {
+            let words = format!("it is longer than the {length} bytes it announced");
+            return Err(Error::Body(super::super::body::BodyError::Malformed(words)));
+        }
+        parts.complete().await
+    }
+
+    /// Stores a short body in one request, else in buffered parts.
+    async fn gather_parts(
+        &self,
+        body: ByteStream,
+        may_have_parts: bool,
+    ) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        let mut gathering = Gathering::new(body);
+        let first = gathering.piece(GATHERED_PART_BYTES, &self.bucket.options.memory).await?;
+        if first.is_last {
+            return self.put(Outgoing::Bytes(first.bytes.clone()), first.bytes.len() as u64).await;
+        }
+        if !may_have_parts {
+            return Err(Error::Unsupported("conditional writes of large bodies of unknown length"));
+        }
+        let mut parts = self.begin().await?;
+        parts.send_piece(first).await?;
+        for number in 1..PARTS_LIMIT {
+            let size = GATHERED_PART_BYTES * (1 + number / PARTS_OF_A_SIZE);
+            let piece = gathering.piece(size, &self.bucket.options.memory).await?;
+            let is_last = piece.is_last;
+            if !piece.bytes.is_empty() {
+                parts.send_piece(piece).await?;
+            }
+            if is_last {
+                return parts.complete().await;
+            }
+        }
+        Err(Error::Unsupported("a body of unknown length and more than 400 GiB"))
+    }
+
+    async fn begin(&self) -> Result<Parts<'_>> {
+        let upload = NewUpload {
+            key: self.key,
+            content_type: content_type(self.attributes),
+            content_encoding: self.attributes.content_encoding.as_deref(),
+        };
+        let id = self.bucket.control.begin_upload(&upload, &self.bucket.options).await?;
+        Ok(Parts { upload: self, id, sent: Vec::new(), is_completed: false, commission: commission() })
+    }
+}
+
+/// A multipart upload. Dropped before it is completed, it is aborted, and its parts are deleted.
+struct Parts<'a> {
+    upload: &'a Upload<'a>,
+    id: String,
+    sent: Vec<Part>,
+    is_completed: bool,
+    /// The request context for the abort.
+    commission: Option<Commission>,
+}
+
+impl Parts<'_> {
+    /// Sends a part and returns its share of the budget: buffering the next part while holding this one could deadlock
+    /// with other uploads that do the same.
+    async fn send_piece(&mut self, piece: Piece) -> Result<()> {
+        self.send(Outgoing::Bytes(piece.bytes.clone()), piece.bytes.len() as u64).await
+    }
+
+    async fn send(&mut self, body: Outgoing, length: u64) -> Result<()> {
+        let number = i32::try_from(self.sent.len() + 1).unwrap_or(i32::MAX);
+        let mut request = self.upload.request(body, length);
+        request.query = super::address::query(&[("partNumber", &number.to_string()), ("uploadId", &self.id)]);
+        // Storing a part twice is harmless: the upload is ours alone, and the last write counts.
+        let incoming = self.upload.bucket.transport.send(request, Effect::Reads).await?;
+        let etag = incoming.head.get("etag").unwrap_or_default().to_owned();
+        let _ = incoming.into_bytes(UNASKED_BYTES).await;
+        self.sent.push(Part { number, etag });
+        Ok(())
+    }
+
+    async fn complete(mut self) -> Result<(ETag, Option<std::time::SystemTime>)> {
+        let bucket = self.upload.bucket;
+        let condition = bucket.condition_of(self.upload.precondition)?;
+        let parts = std::mem::take(&mut self.sent);
+        // From here on the object may appear, and its parts must not be deleted.
+        self.is_completed = true;
+        let is_refused = AtomicBool::new(false);
+        let complete = || async {
+            let completed = bucket.control.complete_upload(self.upload.key, &self.id, &parts, &condition).await;
+            completed.map_err(|Incomplete { error, is_refused: said_so }| {
+                is_refused.store(said_so, Ordering::Relaxed);
+                error
+            })
+        };
+        let completed = bucket.transport.patiently(complete).await;
+        let etag = match completed {
+            Ok(etag) => etag,
+            Err(error) => {
+                // Without a response the object may still be created, and its parts stay. The reconciler handles them a
+                // day later.
+                let is_refused = is_refused.load(Ordering::Relaxed);
+                if is_refused || matches!(error, Error::Precondition | Error::NotFound | Error::Throttled { .. }) {
+                    self.is_completed = false;
+                }
+                return Err(bucket.of_write(error, self.upload.precondition));
+            }
+        };
+        match etag {
+            Some(etag) => Ok((unquoted(&etag), None)),
+            // Some omit the validator here. (Ceph RGW 16)
+            None => bucket.validator(self.upload.key).await.map(|(etag, date)| (etag, Some(date))),
+        }
+    }
+}
+
+impl Drop for Parts<'_> {
+    fn drop(&mut self) {
+        if self.is_completed {
+            return;
+        }
+        let (bucket, key, id) =
+            (Arc::clone(self.upload.bucket), self.upload.key.to_owned(), std::mem::take(&mut self.id));
+        let given_up = async move {
+            if let Err(error) = bucket.control.abort_upload(&key, &id).await {
+                tracing::warn!(%error, "an upload in parts could not be aborted; it is tried again in a day");
+            }
+        };
+        let _detached = self.upload.bucket.tasks.spawn(carry_out(self.commission.take(), given_up));
+    }
+}

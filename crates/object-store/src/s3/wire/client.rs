@@ -1,0 +1,210 @@
+//! The HTTP client: connects, pools connections, and runs exchanges over them.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_util::task::TaskTracker;
+
+use larder_runtime::{
+    clock::Clock,
+    network::{Proxies, Proxy, connect},
+    telemetry::{Ledger, Tab, shown_path},
+};
+
+use super::{
+    connection::Connection,
+    deadline::Deadline,
+    error::{Phase, WireError},
+    exchange::Exchange,
+    incoming::Incoming,
+    pool::Pool,
+    request::WireRequest,
+    socket::Socket,
+    target::Target,
+    timeouts::Timeouts,
+    tls::{Trust, invalid_name, is_no_tls},
+};
+
+/// A client for any number of servers.
+#[derive(Debug)]
+pub struct WireClient {
+    timeouts: Timeouts,
+    trust: Trust,
+    proxies: Arc<Proxies>,
+    clock: Arc<dyn Clock>,
+    /// Ledger for the cost of calls of the object store.
+    ledger: Arc<Ledger>,
+    pool: Arc<Pool>,
+    tasks: TaskTracker,
+    is_pruned: AtomicBool,
+}
+
+impl WireClient {
+    /// Returns a client without connections.
+    pub fn new(
+        timeouts: Timeouts,
+        trust: Trust,
+        proxies: Arc<Proxies>,
+        clock: Arc<dyn Clock>,
+        ledger: Arc<Ledger>,
+    ) -> Self {
+        let pool = Arc::new(Pool::new(timeouts.idle));
+        let (tasks, is_pruned) = (TaskTracker::new(), AtomicBool::new(false));
+        Self { timeouts, trust, proxies, clock, ledger, pool, tasks, is_pruned }
+    }
+
+    /// Sends a request to `target`, and returns the response once its head has arrived. If this fails before anything
+    /// was sent, the body is still in `request`.
+    pub async fn send(&self, target: &Target, request: &mut WireRequest) -> Result<Incoming, WireError> {
+        let is_logged = request.class.is_some() && tracing::enabled!(tracing::Level::DEBUG);
+        let began = is_logged.then(|| self.clock.monotonic());
+        let answered = self.exchange(target, request).await;
+        if let Some(began) = began {
+            log_call(request, &answered, self.clock.monotonic().saturating_sub(began));
+        }
+        answered
+    }
+
+    async fn exchange(&self, target: &Target, request: &mut WireRequest) -> Result<Incoming, WireError> {
+        let pooled = self.pool.take(target, self.clock.monotonic());
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            // Boxed, since it is rare: otherwise each request's future would be as large as that of connecting.
+            None => Box::pin(self.connect(target)).await?,
+        };
+        let mut tab = request.class.map(|class| Tab::open(&self.ledger, class));
+        let head = match &connection.proxy {
+            Some(proxy) => for_proxy(&request.head, target, proxy),
+            None => request.head.clone(),
+        };
+        let exchange = Exchange::new(
+            &mut connection,
+            &self.timeouts,
+            head,
+            &mut request.body,
+            request.awaits_continue,
+            tab.as_mut(),
+        );
+        let answered = exchange.run().await;
+        if let Some(tab) = tab.take_if(|_| matches!(&answered, Err(error) if error.phase() == Phase::Unsent)) {
+            tab.waive();
+        }
+        let (head, is_sent) = answered?;
+        let framing = head.framing(request.is_head)?;
+        let is_kept = is_sent && head.keeps_connection() && !framing.may_close();
+        self.prune_in_time();
+        let shared = (&self.pool, &self.clock);
+        Ok(Incoming::new(head, framing, connection, is_kept, self.timeouts.stall, shared, tab))
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Connection, WireError> {
+        let connected = tokio::select! {
+            connected = self.open(target) => connected,
+            () = self.clock.sleep(self.timeouts.connect) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        match connected {
+            Ok((socket, proxy)) => {
+                let deadline = Deadline::new(&self.clock, self.timeouts.stall);
+                Ok(Connection::new(target.clone(), socket, proxy, deadline))
+            }
+            Err(source) if is_no_tls(&source) => Err(WireError::NoTls { target: target.to_string() }),
+            Err(source) => Err(WireError::Connect { target: target.to_string(), source }),
+        }
+    }
+
+    async fn open(&self, target: &Target) -> io::Result<(Socket, Option<Proxy>)> {
+        let proxy = self.proxies.on_the_way_to(target.is_tls, &target.host);
+        if target.is_tls {
+            let socket = match &proxy {
+                Some(proxy) => proxy.tunnel(&target.authority_with_port()).await?,
+                None => connect(&target.host, target.port).await?,
+            };
+            let name = ServerName::try_from(target.host.to_string()).map_err(|_| invalid_name())?;
+            let encrypted = self.trust.connector().connect(name, socket).await?;
+            return Ok((Socket::Tls(Box::new(encrypted)), None));
+        }
+        let socket = match &proxy {
+            Some(proxy) => proxy.connect().await?,
+            None => connect(&target.host, target.port).await?,
+        };
+        Ok((Socket::Plain(socket), proxy))
+    }
+
+    /// Starts a task that closes idle connections for as long as the pool exists.
+    fn prune_in_time(&self) {
+        if self.is_pruned.load(Ordering::Relaxed) || self.is_pruned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (pool, clock) = (Arc::downgrade(&self.pool), Arc::clone(&self.clock));
+        let pause = self.pool.idle_limit();
+        let _detached = self.tasks.spawn(async move {
+            loop {
+                clock.sleep(pause).await;
+                let Some(pool) = pool.upgrade() else { return };
+                pool.prune(clock.monotonic());
+            }
+        });
+    }
+}
+
+/// Logs a call: its path without the query, which may be signed, and no header field.
+fn log_call(request: &WireRequest, answered: &Result<Incoming, WireError>, time: Duration) {
+    let line = request.head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| matches!(byte, b' ' | b'?')).map(String::from_utf8_lossy);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (method, path, attempt) = (method.as_ref(), shown_path(&path, None), request.attempt);
+    let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match answered {
+        Ok(incoming) => {
+            tracing::debug!(method, path, status = incoming.head.status, time_ms, attempt, "an object call");
+        }
+        Err(error) => {
+            let error = error as &dyn std::error::Error;
+            tracing::debug!(method, path, error, time_ms, attempt, "an object call without an answer");
+        }
+    }
+}
+
+/// Returns the head of a request as a proxy requires it: with the absolute URL in its first line, and the credentials
+/// for the proxy. Signatures cover neither.
+fn for_proxy(head: &Bytes, target: &Target, proxy: &Proxy) -> Bytes {
+    let (origin, authorization) = (target.to_string(), proxy.authorization());
+    let method_end = head.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1);
+    let line_end = head.windows(2).position(|pair| pair == b"\r\n").map_or(head.len(), |at| at + 2);
+    let mut whole = Vec::with_capacity(head.len() + origin.len() + 128);
+    whole.extend_from_slice(&head[..method_end]);
+    whole.extend_from_slice(origin.as_bytes());
+    whole.extend_from_slice(&head[method_end..line_end]);
+    if let Some(value) = authorization {
+        whole.extend_from_slice(b"proxy-authorization: ");
+        whole.extend_from_slice(value.as_bytes());
+        whole.extend_from_slice(b"\r\n");
+    }
+    whole.extend_from_slice(&head[line_end..]);
+    whole.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_told_the_whole_url_and_who_asks() {
+        let proxies = Proxies::new(|name| (name == "HTTP_PROXY").then_some("http://user:s3cret@p:3128"));
+        let proxy = proxies.on_the_way_to(false, "minio").expect("there is one");
+        let target: Target = "http://minio:9000".parse().expect("an origin");
+        let head = for_proxy(&Bytes::from_static(b"GET /b/k HTTP/1.1\r\nhost: minio:9000\r\n\r\n"), &target, &proxy);
+        assert_eq!(
+            head,
+            "GET http://minio:9000/b/k HTTP/1.1\r\nproxy-authorization: Basic dXNlcjpzM2NyZXQ=\r\nhost: minio:9000\r\n\r\n"
+        );
+    }
+}

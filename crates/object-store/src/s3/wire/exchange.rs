@@ -1,0 +1,240 @@
+//! One request and the head of its response, over one connection.
+//!
+//! It sends and receives at the same time: a server may respond before it has received the whole body (to refuse it).
+//! Then the rest is not sent and the connection is not reused.
+
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use larder_runtime::telemetry::Tab;
+
+use super::{
+    super::super::{announced::AnnouncedLength, body::BodyError},
+    connection::Connection,
+    error::{Phase, WireError},
+    head::Head,
+    request::Outgoing,
+    timeouts::Timeouts,
+};
+
+/// Maximum number of interim responses to one request.
+const INTERIM_LIMIT: usize = 8;
+
+/// An exchange in progress.
+pub struct Exchange<'a> {
+    connection: &'a mut Connection,
+    timeouts: &'a Timeouts,
+    /// The unsent rest of the request's head.
+    head: Bytes,
+    /// The unsent rest of the current chunk of the body.
+    piece: Bytes,
+    body: &'a mut Outgoing,
+    announced: AnnouncedLength,
+    /// The last chunk, held back until the body ends: with it the request is complete, and will be executed.
+    held: Option<Bytes>,
+    has_body_ended: bool,
+    state: State,
+    /// True if any byte was sent.
+    has_begun: bool,
+    interims: usize,
+    /// Cost of the call, if it is accounted.
+    tab: Option<&'a mut Tab>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The head is being sent, with `Expect: 100-continue`.
+    Asking,
+    /// The server has not answered `Expect` yet.
+    AwaitingContinue,
+    /// The body is being sent.
+    Body,
+    /// Everything is written, and may still be buffered.
+    Flushing,
+    /// Everything is sent.
+    Sent,
+}
+
+impl<'a> Exchange<'a> {
+    /// Returns an exchange of `head` and `body`.
+    pub fn new(
+        connection: &'a mut Connection,
+        timeouts: &'a Timeouts,
+        head: Bytes,
+        body: &'a mut Outgoing,
+        awaits_continue: bool,
+        tab: Option<&'a mut Tab>,
+    ) -> Self {
+        let state = if awaits_continue { State::Asking } else { State::Body };
+        let (piece, announced) = match body {
+            Outgoing::Bytes(bytes) if awaits_continue => (Bytes::new(), Some(bytes.len() as u64)),
+            Outgoing::Bytes(bytes) => (bytes.clone(), Some(bytes.len() as u64)),
+            Outgoing::Stream { stream, .. } => (Bytes::new(), stream.length()),
+        };
+        connection.deadline.reset(timeouts.stall);
+        let announced = AnnouncedLength::new(announced);
+        Self {
+            connection,
+            timeouts,
+            head,
+            piece,
+            body,
+            announced,
+            held: None,
+            has_body_ended: false,
+            state,
+            has_begun: false,
+            interims: 0,
+            tab,
+        }
+    }
+
+    /// Sends everything and returns the response head, and whether everything was sent: otherwise the connection is out
+    /// of step.
+    pub async fn run(mut self) -> Result<(Head, bool), WireError> {
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(Head, bool), WireError>> {
+        let sending = self.poll_send(context);
+        // A response may have arrived although sending failed: it says why.
+        if let Poll::Ready(answered) = self.poll_answer(context)
+            && (answered.is_ok() || sending.is_pending() || matches!(sending, Poll::Ready(Ok(()))))
+        {
+            return Poll::Ready(answered.map(|head| (head, self.state == State::Sent)));
+        }
+        match sending {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // The source of the body may be slow: other code limits that.
+            Poll::Pending if self.waits_for_body() => Poll::Pending,
+            Poll::Ready(Ok(())) | Poll::Pending => {
+                ready!(self.connection.deadline.poll_expired(context));
+                if self.state == State::AwaitingContinue {
+                    // A server that does not know `Expect` sends nothing. (RFC 9110, section 10.1.1.)
+                    self.begin_body();
+                    return self.poll(context);
+                }
+                Poll::Ready(Err(WireError::Timeout { phase: self.phase() }))
+            }
+        }
+    }
+
+    fn waits_for_body(&self) -> bool {
+        self.state == State::Body && self.head.is_empty() && self.piece.is_empty()
+    }
+
+    fn phase(&self) -> Phase {
+        match self.state {
+            State::Sent | State::Flushing => Phase::Sent,
+            State::Asking | State::AwaitingContinue | State::Body if self.has_begun => Phase::Partial,
+            State::Asking | State::AwaitingContinue | State::Body => Phase::Unsent,
+        }
+    }
+
+    fn begin_body(&mut self) {
+        self.state = State::Body;
+        self.connection.deadline.reset(self.timeouts.stall);
+        if let Outgoing::Bytes(bytes) = self.body {
+            self.piece = bytes.clone();
+        }
+    }
+
+    /// Sends as much as there is and the connection accepts; ready once everything was sent.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        loop {
+            if !self.head.is_empty() || !self.piece.is_empty() {
+                let left = self.piece.len();
+                let written = ready!(self.connection.poll_write(context, &mut self.head, &mut self.piece));
+                if let Some(tab) = &mut self.tab {
+                    tab.sent(left - self.piece.len());
+                }
+                if let Err(source) = written {
+                    return Poll::Ready(Err(WireError::Broken { phase: self.phase(), source }));
+                }
+                self.has_begun = true;
+                self.connection.deadline.reset(self.timeouts.stall);
+                continue;
+            }
+            match self.state {
+                State::Asking => {
+                    ready!(self.poll_flush(context))?;
+                    self.state = State::AwaitingContinue;
+                    self.connection.deadline.reset(self.timeouts.continuation);
+                }
+                State::AwaitingContinue => return Poll::Pending,
+                State::Body => match ready!(self.poll_piece(context)) {
+                    Some(piece) => self.piece = piece?,
+                    None => self.state = State::Flushing,
+                },
+                State::Flushing => {
+                    ready!(self.poll_flush(context))?;
+                    self.state = State::Sent;
+                    self.connection.deadline.reset(self.timeouts.answer);
+                }
+                State::Sent => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        let flushed = ready!(self.connection.poll_flush(context));
+        Poll::Ready(flushed.map_err(|source| WireError::Broken { phase: self.phase(), source }))
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, WireError>>> {
+        let Outgoing::Stream { stream, is_begun } = self.body else { return Poll::Ready(None) };
+        *is_begun = true;
+        while !self.has_body_ended {
+            let next = ready!(stream.poll_next_unpin(context)).transpose();
+            match next.and_then(|piece| counted(&mut self.announced, piece)) {
+                Ok(Some(piece)) if self.announced.is_reached() => self.held = Some(piece),
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) => self.has_body_ended = true,
+                Err(error) => return Poll::Ready(Some(Err(WireError::Body(error)))),
+            }
+        }
+        Poll::Ready(self.held.take().map(Ok))
+    }
+
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Head, WireError>> {
+        loop {
+            if let Some(head) = Head::take(&mut self.connection.input)? {
+                if !head.is_interim() {
+                    return Poll::Ready(Ok(head));
+                }
+                self.interims += 1;
+                if head.status == 101 || self.interims > INTERIM_LIMIT {
+                    return Poll::Ready(Err(WireError::Malformed("it is an interim answer nobody asked for")));
+                }
+                if head.status == 100 && self.state == State::AwaitingContinue {
+                    self.begin_body();
+                    // Nothing else would wake this task to send it.
+                    context.waker().wake_by_ref();
+                }
+                continue;
+            }
+            let phase = self.phase();
+            let broken = |source| Poll::Ready(Err(WireError::Broken { phase, source }));
+            match ready!(self.connection.poll_read(context, 0)) {
+                Ok(0) => return broken(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) => return broken(error),
+            }
+        }
+    }
+}
+
+/// Returns a chunk of a body, or its end, if it is allowed here.
+fn counted(announced: &mut AnnouncedLength, piece: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
+    match &piece {
+        Some(piece) => announced.add(piece.len())?,
+        None => announced.finish()?,
+    }
+    Ok(piece)
+}
