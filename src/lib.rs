@@ -5,8 +5,6 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod console;
-#[cfg(any(test, fuzzing))]
-pub mod fuzzing;
 pub mod gateway;
 pub mod jobs;
 pub mod kv;

@@ -251,7 +251,7 @@ impl ApiError {
     }
 
     /// Returns the status.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, feature = "internals"))]
     pub fn status(&self) -> StatusCode {
         self.status
     }

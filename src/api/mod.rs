@@ -22,8 +22,6 @@ mod meter;
 mod negotiation;
 mod operation;
 mod operations;
-#[cfg(any(test, fuzzing))]
-pub mod properties;
 mod query;
 mod quotas;
 mod rate_limits;
@@ -50,3 +48,34 @@ pub use request::REQUEST_ID;
 pub use service::Api;
 pub use told_renewals::ToldRenewals;
 pub use upstream::Upstream;
+
+/// What the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use super::{
+        query::Query,
+        route::{Endpoint, ServedElsewhere},
+        run_route::RunsCall,
+        store_route::StoreCall,
+    };
+
+    pub mod conditions {
+        pub use super::super::conditions::*;
+    }
+    pub mod content {
+        pub use super::super::content::*;
+    }
+    pub mod json_body {
+        pub use super::super::json_body::*;
+    }
+    pub mod negotiation {
+        pub use super::super::negotiation::*;
+    }
+    pub mod request {
+        pub use super::super::request::*;
+    }
+    pub mod route {
+        pub use super::super::route::*;
+    }
+}

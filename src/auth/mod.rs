@@ -11,8 +11,6 @@ mod documents;
 mod error;
 mod page;
 mod prefixes;
-#[cfg(any(test, fuzzing))]
-pub mod properties;
 mod quota;
 mod run_access;
 mod scope;

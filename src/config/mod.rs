@@ -11,8 +11,6 @@ mod fingerprint;
 mod kubernetes;
 mod load;
 mod problem;
-#[cfg(any(test, fuzzing))]
-pub mod properties;
 mod quota_settings;
 mod reference;
 #[cfg(feature = "s3")]
@@ -39,3 +37,20 @@ pub use weak_secret::weakness;
 mod documents;
 #[cfg(test)]
 mod tests;
+
+/// What the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    use super::{Config, Setting};
+
+    /// Parses the value of a setting into `config`.
+    pub fn apply(setting: &Setting, config: &mut Config, text: &str) -> Result<(), String> {
+        (setting.apply)(config, text)
+    }
+
+    /// Returns the value of a setting in the form in which it is parsed, secrets included.
+    pub fn shown(setting: &Setting, config: &Config) -> Option<String> {
+        (setting.show)(config)
+    }
+}

@@ -40,8 +40,6 @@ mod mover;
 mod name;
 mod naming;
 mod options;
-#[cfg(any(test, fuzzing))]
-pub mod properties;
 mod record_attributes;
 mod records;
 mod removal;
@@ -92,3 +90,17 @@ pub use sharing::{Right, Shares};
 pub use totals::Totals;
 pub use usage::Usage;
 pub use view::StoreView;
+
+/// What the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use super::{claims::StoredClaim, key_range::KeyRange, label::Label, schema::JsonValidator};
+
+    pub mod due_keys {
+        pub use super::super::due_keys::*;
+    }
+    pub mod layout {
+        pub use super::super::layout::*;
+    }
+}

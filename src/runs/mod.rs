@@ -12,8 +12,6 @@ mod error;
 mod layout;
 mod list_counts;
 mod lists;
-#[cfg(any(test, fuzzing))]
-pub mod properties;
 mod queues;
 mod registry;
 mod retention;
@@ -32,3 +30,10 @@ pub use lists::RunPage;
 pub use registry::{RunOptions, Runs};
 pub use run::{Elsewhere, MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate, Uptimes};
 pub use status::{Outcome, RunStatus};
+
+/// What the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use super::layout::Entry;
+}

@@ -23,8 +23,6 @@ mod pipeline;
 mod plan;
 mod progress;
 mod progress_display;
-#[cfg(any(test, fuzzing))]
-pub mod properties;
 mod record;
 mod remote;
 mod report;
@@ -46,3 +44,17 @@ pub use remote::Remote;
 pub use report::{Finding, Report};
 pub use source::{Size, Source};
 pub use store_reference::{absent_store, store_addresses};
+
+/// What the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use super::{
+        archive::{IndexLine, file_name},
+        directory::FileName,
+        index::read_sheet,
+        record::StoreSheet,
+        source::SourceEntry,
+        zipped::ZipFile,
+    };
+}

@@ -18,9 +18,7 @@ const INSTRUMENTING: &str = "LARDER_FUZZ_INSTRUMENTING";
 const INSTRUMENTED: [&str; 3] = ["larder", "larder_object_store", "larder_runtime"];
 
 /// Compiler flags for libFuzzer's instrumentation. (As cargo-fuzz has it.)
-const INSTRUMENTS: [&str; 7] = [
-    "--cfg",
-    "fuzzing",
+const INSTRUMENTS: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
@@ -57,10 +55,11 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     }
     let chosen: Vec<_> =
         all.into_iter().filter(|name| asked.target.as_ref().is_none_or(|asked| asked == name)).collect();
-    build(&chosen)?;
+    build()?;
     for target in &chosen {
         let (corpus, findings) = (place("corpus", target)?, place("findings", target)?);
-        let mut fuzz = shell::program_at_root(shell::target().join("debug").join(target));
+        let mut fuzz = shell::program_at_root(shell::target().join("debug/all"));
+        fuzz.env("LARDER_FUZZ_TARGET", target);
         fuzz.arg(corpus).arg(PathBuf::from("fuzz/seeds").join(target));
         fuzz.arg(format!("-max_total_time={}", asked.minutes * 60));
         fuzz.arg(format!("-max_len={LONGEST_INPUT}"));
@@ -76,11 +75,16 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// Builds the programs of these targets.
-fn build(targets: &[String]) -> Result<(), String> {
-    let own = std::env::current_exe().map_err(|error| format!("this program is nowhere: {error}"))?;
-    let mut command = shell::cargo(&["build", "--manifest-path", "fuzz/Cargo.toml"]);
-    command.args(targets.iter().flat_map(|target| ["--bin", target]));
+/// Builds the program of all targets.
+///
+/// The instrumented crates get an optimization level that other builds do not use. So cargo tells them from those
+/// without instrumentation, and does not build their dependencies again.
+fn build() -> Result<(), String> {
+    let own = std::env::current_exe().map_err(|error| format!("cannot find the path of this program: {error}"))?;
+    let mut command = shell::cargo(&["build", "--package", "larder-fuzz", "--features", "libfuzzer", "--bin", "all"]);
+    for name in INSTRUMENTED {
+        command.args(["--config", &format!("profile.dev.package.{}.opt-level=2", name.replace('_', "-"))]);
+    }
     shell::run(command.env("RUSTC_WRAPPER", own).env(INSTRUMENTING, "yes"))
 }
 
@@ -113,12 +117,12 @@ fn asked(arguments: &[String]) -> Result<Asked, String> {
     Ok(asked)
 }
 
-/// Returns all targets: their programs are called like them.
+/// Returns all targets: their seeds are in folders of these names.
 fn targets() -> Result<Vec<String>, String> {
-    let folder = shell::root().join("fuzz/fuzz_targets");
+    let folder = shell::root().join("fuzz/seeds");
     let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let stem = |entry: fs::DirEntry| Some(entry.path().file_stem()?.to_str()?.to_owned());
-    let mut targets: Vec<String> = entries.filter_map(Result::ok).filter_map(stem).collect();
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().ok();
+    let mut targets: Vec<String> = entries.filter_map(Result::ok).filter_map(name).collect();
     targets.sort();
     Ok(targets)
 }

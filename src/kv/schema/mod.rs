@@ -11,5 +11,5 @@ mod validator;
 
 pub use definition::{CollectionKeys, Schema};
 pub use invalid::InvalidSchema;
-#[cfg(any(test, fuzzing))]
+#[cfg(feature = "internals")]
 pub use validator::JsonValidator;

@@ -20,8 +20,6 @@ mod open;
 mod options;
 mod origin;
 mod probe;
-#[cfg(any(test, feature = "invariants"))]
-pub mod properties;
 mod refusal;
 mod request;
 mod resolver;
@@ -44,3 +42,18 @@ pub use probe::{Findings, OUTCOME_KEY};
 pub use signer::{Signable, SigningTime, UNSIGNED_PAYLOAD, authorization};
 pub use store::S3Store;
 pub use wire::{InvalidTarget, Target, Timeouts};
+
+/// What the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use super::{
+        address::{Address, encode_into, query},
+        lifecycle::internals::*,
+        listing::{read_copy, read_list, unquoted},
+        origin::Origin,
+        refusal::Refusal,
+        validators::{marked, unmarked},
+        wire::{Head, internals::*},
+    };
+}

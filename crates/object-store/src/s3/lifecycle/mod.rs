@@ -8,11 +8,20 @@ mod comparison;
 mod document;
 mod element;
 mod own;
-#[cfg(any(test, feature = "invariants"))]
-pub mod properties;
 mod reconciliation;
 mod requests;
 mod rules;
 
 pub use requests::keeps_versions;
 pub use rules::Rules;
+
+/// What the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use super::{
+        comparison::{Verdict, compare},
+        document::Document,
+        own::OwnRules,
+    };
+}

@@ -13,8 +13,6 @@ mod framing;
 mod head;
 mod incoming;
 mod pool;
-#[cfg(any(test, feature = "invariants"))]
-pub mod properties;
 mod request;
 mod socket;
 mod target;
@@ -29,3 +27,10 @@ pub use request::{Outgoing, WireRequest};
 pub use target::{InvalidTarget, Target};
 pub use timeouts::Timeouts;
 pub use tls::{Trust, TrustError};
+
+/// What the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use super::framing::Framing;
+}

@@ -1,18 +1,12 @@
-//! Invariants of signatures, tokens and accounts for any bytes. The fuzz targets check them over chosen bytes, and so
-//! do the tests of the module `fuzzing`. Nothing here is part of the program.
-#![expect(clippy::missing_panics_doc, reason = "a property that does not hold panics")]
+//! Invariants of signatures, tokens, scopes and users.
 
-use crate::{
+use larder::{
+    auth::{KeptToken, Scope, StoreRule, Token, TokenHash, User, Username, is_upstream_id, signature},
     clock::Timestamp,
-    kv::{RecordKey, StoreId, properties::json, properties::verbatim},
+    kv::{RecordKey, StoreId},
 };
 
-use super::{
-    scope::{Scope, StoreRule, is_upstream_id},
-    signature,
-    token::{KeptToken, Token, TokenHash},
-    user::{User, Username},
-};
+use super::round_trip::{json, verbatim};
 
 /// Arbitrary signing key.
 const SIGNING_KEY: &str = "secret-key-for-testing";

@@ -1,22 +1,16 @@
-//! Properties of an object store's responses, for any bytes: checked on chosen bytes by the fuzz targets, and by the
-//! tests of the module `fuzzing`. Not part of the program.
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+//! Invariants of an object store's responses: lists, errors, ETags and addresses.
 
 use bytes::BytesMut;
-use percent_encoding::percent_decode_str;
-
-use super::{
-    super::object::{Attributes, ETag},
-    address::{Address, encode_into, query},
-    listing::{read_copy, read_list, unquoted},
-    origin::Origin,
-    refusal::Refusal,
-    validators::{marked, unmarked},
-    wire::{Head, Target},
+use larder_object_store::{
+    Attributes, ETag,
+    s3::{
+        Target,
+        internals::{
+            Address, Head, Origin, Refusal, encode_into, marked, query, read_copy, read_list, unmarked, unquoted,
+        },
+    },
 };
-
-pub use super::lifecycle::properties::lifecycle;
-pub use super::wire::properties::{answer, chunks, origin};
+use percent_encoding::percent_decode_str;
 
 /// Prefix of all keys of an installation.
 const ROOT: &str = "root/";

@@ -47,7 +47,7 @@ const TELLING: [&[u8]; 24] = [
     b"null",
 ];
 
-/// Returns a strategy for variations of `seeds`, and sometimes for bytes of no seed at all.
+/// Returns a strategy for mutations of `seeds`, and sometimes for bytes of no seed at all.
 pub fn of(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let chosen = (any::<Index>(), vec(change(), 0..6)).prop_map(move |(seed, changes)| {
         let mut bytes = seed.get(&seeds).clone();

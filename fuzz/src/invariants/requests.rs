@@ -1,29 +1,24 @@
-//! Invariants of requests for any bytes. The fuzz targets check them over chosen bytes, and so do the tests of the
-//! module `fuzzing`. Nothing here is part of the program.
-#![expect(clippy::missing_panics_doc, reason = "a property that does not hold panics")]
+//! Invariants of requests: routes, queries, headers and JSON bodies.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
-use percent_encoding::percent_decode_str;
-
-use crate::{
+use larder::{
+    api::{
+        REQUEST_ID,
+        internals::{
+            Endpoint, Query, RunsCall, ServedElsewhere, StoreCall,
+            conditions::{self, Verdict},
+            content, json_body, negotiation, request, route,
+        },
+    },
     clock::Timestamp,
-    kv::{ContentCoding, RecordKey},
+    kv::{ContentCoding, InvalidKey, RecordKey},
     storage::{ByteRange, ByteStream, MemoryBudget},
 };
-
-use super::{
-    conditions::{self, Verdict},
-    content, json_body, negotiation,
-    query::Query,
-    request,
-    route::{self, Endpoint, ServedElsewhere},
-    run_route::RunsCall,
-    store_route::StoreCall,
-};
+use percent_encoding::percent_decode_str;
 
 /// Maximum size of a JSON body.
 const MAX_JSON_BYTES: u64 = 9_437_184;
@@ -63,7 +58,7 @@ pub fn route(bytes: &[u8]) {
 }
 
 /// Returns the key of a call, and whether the call is counted as one of a record.
-fn key_of(called: &Endpoint) -> Option<(&Result<RecordKey, crate::kv::InvalidKey>, bool)> {
+fn key_of(called: &Endpoint) -> Option<(&Result<RecordKey, InvalidKey>, bool)> {
     let (Endpoint::Store(_, call) | Endpoint::Runs(RunsCall::Store(_, call))) = called else { return None };
     match call {
         StoreCall::GetRecord(key)
@@ -188,7 +183,7 @@ pub fn content(bytes: &[u8]) {
     let headers = with(header::AUTHORIZATION);
     let token = request::token(&headers, &Query::new(Some("token=other")));
     assert!(token.is_some_and(|token| text.contains(token.as_ref())), "the header wins: {text}");
-    let _ = request::given_id(&with(request::REQUEST_ID));
+    let _ = request::given_id(&with(REQUEST_ID));
 }
 
 /// Checks that a JSON body is an object of bounded size, or rejected as a client error. The first byte chooses the

@@ -1,13 +1,8 @@
-//! Properties of lifecycle rules, for any content of a bucket: checked on chosen bytes by the fuzz targets, and by the
-//! tests of the module `fuzzing`. Not part of the program.
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+//! Invariants of the lifecycle rules of a bucket.
 
-use crate::lifecycle::{WantedRule, WantedRules};
-
-use super::{
-    comparison::{Verdict, compare},
-    document::Document,
-    own::OwnRules,
+use larder_object_store::{
+    WantedRule, WantedRules,
+    s3::internals::{Document, OwnRules, Verdict, compare},
 };
 
 /// Checks that rules of others stay unchanged to the byte, and that a changed document parses and has each of our rules

@@ -1,15 +1,8 @@
-//! Properties of runs that hold for any bytes: run by the fuzz targets, and by the tests of the module `fuzzing`. Not
-//! part of the program.
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+//! Invariants of run documents, and of the keys of queues and lists of runs.
 
-use crate::kv::properties::{json, verbatim};
+use larder::runs::{ActorName, Queue, Run, RunStatus, internals::Entry};
 
-use super::{
-    actor::ActorName,
-    layout::{Entry, Queue},
-    run::Run,
-    status::RunStatus,
-};
+use super::round_trip::{json, verbatim};
 
 /// Checks that a run document survives a round trip, and that its methods accept it; likewise that a parsed queue
 /// item or list entry is the key that would be written for it.

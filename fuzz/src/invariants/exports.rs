@@ -1,19 +1,16 @@
-//! Invariants of exports for any content. The fuzz targets check them over chosen bytes, and so do the tests of the
-//! module `fuzzing`. Nothing here is part of the program.
-#![expect(clippy::missing_panics_doc, reason = "a property that does not hold panics")]
+//! Invariants of exports: manifests, indexes, file names and ZIP files.
 
 use std::{fs, io::Read, path::Path};
 
-use crate::kv::{RecordKey, properties::json};
-
-use super::{
-    archive::{self, IndexLine},
-    directory::FileName,
-    index::read_sheet,
-    record::StoreSheet,
-    source::{Source, SourceEntry},
-    zipped::ZipFile,
+use larder::{
+    kv::RecordKey,
+    transfer::{
+        Source,
+        internals::{FileName, IndexLine, SourceEntry, StoreSheet, ZipFile, file_name as name_of_key, read_sheet},
+    },
 };
+
+use super::round_trip::json;
 
 /// Maximum number of bytes read from a record here.
 const READ_LIMIT: u64 = 64 * 1024;
@@ -69,7 +66,7 @@ pub fn file_names(bytes: &[u8]) {
 }
 
 fn name_of(key: &RecordKey, tells_case: bool) -> FileName {
-    archive::file_name(key, tells_case).expect("every key has a file")
+    name_of_key(key, tells_case).expect("every key has a file")
 }
 
 /// Checks that a ZIP file is read as an export, or rejected, and that it contains the files that it names.

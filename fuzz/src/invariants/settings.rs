@@ -1,13 +1,11 @@
-//! Invariants of settings for any text. The fuzz targets check them over chosen bytes, and so do the tests of the
-//! module `fuzzing`. Nothing here is part of the program.
-#![expect(clippy::missing_panics_doc, reason = "a property that does not hold panics")]
+//! Invariants of settings and of the configuration file.
 
 use std::fs;
 
-use super::{
-    load::{Given, load},
-    settings::settings,
-    tree::Config,
+use larder::config::{
+    Config, Given,
+    internals::{apply, shown},
+    load, settings,
 };
 
 /// Minimum length in bytes of a secret that is searched for in an error: a shorter one may occur in any.
@@ -21,13 +19,13 @@ pub fn setting(bytes: &[u8]) {
     let all: Vec<_> = settings().collect();
     let setting = all[usize::from(*choice) % all.len()];
     let mut config = Config::default();
-    match (setting.apply)(&mut config, text) {
+    match apply(setting, &mut config, text) {
         Ok(()) => {
-            if let Some(shown) = (setting.show)(&config).filter(|_| !setting.is_secret) {
+            if let Some(text) = shown(setting, &config).filter(|_| !setting.is_secret) {
                 let mut again = Config::default();
-                let read = (setting.apply)(&mut again, &shown);
-                assert!(read.is_ok(), "{setting:?} is shown as {shown:?}: {read:?}");
-                assert_eq!((setting.show)(&again).as_ref(), Some(&shown), "{setting:?}");
+                let read = apply(setting, &mut again, &text);
+                assert!(read.is_ok(), "{setting:?} is shown as {text:?}: {read:?}");
+                assert_eq!(shown(setting, &again).as_ref(), Some(&text), "{setting:?}");
             }
         }
         Err(message) => assert!(!message.is_empty()),

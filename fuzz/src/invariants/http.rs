@@ -1,10 +1,10 @@
-//! Properties of HTTP responses, for any bytes: checked on chosen bytes by the fuzz targets, and by the tests of the
-//! module `fuzzing`. Not part of the program.
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a property is said not to hold")]
+//! Invariants of HTTP responses and of servers' addresses.
 
 use bytes::BytesMut;
-
-use super::{framing::Framing, head::Head, target::Target};
+use larder_object_store::s3::{
+    Target,
+    internals::{Framing, Head},
+};
 
 /// Maximum bytes of a head, and between two chunks: the parser never waits for more.
 const PATIENCE_BYTES: usize = 64 * 1024;

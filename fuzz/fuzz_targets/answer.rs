@@ -1,5 +1,0 @@
-//! Gives the target `answer` whatever bytes libFuzzer chooses.
-
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| larder::fuzzing::run("answer", bytes));

@@ -1,5 +1,0 @@
-//! Gives the target `query` whatever bytes libFuzzer chooses.
-
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| larder::fuzzing::run("query", bytes));
