@@ -1,4 +1,4 @@
-//! Loading of the configuration from its sources.
+//! Loading of the configuration from its sources, with every error at once, and differences between two configurations.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,17 +8,16 @@ use std::{
     sync::Arc,
 };
 
-use crate::network::Proxies;
+use sha2::{Digest, Sha256};
+
+use crate::{network::Proxies, telemetry::LogFormat};
 
 use super::{
-    consistency::contradictions,
-    fingerprint::Fingerprint,
-    kubernetes,
-    problem::{Problem, Problems},
+    options::Config,
     setting::{ENV_PREFIX, REDACTED, Setting},
     settings::settings,
-    suggestion::nearest,
-    tree::Config,
+    unknown_names::{is_derived, nearest},
+    validation::contradictions,
 };
 
 /// Default configuration file, optional.
@@ -93,6 +92,14 @@ impl Loaded {
     /// Returns the fingerprint of a setting's value, if it is a secret that is set.
     pub(super) fn fingerprint(&self, setting: &Setting) -> Option<&Fingerprint> {
         self.secrets.get(setting.name)
+    }
+
+    /// Returns the settings whose value differs in `other`.
+    pub fn changes<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static Setting> + use<'a> {
+        settings().filter(move |setting| {
+            let secrets = [self, other].map(|loaded| loaded.fingerprint(setting));
+            setting.show(&self.config) != setting.show(&other.config) || secrets[0] != secrets[1]
+        })
     }
 }
 
@@ -221,7 +228,7 @@ impl Loading {
             match (settings().find(|setting| setting.variable() == name), value.to_str()) {
                 (Some(setting), Some(value)) => self.set(setting, value, Source::Environment),
                 (Some(_), None) => self.problem(name.to_owned(), "is not UTF-8".to_owned()),
-                (None, value) if kubernetes::is_derived(name, value.unwrap_or_default()) => {}
+                (None, value) if is_derived(name, value.unwrap_or_default()) => {}
                 (None, _) => {
                     let known = nearest(unprefixed, settings().map(|setting| setting.name));
                     let known = known.map(|name| format!("{ENV_PREFIX}{}", name.to_ascii_uppercase()));
@@ -285,4 +292,57 @@ fn advice(meant: Option<impl fmt::Display>) -> String {
         || "remove it, or see `larder serve --help` for those there are".to_owned(),
         |name| format!("did you mean {name}?"),
     )
+}
+
+/// A problem with its fix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its location: a variable, a flag, or a file and a key.
+    pub place: String,
+    /// The problem and its fix.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// All problems, found at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    /// The problems.
+    pub list: Vec<Problem>,
+    /// The log format for reporting them, as far as it could be read.
+    pub log_format: LogFormat,
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.list.len();
+        write!(f, "the configuration has {count} {}:", if count == 1 { "problem" } else { "problems" })?;
+        for problem in &self.list {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Hash of a value, to recognize the value without storing it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    pub(super) fn of(value: &str) -> Self {
+        Self(Sha256::digest(value).into())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint")
+    }
 }

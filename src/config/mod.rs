@@ -4,37 +4,27 @@
 //! problems are found at once ([`Problems`]), each with its fix. Modules own their options and never depend on this
 //! one, which only decides which value takes effect.
 
-mod change;
-mod consistency;
-mod edge_settings;
-mod fingerprint;
-mod kubernetes;
+mod groups;
+mod http_settings;
 mod load;
-mod problem;
-mod quota_settings;
-mod reference;
+mod observability_settings;
+mod options;
 #[cfg(feature = "s3")]
 mod s3_settings;
-mod secret_settings;
 mod setting;
 mod settings;
-mod suggestion;
-mod tree;
-mod upstream_settings;
-mod value;
-mod watching_settings;
-mod weak_secret;
+mod unknown_names;
+mod validation;
 
-pub use load::{Given, Loaded, load};
-pub use problem::{Problem, Problems};
-pub use reference::{example, grouped_settings};
+pub use groups::{example, grouped_settings};
+pub use load::{Given, Loaded, Problem, Problems, load};
+pub use options::{Config, LeaderSetting, PublicUrl};
 pub use setting::Setting;
 pub use settings::settings;
-pub use tree::{Config, LeaderSetting, PublicUrl};
-pub use weak_secret::weakness;
+pub use validation::weakness;
 
 #[cfg(test)]
-mod documents;
+mod docs_test;
 #[cfg(test)]
 mod tests;
 

@@ -4,10 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use crate::storage::s3::{AddressStyle, Encryption};
 
-use super::{
-    setting::Setting,
-    value::{show_size, show_time, show_yes, size, time, yes_or_no},
-};
+use super::setting::{Setting, show_size, show_time, show_yes, size, time, yes_or_no};
 
 /// Bounds of timeouts.
 const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);

@@ -1,13 +1,14 @@
-//! All settings.
+//! All settings, and the declarations of those of every build that are not about HTTP or observability.
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use crate::{auth::Token, peer::InvalidPeerAddress, telemetry::LogFormat};
-
-use super::{
-    setting::Setting,
-    value::{count, days, rate, show_size, show_time, show_yes, size, time, yes_or_no},
+use crate::{
+    auth::{MasterSecret, Token},
+    peer::{InvalidPeerAddress, PeerAddress},
+    telemetry::LogFormat,
 };
+
+use super::setting::{Setting, count, days, rate, show_size, show_time, show_yes, size, time, yes_or_no};
 
 /// Bounds of timeouts.
 const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
@@ -37,18 +38,18 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
     let of_object_stores = super::s3_settings::SETTINGS;
     #[cfg(not(feature = "s3"))]
     let of_object_stores: &[Setting] = &[];
-    SETTINGS
+    GENERAL
         .iter()
-        .chain(super::secret_settings::SETTINGS)
-        .chain(super::edge_settings::SETTINGS)
-        .chain(super::quota_settings::SETTINGS)
-        .chain(super::upstream_settings::SETTINGS)
-        .chain(super::watching_settings::SETTINGS)
+        .chain(SECRETS)
+        .chain(super::http_settings::SETTINGS)
+        .chain(QUOTAS)
+        .chain(UPSTREAM)
+        .chain(super::observability_settings::SETTINGS)
         .chain(of_object_stores)
 }
 
 /// Settings of every build.
-static SETTINGS: &[Setting] = &[
+static GENERAL: &[Setting] = &[
     Setting {
         name: "listen",
         value: "ADDRESS:PORT",
@@ -375,5 +376,154 @@ static SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| Some(config.telemetry.format.to_string()),
+    },
+];
+
+/// The master secret, and its replacement.
+static SECRETS: &[Setting] = &[
+    Setting {
+        name: "secret",
+        value: "SECRET",
+        help: "The master secret that signs links; without it, one is made at first start and kept with the data",
+        is_secret: true,
+        apply: |config, text| {
+            config.secret = Some(MasterSecret::new(text));
+            Ok(())
+        },
+        show: |config| config.secret.as_ref().map(|_| String::new()),
+    },
+    Setting {
+        name: "old_secret_fingerprint",
+        value: "FINGERPRINT",
+        help: "The fingerprint of the master secret that another one replaces, as the refused start shows it",
+        is_secret: false,
+        apply: |config, text| {
+            let text = text.trim();
+            if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Err("is no fingerprint; write the hexadecimal digits that the refused start shows".to_owned());
+            }
+            config.old_secret_fingerprint = Some(text.to_ascii_lowercase());
+            Ok(())
+        },
+        show: |config| config.old_secret_fingerprint.clone(),
+    },
+];
+
+/// Bounds of the interval between recounts.
+const ANY_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 7);
+
+/// Bounds of sizes.
+const ANY_SIZE: RangeInclusive<u64> = 0..=1 << 60;
+
+/// Bounds of numbers.
+const ANY_NUMBER: RangeInclusive<usize> = 0..=1 << 50;
+
+/// Quotas, and the recount of usage.
+static QUOTAS: &[Setting] = &[
+    Setting {
+        name: "max_user_stores",
+        value: "NUMBER",
+        help: "Stores that one user may have, if nothing else is set for him; 0 for no limit",
+        is_secret: false,
+        apply: |config, text| {
+            config.quota.stores = number(text)?;
+            Ok(())
+        },
+        show: |config| config.quota.stores.map(|number| number.to_string()),
+    },
+    Setting {
+        name: "max_user_records",
+        value: "NUMBER",
+        help: "Records that one user may have in all his stores, if nothing else is set for him; 0 for no limit",
+        is_secret: false,
+        apply: |config, text| {
+            config.quota.records = number(text)?;
+            Ok(())
+        },
+        show: |config| config.quota.records.map(|number| number.to_string()),
+    },
+    Setting {
+        name: "max_user_size",
+        value: "SIZE",
+        help: "Stored bytes that one user may have in all his stores, if nothing else is set for him; 0 for no limit",
+        is_secret: false,
+        apply: |config, text| {
+            config.quota.bytes = some(size(text, ANY_SIZE)?);
+            Ok(())
+        },
+        show: |config| config.quota.bytes.map(show_size),
+    },
+    Setting {
+        name: "max_store_records",
+        value: "NUMBER",
+        help: "Records that one store may have, if nothing else is set for its owner; 0 for no limit",
+        is_secret: false,
+        apply: |config, text| {
+            config.quota.store_records = number(text)?;
+            Ok(())
+        },
+        show: |config| config.quota.store_records.map(|number| number.to_string()),
+    },
+    Setting {
+        name: "max_store_size",
+        value: "SIZE",
+        help: "Stored bytes that one store may have, if nothing else is set for its owner; 0 for no limit",
+        is_secret: false,
+        apply: |config, text| {
+            config.quota.store_bytes = some(size(text, ANY_SIZE)?);
+            Ok(())
+        },
+        show: |config| config.quota.store_bytes.map(show_size),
+    },
+    Setting {
+        name: "count_interval",
+        value: "TIME",
+        help: "How often it is counted at most what is in a store that keeps changing",
+        is_secret: false,
+        apply: |config, text| {
+            config.catalog.count_interval = time(text, ANY_INTERVAL)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.catalog.count_interval)),
+    },
+];
+
+fn number(text: &str) -> Result<Option<u64>, String> {
+    Ok(some(count(text, ANY_NUMBER)? as u64))
+}
+
+fn some(limit: u64) -> Option<u64> {
+    Some(limit).filter(|limit| *limit > 0)
+}
+
+/// Address of the upstream for datasets and request queues, and Larder's token there.
+static UPSTREAM: &[Setting] = &[
+    Setting {
+        name: "upstream_url",
+        value: "URL",
+        help: "An Apify-compatible server that calls for datasets and request queues are passed on to; needs \
+               LARDER_UPSTREAM_TOKEN",
+        is_secret: false,
+        apply: |config, text| {
+            let address = PeerAddress::parse_upstream(text.trim());
+            config.upstream.address = Some(address.map_err(|error| error.to_string())?);
+            Ok(())
+        },
+        show: |config| config.upstream.address.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "upstream_token",
+        value: "TOKEN",
+        help: "The token that such calls are made with; callers' own tokens are not passed on",
+        is_secret: true,
+        apply: |config, text| {
+            let text = text.trim();
+            if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err("has characters that a header cannot carry; use letters, digits and ASCII signs".to_owned());
+            }
+            config.upstream.token = Some(Token::new(text));
+            Ok(())
+        },
+        show: |config| config.upstream.token.as_ref().map(|_| String::new()),
     },
 ];

@@ -173,7 +173,7 @@ fn a_variable_that_is_no_setting_is_refused_with_the_one_that_was_meant() {
 #[test]
 fn line_breaks_at_the_end_of_values_are_no_part_of_them() {
     for setting in settings() {
-        let example = super::reference::GROUPS.iter().flat_map(super::reference::Group::settings);
+        let example = super::groups::GROUPS.iter().flat_map(super::groups::Group::settings);
         let (_, example) =
             example.into_iter().find(|(known, _)| known.name == setting.name).expect("it has an example");
         for line_break in ["\n", "\r\n", "\n\n"] {

@@ -1,13 +1,10 @@
-//! Settings of the edge: HTTPS, trusted proxies, memory for requests, and the drain behind a load balancer.
+//! Settings of HTTP: HTTPS, trusted proxies, memory for requests, and the drain behind a load balancer.
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use crate::server::InvalidNetwork;
 
-use super::{
-    setting::Setting,
-    value::{count, show_size, show_time, size, time},
-};
+use super::setting::{Setting, count, show_size, show_time, size, time};
 
 /// Maximum delay for load balancers.
 const LONGEST_DELAY: Duration = Duration::from_hours(1);

@@ -1,11 +1,9 @@
-//! All options, by module.
+//! The configuration: all options, each in the type of the module that it configures.
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use http::{HeaderMap, Uri};
 
-#[cfg(feature = "s3")]
-use crate::storage::s3::S3Options;
 use crate::{
     api::RateOptions,
     auth::{MasterSecret, Quota, Token, Username},
@@ -18,6 +16,9 @@ use crate::{
     storage::DEFAULT_MEMORY_LIMIT,
     telemetry::{Prices, TelemetryOptions},
 };
+
+#[cfg(feature = "s3")]
+use crate::storage::s3::S3Options;
 
 /// Default data folder, below the working folder.
 const DEFAULT_DATA: &str = "larder-data";

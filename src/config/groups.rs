@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{setting::Setting, settings::settings, tree::Config};
+use super::{options::Config, setting::Setting, settings::settings};
 
 /// Maximum length of comment lines.
 const LINE_LENGTH: usize = 100;

@@ -5,10 +5,10 @@
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 use super::{
+    groups::{GROUPS, Group, example},
     load::{Given, load},
-    reference::{GROUPS, Group, example},
+    options::Config,
     settings::settings,
-    tree::Config,
 };
 
 /// Opening of the page.
@@ -16,7 +16,7 @@ const OPENING: &str = "\
 # Configuration
 
 Every setting there is. None has to be set: `larder serve` serves a folder on this machine. This page is made of the program itself
-(`src/config/documents.rs`), and so is [an example file](../deploy/larder.example.toml), which `larder check --example` prints, too.
+(`src/config/docs_test.rs`), and so is [an example file](../deploy/larder.example.toml), which `larder check --example` prints, too.
 
 A setting has one name in three places. `max_record_size` in the file is `LARDER_MAX_RECORD_SIZE` in the environment and
 `--max-record-size` on the command line. The file is `larder.toml` in the folder where Larder is started, or the one that `--config`
@@ -102,7 +102,7 @@ fn every_setting_is_in_one_group_with_an_example_that_it_takes() {
         assert!(named.insert(*name), "{name} is in two groups");
     }
     for setting in settings() {
-        assert!(named.remove(setting.name), "{} is in no group of src/config/reference.rs", setting.name);
+        assert!(named.remove(setting.name), "{} is in no group of src/config/groups.rs", setting.name);
     }
     let is_of_bucket = |name: &&&str| cfg!(not(feature = "s3")) && name.starts_with("s3_");
     let unknown: Vec<_> = named.iter().filter(|name| !is_of_bucket(name)).collect();
