@@ -6,12 +6,12 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod gateway;
+pub mod import_export;
 pub mod jobs;
 pub mod kv;
 pub mod peer;
 pub mod runs;
 pub mod server;
-pub mod transfer;
 
 pub use larder_object_store as storage;
 pub use larder_runtime::{clock, network, telemetry};

@@ -1,4 +1,4 @@
-//! `larder user`, `token`, `store` and `clock`: administration by the public API (`/larder/v1`).
+//! `larder user`, `token`, `store`, `stores` and `clock`: administration by the public API.
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
@@ -6,11 +6,9 @@ use serde_json::{Map, Value, json};
 use crate::{auth::Token, clock::SystemRandom};
 
 use super::{
+    api_connection::{Door, segment},
     exit::Failure,
-    http::segment,
-    output, stores,
-    table::{self, Column, Format, Lines},
-    target::Door,
+    output::{self, Column, Format, Lines},
 };
 
 /// Columns of the list of users.
@@ -214,7 +212,7 @@ pub(super) fn clock(door: &Door, command: Option<&ClockCommand>, format: Format)
         None => door.ask("GET", "/larder/v1/clock", None)?,
         Some(ClockCommand::Accept) => door.ask("POST", "/larder/v1/clock/accept", None)?,
     };
-    table::show(format, &state);
+    output::show(format, &state);
     Ok(())
 }
 
@@ -226,10 +224,10 @@ pub(super) fn user(door: &Door, command: &UserCommand, format: Format) -> Result
         UserCommand::List => {
             let state = |user: &Value| if user["isDisabled"] == true { "disabled" } else { "enabled" }.to_owned();
             let cells = |user: &Value| {
-                let [id, name] = [&user["id"], &user["username"]].map(table::text);
-                vec![id, table::time(&user["createdAt"]), state(user), name]
+                let [id, name] = [&user["id"], &user["username"]].map(output::text);
+                vec![id, output::time(&user["createdAt"]), state(user), name]
             };
-            return Ok(table::list(door, PATH, &mut Lines::new(format, &USERS), cells)?);
+            return Ok(output::list(door, PATH, &mut Lines::new(format, &USERS), cells)?);
         }
         UserCommand::Create { username } => door.ask("POST", PATH, Some(&json!({ "username": username })))?,
         UserCommand::Disable { username, keep_links } => {
@@ -251,7 +249,7 @@ pub(super) fn user(door: &Door, command: &UserCommand, format: Format) -> Result
             door.ask("PUT", &of(username), Some(&json!({ "generalAccess": access })))?
         }
     };
-    table::show(format, &shown);
+    output::show(format, &shown);
     Ok(())
 }
 
@@ -276,10 +274,10 @@ pub(super) fn token(door: &Door, command: &TokenCommand, format: Format) -> Resu
         TokenCommand::List { user } => {
             let cells = |token: &Value| {
                 let [created, expires, used] =
-                    ["createdAt", "expiresAt", "lastUsedAt"].map(|at| table::time(&token[at]));
-                vec![table::text(&token["id"]), created, expires, used, table::text(&token["name"])]
+                    ["createdAt", "expiresAt", "lastUsedAt"].map(|at| output::time(&token[at]));
+                vec![output::text(&token["id"]), created, expires, used, output::text(&token["name"])]
             };
-            table::list(door, &format!("{PATH}{}", of(user)), &mut Lines::new(format, &TOKENS), cells)?;
+            output::list(door, &format!("{PATH}{}", of(user)), &mut Lines::new(format, &TOKENS), cells)?;
         }
         TokenCommand::Revoke { id, user } => {
             door.ask("DELETE", &format!("{PATH}/{}{}", segment(id), of(user)), None)?;
@@ -301,10 +299,10 @@ pub(super) fn generate_token() {
 /// Shows a new token: alone on standard output, so that a shell can capture it, and its id on standard error.
 fn show_token(made: &Value, format: Format) {
     if format == Format::Json {
-        return table::show(format, made);
+        return output::show(format, made);
     }
-    output::complain(&format!("token {} was made; it is shown this once:", table::text(&made["id"])));
-    output::say(&table::text(&made["token"]));
+    output::complain(&format!("token {} was made; it is shown this once:", output::text(&made["id"])));
+    output::say(&output::text(&made["token"]));
 }
 
 /// Runs a command on stores.
@@ -313,8 +311,8 @@ pub(super) fn store(door: &Door, command: &StoreCommand, format: Format) -> Resu
         Ok(format!("/larder/v1/stores/{}{rest}", segment(&door.find_store(store)?.address)))
     };
     let access = match command {
-        StoreCommand::Create { name } => return stores::create(door, name, format),
-        StoreCommand::Delete { store } => return stores::delete(door, store),
+        StoreCommand::Create { name } => return create_store(door, name, format),
+        StoreCommand::Delete { store } => return delete_store(door, store),
         StoreCommand::RotateLinks { store } => {
             door.ask("POST", &path(store, "/signing-key/rotate")?, None)?;
             return Ok(());
@@ -336,12 +334,12 @@ pub(super) fn store(door: &Door, command: &StoreCommand, format: Format) -> Resu
 /// Shows who has access to a store.
 fn show_access(access: &Value, format: Format) {
     if format == Format::Json {
-        return table::show(format, access);
+        return output::show(format, access);
     }
-    output::say(&format!("general access: {}", table::text(&access["generalAccess"])));
+    output::say(&format!("general access: {}", output::text(&access["generalAccess"])));
     let mut lines = Lines::new(format, &SHARES);
     for user in access["users"].as_array().into_iter().flatten() {
-        let cells = || ["userId", "right", "username"].map(|member| table::text(&user[member])).to_vec();
+        let cells = || ["userId", "right", "username"].map(|member| output::text(&user[member])).to_vec();
         if lines.put(user, cells).is_err() {
             return;
         }
@@ -369,4 +367,48 @@ fn limit(given: Option<&str>) -> Result<Option<Value>, String> {
             Err(_) => Err(format!("{text:?} is neither a whole number nor `default`")),
         },
     }
+}
+
+/// Columns of the list of stores.
+const STORES: [Column; 5] = [
+    Column::text("ID", 17),
+    Column::text("MODIFIED", 19),
+    Column::number("RECORDS", 9),
+    Column::number("SIZE", 10),
+    Column::text("NAME", 0),
+];
+
+/// Lists the stores of the caller; with `with_unnamed` also those without a name.
+pub(super) fn list_stores(door: &Door, with_unnamed: bool, format: Format) -> Result<(), Failure> {
+    let path = format!("/v2/key-value-stores?unnamed={}", u8::from(with_unnamed));
+    let mut lines = Lines::new(format, &STORES);
+    let cells = |store: &Value| {
+        let stats = &store["stats"];
+        vec![
+            output::text(&store["id"]),
+            output::time(&store["modifiedAt"]),
+            output::text(&stats["itemCount"]),
+            output::size(&stats["storageBytes"]),
+            output::text(&store["name"]),
+        ]
+    };
+    Ok(output::list(door, &path, &mut lines, cells)?)
+}
+
+/// Creates a store of this name unless it exists, and shows it: for people only its id.
+fn create_store(door: &Door, name: &str, format: Format) -> Result<(), Failure> {
+    let name = name.strip_prefix('~').unwrap_or(name);
+    let made = door.ask("POST", &format!("/v2/key-value-stores?name={}", segment(name)), None)?;
+    match format {
+        Format::Json => output::show(format, &made),
+        Format::Table => output::say(&output::text(&made["id"])),
+    }
+    Ok(())
+}
+
+/// Deletes a store with all its records.
+fn delete_store(door: &Door, store: &str) -> Result<(), Failure> {
+    let store = door.find_store(store)?;
+    door.ask("DELETE", &store.path, None)?;
+    Ok(())
 }

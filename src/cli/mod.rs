@@ -1,32 +1,20 @@
 //! Command line: subcommands and exit codes. Other modules do their work.
 
 mod administration;
+mod api_connection;
 mod arguments;
 mod backup;
-mod carry;
-mod check;
-mod doctor;
+mod child_process;
+mod diagnosis;
 mod exit;
-mod health;
 mod help;
-mod http;
-mod manual;
+mod import_export;
 #[cfg(feature = "s3")]
 mod migrate;
 mod output;
-mod process;
-mod program;
-mod record_files;
 mod records;
-mod reload;
 mod run;
 mod serve;
 mod server_commands;
-mod settings_arguments;
-mod sign;
-mod status;
-mod stores;
-mod table;
-mod target;
 
 pub use arguments::run;

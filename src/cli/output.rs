@@ -1,4 +1,6 @@
-//! Output to the terminal. A reader may go away at any time; that is no reason to fail.
+//! Output to the terminal: messages, and lists as tables for people or as JSON lines for programs.
+//!
+//! A reader may close its end at any time; that is no reason to fail.
 
 use std::{
     borrow::Cow,
@@ -7,7 +9,11 @@ use std::{
     io::{self, Write as _},
 };
 
+use serde_json::Value;
+
 use crate::config::Config;
+
+use super::api_connection::Door;
 
 /// Writes a line to standard output, for the result of a command.
 pub(super) fn say(line: &str) {
@@ -67,9 +73,164 @@ pub(super) fn whole(error: &dyn Error) -> String {
     text
 }
 
+/// Number of objects on a page of a list.
+const PAGE: usize = 1000;
+
+/// Format of a command's standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Tables and aligned names, for people.
+    Table,
+    /// JSON: one document, for a list one per line.
+    Json,
+}
+
+impl Format {
+    /// Returns JSON if a program requests it.
+    pub(super) fn new(is_json: bool) -> Self {
+        if is_json { Self::Json } else { Self::Table }
+    }
+}
+
+/// Column of a table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    title: &'static str,
+    /// Minimum width in characters; longer values shift the following columns to the right.
+    width: usize,
+    is_number: bool,
+}
+
+impl Column {
+    /// Returns a column of texts.
+    pub(super) const fn text(title: &'static str, width: usize) -> Self {
+        Self { title, width, is_number: false }
+    }
+
+    /// Returns a column of numbers, aligned on the right.
+    pub(super) const fn number(title: &'static str, width: usize) -> Self {
+        Self { title, width, is_number: true }
+    }
+}
+
+/// List in progress.
+pub(super) struct Lines<'a> {
+    format: Format,
+    columns: &'a [Column],
+    has_head: bool,
+}
+
+impl<'a> Lines<'a> {
+    /// Starts a list; its head is written with the first row.
+    pub(super) fn new(format: Format, columns: &'a [Column]) -> Self {
+        Self { format, columns, has_head: false }
+    }
+
+    /// Writes an object: unchanged for programs, as `cells` for people. Fails if the reader has gone.
+    pub(super) fn put(&mut self, object: &Value, cells: impl FnOnce() -> Vec<String>) -> io::Result<()> {
+        if self.format == Format::Json {
+            return try_say(&object.to_string());
+        }
+        if !self.has_head {
+            self.has_head = true;
+            let titles: Vec<String> = self.columns.iter().map(|column| column.title.to_owned()).collect();
+            try_say(&row(self.columns, &titles))?;
+        }
+        try_say(&row(self.columns, &cells()))
+    }
+}
+
+/// Writes all objects of a paged list of the API (`offset`, `limit`).
+pub(super) fn list(
+    door: &Door,
+    path: &str,
+    lines: &mut Lines<'_>,
+    cells: impl Fn(&Value) -> Vec<String>,
+) -> Result<(), String> {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let mut offset = 0;
+    loop {
+        let page = door.ask("GET", &format!("{path}{separator}offset={offset}&limit={PAGE}"), None)?;
+        let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for item in items {
+            if lines.put(item, || cells(item)).is_err() {
+                return Ok(());
+            }
+        }
+        offset += items.len();
+        if items.is_empty() || page["total"].as_u64().is_some_and(|total| offset as u64 >= total) {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes one object: as JSON for programs, else a line for each member.
+pub(super) fn show(format: Format, object: &Value) {
+    if format == Format::Json {
+        return say(&format!("{object:#}"));
+    }
+    let mut members = Vec::new();
+    collect("", object, &mut members);
+    let width = members.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (name, value) in members {
+        say(&format!("{name:<width$}  {value}"));
+    }
+}
+
+/// Collects the members of an object, nested ones under `outer.inner`.
+fn collect(prefix: &str, value: &Value, members: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                collect(&path, value, members);
+            }
+        }
+        other => members.push((prefix.to_owned(), text(other))),
+    }
+}
+
+/// Returns a value as a cell: a text without its quotes, `-` for null.
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Returns a time of the API's as a cell: `2026-11-30 06:53:53`, in UTC.
+pub(super) fn time(value: &Value) -> String {
+    match value.as_str() {
+        Some(time) => time.get(..19).unwrap_or(time).replace('T', " "),
+        None => "-".to_owned(),
+    }
+}
+
+/// Returns a number of bytes as a cell.
+pub(super) fn size(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "-".to_owned(), |bytes| indicatif::HumanBytes(bytes).to_string())
+}
+
+fn row(columns: &[Column], cells: &[String]) -> String {
+    let mut line = String::new();
+    for (column, cell) in columns.iter().zip(cells) {
+        if !line.is_empty() {
+            line.push_str("  ");
+        }
+        let width = column.width;
+        let cell = if column.is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+        line.push_str(&cell);
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;
+
+    use serde_json::json;
 
     use super::*;
 
@@ -86,5 +247,28 @@ mod tests {
         let inner = Failure::Repeats(io::Error::other("it is in use"));
         let text = whole(&Failure::Leaves(Box::new(inner)));
         assert_eq!(text, "the file cannot be read: it is in use; choose another one");
+    }
+
+    #[test]
+    fn rows_are_aligned_and_end_with_their_last_character() {
+        let columns = [Column::text("A", 3), Column::number("B", 4), Column::text("C", 5)];
+        let cells = |cells: [&str; 3]| row(&columns, &cells.map(str::to_owned));
+        assert_eq!(cells(["x", "12", "y"]), "x      12  y");
+        assert_eq!(cells(["longer", "12345", "y"]), "longer  12345  y");
+    }
+
+    #[test]
+    fn members_of_objects_in_objects_have_names_of_their_own() {
+        let mut members = Vec::new();
+        collect("", &json!({ "a": 1, "b": { "c": "d", "e": null }, "f": [1] }), &mut members);
+        let members: Vec<_> = members.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(members, [("a", "1"), ("b.c", "d"), ("b.e", "-"), ("f", "[1]")]);
+    }
+
+    #[test]
+    fn cells_are_for_people() {
+        assert_eq!(time(&json!("2026-11-30T06:53:53.123Z")), "2026-11-30 06:53:53");
+        assert_eq!((time(&json!(null)), size(&json!(null)), text(&json!(null))), ("-".into(), "-".into(), "-".into()));
+        assert_eq!(size(&json!(2048)), "2.00 KiB");
     }
 }

@@ -1,22 +1,23 @@
-//! `larder ls`, `get`, `put` and `rm`: the records of a store, streamed.
+//! `larder ls`, `get`, `put` and `rm`: the records of a store, streamed from and to files. A file is written atomically.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Write as _},
+    fs::{self, File},
+    io::{self, BufRead, IsTerminal, Read, Write as _},
     path::{Path, PathBuf},
     thread,
 };
 
 use serde_json::{Value, json};
 
-use crate::kv::{InvalidKey, RecordKey};
+use crate::{
+    import_export,
+    kv::{InvalidKey, RecordKey},
+};
 
 use super::{
+    api_connection::{Door, Download, FoundStore, Upload, segment},
     exit::Failure,
-    http::{Download, Upload, segment},
-    output,
-    record_files::{self, STANDARD},
-    table::{self, Column, Format, Lines},
-    target::{Door, FoundStore},
+    output::{self, Column, Format, Lines},
 };
 
 /// Number of keys on a page.
@@ -129,7 +130,7 @@ fn write_records(
             let modified = modified_at.map(|time| Value::from(time.to_string())).unwrap_or_default();
             let object = json!({ "key": item["key"], "size": item["size"], "contentType": content_type, "modifiedAt": modified });
             let cells =
-                || vec![table::time(&modified), table::size(&item["size"]), content_type, table::text(&item["key"])];
+                || vec![output::time(&modified), output::size(&item["size"]), content_type, output::text(&item["key"])];
             if let Err(gone) = lines.put(&object, cells) {
                 return Ok(Err(gone));
             }
@@ -145,11 +146,11 @@ pub(super) fn get(door: &Door, arguments: &GetArguments) -> Result<(), Failure> 
     let store = door.find_store(store)?;
     let record = door.fetch(&store.record(key))?.ok_or_else(|| store.absent_record(key))?;
     if file.as_os_str() != STANDARD {
-        let saved = record_files::save(record, file);
+        let saved = save(record, file);
         return saved.map_err(|error| format!("cannot write {}: {error}", file.display()).into());
     }
     let mut stdout = io::stdout().lock();
-    if stdout.is_terminal() && !record_files::is_text(&record.content_type) {
+    if stdout.is_terminal() && !is_text(&record.content_type) {
         return Err(
             format!("record {key:?} is {}, which is not for a terminal: name a file", record.content_type).into()
         );
@@ -164,8 +165,8 @@ pub(super) fn put(door: &Door, arguments: &PutArguments) -> Result<(), Failure> 
     check_key(key)?;
     let content_type = content_type
         .clone()
-        .unwrap_or_else(|| record_files::media_type(if file.as_os_str() == STANDARD { Path::new(key) } else { file }));
-    let (mut source, length) = record_files::open(file)?;
+        .unwrap_or_else(|| media_type(if file.as_os_str() == STANDARD { Path::new(key) } else { file }));
+    let (mut source, length) = open(file)?;
     let store = door.find_store(store)?;
     let upload = Upload { content_type: &content_type, length, source: &mut source };
     door.send("PUT", &store.record(key), Some(upload))?;
@@ -206,4 +207,80 @@ pub(super) fn remove(door: &Door, arguments: &RemoveArguments) -> Result<(), Fai
 fn check_key(key: &str) -> Result<(), Failure> {
     let parsed: Result<RecordKey, InvalidKey> = key.parse();
     parsed.map(drop).map_err(|error| format!("{key:?} is no key of a record: {error}").into())
+}
+
+/// Media type of a record of unknown type.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
+
+/// Path that means standard input or output.
+pub(super) const STANDARD: &str = "-";
+
+/// Returns the media type for a file name extension.
+pub(super) fn media_type(name: &Path) -> String {
+    let ending = name.extension().and_then(|ending| ending.to_str());
+    ending.and_then(import_export::media_type).unwrap_or_else(|| UNKNOWN_TYPE.to_owned())
+}
+
+/// Returns whether a media type is that of a text.
+pub(super) fn is_text(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.starts_with("text/") || essence == "application/json" || essence.ends_with("+json")
+}
+
+/// Opens a file, or standard input; returns it with its length in bytes if known.
+pub(super) fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), String> {
+    if path.as_os_str() == STANDARD {
+        return Ok((Box::new(io::stdin().lock()), None));
+    }
+    let unreadable = |error: io::Error| format!("cannot read {}: {error}", path.display());
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(format!("cannot read {}: it is a folder", path.display()));
+    }
+    // The length of a pipe or a device is unknown before its end.
+    let length = metadata.is_file().then_some(metadata.len());
+    Ok((Box::new(file), length))
+}
+
+/// Writes a record into a file atomically: after a failure the old file stays.
+pub(super) fn save(record: Download, path: &Path) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".unfinished");
+    let unfinished = path.with_file_name(name);
+    let mut file = File::create(&unfinished)?;
+    let saved = record.save(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&unfinished, path));
+    if saved.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    saved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_the_media_type_of_a_file() {
+        for (name, expected) in [
+            ("a.json", "application/json; charset=utf-8"),
+            ("a.txt", "text/plain; charset=utf-8"),
+            ("a.jpg", "image/jpeg"),
+            ("page.html", "text/html; charset=utf-8"),
+            ("a", UNKNOWN_TYPE),
+            ("a.nothing-known", UNKNOWN_TYPE),
+        ] {
+            assert_eq!(media_type(Path::new(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn texts_are_told_from_bytes() {
+        for text in ["application/json; charset=utf-8", "text/html", "application/ld+json"] {
+            assert!(is_text(text), "{text}");
+        }
+        for other in ["image/jpeg", "application/octet-stream", ""] {
+            assert!(!is_text(other), "{other}");
+        }
+    }
 }

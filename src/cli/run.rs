@@ -19,13 +19,10 @@ use crate::{
 };
 
 use super::{
-    exit,
-    http::{Upload, segment},
-    output,
-    process::is_own_variable,
-    program::{Program, SignalsOfUsers, Told, Why, exit_code},
-    record_files::{self, is_text, media_type, save},
-    target::{Door, MissingFolder, Target},
+    api_connection::{Door, MissingFolder, Target, Upload, segment},
+    child_process::{Program, SignalsOfUsers, Told, Why, exit_code, is_own_variable},
+    exit, output,
+    records::{self, is_text, media_type, save},
 };
 
 /// Interval between heartbeats, whose responses may request the end of the run.
@@ -102,7 +99,7 @@ impl<'a> Run<'a> {
         let made = match &arguments.input {
             None => door.send("POST", &path, None)?,
             Some(input) => {
-                let (mut source, length) = record_files::open(input)?;
+                let (mut source, length) = records::open(input)?;
                 let content_type = media_type(input);
                 let upload = Upload { content_type: &content_type, length, source: &mut source };
                 door.send("POST", &path, Some(upload))?

@@ -1,4 +1,4 @@
-//! `larder serve`: serves until it is stopped.
+//! `larder serve`: serves until it is stopped, and reloads configuration, certificates and accounts on `SIGHUP`.
 
 use std::{
     io::{self, IsTerminal},
@@ -12,12 +12,12 @@ use tokio::{
 
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Given, load},
-    gateway::{Gateway, TokenOrigin},
-    telemetry::{self, Colours, LogFormat},
+    config::{Given, Loaded, Setting, load},
+    gateway::{Gateway, Reloading, TokenOrigin},
+    telemetry::{self, Colours, Log, LogFormat},
 };
 
-use super::{exit, output, reload::Reload};
+use super::{exit, output};
 
 /// Serves with the given configuration.
 pub(super) fn serve(given: &Given) -> ExitCode {
@@ -131,4 +131,58 @@ fn greet(gateway: &Gateway, format: LogFormat) {
         }
         TokenOrigin::Kept(place) => output::say(&format!("The admin token is in {place}")),
     }
+}
+
+/// Sources of this process's configuration, and its present state.
+pub(super) struct Reload<'a> {
+    pub(super) given: &'a Given,
+    pub(super) started: Loaded,
+    pub(super) log: Log,
+}
+
+impl Reload<'_> {
+    /// Reloads whenever `hangup` comes; never returns.
+    pub(super) async fn on(self, hangup: &mut Signal, gateway: &Reloading) {
+        let mut current = None;
+        while hangup.recv().await.is_some() {
+            if let Some(taken) = self.once(current.as_ref().unwrap_or(&self.started), gateway).await {
+                current = Some(taken);
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Reloads once; returns the new configuration, or `None` if everything stays as it was.
+    async fn once(&self, current: &Loaded, gateway: &Reloading) -> Option<Loaded> {
+        let loaded = match load(self.given) {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                for problem in &problems.list {
+                    tracing::error!("SIGHUP: {problem}");
+                }
+                tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
+                return None;
+            }
+        };
+        if let Err(error) = gateway.take(&loaded.config).await {
+            tracing::error!("SIGHUP: {}", output::whole(&error));
+            tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
+            return None;
+        }
+        for warning in &loaded.warnings {
+            tracing::warn!("SIGHUP: {warning}");
+        }
+        self.log.refilter(&loaded.config.telemetry.filter);
+        let changed = names(current.changes(&loaded).filter(|setting| setting.is_live()));
+        tracing::info!(changed, "SIGHUP: configuration, certificates and accounts were taken anew");
+        let kept = names(self.started.changes(&loaded).filter(|setting| !setting.is_live()));
+        if !kept.is_empty() {
+            tracing::warn!("SIGHUP: what has changed of these needs a restart: {kept}");
+        }
+        Some(loaded)
+    }
+}
+
+fn names(settings: impl Iterator<Item = &'static Setting>) -> String {
+    settings.map(|setting| setting.name).collect::<Vec<_>>().join(", ")
 }

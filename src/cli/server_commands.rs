@@ -4,14 +4,19 @@ use std::process::ExitCode;
 
 use clap::{Subcommand, value_parser};
 
+use crate::{
+    auth::signature,
+    clock::{Clock, SystemClock, Timestamp},
+    kv::{IdError, InvalidKey, RecordKey},
+};
+
 use super::{
     administration::{self, ClockCommand, StoreCommand, TokenCommand, UserCommand},
+    api_connection::{Door, MissingFolder, segment, with_server},
+    arguments::ServerArguments,
     exit::Failure,
+    output::{self, Format},
     records::{self, GetArguments, ListArguments, PutArguments, RemoveArguments},
-    settings_arguments::ServerArguments,
-    sign, stores,
-    table::Format,
-    target::{Door, MissingFolder, with_server},
 };
 
 /// Maximum validity of a signed link to a list of keys: 100 years.
@@ -146,7 +151,7 @@ impl ServerCommands {
         };
         match self {
             Self::Stores { unnamed, output, server } => {
-                with(server, &mut |door| stores::list(door, unnamed, output.format()))
+                with(server, &mut |door| administration::list_stores(door, unnamed, output.format()))
             }
             Self::Ls { arguments, server } => with(server, &mut |door| records::list(door, &arguments)),
             Self::Get { arguments, server } => with(server, &mut |door| records::get(door, &arguments)),
@@ -169,8 +174,34 @@ impl ServerCommands {
                 with(server, &mut |door| administration::store(door, &command, output.format()))
             }
             Self::Sign { store, key, lifetime, server } => {
-                with(server, &mut |door| sign::sign(door, &store, key.as_deref(), lifetime))
+                with(server, &mut |door| sign(door, &store, key.as_deref(), lifetime))
             }
         }
     }
+}
+
+/// Prints a link to a record, which must exist, or else to the list of keys.
+fn sign(door: &Door, store: &str, key: Option<&str>, lifetime: Option<u64>) -> Result<(), Failure> {
+    let key: Option<RecordKey> = key.map(str::parse).transpose().map_err(|error: InvalidKey| error.to_string())?;
+    let store = door.find_store(store)?;
+    let text =
+        |member: &str| store.object[member].as_str().ok_or_else(|| format!("this token may not sign: no {member}"));
+    let (secret, records) = (text("urlSigningSecretKey")?, text("recordsPublicUrl")?);
+    let id = text("id")?.parse().map_err(|error: IdError| error.to_string())?;
+    let Some(key) = key else {
+        let signature = signature::keys(secret, &id, lifetime.map(end_in));
+        output::say(&format!("{}/keys?signature={signature}", records.trim_end_matches("/records")));
+        return Ok(());
+    };
+    if door.head(&store.record(key.as_str()))?.is_none() {
+        return Err(store.absent_record(key.as_str()));
+    }
+    let signature = signature::record(secret, &id, &key)
+        .ok_or_else(|| "a link to this record would open the whole store".to_owned())?;
+    output::say(&format!("{records}/{}?signature={signature}", segment(key.as_str())));
+    Ok(())
+}
+
+fn end_in(seconds: u64) -> Timestamp {
+    SystemClock.now().plus(std::time::Duration::from_secs(seconds))
 }

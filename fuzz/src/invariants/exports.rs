@@ -3,11 +3,11 @@
 use std::{fs, io::Read, path::Path};
 
 use larder::{
-    kv::RecordKey,
-    transfer::{
+    import_export::{
         Source,
         internals::{FileName, IndexLine, SourceEntry, StoreSheet, ZipFile, file_name as name_of_key, read_sheet},
     },
+    kv::RecordKey,
 };
 
 use super::round_trip::json;

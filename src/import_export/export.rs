@@ -7,16 +7,13 @@ use std::{
 
 use super::{
     api::Api,
-    archive::{INDEX, Origin, Unfinished},
-    attempts::{CHANGED, GONE, Outcome, attempt},
+    archive::{INDEX, Origin, Unfinished, pack},
     directory::Directory,
-    error::{Error, Result},
-    pipeline::in_order,
-    progress_display::ProgressDisplay,
+    error::{Error, Finding, Report, Result},
+    pipeline::{CHANGED, GONE, Outcome, attempt, in_order},
+    progress_bar::ProgressDisplay,
     remote::Remote,
-    report::{Finding, Report},
     source::{Contents, Size, Source, SourceEntry},
-    zipped::pack,
 };
 
 /// Result of an export.

@@ -7,12 +7,12 @@ use std::{
 
 use crate::{
     config::Given,
-    transfer::{self, Api, Imported, Naming, Plan, Remote, Report, Size, Source},
+    import_export::{self, Api, Imported, Naming, Plan, Remote, Report, Size, Source},
 };
 
 use super::{
-    exit, http, output,
-    target::{MissingFolder, with_server},
+    api_connection::{self, MissingFolder, with_server},
+    exit, output,
 };
 
 /// Variable with the token for the source server.
@@ -58,9 +58,9 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
     let ImportArguments { path, from, token, store, unnamed, name, dry_run, map_names, progress } = arguments;
     let naming = if map_names { Naming::Map } else { Naming::Keep };
     let source: Result<Box<dyn Source>, String> = match (path, from) {
-        (Some(path), _) => transfer::open(&path, naming).map_err(|error| error.to_string()),
+        (Some(path), _) => import_export::open(&path, naming).map_err(|error| error.to_string()),
         (None, Some(from)) => match token.or_else(|| given.variable(FROM_TOKEN).map(str::to_owned)) {
-            Some(token) => http::agent(&from, given).map(|agent| -> Box<dyn Source> {
+            Some(token) => api_connection::agent(&from, given).map(|agent| -> Box<dyn Source> {
                 Box::new(Remote::new(Api::new(agent, &from, &token), store, unnamed))
             }),
             None => Err(format!("a token for {from} is needed: set {FROM_TOKEN}")),
@@ -84,7 +84,7 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
     announce(&plan.report);
     with_server(url, given, MissingFolder::Create, |target| {
         let Imported { stores, size, report, outcome } =
-            transfer::import(&target.api(), source.as_ref(), plan, &progress);
+            import_export::import(&target.api(), source.as_ref(), plan, &progress);
         tell("imported", stores, size);
         let complete = show_report(&report);
         Ok(outcome.map_err(|error| output::whole(&error)).and(complete)?)
@@ -95,7 +95,7 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
 pub(super) fn export(store: &str, to: &Path, url: Option<String>, given: &Given) -> ExitCode {
     with_server(url, given, MissingFolder::Refuse, |target| {
         let store = target.door().find_store(store)?.address;
-        let exported = transfer::export(&target.api(), &store, to).map_err(|error| output::whole(&error))?;
+        let exported = import_export::export(&target.api(), &store, to).map_err(|error| output::whole(&error))?;
         tell("exported", 1, exported.size);
         Ok(show_report(&exported.report)?)
     })

@@ -185,8 +185,9 @@ fn weight(size: Size) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use crate::import_export::record::Attributes;
+
     use super::*;
-    use crate::transfer::record::Attributes;
 
     fn record(bytes: &'static [u8]) -> Record {
         Record { attributes: Attributes::unknown(), length: None, bytes: Box::new(bytes) }

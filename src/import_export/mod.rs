@@ -1,0 +1,37 @@
+//! Import and export of stores: folders, ZIP files and other servers of the same API.
+//!
+//! Everything uses the public API, so that any client can do the same. Records stream, a few at a time. Progress is
+//! recorded in the order of the keys, so that an interrupted import or export is resumable.
+
+mod api;
+mod archive;
+mod crawlee;
+mod directory;
+mod error;
+mod export;
+mod import;
+mod pipeline;
+mod progress_bar;
+mod record;
+mod remote;
+mod source;
+
+pub use api::{Api, Trust, agent};
+pub use error::{Error, Finding, Report, Result};
+pub use export::{Exported, export};
+pub use import::{Imported, Plan, import};
+pub use record::media_type;
+pub use remote::{Remote, absent_store, store_addresses};
+pub use source::{Naming, Size, Source, open};
+
+/// What the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use super::{
+        archive::{IndexLine, ZipFile, file_name, read_sheet},
+        directory::FileName,
+        record::StoreSheet,
+        source::SourceEntry,
+    };
+}
