@@ -36,7 +36,7 @@ pub(super) static GROUPS: [Group; 14] = [
     },
     Group {
         title: "Tokens and users",
-        about: "Who may do what is said in [the promises](SEMANTICS.md#who-may-do-what). All gateways of one object store are given the same. \
+        about: "Who may do what is said in [the promises](SECURITY_MODEL.md#who-may-do-what). All gateways of one object store are given the same. \
                 A token or a secret has at least 16 characters, and is none that stands in the documentation; where Larder listens on the \
                 loopback alone, a weak one is a warning. `larder token generate` makes a good one.",
         settings: &[
@@ -50,13 +50,13 @@ pub(super) static GROUPS: [Group; 14] = [
     },
     Group {
         title: "Stores and records",
-        about: "[How long stores live](SEMANTICS.md#how-long-stores-live) is a promise of its own.",
+        about: "[How long stores live](GUARANTEES.md#how-long-stores-live) is a promise of its own.",
         settings: &[("retention_days", "30"), ("max_record_size", "100MiB")],
     },
     Group {
         title: "Limits of requests",
         about: "What is too much is answered 429, or 503 where it is too much for the gateway itself \
-                ([how](SEMANTICS.md#limits)). Each gateway counts by itself.",
+                ([how](SECURITY_MODEL.md#limits)). Each gateway counts by itself.",
         settings: &[
             ("max_caller_rate", "1000"),
             ("max_store_rate", "60"),
@@ -79,7 +79,7 @@ pub(super) static GROUPS: [Group; 14] = [
     },
     Group {
         title: "Traces and prices",
-        about: "[What is traced](TRACES.md), and [what object calls cost](SEMANTICS.md#what-object-calls-cost).",
+        about: "[What is traced](TRACING.md), and [what object calls cost](API.md#cost-of-object-calls).",
         settings: &[
             ("otlp_endpoint", "http://collector:4318"),
             ("otlp_headers", "x-api-key=a-fourth-long-random-text"),
@@ -99,7 +99,7 @@ pub(super) static GROUPS: [Group; 14] = [
     },
     Group {
         title: "What users may have",
-        about: "For all users; the admin can set others for one ([how](SEMANTICS.md#limits)). What there is, is counted in the background.",
+        about: "For all users; the admin can set others for one ([how](SECURITY_MODEL.md#limits)). What there is, is counted in the background.",
         settings: &[
             ("max_user_stores", "10000"),
             ("max_user_records", "1000000"),
@@ -121,17 +121,17 @@ pub(super) static GROUPS: [Group; 14] = [
     },
     Group {
         title: "Several gateways",
-        about: "Only where the object store has no conditional writes; [who does what then](SEMANTICS.md#several-gateways).",
+        about: "Only where the object store has no conditional writes; [who does what then](CLUSTERING.md).",
         settings: &[("leader", "http://10.0.0.5:8011")],
     },
     Group {
         title: "Runs of actors",
-        about: "[What runs are here](SEMANTICS.md#runs-of-actors).",
+        about: "[What runs are here](API.md#actor-runs).",
         settings: &[("run_silence", "10m"), ("run_retention_days", "30")],
     },
     Group {
         title: "Datasets and request queues",
-        about: "Both or neither of these are given; [what is passed on](SEMANTICS.md#datasets-and-request-queues).",
+        about: "Both or neither of these are given; [what is passed on](API.md#datasets-and-request-queues).",
         settings: &[("upstream_url", "https://api.apify.com"), ("upstream_token", "the-token-there")],
     },
     Group {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Documents for contributors: the paths that they name must exist.
-pub const DOCUMENTS: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/RECIPES.md"];
+pub const DOCUMENTS: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/HOWTO.md"];
 
 /// The folders at the root that paths begin with, where a document does not say less.
 const ROOTS: [&str; 9] = ["src", "tests", "docs", "xtask", "benches", "console", "deploy", "examples", ".ci"];

@@ -1,8 +1,13 @@
-//! The examples of `docs/SEMANTICS.md`, run one after the other as written there.
+//! The examples of the documents, run one after the other as written there.
 
 use crate::harness::{Larder, Reply};
 
-const DOCUMENT: &str = include_str!("../../docs/SEMANTICS.md");
+/// The documents with examples, in the order in which these build on each other.
+const DOCUMENTS: [(&str, &str); 3] = [
+    ("GUARANTEES", include_str!("../../docs/GUARANTEES.md")),
+    ("API", include_str!("../../docs/API.md")),
+    ("SECURITY_MODEL", include_str!("../../docs/SECURITY_MODEL.md")),
+];
 
 /// Stands for anything in an example's answer.
 const ANYTHING: char = '…';
@@ -10,12 +15,13 @@ const ANYTHING: char = '…';
 /// A request, and what must come back.
 #[derive(Debug, Default)]
 struct Example {
+    document: &'static str,
     line: usize,
     request: Vec<&'static str>,
     answer: Vec<&'static str>,
 }
 
-contract_test!(the_examples_of_the_semantics_are_true, async |larder: Larder| {
+contract_test!(the_examples_of_the_documents_are_true, async |larder: Larder| {
     let examples = examples();
     assert!(examples.len() >= 15, "only {} examples were found", examples.len());
     for example in examples {
@@ -25,13 +31,17 @@ contract_test!(the_examples_of_the_semantics_are_true, async |larder: Larder| {
 });
 
 fn examples() -> Vec<Example> {
+    DOCUMENTS.iter().flat_map(|(document, text)| examples_of(document, text)).collect()
+}
+
+fn examples_of(document: &'static str, text: &'static str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     let mut is_example = false;
-    for (line, text) in (1..).zip(DOCUMENT.lines()) {
+    for (line, text) in (1..).zip(text.lines()) {
         match text {
             "```http" => {
                 is_example = true;
-                examples.push(Example { line, ..Example::default() });
+                examples.push(Example { document, line, ..Example::default() });
             }
             "```" => is_example = false,
             _ if is_example => {
@@ -39,7 +49,7 @@ fn examples() -> Vec<Example> {
                 match text.split_at(1) {
                     (">", rest) => example.request.push(rest.trim_start()),
                     ("<", rest) => example.answer.push(rest.trim_start()),
-                    _ => panic!("line {line} is neither request nor answer: {text}"),
+                    _ => panic!("{document}, line {line} is neither request nor answer: {text}"),
                 }
             }
             _ => {}
@@ -64,15 +74,15 @@ async fn send(larder: &Larder, example: &Example) -> Reply {
 }
 
 fn check(example: &Example, reply: &Reply) {
-    let line = example.line;
-    assert_eq!(reply.status.to_string(), example.answer[0], "line {line}: {reply}");
+    let (document, line) = (example.document, example.line);
+    assert_eq!(reply.status.to_string(), example.answer[0], "{document}, line {line}: {reply}");
     for expected in &example.answer[1..] {
         if let Some((name, value)) = expected.split_once(": ").filter(|(name, _)| !name.contains(['{', ' ', '"'])) {
             let is = reply.expect_field(&name.to_ascii_lowercase());
-            assert!(fits(is, value), "line {line}: {name} is {is:?}, not {value:?}");
+            assert!(fits(is, value), "{document}, line {line}: {name} is {is:?}, not {value:?}");
         } else {
             let body = String::from_utf8_lossy(&reply.body);
-            assert!(fits(&body, expected), "line {line}: the body is {body:?}, not {expected:?}");
+            assert!(fits(&body, expected), "{document}, line {line}: the body is {body:?}, not {expected:?}");
         }
     }
 }
