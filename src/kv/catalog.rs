@@ -7,6 +7,7 @@
 use std::{
     future::Future,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
 use tokio_util::task::TaskTracker;
@@ -18,32 +19,39 @@ use crate::{
 };
 
 use super::{
-    activity::{Activity, ActivityCounts, StoreUse, Use},
-    appointments::Appointments,
-    cache::{CacheUses, ViewCache},
-    changes::{Change, NewStore, StoreLocator, StoreUpdate, apply},
-    claims::Claims,
-    counting::Counting,
-    document::{Document, Phase},
-    documents::Documents,
-    error::{Error, Result},
-    failures::Failures,
-    id::{StoreId, UserId},
-    index::Index,
-    life::LifeRules,
-    listing::{self, StorePage, StoreQuery},
-    mover::Mover,
-    name::StoreName,
-    naming::{Created, Naming},
-    options::CatalogOptions,
-    records::Records,
-    removal::Removals,
-    renewals::{Renew, Renewals, WrittenRenewals},
-    retention::{DefaultRetention, Retention},
-    totals::Totals,
-    upkeep::Upkeep,
-    usage::{Usage, Usages},
-    view::StoreView,
+    lifecycle::{
+        deletion::Removals,
+        due_queue::Appointments,
+        expiry_extension::{Renew, Renewals, WrittenRenewals},
+        reconciler::{Failures, Upkeep},
+        relocation::Mover,
+        state_machine::LifeRules,
+    },
+    listing::{
+        index::Index,
+        query::{self, StorePage, StoreQuery},
+    },
+    model::{
+        errors::{Error, Result},
+        fault_switches::Safeguards,
+        ids::{StoreId, UserId},
+        names::StoreName,
+        retention::{DefaultRetention, Retention},
+    },
+    names::naming::{Created, Naming},
+    persist::{
+        cache::{CacheOptions, CacheUses, ViewCache},
+        name_claims::Claims,
+        repository::Documents,
+        store_metadata::{Document, Phase, StoreView},
+    },
+    records::service::Records,
+    store_update::{Change, NewStore, StoreLocator, StoreUpdate, apply},
+    usage::{
+        counters::{Activity, ActivityCounts, StoreUse, Use},
+        recount::Counting,
+        totals::{Totals, Usage, Usages},
+    },
 };
 
 /// All stores.
@@ -275,7 +283,7 @@ impl Catalog {
 
     /// Returns a page of an owner's stores.
     pub async fn list(&self, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
-        listing::list(&self.index, &self.documents, owner, query).await
+        query::list(&self.index, &self.documents, owner, query).await
     }
 
     /// Returns the number of stores of an owner, named or not. Reads no documents.
@@ -394,5 +402,47 @@ impl Catalog {
     async fn read(&self, id: StoreId) -> Result<Arc<StoreView>> {
         let view = self.documents.read(id).await?.filter(|view| view.document.is_visible(self.clock.now()));
         view.ok_or(Error::StoreNotFound)
+    }
+}
+
+/// Options of the catalog.
+#[derive(Debug, Clone)]
+pub struct CatalogOptions {
+    /// Retention of new unnamed stores after their last change.
+    pub retention: Retention,
+    /// Options of the cache.
+    pub cache: CacheOptions,
+    /// Minimum interval between counts of a store that keeps changing.
+    pub count_interval: Duration,
+    /// Staleness bound of other gateways, if the object store deletes records by lifecycle class; `None` if only the
+    /// sweep deletes them, so all records are kept outside the classes.
+    pub classes: Option<Duration>,
+    /// Guard over deletions; `None` trusts the catalog's clock unconditionally.
+    pub clock_guard: Option<Arc<ClockGuard>>,
+    /// Uptime of the installation between the first check that finds a store expired and the one that deletes it.
+    pub expiry_confirmation: Duration,
+    /// Safeguards of moves: all, except in simulations.
+    pub safeguards: Safeguards,
+}
+
+impl CatalogOptions {
+    /// Default time between the two checks: an hour, plus a margin for the coarseness of the recorded uptime.
+    pub const EXPIRY_CONFIRMATION: Duration = Duration::from_mins(65);
+
+    /// Minimum time between the two checks that tolerates a clock which is wrong for an hour.
+    pub const SHORTEST_SAFE_CONFIRMATION: Duration = Duration::from_hours(1);
+}
+
+impl Default for CatalogOptions {
+    fn default() -> Self {
+        Self {
+            retention: Retention::DEFAULT,
+            cache: CacheOptions::default(),
+            count_interval: Duration::from_mins(1),
+            classes: None,
+            clock_guard: None,
+            expiry_confirmation: Self::EXPIRY_CONFIRMATION,
+            safeguards: Safeguards::ALL,
+        }
     }
 }

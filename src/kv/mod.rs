@@ -1,106 +1,70 @@
 //! The domain: stores, records, and all rules about them.
 //!
-//! [`Catalog`] holds the stores, [`Records`] their contents; both persist everything as objects (`layout`). This
+//! [`Catalog`] holds the stores, [`Records`] their contents; both persist everything as objects (`persist`). This
 //! module knows no HTTP, no caller and no vendor: authorization happens before it is called.
 
-mod abandoned_uploads;
-mod activity;
-mod appointments;
-mod cache;
-mod canary;
 mod catalog;
-mod changes;
-mod claims;
-mod clock_records;
-mod coding;
-mod control;
-mod copying;
-mod counting;
-mod document;
-mod documents;
-mod due_keys;
-mod error;
-mod failures;
-mod format;
-mod id;
-mod index;
-mod installation;
-mod json_cost;
-mod json_objects;
-mod key;
-mod key_range;
-mod label;
-mod layout;
-mod life;
 mod lifecycle;
-mod listed;
 mod listing;
-mod migration;
-mod mover;
-mod name;
-mod naming;
-mod options;
-mod record_attributes;
+mod model;
+mod names;
+mod persist;
 mod records;
-mod removal;
-mod renewals;
-mod retention;
-mod safeguards;
-mod schema;
-mod sharing;
-mod totals;
-mod upkeep;
+mod store_update;
 mod usage;
-mod view;
 
-pub use abandoned_uploads::AbandonedUploads;
-pub use activity::{ActivityCounts, StoreUse};
-pub use cache::{CacheOptions, CacheUses};
-pub use canary::Canaries;
-pub use catalog::Catalog;
-pub use changes::{Change, Maker, NewStore, StoreLocator, StoreUpdate};
-pub use clock_records::ClockRecords;
-pub use coding::ContentCoding;
-pub use document::{Contents, Document, GeneralAccess, Phase, Place, Stats};
-pub use error::{Error, Result};
-pub use failures::Failures;
-pub use format::{FORMAT, FormatError, look_at_format};
-pub use id::{ActorId, IdError, RunId, StoreId, TokenId, UserId};
-pub use installation::{CheckError, Installation, InstallationLost, JoinError, SecretFingerprint};
-pub use json_cost::{json_cost, members, members_cost};
-pub use json_objects::{JsonError, Note, create_json, names_below, read_json, remove_json, replace_json, write_note};
-pub use key::{InvalidKey, MAX_KEY_LENGTH, RecordKey};
-pub use key_range::{KeyPage, KeyQuery, ListedKey};
-pub use layout::{CLOCK, FORMAT as FORMAT_OBJECT, is_record};
-pub use lifecycle::LifecycleRules;
-pub use listing::{StorePage, StoreQuery};
-pub use migration::{
-    JournalError, MigrationJournal, MigrationState, MigrationStep, PREFIXES, belongs_to_backend, may_expire,
+pub use catalog::{Catalog, CatalogOptions};
+pub use lifecycle::{
+    abandoned_uploads::AbandonedUploads, bucket_rules::LifecycleRules, canary::Canaries, expiry_extension::Renew,
+    reconciler::Failures,
 };
-pub use name::{InvalidName, MAX_NAME_LENGTH, StoreName};
-pub use naming::Created;
-pub use options::CatalogOptions;
-pub use record_attributes::RecordAttributes;
-pub use records::Records;
-pub use renewals::Renew;
-pub use retention::{DefaultRetention, LifecycleClass, Retention};
-pub use safeguards::Safeguards;
-pub use schema::{CollectionKeys, InvalidSchema, Schema};
-pub use sharing::{Right, Shares};
-pub use totals::Totals;
-pub use usage::Usage;
-pub use view::StoreView;
+pub use listing::query::{StorePage, StoreQuery};
+pub use model::{
+    access::{GeneralAccess, Right, Shares},
+    encodings::{ContentCoding, RecordAttributes},
+    errors::{Error, Result},
+    fault_switches::Safeguards,
+    ids::{ActorId, IdError, RunId, StoreId, TokenId, UserId},
+    json_cost::{json_cost, members, members_cost},
+    keys::{InvalidKey, MAX_KEY_LENGTH, RecordKey},
+    names::{InvalidName, MAX_NAME_LENGTH, StoreName},
+    retention::{DefaultRetention, LifecycleClass, Retention},
+    schema::{CollectionKeys, InvalidSchema, Schema},
+};
+pub use names::naming::Created;
+pub use persist::{
+    cache::{CacheOptions, CacheUses},
+    clock_record::ClockRecords,
+    format_version::{FORMAT, FormatError, look_at_format},
+    installation::{CheckError, Installation, InstallationLost, JoinError, SecretFingerprint},
+    json::{JsonError, Note, create_json, names_below, read_json, remove_json, replace_json, write_note},
+    migration::{
+        JournalError, MigrationJournal, MigrationState, MigrationStep, PREFIXES, belongs_to_backend, may_expire,
+    },
+    object_keys::{CLOCK, FORMAT as FORMAT_OBJECT, is_record},
+    store_metadata::{Contents, Document, Phase, Place, Stats, StoreView},
+};
+pub use records::{
+    key_range::{KeyPage, KeyQuery, ListedKey},
+    service::Records,
+};
+pub use store_update::{Change, Maker, NewStore, StoreLocator, StoreUpdate};
+pub use usage::{
+    counters::{ActivityCounts, StoreUse},
+    totals::{Totals, Usage},
+};
 
-/// What the fuzz targets call beyond the public interface.
+/// Parts that the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use super::{claims::StoredClaim, key_range::KeyRange, label::Label, schema::JsonValidator};
+    pub use super::{
+        model::{json_validator::JsonValidator, search_text::Label},
+        persist::name_claims::StoredClaim,
+        records::key_range::KeyRange,
+    };
 
-    pub mod due_keys {
-        pub use super::super::due_keys::*;
-    }
-    pub mod layout {
-        pub use super::super::layout::*;
+    pub mod object_keys {
+        pub use super::super::persist::object_keys::*;
     }
 }

@@ -7,7 +7,7 @@ use larder::{
     kv::{
         ActorId, KeyQuery, LifecycleClass, MAX_KEY_LENGTH, Place, RecordKey, RunId, StoreId, StoreName, TokenId,
         UserId,
-        internals::{KeyRange, Label, due_keys, layout},
+        internals::{KeyRange, Label, object_keys},
     },
 };
 
@@ -26,17 +26,17 @@ pub fn record_key(bytes: &[u8]) {
     let id = id();
     for class in std::iter::once(None).chain(LifecycleClass::ALL.into_iter().map(Some)) {
         let place = place(class);
-        let records = layout::records(&id, &place);
-        let objects = [&one, &other].map(|key| layout::record(&id, &place, key));
+        let records = object_keys::records(&id, &place);
+        let objects = [&one, &other].map(|key| object_keys::record(&id, &place, key));
         for (key, object) in [&one, &other].into_iter().zip(&objects) {
             assert!((1..=MAX_KEY_LENGTH).contains(&key.as_str().len()));
-            assert_eq!(layout::record_key(object, &records).as_deref(), Some(key.as_str()));
-            assert!(layout::is_record(object));
+            assert_eq!(object_keys::record_key(object, &records).as_deref(), Some(key.as_str()));
+            assert!(object_keys::is_record(object));
             assert!(object.split('/').all(|segment| !matches!(segment, "" | "." | "..")), "{object}");
             assert!(object.split('/').all(|segment| segment.len() <= LONGEST_SEGMENT), "{object}");
             for end in 0..=key.as_str().len() {
                 assert!(
-                    object.starts_with(&layout::record_prefix(&id, &place, &key.as_str()[..end])),
+                    object.starts_with(&object_keys::record_prefix(&id, &place, &key.as_str()[..end])),
                     "{object} {end}"
                 );
             }
@@ -58,12 +58,12 @@ pub fn key_range(bytes: &[u8]) {
     let is_meant = key.as_str().starts_with(prefix)
         && start.is_none_or(|start| start.is_empty() || key.as_str().as_bytes() > start.as_bytes());
     let (id, place) = (id(), place(None));
-    let object = layout::record(&id, &place, &key);
+    let object = object_keys::record(&id, &place, &key);
     let is_listed = match KeyRange::of(&query, None).expect("no collection is asked for") {
         KeyRange::Empty => false,
         KeyRange::Keys { prefix, after, only } => {
-            let of = |text: &str| layout::record_prefix(&id, &place, text);
-            let after = after.map(|after| layout::record_start(&id, &place, &after));
+            let of = |text: &str| object_keys::record_prefix(&id, &place, text);
+            let after = after.map(|after| object_keys::record_start(&id, &place, &after));
             // Requirement of object stores on a start.
             assert!(after.as_deref().is_none_or(|after| after.starts_with(&of(&prefix))), "{prefix:?} {after:?}");
             let is_behind = after.is_none_or(|after| object > after);
@@ -94,28 +94,29 @@ pub fn names(bytes: &[u8]) {
 pub fn layout(bytes: &[u8]) {
     let Ok(object) = std::str::from_utf8(bytes) else { return };
     let owner: UserId = ID.parse().expect("an id");
-    if let Some(entry) = layout::parse_index_entry(object, &layout::index(&owner)) {
-        let written = layout::index(&owner) + &layout::index_entry_name(&entry);
+    if let Some(entry) = object_keys::parse_index_entry(object, &object_keys::index(&owner)) {
+        let written = object_keys::index(&owner) + &object_keys::index_entry_name(&entry);
         // An unreadable label is equivalent to none.
         assert!(written == object || entry.label.is_none() && object.starts_with(&written), "{object}");
-        assert_eq!(layout::parse_index_entry(&written, &layout::index(&owner)), Some(entry));
+        assert_eq!(object_keys::parse_index_entry(&written, &object_keys::index(&owner)), Some(entry));
     }
-    if let Some((id, contents)) = layout::parse_counted_entry(object, &layout::counted(&owner)) {
-        assert_eq!(layout::counted_entry(&owner, &id, &contents), object);
+    if let Some((id, contents)) = object_keys::parse_counted_entry(object, &object_keys::counted(&owner)) {
+        assert_eq!(object_keys::counted_entry(&owner, &id, &contents), object);
     }
-    if let Some(entry) = due_keys::parse_appointment(object) {
-        assert_eq!(due_keys::appointment(&entry), object);
+    if let Some(entry) = object_keys::parse_appointment(object) {
+        assert_eq!(object_keys::appointment(&entry), object);
     }
-    if let Some((entry, attempts, since)) = due_keys::parse_uptime_appointment(object) {
-        assert_eq!(due_keys::uptime_appointment(&entry, attempts, since), object);
+    if let Some((entry, attempts, since)) = object_keys::parse_uptime_appointment(object) {
+        assert_eq!(object_keys::uptime_appointment(&entry, attempts, since), object);
     }
-    if let Some(id) = layout::parse_document(object) {
-        assert_eq!(layout::document(&id), object);
+    if let Some(id) = object_keys::parse_document(object) {
+        assert_eq!(object_keys::document(&id), object);
     }
     if let Some(label) = Label::decoded(object) {
         assert_eq!(label.encoded(), object);
     }
-    let _ = (layout::is_record(object), layout::record_key(object, &layout::records(&id(), &place(None))));
+    let _ =
+        (object_keys::is_record(object), object_keys::record_key(object, &object_keys::records(&id(), &place(None))));
 }
 
 /// Parses two lines, each a `T`.

@@ -1,0 +1,260 @@
+//! Two canary objects that reveal what lifecycle rules really do. One is where records expire, and must be deleted;
+//! the other is where records are permanent, and must stay.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::{Clock, Timestamp},
+    kv::{model::retention::LifecycleClass, persist::object_keys},
+    storage::{
+        Attributes, ByteStream, Error, GetOptions, ObjectStore, PutOptions, Result,
+        examination::{Finding, Outcome},
+    },
+};
+
+/// A day.
+const DAY: Duration = Duration::from_hours(24);
+
+/// Time before its due time at which an object may already be deleted: vendors count in dates, some by local time.
+const COARSENESS: Duration = DAY;
+
+/// Time after its due time for which an object may still be there: background scans of a bucket take days.
+const PATIENCE: Duration = DAY.saturating_mul(4);
+
+/// Maximum size in bytes of the record of the canaries.
+const MEMORY_LIMIT: u64 = 4096;
+
+/// Descriptions of the checks.
+const TRIED: [&str; 2] = [
+    "an object among the records that expire: it goes when its rule is due",
+    "an object among the records that are kept: it stays",
+];
+
+/// Times at which the canaries were written; a deleted object no longer shows its own.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Memory {
+    expiring: Option<Timestamp>,
+    permanent: Option<Timestamp>,
+}
+
+/// The canaries of a bucket.
+#[derive(Debug, Clone, Copy)]
+pub struct Canaries<'a> {
+    /// The object store.
+    pub objects: &'a dyn ObjectStore,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// True if the bucket supports rules at all; if not, the expiring canary is not written.
+    pub has_rules: bool,
+}
+
+impl Canaries<'_> {
+    /// Reports the state of the canaries, and writes the missing ones.
+    pub async fn look(self) -> Result<Vec<Finding>> {
+        let class = LifecycleClass::ALL[0];
+        let mut memory = self.remembered().await?;
+        let mut findings = Vec::new();
+        if self.has_rules {
+            let fate = self.fate(&object_keys::passing_canary(class), &mut memory.expiring).await?;
+            let outcome = passing(fate, DAY * u32::from(class.days()));
+            findings.push(Finding { check: "expiring canary", tried: TRIED[0], outcome });
+        }
+        let fate = self.fate(&object_keys::kept_canary(), &mut memory.permanent).await?;
+        findings.push(Finding { check: "permanent canary", tried: TRIED[1], outcome: kept(fate) });
+        let text = serde_json::to_vec(&memory).map_err(|error| Error::Unavailable(error.into()))?;
+        self.write(&object_keys::canaries(), text).await?;
+        Ok(findings)
+    }
+
+    async fn remembered(self) -> Result<Memory> {
+        let object = match self.objects.get(&object_keys::canaries(), GetOptions::default()).await {
+            Ok(object) => object,
+            Err(Error::NotFound) => return Ok(Memory::default()),
+            Err(error) => return Err(error),
+        };
+        let bytes = object.body.into_bytes(MEMORY_LIMIT).await.map_err(Error::Body)?;
+        // A damaged record is dropped: it is rewritten below.
+        Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    async fn fate(self, key: &str, written_at: &mut Option<Timestamp>) -> Result<Fate> {
+        let now = self.clock.now();
+        match self.objects.head(key).await {
+            Ok(meta) => {
+                *written_at = Some(meta.last_modified);
+                Ok(Fate::There { age: now.since(meta.last_modified) })
+            }
+            Err(Error::NotFound) => {
+                let before = written_at.map(|at| now.since(at));
+                let text = b"Larder watches what becomes of this object (`larder doctor`). It may be deleted.\n";
+                *written_at = Some(self.write(key, text.to_vec()).await?);
+                Ok(before.map_or(Fate::New, |age| Fate::Gone { age }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn write(self, key: &str, text: Vec<u8>) -> Result<Timestamp> {
+        let attributes = Attributes { content_type: "text/plain; charset=utf-8".to_owned(), content_encoding: None };
+        let options = PutOptions { attributes, ..PutOptions::default() };
+        Ok(self.objects.put(key, ByteStream::from(Bytes::from(text)), options).await?.last_modified)
+    }
+}
+
+/// State of a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It was never written before.
+    New,
+    /// It exists.
+    There {
+        /// Its age.
+        age: Duration,
+    },
+    /// It existed and is gone.
+    Gone {
+        /// Time since it was written.
+        age: Duration,
+    },
+}
+
+fn passing(fate: Fate, due: Duration) -> Outcome {
+    match fate {
+        Fate::New => Outcome::ok(format!("written now; its rule is due in {}", days(due))),
+        Fate::There { age } if age < due => {
+            let left = days(due.saturating_sub(age));
+            Outcome::ok(format!("written {} ago, its rule is due in {left}, still there: fine", days(age)))
+        }
+        Fate::There { age } if age <= due + PATIENCE => Outcome::ok(format!(
+            "written {} ago, its rule was due {} ago, still there: object stores take their time",
+            days(age),
+            days(age.saturating_sub(due))
+        )),
+        Fate::There { age } => Outcome::wrong(
+            format!(
+                "written {} ago, its rule was due {} ago, still there: lifecycle rules do not run",
+                days(age),
+                days(age.saturating_sub(due))
+            ),
+            "look whether a gateway has ever set its rules here, and whether the object store runs them; until then, keep a \
+             gateway running: it removes what has expired by itself",
+        ),
+        Fate::Gone { age } if age + COARSENESS < due => Outcome::wrong(
+            format!("written {} ago, gone before its time: records of unnamed stores may go too early", days(age)),
+            "look for another rule over larder/expiring/, and for another program that deletes there; it was written again",
+        ),
+        Fate::Gone { age } => {
+            Outcome::ok(format!("written {} ago, gone: its rule has removed it; written again", days(age)))
+        }
+    }
+}
+
+fn kept(fate: Fate) -> Outcome {
+    match fate {
+        Fate::New => Outcome::ok("written now"),
+        Fate::There { age } => Outcome::ok(format!("written {} ago, still there: fine", days(age))),
+        Fate::Gone { age } => Outcome::wrong(
+            format!("written {} ago, gone: a rule deletes what it must not!", days(age)),
+            "take away at once every lifecycle rule of this bucket that is not limited to a prefix of its own, and look for \
+             another program that deletes below larder/permanent/; it was written again",
+        ),
+    }
+}
+
+/// Formats a duration in words.
+fn days(time: Duration) -> String {
+    match time.as_secs() / DAY.as_secs() {
+        0 => format!("{} hours", time.as_secs() / 3600),
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        storage::{Precondition, examination::Verdict, memory::MemoryStore},
+    };
+
+    struct Bucket {
+        clock: Arc<ManualClock>,
+        objects: MemoryStore,
+    }
+
+    impl Bucket {
+        fn new() -> Self {
+            let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
+            Self { objects: MemoryStore::new(clock.clone()), clock }
+        }
+
+        async fn look(&self) -> [(Verdict, String); 2] {
+            let canaries = Canaries { objects: &self.objects, clock: self.clock.as_ref(), has_rules: true };
+            let findings = canaries.look().await.expect("memory works");
+            let [passing, kept] = findings.try_into().expect("two of them");
+            [passing, kept].map(|finding: Finding| (finding.outcome.verdict, finding.outcome.meaning))
+        }
+
+        fn days_pass(&self, days: u32) {
+            self.clock.advance(DAY * days);
+        }
+
+        async fn remove(&self, key: &str) {
+            self.objects.delete(key, Precondition::None).await.expect("memory works");
+        }
+    }
+
+    #[tokio::test]
+    async fn canaries_are_waited_for_and_their_fate_is_told() {
+        let bucket = Bucket::new();
+        assert!(
+            bucket.look().await.iter().all(|(verdict, said)| *verdict == Verdict::Ok && said.contains("written now"))
+        );
+        bucket.days_pass(3);
+        let [passing, kept] = bucket.look().await;
+        assert_eq!(passing.1, "written 3 days ago, its rule is due in 2 days, still there: fine");
+        assert_eq!(kept.1, "written 3 days ago, still there: fine");
+        bucket.days_pass(3);
+        bucket.remove(&object_keys::passing_canary(LifecycleClass::ALL[0])).await;
+        let [passing, _] = bucket.look().await;
+        assert!(passing.0 == Verdict::Ok && passing.1.contains("removed it"), "{passing:?}");
+        let [passing, _] = bucket.look().await;
+        assert!(passing.1.contains("due in 5 days"), "{passing:?}");
+    }
+
+    #[tokio::test]
+    async fn a_kept_canary_that_is_gone_is_an_alarm() {
+        let bucket = Bucket::new();
+        bucket.look().await;
+        bucket.days_pass(1);
+        bucket.remove(&object_keys::kept_canary()).await;
+        let [passing, kept] = bucket.look().await;
+        assert_eq!((passing.0, kept.0), (Verdict::Ok, Verdict::Wrong));
+        assert!(kept.1.contains("deletes what it must not"), "{kept:?}");
+        assert_eq!(bucket.look().await[1].0, Verdict::Ok, "it was written again");
+    }
+
+    #[tokio::test]
+    async fn an_expiring_canary_that_goes_early_or_never_is_an_alarm() {
+        let bucket = Bucket::new();
+        bucket.look().await;
+        bucket.days_pass(6);
+        assert_eq!(bucket.look().await[0].0, Verdict::Ok, "object stores take their time");
+        bucket.days_pass(4);
+        let [late, _] = bucket.look().await;
+        assert!(late.0 == Verdict::Wrong && late.1.contains("do not run"), "{late:?}");
+        bucket.remove(&object_keys::passing_canary(LifecycleClass::ALL[0])).await;
+        bucket.look().await;
+        bucket.days_pass(2);
+        bucket.remove(&object_keys::passing_canary(LifecycleClass::ALL[0])).await;
+        let [early, _] = bucket.look().await;
+        assert!(early.0 == Verdict::Wrong && early.1.contains("before its time"), "{early:?}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Copying the records of a store from one location to another, in passes. Each pass copies the differences since the
+//! one before.
+//!
+//! The copier remembers the validator and date of each record. It copies a record again if either differs, or if the
+//! record was hardly older than its copy: some vendors store dates in whole seconds, and two writes of the same bytes
+//! have the same validator.
+//!
+//! ```text
+//! client  PUT k = x, text/plain    copy k           PUT k = x, text/html    the pass lists k: same validator, same second
+//! ```
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::{
+    clock::Clock,
+    kv::{
+        model::{
+            errors::{Error, Result},
+            ids::StoreId,
+        },
+        persist::{object_keys, store_metadata::Place},
+    },
+    storage::{self, ETag, ListOptions, ListedObject, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Precondition},
+};
+
+/// Maximum number of concurrent copies.
+const CONCURRENCY: usize = 16;
+
+/// Age relative to its copy, by the object store's clock, from which a record was surely copied in its current state.
+const SURE_AGE: Duration = Duration::from_secs(2);
+
+/// Time within which a copy of unknown outcome takes effect, if it ever does.
+const LATE_EFFECT: Duration = Duration::from_mins(1);
+
+/// The copying of one attempt of a move.
+#[derive(Debug)]
+pub struct Copying {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    from: String,
+    to: String,
+    /// Fingerprint of each record when it was copied: hashes, so a million records take a few dozen megabytes.
+    seen: HashMap<u128, u64>,
+    /// Number of copies so far.
+    pub copied: u64,
+    /// Time until which a copy of unknown outcome may take effect, by the monotonic clock.
+    pub doubtful_until: Option<Duration>,
+}
+
+impl Copying {
+    /// Returns a copier of a store's records between two locations, at its start.
+    pub fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, id: &StoreId, from: &Place, to: &Place) -> Self {
+        Self {
+            objects,
+            clock,
+            from: object_keys::records(id, from),
+            to: object_keys::records(id, to),
+            seen: HashMap::new(),
+            copied: 0,
+            doubtful_until: None,
+        }
+    }
+
+    /// Copies those records of a page that have changed since the last pass. Returns the last key of the page if
+    /// there may be more.
+    pub async fn copy_page(&mut self, start_after: Option<String>) -> Result<Option<String>> {
+        let page = self.list(&self.from, start_after).await?;
+        let unseen: Vec<_> = page.objects.iter().filter(|object| !self.has_seen(object)).cloned().collect();
+        self.copy(unseen).await?;
+        Ok(page.objects.into_iter().next_back().map(|object| object.key).filter(|_| page.is_truncated))
+    }
+
+    /// Reconciles a page of copies: removes those whose originals are gone, and copies again those not known to match
+    /// the original. Returns the last key of the page if there may be more. A copy pass alone does not see
+    /// everything:
+    ///
+    /// ```text
+    /// mover   copies k            lists: no k                          lists: k is there, so that its copy stays as it is
+    /// client            DELETE k               late PUT k (it will not be acknowledged)
+    /// ```
+    pub async fn reconcile_page(&mut self, start_after: Option<String>) -> Result<Option<String>> {
+        let copies = self.list(&self.to, start_after.clone()).await?;
+        let Some(last) = copies.objects.last().map(|object| object.key.clone()) else { return Ok(None) };
+        let originals = self.originals(start_after.as_deref(), &last).await?;
+        let original = |copy: &ListedObject| {
+            let name = Self::name(&copy.key, &self.to);
+            originals.binary_search_by(|known| Self::name(&known.key, &self.from).cmp(name)).ok()
+        };
+        let (mut orphans, mut doubtful) = (Vec::new(), Vec::new());
+        for copy in copies.objects {
+            match original(&copy).and_then(|index| originals.get(index)) {
+                None => orphans.push(copy.key),
+                Some(original) if !self.has_seen(original) => doubtful.push(original.clone()),
+                Some(_) => {}
+            }
+        }
+        for batch in orphans.chunks(MAX_DELETE_KEYS) {
+            self.objects.delete_many(batch.to_vec()).await?;
+        }
+        self.copy(doubtful).await?;
+        Ok(Some(last).filter(|_| copies.is_truncated))
+    }
+
+    /// Lists all originals after the copy `after` up to the copy `last`, in order.
+    async fn originals(&self, after: Option<&str>, last: &str) -> Result<Vec<ListedObject>> {
+        let last = Self::name(last, &self.to);
+        let mut found = Vec::new();
+        let mut start_after = after.map(|after| [self.from.as_str(), Self::name(after, &self.to)].concat());
+        loop {
+            let page = self.list(&self.from, start_after).await?;
+            start_after = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
+            for object in page.objects {
+                if Self::name(&object.key, &self.from) > last {
+                    return Ok(found);
+                }
+                found.push(object);
+            }
+            if start_after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Returns the part of a record's object key that is the same in both locations.
+    fn name<'a>(key: &'a str, place: &str) -> &'a str {
+        key.strip_prefix(place).unwrap_or_default()
+    }
+
+    async fn copy(&mut self, records: Vec<ListedObject>) -> Result<()> {
+        let (objects, from, to) = (&self.objects, &self.from, &self.to);
+        let copies = stream::iter(records).map(|record| async move {
+            let target = [to.as_str(), record.key.strip_prefix(from.as_str()).unwrap_or_default()].concat();
+            match objects.copy(&record.key, &target, Precondition::None).await {
+                Ok(copy) => Ok(Some((record, copy.last_modified))),
+                // Deleted meanwhile, so an earlier copy is obsolete.
+                Err(storage::Error::NotFound) => objects.delete(&target, Precondition::None).await.map(|()| None),
+                Err(error) => Err(error),
+            }
+        });
+        let mut copies = std::pin::pin!(copies.buffer_unordered(CONCURRENCY));
+        loop {
+            match copies.try_next().await {
+                Ok(None) => return Ok(()),
+                Ok(Some(None)) => {}
+                Ok(Some(Some((record, copied_at)))) => {
+                    self.copied += 1;
+                    if copied_at.since(record.last_modified) >= SURE_AGE {
+                        self.seen.insert(identity(&record), version(&record));
+                    }
+                }
+                Err(error) => {
+                    if matches!(error, storage::Error::Timeout | storage::Error::Unavailable(_)) {
+                        self.doubtful_until = Some(self.clock.monotonic() + LATE_EFFECT);
+                    }
+                    return Err(Error::from(error));
+                }
+            }
+        }
+    }
+
+    async fn list(&self, prefix: &str, start_after: Option<String>) -> Result<storage::ListPage> {
+        let options = ListOptions { prefix: prefix.to_owned(), start_after, limit: MAX_LIST_KEYS };
+        Ok(self.objects.list(options).await?)
+    }
+
+    fn has_seen(&self, record: &ListedObject) -> bool {
+        self.seen.get(&identity(record)) == Some(&version(record))
+    }
+}
+
+fn identity(record: &ListedObject) -> u128 {
+    xxh3_128(record.key.as_bytes())
+}
+
+fn version(record: &ListedObject) -> u64 {
+    let validator = record.etag.as_ref().map(ETag::as_str).unwrap_or_default();
+    xxh3_64(format!("{validator} {} {}", record.size, record.last_modified.as_millis()).as_bytes())
+}

@@ -1,0 +1,463 @@
+//! The reconciler of stores: deletes expired stores, purges deleted ones, moves misplaced records.
+//!
+//! Any number of gateways may run it concurrently: each change of a store is a compare-and-swap of its document, and
+//! everything else is idempotent. Stores are visited in batches, which share deletions of objects and of due items. A
+//! failed visit is retried with backoff, and delays no other.
+//!
+//! A store found expired is not deleted at once: the check is repeated after an hour of uptime, and only a store
+//! expired again is deleted. So a single wrong clock reading destroys no store.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::{Clock, ClockGuard, Timestamp},
+    kv::{
+        listing::index::Index,
+        model::{
+            errors::{Error, Result},
+            ids::StoreId,
+        },
+        persist::{
+            object_keys::DueReason,
+            repository::Documents,
+            store_metadata::{Document, Phase, StoreView},
+        },
+    },
+};
+
+use super::{
+    deletion::{Remains, Removals},
+    due_queue::{Appointment, Appointments, Queue},
+    relocation::Mover,
+    state_machine::{self, LONGEST_REQUEST, LifeRules, STALL},
+};
+
+/// Maximum number of concurrent visits.
+const CONCURRENCY: usize = 24;
+
+/// Number of stores whose objects are deleted together.
+const BATCH: usize = 256;
+
+/// Maximum number of due-item lists per queue and run.
+const MAX_PAGES: usize = 100;
+
+/// Number of runs between checks for stranded items: about an hour.
+const RUNS_TO_STRANDED: u64 = 240;
+
+/// Time for which an intent without its change is kept: after that, the change never comes.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Minimum delay of a reminder that is recorded in the document: earlier ones are deleted when handled.
+const NOTED: Duration = Duration::from_mins(10);
+
+/// Interval between visits to a due store while the clock is in doubt.
+const DOUBT_PAUSE: Duration = Duration::from_hours(1);
+
+/// The reconciler.
+#[derive(Debug)]
+pub struct Upkeep {
+    documents: Arc<Documents>,
+    appointments: Arc<Appointments>,
+    removals: Arc<Removals>,
+    mover: Arc<Mover>,
+    index: Arc<Index>,
+    rules: Arc<LifeRules>,
+    clock: Arc<dyn Clock>,
+    guard: Arc<ClockGuard>,
+    confirmation: Duration,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    expired: Arc<AtomicU64>,
+    runs: AtomicU64,
+    failures: Arc<Failures>,
+}
+
+/// Remaining work after a visit.
+enum Next {
+    /// Delete these objects; another visit is scheduled already, or nothing else of the store is left.
+    Remove(Remains),
+    /// Visit again at that time, if necessary.
+    Look(Option<Timestamp>),
+    /// Visit again soon: the announced change has not happened yet.
+    Wait,
+}
+
+/// A visit to a store, with its due items.
+struct Look {
+    appointments: Vec<Appointment>,
+    /// `None` to keep the items.
+    outcome: Result<Option<Remains>>,
+}
+
+impl Upkeep {
+    /// Returns a reconciler of `appointments`; it deletes an expired store when `confirmation` has passed since the
+    /// store was first found expired.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the catalog shares out")]
+    pub fn new(
+        documents: Arc<Documents>,
+        appointments: Arc<Appointments>,
+        removals: Arc<Removals>,
+        mover: Arc<Mover>,
+        index: Arc<Index>,
+        rules: Arc<LifeRules>,
+        clock: Arc<dyn Clock>,
+        guard: Arc<ClockGuard>,
+        confirmation: Duration,
+    ) -> Self {
+        let (tasks, stop, failures) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Failures::default()));
+        let expired = Arc::default();
+        Self {
+            documents,
+            appointments,
+            removals,
+            mover,
+            index,
+            rules,
+            clock,
+            guard,
+            confirmation,
+            tasks,
+            stop,
+            expired,
+            runs: AtomicU64::new(0),
+            failures,
+        }
+    }
+
+    /// Handles the due items. Returns the number of stores visited. Failures are retried later. Returns the first
+    /// error for which a due item could neither be handled nor rescheduled.
+    pub async fn run(self: &Arc<Self>) -> Result<usize> {
+        // The next run redoes what a stop leaves half done.
+        self.stop.run_until_cancelled(self.keep_due()).await.unwrap_or(Ok(0))
+    }
+
+    async fn keep_due(self: &Arc<Self>) -> Result<usize> {
+        let (mut kept, mut first_error) = (0, None);
+        if self.runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(RUNS_TO_STRANDED) {
+            self.appointments.reschedule_stranded(self.confirmation).await?;
+        }
+        for queue in [Queue::Time, Queue::Uptime] {
+            let mut after = None;
+            for _ in 0..MAX_PAGES {
+                let page = self.appointments.due(queue, after).await?;
+                let mut stores = HashMap::<StoreId, Vec<Appointment>>::new();
+                for appointment in page.items {
+                    stores.entry(appointment.id).or_default().push(appointment);
+                }
+                let mut stores = stores.into_values();
+                loop {
+                    let batch: Vec<_> = stores.by_ref().take(BATCH).collect();
+                    if batch.is_empty() {
+                        break;
+                    }
+                    match self.keep_batch(batch).await {
+                        Ok(done) => kept += done,
+                        Err(error) => first_error = first_error.or(Some(error)),
+                    }
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        self.failures.note_run(self.clock.now());
+        self.index.prune(self.guard.allows_deletion());
+        first_error.map_or(Ok(kept), Err)
+    }
+
+    /// Visits stores, deletes what they leave behind, and removes their due items. Returns the number of stores.
+    async fn keep_batch(self: &Arc<Self>, batch: Vec<Vec<Appointment>>) -> Result<usize> {
+        let mut looks: Vec<Look> =
+            stream::iter(batch).map(|items| self.look(items)).buffer_unordered(CONCURRENCY).collect().await;
+        let together = looks.iter().filter_map(|look| look.outcome.as_ref().ok()?.as_ref());
+        let keys = together.clone().flat_map(|remains| remains.keys.iter().cloned()).collect();
+        let documents = together.filter_map(|remains| remains.document.clone()).collect();
+        let removed = match self.removals.remove(keys).await {
+            Ok(()) => self.removals.remove(documents).await,
+            failed => failed,
+        };
+        if removed.is_err() {
+            // A failed deletion affects no other store.
+            for look in &mut looks {
+                self.remove_alone(look).await;
+            }
+        }
+        let (mut done, mut settled, mut first_error) = (0, Vec::new(), None);
+        for Look { appointments, outcome } in looks {
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    self.failures.forget(appointments.first().map(|item| item.id));
+                    done += 1;
+                    settled.extend(appointments);
+                }
+                Err(error) => match self.put_off(&appointments, &error).await {
+                    Ok(()) => settled.extend(appointments),
+                    Err(_) => first_error = first_error.or(Some(error)),
+                },
+            }
+        }
+        self.appointments.forget(settled).await?;
+        first_error.map_or(Ok(done), Err)
+    }
+
+    async fn remove_alone(&self, look: &mut Look) {
+        let Ok(Some(remains)) = &look.outcome else { return };
+        let removed = async {
+            self.removals.remove(remains.keys.clone()).await?;
+            self.removals.remove(remains.document.iter().cloned().collect()).await
+        };
+        if let Err(error) = removed.await {
+            look.outcome = Err(error);
+        }
+    }
+
+    /// Schedules the next attempt after a failed visit.
+    async fn put_off(&self, appointments: &[Appointment], error: &Error) -> Result<()> {
+        let strongest = appointments.iter().max_by_key(|item| (item.reason, item.attempts));
+        let Some(failed) = strongest else { return Ok(()) };
+        self.appointments.make_retry(failed).await?;
+        if self.failures.note(failed.id, failed.at, self.clock.now()) {
+            let error = error as &dyn std::error::Error;
+            tracing::warn!(store = %failed.id, error, "what is due about a store failed, and is tried again later and later");
+        }
+        Ok(())
+    }
+
+    /// Starts a move of a store in the background, if it must move.
+    pub fn move_if_needed(self: &Arc<Self>, view: &StoreView) {
+        if matches!(view.document.phase, Phase::Live)
+            && self.rules.needed_move(&view.document, self.documents.expiry_base()).is_some()
+        {
+            self.carry(view.document.id);
+        }
+    }
+
+    /// Waits for the moves started here.
+    pub async fn moved(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
+    }
+
+    /// Returns the number of expired stores deleted here.
+    pub fn expired(&self) -> &Arc<AtomicU64> {
+        &self.expired
+    }
+
+    /// Returns the stores whose due items fail here.
+    pub fn failures(&self) -> &Arc<Failures> {
+        &self.failures
+    }
+
+    /// Leaves everything to other gateways, including work started here.
+    pub fn leave(&self) {
+        self.stop.cancel();
+    }
+
+    /// Visits a store whose items are due, and schedules the next visit.
+    async fn look(self: &Arc<Self>, appointments: Vec<Appointment>) -> Look {
+        let outcome = match self.attend(&appointments).await {
+            Ok(Next::Wait) => Ok(None),
+            Ok(Next::Remove(remains)) => Ok(Some(remains)),
+            Ok(Next::Look(None)) => Ok(Some(Remains::default())),
+            Ok(Next::Look(Some(at))) => self.remind(&appointments, at).await.map(|()| Some(Remains::default())),
+            Err(error) => Err(error),
+        };
+        Look { appointments, outcome }
+    }
+
+    /// Schedules a visit and records it in the document, so the item is deleted with the store.
+    async fn remind(&self, appointments: &[Appointment], at: Timestamp) -> Result<()> {
+        let Some(id) = appointments.first().map(|item| item.id) else { return Ok(()) };
+        self.appointments.make(id, at).await?;
+        if at.since(self.clock.now()) < NOTED {
+            return Ok(());
+        }
+        let note = |document: &mut Document| {
+            let is_news = document.is_there() && document.reminder_at != Some(at);
+            document.reminder_at = Some(at);
+            Ok(is_news)
+        };
+        match self.documents.update(id, note).await {
+            Ok(_) | Err(Error::StoreNotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reconciles a store.
+    async fn attend(self: &Arc<Self>, appointments: &[Appointment]) -> Result<Next> {
+        let is_about = |reason| appointments.iter().any(|made| made.reason == reason);
+        let (Some(last), now) = (appointments.last(), self.clock.now()) else { return Ok(Next::Look(None)) };
+        let id = last.id;
+        if appointments.iter().all(|made| made.reason == DueReason::Confirmation) && !self.guard.allows_deletion() {
+            return Ok(Next::Wait);
+        }
+        let Some(view) = self.documents.read(id).await? else {
+            return self.attend_absent(appointments).await;
+        };
+        match &view.document.phase {
+            Phase::Deleted { uptime_millis, places, .. } => {
+                return self.removals.work_on(&view.document, *uptime_millis, places).await.map(Next::Remove);
+            }
+            Phase::Creating
+                if now.since(view.document.created_at) >= LONGEST_REQUEST && self.guard.allows_deletion() =>
+            {
+                return self.removals.bury(view).await.map(|()| Next::Look(None));
+            }
+            Phase::Creating | Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
+        }
+        // An intent for a new store is fulfilled when that store exists.
+        let may_come = |made: &Appointment| made.birth.is_none() || !view.document.is_there();
+        let is_announced = |made: &Appointment| {
+            made.reason == DueReason::Announcement && may_come(made) && now.since(made.at) < PATIENCE
+        };
+        let is_early = appointments.iter().any(is_announced);
+        let view = self.removals.remove_leftovers(view).await?;
+        let view = self.removals.release_names(view).await?;
+        let view =
+            if is_early || !self.guard.allows_deletion() { view } else { self.removals.end_rename(view, now).await? };
+        if self.is_over(&view, now) {
+            let is_confirmed = is_about(DueReason::Confirmation) || !self.rules.safeguards.confirms_expiry;
+            return self.attend_expired(view, is_confirmed).await;
+        }
+        // The last index entry may be missing after an announced change, or after an extended expiry.
+        if !is_early && (is_about(DueReason::Reminder) || is_about(DueReason::Announcement)) {
+            self.documents.publish_again(&view.document).await?;
+        }
+        let now = self.documents.expiry_base();
+        match self.rules.next_look(&view.document, now) {
+            Some(at) if at <= now => {
+                if self.rules.is_late(&view.document, now) {
+                    tracing::error!(store = %id, "a store has to move before a lifecycle rule removes its records, and has not");
+                }
+                self.carry(id);
+                let next = Next::Look(Some(self.guard.scheduling_time().plus(STALL)));
+                Ok(if is_early { Next::Wait } else { next })
+            }
+            _ if is_early => Ok(Next::Wait),
+            // Dates are in doubt: record nothing that a corrected clock would have to revert.
+            _ if !self.guard.allows_deletion() => Ok(Next::Look(Some(self.guard.scheduling_time().plus(DOUBT_PAUSE)))),
+            at => Ok(Next::Look(at)),
+        }
+    }
+
+    /// Handles a due item without a document. The item precedes the document of a new store: wait for the document,
+    /// and if it does not come, delete what was written for it.
+    async fn attend_absent(&self, appointments: &[Appointment]) -> Result<Next> {
+        let is_first = |made: &Appointment| matches!(made.reason, DueReason::Reminder | DueReason::Announcement);
+        let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
+        let may_come = |made: &Appointment| is_first(made) && now.since(made.at) < LONGEST_REQUEST;
+        if appointments.iter().any(may_come) {
+            return Ok(Next::Wait);
+        }
+        let mut remains = Remains::default();
+        for made in appointments {
+            if let Some((owner, created_at)) = made.birth {
+                remains.keys.extend(self.removals.orphans(&owner, created_at, &made.id).await?);
+            }
+        }
+        Ok(Next::Remove(remains))
+    }
+
+    /// Records that a store was found expired, or deletes it if that is confirmed.
+    async fn attend_expired(&self, view: Arc<StoreView>, is_confirmed: bool) -> Result<Next> {
+        if !is_confirmed {
+            self.appointments.make_after(view.document.id, DueReason::Confirmation, self.confirmation).await?;
+            return Ok(Next::Look(None));
+        }
+        let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
+        let buried = self.removals.bury_expired(view, now).await?;
+        let Phase::Deleted { uptime_millis, places, .. } = &buried.document.phase else {
+            return Ok(Next::Look(self.rules.next_look(&buried.document, self.clock.now())));
+        };
+        self.expired.fetch_add(1, Ordering::Relaxed);
+        self.removals.find_remains(&buried.document, *uptime_millis, places).await.map(Next::Remove)
+    }
+
+    fn is_over(&self, view: &StoreView, now: Timestamp) -> bool {
+        let is_over = state_machine::sweep_time(&view.document).is_some_and(|at| at <= now);
+        view.document.is_there() && (is_over || !self.rules.safeguards.sweeps_by_document)
+    }
+
+    fn carry(self: &Arc<Self>, id: StoreId) {
+        let upkeep = Arc::clone(self);
+        self.tasks.spawn(async move {
+            match upkeep.stop.run_until_cancelled(upkeep.mover.carry(id)).await {
+                None | Some(Ok(()) | Err(Error::StoreNotFound)) => {}
+                Some(Err(error)) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(store = %id, error, "a move stopped, and will be carried on");
+                }
+            }
+        });
+    }
+}
+
+/// Maximum number of failing stores that are tracked.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// Time for which a failure counts after it last occurred: twice the maximum retry delay, since another gateway may
+/// have succeeded.
+const MEMORY: Duration = Duration::from_hours(48);
+
+/// Stores whose due items have failed on this gateway.
+#[derive(Debug, Default)]
+pub struct Failures {
+    /// For each store: when the item was first due, and when it failed last.
+    failing: Mutex<HashMap<StoreId, (Timestamp, Timestamp)>>,
+}
+
+impl Failures {
+    /// Returns the number of failing stores.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Returns the time for which the oldest failing item has been due at `now`; zero if there is none.
+    pub fn oldest_age(&self, now: Timestamp) -> Duration {
+        self.lock().values().map(|(due, _)| now.since(*due)).max().unwrap_or_default()
+    }
+
+    /// Records a failure of an item due at `due`. Returns whether it is the store's first.
+    pub(super) fn note(&self, id: StoreId, due: Timestamp, now: Timestamp) -> bool {
+        let mut failing = self.lock();
+        let known = failing.get(&id).copied();
+        if known.is_some() || failing.len() < MAX_REMEMBERED {
+            let due = known.map_or(due, |(first, _)| first.min(due));
+            failing.insert(id, (due, now));
+        }
+        known.is_none()
+    }
+
+    /// Records that the store's item succeeded.
+    pub(super) fn forget(&self, id: Option<StoreId>) {
+        if let Some(id) = id {
+            self.lock().remove(&id);
+        }
+    }
+
+    /// Drops failures so old that another gateway must have taken them over.
+    pub(super) fn note_run(&self, now: Timestamp) {
+        let mut failing = self.lock();
+        failing.retain(|_, (_, failed)| now.since(*failed) < MEMORY);
+        if failing.is_empty() {
+            failing.shrink_to_fit();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<StoreId, (Timestamp, Timestamp)>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

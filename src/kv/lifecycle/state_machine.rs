@@ -1,0 +1,390 @@
+//! Lifecycle policy of a store: its expiry, the location of its records, and each step of a move. Pure: a rule takes
+//! a document and the time, and returns a decision or changes the document.
+//!
+//! A move is a sequence of documents, each written by compare-and-swap on the one before:
+//!
+//! ```text
+//! copying    a new generation, named after the attempt; records are copied, reads and writes go on in the old place
+//! frozen     writes wait; the last differences are copied
+//! arriving   the new place counts; writes still wait, until no gateway can have the old one cached
+//! live       the old place is a leftover, removed when no request can be reading there any more
+//! ```
+//!
+//! Only such a write ends a freeze, never time. A gateway that takes over a stalled move begins a new attempt with a
+//! new generation, so a late copy of the first attempt lands where no gateway reads. From `arriving` on nothing is
+//! left to copy, so it only finishes the move.
+
+use std::time::Duration;
+
+use crate::{
+    clock::Timestamp,
+    kv::{
+        model::{
+            errors::{Error, Result},
+            fault_switches::Safeguards,
+            names::StoreName,
+            retention::{LifecycleClass, Retention},
+        },
+        persist::store_metadata::{Document, FormerName, Leftover, Move, Phase, Place},
+    },
+};
+
+/// Maximum duration of a request: a location that a store has left may still be read and written for this long.
+pub const LONGEST_REQUEST: Duration = Duration::from_hours(1);
+
+/// Time without a heartbeat after which another gateway takes over a move.
+pub const STALL: Duration = Duration::from_mins(1);
+
+/// Remaining time from which a move counts as late. Moves normally end a day or more before a lifecycle rule could
+/// delete records.
+const LATE: Duration = Duration::from_hours(12);
+
+/// Maximum time by which the start of a generation may lie in the future without doubt.
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
+
+/// Target of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    /// The lifecycle class, or `None` for permanent records.
+    class: Option<LifecycleClass>,
+}
+
+/// The lifecycle policy of a gateway.
+#[derive(Debug, Clone)]
+pub struct LifeRules {
+    /// True if the backend deletes records by lifecycle class. If not, all records are kept outside the classes.
+    pub has_classes: bool,
+    /// Staleness bound of other gateways.
+    pub staleness: Duration,
+    /// Safeguards of moves.
+    pub safeguards: Safeguards,
+}
+
+impl LifeRules {
+    /// Extends the expiry of a store that is changed now. Returns whether there is anything to write.
+    ///
+    /// The invariant is `expires_at >= change + retention`; records that the lifecycle rule may delete earlier must
+    /// have moved before. Whether the store has expired is decided by the wall time `now`; its new expiry is computed
+    /// from `base`.
+    pub fn renew(&self, document: &mut Document, now: Timestamp, base: Timestamp) -> Result<bool> {
+        if !document.is_visible(now) {
+            return Err(Error::StoreNotFound);
+        }
+        let now = base;
+        let needed = now.plus(document.retention.duration());
+        if document.name.is_some() || document.expires_at.is_some_and(|at| at >= needed) {
+            return Ok(false);
+        }
+        let mut end = end_of_life(document.retention, now);
+        if self.has_classes
+            && let Some((class, limit)) = kept_until(document)
+        {
+            // A store whose retention has grown is about to move, and has a day to do so: its records are not deleted
+            // earlier.
+            let is_about_to_move = !class.serves(document.retention) && now < limit;
+            if limit < needed && !is_about_to_move {
+                return Err(Error::unavailable(format!("store {} has to move before it lives on", document.id)));
+            }
+            end = end.min(limit.max(needed));
+        }
+        document.expires_at = Some(end);
+        Ok(true)
+    }
+
+    /// Removes a store's name: it expires from now on.
+    pub fn take_name(&self, document: &mut Document, now: Timestamp) {
+        if let Some(name) = document.name.take() {
+            leave_name(document, name, now);
+        }
+        self.restart_life(document, now);
+    }
+
+    /// Sets a store's retention, counted from now.
+    pub fn retain(&self, document: &mut Document, retention: Retention, now: Timestamp) {
+        document.retention = retention;
+        if document.name.is_none() {
+            self.restart_life(document, now);
+        }
+    }
+
+    /// Restarts the retention. It also covers changes by gateways that still see the name or the earlier retention,
+    /// and so do not extend the expiry.
+    fn restart_life(&self, document: &mut Document, now: Timestamp) {
+        document.expires_at = Some(end_of_life(document.retention, now.plus(self.staleness)));
+    }
+
+    /// Returns the lifecycle class of records; `None` for permanent ones.
+    ///
+    /// Without lifecycle rules every record is permanent. So a data folder that is migrated to a bucket holds nothing
+    /// that the bucket's rules could delete, however long its stores have lived and whichever were named meanwhile.
+    fn class(&self, is_named: bool, retention: Retention) -> Option<LifecycleClass> {
+        (self.has_classes && !is_named).then(|| LifecycleClass::serving(retention))
+    }
+
+    /// Returns the location of the records of a new store.
+    pub fn first_place(&self, is_named: bool, retention: Retention, now: Timestamp) -> Place {
+        Place { class: self.class(is_named, retention), generation: "1".to_owned(), born_at: now }
+    }
+
+    /// Returns the target of a move, if the records must move.
+    pub fn needed_move(&self, document: &Document, now: Timestamp) -> Option<Destination> {
+        if !document.is_there() {
+            return None;
+        }
+        let wanted = Destination { class: self.class(document.name.is_some(), document.retention) };
+        match (wanted.class, document.place.class) {
+            (None, None) => None,
+            (None, Some(_)) | (Some(_), None) => Some(wanted),
+            (Some(_), Some(class)) if !class.serves(document.retention) => Some(wanted),
+            (Some(_), Some(class)) => {
+                let born_at = document.place.born_at;
+                let is_due = class.renewal_due(born_at, document.retention) <= now;
+                // Begun while the clock was ahead: by the object store's own timestamps the records are older.
+                let is_from_future = born_at > now.plus(CLOCK_TOLERANCE);
+                (is_due || is_from_future).then_some(wanted)
+            }
+        }
+    }
+
+    /// Returns whether a lifecycle rule is about to delete records of a live store unless they move in time.
+    pub fn is_late(&self, document: &Document, now: Timestamp) -> bool {
+        let Place { class, born_at, .. } = &document.place;
+        let removed_from = class.map(|class| class.keeps_until(*born_at));
+        let outlives = |limit| document.name.is_some() || document.expires_at.is_none_or(|end| end > limit);
+        self.has_classes && removed_from.is_some_and(|limit| outlives(limit) && now.plus(LATE) >= limit)
+    }
+
+    /// Begins a move, or takes over a stalled one. Returns the attempt, or `None` if there is nothing to copy.
+    pub fn begin_move(&self, document: &mut Document, now: Timestamp) -> Option<u64> {
+        let class = match &document.phase {
+            Phase::Live => self.needed_move(document, now)?.class,
+            Phase::Copying(movement) | Phase::Frozen(movement) => movement.to.class,
+            Phase::Creating | Phase::Arriving(_) | Phase::Deleted { .. } => return None,
+        };
+        Some(self.begin_attempt(document, class, now))
+    }
+
+    fn begin_attempt(&self, document: &mut Document, class: Option<LifecycleClass>, now: Timestamp) -> u64 {
+        // The version of the document that this write creates.
+        let attempt = document.version + 1;
+        if let Phase::Copying(given_up) | Phase::Frozen(given_up) = &document.phase {
+            document.leftovers.push(Leftover { place: given_up.to.clone(), since: now });
+        }
+        let generation = if self.safeguards.fresh_generations { attempt.to_string() } else { "moved".to_owned() };
+        let to = Place { class, generation, born_at: now };
+        document.phase = Phase::Copying(Move { attempt, from: document.place.clone(), to, beat: now, copied: 0 });
+        attempt
+    }
+
+    /// Returns how long a location may be used after the store has left it.
+    pub fn leftover_lifetime(&self) -> Duration {
+        if self.safeguards.delays_removal { LONGEST_REQUEST } else { Duration::ZERO }
+    }
+
+    /// Returns the next time at which the store needs a visit, as far as known; `None` if nothing will become due by
+    /// itself.
+    pub fn next_look(&self, document: &Document, now: Timestamp) -> Option<Timestamp> {
+        match &document.phase {
+            Phase::Creating => Some(document.created_at.plus(LONGEST_REQUEST)),
+            Phase::Deleted { .. } => Some(now),
+            Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement) => {
+                Some(movement.beat.plus(STALL))
+            }
+            Phase::Live if self.needed_move(document, now).is_some() => Some(now),
+            Phase::Live => {
+                let renewal = document.place.class.filter(|_| self.has_classes && document.name.is_none());
+                let renewal = renewal.map(|class| class.renewal_due(document.place.born_at, document.retention));
+                let leftovers = document.leftovers.iter().map(|left| left.since.plus(self.leftover_lifetime()));
+                let releases = document.former_names.iter().map(|former| former.since.plus(LONGEST_REQUEST));
+                leftovers.chain(releases).chain(renewal).chain(sweep_time(document)).min()
+            }
+        }
+    }
+}
+
+/// Returns the expiry of an unnamed store that is changed now, one step ahead of need.
+pub fn end_of_life(retention: Retention, now: Timestamp) -> Timestamp {
+    now.plus(retention.duration() + retention.step())
+}
+
+/// Gives a store its pending name: it is permanent from now on.
+pub fn name(document: &mut Document, now: Timestamp) {
+    let Some(name) = document.pending_name.take() else { return };
+    document.former_names.retain(|former| former.name != name);
+    if let Some(former) = document.name.replace(name)
+        && document.name.as_ref() != Some(&former)
+    {
+        leave_name(document, former, now);
+    }
+    document.expires_at = None;
+}
+
+/// Abandons the attempt to name a store. Returns whether there was one.
+pub fn abandon_name(document: &mut Document, now: Timestamp) -> bool {
+    let Some(name) = document.pending_name.take() else { return false };
+    if document.name.as_ref() != Some(&name) {
+        leave_name(document, name, now);
+    }
+    true
+}
+
+/// Records that the claim of a name is to be released, if the store has written one.
+fn leave_name(document: &mut Document, name: StoreName, now: Timestamp) {
+    document.former_names.retain(|former| former.name != name);
+    document.former_names.push(FormerName { name, since: now });
+}
+
+/// Records a heartbeat of a move.
+pub fn beat(document: &mut Document, attempt: u64, copied: u64, now: Timestamp) -> Result<bool> {
+    let movement = current(document, attempt)?;
+    (movement.beat, movement.copied) = (now, copied);
+    Ok(true)
+}
+
+/// Blocks writes.
+pub fn freeze(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
+    current(document, attempt)?.beat = now;
+    let Phase::Copying(movement) = document.phase.clone() else { return Err(lost(document)) };
+    document.phase = Phase::Frozen(movement);
+    Ok(true)
+}
+
+/// Switches to the new location.
+pub fn arrive(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
+    current(document, attempt)?.beat = now;
+    let Phase::Frozen(movement) = document.phase.clone() else { return Err(lost(document)) };
+    document.place = movement.to.clone();
+    document.phase = Phase::Arriving(movement);
+    Ok(true)
+}
+
+/// Unblocks writes, and records the old location as a leftover.
+pub fn settle(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
+    current(document, attempt)?;
+    let Phase::Arriving(movement) = document.phase.clone() else { return Err(lost(document)) };
+    document.leftovers.push(Leftover { place: movement.from, since: now });
+    document.phase = Phase::Live;
+    Ok(true)
+}
+
+/// Deletes a store at `now`, at the installation's `uptime`. Its tombstone names every location that may hold its
+/// records.
+pub fn bury(document: &mut Document, now: Timestamp, uptime: Duration) -> Result<bool> {
+    let mut places = vec![document.place.clone()];
+    match &document.phase {
+        Phase::Deleted { .. } => return Err(Error::StoreNotFound),
+        Phase::Creating | Phase::Live => {}
+        Phase::Copying(movement) | Phase::Frozen(movement) => places.push(movement.to.clone()),
+        Phase::Arriving(movement) => places.push(movement.from.clone()),
+    }
+    places.extend(document.leftovers.drain(..).map(|leftover| leftover.place));
+    let uptime_millis = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
+    document.phase = Phase::Deleted { at: now, uptime_millis, places };
+    Ok(true)
+}
+
+/// Returns the time at which the sweep deletes an unnamed store that is not changed again.
+pub fn sweep_time(document: &Document) -> Option<Timestamp> {
+    document.expires_at.filter(|_| document.name.is_none()).map(|at| at.plus(document.retention.grace()))
+}
+
+/// Returns the time until which the lifecycle rules surely keep all records of an unnamed store, at its location and
+/// at the target of a move.
+fn kept_until(document: &Document) -> Option<(LifecycleClass, Timestamp)> {
+    let place = document.movement().map_or(&document.place, |movement| &movement.to);
+    place.class.map(|class| (class, class.keeps_until(place.born_at)))
+}
+
+/// Returns the move if it is still this attempt.
+fn current(document: &mut Document, attempt: u64) -> Result<&mut Move> {
+    let id = document.id;
+    match &mut document.phase {
+        Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement)
+            if movement.attempt == attempt =>
+        {
+            Ok(movement)
+        }
+        Phase::Deleted { .. } => Err(Error::StoreNotFound),
+        Phase::Creating | Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {
+            Err(Error::unavailable(format!("another carries on the move of store {id}")))
+        }
+    }
+}
+
+fn lost(document: &Document) -> Error {
+    Error::unavailable(format!("the move of store {} is in another phase", document.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        clock::SeededRandom,
+        kv::{
+            model::ids::{StoreId, UserId},
+            persist::store_metadata::DOCUMENT_FORMAT,
+        },
+    };
+
+    const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+    fn document(name: Option<&str>, expires_at: Option<Timestamp>) -> Document {
+        let random = SeededRandom::new(1);
+        let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let place = rules.first_place(false, Retention::DEFAULT, START);
+        serde_json::from_value(json!({
+            "format": DOCUMENT_FORMAT, "id": StoreId::generate(&random), "version": 1, "nonce": "", "ownerId": UserId::generate(&random),
+            "name": name, "createdAt": START, "modifiedAt": START, "accessedAt": START,
+            "generalAccess": "RESTRICTED", "retentionMillis": Retention::DEFAULT, "expiresAt": expires_at, "signingKeyVersion": 0,
+            "location": place, "phase": { "name": "active" },
+            "stats": { "readCount": 0, "writeCount": 0, "deleteCount": 0, "listCount": 0 },
+        }))
+        .expect("it is a document")
+    }
+
+    #[test]
+    fn a_move_is_late_when_a_lifecycle_rule_is_about_to_take_what_should_live() {
+        let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let limit = LifecycleClass::serving(Retention::DEFAULT).keeps_until(START);
+        let (early, late) = (limit.minus(LATE + Duration::from_secs(1)), limit.minus(LATE));
+        for (living, is_endangered) in [
+            (document(Some("shop"), None), true),
+            (document(None, Some(limit.plus(LATE))), true),
+            (document(None, Some(limit)), false),
+        ] {
+            assert_eq!((rules.is_late(&living, early), rules.is_late(&living, late)), (false, is_endangered));
+        }
+        let mut moved = document(Some("shop"), None);
+        moved.place.class = None;
+        assert!(!rules.is_late(&moved, late));
+        let ruleless = LifeRules { has_classes: false, ..rules };
+        assert!(!ruleless.is_late(&document(Some("shop"), None), late));
+    }
+
+    #[test]
+    fn a_generation_that_was_begun_while_the_clock_was_ahead_moves_at_once() {
+        let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let living = document(None, Some(START.plus(Duration::from_hours(24 * 7))));
+        let moves_at = |now| rules.needed_move(&living, now).is_some();
+        assert!(!moves_at(START) && !moves_at(START.minus(CLOCK_TOLERANCE)));
+        assert!(moves_at(START.minus(CLOCK_TOLERANCE + Duration::from_secs(1))));
+        assert_eq!(rules.next_look(&living, START.minus(CLOCK_TOLERANCE * 2)), Some(START.minus(CLOCK_TOLERANCE * 2)));
+    }
+    #[test]
+    fn without_lifecycle_rules_nothing_stays_where_one_could_delete_it() {
+        let rules = LifeRules { has_classes: false, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let expires_at = Some(START.plus(Duration::from_hours(24 * 7)));
+        for is_named in [false, true] {
+            assert_eq!(rules.first_place(is_named, Retention::DEFAULT, START).class, None);
+        }
+        // From a bucket, before a migration to a folder.
+        for mut living in [document(None, expires_at), document(Some("shop"), None)] {
+            assert_eq!(rules.needed_move(&living, START), Some(Destination { class: None }));
+            assert_eq!(rules.next_look(&living, START), Some(START));
+            living.place.class = None;
+            assert_eq!(rules.needed_move(&living, START), None);
+        }
+    }
+}

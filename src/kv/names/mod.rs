@@ -1,0 +1,3 @@
+//! Unique names: find a store by its name, create one with a name, rename one.
+
+pub mod naming;

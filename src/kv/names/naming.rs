@@ -1,0 +1,307 @@
+//! Naming of stores: at most one store per name, under concurrent requests and crashes.
+//!
+//! A store that is to have a name records it in its document (`pending_name`), then claims it ([`Claims`]), then
+//! takes it (`name`). A claim is valid as long as its store's document, read afresh, wants the name.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::{
+    clock::Clock,
+    kv::{
+        lifecycle::{deletion::Removals, due_queue::Appointments, state_machine},
+        model::{
+            errors::{Error, Result},
+            ids::{StoreId, UserId},
+            names::StoreName,
+        },
+        persist::{
+            name_claims::{Claim, Claims},
+            repository::Documents,
+            store_metadata::{Document, Phase, StoreView},
+        },
+    },
+};
+
+/// Maximum number of attempts for a name while other stores take and leave it.
+const MAX_ATTEMPTS: usize = 64;
+
+/// Number of queues in which tasks of this gateway wait for names. Gateways that want the same name meet at its
+/// claim. Tasks of one gateway need not, and some object stores are slow to resolve such contention.
+const NAME_QUEUES: usize = 64;
+
+/// Outcome of a create.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The store.
+    pub store: Arc<StoreView>,
+    /// True if it was created now; otherwise it had the name before, and is unchanged.
+    pub is_new: bool,
+}
+
+/// Holder of a name.
+enum Holder {
+    /// This store has the name, or is claiming it.
+    Store(Arc<StoreView>),
+    /// No store holds it; the claim, if there is one, is stale.
+    Nobody(Option<Claim>),
+}
+
+/// The names of all stores.
+#[derive(Debug)]
+pub struct Naming {
+    documents: Arc<Documents>,
+    claims: Arc<Claims>,
+    removals: Arc<Removals>,
+    appointments: Arc<Appointments>,
+    clock: Arc<dyn Clock>,
+    queues: Vec<Mutex<()>>,
+    hasher: RandomState,
+}
+
+impl Naming {
+    /// Returns the names in `claims` and `documents`.
+    pub fn new(
+        documents: Arc<Documents>,
+        claims: Arc<Claims>,
+        removals: Arc<Removals>,
+        appointments: Arc<Appointments>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let queues = (0..NAME_QUEUES).map(|_| Mutex::default()).collect();
+        Self { documents, claims, removals, appointments, clock, queues, hasher: RandomState::new() }
+    }
+
+    /// Returns the store with a name, from the cache if that is fresh, else with two reads.
+    pub async fn find(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+        let folded = name.folded();
+        let has_name = |view: &Arc<StoreView>| view.document.is_there() && view.document.name.as_ref() == Some(name);
+        let now = self.clock.monotonic();
+        if let Some(id) = self.documents.cache().name(owner, &folded, now)
+            && let Some(view) = self.documents.recent(id).await?.filter(has_name)
+        {
+            return Ok(Some(view));
+        }
+        let Some(claim) = self.claims.read(&owner, &folded).await? else { return Ok(None) };
+        let view = self.documents.read(claim.store_id).await?.filter(has_name);
+        if view.is_some() {
+            self.documents.cache().remember_name(owner, folded, claim.store_id, now);
+        }
+        Ok(view)
+    }
+
+    /// Finds the store with a name for callers other than its owner. It takes two reads whether or not the store
+    /// exists, and regardless of the owner's own lookups; then none until the result is stale. Names that this
+    /// gateway has given meanwhile are found nevertheless.
+    pub async fn find_for_others(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+        let folded = name.folded();
+        let has_name = |view: &Arc<StoreView>| view.document.is_there() && view.document.name.as_ref() == Some(name);
+        let (cache, now) = (self.documents.cache(), self.clock.monotonic());
+        if let Some(told) = cache.told(owner, &folded, now) {
+            let Some(id) = cache.name(owner, &folded, now).or(told.store) else { return Ok(None) };
+            return Ok(self.documents.recent(id).await?.filter(has_name));
+        }
+        let view = if let Some(claim) = self.claims.read(&owner, &folded).await? {
+            self.documents.read(claim.store_id).await?.filter(has_name)
+        } else {
+            let vacant = StoreId::vacant(self.hasher.hash_one((owner, &folded)));
+            self.documents.read_in_vain(vacant).await?;
+            None
+        };
+        cache.tell(owner, folded, view.as_ref().map(|view| view.document.id), now);
+        Ok(view)
+    }
+
+    /// Returns the store with a name, or creates it from `document` (which wants the name).
+    pub async fn get_or_create(
+        &self,
+        owner: UserId,
+        name: &StoreName,
+        document: impl Fn() -> Document,
+    ) -> Result<Created> {
+        let _turn = self.turn(owner, name).await;
+        for _ in 0..MAX_ATTEMPTS {
+            match self.holder(owner, name).await? {
+                Holder::Store(store) if store.document.name.as_ref() == Some(name) => {
+                    return Ok(Created { store, is_new: false });
+                }
+                Holder::Store(store) if store.document.phase == Phase::Creating => {
+                    if let Some(store) = self.finish_naming(store, name).await? {
+                        return Ok(Created { store, is_new: false });
+                    }
+                }
+                // A store with another name, or none, is not returned for an unacknowledged rename.
+                Holder::Store(store) => self.undo_rename(store, name).await?,
+                Holder::Nobody(stale) => {
+                    if let Some(store) = self.create(document(), name, stale.as_ref()).await? {
+                        return Ok(Created { store, is_new: true });
+                    }
+                }
+            }
+        }
+        Err(too_contended(name))
+    }
+
+    /// Gives a store a new name; the document takes it last.
+    pub async fn rename(&self, current: &StoreView, name: &StoreName) -> Result<()> {
+        let Document { id, owner_id: owner, .. } = current.document;
+        let _turn = self.turn(owner, name).await;
+        if let Holder::Store(holder) = self.holder(owner, name).await?
+            && holder.document.id != id
+        {
+            return Err(Error::NameTaken);
+        }
+        // If any of the following writes fails, the reconciler visits the store, and completes or undoes them.
+        self.appointments.announce(id).await?;
+        self.documents.update(id, |document| self.want(document, name)).await?;
+        for _ in 0..MAX_ATTEMPTS {
+            let claim = self.claims.read(&owner, &name.folded()).await?;
+            if let Some(holder) = self.wanted_by(claim.as_ref(), name).await?
+                && holder.document.id != id
+            {
+                self.documents.update(id, |document| self.want_no_more(document)).await?;
+                return Err(Error::NameTaken);
+            }
+            if self.claims.claim(&owner, &name.folded(), id, claim.as_ref()).await? {
+                let named = self.documents.update(id, |document| self.accept(document, name)).await?;
+                // Another request that wanted the name for a new store has undone this.
+                if named.document.name.as_ref() != Some(name) {
+                    return Err(Error::NameTaken);
+                }
+                self.documents.cache().remember_name(owner, name.folded(), id, named.read_at);
+                return Ok(());
+            }
+        }
+        Err(too_contended(name))
+    }
+
+    /// Undoes an unacknowledged rename that is still in progress.
+    async fn undo_rename(&self, store: Arc<StoreView>, name: &StoreName) -> Result<()> {
+        self.appointments.announce(store.document.id).await?;
+        let now = self.clock.now();
+        let undo = |document: &mut Document| {
+            let is_under_way = document.is_there() && document.pending_name.as_ref() == Some(name);
+            Ok(is_under_way && state_machine::abandon_name(document, now))
+        };
+        unless_deleted(self.documents.update_from(store, undo).await).map(drop)
+    }
+
+    /// Creates a store and claims its name. Returns `None` if another claim came first, or if another gateway has
+    /// seen and deleted the store already; then the store is gone again.
+    async fn create(
+        &self,
+        document: Document,
+        name: &StoreName,
+        stale: Option<&Claim>,
+    ) -> Result<Option<Arc<StoreView>>> {
+        let owner = document.owner_id;
+        self.appointments.announce_new(document.id, (owner, document.created_at)).await?;
+        let view = self.documents.create(document).await?;
+        if !self.claims.claim(&owner, &name.folded(), view.document.id, stale).await? {
+            self.removals.bury(view).await?;
+            return Ok(None);
+        }
+        let named = self.documents.update_from(view, |document| self.accept(document, name)).await;
+        let Some(store) = unless_deleted(named)? else { return Ok(None) };
+        self.documents.cache().remember_name(owner, name.folded(), store.document.id, store.read_at);
+        Ok(Some(store))
+    }
+
+    /// Completes the naming of a store that is being created and claims `name`; returns `None` if it no longer wants
+    /// it.
+    ///
+    /// This also completes stores left by a crashed gateway or an aborted request. The claim is rewritten, so no
+    /// gateway that saw it as stale can still take it over; then the document takes the name.
+    async fn finish_naming(&self, store: Arc<StoreView>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+        let Document { id, owner_id: owner, .. } = store.document;
+        let claim = self.claims.read(&owner, &name.folded()).await?.filter(|claim| claim.store_id == id);
+        let Some(claim) = claim else { return Ok(None) };
+        self.appointments.announce(id).await?;
+        self.documents.publish_again(&store.document).await?;
+        if !self.claims.claim(&owner, &name.folded(), id, Some(&claim)).await? {
+            return Ok(None);
+        }
+        let accept = |document: &mut Document| self.accept(document, name);
+        let Some(named) = unless_deleted(self.documents.update(id, accept).await)? else { return Ok(None) };
+        let named = Some(named).filter(|view| view.document.is_there() && view.document.name.as_ref() == Some(name));
+        if let Some(view) = &named {
+            self.documents.cache().remember_name(owner, name.folded(), id, view.read_at);
+        }
+        Ok(named)
+    }
+
+    /// Returns the holder of a name, read afresh.
+    async fn holder(&self, owner: UserId, name: &StoreName) -> Result<Holder> {
+        let claim = self.claims.read(&owner, &name.folded()).await?;
+        Ok(match self.wanted_by(claim.as_ref(), name).await? {
+            Some(store) => Holder::Store(store),
+            None => Holder::Nobody(claim),
+        })
+    }
+
+    /// Returns the store of a claim unless the claim is stale.
+    async fn wanted_by(&self, claim: Option<&Claim>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+        let Some(claim) = claim else { return Ok(None) };
+        let store = self.documents.read(claim.store_id).await?;
+        Ok(store.filter(|view| view.document.lays_claim_to(name)))
+    }
+
+    /// Sets the pending name of a document, and keeps the store alive until it has it.
+    fn want(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
+        if !document.is_visible(self.documents.now()) {
+            return Err(Error::StoreNotFound);
+        }
+        let now = self.documents.expiry_base();
+        if document.name.is_none() {
+            document.expires_at = document.expires_at.max(Some(state_machine::end_of_life(document.retention, now)));
+        }
+        if document.pending_name.as_ref() != Some(name) {
+            state_machine::abandon_name(document, now);
+        }
+        document.pending_name = Some(name.clone());
+        Ok(true)
+    }
+
+    /// Sets a document's name to the pending one, unless it has it already or no longer wants it.
+    fn accept(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
+        match document.phase {
+            Phase::Deleted { .. } => return Err(Error::StoreNotFound),
+            Phase::Creating => document.phase = Phase::Live,
+            Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
+        }
+        if document.pending_name.as_ref() != Some(name) {
+            return Ok(false);
+        }
+        state_machine::name(document, self.clock.now());
+        Ok(true)
+    }
+
+    fn want_no_more(&self, document: &mut Document) -> Result<bool> {
+        if !document.is_there() {
+            return Err(Error::StoreNotFound);
+        }
+        Ok(state_machine::abandon_name(document, self.clock.now()))
+    }
+
+    /// Waits until no other task of this gateway works on the name.
+    async fn turn(&self, owner: UserId, name: &StoreName) -> MutexGuard<'_, ()> {
+        let hash = self.hasher.hash_one((owner, name.folded()));
+        self.queues[usize::try_from(hash % NAME_QUEUES as u64).unwrap_or(0)].lock().await
+    }
+}
+
+/// Maps a store that was deleted meanwhile to `None`: the caller gets another store of the name instead of an error.
+fn unless_deleted(named: Result<Arc<StoreView>>) -> Result<Option<Arc<StoreView>>> {
+    match named {
+        Err(Error::StoreNotFound) => Ok(None),
+        named => named.map(Some),
+    }
+}
+
+fn too_contended(name: &StoreName) -> Error {
+    Error::unavailable(format!("too many stores want the name {name} at once"))
+}

@@ -1,0 +1,268 @@
+//! In-memory cache of stores and names on one gateway.
+//!
+//! The age of an entry counts from when the read was sent, by the injected clock; moka only bounds the size.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use foldhash::quality::RandomState;
+use moka::{ops::compute::Op, sync::Cache};
+
+use crate::kv::model::ids::{StoreId, UserId};
+
+use super::store_metadata::StoreView;
+
+/// Maximum age of a negative entry.
+const ABSENCE: Duration = Duration::from_secs(1);
+
+/// Staleness bound for a store that is being moved, which keeps the wait of the mover short.
+pub const MOVING_STALENESS: Duration = Duration::from_secs(1);
+
+/// Maximum number of names for which results for callers other than the owner are cached.
+const MAX_TOLD: u64 = 10_000;
+
+/// Weight of an entry in addition to its document, in bytes.
+const ENTRY_WEIGHT: u32 = 512;
+
+/// Options of the cache of stores and names.
+#[derive(Debug, Clone)]
+pub struct CacheOptions {
+    /// Maximum bytes of cached documents.
+    pub capacity_bytes: u64,
+    /// Maximum number of cached names.
+    pub capacity_names: u64,
+    /// Staleness bound: the longest time for which another gateway's change may go unseen. `None` if this gateway is
+    /// the only writer and so sees every change.
+    pub staleness: Option<Duration>,
+}
+
+impl CacheOptions {
+    /// The staleness bound if several gateways share an object store.
+    pub const SHARED_STALENESS: Duration = Duration::from_secs(5);
+}
+
+impl Default for CacheOptions {
+    fn default() -> Self {
+        Self { capacity_bytes: 64 * 1024 * 1024, capacity_names: 100_000, staleness: None }
+    }
+}
+
+/// Cached result of a store lookup.
+#[derive(Debug, Clone)]
+pub enum Known {
+    /// The store.
+    Store(Arc<StoreView>),
+    /// The store did not exist when the read was sent.
+    Absent {
+        /// Time of the read.
+        read_at: Duration,
+    },
+    /// Invalidated, since another gateway changed the store on behalf of this one: earlier reads no longer count.
+    Outdated {
+        /// Time at which the change was known to be complete.
+        since: Duration,
+    },
+}
+
+impl Known {
+    fn read_at(&self) -> Duration {
+        match self {
+            Self::Store(view) => view.read_at,
+            Self::Absent { read_at } => *read_at,
+            Self::Outdated { since } => *since,
+        }
+    }
+
+    /// Returns whether this is newer than `other`: a higher version, else a later read.
+    fn outdates(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Store(new), Self::Store(old)) if new.document.version != old.document.version => {
+                new.document.version > old.document.version
+            }
+            _ => self.read_at() >= other.read_at(),
+        }
+    }
+}
+
+/// Result of the last lookup of a name for a caller other than the owner.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// The store with that name, if any.
+    pub store: Option<StoreId>,
+    /// Time at which the lookup began.
+    read_at: Duration,
+}
+
+/// Cached documents by id, and ids by name.
+#[derive(Debug)]
+pub struct ViewCache {
+    stores: Cache<StoreId, Known, RandomState>,
+    /// Without an id: invalidated at that time.
+    names: Cache<(UserId, String), (Option<StoreId>, Duration)>,
+    /// Results of lookups for callers other than the owner, including negative ones.
+    told: Cache<(UserId, String), Told>,
+    staleness: Option<Duration>,
+    /// Reads before this time do not count; nanoseconds of the monotonic clock.
+    outdated_before: AtomicU64,
+    /// The same for lookups by other callers. These are invalidated as a whole: rereading one name would reveal that
+    /// it changed.
+    told_outdated_before: AtomicU64,
+    uses: CacheUses,
+}
+
+/// Hit and miss counters of the cache.
+#[derive(Debug, Clone, Default)]
+pub struct CacheUses(Arc<[AtomicU64; 2]>);
+
+impl CacheUses {
+    fn count(&self, was_there: bool) {
+        self.0[usize::from(was_there)].fetch_add(1, Relaxed);
+    }
+
+    /// Returns the number of hits.
+    pub fn hits(&self) -> u64 {
+        self.0[1].load(Relaxed)
+    }
+
+    /// Returns the number of misses.
+    pub fn misses(&self) -> u64 {
+        self.0[0].load(Relaxed)
+    }
+}
+
+impl ViewCache {
+    /// Returns an empty cache.
+    pub fn new(options: &CacheOptions) -> Self {
+        let weigh = |_: &StoreId, known: &Known| match known {
+            Known::Store(view) => view.weight.saturating_add(ENTRY_WEIGHT),
+            Known::Absent { .. } | Known::Outdated { .. } => ENTRY_WEIGHT,
+        };
+        Self {
+            stores: Cache::builder()
+                .weigher(weigh)
+                .max_capacity(options.capacity_bytes)
+                .build_with_hasher(RandomState::default()),
+            names: Cache::new(options.capacity_names),
+            told: Cache::new(MAX_TOLD),
+            staleness: options.staleness,
+            outdated_before: AtomicU64::new(0),
+            told_outdated_before: AtomicU64::new(0),
+            uses: CacheUses::default(),
+        }
+    }
+
+    /// Returns the maximum age of this view.
+    fn lifetime(&self, view: &StoreView) -> Option<Duration> {
+        let moving = view.document.movement().map(|_| MOVING_STALENESS);
+        self.staleness.map(|bound| moving.map_or(bound, |moving| bound.min(moving)))
+    }
+
+    /// Returns whether a view is fresh at `now` by its age alone. `None` if this gateway sees every change itself, so
+    /// age does not matter.
+    pub fn is_young(&self, view: &StoreView, now: Duration) -> Option<bool> {
+        self.lifetime(view).map(|lifetime| now.saturating_sub(view.read_at) < lifetime)
+    }
+
+    /// Returns the hit and miss counters.
+    pub fn uses(&self) -> &CacheUses {
+        &self.uses
+    }
+
+    /// Returns the entry of a store that is fresh at `now`.
+    pub fn store(&self, id: &StoreId, now: Duration) -> Option<Known> {
+        let known = self.believed(id, now);
+        self.uses.count(known.is_some());
+        known
+    }
+
+    fn believed(&self, id: &StoreId, now: Duration) -> Option<Known> {
+        let known = self.stores.get(id)?;
+        let lifetime = match known {
+            Known::Store(ref view) => self.lifetime(view),
+            Known::Absent { .. } => Some(ABSENCE),
+            Known::Outdated { .. } => return None,
+        };
+        self.is_fresh(known.read_at(), lifetime, now).then_some(known)
+    }
+
+    /// Inserts the result of a read unless a newer one is cached: a read that began before a local write returns what
+    /// was there before it.
+    pub fn remember(&self, id: StoreId, known: &Known) {
+        self.stores.entry(id).and_compute_with(|entry| match entry {
+            Some(entry) if !known.outdates(entry.value()) => Op::Nop,
+            _ => Op::Put(known.clone()),
+        });
+    }
+
+    /// Invalidates what was read of a store before `since`.
+    pub fn outdate(&self, id: StoreId, since: Duration) {
+        self.remember(id, &Known::Outdated { since });
+        self.outdate_told(since);
+    }
+
+    /// Invalidates what was read of a name before `since`.
+    pub fn outdate_name(&self, owner: UserId, folded: String, since: Duration) {
+        self.remember_latest(owner, folded, None, since);
+        self.outdate_told(since);
+    }
+
+    /// Invalidates everything that was read before `since`.
+    pub fn outdate_all(&self, since: Duration) {
+        self.outdated_before.fetch_max(nanos(since), Relaxed);
+        self.outdate_told(since);
+    }
+
+    fn outdate_told(&self, since: Duration) {
+        self.told_outdated_before.fetch_max(nanos(since), Relaxed);
+    }
+
+    /// Returns the result of the last lookup of a name for a caller other than the owner, including a negative one;
+    /// `None` if there is no fresh one. Positive and negative results are fresh for the same time, which is never
+    /// longer than for the store document itself.
+    pub fn told(&self, owner: UserId, folded: &str, now: Duration) -> Option<Told> {
+        let told = self.told.get(&(owner, folded.to_owned()))?;
+        let lifetime = self.staleness.unwrap_or(CacheOptions::SHARED_STALENESS);
+        let is_young = now.saturating_sub(told.read_at) < lifetime;
+        (is_young && nanos(told.read_at) >= self.told_outdated_before.load(Relaxed)).then_some(told)
+    }
+
+    /// Caches the result of a name lookup for a caller other than the owner, including a negative one.
+    pub fn tell(&self, owner: UserId, folded: String, store: Option<StoreId>, read_at: Duration) {
+        self.told.entry((owner, folded)).and_compute_with(|entry| match entry {
+            Some(entry) if entry.value().read_at > read_at => Op::Nop,
+            _ => Op::Put(Told { store, read_at }),
+        });
+    }
+
+    /// Returns the store that had a name at its last lookup. The store document is authoritative.
+    pub fn name(&self, owner: UserId, folded: &str, now: Duration) -> Option<StoreId> {
+        let (id, read_at) = self.names.get(&(owner, folded.to_owned()))?;
+        id.filter(|_| self.is_fresh(read_at, self.staleness, now))
+    }
+
+    /// Caches which store has a name.
+    pub fn remember_name(&self, owner: UserId, folded: String, id: StoreId, read_at: Duration) {
+        self.remember_latest(owner, folded, Some(id), read_at);
+    }
+
+    fn remember_latest(&self, owner: UserId, folded: String, id: Option<StoreId>, at: Duration) {
+        self.names.entry((owner, folded)).and_compute_with(|entry| match entry {
+            Some(entry) if entry.value().1 > at => Op::Nop,
+            _ => Op::Put((id, at)),
+        });
+    }
+
+    fn is_fresh(&self, read_at: Duration, lifetime: Option<Duration>, now: Duration) -> bool {
+        nanos(read_at) >= self.outdated_before.load(Relaxed)
+            && lifetime.is_none_or(|lifetime| now.saturating_sub(read_at) < lifetime)
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,284 @@
+//! Reads and writes store documents.
+//!
+//! Every write is a compare-and-swap on the document it replaces, and carries a fresh nonce. So no two writers undo
+//! each other's changes, and a writer whose response was lost can read back whether it won.
+
+use std::{fmt::Debug, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{
+    clock::{Clock, ClockGuard, Random, Timestamp},
+    kv::model::{
+        errors::{Error, Result},
+        fault_switches::Safeguards,
+        ids::{StoreId, UserId},
+    },
+    storage::{self, Attributes, ByteStream, ETag, GetOptions, ObjectStore, Precondition, PutOptions, PutOutcome},
+};
+
+use super::{
+    cache::{Known, ViewCache},
+    index_entries, object_keys,
+    store_metadata::{DOCUMENT_FORMAT, Document, StoreView},
+};
+
+/// Maximum size of a document in bytes; the schema in it is bounded well below that.
+const MAX_DOCUMENT_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Maximum number of attempts of a change under contention.
+const MAX_ATTEMPTS: usize = 32;
+
+/// Maximum number of listing index entries of a store.
+const MAX_ENTRIES: usize = 3;
+
+/// Receiver of the documents that this gateway has written.
+pub trait CommitObserver: Debug + Send + Sync {
+    /// Observes a document whose write is committed.
+    fn committed(&self, document: &Document);
+}
+
+/// The documents of all stores, and their cache.
+#[derive(Debug)]
+pub struct Documents {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    guard: Arc<ClockGuard>,
+    random: Arc<dyn Random>,
+    cache: ViewCache,
+    observer: Arc<dyn CommitObserver>,
+    looks_before_expiry: bool,
+    ages_from_sending: bool,
+}
+
+/// The outcome of a conditional write.
+enum Written {
+    /// The write took effect.
+    Ours(Arc<StoreView>),
+    /// Another writer won; the write had no effect.
+    Lost,
+}
+
+impl Documents {
+    /// Returns the documents in `objects`.
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        (clock, guard): (Arc<dyn Clock>, Arc<ClockGuard>),
+        random: Arc<dyn Random>,
+        cache: ViewCache,
+        observer: Arc<dyn CommitObserver>,
+        safeguards: Safeguards,
+    ) -> Self {
+        let Safeguards { looks_before_expiry, ages_from_sending, .. } = safeguards;
+        Self { objects, clock, guard, random, cache, observer, looks_before_expiry, ages_from_sending }
+    }
+
+    /// Returns the time from which expiries are computed: never earlier than the latest trusted time.
+    pub fn expiry_base(&self) -> Timestamp {
+        self.guard.expiry_base()
+    }
+
+    /// Returns the wall time, against which expiry is checked.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Returns the cache.
+    pub fn cache(&self) -> &ViewCache {
+        &self.cache
+    }
+
+    /// Reads the current state of a store; `None` if there is none. One read.
+    pub async fn read(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+        let read_at = self.clock.monotonic();
+        let object = match self.objects.get(&object_keys::document(&id), GetOptions::default()).await {
+            Ok(object) => object,
+            Err(storage::Error::NotFound) => {
+                self.cache.remember(id, &Known::Absent { read_at });
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let damaged = |what: &dyn std::fmt::Display| Error::Corrupt(format!("the document of store {id}: {what}"));
+        let bytes = object.body.into_bytes(MAX_DOCUMENT_BYTES).await.map_err(|error| damaged(&error))?;
+        let mut document: Document = serde_json::from_slice(&bytes).map_err(|error| damaged(&error))?;
+        // Documents enter only here: an expiry that a clock jump brought forward is never seen.
+        document.expires_at =
+            document.expires_at.map(|end| self.guard.carried_over(end, document.retention.duration()));
+        if document.format > DOCUMENT_FORMAT {
+            return Err(damaged(&"a newer version of Larder wrote it"));
+        }
+        let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let read_at = if self.ages_from_sending { read_at } else { self.clock.monotonic() };
+        let view = Arc::new(StoreView { document, etag: object.meta.etag, read_at, weight });
+        self.cache.remember(id, &Known::Store(Arc::clone(&view)));
+        Ok(Some(view))
+    }
+
+    /// Reads an absent document, at the cost of [`Documents::read`], and caches nothing.
+    pub async fn read_in_vain(&self, vacant: StoreId) -> Result<()> {
+        match self.objects.get(&object_keys::document(&vacant), GetOptions::default()).await {
+            Ok(_) | Err(storage::Error::NotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the store from the cache, if the entry is fresh.
+    pub fn remembered(&self, id: &StoreId) -> Option<Arc<StoreView>> {
+        match self.cache.store(id, self.clock.monotonic()) {
+            Some(Known::Store(view)) => Some(view),
+            Some(Known::Absent { .. } | Known::Outdated { .. }) | None => None,
+        }
+    }
+
+    /// Returns a store as it is, or was within the staleness bound. No read if the cache has it.
+    pub async fn recent(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+        match self.cache.store(&id, self.clock.monotonic()) {
+            Some(Known::Store(view)) => Ok(Some(view)),
+            Some(Known::Absent { .. }) => Ok(None),
+            Some(Known::Outdated { .. }) | None => self.read(id).await,
+        }
+    }
+
+    /// Returns a store that requests may see. No read if the cache has it, except before a store is treated as
+    /// expired: another gateway may have extended its expiry.
+    pub async fn visible(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+        let asked = self.clock.monotonic();
+        let mut found = self.recent(id).await?;
+        if let Some(view) = &found
+            && view.document.has_expired(self.clock.now())
+            && view.read_at < asked
+            && self.looks_before_expiry
+        {
+            found = self.read(id).await?;
+        }
+        Ok(found.filter(|view| view.document.is_visible(self.clock.now())))
+    }
+
+    /// Writes the document of a new store, for which a due item was scheduled before, and lists the store.
+    pub async fn create(&self, mut document: Document) -> Result<Arc<StoreView>> {
+        let (id, owner, now) = (document.id, document.owner_id, document.created_at);
+        let entry = index_entries::append(&mut document, now);
+        let (written, published) =
+            futures_util::join!(self.write(document, Precondition::IfAbsent), self.publish(&owner, entry.as_deref()));
+        match written? {
+            Written::Ours(view) => {
+                // A store that other gateways would not list is not listed here either: its caller gets an error.
+                published?;
+                self.observer.committed(&view.document);
+                Ok(view)
+            }
+            Written::Lost => Err(Error::Corrupt(format!("store {id} exists before it is made"))),
+        }
+    }
+
+    /// Changes a store by compare-and-swap. `change` edits the current document, and runs again after each conflict.
+    /// If it returns false, nothing is written. One read and one write.
+    pub async fn update(
+        &self,
+        id: StoreId,
+        change: impl FnMut(&mut Document) -> Result<bool>,
+    ) -> Result<Arc<StoreView>> {
+        let view = self.read(id).await?.ok_or(Error::StoreNotFound)?;
+        self.update_from(view, change).await
+    }
+
+    /// Like [`Documents::update`], for a caller that has just read or written the document: one write.
+    pub async fn update_from(
+        &self,
+        mut view: Arc<StoreView>,
+        mut change: impl FnMut(&mut Document) -> Result<bool>,
+    ) -> Result<Arc<StoreView>> {
+        let id = view.document.id;
+        for _ in 0..MAX_ATTEMPTS {
+            let mut document = view.document.clone();
+            if !change(&mut document)? {
+                return Ok(view);
+            }
+            document.touch(self.random.as_ref());
+            let entry = index_entries::append(&mut document, self.clock.now());
+            self.retract_superseded(&mut document).await?;
+            let owner = document.owner_id;
+            if let Written::Ours(view) = self.write(document, Precondition::IfMatch(view.etag.clone())).await? {
+                let published = self.publish(&owner, entry.as_deref()).await;
+                self.observer.committed(&view.document);
+                return published.map(|()| view);
+            }
+            view = self.read(id).await?.ok_or(Error::StoreNotFound)?;
+        }
+        Err(Error::unavailable(format!("store {id} is being changed by too many at once")))
+    }
+
+    /// Rewrites the last listing index entry of a store, as after each visit of the reconciler: its writer may have
+    /// died before it wrote the entry.
+    pub async fn publish_again(&self, document: &Document) -> Result<()> {
+        self.publish(&document.owner_id, document.entries.last().map(String::as_str)).await
+    }
+
+    async fn publish(&self, owner: &UserId, entry: Option<&str>) -> Result<()> {
+        let Some(name) = entry else { return Ok(()) };
+        match index_entries::publish(self.objects.as_ref(), owner, name).await {
+            // Retry: the document that names the entry is written, and lists would miss the store.
+            Err(Error::Unavailable { .. }) => index_entries::publish(self.objects.as_ref(), owner, name).await,
+            published => published,
+        }
+    }
+
+    /// Removes superseded entries before the document forgets them, if there are many. The last entry that surely
+    /// exists stays beside the new one.
+    async fn retract_superseded(&self, document: &mut Document) -> Result<()> {
+        if document.entries.len() > MAX_ENTRIES {
+            let superseded: Vec<_> = document.entries.drain(..document.entries.len() - 2).collect();
+            index_entries::retract(self.objects.as_ref(), &document.owner_id, &superseded).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, document: Document, precondition: Precondition) -> Result<Written> {
+        let read_at = self.clock.monotonic();
+        let bytes = serde_json::to_vec(&document).map_err(|error| {
+            Error::Corrupt(format!("the document of store {} cannot be written: {error}", document.id))
+        })?;
+        let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        match put_control(self.objects.as_ref(), &object_keys::document(&document.id), bytes, precondition).await {
+            Ok(PutOutcome { etag, .. }) => Ok(Written::Ours(self.remember(document, etag, read_at, weight))),
+            Err(error) if leaves_doubt(&error) => self.find_out(&document, error).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Resolves an ambiguous write: its response was lost, or may belong to an earlier try of the same bytes. Reads
+    /// back which writer won.
+    async fn find_out(&self, document: &Document, error: storage::Error) -> Result<Written> {
+        let lost = matches!(error, storage::Error::Precondition);
+        match self.read(document.id).await? {
+            Some(view) if view.document.nonce == document.nonce => Ok(Written::Ours(view)),
+            Some(view) if lost || view.document.version >= document.version => Ok(Written::Lost),
+            _ if lost => Ok(Written::Lost),
+            _ => Err(error.into()),
+        }
+    }
+
+    fn remember(&self, document: Document, etag: ETag, read_at: std::time::Duration, weight: u32) -> Arc<StoreView> {
+        let id = document.id;
+        let view = Arc::new(StoreView { document, etag, read_at, weight });
+        self.cache.remember(id, &Known::Store(Arc::clone(&view)));
+        view
+    }
+}
+
+/// Returns whether a failed conditional write may have taken effect.
+pub fn leaves_doubt(error: &storage::Error) -> bool {
+    matches!(error, storage::Error::Precondition | storage::Error::Timeout | storage::Error::Unavailable(_))
+}
+
+/// Writes a control object: a document, a claim, an index entry.
+pub async fn put_control(
+    objects: &dyn ObjectStore,
+    key: &str,
+    bytes: Vec<u8>,
+    precondition: Precondition,
+) -> storage::Result<PutOutcome> {
+    let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
+    objects.put(key, ByteStream::from(Bytes::from(bytes)), PutOptions { attributes, precondition }).await
+}

@@ -1,0 +1,233 @@
+//! Records: the bytes in a store. One object each, and one object call for each operation.
+//!
+//! A change is written to the location that this gateway has cached. It counts only if the records were still there
+//! when the object store responded:
+//!
+//! ```text
+//! A  reads where the store is; PUT 2 GB begins        B  deletes the store, removes its records
+//!    the object store says 200                           (or moves it elsewhere)
+//!    answered 201, the record would be lost
+//! ```
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    clock::Clock,
+    kv::{
+        lifecycle::{expiry_extension::Renewals, state_machine::LifeRules},
+        model::{
+            encodings::RecordAttributes,
+            errors::{Error, Result},
+            ids::StoreId,
+            keys::RecordKey,
+        },
+        persist::{
+            cache::Known,
+            object_keys,
+            repository::Documents,
+            store_metadata::{Document, StoreView},
+        },
+        usage::counters::{Activity, Use},
+    },
+    storage::{
+        self, Attributes, ByteRange, ByteStream, GetOptions, MemoryBudget, Object, ObjectMeta, ObjectStore,
+        Precondition, PutOptions, PutOutcome,
+    },
+};
+
+use super::key_range::{KeyPage, KeyQuery, KeyRange, ListedKey};
+
+/// Timeout for a change that waits for a move to switch locations.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// Interval between checks of a waiting change.
+const POLL: Duration = Duration::from_millis(100);
+
+/// The records of all stores.
+#[derive(Debug)]
+pub struct Records {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    documents: Arc<Documents>,
+    activity: Arc<Activity>,
+    renewals: Renewals,
+    rules: Arc<LifeRules>,
+    memory: Arc<MemoryBudget>,
+}
+
+impl Records {
+    /// Returns the records in `objects`.
+    pub(in crate::kv) fn new(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        documents: Arc<Documents>,
+        activity: Arc<Activity>,
+        renewals: Renewals,
+        rules: Arc<LifeRules>,
+    ) -> Self {
+        Self { objects, clock, documents, activity, renewals, rules, memory: Arc::default() }
+    }
+
+    /// Returns the same records, with `memory` accounting for those held in memory as a whole.
+    #[must_use]
+    pub fn held_in(self, memory: Arc<MemoryBudget>) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// Writes or replaces a record; not under a key that is reserved in the store.
+    pub async fn put(
+        &self,
+        store: &StoreView,
+        key: &RecordKey,
+        body: ByteStream,
+        attributes: RecordAttributes,
+        precondition: Precondition,
+    ) -> Result<PutOutcome> {
+        if key.is_reserved_in(&store.document.id) {
+            return Err(Error::ReservedKey);
+        }
+        let body = match &store.document.schema {
+            Some(schema) => schema.admit(key, &attributes, body, &self.memory).await?,
+            None => body,
+        };
+        let RecordAttributes { content_type, content_coding } = attributes;
+        let content_encoding = content_coding.map(|coding| coding.as_str().to_owned());
+        let options = PutOptions { attributes: Attributes { content_type, content_encoding }, precondition };
+        let opened = self.opened(store).await?;
+        let store = opened.as_deref().unwrap_or(store);
+        let change = async {
+            let outcome = self.objects.put(&object_key(store, key), body, options).await?;
+            if let Some(view) = self.confirm(store).await? {
+                let carried = self.objects.head(&object_key(&view, key)).await;
+                carried_along(&view, matches!(carried, Ok(meta) if meta.etag == outcome.etag))?;
+            }
+            Ok(outcome)
+        };
+        let outcome = self.renewals.during(store, change).await?;
+        self.activity.count(store.document.id, Use::Wrote);
+        Ok(outcome)
+    }
+
+    /// Reads a record; its body is streamed.
+    pub async fn get(&self, store: &StoreView, key: &RecordKey, range: Option<ByteRange>) -> Result<Object> {
+        let object = self.objects.get(&object_key(store, key), GetOptions { range }).await?;
+        self.activity.count(store.document.id, Use::Read);
+        Ok(object)
+    }
+
+    /// Returns the metadata that [`Records::get`] returns, without the body.
+    pub async fn head(&self, store: &StoreView, key: &RecordKey) -> Result<ObjectMeta> {
+        let meta = self.objects.head(&object_key(store, key)).await?;
+        self.activity.count(store.document.id, Use::Read);
+        Ok(meta)
+    }
+
+    /// Deletes a record, if there is one.
+    pub async fn delete(&self, store: &StoreView, key: &RecordKey, precondition: Precondition) -> Result<()> {
+        let opened = self.opened(store).await?;
+        let store = opened.as_deref().unwrap_or(store);
+        let change = async {
+            self.objects.delete(&object_key(store, key), precondition).await?;
+            if let Some(view) = self.confirm(store).await? {
+                let carried = self.objects.head(&object_key(&view, key)).await;
+                carried_along(&view, matches!(carried, Err(storage::Error::NotFound)))?;
+            }
+            Ok(())
+        };
+        self.renewals.during(store, change).await?;
+        self.activity.count(store.document.id, Use::Deleted);
+        Ok(())
+    }
+
+    /// Returns a page of a store's keys: one list.
+    pub async fn list_keys(&self, store: &StoreView, query: &KeyQuery) -> Result<KeyPage> {
+        let document = &store.document;
+        let page = match KeyRange::of(query, document.schema.as_ref())? {
+            KeyRange::Empty => KeyPage::default(),
+            KeyRange::Keys { prefix, after, only } => {
+                let records = object_keys::records(&document.id, &document.place);
+                let object = |text: &str| object_keys::record_prefix(&document.id, &document.place, text);
+                let options = storage::ListOptions {
+                    prefix: object(&prefix),
+                    start_after: after
+                        .as_deref()
+                        .map(|key| object_keys::record_start(&document.id, &document.place, key)),
+                    limit: if only { 1 } else { query.limit },
+                };
+                let listed = self.objects.list(options).await?;
+                let keys = listed.objects.into_iter().filter_map(|object| {
+                    let key = object_keys::record_key(&object.key, &records)?.into_owned();
+                    (!only || key == prefix).then_some(ListedKey { key, size: object.size })
+                });
+                KeyPage { keys: keys.collect(), is_truncated: listed.is_truncated && !only }
+            }
+        };
+        self.activity.count(document.id, Use::Listed);
+        Ok(page)
+    }
+
+    /// Returns the store once it accepts changes: at once, unless its records are switching locations; then it waits.
+    /// `None` if `store` is current.
+    async fn opened(&self, store: &StoreView) -> Result<Option<Arc<StoreView>>> {
+        if self.takes_writes(&store.document) {
+            return Ok(None);
+        }
+        self.settled(store.document.id).await.map(Some)
+    }
+
+    /// Rereads the store until it accepts changes.
+    async fn settled(&self, id: StoreId) -> Result<Arc<StoreView>> {
+        let began = self.clock.monotonic();
+        loop {
+            let view = self.documents.read(id).await?.filter(|view| view.document.is_visible(self.clock.now()));
+            let view = view.ok_or(Error::StoreNotFound)?;
+            if self.takes_writes(&view.document) {
+                return Ok(view);
+            }
+            if self.clock.monotonic().saturating_sub(began) >= LONGEST_WAIT {
+                return Err(Error::unavailable(format!("the records of store {id} are being moved")));
+            }
+            self.clock.sleep(POLL).await;
+        }
+    }
+
+    fn takes_writes(&self, document: &Document) -> bool {
+        document.takes_writes()
+            || !self.rules.safeguards.freezes_until_written
+                && document.movement().is_some_and(|movement| self.clock.now().since(movement.beat) > LONGEST_WAIT)
+    }
+
+    /// Checks whether a change just made under `store` counts where it was made; else returns the current store.
+    /// Makes no call unless the change took longer than the staleness bound.
+    async fn confirm(&self, store: &StoreView) -> Result<Option<Arc<StoreView>>> {
+        if !self.rules.safeguards.confirms_late_changes {
+            return Ok(None);
+        }
+        let (cache, id, now) = (self.documents.cache(), store.document.id, self.clock.monotonic());
+        let latest = match cache.is_young(store, now) {
+            Some(true) => return Ok(None),
+            Some(false) => self.documents.read(id).await?,
+            None => match cache.store(&id, now) {
+                Some(Known::Store(view)) if view.document.is_visible(self.clock.now()) => Some(view),
+                Some(_) | None => self.documents.read(id).await?,
+            },
+        };
+        let latest = latest.filter(|view| view.document.is_visible(self.clock.now())).ok_or(Error::StoreNotFound)?;
+        let latest = if self.takes_writes(&latest.document) { latest } else { self.settled(id).await? };
+        Ok((latest.document.place != store.document.place).then_some(latest))
+    }
+}
+
+/// Decides a change that was made in a location which its store has left: it counts if it was copied. Otherwise it is
+/// in doubt: it came too late to be copied, or was copied and then overwritten. Repeating it could undo later
+/// changes.
+fn carried_along(store: &StoreView, is_there: bool) -> Result<()> {
+    let id = store.document.id;
+    is_there
+        .then_some(())
+        .ok_or_else(|| Error::unavailable(format!("store {id} moved while one of its records was changed")))
+}
+
+fn object_key(store: &StoreView, key: &RecordKey) -> String {
+    object_keys::record(&store.document.id, &store.document.place, key)
+}

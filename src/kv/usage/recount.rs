@@ -1,0 +1,167 @@
+//! Sizes of stores: counted in the background, never in a request.
+//!
+//! After a change, a store is counted by listing its records; the result holds for some moment during that list. It
+//! is written to the store document, and to the key of an object next to those of the owner's other stores
+//! ([`super::totals`]), from which the owner's total is computed.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream};
+use moka::sync::Cache;
+
+use crate::{
+    clock::Clock,
+    kv::{
+        model::{
+            errors::{Error, Result},
+            ids::StoreId,
+        },
+        persist::{
+            object_keys,
+            repository::{Documents, put_control},
+            store_metadata::{Contents, Document, StoreView},
+        },
+    },
+    storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition},
+};
+
+/// Maximum number of stores counted concurrently.
+const CONCURRENCY: usize = 4;
+
+/// Rest after counting a store, as a multiple of the time it took, so counting is a small part of the backend's load.
+const REST: u32 = 50;
+
+/// Maximum number of stores whose rest is remembered; an evicted one is counted again early.
+const MAX_RESTING: u64 = 100_000;
+
+/// Counts the contents of stores.
+#[derive(Debug)]
+pub struct Counting {
+    objects: Arc<dyn ObjectStore>,
+    documents: Arc<Documents>,
+    clock: Arc<dyn Clock>,
+    interval: Duration,
+    /// Stores that have changed since they were counted.
+    changed: Mutex<HashSet<StoreId>>,
+    /// Time until which a store rests, by the monotonic clock.
+    resting: Cache<StoreId, Duration>,
+}
+
+impl Counting {
+    /// Returns a counter with no known changes. It counts a store at most once per `interval`.
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        documents: Arc<Documents>,
+        clock: Arc<dyn Clock>,
+        interval: Duration,
+    ) -> Self {
+        let (changed, resting) = (Mutex::default(), Cache::new(MAX_RESTING));
+        Self { objects, documents, clock, interval, changed, resting }
+    }
+
+    /// Queues a store for counting if it has changed since its last count.
+    pub fn saw(&self, document: &Document) {
+        if is_to_be_counted(document) {
+            self.changed().insert(document.id);
+        }
+    }
+
+    /// Counts the stores that have changed and rested. Returns their number. The next run retries failures; the first
+    /// one is returned.
+    pub async fn run(&self) -> Result<usize> {
+        let now = self.clock.monotonic();
+        let has_rested = |id: &&StoreId| self.resting.get(*id).is_none_or(|until| until <= now);
+        let ready: Vec<StoreId> = self.changed().iter().filter(has_rested).copied().collect();
+        let stores = ready.len();
+        let counted: Vec<Result<()>> =
+            stream::iter(ready).map(|id| self.count(id)).buffer_unordered(CONCURRENCY).collect().await;
+        let mut changed = self.changed();
+        let room = 2 * changed.len();
+        changed.shrink_to(room);
+        drop(changed);
+        counted.into_iter().collect::<Result<()>>().map(|()| stores)
+    }
+
+    async fn count(&self, id: StoreId) -> Result<()> {
+        let began = self.clock.monotonic();
+        let counted = match self.documents.read(id).await? {
+            // Another gateway may have counted it meanwhile.
+            Some(view) if is_to_be_counted(&view.document) => self.count_store(&view).await,
+            Some(_) | None => Ok(true),
+        };
+        let ended = self.clock.monotonic();
+        let rest = self.interval.max(ended.saturating_sub(began).saturating_mul(REST));
+        self.resting.insert(id, ended.saturating_add(rest));
+        match counted {
+            Ok(false) => Ok(()),
+            Ok(true) | Err(Error::StoreNotFound) => {
+                self.changed().remove(&id);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Counts a store. Returns whether the count is valid, i.e. the store has not moved meanwhile.
+    async fn count_store(&self, view: &StoreView) -> Result<bool> {
+        let Document { id, owner_id, place, contents: before, .. } = &view.document;
+        let counted_at = self.clock.now();
+        let (records, bytes) = self.sum(view).await?;
+        let is_same = |known: &Contents| known.records == records && known.bytes == bytes;
+        let since = before.filter(is_same).map_or(counted_at, |known| known.since);
+        let contents = Contents { records, bytes, counted_at, since };
+        let entry = object_keys::counted_entry(owner_id, id, &contents);
+        if since == counted_at {
+            put_control(self.objects.as_ref(), &entry, Vec::new(), Precondition::None).await?;
+        }
+        let mut is_written = false;
+        let note = |document: &mut Document| {
+            is_written = document.is_there() && document.place == *place;
+            if is_written {
+                document.contents = Some(contents);
+            }
+            Ok(is_written)
+        };
+        self.documents.update(*id, note).await?;
+        let superseded = match before {
+            Some(known) if is_written && known.since != since => Some(*known),
+            Some(_) | None if is_written || since != counted_at => None,
+            Some(_) | None => Some(contents),
+        };
+        if let Some(known) = superseded {
+            self.objects.delete(&object_keys::counted_entry(owner_id, id, &known), Precondition::None).await?;
+        }
+        Ok(is_written)
+    }
+
+    /// Returns the number of records of a store and their stored bytes.
+    async fn sum(&self, view: &StoreView) -> Result<(u64, u64)> {
+        let prefix = object_keys::records(&view.document.id, &view.document.place);
+        let (mut records, mut bytes, mut start_after) = (0, 0, None);
+        loop {
+            let options = ListOptions { prefix: prefix.clone(), start_after, limit: MAX_LIST_KEYS };
+            let page = self.objects.list(options).await?;
+            for object in page.objects.iter().filter(|object| object_keys::record_key(&object.key, &prefix).is_some()) {
+                records += 1;
+                bytes += object.size;
+            }
+            start_after = page.objects.into_iter().next_back().map(|object| object.key);
+            if !page.is_truncated || start_after.is_none() {
+                return Ok((records, bytes));
+            }
+        }
+    }
+
+    fn changed(&self) -> MutexGuard<'_, HashSet<StoreId>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns whether a store may have changed since its last count: a change during the count may not be included.
+fn is_to_be_counted(document: &Document) -> bool {
+    document.is_there() && document.contents.is_none_or(|contents| contents.counted_at <= document.modified_at)
+}
