@@ -15,12 +15,16 @@ use crate::{
 };
 
 use super::{
-    admission::Admission,
-    error::ApiError,
-    links::{LinkOrigin, Links},
-    rate_limits::{RateLimits, RateOptions},
-    store_route::StoreCall,
-    upstream::Upstream,
+    limits::{
+        concurrency_limit::Admission,
+        rate_limits::{RateLimits, RateOptions},
+    },
+    message::{
+        error::ApiError,
+        links::{LinkOrigin, Links},
+    },
+    proxy::upstream::Upstream,
+    routing::store_routes::StoreCall,
 };
 
 /// Options of the API.

@@ -29,24 +29,25 @@ use crate::{
 };
 
 use super::{
-    admission::{Admission, Place},
-    content,
     context::{ApiOptions, ApiParts, Context, Settled},
-    cors,
-    error::ApiError,
-    forwarding::{self, Changes, Leader},
-    meter::Meter,
-    operation::Operation,
-    operations::{self, account_limits, accounts, activity, relay, run_changes, runs, stores, users},
-    rate_limits::{Counted, RateLimits},
-    reply_body::ReplyBody,
-    request::{self, REQUEST_ID, Request},
-    route::{self, Call, Endpoint},
-    run_route::RunsCall,
-    store_route::{StoreAddress, StoreCall},
-    streams::Streams,
-    unopened_body::UnopenedBody,
-    watching::{self, Watch},
+    limits::{
+        concurrency_limit::{Admission, Place},
+        rate_limits::{Counted, RateLimits},
+    },
+    message::{
+        browser_policy,
+        error::ApiError,
+        request::{self, REQUEST_ID, Request, UnopenedBody},
+        response::{ReplyBody, Streams},
+    },
+    operations::{accounts, gateway, run_changes, runs, stores, upstream_access, usage, users},
+    proxy::leader::{self, Changes, Leader},
+    request_telemetry::{self, Meter, Operation, Watch},
+    routing::{
+        route::{self, Call, Endpoint},
+        run_routes::RunsCall,
+        store_routes::{StoreAddress, StoreCall},
+    },
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -101,7 +102,7 @@ impl Api {
         let id = request::given_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
         let mut work = None;
         let (operation, mut response) = if head.method == Method::OPTIONS {
-            (Operation::Preflight, cors::preflight(&head.headers))
+            (Operation::Preflight, browser_policy::preflight(&head.headers))
         } else {
             let call = route::parse(&head.method, &head.uri);
             let operation = call.as_ref().map_or(Operation::Unknown, |call| (&call.endpoint).into());
@@ -122,7 +123,7 @@ impl Api {
         };
         let ended = self.parts.clock.monotonic();
         self.meter.count(operation, response.status(), ended.saturating_sub(began));
-        watching::is_done(work.as_ref(), (&head, &id, operation), &response, (began, ended));
+        request_telemetry::is_done(work.as_ref(), (&head, &id, operation), &response, (began, ended));
         if head.method == Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
@@ -138,7 +139,7 @@ impl Api {
         response
     }
 
-    /// Dispatches the call. Rare branches are boxed, as in [`operations::run`].
+    /// Dispatches the call. Rare branches are boxed, as in [`stores::run`].
     async fn answer(
         &self,
         context: &Context,
@@ -148,9 +149,9 @@ impl Api {
         id: &HeaderValue,
         source: &Source,
     ) -> Result<Response<ReplyBody>, ApiError> {
-        content::refuse_as_code(&head.headers)?;
+        browser_policy::refuse_as_code(&head.headers)?;
         if let Some(leader) = &self.leader
-            && let Some(changes) = forwarding::changes(&call.endpoint, &head.headers)
+            && let Some(changes) = leader::changes(&call.endpoint, &head.headers)
         {
             let answer = Box::pin(leader.answer(&context.catalog, changes.clone(), head, body, id, source)).await;
             if changes == Changes::Accounts {
@@ -160,11 +161,11 @@ impl Api {
         }
         let token = request::token(&head.headers, &call.query);
         if call.endpoint == Endpoint::Metrics && context.is_metrics_token(token.as_deref()) {
-            return Ok(operations::metrics(context));
+            return Ok(gateway::metrics(context));
         }
         let caller = identify(context, token.as_deref(), source).await?;
         if let Endpoint::ServedElsewhere(what) = &call.endpoint {
-            return Box::pin(relay::answer(context, &caller, what, &call.query, head, body)).await;
+            return Box::pin(upstream_access::answer(context, &caller, what, &call.query, head, body)).await;
         }
         let body = UnopenedBody::new(request::byte_stream(body, &self.streams), head.uri.path());
         let request = Request { headers: &head.headers, query: call.query, body };
@@ -182,8 +183,8 @@ impl Api {
             Endpoint::CreateStore => Box::pin(stores::create(context, &caller, request)).await,
             Endpoint::Session => Ok(users::session(&authorize_account(&caller, AccountAction::ReadUser)?)),
             Endpoint::CurrentUser => Ok(users::current(&authorize_account(&caller, AccountAction::ReadUser)?)),
-            Endpoint::Limits => Box::pin(account_limits::limits(context, &caller)).await,
-            Endpoint::MonthlyUsage => account_limits::monthly_usage(context, &caller, &request.query),
+            Endpoint::Limits => Box::pin(users::limits(context, &caller)).await,
+            Endpoint::MonthlyUsage => users::monthly_usage(context, &caller, &request.query),
             Endpoint::User(user) => {
                 authorize_account(&caller, AccountAction::ReadUser)?;
                 Box::pin(users::get(context, &user)).await
@@ -193,19 +194,19 @@ impl Api {
                 Box::pin(accounts::run(context, &grant, &caller, call, request)).await
             }
             Endpoint::ServedElsewhere(_) => Err(ApiError::no_upstream()),
-            Endpoint::Usage => operations::usage(context, &caller, &request),
+            Endpoint::Usage => usage::of_all(context, &caller, &request),
             Endpoint::Metrics => {
                 authorize_account(&caller, AccountAction::Administer)?;
-                Ok(operations::metrics(context))
+                Ok(gateway::metrics(context))
             }
-            Endpoint::Description => Ok(operations::description(request.headers)),
+            Endpoint::Description => Ok(gateway::description(request.headers)),
             Endpoint::CountUse => {
                 let grant = authorize_account(&caller, AccountAction::ActAsGateway)?;
-                Box::pin(activity::count(context, &grant, request)).await
+                Box::pin(gateway::count_use(context, &grant, request)).await
             }
             Endpoint::RenewStore => {
                 let grant = authorize_account(&caller, AccountAction::ActAsGateway)?;
-                Box::pin(activity::renew(context, &grant, request)).await
+                Box::pin(gateway::renew_store(context, &grant, request)).await
             }
         }
     }
@@ -240,12 +241,12 @@ async fn on_store(
     call: StoreCall,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    watching::is_about_store(&store);
+    request_telemetry::is_about_store(&store);
     let signature = request.query.text("signature").filter(|_| call.action().is_linked());
     let is_signed = signature.is_some_and(|text| context.is_signed(&text, &call, &store.document));
     let grant = authorize(caller, call.action(), store, owner, addressed, is_signed)?;
     context.settled.rates.take(call.counted(grant.store().document.id))?;
-    operations::run(context, &grant, caller, call, request).await
+    stores::run(context, &grant, caller, call, request).await
 }
 
 /// Performs a call on runs. The store of a run is treated like any other that is addressed by its id.
@@ -261,14 +262,14 @@ async fn on_runs(
         RunsCall::Store(choice, call) => {
             admit(caller, call.action())?;
             let run = runs::find(context, caller, &choice, &request.query).await?;
-            watching::is_about_run(&run.id);
+            request_telemetry::is_about_run(&run.id);
             let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
             let owner = context.owner(caller, &store).await?;
             on_store(context, caller, Target { store, owner, addressed: Addressed::ById }, call, request).await
         }
         RunsCall::Run(choice, call) => {
             let (run, grant) = runs::granted(context, caller, &choice, call.action(), &request.query).await?;
-            watching::is_about_run(&run.id);
+            request_telemetry::is_about_run(&run.id);
             run_changes::run(context, &grant, run, caller, &call, request).await
         }
     }

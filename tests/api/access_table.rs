@@ -19,10 +19,10 @@ const TABLE: &str = include_str!("access_table.txt");
 
 /// Source files that name the calls of the API, and the enumerations there that name them.
 const CALLS: [(&str, &[&str]); 4] = [
-    (include_str!("../../src/api/route.rs"), &["Endpoint"]),
-    (include_str!("../../src/api/store_route.rs"), &["StoreCall"]),
-    (include_str!("../../src/api/run_route.rs"), &["RunsCall", "RunCall"]),
-    (include_str!("../../src/api/administration.rs"), &["AccountCall"]),
+    (include_str!("../../src/api/routing/route.rs"), &["Endpoint"]),
+    (include_str!("../../src/api/routing/store_routes.rs"), &["StoreCall"]),
+    (include_str!("../../src/api/routing/run_routes.rs"), &["RunsCall", "RunCall"]),
+    (include_str!("../../src/api/routing/admin_routes.rs"), &["AccountCall"]),
 ];
 
 /// Variants that are no call, but hold one.

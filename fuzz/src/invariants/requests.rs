@@ -9,9 +9,10 @@ use larder::{
     api::{
         REQUEST_ID,
         internals::{
-            Endpoint, Query, RunsCall, ServedElsewhere, StoreCall,
-            conditions::{self, Verdict},
-            content, json_body, negotiation, request, route,
+            Endpoint, RunsCall, ServedElsewhere, StoreCall, browser_policy, content, json_body,
+            preconditions::{self, Verdict},
+            request::{self, Query},
+            route,
         },
     },
     clock::Timestamp,
@@ -106,7 +107,7 @@ pub fn query(bytes: &[u8]) {
 /// header.
 pub fn range(bytes: &[u8]) {
     let Some((size, headers)) = sized(bytes, header::RANGE) else { return };
-    let Some(range) = conditions::range(&headers) else { return };
+    let Some(range) = preconditions::range(&headers) else { return };
     let part = range.resolve(size);
     if let Some(part) = &part {
         assert!(part.start < part.end && part.end <= size, "{part:?} of {size}");
@@ -134,18 +135,18 @@ pub fn conditions(bytes: &[u8]) {
     let names_it = text.contains(&etag) || text.contains('*');
     let with = |name: HeaderName| HeaderMap::from_iter([(name, value.clone())]);
     for is_decoded in [false, true] {
-        let verdict = |headers: &HeaderMap| conditions::verdict(headers, &etag, is_decoded, WRITTEN);
+        let verdict = |headers: &HeaderMap| preconditions::verdict(headers, &etag, is_decoded, WRITTEN);
         assert!(names_it || verdict(&with(header::IF_MATCH)) == Verdict::Failed, "{text}");
         assert!(names_it || verdict(&with(header::IF_NONE_MATCH)) == Verdict::Send, "{text}");
         assert_ne!(verdict(&with(header::IF_MODIFIED_SINCE)), Verdict::Failed);
         assert_ne!(verdict(&with(header::IF_UNMODIFIED_SINCE)), Verdict::NotModified);
-        let own = HeaderValue::try_from(conditions::entity_tag(&etag, is_decoded)).expect("a header");
+        let own = HeaderValue::try_from(preconditions::entity_tag(&etag, is_decoded)).expect("a header");
         let own = |name: HeaderName| HeaderMap::from_iter([(name, own.clone())]);
         assert_eq!(verdict(&own(header::IF_MATCH)), Verdict::Send);
         assert_eq!(verdict(&own(header::IF_NONE_MATCH)), Verdict::NotModified);
     }
     let is_date = httpdate::parse_http_date(text.trim()).is_ok();
-    let is_meant = conditions::is_range_meant(&with(header::IF_RANGE), &etag, WRITTEN, WRITTEN);
+    let is_meant = preconditions::is_range_meant(&with(header::IF_RANGE), &etag, WRITTEN, WRITTEN);
     assert!(!is_meant || text.contains(&etag), "{text}");
     assert!(!(is_meant && is_date), "no date vouches for what has just been written");
 }
@@ -161,7 +162,7 @@ pub fn content(bytes: &[u8]) {
         Ok(content_type) => {
             assert!(content_type == text || text.trim().is_empty());
             let mut headers = HeaderMap::new();
-            content::guard(&mut headers, &content_type, "a", content::Opening::Shown);
+            browser_policy::guard(&mut headers, &content_type, "a", browser_policy::Opening::Shown);
             let essence = content_type.split([';', ',']).next_back().unwrap_or_default().trim().to_ascii_lowercase();
             let is_page =
                 ["text/html", "application/xhtml+xml", "image/svg+xml", "text/xml"].contains(&essence.as_str());
@@ -175,7 +176,7 @@ pub fn content(bytes: &[u8]) {
         Ok(None) => assert!(text.trim().is_empty() || text.trim().eq_ignore_ascii_case("identity"), "{text}"),
         Ok(Some(coding)) => assert_eq!(ContentCoding::parse(text.trim()), Some(coding)),
     }
-    let accepts = |coding| negotiation::accepts(&with(header::ACCEPT_ENCODING), coding);
+    let accepts = |coding| content::accepts(&with(header::ACCEPT_ENCODING), coding);
     for coding in ContentCoding::ALL {
         let is_named = text.to_ascii_lowercase().contains(coding.as_str()) || text.contains('*');
         assert!(is_named || !accepts(coding), "{text}");

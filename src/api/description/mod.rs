@@ -5,9 +5,7 @@
 //! description with the routes, the errors and the constants of the code; the contract tests compare it with every
 //! response that they see.
 
-mod assembly;
 mod document;
-mod operations;
 
 #[cfg(test)]
 mod tests;

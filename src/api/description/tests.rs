@@ -6,13 +6,14 @@ use std::{collections::BTreeSet, fs, path::Path};
 use http::{Method, Uri};
 use serde_json::{Value, json};
 
-use super::document::document;
 use crate::{
-    api::route,
+    api::routing::route,
     auth::AccountAccess,
     kv::{GeneralAccess, Right},
     runs::{RunOrigin, RunStatus},
 };
+
+use super::document::document;
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"];
 

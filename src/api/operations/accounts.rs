@@ -6,21 +6,25 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{
-        administration::AccountCall,
         audit,
         context::Context,
-        envelope::{AccountList, Data},
-        error::ApiError,
-        json_body, reply,
-        reply_body::ReplyBody,
-        request::Request,
+        message::{
+            error::ApiError,
+            request::Request,
+            response::{self, ReplyBody},
+        },
+        routing::admin_routes::AccountCall,
     },
     auth::{AccountAccess, AccountGrant, Caller, NewUser, Quota, QuotaUpdate, User, UserUpdate},
     clock::Timestamp,
     kv::{Change, Usage, UserId},
 };
 
-use super::{clock, tokens};
+use super::{
+    gateway, json_body,
+    responses::{AccountList, Data},
+    tokens,
+};
 
 /// Maximum limit of a quota: an exact integer in every client.
 const MAX_QUOTA: u64 = (1 << 53) - 1;
@@ -72,8 +76,8 @@ pub async fn run(
         AccountCall::CreateToken => tokens::create(context, grant, caller, request).await,
         AccountCall::RevokeToken(id) => tokens::revoke(context, grant, caller, &id, &request).await,
         AccountCall::ReplaceToken(id) => tokens::replace(context, grant, caller, &id, request).await,
-        AccountCall::GetClock => Ok(clock::show(context)),
-        AccountCall::AcceptClock => clock::accept(context, caller).await,
+        AccountCall::GetClock => Ok(gateway::clock_state(context)),
+        AccountCall::AcceptClock => gateway::accept_clock(context, caller).await,
     }
 }
 
@@ -81,14 +85,14 @@ async fn list(context: &Context, request: &Request<'_>) -> Result<Response<Reply
     let wanted = request.query.page(MAX_USERS)?;
     let page = context.users.list(&wanted).await?;
     let items = page.items.iter().map(|user| object(user)).collect();
-    Ok(reply::json(StatusCode::OK, &Data { data: AccountList::new(&wanted, page.total, items) }))
+    Ok(response::json(StatusCode::OK, &Data { data: AccountList::new(&wanted, page.total, items) }))
 }
 
 async fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiError> {
     let user = context.user(user).await?;
     let Usage { stores, records, bytes } = context.catalog.usage(user.id).await?;
     let usage = Some(UsageObject { stores, records, bytes });
-    Ok(reply::json(StatusCode::OK, &Data { data: AccountObject { usage, ..object(&user) } }))
+    Ok(response::json(StatusCode::OK, &Data { data: AccountObject { usage, ..object(&user) } }))
 }
 
 async fn create(
@@ -132,7 +136,7 @@ async fn update(
         Some(true) => Some(changed.has_links_to_end && end_links(context, caller, &changed).await? > 0),
         Some(false) | None => None,
     };
-    Ok(reply::json(StatusCode::OK, &Data { data: AccountObject { links_revoked, ..object(&changed) } }))
+    Ok(response::json(StatusCode::OK, &Data { data: AccountObject { links_revoked, ..object(&changed) } }))
 }
 
 /// Returns the fields of an account in the audit log.
@@ -199,7 +203,7 @@ fn quota_in(body: &Map<String, Value>) -> Result<QuotaUpdate, ApiError> {
 }
 
 fn show(status: StatusCode, user: &User) -> Response<ReplyBody> {
-    reply::json(status, &Data { data: object(user) })
+    response::json(status, &Data { data: object(user) })
 }
 
 fn object(user: &User) -> AccountObject<'_> {

@@ -7,19 +7,18 @@ use crate::{
     api::{
         audit,
         context::Context,
-        error::ApiError,
-        json_body,
-        reply_body::ReplyBody,
-        request::Request,
-        run_route::{RunCall, RunSource},
-        store_route::address,
+        message::{error::ApiError, request::Request, response::ReplyBody},
+        routing::{
+            run_routes::{RunCall, RunSource},
+            store_routes::address,
+        },
     },
     auth::{AccountsError, Caller, Denied, RunGrant, Session},
     kv::{self, Change, StoreLocator, StoreUpdate},
     runs::{ActorKind, Metamorph, Outcome, Run, RunUpdate, build_id},
 };
 
-use super::{run_environment, runs, stores, usage};
+use super::{json_body, run_environment, runs, stores, usage};
 
 /// Maximum number of characters of a run's status message.
 const MAX_MESSAGE_LENGTH: usize = 10_000;

@@ -8,19 +8,22 @@ use crate::{
     api::{
         audit,
         context::Context,
-        envelope::Data,
-        error::ApiError,
-        json_body, reply,
-        reply_body::ReplyBody,
-        request::Request,
-        run_object::{RunObject, storage_ids},
+        message::{
+            error::ApiError,
+            request::Request,
+            response::{self, ReplyBody},
+        },
     },
     auth::{AccountsError, Caller, KeptToken, NewToken, RunGrant, Scope, Token},
     kv::{RunId, TokenId},
     runs::{Run, RunsError},
 };
 
-use super::runs;
+use super::{
+    json_body,
+    responses::{Data, RunObject, storage_ids},
+    runs,
+};
 
 /// Maximum length of an origin under which the program reaches this server.
 const MAX_ORIGIN_LENGTH: usize = 2000;
@@ -59,7 +62,7 @@ pub async fn enter(
     audit::note(caller, audit::Action::TokenCreate, &change);
     let environment = variables(&run, &token, origin, context.links.origin());
     let entry = Entry { run: RunObject::new(&run), token_id: kept.id, environment };
-    Ok(reply::json(StatusCode::CREATED, &Data { data: entry }))
+    Ok(response::json(StatusCode::CREATED, &Data { data: entry }))
 }
 
 /// Records in a run that a token is about to be created for it, so that the end of the run revokes the token. Returns

@@ -9,17 +9,16 @@ use crate::{
     api::{
         audit,
         context::Context,
-        envelope::Data,
-        error::ApiError,
-        query::Query,
-        quotas,
-        rate_limits::Counted,
-        reply,
-        reply_body::ReplyBody,
-        request::Request,
-        run_object::{RunList, RunObject},
-        run_route::{RunChoice, RunSource},
-        store_route::StoreAddress,
+        limits::rate_limits::Counted,
+        message::{
+            error::ApiError,
+            request::{Query, Request},
+            response::{self, ReplyBody},
+        },
+        routing::{
+            run_routes::{RunChoice, RunSource},
+            store_routes::StoreAddress,
+        },
     },
     auth::{
         AccountAction, Action, Addressed, Caller, Denied, RunAction, RunFacts, RunGrant, User, admit_to_run, authorize,
@@ -32,7 +31,11 @@ use crate::{
     storage::ByteStream,
 };
 
-use super::record_write::{self, Sent};
+use super::{
+    quotas,
+    records::{self, Sent},
+    responses::{Data, RunList, RunObject},
+};
 
 /// Maximum wait for the end of a run: the platform's minute.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -164,7 +167,7 @@ pub async fn list(
     let page = context.runs.list(&RunsOf { owner: account.user().id, actor }, &filter, desc, offset, limit).await?;
     let items: Vec<_> = page.runs.iter().map(RunObject::new).collect();
     let list = RunList { total: page.total, offset, limit, count: items.len(), desc, items };
-    Ok(reply::json(StatusCode::OK, &Data { data: list }))
+    Ok(response::json(StatusCode::OK, &Data { data: list }))
 }
 
 /// Creates a run with its own store for its input. Starts no program: the caller does.
@@ -226,12 +229,12 @@ pub async fn put_input(
     let about_body = about_body.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
     let headers: HeaderMap = about_body.collect();
     let sent = Sent { headers: &headers, length, body };
-    record_write::put_sent(context, &grant, &key, sent).await.map(drop)
+    records::put_sent(context, &grant, &key, sent).await.map(drop)
 }
 
 /// Returns the response with a run.
 pub fn show(status: StatusCode, run: &Run) -> Response<ReplyBody> {
-    reply::json(status, &Data { data: RunObject::new(run) })
+    response::json(status, &Data { data: RunObject::new(run) })
 }
 
 /// Returns the requested wait for the end of the run.

@@ -1,22 +1,33 @@
-//! Access of other users to a store (an addition to the platform's API).
+//! Access of others to a store (additions to the platform's API): rights of users, and links that open a record or the
+//! content of a store for some minutes.
+//!
+//! A browser that opens a resource by itself (an image, a film, a download) sends no token. A caller who may read gets
+//! a signature instead, valid for one resource and a short time, also without the right to sign permanent links.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Response, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     api::{
         audit,
         context::Context,
-        envelope::{Data, StoreObject},
-        error::ApiError,
-        json_body, reply,
-        reply_body::ReplyBody,
-        request::Request,
+        message::{
+            error::ApiError,
+            request::Request,
+            response::{self, ReplyBody},
+        },
     },
-    auth::{Caller, Grant, User},
-    kv::{GeneralAccess, Right, StoreId, StoreUpdate, StoreView, UserId},
+    auth::{Caller, Grant, User, signature},
+    clock::Timestamp,
+    kv::{GeneralAccess, RecordKey, Right, StoreId, StoreUpdate, StoreView, UserId},
+};
+
+use super::{
+    json_body,
+    responses::{Data, StoreObject},
 };
 
 /// Access rights on a store.
@@ -97,7 +108,7 @@ pub async fn rotate_signing_key(
     let store = context.catalog.update(grant.store().document.id, update).await?;
     note_revoked_links(caller, &store.document.id);
     let grant = grant.renewed(store)?;
-    Ok(reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
+    Ok(response::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
 }
 
 async fn change(
@@ -135,5 +146,60 @@ async fn show(
         users.push(SharedWith { user_id: *user_id, username, right });
     }
     let access = AccessObject { general_access: store.document.general_access, users, links_revoked };
-    Ok(reply::json(StatusCode::OK, &Data { data: access }))
+    Ok(response::json(StatusCode::OK, &Data { data: access }))
+}
+
+/// Default lifetime of such a link, and its maximum for callers who may not sign links.
+const VIEW_LINK_LIFETIME: Duration = Duration::from_mins(15);
+
+/// Maximum lifetime of a link: that of an unchanged store.
+const MAX_VIEW_LINK_LIFETIME: Duration = Duration::from_hours(366 * 24);
+
+/// A link that expires.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ViewLink {
+    /// The link, at the public address.
+    url: String,
+    /// Its signature, for clients that reach this server at another address.
+    signature: String,
+    /// Time of expiry.
+    expires_at: Timestamp,
+}
+
+/// Creates a link to the record that `key` of the body names, or else to the list of keys and the ZIP file.
+pub async fn make_view_link(
+    context: &Context,
+    grant: &Grant,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    let body = json_body::object(context, request, grant, &["key", "lifetimeSecs"]).await?;
+    let key: Option<RecordKey> = match body.get("key") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(key)) => Some(key.parse()?),
+        Some(_) => {
+            return Err(ApiError::bad_request("invalid-value", "Invalid value provided: key must be a string"));
+        }
+    };
+    let document = &grant.store().document;
+    let signing_key = context.secrets.signing_key(&document.id, document.secret_rotation);
+    let longest = if grant.may_write() { MAX_VIEW_LINK_LIFETIME } else { VIEW_LINK_LIFETIME };
+    let expires_at = context.clock.now().plus(lifetime(body.get("lifetimeSecs"), longest)?);
+    let (signature, url) = if let Some(key) = &key {
+        let signature = signature::view(&signing_key, &document.id, key, expires_at);
+        let url = context.links.record(&document.id, key.as_str(), Some(&signature));
+        (signature, url)
+    } else {
+        let signature = signature::keys(&signing_key, &document.id, Some(expires_at));
+        let url = context.links.keys(&document.id, Some(&signature));
+        (signature, url)
+    };
+    Ok(response::json(StatusCode::CREATED, &Data { data: ViewLink { url, signature, expires_at } }))
+}
+
+fn lifetime(asked: Option<&Value>, longest: Duration) -> Result<Duration, ApiError> {
+    match asked {
+        None | Some(Value::Null) => Ok(VIEW_LINK_LIFETIME),
+        Some(value) => json_body::whole_number("lifetimeSecs", value, 1..=longest.as_secs()).map(Duration::from_secs),
+    }
 }

@@ -1,4 +1,4 @@
-//! Stores: list, create, get, change, delete.
+//! Stores: list, create, get, change, delete; and the dispatch of all calls on one store.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -9,17 +9,24 @@ use crate::{
     api::{
         audit,
         context::Context,
-        envelope::{Data, StoreList, StoreObject},
-        error::ApiError,
-        json_body, quotas, reply,
-        reply_body::ReplyBody,
-        request::Request,
+        message::{
+            error::ApiError,
+            request::Request,
+            response::{self, ReplyBody},
+        },
+        routing::store_routes::StoreCall,
     },
     auth::{AccountAction, AccountGrant, Action, Addressed, Caller, Denied, Grant, authorize, authorize_account},
     kv::{
         Change, GeneralAccess, NewStore, Retention, Schema, StoreLocator, StoreName, StoreQuery, StoreUpdate,
         StoreView, UserId,
     },
+};
+
+use super::{
+    archive, json_body, quotas, records,
+    responses::{Data, StoreList, StoreObject},
+    sharing, usage,
 };
 
 /// Maximum number of stores on a page.
@@ -62,7 +69,7 @@ pub async fn list(
     let items: Vec<_> = grants.iter().map(|grant| StoreObject::new(context, grant)).collect();
     let StoreQuery { unnamed, descending: desc, offset, limit, search: _ } = wanted;
     let list = StoreList { total, offset, limit, count: items.len(), desc, unnamed, items };
-    Ok(reply::json(StatusCode::OK, &Data { data: list }))
+    Ok(response::json(StatusCode::OK, &Data { data: list }))
 }
 
 /// Returns a page of a user's own stores and of those shared with the user, merged in the order of creation.
@@ -167,7 +174,7 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
 /// Returns a store's object.
 pub fn get(context: &Context, grant: &Grant) -> Response<ReplyBody> {
     context.catalog.looked_at(grant.store());
-    reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, grant) })
+    response::json(StatusCode::OK, &Data { data: StoreObject::new(context, grant) })
 }
 
 /// Changes a store's settings.
@@ -201,7 +208,7 @@ pub async fn update(
         audit::note(caller, audit::Action::StoreUpdate, &change);
     }
     let grant = grant.renewed(store)?;
-    Ok(reply::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
+    Ok(response::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
 }
 
 /// Deletes a store.
@@ -209,7 +216,7 @@ pub async fn delete(context: &Context, grant: &Grant, caller: &Caller) -> Result
     context.catalog.delete(grant.store().document.id).await?;
     let change = audit::Change { store: Some(&grant.store().document.id), ..audit::Change::default() };
     audit::note(caller, audit::Action::StoreDelete, &change);
-    Ok(reply::empty(StatusCode::NO_CONTENT))
+    Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
 async fn show(
@@ -221,7 +228,7 @@ async fn show(
 ) -> Result<Response<ReplyBody>, ApiError> {
     let owner = context.owner(caller, &store).await?;
     let grant = authorize(caller, Action::ReadStore, store, owner, addressed, false)?;
-    Ok(reply::json(status, &Data { data: StoreObject::new(context, &grant) }))
+    Ok(response::json(status, &Data { data: StoreObject::new(context, &grant) }))
 }
 
 fn parse_name(name: &str) -> Result<StoreName, ApiError> {
@@ -287,6 +294,40 @@ fn text_in<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Change<&'a 
         Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
             let message = format!("Invalid value provided: {member} must be a string or null");
             Err(ApiError::bad_request("invalid-value", message))
+        }
+    }
+}
+
+/// Performs the call on the store of `grant`.
+///
+/// Rare and large branches are boxed: the future of every request is as large as its largest unboxed branch, and is
+/// moved several times before it is first polled.
+pub async fn run(
+    context: &Context,
+    grant: &Grant,
+    caller: &Caller,
+    call: StoreCall,
+    request: Request<'_>,
+) -> Result<Response<ReplyBody>, ApiError> {
+    match call {
+        StoreCall::Get => Ok(get(context, grant)),
+        StoreCall::Update => Box::pin(update(context, grant, caller, request)).await,
+        StoreCall::Delete => Box::pin(delete(context, grant, caller)).await,
+        StoreCall::ListKeys => records::list_keys(context, grant, &request).await,
+        StoreCall::DownloadRecords => Box::pin(archive::download(context, grant, &request)).await,
+        StoreCall::GetRecord(key) => records::get(context, grant, &key?, &request).await,
+        StoreCall::HeadRecord(key) => records::head(context, grant, &key?, &request).await,
+        StoreCall::PutRecord(key) => Box::pin(records::put(context, grant, &key?, request)).await,
+        StoreCall::DeleteRecord(key) => Box::pin(records::delete(context, grant, &key?, &request)).await,
+        StoreCall::MakeViewLink => sharing::make_view_link(context, grant, request).await,
+        StoreCall::GetUsage => Ok(usage::of_store(context, grant)),
+        StoreCall::GetAccess => sharing::get(context, grant).await,
+        StoreCall::Share(user) => Box::pin(sharing::share(context, grant, caller, &user, request)).await,
+        StoreCall::Unshare(user) => Box::pin(sharing::unshare(context, grant, caller, &user, &request)).await,
+        StoreCall::RotateSigningKey => Box::pin(sharing::rotate_signing_key(context, grant, caller)).await,
+        StoreCall::DirectUploadUrl(key) => {
+            key?;
+            Err(ApiError::unserved("a record is uploaded by PUT to its own path, and not to an object store"))
         }
     }
 }

@@ -11,11 +11,11 @@ use crate::{
     api::{
         audit,
         context::Context,
-        envelope::{AccountList, Data},
-        error::ApiError,
-        json_body, reply,
-        reply_body::ReplyBody,
-        request::Request,
+        message::{
+            error::ApiError,
+            request::Request,
+            response::{self, ReplyBody},
+        },
     },
     auth::{
         AccountAction, AccountGrant, AccountsError, Caller, KeptToken, NewToken, Scope, Token, User, authorize_account,
@@ -24,7 +24,11 @@ use crate::{
     kv::{RunId, TokenId, UserId},
 };
 
-use super::run_environment;
+use super::{
+    json_body,
+    responses::{AccountList, Data},
+    run_environment,
+};
 
 /// Maximum number of tokens on a page.
 const MAX_TOKENS: usize = 1000;
@@ -71,7 +75,7 @@ pub async fn list(
     let wanted = request.query.page(MAX_TOKENS)?;
     let page = context.tokens.list(&user.id, &wanted).await?;
     let items = page.items.iter().map(|(token, last_use)| object(token, *last_use, None)).collect();
-    Ok(reply::json(StatusCode::OK, &Data { data: AccountList::new(&wanted, page.total, items) }))
+    Ok(response::json(StatusCode::OK, &Data { data: AccountList::new(&wanted, page.total, items) }))
 }
 
 /// Creates a token.
@@ -109,7 +113,7 @@ pub async fn revoke(
     context.tokens.revoke(&user.id, &id).await?;
     let change = audit::Change { user: Some(&user.username), token: Some(&id), ..audit::Change::default() };
     audit::note(caller, audit::Action::TokenRevoke, &change);
-    Ok(reply::empty(StatusCode::NO_CONTENT))
+    Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
 /// Creates a token like another one, which ends after a while.
@@ -199,7 +203,7 @@ fn invalid(what: &str) -> ApiError {
 }
 
 fn show(kept: &KeptToken, token: &Token) -> Response<ReplyBody> {
-    reply::json(StatusCode::CREATED, &Data { data: object(kept, None, Some(token.reveal())) })
+    response::json(StatusCode::CREATED, &Data { data: object(kept, None, Some(token.reveal())) })
 }
 
 fn object<'a>(kept: &'a KeptToken, last_used_at: Option<Timestamp>, token: Option<&'a str>) -> TokenObject<'a> {

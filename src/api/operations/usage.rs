@@ -6,11 +6,20 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::{
-    api::{context::Context, envelope::Data, error::ApiError, reply, reply_body::ReplyBody, request::Request},
+    api::{
+        context::Context,
+        message::{
+            error::ApiError,
+            request::Request,
+            response::{self, ReplyBody},
+        },
+    },
     auth::{AccountAction, Caller, Grant, RunGrant, authorize_account},
     clock::Timestamp,
     telemetry::{Account, Costs, Parties, Party, Prices},
 };
+
+use super::responses::Data;
 
 /// Maximum number of stores and runs that are listed individually.
 const MAX_SHOWN: usize = 1000;
@@ -119,7 +128,7 @@ fn one(context: &Context, id: &str, account: impl FnOnce(Party) -> Account) -> R
     let prices = context.settled.prices.as_ref();
     let of = UsageOf::new(id, &account, prices);
     let data = OneUsage { since: context.since, prices: prices.map(list), of };
-    reply::json(StatusCode::OK, &Data { data })
+    response::json(StatusCode::OK, &Data { data })
 }
 
 /// Returns the cost of everything, with the stores and runs that cost most; for the admin.
@@ -139,7 +148,7 @@ pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Resu
         stores: several(&stores, prices),
         runs: several(&runs, prices),
     };
-    Ok(reply::json(StatusCode::OK, &Data { data }))
+    Ok(response::json(StatusCode::OK, &Data { data }))
 }
 
 /// Returns those with the highest cost, or without prices those with the most calls, ties ordered by name; the rest are

@@ -1,0 +1,260 @@
+//! Responses and their bodies: empty, JSON, or streamed from the object store. Bodies in progress are counted.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use serde::Serialize;
+
+use crate::{
+    storage::{BodyError, ByteStream},
+    telemetry::{Kind, Metrics, Sample},
+};
+
+/// Number of bytes read before a response begins whose body may be invalid.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
+
+/// Body of a response.
+///
+/// A body that cannot be sent completely fails, and the connection is cut: it never looks complete.
+#[derive(Debug)]
+pub struct ReplyBody(Content);
+
+#[derive(Debug)]
+enum Content {
+    Whole(Option<Bytes>),
+    Stream { stream: ByteStream, remaining: Option<u64>, sent: Option<Sent> },
+}
+
+/// Response in progress, for logging.
+#[derive(Debug)]
+struct Sent {
+    request_id: HeaderValue,
+    _under_way: UnderWay,
+}
+
+impl ReplyBody {
+    /// Returns an empty body.
+    pub fn empty() -> Self {
+        Self(Content::Whole(None))
+    }
+
+    /// Returns a body of unknown length that may be invalid: a problem found before its first byte is sent becomes an
+    /// error response. A body that ends within that prefix is small and has a known length.
+    pub async fn read_ahead(mut body: ByteStream) -> Result<Self, BodyError> {
+        let (mut ahead, mut length) = (Vec::<Bytes>::new(), 0);
+        while length < READ_AHEAD_BYTES {
+            let Some(chunk) = body.next().await.transpose()? else {
+                let all = if let [chunk] = ahead.as_slice() { chunk.clone() } else { ahead.concat().into() };
+                return Ok(all.into());
+            };
+            length += chunk.len();
+            ahead.push(chunk);
+        }
+        Ok(ByteStream::new(None, stream::iter(ahead.into_iter().map(Ok)).chain(body)).into())
+    }
+
+    /// Returns its length in bytes, if known.
+    pub fn known_length(&self) -> Option<u64> {
+        match &self.0 {
+            Content::Whole(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Content::Stream { remaining, .. } => *remaining,
+        }
+    }
+
+    /// Sets the request id under which a failure to send it is logged. Counts the body until it is sent.
+    pub fn name(&mut self, id: &HeaderValue, streams: &Streams) {
+        match &mut self.0 {
+            Content::Whole(_) => {}
+            Content::Stream { sent, .. } => {
+                *sent = Some(Sent { request_id: id.clone(), _under_way: streams.down() });
+            }
+        }
+    }
+}
+
+impl From<Bytes> for ReplyBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Content::Whole((!bytes.is_empty()).then_some(bytes)))
+    }
+}
+
+impl From<ByteStream> for ReplyBody {
+    fn from(stream: ByteStream) -> Self {
+        Self(Content::Stream { remaining: stream.length(), stream, sent: None })
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let (stream, remaining, sent) = match &mut self.0 {
+            Content::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Stream { stream, remaining, sent } => (stream, remaining, sent),
+        };
+        let failure = match std::task::ready!(Pin::new(stream).poll_next(context)) {
+            Some(Ok(chunk)) => match remaining.map(|remaining| remaining.checked_sub(chunk.len() as u64)) {
+                None => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                Some(Some(rest)) => {
+                    *remaining = Some(rest);
+                    return Poll::Ready(Some(Ok(Frame::data(chunk))));
+                }
+                Some(None) => BodyError::Storage("there are more bytes than were announced".into()),
+            },
+            Some(Err(failure)) => failure,
+            None if remaining.is_none_or(|remaining| remaining == 0) => return Poll::Ready(None),
+            None => BodyError::Storage("there are fewer bytes than were announced".into()),
+        };
+        let request = sent.as_ref().and_then(|sent| sent.request_id.to_str().ok());
+        tracing::error!(request, error = &failure as &dyn std::error::Error, "an answer was cut off");
+        self.0 = Content::Whole(None);
+        Poll::Ready(Some(Err(failure)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.known_length() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.known_length().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// Capacity for the header fields of a response: no usual one has more, and repeated growth costs more than the space.
+const USUAL_FIELDS: usize = 12;
+
+/// Returns a response without a body.
+pub fn empty(status: StatusCode) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::empty());
+    *response.status_mut() = status;
+    response.headers_mut().reserve(USUAL_FIELDS);
+    response
+}
+
+/// Returns a response with `value` as JSON.
+pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<ReplyBody> {
+    let mut response = empty(status);
+    *response.body_mut() = ReplyBody::from(json_bytes(value));
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// Serializes `value`. Our own types have string keys and finite numbers, which always have a form in JSON.
+pub fn json_bytes<T: Serialize>(value: &T) -> Bytes {
+    serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(b"null"), Bytes::from)
+}
+
+/// Counter of bodies in progress.
+#[derive(Debug)]
+pub struct Streams {
+    up: Arc<AtomicU64>,
+    down: Arc<AtomicU64>,
+}
+
+/// Guard of a body in progress.
+#[derive(Debug)]
+pub struct UnderWay(Arc<AtomicU64>);
+
+impl Streams {
+    /// Returns a new counter, registered with `metrics`.
+    pub fn new(metrics: &Metrics) -> Self {
+        let streams = Self { up: Arc::default(), down: Arc::default() };
+        let shown = [("up", Arc::clone(&streams.up)), ("down", Arc::clone(&streams.down))];
+        let help = "Bodies that are being received from clients (up) or sent to them (down), small ones aside.";
+        metrics.watch("larder_streams", help, Kind::Gauge, move || {
+            let sample = |(way, count): &(&str, Arc<AtomicU64>)| {
+                Sample::labelled([("direction", way)], count.load(Ordering::Relaxed))
+            };
+            shown.iter().map(sample).collect()
+        });
+        streams
+    }
+
+    /// Counts an incoming body.
+    pub fn up(&self) -> UnderWay {
+        UnderWay::new(&self.up)
+    }
+
+    /// Counts an outgoing body.
+    pub fn down(&self) -> UnderWay {
+        UnderWay::new(&self.down)
+    }
+}
+
+impl UnderWay {
+    fn new(count: &Arc<AtomicU64>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn chunks(length: Option<u64>, chunks: Vec<Result<Bytes, BodyError>>) -> ByteStream {
+        ByteStream::new(length, stream::iter(chunks))
+    }
+
+    fn body(length: Option<u64>, parts: Vec<Result<Bytes, BodyError>>) -> ReplyBody {
+        chunks(length, parts).into()
+    }
+
+    #[tokio::test]
+    async fn a_body_is_sent_whole() {
+        let body = body(Some(5), vec![Ok("flo".into()), Ok("ur".into())]);
+        assert_eq!(body.size_hint().exact(), Some(5));
+        assert_eq!(body.collect().await.expect("it is whole").to_bytes(), "flour");
+        assert!(ReplyBody::from(Bytes::new()).is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_never_ends_cleanly() {
+        for broken in [
+            body(None, vec![Ok("flo".into()), Err(BodyError::Malformed("cut".to_owned()))]),
+            body(Some(5), vec![Ok("flo".into())]),
+            body(Some(2), vec![Ok("flo".into())]),
+        ] {
+            assert!(broken.collect().await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_good_is_found_out_before_it_is_sent() {
+        let malformed = || Err(BodyError::Malformed("cut".to_owned()));
+        assert!(ReplyBody::read_ahead(chunks(None, vec![Ok("flo".into()), malformed()])).await.is_err());
+        let small =
+            ReplyBody::read_ahead(chunks(None, vec![Ok("flo".into()), Ok("ur".into())])).await.expect("it is whole");
+        assert_eq!(small.known_length(), Some(5));
+        let first = Bytes::from(vec![b'x'; READ_AHEAD_BYTES]);
+        let large =
+            ReplyBody::read_ahead(chunks(None, vec![Ok(first.clone()), Ok("ur".into())])).await.expect("it begins");
+        assert_eq!(large.known_length(), None);
+        assert_eq!(large.collect().await.expect("it is whole").to_bytes().len(), READ_AHEAD_BYTES + 2);
+        let broken = ReplyBody::read_ahead(chunks(None, vec![Ok(first), malformed()])).await.expect("it begins");
+        assert!(broken.collect().await.is_err());
+    }
+}

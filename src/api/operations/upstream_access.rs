@@ -1,0 +1,54 @@
+//! Access to datasets and request queues: authorization of the caller, and translation to the upstream's paths.
+
+use bytes::Bytes;
+use http::{Response, request::Parts};
+use http_body::Body;
+
+use crate::{
+    api::{
+        context::Context,
+        message::{error::ApiError, request::Query, response::ReplyBody},
+        proxy::upstream::is_read,
+        routing::route::ServedElsewhere,
+    },
+    auth::{Caller, Denied, RunAction, UpstreamKind, authorize_upstream},
+    storage::BoxError,
+};
+
+use super::runs;
+
+/// Returns the upstream's response.
+pub async fn answer<B>(
+    context: &Context,
+    caller: &Caller,
+    what: &ServedElsewhere,
+    query: &Query<'_>,
+    head: &Parts,
+    body: B,
+) -> Result<Response<ReplyBody>, ApiError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let upstream = context.upstream.as_ref().ok_or_else(ApiError::no_upstream)?;
+    let path = match what {
+        ServedElsewhere::There(kind, id) => {
+            authorize_upstream(caller, *kind, id.as_deref()).map_err(ApiError::no_upstream_for)?;
+            head.uri.path().to_owned()
+        }
+        ServedElsewhere::OfRun(choice, kind, rest) => {
+            // A publicly readable run is read here; anonymous callers do not reach the upstream.
+            if caller.session().is_none() {
+                return Err(Denied::TokenRequired.into());
+            }
+            let action = if is_read(head) { RunAction::Read } else { RunAction::Report };
+            let (run, _) = runs::granted(context, caller, choice, action, query).await?;
+            let id = match kind {
+                UpstreamKind::Dataset => &run.dataset,
+                UpstreamKind::RequestQueue => &run.request_queue,
+            };
+            format!("/v2/{}/{id}{rest}", kind.collection())
+        }
+    };
+    upstream.answer(&path, head, body).await
+}

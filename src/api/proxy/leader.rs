@@ -1,0 +1,370 @@
+//! Forwarding of calls to the leader.
+//!
+//! Over an object store without conditional writes, exactly one gateway, the leader, performs all writes that depend
+//! on what is stored. The other gateways forward such calls unchanged and relay its responses. The leader authorizes:
+//! no caller gets more through another gateway than from the leader itself, and a call is forwarded before its token is
+//! looked up.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header, request::Parts};
+use http_body::Body;
+use serde::Deserialize;
+
+use crate::{
+    api::{
+        message::{error::ApiError, request::REQUEST_ID, response::ReplyBody},
+        routing::{
+            route::Endpoint,
+            run_routes::{RunCall, RunsCall},
+            store_routes::{StoreAddress, StoreCall},
+        },
+    },
+    kv::{Catalog, StoreId, StoreName, UserId},
+    peer::{AnswerBody, FORWARDED, Peer, PeerError},
+    server::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, Source},
+    storage::{BodyError, BoxError, ByteStream},
+    telemetry::{trace::TRACEPARENT, work::trace_header},
+};
+
+/// Hop-by-hop fields (RFC 9110, 7.6.1), and those that would upgrade the connection.
+const HOP_BY_HOP: [HeaderName; 10] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Fields that are set anew for the next server: the body's framing, its expectation, and the request's origin.
+const MADE_ANEW: [HeaderName; 6] =
+    [header::CONTENT_LENGTH, header::EXPECT, header::FORWARDED, FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST];
+
+/// Maximum length of a response that is parsed for the store it names: a store object with its schema.
+const MAX_STORE_OBJECT_BYTES: u64 = 1024 * 1024;
+
+/// Effect of a call on this gateway's caches, as far as its path tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changes {
+    /// Nothing in a cache: records, counters.
+    Nothing,
+    /// The store in the response, and its former address.
+    Told(Option<StoreAddress>),
+    /// The store at this address, which the response does not contain.
+    Untold(StoreAddress),
+    /// Accounts or tokens.
+    Accounts,
+    /// Stores, not known which.
+    Stores,
+}
+
+/// Returns the effect of a call, if the leader performs it.
+pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
+    match endpoint {
+        Endpoint::CreateStore => Some(Changes::Told(None)),
+        Endpoint::Store(address, StoreCall::Update) => Some(Changes::Told(Some(address.clone()))),
+        Endpoint::Store(
+            address,
+            StoreCall::Delete | StoreCall::Share(_) | StoreCall::Unshare(_) | StoreCall::RotateSigningKey,
+        ) => Some(Changes::Untold(address.clone())),
+        Endpoint::Account(call) => call.is_change().then_some(Changes::Accounts),
+        Endpoint::Store(_, StoreCall::PutRecord(_) | StoreCall::DeleteRecord(_)) => {
+            let conditions = [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE];
+            conditions.iter().any(|condition| headers.contains_key(condition)).then_some(Changes::Nothing)
+        }
+        Endpoint::CountUse | Endpoint::RenewStore => Some(Changes::Nothing),
+        Endpoint::Runs(call) => changes_by_run(call, headers),
+        Endpoint::ListStores
+        | Endpoint::ServedElsewhere(_)
+        | Endpoint::CurrentUser
+        | Endpoint::Limits
+        | Endpoint::MonthlyUsage
+        | Endpoint::Session
+        | Endpoint::Metrics
+        | Endpoint::Description
+        | Endpoint::Usage
+        | Endpoint::User(_)
+        | Endpoint::Store(
+            _,
+            StoreCall::Get
+            | StoreCall::ListKeys
+            | StoreCall::DownloadRecords
+            | StoreCall::GetRecord(_)
+            | StoreCall::HeadRecord(_)
+            | StoreCall::DirectUploadUrl(_)
+            | StoreCall::MakeViewLink
+            | StoreCall::GetUsage
+            | StoreCall::GetAccess,
+        ) => None,
+    }
+}
+
+/// Returns the same for a call on runs. Runs report often; the access of a run's store changes with the run, and this
+/// gateway may serve it from its cache within the staleness bound.
+fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
+    match call {
+        RunsCall::ListRuns(_)
+        | RunsCall::Run(
+            _,
+            RunCall::GetRun | RunCall::GetLog | RunCall::GetUsage | RunCall::Restart | RunCall::Charge,
+        ) => None,
+        RunsCall::StartRun(_) => Some(Changes::Stores),
+        RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Changes::Accounts),
+        RunsCall::Run(_, RunCall::UpdateRun | RunCall::Metamorph | RunCall::Beat) => Some(Changes::Nothing),
+        RunsCall::Store(_, call) => {
+            let of_store = changes(&Endpoint::Store(StoreAddress::Nameless, call.clone()), headers)?;
+            let is_nothing = of_store == Changes::Nothing;
+            Some(if is_nothing { Changes::Nothing } else { Changes::Stores })
+        }
+    }
+}
+
+/// Client of the leader, on a gateway that is not the leader.
+#[derive(Debug)]
+pub struct Leader {
+    peer: Arc<Peer>,
+}
+
+impl Leader {
+    /// Returns the client of the leader at `peer`.
+    pub fn new(peer: Arc<Peer>) -> Self {
+        Self { peer }
+    }
+
+    /// Returns the leader's response to a request. After a change, `catalog` returns nothing older than the change.
+    pub async fn answer<B>(
+        &self,
+        catalog: &Catalog,
+        changes: Changes,
+        head: &Parts,
+        body: B,
+        id: &HeaderValue,
+        source: &Source,
+    ) -> Result<Response<ReplyBody>, ApiError>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if head.headers.contains_key(FORWARDED) {
+            return Err(ApiError::forwarding_loop());
+        }
+        let mut request = http::Request::new(body);
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+        *request.headers_mut() = end_to_end(&head.headers)?;
+        request.headers_mut().insert(REQUEST_ID, id.clone());
+        tell(source, request.headers_mut());
+        request.headers_mut().extend(trace_header().map(|header| (TRACEPARENT, header)));
+        let answer = self.peer.send(request).await.map_err(|error| match error {
+            PeerError::Request => BodyError::Aborted.into(),
+            PeerError::Unreachable(_) | PeerError::NoConnection | PeerError::Silent | PeerError::Broken(_) => {
+                ApiError::leader_unavailable(error)
+            }
+        })?;
+        let mut response = Response::new(ReplyBody::empty());
+        *response.status_mut() = answer.head.status;
+        *response.headers_mut() = without_hop_by_hop(answer.head.headers);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Told { catalog, changes, status: answer.head.status }.hand_back(answer.body).await?;
+        Ok(response)
+    }
+}
+
+/// Sets the headers that tell the leader where a request comes from, as proxies do. The leader trusts them if this
+/// gateway is one of its trusted proxies.
+fn tell(source: &Source, headers: &mut HeaderMap) {
+    let mut insert = |name, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    if let Some(ip) = source.ip {
+        insert(FORWARDED_FOR, ip.to_string());
+    }
+    if let Some((scheme, host)) = source.origin.as_ref().and_then(|origin| origin.split_once("://")) {
+        insert(FORWARDED_PROTO, scheme.to_owned());
+        insert(FORWARDED_HOST, host.to_owned());
+    }
+}
+
+/// Returns the end-to-end header fields of a request.
+pub fn end_to_end(headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
+    // To drop a meaningful field because `Connection` names it would change the request: a write could lose its
+    // precondition. No client does that in good faith.
+    let named =
+        headers.get_all(header::CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    for name in named.map(<[u8]>::trim_ascii) {
+        let name = HeaderName::from_bytes(name).ok();
+        if name.is_some_and(|name| headers.contains_key(&name) && !HOP_BY_HOP.contains(&name)) {
+            let message = "The Connection header names a header that is meant for the server";
+            return Err(ApiError::bad_request("invalid-request", message));
+        }
+    }
+    let mut headers = without_hop_by_hop(headers.clone());
+    for name in MADE_ANEW {
+        headers.remove(name);
+    }
+    Ok(headers)
+}
+
+/// Returns the header fields without the hop-by-hop ones.
+pub fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// Response of the leader with the change that it reports, and the caches to invalidate.
+struct Told<'a> {
+    catalog: &'a Catalog,
+    changes: Changes,
+    status: StatusCode,
+}
+
+/// Fields of a store object that identify the store.
+#[derive(Deserialize)]
+struct ToldStore {
+    data: ToldStoreData,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToldStoreData {
+    id: StoreId,
+    user_id: UserId,
+    name: Option<StoreName>,
+}
+
+impl Told<'_> {
+    /// Relays the body of the response after invalidating the caches.
+    async fn hand_back(self, body: AnswerBody) -> Result<ReplyBody, ApiError> {
+        let length = body.length();
+        match self.changes {
+            Changes::Told(former) if self.status.is_success() => {
+                if length.is_none_or(|length| length > MAX_STORE_OBJECT_BYTES) {
+                    self.catalog.outdate_all();
+                    return Ok(handed_back(body).into());
+                }
+                let bytes = handed_back(body).into_bytes(MAX_STORE_OBJECT_BYTES).await;
+                // The change may have happened even if the response cannot be read.
+                let bytes = bytes.map_err(|error| {
+                    self.catalog.outdate_all();
+                    ApiError::leader_unavailable(error)
+                })?;
+                take_note(self.catalog, &bytes, former);
+                Ok(bytes.into())
+            }
+            Changes::Untold(StoreAddress::Id(id)) => {
+                if let Ok(id) = id.parse() {
+                    self.catalog.outdate(Some(id), &[]);
+                }
+                Ok(handed_back(body).into())
+            }
+            Changes::Untold(StoreAddress::Own(_) | StoreAddress::Of { .. } | StoreAddress::Nameless)
+                if self.status.is_success() =>
+            {
+                self.catalog.outdate_all();
+                Ok(handed_back(body).into())
+            }
+            Changes::Stores => {
+                self.catalog.outdate_all();
+                Ok(handed_back(body).into())
+            }
+            Changes::Nothing | Changes::Accounts | Changes::Told(_) | Changes::Untold(_) => {
+                Ok(handed_back(body).into())
+            }
+        }
+    }
+}
+
+/// Invalidates the changed store in the cache: by id, by its present name and by its former name.
+fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
+    let Ok(ToldStore { data: ToldStoreData { id, user_id, name } }) = serde_json::from_slice(answer) else {
+        catalog.outdate_all();
+        return;
+    };
+    let former = match former {
+        None | Some(StoreAddress::Id(_) | StoreAddress::Nameless) => None,
+        Some(StoreAddress::Own(name) | StoreAddress::Of { name, .. }) => name.parse::<StoreName>().ok(),
+    };
+    let names: Vec<_> = [name, former].into_iter().flatten().map(|name| (user_id, name)).collect();
+    catalog.outdate(Some(id), &names);
+}
+
+/// Returns the body of another server's response as a stream.
+pub fn handed_back(body: AnswerBody) -> ByteStream {
+    let length = body.length();
+    let chunks = stream::try_unfold(body, async |mut body| {
+        let chunk = body.chunk().await.map_err(|error| BodyError::Storage(error.into()))?;
+        Ok(chunk.map(|chunk| (chunk, body)))
+    });
+    ByteStream::new(length, chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&str, &str)| {
+            (name.parse::<HeaderName>().expect("a name"), HeaderValue::from_str(value).expect("a value"))
+        };
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn what_concerns_a_connection_stays_behind() {
+        let sent = headers(&[
+            ("connection", "keep-alive, Upgrade, HTTP2-Settings, x-not-there"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("expect", "100-continue"),
+            ("content-length", "5"),
+            ("authorization", "Bearer token"),
+            ("if-match", "\"x\""),
+            ("x-own", "1"),
+        ]);
+        let passed = end_to_end(&sent).expect("it is an honest request");
+        let kept = headers(&[("authorization", "Bearer token"), ("if-match", "\"x\""), ("x-own", "1")]);
+        assert_eq!(passed, kept);
+    }
+
+    #[test]
+    fn a_field_that_means_something_cannot_be_lost_on_the_way() {
+        for named in ["if-match", "close, If-Match", "keep-alive,authorization", "Content-Length"] {
+            let sent = headers(&[
+                ("connection", named),
+                ("if-match", "\"x\""),
+                ("authorization", "t"),
+                ("content-length", "1"),
+            ]);
+            assert!(end_to_end(&sent).is_err(), "{named}");
+        }
+    }
+
+    #[test]
+    fn the_leader_makes_what_depends_on_what_is_there() {
+        let key = || "a".parse();
+        let store = |call| Endpoint::Store(StoreAddress::Id("S".to_owned()), call);
+        let plain = HeaderMap::new();
+        for condition in ["if-match", "if-none-match", "if-unmodified-since"] {
+            let conditional = headers(&[(condition, "*")]);
+            assert_eq!(changes(&store(StoreCall::PutRecord(key())), &conditional), Some(Changes::Nothing));
+            assert_eq!(changes(&store(StoreCall::DeleteRecord(key())), &conditional), Some(Changes::Nothing));
+            assert_eq!(changes(&store(StoreCall::GetRecord(key())), &conditional), None);
+        }
+        assert_eq!(changes(&store(StoreCall::PutRecord(key())), &plain), None);
+        assert_eq!(changes(&Endpoint::ListStores, &plain), None);
+        assert_eq!(changes(&Endpoint::CreateStore, &plain), Some(Changes::Told(None)));
+    }
+}

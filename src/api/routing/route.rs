@@ -1,0 +1,379 @@
+//! Routing from method, path and query to a call. Pure: no look-ups.
+//!
+//! Segments are split before they are decoded: `a%2Fb` is one segment, and no record key.
+
+use http::{Method, Uri};
+
+use crate::{
+    api::message::{error::ApiError, request::Query},
+    auth::UpstreamKind,
+};
+
+use super::{
+    admin_routes::{self, AccountCall},
+    run_routes::{self, RunCall, RunChoice, RunsCall},
+    store_routes::{StoreAddress, StoreCall, address, decode, sharing_call, store_call},
+};
+
+/// Routed call with its parameters.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// The parameters.
+    pub query: Query<'a>,
+}
+
+/// Endpoint of the API.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// List the caller's stores.
+    ListStores,
+    /// Create a store, or get the one of that name.
+    CreateStore,
+    /// A call on one store.
+    Store(StoreAddress, StoreCall),
+    /// Get the caller's own account.
+    CurrentUser,
+    /// Get the caller's limits and current usage, in the platform's format.
+    Limits,
+    /// Get the caller's usage of a month, in the platform's format.
+    MonthlyUsage,
+    /// Get the caller, with the rights of the token.
+    Session,
+    /// Get an account, by id or name.
+    User(String),
+    /// Add usage counters of another gateway.
+    CountUse,
+    /// Extend the expiry of a store that was changed through another gateway.
+    RenewStore,
+    /// A call on accounts or tokens.
+    Account(AccountCall),
+    /// A call on runs.
+    Runs(RunsCall),
+    /// A call on datasets or request queues, which are not served here.
+    ServedElsewhere(ServedElsewhere),
+    /// Get the object calls of all callers.
+    Usage,
+    /// Get the metrics.
+    Metrics,
+    /// Get the description of the API.
+    Description,
+}
+
+/// Address of datasets or request queues.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ServedElsewhere {
+    /// The same path at the upstream: one resource by its id there, or all.
+    There(UpstreamKind, Option<String>),
+    /// The resource of a run, with the rest of the path, not decoded.
+    OfRun(RunChoice, UpstreamKind, String),
+}
+
+/// Collections of the platform that are not served.
+const UNSERVED: [&str; 8] =
+    ["actor-builds", "browser-info", "logs", "schedules", "store", "tools", "webhook-dispatches", "webhooks"];
+
+/// Number of segments of most paths, to allocate only once.
+const USUAL_SEGMENTS: usize = 8;
+
+impl Endpoint {
+    /// Returns whether the body of such a request is streamed, as a record or to the upstream, at the speed of its
+    /// client.
+    pub fn streams_body(&self) -> bool {
+        match self {
+            Self::Store(_, call) | Self::Runs(RunsCall::Store(_, call)) => matches!(call, StoreCall::PutRecord(_)),
+            Self::Runs(RunsCall::StartRun(_) | RunsCall::Run(_, RunCall::Metamorph)) | Self::ServedElsewhere(_) => true,
+            Self::Runs(RunsCall::ListRuns(_) | RunsCall::Run(..))
+            | Self::ListStores
+            | Self::CreateStore
+            | Self::CurrentUser
+            | Self::Limits
+            | Self::MonthlyUsage
+            | Self::Session
+            | Self::Metrics
+            | Self::Description
+            | Self::Usage
+            | Self::User(_)
+            | Self::Account(_)
+            | Self::CountUse
+            | Self::RenewStore => false,
+        }
+    }
+}
+
+/// Returns whether a path is that of a record, which has a higher rate limit.
+pub fn is_record(path: &str) -> bool {
+    let mut segments = path.split('/').skip(2);
+    // Position of the store's own segments; the store of a run has a different prefix.
+    let (before, store) = match segments.next() {
+        Some("key-value-stores") => (0, None),
+        Some("actor-runs") => (1, Some("key-value-store")),
+        Some("actors" | "acts" | "actor-tasks") => (3, Some("key-value-store")),
+        Some(_) | None => return false,
+    };
+    let found = segments.nth(before);
+    let is_store = found.is_some() && (store.is_none() || found == store);
+    is_store && segments.next() == Some("records") && segments.next().is_some()
+}
+
+/// Parses the call of a request.
+pub fn parse<'a>(method: &Method, uri: &'a Uri) -> Result<Call<'a>, ApiError> {
+    let query = Query::new(uri.query());
+    // Forms and links in browsers know GET alone: the platform accepts a parameter for another method. Not HEAD:
+    // browsers wait for a body, and its response has a length without one.
+    let overriding = query.text("method").filter(|name| *method == Method::GET && !name.eq_ignore_ascii_case("HEAD"));
+    let overriding = overriding.map(|name| name.to_ascii_uppercase());
+    let endpoint = match endpoint(overriding.as_deref().unwrap_or(method.as_str()), uri.path())? {
+        Endpoint::Usage => usage(&query)?,
+        endpoint => endpoint,
+    };
+    Ok(Call { endpoint, query })
+}
+
+/// Returns the subject of a usage request: a store, a run, or everything.
+fn usage(query: &Query<'_>) -> Result<Endpoint, ApiError> {
+    match (query.text("store"), query.text("run")) {
+        (None, None) => Ok(Endpoint::Usage),
+        (Some(store), None) => Ok(Endpoint::Store(address(&store), StoreCall::GetUsage)),
+        (None, Some(run)) => Ok(Endpoint::Runs(RunsCall::Run(RunChoice::Id(run.into_owned()), RunCall::GetUsage))),
+        (Some(_), Some(_)) => {
+            let message = "Usage is that of a store or that of a run: give one of the two parameters";
+            Err(ApiError::bad_request("invalid-parameter", message))
+        }
+    }
+}
+
+/// Finds the endpoint. HEAD is available for every GET (RFC 9110, 9.1); except for records, the difference is made in
+/// the response.
+fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
+    let mut segments = Vec::with_capacity(USUAL_SEGMENTS);
+    segments.extend(path.split('/').skip(1));
+    match segments.as_slice() {
+        ["v2", "key-value-stores"] => match method {
+            "GET" | "HEAD" => Ok(Endpoint::ListStores),
+            "POST" => Ok(Endpoint::CreateStore),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
+        },
+        ["v2", "key-value-stores", store, rest @ ..] if !store.is_empty() => {
+            Ok(Endpoint::Store(address(&decode(store)), store_call(method, rest)?))
+        }
+        ["v2", "users", "me"] => read(method, Endpoint::CurrentUser),
+        ["v2", "users", "me", "limits"] if method == "PUT" => {
+            Err(ApiError::unserved("what a user may have is set by `larder user update`"))
+        }
+        ["v2", "users", "me", "limits"] => read(method, Endpoint::Limits),
+        ["v2", "users", "me", "usage", "monthly"] => read(method, Endpoint::MonthlyUsage),
+        ["v2", "users", user] if !user.is_empty() => read(method, Endpoint::User(decode(user))),
+        ["metrics"] => read(method, Endpoint::Metrics),
+        ["v2", "openapi.json"] => read(method, Endpoint::Description),
+        ["larder", "v1", "usage"] => read(method, Endpoint::Usage),
+        ["larder", "v1", "session"] => read(method, Endpoint::Session),
+        ["larder", "v1", "activity"] => match method {
+            "POST" => Ok(Endpoint::CountUse),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
+        },
+        ["larder", "v1", "renewals"] => match method {
+            "POST" => Ok(Endpoint::RenewStore),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
+        },
+        ["v2", collection @ ("datasets" | "request-queues"), rest @ ..] => {
+            passed_on(method)?;
+            let kind = if *collection == "datasets" { UpstreamKind::Dataset } else { UpstreamKind::RequestQueue };
+            let id = rest.first().filter(|id| !id.is_empty()).map(|id| decode(id));
+            Ok(Endpoint::ServedElsewhere(ServedElsewhere::There(kind, id)))
+        }
+        ["v2", "actor-runs" | "actors" | "acts" | "actor-tasks", ..] | ["larder", "v1", "runs", ..] => {
+            match run_routes::elsewhere(&segments) {
+                Some((run, kind, rest)) => {
+                    passed_on(method)?;
+                    Ok(Endpoint::ServedElsewhere(ServedElsewhere::OfRun(run, kind, rest)))
+                }
+                None => run_routes::parse(method, &segments).map(Endpoint::Runs),
+            }
+        }
+        ["v2", collection, ..] if UNSERVED.contains(collection) => {
+            Err(ApiError::unserved("it has key-value stores and the runs of Actors only"))
+        }
+        ["larder", "v1", "stores", store, rest @ ..] if !store.is_empty() => {
+            Ok(Endpoint::Store(address(&decode(store)), sharing_call(method, rest)?))
+        }
+        ["larder", "v1", rest @ ..] if rest.iter().all(|segment| !segment.is_empty()) => {
+            let rest: Vec<String> = rest.iter().map(|segment| decode(segment)).collect();
+            let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+            let called = admin_routes::parse(method, &rest).ok_or_else(ApiError::page_not_found)?;
+            called.map(Endpoint::Account)
+        }
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+/// Returns a read-only endpoint.
+fn read(method: &str, endpoint: Endpoint) -> Result<Endpoint, ApiError> {
+    match method {
+        "GET" | "HEAD" => Ok(endpoint),
+        _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+    }
+}
+
+/// Checks that an upstream has the method: other methods concern connections, and would show what a proxy adds.
+fn passed_on(method: &str) -> Result<(), ApiError> {
+    match method {
+        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" => Ok(()),
+        _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST,PUT,DELETE,PATCH")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::kv::{InvalidKey, RecordKey};
+
+    use super::*;
+
+    fn called(method: &str, uri: &str) -> Result<Endpoint, u16> {
+        let uri: Uri = uri.parse().expect("a valid URI");
+        let method = method.parse().expect("a valid method");
+        parse(&method, &uri).map(|call| call.endpoint).map_err(|error| error.status().as_u16())
+    }
+
+    fn store(call: StoreCall) -> Endpoint {
+        Endpoint::Store(StoreAddress::Id("S".to_owned()), call)
+    }
+
+    #[test]
+    fn a_key_is_decoded_once_and_after_splitting() {
+        let key = |text: &str| text.parse::<RecordKey>();
+        let base = "/v2/key-value-stores/S/records";
+        for (path, expected) in [
+            ("a!-_.'()Z9", key("a!-_.'()Z9")),
+            ("a%21-_.%27%28%29Z9", key("a!-_.'()Z9")),
+            ("..", key("..")),
+            ("%2E", key(".")),
+            ("a%2Fb", Err(InvalidKey::Characters)),
+            ("100%", Err(InvalidKey::Characters)),
+            ("%252E", Err(InvalidKey::Characters)),
+            ("%FF", Err(InvalidKey::Characters)),
+            ("a+b", Err(InvalidKey::Characters)),
+        ] {
+            assert_eq!(called("PUT", &format!("{base}/{path}")), Ok(store(StoreCall::PutRecord(expected))), "{path}");
+        }
+        assert_eq!(called("PUT", &format!("{base}/a/b")), Err(404));
+    }
+
+    #[test]
+    fn a_store_is_addressed_by_id_or_by_owner_and_name() {
+        let of = |owner: &str, name: &str| StoreAddress::Of { owner: owner.to_owned(), name: name.to_owned() };
+        for (segment, expected) in [
+            ("my-store", StoreAddress::Id("my-store".to_owned())),
+            ("~my-store", StoreAddress::Own("my-store".to_owned())),
+            ("jane~my-store", of("jane", "my-store")),
+            ("jane%2Fmy-store", of("jane", "my-store")),
+            ("jane%2Fmy~store", of("jane", "my~store")),
+            ("~", StoreAddress::Nameless),
+            ("jane~", StoreAddress::Nameless),
+        ] {
+            let called = called("GET", &format!("/v2/key-value-stores/{segment}"));
+            assert_eq!(called, Ok(Endpoint::Store(expected, StoreCall::Get)), "{segment}");
+        }
+    }
+
+    #[test]
+    fn usage_is_that_of_a_store_or_of_a_run_or_of_all() {
+        let path = "/larder/v1/usage";
+        let own = StoreAddress::Own("shop".to_owned());
+        assert_eq!(called("GET", path), Ok(Endpoint::Usage));
+        assert_eq!(called("GET", &format!("{path}?store=S&run=")), Ok(store(StoreCall::GetUsage)));
+        assert_eq!(called("HEAD", &format!("{path}?store=%7Eshop")), Ok(Endpoint::Store(own, StoreCall::GetUsage)));
+        let run = RunsCall::Run(RunChoice::Id("R".to_owned()), RunCall::GetUsage);
+        assert_eq!(called("GET", &format!("{path}?run=R")), Ok(Endpoint::Runs(run)));
+        assert_eq!(called("GET", &format!("{path}?store=S&run=R")), Err(400));
+        assert_eq!(called("POST", path), Err(405));
+    }
+
+    #[test]
+    fn a_get_may_name_another_method_and_others_may_not() {
+        let list = "/v2/key-value-stores";
+        assert_eq!(called("GET", &format!("{list}?method=post")), Ok(Endpoint::CreateStore));
+        assert_eq!(called("POST", &format!("{list}?method=GET")), Ok(Endpoint::CreateStore));
+        assert_eq!(called("GET", &format!("{list}?method=DELETE")), Err(405));
+        assert_eq!(called("GET", &format!("{list}?method=HEAD")), Ok(Endpoint::ListStores));
+    }
+
+    #[test]
+    fn head_is_had_wherever_get_is() {
+        for path in ["", "/S", "/S/keys", "/S/records"] {
+            let path = format!("/v2/key-value-stores{path}");
+            assert!(called("HEAD", &path).is_ok());
+            assert_eq!(called("HEAD", &path), called("GET", &path));
+        }
+        let record = "/v2/key-value-stores/S/records/a";
+        assert_eq!(called("HEAD", record), Ok(store(StoreCall::HeadRecord("a".parse()))));
+    }
+
+    #[test]
+    fn unknown_paths_are_404_and_unknown_methods_405() {
+        for path in ["/", "/nope", "/v2", "/v2/nope", "/v2/key-value-stores/", "/v2/key-value-stores/S/"] {
+            assert_eq!(called("GET", path), Err(404), "{path}");
+        }
+        for (method, path) in [
+            ("DELETE", "/v2/key-value-stores"),
+            ("PATCH", "/v2/key-value-stores/S"),
+            ("PUT", "/v2/key-value-stores/S/records"),
+            ("POST", "/v2/key-value-stores/S/keys"),
+            ("PATCH", "/v2/key-value-stores/S/records/a"),
+            ("PUT", "/v2/users/me"),
+            ("TRACE", "/v2/datasets/D"),
+            ("CONNECT", "/v2/actor-runs/R/request-queue/head"),
+            ("POST", "/v2/openapi.json"),
+            ("GET", "/larder/v1/activity"),
+            ("GET", "/larder/v1/renewals"),
+        ] {
+            assert_eq!(called(method, path), Err(405), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_the_platform_serves_and_larder_does_not_is_403() {
+        for (method, path) in [
+            ("GET", "/v2/store"),
+            ("POST", "/v2/webhooks"),
+            ("DELETE", "/v2/schedules/S"),
+            ("GET", "/v2/logs/R"),
+            ("GET", "/v2/actor-builds/B/log"),
+            ("GET", "/v2/acts"),
+            ("POST", "/v2/actor-tasks"),
+            ("PUT", "/v2/acts/A"),
+            ("DELETE", "/v2/actor-tasks/T"),
+            ("GET", "/v2/acts/A/versions/0.0/env-vars"),
+            ("POST", "/v2/actors/A/builds"),
+            ("GET", "/v2/actor-tasks/T/input"),
+            ("POST", "/v2/acts/A/run-sync"),
+        ] {
+            assert_eq!(called(method, path), Err(403), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn only_paths_of_records_are_records() {
+        let stores = [
+            "key-value-stores/S",
+            "actor-runs/R/key-value-store",
+            "actor-runs/key-value-store/key-value-store",
+            "acts/A/runs/last/key-value-store",
+            "actor-tasks/key-value-store/runs/last/key-value-store",
+        ];
+        for path in stores {
+            assert!(is_record(&format!("/v2/{path}/records/a")), "{path}");
+            assert!(!is_record(&format!("/v2/{path}/records")), "{path}");
+        }
+        for path in [
+            "/v2/key-value-stores/S/records",
+            "/v2/key-value-stores/S/keys",
+            "/v2/users/me",
+            "/",
+            "/v2/datasets/key-value-store/records/a",
+        ] {
+            assert!(!is_record(path), "{path}");
+        }
+    }
+}

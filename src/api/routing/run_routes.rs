@@ -1,0 +1,280 @@
+//! Routes of runs: addresses and calls. Pure: no look-ups.
+
+use crate::{
+    api::message::error::ApiError,
+    auth::{RunAction, UpstreamKind},
+    runs::ActorKind,
+};
+
+use super::store_routes::{StoreAddress, StoreCall, address, decode, store_call};
+
+/// Call on runs.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RunsCall {
+    /// List the runs of the caller, or those of one actor or task.
+    ListRuns(Option<RunSource>),
+    /// Start a run.
+    StartRun(RunSource),
+    /// A call on one run.
+    Run(RunChoice, RunCall),
+    /// A call on the store of one run.
+    Store(RunChoice, StoreCall),
+}
+
+/// Actor or task of runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSource {
+    /// Actor or task.
+    pub kind: ActorKind,
+    /// Its address, as for stores, except that a bare segment may also be a name.
+    pub address: StoreAddress,
+}
+
+/// Address of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunChoice {
+    /// By its id.
+    Id(String),
+    /// The caller's last run.
+    Last(RunSource),
+}
+
+/// Call on one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunCall {
+    /// Get its object.
+    GetRun,
+    /// Get the log of its program, which is not served.
+    GetLog,
+    /// Change its status message, and who may see it.
+    UpdateRun,
+    /// Abort it.
+    Abort,
+    /// Metamorph it into another actor.
+    Metamorph,
+    /// Resurrect or reboot it, which is not served: this server starts no programs.
+    Restart,
+    /// Charge for events, which is not served: there are no fees.
+    Charge,
+    /// Report its end.
+    Finish,
+    /// Send a heartbeat.
+    Beat,
+    /// Get its object calls.
+    GetUsage,
+    /// Get the environment of its program, with the run's own token.
+    Enter,
+}
+
+impl RunCall {
+    /// Returns the action to authorize.
+    pub fn action(&self) -> RunAction {
+        match self {
+            Self::GetRun | Self::GetLog => RunAction::Read,
+            Self::UpdateRun
+            | Self::Abort
+            | Self::Metamorph
+            | Self::Restart
+            | Self::Charge
+            | Self::Finish
+            | Self::Beat => RunAction::Report,
+            Self::GetUsage | Self::Enter => RunAction::Control,
+        }
+    }
+}
+
+/// Reason for which actors and tasks themselves are not served.
+const NO_REGISTER: &str = "there is no register of Actors and tasks here, so that none is made, changed or built";
+
+/// Parses a call on runs from the segments of a path, which are not decoded yet.
+pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
+    let is_read = matches!(method, "GET" | "HEAD");
+    match segments {
+        ["v2", "actor-runs"] if is_read => Ok(RunsCall::ListRuns(None)),
+        ["v2", "actor-runs"] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        ["v2", "actor-runs", run, "key-value-store", rest @ ..] if !run.is_empty() => {
+            Ok(RunsCall::Store(RunChoice::Id(decode(run)), store_call(method, rest)?))
+        }
+        ["v2", "actor-runs", run, rest @ ..] if !run.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Id(decode(run)), run_call(method, rest)?))
+        }
+        ["larder", "v1", "runs", run, rest @ ..] if !run.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Id(decode(run)), own_call(method, rest)?))
+        }
+        ["v2", _] if is_read || method == "POST" => Err(ApiError::unserved(NO_REGISTER)),
+        ["v2", _] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
+        ["v2", kind, actor, rest @ ..] if !actor.is_empty() => {
+            of_source(method, RunSource { kind: actor_kind(kind), address: address(&decode(actor)) }, rest)
+        }
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+/// Parses the path of a run's dataset or request queue: the run, the kind, and the rest of the path, which begins with
+/// a slash unless it is empty.
+pub fn elsewhere(segments: &[&str]) -> Option<(RunChoice, UpstreamKind, String)> {
+    let (run, what, rest) = match segments {
+        ["v2", "actor-runs", run, what, rest @ ..] => (RunChoice::Id(decode(run)), what, rest),
+        ["v2", kind, actor, "runs", "last", what, rest @ ..] => {
+            (RunChoice::Last(RunSource { kind: actor_kind(kind), address: address(&decode(actor)) }), what, rest)
+        }
+        _ => return None,
+    };
+    let kind = match *what {
+        "dataset" => UpstreamKind::Dataset,
+        "request-queue" => UpstreamKind::RequestQueue,
+        _ => return None,
+    };
+    Some((run, kind, rest.iter().flat_map(|segment| ["/", segment]).collect()))
+}
+
+fn actor_kind(collection: &str) -> ActorKind {
+    if collection == "actor-tasks" { ActorKind::Task } else { ActorKind::Actor }
+}
+
+fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsCall, ApiError> {
+    match (segments, method) {
+        ([], "GET" | "HEAD") => Err(ApiError::not_found("Actor was not found: there is no register of them here")),
+        (["runs"], "GET" | "HEAD") => Ok(RunsCall::ListRuns(Some(source))),
+        (["runs"], "POST") => Ok(RunsCall::StartRun(source)),
+        (["runs", "last"], "GET" | "HEAD") => Ok(RunsCall::Run(RunChoice::Last(source), RunCall::GetRun)),
+        (["runs", "last", "key-value-store", rest @ ..], _) => {
+            Ok(RunsCall::Store(RunChoice::Last(source), store_call(method, rest)?))
+        }
+        (["runs", "last", rest @ ..], _) if !rest.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Last(source), run_call(method, rest)?))
+        }
+        // Older clients put the actor before the run.
+        (["runs", run, rest @ ..], _) if !run.is_empty() && !rest.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Id(decode(run)), run_call(method, rest)?))
+        }
+        (["runs", run], "GET" | "HEAD") if !run.is_empty() => {
+            Ok(RunsCall::Run(RunChoice::Id(decode(run)), RunCall::GetRun))
+        }
+        (["run-sync" | "run-sync-get-dataset-items"], "GET" | "HEAD" | "POST") => Err(ApiError::unserved(
+            "it starts no programs: make a run by POST .../runs and run the program yourself, or use `larder run`",
+        )),
+        (["runs" | "run-sync" | "run-sync-get-dataset-items"], _) => {
+            Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST"))
+        }
+        ([], "PUT" | "DELETE") | (["builds" | "input" | "validate-input" | "versions" | "webhooks", ..], _) => {
+            Err(ApiError::unserved(NO_REGISTER))
+        }
+        ([], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,DELETE")),
+        (["runs", run], _) if !run.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+fn run_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
+    let posted = |call| if method == "POST" { Ok(call) } else { Err(ApiError::method_not_allowed("OPTIONS,POST")) };
+    match segments {
+        [] => match method {
+            "GET" | "HEAD" => Ok(RunCall::GetRun),
+            "PUT" => Ok(RunCall::UpdateRun),
+            "DELETE" => Err(ApiError::unserved("a run is deleted some time after its end, and not on request")),
+            _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,DELETE")),
+        },
+        ["log"] if matches!(method, "GET" | "HEAD") => Ok(RunCall::GetLog),
+        ["log"] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
+        ["abort"] => posted(RunCall::Abort),
+        ["metamorph"] => posted(RunCall::Metamorph),
+        ["reboot" | "resurrect"] => posted(RunCall::Restart),
+        ["charge"] => posted(RunCall::Charge),
+        _ => Err(ApiError::page_not_found()),
+    }
+}
+
+/// Parses a call that is an addition to the platform's API.
+fn own_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
+    let call = match segments {
+        ["finish"] => RunCall::Finish,
+        ["heartbeat"] => RunCall::Beat,
+        ["environment"] => RunCall::Enter,
+        _ => return Err(ApiError::page_not_found()),
+    };
+    if method == "POST" { Ok(call) } else { Err(ApiError::method_not_allowed("OPTIONS,POST")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(method: &str, path: &str) -> Result<RunsCall, u16> {
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
+        parse(method, &segments).map_err(|error| error.status().as_u16())
+    }
+
+    fn last(kind: ActorKind, address: StoreAddress, call: StoreCall) -> RunsCall {
+        RunsCall::Store(RunChoice::Last(RunSource { kind, address }), call)
+    }
+
+    #[test]
+    fn every_base_has_every_call_of_a_store() {
+        let id = |text: &str| StoreAddress::Id(text.to_owned());
+        for (method, rest, call) in [
+            ("GET", "", StoreCall::Get),
+            ("PUT", "", StoreCall::Update),
+            ("DELETE", "", StoreCall::Delete),
+            ("GET", "/keys", StoreCall::ListKeys),
+            ("GET", "/records", StoreCall::DownloadRecords),
+            ("HEAD", "/records/a", StoreCall::HeadRecord("a".parse())),
+        ] {
+            let path = |base: &str| format!("/v2/{base}/key-value-store{rest}");
+            for (base, kind) in [
+                ("actors/A/runs/last", ActorKind::Actor),
+                ("acts/A/runs/last", ActorKind::Actor),
+                ("actor-tasks/A/runs/last", ActorKind::Task),
+            ] {
+                assert_eq!(called(method, &path(base)), Ok(last(kind, id("A"), call.clone())), "{base}{rest}");
+            }
+            let of_run = RunsCall::Store(RunChoice::Id("R".to_owned()), call);
+            assert_eq!(called(method, &path("actor-runs/R")), Ok(of_run));
+        }
+    }
+
+    #[test]
+    fn the_last_run_has_the_calls_of_any_run() {
+        let source = |kind| RunSource { kind, address: StoreAddress::Id("A".to_owned()) };
+        for (rest, method, call) in [
+            ("abort", "POST", RunCall::Abort),
+            ("metamorph", "POST", RunCall::Metamorph),
+            ("reboot", "POST", RunCall::Restart),
+            ("log", "GET", RunCall::GetLog),
+        ] {
+            for (base, kind) in
+                [("acts", ActorKind::Actor), ("actors", ActorKind::Actor), ("actor-tasks", ActorKind::Task)]
+            {
+                let path = |run: &str| format!("/v2/{base}/A/runs/{run}/{rest}");
+                let last = RunsCall::Run(RunChoice::Last(source(kind)), call.clone());
+                assert_eq!(called(method, &path("last")), Ok(last), "{base} {rest}");
+                let one = RunsCall::Run(RunChoice::Id("R".to_owned()), call.clone());
+                assert_eq!(called(method, &path("R")), Ok(one), "{base} {rest}");
+            }
+        }
+        assert_eq!(called("PUT", "/v2/acts/A/runs/last"), Err(405));
+        assert_eq!(called("GET", "/v2/acts/A/runs/last/nope"), Err(404));
+    }
+
+    #[test]
+    fn what_nobody_can_do_here_is_told_from_what_there_is_not() {
+        for (method, path, status) in [
+            ("POST", "/v2/acts/A/run-sync", 403),
+            ("DELETE", "/v2/acts/A/run-sync", 405),
+            ("DELETE", "/v2/actor-runs/R", 403),
+            ("POST", "/v2/actor-runs/R", 405),
+            ("GET", "/v2/actor-runs/R/abort", 405),
+            ("POST", "/v2/actor-runs", 405),
+            ("GET", "/v2/actor-runs/", 404),
+            ("GET", "/v2/acts/A", 404),
+            ("POST", "/v2/acts/A", 405),
+            ("PUT", "/v2/acts/A/runs/R", 405),
+            ("POST", "/v2/actor-runs/R/log", 405),
+            ("GET", "/larder/v1/runs/R/finish", 405),
+            ("POST", "/larder/v1/runs/R/nope", 404),
+            ("POST", "/larder/v1/runs", 404),
+        ] {
+            assert_eq!(called(method, path), Err(status), "{method} {path}");
+        }
+    }
+}
