@@ -8,18 +8,17 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    super::{
-        error::{Error, Result},
-        object::{ETag, Precondition},
-    },
-    address::query,
-    control::{Condition, Control},
-    headers,
-    listing::{DOCUMENT_LIMIT, no_list, read_list, unquoted},
-    options::S3Options,
+    bucket_admin::Control,
+    etag::unquoted,
+    listing::{DOCUMENT_LIMIT, no_list, read_list},
+    location::query,
+    multipart::Condition,
+    object_headers,
+    open::S3Options,
     request::Request,
     transport::{Effect, Transport},
 };
+use crate::{ETag, Error, Precondition, Result};
 
 /// A bucket.
 #[derive(Debug)]
@@ -160,7 +159,7 @@ impl Bucket {
         if *precondition != Precondition::None && !self.powers.has_conditional_puts() {
             return Err(Error::Unsupported("conditional writes"));
         }
-        headers::condition(precondition, self.powers.quoted_validators.load(Ordering::Relaxed))
+        object_headers::condition(precondition, self.powers.quoted_validators.load(Ordering::Relaxed))
     }
 
     /// Adds the headers of a condition.
@@ -178,7 +177,7 @@ impl Bucket {
     /// Adds the headers for storage class and encryption.
     pub fn add_storage_headers(&self, request: &mut Request<'_>) {
         let class = self.options.storage_class.as_deref();
-        request.headers.extend(headers::storage_headers(self.options.encryption.as_ref(), class));
+        request.headers.extend(object_headers::storage_headers(self.options.encryption.as_ref(), class));
     }
 
     /// Maps the error of a write: an absent object matches no validator.

@@ -12,13 +12,8 @@ use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError
 
 use larder_runtime::clock::{Clock, Timestamp};
 
-use super::{
-    super::{
-        cause::BoxError,
-        error::{Error, Result},
-    },
-    signing_key::SigningKey,
-};
+use super::signer::SigningKey;
+use crate::{BoxError, Error, Result};
 
 /// Time before their expiry at which credentials are renewed.
 const RENEWED_BEFORE: Duration = Duration::from_mins(5);

@@ -7,14 +7,8 @@ use quick_xml::{
 
 use larder_runtime::clock::Timestamp;
 
-use super::{
-    super::{
-        error::{Error, Result},
-        object::{ETag, ListPage, ListedObject},
-    },
-    origin::Origin,
-    wire::{Head, WireError},
-};
+use super::{error_response::Origin, etag::unquoted, http1::Head};
+use crate::{ETag, Error, ListPage, ListedObject, Result};
 
 /// Maximum bytes of a list of 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
 pub const DOCUMENT_LIMIT: u64 = 16 * 1024 * 1024;
@@ -70,11 +64,6 @@ pub fn read_copy(document: &[u8]) -> Result<(ETag, Timestamp)> {
         Ok(())
     })?;
     etag.zip(date).ok_or_else(|| malformed("it is no report on a copy"))
-}
-
-/// Returns a validator without its quotes, and without the mark of a weak one.
-pub fn unquoted(text: &str) -> ETag {
-    ETag::new(text.trim().trim_start_matches("W/").trim_matches('"'))
 }
 
 /// Returns the characters of `&name;` or `&#number;`.
@@ -141,19 +130,6 @@ fn read_texts(document: &[u8], mut take: impl FnMut(&[String], String) -> Result
 
 fn malformed(what: &str) -> Error {
     Error::Unavailable(format!("the object store's answer cannot be read: {what}").into())
-}
-
-impl From<WireError> for Error {
-    fn from(error: WireError) -> Self {
-        match error {
-            WireError::Timeout { .. } => Self::Timeout,
-            WireError::Body(error) => Self::Body(error),
-            WireError::Connect { .. }
-            | WireError::NoTls { .. }
-            | WireError::Broken { .. }
-            | WireError::Malformed(_) => Self::Unavailable(error.into()),
-        }
-    }
 }
 
 #[cfg(test)]

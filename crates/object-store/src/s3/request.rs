@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use larder_runtime::telemetry::CallClass;
 
 use super::{
-    super::error::{Error, Result},
-    address::Address,
     credentials::Credentials,
+    http1::{Outgoing, WireRequest},
+    location::Address,
     signer::{Signable, SigningTime, UNSIGNED_PAYLOAD, authorization},
-    wire::{Outgoing, WireRequest},
 };
+use crate::{Error, Result};
 
 /// An unsigned request.
 #[derive(Debug)]

@@ -7,29 +7,24 @@ use async_trait::async_trait;
 use larder_runtime::clock::{AdjustedClock, Clock, Timestamp};
 
 use super::{
-    super::{
-        body::ByteStream,
-        error::{Error, Result},
-        lifecycle::Lifecycle,
-        object::{
-            Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition,
-            PutOptions, PutOutcome,
-        },
-        store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
-    },
-    address::{encode_into, query},
     bucket::Bucket,
-    headers::{add_coding, content_type},
+    error_response::Refusal,
+    etag::{marked, unmarked},
+    http1::Incoming,
     lifecycle::Rules,
     listing::{self, read_copy, read_list},
-    object_head::{decoded, decoded_from, read_length, read_meta, read_range},
-    refusal::Refusal,
+    location::{encode_into, query},
+    object_headers::{
+        ALL_CODINGS, add_coding, content_type, decoded, decoded_from, read_length, read_meta, read_range,
+    },
     request::Request,
-    stored_coding::ALL_CODINGS,
     transport::Effect,
     upload,
-    validators::{marked, unmarked},
-    wire::Incoming,
+};
+use crate::{
+    Attributes, ByteRange, ByteStream, ETag, Error, GetOptions, Lifecycle, LifecycleError, ListOptions, ListPage,
+    MAX_DELETE_KEYS, MAX_LIST_KEYS, Object, ObjectMeta, ObjectStore, Precondition, PutOptions, PutOutcome, Reconciled,
+    Result, UnfinishedUpload, UploadMark, UploadPage, WantedRules,
 };
 
 /// Maximum bytes of the response to a copy.
@@ -58,11 +53,6 @@ impl S3Store {
     /// Returns the bucket.
     pub(super) fn bucket(&self) -> &Arc<Bucket> {
         &self.bucket
-    }
-
-    /// Returns the state of its lifecycle rules.
-    pub(super) fn rules(&self) -> &Rules {
-        &self.rules
     }
 
     /// Returns the origin of the object store, if it was configured.
@@ -269,6 +259,37 @@ impl ObjectStore for S3Store {
 
     fn lifecycle(&self) -> Option<&dyn Lifecycle> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Lifecycle for S3Store {
+    async fn reconcile(&self, wanted: &WantedRules) -> std::result::Result<Reconciled, LifecycleError> {
+        let (store, wanted) = (self.clone(), wanted.clone());
+        // Written rules must be read back, even if the caller is gone.
+        let task = self.bucket.tasks.spawn(async move { store.rules.reconcile(&store.bucket, &store, &wanted).await });
+        task.await.unwrap_or_else(|error| Err(Error::Unavailable(error.into()).into()))
+    }
+
+    async fn unfinished_uploads(&self, root: &str, from: Option<&UploadMark>) -> Result<UploadPage> {
+        let bucket = &self.bucket;
+        let root = bucket.whole_key(root);
+        bucket.transport.patiently(|| bucket.control.unfinished_uploads(&root, &bucket.options.prefix, from)).await
+    }
+
+    async fn last_part_at(&self, upload: &UnfinishedUpload) -> Result<Option<Timestamp>> {
+        let bucket = &self.bucket;
+        let key = bucket.whole_key(&upload.key);
+        bucket.transport.patiently(|| bucket.control.last_part_at(&key, &upload.id)).await
+    }
+
+    async fn abort_upload(&self, upload: &UnfinishedUpload) -> Result<()> {
+        let bucket = &self.bucket;
+        let key = bucket.whole_key(&upload.key);
+        match bucket.transport.patiently(|| bucket.control.abort_upload(&key, &upload.id)).await {
+            Err(Error::NotFound) => Ok(()),
+            aborted => aborted,
+        }
     }
 }
 

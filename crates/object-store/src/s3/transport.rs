@@ -14,15 +14,14 @@ use std::{
 use larder_runtime::clock::{AdjustedClock, Clock, Random, Timestamp};
 
 use super::{
-    super::error::{Error, Result},
     credentials::{Credentials, CurrentCredentials, is_refusal_of_credentials},
-    origin::Origin,
-    refusal::Refusal,
+    error_response::{Origin, Refusal},
+    http1::{Head, Incoming, Phase, Target, WireClient, WireError},
+    location::{Location, Resolver},
     request::Request,
-    resolver::{Location, Resolver},
     signer::SigningTime,
-    wire::{Head, Incoming, Phase, Target, WireClient, WireError},
 };
+use crate::{Error, Result};
 
 /// Maximum number of attempts for one request.
 const ATTEMPTS: u32 = 5;
@@ -306,5 +305,18 @@ fn may_repeat(failure: &Failure, request: &Request<'_>, effect: Effect) -> bool 
         (Failure::Wire(WireError::Malformed(_) | WireError::Body(_)), _) => false,
         (Failure::Wire(_), Effect::Reads) => true,
         (Failure::Wire(error), Effect::Writes) => error.phase() < Phase::Sent,
+    }
+}
+
+impl From<WireError> for Error {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Timeout { .. } => Self::Timeout,
+            WireError::Body(error) => Self::Body(error),
+            WireError::Connect { .. }
+            | WireError::NoTls { .. }
+            | WireError::Broken { .. }
+            | WireError::Malformed(_) => Self::Unavailable(error.into()),
+        }
     }
 }

@@ -12,22 +12,18 @@ use md5::{Digest, Md5};
 use larder_runtime::telemetry::work::{Commission, carry_out, commission};
 
 use super::{
-    super::{
-        body::ByteStream,
-        error::{Error, RejectedFor, Result},
-        object::{Attributes, ETag, Precondition},
-    },
     bucket::Bucket,
-    control::{Incomplete, NewUpload, Part},
-    gather::{Gathering, Piece},
-    headers::{add_coding, content_type},
-    listing::unquoted,
+    etag::unquoted,
+    http1::Outgoing,
+    location::query,
+    multipart::{Incomplete, NewUpload, Part},
+    object_headers::{add_coding, content_type},
+    part_body::{Gathering, Piece, Slices},
     request::Request,
     signer::payload_hash,
-    slices::Slices,
     transport::Effect,
-    wire::Outgoing,
 };
+use crate::{Attributes, BodyError, ByteStream, ETag, Error, Precondition, RejectedFor, Result};
 
 /// Maximum number of parts of an upload. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
 const PARTS_LIMIT: u64 = 10_000;
@@ -140,7 +136,7 @@ impl Upload<'_> {
         }
         if !slices.has_ended().await.map_err(Error::Body)? {
             let words = format!("it is longer than the {length} bytes it announced");
-            return Err(Error::Body(super::super::body::BodyError::Malformed(words)));
+            return Err(Error::Body(BodyError::Malformed(words)));
         }
         parts.complete().await
     }
@@ -206,7 +202,7 @@ impl Parts<'_> {
     async fn send(&mut self, body: Outgoing, length: u64) -> Result<()> {
         let number = i32::try_from(self.sent.len() + 1).unwrap_or(i32::MAX);
         let mut request = self.upload.request(body, length);
-        request.query = super::address::query(&[("partNumber", &number.to_string()), ("uploadId", &self.id)]);
+        request.query = query(&[("partNumber", &number.to_string()), ("uploadId", &self.id)]);
         // Storing a part twice is harmless: the upload is ours alone, and the last write counts.
         let incoming = self.upload.bucket.transport.send(request, Effect::Reads).await?;
         let etag = incoming.head.get("etag").unwrap_or_default().to_owned();

@@ -4,24 +4,18 @@
 //! rules are read back and compared, since some object stores drop unknown elements, too, and a rule without its prefix
 //! removes everything (Garage 2.5, Ceph RGW 16).
 
-mod comparison;
 mod document;
-mod element;
-mod own;
 mod reconciliation;
-mod requests;
 mod rules;
 
-pub use requests::keeps_versions;
-pub use rules::Rules;
+pub use reconciliation::{Rules, keeps_versions};
 
 /// What the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
     pub use super::{
-        comparison::{Verdict, compare},
         document::Document,
-        own::OwnRules,
+        rules::{OwnRules, Verdict, compare},
     };
 }

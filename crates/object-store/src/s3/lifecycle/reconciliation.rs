@@ -1,27 +1,28 @@
 //! Makes the rules of a bucket equal to the wanted ones: reads them, writes differences, reads them back, and restores
 //! the old ones if the object store changed them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use md5::{Digest, Md5};
+use tokio::sync::Mutex;
 
-use crate::{
-    error::Error,
-    lifecycle::{
-        Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadMark, UploadPage, WantedRules,
-    },
-    object::ListOptions,
-    s3::{bucket::Bucket, store::S3Store},
-    store::ObjectStore,
-};
-use larder_runtime::clock::{Clock, Timestamp};
+use larder_runtime::clock::Clock;
 
 use super::{
-    comparison::{Verdict, compare},
-    document::{Document, Rule},
-    own::OwnRules,
-    requests::{Standing, keeps_versions, read, write},
+    super::{
+        bucket::Bucket,
+        http1::{Incoming, Outgoing},
+        location::query,
+        request::Request,
+        signer::payload_hash,
+        transport::Effect,
+    },
+    document::{Document, Outline, Rule, malformed},
+    rules::{OwnRules, Verdict, compare},
 };
+use crate::{Error, LifecycleError, ListOptions, ObjectStore, Reconciled, UnfitRules, WantedRules};
 
 /// Maximum number of attempts to write rules: other writers may interfere, and there is no lock.
 const ATTEMPTS: u32 = 3;
@@ -32,51 +33,36 @@ const READS: u32 = 4;
 /// Delay between two reads, or two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 
-#[async_trait]
-impl Lifecycle for S3Store {
-    async fn reconcile(&self, wanted: &WantedRules) -> Result<Reconciled, LifecycleError> {
-        let (store, wanted) = (self.clone(), wanted.clone());
-        // Written rules must be read back, even if the caller is gone.
-        let task = self.bucket().tasks.spawn(async move {
-            let mut refused = store.rules().lock().await;
-            if let Some(unfit) = refused.as_ref() {
-                return Err(unfit.clone().into());
-            }
-            let reconciliation = Reconciliation { bucket: store.bucket(), store: &store, wanted: &wanted };
-            let outcome = reconciliation.run().await;
-            if let Err(LifecycleError::Unfit(unfit)) = &outcome {
-                *refused = Some(unfit.clone());
-            }
-            outcome
-        });
-        task.await.unwrap_or_else(|error| Err(Error::Unavailable(error.into()).into()))
-    }
+/// Refusal of lifecycle rules by the object store, in one process, between two reconciliations.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    refused: Arc<Mutex<Option<UnfitRules>>>,
+}
 
-    async fn unfinished_uploads(&self, root: &str, from: Option<&UploadMark>) -> Result<UploadPage, Error> {
-        let bucket = self.bucket();
-        let root = bucket.whole_key(root);
-        bucket.transport.patiently(|| bucket.control.unfinished_uploads(&root, &bucket.options.prefix, from)).await
-    }
-
-    async fn last_part_at(&self, upload: &UnfinishedUpload) -> Result<Option<Timestamp>, Error> {
-        let bucket = self.bucket();
-        let key = bucket.whole_key(&upload.key);
-        bucket.transport.patiently(|| bucket.control.last_part_at(&key, &upload.id)).await
-    }
-
-    async fn abort_upload(&self, upload: &UnfinishedUpload) -> Result<(), Error> {
-        let bucket = self.bucket();
-        let key = bucket.whole_key(&upload.key);
-        match bucket.transport.patiently(|| bucket.control.abort_upload(&key, &upload.id)).await {
-            Err(Error::NotFound) => Ok(()),
-            aborted => aborted,
+impl Rules {
+    /// Makes the rules of `bucket` equal to `wanted`; `objects` are those of the bucket. One process does so once at a
+    /// time, and no longer once the object store turned out to be unable to represent the rules.
+    pub async fn reconcile(
+        &self,
+        bucket: &Bucket,
+        objects: &dyn ObjectStore,
+        wanted: &WantedRules,
+    ) -> Result<Reconciled, LifecycleError> {
+        let mut refused = self.refused.lock().await;
+        if let Some(unfit) = refused.as_ref() {
+            return Err(unfit.clone().into());
         }
+        let outcome = Reconciliation { bucket, objects, wanted }.run().await;
+        if let Err(LifecycleError::Unfit(unfit)) = &outcome {
+            *refused = Some(unfit.clone());
+        }
+        outcome
     }
 }
 
 struct Reconciliation<'a> {
-    store: &'a S3Store,
     bucket: &'a Bucket,
+    objects: &'a dyn ObjectStore,
     wanted: &'a WantedRules,
 }
 
@@ -192,7 +178,7 @@ impl Reconciliation<'_> {
         for rule in document.rules().filter(|rule| own.has(rule) && !own.wants(rule)) {
             let below = rule.prefix().and_then(|prefix| prefix.strip_prefix(&self.bucket.options.prefix));
             let Some(prefix) = below.map(str::to_owned) else { continue };
-            let page = self.store.list(ListOptions { prefix, start_after: None, limit: 1 }).await?;
+            let page = self.objects.list(ListOptions { prefix, start_after: None, limit: 1 }).await?;
             if page.objects.is_empty() && !page.is_truncated {
                 done_with.push(rule.clone());
             }
@@ -208,4 +194,90 @@ fn dangerous<'a>(document: &'a Document, own: &OwnRules) -> Option<&'a Rule> {
 
 fn has_lost_filter(sent: &Document, found: &Document, own: &OwnRules) -> bool {
     matches!(compare(sent, found, own), Verdict::Unfit(UnfitRules::FilterLost { .. }))
+}
+
+/// Maximum bytes of a document: 1,000 rules, the limit of AWS, of 4 KiB.
+const DOCUMENT_LIMIT: u64 = 4 << 20;
+
+/// The header with the default minimum size of objects that rules move to colder storage. A write without it resets it.
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html>)
+const SMALLEST_TRANSITION: &str = "x-amz-transition-default-minimum-object-size";
+
+/// The lifecycle configuration of a bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The rules.
+    pub document: Document,
+    /// The header that applies to all of them.
+    smallest_transition: Option<String>,
+}
+
+impl Standing {
+    /// Returns the configuration with other rules.
+    pub fn with(&self, document: Document) -> Self {
+        Self { document, smallest_transition: self.smallest_transition.clone() }
+    }
+}
+
+/// Reads the rules of a bucket; [`Error::Unsupported`] if it can have none.
+pub async fn read(bucket: &Bucket) -> Result<Standing, Error> {
+    let incoming = match ask(bucket, "GET", "lifecycle").await {
+        Ok(incoming) => incoming,
+        Err(Error::NotFound) => return Ok(Standing::default()),
+        Err(error) => return Err(error),
+    };
+    let smallest_transition = incoming.head.get(SMALLEST_TRANSITION).map(str::to_owned);
+    let text = text(incoming).await?;
+    let document = if text.trim().is_empty() { Document::default() } else { Document::read(text)? };
+    Ok(Standing { document, smallest_transition })
+}
+
+/// Replaces the rules of a bucket. Idempotent, so it is retried after any failure.
+pub async fn write(bucket: &Bucket, standing: &Standing) -> Result<(), Error> {
+    let Some(text) = standing.document.text() else {
+        return match ask(bucket, "DELETE", "lifecycle").await {
+            Ok(_) | Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        };
+    };
+    let mut request = Request::new("PUT", None);
+    request.query = query(&[("lifecycle", "")]);
+    request.header("content-type", "application/xml");
+    // S3 requires a checksum, and all vendors know this one.
+    request.header("content-md5", BASE64_STANDARD.encode(Md5::digest(text.as_bytes())));
+    if let Some(size) = &standing.smallest_transition {
+        request.header(SMALLEST_TRANSITION, size.as_str());
+    }
+    request.payload = Some(payload_hash(text.as_bytes()));
+    request.length = text.len() as u64;
+    request.body = Outgoing::Bytes(Bytes::copy_from_slice(text.as_bytes()));
+    let incoming = bucket.transport.send(request, Effect::Reads).await?;
+    let _ = incoming.into_bytes(DOCUMENT_LIMIT).await;
+    Ok(())
+}
+
+/// Returns whether a bucket has old versions of its objects: versioning is enabled or suspended.
+pub async fn keeps_versions(bucket: &Bucket) -> Result<bool, Error> {
+    let incoming = match ask(bucket, "GET", "versioning").await {
+        Ok(incoming) => incoming,
+        Err(Error::NotFound | Error::Unsupported(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let text = text(incoming).await?;
+    if text.trim().is_empty() {
+        return Ok(false);
+    }
+    let outline = Outline::of(&text)?;
+    Ok(outline.parts.iter().any(|(_, part)| part.name == "Status" && !part.text.is_empty()))
+}
+
+async fn ask(bucket: &Bucket, method: &'static str, about: &str) -> Result<Incoming, Error> {
+    let mut request = Request::new(method, None);
+    request.query = query(&[(about, "")]);
+    bucket.transport.send(request, Effect::Reads).await
+}
+
+async fn text(incoming: Incoming) -> Result<String, Error> {
+    let bytes = incoming.into_bytes(DOCUMENT_LIMIT).await?;
+    String::from_utf8(bytes.into()).map_err(|_| malformed("they are no text"))
 }

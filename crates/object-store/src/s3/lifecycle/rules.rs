@@ -1,21 +1,261 @@
-//! State of a process about a bucket's rules.
+//! The rules of one installation: their names, which distinguish them from all others, their text, and the comparison
+//! of the rules read back with those written.
 
-use std::sync::Arc;
+use std::fmt::Write as _;
 
-use tokio::sync::{Mutex, MutexGuard};
+use sha2::{Digest, Sha256};
 
-use crate::lifecycle::UnfitRules;
+use super::document::{Document, Rule};
+use crate::{Result, UnfitRules, WantedRule, WantedRules};
 
-/// State of a process about a bucket's rules between two reconciliations.
-#[derive(Debug, Clone, Default)]
-pub struct Rules {
-    refused: Arc<Mutex<Option<UnfitRules>>>,
+/// Bytes of the hash in a rule's name.
+const HASH_BYTES: usize = 8;
+
+/// The action on old versions; vendors without it drop it.
+pub const OLD_VERSIONS: &str = "NoncurrentVersionExpiration";
+
+/// Days from when a version became noncurrent until it is removed: it is never read again.
+const OLD_VERSION_DAYS: u16 = 1;
+
+/// The rules that one installation wants on a bucket.
+#[derive(Debug)]
+pub struct OwnRules {
+    /// Prefix of the names of all its rules. Another root has another hash, so that two installations in one bucket do
+    /// not affect each other.
+    mark: String,
+    /// Prefix of all its keys, in the bucket.
+    root: String,
+    /// The rules, as text and by meaning.
+    pub wanted: Vec<(String, Rule)>,
 }
 
-impl Rules {
-    /// Returns the reason why rules are no longer written, if there is one. Held while rules are written, so that one
-    /// process does so once at a time.
-    pub async fn lock(&self) -> MutexGuard<'_, Option<UnfitRules>> {
-        self.refused.lock().await
+impl OwnRules {
+    /// Returns `wanted` for a bucket where all keys begin with `prefix`, and which may keep old versions.
+    pub fn new(wanted: &WantedRules, prefix: &str, keeps_versions: bool) -> Result<Self> {
+        let root = [prefix, &wanted.root].concat();
+        let hash = Sha256::digest(root.as_bytes());
+        let hash = hash.iter().take(HASH_BYTES).fold(String::new(), |mut hash, byte| {
+            let _ = write!(hash, "{byte:02x}");
+            hash
+        });
+        let mark = format!("larder-{hash}-");
+        let mut texts = Vec::new();
+        for WantedRule { prefix: below, days } in &wanted.expirations {
+            let mut actions = format!("<Expiration><Days>{days}</Days></Expiration>");
+            if keeps_versions {
+                let days = OLD_VERSION_DAYS;
+                let _ = write!(actions, "<{OLD_VERSIONS}><NoncurrentDays>{days}</NoncurrentDays></{OLD_VERSIONS}>");
+            }
+            texts.push(text(&format!("{mark}{days}"), &[prefix, below].concat(), &actions));
+        }
+        if let Some(days) = wanted.upload_days {
+            let action = format!(
+                "<AbortIncompleteMultipartUpload><DaysAfterInitiation>{days}</DaysAfterInitiation>\
+                 </AbortIncompleteMultipartUpload>"
+            );
+            texts.push(text(&format!("{mark}uploads"), &root, &action));
+        }
+        let document = Document::fresh(&texts)?;
+        let wanted = texts.into_iter().zip(document.rules().cloned()).collect();
+        Ok(Self { mark, root, wanted })
+    }
+
+    /// Returns whether a rule belongs to this installation, now or formerly.
+    pub fn has(&self, rule: &Rule) -> bool {
+        rule.id().starts_with(&self.mark)
+    }
+
+    /// Returns whether a rule lost its limits: one of this installation that reaches beyond it, or one of another
+    /// without any limit, which Larder never writes.
+    pub fn are_spoilt_by(&self, rule: &Rule) -> bool {
+        if !self.has(rule) {
+            return rule.filter().is_empty() && is_of_larder(rule.id());
+        }
+        !rule.prefix().is_some_and(|prefix| prefix.starts_with(&self.root) && prefix.ends_with('/'))
+    }
+
+    /// Returns whether a wanted rule has the same name.
+    pub fn wants(&self, rule: &Rule) -> bool {
+        self.wanted.iter().any(|(_, wanted)| wanted.id() == rule.id())
+    }
+}
+
+/// Returns whether an id was made by an installation of Larder.
+fn is_of_larder(id: &str) -> bool {
+    let hash = id.strip_prefix("larder-").and_then(|rest| rest.split_once('-'));
+    hash.is_some_and(|(hash, _)| hash.len() == 2 * HASH_BYTES && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+/// Returns the text of a rule, in a form that every vendor accepts.
+fn text(id: &str, prefix: &str, actions: &str) -> String {
+    let prefix = quick_xml::escape::escape(prefix);
+    format!("<Rule><ID>{id}</ID><Filter><Prefix>{prefix}</Prefix></Filter><Status>Enabled</Status>{actions}</Rule>")
+}
+
+/// Result of comparing a read-back with its write.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All rules are there as written; perhaps also rules that another writer has added since.
+    Kept,
+    /// A rule is missing, and the others are right: another writer was here, or this is an old state.
+    Other,
+    /// This object store cannot represent such rules.
+    Unfit(UnfitRules),
+}
+
+/// Compares the written rules with those read back.
+pub fn compare(sent: &Document, found: &Document, own: &OwnRules) -> Verdict {
+    let (missing, new) = (beyond(sent, found), beyond(found, sent));
+    // A rule that lost its filter, ours or another's; also one that lost its name.
+    let lost = new.iter().find(|rule| {
+        let was = sent.rules().find(|sent| sent.id() == rule.id());
+        match was {
+            Some(was) => was.filter().iter().any(|condition| !rule.filter().contains(condition)),
+            None => rule.id().is_empty() && rule.filter().is_empty() && !missing.is_empty(),
+        }
+    });
+    if let Some(rule) = lost {
+        return Verdict::Unfit(UnfitRules::FilterLost { rule: rule.id().to_owned() });
+    }
+    let altered = new.iter().find_map(|rule| own.wanted.iter().find(|(_, wanted)| wanted.id() == rule.id()));
+    if let Some((_, wanted)) = altered {
+        let rule = wanted.id().to_owned();
+        let is_but_for_versions = new.iter().any(|rule| **rule == wanted.without(OLD_VERSIONS));
+        return Verdict::Unfit(if is_but_for_versions {
+            UnfitRules::VersionsStay { rule }
+        } else {
+            UnfitRules::Altered { rule }
+        });
+    }
+    if missing.is_empty() { Verdict::Kept } else { Verdict::Other }
+}
+
+/// Returns the rules of one document that the other lacks, or has less often.
+fn beyond<'a>(document: &'a Document, other: &Document) -> Vec<&'a Rule> {
+    let mut left: Vec<&Rule> = other.rules().collect();
+    document
+        .rules()
+        .filter(|rule| match left.iter().position(|known| known == rule) {
+            Some(at) => {
+                left.swap_remove(at);
+                false
+            }
+            None => true,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_name_and_a_prefix_of_its_installation() {
+        let expirations = vec![WantedRule { prefix: "larder/expiring/5/".to_owned(), days: 5 }];
+        let wanted = WantedRules { root: "larder/".to_owned(), expirations, upload_days: Some(7) };
+        let [one, other] = ["", "a&b/"].map(|prefix| OwnRules::new(&wanted, prefix, true).expect("rules"));
+        assert_eq!(other.wanted[0].1.prefix(), Some("a&b/larder/expiring/5/"));
+        for (_, rule) in &one.wanted {
+            assert!(one.has(rule) && !other.has(rule) && !one.are_spoilt_by(rule) && !other.are_spoilt_by(rule));
+            let lost = rule.without("Filter");
+            assert!(one.are_spoilt_by(&lost) && other.are_spoilt_by(&lost), "{lost:?}");
+        }
+        let texts = ["larder-of-grandma", "larder-0123456789abcdef", "another"].map(|id| text(id, "", "<Expiration/>"));
+        let theirs = Document::fresh(&texts).expect("a document");
+        assert!(theirs.rules().all(|rule| !one.are_spoilt_by(rule)), "of others, whatever they are limited to");
+        assert!(one.wanted[0].1.id().ends_with("-5") && one.wanted[1].1.id().ends_with("-uploads"));
+    }
+
+    fn own(keeps_versions: bool) -> OwnRules {
+        let expirations = vec![WantedRule { prefix: "larder/expiring/5/".to_owned(), days: 5 }];
+        let wanted = WantedRules { root: "larder/".to_owned(), expirations, upload_days: Some(7) };
+        OwnRules::new(&wanted, "", keeps_versions).expect("rules")
+    }
+
+    const TAGGED: &str = "<Rule><ID>theirs</ID><Filter><And><Prefix>a/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And>\
+        </Filter><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>";
+
+    const SIZED: &str = "<Rule><ID>sized</ID><Filter><ObjectSizeGreaterThan>9</ObjectSizeGreaterThan></Filter>\
+        <Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>";
+
+    /// Returns the result for our rules and two others on a vendor that writes `new` for `old`.
+    fn verdict(own: &OwnRules, old: &str, new: &str) -> Verdict {
+        let mut texts: Vec<_> = own.wanted.iter().map(|(text, _)| text.clone()).collect();
+        texts.extend([TAGGED, SIZED].map(str::to_owned));
+        let sent = Document::fresh(&texts).expect("a document");
+        let said = sent.text().expect("rules").replace(old, new);
+        compare(&sent, &Document::read(said).expect("a document"), own)
+    }
+
+    #[test]
+    fn what_vendors_write_otherwise_is_the_same() {
+        for (old, new) in [
+            ("", ""),
+            ("><", ">\n  <"),
+            ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", ""),
+            (" xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"", ""),
+            ("<Filter><Prefix>larder/</Prefix></Filter>", "<Filter><And><Prefix>larder/</Prefix></And></Filter>"),
+            ("<Filter><Prefix>larder/expiring/5/</Prefix></Filter>", "<Prefix>larder/expiring/5/</Prefix>"),
+            ("<Expiration>", "<Expiration><ExpiredObjectDeleteMarker>false</ExpiredObjectDeleteMarker>"),
+            (
+                "<Status>Enabled</Status><Expiration><Days>5</Days></Expiration>",
+                "<Expiration><Days>5</Days></Expiration><Status>Enabled</Status>",
+            ),
+        ] {
+            assert_eq!(verdict(&own(false), old, new), Verdict::Kept, "{old} as {new}");
+        }
+    }
+
+    #[test]
+    fn a_lost_filter_is_found_whosever_rule_it_was() {
+        let lost = |rule: &str| Verdict::Unfit(UnfitRules::FilterLost { rule: rule.to_owned() });
+        let own = own(false);
+        let [expiration, uploads] = [0, 1].map(|at: usize| own.wanted[at].1.id());
+        for (old, new, rule) in [
+            ("<Filter><Prefix>larder/expiring/5/</Prefix></Filter>", "", expiration),
+            ("<Filter><Prefix>larder/expiring/5/</Prefix></Filter>", "<Filter/>", expiration),
+            ("<Prefix>larder/expiring/5/</Prefix>", "<Prefix/>", expiration),
+            ("<Prefix>larder/expiring/5/</Prefix>", "<Prefix>larder/</Prefix>", expiration),
+            ("<Filter><Prefix>larder/</Prefix></Filter>", "<Prefix></Prefix>", uploads),
+            ("<Tag><Key>k</Key><Value>v</Value></Tag>", "", "theirs"),
+            ("<ObjectSizeGreaterThan>9</ObjectSizeGreaterThan>", "<Prefix/>", "sized"),
+            (
+                "<ID>theirs</ID><Filter><And><Prefix>a/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>",
+                "",
+                "",
+            ),
+        ] {
+            assert_eq!(verdict(&own, old, new), lost(rule), "{old} as {new}");
+        }
+    }
+
+    #[test]
+    fn our_rules_must_come_back_with_their_days_their_status_and_their_actions() {
+        let altered = |rule: &str| Verdict::Unfit(UnfitRules::Altered { rule: rule.to_owned() });
+        let own_rules = own(false);
+        let [expiration, uploads] = [0, 1].map(|at: usize| own_rules.wanted[at].1.id());
+        for (old, new, rule) in [
+            ("<Days>5</Days>", "<Days>1</Days>", expiration),
+            ("<Status>Enabled</Status><Expiration><Days>5", "<Status>Disabled</Status><Expiration><Days>5", expiration),
+            ("<DaysAfterInitiation>7</DaysAfterInitiation>", "", uploads),
+        ] {
+            assert_eq!(verdict(&own_rules, old, new), altered(rule), "{old} as {new}");
+        }
+        let versioned = own(true);
+        assert_eq!(verdict(&versioned, "", ""), Verdict::Kept);
+        let old = format!("<{OLD_VERSIONS}><NoncurrentDays>1</NoncurrentDays></{OLD_VERSIONS}>");
+        let rule = versioned.wanted[0].1.id().to_owned();
+        assert_eq!(verdict(&versioned, &old, ""), Verdict::Unfit(UnfitRules::VersionsStay { rule }));
+    }
+
+    #[test]
+    fn what_another_writer_does_meanwhile_is_told_from_a_vendors_ways() {
+        let own = own(false);
+        let added = format!("{TAGGED}<Rule><ID>new</ID><Filter/><Status>Enabled</Status></Rule>");
+        assert_eq!(verdict(&own, TAGGED, &added), Verdict::Kept, "a rule of theirs that is new");
+        assert_eq!(verdict(&own, TAGGED, ""), Verdict::Other, "a rule of theirs that is gone");
+        let ours = own.wanted[0].0.clone();
+        assert_eq!(verdict(&own, &ours, ""), Verdict::Other, "a rule of ours that is gone");
+        assert_eq!(verdict(&own, "<Days>1</Days>", "<Days>2</Days>"), Verdict::Other, "theirs with other days");
     }
 }

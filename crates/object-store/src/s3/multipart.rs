@@ -1,45 +1,24 @@
-//! The control plane, by the AWS SDK: bucket administration, multipart uploads, and batch deletes.
-//!
-//! The SDK costs several times the processor time of our own requests. Here it makes a few calls for many objects or
-//! for large ones, and its care for every vendor's protocol is worth that.
+//! The calls of multipart uploads that the AWS SDK makes: to start, complete, abort and list them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use aws_sdk_s3::{
-    config::retry::RetryConfig,
     error::{ProvideErrorMetadata, SdkError},
-    types::{
-        BucketLocationConstraint, CompletedMultipartUpload, CompletedPart, CreateBucketConfiguration, Delete,
-        MultipartUpload, ObjectIdentifier,
-    },
+    types::{CompletedMultipartUpload, CompletedPart, MultipartUpload},
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use larder_runtime::clock::Timestamp;
 
 use super::{
-    super::{
-        error::{Error, Result},
-        lifecycle::{UnfinishedUpload, UploadMark, UploadPage},
-    },
-    credentials::{CurrentCredentials, is_refusal_of_credentials},
-    options::{Encryption, S3Options},
-    origin::Origin,
-    refusal::Refusal,
-    resolver::{Location, Resolver},
-    stored_coding::STORED_CODING_NAME,
+    bucket_admin::{Control, never_repeated},
+    object_headers::STORED_CODING_NAME,
+    open::{Encryption, S3Options},
 };
+use crate::{Error, Result, UnfinishedUpload, UploadMark, UploadPage};
 
 /// Maximum pages in a list of the parts of an upload, of which there are 10,000 at most.
 const PARTS_PAGES: usize = 10;
-
-/// The control plane of the bucket.
-#[derive(Debug)]
-pub struct Control {
-    resolver: Arc<Resolver>,
-    credentials: Arc<CurrentCredentials>,
-    origin: Arc<Origin>,
-}
 
 /// Parameters of a new multipart upload.
 #[derive(Debug, Default)]
@@ -81,80 +60,6 @@ pub struct Incomplete {
 }
 
 impl Control {
-    /// Returns the control plane of the bucket that `resolver` finds.
-    pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>, origin: Arc<Origin>) -> Self {
-        Self { resolver, credentials, origin }
-    }
-
-    /// Maps an error of the SDK.
-    fn fault<E: std::error::Error + 'static>(&self, error: &SdkError<E, HttpResponse>) -> Error {
-        let Some(response) = error.raw_response() else {
-            let is_kept_waiting = matches!(error, SdkError::TimeoutError(_))
-                || matches!(error, SdkError::DispatchFailure(failure) if failure.is_timeout());
-            return if is_kept_waiting {
-                Error::Timeout
-            } else {
-                let endpoint = &self.origin.endpoint;
-                Error::Unavailable(format!("the object store at {endpoint} cannot be asked: {}", causes(error)).into())
-            };
-        };
-        let document = response.body().bytes().unwrap_or_default();
-        let status = response.status().as_u16();
-        let refusal = Refusal::of_parts(status, |name| response.headers().get(name), document);
-        match (refusal.status, refusal.code.as_str()) {
-            // A 404 from something other than the object store says nothing about an object.
-            (404, "") => Error::Unavailable(refusal.words(&self.origin).into()),
-            (200..300, "") => Error::Unavailable(format!("its answer cannot be read: {}", causes(error)).into()),
-            _ => refusal.into_error(&self.origin),
-        }
-    }
-
-    /// Makes a call at the bucket's present location; once more if the object store refused the credentials and there
-    /// are new ones.
-    async fn call<T, E, F>(
-        &self,
-        call: impl Fn(Arc<Location>) -> F,
-    ) -> std::result::Result<T, SdkError<E, HttpResponse>>
-    where
-        E: ProvideErrorMetadata,
-        F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
-    {
-        let used = self.credentials.get().await.ok();
-        let answered = call(self.resolver.location()).await;
-        if let (Some(used), Err(error)) = (used, &answered)
-            && let Some(response) = error.raw_response()
-            && is_refusal_of_credentials(response.status().as_u16(), error.code().unwrap_or_default())
-            && self.credentials.replace(&used).await
-        {
-            return call(self.resolver.location()).await;
-        }
-        answered
-    }
-
-    fn bucket(&self) -> &str {
-        self.resolver.bucket()
-    }
-
-    /// Creates the bucket, unless it exists.
-    pub async fn create_bucket(&self) -> Result<()> {
-        let is_aws = self.resolver.endpoint().is_none();
-        let created = self.call(|location| {
-            // AWS requires the name of every region except its first; others refuse unknown names.
-            let constraint = Some(location.region.as_str()).filter(|region| is_aws && *region != "us-east-1");
-            let configuration = constraint.map(|region| {
-                let region = BucketLocationConstraint::from(region);
-                CreateBucketConfiguration::builder().location_constraint(region).build()
-            });
-            let request = location.client.create_bucket().bucket(self.bucket());
-            request.set_create_bucket_configuration(configuration).send()
-        });
-        match created.await {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
-            Err(error) => Err(self.fault(&error)),
-        }
-    }
-
     /// Starts a multipart upload, and returns its id.
     pub async fn begin_upload(&self, upload: &NewUpload<'_>, options: &S3Options) -> Result<String> {
         let (encryption, kms_key) = match &options.encryption {
@@ -261,54 +166,14 @@ impl Control {
             aborted => aborted.map(drop).map_err(|error| self.fault(&error)),
         }
     }
-
-    /// Deletes up to 1,000 objects.
-    pub async fn delete_many(&self, keys: &[String]) -> Result<()> {
-        let malformed = |_| Error::Unavailable("a list of keys to delete cannot be made".into());
-        let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
-        let objects = objects.collect::<std::result::Result<_, _>>().map_err(malformed)?;
-        let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(malformed)?;
-        let done = self.call(|location| {
-            let request = location.client.delete_objects().bucket(self.bucket()).delete(delete.clone());
-            request.customize().config_override(never_repeated()).send()
-        });
-        let done = done.await.map_err(|error| self.fault(&error))?;
-        match done.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
-            None => Ok(()),
-            Some(error) => {
-                let (code, words) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
-                let (count, origin) = (done.errors().len(), &self.origin);
-                let words = format!("{count} objects could not be deleted: {code}: {words} ({origin})");
-                Err(Error::Unavailable(words.into()))
-            }
-        }
-    }
 }
 
 fn stored_coding(coding: &str) -> HashMap<String, String> {
     HashMap::from([(STORED_CODING_NAME.to_owned(), coding.to_owned())])
 }
 
-/// Returns a configuration without retries, for calls that take effect at once. The SDK also retries calls that may
-/// have taken effect: then a completion that won is told that it lost, and a delete removes later writes.
-fn never_repeated() -> aws_sdk_s3::config::Builder {
-    aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled())
-}
-
 /// Returns whether an error comes from the object store itself, and not from a proxy or a timeout.
 fn is_refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let status = error.raw_response().map(|response| response.status().as_u16());
     error.code().is_some() && status.is_some_and(|status| status < 500)
-}
-
-/// Returns the text of an SDK error, which is in its causes.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,4 +1,5 @@
-//! The usual AWS sources of keys, region and endpoint: environment, profiles, web identity, containers, instances.
+//! The default credential provider chain of AWS, which also has region and endpoint: environment, profiles, web
+//! identity, containers, instances.
 
 use std::sync::Arc;
 
@@ -11,11 +12,11 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_types::service_config::ServiceConfigKey;
 
 use super::{
-    super::cause::BoxError,
-    connector::WireConnector,
     credentials::{Credentials, CredentialsSource},
-    wire::{Target, WireClient},
+    http1::{Target, WireClient},
+    sdk_connector::WireConnector,
 };
+use crate::BoxError;
 
 /// Default region: the one that servers other than AWS's expect.
 const DEFAULT_REGION: &str = "us-east-1";

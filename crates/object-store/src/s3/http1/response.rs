@@ -14,13 +14,11 @@ use futures_util::Stream;
 use larder_runtime::{clock::Clock, telemetry::Tab};
 
 use super::{
-    super::super::body::{BodyError, ByteStream},
-    connection::Connection,
-    error::{Phase, WireError},
-    framing::Framing,
-    head::Head,
-    pool::Pool,
+    connection::{Connection, Pool},
+    exchange::{Phase, WireError},
+    head::{Framing, Head},
 };
+use crate::{BodyError, ByteStream};
 
 /// A response.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The HTTP client: connects, pools connections, and runs exchanges over them.
+//! The HTTP client: requests and timeouts, connecting, and exchanges over pooled connections.
 
 use std::{
     io,
@@ -16,22 +16,16 @@ use tokio_util::task::TaskTracker;
 use larder_runtime::{
     clock::Clock,
     network::{Proxies, Proxy, connect},
-    telemetry::{Ledger, Tab, shown_path},
+    telemetry::{CallClass, Ledger, Tab, shown_path},
 };
 
 use super::{
-    connection::Connection,
-    deadline::Deadline,
-    error::{Phase, WireError},
-    exchange::Exchange,
-    incoming::Incoming,
-    pool::Pool,
-    request::WireRequest,
-    socket::Socket,
-    target::Target,
-    timeouts::Timeouts,
-    tls::{Trust, invalid_name, is_no_tls},
+    connection::{Connection, Deadline, Pool, Socket, Trust, invalid_name, is_no_tls},
+    endpoint::Target,
+    exchange::{Exchange, Phase, WireError},
+    response::Incoming,
 };
+use crate::ByteStream;
 
 /// A client for any number of servers.
 #[derive(Debug)]
@@ -190,6 +184,80 @@ fn for_proxy(head: &Bytes, target: &Target, proxy: &Proxy) -> Bytes {
     }
     whole.extend_from_slice(&head[line_end..]);
     whole.into()
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// Bytes, perhaps none, which can be sent again.
+    Bytes(Bytes),
+    /// A stream of known length, which can be sent once.
+    Stream {
+        /// The stream.
+        stream: ByteStream,
+        /// True if some of it was taken already.
+        is_begun: bool,
+    },
+}
+
+impl Outgoing {
+    /// Returns an empty body.
+    pub fn empty() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+
+    /// Returns whether it can be sent from its beginning.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Self::Bytes(_) => true,
+            Self::Stream { is_begun, .. } => !is_begun,
+        }
+    }
+}
+
+/// A request as it is sent.
+#[derive(Debug)]
+pub struct WireRequest {
+    /// The request line and all header fields up to the empty line.
+    pub head: Bytes,
+    /// The body; the head announces its length.
+    pub body: Outgoing,
+    /// True if the head asks for `100 Continue`, so that only a server that wants the body gets it.
+    pub awaits_continue: bool,
+    /// True if the response has no body regardless of its head, because the request is a HEAD.
+    pub is_head: bool,
+    /// Billing class; `None` for calls to other servers than the object store.
+    pub class: Option<CallClass>,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+}
+
+/// Timeouts of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Timeout for connecting, including TLS.
+    pub connect: Duration,
+    /// Timeout for the server's answer to `100-continue`; then the body is sent anyway.
+    pub continuation: Duration,
+    /// Timeout from the end of the request until the head of the response.
+    pub answer: Duration,
+    /// Timeout for a body in which the server neither sends nor accepts a byte.
+    pub stall: Duration,
+    /// Maximum idle time of a connection: less than that of servers, so that none closes one just when it is reused.
+    /// The shortest seen of an object store is 20 s.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            continuation: Duration::from_secs(1),
+            answer: Duration::from_mins(1),
+            stall: Duration::from_secs(30),
+            idle: Duration::from_secs(15),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One request and the head of its response, over one connection.
 //!
 //! It sends and receives at the same time: a server may respond before it has received the whole body (to refuse it).
-//! Then the rest is not sent and the connection is not reused.
+//! Then the rest is not sent and the connection is not reused. An error tells which part of the request was sent.
 
 use std::{
     future::poll_fn,
@@ -15,13 +15,11 @@ use futures_util::StreamExt;
 use larder_runtime::telemetry::Tab;
 
 use super::{
-    super::super::{announced::AnnouncedLength, body::BodyError},
+    client::{Outgoing, Timeouts},
     connection::Connection,
-    error::{Phase, WireError},
     head::Head,
-    request::Outgoing,
-    timeouts::Timeouts,
 };
+use crate::{BodyError, announced::AnnouncedLength};
 
 /// Maximum number of interim responses to one request.
 const INTERIM_LIMIT: usize = 8;
@@ -237,4 +235,71 @@ fn counted(announced: &mut AnnouncedLength, piece: Option<Bytes>) -> Result<Opti
         None => announced.finish()?,
     }
     Ok(piece)
+}
+
+/// The sent part of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Nothing.
+    Unsent,
+    /// Not its end: no server treats it as a complete request.
+    Partial,
+    /// All of it: the server may have executed it.
+    Sent,
+}
+
+/// An exchange that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Connecting to the server failed.
+    #[error("cannot connect to {target}")]
+    Connect {
+        /// Address of the attempt.
+        target: String,
+        /// Reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The server does not speak TLS.
+    #[error(
+        "{target} does not speak TLS, but plain http most likely: let the endpoint begin with http://, or give the port that \
+         speaks https"
+    )]
+    NoTls {
+        /// Address of the attempt.
+        target: String,
+    },
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken {
+        /// The sent part of the request.
+        phase: Phase,
+        /// Error of the connection.
+        #[source]
+        source: io::Error,
+    },
+    /// The server sent or accepted nothing for too long.
+    #[error("no answer in time")]
+    Timeout {
+        /// The sent part of the request.
+        phase: Phase,
+    },
+    /// The response is not the HTTP that we support.
+    #[error("the answer is malformed: {0}")]
+    Malformed(&'static str),
+    /// The request's own body broke off; the server has not received all of it.
+    #[error("the body broke off")]
+    Body(#[source] BodyError),
+}
+
+impl WireError {
+    /// Returns the sent part of the request.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Connect { .. } | Self::NoTls { .. } => Phase::Unsent,
+            Self::Broken { phase, .. } | Self::Timeout { phase } => *phase,
+            Self::Malformed(_) => Phase::Sent,
+            Self::Body(_) => Phase::Partial,
+        }
+    }
 }

@@ -6,31 +6,21 @@
 
 mod client;
 mod connection;
-mod deadline;
-mod error;
+mod endpoint;
 mod exchange;
-mod framing;
 mod head;
-mod incoming;
-mod pool;
-mod request;
-mod socket;
-mod target;
-mod timeouts;
-mod tls;
+mod response;
 
-pub use client::WireClient;
-pub use error::{Phase, WireError};
+pub use client::{Outgoing, Timeouts, WireClient, WireRequest};
+pub use connection::{Trust, TrustError};
+pub use endpoint::{InvalidTarget, Target};
+pub use exchange::{Phase, WireError};
 pub use head::Head;
-pub use incoming::Incoming;
-pub use request::{Outgoing, WireRequest};
-pub use target::{InvalidTarget, Target};
-pub use timeouts::Timeouts;
-pub use tls::{Trust, TrustError};
+pub use response::Incoming;
 
 /// What the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use super::framing::Framing;
+    pub use super::head::Framing;
 }

@@ -1,10 +1,10 @@
-//! Validators. An object store's own covers an object's bytes; ours covers its attributes, too, since the same bytes
-//! under another media type are another representation to readers. So ours is the vendor's followed by a mark of the
+//! `ETag`s. An object store's own covers an object's bytes; ours covers its attributes, too, since the same bytes under
+//! another media type are another representation to readers. So ours is the vendor's followed by a mark of the
 //! attributes, `9e107d9d372bb6826bd81d3542a419d6-1a2b3c4d`, and conditions use the part before the mark.
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::object::{Attributes, ETag};
+use crate::{Attributes, ETag};
 
 /// Number of characters of a mark.
 const MARK_LENGTH: usize = 8;
@@ -32,6 +32,11 @@ pub fn unmarked(etag: &ETag) -> Option<&str> {
     let (vendor, mark) = etag.as_str().rsplit_once('-')?;
     let is_ours = mark.len() == MARK_LENGTH && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
     (is_ours && !vendor.is_empty()).then_some(vendor)
+}
+
+/// Returns a validator without its quotes, and without the mark of a weak one.
+pub fn unquoted(text: &str) -> ETag {
+    ETag::new(text.trim().trim_start_matches("W/").trim_matches('"'))
 }
 
 #[cfg(test)]

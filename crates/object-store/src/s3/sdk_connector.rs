@@ -16,10 +16,8 @@ use bytes::Bytes;
 
 use larder_runtime::telemetry::CallClass;
 
-use super::{
-    super::cause::BoxError,
-    wire::{Outgoing, Target, WireClient, WireError, WireRequest},
-};
+use super::http1::{Outgoing, Target, WireClient, WireError, WireRequest};
+use crate::BoxError;
 
 /// Maximum bytes of a response to the SDK: it requests documents, not objects.
 const ANSWER_LIMIT: u64 = 16 * 1024 * 1024;

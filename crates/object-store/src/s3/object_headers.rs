@@ -1,21 +1,19 @@
-//! Response heads of objects: size, range, validator and attributes, and whether a proxy has changed them.
+//! Header fields of objects: media type, coding, storage and condition in requests; size, range and attributes in
+//! responses, and whether a proxy has decoded the object.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use larder_runtime::clock::Timestamp;
 
 use super::{
-    super::{
-        error::{Error, Result},
-        object::{Attributes, ByteRange, ObjectMeta},
-    },
-    headers::UNTYPED,
-    listing::unquoted,
-    origin::Origin,
-    stored_coding::STORED_CODING,
-    validators::marked,
-    wire::Head,
+    error_response::Origin,
+    etag::{marked, unmarked, unquoted},
+    http1::Head,
+    multipart::Condition,
+    open::Encryption,
+    request::Request,
 };
+use crate::{Attributes, ByteRange, Error, ObjectMeta, Precondition, Result};
 
 /// Returns the range of the response, and the size of the whole object.
 pub fn read_range(head: &Head, asked: Option<ByteRange>) -> Result<(Range<u64>, u64)> {
@@ -86,3 +84,62 @@ pub fn decoded(coding: &str, origin: &Origin) -> Error {
 fn strange(what: &str) -> Error {
     Error::Unavailable(format!("the object store answers strangely: {what}").into())
 }
+
+/// Returns the media type to send: never none, since vendors would add their own.
+pub fn content_type(attributes: &Attributes) -> &str {
+    if attributes.content_type.is_empty() { UNTYPED } else { &attributes.content_type }
+}
+
+/// Marks the absence of a media type.
+pub const UNTYPED: &str = "application/vnd.larder.untyped";
+
+/// Adds the coding of an object, and the header that reveals whether it was decoded on the way back.
+pub fn add_coding<'a>(request: &mut Request<'a>, attributes: &'a Attributes) {
+    if let Some(coding) = &attributes.content_encoding {
+        request.header("content-encoding", coding.as_str());
+        request.header(STORED_CODING, coding.as_str());
+    }
+}
+
+/// Returns the headers for storage class and encryption.
+pub fn storage_headers(encryption: Option<&Encryption>, class: Option<&str>) -> Vec<(&'static str, Cow<'static, str>)> {
+    let mut headers: Vec<(&'static str, Cow<'static, str>)> = Vec::new();
+    match encryption {
+        Some(Encryption::Aes256) => headers.push(("x-amz-server-side-encryption", "AES256".into())),
+        Some(Encryption::Kms(key)) => {
+            headers.push(("x-amz-server-side-encryption", "aws:kms".into()));
+            if let Some(key) = key {
+                headers.push(("x-amz-server-side-encryption-aws-kms-key-id", key.clone().into()));
+            }
+        }
+        None => {}
+    }
+    if let Some(class) = class {
+        headers.push(("x-amz-storage-class", class.to_owned().into()));
+    }
+    headers
+}
+
+/// Returns the condition of a write as header values.
+pub fn condition(precondition: &Precondition, is_quoted: bool) -> Result<Condition> {
+    Ok(match precondition {
+        Precondition::None => Condition::default(),
+        Precondition::IfAbsent => Condition { if_none_match: Some("*".to_owned()), if_match: None },
+        Precondition::IfMatch(etag) => {
+            // We never issued a validator that is not ours.
+            let vendor = unmarked(etag).ok_or(Error::Precondition)?;
+            let if_match = if is_quoted { format!("\"{vendor}\"") } else { vendor.to_owned() };
+            Condition { if_match: Some(if_match), if_none_match: None }
+        }
+    })
+}
+
+/// The header with the stored coding of an object. Unlike `Content-Encoding` it reaches the client: proxies that decode
+/// a coding that the client does not accept (nginx with `gunzip on`, several CDNs) drop that one with the coding.
+pub const STORED_CODING: &str = "x-amz-meta-larder-coding";
+
+/// All codings of records, as a request accepts them.
+pub const ALL_CODINGS: &str = "gzip, br, deflate, identity";
+
+/// The header with the coding as the SDK names it.
+pub const STORED_CODING_NAME: &str = "larder-coding";

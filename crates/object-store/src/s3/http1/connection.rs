@@ -1,0 +1,385 @@
+//! Connections: the socket, TLS, the timeout without progress, the bytes read but not used yet, and the pool of idle
+//! connections.
+//!
+//! A connection stays in the runtime that created it: that runtime wakes its socket, and a task in another one would
+//! need a second wake-up.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use foldhash::quality::RandomState;
+use futures_util::FutureExt;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    runtime,
+};
+use tokio_rustls::{
+    client::TlsStream,
+    rustls::{
+        ClientConfig, Error as TlsError, InvalidMessage, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, pem::PemObject},
+    },
+};
+use tokio_util::io::poll_read_buf;
+
+use larder_runtime::{clock::Clock, network::Proxy};
+
+use super::endpoint::Target;
+
+/// Bytes read at a time while the rest is short or unknown: a head and a small body arrive together.
+const SMALL_READ: usize = 16 * 1024;
+
+/// Bytes read at a time within a large body.
+const LARGE_READ: usize = 128 * 1024;
+
+/// Minimum free bytes of a buffer that justify a read.
+const LEAST_READ: usize = 4 * 1024;
+
+/// A connection to one server.
+#[derive(Debug)]
+pub struct Connection {
+    /// The server.
+    pub target: Target,
+    /// Bytes read but not used yet.
+    pub input: BytesMut,
+    /// Timeout without progress.
+    pub deadline: Deadline,
+    /// The proxy for plain requests; `None` for a tunnel or without a proxy.
+    pub proxy: Option<Proxy>,
+    socket: Socket,
+}
+
+impl Connection {
+    /// Returns a new connection.
+    pub fn new(target: Target, socket: Socket, proxy: Option<Proxy>, deadline: Deadline) -> Self {
+        Self { target, input: BytesMut::new(), deadline, proxy, socket }
+    }
+
+    /// Returns whether the connection is unusable, as far as can be seen without sending.
+    pub fn is_spent(&self) -> bool {
+        !self.input.is_empty() || self.socket.is_spent()
+    }
+
+    /// Reads more, about `wanted` bytes; zero at the end.
+    pub fn poll_read(&mut self, context: &mut Context<'_>, wanted: u64) -> Poll<io::Result<usize>> {
+        // Returned bytes share the block: a new one is allocated only when little of it is left.
+        if self.input.capacity() - self.input.len() < LEAST_READ {
+            self.input.reserve(if wanted >= LARGE_READ as u64 { LARGE_READ } else { SMALL_READ });
+        }
+        poll_read_buf(Pin::new(&mut self.socket), context, &mut self.input)
+    }
+
+    /// Writes from the front of `head`, then of `body`, and removes the written bytes.
+    pub fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        head: &mut Bytes,
+        body: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
+        let socket = Pin::new(&mut self.socket);
+        // A vectored write costs more than a write of one part.
+        let writing = match (head.is_empty(), body.is_empty()) {
+            (true, _) => socket.poll_write(context, body),
+            (_, true) => socket.poll_write(context, head),
+            _ => socket.poll_write_vectored(context, &[io::IoSlice::new(head), io::IoSlice::new(body)]),
+        };
+        let written = ready!(writing)?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        let of_head = written.min(head.len());
+        head.advance(of_head);
+        body.advance(written - of_head);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends the bytes that an encrypted connection has buffered.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+}
+
+/// A connection that waits for its next exchange.
+#[derive(Debug)]
+pub struct Idle {
+    /// The connection.
+    pub connection: Connection,
+    /// Start of the wait, by the monotonic clock.
+    pub since: Duration,
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// Plain text.
+    Plain(TcpStream),
+    /// Under TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    /// Returns whether the server has closed, or sent unsolicited bytes, while the connection was idle.
+    pub fn is_spent(&self) -> bool {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        let mut byte = [0];
+        socket.peek(&mut byte).now_or_never().is_some()
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(context, parts),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+/// The trusted certificate authorities.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    config: Arc<ClientConfig>,
+}
+
+/// Reason why no certificates could be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The file of certificates cannot be read.
+    #[error("{path}: it cannot be read as certificates in PEM format: {message}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Reason.
+        message: String,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] TlsError),
+}
+
+impl Trust {
+    /// Loads the system's root certificates, and those in `file`.
+    pub fn load(file: Option<&Path>) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        let system = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(system.certs);
+        for error in system.errors {
+            tracing::warn!(%error, "some of the certificates that this system trusts cannot be read");
+        }
+        if let Some(path) = file {
+            let refuse = |message: String| TrustError::File { path: path.to_owned(), message };
+            let mut count = 0;
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| refuse(error.to_string()))? {
+                let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
+                roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
+                count += 1;
+            }
+            if count == 0 {
+                return Err(refuse("there are none in it".to_owned()));
+            }
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(TrustError::Tls)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { config: Arc::new(config) })
+    }
+
+    /// Returns the TLS connector.
+    pub(super) fn connector(&self) -> tokio_rustls::TlsConnector {
+        tokio_rustls::TlsConnector::from(Arc::clone(&self.config))
+    }
+}
+
+/// Returns whether a handshake failed because the server's answer is not TLS.
+pub(super) fn is_no_tls(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)))
+}
+
+/// Returns the error for a host that no certificate can name.
+pub(super) fn invalid_name() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the host is no name that a certificate can have")
+}
+
+/// A timeout for a wait.
+pub struct Deadline {
+    clock: Arc<dyn Clock>,
+    limit: Duration,
+    /// Start of the current wait.
+    since: Option<Duration>,
+    timer: Option<Timer>,
+}
+
+struct Timer {
+    rings_at: Duration,
+    rings: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Deadline {
+    /// Returns a timeout for each wait.
+    pub fn new(clock: &Arc<dyn Clock>, limit: Duration) -> Self {
+        Self { clock: Arc::clone(clock), limit, since: None, timer: None }
+    }
+
+    /// Ends the wait; the next one starts again, with this limit.
+    pub fn reset(&mut self, limit: Duration) {
+        self.since = None;
+        self.limit = limit;
+    }
+
+    /// Becomes ready once a wait has lasted too long; a wait starts with the first call after a reset.
+    pub fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let end = *self.since.get_or_insert_with(|| self.clock.monotonic()) + self.limit;
+        loop {
+            if let Some(timer) = self.timer.as_mut().filter(|timer| timer.rings_at <= end) {
+                ready!(timer.rings.as_mut().poll(context));
+            }
+            self.timer = None;
+            let now = self.clock.monotonic();
+            let Some(pause) = end.checked_sub(now).filter(|pause| !pause.is_zero()) else {
+                return Poll::Ready(());
+            };
+            let clock = Arc::clone(&self.clock);
+            self.timer = Some(Timer { rings_at: end, rings: Box::pin(async move { clock.sleep(pause).await }) });
+        }
+    }
+}
+
+impl fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deadline").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// Maximum number of idle connections to one server in one runtime.
+const KEPT: usize = 512;
+
+/// Connections by their runtime and their server, longest idle first.
+type Waiting = HashMap<runtime::Id, HashMap<Target, Vec<Idle>, RandomState>, RandomState>;
+
+/// Idle connections.
+#[derive(Debug)]
+pub struct Pool {
+    idle_limit: Duration,
+    idle: Mutex<Waiting>,
+}
+
+impl Pool {
+    /// Returns an empty pool, whose connections are idle for at most `idle_limit`.
+    pub fn new(idle_limit: Duration) -> Self {
+        Self { idle_limit, idle: Mutex::default() }
+    }
+
+    /// Takes the most recently used connection of this runtime, if one is still good.
+    pub fn take(&self, target: &Target, now: Duration) -> Option<Connection> {
+        loop {
+            let Idle { connection, since } = self.lock().get_mut(&here()?)?.get_mut(target)?.pop()?;
+            if now.saturating_sub(since) < self.idle_limit && !connection.is_spent() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection after a successful exchange.
+    pub fn put(&self, connection: Connection, now: Duration) {
+        let Some(here) = here() else { return };
+        let mut idle = self.lock();
+        let idle = idle.entry(here).or_default();
+        if let Some(waiting) = idle.get_mut(&connection.target) {
+            if waiting.len() < KEPT {
+                waiting.push(Idle { connection, since: now });
+            }
+        } else {
+            idle.insert(connection.target.clone(), vec![Idle { connection, since: now }]);
+        }
+    }
+
+    /// Closes connections that were idle for too long.
+    pub fn prune(&self, now: Duration) {
+        let mut old = Vec::new();
+        let mut idle = self.lock();
+        for waiting in idle.values_mut().flat_map(HashMap::values_mut) {
+            let count = waiting.iter().take_while(|idle| now.saturating_sub(idle.since) >= self.idle_limit).count();
+            old.extend(waiting.drain(..count));
+        }
+        idle.retain(|_, of_runtime| {
+            of_runtime.retain(|_, waiting| !waiting.is_empty());
+            !of_runtime.is_empty()
+        });
+        drop(idle);
+        // Closed after the lock is released.
+        drop(old);
+    }
+
+    /// Returns the maximum idle time of a connection.
+    pub fn idle_limit(&self) -> Duration {
+        self.idle_limit
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the current runtime; `None` if a body is dropped outside of any.
+fn here() -> Option<runtime::Id> {
+    runtime::Handle::try_current().ok().map(|handle| handle.id())
+}
