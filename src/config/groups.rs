@@ -58,9 +58,9 @@ pub(super) static GROUPS: [Group; 14] = [
         about: "What is too much is answered 429, or 503 where it is too much for the gateway itself \
                 ([how](SECURITY_MODEL.md#limits)). Each gateway counts by itself.",
         settings: &[
-            ("max_caller_rate", "1000"),
-            ("max_store_rate", "60"),
-            ("max_record_rate", "200"),
+            ("max_client_rps", "1000"),
+            ("max_store_rps", "60"),
+            ("max_record_rps", "200"),
             ("max_requests", "512"),
             ("max_connections", "4096"),
             ("max_client_connections", "256"),
@@ -106,7 +106,7 @@ pub(super) static GROUPS: [Group; 14] = [
             ("max_user_size", "50GiB"),
             ("max_store_records", "100000"),
             ("max_store_size", "5GiB"),
-            ("count_interval", "10m"),
+            ("usage_recount_interval", "10m"),
         ],
     },
     Group {
@@ -115,7 +115,7 @@ pub(super) static GROUPS: [Group; 14] = [
         settings: &[
             ("cache_size", "128MiB"),
             ("record_cache_size", "256MiB"),
-            ("sole_gateway", "yes"),
+            ("exclusive_bucket", "yes"),
             ("request_memory", "256MiB"),
         ],
     },
@@ -127,7 +127,7 @@ pub(super) static GROUPS: [Group; 14] = [
     Group {
         title: "Runs of actors",
         about: "[What runs are here](API.md#actor-runs).",
-        settings: &[("run_silence", "10m"), ("run_retention_days", "30")],
+        settings: &[("run_heartbeat_timeout", "10m"), ("run_retention_days", "30")],
     },
     Group {
         title: "Datasets and request queues",
@@ -158,7 +158,7 @@ pub(super) static GROUPS: [Group; 14] = [
             ("s3_storage_class", "STANDARD_IA"),
             ("s3_part_size", "64MiB"),
             ("s3_connect_timeout", "10s"),
-            ("s3_answer_timeout", "1m"),
+            ("s3_response_timeout", "1m"),
             ("s3_stall_timeout", "1m"),
             ("s3_conditional_writes", "no"),
             ("s3_conditional_deletes", "no"),

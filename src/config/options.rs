@@ -64,7 +64,7 @@ pub struct Config {
     /// Stores: retention of unnamed ones, and size of their cache.
     pub catalog: CatalogOptions,
     /// True if this gateway is the only writer of its backend.
-    pub is_sole_gateway: bool,
+    pub is_exclusive_bucket: bool,
     /// Maximum size in bytes of the record cache; by default one that fits the backend.
     pub record_cache_bytes: Option<u64>,
     /// Maximum memory in bytes for requests.
@@ -107,7 +107,7 @@ impl Default for Config {
             public_url: None,
             leader: None,
             catalog: CatalogOptions::default(),
-            is_sole_gateway: false,
+            is_exclusive_bucket: false,
             record_cache_bytes: None,
             request_memory_bytes: DEFAULT_MEMORY_LIMIT,
             max_record_bytes: DEFAULT_MAX_RECORD_BYTES,

@@ -189,7 +189,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         show: |config| Some(show_time(config.s3.timeouts.connect)),
     },
     Setting {
-        name: "s3_answer_timeout",
+        name: "s3_response_timeout",
         value: "TIME",
         help: "How long the object store may take to begin its answer",
         is_secret: false,

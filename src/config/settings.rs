@@ -185,7 +185,7 @@ static GENERAL: &[Setting] = &[
         show: |config| Some(show_size(config.max_record_bytes)),
     },
     Setting {
-        name: "max_caller_rate",
+        name: "max_client_rps",
         value: "NUMBER",
         help: "Requests a second that one user, or one address without a token, may make; 0 for no limit",
         is_secret: false,
@@ -196,7 +196,7 @@ static GENERAL: &[Setting] = &[
         show: |config| config.rates.caller.map(|rate| rate.to_string()),
     },
     Setting {
-        name: "max_store_rate",
+        name: "max_store_rps",
         value: "NUMBER",
         help: "Requests a second for one store, those for its records aside; the platform's limit is 60; 0 for no limit",
         is_secret: false,
@@ -207,7 +207,7 @@ static GENERAL: &[Setting] = &[
         show: |config| config.rates.store.map(|rate| rate.to_string()),
     },
     Setting {
-        name: "max_record_rate",
+        name: "max_record_rps",
         value: "NUMBER",
         help: "Requests a second for the records of one store; the platform's limit is 200; 0 for no limit",
         is_secret: false,
@@ -229,7 +229,7 @@ static GENERAL: &[Setting] = &[
         show: |config| Some(config.max_requests.unwrap_or_default().to_string()),
     },
     Setting {
-        name: "run_silence",
+        name: "run_heartbeat_timeout",
         value: "TIME",
         help: "How long a run of an actor may give no sign of life before it is taken for dead",
         is_secret: false,
@@ -262,20 +262,20 @@ static GENERAL: &[Setting] = &[
         show: |config| Some(show_size(config.catalog.cache.capacity_bytes)),
     },
     Setting {
-        name: "sole_gateway",
+        name: "exclusive_bucket",
         value: "yes|no",
         help: "Whether no other gateway and nothing else writes to the bucket: small records may be kept in memory then",
         is_secret: false,
         apply: |config, text| {
-            config.is_sole_gateway = yes_or_no(text)?;
+            config.is_exclusive_bucket = yes_or_no(text)?;
             Ok(())
         },
-        show: |config| Some(show_yes(config.is_sole_gateway)),
+        show: |config| Some(show_yes(config.is_exclusive_bucket)),
     },
     Setting {
         name: "record_cache_size",
         value: "SIZE",
-        help: "Memory for small records that were read, 0 for none; before a bucket it needs LARDER_SOLE_GATEWAY",
+        help: "Memory for small records that were read, 0 for none; before a bucket it needs LARDER_EXCLUSIVE_BUCKET",
         is_secret: false,
         apply: |config, text| {
             config.record_cache_bytes = Some(size(text, ANY_RECORD_CACHE)?);
@@ -476,7 +476,7 @@ static QUOTAS: &[Setting] = &[
         show: |config| config.quota.store_bytes.map(show_size),
     },
     Setting {
-        name: "count_interval",
+        name: "usage_recount_interval",
         value: "TIME",
         help: "How often it is counted at most what is in a store that keeps changing",
         is_secret: false,

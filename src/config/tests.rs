@@ -288,8 +288,8 @@ fn settings_of_gateways_before_one_bucket_that_contradict_each_other_are_refused
     let bucket = ("LARDER_S3_BUCKET", "larder");
     let leader = ("LARDER_LEADER", "http://10.0.0.5:8011");
     for (environment, said) in [
-        (vec![bucket, ("LARDER_RECORD_CACHE_SIZE", "1MiB")], "LARDER_SOLE_GATEWAY to yes"),
-        (vec![bucket, leader, ("LARDER_SOLE_GATEWAY", "yes")], "says that there is none"),
+        (vec![bucket, ("LARDER_RECORD_CACHE_SIZE", "1MiB")], "LARDER_EXCLUSIVE_BUCKET to yes"),
+        (vec![bucket, leader, ("LARDER_EXCLUSIVE_BUCKET", "yes")], "says that there is none"),
     ] {
         assert!(said_of(&environment).contains(said), "{said}");
     }

@@ -90,9 +90,9 @@ fn gateways(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
             let reason =
                 "names another gateway, but a data folder belongs to this one alone: leave it out, or set a bucket";
             complain("leader", reason.to_owned());
-        } else if config.is_sole_gateway {
+        } else if config.is_exclusive_bucket {
             let reason =
-                "names another gateway, and LARDER_SOLE_GATEWAY says that there is none: leave one of them out";
+                "names another gateway, and LARDER_EXCLUSIVE_BUCKET says that there is none: leave one of them out";
             complain("leader", reason.to_owned());
         }
     }
@@ -103,9 +103,9 @@ fn gateways(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
         );
     }
     let is_cached = config.record_cache_bytes.is_some_and(|bytes| bytes > 0);
-    if is_cached && config.has_bucket() && !config.is_sole_gateway {
+    if is_cached && config.has_bucket() && !config.is_exclusive_bucket {
         let reason = "is set, but another gateway may write to the bucket, so that what is in memory may be outdated: set \
-                      LARDER_SOLE_GATEWAY to yes if there is none, or leave the cache out";
+                      LARDER_EXCLUSIVE_BUCKET to yes if there is none, or leave the cache out";
         complain("record_cache_size", reason.to_owned());
     }
 }

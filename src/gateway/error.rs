@@ -75,7 +75,7 @@ pub enum StartError {
     /// The record cache was enabled for a bucket that others may write to.
     #[error(
         "LARDER_RECORD_CACHE_SIZE is set, but another gateway may write to the bucket, so that what is in memory may be \
-         outdated: set LARDER_SOLE_GATEWAY to yes if there is none, or leave the cache out"
+         outdated: set LARDER_EXCLUSIVE_BUCKET to yes if there is none, or leave the cache out"
     )]
     CacheOfMany,
     /// The embedded engine belongs to one gateway, so there can be no other leader.

@@ -35,7 +35,7 @@ fn limited(program: &Program, header: &str) -> usize {
 #[test]
 fn whoever_is_behind_a_trusted_proxy_is_limited_for_himself_and_written_down() {
     let folder = tempfile::tempdir().expect("a folder");
-    let arguments = ["--trusted-proxies", "10.0.0.0/8,127.0.0.1", "--max-caller-rate", "1"];
+    let arguments = ["--trusted-proxies", "10.0.0.0/8,127.0.0.1", "--max-client-rps", "1"];
     let program = Program::serve(folder.path(), &arguments);
     assert_eq!(limited(&program, "x-forwarded-for"), 0);
     assert!(limited(&program, "forwarded") > 0, "there is one way to say it");
@@ -58,7 +58,7 @@ fn whoever_is_behind_a_trusted_proxy_is_limited_for_himself_and_written_down() {
 #[test]
 fn whoever_is_not_trusted_speaks_for_nobody_but_himself() {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = Program::serve(folder.path(), &["--trusted-proxies", "10.0.0.0/8", "--max-caller-rate", "1"]);
+    let program = Program::serve(folder.path(), &["--trusted-proxies", "10.0.0.0/8", "--max-client-rps", "1"]);
     assert!(limited(&program, "x-forwarded-for") > 0);
     let mut client = program.client();
     let answer = client.send("GET", "/health/live", "", Upload::None).expect("it answers");

@@ -54,7 +54,7 @@ pub fn make_history_before_a_bucket(gateways: usize) {
         let endpoint = proxy.endpoint();
         Box::new(move || {
             let mut command: Command = before_bucket(&place, &prefix);
-            command.env("LARDER_S3_ENDPOINT", &endpoint).env("LARDER_S3_ANSWER_TIMEOUT", ANSWER_TIMEOUT);
+            command.env("LARDER_S3_ENDPOINT", &endpoint).env("LARDER_S3_RESPONSE_TIMEOUT", ANSWER_TIMEOUT);
             command.env("LARDER_TOKEN", TOKEN).env("LARDER_SECRET", "shared by all").env("LARDER_LEADER", &leader);
             if index == 0 {
                 command.env("LARDER_LEADER", "self").env("LARDER_LISTEN", leader.trim_start_matches("http://"));
