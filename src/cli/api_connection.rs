@@ -18,7 +18,7 @@ use ureq::{Agent, Body, SendBody};
 
 use crate::{
     clock::Timestamp,
-    config::{Config, Given, LeaderSetting, load},
+    config::{Config, ConfigSources, LeaderSetting, load},
     gateway::{AdminToken, Gateway},
     import_export::{self, Api, Trust, absent_store, store_addresses},
     server::{TlsFiles, reachable_address},
@@ -92,11 +92,11 @@ pub(super) enum MissingFolder {
 /// Runs `work` with a server: a running one, or a local one, which is ended once everything is written.
 pub(super) fn with_server(
     url: Option<String>,
-    given: &Given,
+    sources: &ConfigSources,
     missing: MissingFolder,
     work: impl FnOnce(&Target) -> Result<(), Failure>,
 ) -> ExitCode {
-    let target = match Target::find(url, given, missing) {
+    let target = match Target::find(url, sources, missing) {
         Ok(target) => target,
         Err(code) => return code,
     };
@@ -109,23 +109,23 @@ pub(super) fn with_server(
 
 impl Target {
     /// Finds the server at `url`, at `LARDER_URL`, or by the configuration. Prints the reason if it fails.
-    pub(super) fn find(url: Option<String>, given: &Given, missing: MissingFolder) -> Result<Self, ExitCode> {
-        let loaded = load(given).map_err(|problems| {
+    pub(super) fn find(url: Option<String>, sources: &ConfigSources, missing: MissingFolder) -> Result<Self, ExitCode> {
+        let loaded = load(sources).map_err(|problems| {
             output::print_error(&problems.to_string());
             exit::wrong_settings()
         })?;
-        if let Some(door) = Door::of_running(url, given, &loaded.config)? {
+        if let Some(door) = Door::of_running(url, sources, &loaded.config)? {
             return Ok(Self { door, own: None });
         }
         if missing == MissingFolder::Refuse {
             require_data(&loaded.config)?;
         }
-        Self::own(loaded.config, given)
+        Self::own(loaded.config, sources)
     }
 
     /// Starts a local server over the same backend, which no other process can reach.
-    fn own(mut config: Config, given: &Given) -> Result<Self, ExitCode> {
-        if config.leader == Some(LeaderSetting::Itself) {
+    fn own(mut config: Config, sources: &ConfigSources) -> Result<Self, ExitCode> {
+        if config.leader == Some(LeaderSetting::ThisGateway) {
             output::print_error(
                 "no server answers, and the leader may run elsewhere: name it by --url (there must not be two)",
             );
@@ -138,7 +138,7 @@ impl Target {
         let (opened, opening) = std::sync::mpsc::channel();
         let ended = thread::spawn(move || serve(config, &opened, stopped));
         if let Ok((authority, token)) = opening.recv() {
-            let server = Server::at(&format!("http://{authority}"), given).map_err(|error| {
+            let server = Server::at(&format!("http://{authority}"), sources).map_err(|error| {
                 output::print_error(&error);
                 exit::wrong_settings()
             })?;
@@ -170,14 +170,18 @@ impl Target {
 impl Door {
     /// Finds the server at `url`, at `LARDER_URL`, or the one that runs with the configuration; `None` if none runs
     /// with it. Prints the reason if it fails.
-    pub(super) fn of_running(url: Option<String>, given: &Given, config: &Config) -> Result<Option<Self>, ExitCode> {
+    pub(super) fn of_running(
+        url: Option<String>,
+        sources: &ConfigSources,
+        config: &Config,
+    ) -> Result<Option<Self>, ExitCode> {
         let kept_token = || AdminToken::kept_in(&config.data);
         let told = |error: String| {
             output::print_error(&error);
             exit::wrong_settings()
         };
-        let (server, token) = if let Some(url) = url.or_else(|| given.variable("LARDER_URL").map(str::to_owned)) {
-            let server = Server::at(&url, given).map_err(told)?;
+        let (server, token) = if let Some(url) = url.or_else(|| sources.variable("LARDER_URL").map(str::to_owned)) {
+            let server = Server::at(&url, sources).map_err(told)?;
             // The token of a data folder is for the server of that folder, and must not be sent to any other one.
             let is_public = config.public_url.as_ref().is_some_and(|own| own.as_str() == server.origin);
             let is_own = is_public || is_near(&url);
@@ -384,13 +388,13 @@ impl Download {
 
 impl Server {
     /// Returns the server at `url`, an origin; else the reason why the URL is invalid.
-    pub(super) fn at(url: &str, given: &Given) -> Result<Self, String> {
+    pub(super) fn at(url: &str, sources: &ConfigSources) -> Result<Self, String> {
         let origin = origin(url).ok_or_else(|| {
             format!(
                 "{url:?} is not the address of a server; write it like http://127.0.0.1:8011 or https://larder.example"
             )
         })?;
-        Ok(Self { agent: agent(&origin, given)?, origin })
+        Ok(Self { agent: agent(&origin, sources)?, origin })
     }
 
     /// Returns the server that runs with `config` on this machine.
@@ -442,8 +446,8 @@ pub(super) fn origin_of(config: &Config) -> String {
 }
 
 /// Returns the HTTP client for the server at `url`.
-pub(super) fn agent(url: &str, given: &Given) -> Result<Agent, String> {
-    let trust = given.variable(CA_FILE).map_or(Trust::Browsers, |file| Trust::File(Path::new(file)));
+pub(super) fn agent(url: &str, sources: &ConfigSources) -> Result<Agent, String> {
+    let trust = sources.variable(CA_FILE).map_or(Trust::Browsers, |file| Trust::File(Path::new(file)));
     import_export::agent(trust, is_near(url)).map_err(|error| error.to_string())
 }
 

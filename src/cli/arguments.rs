@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, Given, Setting, grouped_settings, settings};
+use crate::config::{Config, ConfigSources, Setting, grouped_settings, settings};
 
 use super::{
     backup::{self, BackupArguments},
@@ -156,18 +156,18 @@ pub fn run() -> ExitCode {
         child_process::keep_files_private();
     }
     match command {
-        Subcommands::Serve(ServeSettings(given)) => serve::serve(&given),
+        Subcommands::Serve(ServeSettings(sources)) => serve::serve(&sources),
         Subcommands::Check(CheckArguments { settings, asked }) => diagnosis::check(asked, &settings),
-        Subcommands::Doctor { json, settings: Settings(given) } => diagnosis::doctor(json, &given),
+        Subcommands::Doctor { json, settings: Settings(sources) } => diagnosis::doctor(json, &sources),
         Subcommands::Status { output, server } => diagnosis::status(output.format(), server.url, &server.settings.0),
         Subcommands::Version { output } => diagnosis::version(output.format()),
         Subcommands::Health { server } => diagnosis::health(server.url, &server.settings.0),
         Subcommands::Import { arguments, server } => import_export::import(arguments, server.url, &server.settings.0),
         Subcommands::Export { store, to, server } => import_export::export(&store, &to, server.url, &server.settings.0),
-        Subcommands::Backup { arguments, settings: Settings(given) } => backup::back_up(&arguments, &given),
-        Subcommands::Restore { backup, settings: Settings(given) } => backup::restore(&backup, &given),
+        Subcommands::Backup { arguments, settings: Settings(sources) } => backup::back_up(&arguments, &sources),
+        Subcommands::Restore { backup, settings: Settings(sources) } => backup::restore(&backup, &sources),
         #[cfg(feature = "s3")]
-        Subcommands::Migrate { arguments, settings: Settings(given) } => migrate::migrate(&arguments, &given),
+        Subcommands::Migrate { arguments, settings: Settings(sources) } => migrate::migrate(&arguments, &sources),
         Subcommands::Run { run, server } => run::run(&run, server.url, &server.settings.0),
         Subcommands::Completions { shell } => help::completions(program(), shell),
         Subcommands::Man { command: _, into: Some(folder) } => help::pages(program(), &folder),
@@ -210,7 +210,7 @@ pub(super) struct ServerArguments {
 
 /// Settings of a command for which they are no matter of its own: the flags of all are taken, and that of the data folder is shown.
 #[derive(Debug)]
-pub(super) struct Settings(pub(super) Given);
+pub(super) struct Settings(pub(super) ConfigSources);
 
 impl Args for Settings {
     fn augment_args(command: Command) -> Command {
@@ -229,7 +229,7 @@ impl Args for Settings {
 
 impl FromArgMatches for Settings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self(given(matches)))
+        Ok(Self(sources(matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -240,7 +240,7 @@ impl FromArgMatches for Settings {
 
 /// Settings of the command that serves: all of them in groups, the usual ones in the short help.
 #[derive(Debug)]
-pub(super) struct ServeSettings(pub(super) Given);
+pub(super) struct ServeSettings(pub(super) ConfigSources);
 
 impl Args for ServeSettings {
     fn augment_args(command: Command) -> Command {
@@ -258,7 +258,7 @@ impl Args for ServeSettings {
 
 impl FromArgMatches for ServeSettings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self(given(matches)))
+        Ok(Self(sources(matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -270,7 +270,7 @@ impl FromArgMatches for ServeSettings {
 /// The same for a command of which `--data`, with a folder or without, asks for something, and `--example` for something else.
 #[derive(Debug)]
 pub(super) struct CheckArguments {
-    pub(super) settings: Given,
+    pub(super) settings: ConfigSources,
     pub(super) asked: Asked,
 }
 
@@ -298,7 +298,7 @@ impl FromArgMatches for CheckArguments {
             (false, true) => Asked::Data,
             (false, false) => Asked::Configuration,
         };
-        Ok(Self { settings: given(matches), asked })
+        Ok(Self { settings: sources(matches), asked })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -314,7 +314,7 @@ fn file() -> Arg {
 
 /// Returns the flag of a setting; a secret has none.
 fn flag(setting: &Setting) -> Option<Arg> {
-    let live = if setting.is_live() { ", reloaded on SIGHUP" } else { "" };
+    let live = if setting.is_reloadable() { ", reloaded on SIGHUP" } else { "" };
     let default = setting.show(&Config::default()).map(|value| format!(" [default: {value}]")).unwrap_or_default();
     let help = format!("{} [env: {}{live}]{default}", setting.help, setting.variable());
     let flag = Arg::new(setting.name).long(setting.flag()?).value_name(setting.value);
@@ -327,9 +327,9 @@ fn help_of_data() -> String {
 }
 
 /// Returns the given flags, with the environment.
-fn given(matches: &ArgMatches) -> Given {
+fn sources(matches: &ArgMatches) -> ConfigSources {
     let flags = settings()
         .filter(|setting| !setting.is_secret)
         .filter_map(|setting| Some((setting.name, matches.get_one::<String>(setting.name)?.clone())));
-    Given::with_environment(matches.get_one("config").cloned(), flags.collect())
+    ConfigSources::with_environment(matches.get_one("config").cloned(), flags.collect())
 }

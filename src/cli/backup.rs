@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Config, Given, load},
+    config::{Config, ConfigSources, load},
     gateway::AdminToken,
     storage::embedded::{self, BackupError, Manifest},
 };
@@ -33,10 +33,10 @@ pub(super) struct BackupArguments {
 }
 
 /// Backs up the data folder of the configuration.
-pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, given: &Given) -> ExitCode {
+pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, sources: &ConfigSources) -> ExitCode {
     let dated = into.as_ref().map(|into| into.join(embedded::dated_name(SystemClock.now())));
     let Some(target) = target.as_ref().or(dated.as_ref()) else { return exit::wrong_settings() };
-    with_folder(given, "a backup is taken of a data folder", |config| {
+    with_folder(sources, "a backup is taken of a data folder", |config| {
         // Servers have priority over a backup; where the system does not allow that, they share alike.
         let _ = rustix::process::nice(NICENESS);
         output::complain(&format!("taking a backup of the data folder {}", config.data.display()));
@@ -52,8 +52,8 @@ pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, 
 }
 
 /// Creates the data folder of the configuration from a backup.
-pub(super) fn restore(backup: &Path, given: &Given) -> ExitCode {
-    with_folder(given, "a backup is restored to a data folder", |config| {
+pub(super) fn restore(backup: &Path, sources: &ConfigSources) -> ExitCode {
+    with_folder(sources, "a backup is restored to a data folder", |config| {
         output::complain(&format!("restoring {} to the data folder {}", backup.display(), config.data.display()));
         let taken = embedded::restore(backup, &config.data, output::tell_of_damage)?;
         let (held, at) = (contents(&taken), taken.taken_at);
@@ -66,8 +66,8 @@ fn contents(taken: &Manifest) -> String {
     format!("{} objects and {}", taken.objects, indicatif::HumanBytes(taken.bytes))
 }
 
-fn with_folder(given: &Given, does: &str, work: impl FnOnce(&Config) -> Result<(), BackupError>) -> ExitCode {
-    let config = match load(given) {
+fn with_folder(sources: &ConfigSources, does: &str, work: impl FnOnce(&Config) -> Result<(), BackupError>) -> ExitCode {
+    let config = match load(sources) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());

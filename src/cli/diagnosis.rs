@@ -8,7 +8,7 @@ use tokio::runtime;
 
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Config, Given, example, load},
+    config::{Config, ConfigSources, example, load},
     gateway::{Diagnosis, Mode, Progress},
     server::Tls,
     storage::{
@@ -35,12 +35,12 @@ pub(super) enum Asked {
 }
 
 /// Shows the configuration, or everything that is wrong with it, and the other requested output.
-pub(super) fn check(asked: Asked, given: &Given) -> ExitCode {
+pub(super) fn check(asked: Asked, sources: &ConfigSources) -> ExitCode {
     if asked == Asked::Example {
         output::say(example().trim_end());
         return ExitCode::SUCCESS;
     }
-    match load(given) {
+    match load(sources) {
         Ok(loaded) => {
             output::say(loaded.to_string().trim_end());
             for warning in &loaded.warnings {
@@ -93,8 +93,8 @@ fn check_data(config: &Config) -> ExitCode {
 const NAME_WIDTH: usize = 18;
 
 /// Examines the backend of the configuration, and shows the results, for people or as JSON.
-pub(super) fn doctor(is_json: bool, given: &Given) -> ExitCode {
-    let config = match load(given) {
+pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
+    let config = match load(sources) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
@@ -161,10 +161,10 @@ fn show_end(diagnosis: &Diagnosis) {
 const PATH: &str = "/health/ready";
 
 /// Checks the server at `url`, or at the address in the configuration.
-pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
-    let server = match url.or_else(|| given.variable("LARDER_URL").map(str::to_owned)) {
-        Some(url) => Server::at(&url, given),
-        None => match load(given) {
+pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
+    let server = match url.or_else(|| sources.variable("LARDER_URL").map(str::to_owned)) {
+        Some(url) => Server::at(&url, sources),
+        None => match load(sources) {
             Ok(loaded) => Server::of(&loaded.config),
             Err(problems) => {
                 output::print_error(&problems.to_string());
@@ -196,15 +196,15 @@ pub(super) fn health(url: Option<String>, given: &Given) -> ExitCode {
 }
 
 /// Shows the server's address, its readiness, and the caller. Starts no server.
-pub(super) fn status(format: Format, url: Option<String>, given: &Given) -> ExitCode {
-    let config = match load(given) {
+pub(super) fn status(format: Format, url: Option<String>, sources: &ConfigSources) -> ExitCode {
+    let config = match load(sources) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
             return exit::wrong_settings();
         }
     };
-    let door = match Door::of_running(url, given, &config) {
+    let door = match Door::of_running(url, sources, &config) {
         Ok(Some(door)) => door,
         Ok(None) => {
             output::print_error(&format!("no server answers at {}", api_connection::origin_of(&config)));

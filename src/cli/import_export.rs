@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    config::Given,
+    config::ConfigSources,
     import_export::{self, Api, Imported, Naming, Plan, Remote, Report, Size, Source},
 };
 
@@ -54,13 +54,13 @@ pub(super) struct ImportArguments {
 }
 
 /// Imports stores.
-pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Given) -> ExitCode {
+pub(super) fn import(arguments: ImportArguments, url: Option<String>, sources: &ConfigSources) -> ExitCode {
     let ImportArguments { path, from, token, store, unnamed, name, dry_run, map_names, progress } = arguments;
     let naming = if map_names { Naming::Map } else { Naming::Keep };
     let source: Result<Box<dyn Source>, String> = match (path, from) {
         (Some(path), _) => import_export::open(&path, naming).map_err(|error| error.to_string()),
-        (None, Some(from)) => match token.or_else(|| given.variable(FROM_TOKEN).map(str::to_owned)) {
-            Some(token) => api_connection::agent(&from, given).map(|agent| -> Box<dyn Source> {
+        (None, Some(from)) => match token.or_else(|| sources.variable(FROM_TOKEN).map(str::to_owned)) {
+            Some(token) => api_connection::agent(&from, sources).map(|agent| -> Box<dyn Source> {
                 Box::new(Remote::new(Api::new(agent, &from, &token), store, unnamed))
             }),
             None => Err(format!("a token for {from} is needed: set {FROM_TOKEN}")),
@@ -82,7 +82,7 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
         return show(&plan);
     }
     announce(&plan.report);
-    with_server(url, given, MissingFolder::Create, |target| {
+    with_server(url, sources, MissingFolder::Create, |target| {
         let Imported { stores, size, report, outcome } =
             import_export::import(&target.api(), source.as_ref(), plan, &progress);
         tell("imported", stores, size);
@@ -92,8 +92,8 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, given: &Gi
 }
 
 /// Exports a store.
-pub(super) fn export(store: &str, to: &Path, url: Option<String>, given: &Given) -> ExitCode {
-    with_server(url, given, MissingFolder::Refuse, |target| {
+pub(super) fn export(store: &str, to: &Path, url: Option<String>, sources: &ConfigSources) -> ExitCode {
+    with_server(url, sources, MissingFolder::Refuse, |target| {
         let store = target.door().find_store(store)?.address;
         let exported = import_export::export(&target.api(), &store, to).map_err(|error| output::whole(&error))?;
         tell("exported", 1, exported.size);

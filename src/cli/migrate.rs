@@ -11,7 +11,7 @@ use tokio::runtime;
 
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Config, Given, load},
+    config::{Config, ConfigSources, load},
     gateway::{
         Direction, MigrationError, MigrationOptions, MigrationPhase, MigrationProgress, MigrationReport,
         ProgressSnapshot, Verification, migrate as move_installation,
@@ -59,8 +59,8 @@ enum Verify {
 }
 
 /// Migrates the installation of the configuration.
-pub(super) fn migrate(arguments: &MigrateArguments, given: &Given) -> ExitCode {
-    let config = match load(given) {
+pub(super) fn migrate(arguments: &MigrateArguments, sources: &ConfigSources) -> ExitCode {
+    let config = match load(sources) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::complain(&problems.to_string());

@@ -15,7 +15,7 @@ use tokio::{runtime, sync::mpsc as told};
 
 use crate::{
     clock::{Clock, SystemClock},
-    config::Given,
+    config::ConfigSources,
 };
 
 use super::{
@@ -68,19 +68,19 @@ pub(super) struct RunArguments {
 struct Run<'a> {
     door: &'a Door,
     arguments: &'a RunArguments,
-    given: &'a Given,
+    sources: &'a ConfigSources,
     id: String,
     actor: Value,
     store: String,
 }
 
 /// Runs a command; exits with its code.
-pub(super) fn run(arguments: &RunArguments, url: Option<String>, given: &Given) -> ExitCode {
-    let target = match Target::find(url, given, MissingFolder::Create) {
+pub(super) fn run(arguments: &RunArguments, url: Option<String>, sources: &ConfigSources) -> ExitCode {
+    let target = match Target::find(url, sources, MissingFolder::Create) {
         Ok(target) => target,
         Err(code) => return code,
     };
-    let code = Run::start(target.door(), arguments, given).and_then(Run::through);
+    let code = Run::start(target.door(), arguments, sources).and_then(Run::through);
     match (code, target.close()) {
         (Ok(code), Ok(())) => ExitCode::from(u8::try_from(code).unwrap_or(exit::FAILED)),
         (Err(error), _) | (_, Err(error)) => {
@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &RunArguments, url: Option<String>, given: &Given) 
 
 impl<'a> Run<'a> {
     /// Creates the run, with its input.
-    fn start(door: &'a Door, arguments: &'a RunArguments, given: &'a Given) -> Result<Self, String> {
+    fn start(door: &'a Door, arguments: &'a RunArguments, sources: &'a ConfigSources) -> Result<Self, String> {
         let name = arguments.actor.clone().unwrap_or_else(name_of_folder);
         let timeout = arguments.timeout.map(|seconds| format!("&timeout={seconds}")).unwrap_or_default();
         let path = format!("/v2/acts/{}/runs?origin=CLI{timeout}", segment(&name));
@@ -110,7 +110,7 @@ impl<'a> Run<'a> {
         let run = Self {
             door,
             arguments,
-            given,
+            sources,
             id: text("id")?,
             actor: made["actId"].clone(),
             store: text("defaultKeyValueStoreId")?,
@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
         let [program, arguments @ ..] = self.arguments.command.as_slice() else { return Command::new("") };
         let mut command = Command::new(program);
         command.args(arguments);
-        for (name, _) in &self.given.environment {
+        for (name, _) in &self.sources.environment {
             if is_own_variable(name) && !self.arguments.keep_env.contains(name) {
                 command.env_remove(name);
             }

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Given, Loaded, Setting, load},
+    config::{ConfigSources, Loaded, Setting, load},
     gateway::{Gateway, Reloading, TokenOrigin},
     telemetry::{self, Colours, Log, LogFormat},
 };
@@ -20,8 +20,8 @@ use crate::{
 use super::{exit, output};
 
 /// Serves with the given configuration.
-pub(super) fn serve(given: &Given) -> ExitCode {
-    let started = match load(given) {
+pub(super) fn serve(sources: &ConfigSources) -> ExitCode {
+    let started = match load(sources) {
         Ok(loaded) => loaded,
         Err(problems) => {
             print_error(problems.log_format, &problems.to_string());
@@ -30,7 +30,7 @@ pub(super) fn serve(given: &Given) -> ExitCode {
     };
     let format = started.config.telemetry.format;
     // See https://no-color.org.
-    let colours = if given.variable("NO_COLOR").is_some() { Colours::Never } else { Colours::OnTerminals };
+    let colours = if sources.variable("NO_COLOR").is_some() { Colours::Never } else { Colours::OnTerminals };
     let log = match telemetry::start(&started.config.telemetry, colours) {
         Ok(log) => log,
         Err(error) => {
@@ -45,7 +45,7 @@ pub(super) fn serve(given: &Given) -> ExitCode {
             return exit::failed();
         }
     };
-    match runtime.block_on(serve_until_told(Reload { given, started, log }, format)) {
+    match runtime.block_on(serve_until_told(Reload { sources, started, log }, format)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(format, &error);
@@ -135,7 +135,7 @@ fn greet(gateway: &Gateway, format: LogFormat) {
 
 /// Sources of this process's configuration, and its present state.
 pub(super) struct Reload<'a> {
-    pub(super) given: &'a Given,
+    pub(super) sources: &'a ConfigSources,
     pub(super) started: Loaded,
     pub(super) log: Log,
 }
@@ -154,7 +154,7 @@ impl Reload<'_> {
 
     /// Reloads once; returns the new configuration, or `None` if everything stays as it was.
     async fn once(&self, current: &Loaded, gateway: &Reloading) -> Option<Loaded> {
-        let loaded = match load(self.given) {
+        let loaded = match load(self.sources) {
             Ok(loaded) => loaded,
             Err(problems) => {
                 for problem in &problems.list {
@@ -173,9 +173,9 @@ impl Reload<'_> {
             tracing::warn!("SIGHUP: {warning}");
         }
         self.log.refilter(&loaded.config.telemetry.filter);
-        let changed = names(current.changes(&loaded).filter(|setting| setting.is_live()));
+        let changed = names(current.changes(&loaded).filter(|setting| setting.is_reloadable()));
         tracing::info!(changed, "SIGHUP: configuration, certificates and accounts were taken anew");
-        let kept = names(self.started.changes(&loaded).filter(|setting| !setting.is_live()));
+        let kept = names(self.started.changes(&loaded).filter(|setting| !setting.is_reloadable()));
         if !kept.is_empty() {
             tracing::warn!("SIGHUP: what has changed of these needs a restart: {kept}");
         }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 use super::{
     groups::{GROUPS, Group, example},
-    load::{Given, load},
+    load::{ConfigSources, load},
     options::Config,
     settings::settings,
 };
@@ -122,7 +122,7 @@ fn the_example_is_a_configuration_that_changes_nothing() {
     let path = folder.path().join("larder.toml");
     let shown = |text: &str| {
         fs::write(&path, text).expect("it can be written");
-        let given = Given { file: Some(path.clone()), ..Given::default() };
+        let given = ConfigSources { file: Some(path.clone()), ..ConfigSources::default() };
         load(&given).map(|loaded| loaded.to_string())
     };
     let text = example();

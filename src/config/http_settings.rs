@@ -7,13 +7,13 @@ use crate::server::InvalidNetwork;
 use super::setting::{Setting, count, show_size, show_time, size, time};
 
 /// Maximum delay for load balancers.
-const LONGEST_DELAY: Duration = Duration::from_hours(1);
+const MAX_DRAIN_DELAY: Duration = Duration::from_hours(1);
 
 /// Bounds of the number of connections of a client.
-const ANY_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+const CONNECTIONS_RANGE: RangeInclusive<usize> = 1..=1_000_000;
 
 /// Bounds of the memory for requests.
-const ANY_REQUEST_MEMORY: RangeInclusive<u64> = 32 << 20..=1 << 40;
+const REQUEST_MEMORY_RANGE: RangeInclusive<u64> = 32 << 20..=1 << 40;
 
 /// HTTPS, trusted proxies, memory for requests, and the drain.
 pub(super) static SETTINGS: &[Setting] = &[
@@ -62,7 +62,7 @@ pub(super) static SETTINGS: &[Setting] = &[
                set; trusted proxies have no limit of their own",
         is_secret: false,
         apply: |config, text| {
-            config.server.max_client_connections = Some(count(text, ANY_CONNECTIONS)?);
+            config.server.max_client_connections = Some(count(text, CONNECTIONS_RANGE)?);
             Ok(())
         },
         show: |config| config.server.max_client_connections.map(|most| most.to_string()),
@@ -73,7 +73,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         help: "How long to serve on after the signal to stop, not ready any more, until balancers have noticed; 5s to 10s behind one",
         is_secret: false,
         apply: |config, text| {
-            config.server.drain_delay = time(text, Duration::ZERO..=LONGEST_DELAY)?;
+            config.server.drain_delay = time(text, Duration::ZERO..=MAX_DRAIN_DELAY)?;
             Ok(())
         },
         show: |config| Some(show_time(config.server.drain_delay)),
@@ -85,7 +85,7 @@ pub(super) static SETTINGS: &[Setting] = &[
                unknown length, decoders; each caller can hold half of it, and what finds none waits",
         is_secret: false,
         apply: |config, text| {
-            config.request_memory_bytes = size(text, ANY_REQUEST_MEMORY)?;
+            config.request_memory_bytes = size(text, REQUEST_MEMORY_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_size(config.request_memory_bytes)),

@@ -16,7 +16,7 @@ use super::{
     options::Config,
     setting::{ENV_PREFIX, REDACTED, Setting},
     settings::settings,
-    unknown_names::{is_derived, nearest},
+    unknown_names::{is_kubernetes_variable, nearest},
     validation::contradictions,
 };
 
@@ -37,7 +37,7 @@ const OTHER_VARIABLES: [&str; 4] = [FILE_VARIABLE, "LARDER_URL", "LARDER_CA_FILE
 
 /// Configuration sources of this process.
 #[derive(Debug, Default)]
-pub struct Given {
+pub struct ConfigSources {
     /// The file named by a flag.
     pub file: Option<PathBuf>,
     /// Variables of the environment.
@@ -46,7 +46,7 @@ pub struct Given {
     pub flags: Vec<(&'static str, String)>,
 }
 
-impl Given {
+impl ConfigSources {
     /// Returns a variable of the environment that is no setting; `None` if it is empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let (_, value) = self.environment.iter().find(|(known, _)| known == name)?;
@@ -68,7 +68,7 @@ enum Source {
 }
 
 impl Source {
-    fn place(&self, setting: &Setting) -> String {
+    fn location(&self, setting: &Setting) -> String {
         match self {
             Self::File(path) => format!("{}: {}", path.display(), setting.name),
             Self::Environment => setting.variable(),
@@ -84,8 +84,8 @@ pub struct Loaded {
     pub config: Config,
     sources: BTreeMap<&'static str, Source>,
     secrets: BTreeMap<&'static str, Fingerprint>,
-    /// Problems that do not invalidate it.
-    pub warnings: Vec<Problem>,
+    /// Warnings: mistakes that do not invalidate it.
+    pub warnings: Vec<ConfigError>,
 }
 
 impl Loaded {
@@ -112,7 +112,7 @@ impl fmt::Display for Loaded {
                 || "default".to_owned(),
                 |source| match source {
                     Source::File(path) => path.display().to_string(),
-                    Source::Environment | Source::Flag => source.place(setting),
+                    Source::Environment | Source::Flag => source.location(setting),
                 },
             );
             match setting.show(&self.config) {
@@ -127,8 +127,8 @@ impl fmt::Display for Loaded {
     }
 }
 
-/// Loads the configuration; reports all problems of all sources.
-pub fn load(given: &Given) -> Result<Loaded, Problems> {
+/// Loads the configuration; reports all errors of all sources.
+pub fn load(given: &ConfigSources) -> Result<Loaded, ConfigErrors> {
     let mut loading = Loading::default();
     let named = given.file.clone().or_else(|| given.variable(FILE_VARIABLE).map(PathBuf::from));
     loading.file(named.as_deref());
@@ -150,18 +150,18 @@ struct Loading {
     /// Settings that were set, also to an invalid value.
     given: BTreeSet<&'static str>,
     /// Secrets that are easy to guess.
-    weak: BTreeMap<&'static str, Problem>,
-    problems: Vec<Problem>,
+    weak: BTreeMap<&'static str, ConfigError>,
+    errors: Vec<ConfigError>,
 }
 
 impl Loading {
     /// Checks the settings against each other, once each has its value.
-    fn finish(mut self) -> Result<Loaded, Problems> {
-        let Self { config, sources, secrets, given, weak, problems } = &mut self;
+    fn finish(mut self) -> Result<Loaded, ConfigErrors> {
+        let Self { config, sources, secrets, given, weak, errors } = &mut self;
         contradictions(config, given, &mut |name, message| {
             // Settings that are invalid by themselves are already reported.
             if let Some((setting, source)) = settings().find(|setting| setting.name == name).zip(sources.get(name)) {
-                problems.push(Problem { place: source.place(setting), message });
+                errors.push(ConfigError { location: source.location(setting), message });
             }
         });
         // A client on the loopback is on this machine already, and may experiment.
@@ -170,36 +170,36 @@ impl Loading {
         if config.server.listen.ip().to_canonical().is_loopback() {
             warnings.extend(weak);
         } else {
-            problems.extend(weak);
+            errors.extend(weak);
         }
-        if problems.is_empty() {
+        if errors.is_empty() {
             let (sources, secrets) = (std::mem::take(sources), std::mem::take(secrets));
             Ok(Loaded { config: self.config, sources, secrets, warnings })
         } else {
-            Err(Problems { list: self.problems, log_format: self.config.telemetry.format })
+            Err(ConfigErrors { errors: self.errors, log_format: self.config.telemetry.format })
         }
     }
 
     fn file(&mut self, named: Option<&Path>) {
         let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-        let place = path.display().to_string();
+        let location = path.display().to_string();
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => return,
-            Err(error) => return self.problem(place, format!("the file cannot be read: {error}")),
+            Err(error) => return self.error(location, format!("the file cannot be read: {error}")),
         };
         let table = match text.parse::<toml::Table>() {
             Ok(table) => table,
             // The error's own text quotes the line, which may contain the token.
             Err(error) => {
                 let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-                return self.problem(format!("{place}, line {line}"), error.message().replace('\n', ", "));
+                return self.error(format!("{location}, line {line}"), error.message().replace('\n', ", "));
             }
         };
         for (key, value) in table {
             let Some(setting) = settings().find(|setting| setting.name == key) else {
-                let advice = advice(nearest(&key, settings().map(|setting| setting.name)));
-                self.problem(format!("{place}: {key}"), format!("there is no such setting; {advice}"));
+                let suggestion = suggestion(nearest(&key, settings().map(|setting| setting.name)));
+                self.error(format!("{location}: {key}"), format!("there is no such setting; {suggestion}"));
                 continue;
             };
             let source = Source::File(path.to_owned());
@@ -208,7 +208,7 @@ impl Loading {
                 toml::Value::Integer(number) => self.set(setting, &number.to_string(), source),
                 toml::Value::Float(number) => self.set(setting, &number.to_string(), source),
                 toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
-                    self.problem(source.place(setting), "takes one text or number; write it in quotes".to_owned());
+                    self.error(source.location(setting), "takes one text or number; write it in quotes".to_owned());
                 }
             }
         }
@@ -218,7 +218,7 @@ impl Loading {
         for (name, value) in environment {
             let Some(name) = name.to_str() else { continue };
             if name.starts_with(AWS_PREFIX) && value.to_str().is_some_and(|value| value.contains(LINE_BREAKS)) {
-                self.problem(name.to_owned(), "has a line break in it; remove that".to_owned());
+                self.error(name.to_owned(), "has a line break in it; remove that".to_owned());
             }
             let Some(unprefixed) = name.strip_prefix(ENV_PREFIX) else { continue };
             // Composed environments use an empty variable for "not set".
@@ -227,19 +227,19 @@ impl Loading {
             }
             match (settings().find(|setting| setting.variable() == name), value.to_str()) {
                 (Some(setting), Some(value)) => self.set(setting, value, Source::Environment),
-                (Some(_), None) => self.problem(name.to_owned(), "is not UTF-8".to_owned()),
-                (None, value) if is_derived(name, value.unwrap_or_default()) => {}
+                (Some(_), None) => self.error(name.to_owned(), "is not UTF-8".to_owned()),
+                (None, value) if is_kubernetes_variable(name, value.unwrap_or_default()) => {}
                 (None, _) => {
                     let known = nearest(unprefixed, settings().map(|setting| setting.name));
                     let known = known.map(|name| format!("{ENV_PREFIX}{}", name.to_ascii_uppercase()));
-                    self.problem(name.to_owned(), format!("there is no such variable; {}", advice(known)));
+                    self.error(name.to_owned(), format!("there is no such variable; {}", suggestion(known)));
                 }
             }
         }
     }
 
     /// Reads the proxies from the variables that all programs share.
-    fn proxies(&mut self, given: &Given) {
+    fn proxies(&mut self, given: &ConfigSources) {
         let config = &mut self.config;
         config.proxies = Arc::new(Proxies::new(|name| given.variable(name)));
         #[cfg(feature = "s3")]
@@ -263,21 +263,22 @@ impl Loading {
             Ok(()) => {
                 // This value replaces that of an earlier source.
                 self.weak.remove(setting.name);
-                if let Some(reason) = setting.weakness_of(value) {
-                    let problem = Problem { place: source.place(setting), message: format!("{shown} {reason}") };
-                    self.weak.insert(setting.name, problem);
+                if let Some(reason) = setting.own_weakness(value) {
+                    let error =
+                        ConfigError { location: source.location(setting), message: format!("{shown} {reason}") };
+                    self.weak.insert(setting.name, error);
                 }
                 self.sources.insert(setting.name, source);
                 if setting.is_secret {
-                    self.secrets.insert(setting.name, Fingerprint::of(value));
+                    self.secrets.insert(setting.name, Fingerprint::new(value));
                 }
             }
-            Err(message) => self.problem(source.place(setting), format!("{shown} {message}")),
+            Err(message) => self.error(source.location(setting), format!("{shown} {message}")),
         }
     }
 
-    fn problem(&mut self, place: String, message: String) {
-        self.problems.push(Problem { place, message });
+    fn error(&mut self, location: String, message: String) {
+        self.errors.push(ConfigError { location, message });
     }
 }
 
@@ -287,56 +288,56 @@ fn without_line_break(value: &str) -> &str {
 }
 
 /// Returns advice about an unknown name, if another was probably meant.
-fn advice(meant: Option<impl fmt::Display>) -> String {
+fn suggestion(meant: Option<impl fmt::Display>) -> String {
     meant.map_or_else(
         || "remove it, or see `larder serve --help` for those there are".to_owned(),
         |name| format!("did you mean {name}?"),
     )
 }
 
-/// A problem with its fix.
+/// Error with its fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigError {
     /// Its location: a variable, a flag, or a file and a key.
-    pub place: String,
-    /// The problem and its fix.
+    pub location: String,
+    /// The error and its fix.
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        write!(f, "{}: {}", self.location, self.message)
     }
 }
 
-/// All problems, found at once.
+/// All errors, found at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems {
-    /// The problems.
-    pub list: Vec<Problem>,
+pub struct ConfigErrors {
+    /// The errors.
+    pub errors: Vec<ConfigError>,
     /// The log format for reporting them, as far as it could be read.
     pub log_format: LogFormat,
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.list.len();
-        write!(f, "the configuration has {count} {}:", if count == 1 { "problem" } else { "problems" })?;
-        for problem in &self.list {
-            write!(f, "\n  {problem}")?;
+        let count = self.errors.len();
+        write!(f, "the configuration has {count} {}:", if count == 1 { "error" } else { "errors" })?;
+        for error in &self.errors {
+            write!(f, "\n  {error}")?;
         }
         Ok(())
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for ConfigErrors {}
 
 /// Hash of a value, to recognize the value without storing it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    pub(super) fn of(value: &str) -> Self {
+    pub(super) fn new(value: &str) -> Self {
         Self(Sha256::digest(value).into())
     }
 }

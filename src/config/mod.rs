@@ -1,7 +1,7 @@
 //! Configuration. Precedence: flags > environment > file > defaults.
 //!
 //! Every setting has one name ([`settings()`]), from which its key in the file, its variable and its flag follow. All
-//! problems are found at once ([`Problems`]), each with its fix. Modules own their options and never depend on this
+//! errors are found at once ([`ConfigErrors`]), each with its fix. Modules own their options and never depend on this
 //! one, which only decides which value takes effect.
 
 mod groups;
@@ -17,7 +17,7 @@ mod unknown_names;
 mod validation;
 
 pub use groups::{example, grouped_settings};
-pub use load::{Given, Loaded, Problem, Problems, load};
+pub use load::{ConfigError, ConfigErrors, ConfigSources, Loaded, load};
 pub use options::{Config, LeaderSetting, PublicUrl};
 pub use setting::Setting;
 pub use settings::settings;

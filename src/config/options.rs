@@ -34,7 +34,7 @@ const DEFAULT_MAX_RECORD_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 const DEFAULT_TRACE_RATIO: f64 = 0.01;
 
 /// Value by which a gateway declares itself the leader.
-const ITSELF: &str = "self";
+const SELF_VALUE: &str = "self";
 
 /// All options.
 #[derive(Debug, Clone)]
@@ -162,9 +162,9 @@ impl Default for TraceOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaderSetting {
     /// This gateway.
-    Itself,
+    ThisGateway,
     /// Another gateway.
-    At(PeerAddress),
+    OtherGateway(PeerAddress),
 }
 
 impl FromStr for LeaderSetting {
@@ -172,8 +172,8 @@ impl FromStr for LeaderSetting {
 
     fn from_str(text: &str) -> Result<Self, InvalidPeerAddress> {
         match text {
-            ITSELF => Ok(Self::Itself),
-            origin => PeerAddress::parse(origin).map(Self::At),
+            SELF_VALUE => Ok(Self::ThisGateway),
+            origin => PeerAddress::parse(origin).map(Self::OtherGateway),
         }
     }
 }
@@ -181,8 +181,8 @@ impl FromStr for LeaderSetting {
 impl fmt::Display for LeaderSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Itself => f.write_str(ITSELF),
-            Self::At(address) => address.fmt(f),
+            Self::ThisGateway => f.write_str(SELF_VALUE),
+            Self::OtherGateway(address) => address.fmt(f),
         }
     }
 }

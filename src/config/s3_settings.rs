@@ -4,19 +4,19 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use crate::storage::s3::{AddressStyle, Encryption};
 
-use super::setting::{Setting, show_size, show_time, show_yes, size, time, yes_or_no};
+use super::setting::{Setting, show_size, show_time, show_yes_no, size, time, yes_or_no};
 
 /// Bounds of timeouts.
-const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
 
 /// Bounds of the size of a part. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
-const ANY_PART: RangeInclusive<u64> = 5 << 20..=5 << 30;
+const PART_SIZE_RANGE: RangeInclusive<u64> = 5 << 20..=5 << 30;
 
 /// Bounds of the length of a bucket's name.
-const NAME_LENGTHS: RangeInclusive<usize> = 3..=63;
+const BUCKET_NAME_LENGTH_RANGE: RangeInclusive<usize> = 3..=63;
 
 /// Maximum length of the prefix: every vendor's longest key must have room for ours after it.
-const MAX_PREFIX: usize = 100;
+const MAX_PREFIX_CHARS: usize = 100;
 
 /// Settings of an object store, in display order.
 pub(super) static SETTINGS: &[Setting] = &[
@@ -28,7 +28,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         apply: |config, text| {
             let name = text.trim();
             let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
-            if !NAME_LENGTHS.contains(&name.len()) || !name.bytes().all(allowed) {
+            if !BUCKET_NAME_LENGTH_RANGE.contains(&name.len()) || !name.bytes().all(allowed) {
                 return Err("is no bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens".to_owned());
             }
             name.clone_into(&mut config.s3.bucket);
@@ -57,9 +57,9 @@ pub(super) static SETTINGS: &[Setting] = &[
             let path = text.trim().trim_matches('/');
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
             let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(allowed);
-            if path.len() > MAX_PREFIX || !path.split('/').all(is_segment) {
+            if path.len() > MAX_PREFIX_CHARS || !path.split('/').all(is_segment) {
                 return Err(format!(
-                    "is no prefix: up to {MAX_PREFIX} letters, digits, dots, hyphens and underscores, with slashes between"
+                    "is no prefix: up to {MAX_PREFIX_CHARS} letters, digits, dots, hyphens and underscores, with slashes between"
                 ));
             }
             config.s3.prefix = format!("{path}/");
@@ -118,7 +118,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             config.s3.signs_payload = yes_or_no(text)?;
             Ok(())
         },
-        show: |config| Some(show_yes(config.s3.signs_payload)),
+        show: |config| Some(show_yes_no(config.s3.signs_payload)),
     },
     Setting {
         name: "s3_content_md5",
@@ -129,7 +129,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             config.s3.sends_md5 = yes_or_no(text)?;
             Ok(())
         },
-        show: |config| Some(show_yes(config.s3.sends_md5)),
+        show: |config| Some(show_yes_no(config.s3.sends_md5)),
     },
     Setting {
         name: "s3_encryption",
@@ -172,7 +172,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         help: "Records longer than this are stored in parts of this size",
         is_secret: false,
         apply: |config, text| {
-            config.s3.part_bytes = size(text, ANY_PART)?;
+            config.s3.part_bytes = size(text, PART_SIZE_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_size(config.s3.part_bytes)),
@@ -183,7 +183,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         help: "How long a connection to the object store may take to come about",
         is_secret: false,
         apply: |config, text| {
-            config.s3.timeouts.connect = time(text, ANY_TIME)?;
+            config.s3.timeouts.connect = time(text, TIMEOUT_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_time(config.s3.timeouts.connect)),
@@ -194,7 +194,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         help: "How long the object store may take to begin its answer",
         is_secret: false,
         apply: |config, text| {
-            config.s3.timeouts.answer = time(text, ANY_TIME)?;
+            config.s3.timeouts.answer = time(text, TIMEOUT_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_time(config.s3.timeouts.answer)),
@@ -205,7 +205,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         help: "How long the object store may neither take nor give a byte in the middle of a body",
         is_secret: false,
         apply: |config, text| {
-            config.s3.timeouts.stall = time(text, ANY_TIME)?;
+            config.s3.timeouts.stall = time(text, TIMEOUT_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_time(config.s3.timeouts.stall)),
@@ -219,7 +219,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             config.s3.conditional_writes = Some(yes_or_no(text)?);
             Ok(())
         },
-        show: |config| config.s3.conditional_writes.map(show_yes),
+        show: |config| config.s3.conditional_writes.map(show_yes_no),
     },
     Setting {
         name: "s3_conditional_deletes",
@@ -230,7 +230,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             config.s3.conditional_deletes = Some(yes_or_no(text)?);
             Ok(())
         },
-        show: |config| config.s3.conditional_deletes.map(show_yes),
+        show: |config| config.s3.conditional_deletes.map(show_yes_no),
     },
     Setting {
         name: "s3_quoted_etags",
@@ -241,6 +241,6 @@ pub(super) static SETTINGS: &[Setting] = &[
             config.s3.quoted_validators = Some(yes_or_no(text)?);
             Ok(())
         },
-        show: |config| config.s3.quoted_validators.map(show_yes),
+        show: |config| config.s3.quoted_validators.map(show_yes_no),
     },
 ];

@@ -17,7 +17,7 @@ pub(super) const ENV_PREFIX: &str = "LARDER_";
 pub(super) const REDACTED: &str = "[redacted]";
 
 /// Settings that take effect on `SIGHUP`. The process was built from all others.
-const LIVE: [&str; 21] = [
+const RELOADABLE: [&str; 21] = [
     "user",
     "user_token",
     "metrics_token",
@@ -74,8 +74,8 @@ impl Setting {
     }
 
     /// Returns whether a new value takes effect on `SIGHUP`, and not only at the next start.
-    pub fn is_live(&self) -> bool {
-        LIVE.contains(&self.name)
+    pub fn is_reloadable(&self) -> bool {
+        RELOADABLE.contains(&self.name)
     }
 }
 
@@ -155,8 +155,8 @@ pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
 }
 
 /// Formats a boolean as written in the file.
-pub(super) fn show_yes(is_so: bool) -> String {
-    if is_so { "yes".to_owned() } else { "no".to_owned() }
+pub(super) fn show_yes_no(value: bool) -> String {
+    if value { "yes".to_owned() } else { "no".to_owned() }
 }
 
 /// Formats a size in the largest unit that divides it.
@@ -221,10 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn every_live_setting_is_one() {
-        for name in LIVE {
+    fn every_reloadable_setting_exists() {
+        for name in RELOADABLE {
             assert!(settings().any(|setting| setting.name == name), "{name}");
         }
-        assert_eq!(settings().filter(|setting| setting.is_live()).count(), LIVE.len());
+        assert_eq!(settings().filter(|setting| setting.is_reloadable()).count(), RELOADABLE.len());
     }
 }

@@ -8,36 +8,38 @@ use crate::{
     telemetry::LogFormat,
 };
 
-use super::setting::{Setting, count, days, rate, show_size, show_time, show_yes, size, time, yes_or_no};
+use super::setting::{Setting, count, days, rate, show_size, show_time, show_yes_no, size, time, yes_or_no};
 
 /// Bounds of timeouts.
-const ANY_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
+const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
 
 /// Bounds of the time without a heartbeat of a run.
-const ANY_SILENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(30 * 24);
+const HEARTBEAT_TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(30 * 24);
 
 /// Bounds of the size of a record.
-const ANY_RECORD: RangeInclusive<u64> = 1..=5 << 40;
+const RECORD_SIZE_RANGE: RangeInclusive<u64> = 1..=5 << 40;
 
 /// Bounds of the memory for stores.
-const ANY_CACHE: RangeInclusive<u64> = 1 << 20..=1 << 40;
+const CACHE_SIZE_RANGE: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
 /// Bounds of the memory for records.
-const ANY_RECORD_CACHE: RangeInclusive<u64> = 0..=1 << 40;
+const RECORD_CACHE_SIZE_RANGE: RangeInclusive<u64> = 0..=1 << 40;
 
 /// Bounds of the size of a request's head.
-const ANY_HEADER: RangeInclusive<u64> = 4 << 10..=1 << 20;
+const HEADER_SIZE_RANGE: RangeInclusive<u64> = 4 << 10..=1 << 20;
+
+/// Bounds of the number of concurrent requests.
+const REQUESTS_RANGE: RangeInclusive<usize> = 0..=1_000_000;
 
 /// Bounds of the number of connections.
-const ANY_REQUESTS: RangeInclusive<usize> = 0..=1_000_000;
-const ANY_CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+const CONNECTIONS_RANGE: RangeInclusive<usize> = 1..=1_000_000;
 
 /// Returns all settings, in display order.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
     #[cfg(feature = "s3")]
-    let of_object_stores = super::s3_settings::SETTINGS;
+    let s3_settings = super::s3_settings::SETTINGS;
     #[cfg(not(feature = "s3"))]
-    let of_object_stores: &[Setting] = &[];
+    let s3_settings: &[Setting] = &[];
     GENERAL
         .iter()
         .chain(SECRETS)
@@ -45,7 +47,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         .chain(QUOTAS)
         .chain(UPSTREAM)
         .chain(super::observability_settings::SETTINGS)
-        .chain(of_object_stores)
+        .chain(s3_settings)
 }
 
 /// Settings of every build.
@@ -179,7 +181,7 @@ static GENERAL: &[Setting] = &[
         help: "The largest record that is taken, in stored bytes",
         is_secret: false,
         apply: |config, text| {
-            config.max_record_bytes = size(text, ANY_RECORD)?;
+            config.max_record_bytes = size(text, RECORD_SIZE_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_size(config.max_record_bytes)),
@@ -223,7 +225,7 @@ static GENERAL: &[Setting] = &[
         help: "Requests worked on at once, large uploads aside; further ones wait a little and then get a 503; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
-            config.max_requests = Some(count(text, ANY_REQUESTS)?).filter(|limit| *limit > 0);
+            config.max_requests = Some(count(text, REQUESTS_RANGE)?).filter(|limit| *limit > 0);
             Ok(())
         },
         show: |config| Some(config.max_requests.unwrap_or_default().to_string()),
@@ -234,7 +236,7 @@ static GENERAL: &[Setting] = &[
         help: "How long a run of an actor may give no sign of life before it is taken for dead",
         is_secret: false,
         apply: |config, text| {
-            config.runs.silence = time(text, ANY_SILENCE)?;
+            config.runs.silence = time(text, HEARTBEAT_TIMEOUT_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_time(config.runs.silence)),
@@ -256,7 +258,7 @@ static GENERAL: &[Setting] = &[
         help: "Memory for what is remembered of stores",
         is_secret: false,
         apply: |config, text| {
-            config.catalog.cache.capacity_bytes = size(text, ANY_CACHE)?;
+            config.catalog.cache.capacity_bytes = size(text, CACHE_SIZE_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_size(config.catalog.cache.capacity_bytes)),
@@ -270,7 +272,7 @@ static GENERAL: &[Setting] = &[
             config.is_exclusive_bucket = yes_or_no(text)?;
             Ok(())
         },
-        show: |config| Some(show_yes(config.is_exclusive_bucket)),
+        show: |config| Some(show_yes_no(config.is_exclusive_bucket)),
     },
     Setting {
         name: "record_cache_size",
@@ -278,7 +280,7 @@ static GENERAL: &[Setting] = &[
         help: "Memory for small records that were read, 0 for none; before a bucket it needs LARDER_EXCLUSIVE_BUCKET",
         is_secret: false,
         apply: |config, text| {
-            config.record_cache_bytes = Some(size(text, ANY_RECORD_CACHE)?);
+            config.record_cache_bytes = Some(size(text, RECORD_CACHE_SIZE_RANGE)?);
             Ok(())
         },
         show: |config| config.record_cache_bytes.map(show_size),
@@ -289,7 +291,7 @@ static GENERAL: &[Setting] = &[
         help: "Connections served at once; further ones get a 503",
         is_secret: false,
         apply: |config, text| {
-            config.server.max_connections = count(text, ANY_CONNECTIONS)?;
+            config.server.max_connections = count(text, CONNECTIONS_RANGE)?;
             Ok(())
         },
         show: |config| Some(config.server.max_connections.to_string()),
@@ -300,7 +302,7 @@ static GENERAL: &[Setting] = &[
         help: "The most that a request's line and headers may take together",
         is_secret: false,
         apply: |config, text| {
-            config.server.max_header_bytes = usize::try_from(size(text, ANY_HEADER)?).unwrap_or(usize::MAX);
+            config.server.max_header_bytes = usize::try_from(size(text, HEADER_SIZE_RANGE)?).unwrap_or(usize::MAX);
             Ok(())
         },
         show: |config| Some(show_size(config.server.max_header_bytes as u64)),
@@ -311,7 +313,7 @@ static GENERAL: &[Setting] = &[
         help: "How long a request's line and headers may take",
         is_secret: false,
         apply: |config, text| {
-            config.server.header_timeout = time(text, ANY_TIME)?;
+            config.server.header_timeout = time(text, TIMEOUT_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_time(config.server.header_timeout)),
@@ -322,7 +324,7 @@ static GENERAL: &[Setting] = &[
         help: "How long a connection may stand between two requests",
         is_secret: false,
         apply: |config, text| {
-            config.server.idle_timeout = time(text, ANY_TIME)?;
+            config.server.idle_timeout = time(text, TIMEOUT_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_time(config.server.idle_timeout)),
@@ -333,7 +335,7 @@ static GENERAL: &[Setting] = &[
         help: "How long a body may stand still, up or down, before the connection is closed",
         is_secret: false,
         apply: |config, text| {
-            config.server.stall_timeout = time(text, ANY_TIME)?;
+            config.server.stall_timeout = time(text, TIMEOUT_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_time(config.server.stall_timeout)),
@@ -344,7 +346,7 @@ static GENERAL: &[Setting] = &[
         help: "How long requests in flight may go on after the signal to stop",
         is_secret: false,
         apply: |config, text| {
-            config.server.drain_timeout = time(text, Duration::ZERO..=*ANY_TIME.end())?;
+            config.server.drain_timeout = time(text, Duration::ZERO..=*TIMEOUT_RANGE.end())?;
             Ok(())
         },
         show: |config| Some(show_time(config.server.drain_timeout)),
@@ -410,13 +412,13 @@ static SECRETS: &[Setting] = &[
 ];
 
 /// Bounds of the interval between recounts.
-const ANY_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 7);
+const RECOUNT_INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 7);
 
 /// Bounds of sizes.
-const ANY_SIZE: RangeInclusive<u64> = 0..=1 << 60;
+const QUOTA_BYTES_RANGE: RangeInclusive<u64> = 0..=1 << 60;
 
 /// Bounds of numbers.
-const ANY_NUMBER: RangeInclusive<usize> = 0..=1 << 50;
+const QUOTA_COUNT_RANGE: RangeInclusive<usize> = 0..=1 << 50;
 
 /// Quotas, and the recount of usage.
 static QUOTAS: &[Setting] = &[
@@ -448,7 +450,7 @@ static QUOTAS: &[Setting] = &[
         help: "Stored bytes that one user may have in all his stores, if nothing else is set for him; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
-            config.quota.bytes = some(size(text, ANY_SIZE)?);
+            config.quota.bytes = some(size(text, QUOTA_BYTES_RANGE)?);
             Ok(())
         },
         show: |config| config.quota.bytes.map(show_size),
@@ -470,7 +472,7 @@ static QUOTAS: &[Setting] = &[
         help: "Stored bytes that one store may have, if nothing else is set for its owner; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
-            config.quota.store_bytes = some(size(text, ANY_SIZE)?);
+            config.quota.store_bytes = some(size(text, QUOTA_BYTES_RANGE)?);
             Ok(())
         },
         show: |config| config.quota.store_bytes.map(show_size),
@@ -481,7 +483,7 @@ static QUOTAS: &[Setting] = &[
         help: "How often it is counted at most what is in a store that keeps changing",
         is_secret: false,
         apply: |config, text| {
-            config.catalog.count_interval = time(text, ANY_INTERVAL)?;
+            config.catalog.count_interval = time(text, RECOUNT_INTERVAL_RANGE)?;
             Ok(())
         },
         show: |config| Some(show_time(config.catalog.count_interval)),
@@ -489,7 +491,7 @@ static QUOTAS: &[Setting] = &[
 ];
 
 fn number(text: &str) -> Result<Option<u64>, String> {
-    Ok(some(count(text, ANY_NUMBER)? as u64))
+    Ok(some(count(text, QUOTA_COUNT_RANGE)? as u64))
 }
 
 fn some(limit: u64) -> Option<u64> {

@@ -4,18 +4,18 @@ use std::{fs, time::Duration};
 
 use tempfile::TempDir;
 
-use super::{Given, Loaded, Problems, load, settings};
+use super::{ConfigErrors, ConfigSources, Loaded, load, settings};
 
 /// Loads these variables, flags and file. A file is always named, so that none in the working folder is read.
 fn loading(
     environment: &[(&str, &str)],
     flags: &[(&'static str, &str)],
     file: &str,
-) -> (TempDir, Result<Loaded, Problems>) {
+) -> (TempDir, Result<Loaded, ConfigErrors>) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("larder.toml");
     fs::write(&path, file).expect("the file is written");
-    let given = Given {
+    let given = ConfigSources {
         file: Some(path),
         environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         flags: flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
@@ -44,10 +44,10 @@ fn everything_that_is_wrong_is_found_at_once_with_its_fix() {
         ("LARDER_TOKEN", "s3cret with spaces"),
         ("LARDER_PUBLIC_URL", "larder.example"),
     ];
-    let problems =
+    let errors =
         loading(&environment, &[("stall_timeout", "soon"), ("log", "inof")], file).1.expect_err("much is wrong");
-    let text = problems.to_string();
-    assert_eq!(problems.list.len(), 10, "{text}");
+    let text = errors.to_string();
+    assert_eq!(errors.errors.len(), 10, "{text}");
     for said in [
         "max_recrod_size: there is no such setting; did you mean max_record_size?",
         "log_format: \"xml\"",
@@ -69,16 +69,16 @@ fn everything_that_is_wrong_is_found_at_once_with_its_fix() {
 #[test]
 fn a_setting_of_an_object_store_without_a_bucket_is_refused() {
     let environment = [("LARDER_S3_ENDPOINT", "http://minio:9000")];
-    let problems = loading(&environment, &[("s3_prefix", "team-a")], "s3_region = 'eu-central-1'").1;
-    let problems = problems.expect_err("there is no bucket");
-    let text = problems.to_string();
-    assert_eq!(problems.list.len(), 3, "{text}");
-    for place in ["LARDER_S3_ENDPOINT", "--s3-prefix", "larder.toml: s3_region"] {
-        assert!(text.contains(&format!("{place}: has no effect without LARDER_S3_BUCKET")), "{place}\n{text}");
+    let errors = loading(&environment, &[("s3_prefix", "team-a")], "s3_region = 'eu-central-1'").1;
+    let errors = errors.expect_err("there is no bucket");
+    let text = errors.to_string();
+    assert_eq!(errors.errors.len(), 3, "{text}");
+    for location in ["LARDER_S3_ENDPOINT", "--s3-prefix", "larder.toml: s3_region"] {
+        assert!(text.contains(&format!("{location}: has no effect without LARDER_S3_BUCKET")), "{location}\n{text}");
     }
     assert!(loading(&environment, &[("s3_bucket", "b-1")], "").1.is_ok());
-    // A bucket with an invalid name is one problem, and not one for each setting beside it.
-    assert_eq!(loading(&environment, &[("s3_bucket", "B")], "").1.expect_err("it is no name").list.len(), 1);
+    // A bucket with an invalid name is one error, and not one for each setting beside it.
+    assert_eq!(loading(&environment, &[("s3_bucket", "B")], "").1.expect_err("it is no name").errors.len(), 1);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn an_upstream_is_the_origin_of_a_server_of_any_make() {
     }
     match upstream("https://upstream.example") {
         Ok(address) => assert!(cfg!(feature = "s3") && address == "https://upstream.example"),
-        Err(problems) => assert!(!cfg!(feature = "s3") && problems.to_string().contains("HTTPS")),
+        Err(errors) => assert!(!cfg!(feature = "s3") && errors.to_string().contains("HTTPS")),
     }
 }
 
@@ -155,7 +155,7 @@ fn variables_that_are_empty_or_from_kubernetes_are_no_settings() {
 
 /// Returns the errors and warnings about these variables; empty if there are none.
 fn said_of(environment: &[(&str, &str)]) -> String {
-    loading(environment, &[], "").1.map_or_else(|problems| problems.to_string(), |_| String::new())
+    loading(environment, &[], "").1.map_or_else(|errors| errors.to_string(), |_| String::new())
 }
 
 #[test]
@@ -178,9 +178,9 @@ fn line_breaks_at_the_end_of_values_are_no_part_of_them() {
             example.into_iter().find(|(known, _)| known.name == setting.name).expect("it has an example");
         for line_break in ["\n", "\r\n", "\n\n"] {
             let apply = |value: &str| {
-                let given = Given { flags: vec![(setting.name, value.to_owned())], ..Given::default() };
+                let given = ConfigSources { flags: vec![(setting.name, value.to_owned())], ..ConfigSources::default() };
                 load(&given).map_or_else(
-                    |problems| problems.to_string(),
+                    |errors| errors.to_string(),
                     |loaded| format!("{loaded} {:?}", loaded.fingerprint(setting).is_some()),
                 )
             };
@@ -195,7 +195,8 @@ fn line_breaks_at_the_end_of_values_are_no_part_of_them() {
     };
     assert!(secret("the-same-for-all-gateways\n") == secret("the-same-for-all-gateways"));
     assert!(secret("the-same-for-all-gateways!") != secret("the-same-for-all-gateways"));
-    let given = Given { environment: vec![("LARDER_URL".into(), "http://a\r\n".into())], ..Given::default() };
+    let given =
+        ConfigSources { environment: vec![("LARDER_URL".into(), "http://a\r\n".into())], ..ConfigSources::default() };
     assert_eq!(given.variable("LARDER_URL"), Some("http://a"));
 }
 
@@ -229,11 +230,11 @@ fn secrets_that_can_be_guessed_are_for_this_machine_alone() {
             match loading(&environment, &[], "").1 {
                 Ok(loaded) => {
                     assert!(!is_public && loaded.warnings.len() == 1, "{name} {listen}");
-                    assert_eq!(loaded.warnings[0].place, name);
+                    assert_eq!(loaded.warnings[0].location, name);
                 }
-                Err(problems) => {
-                    assert!(is_public && problems.list.len() == 1, "{name} {listen}: {problems}");
-                    assert!(problems.to_string().contains(&format!("{name}: [redacted] ")), "{problems}");
+                Err(errors) => {
+                    assert!(is_public && errors.errors.len() == 1, "{name} {listen}: {errors}");
+                    assert!(errors.to_string().contains(&format!("{name}: [redacted] ")), "{errors}");
                 }
             }
         }
@@ -247,7 +248,7 @@ fn secrets_that_can_be_guessed_are_for_this_machine_alone() {
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
     let own = "http://127.0.0.1:8011";
-    for (environment, place, said) in [
+    for (environment, location, said) in [
         (&[("LARDER_TLS_CERT", "a.pem")][..], "LARDER_TLS_CERT", "set both, or neither"),
         (&[("LARDER_TLS_KEY", "a.pem")], "LARDER_TLS_KEY", "set both, or neither"),
         (&[("LARDER_UPSTREAM_URL", "http://10.0.0.9:1")], "LARDER_UPSTREAM_URL", "set both, or neither"),
@@ -272,14 +273,14 @@ fn settings_that_contradict_each_other_are_refused() {
             "the same value as LARDER_TOKEN",
         ),
     ] {
-        let problems = loading(environment, &[], "").1.expect_err(place);
-        assert_eq!(problems.list.len(), 1, "{problems}");
-        assert_eq!(problems.list[0].place, place);
-        assert!(problems.list[0].message.contains(said), "{problems}");
+        let errors = loading(environment, &[], "").1.expect_err(location);
+        assert_eq!(errors.errors.len(), 1, "{errors}");
+        assert_eq!(errors.errors[0].location, location);
+        assert!(errors.errors[0].message.contains(said), "{errors}");
     }
     // An invalid setting is not reported as a missing one.
     let said = said_of(&[("LARDER_UPSTREAM_URL", "nowhere"), ("LARDER_UPSTREAM_TOKEN", "its-token")]);
-    assert!(said.contains("1 problem:") && said.contains("is not an origin"), "{said}");
+    assert!(said.contains("1 error:") && said.contains("is not an origin"), "{said}");
 }
 
 #[cfg(feature = "s3")]
@@ -299,7 +300,7 @@ fn settings_of_gateways_before_one_bucket_that_contradict_each_other_are_refused
 
 #[test]
 fn a_file_that_was_asked_for_must_be_there() {
-    let given = Given { file: Some("/nowhere/larder.toml".into()), ..Given::default() };
+    let given = ConfigSources { file: Some("/nowhere/larder.toml".into()), ..ConfigSources::default() };
     assert!(load(&given).expect_err("it is not there").to_string().contains("/nowhere/larder.toml"));
 }
 

@@ -5,7 +5,7 @@
 //! service called `larder-s3` begin as Larder's settings do.
 
 /// Minimum similarity of two names of which one is a typing mistake of the other: 1 is equal, 0 has nothing in common.
-const LIKENESS: f64 = 0.7;
+const MIN_SIMILARITY: f64 = 0.7;
 
 /// Names of settings in other programs, with the names here.
 const SYNONYMS: [(&str, &str); 8] = [
@@ -27,7 +27,7 @@ pub(super) fn nearest(unknown: &str, known: impl Iterator<Item = &'static str>) 
     let alike = known
         .iter()
         .map(|name| (strsim::normalized_damerau_levenshtein(&unknown, name), *name))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .max_by(|(one, _), (other, _)| one.total_cmp(other));
     if let Some((_, name)) = alike {
         return Some(name);
@@ -46,7 +46,7 @@ pub(super) fn nearest(unknown: &str, known: impl Iterator<Item = &'static str>) 
 }
 
 /// Returns whether a variable is one of those that Kubernetes derives from a service.
-pub(super) fn is_derived(name: &str, value: &str) -> bool {
+pub(super) fn is_kubernetes_variable(name: &str, value: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if name.ends_with("_SERVICE_HOST") {
         return true;
@@ -121,7 +121,7 @@ mod tests {
                 ("PORT_8011_TCP_ADDR", "10.0.0.1"),
                 ("PORT_53_UDP_ADDR", "10.0.0.1"),
             ] {
-                assert!(is_derived(&format!("{service}_{rest}"), value), "{service}_{rest}={value}");
+                assert!(is_kubernetes_variable(&format!("{service}_{rest}"), value), "{service}_{rest}={value}");
             }
         }
     }
@@ -139,7 +139,7 @@ mod tests {
             ("LARDER_PORT_8011_TCP_NAME", "1"),
             ("LARDER_TOKEN", "tcp://10.0.0.1:80"),
         ] {
-            assert!(!is_derived(name, value), "{name}={value}");
+            assert!(!is_kubernetes_variable(name, value), "{name}={value}");
         }
     }
 }

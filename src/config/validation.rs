@@ -12,39 +12,39 @@ use super::{
 };
 
 /// Settings of which each has no effect without the other.
-const PAIRS: [(&str, &str); 2] = [("tls_cert", "tls_key"), ("upstream_url", "upstream_token")];
+const REQUIRED_TOGETHER: [(&str, &str); 2] = [("tls_cert", "tls_key"), ("upstream_url", "upstream_token")];
 
 /// Settings with no effect without another one; the other one does not need them.
-const NEEDS: [(&str, &str, &str); 2] = [
+const REQUIREMENTS: [(&str, &str, &str); 2] = [
     ("user_token", "user", "is set, but not whose it is: set LARDER_USER too"),
     ("otlp_headers", "otlp_endpoint", "is set, but no collector to send it to: set LARDER_OTLP_ENDPOINT too"),
 ];
 
-/// Calls `complain` with each setting that contradicts another one, and the reason. `given` has the settings that were
+/// Calls `report` with each setting that contradicts another one, and the reason. `given` has the settings that were
 /// set, also to an invalid value.
-pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn FnMut(&'static str, String)) {
+pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, report: &mut dyn FnMut(&'static str, String)) {
     let is_given = |name: &str| given.contains(name);
     let variable = |name: &str| format!("LARDER_{}", name.to_ascii_uppercase());
-    for (one, other) in PAIRS {
+    for (one, other) in REQUIRED_TOGETHER {
         for (set, missing) in [(one, other), (other, one)] {
             if is_given(set) && !is_given(missing) {
                 let (one, other, missing) = (variable(one), variable(other), variable(missing));
-                complain(set, format!("is set without {missing}: {one} and {other} must be set both, or neither"));
+                report(set, format!("is set without {missing}: {one} and {other} must be set both, or neither"));
             }
         }
     }
-    for (name, needed, reason) in NEEDS {
+    for (name, needed, reason) in REQUIREMENTS {
         if is_given(name) && !is_given(needed) {
-            complain(name, reason.to_owned());
+            report(name, reason.to_owned());
         }
     }
     #[cfg(feature = "s3")]
-    without_bucket(config, given, complain);
-    same_secrets(config, complain);
-    gateways(config, complain);
+    s3_settings_without_bucket(config, given, report);
+    duplicate_secrets(config, report);
+    conflicting_addresses(config, report);
     if config.server.max_client_connections.is_some_and(|most| most > config.server.max_connections) {
         let most = config.server.max_connections;
-        complain(
+        report(
             "max_client_connections",
             format!("is more than LARDER_MAX_CONNECTIONS, {most}: lower it, or raise that"),
         );
@@ -53,7 +53,7 @@ pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, complain: 
 
 /// Checks settings of an object store without a bucket: the data folder would be served.
 #[cfg(feature = "s3")]
-fn without_bucket(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn FnMut(&'static str, String)) {
+fn s3_settings_without_bucket(config: &Config, given: &BTreeSet<&str>, report: &mut dyn FnMut(&'static str, String)) {
     if given.contains("s3_bucket") {
         return;
     }
@@ -61,7 +61,7 @@ fn without_bucket(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn Fn
     for setting in super::s3_settings::SETTINGS {
         // The output of `larder check` names every default, and is a valid file.
         if given.contains(setting.name) && setting.show(config) != setting.show(&defaults) {
-            complain(
+            report(
                 setting.name,
                 "has no effect without LARDER_S3_BUCKET: set the bucket, or leave this out".to_owned(),
             );
@@ -70,34 +70,34 @@ fn without_bucket(config: &Config, given: &BTreeSet<&str>, complain: &mut dyn Fn
 }
 
 /// Checks that the token for the metrics alone is not a token with other rights.
-fn same_secrets(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
+fn duplicate_secrets(config: &Config, report: &mut dyn FnMut(&'static str, String)) {
     let Some(metrics) = &config.metrics_token else { return };
     for (name, other) in [("LARDER_TOKEN", &config.token), ("LARDER_USER_TOKEN", &config.user_token)] {
         if other.as_ref().is_some_and(|other| other == metrics) {
-            complain("metrics_token", format!("has the same value as {name}: give figures a token of their own"));
+            report("metrics_token", format!("has the same value as {name}: give figures a token of their own"));
         }
     }
 }
 
 /// Checks that no two settings contradict each other about the gateways, and that calls are not sent in a circle.
-fn gateways(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
+fn conflicting_addresses(config: &Config, report: &mut dyn FnMut(&'static str, String)) {
     let own = config.server.listen;
     let is_own = |(host, port): (&str, u16)| host.parse() == Ok(own.ip()) && port == own.port();
-    if let Some(LeaderSetting::At(address)) = &config.leader {
+    if let Some(LeaderSetting::OtherGateway(address)) = &config.leader {
         if is_own(address.target()) {
-            complain("leader", "names this gateway itself: write self on the leader".to_owned());
+            report("leader", "names this gateway itself: write self on the leader".to_owned());
         } else if !config.has_bucket() {
             let reason =
                 "names another gateway, but a data folder belongs to this one alone: leave it out, or set a bucket";
-            complain("leader", reason.to_owned());
+            report("leader", reason.to_owned());
         } else if config.is_exclusive_bucket {
             let reason =
                 "names another gateway, and LARDER_EXCLUSIVE_BUCKET says that there is none: leave one of them out";
-            complain("leader", reason.to_owned());
+            report("leader", reason.to_owned());
         }
     }
     if config.upstream.address.as_ref().is_some_and(|address| is_own(address.target())) {
-        complain(
+        report(
             "upstream_url",
             "names this gateway itself: name the server that has datasets and request queues".to_owned(),
         );
@@ -106,35 +106,35 @@ fn gateways(config: &Config, complain: &mut dyn FnMut(&'static str, String)) {
     if is_cached && config.has_bucket() && !config.is_exclusive_bucket {
         let reason = "is set, but another gateway may write to the bucket, so that what is in memory may be outdated: set \
                       LARDER_EXCLUSIVE_BUCKET to yes if there is none, or leave the cache out";
-        complain("record_cache_size", reason.to_owned());
+        report("record_cache_size", reason.to_owned());
     }
 }
 
 /// Minimum number of characters of a token or a secret. Random ones of that length are beyond guessing.
-const MIN_CHARS: usize = 16;
+const MIN_SECRET_CHARS: usize = 16;
 
 /// Settings that are tokens and secrets of this installation. Those of other servers are theirs to judge.
 const OWN_SECRETS: [&str; 4] = ["token", "secret", "user_token", "metrics_token"];
 
 /// Values from our own files. Those in the examples of settings need not be repeated here.
-const PUBLISHED: [&str; 3] = ["change-this-token", "change-this-secret", "change-this-key"];
+const PUBLISHED_VALUES: [&str; 3] = ["change-this-token", "change-this-secret", "change-this-key"];
 
 /// Returns the reason why a token or a secret is easy to guess; `None` if it is not.
 pub fn weakness(value: &str) -> Option<&'static str> {
     let is_example = |(_, example): &(&str, &str)| *example == value;
-    if PUBLISHED.contains(&value) || GROUPS.iter().flat_map(|group| group.settings).any(is_example) {
+    if PUBLISHED_VALUES.contains(&value) || GROUPS.iter().flat_map(|group| group.settings).any(is_example) {
         return Some(
             "stands in the documentation, where everybody can read it; use a random one: larder token generate",
         );
     }
-    // 16 characters, as MIN_CHARS says.
-    (value.chars().count() < MIN_CHARS)
+    // 16 characters, as MIN_SECRET_CHARS says.
+    (value.chars().count() < MIN_SECRET_CHARS)
         .then_some("has fewer than 16 characters and can be guessed; use a random one: larder token generate")
 }
 
 impl Setting {
     /// Returns the reason why `value` is easy to guess, if it is a token or a secret of this installation.
-    pub(super) fn weakness_of(&self, value: &str) -> Option<&'static str> {
+    pub(super) fn own_weakness(&self, value: &str) -> Option<&'static str> {
         OWN_SECRETS.contains(&self.name).then(|| weakness(value)).flatten()
     }
 }

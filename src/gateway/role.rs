@@ -49,8 +49,8 @@ impl Role {
     /// Returns the configured role of this gateway, over a backend with this sharing.
     pub(super) fn of(config: &Config, sharing: Sharing, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
         match (sharing, &config.leader) {
-            (Sharing::Alone, None | Some(LeaderSetting::Itself)) => Ok(Self::Alone),
-            (Sharing::Alone, Some(LeaderSetting::At(_))) => Err(StartError::LeaderOfFolder),
+            (Sharing::Alone, None | Some(LeaderSetting::ThisGateway)) => Ok(Self::Alone),
+            (Sharing::Alone, Some(LeaderSetting::OtherGateway(_))) => Err(StartError::LeaderOfFolder),
             (Sharing::Conditional, leader) => {
                 if leader.is_some() {
                     tracing::info!("LARDER_LEADER is not needed: the object store has conditional writes");
@@ -61,8 +61,8 @@ impl Role {
             (Sharing::Unconditional, Some(leader)) => {
                 require_shared_secrets(config)?;
                 Ok(match leader {
-                    LeaderSetting::Itself => Self::Leader,
-                    LeaderSetting::At(address) => {
+                    LeaderSetting::ThisGateway => Self::Leader,
+                    LeaderSetting::OtherGateway(address) => {
                         Self::Follower(Arc::new(Peer::new(address.clone(), Arc::clone(clock))))
                     }
                 })

@@ -3,7 +3,7 @@
 use std::fs;
 
 use larder::config::{
-    Config, Given,
+    Config, ConfigSources,
     internals::{apply, shown},
     load, settings,
 };
@@ -31,10 +31,11 @@ pub fn setting(bytes: &[u8]) {
         Err(message) => assert!(!message.is_empty()),
     }
     if setting.is_secret && text.trim().len() >= SECRET_BYTES {
-        let given = Given { flags: vec![(setting.name, text.to_owned())], ..Given::default() };
+        let given = ConfigSources { flags: vec![(setting.name, text.to_owned())], ..ConfigSources::default() };
         let said = load(&given).map_or_else(|problems| problems.to_string(), |loaded| loaded.to_string());
         // Text that occurs without the value does not come from it.
-        let usual = load(&Given::default()).map_or_else(|problems| problems.to_string(), |loaded| loaded.to_string());
+        let usual =
+            load(&ConfigSources::default()).map_or_else(|problems| problems.to_string(), |loaded| loaded.to_string());
         assert!(!said.contains(text.trim()) || usual.contains(text.trim()), "{setting:?}");
     }
 }
@@ -51,7 +52,7 @@ pub fn file(bytes: &[u8]) {
     let secrets =
         settings().filter(|setting| setting.is_secret).map(|setting| format!("{} = \"{SECRET}\"\n", setting.name));
     fs::write(&path, [secrets.collect::<String>().as_bytes(), bytes].concat()).expect("there is room");
-    let loaded = load(&Given { file: Some(path.clone()), ..Given::default() });
+    let loaded = load(&ConfigSources { file: Some(path.clone()), ..ConfigSources::default() });
     fs::remove_file(&path).expect("it is there");
     let said = loaded.map_or_else(|problems| problems.to_string(), |loaded| loaded.to_string());
     assert!(!said.is_empty() && !said.contains(SECRET), "{said}");
