@@ -20,7 +20,7 @@ use crate::{
     clock::Timestamp,
     config::{Config, ConfigSources, LeaderSetting, load},
     gateway::{AdminToken, Gateway},
-    import_export::{self, Api, Trust, absent_store, store_addresses},
+    import_export::{self, Api, TlsTrust, store_addresses, store_not_found},
     server::{TlsFiles, reachable_address},
     storage::embedded::FolderStanding,
     telemetry::AccessLogSetting,
@@ -238,7 +238,7 @@ impl Door {
                 return Ok(FoundStore { path, address, object });
             }
         }
-        Err(Failure::NotFound(format!("{} ({})", absent_store(text), self.server.origin)))
+        Err(Failure::NotFound(format!("{} ({})", store_not_found(text), self.server.origin)))
     }
 
     /// Requests the headers of a record; `None` if it does not exist. Retries if there were too many requests.
@@ -400,7 +400,7 @@ impl Server {
     /// Returns the server that runs with `config` on this machine.
     pub(super) fn of(config: &Config) -> Result<Self, String> {
         let origin = origin_of(config);
-        let agent = import_export::agent(Trust::OwnMachine, true).map_err(|error| error.to_string())?;
+        let agent = import_export::http_agent(TlsTrust::LocalAddress, true).map_err(|error| error.to_string())?;
         Ok(Self { origin, agent })
     }
 
@@ -447,8 +447,9 @@ pub(super) fn origin_of(config: &Config) -> String {
 
 /// Returns the HTTP client for the server at `url`.
 pub(super) fn agent(url: &str, sources: &ConfigSources) -> Result<Agent, String> {
-    let trust = sources.variable(CA_FILE).map_or(Trust::Browsers, |file| Trust::File(Path::new(file)));
-    import_export::agent(trust, is_near(url)).map_err(|error| error.to_string())
+    let trust =
+        sources.variable(CA_FILE).map_or(TlsTrust::PublicAuthorities, |file| TlsTrust::AuthoritiesIn(Path::new(file)));
+    import_export::http_agent(trust, is_near(url)).map_err(|error| error.to_string())
 }
 
 /// Returns whether a URL leads to this machine.

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     config::ConfigSources,
-    import_export::{self, Api, Imported, Naming, Plan, Remote, Report, Size, Source},
+    import_export::{self, Api, ImportResult, Naming, Plan, Remote, Report, Size, Source},
 };
 
 use super::{
@@ -83,7 +83,7 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, sources: &
     }
     announce(&plan.report);
     with_server(url, sources, MissingFolder::Create, |target| {
-        let Imported { stores, size, report, outcome } =
+        let ImportResult { stores, size, report, outcome } =
             import_export::import(&target.api(), source.as_ref(), plan, &progress);
         tell("imported", stores, size);
         let complete = show_report(&report);
@@ -105,7 +105,7 @@ pub(super) fn export(store: &str, to: &Path, url: Option<String>, sources: &Conf
 fn show(plan: &Plan) -> ExitCode {
     tell("would import", plan.stores.len() as u64, plan.size());
     for store in &plan.stores {
-        let name = store.sheet.name.as_ref().map_or_else(|| "without a name".to_owned(), |name| format!("{name:?}"));
+        let name = store.manifest.name.as_ref().map_or_else(|| "without a name".to_owned(), |name| format!("{name:?}"));
         let Size { records, bytes } = store.size;
         output::say(&format!("store {name}: {records} records, {bytes} bytes, from {:?}", store.place));
     }

@@ -246,7 +246,7 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), String> 
 /// Writes a record into a file atomically: after a failure the old file stays.
 pub(super) fn save(record: Download, path: &Path) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".unfinished");
+    name.push(".partial");
     let unfinished = path.with_file_name(name);
     let mut file = File::create(&unfinished)?;
     let saved = record.save(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&unfinished, path));

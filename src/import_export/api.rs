@@ -22,33 +22,33 @@ use crate::kv::RecordKey;
 
 use super::{
     error::{Error, Result},
-    record::{Attributes, CountingReader, Delimited, Record, StoreSheet, WrittenKey},
+    record::{Attributes, CountingReader, ExactLengthReader, RawKey, Record, StoreManifest},
 };
 
 /// Maximum number of bytes of a response that is no record.
-const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Maximum number of attempts of an operation that may succeed later.
-const ATTEMPTS: u32 = 8;
+const MAX_ATTEMPTS: u32 = 8;
 
-/// Pause before the second attempt; doubled for each further one, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Pause before the second attempt; doubled for each further one, up to [`MAX_BACKOFF`].
+const INITIAL_BACKOFF: Duration = Duration::from_millis(250);
 
 /// Maximum pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const MAX_BACKOFF: Duration = Duration::from_secs(15);
 
 /// Minimum length in bytes of a record whose body waits for the server's consent (`Expect: 100-continue`): the server
 /// may reject it by its head.
-const MIN_AWAITED_BYTES: u64 = 256 * 1024;
+const MIN_EXPECT_CONTINUE_BYTES: u64 = 256 * 1024;
 
 /// Number of stores on a page.
-const PAGE: usize = 1000;
+const PAGE_SIZE: usize = 1000;
 
 /// All content codings of records: a record is requested as stored.
-const ALL_CODINGS: &str = "gzip, deflate, br, zstd, identity";
+const ACCEPTED_ENCODINGS: &str = "gzip, deflate, br, zstd, identity";
 
 /// Characters that need no escape in a path.
-const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNESCAPED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Server with a caller's token.
 #[derive(Clone)]
@@ -65,14 +65,14 @@ pub struct StoreObject {
     pub id: String,
     /// Name and settings to transfer.
     #[serde(flatten)]
-    pub sheet: StoreSheet,
+    pub manifest: StoreManifest,
 }
 
 /// A key in a list.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ListedKey {
     /// The key.
-    pub key: WrittenKey,
+    pub key: RawKey,
     /// Stored bytes, if reported.
     #[serde(default)]
     pub size: u64,
@@ -125,9 +125,9 @@ impl Api {
             let (unnamed, offset) = (u8::from(with_unnamed), stores.len());
             let page: Items<StoreObject> = self
                 .read_json(&format!(
-                    "/v2/key-value-stores?ownership=ownedByMe&unnamed={unnamed}&offset={offset}&limit={PAGE}"
+                    "/v2/key-value-stores?ownership=ownedByMe&unnamed={unnamed}&offset={offset}&limit={PAGE_SIZE}"
                 ))?
-                .ok_or_else(|| Error::NoAnswer("there is no list of stores".to_owned()))?;
+                .ok_or_else(|| Error::NoResponse("there is no list of stores".to_owned()))?;
             if page.items.is_empty() {
                 return Ok(stores);
             }
@@ -141,25 +141,25 @@ impl Api {
     }
 
     /// Creates a store, or gets the one of that name.
-    pub fn make_store(&self, sheet: &StoreSheet) -> Result<StoreObject> {
-        let body = match &sheet.schema {
+    pub fn get_or_create_store(&self, manifest: &StoreManifest) -> Result<StoreObject> {
+        let body = match &manifest.schema {
             Some(schema) => json!({ "schema": schema }),
             None => json!({}),
         };
-        let name = sheet.name.as_deref().map(|name| format!("?name={}", escaped(name))).unwrap_or_default();
+        let name = manifest.name.as_deref().map(|name| format!("?name={}", escaped(name))).unwrap_or_default();
         let make = || self.send_json("POST", &format!("/v2/key-value-stores{name}"), &body);
         // An unnamed store is created anew each time, so this is not idempotent: it must not be retried after a lost
         // response.
-        if sheet.name.is_some() { persist(make) } else { make() }
+        if manifest.name.is_some() { with_retries(make) } else { make() }
     }
 
     /// Applies the settings of a manifest to a store, except its name.
-    pub fn set_up(&self, store: &str, sheet: &StoreSheet) -> Result<()> {
+    pub fn apply_settings(&self, store: &str, manifest: &StoreManifest) -> Result<()> {
         let mut settings = json!({});
         let given = [
-            ("title", sheet.title.clone().map(Value::from)),
-            ("generalAccess", sheet.general_access.clone().map(Value::from)),
-            ("retentionDays", sheet.retention_days.map(Value::from)),
+            ("title", manifest.title.clone().map(Value::from)),
+            ("generalAccess", manifest.general_access.clone().map(Value::from)),
+            ("retentionDays", manifest.retention_days.map(Value::from)),
         ];
         for (name, value) in given {
             if let Some(value) = value {
@@ -167,28 +167,29 @@ impl Api {
             }
         }
         let path = format!("/v2/key-value-stores/{}", escaped(store));
-        persist(|| self.send_json::<Value>("PUT", &path, &settings)).map(drop)
+        with_retries(|| self.send_json::<Value>("PUT", &path, &settings)).map(drop)
     }
 
     /// Returns a page of a store's keys.
     pub fn keys(&self, store: &str, after: Option<&str>) -> Result<KeyPage> {
         let after = after.map(|key| format!("&exclusiveStartKey={}", escaped(key))).unwrap_or_default();
-        let path = format!("/v2/key-value-stores/{}/keys?limit={PAGE}{after}", escaped(store));
-        self.read_json(&path)?.ok_or_else(|| Error::Unusable(format!("store {store} is not there any more")))
+        let path = format!("/v2/key-value-stores/{}/keys?limit={PAGE_SIZE}{after}", escaped(store));
+        self.read_json(&path)?.ok_or_else(|| Error::Invalid(format!("store {store} is not there any more")))
     }
 
     /// Returns a record as stored; `None` if it does not exist.
     pub fn record(&self, store: &str, key: &RecordKey) -> Result<Option<Record>> {
         let request = self.agent.get(self.record_url(store, key));
-        let request = request.header("authorization", &self.authorization).header("accept-encoding", ALL_CODINGS);
-        let Some(answer) = found(request.call().map_err(no_answer)?)? else { return Ok(None) };
-        let field = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let request =
+            request.header("authorization", &self.authorization).header("accept-encoding", ACCEPTED_ENCODINGS);
+        let Some(response) = found(request.call().map_err(transport_error)?)? else { return Ok(None) };
+        let field = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let attributes = Attributes {
             content_type: field("content-type").unwrap_or_else(|| "application/octet-stream".to_owned()),
             content_encoding: field("content-encoding").filter(|coding| coding != "identity"),
         };
         let length = field("content-length").and_then(|length| length.parse().ok());
-        let bytes = Answered { body: answer.into_body().into_with_config().limit(u64::MAX).reader() };
+        let bytes = ResponseBody { body: response.into_body().into_with_config().limit(u64::MAX).reader() };
         Ok(Some(Record { attributes, length, bytes: Box::new(bytes) }))
     }
 
@@ -200,7 +201,7 @@ impl Api {
     pub fn identical_bytes(&self, store: &str, key: &RecordKey, record: Record) -> Result<Option<u64>> {
         let there = match self.record(store, key) {
             Ok(Some(there)) => there,
-            Ok(None) | Err(Error::Refused { .. }) => return Ok(None),
+            Ok(None) | Err(Error::Rejected { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         let differ = matches!((there.length, record.length), (Some(there), Some(here)) if there != here);
@@ -208,13 +209,13 @@ impl Api {
             return Ok(None);
         }
         count_identical(there.bytes, record.bytes)
-            .map_err(|cause| Error::from_io(cause).unwrap_or_else(|cause| Error::NoAnswer(cause.to_string())))
+            .map_err(|cause| Error::from_io(cause).unwrap_or_else(|cause| Error::NoResponse(cause.to_string())))
     }
 
     /// Fails if the server cannot be reached, or the store is no longer there.
-    pub fn reach(&self, store: &str) -> Result<()> {
+    pub fn check_reachable(&self, store: &str) -> Result<()> {
         match self.store(store) {
-            Ok(None) => Err(Error::Unusable(format!("the store {store} was deleted meanwhile"))),
+            Ok(None) => Err(Error::Invalid(format!("the store {store} was deleted meanwhile"))),
             Err(error) if error.is_fatal() => Err(error),
             Ok(Some(_)) | Err(_) => Ok(()),
         }
@@ -230,14 +231,14 @@ impl Api {
         }
         if let Some(length) = length {
             request = request.header("content-length", length.to_string());
-            bytes = Box::new(Delimited::new(bytes, length));
+            bytes = Box::new(ExactLengthReader::new(bytes, length));
         }
-        if length.is_none_or(|length| length >= MIN_AWAITED_BYTES) {
+        if length.is_none_or(|length| length >= MIN_EXPECT_CONTINUE_BYTES) {
             request = request.header("expect", "100-continue");
         }
         let mut bytes = CountingReader { inner: bytes, length: 0 };
-        let mut answer = request.send(SendBody::from_reader(&mut bytes)).map_err(no_answer)?;
-        refusal(&mut answer).map_or(Ok(bytes.length), Err)
+        let mut response = request.send(SendBody::from_reader(&mut bytes)).map_err(transport_error)?;
+        response_error(&mut response).map_or(Ok(bytes.length), Err)
     }
 
     fn record_url(&self, store: &str, key: &RecordKey) -> String {
@@ -247,9 +248,9 @@ impl Api {
     /// Returns the resource at a path; `None` if there is none.
     fn read_json<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
         let url = format!("{}{path}", self.origin);
-        persist(|| {
-            let answer = self.agent.get(&url).header("authorization", &self.authorization).call();
-            found(answer.map_err(no_answer)?)?.map(data).transpose()
+        with_retries(|| {
+            let response = self.agent.get(&url).header("authorization", &self.authorization).call();
+            found(response.map_err(transport_error)?)?.map(data).transpose()
         })
     }
 
@@ -257,73 +258,73 @@ impl Api {
         let url = format!("{}{path}", self.origin);
         let request = if method == "POST" { self.agent.post(url) } else { self.agent.put(url) };
         let request = request.header("authorization", &self.authorization).header("content-type", "application/json");
-        let mut answer = request.send(body.to_string()).map_err(no_answer)?;
-        refusal(&mut answer).map_or_else(|| data(answer), Err)
+        let mut response = request.send(body.to_string()).map_err(transport_error)?;
+        response_error(&mut response).map_or_else(|| data(response), Err)
     }
 }
 
 /// Retries an operation, after a pause, while it may succeed later.
-pub fn persist<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..ATTEMPTS {
+pub fn with_retries<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut pause = INITIAL_BACKOFF;
+    for _ in 1..MAX_ATTEMPTS {
         match work() {
-            Err(error) if error.may_pass() => {}
+            Err(error) if error.is_retryable() => {}
             outcome => return outcome,
         }
         #[expect(clippy::disallowed_methods, reason = "these threads do nothing but wait for servers")]
         thread::sleep(pause);
-        pause = (2 * pause).min(LONGEST_PAUSE);
+        pause = (2 * pause).min(MAX_BACKOFF);
     }
     work()
 }
 
 /// Returns the response, or `None` for a 404.
-fn found(mut answer: Response<Body>) -> Result<Option<Response<Body>>> {
-    if answer.status() == 404 {
+fn found(mut response: Response<Body>) -> Result<Option<Response<Body>>> {
+    if response.status() == 404 {
         return Ok(None);
     }
-    refusal(&mut answer).map_or(Ok(Some(answer)), Err)
+    response_error(&mut response).map_or(Ok(Some(response)), Err)
 }
 
 /// Returns the error that a response reports, if any.
-fn refusal(answer: &mut Response<Body>) -> Option<Error> {
-    let status = answer.status().as_u16();
+fn response_error(response: &mut Response<Body>) -> Option<Error> {
+    let status = response.status().as_u16();
     if (200..300).contains(&status) {
         return None;
     }
-    let text = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_string().unwrap_or_default();
-    let told = serde_json::from_str::<Value>(&text).unwrap_or_default();
-    let message = told["error"]["message"].as_str().unwrap_or("it does not say why").to_owned();
-    Some(Error::Refused { status, message })
+    let text = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES).read_to_string().unwrap_or_default();
+    let body = serde_json::from_str::<Value>(&text).unwrap_or_default();
+    let message = body["error"]["message"].as_str().unwrap_or("it does not say why").to_owned();
+    Some(Error::Rejected { status, message })
 }
 
-fn data<T: DeserializeOwned>(answer: Response<Body>) -> Result<T> {
+fn data<T: DeserializeOwned>(response: Response<Body>) -> Result<T> {
     let mut text = String::new();
-    let mut body = answer.into_body().into_with_config().limit(MAX_ANSWER_BYTES).reader();
-    body.read_to_string(&mut text).map_err(|error| Error::NoAnswer(error.to_string()))?;
+    let mut body = response.into_body().into_with_config().limit(MAX_RESPONSE_BYTES).reader();
+    body.read_to_string(&mut text).map_err(|error| Error::NoResponse(error.to_string()))?;
     let parsed: Data<T> = serde_json::from_str(&text)
-        .map_err(|error| Error::Unusable(format!("the server's answer is not understood: {error}")))?;
+        .map_err(|error| Error::Invalid(format!("the server's response is not understood: {error}")))?;
     Ok(parsed.data)
 }
 
 /// Converts a transport error. A failure to read the source is not blamed on the server that receives it.
-fn no_answer(error: ureq::Error) -> Error {
+fn transport_error(error: ureq::Error) -> Error {
     match error {
-        ureq::Error::Io(cause) => Error::from_io(cause).unwrap_or_else(|cause| Error::NoAnswer(cause.to_string())),
+        ureq::Error::Io(cause) => Error::from_io(cause).unwrap_or_else(|cause| Error::NoResponse(cause.to_string())),
         // A type or a coding that is invalid in a header will not succeed later.
-        ureq::Error::Http(_) | ureq::Error::BadUri(_) => Error::Unusable(error.to_string()),
-        _ => Error::NoAnswer(error.to_string()),
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => Error::Invalid(error.to_string()),
+        _ => Error::NoResponse(error.to_string()),
     }
 }
 
 /// Body of a server's response. Its interruption is the fault of this server, not of the one that receives it.
-struct Answered<R> {
+struct ResponseBody<R> {
     body: R,
 }
 
-impl<R: Read> Read for Answered<R> {
+impl<R: Read> Read for ResponseBody<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.body.read(buffer).map_err(|error| Error::NoAnswer(format!("the record was cut off: {error}")).into_io())
+        self.body.read(buffer).map_err(|error| Error::NoResponse(format!("the record was cut off: {error}")).into_io())
     }
 }
 
@@ -351,7 +352,7 @@ fn count_identical(stored: impl Read, given: impl Read) -> io::Result<Option<u64
 fn escaped(text: &str) -> String {
     match text {
         "." | ".." => "%2E".repeat(text.len()),
-        text => utf8_percent_encode(text, &PLAIN).to_string(),
+        text => utf8_percent_encode(text, &UNESCAPED).to_string(),
     }
 }
 
@@ -366,21 +367,21 @@ const MAX_IDLE_CONNECTIONS: usize = 8;
 
 /// Authentication of an `https` server.
 #[derive(Debug, Clone, Copy)]
-pub enum Trust<'a> {
+pub enum TlsTrust<'a> {
     /// By a certificate authority that browsers trust.
-    Browsers,
+    PublicAuthorities,
     /// By one of the certificate authorities in this file.
-    File(&'a Path),
+    AuthoritiesIn(&'a Path),
     /// By its address: it listens on an address of this machine that its own configuration names, where no other server
     /// can take its place. Its certificate has its public name.
-    OwnMachine,
+    LocalAddress,
 }
 
 /// Returns an HTTP client. With `is_near` it ignores any proxy of the environment.
-pub fn agent(trust: Trust<'_>, is_near: bool) -> Result<Agent> {
-    let mut tls = TlsConfig::builder().disable_verification(matches!(trust, Trust::OwnMachine));
-    if let Trust::File(path) = trust {
-        let pem = fs::read(path).map_err(Error::of(path))?;
+pub fn http_agent(trust: TlsTrust<'_>, is_near: bool) -> Result<Agent> {
+    let mut tls = TlsConfig::builder().disable_verification(matches!(trust, TlsTrust::LocalAddress));
+    if let TlsTrust::AuthoritiesIn(path) = trust {
+        let pem = fs::read(path).map_err(Error::at_path(path))?;
         let certificates: Vec<_> = parse_pem(&pem)
             .filter_map(|item| match item {
                 Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -388,7 +389,7 @@ pub fn agent(trust: Trust<'_>, is_near: bool) -> Result<Agent> {
             })
             .collect();
         if certificates.is_empty() {
-            return Err(Error::Unusable(format!("{} has no certificate in it", path.display())));
+            return Err(Error::Invalid(format!("{} has no certificate in it", path.display())));
         }
         tls = tls.root_certs(RootCerts::new_with_certs(&certificates));
     }

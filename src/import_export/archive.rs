@@ -26,12 +26,14 @@ use crate::kv::RecordKey;
 use super::{
     directory::{Directory, FileName},
     error::{Error, Finding, Report, Result},
-    record::{Attributes, Hashing, NOT_EXPORTED, Record, StoreSheet, UnusableKey, VerifyingReader, WrittenKey},
+    record::{
+        Attributes, CHECKSUM_MISMATCH, HashingReader, InvalidKey, RawKey, Record, StoreManifest, VerifyingReader,
+    },
     source::{Contents, Size, Source, SourceEntries, SourceEntry, SourceRecord, SourceStore},
 };
 
 /// File with the store's name and settings.
-pub const SHEET: FileName = FileName::fixed("manifest.json");
+pub const MANIFEST: FileName = FileName::fixed("manifest.json");
 
 /// File with the index of the records.
 pub const INDEX: FileName = FileName::fixed("records.ndjson");
@@ -40,19 +42,19 @@ pub const INDEX: FileName = FileName::fixed("records.ndjson");
 pub const RECORDS: FileName = FileName::fixed("records");
 
 /// Index of an incomplete export.
-const UNFINISHED_INDEX: FileName = FileName::fixed("records.ndjson.part");
+const PARTIAL_INDEX: FileName = FileName::fixed("records.ndjson.partial");
 
 /// Marker with the origin of an incomplete export.
-pub const UNFINISHED: FileName = FileName::fixed("export.partial.json");
+pub const PARTIAL_MARKER: FileName = FileName::fixed("export.partial.json");
 
 /// Maximum length of the marker in bytes.
 const MAX_MARKER_BYTES: u64 = 64 * 1024;
 
 /// Suffix of a record's file until it is complete. No key can contain it.
-const UNFINISHED_ENDING: &str = "~part";
+const PARTIAL_SUFFIX: &str = "~partial";
 
 /// Maximum length of a key that is used as a file name unchanged: with a possible suffix, file systems allow 255 bytes.
-const LONGEST_NAME: usize = 200;
+const MAX_PLAIN_NAME_BYTES: usize = 200;
 
 /// A record in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,13 +77,13 @@ pub struct IndexLine<K = RecordKey> {
 
 impl IndexLine {
     /// Parses a line. An invalid key is the inner error.
-    pub fn parse(line: &str) -> Result<std::result::Result<Self, UnusableKey>> {
-        let parsed: IndexLine<WrittenKey> = serde_json::from_str(line)
-            .map_err(|error| Error::Unusable(format!("{INDEX} has a line that is not understood: {error}")))?;
+    pub fn parse(line: &str) -> Result<std::result::Result<Self, InvalidKey>> {
+        let parsed: IndexLine<RawKey> = serde_json::from_str(line)
+            .map_err(|error| Error::Invalid(format!("{INDEX} has a line that is not understood: {error}")))?;
         let IndexLine { key, file, content_type, content_encoding, size, sha256 } = parsed;
         Ok(match key {
-            WrittenKey::Valid(key) => Ok(Self { key, file, content_type, content_encoding, size, sha256 }),
-            WrittenKey::Invalid(invalid) => Err(invalid),
+            RawKey::Valid(key) => Ok(Self { key, file, content_type, content_encoding, size, sha256 }),
+            RawKey::Invalid(invalid) => Err(invalid),
         })
     }
 }
@@ -96,9 +98,9 @@ pub struct Origin {
 }
 
 /// An export in progress.
-pub struct Unfinished {
+pub struct PartialExport {
     folder: Directory,
-    files: Files,
+    files: RecordFiles,
     index: File,
     /// Key of its last record.
     last: Option<RecordKey>,
@@ -108,112 +110,112 @@ pub struct Unfinished {
 
 /// Writer for the bytes of records, usable from many threads.
 #[derive(Clone)]
-pub struct Files {
+pub struct RecordFiles {
     folder: Directory,
-    tells_case: bool,
+    is_case_sensitive: bool,
 }
 
-impl Unfinished {
+impl PartialExport {
     /// Begins an export in `folder`, or resumes it.
     pub fn open(folder: &Path, origin: &Origin) -> Result<Self> {
         let path = folder.display();
-        let folder = Directory::make(folder)?;
+        let folder = Directory::open_or_create(folder)?;
         if folder.has(&INDEX) {
-            return Err(Error::Unusable(format!("{path} is a whole export already")));
+            return Err(Error::Invalid(format!("{path} is a whole export already")));
         }
-        if folder.has(&UNFINISHED) {
+        if folder.has(&PARTIAL_MARKER) {
             let mut text = String::new();
-            let marker = folder.read(&UNFINISHED)?.take(MAX_MARKER_BYTES).read_to_string(&mut text);
-            marker.map_err(Error::of(&folder.path_of(&UNFINISHED)))?;
+            let marker = folder.read(&PARTIAL_MARKER)?.take(MAX_MARKER_BYTES).read_to_string(&mut text);
+            marker.map_err(Error::at_path(&folder.path_of(&PARTIAL_MARKER)))?;
             if serde_json::from_str::<Origin>(&text).ok().as_ref() != Some(origin) {
-                return Err(Error::Unusable(format!("{path} is the unfinished export of another store")));
+                return Err(Error::Invalid(format!("{path} is the unfinished export of another store")));
             }
         } else {
             if !folder.names()?.is_empty() {
-                return Err(Error::Unusable(format!("{path} is not empty")));
+                return Err(Error::Invalid(format!("{path} is not empty")));
             }
-            let text = serde_json::to_string(origin).map_err(|error| Error::Unusable(error.to_string()))?;
-            folder.replace(&UNFINISHED, text.as_bytes())?;
+            let text = serde_json::to_string(origin).map_err(|error| Error::Invalid(error.to_string()))?;
+            folder.replace(&PARTIAL_MARKER, text.as_bytes())?;
         }
-        let records_folder = folder.make_folder(&RECORDS)?;
-        let tells_case = tells_case(&records_folder)?;
-        let mut index = folder.append(&UNFINISHED_INDEX)?;
-        let (last, size) = resume(&mut index).map_err(Error::of(&folder.path_of(&UNFINISHED_INDEX)))?;
-        let files = Files { folder: records_folder, tells_case };
+        let records_folder = folder.open_or_create_folder(&RECORDS)?;
+        let is_case_sensitive = is_case_sensitive(&records_folder)?;
+        let mut index = folder.append(&PARTIAL_INDEX)?;
+        let (last, size) = resume(&mut index).map_err(Error::at_path(&folder.path_of(&PARTIAL_INDEX)))?;
+        let files = RecordFiles { folder: records_folder, is_case_sensitive };
         Ok(Self { folder, files, index, last, size })
     }
 
     /// Returns the key after which it resumes, and the number and size of the records before it.
-    pub fn last(&self) -> (Option<RecordKey>, Size) {
+    pub fn resume_point(&self) -> (Option<RecordKey>, Size) {
         (self.last.clone(), self.size)
     }
 
     /// Returns the writer for the bytes of records.
-    pub fn files(&self) -> Files {
+    pub fn files(&self) -> RecordFiles {
         self.files.clone()
     }
 
     /// Appends a record whose bytes are written; must be called in the order of the keys.
-    pub fn note(&mut self, line: &IndexLine) -> Result<()> {
-        let mut text = serde_json::to_string(line).map_err(|error| Error::Unusable(error.to_string()))?;
+    pub fn append(&mut self, line: &IndexLine) -> Result<()> {
+        let mut text = serde_json::to_string(line).map_err(|error| Error::Invalid(error.to_string()))?;
         text.push('\n');
-        self.index.write_all(text.as_bytes()).map_err(Error::of(&self.folder.path_of(&UNFINISHED_INDEX)))
+        self.index.write_all(text.as_bytes()).map_err(Error::at_path(&self.folder.path_of(&PARTIAL_INDEX)))
     }
 
     /// Completes the export, durably.
-    pub fn finish(self, sheet: &StoreSheet) -> Result<()> {
+    pub fn finish(self, manifest: &StoreManifest) -> Result<()> {
         let Self { folder, index, .. } = self;
-        let text = serde_json::to_string_pretty(sheet).map_err(|error| Error::Unusable(error.to_string()))?;
-        folder.replace(&SHEET, (text + "\n").as_bytes())?;
-        index.sync_all().map_err(Error::of(&folder.path_of(&UNFINISHED_INDEX)))?;
+        let text = serde_json::to_string_pretty(manifest).map_err(|error| Error::Invalid(error.to_string()))?;
+        folder.replace(&MANIFEST, (text + "\n").as_bytes())?;
+        index.sync_all().map_err(Error::at_path(&folder.path_of(&PARTIAL_INDEX)))?;
         folder.sync_disk()?;
-        folder.rename(&UNFINISHED_INDEX, &INDEX)?;
-        folder.remove(&UNFINISHED)?;
+        folder.rename(&PARTIAL_INDEX, &INDEX)?;
+        folder.remove(&PARTIAL_MARKER)?;
         folder.sync()
     }
 }
 
-impl Files {
+impl RecordFiles {
     /// Writes a record's bytes.
     pub fn write(&self, key: &RecordKey, record: Record) -> Result<IndexLine> {
         let Record { attributes, length, bytes } = record;
-        let file = file_name(key, self.tells_case)?;
-        let unfinished = file.with_ending(UNFINISHED_ENDING);
-        let mut target = self.folder.create(&unfinished)?;
-        let mut bytes = Hashing::new(bytes);
+        let file = file_name(key, self.is_case_sensitive)?;
+        let partial = file.with_suffix(PARTIAL_SUFFIX);
+        let mut target = self.folder.create(&partial)?;
+        let mut bytes = HashingReader::new(bytes);
         let mut buffer = vec![0; 128 * 1024];
         loop {
             let read = bytes
                 .read(&mut buffer)
-                .map_err(|error| Error::from_io(error).unwrap_or_else(|error| Error::NoAnswer(error.to_string())))?;
+                .map_err(|error| Error::from_io(error).unwrap_or_else(|error| Error::NoResponse(error.to_string())))?;
             if read == 0 {
                 break;
             }
-            target.write_all(&buffer[..read]).map_err(Error::of(&self.folder.path_of(&unfinished)))?;
+            target.write_all(&buffer[..read]).map_err(Error::at_path(&self.folder.path_of(&partial)))?;
         }
-        let (size, sha256) = bytes.sum();
+        let (size, sha256) = bytes.finish();
         if let Some(promised) = length.filter(|length| *length != size) {
-            return Err(Error::NoAnswer(format!("the record has {size} bytes instead of {promised}")));
+            return Err(Error::NoResponse(format!("the record has {size} bytes instead of {promised}")));
         }
-        self.folder.rename(&unfinished, &file)?;
+        self.folder.rename(&partial, &file)?;
         let Attributes { content_type, content_encoding } = attributes;
         Ok(IndexLine { key: key.clone(), file, content_type, content_encoding, size, sha256 })
     }
 }
 
 /// Returns the file name for a key: the key itself if it is a valid name, else a part of it and a hash.
-pub fn file_name(key: &RecordKey, tells_case: bool) -> Result<FileName> {
-    let name = file_text(key.as_str(), tells_case);
-    FileName::try_from(name).map_err(|error| Error::Unusable(format!("{key}: {error}")))
+pub fn file_name(key: &RecordKey, is_case_sensitive: bool) -> Result<FileName> {
+    let name = file_name_text(key.as_str(), is_case_sensitive);
+    FileName::try_from(name).map_err(|error| Error::Invalid(format!("{key}: {error}")))
 }
 
-fn file_text(key: &str, tells_case: bool) -> String {
-    let is_told_apart = tells_case || !key.bytes().any(|byte| byte.is_ascii_uppercase());
-    if key.len() <= LONGEST_NAME && is_told_apart && !key.starts_with("..") && key != "." {
+fn file_name_text(key: &str, is_case_sensitive: bool) -> String {
+    let is_distinct = is_case_sensitive || !key.bytes().any(|byte| byte.is_ascii_uppercase());
+    if key.len() <= MAX_PLAIN_NAME_BYTES && is_distinct && !key.starts_with("..") && key != "." {
         return key.to_owned();
     }
     let sum = Sha256::digest(key.as_bytes());
-    let beginning: String = key.chars().filter(|sign| *sign != '.').take(LONGEST_NAME / 2).collect();
+    let beginning: String = key.chars().filter(|sign| *sign != '.').take(MAX_PLAIN_NAME_BYTES / 2).collect();
     sum.iter().take(8).fold(format!("{beginning}~"), |name, byte| format!("{name}{byte:02x}"))
 }
 
@@ -236,16 +238,16 @@ fn resume(index: &mut File) -> io::Result<(Option<RecordKey>, Size)> {
 }
 
 /// Returns whether file names are case-sensitive in the folder.
-fn tells_case(folder: &Directory) -> Result<bool> {
+fn is_case_sensitive(folder: &Directory) -> Result<bool> {
     let (lower, upper) = (FileName::fixed("~case"), FileName::fixed("~CASE"));
     folder.create(&lower)?;
-    let tells_case = !folder.has(&upper);
+    let is_case_sensitive = !folder.has(&upper);
     folder.remove(&lower)?;
-    Ok(tells_case)
+    Ok(is_case_sensitive)
 }
 
 /// Maximum length of a manifest in bytes: more than any schema needs.
-const MAX_SHEET_BYTES: u64 = 1024 * 1024;
+const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
 
 /// Maximum length of a line of an index in bytes: more than a key, a file's name and the longest header need.
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
@@ -255,12 +257,12 @@ const OUT_OF_ORDER: &str = "the key is there twice, or the lines are not in the 
 
 /// Lists the records after a key in the index in the file at `path`. An invalid line is left out; after a line without
 /// an end nothing can be read.
-pub fn indexed<'a>(mut index: impl BufRead + 'a, path: &Path, after: Option<&RecordKey>) -> SourceEntries<'a> {
+pub fn index_entries<'a>(mut index: impl BufRead + 'a, path: &Path, after: Option<&RecordKey>) -> SourceEntries<'a> {
     let (after, path) = (after.cloned(), path.to_owned());
-    let mut is_over = false;
+    let mut is_finished = false;
     let lines = std::iter::from_fn(move || {
-        let line = if is_over { Ok(None) } else { next_line(&mut index, &path) };
-        is_over |= line.is_err();
+        let line = if is_finished { Ok(None) } else { next_line(&mut index, &path) };
+        is_finished |= line.is_err();
         line.transpose().map(|line| line.map(|line| (path.display().to_string(), line)))
     });
     let mut last: Option<RecordKey> = None;
@@ -288,15 +290,15 @@ pub fn indexed<'a>(mut index: impl BufRead + 'a, path: &Path, after: Option<&Rec
 
 fn next_line(index: &mut impl BufRead, path: &Path) -> Result<Option<String>> {
     let mut line = Vec::new();
-    let read = index.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(Error::of(path))?;
+    let read = index.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(Error::at_path(path))?;
     if read as u64 >= MAX_LINE_BYTES {
-        return Err(Error::Unusable(format!("{INDEX} has a line that is longer than {MAX_LINE_BYTES} bytes")));
+        return Err(Error::Invalid(format!("{INDEX} has a line that is longer than {MAX_LINE_BYTES} bytes")));
     }
     Ok((read > 0).then(|| String::from_utf8_lossy(&line).into_owned()))
 }
 
 /// Counts the records in an index, and reports its other lines and the files that differ from the index.
-pub fn look(
+pub fn count_records(
     entries: SourceEntries<'_>,
     file_size: impl Fn(&SourceRecord) -> Result<u64>,
     place_of: impl Fn(&SourceRecord) -> String,
@@ -307,8 +309,8 @@ pub fn look(
             SourceEntry::LeftOut(finding) => report.leave_out(finding),
             SourceEntry::Record(record) => match file_size(&record) {
                 Ok(bytes) if bytes == record.size => size.add(bytes),
-                Ok(_) => report.leave_out(Finding::new(place_of(&record), NOT_EXPORTED)),
-                Err(error) => report.leave_out(Finding::of(place_of(&record), &error)),
+                Ok(_) => report.leave_out(Finding::new(place_of(&record), CHECKSUM_MISMATCH)),
+                Err(error) => report.leave_out(Finding::from_error(place_of(&record), &error)),
             },
         }
     }
@@ -316,30 +318,30 @@ pub fn look(
 }
 
 /// Returns a record whose bytes are verified while they are read.
-pub fn verified(bytes: impl Read + 'static, record: &SourceRecord) -> Record {
+pub fn verifying_record(bytes: impl Read + 'static, record: &SourceRecord) -> Record {
     let attributes = record.attributes.clone().unwrap_or_else(Attributes::unknown);
     let bytes = VerifyingReader::new(bytes, record.size, record.sha256.as_deref().unwrap_or_default());
     Record { attributes, length: Some(record.size), bytes: Box::new(bytes) }
 }
 
 /// Reads the manifest in the file at `path`.
-pub fn read_sheet(file: impl Read, path: &Path) -> Result<StoreSheet> {
+pub fn read_manifest(file: impl Read, path: &Path) -> Result<StoreManifest> {
     let mut text = Vec::new();
-    file.take(MAX_SHEET_BYTES + 1).read_to_end(&mut text).map_err(Error::of(path))?;
-    if text.len() as u64 > MAX_SHEET_BYTES {
-        return Err(Error::Unusable(format!("{SHEET} is longer than {MAX_SHEET_BYTES} bytes")));
+    file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut text).map_err(Error::at_path(path))?;
+    if text.len() as u64 > MAX_MANIFEST_BYTES {
+        return Err(Error::Invalid(format!("{MANIFEST} is longer than {MAX_MANIFEST_BYTES} bytes")));
     }
-    serde_json::from_slice(&text).map_err(|error| Error::Unusable(format!("{SHEET} is not understood: {error}")))
+    serde_json::from_slice(&text).map_err(|error| Error::Invalid(format!("{MANIFEST} is not understood: {error}")))
 }
 
 /// Exported store in a folder, which is untrusted.
-pub struct Folder {
+pub struct ExportFolder {
     identity: String,
     root: Directory,
     records: Directory,
 }
 
-impl Folder {
+impl ExportFolder {
     /// Opens the export in the folder at `path`.
     pub fn open(path: &Path) -> Result<Self> {
         let root = Directory::open(path)?;
@@ -348,32 +350,33 @@ impl Folder {
     }
 }
 
-impl Source for Folder {
+impl Source for ExportFolder {
     fn identity(&self) -> String {
         self.identity.clone()
     }
 
     fn contents(&self) -> Result<Contents> {
-        let sheet = read_sheet(self.root.read(&SHEET)?, &self.root.path_of(&SHEET))?;
+        let manifest = read_manifest(self.root.read(&MANIFEST)?, &self.root.path_of(&MANIFEST))?;
         let mut store =
-            SourceStore { id: SHEET.to_string(), place: self.identity.clone(), sheet, size: Size::default() };
+            SourceStore { id: MANIFEST.to_string(), place: self.identity.clone(), manifest, size: Size::default() };
         let file_length = |record: &SourceRecord| match &record.file {
             Some(name) => self.records.file_length(name),
             None => Ok(record.size),
         };
-        let (size, report) = look(self.records(&store, None)?, file_length, |record| self.place_of(&store, record))?;
+        let (size, report) =
+            count_records(self.records(&store, None)?, file_length, |record| self.place_of(&store, record))?;
         store.size = size;
         Ok(Contents { stores: vec![store], report })
     }
 
     fn records<'a>(&'a self, _store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
         let file = self.root.read(&INDEX)?;
-        Ok(indexed(BufReader::new(file), &self.root.path_of(&INDEX), after))
+        Ok(index_entries(BufReader::new(file), &self.root.path_of(&INDEX), after))
     }
 
     fn open(&self, _store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
         let Some(name) = &record.file else { return Ok(None) };
-        Ok(Some(verified(self.records.read(name)?, record)))
+        Ok(Some(verifying_record(self.records.read(name)?, record)))
     }
 
     fn place_of(&self, _store: &SourceStore, record: &SourceRecord) -> String {
@@ -383,38 +386,40 @@ impl Source for Folder {
 }
 
 /// Minimum length in bytes of a file with a ZIP64 entry.
-const LARGE: u64 = 0xFFFF_0000;
+const MIN_ZIP64_BYTES: u64 = 0xFFFF_0000;
 
 /// Packs an exported store atomically: the result is a complete file, or none.
-pub fn pack(folder: &Path, to: &Path) -> Result<()> {
-    let (around, to_name) = Directory::around(to)?;
-    let unfinished = to_name.with_ending("~part");
-    let mut archive = ZipWriter::new(BufWriter::new(around.create(&unfinished)?));
+pub fn write_zip(folder: &Path, to: &Path) -> Result<()> {
+    let (parent, to_name) = Directory::parent_of(to)?;
+    let partial = to_name.with_suffix("~partial");
+    let mut archive = ZipWriter::new(BufWriter::new(parent.create(&partial)?));
     let folder = Directory::open(folder)?;
     let records = folder.folder(&RECORDS)?;
     let index_path = folder.path_of(&INDEX);
-    for name in [SHEET, INDEX] {
+    for name in [MANIFEST, INDEX] {
         add(&mut archive, name.as_str(), &folder, &name)?;
     }
     for line in BufReader::new(folder.read(&INDEX)?).lines() {
         // A record that is left out of an index is left out of the archive.
-        let Ok(line) = IndexLine::parse(&line.map_err(Error::of(&index_path))?)? else { continue };
-        add(&mut archive, &name_of(&line.file), &records, &line.file)?;
+        let Ok(line) = IndexLine::parse(&line.map_err(Error::at_path(&index_path))?)? else { continue };
+        add(&mut archive, &record_path(&line.file), &records, &line.file)?;
     }
-    let target = archive.finish().map_err(unusable)?.into_inner().map_err(|error| Error::of(to)(error.into_error()))?;
-    target.sync_all().map_err(Error::of(to))?;
-    around.rename(&unfinished, &to_name)
+    let target =
+        archive.finish().map_err(zip_error)?.into_inner().map_err(|error| Error::at_path(to)(error.into_error()))?;
+    target.sync_all().map_err(Error::at_path(to))?;
+    parent.rename(&partial, &to_name)
 }
 
 fn add(archive: &mut ZipWriter<BufWriter<File>>, name: &str, folder: &Directory, file_name: &FileName) -> Result<()> {
     let path = &folder.path_of(file_name);
     let mut file = folder.read(file_name)?;
-    let length = file.metadata().map_err(Error::of(path))?.len();
+    let length = file.metadata().map_err(Error::at_path(path))?.len();
     // The same time for all, so that equal stores give equal files.
-    let options =
-        SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(length >= LARGE);
-    archive.start_file(name, options).map_err(unusable)?;
-    io::copy(&mut file, archive).map(drop).map_err(Error::of(path))
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .large_file(length >= MIN_ZIP64_BYTES);
+    archive.start_file(name, options).map_err(zip_error)?;
+    io::copy(&mut file, archive).map(drop).map_err(Error::at_path(path))
 }
 
 /// Exported ZIP file.
@@ -426,36 +431,36 @@ pub struct ZipFile {
 impl ZipFile {
     /// Opens the file at `path`.
     pub fn open(path: PathBuf) -> Result<Self> {
-        let file = File::open(&path).map_err(Error::of(&path))?;
-        let archive = ZipArchive::new(file).map_err(unusable)?;
+        let file = File::open(&path).map_err(Error::at_path(&path))?;
+        let archive = ZipArchive::new(file).map_err(zip_error)?;
         Ok(Self { archive: Mutex::new(archive), path })
     }
 
     /// Returns the offset of a file in it, and its length.
     fn extent(&self, name: &str) -> Result<(u64, u64)> {
         let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = archive.index_for_name(name).ok_or(zip::result::ZipError::FileNotFound).map_err(unusable)?;
+        let place = archive.index_for_name(name).ok_or(zip::result::ZipError::FileNotFound).map_err(zip_error)?;
         // Without decompression: else a compressed file would give an error without advice.
-        let entry = archive.by_index_raw(place).map_err(unusable)?;
+        let entry = archive.by_index_raw(place).map_err(zip_error)?;
         if entry.compression() != CompressionMethod::Stored {
             let message = "the ZIP file is compressed: unpack it, and import the folder";
-            return Err(Error::Unusable(message.to_owned()));
+            return Err(Error::Invalid(message.to_owned()));
         }
-        let start = entry.data_start().ok_or_else(|| Error::Unusable(format!("{name} is nowhere")))?;
+        let start = entry.data_start().ok_or_else(|| Error::Invalid(format!("{name} is nowhere")))?;
         Ok((start, entry.size()))
     }
 
     /// Opens a file in it with its own handle, so that many can be read at the same time.
     fn file(&self, name: &str) -> Result<Take<File>> {
         let (start, length) = self.extent(name)?;
-        let mut file = File::open(&self.path).map_err(Error::of(&self.path))?;
-        file.seek(SeekFrom::Start(start)).map_err(Error::of(&self.path))?;
+        let mut file = File::open(&self.path).map_err(Error::at_path(&self.path))?;
+        file.seek(SeekFrom::Start(start)).map_err(Error::at_path(&self.path))?;
         Ok(file.take(length))
     }
 }
 
 /// Returns the path of a record's file in an archive.
-fn name_of(file: &FileName) -> String {
+fn record_path(file: &FileName) -> String {
     format!("{RECORDS}/{file}")
 }
 
@@ -465,24 +470,26 @@ impl Source for ZipFile {
     }
 
     fn contents(&self) -> Result<Contents> {
-        let sheet = read_sheet(self.file(SHEET.as_str())?, &self.path)?;
-        let mut store = SourceStore { id: SHEET.to_string(), place: self.identity(), sheet, size: Size::default() };
+        let manifest = read_manifest(self.file(MANIFEST.as_str())?, &self.path)?;
+        let mut store =
+            SourceStore { id: MANIFEST.to_string(), place: self.identity(), manifest, size: Size::default() };
         let file_length = |record: &SourceRecord| match &record.file {
-            Some(file) => self.extent(&name_of(file)).map(|(_, length)| length),
+            Some(file) => self.extent(&record_path(file)).map(|(_, length)| length),
             None => Ok(record.size),
         };
-        let (size, report) = look(self.records(&store, None)?, file_length, |record| self.place_of(&store, record))?;
+        let (size, report) =
+            count_records(self.records(&store, None)?, file_length, |record| self.place_of(&store, record))?;
         store.size = size;
         Ok(Contents { stores: vec![store], report })
     }
 
     fn records<'a>(&'a self, _store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
-        Ok(indexed(BufReader::new(self.file(INDEX.as_str())?), &self.path.join(INDEX.as_str()), after))
+        Ok(index_entries(BufReader::new(self.file(INDEX.as_str())?), &self.path.join(INDEX.as_str()), after))
     }
 
     fn open(&self, _store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
         let Some(file) = &record.file else { return Ok(None) };
-        Ok(Some(verified(self.file(&name_of(file))?, record)))
+        Ok(Some(verifying_record(self.file(&record_path(file))?, record)))
     }
 
     fn place_of(&self, _store: &SourceStore, record: &SourceRecord) -> String {
@@ -492,8 +499,8 @@ impl Source for ZipFile {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
-fn unusable(error: zip::result::ZipError) -> Error {
-    Error::Unusable(format!("the ZIP file cannot be used: {error}"))
+fn zip_error(error: zip::result::ZipError) -> Error {
+    Error::Invalid(format!("the ZIP file cannot be used: {error}"))
 }
 
 #[cfg(test)]
@@ -508,7 +515,7 @@ mod tests {
 
     /// Lists an index: the keys of records, and markers for lines that are left out or end it.
     fn listed(index: impl BufRead) -> Vec<String> {
-        let entries = indexed(index, Path::new(INDEX.as_str()), None);
+        let entries = index_entries(index, Path::new(INDEX.as_str()), None);
         let shown = entries.map(|entry| match entry {
             Ok(SourceEntry::Record(record)) => record.key.to_string(),
             Ok(SourceEntry::LeftOut(finding)) => format!("left out: {}", finding.place),
@@ -538,8 +545,8 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_without_an_end_is_not_gathered() {
-        assert!(read_sheet(io::repeat(b' '), Path::new(SHEET.as_str())).is_err());
-        assert!(read_sheet(&b"{\"name\":\"shop\"}"[..], Path::new(SHEET.as_str())).is_ok());
+    fn a_manifest_without_an_end_is_not_gathered() {
+        assert!(read_manifest(io::repeat(b' '), Path::new(MANIFEST.as_str())).is_err());
+        assert!(read_manifest(&b"{\"name\":\"shop\"}"[..], Path::new(MANIFEST.as_str())).is_ok());
     }
 }

@@ -18,7 +18,7 @@ use crate::kv::RecordKey;
 use super::{
     directory::{Directory, FileName},
     error::{Error, Finding, Report, Result},
-    record::{Attributes, Record, Snapshot, StoreSheet},
+    record::{Attributes, Record, Snapshot, StoreManifest},
     source::{Contents, Naming, Size, Source, SourceEntries, SourceEntry, SourceRecord, SourceStore},
 };
 
@@ -26,7 +26,7 @@ use super::{
 const STORES: FileName = FileName::fixed("key_value_stores");
 
 /// Name of the file that describes a store.
-const STORE_METADATA: FileName = FileName::fixed(METADATA);
+const STORE_METADATA: FileName = FileName::fixed(METADATA_SUFFIX);
 
 /// Folders of other kinds of storages, beside the stores.
 const OTHER_STORAGES: [FileName; 2] = [FileName::fixed("datasets"), FileName::fixed("request_queues")];
@@ -65,10 +65,10 @@ impl CrawleeFolder {
         } else if is_named(path.parent()) || folder.has_file(&STORE_METADATA) {
             opened.add(folder, path.file_name().map(|name| name.to_string_lossy().into_owned()), naming);
         } else {
-            return Err(unexpected(path, &folder));
+            return Err(unsupported_folder(path, &folder));
         }
         if opened.stores.is_empty() && opened.report.left_out.is_empty() {
-            return Err(Error::Unusable(format!("there is no store in {}", path.display())));
+            return Err(Error::Invalid(format!("there is no store in {}", path.display())));
         }
         Ok(opened)
     }
@@ -79,16 +79,16 @@ impl CrawleeFolder {
             let path = folder.path().join(&name);
             let text = name.to_string_lossy().into_owned();
             let Some(name) = name.into_string().ok().and_then(|name| FileName::try_from(name).ok()) else {
-                self.report.leave_out(Finding::at(&path, "its name cannot be that of a store"));
+                self.report.leave_out(Finding::at_path(&path, "its name cannot be that of a store"));
                 continue;
             };
             if folder.has_file(&name) {
-                self.report.note(Finding::at(&path, "is not a folder, and so is no store"));
+                self.report.note(Finding::at_path(&path, "is not a folder, and so is no store"));
                 continue;
             }
             match folder.folder(&name) {
                 Ok(folder) => self.add(folder, Some(text), naming),
-                Err(error) => self.report.leave_out(Finding::of(path.display().to_string(), &error)),
+                Err(error) => self.report.leave_out(Finding::from_error(path.display().to_string(), &error)),
             }
         }
         Ok(())
@@ -96,30 +96,30 @@ impl CrawleeFolder {
 
     fn add(&mut self, folder: Directory, name: Option<String>, naming: Naming) {
         let id = folder.path().display().to_string();
-        match StoreFolder::look(folder, name, naming) {
+        match StoreFolder::read(folder, name, naming) {
             Ok(content) => self.stores.push(Store { id, content }),
-            Err(error) => self.report.leave_out(Finding::of(id, &error)),
+            Err(error) => self.report.leave_out(Finding::from_error(id, &error)),
         }
     }
 
     fn report_other_storages(&mut self, folder: &Directory) {
         for name in OTHER_STORAGES.iter().filter(|name| folder.has_folder(name)) {
-            self.report.note(Finding::at(&folder.path_of(name), "has no key-value stores and is not imported"));
+            self.report.note(Finding::at_path(&folder.path_of(name), "has no key-value stores and is not imported"));
         }
     }
 
     fn content(&self, store: &SourceStore) -> Result<&StoreFolder> {
         let found = self.stores.iter().find(|known| known.id == store.id);
-        found.map(|store| &store.content).ok_or_else(|| Error::Unusable(format!("there is no store {}", store.id)))
+        found.map(|store| &store.content).ok_or_else(|| Error::Invalid(format!("there is no store {}", store.id)))
     }
 }
 
 /// Returns the error for a folder that is no storage folder.
-fn unexpected(path: &Path, folder: &Directory) -> Error {
+fn unsupported_folder(path: &Path, folder: &Directory) -> Error {
     let holds_stores = |name: &&FileName| folder.folder(name).is_ok_and(|folder| folder.has(&STORES));
     let hint = USUAL_NAMES.iter().find(holds_stores).map(|name| folder.path_of(name));
     let hint = hint.map_or_else(String::new, |path| format!("; {} is one", path.display()));
-    Error::Unusable(format!(
+    Error::Invalid(format!(
         "{path} is not imported: expected an export of Larder's (with records.ndjson), a storage folder of Crawlee's or the Apify SDKs \
          (with {STORES}/STORE/ in it), its folder {STORES}, or one store in that{hint}",
         path = path.display()
@@ -135,8 +135,8 @@ impl Source for CrawleeFolder {
         let mut report = self.report.clone();
         let store = |store: &Store| {
             let StoreFolder { name, size, .. } = &store.content;
-            let sheet = StoreSheet { name: name.clone(), ..StoreSheet::default() };
-            SourceStore { id: store.id.clone(), place: store.id.clone(), sheet, size: *size }
+            let manifest = StoreManifest { name: name.clone(), ..StoreManifest::default() };
+            SourceStore { id: store.id.clone(), place: store.id.clone(), manifest, size: *size }
         };
         self.stores.iter().for_each(|store| report.merge(store.content.report.clone()));
         Ok(Contents { stores: self.stores.iter().map(store).collect(), report })
@@ -166,7 +166,7 @@ impl Source for CrawleeFolder {
 }
 
 /// Suffix of the names of description files; by itself, the name of the file that describes the store.
-pub const METADATA: &str = "__metadata__.json";
+pub const METADATA_SUFFIX: &str = "__metadata__.json";
 
 /// Maximum length of a description file, in bytes.
 const MAX_METADATA_BYTES: u64 = 1024 * 1024;
@@ -213,27 +213,28 @@ struct Reader<'a> {
 impl StoreFolder {
     /// Reads the names and descriptions in `folder`. The store is called `name` unless its own description has another
     /// name.
-    pub fn look(folder: Directory, name: Option<String>, naming: Naming) -> Result<Self> {
+    pub fn read(folder: Directory, name: Option<String>, naming: Naming) -> Result<Self> {
         let (mut candidates, mut texts) = (Vec::new(), Vec::new());
         let mut reader = Reader { folder: &folder, descriptions: BTreeMap::new(), report: Report::default() };
         for name in folder.names()? {
             match name.into_string() {
-                Ok(text) if text.ends_with(METADATA) => drop(reader.descriptions.insert(text, false)),
+                Ok(text) if text.ends_with(METADATA_SUFFIX) => drop(reader.descriptions.insert(text, false)),
                 Ok(text) => texts.push(text),
                 Err(name) => {
-                    let finding = Finding::at(&folder.path().join(name), "its name is not UTF-8, and so is no key");
+                    let finding =
+                        Finding::at_path(&folder.path().join(name), "its name is not UTF-8, and so is no key");
                     reader.report.leave_out(finding);
                 }
             }
         }
-        let store: StoreMetadata = reader.describe(METADATA).unwrap_or_default();
+        let store: StoreMetadata = reader.describe(METADATA_SUFFIX).unwrap_or_default();
         for text in texts {
             candidates.extend(reader.candidate(&text));
         }
         let Reader { descriptions, mut report, .. } = reader;
         for (name, _) in descriptions.iter().filter(|(_, is_used)| !**is_used) {
             let path = folder.path().join(name);
-            report.leave_out(Finding::at(&path, "describes a record whose file is not there"));
+            report.leave_out(Finding::at_path(&path, "describes a record whose file is not there"));
         }
         let records = resolve(candidates, folder.path(), naming, &mut report);
         let mut size = Size::default();
@@ -249,21 +250,21 @@ impl Reader<'_> {
     fn candidate(&mut self, text: &str) -> Option<Candidate> {
         let path = self.folder.path().join(text);
         let (stem, ending) = text.rsplit_once('.').map_or((text, None), |(stem, ending)| (stem, Some(ending)));
-        let of_file: Option<Metadata> = self.describe(&format!("{text}.{METADATA}"));
+        let of_file: Option<Metadata> = self.describe(&format!("{text}.{METADATA_SUFFIX}"));
         let is_in_full = of_file.is_some();
         if text.starts_with('.') && !is_in_full {
-            self.report.note(Finding::at(&path, "is a hidden file, and so is no record"));
+            self.report.note(Finding::at_path(&path, "is a hidden file, and so is no record"));
             return None;
         }
-        let of_key: Option<Metadata> = self.describe(&format!("{stem}.{METADATA}"));
+        let of_key: Option<Metadata> = self.describe(&format!("{stem}.{METADATA_SUFFIX}"));
         let found = match FileName::try_from(text.to_owned()) {
             Ok(file) => self.folder.file_length(&file).map(|size| (file, size)),
-            Err(invalid) => Err(Error::Unusable(invalid.to_string())),
+            Err(invalid) => Err(Error::Invalid(invalid.to_string())),
         };
         let (file, size) = match found {
             Ok(found) => found,
             Err(error) => {
-                self.report.leave_out(Finding::of(path.display().to_string(), &error));
+                self.report.leave_out(Finding::from_error(path.display().to_string(), &error));
                 return None;
             }
         };
@@ -293,7 +294,7 @@ impl Reader<'_> {
             Ok(description) => Some(description),
             Err(error) => {
                 let reason = format!("{}: what it describes is imported by the name of its file", error.reason());
-                self.report.note(Finding::at(&self.folder.path().join(name), reason));
+                self.report.note(Finding::at_path(&self.folder.path().join(name), reason));
                 None
             }
         }
@@ -303,8 +304,8 @@ impl Reader<'_> {
 fn read_json<T: DeserializeOwned>(folder: &Directory, name: &FileName) -> Result<T> {
     let mut text = Vec::new();
     let read = folder.read(name)?.take(MAX_METADATA_BYTES).read_to_end(&mut text);
-    read.map_err(Error::of(&folder.path_of(name)))?;
-    serde_json::from_slice(&text).map_err(|error| Error::Unusable(format!("is no description ({error})")))
+    read.map_err(Error::at_path(&folder.path_of(name)))?;
+    serde_json::from_slice(&text).map_err(|error| Error::Invalid(format!("is no description ({error})")))
 }
 
 /// Returns a type without its parameters.
@@ -368,7 +369,7 @@ pub fn resolve(candidates: Vec<Candidate>, folder: &Path, naming: Naming, report
         let names: Vec<String> = own.iter().chain(&files).map(|file| file.file.to_string()).collect();
         colliding.extend(files.into_iter().map(|file| (key.clone(), names.clone(), file)));
         if let Some(own) = own {
-            keys.give(key, own);
+            keys.assign(key, own);
         }
     }
     for (key, names, file) in colliding {
@@ -383,7 +384,7 @@ pub fn resolve(candidates: Vec<Candidate>, folder: &Path, naming: Naming, report
 }
 
 impl Keys<'_> {
-    fn give(&mut self, key: RecordKey, candidate: Candidate) {
+    fn assign(&mut self, key: RecordKey, candidate: Candidate) {
         let Candidate { file, size, content_type, .. } = candidate;
         self.taken.insert(key.clone());
         let attributes = Some(Attributes { content_type, content_encoding: None });
@@ -400,13 +401,15 @@ impl Keys<'_> {
             candidate.file.as_str().parse::<RecordKey>().ok().or_else(|| self.naming.key(candidate.file.as_str()));
         match own.filter(|own| !self.taken.contains(own)) {
             Some(own) => {
-                self.report.note(Finding::at(&path, format!("{shared}: imported under the key {own}")));
+                self.report.note(Finding::at_path(&path, format!("{shared}: imported under the key {own}")));
                 if !candidate.is_described {
                     candidate.content_type = std::mem::take(&mut candidate.guessed_type);
                 }
-                self.give(own, candidate);
+                self.assign(own, candidate);
             }
-            None => self.report.leave_out(Finding::at(&path, format!("{shared}, and its name is no key that is free"))),
+            None => {
+                self.report.leave_out(Finding::at_path(&path, format!("{shared}, and its name is no key that is free")))
+            }
         }
     }
 
@@ -416,14 +419,15 @@ impl Keys<'_> {
         let refused = format!("its key {} is refused: {error}", candidate.key);
         match self.naming.key(&candidate.key) {
             None => {
-                self.report.leave_out(Finding::at(&path, format!("{refused} (--map-names imports it under another)")));
+                self.report
+                    .leave_out(Finding::at_path(&path, format!("{refused} (--map-names imports it under another)")));
             }
             Some(key) if self.taken.contains(&key) => {
-                self.report.leave_out(Finding::at(&path, format!("{refused}; {key} is the key of another file")));
+                self.report.leave_out(Finding::at_path(&path, format!("{refused}; {key} is the key of another file")));
             }
             Some(key) => {
-                self.report.note(Finding::at(&path, format!("{refused}: imported under the key {key}")));
-                self.give(key, candidate);
+                self.report.note(Finding::at_path(&path, format!("{refused}: imported under the key {key}")));
+                self.assign(key, candidate);
             }
         }
     }
@@ -486,7 +490,7 @@ mod tests {
         let folder = CrawleeFolder::open(storage.path(), Naming::Keep).expect("it opens");
         let contents = folder.contents().expect("stores");
         assert_eq!(contents.stores.len(), 1);
-        assert_eq!(contents.stores[0].sheet.name.as_deref(), Some("shop"));
+        assert_eq!(contents.stores[0].manifest.name.as_deref(), Some("shop"));
         let all = owned(&[
             ("INPUT", "application/json; charset=utf-8"),
             ("a.json", "application/json"),

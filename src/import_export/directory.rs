@@ -69,9 +69,9 @@ impl FileName {
         &self.0
     }
 
-    /// Returns the name with `ending` appended. The ending must not contain a separator.
-    pub fn with_ending(&self, ending: &'static str) -> Self {
-        Self(Cow::Owned(format!("{}{ending}", self.0)))
+    /// Returns the name with `suffix` appended. The suffix must not contain a separator.
+    pub fn with_suffix(&self, suffix: &'static str) -> Self {
+        Self(Cow::Owned(format!("{}{suffix}", self.0)))
     }
 }
 
@@ -96,24 +96,24 @@ impl Directory {
     /// Opens the folder at `path`. The user gave the path, so links in it are followed.
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = openat(CWD, path, flags, Mode::empty()).map_err(|error| Error::of(path)(error.into()))?;
+        let handle = openat(CWD, path, flags, Mode::empty()).map_err(|error| Error::at_path(path)(error.into()))?;
         Ok(Self { handle: Arc::new(handle), path: path.to_owned() })
     }
 
     /// Opens the folder at `path`; creates it, for the user alone, if it does not exist.
-    pub fn make(path: &Path) -> Result<Self> {
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE.bits()).create(path).map_err(Error::of(path))?;
+    pub fn open_or_create(path: &Path) -> Result<Self> {
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE.bits()).create(path).map_err(Error::at_path(path))?;
         Self::open(path)
     }
 
     /// Opens the parent folder of the file at `path`; returns it with the name of the file.
-    pub fn around(path: &Path) -> Result<(Self, FileName)> {
+    pub fn parent_of(path: &Path) -> Result<(Self, FileName)> {
         let name = path.file_name().and_then(OsStr::to_str).map(str::to_owned);
         let Some(name) = name.and_then(|name| FileName::try_from(name).ok()) else {
-            return Err(Error::Unusable(format!("{} does not name a file", path.display())));
+            return Err(Error::Invalid(format!("{} does not name a file", path.display())));
         };
-        let around = path.parent().filter(|around| !around.as_os_str().is_empty());
-        Ok((Self::open(around.unwrap_or(Path::new(".")))?, name))
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok((Self::open(parent.unwrap_or(Path::new(".")))?, name))
     }
 
     /// Returns the path of an entry, for messages.
@@ -125,23 +125,23 @@ impl Directory {
     pub fn folder(&self, name: &FileName) -> Result<Self> {
         let flags = OPEN | OFlags::DIRECTORY;
         let handle =
-            openat(&*self.handle, name.as_str(), flags, Mode::empty()).map_err(|error| self.fault(name, error))?;
+            openat(&*self.handle, name.as_str(), flags, Mode::empty()).map_err(|error| self.io_error(name, error))?;
         Ok(Self { handle: Arc::new(handle), path: self.path_of(name) })
     }
 
     /// Opens a folder in this one; creates it if it does not exist.
-    pub fn make_folder(&self, name: &FileName) -> Result<Self> {
+    pub fn open_or_create_folder(&self, name: &FileName) -> Result<Self> {
         match mkdirat(&*self.handle, name.as_str(), FOLDER_MODE) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => self.folder(name),
-            Err(error) => Err(self.fault(name, error)),
+            Err(error) => Err(self.io_error(name, error)),
         }
     }
 
     /// Opens a file for reading.
     pub fn read(&self, name: &FileName) -> Result<File> {
         self.open_file(name, OFlags::RDONLY)
-            .map_err(|error| self.fault(name, error))
-            .and_then(|file| self.regular(name, file))
+            .map_err(|error| self.io_error(name, error))
+            .and_then(|file| self.require_file(name, file))
     }
 
     /// Creates a file. Any entry of that name is removed first and never written to: it may be a link, or have another
@@ -149,41 +149,41 @@ impl Directory {
     pub fn create(&self, name: &FileName) -> Result<File> {
         match unlinkat(&*self.handle, name.as_str(), AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-            Err(error) => return Err(self.fault(name, error)),
+            Err(error) => return Err(self.io_error(name, error)),
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        self.open_file(name, flags).map_err(|error| self.fault(name, error))
+        self.open_file(name, flags).map_err(|error| self.io_error(name, error))
     }
 
     /// Opens a file for reading and appending; creates it if it does not exist.
     pub fn append(&self, name: &FileName) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE;
-        let file = self.open_file(name, flags).map_err(|error| self.fault(name, error))?;
-        let file = self.regular(name, file)?;
-        let links = file.metadata().map_err(Error::of(&self.path_of(name)))?.nlink();
+        let file = self.open_file(name, flags).map_err(|error| self.io_error(name, error))?;
+        let file = self.require_file(name, file)?;
+        let links = file.metadata().map_err(Error::at_path(&self.path_of(name)))?.nlink();
         if links == 1 {
             Ok(file)
         } else {
-            Err(self.unusable(name, "has another name elsewhere, and is not written to"))
+            Err(self.invalid_entry(name, "has another name elsewhere, and is not written to"))
         }
     }
 
     /// Replaces a small file atomically.
     pub fn replace(&self, name: &FileName, bytes: &[u8]) -> Result<()> {
-        let unfinished = name.with_ending(".part");
-        let mut file = self.create(&unfinished)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::of(&self.path_of(&unfinished)))?;
-        self.rename(&unfinished, name)
+        let partial = name.with_suffix(".partial");
+        let mut file = self.create(&partial)?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::at_path(&self.path_of(&partial)))?;
+        self.rename(&partial, name)
     }
 
     /// Renames an entry, and replaces any entry of the new name.
     pub fn rename(&self, from: &FileName, to: &FileName) -> Result<()> {
-        renameat(&*self.handle, from.as_str(), &*self.handle, to.as_str()).map_err(|error| self.fault(to, error))
+        renameat(&*self.handle, from.as_str(), &*self.handle, to.as_str()).map_err(|error| self.io_error(to, error))
     }
 
     /// Removes a file.
     pub fn remove(&self, name: &FileName) -> Result<()> {
-        unlinkat(&*self.handle, name.as_str(), AtFlags::empty()).map_err(|error| self.fault(name, error))
+        unlinkat(&*self.handle, name.as_str(), AtFlags::empty()).map_err(|error| self.io_error(name, error))
     }
 
     /// Returns whether an entry of that name exists.
@@ -204,17 +204,17 @@ impl Directory {
     /// Returns the length of a file, without opening it. An entry that is no file gives the same error as
     /// [`Directory::read`].
     pub fn file_length(&self, name: &FileName) -> Result<u64> {
-        let found = self.stat(name).map_err(|error| self.fault(name, error))?;
+        let found = self.stat(name).map_err(|error| self.io_error(name, error))?;
         match FileType::from_raw_mode(found.st_mode) {
             FileType::RegularFile => Ok(u64::try_from(found.st_size).unwrap_or(0)),
-            FileType::Symlink => Err(self.unusable(name, LINK)),
-            _ => Err(self.unusable(name, NOT_A_FILE)),
+            FileType::Symlink => Err(self.invalid_entry(name, LINK)),
+            _ => Err(self.invalid_entry(name, NOT_A_FILE)),
         }
     }
 
     /// Returns the names of all entries of the folder, sorted.
     pub fn names(&self) -> Result<Vec<OsString>> {
-        let failed = |error: rustix::io::Errno| Error::of(&self.path)(error.into());
+        let failed = |error: rustix::io::Errno| Error::at_path(&self.path)(error.into());
         let mut names = Vec::new();
         for entry in Dir::read_from(&*self.handle).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name().to_bytes().to_vec();
@@ -233,21 +233,21 @@ impl Directory {
 
     /// Makes the entries of the folder durable.
     pub fn sync(&self) -> Result<()> {
-        rustix::fs::fsync(&*self.handle).map_err(|error| Error::of(&self.path)(error.into()))
+        rustix::fs::fsync(&*self.handle).map_err(|error| Error::at_path(&self.path)(error.into()))
     }
 
     /// Makes everything on the folder's file system durable: one call instead of one for each file.
     pub fn sync_disk(&self) -> Result<()> {
-        sync_disk(&self.handle).map_err(|error| Error::of(&self.path)(error.into()))
+        sync_disk(&self.handle).map_err(|error| Error::at_path(&self.path)(error.into()))
     }
 
     fn open_file(&self, name: &FileName, flags: OFlags) -> rustix::io::Result<File> {
         openat(&*self.handle, name.as_str(), OPEN | flags, FILE_MODE).map(File::from)
     }
 
-    fn regular(&self, name: &FileName, file: File) -> Result<File> {
-        let is_file = file.metadata().map_err(Error::of(&self.path_of(name)))?.is_file();
-        if is_file { Ok(file) } else { Err(self.unusable(name, NOT_A_FILE)) }
+    fn require_file(&self, name: &FileName, file: File) -> Result<File> {
+        let is_file = file.metadata().map_err(Error::at_path(&self.path_of(name)))?.is_file();
+        if is_file { Ok(file) } else { Err(self.invalid_entry(name, NOT_A_FILE)) }
     }
 
     fn kind_of(&self, name: &FileName) -> rustix::io::Result<FileType> {
@@ -258,16 +258,16 @@ impl Directory {
         statat(&*self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    fn fault(&self, name: &FileName, error: rustix::io::Errno) -> Error {
+    fn io_error(&self, name: &FileName, error: rustix::io::Errno) -> Error {
         let is_link = self.kind_of(name).is_ok_and(|kind| kind == FileType::Symlink);
         if is_link {
-            return self.unusable(name, LINK);
+            return self.invalid_entry(name, LINK);
         }
-        Error::of(&self.path_of(name))(error.into())
+        Error::at_path(&self.path_of(name))(error.into())
     }
 
-    fn unusable(&self, name: &FileName, what: &'static str) -> Error {
-        Error::unusable_file(self.path_of(name), what)
+    fn invalid_entry(&self, name: &FileName, what: &'static str) -> Error {
+        Error::invalid_file(self.path_of(name), what)
     }
 }
 

@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 pub enum Error {
     /// The server refused the request.
     #[error("the server refused it ({status}): {message}")]
-    Refused {
+    Rejected {
         /// Status of the response.
         status: u16,
         /// Message of the response.
         message: String,
     },
     /// The server did not respond, or its response was cut off.
-    #[error("no answer from the server: {0}")]
-    NoAnswer(String),
+    #[error("no response from the server: {0}")]
+    NoResponse(String),
     /// A file or a folder cannot be read or written, or must not be.
     #[error("{path}: {source}")]
     File {
@@ -32,10 +32,10 @@ pub enum Error {
     },
     /// A file changed while it was read.
     #[error("{}: changed while it was read", .0.display())]
-    Changed(PathBuf),
+    FileChanged(PathBuf),
     /// The input is invalid.
     #[error("{0}")]
-    Unusable(String),
+    Invalid(String),
 }
 
 /// Result of a part of an import or export.
@@ -43,35 +43,35 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// Returns whether the same request may succeed later.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NoAnswer(_) => true,
-            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
-            Self::File { .. } | Self::Changed(_) | Self::Unusable(_) => false,
+            Self::NoResponse(_) => true,
+            Self::Rejected { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
+            Self::File { .. } | Self::FileChanged(_) | Self::Invalid(_) => false,
         }
     }
 
     /// Returns whether all other records would fail, too: a server is unreachable, or rejects the token.
     pub fn is_fatal(&self) -> bool {
-        self.may_pass() || matches!(self, Self::Refused { status: 401, .. })
+        self.is_retryable() || matches!(self, Self::Rejected { status: 401, .. })
     }
 
     /// Returns the message without the path that the error is about.
     pub fn reason(&self) -> String {
         match self {
             Self::File { source, .. } => source.to_string(),
-            Self::Changed(_) => "changed while it was read".to_owned(),
-            Self::Refused { .. } | Self::NoAnswer(_) | Self::Unusable(_) => self.to_string(),
+            Self::FileChanged(_) => "changed while it was read".to_owned(),
+            Self::Rejected { .. } | Self::NoResponse(_) | Self::Invalid(_) => self.to_string(),
         }
     }
 
     /// Returns a conversion from I/O errors about the file at `path`.
-    pub fn of(path: &Path) -> impl Fn(io::Error) -> Self {
+    pub fn at_path(path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::File { path: path.to_owned(), source }
     }
 
     /// Returns the error for an unusable entry of a folder.
-    pub fn unusable_file(path: PathBuf, what: &'static str) -> Self {
+    pub fn invalid_file(path: PathBuf, what: &'static str) -> Self {
         Self::File { path, source: io::Error::new(io::ErrorKind::InvalidInput, what) }
     }
 
@@ -112,12 +112,12 @@ impl Finding {
     }
 
     /// Returns a finding about the file at `path`.
-    pub fn at(path: &Path, reason: impl Into<String>) -> Self {
+    pub fn at_path(path: &Path, reason: impl Into<String>) -> Self {
         Self::new(path.display().to_string(), reason)
     }
 
     /// Returns a finding about `place` with the reason of `error`.
-    pub fn of(place: impl Into<String>, error: &Error) -> Self {
+    pub fn from_error(place: impl Into<String>, error: &Error) -> Self {
         Self::new(place, error.reason())
     }
 }

@@ -7,10 +7,10 @@ use std::{
 
 use super::{
     api::Api,
-    archive::{INDEX, Origin, Unfinished, pack},
+    archive::{INDEX, Origin, PartialExport, write_zip},
     directory::Directory,
     error::{Error, Finding, Report, Result},
-    pipeline::{CHANGED, GONE, Outcome, attempt, in_order},
+    pipeline::{CHANGED_WHILE_READ, DELETED, Outcome, ordered_parallel_map, transfer_record},
     progress_bar::ProgressDisplay,
     remote::Remote,
     source::{Contents, Size, Source, SourceEntry},
@@ -18,7 +18,7 @@ use super::{
 
 /// Result of an export.
 #[derive(Debug, Default)]
-pub struct Exported {
+pub struct ExportResult {
     /// Number and size of the exported records, including those of earlier runs.
     pub size: Size,
     /// Entries of the server's list that were not exported.
@@ -27,38 +27,38 @@ pub struct Exported {
 
 /// Exports a store, by its id, `~name` or `user~name`, to `to`: a ZIP file if the name ends so, else a folder. Resumes
 /// an interrupted export.
-pub fn export(api: &Api, store: &str, to: &Path) -> Result<Exported> {
+pub fn export(api: &Api, store: &str, to: &Path) -> Result<ExportResult> {
     if to.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("zip")) {
         return export_to_folder(api, store, to);
     }
     if to.exists() {
-        return Err(Error::Unusable(format!("{} is there already", to.display())));
+        return Err(Error::Invalid(format!("{} is there already", to.display())));
     }
     let mut folder = to.as_os_str().to_owned();
-    folder.push(".unfinished");
+    folder.push(".partial");
     let folder = PathBuf::from(folder);
     // It may be complete already, and not packed yet.
     let is_whole = folder.exists() && Directory::open(&folder)?.has(&INDEX);
-    let exported = if is_whole { Exported::default() } else { export_to_folder(api, store, &folder)? };
-    pack(&folder, to)?;
-    fs::remove_dir_all(&folder).map_err(Error::of(&folder))?;
+    let exported = if is_whole { ExportResult::default() } else { export_to_folder(api, store, &folder)? };
+    write_zip(&folder, to)?;
+    fs::remove_dir_all(&folder).map_err(Error::at_path(&folder))?;
     Ok(exported)
 }
 
-fn export_to_folder(api: &Api, store: &str, folder: &Path) -> Result<Exported> {
+fn export_to_folder(api: &Api, store: &str, folder: &Path) -> Result<ExportResult> {
     let remote = Remote::new(api.clone(), vec![store.to_owned()], false);
     let Contents { stores, report } = remote.contents()?;
     let Some(stored) = stores.into_iter().next() else {
         let reason = report.left_out.first().map_or_else(|| "there is no such store".to_owned(), Finding::to_string);
-        return Err(Error::Unusable(reason));
+        return Err(Error::Invalid(reason));
     };
     let origin = Origin { server: api.origin().to_owned(), store: stored.id.clone() };
-    let mut unfinished = Unfinished::open(folder, &origin)?;
-    let (after, before) = unfinished.last();
-    let mut exported = Exported { size: before, report };
+    let mut partial = PartialExport::open(folder, &origin)?;
+    let (after, before) = partial.resume_point();
+    let mut exported = ExportResult { size: before, report };
     let display = ProgressDisplay::start(stored.size);
-    display.begin(stored.sheet.name.as_deref().unwrap_or(&stored.id), before);
-    let files = unfinished.files();
+    display.begin(stored.manifest.name.as_deref().unwrap_or(&stored.id), before);
+    let files = partial.files();
     let copy = |entry: SourceEntry| {
         let record = match entry {
             SourceEntry::Record(record) => record,
@@ -68,18 +68,18 @@ fn export_to_folder(api: &Api, store: &str, folder: &Path) -> Result<Exported> {
             let found = remote.open(&stored, &record)?;
             found.map(|found| display.count(found, |found| files.write(&record.key, found))).transpose()
         };
-        let outcome = attempt(write, || remote.reach(&stored))?;
+        let outcome = transfer_record(write, || remote.check_reachable(&stored))?;
         Ok(Ok((remote.place_of(&stored, &record), outcome)))
     };
-    in_order(remote.records(&stored, after.as_ref())?, copy, |carried| {
+    ordered_parallel_map(remote.records(&stored, after.as_ref())?, copy, |carried| {
         let line = match carried {
             Ok((_, Outcome::Done(line))) => line,
             Ok((place, Outcome::DoneAfterChange(line))) => {
-                exported.report.note(Finding::new(place, CHANGED));
+                exported.report.note(Finding::new(place, CHANGED_WHILE_READ));
                 line
             }
-            Ok((place, Outcome::Gone)) => {
-                exported.report.note(Finding::new(place, GONE));
+            Ok((place, Outcome::Deleted)) => {
+                exported.report.note(Finding::new(place, DELETED));
                 return Ok(());
             }
             Ok((place, Outcome::LeftOut(reason))) => {
@@ -91,12 +91,12 @@ fn export_to_folder(api: &Api, store: &str, folder: &Path) -> Result<Exported> {
                 return Ok(());
             }
         };
-        unfinished.note(&line)?;
+        partial.append(&line)?;
         exported.size.add(line.size);
         display.step();
         Ok(())
     })?;
     drop(display);
-    unfinished.finish(&stored.sheet)?;
+    partial.finish(&stored.manifest)?;
     Ok(exported)
 }

@@ -17,9 +17,9 @@ use super::{
     api::Api,
     directory::Directory,
     error::{Error, Finding, Report, Result},
-    pipeline::{CHANGED, GONE, Outcome, attempt, in_order},
+    pipeline::{CHANGED_WHILE_READ, DELETED, Outcome, ordered_parallel_map, transfer_record},
     progress_bar::ProgressDisplay,
-    record::StoreSheet,
+    record::StoreManifest,
     source::{Contents, Naming, Size, Source, SourceEntry, SourceStore},
 };
 
@@ -39,10 +39,10 @@ impl Plan {
         let Contents { mut stores, report } = source.contents()?;
         if let Some(name) = name {
             let [store] = stores.as_mut_slice() else {
-                return Err(Error::Unusable(format!("there are {} stores, which cannot all be {name}", stores.len())));
+                return Err(Error::Invalid(format!("there are {} stores, which cannot all be {name}", stores.len())));
             };
-            name.parse::<StoreName>().map_err(|error| Error::Unusable(format!("{name:?}: {error}")))?;
-            store.sheet.name = Some(name.to_owned());
+            name.parse::<StoreName>().map_err(|error| Error::Invalid(format!("{name:?}: {error}")))?;
+            store.manifest.name = Some(name.to_owned());
         }
         let mut plan = Self { stores: Vec::new(), report };
         plan.add(stores, naming);
@@ -59,9 +59,9 @@ impl Plan {
         let mut names = BTreeMap::new();
         let mut refused = Vec::new();
         for store in stores {
-            match store.sheet.name.as_deref().map(str::parse::<StoreName>) {
+            match store.manifest.name.as_deref().map(str::parse::<StoreName>) {
                 None => self.stores.push(store),
-                Some(Ok(name)) => self.give(store, &name, &mut names),
+                Some(Ok(name)) => self.assign(store, &name, &mut names),
                 Some(Err(error)) => refused.push((store, error)),
             }
         }
@@ -72,11 +72,11 @@ impl Plan {
     }
 
     fn map(&mut self, store: SourceStore, error: InvalidName, naming: Naming, names: &mut BTreeMap<String, String>) {
-        let own = store.sheet.name.clone().unwrap_or_default();
+        let own = store.manifest.name.clone().unwrap_or_default();
         if let Some(name) = naming.store(&own) {
             let note = format!("its name {own} is refused: imported as {name}");
             self.report.note(Finding::new(store.place.as_str(), note));
-            self.give(store, &name, names);
+            self.assign(store, &name, names);
         } else {
             let hint = Naming::Map.store(&own).filter(|_| naming == Naming::Keep);
             let hint = hint.map_or_else(String::new, |name| format!(" (--map-names imports it as {name})"));
@@ -86,20 +86,20 @@ impl Plan {
     }
 
     /// Adds a store, unless another already has its name: their records would be mixed.
-    fn give(&mut self, mut store: SourceStore, name: &StoreName, names: &mut BTreeMap<String, String>) {
+    fn assign(&mut self, mut store: SourceStore, name: &StoreName, names: &mut BTreeMap<String, String>) {
         if let Some(other) = names.get(&name.folded()) {
             self.report.leave_out(Finding::new(store.place, format!("its name {name} is also that of {other}")));
             return;
         }
         names.insert(name.folded(), store.place.clone());
-        store.sheet.name = Some(name.to_string());
+        store.manifest.name = Some(name.to_string());
         self.stores.push(store);
     }
 }
 
 /// Result of an import.
 #[derive(Debug)]
-pub struct Imported {
+pub struct ImportResult {
     /// Number of stores that are complete, with all records that could be imported.
     pub stores: u64,
     /// Number and size of the imported records, including those of earlier runs.
@@ -112,19 +112,19 @@ pub struct Imported {
 
 /// Imports the stores of a plan. An existing store of the same name gets the settings and the records, which replace
 /// differing records of the same keys. Resumes an interrupted import, by the file at `progress`.
-pub fn import(api: &Api, source: &dyn Source, plan: Plan, progress: &Path) -> Imported {
+pub fn import(api: &Api, source: &dyn Source, plan: Plan, progress: &Path) -> ImportResult {
     let display = ProgressDisplay::start(plan.size());
     let Plan { stores, report } = plan;
-    let imported = Imported { stores: 0, size: Size::default(), report, outcome: Ok(()) };
+    let imported = ImportResult { stores: 0, size: Size::default(), report, outcome: Ok(()) };
     let mut import = match Progress::open(progress, &source.identity(), api.origin()) {
         Ok(progress) => Import { api, source, display, progress, imported },
-        Err(error) => return Imported { outcome: Err(error), ..imported },
+        Err(error) => return ImportResult { outcome: Err(error), ..imported },
     };
     import.imported.report.merge(import.progress.report().clone());
     let outcome = import.all(&stores);
     let Import { progress, imported, .. } = import;
     let outcome = outcome.and_then(|()| progress.finish());
-    Imported { outcome, ..imported }
+    ImportResult { outcome, ..imported }
 }
 
 /// An import in progress.
@@ -133,7 +133,7 @@ struct Import<'a> {
     source: &'a dyn Source,
     display: ProgressDisplay,
     progress: Progress,
-    imported: Imported,
+    imported: ImportResult,
 }
 
 impl Import<'_> {
@@ -146,25 +146,25 @@ impl Import<'_> {
                     self.progress.save()?;
                     return Err(error);
                 }
-                Err(error) => self.imported.report.leave_out(Finding::of(store.place.as_str(), &error)),
+                Err(error) => self.imported.report.leave_out(Finding::from_error(store.place.as_str(), &error)),
             }
         }
         Ok(())
     }
 
     fn store(&mut self, store: &SourceStore) -> Result<()> {
-        if self.progress.of(&store.id).is_none() {
-            let target = self.make(store)?;
+        if self.progress.of_store(&store.id).is_none() {
+            let target = self.create_store(store)?;
             self.progress.set(&store.id, StoreProgress { target, ..StoreProgress::default() })?;
         }
-        let begun = self.progress.of(&store.id).unwrap_or_default();
+        let begun = self.progress.of_store(&store.id).unwrap_or_default();
         let done = Size { records: begun.records, bytes: begun.bytes };
         self.imported.size += done;
-        self.display.begin(store.sheet.name.as_deref().unwrap_or(&store.id), done);
+        self.display.begin(store.manifest.name.as_deref().unwrap_or(&store.id), done);
         if !begun.is_done {
             self.records(store, &begun)?;
         }
-        let begun = self.progress.of(&store.id).unwrap_or(begun);
+        let begun = self.progress.of_store(&store.id).unwrap_or(begun);
         self.progress.set(&store.id, StoreProgress { is_done: true, ..begun })
     }
 
@@ -172,7 +172,7 @@ impl Import<'_> {
     fn records(&mut self, store: &SourceStore, begun: &StoreProgress) -> Result<()> {
         let Self { api, source, display, progress, imported } = self;
         let display = &*display;
-        let reach = || api.reach(&begun.target).and_then(|()| source.reach(store));
+        let check_reachable = || api.check_reachable(&begun.target).and_then(|()| source.check_reachable(store));
         // An identical record stays untouched. Most imports write into an empty store and need no check.
         let has_records = !api.keys(&begun.target, begun.after.as_ref().map(RecordKey::as_str))?.items.is_empty();
         let copy = |entry: SourceEntry| {
@@ -193,18 +193,18 @@ impl Import<'_> {
                     .map(|found| display.count(found, |found| api.write(&begun.target, &record.key, found)))
                     .transpose()
             };
-            let outcome = attempt(write, reach)?;
+            let outcome = transfer_record(write, check_reachable)?;
             Ok((Some((source.place_of(store, &record), record.key, outcome)), None))
         };
-        in_order(source.records(store, begun.after.as_ref())?, copy, |(carried, invalid)| {
+        ordered_parallel_map(source.records(store, begun.after.as_ref())?, copy, |(carried, invalid)| {
             if let Some(finding) = invalid {
                 imported.report.leave_out(finding);
             }
             let Some((place, key, outcome)) = carried else { return Ok(()) };
             let (bytes, note, reason) = match outcome {
                 Outcome::Done(bytes) => (Some(bytes), None, None),
-                Outcome::DoneAfterChange(bytes) => (Some(bytes), Some(CHANGED.to_owned()), None),
-                Outcome::Gone => (None, Some(GONE.to_owned()), None),
+                Outcome::DoneAfterChange(bytes) => (Some(bytes), Some(CHANGED_WHILE_READ.to_owned()), None),
+                Outcome::Deleted => (None, Some(DELETED.to_owned()), None),
                 Outcome::LeftOut(reason) => (None, None, Some(reason)),
             };
             if let Some(note) = note {
@@ -221,20 +221,20 @@ impl Import<'_> {
                 imported.size.add(bytes);
                 display.step();
             }
-            progress.step(&store.id, key, bytes)
+            progress.advance(&store.id, key, bytes)
         })
     }
 
     /// Creates the target store, or finds it; returns its id. Rejected settings do not prevent the import of the
     /// records.
-    fn make(&mut self, store: &SourceStore) -> Result<String> {
-        let made = self.api.make_store(&store.sheet)?;
-        let settings = StoreSheet { name: None, schema: None, ..store.sheet.clone() };
-        if settings == StoreSheet::default() {
+    fn create_store(&mut self, store: &SourceStore) -> Result<String> {
+        let made = self.api.get_or_create_store(&store.manifest)?;
+        let settings = StoreManifest { name: None, schema: None, ..store.manifest.clone() };
+        if settings == StoreManifest::default() {
             return Ok(made.id);
         }
-        match self.api.set_up(&made.id, &settings) {
-            Err(error @ (Error::Refused { .. } | Error::Unusable(_))) if !error.is_fatal() => {
+        match self.api.apply_settings(&made.id, &settings) {
+            Err(error @ (Error::Rejected { .. } | Error::Invalid(_))) if !error.is_fatal() => {
                 let finding = Finding::new(format!("{}, settings", store.place), error.reason());
                 self.progress.leave_out(finding.clone());
                 self.imported.report.leave_out(finding);
@@ -246,7 +246,7 @@ impl Import<'_> {
 }
 
 /// Interval in records between two saves: at most so many records are written twice, which is idempotent.
-const GRAIN: u64 = 256;
+const RECORDS_PER_SAVE: u64 = 256;
 
 /// Progress of an import.
 pub struct Progress {
@@ -287,11 +287,11 @@ impl Progress {
     pub fn open(path: &Path, from: &str, to: &str) -> Result<Self> {
         let state = match fs::read(path) {
             Ok(bytes) => serde_json::from_slice::<State>(&bytes)
-                .map_err(|error| Error::Unusable(format!("{} is not understood: {error}", path.display())))?,
+                .map_err(|error| Error::Invalid(format!("{} is not understood: {error}", path.display())))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 State { from: from.to_owned(), to: to.to_owned(), stores: BTreeMap::new(), report: Report::default() }
             }
-            Err(error) => return Err(Error::of(path)(error)),
+            Err(error) => return Err(Error::at_path(path)(error)),
         };
         if state.from != from || state.to != to {
             let message = format!(
@@ -300,13 +300,13 @@ impl Progress {
                 state.from,
                 state.to
             );
-            return Err(Error::Unusable(message));
+            return Err(Error::Invalid(message));
         }
         Ok(Self { path: path.to_owned(), state, unwritten: 0 })
     }
 
     /// Returns the progress of a store, if it has begun.
-    pub fn of(&self, store: &str) -> Option<StoreProgress> {
+    pub fn of_store(&self, store: &str) -> Option<StoreProgress> {
         self.state.stores.get(store).cloned()
     }
 
@@ -332,36 +332,36 @@ impl Progress {
     }
 
     /// Advances to the next record of a store: with its bytes if it was imported, without if it was skipped.
-    pub fn step(&mut self, store: &str, key: RecordKey, bytes: Option<u64>) -> Result<()> {
+    pub fn advance(&mut self, store: &str, key: RecordKey, bytes: Option<u64>) -> Result<()> {
         if let Some(progress) = self.state.stores.get_mut(store) {
             progress.after = Some(key);
             progress.records += u64::from(bytes.is_some());
             progress.bytes += bytes.unwrap_or(0);
         }
         self.unwritten += 1;
-        if self.unwritten >= GRAIN { self.save() } else { Ok(()) }
+        if self.unwritten >= RECORDS_PER_SAVE { self.save() } else { Ok(()) }
     }
 
     /// Removes the file: the import has tried everything, and there is nothing to resume.
     pub fn finish(self) -> Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            outcome => outcome.map_err(Error::of(&self.path)),
+            outcome => outcome.map_err(Error::at_path(&self.path)),
         }
     }
 
     /// Saves the progress.
     pub fn save(&mut self) -> Result<()> {
         self.unwritten = 0;
-        let bytes = serde_json::to_vec(&self.state).map_err(|error| Error::Unusable(error.to_string()))?;
-        let (folder, name) = Directory::around(&self.path)?;
+        let bytes = serde_json::to_vec(&self.state).map_err(|error| Error::Invalid(error.to_string()))?;
+        let (folder, name) = Directory::parent_of(&self.path)?;
         folder.replace(&name, &bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::import_export::record::StoreSheet;
+    use crate::import_export::record::StoreManifest;
 
     use super::*;
 
@@ -369,7 +369,7 @@ mod tests {
         let store = |name: &&str| SourceStore {
             id: (*name).to_owned(),
             place: format!("/s/{name}"),
-            sheet: StoreSheet { name: Some((*name).to_owned()), ..StoreSheet::default() },
+            manifest: StoreManifest { name: Some((*name).to_owned()), ..StoreManifest::default() },
             size: Size::default(),
         };
         let mut plan = Plan { stores: Vec::new(), report: Report::default() };
@@ -378,7 +378,7 @@ mod tests {
     }
 
     fn names(plan: &Plan) -> Vec<&str> {
-        plan.stores.iter().filter_map(|store| store.sheet.name.as_deref()).collect()
+        plan.stores.iter().filter_map(|store| store.manifest.name.as_deref()).collect()
     }
 
     #[test]
@@ -404,11 +404,11 @@ mod tests {
         let mut progress = open();
         progress.set("shop", StoreProgress::default()).expect("it is written");
         progress.leave_out(Finding::new("shop/page.html", "is a link"));
-        progress.step("shop", "page".parse().expect("a key"), None).expect("it is noted");
+        progress.advance("shop", "page".parse().expect("a key"), None).expect("it is noted");
         progress.save().expect("it is written");
         let resumed = open();
         assert_eq!(resumed.report().left_out.len(), 1);
-        let shop = resumed.of("shop").expect("it was begun");
+        let shop = resumed.of_store("shop").expect("it was begun");
         assert_eq!((shop.after.map(|key| key.to_string()).as_deref(), shop.records), (Some("page"), 0));
         resumed.finish().expect("it is removed");
         assert!(!path.exists());

@@ -16,12 +16,12 @@ mod record;
 mod remote;
 mod source;
 
-pub use api::{Api, Trust, agent};
+pub use api::{Api, TlsTrust, http_agent};
 pub use error::{Error, Finding, Report, Result};
-pub use export::{Exported, export};
-pub use import::{Imported, Plan, import};
+pub use export::{ExportResult, export};
+pub use import::{ImportResult, Plan, import};
 pub use record::media_type;
-pub use remote::{Remote, absent_store, store_addresses};
+pub use remote::{Remote, store_addresses, store_not_found};
 pub use source::{Naming, Size, Source, open};
 
 /// What the fuzz targets call beyond the public interface.
@@ -29,9 +29,9 @@ pub use source::{Naming, Size, Source, open};
 #[doc(hidden)]
 pub mod internals {
     pub use super::{
-        archive::{IndexLine, ZipFile, file_name, read_sheet},
+        archive::{IndexLine, ZipFile, file_name, read_manifest},
         directory::FileName,
-        record::StoreSheet,
+        record::StoreManifest,
         source::SourceEntry,
     };
 }

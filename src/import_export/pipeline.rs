@@ -7,30 +7,30 @@ use std::{
 };
 
 use super::{
-    api::persist,
+    api::with_retries,
     error::{Error, Result},
 };
 
 /// Number of worker threads.
-const WORKERS: usize = 8;
+const MAX_WORKERS: usize = 8;
 
 /// Maximum number of items that have begun before the first of them must be done.
-const WINDOW: usize = 4 * WORKERS;
+const MAX_IN_FLIGHT: usize = 4 * MAX_WORKERS;
 
 /// Applies `work` to the items in parallel, and calls `done` with the outcomes in the order of the items, so that the
 /// reported items are always a prefix. The first failure ends it, once `done` has the outcomes of all items that began
 /// before it.
-pub fn in_order<T: Send, R: Send>(
+pub fn ordered_parallel_map<T: Send, R: Send>(
     items: impl Iterator<Item = Result<T>>,
     work: impl Fn(T) -> Result<R> + Sync,
     mut done: impl FnMut(R) -> Result<()>,
 ) -> Result<()> {
-    let (jobs, next) = mpsc::sync_channel::<(usize, T)>(WINDOW);
-    let (outcomes, outcome) = mpsc::sync_channel::<(usize, Result<R>)>(WINDOW);
+    let (jobs, next) = mpsc::sync_channel::<(usize, T)>(MAX_IN_FLIGHT);
+    let (outcomes, outcome) = mpsc::sync_channel::<(usize, Result<R>)>(MAX_IN_FLIGHT);
     let (next, work) = (&Mutex::new(next), &work);
     // The closure owns both ends, so that workers end however it ends.
     thread::scope(move |scope| {
-        for outcomes in vec![outcomes; WORKERS] {
+        for outcomes in vec![outcomes; MAX_WORKERS] {
             scope.spawn(move || {
                 loop {
                     let job = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -43,11 +43,11 @@ pub fn in_order<T: Send, R: Send>(
         }
         let (jobs, outcome) = (jobs, outcome);
         let mut items = items.enumerate();
-        let (mut begun, mut told, mut waiting) = (0, 0, BTreeMap::new());
+        let (mut begun, mut reported, mut waiting) = (0, 0, BTreeMap::new());
         let mut end = Ok(());
         loop {
             while end.is_ok()
-                && begun - told < WINDOW
+                && begun - reported < MAX_IN_FLIGHT
                 && let Some((number, item)) = items.next()
             {
                 match item {
@@ -59,31 +59,31 @@ pub fn in_order<T: Send, R: Send>(
                 }
                 begun += 1;
             }
-            if begun == told {
+            if begun == reported {
                 return end;
             }
             let (number, result) = outcome.recv().map_err(|_| stopped())?;
             waiting.insert(number, result);
-            while let Some(result) = waiting.remove(&told) {
+            while let Some(result) = waiting.remove(&reported) {
                 done(result?)?;
-                told += 1;
+                reported += 1;
             }
         }
     })
 }
 
 fn stopped() -> Error {
-    Error::Unusable("a worker stopped".to_owned())
+    Error::Invalid("a worker stopped".to_owned())
 }
 
 /// Maximum number of reads of a file that changes meanwhile.
-const MAX_READS: u32 = 3;
+const MAX_ATTEMPTS_PER_FILE: u32 = 3;
 
 /// Note about a file that changed while it was read.
-pub const CHANGED: &str = "changed while it was read: carried over as it was afterwards";
+pub const CHANGED_WHILE_READ: &str = "changed while it was read: carried over as it was afterwards";
 
 /// Note about a record that was deleted after it was listed.
-pub const GONE: &str = "was deleted before it was read";
+pub const DELETED: &str = "was deleted before it was read";
 
 /// Outcome for a record.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,33 +93,35 @@ pub enum Outcome<T> {
     /// The record is transferred in a version from after a concurrent change.
     DoneAfterChange(T),
     /// It was deleted since it was listed.
-    Gone,
+    Deleted,
     /// The record is not transferred, for a reason that other records do not share.
     LeftOut(String),
 }
 
-/// Repeats `attempt`, which returns `None` for a deleted record, until it succeeds or cannot succeed. Fails only if
-/// other records would fail as well: `reach` checks whether the servers and the stores are reachable when the record
+/// Repeats `transfer`, which returns `None` for a deleted record, until it succeeds or cannot succeed. Fails only if
+/// other records would fail as well: `check_reachable` checks whether the servers and the stores are reachable when the record
 /// alone may be at fault.
-pub fn attempt<T>(
-    mut attempt: impl FnMut() -> Result<Option<T>>,
-    reach: impl Fn() -> Result<()>,
+pub fn transfer_record<T>(
+    mut transfer: impl FnMut() -> Result<Option<T>>,
+    check_reachable: impl Fn() -> Result<()>,
 ) -> Result<Outcome<T>> {
     for reads in 1.. {
-        let error = match persist(&mut attempt) {
-            Ok(None) => return Ok(Outcome::Gone),
+        let error = match with_retries(&mut transfer) {
+            Ok(None) => return Ok(Outcome::Deleted),
             Ok(Some(done)) if reads == 1 => return Ok(Outcome::Done(done)),
             Ok(Some(done)) => return Ok(Outcome::DoneAfterChange(done)),
-            Err(Error::Changed(_)) if reads < MAX_READS => continue,
+            Err(Error::FileChanged(_)) if reads < MAX_ATTEMPTS_PER_FILE => continue,
             Err(error) => error,
         };
         return match error {
-            Error::Refused { status: 401, .. } => Err(error),
-            Error::Refused { .. } | Error::NoAnswer(_) => reach().map(|()| Outcome::LeftOut(error.reason())),
-            Error::File { .. } | Error::Changed(_) | Error::Unusable(_) => Ok(Outcome::LeftOut(error.reason())),
+            Error::Rejected { status: 401, .. } => Err(error),
+            Error::Rejected { .. } | Error::NoResponse(_) => {
+                check_reachable().map(|()| Outcome::LeftOut(error.reason()))
+            }
+            Error::File { .. } | Error::FileChanged(_) | Error::Invalid(_) => Ok(Outcome::LeftOut(error.reason())),
         };
     }
-    Ok(Outcome::Gone)
+    Ok(Outcome::Deleted)
 }
 
 #[cfg(test)]
@@ -135,7 +137,7 @@ mod tests {
             }
             Ok(number)
         };
-        let outcome = in_order((0..500).map(Ok), slow_when_even, |number| {
+        let outcome = ordered_parallel_map((0..500).map(Ok), slow_when_even, |number| {
             told.push(number);
             Ok(())
         });
@@ -146,21 +148,21 @@ mod tests {
     #[test]
     fn nothing_behind_a_failure_is_told() {
         let mut told = Vec::new();
-        let fails = |number: u32| if number == 40 { Err(Error::NoAnswer("gone".to_owned())) } else { Ok(number) };
-        let outcome = in_order((0..500).map(Ok), fails, |number| {
+        let fails = |number: u32| if number == 40 { Err(Error::NoResponse("gone".to_owned())) } else { Ok(number) };
+        let outcome = ordered_parallel_map((0..500).map(Ok), fails, |number| {
             told.push(number);
             Ok(())
         });
         assert!(outcome.is_err());
         assert_eq!(told, (0..40).collect::<Vec<_>>());
-        assert!(in_order([Err(stopped())].into_iter(), Ok::<u32, _>, |_| Ok(())).is_err());
+        assert!(ordered_parallel_map([Err(stopped())].into_iter(), Ok::<u32, _>, |_| Ok(())).is_err());
     }
 
     #[test]
     fn all_before_an_item_that_cannot_be_had_is_told() {
         let mut told = Vec::new();
         let items = (0..20).map(Ok).chain([Err(stopped())]).chain((20..40).map(Ok));
-        let outcome = in_order(items, Ok::<u32, _>, |number| {
+        let outcome = ordered_parallel_map(items, Ok::<u32, _>, |number| {
             told.push(number);
             Ok(())
         });
@@ -169,7 +171,7 @@ mod tests {
     }
 
     fn refused(status: u16) -> Error {
-        Error::Refused { status, message: "no".to_owned() }
+        Error::Rejected { status, message: "no".to_owned() }
     }
 
     #[test]
@@ -178,9 +180,9 @@ mod tests {
             let mut reads = 0;
             let read = || {
                 reads += 1;
-                if reads <= times { Err(Error::Changed("page.html".into())) } else { Ok(Some(reads)) }
+                if reads <= times { Err(Error::FileChanged("page.html".into())) } else { Ok(Some(reads)) }
             };
-            attempt(read, || Ok(())).expect("nothing else fails")
+            transfer_record(read, || Ok(())).expect("nothing else fails")
         };
         assert_eq!(changing(0), Outcome::Done(1));
         assert_eq!(changing(2), Outcome::DoneAfterChange(3));
@@ -189,9 +191,9 @@ mod tests {
 
     #[test]
     fn what_one_record_is_refused_for_does_not_end_the_others() {
-        let outcome = attempt::<()>(|| Err(refused(413)), || Ok(()));
+        let outcome = transfer_record::<()>(|| Err(refused(413)), || Ok(()));
         assert_eq!(outcome.expect("it is left out"), Outcome::LeftOut("the server refused it (413): no".to_owned()));
-        assert!(attempt::<()>(|| Err(refused(404)), || Err(refused(404))).is_err(), "the store is gone");
-        assert!(attempt::<()>(|| Err(refused(401)), || Ok(())).is_err(), "the token is not known");
+        assert!(transfer_record::<()>(|| Err(refused(404)), || Err(refused(404))).is_err(), "the store is gone");
+        assert!(transfer_record::<()>(|| Err(refused(401)), || Ok(())).is_err(), "the token is not known");
     }
 }

@@ -19,13 +19,13 @@ use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, Prog
 use super::{error::Result, record::Record, source::Size};
 
 /// Interval between two drawings of the bar.
-const BAR_INTERVAL: Duration = Duration::from_millis(250);
+const BAR_REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Interval between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Number of bytes that take as long as one request, to weigh small and large records against each other.
-const REQUEST_BYTES: u64 = 64 * 1024;
+const BYTES_PER_REQUEST: u64 = 64 * 1024;
 
 /// Progress of an import or export, shown until it is dropped.
 pub struct ProgressDisplay {
@@ -80,7 +80,8 @@ impl ProgressDisplay {
     /// Counts the bytes of a record while `work` reads them; takes them back after a failure.
     pub fn count<T>(&self, record: Record, work: impl FnOnce(Record) -> Result<T>) -> Result<T> {
         let read = Arc::new(AtomicU64::new(0));
-        let counting = Counting { inner: record.bytes, read: Arc::clone(&read), counters: Arc::clone(&self.counters) };
+        let counting =
+            ProgressReader { inner: record.bytes, read: Arc::clone(&read), counters: Arc::clone(&self.counters) };
         let outcome = work(Record { bytes: Box::new(counting), ..record });
         if outcome.is_err() {
             self.counters.bytes.fetch_sub(read.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -98,13 +99,13 @@ impl Drop for ProgressDisplay {
     }
 }
 
-struct Counting {
+struct ProgressReader {
     inner: Box<dyn Read>,
     read: Arc<AtomicU64>,
     counters: Arc<Counters>,
 }
 
-impl Read for Counting {
+impl Read for ProgressReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.read.fetch_add(read as u64, Ordering::Relaxed);
@@ -117,7 +118,7 @@ impl Read for Counting {
 fn draw(counters: &Counters, total: Size, stopped: &mpsc::Receiver<()>) {
     let is_terminal = io::stderr().is_terminal();
     let estimates = Estimates::new(total, is_terminal);
-    let interval = if is_terminal { BAR_INTERVAL } else { LINE_INTERVAL };
+    let interval = if is_terminal { BAR_REDRAW_INTERVAL } else { LINE_INTERVAL };
     let mut has_begun = false;
     while stopped.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
         let done =
@@ -180,7 +181,7 @@ impl Estimates {
 }
 
 fn weight(size: Size) -> u64 {
-    size.bytes.saturating_add(size.records.saturating_mul(REQUEST_BYTES))
+    size.bytes.saturating_add(size.records.saturating_mul(BYTES_PER_REQUEST))
 }
 
 #[cfg(test)]
@@ -199,7 +200,7 @@ mod tests {
         let read = |record: Record| io::copy(&mut { record.bytes }, &mut io::sink());
         let failed: Result<()> = display.count(record(b"flour"), |record| {
             read(record).expect("it reads");
-            Err(super::super::error::Error::NoAnswer(String::new()))
+            Err(super::super::error::Error::NoResponse(String::new()))
         });
         assert!(failed.is_err());
         assert_eq!(display.counters.bytes.load(Ordering::Relaxed), 0);

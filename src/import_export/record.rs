@@ -22,7 +22,7 @@ use super::error::{Error, Result};
 /// Name and settings of a store, which are transferred with its records.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StoreSheet {
+pub struct StoreManifest {
     /// Its name, if it has one.
     #[serde(default)]
     pub name: Option<String>,
@@ -43,27 +43,27 @@ pub struct StoreSheet {
 /// Key as written by another server or an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
-pub enum WrittenKey {
+pub enum RawKey {
     /// A valid key.
     Valid(RecordKey),
     /// An invalid key.
-    Invalid(UnusableKey),
+    Invalid(InvalidKey),
 }
 
 /// Text that is no valid key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnusableKey {
+pub struct InvalidKey {
     /// The text.
     pub text: String,
     /// Reason why it is invalid.
     pub reason: String,
 }
 
-impl From<String> for WrittenKey {
+impl From<String> for RawKey {
     fn from(text: String) -> Self {
         match text.parse() {
             Ok(key) => Self::Valid(key),
-            Err(invalid) => Self::Invalid(UnusableKey { text, reason: invalid.to_string() }),
+            Err(invalid) => Self::Invalid(InvalidKey { text, reason: invalid.to_string() }),
         }
     }
 }
@@ -95,25 +95,25 @@ pub struct Record {
 }
 
 /// Reader that computes length and hash.
-pub struct Hashing<R> {
+pub struct HashingReader<R> {
     inner: R,
     hash: Sha256,
     length: u64,
 }
 
-impl<R: Read> Hashing<R> {
+impl<R: Read> HashingReader<R> {
     /// Wraps `inner`.
     pub fn new(inner: R) -> Self {
         Self { inner, hash: Sha256::new(), length: 0 }
     }
 
     /// Returns the number of bytes read, and their SHA-256 in hexadecimal digits.
-    pub fn sum(self) -> (u64, String) {
+    pub fn finish(self) -> (u64, String) {
         (self.length, hexadecimal(&self.hash.finalize()))
     }
 }
 
-impl<R: Read> Read for Hashing<R> {
+impl<R: Read> Read for HashingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.hash.update(&buffer[..read]);
@@ -123,12 +123,12 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 /// Reason for not importing a record whose bytes differ from the exported ones.
-pub const NOT_EXPORTED: &str = "the bytes are not those that were exported";
+pub const CHECKSUM_MISMATCH: &str = "the bytes are not those that were exported";
 
 /// Reader that verifies length and hash; at a mismatch its end is an error, so that the bytes are never accepted as
 /// complete.
 pub struct VerifyingReader<R> {
-    reader: Option<Hashing<R>>,
+    reader: Option<HashingReader<R>>,
     length: u64,
     sha256: String,
 }
@@ -136,7 +136,7 @@ pub struct VerifyingReader<R> {
 impl<R: Read> VerifyingReader<R> {
     /// Wraps `inner`, which must have that length and that hash.
     pub fn new(inner: R, length: u64, sha256: &str) -> Self {
-        Self { reader: Some(Hashing::new(inner)), length, sha256: sha256.to_owned() }
+        Self { reader: Some(HashingReader::new(inner)), length, sha256: sha256.to_owned() }
     }
 }
 
@@ -144,13 +144,13 @@ impl<R: Read> Read for VerifyingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(reader) = &mut self.reader else { return Ok(0) };
         let read = reader.read(buffer)?;
-        let is_over = (read == 0 && !buffer.is_empty()) || reader.length >= self.length;
+        let is_finished = (read == 0 && !buffer.is_empty()) || reader.length >= self.length;
         // A caller that knows the length does not read further: the check for trailing bytes happens here.
-        if is_over && let Some(mut reader) = self.reader.take() {
+        if is_finished && let Some(mut reader) = self.reader.take() {
             let behind = reader.inner.read(&mut [0])?;
-            let (length, sha256) = reader.sum();
+            let (length, sha256) = reader.finish();
             if behind > 0 || length != self.length || self.sha256 != sha256 {
-                return Err(Error::Unusable(NOT_EXPORTED.to_owned()).into_io());
+                return Err(Error::Invalid(CHECKSUM_MISMATCH.to_owned()).into_io());
             }
         }
         Ok(read)
@@ -174,19 +174,19 @@ impl<R: Read> Read for CountingReader<R> {
 }
 
 /// Reader of exactly the announced number of bytes: after fewer, the server would wait for the rest without end.
-pub struct Delimited {
+pub struct ExactLengthReader {
     inner: Box<dyn Read>,
     left: u64,
 }
 
-impl Delimited {
+impl ExactLengthReader {
     /// Reads `length` bytes from `inner`.
     pub fn new(inner: Box<dyn Read>, length: u64) -> Self {
         Self { inner, left: length }
     }
 }
 
-impl Read for Delimited {
+impl Read for ExactLengthReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if wanted == 0 {
@@ -195,7 +195,9 @@ impl Read for Delimited {
         let read = self.inner.read(&mut buffer[..wanted])?;
         self.left -= read as u64;
         if read == 0 {
-            return Err(Error::NoAnswer(format!("{} bytes are missing at the end of the record", self.left)).into_io());
+            return Err(
+                Error::NoResponse(format!("{} bytes are missing at the end of the record", self.left)).into_io()
+            );
         }
         Ok(read)
     }
@@ -239,7 +241,7 @@ impl From<&Metadata> for Version {
 impl Snapshot {
     /// Returns a reader of `file`, which was opened at `path`, from its beginning.
     pub fn new(file: File, path: PathBuf) -> Result<Self> {
-        let opened = Version::from(&file.metadata().map_err(Error::of(&path))?);
+        let opened = Version::from(&file.metadata().map_err(Error::at_path(&path))?);
         let mut snapshot = Self { file, path, opened, left: opened.length };
         if snapshot.left == 0 {
             // No caller reads an empty record.
@@ -255,10 +257,10 @@ impl Snapshot {
 
     /// Checks that the file is unchanged since it was opened, and completely read.
     fn verify(&mut self) -> Result<()> {
-        let now = Version::from(&self.file.metadata().map_err(Error::of(&self.path))?);
+        let now = Version::from(&self.file.metadata().map_err(Error::at_path(&self.path))?);
         // Files that report length 0 and are not empty, such as those below /proc, have bytes after their length.
-        let behind = self.file.read(&mut [0]).map_err(Error::of(&self.path))?;
-        if now == self.opened && behind == 0 { Ok(()) } else { Err(Error::Changed(self.path.clone())) }
+        let behind = self.file.read(&mut [0]).map_err(Error::at_path(&self.path))?;
+        if now == self.opened && behind == 0 { Ok(()) } else { Err(Error::FileChanged(self.path.clone())) }
     }
 }
 
@@ -268,11 +270,11 @@ impl Read for Snapshot {
         if wanted == 0 {
             return Ok(0);
         }
-        let failed = |error: io::Error| Error::of(&self.path)(error).into_io();
+        let failed = |error: io::Error| Error::at_path(&self.path)(error).into_io();
         let read = self.file.read(&mut buffer[..wanted]).map_err(failed)?;
         self.left -= read as u64;
         if read == 0 {
-            return Err(Error::Changed(self.path.clone()).into_io());
+            return Err(Error::FileChanged(self.path.clone()).into_io());
         }
         if self.left == 0 {
             self.verify().map_err(Error::into_io)?;
@@ -296,9 +298,9 @@ mod tests {
     use super::*;
 
     fn sum(bytes: &[u8]) -> (u64, String) {
-        let mut reader = Hashing::new(bytes);
+        let mut reader = HashingReader::new(bytes);
         io::copy(&mut reader, &mut io::sink()).expect("it reads");
-        reader.sum()
+        reader.finish()
     }
 
     #[test]
@@ -311,7 +313,7 @@ mod tests {
         assert_eq!(read(b"flour").expect("whole"), "flour");
         for changed in [&b"flouR"[..], b"flou", b"flour!", b""] {
             assert!(read(changed).is_err(), "{changed:?}");
-            let sent = Delimited::new(Box::new(VerifyingReader::new(changed, length, &sha256)), length);
+            let sent = ExactLengthReader::new(Box::new(VerifyingReader::new(changed, length, &sha256)), length);
             assert!(io::copy(&mut { sent }, &mut io::sink()).is_err(), "{changed:?}");
         }
     }
@@ -320,7 +322,7 @@ mod tests {
     fn bytes_that_end_too_early_are_an_error_and_those_behind_the_length_are_not_read() {
         let read = |bytes: &'static [u8]| {
             let mut read = Vec::new();
-            Delimited::new(Box::new(bytes), 5).read_to_end(&mut read).map(|_| read)
+            ExactLengthReader::new(Box::new(bytes), 5).read_to_end(&mut read).map(|_| read)
         };
         assert_eq!(read(b"dough").expect("whole"), b"dough");
         assert_eq!(read(b"doughnut").expect("whole"), b"dough");
@@ -363,7 +365,7 @@ mod tests {
             [("append", read_while(append)), ("shorten", read_while(shorten)), ("rewrite", read_while(rewrite))]
         {
             let error = changed.expect_err(what);
-            assert!(matches!(&error, Error::Changed(path) if path.ends_with("page.html")), "{what}: {error}");
+            assert!(matches!(&error, Error::FileChanged(path) if path.ends_with("page.html")), "{what}: {error}");
         }
     }
 
@@ -380,7 +382,7 @@ mod tests {
     fn a_file_that_says_it_is_empty_and_is_not_is_never_taken_for_empty() {
         let path = Path::new("/proc/self/status");
         let opened = Snapshot::new(File::open(path).expect("it opens"), path.to_owned());
-        assert!(matches!(opened.err(), Some(Error::Changed(changed)) if changed == path));
+        assert!(matches!(opened.err(), Some(Error::FileChanged(changed)) if changed == path));
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("empty");
         fs::write(&path, "").expect("it is written");

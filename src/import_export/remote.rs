@@ -5,7 +5,7 @@ use crate::kv::{RecordKey, StoreId};
 use super::{
     api::{Api, KeyPage, StoreObject},
     error::{Error, Finding, Result},
-    record::{Record, WrittenKey},
+    record::{RawKey, Record},
     source::{Contents, Size, Source, SourceEntries, SourceEntry, SourceRecord, SourceStore},
 };
 
@@ -14,15 +14,15 @@ use super::{
 pub struct Remote {
     api: Api,
     /// Requested stores; empty for all.
-    wanted: Vec<String>,
+    selected: Vec<String>,
     with_unnamed: bool,
 }
 
 impl Remote {
     /// Returns the stores of the caller of `api`: the requested ones, by name, `user~name` or id, else all; with
     /// `with_unnamed` also those without names.
-    pub fn new(api: Api, wanted: Vec<String>, with_unnamed: bool) -> Self {
-        Self { api, wanted, with_unnamed }
+    pub fn new(api: Api, selected: Vec<String>, with_unnamed: bool) -> Self {
+        Self { api, selected, with_unnamed }
     }
 
     fn place(&self, store: &str) -> String {
@@ -36,14 +36,14 @@ impl Remote {
                 return Ok(found);
             }
         }
-        Err(Error::Unusable(absent_store(store)))
+        Err(Error::Invalid(store_not_found(store)))
     }
 
     /// Reads the settings of a store, and counts its records by its list of keys.
-    fn look(&self, store: &str, contents: &mut Contents) -> Result<SourceStore> {
+    fn examine(&self, store: &str, contents: &mut Contents) -> Result<SourceStore> {
         // A list of stores need not show every setting of a store.
-        let StoreObject { id, sheet } = self.find(store)?;
-        let mut store = SourceStore { place: self.place(&id), id, sheet, size: Size::default() };
+        let StoreObject { id, manifest } = self.find(store)?;
+        let mut store = SourceStore { place: self.place(&id), id, manifest, size: Size::default() };
         for entry in self.records(&store, None)? {
             match entry? {
                 SourceEntry::Record(record) => store.size.add(record.size),
@@ -61,31 +61,31 @@ impl Source for Remote {
 
     fn contents(&self) -> Result<Contents> {
         let mut contents = Contents::default();
-        let stores = if self.wanted.is_empty() {
+        let stores = if self.selected.is_empty() {
             self.api.stores(self.with_unnamed)?.into_iter().map(|store| store.id).collect()
         } else {
-            self.wanted.clone()
+            self.selected.clone()
         };
         for store in stores {
-            match self.look(&store, &mut contents) {
+            match self.examine(&store, &mut contents) {
                 Ok(found) => contents.stores.push(found),
                 Err(error) if error.is_fatal() => return Err(error),
-                Err(error) => contents.report.leave_out(Finding::of(self.place(&store), &error)),
+                Err(error) => contents.report.leave_out(Finding::from_error(self.place(&store), &error)),
             }
         }
         Ok(contents)
     }
 
     fn records<'a>(&'a self, store: &SourceStore, after: Option<&RecordKey>) -> Result<SourceEntries<'a>> {
-        let listed = Listed {
+        let keys = KeyIterator {
             api: &self.api,
             store: store.id.clone(),
             place: store.place.clone(),
             page: Vec::new().into_iter(),
             after: after.map(RecordKey::to_string),
-            is_over: false,
+            is_finished: false,
         };
-        Ok(Box::new(listed))
+        Ok(Box::new(keys))
     }
 
     fn open(&self, store: &SourceStore, record: &SourceRecord) -> Result<Option<Record>> {
@@ -96,13 +96,13 @@ impl Source for Remote {
         format!("{}, key {}", store.place, record.key)
     }
 
-    fn reach(&self, store: &SourceStore) -> Result<()> {
-        self.api.reach(&store.id)
+    fn check_reachable(&self, store: &SourceStore) -> Result<()> {
+        self.api.check_reachable(&store.id)
     }
 }
 
 /// Iterator over the keys of a store, page by page.
-struct Listed<'a> {
+struct KeyIterator<'a> {
     api: &'a Api,
     store: String,
     place: String,
@@ -110,41 +110,41 @@ struct Listed<'a> {
     /// The key after which the next page begins; `None` at the beginning.
     after: Option<String>,
     /// True if no further page is to be read.
-    is_over: bool,
+    is_finished: bool,
 }
 
-impl Iterator for Listed<'_> {
+impl Iterator for KeyIterator<'_> {
     type Item = Result<SourceEntry>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(listed) = self.page.next() {
                 return Some(Ok(match listed.key {
-                    WrittenKey::Valid(key) => SourceEntry::Record(SourceRecord {
+                    RawKey::Valid(key) => SourceEntry::Record(SourceRecord {
                         key,
                         size: listed.size,
                         file: None,
                         attributes: None,
                         sha256: None,
                     }),
-                    WrittenKey::Invalid(invalid) => {
+                    RawKey::Invalid(invalid) => {
                         let place = format!("{}, key {}", self.place, invalid.text);
                         SourceEntry::LeftOut(Finding::new(place, invalid.reason))
                     }
                 }));
             }
-            if self.is_over {
+            if self.is_finished {
                 return None;
             }
             match self.api.keys(&self.store, self.after.as_deref()) {
                 Ok(KeyPage { items, next_exclusive_start_key }) => {
                     self.page = items.into_iter();
                     // A list that continues where it began would have no end.
-                    self.is_over = next_exclusive_start_key.is_none() || next_exclusive_start_key == self.after;
+                    self.is_finished = next_exclusive_start_key.is_none() || next_exclusive_start_key == self.after;
                     self.after = next_exclusive_start_key;
                 }
                 Err(error) => {
-                    self.is_over = true;
+                    self.is_finished = true;
                     return Some(Err(error));
                 }
             }
@@ -166,7 +166,7 @@ pub fn store_addresses(text: &str) -> Vec<String> {
 }
 
 /// Describes the missing store, for an error: `no store has the name "pantry"`.
-pub fn absent_store(text: &str) -> String {
+pub fn store_not_found(text: &str) -> String {
     match text.split_once('~') {
         Some(("", name)) => format!("no store has the name {name:?}"),
         Some((user, name)) => format!("user {user:?} has no store with the name {name:?} that this token opens"),
@@ -197,7 +197,7 @@ mod tests {
             ("baker~pantry", "user \"baker\" has no store with the name \"pantry\" that this token opens"),
             ("A2345678901234567", "no store has the id or the name \"A2345678901234567\""),
         ] {
-            assert_eq!(absent_store(text), said);
+            assert_eq!(store_not_found(text), said);
         }
     }
 }

@@ -5,11 +5,11 @@ use std::{fs, path::Path};
 use crate::kv::{MAX_KEY_LENGTH, MAX_NAME_LENGTH, RecordKey, StoreName};
 
 use super::{
-    archive::{Folder, INDEX, SHEET, UNFINISHED, ZipFile},
+    archive::{ExportFolder, INDEX, MANIFEST, PARTIAL_MARKER, ZipFile},
     crawlee::CrawleeFolder,
     directory::{Directory, FileName},
     error::{Error, Finding, Report, Result},
-    record::{Attributes, Record, StoreSheet},
+    record::{Attributes, Record, StoreManifest},
 };
 
 /// Stores of a source, with the findings about it.
@@ -29,7 +29,7 @@ pub struct SourceStore {
     /// Place, for messages.
     pub place: String,
     /// Name and settings.
-    pub sheet: StoreSheet,
+    pub manifest: StoreManifest,
     /// Number and size of the records.
     pub size: Size,
 }
@@ -89,7 +89,7 @@ pub trait Source: Sync {
     fn place_of(&self, store: &SourceStore, record: &SourceRecord) -> String;
 
     /// Fails if the source is no longer reachable, so that the failure is not a record's.
-    fn reach(&self, _store: &SourceStore) -> Result<()> {
+    fn check_reachable(&self, _store: &SourceStore) -> Result<()> {
         Ok(())
     }
 }
@@ -121,16 +121,16 @@ impl std::iter::Sum for Size {
 /// Opens the source at a path: an exported store, in a folder or a ZIP file, or a storage folder of Crawlee's. Rejects
 /// anything else.
 pub fn open(path: &Path, naming: Naming) -> Result<Box<dyn Source>> {
-    let path = fs::canonicalize(path).map_err(Error::of(path))?;
+    let path = fs::canonicalize(path).map_err(Error::at_path(path))?;
     if path.is_file() {
         return Ok(Box::new(ZipFile::open(path)?));
     }
     let folder = Directory::open(&path)?;
     if folder.has(&INDEX) {
-        return Ok(Box::new(Folder::open(&path)?));
+        return Ok(Box::new(ExportFolder::open(&path)?));
     }
-    if folder.has(&SHEET) || folder.has(&UNFINISHED) {
-        return Err(Error::Unusable(format!("{} is an export that was cut off: finish it first", path.display())));
+    if folder.has(&MANIFEST) || folder.has(&PARTIAL_MARKER) {
+        return Err(Error::Invalid(format!("{} is an export that was cut off: finish it first", path.display())));
     }
     Ok(Box::new(CrawleeFolder::open(&path, naming)?))
 }

@@ -85,7 +85,7 @@ fn an_export_writes_nothing_outside_its_folder_whatever_keys_the_server_lists() 
     fs::create_dir_all(&home).expect("a folder");
     let absolute = home.join("authorized_keys").display().to_string();
     let long = "k".repeat(5000);
-    let evil = [&absolute, "../up", "../../up", "a/../../up", "a\0b", "a\\b", "", &long, "key~part", "\u{1b}[2J", "é"];
+    let evil = [&absolute, "../up", "../../up", "a/../../up", "a\0b", "a\\b", "", &long, "key~partial", "\u{1b}[2J", "é"];
     let keys = evil.iter().map(|key| (*key).to_owned()).chain(["fine".to_owned(), "..".to_owned()]).collect();
     let ended = export(work.path(), serve(keys), "into/out");
     assert!(!ended.status.success(), "it says that it left something out");
@@ -100,7 +100,7 @@ fn an_export_writes_nothing_outside_its_folder_whatever_keys_the_server_lists() 
 #[test]
 fn an_export_follows_no_link_that_is_in_its_folder_already() {
     for planted in
-        ["records", "records/fine~part", "records/fine", "records.ndjson.part", "manifest.json.part", "records/~case"]
+        ["records", "records/fine~partial", "records/fine", "records.ndjson.partial", "manifest.json.partial", "records/~case"]
     {
         let work = tempfile::tempdir().expect("a folder");
         let (out, outside) = (work.path().join("out"), work.path().join("outside"));
@@ -135,7 +135,7 @@ fn an_export_is_for_its_user_alone_and_breaks_a_second_name_of_what_it_replaces(
     let server = serve(vec!["fine".to_owned()]);
     let marker = json!({ "server": format!("http://{server}"), "store": "AbCdEfGhIjKlMnOpQ" });
     fs::write(out.join("export.partial.json"), marker.to_string()).expect("it is written");
-    fs::hard_link(&victim, out.join("records/fine~part")).expect("a second name");
+    fs::hard_link(&victim, out.join("records/fine~partial")).expect("a second name");
     let ended = export(work.path(), server, "out");
     assert!(ended.status.success(), "{}", ended.stderr);
     assert_eq!(fs::read_to_string(&victim).expect("it is there"), "mine");

@@ -131,7 +131,7 @@ fn what_is_carried_out_and_in_again_is_the_same_also_if_it_was_cut_off() {
 
     // Cut off on the way out, and gone on with.
     let export = ["export", "~shop", "out"];
-    let unfinished = work.path().join("out/records.ndjson.part");
+    let unfinished = work.path().join("out/records.ndjson.partial");
     assert!(cut_off(prepared(work.path(), &first, &export), || lines(&unfinished) > 300));
     let refused = transfer(work.path(), &second, &["import", "out"]);
     assert!(!refused.status.success() && refused.stderr.contains("cut off"), "{}", refused.stderr);
@@ -146,7 +146,7 @@ fn what_is_carried_out_and_in_again_is_the_same_also_if_it_was_cut_off() {
     succeeds(&transfer(work.path(), &second, &["export", "~shop", "two.zip"]));
     let archive = |name: &str| fs::read(work.path().join(name)).expect("a file");
     assert!(archive("one.zip") == archive("two.zip"), "the archives differ");
-    assert!(!work.path().join("one.zip.unfinished").exists());
+    assert!(!work.path().join("one.zip.partial").exists());
 
     // From server to server.
     let url = format!("http://{}", first.address);

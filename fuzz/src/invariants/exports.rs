@@ -5,7 +5,9 @@ use std::{fs, io::Read, path::Path};
 use larder::{
     import_export::{
         Source,
-        internals::{FileName, IndexLine, SourceEntry, StoreSheet, ZipFile, file_name as name_of_key, read_sheet},
+        internals::{
+            FileName, IndexLine, SourceEntry, StoreManifest, ZipFile, file_name as name_of_key, read_manifest,
+        },
     },
     kv::RecordKey,
 };
@@ -17,9 +19,9 @@ const READ_LIMIT: u64 = 64 * 1024;
 
 /// Checks that a line of an index names a file in the folder, and that the line written for a key round-trips.
 pub fn index_line(bytes: &[u8]) {
-    json::<StoreSheet>(bytes);
+    json::<StoreManifest>(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let _ = read_sheet(bytes, Path::new("manifest.json"));
+    let _ = read_manifest(bytes, Path::new("manifest.json"));
     if let Ok(Ok(line)) = IndexLine::parse(text) {
         assert_is_inside(&line.file);
         json::<IndexLine>(bytes);
@@ -27,7 +29,7 @@ pub fn index_line(bytes: &[u8]) {
     let Ok(key) = text.parse::<RecordKey>() else { return };
     for tells_case in [true, false] {
         let file = name_of(&key, tells_case);
-        assert!(file.as_str().len() + "~part".len() <= 255, "{file}");
+        assert!(file.as_str().len() + "~partial".len() <= 255, "{file}");
         let line = IndexLine {
             key: key.clone(),
             file,
