@@ -6,17 +6,17 @@ use serde_json::{Map, Value, json};
 use crate::{auth::Token, clock::SystemRandom};
 
 use super::{
-    api_connection::{Door, segment},
-    exit::Failure,
+    api_connection::{ApiConnection, path_segment},
+    exit::CommandError,
     output::{self, Column, Format, Lines},
 };
 
 /// Columns of the list of users.
-const USERS: [Column; 4] =
+const USER_COLUMNS: [Column; 4] =
     [Column::text("ID", 17), Column::text("CREATED", 19), Column::text("STATE", 8), Column::text("NAME", 0)];
 
 /// Columns of the list of tokens.
-const TOKENS: [Column; 5] = [
+const TOKEN_COLUMNS: [Column; 5] = [
     Column::text("ID", 17),
     Column::text("CREATED", 19),
     Column::text("EXPIRES", 19),
@@ -25,7 +25,7 @@ const TOKENS: [Column; 5] = [
 ];
 
 /// Columns of the list of users that a store is shared with.
-const SHARES: [Column; 3] = [Column::text("USER ID", 17), Column::text("RIGHT", 6), Column::text("NAME", 0)];
+const SHARE_COLUMNS: [Column; 3] = [Column::text("USER ID", 17), Column::text("RIGHT", 6), Column::text("NAME", 0)];
 
 /// What is done with accounts.
 #[derive(Debug, Subcommand)]
@@ -207,19 +207,19 @@ pub(super) enum ClockCommand {
 }
 
 /// Shows the state of the clock, or confirms the time.
-pub(super) fn clock(door: &Door, command: Option<&ClockCommand>, format: Format) -> Result<(), Failure> {
+pub(super) fn clock(api: &ApiConnection, command: Option<&ClockCommand>, format: Format) -> Result<(), CommandError> {
     let state = match command {
-        None => door.ask("GET", "/larder/v1/clock", None)?,
-        Some(ClockCommand::Accept) => door.ask("POST", "/larder/v1/clock/accept", None)?,
+        None => api.call("GET", "/larder/v1/clock", None)?,
+        Some(ClockCommand::Accept) => api.call("POST", "/larder/v1/clock/accept", None)?,
     };
     output::show(format, &state);
     Ok(())
 }
 
 /// Runs a command on users.
-pub(super) fn user(door: &Door, command: &UserCommand, format: Format) -> Result<(), Failure> {
+pub(super) fn user(api: &ApiConnection, command: &UserCommand, format: Format) -> Result<(), CommandError> {
     const PATH: &str = "/larder/v1/users";
-    let of = |username: &str| format!("{PATH}/{}", segment(username));
+    let of = |username: &str| format!("{PATH}/{}", path_segment(username));
     let shown = match command {
         UserCommand::List => {
             let state = |user: &Value| if user["isDisabled"] == true { "disabled" } else { "enabled" }.to_owned();
@@ -227,26 +227,26 @@ pub(super) fn user(door: &Door, command: &UserCommand, format: Format) -> Result
                 let [id, name] = [&user["id"], &user["username"]].map(output::text);
                 vec![id, output::time(&user["createdAt"]), state(user), name]
             };
-            return Ok(output::list(door, PATH, &mut Lines::new(format, &USERS), cells)?);
+            return Ok(output::list(api, PATH, &mut Lines::new(format, &USER_COLUMNS), cells)?);
         }
-        UserCommand::Create { username } => door.ask("POST", PATH, Some(&json!({ "username": username })))?,
+        UserCommand::Create { username } => api.call("POST", PATH, Some(&json!({ "username": username })))?,
         UserCommand::Disable { username, keep_links } => {
-            door.ask("PUT", &(of(username) + kept(*keep_links)), Some(&json!({ "isDisabled": true })))?
+            api.call("PUT", &(of(username) + keep_links_query(*keep_links)), Some(&json!({ "isDisabled": true })))?
         }
-        UserCommand::Enable { username } => door.ask("PUT", &of(username), Some(&json!({ "isDisabled": false })))?,
-        UserCommand::Show { username } => door.ask("GET", &of(username), None)?,
+        UserCommand::Enable { username } => api.call("PUT", &of(username), Some(&json!({ "isDisabled": false })))?,
+        UserCommand::Show { username } => api.call("GET", &of(username), None)?,
         UserCommand::Limit { username, stores, records, bytes, store_records, store_bytes } => {
-            let quota = members([
-                ("stores", limit(stores.as_deref())?),
-                ("records", limit(records.as_deref())?),
-                ("bytes", limit(bytes.as_deref())?),
-                ("storeRecords", limit(store_records.as_deref())?),
-                ("storeBytes", limit(store_bytes.as_deref())?),
+            let quota = json_object([
+                ("stores", parse_limit(stores.as_deref())?),
+                ("records", parse_limit(records.as_deref())?),
+                ("bytes", parse_limit(bytes.as_deref())?),
+                ("storeRecords", parse_limit(store_records.as_deref())?),
+                ("storeBytes", parse_limit(store_bytes.as_deref())?),
             ]);
-            door.ask("PUT", &of(username), Some(&json!({ "quota": quota })))?
+            api.call("PUT", &of(username), Some(&json!({ "quota": quota })))?
         }
         UserCommand::Access { username, access } => {
-            door.ask("PUT", &of(username), Some(&json!({ "generalAccess": access })))?
+            api.call("PUT", &of(username), Some(&json!({ "generalAccess": access })))?
         }
     };
     output::show(format, &shown);
@@ -254,21 +254,22 @@ pub(super) fn user(door: &Door, command: &UserCommand, format: Format) -> Result
 }
 
 /// Runs a command on tokens.
-pub(super) fn token(door: &Door, command: &TokenCommand, format: Format) -> Result<(), Failure> {
+pub(super) fn token(api: &ApiConnection, command: &TokenCommand, format: Format) -> Result<(), CommandError> {
     const PATH: &str = "/larder/v1/tokens";
-    let of =
-        |user: &Option<String>| user.as_deref().map(|user| format!("?username={}", segment(user))).unwrap_or_default();
+    let of = |user: &Option<String>| {
+        user.as_deref().map(|user| format!("?username={}", path_segment(user))).unwrap_or_default()
+    };
     match command {
         TokenCommand::Create { user, name, expires, scope } => {
             let scope = scope.as_deref().map(serde_json::from_str);
             let scope: Option<Value> = scope.transpose().map_err(|error| format!("the scope is no JSON: {error}"))?;
-            let body = members([
+            let body = json_object([
                 ("username", user.clone().map(Value::from)),
                 ("name", name.clone().map(Value::from)),
                 ("expiresAt", expires.clone().map(Value::from)),
                 ("scope", scope),
             ]);
-            show_token(&door.ask("POST", PATH, Some(&body))?, format);
+            print_token(&api.call("POST", PATH, Some(&body))?, format);
         }
         TokenCommand::Generate => generate_token(),
         TokenCommand::List { user } => {
@@ -277,15 +278,15 @@ pub(super) fn token(door: &Door, command: &TokenCommand, format: Format) -> Resu
                     ["createdAt", "expiresAt", "lastUsedAt"].map(|at| output::time(&token[at]));
                 vec![output::text(&token["id"]), created, expires, used, output::text(&token["name"])]
             };
-            output::list(door, &format!("{PATH}{}", of(user)), &mut Lines::new(format, &TOKENS), cells)?;
+            output::list(api, &format!("{PATH}{}", of(user)), &mut Lines::new(format, &TOKEN_COLUMNS), cells)?;
         }
         TokenCommand::Revoke { id, user } => {
-            door.ask("DELETE", &format!("{PATH}/{}{}", segment(id), of(user)), None)?;
+            api.call("DELETE", &format!("{PATH}/{}{}", path_segment(id), of(user)), None)?;
         }
         TokenCommand::Replace { id, user, overlap } => {
             let body =
-                members([("username", user.clone().map(Value::from)), ("overlapSecs", overlap.map(Value::from))]);
-            show_token(&door.ask("POST", &format!("{PATH}/{}/replace", segment(id)), Some(&body))?, format);
+                json_object([("username", user.clone().map(Value::from)), ("overlapSecs", overlap.map(Value::from))]);
+            print_token(&api.call("POST", &format!("{PATH}/{}/replace", path_segment(id)), Some(&body))?, format);
         }
     }
     Ok(())
@@ -293,51 +294,51 @@ pub(super) fn token(door: &Door, command: &TokenCommand, format: Format) -> Resu
 
 /// Prints a fresh token that no server knows yet.
 pub(super) fn generate_token() {
-    output::say(Token::generate(&SystemRandom).reveal());
+    output::print_line(Token::generate(&SystemRandom).reveal());
 }
 
 /// Shows a new token: alone on standard output, so that a shell can capture it, and its id on standard error.
-fn show_token(made: &Value, format: Format) {
+fn print_token(made: &Value, format: Format) {
     if format == Format::Json {
         return output::show(format, made);
     }
-    output::complain(&format!("token {} was made; it is shown this once:", output::text(&made["id"])));
-    output::say(&output::text(&made["token"]));
+    output::print_message(&format!("token {} was made; it is shown this once:", output::text(&made["id"])));
+    output::print_line(&output::text(&made["token"]));
 }
 
 /// Runs a command on stores.
-pub(super) fn store(door: &Door, command: &StoreCommand, format: Format) -> Result<(), Failure> {
-    let path = |store: &str, rest: &str| -> Result<String, Failure> {
-        Ok(format!("/larder/v1/stores/{}{rest}", segment(&door.find_store(store)?.address)))
+pub(super) fn store(api: &ApiConnection, command: &StoreCommand, format: Format) -> Result<(), CommandError> {
+    let path = |store: &str, rest: &str| -> Result<String, CommandError> {
+        Ok(format!("/larder/v1/stores/{}{rest}", path_segment(&api.find_store(store)?.address)))
     };
     let access = match command {
-        StoreCommand::Create { name } => return create_store(door, name, format),
-        StoreCommand::Delete { store } => return delete_store(door, store),
+        StoreCommand::Create { name } => return create_store(api, name, format),
+        StoreCommand::Delete { store } => return delete_store(api, store),
         StoreCommand::RotateLinks { store } => {
-            door.ask("POST", &path(store, "/signing-key/rotate")?, None)?;
+            api.call("POST", &path(store, "/signing-key/rotate")?, None)?;
             return Ok(());
         }
-        StoreCommand::Access { store } => door.ask("GET", &path(store, "/access")?, None)?,
+        StoreCommand::Access { store } => api.call("GET", &path(store, "/access")?, None)?,
         StoreCommand::Share { store, user, right, keep_links } => {
-            let path = path(store, &format!("/access/{}{}", segment(user), kept(*keep_links)))?;
-            door.ask("PUT", &path, Some(&json!({ "right": right })))?
+            let path = path(store, &format!("/access/{}{}", path_segment(user), keep_links_query(*keep_links)))?;
+            api.call("PUT", &path, Some(&json!({ "right": right })))?
         }
         StoreCommand::Unshare { store, user, keep_links } => {
-            let path = path(store, &format!("/access/{}{}", segment(user), kept(*keep_links)))?;
-            door.ask("DELETE", &path, None)?
+            let path = path(store, &format!("/access/{}{}", path_segment(user), keep_links_query(*keep_links)))?;
+            api.call("DELETE", &path, None)?
         }
     };
-    show_access(&access, format);
+    print_access(&access, format);
     Ok(())
 }
 
 /// Shows who has access to a store.
-fn show_access(access: &Value, format: Format) {
+fn print_access(access: &Value, format: Format) {
     if format == Format::Json {
         return output::show(format, access);
     }
-    output::say(&format!("general access: {}", output::text(&access["generalAccess"])));
-    let mut lines = Lines::new(format, &SHARES);
+    output::print_line(&format!("general access: {}", output::text(&access["generalAccess"])));
+    let mut lines = Lines::new(format, &SHARE_COLUMNS);
     for user in access["users"].as_array().into_iter().flatten() {
         let cells = || ["userId", "right", "username"].map(|member| output::text(&user[member])).to_vec();
         if lines.put(user, cells).is_err() {
@@ -347,19 +348,19 @@ fn show_access(access: &Value, format: Format) {
 }
 
 /// Returns the query that keeps links.
-fn kept(keep_links: bool) -> &'static str {
+fn keep_links_query(keep_links: bool) -> &'static str {
     if keep_links { "?keepLinks=1" } else { "" }
 }
 
 /// Builds a JSON object of the members that are present.
-fn members<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+fn json_object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let members = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(members.collect::<Map<_, _>>())
 }
 
 /// Parses a limit: a number, or `default`.
-fn limit(given: Option<&str>) -> Result<Option<Value>, String> {
-    match given {
+fn parse_limit(value: Option<&str>) -> Result<Option<Value>, String> {
+    match value {
         None => Ok(None),
         Some("default") => Ok(Some(Value::Null)),
         Some(text) => match text.parse::<u64>() {
@@ -370,7 +371,7 @@ fn limit(given: Option<&str>) -> Result<Option<Value>, String> {
 }
 
 /// Columns of the list of stores.
-const STORES: [Column; 5] = [
+const STORE_COLUMNS: [Column; 5] = [
     Column::text("ID", 17),
     Column::text("MODIFIED", 19),
     Column::number("RECORDS", 9),
@@ -379,9 +380,9 @@ const STORES: [Column; 5] = [
 ];
 
 /// Lists the stores of the caller; with `with_unnamed` also those without a name.
-pub(super) fn list_stores(door: &Door, with_unnamed: bool, format: Format) -> Result<(), Failure> {
+pub(super) fn list_stores(api: &ApiConnection, with_unnamed: bool, format: Format) -> Result<(), CommandError> {
     let path = format!("/v2/key-value-stores?unnamed={}", u8::from(with_unnamed));
-    let mut lines = Lines::new(format, &STORES);
+    let mut lines = Lines::new(format, &STORE_COLUMNS);
     let cells = |store: &Value| {
         let stats = &store["stats"];
         vec![
@@ -392,23 +393,23 @@ pub(super) fn list_stores(door: &Door, with_unnamed: bool, format: Format) -> Re
             output::text(&store["name"]),
         ]
     };
-    Ok(output::list(door, &path, &mut lines, cells)?)
+    Ok(output::list(api, &path, &mut lines, cells)?)
 }
 
 /// Creates a store of this name unless it exists, and shows it: for people only its id.
-fn create_store(door: &Door, name: &str, format: Format) -> Result<(), Failure> {
+fn create_store(api: &ApiConnection, name: &str, format: Format) -> Result<(), CommandError> {
     let name = name.strip_prefix('~').unwrap_or(name);
-    let made = door.ask("POST", &format!("/v2/key-value-stores?name={}", segment(name)), None)?;
+    let made = api.call("POST", &format!("/v2/key-value-stores?name={}", path_segment(name)), None)?;
     match format {
         Format::Json => output::show(format, &made),
-        Format::Table => output::say(&output::text(&made["id"])),
+        Format::Table => output::print_line(&output::text(&made["id"])),
     }
     Ok(())
 }
 
 /// Deletes a store with all its records.
-fn delete_store(door: &Door, store: &str) -> Result<(), Failure> {
-    let store = door.find_store(store)?;
-    door.ask("DELETE", &store.path, None)?;
+fn delete_store(api: &ApiConnection, store: &str) -> Result<(), CommandError> {
+    let store = api.find_store(store)?;
+    api.call("DELETE", &store.path, None)?;
     Ok(())
 }

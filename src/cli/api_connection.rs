@@ -27,15 +27,15 @@ use crate::{
 };
 
 use super::{
-    exit::{self, Failure},
+    exit::{self, CommandError},
     output,
 };
 
 /// Maximum number of retries of a rate-limited request.
 const MAX_RETRIES: usize = 8;
 
-/// Pause before a retry of such a request.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Interval between two attempts of such a request.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Store found on the server.
 #[derive(Debug)]
@@ -51,31 +51,31 @@ pub(super) struct FoundStore {
 impl FoundStore {
     /// Returns the path of a record.
     pub(super) fn record(&self, key: &str) -> String {
-        format!("{}/records/{}", self.path, segment(key))
+        format!("{}/records/{}", self.path, path_segment(key))
     }
 
     /// Returns the error for a record that does not exist.
-    pub(super) fn absent_record(&self, key: &str) -> Failure {
-        Failure::NotFound(format!("store {} has no record {key:?}", self.address))
+    pub(super) fn absent_record(&self, key: &str) -> CommandError {
+        CommandError::NotFound(format!("store {} has no record {key:?}", self.address))
     }
 }
 
 /// Server with a valid token.
-pub(super) struct Target {
-    door: Door,
+pub(super) struct ServerSession {
+    api: ApiConnection,
     /// Handle that ends the local server.
-    own: Option<Own>,
+    local: Option<LocalServer>,
 }
 
 /// Address of a server, with a valid token.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct ApiConnection {
     server: Server,
     token: String,
 }
 
 /// Local server of this command.
-struct Own {
+struct LocalServer {
     stop: oneshot::Sender<()>,
     ended: thread::JoinHandle<Result<(), String>>,
 }
@@ -93,38 +93,42 @@ pub(super) enum MissingFolder {
 pub(super) fn with_server(
     url: Option<String>,
     sources: &ConfigSources,
-    missing: MissingFolder,
-    work: impl FnOnce(&Target) -> Result<(), Failure>,
+    missing_folder: MissingFolder,
+    work: impl FnOnce(&ServerSession) -> Result<(), CommandError>,
 ) -> ExitCode {
-    let target = match Target::find(url, sources, missing) {
-        Ok(target) => target,
+    let session = match ServerSession::connect_or_spawn(url, sources, missing_folder) {
+        Ok(session) => session,
         Err(code) => return code,
     };
-    let done = work(&target);
-    match done.and(target.close().map_err(Failure::from)) {
+    let done = work(&session);
+    match done.and(session.close().map_err(CommandError::from)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-impl Target {
+impl ServerSession {
     /// Finds the server at `url`, at `LARDER_URL`, or by the configuration. Prints the reason if it fails.
-    pub(super) fn find(url: Option<String>, sources: &ConfigSources, missing: MissingFolder) -> Result<Self, ExitCode> {
+    pub(super) fn connect_or_spawn(
+        url: Option<String>,
+        sources: &ConfigSources,
+        missing_folder: MissingFolder,
+    ) -> Result<Self, ExitCode> {
         let loaded = load(sources).map_err(|problems| {
             output::print_error(&problems.to_string());
-            exit::wrong_settings()
+            exit::invalid_usage()
         })?;
-        if let Some(door) = Door::of_running(url, sources, &loaded.config)? {
-            return Ok(Self { door, own: None });
+        if let Some(api) = ApiConnection::connect(url, sources, &loaded.config)? {
+            return Ok(Self { api, local: None });
         }
-        if missing == MissingFolder::Refuse {
-            require_data(&loaded.config)?;
+        if missing_folder == MissingFolder::Refuse {
+            require_data_folder(&loaded.config)?;
         }
-        Self::own(loaded.config, sources)
+        Self::spawn_local_server(loaded.config, sources)
     }
 
     /// Starts a local server over the same backend, which no other process can reach.
-    fn own(mut config: Config, sources: &ConfigSources) -> Result<Self, ExitCode> {
+    fn spawn_local_server(mut config: Config, sources: &ConfigSources) -> Result<Self, ExitCode> {
         if config.leader == Some(LeaderSetting::ThisGateway) {
             output::print_error(
                 "no server answers, and the leader may run elsewhere: name it by --url (there must not be two)",
@@ -136,13 +140,13 @@ impl Target {
         config.telemetry.access_log = Some(AccessLogSetting::Off);
         let (stop, stopped) = oneshot::channel();
         let (opened, opening) = std::sync::mpsc::channel();
-        let ended = thread::spawn(move || serve(config, &opened, stopped));
+        let ended = thread::spawn(move || run_local_server(config, &opened, stopped));
         if let Ok((authority, token)) = opening.recv() {
-            let server = Server::at(&format!("http://{authority}"), sources).map_err(|error| {
+            let server = Server::from_url(&format!("http://{authority}"), sources).map_err(|error| {
                 output::print_error(&error);
-                exit::wrong_settings()
+                exit::invalid_usage()
             })?;
-            return Ok(Self { door: Door { server, token }, own: Some(Own { stop, ended }) });
+            return Ok(Self { api: ApiConnection { server, token }, local: Some(LocalServer { stop, ended }) });
         }
         let error = ended.join().map_or_else(|_| Some("it failed".to_owned()), Result::err).unwrap_or_default();
         output::print_error(&format!("no server answers, and none can be started here: {error}"));
@@ -150,67 +154,68 @@ impl Target {
     }
 
     /// Returns a client of the server's API, for more than one request.
-    pub(super) fn api(&self) -> Api {
-        Api::new(self.door.server.agent.clone(), self.door.origin(), &self.door.token)
+    pub(super) fn client(&self) -> Api {
+        Api::new(self.api.server.agent.clone(), self.api.origin(), &self.api.token)
     }
 
     /// Returns the connection to the server.
-    pub(super) fn door(&self) -> &Door {
-        &self.door
+    pub(super) fn connection(&self) -> &ApiConnection {
+        &self.api
     }
 
     /// Ends the local server, once everything is written.
     pub(super) fn close(self) -> Result<(), String> {
-        let Some(Own { stop, ended }) = self.own else { return Ok(()) };
+        let Some(LocalServer { stop, ended }) = self.local else { return Ok(()) };
         let _ = stop.send(());
         ended.join().map_err(|_| "the server failed".to_owned())?
     }
 }
 
-impl Door {
+impl ApiConnection {
     /// Finds the server at `url`, at `LARDER_URL`, or the one that runs with the configuration; `None` if none runs
     /// with it. Prints the reason if it fails.
-    pub(super) fn of_running(
+    pub(super) fn connect(
         url: Option<String>,
         sources: &ConfigSources,
         config: &Config,
     ) -> Result<Option<Self>, ExitCode> {
-        let kept_token = || AdminToken::kept_in(&config.data);
-        let told = |error: String| {
+        let stored_token = || AdminToken::kept_in(&config.data);
+        let report = |error: String| {
             output::print_error(&error);
-            exit::wrong_settings()
+            exit::invalid_usage()
         };
         let (server, token) = if let Some(url) = url.or_else(|| sources.variable("LARDER_URL").map(str::to_owned)) {
-            let server = Server::at(&url, sources).map_err(told)?;
+            let server = Server::from_url(&url, sources).map_err(report)?;
             // The token of a data folder is for the server of that folder, and must not be sent to any other one.
             let is_public = config.public_url.as_ref().is_some_and(|own| own.as_str() == server.origin);
-            let is_own = is_public || is_near(&url);
-            (server, config.token.clone().or_else(|| kept_token().filter(|_| is_own)))
+            let is_own = is_public || is_loopback(&url);
+            (server, config.token.clone().or_else(|| stored_token().filter(|_| is_own)))
         } else {
-            let server = Server::of(config).map_err(told)?;
-            let answer = server.ask(Question { method: "GET", target: "/health/live", token: None }, None);
-            if !matches!(answer, Ok((200, _))) {
+            let server = Server::local(config).map_err(report)?;
+            let response = server.send_json(ApiRequest { method: "GET", target: "/health/live", token: None }, None);
+            if !matches!(response, Ok((200, _))) {
                 return Ok(None);
             }
-            (server, config.token.clone().or_else(kept_token))
+            (server, config.token.clone().or_else(stored_token))
         };
         let Some(token) = token else {
-            output::complain(
+            output::print_message(
                 "a token is needed: set LARDER_TOKEN (the one of the data folder is for servers of this machine)",
             );
-            return Err(exit::wrong_settings());
+            return Err(exit::invalid_usage());
         };
         Ok(Some(Self { server, token: token.reveal().to_owned() }))
     }
 
     /// Reads a JSON document without an envelope, whatever the status.
-    pub(super) fn document(&self, target: &str) -> Result<Value, String> {
-        let (_, text) = self.server.ask(self.question("GET", target), None).map_err(|error| self.no_answer(&error))?;
+    pub(super) fn get_json(&self, target: &str) -> Result<Value, String> {
+        let (_, text) =
+            self.server.send_json(self.request("GET", target), None).map_err(|error| self.no_response(&error))?;
         Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
-    fn no_answer(&self, error: &dyn Display) -> String {
-        format!("no answer from {}: {error}", self.server.origin)
+    fn no_response(&self, error: &dyn Display) -> String {
+        format!("no response from {}: {error}", self.server.origin)
     }
 
     /// Returns the origin of links to the server, as this machine reaches it.
@@ -219,38 +224,38 @@ impl Door {
     }
 
     /// Sends a request; returns the `data` of the response, or the reason for a failure as a text.
-    pub(super) fn ask(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, String> {
+    pub(super) fn call(&self, method: &str, target: &str, body: Option<&Value>) -> Result<Value, String> {
         let body = body.map(Value::to_string);
-        self.data(self.server.ask(self.question(method, target), body.as_deref()))
+        self.response_data(self.server.send_json(self.request(method, target), body.as_deref()))
     }
 
     /// Requests a resource that may not exist; `None` if it does not.
-    fn look_up(&self, target: &str) -> Result<Option<Value>, String> {
-        let answer = self.server.ask(self.question("GET", target), None);
-        if matches!(answer, Ok((404, _))) { Ok(None) } else { self.data(answer).map(Some) }
+    fn get_optional(&self, target: &str) -> Result<Option<Value>, String> {
+        let response = self.server.send_json(self.request("GET", target), None);
+        if matches!(response, Ok((404, _))) { Ok(None) } else { self.response_data(response).map(Some) }
     }
 
     /// Finds the store that `text` refers to: a name, `~name`, `user~name` or an id.
-    pub(super) fn find_store(&self, text: &str) -> Result<FoundStore, Failure> {
+    pub(super) fn find_store(&self, text: &str) -> Result<FoundStore, CommandError> {
         for address in store_addresses(text) {
-            let path = format!("/v2/key-value-stores/{}", segment(&address));
-            if let Some(object) = self.look_up(&path)? {
+            let path = format!("/v2/key-value-stores/{}", path_segment(&address));
+            if let Some(object) = self.get_optional(&path)? {
                 return Ok(FoundStore { path, address, object });
             }
         }
-        Err(Failure::NotFound(format!("{} ({})", store_not_found(text), self.server.origin)))
+        Err(CommandError::NotFound(format!("{} ({})", store_not_found(text), self.server.origin)))
     }
 
     /// Requests the headers of a record; `None` if it does not exist. Retries if there were too many requests.
     pub(super) fn head(&self, target: &str) -> Result<Option<Download>, String> {
         for _ in 0..MAX_RETRIES {
-            match self.server.exchange(self.question("HEAD", target), None) {
-                Ok(answer) if answer.status == 429 => pause(),
-                Ok(answer) if answer.status == 200 => return Ok(Some(answer)),
-                Ok(answer) if answer.status == 404 => return Ok(None),
-                answer => {
-                    let told = answer.map(|answer| (answer.status, String::new()));
-                    return self.data(told).map(|_| None);
+            match self.server.send(self.request("HEAD", target), None) {
+                Ok(response) if response.status == 429 => wait_before_retry(),
+                Ok(response) if response.status == 200 => return Ok(Some(response)),
+                Ok(response) if response.status == 404 => return Ok(None),
+                response => {
+                    let status_and_body = response.map(|response| (response.status, String::new()));
+                    return self.response_data(status_and_body).map(|_| None);
                 }
             }
         }
@@ -258,76 +263,77 @@ impl Door {
     }
 
     /// Streams a body; returns the `data` of the response, or the reason for a failure as a text.
-    pub(super) fn send(&self, method: &str, target: &str, upload: Option<Upload<'_>>) -> Result<Value, String> {
-        let answer = self.server.exchange(self.question(method, target), upload);
-        self.data(answer.and_then(|answer| Ok((answer.status, answer.text()?))))
+    pub(super) fn upload(&self, method: &str, target: &str, upload: Option<Upload<'_>>) -> Result<Value, String> {
+        let response = self.server.send(self.request(method, target), upload);
+        self.response_data(response.and_then(|response| Ok((response.status, response.text()?))))
     }
 
     /// Requests a record, whose bytes are still to be read; `None` if there is none.
-    pub(super) fn fetch(&self, target: &str) -> Result<Option<Download>, String> {
-        let answer = self.server.exchange(self.question("GET", target), None);
-        match answer {
-            Ok(answer) if answer.status == 200 => Ok(Some(answer)),
-            Ok(answer) if answer.status == 404 => Ok(None),
-            answer => {
-                let told = answer.and_then(|answer| Ok((answer.status, answer.text()?)));
-                self.data(told).map(|_| None)
+    pub(super) fn download(&self, target: &str) -> Result<Option<Download>, String> {
+        let response = self.server.send(self.request("GET", target), None);
+        match response {
+            Ok(response) if response.status == 200 => Ok(Some(response)),
+            Ok(response) if response.status == 404 => Ok(None),
+            response => {
+                let status_and_body = response.and_then(|response| Ok((response.status, response.text()?)));
+                self.response_data(status_and_body).map(|_| None)
             }
         }
     }
 
-    fn question<'a>(&'a self, method: &'a str, target: &'a str) -> Question<'a> {
-        Question { method, target, token: Some(&self.token) }
+    fn request<'a>(&'a self, method: &'a str, target: &'a str) -> ApiRequest<'a> {
+        ApiRequest { method, target, token: Some(&self.token) }
     }
 
-    fn data<E: Display>(&self, told: Result<(u16, String), E>) -> Result<Value, String> {
-        let (status, answer) = told.map_err(|error| self.no_answer(&error))?;
-        let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+    fn response_data<E: Display>(&self, status_and_body: Result<(u16, String), E>) -> Result<Value, String> {
+        let (status, response) = status_and_body.map_err(|error| self.no_response(&error))?;
+        let mut response: Value = serde_json::from_str(&response).unwrap_or_default();
         if (200..300).contains(&status) {
-            return Ok(answer["data"].take());
+            return Ok(response["data"].take());
         }
-        Err(answer["error"]["message"].as_str().map_or_else(|| format!("status {status}"), str::to_owned))
+        Err(response["error"]["message"].as_str().map_or_else(|| format!("status {status}"), str::to_owned))
     }
 }
 
-fn serve(
+fn run_local_server(
     config: Config,
     opened: &std::sync::mpsc::Sender<(String, String)>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), String> {
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| output::whole(&error))?;
+    let runtime =
+        runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| output::error_chain(&error))?;
     runtime.block_on(async {
-        let gateway = Box::pin(Gateway::open(config)).await.map_err(|error| output::whole(&error))?;
+        let gateway = Box::pin(Gateway::open(config)).await.map_err(|error| output::error_chain(&error))?;
         let token = gateway.admin_token().token.reveal().to_owned();
         let _ = opened.send((gateway.local_addr().to_string(), token));
         let stopped = async {
             let _ = stopped.await;
         };
-        gateway.run(stopped).await.map_err(|error| output::whole(&error))
+        gateway.run(stopped).await.map_err(|error| output::error_chain(&error))
     })
 }
 
 #[expect(clippy::disallowed_methods, reason = "this thread does nothing but wait for the server")]
-fn pause() {
-    thread::sleep(RETRY_PAUSE);
+fn wait_before_retry() {
+    thread::sleep(RETRY_INTERVAL);
 }
 
 /// Rejects a data folder without data.
-fn require_data(config: &Config) -> Result<(), ExitCode> {
+fn require_data_folder(config: &Config) -> Result<(), ExitCode> {
     if config.has_bucket() || FolderStanding::of(&config.data).is_ok_and(|standing| standing.format.is_some()) {
         return Ok(());
     }
     output::print_error(&format!(
         "no server answers at {}, and there is no data in the folder {}: start `larder serve`, or name another server by --url or \
          another folder by --data",
-        origin_of(config),
+        local_origin(config),
         config.data.display()
     ));
     Err(exit::failed())
 }
 
 /// Maximum length of a response that is no record.
-const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Variable that names a file with certificate authorities for servers.
 const CA_FILE: &str = "LARDER_CA_FILE";
@@ -343,7 +349,7 @@ pub(super) struct Server {
 
 /// Request of a command.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Question<'a> {
+pub(super) struct ApiRequest<'a> {
     /// The method: GET, POST, PUT or DELETE.
     pub(super) method: &'a str,
     /// Path and query.
@@ -382,13 +388,13 @@ impl Download {
 
     /// Returns a small body as a text.
     pub(super) fn text(self) -> Result<String, ureq::Error> {
-        self.body.into_with_config().limit(MAX_ANSWER_BYTES).read_to_string()
+        self.body.into_with_config().limit(MAX_RESPONSE_BYTES).read_to_string()
     }
 }
 
 impl Server {
     /// Returns the server at `url`, an origin; else the reason why the URL is invalid.
-    pub(super) fn at(url: &str, sources: &ConfigSources) -> Result<Self, String> {
+    pub(super) fn from_url(url: &str, sources: &ConfigSources) -> Result<Self, String> {
         let origin = origin(url).ok_or_else(|| {
             format!(
                 "{url:?} is not the address of a server; write it like http://127.0.0.1:8011 or https://larder.example"
@@ -398,20 +404,20 @@ impl Server {
     }
 
     /// Returns the server that runs with `config` on this machine.
-    pub(super) fn of(config: &Config) -> Result<Self, String> {
-        let origin = origin_of(config);
+    pub(super) fn local(config: &Config) -> Result<Self, String> {
+        let origin = local_origin(config);
         let agent = import_export::http_agent(TlsTrust::LocalAddress, true).map_err(|error| error.to_string())?;
         Ok(Self { origin, agent })
     }
 
     /// Sends a request with a body of any length, or none; leaves the response's body to be read.
-    pub(super) fn exchange(&self, question: Question<'_>, upload: Option<Upload<'_>>) -> Result<Download, ureq::Error> {
-        let Question { method, target, token } = question;
+    pub(super) fn send(&self, request: ApiRequest<'_>, upload: Option<Upload<'_>>) -> Result<Download, ureq::Error> {
+        let ApiRequest { method, target, token } = request;
         let mut request = http::Request::builder().method(method).uri(format!("{}{target}", self.origin));
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let answer = match upload {
+        let response = match upload {
             None => self.agent.run(request.body(())?)?,
             Some(Upload { content_type, length, source }) => {
                 let mut request = request.header("content-type", content_type);
@@ -421,26 +427,26 @@ impl Server {
                 self.agent.run(request.body(SendBody::from_reader(source))?)?
             }
         };
-        let status = answer.status().as_u16();
-        let field = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let status = response.status().as_u16();
+        let field = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let content_type = field("content-type").unwrap_or_default().to_owned();
         let modified_at = field("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
         let modified_at = modified_at.map(Timestamp::from);
-        Ok(Download { status, content_type, modified_at, body: answer.into_body() })
+        Ok(Download { status, content_type, modified_at, body: response.into_body() })
     }
 
     /// Sends a request with a JSON document, or none; returns the status and the body of the response.
-    pub(super) fn ask(&self, question: Question<'_>, body: Option<&str>) -> Result<(u16, String), ureq::Error> {
+    pub(super) fn send_json(&self, request: ApiRequest<'_>, body: Option<&str>) -> Result<(u16, String), ureq::Error> {
         let mut bytes = body.unwrap_or_default().as_bytes();
         let length = Some(bytes.len() as u64);
         let upload = body.map(|_| Upload { content_type: "application/json", length, source: &mut bytes });
-        let answer = self.exchange(question, upload)?;
-        Ok((answer.status, answer.text()?))
+        let response = self.send(request, upload)?;
+        Ok((response.status, response.text()?))
     }
 }
 
 /// Returns the origin of the server that runs with `config` on this machine.
-pub(super) fn origin_of(config: &Config) -> String {
+pub(super) fn local_origin(config: &Config) -> String {
     let scheme = if config.server.tls.is_any() { "https" } else { "http" };
     format!("{scheme}://{}", reachable_address(config.server.listen))
 }
@@ -449,11 +455,11 @@ pub(super) fn origin_of(config: &Config) -> String {
 pub(super) fn agent(url: &str, sources: &ConfigSources) -> Result<Agent, String> {
     let trust =
         sources.variable(CA_FILE).map_or(TlsTrust::PublicAuthorities, |file| TlsTrust::AuthoritiesIn(Path::new(file)));
-    import_export::http_agent(trust, is_near(url)).map_err(|error| error.to_string())
+    import_export::http_agent(trust, is_loopback(url)).map_err(|error| error.to_string())
 }
 
 /// Returns whether a URL leads to this machine.
-pub(super) fn is_near(url: &str) -> bool {
+pub(super) fn is_loopback(url: &str) -> bool {
     let host = url.parse::<Uri>().ok().and_then(|uri| Some(uri.host()?.trim_matches(['[', ']']).to_owned()));
     host.is_some_and(|host| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
 }
@@ -467,7 +473,7 @@ fn origin(url: &str) -> Option<String> {
 }
 
 /// Escapes a text as one segment of a path, or as a parameter's value; no HTTP layer may resolve it as a dot segment.
-pub(super) fn segment(text: &str) -> String {
+pub(super) fn path_segment(text: &str) -> String {
     /// Characters that need no escape.
     const PLAIN: percent_encoding::AsciiSet =
         percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigSources, Setting, grouped_settings, settings};
 use super::{
     backup::{self, BackupArguments},
     child_process,
-    diagnosis::{self, Asked},
+    diagnosis::{self, CheckScope},
     help,
     import_export::{self, ImportArguments},
     run::{self, RunArguments},
@@ -32,7 +32,7 @@ struct Larder {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     #[command(flatten)]
-    OfServer(ServerCommands),
+    Server(ServerCommands),
     /// Serve the API; no configuration is needed
     #[command(after_help = "Example: larder serve --data ./larder-data")]
     Serve(ServeSettings),
@@ -140,24 +140,24 @@ enum Subcommands {
 
 /// Returns the program's command with all its arguments.
 pub(super) fn program() -> Command {
-    help::in_groups(Larder::command())
+    help::with_grouped_commands(Larder::command())
 }
 
 /// Runs the command of this process's arguments.
 pub fn run() -> ExitCode {
     // Before anything is read: every command may get a token, and most can open the data folder.
-    child_process::hide_from_others();
+    child_process::prevent_inspection();
     let command = match Larder::from_arg_matches(&program().get_matches()) {
         Ok(Larder { command }) => command,
         Err(error) => error.exit(),
     };
     // The user's umask applies to files of other programs, and to generated manual pages.
     if !matches!(command, Subcommands::Run { .. } | Subcommands::Man { .. } | Subcommands::Completions { .. }) {
-        child_process::keep_files_private();
+        child_process::restrict_new_files();
     }
     match command {
         Subcommands::Serve(ServeSettings(sources)) => serve::serve(&sources),
-        Subcommands::Check(CheckArguments { settings, asked }) => diagnosis::check(asked, &settings),
+        Subcommands::Check(CheckArguments { settings, scope }) => diagnosis::check(scope, &settings),
         Subcommands::Doctor { json, settings: Settings(sources) } => diagnosis::doctor(json, &sources),
         Subcommands::Status { output, server } => diagnosis::status(output.format(), server.url, &server.settings.0),
         Subcommands::Version { output } => diagnosis::version(output.format()),
@@ -169,10 +169,10 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "s3")]
         Subcommands::Migrate { arguments, settings: Settings(sources) } => migrate::migrate(&arguments, &sources),
         Subcommands::Run { run, server } => run::run(&run, server.url, &server.settings.0),
-        Subcommands::Completions { shell } => help::completions(program(), shell),
-        Subcommands::Man { command: _, into: Some(folder) } => help::pages(program(), &folder),
-        Subcommands::Man { command, into: None } => help::page(program(), &command),
-        Subcommands::OfServer(command) => command.run(),
+        Subcommands::Completions { shell } => help::print_completions(program(), shell),
+        Subcommands::Man { command: _, into: Some(folder) } => help::write_pages(program(), &folder),
+        Subcommands::Man { command, into: None } => help::print_page(program(), &command),
+        Subcommands::Server(command) => command.run(),
     }
 }
 
@@ -183,10 +183,10 @@ const DATA: &str = "data";
 const EXAMPLE: &str = "example";
 
 /// Heading of the options that find a server and its data.
-const SERVER: &str = "Server";
+const SERVER_HEADING: &str = "Server";
 
 /// Settings in the short help of `serve`.
-const USUAL: [&str; 9] = [
+const COMMON_SETTINGS: [&str; 9] = [
     "listen",
     "public_url",
     DATA,
@@ -202,7 +202,7 @@ const USUAL: [&str; 9] = [
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArguments {
     /// Server to talk to [env: `LARDER_URL`] [default: the local one, or the data folder if none runs]
-    #[arg(long, value_name = "URL", global = true, help_heading = SERVER)]
+    #[arg(long, value_name = "URL", global = true, help_heading = SERVER_HEADING)]
     pub(super) url: Option<String>,
     #[command(flatten)]
     pub(super) settings: Settings,
@@ -214,9 +214,9 @@ pub(super) struct Settings(pub(super) ConfigSources);
 
 impl Args for Settings {
     fn augment_args(command: Command) -> Command {
-        let command = command.arg(file().hide(true));
-        settings().fold(command, |command, setting| match flag(setting) {
-            Some(flag) if setting.name == DATA => command.arg(flag.help_heading(SERVER).help(help_of_data())),
+        let command = command.arg(config_argument().hide(true));
+        settings().fold(command, |command, setting| match flag_of(setting) {
+            Some(flag) if setting.name == DATA => command.arg(flag.help_heading(SERVER_HEADING).help(data_help())),
             Some(flag) => command.arg(flag.hide(true)),
             None => command,
         })
@@ -229,7 +229,7 @@ impl Args for Settings {
 
 impl FromArgMatches for Settings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self(sources(matches)))
+        Ok(Self(config_sources(matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -244,9 +244,11 @@ pub(super) struct ServeSettings(pub(super) ConfigSources);
 
 impl Args for ServeSettings {
     fn augment_args(command: Command) -> Command {
-        let command = command.arg(file());
-        grouped_settings().fold(command, |command, (group, setting)| match flag(setting) {
-            Some(flag) => command.arg(flag.help_heading(group).hide_short_help(!USUAL.contains(&setting.name))),
+        let command = command.arg(config_argument());
+        grouped_settings().fold(command, |command, (group, setting)| match flag_of(setting) {
+            Some(flag) => {
+                command.arg(flag.help_heading(group).hide_short_help(!COMMON_SETTINGS.contains(&setting.name)))
+            }
             None => command,
         })
     }
@@ -258,7 +260,7 @@ impl Args for ServeSettings {
 
 impl FromArgMatches for ServeSettings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self(sources(matches)))
+        Ok(Self(config_sources(matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -271,7 +273,7 @@ impl FromArgMatches for ServeSettings {
 #[derive(Debug)]
 pub(super) struct CheckArguments {
     pub(super) settings: ConfigSources,
-    pub(super) asked: Asked,
+    pub(super) scope: CheckScope,
 }
 
 impl Args for CheckArguments {
@@ -293,12 +295,12 @@ impl Args for CheckArguments {
 
 impl FromArgMatches for CheckArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let asked = match (matches.get_flag(EXAMPLE), matches.contains_id(DATA)) {
-            (true, _) => Asked::Example,
-            (false, true) => Asked::Data,
-            (false, false) => Asked::Configuration,
+        let scope = match (matches.get_flag(EXAMPLE), matches.contains_id(DATA)) {
+            (true, _) => CheckScope::Example,
+            (false, true) => CheckScope::Data,
+            (false, false) => CheckScope::Configuration,
         };
-        Ok(Self { settings: sources(matches), asked })
+        Ok(Self { settings: config_sources(matches), scope })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -307,27 +309,27 @@ impl FromArgMatches for CheckArguments {
     }
 }
 
-fn file() -> Arg {
+fn config_argument() -> Arg {
     let file = Arg::new("config").long("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf));
     file.global(true).help("Configuration file [env: LARDER_CONFIG] [default: larder.toml, if it is there]")
 }
 
 /// Returns the flag of a setting; a secret has none.
-fn flag(setting: &Setting) -> Option<Arg> {
-    let live = if setting.is_reloadable() { ", reloaded on SIGHUP" } else { "" };
+fn flag_of(setting: &Setting) -> Option<Arg> {
+    let reloadable = if setting.is_reloadable() { ", reloaded on SIGHUP" } else { "" };
     let default = setting.show(&Config::default()).map(|value| format!(" [default: {value}]")).unwrap_or_default();
-    let help = format!("{} [env: {}{live}]{default}", setting.help, setting.variable());
+    let help = format!("{} [env: {}{reloadable}]{default}", setting.help, setting.variable());
     let flag = Arg::new(setting.name).long(setting.flag()?).value_name(setting.value);
     Some(flag.global(true).help(help))
 }
 
-fn help_of_data() -> String {
+fn data_help() -> String {
     let default = Config::default().data.display().to_string();
     format!("Data folder, with its token [env: LARDER_DATA] [default: {default}]")
 }
 
 /// Returns the given flags, with the environment.
-fn sources(matches: &ArgMatches) -> ConfigSources {
+fn config_sources(matches: &ArgMatches) -> ConfigSources {
     let flags = settings()
         .filter(|setting| !setting.is_secret)
         .filter_map(|setting| Some((setting.name, matches.get_one::<String>(setting.name)?.clone())));

@@ -35,17 +35,17 @@ pub(super) struct BackupArguments {
 /// Backs up the data folder of the configuration.
 pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, sources: &ConfigSources) -> ExitCode {
     let dated = into.as_ref().map(|into| into.join(embedded::dated_name(SystemClock.now())));
-    let Some(target) = target.as_ref().or(dated.as_ref()) else { return exit::wrong_settings() };
-    with_folder(sources, "a backup is taken of a data folder", |config| {
+    let Some(target) = target.as_ref().or(dated.as_ref()) else { return exit::invalid_usage() };
+    with_data_folder(sources, "a backup is taken of a data folder", |config| {
         // Servers have priority over a backup; where the system does not allow that, they share alike.
         let _ = rustix::process::nice(NICENESS);
-        output::complain(&format!("taking a backup of the data folder {}", config.data.display()));
-        let taken = embedded::back_up(&config.data, target, &[AdminToken::FILE], &SystemClock, output::tell_of_damage)?;
-        let (held, at) = (contents(&taken), taken.taken_at);
-        output::say(&format!("{} holds {held} as of {at}, all read again and whole", target.display()));
+        output::print_message(&format!("taking a backup of the data folder {}", config.data.display()));
+        let taken = embedded::back_up(&config.data, target, &[AdminToken::FILE], &SystemClock, output::print_damage)?;
+        let (content, at) = (summary(&taken), taken.taken_at);
+        output::print_line(&format!("{} holds {content} as of {at}, all read again and whole", target.display()));
         if let (Some(into), Some(keep)) = (into, keep) {
             let removed = embedded::remove_old(into, *keep)?;
-            output::say(&format!("removed {removed} older backups"));
+            output::print_line(&format!("removed {removed} older backups"));
         }
         Ok(())
     })
@@ -53,34 +53,38 @@ pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, 
 
 /// Creates the data folder of the configuration from a backup.
 pub(super) fn restore(backup: &Path, sources: &ConfigSources) -> ExitCode {
-    with_folder(sources, "a backup is restored to a data folder", |config| {
-        output::complain(&format!("restoring {} to the data folder {}", backup.display(), config.data.display()));
-        let taken = embedded::restore(backup, &config.data, output::tell_of_damage)?;
-        let (held, at) = (contents(&taken), taken.taken_at);
-        output::say(&format!("{} holds {held} as of {at}, all read again and whole", config.data.display()));
+    with_data_folder(sources, "a backup is restored to a data folder", |config| {
+        output::print_message(&format!("restoring {} to the data folder {}", backup.display(), config.data.display()));
+        let taken = embedded::restore(backup, &config.data, output::print_damage)?;
+        let (content, at) = (summary(&taken), taken.taken_at);
+        output::print_line(&format!("{} holds {content} as of {at}, all read again and whole", config.data.display()));
         Ok(())
     })
 }
 
-fn contents(taken: &Manifest) -> String {
+fn summary(taken: &Manifest) -> String {
     format!("{} objects and {}", taken.objects, indicatif::HumanBytes(taken.bytes))
 }
 
-fn with_folder(sources: &ConfigSources, does: &str, work: impl FnOnce(&Config) -> Result<(), BackupError>) -> ExitCode {
+fn with_data_folder(
+    sources: &ConfigSources,
+    purpose: &str,
+    work: impl FnOnce(&Config) -> Result<(), BackupError>,
+) -> ExitCode {
     let config = match load(sources) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
-            return exit::wrong_settings();
+            return exit::invalid_usage();
         }
     };
-    if output::complain_of_bucket(&config, does) {
-        return exit::wrong_settings();
+    if output::reject_bucket(&config, purpose) {
+        return exit::invalid_usage();
     }
     match work(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::print_error(&output::whole(&error));
+            output::print_error(&output::error_chain(&error));
             exit::failed()
         }
     }

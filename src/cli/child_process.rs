@@ -18,73 +18,73 @@ use tokio::{
 use crate::clock::{Clock, SystemClock};
 
 /// Interval between checks whether the program has ended.
-const POLL: Duration = Duration::from_millis(20);
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Grace period between the request to end and the kill.
-const PATIENCE: Duration = Duration::from_secs(20);
+const KILL_GRACE_PERIOD: Duration = Duration::from_secs(20);
 
 /// Request to end a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum StopRequest {
     /// Abort.
     Abort,
     /// The time limit has passed.
     TimeOut,
     /// Another program is to run in its place.
-    GiveWay,
+    Restart,
 }
 
 /// Reason for the end of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum ExitReason {
     /// It exited by itself.
-    ByItself,
+    Exited,
     /// A signal arrived for it.
     Interrupted,
     /// It was requested to end.
-    Told(Told),
+    Requested(StopRequest),
 }
 
 /// Running program, in its own process group: a signal from the terminal arrives here, and is passed on once.
-pub(super) struct Program {
+pub(super) struct ChildProcess {
     child: Child,
-    why: Why,
+    exit_reason: ExitReason,
     /// End of the grace period, by the monotonic clock.
-    patience_ends: Option<Duration>,
+    kill_at: Option<Duration>,
 }
 
-impl Program {
+impl ChildProcess {
     /// Starts a command. The user at the terminal controls this process, not the command.
     pub(super) fn start(mut command: Command) -> io::Result<Self> {
         command.process_group(0);
         if io::stdin().is_terminal() {
             command.stdin(Stdio::null());
         }
-        Ok(Self { child: command.spawn()?, why: Why::ByItself, patience_ends: None })
+        Ok(Self { child: command.spawn()?, exit_reason: ExitReason::Exited, kill_at: None })
     }
 
     /// Waits for the program's end; passes signals on, and ends it at its time limit or on request.
-    pub(super) async fn watch(
+    pub(super) async fn wait(
         mut self,
-        signals: &mut SignalsOfUsers,
-        told: &mut mpsc::Receiver<Told>,
+        signals: &mut TerminationSignals,
+        requests: &mut mpsc::Receiver<StopRequest>,
         limit: Option<Duration>,
-    ) -> io::Result<(ExitStatus, Why)> {
-        let began = SystemClock.monotonic();
+    ) -> io::Result<(ExitStatus, ExitReason)> {
+        let started_at = SystemClock.monotonic();
         loop {
             if let Some(status) = self.child.try_wait()? {
-                return Ok((status, self.why));
+                return Ok((status, self.exit_reason));
             }
             tokio::select! {
-                () = SystemClock.sleep(POLL) => {}
+                () = SystemClock.sleep(EXIT_POLL_INTERVAL) => {}
                 signal = signals.next() => self.interrupt(signal),
-                Some(told) = told.recv() => self.tell(told),
+                Some(request) = requests.recv() => self.request_stop(request),
             }
             let now = SystemClock.monotonic();
-            if limit.is_some_and(|limit| now.saturating_sub(began) >= limit) {
-                self.tell(Told::TimeOut);
+            if limit.is_some_and(|limit| now.saturating_sub(started_at) >= limit) {
+                self.request_stop(StopRequest::TimeOut);
             }
-            if self.patience_ends.is_some_and(|end| now >= end) {
+            if self.kill_at.is_some_and(|end| now >= end) {
                 self.send(Signal::KILL);
             }
         }
@@ -92,16 +92,16 @@ impl Program {
 
     /// Passes a signal on; a second signal means that the user does not want to wait.
     fn interrupt(&mut self, signal: Signal) {
-        let is_second = self.why == Why::Interrupted;
-        self.why = Why::Interrupted;
+        let is_second = self.exit_reason == ExitReason::Interrupted;
+        self.exit_reason = ExitReason::Interrupted;
         self.send(if is_second { Signal::KILL } else { signal });
     }
 
-    fn tell(&mut self, told: Told) {
-        if self.why == Why::ByItself {
-            self.why = Why::Told(told);
+    fn request_stop(&mut self, request: StopRequest) {
+        if self.exit_reason == ExitReason::Exited {
+            self.exit_reason = ExitReason::Requested(request);
             self.send(Signal::TERM);
-            self.patience_ends = Some(SystemClock.monotonic() + PATIENCE);
+            self.kill_at = Some(SystemClock.monotonic() + KILL_GRACE_PERIOD);
         }
     }
 
@@ -121,13 +121,13 @@ pub(super) fn exit_code(status: ExitStatus) -> i32 {
 }
 
 /// Signals by which users end a program.
-pub(super) struct SignalsOfUsers {
+pub(super) struct TerminationSignals {
     interrupt: Signals,
     terminate: Signals,
     hang_up: Signals,
 }
 
-impl SignalsOfUsers {
+impl TerminationSignals {
     /// Begins to receive the signals.
     pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
@@ -147,11 +147,11 @@ impl SignalsOfUsers {
 }
 
 /// Prefixes of variables that hold settings and secrets of Larder and of the libraries that it uses.
-const OWN_PREFIXES: [&str; 2] = ["LARDER_", "AWS_"];
+const PRIVATE_PREFIXES: [&str; 2] = ["LARDER_", "AWS_"];
 
 /// Prevents other processes of the same user from reading the memory and the environment of this one, where the system
 /// supports that. There are then no core dumps, and only root can attach a debugger.
-pub(super) fn hide_from_others() {
+pub(super) fn prevent_inspection() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -162,14 +162,14 @@ pub(super) fn hide_from_others() {
 
 /// Sets the umask, so that new files of this process are readable by its user alone unless their creation says
 /// otherwise.
-pub(super) fn keep_files_private() {
+pub(super) fn restrict_new_files() {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 /// Returns whether a variable of the environment is for this process alone, and not for programs that it starts.
-pub(super) fn is_own_variable(name: &OsStr) -> bool {
+pub(super) fn is_private_variable(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
-    OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+    PRIVATE_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
 }
 
 #[cfg(test)]
@@ -179,10 +179,10 @@ mod tests {
     #[test]
     fn credentials_are_not_for_programs() {
         for own in ["LARDER_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
-            assert!(is_own_variable(OsStr::new(own)), "{own}");
+            assert!(is_private_variable(OsStr::new(own)), "{own}");
         }
         for other in ["PATH", "APIFY_TOKEN", "HTTPS_PROXY", "OTEL_EXPORTER_OTLP_HEADERS", "AWSOME", "larder_token"] {
-            assert!(!is_own_variable(OsStr::new(other)), "{other}");
+            assert!(!is_private_variable(OsStr::new(other)), "{other}");
         }
     }
 }

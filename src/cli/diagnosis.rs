@@ -18,14 +18,14 @@ use crate::{
 };
 
 use super::{
-    api_connection::{self, Door, Question, Server},
+    api_connection::{self, ApiConnection, ApiRequest, Server},
     exit,
     output::{self, Format},
 };
 
 /// Output that is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum CheckScope {
     /// The configuration.
     Configuration,
     /// The configuration, and the damage in the data folder.
@@ -35,47 +35,47 @@ pub(super) enum Asked {
 }
 
 /// Shows the configuration, or everything that is wrong with it, and the other requested output.
-pub(super) fn check(asked: Asked, sources: &ConfigSources) -> ExitCode {
-    if asked == Asked::Example {
-        output::say(example().trim_end());
+pub(super) fn check(scope: CheckScope, sources: &ConfigSources) -> ExitCode {
+    if scope == CheckScope::Example {
+        output::print_line(example().trim_end());
         return ExitCode::SUCCESS;
     }
     match load(sources) {
         Ok(loaded) => {
-            output::say(loaded.to_string().trim_end());
+            output::print_line(loaded.to_string().trim_end());
             for warning in &loaded.warnings {
-                output::complain(&format!("warning: {warning}"));
+                output::print_message(&format!("warning: {warning}"));
             }
             match Tls::of(&loaded.config.server.tls) {
                 Ok(tls) => {
                     let validity = tls.and_then(|tls| tls.validity());
                     if let Some(warning) = validity.and_then(|validity| validity.warning(SystemClock.now())) {
-                        output::complain(&format!("warning: {warning}"));
+                        output::print_message(&format!("warning: {warning}"));
                     }
                 }
                 Err(error) => {
-                    output::print_error(&output::whole(&error));
-                    return exit::wrong_settings();
+                    output::print_error(&output::error_chain(&error));
+                    return exit::invalid_usage();
                 }
             }
-            if asked == Asked::Data { check_data(&loaded.config) } else { ExitCode::SUCCESS }
+            if scope == CheckScope::Data { check_data(&loaded.config) } else { ExitCode::SUCCESS }
         }
         Err(problems) => {
             output::print_error(&problems.to_string());
-            exit::wrong_settings()
+            exit::invalid_usage()
         }
     }
 }
 
 fn check_data(config: &Config) -> ExitCode {
-    if output::complain_of_bucket(config, "--data reads a data folder") {
-        return exit::wrong_settings();
+    if output::reject_bucket(config, "--data reads a data folder") {
+        return exit::invalid_usage();
     }
-    output::complain("reading everything in the data folder");
-    match inspect(&config.data, output::tell_of_damage) {
+    output::print_message("reading everything in the data folder");
+    match inspect(&config.data, output::print_damage) {
         Ok(found) => {
             let size = indicatif::HumanBytes(found.bytes);
-            output::say(&format!(
+            output::print_line(&format!(
                 "{} objects and {size} are whole, {} damaged",
                 found.objects - found.damaged,
                 found.damaged
@@ -83,7 +83,7 @@ fn check_data(config: &Config) -> ExitCode {
             if found.is_sound() { ExitCode::SUCCESS } else { exit::failed() }
         }
         Err(error) => {
-            output::print_error(&output::whole(&error));
+            output::print_error(&output::error_chain(&error));
             exit::failed()
         }
     }
@@ -98,7 +98,7 @@ pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
-            return exit::wrong_settings();
+            return exit::invalid_usage();
         }
     };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
@@ -110,27 +110,27 @@ pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
     };
     let diagnosis = if is_json {
         let diagnosis = runtime.block_on(Diagnosis::of(&config, &|_| {}));
-        show_json(&diagnosis);
+        print_json(&diagnosis);
         diagnosis
     } else {
-        output::complain("examining the backend; this takes up to a few minutes");
-        let diagnosis = runtime.block_on(Diagnosis::of(&config, &show_step));
-        show_end(&diagnosis);
+        output::print_message("examining the backend; this takes up to a few minutes");
+        let diagnosis = runtime.block_on(Diagnosis::of(&config, &print_step));
+        print_conclusion(&diagnosis);
         diagnosis
     };
     if diagnosis.is_well() { ExitCode::SUCCESS } else { exit::failed() }
 }
 
-fn show_json(diagnosis: &Diagnosis) {
+fn print_json(diagnosis: &Diagnosis) {
     let mut shown = serde_json::json!(diagnosis);
     shown["well"] = diagnosis.is_well().into();
-    output::say(&format!("{shown:#}"));
+    output::print_line(&format!("{shown:#}"));
 }
 
 /// Shows a step as soon as it is done, so that users see slow steps, and keep the results of an interrupted run.
-fn show_step(step: Progress<'_>) {
+fn print_step(step: Progress<'_>) {
     let Finding { check, tried, outcome } = match step {
-        Progress::Begun(backend) => return output::say(&format!("{backend}\n")),
+        Progress::Begun(backend) => return output::print_line(&format!("{backend}\n")),
         Progress::Found(finding) => finding,
     };
     let verdict = match outcome.verdict {
@@ -139,36 +139,36 @@ fn show_step(step: Progress<'_>) {
         Verdict::Wrong => "WRONG",
         Verdict::Unfinished => "UNDONE",
     };
-    output::say(&format!("{verdict:<6}  {check:<NAME_WIDTH$}  {}", outcome.meaning));
+    output::print_line(&format!("{verdict:<6}  {check:<NAME_WIDTH$}  {}", outcome.meaning));
     if let Some(advice) = &outcome.advice {
         let margin = " ".repeat(NAME_WIDTH + 8);
-        output::say(&format!("{margin}  tried: {tried}\n{margin}  to do: {advice}"));
+        output::print_line(&format!("{margin}  tried: {tried}\n{margin}  to do: {advice}"));
     }
 }
 
-fn show_end(diagnosis: &Diagnosis) {
+fn print_conclusion(diagnosis: &Diagnosis) {
     let mode = match diagnosis.mode {
         Some(Mode::Alone) => "one gateway has this folder for itself",
         Some(Mode::Conditional) => "conditional: any number of equal gateways",
         Some(Mode::Leader) => "leader: one gateway makes the writes that depend on what is there (LARDER_LEADER)",
         None => "could not be found out",
     };
-    output::say(&format!("\nmode: {mode}"));
-    output::say(if diagnosis.is_well() { "all is well" } else { "something is wrong" });
+    output::print_line(&format!("\nmode: {mode}"));
+    output::print_line(if diagnosis.is_well() { "all is well" } else { "something is wrong" });
 }
 
 /// Path of the readiness check.
-const PATH: &str = "/health/ready";
+const READINESS_PATH: &str = "/health/ready";
 
 /// Checks the server at `url`, or at the address in the configuration.
 pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
     let server = match url.or_else(|| sources.variable("LARDER_URL").map(str::to_owned)) {
-        Some(url) => Server::at(&url, sources),
+        Some(url) => Server::from_url(&url, sources),
         None => match load(sources) {
-            Ok(loaded) => Server::of(&loaded.config),
+            Ok(loaded) => Server::local(&loaded.config),
             Err(problems) => {
                 output::print_error(&problems.to_string());
-                return exit::wrong_settings();
+                return exit::invalid_usage();
             }
         },
     };
@@ -176,12 +176,12 @@ pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
         Ok(server) => server,
         Err(error) => {
             output::print_error(&error);
-            return exit::wrong_settings();
+            return exit::invalid_usage();
         }
     };
-    match server.ask(Question { method: "GET", target: PATH, token: None }, None) {
+    match server.send_json(ApiRequest { method: "GET", target: READINESS_PATH, token: None }, None) {
         Ok((200, _)) => {
-            output::say("ready");
+            output::print_line("ready");
             ExitCode::SUCCESS
         }
         Ok((status, body)) => {
@@ -201,18 +201,18 @@ pub(super) fn status(format: Format, url: Option<String>, sources: &ConfigSource
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
-            return exit::wrong_settings();
+            return exit::invalid_usage();
         }
     };
-    let door = match Door::of_running(url, sources, &config) {
-        Ok(Some(door)) => door,
+    let api = match ApiConnection::connect(url, sources, &config) {
+        Ok(Some(api)) => api,
         Ok(None) => {
-            output::print_error(&format!("no server answers at {}", api_connection::origin_of(&config)));
+            output::print_error(&format!("no server answers at {}", api_connection::local_origin(&config)));
             return exit::failed();
         }
         Err(code) => return code,
     };
-    match look_at(&door) {
+    match server_status(&api) {
         Ok(status) => {
             output::show(format, &status);
             if status["state"] == "ready" { ExitCode::SUCCESS } else { exit::failed() }
@@ -224,13 +224,13 @@ pub(super) fn status(format: Format, url: Option<String>, sources: &ConfigSource
     }
 }
 
-fn look_at(door: &Door) -> Result<Value, String> {
-    let health = door.document("/health/ready")?;
-    let version = door.document("/v2/openapi.json")?["info"]["version"].take();
-    let session = door.ask("GET", "/larder/v1/session", None)?;
-    let stores = door.ask("GET", "/v2/key-value-stores?unnamed=1&limit=1", None)?;
+fn server_status(api: &ApiConnection) -> Result<Value, String> {
+    let health = api.get_json("/health/ready")?;
+    let version = api.get_json("/v2/openapi.json")?["info"]["version"].take();
+    let session = api.call("GET", "/larder/v1/session", None)?;
+    let stores = api.call("GET", "/v2/key-value-stores?unnamed=1&limit=1", None)?;
     Ok(json!({
-        "server": door.origin(),
+        "server": api.origin(),
         "version": version,
         "state": health["status"],
         "problems": health["problems"],
@@ -246,8 +246,8 @@ fn look_at(door: &Door) -> Result<Value, String> {
 pub(super) fn version(format: Format) -> ExitCode {
     let version = env!("CARGO_PKG_VERSION");
     match format {
-        Format::Json => output::say(&json!({ "version": version }).to_string()),
-        Format::Table => output::say(&format!("larder {version}")),
+        Format::Json => output::print_line(&json!({ "version": version }).to_string()),
+        Format::Table => output::print_line(&format!("larder {version}")),
     }
     ExitCode::SUCCESS
 }

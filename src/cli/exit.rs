@@ -8,7 +8,7 @@ use super::output;
 pub(super) const FAILED: u8 = 1;
 
 /// The arguments or the configuration are wrong. (clap ends with this code, too.)
-pub(super) const WRONG_SETTINGS: u8 = 2;
+pub(super) const INVALID_USAGE: u8 = 2;
 
 /// There is no such store or record.
 const NOT_FOUND: u8 = 3;
@@ -25,20 +25,20 @@ Exit codes:
 
 /// Reason for a command's failure.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum CommandError {
     /// There is no such store or record.
     NotFound(String),
     /// Anything else.
     Failed(String),
 }
 
-impl From<String> for Failure {
+impl From<String> for CommandError {
     fn from(message: String) -> Self {
         Self::Failed(message)
     }
 }
 
-impl Failure {
+impl CommandError {
     /// Writes the reason to standard error and returns the exit code.
     pub(super) fn report(&self) -> ExitCode {
         let (Self::NotFound(message) | Self::Failed(message)) = self;
@@ -53,6 +53,6 @@ pub(super) fn failed() -> ExitCode {
 }
 
 /// Returns the exit code of invalid settings.
-pub(super) fn wrong_settings() -> ExitCode {
-    ExitCode::from(WRONG_SETTINGS)
+pub(super) fn invalid_usage() -> ExitCode {
+    ExitCode::from(INVALID_USAGE)
 }

@@ -30,7 +30,7 @@ LARDER_TOKEN or the data folder. All of them take the settings of `larder serve 
 A store is named by its name, by user~name, or by its id; ~name is always a name.";
 
 /// Returns the program with a help that lists its commands in groups.
-pub(super) fn in_groups(program: Command) -> Command {
+pub(super) fn with_grouped_commands(program: Command) -> Command {
     let header = *program.get_styles().get_header();
     let literal = *program.get_styles().get_literal();
     let mut listed = String::new();
@@ -38,8 +38,8 @@ pub(super) fn in_groups(program: Command) -> Command {
         // Writing to a string cannot fail.
         let _ = writeln!(listed, "{header}{title}:{header:#}");
         for name in names {
-            if let Some(about) = about(&program, name) {
-                let _ = writeln!(listed, "  {literal}{name:<11}{literal:#}  {about}");
+            if let Some(description) = description(&program, name) {
+                let _ = writeln!(listed, "  {literal}{name:<11}{literal:#}  {description}");
             }
         }
         listed.push('\n');
@@ -50,7 +50,7 @@ pub(super) fn in_groups(program: Command) -> Command {
     program.help_template(template).after_help(format!("{CLOSING}\n\n{}", exit::HELP))
 }
 
-fn about(program: &Command, name: &str) -> Option<String> {
+fn description(program: &Command, name: &str) -> Option<String> {
     if name == "help" {
         return Some("Print the help of a command".to_owned());
     }
@@ -58,22 +58,22 @@ fn about(program: &Command, name: &str) -> Option<String> {
 }
 
 /// Prints the page of the command that `words` name below `program`, or of the program itself.
-pub(super) fn page(program: Command, words: &[String]) -> ExitCode {
-    let mut command = &mut ready(program);
+pub(super) fn print_page(program: Command, words: &[String]) -> ExitCode {
+    let mut command = &mut built(program);
     for word in words {
         let Some(found) = command.find_subcommand_mut(word) else {
             output::print_error(&format!("there is no command {word:?}; `larder help` lists those there are"));
-            return exit::wrong_settings();
+            return exit::invalid_usage();
         };
         command = found;
     }
     let mut text = Vec::new();
-    told(manual(command).render(&mut text).map(|()| text))
+    print_text(manual(command).render(&mut text).map(|()| text))
 }
 
 /// Writes the pages of the program and of all its commands into a folder.
-pub(super) fn pages(program: Command, folder: &Path) -> ExitCode {
-    match write_pages(&ready(program), folder) {
+pub(super) fn write_pages(program: Command, folder: &Path) -> ExitCode {
+    match write_page_tree(&built(program), folder) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::print_error(&format!("the pages cannot be written into {}: {error}", folder.display()));
@@ -82,9 +82,9 @@ pub(super) fn pages(program: Command, folder: &Path) -> ExitCode {
     }
 }
 
-fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
+fn write_page_tree(command: &Command, folder: &Path) -> io::Result<()> {
     manual(command).generate_to(folder)?;
-    command.get_subcommands().try_for_each(|command| write_pages(command, folder))
+    command.get_subcommands().try_for_each(|command| write_page_tree(command, folder))
 }
 
 fn manual(command: &Command) -> Man {
@@ -92,23 +92,23 @@ fn manual(command: &Command) -> Man {
 }
 
 /// Prints the completions for `shell`.
-pub(super) fn completions(mut program: Command, shell: Shell) -> ExitCode {
+pub(super) fn print_completions(mut program: Command, shell: Shell) -> ExitCode {
     let mut text = Vec::new();
     let name = program.get_name().to_owned();
     clap_complete::generate(shell, &mut program, name, &mut text);
-    told(Ok(text))
+    print_text(Ok(text))
 }
 
 /// Returns the program with everything derived from its declaration: the names of its commands, and the global flags.
 /// It has no page for help.
-fn ready(program: Command) -> Command {
+fn built(program: Command) -> Command {
     let mut program = program.disable_help_subcommand(true);
     program.build();
     program
 }
 
 /// Prints a text. A reader may go away at any time; that is no reason to fail.
-fn told(text: io::Result<Vec<u8>>) -> ExitCode {
+fn print_text(text: io::Result<Vec<u8>>) -> ExitCode {
     match text {
         Ok(text) => {
             let _ = io::stdout().lock().write_all(&text);

@@ -19,7 +19,7 @@ use super::{
 const FROM_TOKEN: &str = "LARDER_FROM_TOKEN";
 
 /// Maximum number of findings shown before an import; all are shown after it.
-const MAX_ANNOUNCED: usize = 20;
+const MAX_FINDINGS_BEFORE_IMPORT: usize = 20;
 
 /// Where stores come from, and what becomes of them.
 #[derive(Debug, clap::Args)]
@@ -68,7 +68,7 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, sources: &
         (None, None) => Err("there is nothing to import".to_owned()),
     };
     let planned = source.and_then(|source| {
-        let plan = Plan::new(source.as_ref(), name.as_deref(), naming).map_err(|error| output::whole(&error))?;
+        let plan = Plan::new(source.as_ref(), name.as_deref(), naming).map_err(|error| output::error_chain(&error))?;
         Ok((source, plan))
     });
     let (source, plan) = match planned {
@@ -79,37 +79,38 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, sources: &
         }
     };
     if dry_run {
-        return show(&plan);
+        return print_plan(&plan);
     }
-    announce(&plan.report);
-    with_server(url, sources, MissingFolder::Create, |target| {
+    print_findings_before_import(&plan.report);
+    with_server(url, sources, MissingFolder::Create, |session| {
         let ImportResult { stores, size, report, outcome } =
-            import_export::import(&target.api(), source.as_ref(), plan, &progress);
-        tell("imported", stores, size);
-        let complete = show_report(&report);
-        Ok(outcome.map_err(|error| output::whole(&error)).and(complete)?)
+            import_export::import(&session.client(), source.as_ref(), plan, &progress);
+        print_total("imported", stores, size);
+        let complete = print_report(&report);
+        Ok(outcome.map_err(|error| output::error_chain(&error)).and(complete)?)
     })
 }
 
 /// Exports a store.
 pub(super) fn export(store: &str, to: &Path, url: Option<String>, sources: &ConfigSources) -> ExitCode {
-    with_server(url, sources, MissingFolder::Refuse, |target| {
-        let store = target.door().find_store(store)?.address;
-        let exported = import_export::export(&target.api(), &store, to).map_err(|error| output::whole(&error))?;
-        tell("exported", 1, exported.size);
-        Ok(show_report(&exported.report)?)
+    with_server(url, sources, MissingFolder::Refuse, |session| {
+        let store = session.connection().find_store(store)?.address;
+        let exported =
+            import_export::export(&session.client(), &store, to).map_err(|error| output::error_chain(&error))?;
+        print_total("exported", 1, exported.size);
+        Ok(print_report(&exported.report)?)
     })
 }
 
 /// Shows the plan of an import.
-fn show(plan: &Plan) -> ExitCode {
-    tell("would import", plan.stores.len() as u64, plan.size());
+fn print_plan(plan: &Plan) -> ExitCode {
+    print_total("would import", plan.stores.len() as u64, plan.size());
     for store in &plan.stores {
         let name = store.manifest.name.as_ref().map_or_else(|| "without a name".to_owned(), |name| format!("{name:?}"));
         let Size { records, bytes } = store.size;
-        output::say(&format!("store {name}: {records} records, {bytes} bytes, from {:?}", store.place));
+        output::print_line(&format!("store {name}: {records} records, {bytes} bytes, from {:?}", store.place));
     }
-    show_report(&plan.report).map_or_else(
+    print_report(&plan.report).map_or_else(
         |error| {
             output::print_error(&error);
             exit::failed()
@@ -119,14 +120,14 @@ fn show(plan: &Plan) -> ExitCode {
 }
 
 /// Shows the findings about the source, before anything is written.
-fn announce(report: &Report) {
+fn print_findings_before_import(report: &Report) {
     let Report { notes, left_out } = report;
     if !notes.is_empty() || !left_out.is_empty() {
         let (noted, left) = (notes.len(), left_out.len());
-        output::complain(&format!("found before the import: {left} to leave out, {noted} to note"));
-        findings(report).take(MAX_ANNOUNCED).for_each(|line| output::complain(&line));
-        if let Some(more) = (noted + left).checked_sub(MAX_ANNOUNCED).filter(|more| *more > 0) {
-            output::complain(&format!("and {more} more, which the report names in the end, and --dry-run"));
+        output::print_message(&format!("found before the import: {left} to leave out, {noted} to note"));
+        findings(report).take(MAX_FINDINGS_BEFORE_IMPORT).for_each(|line| output::print_message(&line));
+        if let Some(more) = (noted + left).checked_sub(MAX_FINDINGS_BEFORE_IMPORT).filter(|more| *more > 0) {
+            output::print_message(&format!("and {more} more, which the report names in the end, and --dry-run"));
         }
     }
 }
@@ -138,15 +139,15 @@ fn findings(report: &Report) -> impl Iterator<Item = String> {
 }
 
 /// Shows everything that was not imported unchanged; fails if something was left out.
-fn show_report(report: &Report) -> Result<(), String> {
-    findings(report).for_each(|line| output::complain(&line));
+fn print_report(report: &Report) -> Result<(), String> {
+    findings(report).for_each(|line| output::print_message(&line));
     match report.left_out.len() {
         0 => Ok(()),
         count => Err(format!("{count} left out")),
     }
 }
 
-fn tell(what: &str, stores: u64, size: Size) {
+fn print_total(what: &str, stores: u64, size: Size) {
     let Size { records, bytes } = size;
-    output::say(&format!("{what} {records} records of {stores} stores, {bytes} bytes"));
+    output::print_line(&format!("{what} {records} records of {stores} stores, {bytes} bytes"));
 }

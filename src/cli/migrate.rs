@@ -21,7 +21,7 @@ use crate::{
 use super::{exit, output};
 
 /// Interval between reads of the progress.
-const TICK: Duration = Duration::from_millis(200);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Interval between lines of progress without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ const BYTES_PER_OBJECT: u64 = 64 * 1024;
 pub(super) struct MigrateArguments {
     /// Destination: the bucket or the data folder, which must be empty or hold a part of this migration
     #[arg(long, value_name = "bucket|folder", hide_possible_values = true)]
-    to: To,
+    to: Destination,
     /// Say what would be moved, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -47,7 +47,7 @@ pub(super) struct MigrateArguments {
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum To {
+enum Destination {
     Bucket,
     Folder,
 }
@@ -63,14 +63,14 @@ pub(super) fn migrate(arguments: &MigrateArguments, sources: &ConfigSources) -> 
     let config = match load(sources) {
         Ok(loaded) => loaded.config,
         Err(problems) => {
-            output::complain(&problems.to_string());
-            return exit::wrong_settings();
+            output::print_message(&problems.to_string());
+            return exit::invalid_usage();
         }
     };
     let options = MigrationOptions {
         direction: match arguments.to {
-            To::Bucket => Direction::ToBucket,
-            To::Folder => Direction::ToFolder,
+            Destination::Bucket => Direction::ToBucket,
+            Destination::Folder => Direction::ToFolder,
         },
         verification: match arguments.verify {
             Verify::Contents => Verification::Contents,
@@ -82,49 +82,49 @@ pub(super) fn migrate(arguments: &MigrateArguments, sources: &ConfigSources) -> 
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&format!("the runtime cannot be started: {error}"));
+            output::print_message(&format!("the runtime cannot be started: {error}"));
             return exit::failed();
         }
     };
-    match runtime.block_on(watched(&config, options)) {
+    match runtime.block_on(run_with_progress(&config, options)) {
         Ok(report) => {
-            tell(&config, options, report);
+            print_report(&config, options, report);
             ExitCode::SUCCESS
         }
         Err(error @ MigrationError::NoBucket) => {
-            output::complain(&error.to_string());
-            exit::wrong_settings()
+            output::print_message(&error.to_string());
+            exit::invalid_usage()
         }
         Err(error) => {
-            output::complain(&output::whole(&error));
+            output::print_message(&output::error_chain(&error));
             exit::failed()
         }
     }
 }
 
 /// Runs the migration, and shows progress.
-async fn watched(config: &Config, options: MigrationOptions) -> Result<MigrationReport, MigrationError> {
+async fn run_with_progress(config: &Config, options: MigrationOptions) -> Result<MigrationReport, MigrationError> {
     let progress = MigrationProgress::default();
     let mut display = Display::new();
     let mut moving = std::pin::pin!(move_installation(config, options, &progress));
     loop {
         tokio::select! {
             moved = &mut moving => {
-                display.end();
+                display.finish();
                 return moved;
             }
-            () = SystemClock.sleep(TICK) => display.show(progress.snapshot(), SystemClock.monotonic()),
+            () = SystemClock.sleep(PROGRESS_INTERVAL) => display.show(progress.snapshot(), SystemClock.monotonic()),
         }
     }
 }
 
-fn tell(config: &Config, options: MigrationOptions, report: MigrationReport) {
+fn print_report(config: &Config, options: MigrationOptions, report: MigrationReport) {
     let (from, to) = options.direction.names(config);
     let MigrationReport { objects, bytes, before } = report;
     let amount = format!("{objects} objects, {}", HumanBytes(bytes));
     if options.is_dry_run {
         let left = if before > 0 { format!("; {before} of them are there already") } else { String::new() };
-        output::say(&format!("would move {amount}, from {from} to {to}{left}; nothing was changed"));
+        output::print_line(&format!("would move {amount}, from {from} to {to}{left}; nothing was changed"));
         return;
     }
     let resumed = if before > 0 { format!(" (an earlier attempt had come to object {before})") } else { String::new() };
@@ -132,8 +132,8 @@ fn tell(config: &Config, options: MigrationOptions, report: MigrationReport) {
         Verification::Contents => "all read again and the same on both sides",
         Verification::Sizes => "names and sizes are the same on both sides",
     };
-    output::say(&format!("moved {amount}, from {from} to {to}{resumed}: {compared}"));
-    output::say(&format!(
+    output::print_line(&format!("moved {amount}, from {from} to {to}{resumed}: {compared}"));
+    output::print_line(&format!(
         "start gateways over {to} now, with the same LARDER_TOKEN and LARDER_SECRET if they were set, and none over {from}"
     ));
 }
@@ -143,8 +143,8 @@ struct Display {
     bar: Option<ProgressBar>,
     phase: Option<MigrationPhase>,
     /// Start of the phase, with the objects and bytes done then.
-    began: (Duration, u64, u64),
-    line_at: Duration,
+    phase_start: (Duration, u64, u64),
+    last_line_at: Duration,
 }
 
 impl Display {
@@ -153,33 +153,33 @@ impl Display {
         let bar = io::stderr()
             .is_terminal()
             .then(|| ProgressBar::new(1).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
-        Self { bar, phase: None, began: (Duration::ZERO, 0, 0), line_at: Duration::ZERO }
+        Self { bar, phase: None, phase_start: (Duration::ZERO, 0, 0), last_line_at: Duration::ZERO }
     }
 
     fn show(&mut self, now: ProgressSnapshot, at: Duration) {
         let is_new = self.phase.replace(now.phase) != Some(now.phase);
         if is_new {
-            self.began = (at, now.objects, now.bytes);
+            self.phase_start = (at, now.objects, now.bytes);
         }
-        let words = self.words(&now, at);
+        let description = self.description(&now, at);
         if let Some(bar) = &self.bar {
-            bar.set_prefix(name(now.phase));
-            bar.set_length(cost(now.total_objects, now.total_bytes).max(1));
-            bar.set_position(cost(now.objects, now.bytes));
-            bar.set_message(words);
-        } else if is_new || at.saturating_sub(self.line_at) >= LINE_INTERVAL {
-            self.line_at = at;
-            let colon = if words.is_empty() { "" } else { ": " };
-            output::complain(&format!("{}{colon}{words}", name(now.phase)));
+            bar.set_prefix(phase_name(now.phase));
+            bar.set_length(weight(now.total_objects, now.total_bytes).max(1));
+            bar.set_position(weight(now.objects, now.bytes));
+            bar.set_message(description);
+        } else if is_new || at.saturating_sub(self.last_line_at) >= LINE_INTERVAL {
+            self.last_line_at = at;
+            let colon = if description.is_empty() { "" } else { ": " };
+            output::print_message(&format!("{}{colon}{description}", phase_name(now.phase)));
         }
     }
 
     /// Returns progress, rate, and time left as a text.
-    fn words(&self, now: &ProgressSnapshot, at: Duration) -> String {
+    fn description(&self, now: &ProgressSnapshot, at: Duration) -> String {
         if matches!(now.phase, MigrationPhase::Opening | MigrationPhase::Waiting) {
             return String::new();
         }
-        let (began, objects, bytes) = self.began;
+        let (began, objects, bytes) = self.phase_start;
         let (objects, bytes) = (now.objects.saturating_sub(objects), now.bytes.saturating_sub(bytes));
         let millis = u64::try_from(at.saturating_sub(began).as_millis()).unwrap_or(u64::MAX).max(1);
         let rate = |count: u64| count.saturating_mul(1000) / millis;
@@ -187,8 +187,8 @@ impl Display {
         if matches!(now.phase, MigrationPhase::Counting | MigrationPhase::Clearing) {
             return format!("{} objects, {}", now.objects, HumanBytes(now.bytes));
         }
-        let total = cost(now.total_objects, now.total_bytes);
-        let (left, speed) = (total.saturating_sub(cost(now.objects, now.bytes)), rate(cost(objects, bytes)));
+        let total = weight(now.total_objects, now.total_bytes);
+        let (left, speed) = (total.saturating_sub(weight(now.objects, now.bytes)), rate(weight(objects, bytes)));
         let left =
             left.checked_div(speed).map(|seconds| format!(", {} left", HumanDuration(Duration::from_secs(seconds))));
         let left = left.unwrap_or_default();
@@ -196,18 +196,18 @@ impl Display {
         format!("{}/{of_objects} objects, {}/{of_bytes}, {done}{left}", now.objects, HumanBytes(now.bytes))
     }
 
-    fn end(&self) {
+    fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 }
 
-fn cost(objects: u64, bytes: u64) -> u64 {
+fn weight(objects: u64, bytes: u64) -> u64 {
     bytes.saturating_add(objects.saturating_mul(BYTES_PER_OBJECT))
 }
 
-fn name(phase: MigrationPhase) -> &'static str {
+fn phase_name(phase: MigrationPhase) -> &'static str {
     match phase {
         MigrationPhase::Opening => "opening both sides",
         MigrationPhase::Waiting => {

@@ -13,25 +13,25 @@ use serde_json::Value;
 
 use crate::config::Config;
 
-use super::api_connection::Door;
+use super::api_connection::ApiConnection;
 
 /// Writes a line to standard output, for the result of a command.
-pub(super) fn say(line: &str) {
+pub(super) fn print_line(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{}", printable(line)).and_then(|()| io::stdout().flush());
 }
 
 /// Writes an error to standard error, in the format of the argument parser.
 pub(super) fn print_error(error: &str) {
-    complain(&format!("error: {error}"));
+    print_message(&format!("error: {error}"));
 }
 
 /// Writes a line of a long list to standard output; fails if the reader has gone, so that the list can end.
-pub(super) fn try_say(line: &str) -> io::Result<()> {
+pub(super) fn try_print_line(line: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{}", printable(line))
 }
 
 /// Writes a line to standard error, for messages beside the result.
-pub(super) fn complain(line: &str) {
+pub(super) fn print_message(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", printable(line));
 }
 
@@ -43,24 +43,24 @@ fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Reports a damaged object. A key may contain anything; it is escaped, so that it cannot control a terminal.
-pub(super) fn tell_of_damage(what: &str, wrong: &str) {
-    say(&format!("damaged: {}: {wrong}", what.escape_debug()));
+pub(super) fn print_damage(what: &str, wrong: &str) {
+    print_line(&format!("damaged: {}: {wrong}", what.escape_debug()));
 }
 
-/// Returns whether the configuration has a bucket and no data folder; if so, prints that the command `does` something
+/// Returns whether the configuration has a bucket and no data folder; if so, prints that the command needs
 /// with a folder.
-pub(super) fn complain_of_bucket(config: &Config, does: &str) -> bool {
+pub(super) fn reject_bucket(config: &Config, purpose: &str) -> bool {
     #[cfg(feature = "s3")]
     if !config.s3.bucket.is_empty() {
-        print_error(&format!("{does}, and this configuration has a bucket: its object store looks after it"));
+        print_error(&format!("{purpose}, and this configuration has a bucket: its object store looks after it"));
         return true;
     }
-    let _ = (config, does);
+    let _ = (config, purpose);
     false
 }
 
 /// Returns an error with all its causes, on one line. Some errors repeat the text of their cause: it is printed once.
-pub(super) fn whole(error: &dyn Error) -> String {
+pub(super) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -74,7 +74,7 @@ pub(super) fn whole(error: &dyn Error) -> String {
 }
 
 /// Number of objects on a page of a list.
-const PAGE: usize = 1000;
+const PAGE_SIZE: usize = 1000;
 
 /// Format of a command's standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,32 +117,32 @@ impl Column {
 pub(super) struct Lines<'a> {
     format: Format,
     columns: &'a [Column],
-    has_head: bool,
+    has_header: bool,
 }
 
 impl<'a> Lines<'a> {
     /// Starts a list; its head is written with the first row.
     pub(super) fn new(format: Format, columns: &'a [Column]) -> Self {
-        Self { format, columns, has_head: false }
+        Self { format, columns, has_header: false }
     }
 
     /// Writes an object: unchanged for programs, as `cells` for people. Fails if the reader has gone.
     pub(super) fn put(&mut self, object: &Value, cells: impl FnOnce() -> Vec<String>) -> io::Result<()> {
         if self.format == Format::Json {
-            return try_say(&object.to_string());
+            return try_print_line(&object.to_string());
         }
-        if !self.has_head {
-            self.has_head = true;
+        if !self.has_header {
+            self.has_header = true;
             let titles: Vec<String> = self.columns.iter().map(|column| column.title.to_owned()).collect();
-            try_say(&row(self.columns, &titles))?;
+            try_print_line(&row(self.columns, &titles))?;
         }
-        try_say(&row(self.columns, &cells()))
+        try_print_line(&row(self.columns, &cells()))
     }
 }
 
 /// Writes all objects of a paged list of the API (`offset`, `limit`).
 pub(super) fn list(
-    door: &Door,
+    api: &ApiConnection,
     path: &str,
     lines: &mut Lines<'_>,
     cells: impl Fn(&Value) -> Vec<String>,
@@ -150,7 +150,7 @@ pub(super) fn list(
     let separator = if path.contains('?') { '&' } else { '?' };
     let mut offset = 0;
     loop {
-        let page = door.ask("GET", &format!("{path}{separator}offset={offset}&limit={PAGE}"), None)?;
+        let page = api.call("GET", &format!("{path}{separator}offset={offset}&limit={PAGE_SIZE}"), None)?;
         let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         for item in items {
             if lines.put(item, || cells(item)).is_err() {
@@ -167,23 +167,23 @@ pub(super) fn list(
 /// Writes one object: as JSON for programs, else a line for each member.
 pub(super) fn show(format: Format, object: &Value) {
     if format == Format::Json {
-        return say(&format!("{object:#}"));
+        return print_line(&format!("{object:#}"));
     }
     let mut members = Vec::new();
-    collect("", object, &mut members);
+    flatten("", object, &mut members);
     let width = members.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     for (name, value) in members {
-        say(&format!("{name:<width$}  {value}"));
+        print_line(&format!("{name:<width$}  {value}"));
     }
 }
 
 /// Collects the members of an object, nested ones under `outer.inner`.
-fn collect(prefix: &str, value: &Value, members: &mut Vec<(String, String)>) {
+fn flatten(prefix: &str, value: &Value, members: &mut Vec<(String, String)>) {
     match value {
         Value::Object(object) => {
             for (name, value) in object {
                 let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                collect(&path, value, members);
+                flatten(&path, value, members);
             }
         }
         other => members.push((prefix.to_owned(), text(other))),
@@ -235,17 +235,17 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    enum Failure {
+    enum CommandError {
         #[error("{0}; choose another one")]
         Repeats(#[source] io::Error),
         #[error("the file cannot be read")]
-        Leaves(#[source] Box<Failure>),
+        Leaves(#[source] Box<CommandError>),
     }
 
     #[test]
-    fn no_cause_is_told_twice_and_none_is_left_out() {
-        let inner = Failure::Repeats(io::Error::other("it is in use"));
-        let text = whole(&Failure::Leaves(Box::new(inner)));
+    fn every_cause_is_printed_once() {
+        let inner = CommandError::Repeats(io::Error::other("it is in use"));
+        let text = error_chain(&CommandError::Leaves(Box::new(inner)));
         assert_eq!(text, "the file cannot be read: it is in use; choose another one");
     }
 
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn members_of_objects_in_objects_have_names_of_their_own() {
         let mut members = Vec::new();
-        collect("", &json!({ "a": 1, "b": { "c": "d", "e": null }, "f": [1] }), &mut members);
+        flatten("", &json!({ "a": 1, "b": { "c": "d", "e": null }, "f": [1] }), &mut members);
         let members: Vec<_> = members.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(members, [("a", "1"), ("b.c", "d"), ("b.e", "-"), ("f", "[1]")]);
     }

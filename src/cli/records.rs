@@ -15,19 +15,19 @@ use crate::{
 };
 
 use super::{
-    api_connection::{Door, Download, FoundStore, Upload, segment},
-    exit::Failure,
+    api_connection::{ApiConnection, Download, FoundStore, Upload, path_segment},
+    exit::CommandError,
     output::{self, Column, Format, Lines},
 };
 
 /// Number of keys on a page.
-const PAGE: usize = 1000;
+const PAGE_SIZE: usize = 1000;
 
 /// Maximum number of concurrent requests for the types of records.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT_REQUESTS: usize = 8;
 
 /// Columns of the list of records.
-const RECORDS: [Column; 4] =
+const RECORD_COLUMNS: [Column; 4] =
     [Column::text("MODIFIED", 19), Column::number("SIZE", 10), Column::text("TYPE", 31), Column::text("KEY", 0)];
 
 /// Records that are listed, and how much of them.
@@ -54,7 +54,7 @@ pub(super) struct GetArguments {
     /// Key of the record
     key: String,
     /// File that it is written to, whole or not at all; - is standard output
-    #[arg(default_value = STANDARD)]
+    #[arg(default_value = STANDARD_STREAM)]
     file: PathBuf,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct PutArguments {
     /// Key of the record
     key: String,
     /// File that it is read from; - is standard input
-    #[arg(default_value = STANDARD)]
+    #[arg(default_value = STANDARD_STREAM)]
     file: PathBuf,
     /// Media type [default: by the ending of the file or the key, else application/octet-stream]
     #[arg(long = "type", value_name = "TYPE")]
@@ -84,44 +84,44 @@ pub(super) struct RemoveArguments {
 }
 
 /// Lists records in the order of their keys.
-pub(super) fn list(door: &Door, arguments: &ListArguments) -> Result<(), Failure> {
+pub(super) fn list(api: &ApiConnection, arguments: &ListArguments) -> Result<(), CommandError> {
     let ListArguments { store, prefix, keys: only_keys, json } = arguments;
-    let store = door.find_store(store)?;
-    let prefix = prefix.as_ref().map(|prefix| format!("&prefix={}", segment(prefix))).unwrap_or_default();
-    let mut lines = Lines::new(Format::new(*json), &RECORDS);
+    let store = api.find_store(store)?;
+    let prefix = prefix.as_ref().map(|prefix| format!("&prefix={}", path_segment(prefix))).unwrap_or_default();
+    let mut lines = Lines::new(Format::new(*json), &RECORD_COLUMNS);
     let mut after = String::new();
     loop {
-        let page = door.ask("GET", &format!("{}/keys?limit={PAGE}{prefix}{after}", store.path), None)?;
+        let page = api.call("GET", &format!("{}/keys?limit={PAGE_SIZE}{prefix}{after}", store.path), None)?;
         let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let written = if *only_keys { Ok(write_keys(items)) } else { write_records(door, &store, items, &mut lines) };
+        let written = if *only_keys { Ok(write_keys(items)) } else { write_records(api, &store, items, &mut lines) };
         // The reader has gone.
         if written?.is_err() {
             return Ok(());
         }
         match page["nextExclusiveStartKey"].as_str() {
-            Some(next) => after = format!("&exclusiveStartKey={}", segment(next)),
+            Some(next) => after = format!("&exclusiveStartKey={}", path_segment(next)),
             None => return Ok(()),
         }
     }
 }
 
 fn write_keys(items: &[Value]) -> io::Result<()> {
-    items.iter().try_for_each(|item| output::try_say(item["key"].as_str().unwrap_or_default()))
+    items.iter().try_for_each(|item| output::try_print_line(item["key"].as_str().unwrap_or_default()))
 }
 
 /// Writes a line for each record of a page; the inner result fails if the reader has gone.
 fn write_records(
-    door: &Door,
+    api: &ApiConnection,
     store: &FoundStore,
     items: &[Value],
     lines: &mut Lines<'_>,
-) -> Result<io::Result<()>, Failure> {
-    for group in items.chunks(AT_ONCE) {
+) -> Result<io::Result<()>, CommandError> {
+    for group in items.chunks(MAX_CONCURRENT_REQUESTS) {
         let heads = thread::scope(|scope| {
-            let ask = |item: &Value| door.head(&store.record(item["key"].as_str().unwrap_or_default()));
-            let asked: Vec<_> = group.iter().map(|item| scope.spawn(move || ask(item))).collect();
+            let ask = |item: &Value| api.head(&store.record(item["key"].as_str().unwrap_or_default()));
+            let scope: Vec<_> = group.iter().map(|item| scope.spawn(move || ask(item))).collect();
             let answers =
-                asked.into_iter().map(|asked| asked.join().unwrap_or_else(|_| Err("a request failed".to_owned())));
+                scope.into_iter().map(|scope| scope.join().unwrap_or_else(|_| Err("a request failed".to_owned())));
             answers.collect::<Result<Vec<_>, String>>()
         })?;
         for (item, head) in group.iter().zip(heads) {
@@ -140,12 +140,12 @@ fn write_records(
 }
 
 /// Writes a record to a file or to standard output.
-pub(super) fn get(door: &Door, arguments: &GetArguments) -> Result<(), Failure> {
+pub(super) fn get(api: &ApiConnection, arguments: &GetArguments) -> Result<(), CommandError> {
     let GetArguments { store, key, file } = arguments;
     check_key(key)?;
-    let store = door.find_store(store)?;
-    let record = door.fetch(&store.record(key))?.ok_or_else(|| store.absent_record(key))?;
-    if file.as_os_str() != STANDARD {
+    let store = api.find_store(store)?;
+    let record = api.download(&store.record(key))?.ok_or_else(|| store.absent_record(key))?;
+    if file.as_os_str() != STANDARD_STREAM {
         let saved = save(record, file);
         return saved.map_err(|error| format!("cannot write {}: {error}", file.display()).into());
     }
@@ -160,28 +160,28 @@ pub(super) fn get(door: &Door, arguments: &GetArguments) -> Result<(), Failure> 
 }
 
 /// Writes a record from a file or from standard input.
-pub(super) fn put(door: &Door, arguments: &PutArguments) -> Result<(), Failure> {
+pub(super) fn put(api: &ApiConnection, arguments: &PutArguments) -> Result<(), CommandError> {
     let PutArguments { store, key, file, content_type } = arguments;
     check_key(key)?;
     let content_type = content_type
         .clone()
-        .unwrap_or_else(|| media_type(if file.as_os_str() == STANDARD { Path::new(key) } else { file }));
+        .unwrap_or_else(|| media_type(if file.as_os_str() == STANDARD_STREAM { Path::new(key) } else { file }));
     let (mut source, length) = open(file)?;
-    let store = door.find_store(store)?;
+    let store = api.find_store(store)?;
     let upload = Upload { content_type: &content_type, length, source: &mut source };
-    door.send("PUT", &store.record(key), Some(upload))?;
+    api.upload("PUT", &store.record(key), Some(upload))?;
     Ok(())
 }
 
 /// Deletes records; reports those that do not exist, and fails if there are any.
-pub(super) fn remove(door: &Door, arguments: &RemoveArguments) -> Result<(), Failure> {
-    let store = door.find_store(&arguments.store)?;
+pub(super) fn remove(api: &ApiConnection, arguments: &RemoveArguments) -> Result<(), CommandError> {
+    let store = api.find_store(&arguments.store)?;
     let mut absent = 0;
-    let mut remove = |key: &str| -> Result<(), Failure> {
+    let mut remove = |key: &str| -> Result<(), CommandError> {
         check_key(key)?;
         let record = store.record(key);
-        if door.head(&record)?.is_some() {
-            door.ask("DELETE", &record, None)?;
+        if api.head(&record)?.is_some() {
+            api.call("DELETE", &record, None)?;
         } else {
             absent += 1;
             output::print_error(&format!("store {} has no record {key:?}", store.address));
@@ -189,7 +189,7 @@ pub(super) fn remove(door: &Door, arguments: &RemoveArguments) -> Result<(), Fai
         Ok(())
     };
     for key in &arguments.keys {
-        if key == STANDARD {
+        if key == STANDARD_STREAM {
             for line in io::stdin().lock().lines() {
                 remove(&line.map_err(|error| format!("cannot read standard input: {error}"))?)?;
             }
@@ -199,12 +199,12 @@ pub(super) fn remove(door: &Door, arguments: &RemoveArguments) -> Result<(), Fai
     }
     match absent {
         0 => Ok(()),
-        1 => Err(Failure::NotFound("1 record was not there".to_owned())),
-        count => Err(Failure::NotFound(format!("{count} records were not there"))),
+        1 => Err(CommandError::NotFound("1 record was not there".to_owned())),
+        count => Err(CommandError::NotFound(format!("{count} records were not there"))),
     }
 }
 
-fn check_key(key: &str) -> Result<(), Failure> {
+fn check_key(key: &str) -> Result<(), CommandError> {
     let parsed: Result<RecordKey, InvalidKey> = key.parse();
     parsed.map(drop).map_err(|error| format!("{key:?} is no key of a record: {error}").into())
 }
@@ -213,7 +213,7 @@ fn check_key(key: &str) -> Result<(), Failure> {
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 /// Path that means standard input or output.
-pub(super) const STANDARD: &str = "-";
+pub(super) const STANDARD_STREAM: &str = "-";
 
 /// Returns the media type for a file name extension.
 pub(super) fn media_type(name: &Path) -> String {
@@ -229,7 +229,7 @@ pub(super) fn is_text(content_type: &str) -> bool {
 
 /// Opens a file, or standard input; returns it with its length in bytes if known.
 pub(super) fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), String> {
-    if path.as_os_str() == STANDARD {
+    if path.as_os_str() == STANDARD_STREAM {
         return Ok((Box::new(io::stdin().lock()), None));
     }
     let unreadable = |error: io::Error| format!("cannot read {}: {error}", path.display());

@@ -25,7 +25,7 @@ pub(super) fn serve(sources: &ConfigSources) -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => {
             print_error(problems.log_format, &problems.to_string());
-            return exit::wrong_settings();
+            return exit::invalid_usage();
         }
     };
     let format = started.config.telemetry.format;
@@ -34,7 +34,7 @@ pub(super) fn serve(sources: &ConfigSources) -> ExitCode {
     let log = match telemetry::start(&started.config.telemetry, colours) {
         Ok(log) => log,
         Err(error) => {
-            print_error(format, &output::whole(&error));
+            print_error(format, &output::error_chain(&error));
             return exit::failed();
         }
     };
@@ -45,7 +45,7 @@ pub(super) fn serve(sources: &ConfigSources) -> ExitCode {
             return exit::failed();
         }
     };
-    match runtime.block_on(serve_until_told(Reload { sources, started, log }, format)) {
+    match runtime.block_on(serve_until_stopped(Reloader { sources, started, log }, format)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(format, &error);
@@ -61,21 +61,21 @@ fn print_error(format: LogFormat, error: &str) {
         LogFormat::Json => {
             let timestamp = SystemClock.now();
             let line = serde_json::json!({ "timestamp": timestamp, "level": "ERROR", "message": error, "target": module_path!() });
-            output::complain(&line.to_string());
+            output::print_message(&line.to_string());
         }
     }
 }
 
-async fn serve_until_told(reload: Reload<'_>, format: LogFormat) -> Result<(), String> {
+async fn serve_until_stopped(reload: Reloader<'_>, format: LogFormat) -> Result<(), String> {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
     let [mut term, mut interrupt, mut hangup] =
-        all(kinds.map(signal)).map_err(|error| format!("signals cannot be waited for: {error}"))?;
+        collect_signals(kinds.map(signal)).map_err(|error| format!("signals cannot be waited for: {error}"))?;
     let gateway = Box::pin(Gateway::open(reload.started.config.clone())).await;
-    let gateway = gateway.map_err(|error| output::whole(&error))?;
+    let gateway = gateway.map_err(|error| output::error_chain(&error))?;
     for warning in &reload.started.warnings {
         tracing::warn!("{warning}");
     }
-    greet(&gateway, format);
+    print_addresses(&gateway, format);
     let reloading = gateway.reloading();
     let (drain, draining) = tokio::sync::oneshot::channel::<()>();
     let mut running = std::pin::pin!(gateway.run(async move {
@@ -84,27 +84,27 @@ async fn serve_until_told(reload: Reload<'_>, format: LogFormat) -> Result<(), S
     }));
     let ended = tokio::select! {
         ended = running.as_mut() => ended,
-        () = reload.on(&mut hangup, &reloading) => Ok(()),
-        () = told(&mut term, &mut interrupt) => {
+        () = reload.run(&mut hangup, &reloading) => Ok(()),
+        () = stop_signal(&mut term, &mut interrupt) => {
             let _ = drain.send(());
             tokio::select! {
                 ended = running => ended,
-                () = told(&mut term, &mut interrupt) => {
+                () = stop_signal(&mut term, &mut interrupt) => {
                     return Err("told to stop for the second time: not waiting for requests in flight".to_owned());
                 }
             }
         }
     };
-    ended.map_err(|error| output::whole(&error))
+    ended.map_err(|error| output::error_chain(&error))
 }
 
 /// Returns all signals, or the first error.
-fn all<const N: usize>(signals: [io::Result<Signal>; N]) -> io::Result<[Signal; N]> {
+fn collect_signals<const N: usize>(signals: [io::Result<Signal>; N]) -> io::Result<[Signal; N]> {
     let signals = signals.into_iter().collect::<io::Result<Vec<_>>>()?;
     signals.try_into().map_err(|_| io::Error::other("one is missing"))
 }
 
-async fn told(term: &mut Signal, interrupt: &mut Signal) {
+async fn stop_signal(term: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = term.recv() => {}
         _ = interrupt.recv() => {}
@@ -113,7 +113,7 @@ async fn told(term: &mut Signal, interrupt: &mut Signal) {
 
 /// Prints the addresses of the API and the console, and the means to sign in. A JSON log is for programs, which find
 /// the addresses in it; a token is printed on a terminal only.
-fn greet(gateway: &Gateway, format: LogFormat) {
+fn print_addresses(gateway: &Gateway, format: LogFormat) {
     let admin = gateway.admin_token();
     if let TokenOrigin::Made(place) = &admin.origin {
         tracing::info!(kept_in = place, "an admin token was made");
@@ -121,43 +121,43 @@ fn greet(gateway: &Gateway, format: LogFormat) {
     if format == LogFormat::Json && !io::stdout().is_terminal() {
         return;
     }
-    output::say(&format!("Larder listens on {}://{}", gateway.scheme(), gateway.local_addr()));
-    output::say(&format!("Console: {}", gateway.console()));
+    output::print_line(&format!("Larder listens on {}://{}", gateway.scheme(), gateway.local_addr()));
+    output::print_line(&format!("Console: {}", gateway.console()));
     match &admin.origin {
         TokenOrigin::Given => {}
         TokenOrigin::Made(place) => {
-            output::say(&format!("Admin token: {}", admin.token.reveal()));
-            output::say(&format!("It is shown this once; {place} keeps it."));
+            output::print_line(&format!("Admin token: {}", admin.token.reveal()));
+            output::print_line(&format!("It is shown this once; {place} keeps it."));
         }
-        TokenOrigin::Kept(place) => output::say(&format!("The admin token is in {place}")),
+        TokenOrigin::Kept(place) => output::print_line(&format!("The admin token is in {place}")),
     }
 }
 
 /// Sources of this process's configuration, and its present state.
-pub(super) struct Reload<'a> {
+pub(super) struct Reloader<'a> {
     pub(super) sources: &'a ConfigSources,
     pub(super) started: Loaded,
     pub(super) log: Log,
 }
 
-impl Reload<'_> {
+impl Reloader<'_> {
     /// Reloads whenever `hangup` comes; never returns.
-    pub(super) async fn on(self, hangup: &mut Signal, gateway: &Reloading) {
+    pub(super) async fn run(self, hangup: &mut Signal, gateway: &Reloading) {
         let mut current = None;
         while hangup.recv().await.is_some() {
-            if let Some(taken) = self.once(current.as_ref().unwrap_or(&self.started), gateway).await {
-                current = Some(taken);
+            if let Some(loaded) = self.reload_once(current.as_ref().unwrap_or(&self.started), gateway).await {
+                current = Some(loaded);
             }
         }
         std::future::pending::<()>().await;
     }
 
     /// Reloads once; returns the new configuration, or `None` if everything stays as it was.
-    async fn once(&self, current: &Loaded, gateway: &Reloading) -> Option<Loaded> {
+    async fn reload_once(&self, current: &Loaded, gateway: &Reloading) -> Option<Loaded> {
         let loaded = match load(self.sources) {
             Ok(loaded) => loaded,
             Err(problems) => {
-                for problem in &problems.list {
+                for problem in &problems.errors {
                     tracing::error!("SIGHUP: {problem}");
                 }
                 tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
@@ -165,7 +165,7 @@ impl Reload<'_> {
             }
         };
         if let Err(error) = gateway.take(&loaded.config).await {
-            tracing::error!("SIGHUP: {}", output::whole(&error));
+            tracing::error!("SIGHUP: {}", output::error_chain(&error));
             tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
             return None;
         }
@@ -173,16 +173,16 @@ impl Reload<'_> {
             tracing::warn!("SIGHUP: {warning}");
         }
         self.log.refilter(&loaded.config.telemetry.filter);
-        let changed = names(current.changes(&loaded).filter(|setting| setting.is_reloadable()));
+        let changed = setting_names(current.changes(&loaded).filter(|setting| setting.is_reloadable()));
         tracing::info!(changed, "SIGHUP: configuration, certificates and accounts were taken anew");
-        let kept = names(self.started.changes(&loaded).filter(|setting| !setting.is_reloadable()));
-        if !kept.is_empty() {
-            tracing::warn!("SIGHUP: what has changed of these needs a restart: {kept}");
+        let pending = setting_names(self.started.changes(&loaded).filter(|setting| !setting.is_reloadable()));
+        if !pending.is_empty() {
+            tracing::warn!("SIGHUP: what has changed of these needs a restart: {pending}");
         }
         Some(loaded)
     }
 }
 
-fn names(settings: impl Iterator<Item = &'static Setting>) -> String {
+fn setting_names(settings: impl Iterator<Item = &'static Setting>) -> String {
     settings.map(|setting| setting.name).collect::<Vec<_>>().join(", ")
 }

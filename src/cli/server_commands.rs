@@ -12,15 +12,15 @@ use crate::{
 
 use super::{
     administration::{self, ClockCommand, StoreCommand, TokenCommand, UserCommand},
-    api_connection::{Door, MissingFolder, segment, with_server},
+    api_connection::{ApiConnection, MissingFolder, path_segment, with_server},
     arguments::ServerArguments,
-    exit::Failure,
+    exit::CommandError,
     output::{self, Format},
     records::{self, GetArguments, ListArguments, PutArguments, RemoveArguments},
 };
 
 /// Maximum validity of a signed link to a list of keys: 100 years.
-const LONGEST_LINK_SECS: u64 = 36_525 * 24 * 60 * 60;
+const MAX_LINK_LIFETIME_SECS: u64 = 36_525 * 24 * 60 * 60;
 
 /// Commands that talk to a server.
 #[derive(Debug, Subcommand)]
@@ -113,7 +113,7 @@ pub(super) enum ServerCommands {
         /// Key of the record [default: the list of keys]
         key: Option<String>,
         /// Time for which a link to the list of keys is good [default: for ever]
-        #[arg(long, value_name = "SECONDS", conflicts_with = "key", value_parser = value_parser!(u64).range(1..=LONGEST_LINK_SECS))]
+        #[arg(long, value_name = "SECONDS", conflicts_with = "key", value_parser = value_parser!(u64).range(1..=MAX_LINK_LIFETIME_SECS))]
         lifetime: Option<u64>,
         #[command(flatten)]
         server: ServerArguments,
@@ -129,7 +129,7 @@ pub(super) struct OutputArguments {
 }
 
 impl OutputArguments {
-    /// Returns the form that was asked for.
+    /// Returns the form that was scope for.
     pub(super) fn format(&self) -> Format {
         Format::new(self.json)
     }
@@ -140,68 +140,68 @@ impl ServerCommands {
     pub(super) fn run(self) -> ExitCode {
         // Commands that create users, tokens or stores create a missing folder. Reads, and changes of what cannot
         // exist, do not.
-        let missing = match &self {
+        let missing_folder = match &self {
             Self::User { command: UserCommand::Create { .. }, .. }
             | Self::Token { command: TokenCommand::Create { .. }, .. }
             | Self::Store { command: StoreCommand::Create { .. }, .. } => MissingFolder::Create,
             _ => MissingFolder::Refuse,
         };
-        let with = |server: ServerArguments, work: &mut dyn FnMut(&Door) -> Result<(), Failure>| {
-            with_server(server.url, &server.settings.0, missing, |target| work(target.door()))
+        let with = |server: ServerArguments, work: &mut dyn FnMut(&ApiConnection) -> Result<(), CommandError>| {
+            with_server(server.url, &server.settings.0, missing_folder, |session| work(session.connection()))
         };
         match self {
             Self::Stores { unnamed, output, server } => {
-                with(server, &mut |door| administration::list_stores(door, unnamed, output.format()))
+                with(server, &mut |api| administration::list_stores(api, unnamed, output.format()))
             }
-            Self::Ls { arguments, server } => with(server, &mut |door| records::list(door, &arguments)),
-            Self::Get { arguments, server } => with(server, &mut |door| records::get(door, &arguments)),
-            Self::Put { arguments, server } => with(server, &mut |door| records::put(door, &arguments)),
-            Self::Rm { arguments, server } => with(server, &mut |door| records::remove(door, &arguments)),
+            Self::Ls { arguments, server } => with(server, &mut |api| records::list(api, &arguments)),
+            Self::Get { arguments, server } => with(server, &mut |api| records::get(api, &arguments)),
+            Self::Put { arguments, server } => with(server, &mut |api| records::put(api, &arguments)),
+            Self::Rm { arguments, server } => with(server, &mut |api| records::remove(api, &arguments)),
             Self::Clock { command, output, server } => {
-                with(server, &mut |door| administration::clock(door, command.as_ref(), output.format()))
+                with(server, &mut |api| administration::clock(api, command.as_ref(), output.format()))
             }
             Self::User { command, output, server } => {
-                with(server, &mut |door| administration::user(door, &command, output.format()))
+                with(server, &mut |api| administration::user(api, &command, output.format()))
             }
             Self::Token { command: TokenCommand::Generate, .. } => {
                 administration::generate_token();
                 ExitCode::SUCCESS
             }
             Self::Token { command, output, server } => {
-                with(server, &mut |door| administration::token(door, &command, output.format()))
+                with(server, &mut |api| administration::token(api, &command, output.format()))
             }
             Self::Store { command, output, server } => {
-                with(server, &mut |door| administration::store(door, &command, output.format()))
+                with(server, &mut |api| administration::store(api, &command, output.format()))
             }
             Self::Sign { store, key, lifetime, server } => {
-                with(server, &mut |door| sign(door, &store, key.as_deref(), lifetime))
+                with(server, &mut |api| sign(api, &store, key.as_deref(), lifetime))
             }
         }
     }
 }
 
 /// Prints a link to a record, which must exist, or else to the list of keys.
-fn sign(door: &Door, store: &str, key: Option<&str>, lifetime: Option<u64>) -> Result<(), Failure> {
+fn sign(api: &ApiConnection, store: &str, key: Option<&str>, lifetime: Option<u64>) -> Result<(), CommandError> {
     let key: Option<RecordKey> = key.map(str::parse).transpose().map_err(|error: InvalidKey| error.to_string())?;
-    let store = door.find_store(store)?;
+    let store = api.find_store(store)?;
     let text =
         |member: &str| store.object[member].as_str().ok_or_else(|| format!("this token may not sign: no {member}"));
     let (secret, records) = (text("urlSigningSecretKey")?, text("recordsPublicUrl")?);
     let id = text("id")?.parse().map_err(|error: IdError| error.to_string())?;
     let Some(key) = key else {
-        let signature = signature::keys(secret, &id, lifetime.map(end_in));
-        output::say(&format!("{}/keys?signature={signature}", records.trim_end_matches("/records")));
+        let signature = signature::keys(secret, &id, lifetime.map(expiry_in));
+        output::print_line(&format!("{}/keys?signature={signature}", records.trim_end_matches("/records")));
         return Ok(());
     };
-    if door.head(&store.record(key.as_str()))?.is_none() {
+    if api.head(&store.record(key.as_str()))?.is_none() {
         return Err(store.absent_record(key.as_str()));
     }
     let signature = signature::record(secret, &id, &key)
         .ok_or_else(|| "a link to this record would open the whole store".to_owned())?;
-    output::say(&format!("{records}/{}?signature={signature}", segment(key.as_str())));
+    output::print_line(&format!("{records}/{}?signature={signature}", path_segment(key.as_str())));
     Ok(())
 }
 
-fn end_in(seconds: u64) -> Timestamp {
+fn expiry_in(seconds: u64) -> Timestamp {
     SystemClock.now().plus(std::time::Duration::from_secs(seconds))
 }

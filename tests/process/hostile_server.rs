@@ -85,7 +85,8 @@ fn an_export_writes_nothing_outside_its_folder_whatever_keys_the_server_lists() 
     fs::create_dir_all(&home).expect("a folder");
     let absolute = home.join("authorized_keys").display().to_string();
     let long = "k".repeat(5000);
-    let evil = [&absolute, "../up", "../../up", "a/../../up", "a\0b", "a\\b", "", &long, "key~partial", "\u{1b}[2J", "é"];
+    let evil =
+        [&absolute, "../up", "../../up", "a/../../up", "a\0b", "a\\b", "", &long, "key~partial", "\u{1b}[2J", "é"];
     let keys = evil.iter().map(|key| (*key).to_owned()).chain(["fine".to_owned(), "..".to_owned()]).collect();
     let ended = export(work.path(), serve(keys), "into/out");
     assert!(!ended.status.success(), "it says that it left something out");
@@ -99,9 +100,14 @@ fn an_export_writes_nothing_outside_its_folder_whatever_keys_the_server_lists() 
 
 #[test]
 fn an_export_follows_no_link_that_is_in_its_folder_already() {
-    for planted in
-        ["records", "records/fine~partial", "records/fine", "records.ndjson.partial", "manifest.json.partial", "records/~case"]
-    {
+    for planted in [
+        "records",
+        "records/fine~partial",
+        "records/fine",
+        "records.ndjson.partial",
+        "manifest.json.partial",
+        "records/~case",
+    ] {
         let work = tempfile::tempdir().expect("a folder");
         let (out, outside) = (work.path().join("out"), work.path().join("outside"));
         fs::create_dir_all(&out).expect("a folder");
