@@ -17,7 +17,10 @@ use http_body_util::Full;
 use crate::{
     kv,
     peer::{InvalidPeerAddress, Peer, PeerAddress, PeerError},
-    telemetry::trace::{CONTENT_TYPE, Span, Tracer, document},
+    telemetry::{
+        otlp::{CONTENT_TYPE, document},
+        trace::{Span, Tracer},
+    },
 };
 
 use super::job::{Job, Report};

@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{source::Clock, timestamp::Timestamp};
+use super::{clocks::Clock, timestamp::Timestamp};
 
 /// Resolution of a date in whole seconds, in milliseconds: the moment it was taken is later than the date by at most
 /// this much.
@@ -79,7 +79,7 @@ impl Clock for AdjustedClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::manual::ManualClock;
+    use crate::clock::ManualClock;
 
     const START: i64 = 1_767_225_600_000;
 

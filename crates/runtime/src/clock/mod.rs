@@ -4,24 +4,15 @@
 //! hand and repeat random sequences from a seed. It schedules nothing: that is `jobs`.
 
 mod adjusted;
+mod clocks;
 mod guard;
-mod jump;
-mod manual;
 mod random;
-mod record;
-mod source;
-mod system;
-#[cfg(test)]
-mod tests;
 mod timeline;
 mod timestamp;
 
 pub use adjusted::AdjustedClock;
+pub use clocks::{Clock, ManualClock, SystemClock};
 pub use guard::{ClockGuard, ClockSafeguards, Suspension};
-pub use jump::Jump;
-pub use manual::ManualClock;
 pub use random::{Random, SeededRandom, SystemRandom};
-pub use record::{ClockRecord, RecordedSuspension};
-pub use source::Clock;
-pub use system::SystemClock;
+pub use timeline::{ClockRecord, Jump, RecordedSuspension};
 pub use timestamp::{Timestamp, TimestampError};

@@ -1,6 +1,12 @@
-//! Costs at an object store: calls, by the classes that vendors bill, and bytes, with their price by a price list.
+//! Costs at an object store: calls, by the classes that vendors bill, and bytes, with their price by a price list. The costs of a call are
+//! charged to the work that makes it.
 
-use std::{fmt, ops::AddAssign, str::FromStr};
+use std::{fmt, ops::AddAssign, str::FromStr, sync::Arc};
+
+use super::{
+    ledger::{Ledger, Payers},
+    work::{self, Observed},
+};
 
 /// Number of calls that a price of class A or B covers.
 const CALLS_OF_A_PRICE: f64 = 1000.0;
@@ -168,6 +174,57 @@ impl fmt::Display for Prices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { class_a, class_b, bytes_in, bytes_out, currency } = self;
         write!(f, "a={class_a},b={class_b},in={bytes_in},out={bytes_out},currency={currency}")
+    }
+}
+
+/// Charges the current work; without one, background work.
+pub fn charge(ledger: &Ledger, costs: Costs) {
+    if CallClass::NAMES.iter().any(|(class, _)| costs.calls(*class) > 0) {
+        work::observe(Observed::count_call);
+    }
+    if let Err(costs) = work::add(costs) {
+        ledger.charge(Payers::default(), costs);
+    }
+}
+
+/// Costs of one call, summed until it is over, and then charged: to the current work, else to that in which the call
+/// began.
+#[derive(Debug)]
+pub struct Tab {
+    ledger: Arc<Ledger>,
+    payers: Payers,
+    costs: Costs,
+}
+
+impl Tab {
+    /// Starts a call.
+    pub fn open(ledger: &Arc<Ledger>, class: CallClass) -> Self {
+        work::observe(Observed::count_call);
+        Self { ledger: Arc::clone(ledger), payers: work::payers(), costs: Costs::call(class) }
+    }
+
+    /// Adds sent bytes.
+    pub fn sent(&mut self, bytes: usize) {
+        self.costs.bytes_in += bytes as u64;
+    }
+
+    /// Adds received bytes.
+    pub fn received(&mut self, bytes: usize) {
+        self.costs.bytes_out += bytes as u64;
+    }
+
+    /// Cancels the call: nothing was sent.
+    pub fn waive(mut self) {
+        work::observe(Observed::discount_call);
+        self.costs = Costs::default();
+    }
+}
+
+impl Drop for Tab {
+    fn drop(&mut self) {
+        if let Err(costs) = work::add(self.costs) {
+            self.ledger.charge(self.payers, costs);
+        }
     }
 }
 

@@ -7,24 +7,18 @@
 mod access_log;
 mod costs;
 mod ledger;
-mod lines;
 mod log;
 mod metrics;
-mod observed;
-mod panics;
-mod shown_path;
-mod tab;
+pub mod otlp;
 pub mod trace;
 pub mod work;
 
-pub use access_log::{AccessLine, AccessLog};
-pub use costs::{CallClass, Costs, InvalidPrices, Prices};
+pub use access_log::{AccessLine, AccessLog, shown_path};
+pub use costs::{CallClass, Costs, InvalidPrices, Prices, Tab, charge};
 pub use ledger::{Account, Ledger, Parties, Party, Payers, Totals};
 pub use log::{
-    AccessLogSetting, Colours, InvalidFilter, Log, LogFilter, LogFormat, StartError, TelemetryOptions, start,
+    AccessLogSetting, Colours, InvalidFilter, Log, LogFilter, LogFormat, StartError, TelemetryOptions,
+    show as show_panics, start,
 };
 pub use metrics::{Durations, Kind, Metrics, Sample};
-pub use observed::Observed;
-pub use panics::show as show_panics;
-pub use shown_path::shown_path;
-pub use tab::{Tab, charge};
+pub use work::Observed;

@@ -8,7 +8,10 @@ use std::{
     future::Future,
     net::{IpAddr, Ipv6Addr},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use http::HeaderValue;
@@ -17,7 +20,6 @@ use tokio::task::futures::TaskLocalFuture;
 use super::{
     costs::Costs,
     ledger::{Ledger, Party, Payers},
-    observed::Observed,
     trace::{Seen, Trace},
 };
 
@@ -184,6 +186,40 @@ pub async fn carry_out<F: Future>(commission: Option<Commission>, future: F) -> 
     match commission {
         Some(commission) => WORK.scope(Work::of(commission), future).await,
         None => future.await,
+    }
+}
+
+/// Facts about a request that become known while it is handled.
+#[derive(Debug, Default)]
+pub struct Observed {
+    caller: OnceLock<Box<str>>,
+    object_calls: AtomicU64,
+}
+
+impl Observed {
+    /// Records the name of the caller; the first one counts.
+    pub(super) fn set_caller(&self, name: &str) {
+        let _ = self.caller.set(name.into());
+    }
+
+    /// Counts a call of the object store.
+    pub(super) fn count_call(&self) {
+        self.object_calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Discounts a call that was not made after all.
+    pub(super) fn discount_call(&self) {
+        self.object_calls.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Returns the name of the caller, if it became known.
+    pub fn caller(&self) -> Option<&str> {
+        self.caller.get().map(AsRef::as_ref)
+    }
+
+    /// Returns the number of calls of the object store.
+    pub fn object_calls(&self) -> u64 {
+        self.object_calls.load(Ordering::Relaxed)
     }
 }
 

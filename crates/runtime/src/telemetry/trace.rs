@@ -1,4 +1,8 @@
-//! Sampling of requests for tracing, and the queue of spans to send.
+//! Traces: the operations and durations of a request, for a collector.
+//!
+//! The code that sees an operation end creates its span. Spans wait here until a job sends them; this module does not
+//! contact the collector. Programs propagate traces by the header `traceparent`
+//! (<https://www.w3.org/TR/trace-context/>).
 
 use std::{
     collections::VecDeque,
@@ -9,14 +13,130 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-use super::{
-    context::{Parent, SpanId, TraceId, traceparent},
-    span::{Span, SpanKind, Value},
-};
-use crate::telemetry::metrics::{Kind, Metrics, Sample};
+use super::metrics::{Kind, Metrics, Sample};
+
+/// The header.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Flag bit of a sampled trace.
+const SAMPLED: u8 = 1;
+
+/// Id of a trace.
+pub type TraceId = [u8; 16];
+
+/// Id of a span.
+pub type SpanId = [u8; 8];
+
+/// Trace context of a request, as sent by its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// The trace.
+    pub trace: TraceId,
+    /// The caller's span.
+    pub span: SpanId,
+    /// True if the trace is sampled.
+    pub is_sampled: bool,
+}
+
+impl Parent {
+    /// Parses the header; `None` if it is invalid, as if it were absent.
+    pub fn read(value: &HeaderValue) -> Option<Self> {
+        let text = value.to_str().ok()?;
+        let mut fields = text.trim().split('-');
+        let [version, trace, span, flags] = [fields.next()?, fields.next()?, fields.next()?, fields.next()?];
+        let [version] = bytes::<1>(version)?;
+        // Later versions may have more fields after these; version 255 is invalid.
+        if version == u8::MAX || version == 0 && fields.next().is_some() {
+            return None;
+        }
+        let (trace, span, [flags]) = (bytes(trace)?, bytes(span)?, bytes::<1>(flags)?);
+        let is_valid = trace != [0; 16] && span != [0; 8];
+        is_valid.then_some(Self { trace, span, is_sampled: flags & SAMPLED != 0 })
+    }
+}
+
+/// Returns the header that makes `span` of a sampled trace the parent of the next server's spans.
+pub fn traceparent(trace: TraceId, span: SpanId) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("00-{}-{}-{SAMPLED:02x}", hex(&trace), hex(&span))).ok()
+}
+
+/// Formats bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Parses exactly `N` bytes of lower-case hexadecimal digits.
+fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Kind of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanKind {
+    /// A request that this server answered.
+    Server,
+    /// A call to another server.
+    Client,
+}
+
+/// The value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A string.
+    Text(String),
+    /// A number.
+    Number(i64),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Number(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+/// A timed operation.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// The trace it belongs to.
+    pub trace: TraceId,
+    /// Identifies it.
+    pub id: SpanId,
+    /// Its parent.
+    pub parent: Option<SpanId>,
+    /// Its name.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: SpanKind,
+    /// Its start, since 1970-01-01T00:00:00Z.
+    pub began: Duration,
+    /// Its end.
+    pub ended: Duration,
+    /// Its attributes. Never a secret, and no record key.
+    pub attributes: Vec<(&'static str, Value)>,
+    /// True if it failed for a reason other than the caller's fault.
+    pub has_failed: bool,
+}
 
 /// Maximum number of queued spans; some MiB.
 const MAX_WAITING: usize = 8192;
@@ -201,6 +321,40 @@ impl Trace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const EXAMPLE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn read(text: &str) -> Option<Parent> {
+        Parent::read(&HeaderValue::from_str(text).expect("a header"))
+    }
+
+    #[test]
+    fn the_example_of_the_standard_is_read_and_written() {
+        let parent = read(EXAMPLE).expect("it is one");
+        assert!(parent.is_sampled);
+        assert_eq!(hex(&parent.span), "b7ad6b7169203331");
+        assert_eq!(traceparent(parent.trace, parent.span).expect("a header"), EXAMPLE);
+        assert!(!read(&EXAMPLE.replace("-01", "-00")).expect("it is one").is_sampled);
+        assert!(read(&EXAMPLE.replace("00-0a", "cc-0a").replace("-01", "-09-more")).expect("it is one").is_sampled);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_as_if_it_were_not_there() {
+        for text in [
+            "",
+            "00",
+            &EXAMPLE[..54],
+            &EXAMPLE.to_ascii_uppercase(),
+            &EXAMPLE.replace("00-0a", "ff-0a"),
+            &format!("{EXAMPLE}-more"),
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333g-01",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     const NOW: (Duration, Duration) = (Duration::from_secs(1000), Duration::from_secs(10));
 

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::{
-    context::hex,
-    span::{Span, SpanKind, Value},
-};
+use super::trace::{Span, SpanKind, Value, hex};
 
 /// Service name of the spans.
 const SERVICE: &str = "larder";

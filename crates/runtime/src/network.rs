@@ -1,10 +1,17 @@
-//! HTTP proxies on the way to other servers, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name them.
+//! Connections to other servers: races the addresses of a name, and uses the proxy that the environment names.
 //!
-//! HTTPS uses a tunnel (`CONNECT`). Plain HTTP is sent to the proxy itself, with the absolute URL in its request line.
+//! The module opens TCP connections. It knows neither TLS nor any HTTP beyond requests to a proxy, and keeps no
+//! connection. `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name proxies. HTTPS uses a tunnel (`CONNECT`).
+//! Plain HTTP is sent to the proxy itself, with the absolute URL in its request line.
 
-use std::{fmt, io, net::IpAddr};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderValue, Request, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
@@ -12,9 +19,64 @@ use hyper_util::{
     client::proxy::matcher::{Intercept, Matcher},
     rt::TokioIo,
 };
-use tokio::net::TcpStream;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 
-use super::connect::connect;
+/// Delay before the next address is tried in parallel (RFC 8305, section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Connects to the first address of `host` that answers. The caller limits the time.
+pub async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    race(alternated(lookup_host((host, port)).await?)).await
+}
+
+/// Connects to the address that answers first. Each attempt begins when the previous one has failed or after
+/// [`ATTEMPT_DELAY`].
+async fn race(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut addresses = addresses.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    loop {
+        let next = addresses.next();
+        attempts.extend(next.map(attempt));
+        let ended = match next {
+            Some(_) => match timeout(ATTEMPT_DELAY, attempts.next()).await {
+                Ok(ended) => ended,
+                Err(_) => continue,
+            },
+            None => attempts.next().await,
+        };
+        match ended {
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(error)) => failure = error,
+            None => return Err(failure),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is what races the addresses")]
+async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // Requests are written whole; waiting for more bytes gains nothing.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Orders addresses so that the two families alternate, the system's preferred one first (RFC 8305, section 4).
+fn alternated(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut counts = [0_usize; 2];
+    let mut ranked: Vec<_> = addresses
+        .map(|address| {
+            let count = &mut counts[usize::from(address.is_ipv6())];
+            *count += 1;
+            (*count, address)
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, address)| address).collect()
+}
 
 /// The port of a proxy whose URL has none.
 const DEFAULT_PORT: u16 = 80;
@@ -130,10 +192,64 @@ impl Proxy {
 mod tests {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+        net::{TcpListener, TcpSocket},
     };
 
     use super::*;
+
+    /// A listener with a full queue: Linux drops every further SYN, like a host that is down.
+    struct Silent {
+        address: SocketAddr,
+        _listener: TcpListener,
+        _queued: Vec<TcpStream>,
+    }
+
+    impl Silent {
+        async fn listen() -> Self {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+            let listener = socket.listen(1).expect("it listens");
+            let address = listener.local_addr().expect("it is bound");
+            let mut queued = Vec::new();
+            while let Ok(connected) = timeout(ATTEMPT_DELAY, attempt(address)).await {
+                queued.push(connected.expect("its queue takes it"));
+            }
+            Self { address, _listener: listener, _queued: queued }
+        }
+    }
+
+    async fn listener() -> (SocketAddr, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        (listener.local_addr().expect("it is bound"), listener)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_never_answers_does_not_hold_up_the_next() {
+        let (silent, (address, _listener)) = (Silent::listen().await, listener().await);
+        let raced = timeout(Duration::from_secs(1), race([silent.address, silent.address, address])).await;
+        let stream = raced.expect("within a second").expect("one of them answers");
+        assert_eq!(stream.peer_addr().expect("it is connected"), address);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_gives_way_at_once_and_its_error_is_the_last_word() {
+        let (refusing, closed) = listener().await;
+        drop(closed);
+        let (address, _listener) = listener().await;
+        let raced = timeout(ATTEMPT_DELAY, race([refusing, refusing, address])).await;
+        raced.expect("without a delay").expect("one of them answers");
+        let error = race([refusing]).await.expect_err("nothing listens there");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(race([]).await.expect_err("there is nothing").kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let addresses =
+            ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"].map(|text| text.parse().expect(text));
+        let ordered: Vec<_> = alternated(addresses.into_iter()).iter().map(ToString::to_string).collect();
+        assert_eq!(ordered, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
+    }
 
     fn proxies(variables: &'static [(&str, &str)]) -> Proxies {
         Proxies::new(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value))
