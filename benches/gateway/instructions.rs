@@ -13,17 +13,17 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     cases::counted,
-    figures::{Outcome, table},
     load::{
-        bare,
         case::{Case, Verb},
         clients::Load,
-        connection::Request,
+        clients::Request,
+        hyper_baseline,
     },
     nginx::{self, Nginx},
     program::{Program, larder},
-    stand_in,
+    report::{Outcome, table},
     store::Store,
+    stub_s3,
 };
 
 /// Requests of the shorter run; the longer one has twice as many. The difference is the result.
@@ -37,14 +37,14 @@ enum Subject {
     Bare,
 }
 
-/// Counts, over the stand-in; the table.
+/// Counts, over the stub; the table.
 pub async fn count(folder: &Path, pattern: &[u8]) -> Outcome<String> {
     let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
     if !found.is_ok_and(|status| status.success()) {
         return Err("valgrind is missing; install it with: sudo apt-get install valgrind".into());
     }
-    let stand_in = stand_in::start(folder)?;
-    let store = Store::stand_in(stand_in.address, stand_in.child.id());
+    let stub = stub_s3::start(folder)?;
+    let store = Store::stub(stub.address, stub.child.id());
     let (shorter, longer) = (counted(REQUESTS), counted(2 * REQUESTS));
     let mut rows = Vec::new();
     for (turn, (shorter, longer)) in shorter.into_iter().zip(longer).enumerate() {
@@ -94,7 +94,7 @@ async fn run(subject: Subject, folder: &Path, store: &Store, case: &Case, patter
             nginx.wait()?;
         }
         Subject::Bare => {
-            let mut program = Program::start(under_valgrind(&bare::command()?, folder), &log)?;
+            let mut program = Program::start(under_valgrind(&hyper_baseline::command()?, folder), &log)?;
             ask(program.address, &Request::to_larder(case, case.verb, "any", pattern)?, case, pattern).await?;
             end(program.child.id())?;
             program.child.wait()?;

@@ -1,5 +1,5 @@
 //! Cost of Larder between a client and an object store: GET and PUT of small and large records through it, through
-//! nginx, and without anything in between; over a real object store, and over a stand-in that answers at once; beside a
+//! nginx, and without anything in between; over a real object store, and over a stub that answers at once; beside a
 //! bare hyper server, and a relay that reads none of the bytes it passes on. `docs/PERFORMANCE.md` says how to read the
 //! tables.
 //!
@@ -7,10 +7,10 @@
 //! cargo xtask bench gateway                  starts an object store for it
 //! cargo bench --bench gateway                over the one that LARDER_TEST_S3_ and AWS_ variables name
 //! cargo bench --bench gateway -- --quick     less of everything
-//! cargo bench --bench gateway -- --only "stand-in: GET", or another part of the cases' names
+//! cargo bench --bench gateway -- --only "stub: GET", or another part of the cases' names
 //! cargo bench --bench gateway -- --instructions    counts instructions instead; a few minutes
 //! cargo bench --bench gateway -- --overload        asks for four times what can be done; two minutes
-//! cargo xtask bench rivals garage            Larder over a folder beside an object store on the same disk
+//! cargo xtask bench competitors garage            Larder over a folder beside an object store on the same disk
 //! ```
 #![expect(
     clippy::disallowed_methods,
@@ -20,21 +20,21 @@
 #![expect(clippy::print_stderr, reason = "errors and progress")]
 
 mod cases;
-mod contest;
-#[path = "../figures/mod.rs"]
-mod figures;
+mod competitors;
 mod instructions;
 #[path = "../load/mod.rs"]
 mod load;
+mod matchup;
 mod nginx;
 mod overload;
 #[path = "../program/mod.rs"]
 mod program;
-mod relay;
+mod proxy_floor;
+#[path = "../report/mod.rs"]
 mod report;
-mod rivals;
-mod stand_in;
 mod store;
+mod stub_s3;
+mod tables;
 
 use std::{
     env,
@@ -45,13 +45,13 @@ use std::{
 };
 
 use cases::{ALONE, CASES, FULL, QUICK, ROUND_ALONE, ROUNDS_ALONE};
-use contest::{Contest, Row};
-use figures::{Outcome, ended, nothing_to_measure};
 use load::{
-    bare,
     case::{Case, Effort, LARGEST_BODY, pattern},
+    hyper_baseline,
 };
+use matchup::{Matchup, Row};
 use program::Program;
+use report::{Outcome, ended, nothing_to_measure};
 use store::Store;
 use tokio::runtime::Runtime;
 
@@ -61,12 +61,12 @@ enum Task {
     Measure(Effort, String),
     Count,
     Overload,
-    Rivals(Effort),
+    Competitors(Effort),
     ServeBare,
     /// It passes on to there.
     ServeRelay(SocketAddr),
     /// It takes so long for a record.
-    ServeStandIn(Duration),
+    ServeStub(Duration),
     Nothing,
 }
 
@@ -75,10 +75,10 @@ fn main() -> ExitCode {
         Ok(Task::Measure(effort, only)) => measure(effort, &only),
         Ok(Task::Count) => count(),
         Ok(Task::Overload) => overload(),
-        Ok(Task::Rivals(effort)) => rivals(effort),
-        Ok(Task::ServeBare) => bare::serve(),
-        Ok(Task::ServeRelay(store)) => relay::serve(store),
-        Ok(Task::ServeStandIn(time)) => stand_in::serve(time),
+        Ok(Task::Competitors(effort)) => competitors(effort),
+        Ok(Task::ServeBare) => hyper_baseline::serve(),
+        Ok(Task::ServeRelay(store)) => proxy_floor::serve(store),
+        Ok(Task::ServeStub(time)) => stub_s3::serve(time),
         Ok(Task::Nothing) => nothing_to_measure(),
         Err(error) => Err(error),
     };
@@ -89,7 +89,7 @@ fn main() -> ExitCode {
 enum Special {
     Instructions,
     Overload,
-    Rivals,
+    Competitors,
 }
 
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.
@@ -104,13 +104,13 @@ fn task() -> Outcome<Task> {
             "--only" => only = arguments.next().ok_or("--only needs a part of the cases' names")?,
             "--instructions" => special = Some(Special::Instructions),
             "--overload" => special = Some(Special::Overload),
-            "--rivals" => special = Some(Special::Rivals),
-            bare::ARGUMENT => return Ok(Task::ServeBare),
-            relay::ARGUMENT => return Ok(Task::ServeRelay(arguments.next().unwrap_or_default().parse()?)),
-            stand_in::ARGUMENT => return Ok(Task::ServeStandIn(Duration::ZERO)),
-            stand_in::SLOW_ARGUMENT => return Ok(Task::ServeStandIn(overload::SERVICE)),
+            "--competitors" => special = Some(Special::Competitors),
+            hyper_baseline::ARGUMENT => return Ok(Task::ServeBare),
+            proxy_floor::ARGUMENT => return Ok(Task::ServeRelay(arguments.next().unwrap_or_default().parse()?)),
+            stub_s3::ARGUMENT => return Ok(Task::ServeStub(Duration::ZERO)),
+            stub_s3::SLOW_ARGUMENT => return Ok(Task::ServeStub(overload::SERVICE)),
             _ => {
-                let known = "there are --quick, --only NAME, --instructions, --overload and --rivals";
+                let known = "there are --quick, --only NAME, --instructions, --overload and --competitors";
                 return Err(format!("unknown argument {argument}; {known}").into());
             }
         }
@@ -119,7 +119,7 @@ fn task() -> Outcome<Task> {
         _ if !is_bench => Task::Nothing,
         Some(Special::Instructions) => Task::Count,
         Some(Special::Overload) => Task::Overload,
-        Some(Special::Rivals) => Task::Rivals(effort),
+        Some(Special::Competitors) => Task::Competitors(effort),
         None => Task::Measure(effort, only),
     })
 }
@@ -140,11 +140,11 @@ fn overload() -> Outcome<()> {
     Ok(())
 }
 
-fn rivals(effort: Effort) -> Outcome<()> {
+fn competitors(effort: Effort) -> Outcome<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let (store, bare) = (Store::of_environment()?, bare::start(folder.path())?);
+    let (store, bare) = (Store::of_environment()?, hyper_baseline::start(folder.path())?);
     let pattern = pattern(LARGEST_BODY);
-    let measured = rivals::measure(folder.path(), &store, &bare, effort, &pattern);
+    let measured = competitors::measure(folder.path(), &store, &bare, effort, &pattern);
     let (ratios, figures) = runtime()?.block_on(measured)?;
     println!("{ratios}\n{figures}");
     Ok(())
@@ -154,27 +154,27 @@ fn measure(effort: Effort, only: &str) -> Outcome<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let bench = Bench {
         folder: folder.path(),
-        bare: bare::start(folder.path())?,
+        bare: hyper_baseline::start(folder.path())?,
         runtime: runtime()?,
         pattern: pattern(LARGEST_BODY),
         started: Instant::now(),
         only,
     };
-    let stand_in = stand_in::start(folder.path())?;
-    let stand_in = || Ok(Store::stand_in(stand_in.address, stand_in.child.id()));
+    let stub = stub_s3::start(folder.path())?;
+    let stub = || Ok(Store::stub(stub.address, stub.child.id()));
     for (name, rows) in [
         ("object store", bench.rows("object store", Store::of_environment, &CASES, effort)?),
-        ("stand-in", bench.rows("stand-in", stand_in, &CASES, effort)?),
+        ("stub", bench.rows("stub", stub, &CASES, effort)?),
     ] {
         if !rows.is_empty() {
-            println!("{}", report::ratios(name, &rows));
-            println!("{}", report::figures(name, &rows));
+            println!("{}", tables::ratios(name, &rows));
+            println!("{}", tables::figures(name, &rows));
         }
     }
     let alone = Effort { rounds: ROUNDS_ALONE, round: ROUND_ALONE, case: effort.case };
-    let rows = bench.rows("one connection", stand_in, &ALONE, alone)?;
+    let rows = bench.rows("one connection", stub, &ALONE, alone)?;
     if !rows.is_empty() {
-        println!("{}", report::added(&rows));
+        println!("{}", tables::added(&rows));
     }
     Ok(())
 }
@@ -202,10 +202,10 @@ impl Bench<'_> {
         let wanted: Vec<_> = cases.iter().filter(|case| full_name(case).contains(self.only)).collect();
         let mut rows = Vec::new();
         if !wanted.is_empty() {
-            let contest = Contest::start(&self.folder.join(name), store()?, &self.bare)?;
+            let matchup = Matchup::start(&self.folder.join(name), store()?, &self.bare)?;
             for case in wanted {
                 eprintln!("{:>4} s  {}", self.started.elapsed().as_secs(), full_name(case));
-                rows.push(self.runtime.block_on(contest.measure(*case, effort, &self.pattern))?);
+                rows.push(self.runtime.block_on(matchup.measure(*case, effort, &self.pattern))?);
             }
         }
         Ok(rows)

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::figures::Outcome;
+use crate::report::Outcome;
 
 /// Timeout for its start, until it listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ pub fn command(folder: &Path, workers: usize, store: SocketAddr) -> Outcome<(Com
 }
 
 /// Debian's settings for the connections (`sendfile`, `tcp_nopush`), without logs, and with connections that stay open
-/// on both sides. Responses are buffered, as by default. Request bodies are not: nginx would write a large one to the
+/// on both variants. Responses are buffered, as by default. Request bodies are not: nginx would write a large one to the
 /// disk as a whole before it sent the first byte.
 fn configuration(folder: &Path, workers: usize, address: SocketAddr, store: SocketAddr) -> Outcome<String> {
     let folder = folder.display();

@@ -1,7 +1,7 @@
 //! Latency under overload: the times of served requests while the load is four times the capacity, beside those at half
 //! load.
 //!
-//! The object store is the stand-in with a fixed delay, and Larder has a limit on concurrent requests: these two
+//! The object store is the stub with a fixed delay, and Larder has a limit on concurrent requests: these two
 //! determine the capacity, and the machine has processor time left to ask for more. Requests are open-loop: they are
 //! sent when they are due, however long the others take, and their times count from when they were due.
 
@@ -21,11 +21,11 @@ use tokio::{
 };
 
 use crate::{
-    figures::{Outcome, Samples, ratio, table},
-    load::side::millis,
+    load::variant::millis,
     program::{Program, TOKEN, larder},
-    stand_in,
+    report::{Outcome, Samples, ratio, table},
     store::Store,
+    stub_s3,
 };
 
 /// Requests that Larder works on at once.
@@ -46,7 +46,7 @@ const ROUND: Duration = Duration::from_secs(8);
 /// Start of a round that is not counted: until then it might be a burst, for which all requests wait.
 const BURST: Duration = Duration::from_secs(3);
 
-/// Path of a record that the stand-in generates.
+/// Path of a record that the stub generates.
 const KEY: &str = "get-1024-0000001";
 
 /// Offered load, in eighths of the capacity.
@@ -66,9 +66,9 @@ struct Tally {
 /// Measures, and says what came out.
 pub async fn measure(folder: &Path) -> Outcome<String> {
     let mut command = Command::new(env::current_exe()?);
-    command.arg(stand_in::SLOW_ARGUMENT);
-    let slow = Program::start(command, &folder.join("stand-in.log"))?;
-    let store = Store::stand_in(slow.address, slow.child.id());
+    command.arg(stub_s3::SLOW_ARGUMENT);
+    let slow = Program::start(command, &folder.join("stub.log"))?;
+    let store = Store::stub(slow.address, slow.child.id());
     let (settings, places) = (store.settings(), PLACES.to_string());
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     settings.push(("LARDER_MAX_REQUESTS", places.as_str()));

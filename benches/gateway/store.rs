@@ -17,11 +17,11 @@ use aws_sigv4::{
 use form_urlencoded::Serializer;
 
 use crate::{
-    figures::Outcome,
     load::{
         case::{Case, Verb, key},
-        connection::{Request, of_body},
+        clients::{Request, of_body},
     },
+    report::Outcome,
 };
 
 /// Validity of signatures: longer than any benchmark takes.
@@ -61,13 +61,13 @@ impl Store {
         })
     }
 
-    /// Creates the stand-in, which takes any signature.
-    pub fn stand_in(address: SocketAddr, process: u32) -> Self {
+    /// Creates the stub, which takes any signature.
+    pub fn stub(address: SocketAddr, process: u32) -> Self {
         Self {
             address,
             process: Some(process),
             region: "us-east-1".to_owned(),
-            bucket: super::stand_in::BUCKET.to_owned(),
+            bucket: super::stub_s3::BUCKET.to_owned(),
             access_key: "benchmark".to_owned(),
             secret_key: "guards-nothing".to_owned(),
             prefix: "bench".to_owned(),

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::figures::Outcome;
+use crate::report::Outcome;
 
 /// The token of the benchmarks. It guards an empty folder that is gone in minutes.
 pub const TOKEN: &str = "benchmark-token";

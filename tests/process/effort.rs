@@ -8,23 +8,23 @@ use std::{
 
 /// Crashes in a row.
 pub fn torture_rounds() -> usize {
-    number("LARDER_TORTURE_ROUNDS", 10)
+    number("LARDER_CHAOS_ROUNDS", 10)
 }
 
 /// Returns the duration of a history.
 pub fn torture_time() -> Duration {
-    Duration::from_secs(number("LARDER_TORTURE_SECONDS", 15))
+    Duration::from_secs(number("LARDER_CHAOS_SECONDS", 15))
 }
 
 /// Returns the seed of all choices.
 pub fn torture_seed() -> u64 {
-    number("LARDER_TORTURE_SEED", RandomState::new().hash_one(0))
+    number("LARDER_CHAOS_SEED", RandomState::new().hash_one(0))
 }
 
 /// Gateways before a bucket.
 #[cfg(feature = "s3")]
 pub fn torture_gateways() -> usize {
-    number("LARDER_TORTURE_GATEWAYS", 2)
+    number("LARDER_CHAOS_GATEWAYS", 2)
 }
 
 /// Size of the record that must not fit into memory.

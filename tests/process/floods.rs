@@ -197,7 +197,7 @@ fn strangers_whose_bodies_never_end_cost_little_and_delay_no_bystander() {
 }
 
 #[test]
-#[ignore = "long: cargo xtask test-long strangers"]
+#[ignore = "long: cargo xtask test-long slow-bodies"]
 fn four_hundred_strangers_whose_bodies_never_end_cost_little_and_delay_no_bystander() {
     println!("{}", withstand_strangers(MANY_STRANGERS));
 }

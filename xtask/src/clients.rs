@@ -1,11 +1,12 @@
-//! The drivers of the official clients (`tests/clients`): installed below the target folder from their lock files, each
-//! run against a Larder of its own.
+//! Clients that test a running Larder: the drivers of the official clients (`tests/clients`), installed below the target
+//! folder from their lock files, and Schemathesis (`tests/openapi`), which sends all that the API description allows, and
+//! much that it does not. Each runs against a Larder of its own.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::server::{Server, TOKEN};
-use crate::{folders, installed, npm, python, shell};
+use crate::{packages, shell};
 
 /// A driver: one official client, as its registry ships it.
 pub struct Driver {
@@ -76,7 +77,7 @@ fn node_load(driver: &Driver) -> Command {
 }
 
 fn python_load(driver: &Driver) -> Command {
-    let mut command = shell::program_at_root(python::interpreter(&driver.folder()));
+    let mut command = shell::program_at_root(packages::interpreter(&driver.folder()));
     command.arg(driver.source().join("load.py")).env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
@@ -84,8 +85,8 @@ fn python_load(driver: &Driver) -> Command {
 fn install_npm(driver: &Driver) -> Result<(), String> {
     let folder = driver.folder();
     // Modules are found from the importing file upwards, so the driver is in the same folder.
-    folders::copy(&driver.source(), &folder)?;
-    npm::install(&driver.source().join("package-lock.json"), &folder)
+    packages::copy_folder(&driver.source(), &folder)?;
+    packages::install_npm(&driver.source().join("package-lock.json"), &folder)
 }
 
 fn node(driver: &Driver) -> Command {
@@ -96,11 +97,11 @@ fn node(driver: &Driver) -> Command {
 
 fn install_python(driver: &Driver) -> Result<(), String> {
     let (requirements, folder) = (driver.source().join("requirements.txt"), driver.folder());
-    installed::once_from(&requirements, &folder, || python::install(&requirements, &folder))
+    packages::install_once_from(&requirements, &folder, || packages::install_python(&requirements, &folder))
 }
 
 fn interpret(driver: &Driver) -> Command {
-    let mut command = shell::program_at_root(python::interpreter(&driver.folder()));
+    let mut command = shell::program_at_root(packages::interpreter(&driver.folder()));
     command.arg(driver.source().join("driver.py")).env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
@@ -113,4 +114,41 @@ fn build_rust(driver: &Driver) -> Result<(), String> {
 
 fn built(driver: &Driver) -> Command {
     shell::program_at_root(driver.folder().join("debug").join("larder-client-driver"))
+}
+
+fn schemathesis_sources() -> PathBuf {
+    shell::root().join("tests").join("openapi")
+}
+
+fn schemathesis_environment() -> PathBuf {
+    shell::target().join("openapi").join("environment")
+}
+
+/// Installs Schemathesis below the target folder, unless that was done before.
+///
+/// # Errors
+/// Returns a message with the command that helps where there is one.
+pub fn install_schemathesis() -> Result<(), String> {
+    let requirements = schemathesis_sources().join("requirements.txt");
+    packages::install_once_from(&requirements, &schemathesis_environment(), || {
+        packages::install_python(&requirements, &schemathesis_environment())
+    })
+}
+
+/// Holds a Larder over a new folder against its description.
+///
+/// # Errors
+/// Returns a message with the end of the log, when an answer is not described or the server does not end well.
+pub fn run_schemathesis() -> Result<(), String> {
+    let server = Server::start("openapi", &[])?;
+    let mut command = shell::program_at_root(packages::interpreter(&schemathesis_environment()));
+    command
+        .arg("-B")
+        .arg(schemathesis_sources().join("driver.py"))
+        .env("LARDER_URL", &server.url)
+        .env("LARDER_TOKEN", TOKEN);
+    // The server is on this machine: no proxy of the surroundings has a part in it.
+    command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    shell::run(&mut command).map_err(|error| format!("{error}\n{}", server.end_of_log()))?;
+    server.stop()
 }

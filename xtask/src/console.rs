@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::backends::SEAWEEDFS;
 use crate::server::{Server, TOKEN};
-use crate::{folders, npm, shell, tools};
+use crate::{packages, shell, tools};
 
 /// Secret that signs links where the object store has no place for a generated one; for tests alone.
 const SECRET: &str = "console-checks-secret-that-guards-nothing";
@@ -33,9 +33,9 @@ pub fn install() -> Result<(), String> {
                 .map_err(|error| format!("{} cannot be emptied: {error}", sources.display()))?;
         }
     }
-    folders::copy(&root.join("tests").join("console"), &folder)?;
-    folders::copy(&root.join("console"), &folder.join("console"))?;
-    npm::install(&root.join("tests").join("console").join("package-lock.json"), &folder)?;
+    packages::copy_folder(&root.join("tests").join("console"), &folder)?;
+    packages::copy_folder(&root.join("console"), &folder.join("console"))?;
+    packages::install_npm(&root.join("tests").join("console").join("package-lock.json"), &folder)?;
     tools::need_chromium().map(|_| ())
 }
 
@@ -88,10 +88,10 @@ pub fn screenshots(_: &[String]) -> Result<(), String> {
 ///
 /// # Errors
 /// Those of [`install`] and [`over_folder`].
-pub fn effort() -> Result<(), String> {
+pub fn bench() -> Result<(), String> {
     install()?;
     shell::run(&mut shell::cargo(&["build", "--quiet", "--locked", "--bin", "larder"]))?;
-    drive("effort.mjs", "console-effort", &[])
+    drive("bench.mjs", "console-bench", &[])
 }
 
 fn drive(program: &str, name: &str, settings: &[(&str, String)]) -> Result<(), String> {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::{installed, python, shell, tools};
+use crate::{packages, shell, tools};
 
 /// Programs of Debian's that the checks run, what they are asked to see that they are there, and the package that has them.
 const PROGRAMS: [(&str, &str, &str); 9] = [
@@ -45,7 +45,9 @@ pub fn install() -> Result<(), String> {
     }
     tools::need_strace()?;
     let requirements = source().join("requirements.txt");
-    installed::once_from(&requirements, &environment(), || python::install(&requirements, &environment()))
+    packages::install_once_from(&requirements, &environment(), || {
+        packages::install_python(&requirements, &environment())
+    })
 }
 
 /// Runs all checks.
@@ -53,7 +55,7 @@ pub fn install() -> Result<(), String> {
 /// # Errors
 /// When one fails: the checks have said which, and why.
 pub fn run() -> Result<(), String> {
-    let mut command = shell::program_at_root(python::interpreter(&environment()));
+    let mut command = shell::program_at_root(packages::interpreter(&environment()));
     command.arg(source().join("driver.py")).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("LARDER_PROGRAM", shell::target().join("debug").join("larder"));
     // All servers are on this machine: no proxy of the surroundings has a part in it.

@@ -1,7 +1,7 @@
 //! Larder's work commands: `cargo xtask` lists them, `cargo xtask NAME` runs one.
 //!
-//! Everything a person or a machine runs on this repository, by one name each. It builds in seconds, needs nothing but
-//! the standard library, and knows nothing of Larder's own code.
+//! Each task of development and CI has one command. The program builds in seconds, has no dependencies, and does not
+//! depend on Larder's crates.
 #![expect(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -9,25 +9,19 @@
 )]
 
 mod backends;
+mod bench;
+mod chaos;
 mod clients;
 mod console;
 mod deploy;
-mod effort;
-mod folders;
 mod fuzz;
-mod guard;
-mod histories;
-mod hour;
-mod installed;
-mod leftovers;
-mod long;
-mod npm;
-mod openapi;
-mod python;
-mod rolling;
+mod packages;
+mod quickstart;
+mod rolling_restart;
 mod sdks;
 mod server;
 mod shell;
+mod supervisor;
 mod test;
 mod tools;
 
@@ -36,6 +30,8 @@ use std::process::ExitCode;
 /// A work command.
 struct Command {
     name: &'static str,
+    /// Arguments as the list of commands shows them.
+    arguments: &'static str,
     summary: &'static str,
     run: fn(&[String]) -> Result<(), String>,
 }
@@ -44,74 +40,91 @@ struct Command {
 const COMMANDS: [Command; 9] = [
     Command {
         name: "test",
-        summary: "checks everything: format, lints, tests, documentation, clients, SDKs, OpenAPI, console, deployment; `test STEP` checks one",
+        arguments: "[STEP...]",
+        summary: "Run every check that a change must pass, or some of its steps",
         run: test::run,
     },
     Command {
         name: "test-long",
-        summary: "runs a check that takes longer than CI may; without a name it lists them",
-        run: long::run,
+        arguments: "[NAME]",
+        summary: "Run a check that takes too long for CI; without a name, list these checks",
+        run: test::run_long,
     },
     Command {
         name: "test-s3",
-        summary: "tests over an object store: seaweedfs, ceph, garage, or --endpoint URL [--region R] [--bucket B]",
+        arguments: "seaweedfs|ceph|garage | --endpoint URL [--region R] [--bucket B]",
+        summary: "Run all tests that need an object store, over one that is started for them or a running one",
         run: backends::test_s3,
     },
     Command {
         name: "backend",
-        summary: "starts an object store (seaweedfs, ceph, garage) and keeps it until Ctrl-C",
+        arguments: "seaweedfs|ceph|garage",
+        summary: "Install and start an object store, and print its address and keys; Ctrl-C stops it",
         run: backends::backend,
     },
     Command {
         name: "bench",
-        summary: "measures (docs/PERFORMANCE.md says what): wire, depth, sweep, gateway, or one of them, or console, or rivals seaweedfs|garage|ceph, with its arguments",
-        run: effort::bench,
+        arguments: "[http|large_store|expiry_sweep|gateway|console|competitors SERVER] [ARGUMENT...]",
+        summary: "Run the benchmarks of docs/PERFORMANCE.md, or one of them",
+        run: bench::run,
     },
     Command {
-        name: "torture",
-        summary: "tests the program by a hundred kills, a 5 GiB record and a start with 100,000 records; `torture \
-                  folder|seaweedfs|ceph|garage [--minutes M] [--gateways N]` by random histories instead",
-        run: effort::torture,
+        name: "chaos",
+        arguments: "[FILTER | folder|seaweedfs|ceph|garage [--minutes M] [--gateways N]]",
+        summary: "Run the tests of the whole program at full length, or check random histories for linearizability",
+        run: chaos::run,
     },
     Command {
         name: "fuzz",
-        summary: "gives every parser bytes that libFuzzer chooses, a minute each; `fuzz [TARGET] [--minutes M]`",
+        arguments: "[TARGET] [--minutes M]",
+        summary: "Fuzz all parsers with libFuzzer, or one, for a minute each",
         run: fuzz::run,
     },
     Command {
         name: "screenshots",
-        summary: "makes pictures of every page of the console, in target/screenshots",
+        arguments: "",
+        summary: "Take screenshots of every page of the console, in target/screenshots",
         run: console::screenshots,
     },
     Command {
         name: "deny",
-        summary: "checks licences, advisories and sources of the dependencies (needs cargo-deny)",
-        run: effort::deny,
+        arguments: "",
+        summary: "Check licences, advisories and sources of the dependencies (needs cargo-deny)",
+        run: test::deny,
     },
 ];
 
-/// Command that other commands start; it is not for users.
-const GUARD: Command = Command { name: guard::NAME, summary: "ends a server with its command", run: guard::run };
-
-/// A program that a command starts beside itself.
-const WATCHER: Command =
-    Command { name: leftovers::NAME, summary: "ends what a command leaves behind", run: leftovers::watch };
+/// Commands that other commands start. They are not listed.
+const INTERNAL_COMMANDS: [Command; 2] = [
+    Command {
+        name: supervisor::SUPERVISOR,
+        arguments: "FOLDER PROGRAM [ARGUMENT...]",
+        summary: "End a server when its command ends",
+        run: supervisor::run_supervisor,
+    },
+    Command {
+        name: supervisor::WATCHER,
+        arguments: "MARK",
+        summary: "End the processes that a command leaves",
+        run: supervisor::watch,
+    },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(code) = fuzz::compile(&arguments) {
         return code;
     }
-    if let Some(code) = leftovers::supervise(&arguments) {
+    if let Some(code) = supervisor::supervise(&arguments) {
         return code;
     }
     let Some((name, rest)) = arguments.split_first() else {
         list();
         return ExitCode::SUCCESS;
     };
-    let mut commands = COMMANDS.iter().chain([&GUARD, &WATCHER]);
+    let mut commands = COMMANDS.iter().chain(&INTERNAL_COMMANDS);
     let Some(command) = commands.find(|command| command.name == name) else {
-        println!("There is no command {name:?}.\n");
+        println!("unknown command {name:?}\n");
         list();
         return ExitCode::from(2);
     };
@@ -125,9 +138,9 @@ fn main() -> ExitCode {
 }
 
 fn list() {
-    println!("cargo xtask NAME runs a work command:\n");
+    println!("Usage: cargo xtask COMMAND [ARGUMENT...]\n\nCommands:");
     for command in &COMMANDS {
-        println!("  {:<11}  {}", command.name, command.summary);
+        println!("  {} {}\n      {}", command.name, command.arguments, command.summary);
     }
-    println!("\nThe steps of test: {}.", test::step_names().join(", "));
+    println!("\nSteps of test: {}", test::step_names().join(", "));
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::server::{Server, TOKEN};
-use crate::{folders, installed, npm, python, shell};
+use crate::{packages, shell};
 
 /// The folders with packages of npm, seen from where everything is put together.
 const NPM_PROJECTS: [&str; 5] = ["javascript", "older/sdk-1", "older/sdk-2", "older/client-0", "older/client-1"];
@@ -38,10 +38,10 @@ fn environment() -> PathBuf {
 /// Returns a message with the command that helps where there is one.
 pub fn install() -> Result<(), String> {
     let (root, folder) = (shell::root(), folder());
-    folders::copy(&root.join("tests").join("sdks"), &folder)?;
-    folders::copy(&root.join("examples"), &folder)?;
+    packages::copy_folder(&root.join("tests").join("sdks"), &folder)?;
+    packages::copy_folder(&root.join("examples"), &folder)?;
     for (program, place) in NPM_PROGRAMS {
-        folders::copy_file(&folder.join(program), &folder.join(place))?;
+        packages::copy_file(&folder.join(program), &folder.join(place))?;
     }
     // Both wait for the network most of the time.
     std::thread::scope(|scope| {
@@ -53,18 +53,20 @@ pub fn install() -> Result<(), String> {
 
 fn install_npm(folder: &Path) -> Result<(), String> {
     for project in NPM_PROJECTS.map(|project| folder.join(project)) {
-        npm::install(&project.join("package-lock.json"), &project)?;
+        packages::install_npm(&project.join("package-lock.json"), &project)?;
     }
     Ok(())
 }
 
 fn install_python(folder: &Path) -> Result<(), String> {
     let requirements = folder.join("python").join("requirements.txt");
-    installed::once_from(&requirements, &environment(), || python::install(&requirements, &environment()))?;
+    packages::install_once_from(&requirements, &environment(), || {
+        packages::install_python(&requirements, &environment())
+    })?;
     for (requirements, packages) in OLDER_PACKAGES {
         let (requirements, packages) = (folder.join(requirements), folder.join(packages));
-        installed::once_from(&requirements, &packages, || {
-            python::install_beside(&environment(), &requirements, &packages)
+        packages::install_once_from(&requirements, &packages, || {
+            packages::install_python_beside(&environment(), &requirements, &packages)
         })?;
     }
     Ok(())
@@ -79,7 +81,7 @@ pub fn run() -> Result<(), String> {
     let mut command = shell::program_at_root("node");
     command.arg(folder().join("driver.mjs")).env("LARDER_URL", &server.url).env("LARDER_TOKEN", TOKEN);
     command.env("LARDER_PROGRAM", shell::target().join("debug").join("larder"));
-    command.env("SDKS_PYTHON", python::interpreter(&environment()));
+    command.env("SDKS_PYTHON", packages::interpreter(&environment()));
     // All servers are on this machine: no proxy of the surroundings has a part in it.
     command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
     shell::run(&mut command).map_err(|error| format!("{error}\n{}", server.end_of_log()))?;

@@ -7,7 +7,7 @@
 //! * An unnamed store lives to its end and not longer ([`lives`]).
 //! * Who may read may, and who may not may not, within the staleness bound ([`rights`]).
 //!
-//! `LARDER_TORTURE_SEED` repeats the choices of a run (not its timing), `LARDER_TORTURE_SECONDS` makes it longer.
+//! `LARDER_CHAOS_SEED` repeats the choices of a run (not its timing), `LARDER_CHAOS_SECONDS` makes it longer.
 
 mod chaos;
 mod linear;
@@ -57,7 +57,7 @@ const LEAST_OPERATIONS: usize = 20;
 type Serve = Box<dyn Fn() -> Command + Send + Sync>;
 
 #[test]
-fn over_a_folder_everything_that_was_told_is_true() {
+fn over_a_folder_every_history_is_linearizable() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().to_owned();
     let serve: Serve = Box::new(move || {
@@ -70,15 +70,15 @@ fn over_a_folder_everything_that_was_told_is_true() {
 
 #[cfg(feature = "s3")]
 #[test]
-fn before_a_bucket_everything_that_two_gateways_told_is_true() {
-    network::make_history_before_a_bucket(effort::torture_gateways());
+fn over_a_bucket_every_history_of_two_gateways_is_linearizable() {
+    network::make_history_over_a_bucket(effort::torture_gateways());
 }
 
 /// Makes a history and compares it with the guarantees; `staleness` is the staleness bound of the gateways.
 #[expect(clippy::print_stdout, reason = "the seed repeats a run, and what came of it is kept")]
 fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness: Duration, conditions: Conditions) {
     let (seed, time) = (effort::torture_seed(), effort::torture_time());
-    println!("{of}: LARDER_TORTURE_SEED={seed} LARDER_TORTURE_SECONDS={}", time.as_secs());
+    println!("{of}: LARDER_CHAOS_SEED={seed} LARDER_CHAOS_SECONDS={}", time.as_secs());
     let (count, began) = (gateways.len(), now());
     let staleness = if staleness.is_zero() { staleness } else { staleness + SLACK };
     let site = Site::start(gateways);
@@ -132,7 +132,7 @@ fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness
         began.elapsed().as_secs()
     );
     let least = LEAST_OPERATIONS * usize::try_from(time.as_secs()).expect("a short time");
-    assert!(operations >= least, "only {operations} operations: that is no torture");
+    assert!(operations >= least, "only {operations} operations: the history proves nothing");
 }
 
 /// Creates a store for records, and one that is opened to a user and closed again, with the user's token.

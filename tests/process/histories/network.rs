@@ -41,7 +41,7 @@ struct Wires {
 }
 
 /// Makes a history on so many gateways: equal ones, or a leader and its followers.
-pub fn make_history_before_a_bucket(gateways: usize) {
+pub fn make_history_over_a_bucket(gateways: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new().expect("the system has threads");
     let endpoint = variable("LARDER_TEST_S3_ENDPOINT");

@@ -1,11 +1,15 @@
-//! The object stores that tests run against, and how one is started.
+//! The object stores that tests run against: their installation, their start, and their address and keys.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use super::running::{Launch, Running};
 use super::{ceph, garage, seaweedfs};
+use crate::server::is_setting;
 use crate::shell;
+use crate::supervisor::Supervised;
 
 /// An object store that can be installed and started here.
 pub struct Backend {
@@ -79,5 +83,125 @@ impl Backend {
             Running::start(launch, &data, folder.join("server.log"))
         };
         start().map_err(|error| format!("{}: {error}", self.name))
+    }
+}
+
+/// Timeout for the start of a server, until it serves, on a machine that is busy with something else.
+const START_TIMEOUT: Duration = Duration::from_mins(3);
+
+/// Interval between two looks until then.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Launch of a backend: the command, and the readiness check.
+pub struct Launch {
+    /// The program, with its arguments and environment.
+    pub command: Command,
+    /// Returns `true` once it serves.
+    pub is_ready: Box<dyn Fn() -> bool>,
+    /// Its address and credentials once it runs.
+    pub server: S3Server,
+}
+
+/// A running object store. Its data go when it goes; its log stays until the next start.
+pub struct Running {
+    supervised: Supervised,
+    log: PathBuf,
+    /// Its address and credentials.
+    pub server: S3Server,
+}
+
+impl Running {
+    /// Starts a server over `data`, a folder that exists, and waits until it serves.
+    ///
+    /// # Errors
+    /// Returns a message with the end of its log, when it ends or does not serve within the limit.
+    pub fn start(mut launch: Launch, data: &Path, log: PathBuf) -> Result<Self, String> {
+        // Whatever another command writes to goes on being written to, without a name.
+        let _ = fs::remove_file(&log);
+        let file = File::create(&log).map_err(|error| format!("{} cannot be made: {error}", log.display()))?;
+        for (variable, _) in std::env::vars_os().filter(|(variable, _)| is_setting(&variable.to_string_lossy())) {
+            launch.command.env_remove(variable);
+        }
+        let supervised = Supervised::start(&launch.command, data, file)?;
+        let mut running = Self { supervised, log, server: launch.server };
+        let started = Instant::now();
+        while !(launch.is_ready)() {
+            if let Some(status) = running.supervised.ended() {
+                return Err(format!("it ended before it served ({status})\n{}", running.end_of_log()));
+            }
+            if started.elapsed() > START_TIMEOUT {
+                return Err(format!("it does not serve within {START_TIMEOUT:?}\n{}", running.end_of_log()));
+            }
+            sleep(POLL_INTERVAL);
+        }
+        println!("It serves at {} after {:.1} s.", running.server.endpoint, started.elapsed().as_secs_f64());
+        Ok(running)
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(mut self) -> String {
+        loop {
+            if let Some(status) = self.supervised.ended() {
+                return format!("it ended by itself ({status})\n{}", self.end_of_log());
+            }
+            sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Returns the last lines that it wrote.
+    pub fn end_of_log(&self) -> String {
+        shell::end_of_log(&self.log)
+    }
+}
+
+/// The bucket that tests share; each works under a prefix of its own, and whichever comes first makes it.
+pub const BUCKET: &str = "larder-tests";
+
+/// The region of servers that have none of their own.
+pub const REGION: &str = "us-east-1";
+
+/// An object store that listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Server {
+    /// Scheme, host and port.
+    pub endpoint: String,
+    /// Region that signatures name.
+    pub region: String,
+    /// A bucket of it.
+    pub bucket: String,
+    /// The name of its key.
+    pub access_key: String,
+    /// The key.
+    pub secret_key: String,
+}
+
+impl S3Server {
+    /// Returns the variables by which tests find it.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("LARDER_TEST_S3_ENDPOINT", self.endpoint.clone()),
+            ("LARDER_TEST_S3_REGION", self.region.clone()),
+            ("LARDER_TEST_S3_BUCKET", self.bucket.clone()),
+        ];
+        variables.extend(self.keys());
+        variables
+    }
+
+    /// Returns the variables by which a Larder serves over it, its keys beginning with `prefix` if there is one.
+    pub fn settings(&self, prefix: &str) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("LARDER_S3_ENDPOINT", self.endpoint.clone()),
+            ("LARDER_S3_BUCKET", self.bucket.clone()),
+            ("AWS_REGION", self.region.clone()),
+        ];
+        if !prefix.is_empty() {
+            settings.push(("LARDER_S3_PREFIX", prefix.to_owned()));
+        }
+        settings.extend(self.keys());
+        settings
+    }
+
+    fn keys(&self) -> [(&'static str, String); 2] {
+        [("AWS_ACCESS_KEY_ID", self.access_key.clone()), ("AWS_SECRET_ACCESS_KEY", self.secret_key.clone())]
     }
 }

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::running::Launch;
-use super::server::{BUCKET, REGION, S3Server};
-use super::{ports, probe};
+use super::backend::{BUCKET, Launch, REGION, S3Server};
+use super::network::{self, free_ports};
 use crate::{shell, tools};
 
 /// Script that starts the cluster, and explains how.
@@ -42,14 +41,14 @@ pub fn install(_folder: &Path) -> Result<(), String> {
 /// # Errors
 /// Returns a message when there are no free ports.
 pub fn launch(_folder: &Path, data: &Path) -> Result<Launch, String> {
-    let [gateway, monitor, monitor_v1] = ports::free(0)?;
+    let [gateway, monitor, monitor_v1] = free_ports(0)?;
     let mut command = Command::new("bash");
     command.arg(shell::root().join(START)).arg(data);
     command.args([gateway, monitor, monitor_v1].map(|port| port.to_string()));
     command.args([ACCESS_KEY, SECRET_KEY]);
     Ok(Launch {
         command,
-        is_ready: Box::new(move || probe::status(gateway, "/").is_some_and(|status| status < 500)),
+        is_ready: Box::new(move || network::status(gateway, "/").is_some_and(|status| status < 500)),
         server: S3Server {
             endpoint: format!("http://127.0.0.1:{gateway}"),
             region: REGION.to_owned(),

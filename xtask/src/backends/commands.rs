@@ -1,7 +1,6 @@
 //! The commands about object stores: the suites that face one, run against a server of choice; a server to work with by hand.
 
-use super::backend::{BACKENDS, Backend};
-use super::server::{BUCKET, REGION, S3Server};
+use super::backend::{BACKENDS, BUCKET, Backend, REGION, S3Server};
 use crate::clients::DRIVERS;
 use crate::shell;
 

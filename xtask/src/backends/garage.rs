@@ -4,10 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::running::Launch;
-use super::server::{BUCKET, S3Server};
-use super::{ports, probe};
-use crate::{installed, shell};
+use super::backend::{BUCKET, Launch, S3Server};
+use super::network::{self, free_ports};
+use crate::{packages, shell};
 
 const VERSION: &str = "2.5.0";
 
@@ -27,7 +26,7 @@ const SECRET_KEY: &str = "6775617264732d6e6f7468696e672d6275742d6c6172646572732d
 /// Returns a message when cargo cannot.
 pub fn install(folder: &Path) -> Result<(), String> {
     let build = folder.join("build");
-    installed::once(format!("{VERSION} {FEATURES}").as_bytes(), folder, || {
+    packages::install_once(format!("{VERSION} {FEATURES}").as_bytes(), folder, || {
         println!("Compiling Garage takes 30 minutes of one processor; this happens once.");
         let mut cargo = shell::cargo(&["install", "garage", "--version", VERSION, "--locked", "--force"]);
         cargo.args(["--no-default-features", "--features", FEATURES, "--root"]).arg(folder);
@@ -44,7 +43,7 @@ pub fn install(folder: &Path) -> Result<(), String> {
 /// # Errors
 /// Returns a message when there are no free ports or its configuration cannot be written.
 pub fn launch(folder: &Path, data: &Path) -> Result<Launch, String> {
-    let [s3, rpc] = ports::free(0)?;
+    let [s3, rpc] = free_ports(0)?;
     let configuration = data.join("garage.toml");
     fs::write(&configuration, configured(data, s3, rpc))
         .map_err(|error| format!("{} cannot be written: {error}", configuration.display()))?;
@@ -56,7 +55,7 @@ pub fn launch(folder: &Path, data: &Path) -> Result<Launch, String> {
     command.env("RUST_LOG", "warn");
     Ok(Launch {
         command,
-        is_ready: Box::new(move || probe::status(s3, "/").is_some_and(|status| status < 500)),
+        is_ready: Box::new(move || network::status(s3, "/").is_some_and(|status| status < 500)),
         server: S3Server {
             endpoint: format!("http://127.0.0.1:{s3}"),
             region: REGION.to_owned(),

