@@ -5,41 +5,37 @@
 //! ([`signature`]). It sees tokens as text and knows no HTTP.
 
 mod access;
-mod admitted;
-mod caller;
 mod documents;
 mod error;
-mod page;
-mod prefixes;
-mod quota;
-mod run_access;
-mod scope;
 mod secret;
-mod shared;
+mod share_index;
 pub mod signature;
 mod token;
-mod token_ends;
 mod token_objects;
-mod token_uses;
 mod tokens;
 mod user;
 mod users;
 
 pub use access::{
-    AccountAction, AccountGrant, Action, Addressed, Denied, Grant, admit, authorize, authorize_account,
-    authorize_upstream,
+    AccountAction, AccountGrant, Action, Addressed, Admitted, Caller, Denied, Grant, RunAction, RunFacts, RunGrant,
+    Session, admit, admit_to_run, authorize, authorize_account, authorize_run, authorize_upstream,
 };
-pub use admitted::Admitted;
-pub use caller::{Caller, Session};
 pub use error::AccountsError;
-pub use page::{Page, PageQuery};
-pub use prefixes::PREFIXES;
-pub use quota::{Quota, QuotaUpdate};
-pub use run_access::{RunAction, RunFacts, RunGrant, admit_to_run, authorize_run};
-pub use scope::{Scope, StoreRule, UpstreamKind, is_upstream_id};
 pub use secret::{MasterSecret, Secrets, SecretsError};
-pub use shared::SharedStores;
-pub use token::{KeptToken, Token, TokenHash};
+pub use share_index::SharedStores;
+pub use token::{KeptToken, Scope, StoreRule, Token, TokenHash, UpstreamKind, is_upstream_id};
 pub use tokens::{NewToken, Tokens, Unrecognised};
-pub use user::{AccountAccess, User, Username};
-pub use users::{NewUser, UserUpdate, Users};
+pub use user::{AccountAccess, Quota, QuotaUpdate, User, Username};
+pub use users::{NewUser, Page, PageQuery, UserUpdate, Users};
+
+/// Prefixes of all objects of this module, each a folder whose keys are listed in byte order, or one object.
+pub const PREFIXES: [&str; 8] = [
+    users::USERS,
+    users::USER_IDS,
+    token_objects::TOKENS,
+    token_objects::TOKENS_OF,
+    token_objects::TOKEN_USES,
+    token_objects::TOKEN_ENDS,
+    share_index::SHARED,
+    secret::MASTER_KEY,
+];
