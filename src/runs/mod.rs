@@ -5,35 +5,17 @@
 //! runs, and [`Runs::remove`] deletes finished ones. This module knows no HTTP and no caller.
 
 mod actor;
-mod attendance;
-mod completion;
-mod entries;
-mod error;
 mod layout;
-mod list_counts;
 mod lists;
-mod queues;
 mod registry;
-mod retention;
 mod run;
+mod run_supervision;
 mod status;
-mod timeouts;
-mod waiting;
 
 pub use actor::{ActorKind, ActorName, InvalidActorName, build_id};
-pub use attendance::Attended;
-pub use entries::RunIdentity;
-pub use error::RunsError;
-pub use layout::{PREFIXES, Queue, QueueItem};
-pub use list_counts::{RunFilter, RunsOf};
-pub use lists::RunPage;
-pub use registry::{RunOptions, Runs};
+pub use layout::{PREFIXES, Queue, QueueItem, RunIdentity};
+pub use lists::{RunFilter, RunPage, RunsOf};
+pub use registry::{RunOptions, Runs, RunsError};
 pub use run::{Elsewhere, MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate, Uptimes};
+pub use run_supervision::Attended;
 pub use status::{Outcome, RunStatus};
-
-/// What the fuzz targets call beyond the public interface.
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod internals {
-    pub use super::layout::Entry;
-}

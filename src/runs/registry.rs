@@ -3,22 +3,42 @@
 //! A run is announced before its document is written: first by an item of the queue of checks, then in the lists,
 //! which skip entries without a document. Every change is a compare-and-swap that carries a fresh nonce. So no two
 //! writers undo each other's changes, and a writer whose response was lost can read back whether it won.
+//!
+//! Finished runs stay for the retention and as long as their unnamed store. They are then deleted together with their
+//! dependants:
+//!
+//! ```text
+//! finished   its tokens are revoked, an item says when its retention ends
+//! expired    a first check finds that nothing keeps it; an item for the second check, by uptime, carries its identity
+//! deleted    the second check agrees: the document goes, then tokens and entries, and the item last
+//! ```
+//!
+//! The second check is an hour of uptime after the first. So no single clock reading deletes a run, and no request
+//! that began while the run could be changed is still writing. A crash at any point leaves an item from which the
+//! next check continues.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
 
 use crate::{
-    clock::{Clock, ClockGuard, Random},
-    kv::{DefaultRetention, JsonError, Retention, RunId, StoreView, create_json, read_json, replace_json},
+    clock::{Clock, ClockGuard, Random, Timestamp},
+    kv::{
+        self, Catalog, DefaultRetention, JsonError, Retention, RunId, StoreLocator, StoreView, create_json, read_json,
+        remove_json, replace_json,
+    },
     storage::{self, ETag, ObjectStore},
 };
 
 use super::{
-    completion::CompletionWatches,
-    error::{Result, RunsError},
-    layout,
-    list_counts::CountedLists,
+    layout::{self, Queue, QueueItem, RunIdentity, millis},
+    lists::CountedLists,
     run::{NewRun, Run},
-    timeouts::{Moment, millis},
+    status::{Moment, RunStatus, whole_millis},
 };
 
 /// Maximum number of attempts of a change under contention.
@@ -80,7 +100,7 @@ impl Runs {
     pub async fn create(&self, new: NewRun, store: &StoreView) -> Result<Run> {
         let now = self.now();
         let mut run = new.into_run(self.random.as_ref(), now.wall);
-        (run.uptimes.started, run.uptimes.seen) = (millis(now.uptime), millis(now.uptime));
+        (run.uptimes.started, run.uptimes.seen) = (whole_millis(now.uptime), whole_millis(now.uptime));
         // First: only this makes the remains of a crash findable.
         self.announce(&run, store).await?;
         self.write_entries(&run).await?;
@@ -174,4 +194,244 @@ impl Runs {
             Some(error) => Err(JsonError::Storage(error).into()),
         }
     }
+}
+
+/// The runs with waiters on this gateway.
+#[derive(Debug, Default)]
+pub struct CompletionWatches(Mutex<HashMap<RunId, Arc<Watch>>>);
+
+/// A run with waiters.
+#[derive(Debug)]
+pub struct Watch {
+    /// The run as last read or written.
+    pub latest: watch::Sender<Arc<Run>>,
+    /// Time of the last read, by the monotonic clock; locked during a read.
+    pub read_at: tokio::sync::Mutex<Duration>,
+}
+
+/// A waiter for a run.
+#[derive(Debug)]
+pub struct Waiter<'a> {
+    watches: &'a CompletionWatches,
+    /// Id of the run.
+    pub id: RunId,
+    /// The run.
+    pub watch: Arc<Watch>,
+}
+
+impl CompletionWatches {
+    /// Publishes a run to its waiters.
+    pub fn publish(&self, run: &Run) {
+        if let Some(watch) = self.watches().get(&run.id) {
+            watch.show(run);
+        }
+    }
+
+    /// Returns a waiter for `run`, which was read at `now`, by the monotonic clock.
+    pub fn join(&self, run: &Run, now: Duration) -> Waiter<'_> {
+        let new = || {
+            let latest = watch::Sender::new(Arc::new(run.clone()));
+            Arc::new(Watch { latest, read_at: tokio::sync::Mutex::new(now) })
+        };
+        let watch = Arc::clone(self.watches().entry(run.id).or_insert_with(new));
+        watch.show(run);
+        Waiter { watches: self, id: run.id, watch }
+    }
+
+    fn watches(&self) -> MutexGuard<'_, HashMap<RunId, Arc<Watch>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch {
+    /// Publishes a run unless a later version is published already.
+    pub fn show(&self, run: &Run) {
+        self.latest.send_if_modified(|latest| {
+            let is_newer = run.version > latest.version;
+            if is_newer {
+                *latest = Arc::new(run.clone());
+            }
+            is_newer
+        });
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut watches = self.watches.watches();
+        // This reference and the table's: there is no other waiter.
+        if Arc::strong_count(&self.watch) <= 2 {
+            watches.remove(&self.id);
+        }
+    }
+}
+
+impl Runs {
+    /// Returns the minimum retention of finished runs.
+    pub fn retention(&self) -> Retention {
+        self.retention.get()
+    }
+
+    /// Sets the minimum retention of finished runs.
+    pub fn set_retention(&self, retention: Retention) {
+        self.retention.set(retention);
+    }
+
+    /// Returns whether finished runs may be deleted now.
+    pub fn allows_deletion(&self) -> bool {
+        self.guard.allows_deletion()
+    }
+
+    /// Schedules the deletion of a finished run after its retention. Its tokens are already revoked.
+    pub async fn retire(&self, run: &Run) -> Result<()> {
+        self.remove_stale_entries(run).await?;
+        let end = self.retention_end(run);
+        self.enqueue(Queue::Finished, end.as_millis(), &run.id, &()).await.map(drop)
+    }
+
+    /// Makes the first check of a finished run whose retention seems to have ended.
+    pub async fn check_retention(&self, item: &QueueItem, catalog: &Catalog) -> Result<()> {
+        let run = match self.get(&item.id).await {
+            Ok(run) => run,
+            Err(RunsError::NotFound) => return self.dequeue(item).await,
+            Err(error) => return Err(error),
+        };
+        if let Some(until) = self.kept_until(&run, catalog).await? {
+            return self.keep(&run, until, item).await;
+        }
+        let at = self.now().uptime + self.options.second_check;
+        self.enqueue(Queue::Removal, millis(at), &run.id, &Some(RunIdentity::of(&run))).await?;
+        self.dequeue(item).await
+    }
+
+    /// Makes the second check of a finished run, and deletes its document if both agree. Returns the identity for the
+    /// rest of the deletion ([`Runs::remove_rest`]), or `None` if the run stays.
+    pub async fn remove(&self, item: &QueueItem, catalog: &Catalog) -> Result<Option<RunIdentity>> {
+        match self.get(&item.id).await {
+            Ok(run) => {
+                if let Some(until) = self.kept_until(&run, catalog).await? {
+                    return self.keep(&run, until, item).await.map(|()| None);
+                }
+                remove_json(self.objects.as_ref(), &layout::document(&run.id)).await?;
+                Ok(Some(RunIdentity::of(&run)))
+            }
+            // An earlier removal got this far.
+            Err(RunsError::NotFound) => match self.carried(item).await? {
+                Some(identity) => Ok(Some(identity)),
+                None => self.dequeue(item).await.map(|()| None),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes the entries of a run whose document and tokens are gone, and then the item.
+    pub async fn remove_rest(&self, run: &RunIdentity, item: &QueueItem) -> Result<()> {
+        self.remove_entries(run, RunStatus::ALL).await?;
+        self.dequeue(item).await
+    }
+
+    /// Reschedules the deletion of a run whose item came too early.
+    async fn keep(&self, run: &Run, until: Timestamp, item: &QueueItem) -> Result<()> {
+        let key = self.enqueue(Queue::Finished, until.as_millis(), &run.id, &()).await?;
+        if key == item.key { Ok(()) } else { self.dequeue(item).await }
+    }
+
+    fn retention_end(&self, run: &Run) -> Timestamp {
+        run.finished_at.unwrap_or(run.started_at).plus(self.retention().duration())
+    }
+
+    /// Returns the time until which a finished run is kept, or `None` if it may be deleted.
+    async fn kept_until(&self, run: &Run, catalog: &Catalog) -> Result<Option<Timestamp>> {
+        // A clock that has come into doubt meanwhile delays this.
+        let Some(now) = self.guard.deletion_time() else { return Err(RunsError::Contended) };
+        let end = self.retention_end(run);
+        if end > now {
+            return Ok(Some(end));
+        }
+        let store = match catalog.resolve(&StoreLocator::Id(run.store)).await {
+            Ok(store) => store,
+            Err(kv::Error::StoreNotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let document = &store.document;
+        if document.name.is_some() {
+            return Ok(None);
+        }
+        let expires_at = document.expires_at.unwrap_or(now).max(end);
+        Ok(Some(if expires_at > now { expires_at } else { now.plus(document.retention.duration() / 10) }))
+    }
+}
+
+/// Interval between reads of a run with waiters: another gateway may end it.
+const POLL: Duration = Duration::from_secs(1);
+
+impl Runs {
+    /// Returns `run`, which was just read, once it is over, or its state after `patience`.
+    pub async fn finished(&self, run: Run, patience: Duration) -> Result<Run> {
+        if run.status.is_terminal() || patience.is_zero() {
+            return Ok(run);
+        }
+        let began = self.clock.monotonic();
+        let waiter = self.watches.join(&run, began);
+        let mut latest = waiter.watch.latest.subscribe();
+        loop {
+            let run = Arc::clone(&latest.borrow_and_update());
+            let now = self.clock.monotonic();
+            let left = patience.saturating_sub(now.saturating_sub(began));
+            if run.status.is_terminal() || left.is_zero() {
+                return Ok(Arc::unwrap_or_clone(run));
+            }
+            tokio::select! {
+                changed = latest.changed() => { if changed.is_err() { return Ok(Arc::unwrap_or_clone(run)); } }
+                () = self.clock.sleep(left.min(POLL)) => self.poll(&waiter).await?,
+            }
+        }
+    }
+
+    /// Reads a run for all its waiters, unless one of them just has, or is about to.
+    async fn poll(&self, waiter: &Waiter<'_>) -> Result<()> {
+        let Ok(mut read_at) = waiter.watch.read_at.try_lock() else { return Ok(()) };
+        if self.clock.monotonic().saturating_sub(*read_at) < POLL * 9 / 10 {
+            return Ok(());
+        }
+        let run = self.get(&waiter.id).await?;
+        *read_at = self.clock.monotonic();
+        waiter.watch.show(&run);
+        Ok(())
+    }
+}
+
+/// The result of an operation on runs.
+pub type Result<T, E = RunsError> = std::result::Result<T, E>;
+
+/// A failed operation on runs. Nothing has changed unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum RunsError {
+    /// The run's document could not be read or written; a change may have taken effect.
+    #[error("runs could not be read or written")]
+    Document(#[from] JsonError),
+    /// An operation on the run's store failed; a change may have taken effect.
+    #[error("the store of a run could not be read or written")]
+    Store(#[from] kv::Error),
+    /// Contention: too many concurrent changes of the run.
+    #[error("too many change the same run at once")]
+    Contended,
+    /// The run does not exist.
+    #[error("the run was not found")]
+    NotFound,
+    /// The run is over.
+    #[error("the run is over")]
+    Over,
+    /// The run has reached the maximum number of metamorphs.
+    #[error("a run can be metamorphed at most {limit} times")]
+    TooManyMetamorphs {
+        /// That maximum.
+        limit: usize,
+    },
+    /// The run has reached the maximum number of tokens.
+    #[error("at most {limit} tokens can be made for a run")]
+    TooManyTokens {
+        /// That maximum.
+        limit: usize,
+    },
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    error::{Result, RunsError},
+    registry::{Result, RunsError},
     status::{Outcome, RunStatus},
 };
 
