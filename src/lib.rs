@@ -9,7 +9,7 @@ pub mod gateway;
 pub mod import_export;
 pub mod jobs;
 pub mod kv;
-pub mod peer;
+pub mod outbound;
 pub mod runs;
 pub mod server;
 

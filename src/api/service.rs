@@ -19,7 +19,7 @@ use crate::{
     auth::{AccountAction, Addressed, Caller, Denied, User, admit, authorize, authorize_account},
     clock::Random,
     kv::{self, StoreLocator, StoreName, StoreView},
-    peer::Peer,
+    outbound::Peer,
     server::{Source, allow_any_origin},
     storage::BoxError,
     telemetry::{

@@ -10,7 +10,7 @@ use crate::{
     jobs::CollectorAddress,
     kv::{CatalogOptions, Retention},
     network::Proxies,
-    peer::{InvalidPeerAddress, PeerAddress},
+    outbound::{InvalidPeerAddress, PeerAddress},
     runs::RunOptions,
     server::ServerOptions,
     storage::DEFAULT_MEMORY_LIMIT,

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use crate::{
     auth::{MasterSecret, Token},
-    peer::{InvalidPeerAddress, PeerAddress},
+    outbound::{InvalidPeerAddress, PeerAddress},
     telemetry::LogFormat,
 };
 

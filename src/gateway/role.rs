@@ -9,7 +9,7 @@ use crate::{
     config::{Config, LeaderSetting},
     jobs::{ContentsCount, Job, RulesReconciliation, RunUpkeep, StoreUpkeep, TotalsSum, UploadAbortion},
     kv::{AbandonedUploads, CacheOptions, Catalog, Installation, LifecycleRules},
-    peer::{Errands, Peer},
+    outbound::{Errands, Peer},
     storage::{ObjectStore, sole_writer::SoleWriter},
 };
 

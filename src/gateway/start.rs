@@ -13,7 +13,7 @@ use crate::{
     kv::{
         AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, look_at_format,
     },
-    peer::{Errands, Peer},
+    outbound::{Errands, Peer},
     runs::{RunOptions, Runs},
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
     storage::{MemoryBudget, ObjectStore},

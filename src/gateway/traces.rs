@@ -6,7 +6,7 @@ use crate::{
     clock::{Clock, Random},
     config::Config,
     jobs::{Job, SpanExport},
-    peer::Peer,
+    outbound::Peer,
     telemetry::{Metrics, trace::Tracer},
 };
 

@@ -16,7 +16,7 @@ use http_body_util::Full;
 
 use crate::{
     kv,
-    peer::{InvalidPeerAddress, Peer, PeerAddress, PeerError},
+    outbound::{InvalidPeerAddress, Peer, PeerAddress, PeerError},
     telemetry::{
         otlp::{CONTENT_TYPE, document},
         trace::{Span, Tracer},

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     kv::{self, Catalog, StoreUse},
-    peer::{Answered, Errands},
+    outbound::{Answered, Errands},
 };
 
 use super::job::{Job, Report};

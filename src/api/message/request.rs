@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 
 use crate::{
     auth::{Admitted, PageQuery},
-    peer::FORWARDED,
+    outbound::FORWARDED,
     storage::{BodyError, BoxError, ByteStream},
 };
 

@@ -26,7 +26,7 @@ use crate::{
     },
     clock::Timestamp,
     kv::{ActorId, Maker, NewStore, RecordKey, StoreView},
-    peer::FORWARDED,
+    outbound::FORWARDED,
     runs::{ActorName, NewRun, Run, RunFilter, RunOrigin, RunSettings, RunStatus, RunsOf, build_id},
     storage::ByteStream,
 };

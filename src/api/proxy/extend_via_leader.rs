@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     kv::{self, Catalog, Renew, StoreId},
-    peer::{Answered, Errands},
+    outbound::{Answered, Errands},
 };
 
 /// Path of the leader's endpoint.

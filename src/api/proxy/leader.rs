@@ -23,7 +23,7 @@ use crate::{
         },
     },
     kv::{Catalog, StoreId, StoreName, UserId},
-    peer::{AnswerBody, FORWARDED, Peer, PeerError},
+    outbound::{AnswerBody, FORWARDED, Peer, PeerError},
     server::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, Source},
     storage::{BodyError, BoxError, ByteStream},
     telemetry::{trace::TRACEPARENT, work::trace_header},

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::{
     api::message::{browser_policy, error::ApiError, response::ReplyBody},
     auth::{Token, UpstreamKind, is_upstream_id},
-    peer::{Answer, Peer, PeerError, RELAYED},
+    outbound::{Answer, Peer, PeerError, RELAYED},
     runs::Elsewhere,
     storage::{BodyError, BoxError},
     telemetry::{trace::TRACEPARENT, work::trace_header},

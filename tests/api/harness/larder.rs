@@ -9,7 +9,7 @@ use larder::{
     jobs::{Job, RunUpkeep, ToldActivity},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     network::Proxies,
-    peer::{Errands, Peer, PeerAddress},
+    outbound::{Errands, Peer, PeerAddress},
     runs::{RunOptions, Runs},
     storage::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, measured::Measured, memory::MemoryStore, sole_writer::SoleWriter,

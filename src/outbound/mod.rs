@@ -5,20 +5,16 @@
 //! sends one twice.
 
 mod address;
-mod answer;
+mod bodies;
 #[cfg(feature = "s3")]
 mod encryption;
-mod errand;
-mod error;
-mod gateway;
-mod idle;
-mod outgoing;
+mod http_client;
+mod leader_client;
 
 pub use address::{InvalidPeerAddress, PeerAddress};
-pub use answer::{Answer, AnswerBody};
-pub use errand::{Answered, Errands};
-pub use error::PeerError;
-pub use gateway::{FORWARDED, Peer, RELAYED};
+pub use bodies::{Answer, AnswerBody};
+pub use http_client::{FORWARDED, Peer, PeerError, RELAYED};
+pub use leader_client::{Answered, Errands};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 
-use super::{error::PeerError, gateway::Peer};
+use super::http_client::{Peer, PeerError};
 
 /// Client for another gateway, with this gateway's own credentials.
 #[derive(Debug)]

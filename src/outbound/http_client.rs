@@ -1,17 +1,25 @@
-//! HTTP client for another server.
+//! HTTP client for another server: its connections, the idle ones among them, and its timeouts.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Version, header};
 use http_body::Body;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use crate::{
     clock::Clock,
@@ -22,10 +30,7 @@ use crate::{
 use super::encryption::Encryption;
 use super::{
     address::PeerAddress,
-    answer::{Answer, AnswerBody},
-    error::PeerError,
-    idle::{Channel, IdleChannels},
-    outgoing::{Outgoing, Progress},
+    bodies::{Answer, AnswerBody, Outgoing, Progress},
 };
 
 /// Any error.
@@ -200,4 +205,83 @@ impl Peer {
         });
         Ok(Channel::new(sender, open.drop_guard()))
     }
+}
+
+/// Maximum number of idle connections.
+const MAX_IDLE: usize = 16;
+
+/// Maximum idle time of a connection: well below the timeout of servers, so that no request goes into a closing
+/// connection.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(5);
+
+/// A connection that can carry one request. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct Channel {
+    /// Sender of requests.
+    pub sender: SendRequest<Outgoing>,
+    _open: DropGuard,
+}
+
+impl Channel {
+    /// Returns a channel whose connection ends with `open`.
+    pub fn new(sender: SendRequest<Outgoing>, open: DropGuard) -> Self {
+        Self { sender, _open: open }
+    }
+}
+
+/// Connections that wait for a request.
+#[derive(Debug)]
+pub struct IdleChannels {
+    clock: Arc<dyn Clock>,
+    channels: Mutex<Vec<(Channel, Duration)>>,
+}
+
+impl IdleChannels {
+    /// Returns an empty pool.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, channels: Mutex::default() }
+    }
+
+    /// Takes the connection that was idle for the shortest time.
+    pub fn take(&self) -> Option<Channel> {
+        let now = self.clock.monotonic();
+        let mut channels = self.channels();
+        channels.retain(|(channel, since)| !channel.sender.is_closed() && now.saturating_sub(*since) < MAX_IDLE_TIME);
+        let at = channels.iter().rposition(|(channel, _)| channel.sender.is_ready())?;
+        Some(channels.remove(at).0)
+    }
+
+    /// Returns a connection whose response was read to its end.
+    pub fn give(&self, channel: Channel) {
+        let now = self.clock.monotonic();
+        let mut channels = self.channels();
+        if channels.len() == MAX_IDLE {
+            channels.remove(0);
+        }
+        channels.push((channel, now));
+    }
+
+    fn channels(&self) -> MutexGuard<'_, Vec<(Channel, Duration)>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that got no complete response. Unless a variant says otherwise, its effect on the other server is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// Connecting failed; nothing was sent.
+    #[error("the other server cannot be reached")]
+    Unreachable(#[source] std::io::Error),
+    /// Connecting timed out; nothing was sent.
+    #[error("the other server does not take connections")]
+    NoConnection,
+    /// No response came in time, or its body stalled.
+    #[error("the other server does not answer")]
+    Silent,
+    /// The request's own body broke off: the other server never had all of it.
+    #[error("the request broke off")]
+    Request,
+    /// The connection broke, or the response was no HTTP.
+    #[error("the exchange with the other server broke off")]
+    Broken(#[source] hyper::Error),
 }
