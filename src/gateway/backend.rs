@@ -1,23 +1,31 @@
-//! The storage backend.
+//! The storage backend, with the record cache over it and the guard over the wall clock.
+//!
+//! The record cache requires that no other gateway writes.
 
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-#[cfg(feature = "s3")]
-use crate::storage::s3::{S3Options, S3Store};
 use crate::{
-    clock::{Clock, Random},
+    clock::{Clock, ClockGuard, Random},
     config::Config,
+    kv::{self, ClockRecords},
     storage::{
         MemoryBudget, ObjectStore,
+        cached::{CachedOptions, CachedStore},
         embedded::{EmbeddedOptions, EmbeddedStore, show_folder},
         measured::Measured,
     },
-    telemetry::{Ledger, Metrics},
+    telemetry::{Kind, Ledger, Metrics, Sample},
 };
 
-use super::{admin_token::AdminToken, error::StartError, role::Sharing};
+use super::{
+    bootstrap::AdminToken,
+    error::StartError,
+    role::{Role, Sharing},
+};
+#[cfg(feature = "s3")]
+use crate::storage::s3::{S3Options, S3Store};
 
 /// The storage backend, and its object store interface.
 #[derive(Debug)]
@@ -141,5 +149,136 @@ impl Keeping {
             #[cfg(feature = "s3")]
             Self::S3(bucket) => Ok(bucket.reload_credentials().await?),
         }
+    }
+}
+
+/// Default size of the record cache over a folder, in bytes.
+const DEFAULT_OF_FOLDER: u64 = 32 << 20;
+
+/// Size of the record cache in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RecordCache {
+    capacity_bytes: u64,
+}
+
+impl RecordCache {
+    /// Returns the configured size for this gateway.
+    pub(super) fn of(config: &Config, role: &Role) -> Result<Self, StartError> {
+        let wanted = config.record_cache_bytes;
+        let capacity_bytes = match role {
+            Role::Alone => wanted.unwrap_or(DEFAULT_OF_FOLDER),
+            Role::Equal | Role::Leader if config.is_sole_gateway => wanted.unwrap_or_default(),
+            Role::Equal | Role::Leader | Role::Follower(_) => match wanted {
+                None | Some(0) => 0,
+                Some(_) => return Err(StartError::CacheOfMany),
+            },
+        };
+        Ok(Self { capacity_bytes })
+    }
+
+    /// Wraps `objects` in the record cache, if enabled; `metrics` shows its hits and misses.
+    pub(super) fn before(
+        self,
+        objects: Arc<dyn ObjectStore>,
+        clock: &Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> Arc<dyn ObjectStore> {
+        let capacity_bytes = self.capacity_bytes;
+        let options = CachedOptions { capacity_bytes, covers: kv::is_record };
+        let cached = Arc::new(CachedStore::new(Arc::clone(&objects), Arc::clone(clock), options));
+        register_cache_metrics(&cached, metrics);
+        if capacity_bytes == 0 { objects } else { cached }
+    }
+}
+
+fn register_cache_metrics(cached: &Arc<CachedStore>, metrics: &Metrics) {
+    let uses = cached.uses().clone();
+    let help = "Reads of small records, by whether they were in memory (hit), joined another read (joined), or were \
+                read (miss).";
+    metrics.watch("larder_record_cache_lookups_total", help, Kind::Counter, move || {
+        [("hit", uses.hits()), ("joined", uses.joined()), ("miss", uses.misses())]
+            .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count))
+            .into()
+    });
+    let cached = Arc::clone(cached);
+    let help = "Memory that records take which were read, about.";
+    metrics.watch("larder_record_cache_bytes", help, Kind::Gauge, move || vec![Sample::plain(cached.held_bytes())]);
+}
+
+/// Returns the clock record in `objects` by `clock`, on a machine whose own clock is `machine`. Shows in `metrics`
+/// whether deletions are suspended. A gateway that is not a writer leaves the record to others.
+pub(super) async fn open_clock_records(
+    objects: &Arc<dyn ObjectStore>,
+    clock: &Arc<dyn Clock>,
+    machine: &Arc<dyn Clock>,
+    is_writer: bool,
+    metrics: &Metrics,
+) -> Result<Arc<ClockRecords>, StartError> {
+    let guard = Arc::new(ClockGuard::new(Arc::clone(clock), Arc::clone(machine)));
+    register_clock_metrics(&guard, metrics);
+    let records = ClockRecords::open(Arc::clone(objects), guard, is_writer).await;
+    records.map(Arc::new).map_err(StartError::ClockRecord)
+}
+
+fn register_clock_metrics(guard: &Arc<ClockGuard>, metrics: &Metrics) {
+    let suspended = Arc::clone(guard);
+    let help = "Whether deletions by time are suspended, because the wall clock is in doubt.";
+    metrics.watch("larder_deletion_suspended", help, Kind::Gauge, move || {
+        vec![Sample::plain(u64::from(suspended.suspension().is_some()))]
+    });
+    let since = Arc::clone(guard);
+    let help = "Unix time since which deletions by time are suspended; 0 while they are not.";
+    metrics.watch("larder_deletion_suspended_since_timestamp_seconds", help, Kind::Gauge, move || {
+        let seconds = |millis: i64| u64::try_from(millis / 1000).unwrap_or_default();
+        vec![Sample::plain(since.suspension().map_or(0, |held| seconds(held.since.as_millis())))]
+    });
+    let uptime = Arc::clone(guard);
+    let help = "Accumulated running time of the installation, over all processes.";
+    metrics.watch("larder_installation_uptime_seconds_total", help, Kind::Counter, move || {
+        vec![Sample::plain(uptime.uptime().as_secs())]
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::clock::{ManualClock, Timestamp};
+
+    use super::*;
+
+    fn capacity(role: &Role, is_sole_gateway: bool, record_cache_bytes: Option<u64>) -> Option<u64> {
+        let config = Config { is_sole_gateway, record_cache_bytes, ..Config::default() };
+        RecordCache::of(&config, role).ok().map(|cache| cache.capacity_bytes)
+    }
+
+    #[test]
+    fn records_are_kept_in_memory_only_where_nobody_else_writes_them() {
+        assert_eq!(capacity(&Role::Alone, false, None), Some(DEFAULT_OF_FOLDER));
+        assert_eq!(capacity(&Role::Alone, false, Some(0)), Some(0));
+        for role in [Role::Equal, Role::Leader] {
+            assert_eq!(capacity(&role, false, None), Some(0));
+            assert_eq!(capacity(&role, false, Some(1 << 20)), None);
+            assert_eq!(capacity(&role, true, Some(1 << 20)), Some(1 << 20));
+        }
+    }
+
+    #[test]
+    fn suspended_deletions_are_shown_with_their_begin() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
+        let (guard, metrics) = (Arc::new(ClockGuard::new(clock.clone(), clock.clone())), Metrics::default());
+        register_clock_metrics(&guard, &metrics);
+        let shown = |state: &str, since: &str| {
+            let text = metrics.render();
+            for line in [
+                format!("larder_deletion_suspended {state}"),
+                format!("larder_deletion_suspended_since_timestamp_seconds {since}"),
+            ] {
+                assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
+            }
+        };
+        shown("0", "0");
+        clock.jump(61_000);
+        shown("1", "1767225661");
+        guard.confirm();
+        shown("0", "0");
     }
 }

@@ -22,7 +22,7 @@ use crate::{kv::Canaries, storage::s3::S3Store};
 
 #[cfg(feature = "s3")]
 use super::role::{Role, Sharing};
-use super::summary;
+use super::start::describe_backend;
 
 /// Timeout for opening a bucket and for each check, on top of the timeouts of single requests.
 #[cfg(feature = "s3")]
@@ -109,7 +109,7 @@ async fn of_bucket(
     random: Arc<dyn Random>,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Diagnosis {
-    let backend = summary::backend(config);
+    let backend = describe_backend(config);
     let tried = "open the bucket with the keys that are set, and make it if it is missing";
     let mut findings = Findings::new(&backend, progress);
     let opened = tokio::select! {
@@ -165,7 +165,7 @@ async fn of_folder(
     random: Arc<dyn Random>,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Diagnosis {
-    let backend = summary::backend(config);
+    let backend = describe_backend(config);
     let mut findings = Findings::new(&backend, progress);
     examine_folder(config, (&clock, &random), &mut findings).await;
     Diagnosis { backend, mode: Some(Mode::Alone), findings: findings.all }

@@ -11,7 +11,7 @@ use crate::{
     storage::{BoxError, embedded::OpenError},
 };
 
-use super::admin_token::AdminTokenError;
+use super::bootstrap::AdminTokenError;
 
 /// A gateway did not start, or cannot apply another configuration.
 #[derive(Debug, thiserror::Error)]

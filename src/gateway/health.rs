@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,9 +16,11 @@ use tokio::sync::Mutex;
 
 use crate::{
     clock::{AdjustedClock, Clock, ClockGuard, Suspension, Timestamp},
-    kv::{CheckError, Installation},
+    jobs::{Job, Report},
+    kv::{self, CheckError, Installation},
     server::Leaving,
     storage::{ObjectStore, embedded::FolderLost},
+    telemetry::{Kind, Metrics, Sample},
 };
 
 /// Time for which a finding about the backend is fresh: frequent probes of an idle gateway must not all call it.
@@ -207,11 +210,48 @@ fn reply(status: StatusCode, body: &Value) -> Response<String> {
     reply
 }
 
+/// Interval between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A job that checks readiness even if no load balancer does: a lost installation must be detected while clients
+/// write.
+#[derive(Debug)]
+pub(super) struct ReadinessCheck(Arc<Health>);
+
+impl ReadinessCheck {
+    /// Returns a job that checks `health`.
+    pub(super) fn new(health: Arc<Health>) -> Self {
+        Self(health)
+    }
+}
+
+#[async_trait]
+impl Job for ReadinessCheck {
+    fn name(&self) -> &'static str {
+        "readiness"
+    }
+
+    fn interval(&self) -> Duration {
+        CHECK_INTERVAL
+    }
+
+    async fn run_once(&self) -> kv::Result<Report> {
+        self.0.check().await;
+        Ok(Report::default())
+    }
+}
+
+/// Shows in `metrics` whether the gateway is ready.
+pub(super) fn register_metrics(health: &Arc<Health>, metrics: &Metrics) {
+    let health = Arc::clone(health);
+    let help = "1 while the gateway is ready to serve, as it was found within the last ten seconds, else 0.";
+    metrics.watch("larder_ready", help, Kind::Gauge, move || vec![Sample::plain(u64::from(health.is_ready()))]);
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
-    use super::{super::readiness::ReadinessCheck, *};
     use crate::{
         clock::{ManualClock, SeededRandom, Timestamp},
         jobs::Job,
@@ -223,6 +263,8 @@ mod tests {
             memory::MemoryStore,
         },
     };
+
+    use super::{ReadinessCheck, *};
 
     struct Parts {
         clock: Arc<ManualClock>,

@@ -3,29 +3,21 @@
 //! [`Gateway`] is a whole Larder, from its socket to its data. This module depends on all others and contains no
 //! logic of its own.
 
-mod access;
-mod admin_token;
+mod access_log;
 mod backend;
-mod base_path;
+mod bootstrap;
 mod diagnosis;
 mod error;
-mod first_user;
-mod front;
-mod gateway_metrics;
 mod health;
+mod http_router;
 #[cfg(feature = "s3")]
 mod migration;
-mod readiness;
-mod record_cache;
+mod observability;
 mod reload;
 mod role;
-mod root;
 mod start;
-mod summary;
-mod timekeeping;
-mod traces;
 
-pub use admin_token::{AdminToken, AdminTokenError, TokenOrigin};
+pub use bootstrap::{AdminToken, AdminTokenError, TokenOrigin};
 pub use diagnosis::{Diagnosis, Mode, Progress};
 pub use error::{StartError, StopError};
 #[cfg(feature = "s3")]

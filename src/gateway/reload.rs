@@ -21,7 +21,12 @@ use crate::{
     server::{Networks, Tls, reachable_address},
 };
 
-use super::{backend::Keeping, base_path::BasePath, error::StartError, first_user::FirstUser, front::Front};
+use super::{
+    backend::Keeping,
+    bootstrap::FirstUser,
+    error::StartError,
+    http_router::{BasePath, Front},
+};
 
 /// The parts of a running gateway that a reload changes. It does not keep the gateway alive.
 #[derive(Debug)]

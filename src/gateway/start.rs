@@ -1,6 +1,8 @@
 //! The life of a gateway: built from the configuration, run until told to stop, closed without losing counters.
 
-use std::{future::Future, net::SocketAddr, num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{
+    future::Future, net::SocketAddr, num::NonZero, path::Path, sync::Arc, thread::available_parallelism, time::Duration,
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -8,7 +10,7 @@ use crate::{
     api::{Api, ApiParts, ToldRenewals, Upstream},
     auth::{Secrets, SharedStores, Tokens, Users},
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
-    config::Config,
+    config::{Config, LeaderSetting},
     jobs::{ActivityFlush, ClockRecording, Job, JobMeter, RunUpkeep, TokenEnds, TokenUses, ToldActivity, schedule},
     kv::{
         AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, look_at_format,
@@ -21,19 +23,14 @@ use crate::{
 };
 
 use super::{
-    admin_token::AdminToken,
-    backend::Backend,
+    backend::{Backend, RecordCache, open_clock_records},
+    bootstrap::{AdminToken, FirstUser},
     error::{StartError, StopError},
-    first_user::FirstUser,
-    front::Front,
-    gateway_metrics,
-    health::Health,
-    readiness::ReadinessCheck,
-    record_cache::RecordCache,
-    reload::{DrainDelay, Reloading, api_options, listening_url, warn_of_certificate},
+    health::{Health, ReadinessCheck},
+    http_router::Front,
+    observability::{Tracing, register_metrics},
+    reload::{DrainDelay, Reloading, api_options, listening_url, public_url, warn_of_certificate},
     role::Role,
-    summary, timekeeping,
-    traces::Tracing,
 };
 
 /// Timeout for the last writes of a stop: running changes, and counters. An object store that takes longer is
@@ -73,7 +70,7 @@ impl Gateway {
         let joined = join(&config, &role, backend.objects(), (&clock, &random), &metrics).await?;
         let Joined { unfenced, objects, installation, secrets } = &joined;
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
-        let clock_records = timekeeping::open(objects, &clock, &machine, role.makes_accounts(), &metrics).await?;
+        let clock_records = open_clock_records(objects, &clock, &machine, role.makes_accounts(), &metrics).await?;
         let guard = clock_records.guard();
         let (users, tokens) = accounts(&config, &role, objects, (&clock, guard), &random, &admin_token).await?;
         let catalog = catalog(&config, &role, objects, (&clock, guard), &random);
@@ -99,7 +96,7 @@ impl Gateway {
             clock: Arc::clone(&clock),
             clock_records: Arc::clone(&clock_records),
         };
-        gateway_metrics::register(&metrics, (&server, tls.clone()), &catalog, &clock, &health);
+        register_metrics(&metrics, (&server, tls.clone()), &catalog, &clock, &health);
         let reloading = Arc::new(Reloading {
             front: Front::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
             keeping: backend.keeping(),
@@ -115,7 +112,7 @@ impl Gateway {
         });
         let jobs = jobs(&role, &catalog, objects, (runs, tokens, health), clock_records, &tracing);
         Ok(Self {
-            console: summary::console(&config, server.local_addr(), reloading.tls.is_some()),
+            console: console_url(&config, server.local_addr(), reloading.tls.is_some()),
             server,
             workers,
             reloading,
@@ -232,7 +229,7 @@ fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<Ledger>, 
 fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<Arc<Tls>>), StartError> {
     let tls = Tls::of(&config.server.tls)?.map(Arc::new);
     let server = Server::bind(config.server.clone(), Arc::clone(machine)).map_err(StartError::Bind)?;
-    summary::log(config, server.local_addr(), tls.as_deref());
+    log_start(config, server.local_addr(), tls.as_deref());
     warn_of_certificate(tls.as_deref(), machine.now());
     warn_of_few_descriptors(config.server.max_connections);
     Ok((server.encrypted(tls.clone()), tls))
@@ -379,4 +376,50 @@ fn warn_of_few_descriptors(max_connections: usize) {
     if limit < wanted {
         tracing::warn!(limit, wanted, "few files may be open: raise `ulimit -n`, or lower LARDER_MAX_CONNECTIONS");
     }
+}
+
+/// The console_url's place below the public URL.
+const CONSOLE: &str = "/console_url/";
+
+/// Description of the object store if no setting names it. The resolved address is logged later.
+#[cfg(feature = "s3")]
+const BY_ENVIRONMENT: &str = "the endpoint that the AWS environment names, else AWS";
+
+/// Describes the describe_backend: the bucket and its location, or the data folder.
+pub(super) fn describe_backend(config: &Config) -> String {
+    #[cfg(feature = "s3")]
+    if config.has_bucket() {
+        let origin = config.s3.endpoint.as_ref().map_or_else(|| BY_ENVIRONMENT.to_owned(), ToString::to_string);
+        let below = if config.s3.prefix.is_empty() { String::new() } else { format!(", below {}", config.s3.prefix) };
+        return format!("the bucket {} at {origin}{below}", config.s3.bucket);
+    }
+    let path = std::path::absolute(&config.data);
+    format!("the data folder {}", path.as_deref().unwrap_or(Path::new(&config.data)).display())
+}
+
+/// Returns the address of the console_url as clients reach it.
+pub(super) fn console_url(config: &Config, address: SocketAddr, is_encrypted: bool) -> String {
+    format!("{}{CONSOLE}", public_url(config, address, is_encrypted))
+}
+
+/// Logs the gateway that is about to run. The mode is that of the configuration: an object store with conditional
+/// writes needs no leader.
+pub(super) fn log_start(config: &Config, address: SocketAddr, tls: Option<&Tls>) {
+    let mode = match &config.leader {
+        _ if !config.has_bucket() => "standalone".to_owned(),
+        None => "peer".to_owned(),
+        Some(LeaderSetting::Itself) => "leader".to_owned(),
+        Some(LeaderSetting::At(leader)) => format!("follower of {leader}"),
+    };
+    let is_encrypted = tls.is_some();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        describe_backend = describe_backend(config),
+        mode,
+        listen = %address,
+        public_url = public_url(config, address, is_encrypted),
+        tls = if is_encrypted { "on" } else { "off" },
+        console_url = console_url(config, address, is_encrypted),
+        "starting Larder"
+    );
 }

@@ -7,7 +7,7 @@ use crate::{
     storage,
 };
 
-use super::super::{admin_token::AdminTokenError, error::StartError};
+use super::super::{bootstrap::AdminTokenError, error::StartError};
 
 /// A migration failed. The source is unchanged.
 #[derive(Debug, thiserror::Error)]

@@ -6,17 +6,12 @@
 
 mod checkpoints;
 mod copying;
-mod ends;
 mod error;
-mod patience;
-mod progress;
+mod retry;
 mod run;
 mod survey;
-mod verifying;
-mod walk;
 
-pub use ends::Direction;
+pub use checkpoints::{MigrationPhase, MigrationProgress, ProgressSnapshot};
+pub use copying::Verification;
 pub use error::MigrationError;
-pub use progress::{MigrationPhase, MigrationProgress, ProgressSnapshot};
-pub use run::{MigrationOptions, MigrationReport, migrate};
-pub use verifying::Verification;
+pub use run::{Direction, MigrationOptions, MigrationReport, migrate};

@@ -1,5 +1,4 @@
-//! The admin token: from the configuration, generated, or stored by an earlier start in the data folder or the
-//! bucket.
+//! Credentials that every start ensures: the admin token, and the user of the configuration with their token.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -7,16 +6,19 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bytes::Bytes;
 
 use crate::{
-    auth::Token,
+    auth::{AccountAccess, AccountsError, NewUser, Token, Tokens, User, Username, Users},
     clock::Random,
-    config::weakness,
+    config::{Config, weakness},
     storage::{self, Attributes, ByteStream, GetOptions, ObjectStore, Precondition, PutOptions},
 };
+
+use super::error::StartError;
 
 /// Its file in the data folder.
 const FILE: &str = "admin-token";
@@ -229,10 +231,59 @@ fn write(folder: &Path, token: &Token) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// The user of the configuration, and their token if one is set.
+#[derive(Debug, Clone)]
+pub(super) struct FirstUser {
+    name: Username,
+    token: Option<Token>,
+}
+
+impl FirstUser {
+    /// Returns the user of the configuration, if it has one.
+    pub(super) fn of(config: &Config) -> Option<Self> {
+        config.user.clone().map(|name| Self { name, token: config.user_token.clone() })
+    }
+
+    /// Creates the account if it is missing, and makes its token valid; does nothing without a user. If several
+    /// gateways start at once, one of them creates it.
+    pub(super) async fn make_sure(user: Option<Self>, users: &Users, tokens: &Tokens) -> Result<(), StartError> {
+        match user {
+            Some(user) => user.be_there(users, tokens).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn be_there(&self, users: &Users, tokens: &Tokens) -> Result<(), StartError> {
+        let failed = |cause| StartError::FirstUser { user: self.name.clone(), cause };
+        let user = self.account(users).await.map_err(failed)?;
+        if user.is_disabled {
+            tracing::warn!(user = %user.username, "the user of LARDER_USER is disabled, and so are the user's tokens");
+        }
+        let Some(token) = &self.token else { return Ok(()) };
+        tokens.accept_given(&user, token).await.map_err(failed)
+    }
+
+    async fn account(&self, users: &Users) -> Result<Arc<User>, AccountsError> {
+        if let Some(user) = users.find(self.name.as_str()).await? {
+            return Ok(user);
+        }
+        let new = NewUser { username: self.name.clone(), general_access: AccountAccess::default() };
+        match users.create(new).await {
+            Ok(user) => {
+                tracing::info!(user = %user.username, "the user of LARDER_USER was made");
+                Ok(user)
+            }
+            Err(AccountsError::UsernameTaken) => users.find(self.name.as_str()).await?.ok_or(AccountsError::Contended),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::clock::SeededRandom;
+
+    use super::*;
 
     #[test]
     fn a_token_is_made_once_and_kept_for_its_owner_alone() {

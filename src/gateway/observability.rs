@@ -1,15 +1,24 @@
-//! Metrics of the gateway as a whole.
+//! Metrics of the gateway as a whole, and the export of traces if a collector is configured.
 
-use std::sync::{Arc, atomic::Ordering};
-
-use crate::{
-    clock::Clock,
-    kv::{Catalog, Usage},
-    server::{Server, Tls},
-    telemetry::{Kind, Metrics, Sample},
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use super::{health::Health, readiness};
+use crate::{
+    clock::{Clock, Random},
+    config::Config,
+    jobs::{Job, SpanExport},
+    kv::{Catalog, Usage},
+    outbound::Peer,
+    server::{Server, Tls},
+    telemetry::{Kind, Metrics, Sample, trace::Tracer},
+};
+
+use super::{
+    error::StartError,
+    health::{self, Health},
+};
 
 /// Totals of the installation, computed within the last hour. A gateway that forwards to the leader has none of
 /// these.
@@ -23,14 +32,14 @@ const TOTALS: [(&str, &str, Figure); 3] = [
 type Figure = fn(&Usage) -> u64;
 
 /// Registers in `metrics` those metrics that no other module registers.
-pub(super) fn register(
+pub(super) fn register_metrics(
     metrics: &Metrics,
     (server, tls): (&Server, Option<Arc<Tls>>),
     catalog: &Catalog,
     clock: &Arc<dyn Clock>,
     health: &Arc<Health>,
 ) {
-    readiness::show(health, metrics);
+    health::register_metrics(health, metrics);
     let help = "Unix time at which the certificate of this gateway, or one of its chain, expires.";
     metrics.watch("larder_tls_certificate_expiry_timestamp_seconds", help, Kind::Gauge, move || {
         let validity = tls.as_ref().and_then(|tls| tls.validity());
@@ -71,4 +80,56 @@ pub(super) fn register(
             .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count))
             .into()
     });
+}
+
+/// Timeout for sending the queued spans at the end.
+const CLOSING_LIMIT: Duration = Duration::from_secs(5);
+
+/// The tracer and the job that sends its spans; empty if no collector is configured.
+#[derive(Debug, Default)]
+pub(super) struct Tracing {
+    tracer: Option<Arc<Tracer>>,
+    export: Option<Arc<SpanExport>>,
+}
+
+impl Tracing {
+    /// Returns the configured tracing; `metrics` shows the number of spans sent.
+    pub(super) fn of(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        random: &dyn Random,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
+        let options = &config.traces;
+        let mut seed = [0; 8];
+        random.fill(&mut seed);
+        let seed = u64::from_le_bytes(seed);
+        let tracer = Arc::new(Tracer::new(options.ratio, seed));
+        tracer.show(metrics);
+        let Some(address) = &options.collector else { return Ok(Self::default()) };
+        let collector = Peer::collector(address.server().clone(), &config.proxies, Arc::clone(clock));
+        let collector = collector.map_err(StartError::Collector)?;
+        let instance = format!("{seed:016x}");
+        let export = SpanExport::new(Arc::clone(&tracer), collector, address, options.headers.clone(), instance);
+        Ok(Self { tracer: Some(tracer), export: Some(Arc::new(export)) })
+    }
+
+    /// Returns the tracer.
+    pub(super) fn tracer(&self) -> Option<Arc<Tracer>> {
+        self.tracer.clone()
+    }
+
+    /// Returns the background job.
+    pub(super) fn job(&self) -> Option<Arc<dyn Job>> {
+        self.export.clone().map(|export| export as Arc<dyn Job>)
+    }
+
+    /// Sends the queued spans, if that succeeds within the timeout.
+    pub(super) async fn finish(&self, clock: &dyn Clock) {
+        let Some(export) = &self.export else { return };
+        tokio::select! {
+            _ = export.run_once() => {}
+            () = clock.sleep(CLOSING_LIMIT) => {}
+        }
+    }
 }

@@ -51,8 +51,9 @@ fn is_transient(error: &Error) -> bool {
 mod tests {
     use std::{cell::Cell, sync::Arc};
 
-    use super::*;
     use crate::clock::{ManualClock, Timestamp};
+
+    use super::*;
 
     #[tokio::test]
     async fn what_may_go_by_is_tried_again_and_nothing_else() {
