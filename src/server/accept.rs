@@ -7,7 +7,10 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{self, Relaxed},
+        },
     },
     time::Duration,
 };
@@ -22,14 +25,11 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 use super::{
-    answers::{ALL_TAKEN, SHARE_TAKEN},
+    client_addr::Networks,
     connection::{Connections, Surroundings},
     handler::Handler,
-    leaving::Leaving,
-    options::ServerOptions,
-    refusal::{MAX_REFUSALS, refuse},
-    shares::Shares,
-    source::Networks,
+    limits::{ServerOptions, Shares},
+    reject::{ALL_TAKEN, MAX_REFUSALS, SHARE_TAKEN, refuse},
     tls::Tls,
     workers::Workers,
 };
@@ -244,5 +244,22 @@ async fn accepted_stream(
 fn log_panic(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
         tracing::error!("a connection panicked and was dropped");
+    }
+}
+
+/// The drain signal: a draining server still serves requests, and each response tells its client to close the
+/// connection.
+#[derive(Debug, Clone, Default)]
+pub struct Leaving(Arc<AtomicBool>);
+
+impl Leaving {
+    /// Starts the drain.
+    pub fn announce(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Returns whether the drain has started.
+    pub fn is_announced(&self) -> bool {
+        self.0.load(Relaxed)
     }
 }

@@ -16,14 +16,13 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 use super::{
-    answers::NO_TLS,
+    accept::Leaving,
+    client_addr::{Networks, Source, has_host},
+    connection_timeouts::{Overdue, Pulse},
     handler::{Handler, ReplyBody, RequestBody},
-    leaving::Leaving,
-    options::ServerOptions,
-    pulse::{Overdue, Pulse},
-    refusal::tell,
+    limits::ServerOptions,
+    reject::{NO_TLS, tell},
     socket::Socket,
-    source::{Networks, Source, has_host},
     tls::{self, Tls},
 };
 

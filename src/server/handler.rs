@@ -1,4 +1,7 @@
-//! The handler of requests, and the bodies of requests and responses.
+//! The handler of requests, the bodies of requests and responses, and the header fields of CORS.
+//!
+//! Pages of any origin may read responses: they need a token, and never use a browser's credentials. Every response has
+//! the header fields, since a page sees nothing of one without them.
 
 use std::{
     error::Error,
@@ -9,11 +12,27 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{pulse::Pulse, source::Source};
+use super::{client_addr::Source, connection_timeouts::Pulse};
+pub(super) use exposed_fields;
+
+/// The header fields that pages may read beside the safelisted ones. `*` covers all, including those that an upstream
+/// adds; browsers that do not know `*` use the names.
+macro_rules! exposed_fields {
+    () => {
+        "*, Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Range, ETag, Location, Retry-After, \
+         X-RateLimit-Limit, X-Request-Id"
+    };
+}
+
+/// Allows pages of every origin to read a response.
+pub fn allow_any_origin(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(exposed_fields!()));
+}
 
 /// Handler of requests.
 pub trait Handler: Send + Sync + 'static {

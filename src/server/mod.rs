@@ -5,34 +5,22 @@
 //! only as streams of bytes.
 
 mod accept;
-mod answers;
+mod client_addr;
 mod connection;
-mod cross_origin;
-mod descriptors;
+mod connection_timeouts;
 mod handler;
-mod leaving;
-mod options;
-mod pulse;
-mod refusal;
-mod shares;
+mod limits;
+mod reject;
 mod socket;
-mod source;
 mod tls;
-mod validity;
 mod workers;
 
-pub use accept::{BindError, Drained, Server};
-pub use cross_origin::allow_any_origin;
-pub use descriptors::raise_file_limit;
-pub use handler::{Handler, RequestBody};
-pub use leaving::Leaving;
-pub use options::{ServerOptions, reachable_address};
-pub use source::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, InvalidNetwork, Networks, Source};
-pub use tls::{Tls, TlsError, TlsFiles};
-pub use validity::Validity;
+pub use accept::{BindError, Drained, Leaving, Server};
+pub use client_addr::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, InvalidNetwork, Networks, Source};
+pub use handler::{Handler, RequestBody, allow_any_origin};
+pub use limits::{ServerOptions, raise_file_limit, reachable_address};
+pub use tls::{Tls, TlsError, TlsFiles, Validity};
 pub use workers::Workers;
 
-#[cfg(test)]
-mod client_tests;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{answers::in_place_of, pulse::Pulse};
+use super::{connection_timeouts::Pulse, reject::in_place_of};
 
 /// Maximum number of bytes drained after the response. Larger bodies may see a reset instead of their response.
 const MAX_LINGER_BYTES: usize = 64 * 1024 * 1024;

@@ -1,7 +1,7 @@
 //! Headers for browsers: isolation of stored pages, and cross-origin requests.
 //!
 //! Any page may call the API with a token that it was given, and never with the browser's own credentials.
-//! `server/cross_origin.rs` decides which response headers pages may read.
+//! `server/handler.rs` decides which response headers pages may read.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 

@@ -13,7 +13,7 @@ use std::{
 
 use crate::clock::Clock;
 
-use super::options::ServerOptions;
+use super::limits::ServerOptions;
 
 /// Maximum time that an answered connection stays open to read the bytes that the client still sends. Closing with
 /// unread bytes makes the system send a reset, which can overtake the response and make the client lose it.
@@ -231,8 +231,9 @@ impl Pulse {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::clock::{ManualClock, Timestamp};
+
+    use super::*;
 
     fn pulse() -> (Arc<ManualClock>, Pulse) {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));

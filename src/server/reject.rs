@@ -1,6 +1,40 @@
-//! Complete responses sent without a handler: to clients whose request is not read, or cannot be parsed.
+//! Responses without a handler: to clients at a connection limit or without TLS, and to requests that cannot be
+//! parsed.
 
-use super::cross_origin::exposed_fields;
+use std::sync::Arc;
+
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::clock::Clock;
+
+use super::{connection_timeouts::Pulse, handler::exposed_fields, limits::ServerOptions, socket::Socket};
+
+/// Maximum number of concurrent rejections. Beyond it, connections are closed without a response.
+pub(super) const MAX_REFUSALS: usize = 256;
+
+/// Rejects a client with this response, which tells it to retry later.
+pub(super) async fn refuse(stream: TcpStream, clock: Arc<dyn Clock>, options: &ServerOptions, words: &[u8]) {
+    tell(stream, Arc::new(Pulse::new(clock, options)), words).await;
+}
+
+/// Sends this response, whatever the client sends.
+pub(super) async fn tell(stream: TcpStream, pulse: Arc<Pulse>, answer: &[u8]) {
+    // Its request is in flight and will not be read: the close has to wait for it.
+    pulse.request_began(true);
+    let mut socket = Socket::new(stream, Arc::clone(&pulse));
+    let told = async {
+        socket.write_all(answer).await?;
+        socket.shutdown().await
+    };
+    tokio::select! {
+        result = told => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a refused client was gone");
+            }
+        }
+        _ = pulse.watch() => {}
+    }
+}
 
 /// A complete response, with the header fields that let pages of other origins read it.
 macro_rules! answer {
