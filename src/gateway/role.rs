@@ -7,7 +7,7 @@ use crate::{
     auth::{AccountsError, Secrets, Token, Users},
     clock::{Clock, Random},
     config::{Config, LeaderSetting},
-    jobs::{ContentsCount, Job, RulesReconciliation, RunUpkeep, StoreUpkeep, TotalsSum, UploadAbortion},
+    jobs::{Job, LifecycleRulesJob, MaintenanceJob, RunSupervision, TotalsJob},
     kv::{AbandonedUploads, CacheOptions, Catalog, Installation, LifecycleRules},
     outbound::{Errands, Peer},
     storage::{ObjectStore, sole_writer::SoleWriter},
@@ -177,18 +177,18 @@ impl Role {
         &self,
         catalog: &Arc<Catalog>,
         objects: &Arc<dyn ObjectStore>,
-        runs: RunUpkeep,
+        runs: RunSupervision,
         uploads: AbandonedUploads,
     ) -> Vec<Arc<dyn Job>> {
         match self {
             Self::Alone | Self::Equal | Self::Leader => {
                 let rules = LifecycleRules::new(Arc::clone(objects));
                 vec![
-                    Arc::new(StoreUpkeep::new(Arc::clone(catalog))),
-                    Arc::new(ContentsCount::new(Arc::clone(catalog))),
-                    Arc::new(RulesReconciliation::new(rules)),
-                    Arc::new(TotalsSum::new(Arc::clone(catalog.totals()))),
-                    Arc::new(UploadAbortion::new(uploads)),
+                    Arc::new(MaintenanceJob::store_reconciler(Arc::clone(catalog))),
+                    Arc::new(MaintenanceJob::usage_recount(Arc::clone(catalog))),
+                    Arc::new(LifecycleRulesJob::new(rules)),
+                    Arc::new(TotalsJob::new(Arc::clone(catalog.totals()))),
+                    Arc::new(MaintenanceJob::abandoned_uploads(uploads)),
                     Arc::new(runs.removal()),
                     Arc::new(runs),
                 ]

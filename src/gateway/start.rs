@@ -11,7 +11,7 @@ use crate::{
     auth::{Secrets, SharedStores, Tokens, Users},
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
     config::{Config, LeaderSetting},
-    jobs::{ActivityFlush, ClockRecording, Job, JobMeter, RunUpkeep, TokenEnds, TokenUses, ToldActivity, schedule},
+    jobs::{Job, JobMeter, MaintenanceJob, RunSupervision, UsageReport, schedule},
     kv::{
         AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, look_at_format,
     },
@@ -202,13 +202,13 @@ fn jobs(
     tracing: &Tracing,
 ) -> Vec<Arc<dyn Job>> {
     let uploads = AbandonedUploads::new(Arc::clone(objects), Arc::clone(clock_records.guard()));
-    let runs = RunUpkeep::new(runs, Arc::clone(catalog), Arc::clone(&tokens));
+    let runs = RunSupervision::new(runs, Arc::clone(catalog), Arc::clone(&tokens));
     let mut jobs = role.jobs(catalog, objects, runs, uploads);
     if role.makes_accounts() {
-        jobs.push(Arc::new(TokenEnds::new(Arc::clone(&tokens))));
+        jobs.push(Arc::new(MaintenanceJob::token_deletion(Arc::clone(&tokens))));
     }
-    jobs.push(Arc::new(TokenUses::new(tokens)));
-    jobs.push(Arc::new(ClockRecording::new(clock_records)));
+    jobs.push(Arc::new(MaintenanceJob::token_last_use(tokens)));
+    jobs.push(Arc::new(MaintenanceJob::clock_record(clock_records)));
     jobs.push(Arc::new(ReadinessCheck::new(health)));
     jobs.extend(tracing.job());
     jobs
@@ -334,11 +334,11 @@ async fn told_to_leave(shutdown: impl Future<Output = ()>, leaving: Leaving, del
 /// Returns the records of `catalog`, and the job for usage counters: written here, or reported to the leader.
 fn records_and_activity(catalog: &Arc<Catalog>, errands: Option<Arc<Errands>>) -> (Records, Arc<dyn Job>) {
     match errands {
-        None => (catalog.records(), Arc::new(ActivityFlush::new(Arc::clone(catalog)))),
+        None => (catalog.records(), Arc::new(MaintenanceJob::usage_flush(Arc::clone(catalog)))),
         Some(errands) => {
             let renewals = ToldRenewals::new(Arc::clone(catalog), Arc::clone(&errands));
             let records = catalog.records_renewed_by(Arc::new(renewals));
-            (records, Arc::new(ToldActivity::new(Arc::clone(catalog), errands)))
+            (records, Arc::new(UsageReport::new(Arc::clone(catalog), errands)))
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     runs::{Attended, Queue, QueueItem, Runs},
 };
 
-use super::job::{Job, Report};
+use super::scheduler::{Job, Report};
 
 /// Interval between checks: the maximum delay before a run is ended, and how early its store's expiry is extended.
 /// One list per run of the job, usually empty.
@@ -37,21 +37,21 @@ struct Parts {
 /// Ends runs that have timed out or stopped sending heartbeats, keeps the stores of the others, and revokes the
 /// tokens of finished runs.
 #[derive(Debug)]
-pub struct RunUpkeep(Arc<Parts>);
+pub struct RunSupervision(Arc<Parts>);
 
 /// Deletes finished runs whose retention has ended, together with their dependants.
 #[derive(Debug)]
-pub struct RunRemoval(Arc<Parts>);
+pub struct RunDeletion(Arc<Parts>);
 
-impl RunUpkeep {
+impl RunSupervision {
     /// Returns a job for `runs`, whose stores are in `catalog`.
     pub fn new(runs: Arc<Runs>, catalog: Arc<Catalog>, tokens: Arc<Tokens>) -> Self {
         Self(Arc::new(Parts { runs, catalog, tokens }))
     }
 
     /// Returns the job that deletes the same runs.
-    pub fn removal(&self) -> RunRemoval {
-        RunRemoval(Arc::clone(&self.0))
+    pub fn removal(&self) -> RunDeletion {
+        RunDeletion(Arc::clone(&self.0))
     }
 }
 
@@ -132,9 +132,9 @@ impl Parts {
 }
 
 #[async_trait]
-impl Job for RunUpkeep {
+impl Job for RunSupervision {
     fn name(&self) -> &'static str {
-        "run upkeep"
+        "run supervision"
     }
 
     fn interval(&self) -> Duration {
@@ -149,9 +149,9 @@ impl Job for RunUpkeep {
 }
 
 #[async_trait]
-impl Job for RunRemoval {
+impl Job for RunDeletion {
     fn name(&self) -> &'static str {
-        "run removal"
+        "run deletion"
     }
 
     fn interval(&self) -> Duration {

@@ -1,15 +1,22 @@
-//! Scheduling of jobs.
+//! The interface of periodic jobs, their scheduling, and the metrics of their runs.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{clock::Clock, storage::in_background};
-
-use super::{
-    job::{Job, Report},
-    meter::JobMeter,
+use crate::{
+    clock::Clock,
+    kv,
+    storage::in_background,
+    telemetry::{Kind, Metrics, Sample},
 };
 
 /// Time that a running job has to finish after the stop. A longer one waits for an object store that does not
@@ -61,6 +68,91 @@ pub fn schedule(
     });
 }
 
+/// Result of a run of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Number of items it worked on; usually zero.
+    pub worked_on: usize,
+}
+
+/// A periodic job.
+#[async_trait]
+pub trait Job: Debug + Send + Sync + 'static {
+    /// The job's name in logs.
+    fn name(&self) -> &'static str;
+
+    /// Time from the end of one run to the beginning of the next.
+    fn interval(&self) -> Duration;
+
+    /// Runs the job once. The next run retries failures; concurrent runs are harmless.
+    async fn run_once(&self) -> kv::Result<Report>;
+}
+
+/// The label that names a job. Prometheus reserves a label `job`, and would rename this one.
+const LABEL: &str = "work";
+
+/// Counts runs of jobs.
+#[derive(Debug, Clone, Default)]
+pub struct JobMeter {
+    counted: Arc<Mutex<BTreeMap<&'static str, Counts>>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    succeeded: u64,
+    failed: u64,
+    panicked: u64,
+    worked_on: u64,
+}
+
+impl JobMeter {
+    /// Returns zero counters that `metrics` shows.
+    pub fn new(metrics: &Metrics) -> Self {
+        let meter = Self::default();
+        let (runs, things) = (meter.clone(), meter.clone());
+        let help = "Runs of jobs, by job and outcome; what failed is tried again by the next run.";
+        metrics.watch("larder_job_runs_total", help, Kind::Counter, move || {
+            runs.samples(|job, counts| {
+                let of = |outcome, count| Sample::labelled([(LABEL, job), ("outcome", outcome)], count);
+                vec![of("succeeded", counts.succeeded), of("failed", counts.failed), of("panicked", counts.panicked)]
+            })
+        });
+        let help = "Things that jobs worked on: stores, places, runs, tokens, whatever they look after.";
+        metrics.watch("larder_job_things_total", help, Kind::Counter, move || {
+            things.samples(|job, counts| vec![Sample::labelled([(LABEL, job)], counts.worked_on)])
+        });
+        meter
+    }
+
+    /// Registers a job, so it is shown before its first run.
+    pub fn know(&self, job: &'static str) {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default();
+    }
+
+    /// Counts a run of a job.
+    pub fn count(&self, job: &'static str, outcome: &kv::Result<Report>) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = counted.entry(job).or_default();
+        match outcome {
+            Ok(Report { worked_on }) => {
+                counts.succeeded += 1;
+                counts.worked_on += *worked_on as u64;
+            }
+            Err(_) => counts.failed += 1,
+        }
+    }
+
+    /// Counts a panic in a run of a job.
+    pub fn count_panic(&self, job: &'static str) {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default().panicked += 1;
+    }
+
+    fn samples(&self, of: impl Fn(&'static str, Counts) -> Vec<Sample>) -> Vec<Sample> {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.iter().flat_map(|(job, counts)| of(job, *counts)).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -70,12 +162,13 @@ mod tests {
 
     use async_trait::async_trait;
 
-    use super::*;
     use crate::{
         clock::{ManualClock, Timestamp},
         kv,
         telemetry::Metrics,
     };
+
+    use super::*;
 
     const INTERVAL: Duration = Duration::from_secs(15);
 

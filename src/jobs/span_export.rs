@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-use super::job::{Job, Report};
+use super::scheduler::{Job, Report};
 
 /// Interval between exports: the maximum age of spans before they are sent.
 const INTERVAL: Duration = Duration::from_secs(2);

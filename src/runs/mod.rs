@@ -19,3 +19,10 @@ pub use registry::{RunOptions, Runs, RunsError};
 pub use run::{Elsewhere, MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate, Uptimes};
 pub use run_supervision::Attended;
 pub use status::{Outcome, RunStatus};
+
+/// Items that the fuzz targets call beyond the public interface.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub use super::layout::Entry;
+}

@@ -17,7 +17,6 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{client_addr::Source, connection_timeouts::Pulse};
-pub(super) use exposed_fields;
 
 /// The header fields that pages may read beside the safelisted ones. `*` covers all, including those that an upstream
 /// adds; browsers that do not know `*` use the names.
@@ -27,6 +26,7 @@ macro_rules! exposed_fields {
          X-RateLimit-Limit, X-Request-Id"
     };
 }
+pub(super) use exposed_fields;
 
 /// Allows pages of every origin to read a response.
 pub fn allow_any_origin(headers: &mut HeaderMap) {

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::clock::{Clock, SystemClock};
 
-use super::{BindError, Drained, Handler, RequestBody, Server, ServerOptions, Source, Workers, limits::ServerOptions};
+use super::{BindError, Drained, Handler, RequestBody, Server, ServerOptions, Source, Workers};
 
 /// Maximum time that a test waits before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use larder::{
     auth::{Token, Tokens, Users},
     clock::{ClockGuard, SeededRandom},
-    jobs::{Job, RunUpkeep},
+    jobs::{Job, RunSupervision},
     kv::{ActorId, CacheOptions, CatalogOptions, Maker, StoreView},
     runs::{NewRun, Outcome, Run, RunOptions, RunOrigin, RunSettings, Runs, RunsError},
     storage::ObjectStore,
@@ -20,7 +20,7 @@ pub struct Host {
     #[allow(dead_code, reason = "not every suite that includes this file wants it")]
     pub users: Arc<Users>,
     pub gateway: Gateway,
-    pub upkeep: RunUpkeep,
+    pub upkeep: RunSupervision,
 }
 
 impl Host {
@@ -42,7 +42,7 @@ impl Host {
         let options = CatalogOptions { cache, clock_guard: Some(guard), ..CatalogOptions::default() };
         let gateway = world.gateway_with(objects, seed, &options);
         let runs = Arc::new(runs);
-        let upkeep = RunUpkeep::new(runs.clone(), gateway.catalog.clone(), tokens.clone());
+        let upkeep = RunSupervision::new(runs.clone(), gateway.catalog.clone(), tokens.clone());
         Self { runs, tokens, users, gateway, upkeep }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use larder::{
     clock::{SystemClock, SystemRandom},
-    jobs::{Job, RulesReconciliation},
+    jobs::{Job, LifecycleRulesJob},
     kv::LifecycleRules,
     storage::{
         LifecycleError, ObjectStore, Precondition, Reconciled, UnfitRules, WantedRule, WantedRules,
@@ -239,7 +239,7 @@ async fn the_hourly_job_writes_what_is_missing_through_every_decorator() {
     let faulty = Arc::new(Faulty::new(Arc::new(open(&minio, "root/").await), clock.clone()));
     let unconditional = Arc::new(Unconditional::new(Arc::new(Measured::new(faulty))));
     let objects = Arc::new(SoleWriter::new(unconditional, clock));
-    let job = RulesReconciliation::new(LifecycleRules::new(objects));
+    let job = LifecycleRulesJob::new(LifecycleRules::new(objects));
     for written in [1, 0] {
         assert_eq!(job.run_once().await.unwrap().worked_on, written);
     }

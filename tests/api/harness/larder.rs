@@ -6,7 +6,7 @@ use larder::{
     api::{Api, ApiOptions, ApiParts, LinkOrigin, ToldRenewals, Upstream},
     auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, ClockGuard, SystemClock, SystemRandom, Timestamp},
-    jobs::{Job, RunUpkeep, ToldActivity},
+    jobs::{Job, RunSupervision, UsageReport},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     network::Proxies,
     outbound::{Errands, Peer, PeerAddress},
@@ -47,7 +47,7 @@ struct Parts {
     clock: Arc<ShiftedClock>,
     catalog: Arc<Catalog>,
     ledger: Arc<Ledger>,
-    run_upkeep: Arc<RunUpkeep>,
+    run_upkeep: Arc<RunSupervision>,
     tokens: Arc<Tokens>,
     errands: Option<Arc<Errands>>,
 }
@@ -146,7 +146,7 @@ impl Larder {
         };
         let runs = Runs::new(measured.clone(), clock.clone(), random.clone(), guard, RunOptions::default());
         let runs = Arc::new(runs);
-        let run_upkeep = Arc::new(RunUpkeep::new(runs.clone(), catalog.clone(), tokens.clone()));
+        let run_upkeep = Arc::new(RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone()));
         let parts = ApiParts {
             catalog: catalog.clone(),
             records: Arc::new(records),
@@ -176,7 +176,7 @@ impl Larder {
     /// Reports the use of stores to the leader, as a job does now and then. Returns the number of stores.
     pub(crate) async fn tell_use(&self) -> larder::kv::Result<usize> {
         let errands = self.0.errands.clone().expect("it has a leader");
-        let job = ToldActivity::new(self.0.catalog.clone(), errands);
+        let job = UsageReport::new(self.0.catalog.clone(), errands);
         job.run_once().await.map(|report| report.worked_on)
     }
 

@@ -8,7 +8,7 @@ use larder::{
     api::{Api, ApiOptions, ApiParts},
     auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, ClockGuard, ManualClock, Random, SeededRandom, Timestamp},
-    jobs::{Job, RunUpkeep},
+    jobs::{Job, RunSupervision},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     runs::{RunOptions, Runs},
     server::Source,
@@ -29,7 +29,7 @@ pub const ADMIN: &str = "larder_0123456789abcdefghijklmnopqrst3j70pI";
 pub struct Gateway {
     api: Api,
     tokens: Arc<Tokens>,
-    run_upkeep: RunUpkeep,
+    run_upkeep: RunSupervision,
 }
 
 /// An answer.
@@ -66,7 +66,7 @@ impl Gateway {
         let guard = Arc::new(ClockGuard::trusting(clock.clone()));
         let options = RunOptions::default();
         let runs = Arc::new(Runs::new(objects.clone(), clock.clone(), random.clone(), guard.clone(), options));
-        let run_upkeep = RunUpkeep::new(runs.clone(), catalog.clone(), tokens.clone());
+        let run_upkeep = RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone());
         let apart = Arc::new(MemoryStore::new(clock.clone()));
         let clock_records = ClockRecords::open(apart, guard, false).await.expect("a record");
         let parts = ApiParts {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use larder::{
     auth::{Token, Tokens, Users},
     clock::{AdjustedClock, Clock, ClockGuard, ClockSafeguards, SeededRandom, Timestamp},
-    jobs::RunUpkeep,
+    jobs::RunSupervision,
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records, Safeguards, StoreId, UserId},
     runs::{RunOptions, Runs},
     storage::{GetOptions, ObjectStore, memory::MemoryStore},
@@ -115,7 +115,7 @@ pub struct Gateway {
     pub users: Arc<Users>,
     pub tokens: Arc<Tokens>,
     pub runs: Arc<Runs>,
-    pub run_upkeep: Arc<RunUpkeep>,
+    pub run_upkeep: Arc<RunSupervision>,
     pub is_stopped: Arc<AtomicBool>,
     pub sleeps_until: Arc<Mutex<Duration>>,
 }
@@ -186,7 +186,7 @@ impl World {
         let runs = Runs::new(self.objects.clone(), clock, random, guard, RunOptions::default());
         let runs = Arc::new(runs);
         Gateway {
-            run_upkeep: Arc::new(RunUpkeep::new(runs.clone(), catalog.clone(), tokens.clone())),
+            run_upkeep: Arc::new(RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone())),
             users,
             tokens,
             runs,

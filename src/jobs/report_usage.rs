@@ -10,7 +10,7 @@ use crate::{
     outbound::{Answered, Errands},
 };
 
-use super::job::{Job, Report};
+use super::scheduler::{Job, Report};
 
 /// Interval between reports: the maximum loss of counters by a crash.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -25,7 +25,7 @@ const PATH: &str = "/larder/v1/activity";
 /// Reports usage since the last run to the leader, which alone writes documents. A batch whose response is lost is
 /// sent again, and may count twice.
 #[derive(Debug)]
-pub struct ToldActivity {
+pub struct UsageReport {
     catalog: Arc<Catalog>,
     errands: Arc<Errands>,
 }
@@ -35,7 +35,7 @@ struct Batch<'a> {
     stores: &'a [StoreUse],
 }
 
-impl ToldActivity {
+impl UsageReport {
     /// Returns a job that reports to the leader through `errands`.
     pub fn new(catalog: Arc<Catalog>, errands: Arc<Errands>) -> Self {
         Self { catalog, errands }
@@ -56,9 +56,9 @@ impl ToldActivity {
 }
 
 #[async_trait]
-impl Job for ToldActivity {
+impl Job for UsageReport {
     fn name(&self) -> &'static str {
-        "activity report"
+        "usage report"
     }
 
     fn interval(&self) -> Duration {
