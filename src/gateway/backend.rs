@@ -167,7 +167,7 @@ impl RecordCache {
         let wanted = config.record_cache_bytes;
         let capacity_bytes = match role {
             Role::Alone => wanted.unwrap_or(DEFAULT_OF_FOLDER),
-            Role::Equal | Role::Leader if config.is_sole_gateway => wanted.unwrap_or_default(),
+            Role::Equal | Role::Leader if config.is_exclusive_bucket => wanted.unwrap_or_default(),
             Role::Equal | Role::Leader | Role::Follower(_) => match wanted {
                 None | Some(0) => 0,
                 Some(_) => return Err(StartError::CacheOfMany),
@@ -245,8 +245,8 @@ mod tests {
 
     use super::*;
 
-    fn capacity(role: &Role, is_sole_gateway: bool, record_cache_bytes: Option<u64>) -> Option<u64> {
-        let config = Config { is_sole_gateway, record_cache_bytes, ..Config::default() };
+    fn capacity(role: &Role, is_exclusive_bucket: bool, record_cache_bytes: Option<u64>) -> Option<u64> {
+        let config = Config { is_exclusive_bucket, record_cache_bytes, ..Config::default() };
         RecordCache::of(&config, role).ok().map(|cache| cache.capacity_bytes)
     }
 

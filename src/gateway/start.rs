@@ -408,8 +408,8 @@ pub(super) fn log_start(config: &Config, address: SocketAddr, tls: Option<&Tls>)
     let mode = match &config.leader {
         _ if !config.has_bucket() => "standalone".to_owned(),
         None => "peer".to_owned(),
-        Some(LeaderSetting::Itself) => "leader".to_owned(),
-        Some(LeaderSetting::At(leader)) => format!("follower of {leader}"),
+        Some(LeaderSetting::ThisGateway) => "leader".to_owned(),
+        Some(LeaderSetting::OtherGateway(leader)) => format!("follower of {leader}"),
     };
     let is_encrypted = tls.is_some();
     tracing::info!(
