@@ -42,7 +42,7 @@ pub use persist::{
         JournalError, MigrationJournal, MigrationState, MigrationStep, PREFIXES, belongs_to_backend, may_expire,
     },
     object_keys::{CLOCK, FORMAT as FORMAT_OBJECT, is_record},
-    store_metadata::{Contents, Document, Phase, Place, Stats, StoreView},
+    store_metadata::{Contents, Document, Location, Phase, Stats, StoreView},
 };
 pub use records::{
     key_range::{KeyPage, KeyQuery, ListedKey},

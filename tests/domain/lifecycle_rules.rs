@@ -128,7 +128,7 @@ async fn rules_that_are_written_as_soon_as_a_folder_was_migrated_delete_nothing_
     for store in stores {
         holds(&bucket, store, "flour").await;
         let view = resolved(&bucket, store).await;
-        assert_eq!(view.document.place.class.is_none(), view.document.name.is_some(), "{:?}", view.document);
+        assert_eq!(view.document.location.class.is_none(), view.document.name.is_some(), "{:?}", view.document);
     }
     for gone in [&forgotten, &late] {
         bucket.catalog.resolve(&StoreLocator::Id(gone.document.id)).await.expect_err("it has expired");
@@ -157,7 +157,7 @@ async fn stores_that_came_from_a_bucket_leave_what_its_rules_delete_before_they_
     let folder = world.sole_gateway(2);
     rename(&folder, &named_later, Change::Set(name("attic"))).await;
     live(&world, &folder, Duration::from_hours(2)).await;
-    assert_eq!(resolved(&folder, &named_later).await.document.place.class, None, "a name moves it at once");
+    assert_eq!(resolved(&folder, &named_later).await.document.location.class, None, "a name moves it at once");
     use_for_weeks(&world, &folder, &[&in_use], false).await;
     assert_eq!(
         world.keys("larder/expiring/").await,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use larder::{
     clock::Timestamp,
     kv::{
-        ActorId, KeyQuery, LifecycleClass, MAX_KEY_LENGTH, Place, RecordKey, RunId, StoreId, StoreName, TokenId,
+        ActorId, KeyQuery, LifecycleClass, Location, MAX_KEY_LENGTH, RecordKey, RunId, StoreId, StoreName, TokenId,
         UserId,
         internals::{KeyRange, Label, object_keys},
     },
@@ -25,9 +25,9 @@ pub fn record_key(bytes: &[u8]) {
     let Some((one, other)) = pair::<RecordKey>(bytes) else { return };
     let id = id();
     for class in std::iter::once(None).chain(LifecycleClass::ALL.into_iter().map(Some)) {
-        let place = place(class);
-        let records = object_keys::records(&id, &place);
-        let objects = [&one, &other].map(|key| object_keys::record(&id, &place, key));
+        let location = location(class);
+        let records = object_keys::records(&id, &location);
+        let objects = [&one, &other].map(|key| object_keys::record(&id, &location, key));
         for (key, object) in [&one, &other].into_iter().zip(&objects) {
             assert!((1..=MAX_KEY_LENGTH).contains(&key.as_str().len()));
             assert_eq!(object_keys::record_key(object, &records).as_deref(), Some(key.as_str()));
@@ -36,7 +36,7 @@ pub fn record_key(bytes: &[u8]) {
             assert!(object.split('/').all(|segment| segment.len() <= LONGEST_SEGMENT), "{object}");
             for end in 0..=key.as_str().len() {
                 assert!(
-                    object.starts_with(&object_keys::record_prefix(&id, &place, &key.as_str()[..end])),
+                    object.starts_with(&object_keys::record_prefix(&id, &location, &key.as_str()[..end])),
                     "{object} {end}"
                 );
             }
@@ -57,13 +57,13 @@ pub fn key_range(bytes: &[u8]) {
     let query = KeyQuery { prefix: Some(prefix.to_owned()), exclusive_start_key: start.clone(), ..KeyQuery::default() };
     let is_meant = key.as_str().starts_with(prefix)
         && start.is_none_or(|start| start.is_empty() || key.as_str().as_bytes() > start.as_bytes());
-    let (id, place) = (id(), place(None));
-    let object = object_keys::record(&id, &place, &key);
+    let (id, location) = (id(), location(None));
+    let object = object_keys::record(&id, &location, &key);
     let is_listed = match KeyRange::of(&query, None).expect("no collection is asked for") {
         KeyRange::Empty => false,
         KeyRange::Keys { prefix, after, only } => {
-            let of = |text: &str| object_keys::record_prefix(&id, &place, text);
-            let after = after.map(|after| object_keys::record_start(&id, &place, &after));
+            let of = |text: &str| object_keys::record_prefix(&id, &location, text);
+            let after = after.map(|after| object_keys::record_start(&id, &location, &after));
             // Requirement of object stores on a start.
             assert!(after.as_deref().is_none_or(|after| after.starts_with(&of(&prefix))), "{prefix:?} {after:?}");
             let is_behind = after.is_none_or(|after| object > after);
@@ -115,8 +115,10 @@ pub fn layout(bytes: &[u8]) {
     if let Some(label) = Label::decoded(object) {
         assert_eq!(label.encoded(), object);
     }
-    let _ =
-        (object_keys::is_record(object), object_keys::record_key(object, &object_keys::records(&id(), &place(None))));
+    let _ = (
+        object_keys::is_record(object),
+        object_keys::record_key(object, &object_keys::records(&id(), &location(None))),
+    );
 }
 
 /// Parses two lines, each a `T`.
@@ -130,6 +132,6 @@ fn id() -> StoreId {
     ID.parse().expect("an id")
 }
 
-fn place(class: Option<LifecycleClass>) -> Place {
-    Place { class, generation: "1".to_owned(), born_at: Timestamp::from_millis(0) }
+fn location(class: Option<LifecycleClass>) -> Location {
+    Location { class, generation: "1".to_owned(), created_at: Timestamp::from_millis(0) }
 }

@@ -56,7 +56,7 @@ mod tests {
         clock::{SeededRandom, Timestamp},
         kv::{
             model::ids::StoreId,
-            persist::{object_keys, store_metadata::Place},
+            persist::{object_keys, store_metadata::Location},
         },
     };
 
@@ -64,13 +64,14 @@ mod tests {
     fn each_class_has_a_rule_over_its_records_and_no_kept_record_is_under_one() {
         let wanted = wanted_rules();
         let id = StoreId::generate(&SeededRandom::new(1));
-        let place = |class| Place { class, generation: "1".to_owned(), born_at: Timestamp::from_millis(0) };
+        let location = |class| Location { class, generation: "1".to_owned(), created_at: Timestamp::from_millis(0) };
         for class in LifecycleClass::ALL {
-            let records = object_keys::records(&id, &place(Some(class)));
+            let records = object_keys::records(&id, &location(Some(class)));
             let over: Vec<_> = wanted.expirations.iter().filter(|rule| records.starts_with(&rule.prefix)).collect();
             assert!(matches!(over[..], [rule] if rule.days == class.days() && rule.prefix.ends_with('/')), "{over:?}");
         }
-        let kept = [object_keys::records(&id, &place(None)), object_keys::document(&id), object_keys::appointments()];
+        let kept =
+            [object_keys::records(&id, &location(None)), object_keys::document(&id), object_keys::appointments()];
         for key in kept {
             assert!(
                 key.starts_with(&wanted.root) && wanted.expirations.iter().all(|rule| !key.starts_with(&rule.prefix))

@@ -21,7 +21,7 @@ use crate::{
             errors::{Error, Result},
             ids::StoreId,
         },
-        persist::{object_keys, store_metadata::Place},
+        persist::{object_keys, store_metadata::Location},
     },
     storage::{self, ETag, ListOptions, ListedObject, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Precondition},
 };
@@ -52,7 +52,13 @@ pub struct Copying {
 
 impl Copying {
     /// Returns a copier of a store's records between two locations, at its start.
-    pub fn new(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, id: &StoreId, from: &Place, to: &Place) -> Self {
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        id: &StoreId,
+        from: &Location,
+        to: &Location,
+    ) -> Self {
         Self {
             objects,
             clock,
@@ -125,8 +131,8 @@ impl Copying {
     }
 
     /// Returns the part of a record's object key that is the same in both locations.
-    fn name<'a>(key: &'a str, place: &str) -> &'a str {
-        key.strip_prefix(place).unwrap_or_default()
+    fn name<'a>(key: &'a str, location: &str) -> &'a str {
+        key.strip_prefix(location).unwrap_or_default()
     }
 
     async fn copy(&mut self, records: Vec<ListedObject>) -> Result<()> {

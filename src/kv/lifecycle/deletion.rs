@@ -22,7 +22,7 @@ use crate::{
             name_claims::Claims,
             object_keys::{self, DueEntry, DueReason},
             repository::Documents,
-            store_metadata::{Document, FormerName, Place, StoreView},
+            store_metadata::{Document, FormerName, Location, StoreView},
         },
     },
     storage::{ListOptions, MAX_DELETE_KEYS, ObjectStore},
@@ -102,21 +102,26 @@ impl Removals {
 
     /// Finds what a deleted store leaves behind, for the caller to delete, and schedules another visit unless that is
     /// everything.
-    pub async fn work_on(&self, document: &Document, uptime_millis: u64, places: &[Place]) -> Result<Remains> {
+    pub async fn work_on(&self, document: &Document, uptime_millis: u64, locations: &[Location]) -> Result<Remains> {
         if self.guard.uptime() < Duration::from_millis(uptime_millis) + LONGEST_REQUEST {
             self.schedule_last_pass(document.id, Duration::ZERO).await?;
             self.documents.publish_again(document).await?;
         }
-        self.find_remains(document, uptime_millis, places).await
+        self.find_remains(document, uptime_millis, locations).await
     }
 
     /// Finds what a deleted store leaves behind, for a caller that has scheduled the last pass.
-    pub async fn find_remains(&self, document: &Document, uptime_millis: u64, places: &[Place]) -> Result<Remains> {
+    pub async fn find_remains(
+        &self,
+        document: &Document,
+        uptime_millis: u64,
+        locations: &[Location],
+    ) -> Result<Remains> {
         let id = document.id;
         let is_last = self.guard.uptime() >= Duration::from_millis(uptime_millis) + LONGEST_REQUEST;
         let mut remains = Remains::default();
-        for place in places {
-            remains.keys.extend(self.last_records(id, place).await?);
+        for location in locations {
+            remains.keys.extend(self.last_records(id, location).await?);
         }
         let contents = document.contents.as_ref();
         remains.keys.extend(contents.map(|contents| object_keys::counted_entry(&document.owner_id, &id, contents)));
@@ -135,10 +140,10 @@ impl Removals {
     }
 
     /// Deletes the records of one location in batches, except the last batch, whose keys it returns.
-    async fn last_records(&self, id: StoreId, place: &Place) -> Result<Vec<String>> {
+    async fn last_records(&self, id: StoreId, location: &Location) -> Result<Vec<String>> {
         loop {
             let options =
-                ListOptions { prefix: object_keys::records(&id, place), start_after: None, limit: MAX_DELETE_KEYS };
+                ListOptions { prefix: object_keys::records(&id, location), start_after: None, limit: MAX_DELETE_KEYS };
             let page = self.objects.list(options).await?;
             let keys = page.objects.into_iter().map(|object| object.key).collect();
             if !page.is_truncated {
@@ -163,8 +168,8 @@ impl Removals {
     }
 
     /// Deletes all records of one location.
-    pub async fn remove_records(&self, id: StoreId, place: &Place) -> Result<()> {
-        let last = self.last_records(id, place).await?;
+    pub async fn remove_records(&self, id: StoreId, location: &Location) -> Result<()> {
+        let last = self.last_records(id, location).await?;
         if last.is_empty() { Ok(()) } else { Ok(self.objects.delete_many(last).await?) }
     }
 
@@ -178,25 +183,25 @@ impl Removals {
     }
 
     /// Deletes the locations from which no request can still be reading, and removes them from the document.
-    pub async fn remove_leftovers(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
+    pub async fn delete_stale_locations(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
         let Some(now) = self.guard.deletion_time() else { return Ok(view) };
-        let (id, lifetime) = (view.document.id, self.rules.leftover_lifetime());
+        let (id, lifetime) = (view.document.id, self.rules.stale_location_lifetime());
         let is_over = |since: Timestamp| now.since(since) >= lifetime;
-        let over: Vec<_> = view.document.leftovers.iter().filter(|left| is_over(left.since)).cloned().collect();
+        let over: Vec<_> = view.document.stale_locations.iter().filter(|left| is_over(left.since)).cloned().collect();
         if over.is_empty() {
             return Ok(view);
         }
         // Read afresh: the current location is never deleted, whatever a stale view says.
         let view = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
-        for leftover in &over {
-            if leftover.place != view.document.place {
-                self.remove_records(id, &leftover.place).await?;
+        for stale in &over {
+            if stale.location != view.document.location {
+                self.remove_records(id, &stale.location).await?;
             }
         }
         let forget = |document: &mut Document| {
-            let before = document.leftovers.len();
-            document.leftovers.retain(|leftover| !over.contains(leftover));
-            Ok(document.is_there() && document.leftovers.len() < before)
+            let before = document.stale_locations.len();
+            document.stale_locations.retain(|stale| !over.contains(stale));
+            Ok(document.is_there() && document.stale_locations.len() < before)
         };
         self.documents.update_from(view, forget).await
     }

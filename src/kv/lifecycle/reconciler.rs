@@ -308,8 +308,8 @@ impl Upkeep {
             return self.attend_absent(appointments).await;
         };
         match &view.document.phase {
-            Phase::Deleted { uptime_millis, places, .. } => {
-                return self.removals.work_on(&view.document, *uptime_millis, places).await.map(Next::Remove);
+            Phase::Deleted { uptime_millis, locations, .. } => {
+                return self.removals.work_on(&view.document, *uptime_millis, locations).await.map(Next::Remove);
             }
             Phase::Creating
                 if now.since(view.document.created_at) >= LONGEST_REQUEST && self.guard.allows_deletion() =>
@@ -324,7 +324,7 @@ impl Upkeep {
             made.reason == DueReason::Announcement && may_come(made) && now.since(made.at) < PATIENCE
         };
         let is_early = appointments.iter().any(is_announced);
-        let view = self.removals.remove_leftovers(view).await?;
+        let view = self.removals.delete_stale_locations(view).await?;
         let view = self.removals.release_names(view).await?;
         let view =
             if is_early || !self.guard.allows_deletion() { view } else { self.removals.end_rename(view, now).await? };
@@ -379,11 +379,11 @@ impl Upkeep {
         }
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
         let buried = self.removals.bury_expired(view, now).await?;
-        let Phase::Deleted { uptime_millis, places, .. } = &buried.document.phase else {
+        let Phase::Deleted { uptime_millis, locations, .. } = &buried.document.phase else {
             return Ok(Next::Look(self.rules.next_look(&buried.document, self.clock.now())));
         };
         self.expired.fetch_add(1, Ordering::Relaxed);
-        self.removals.find_remains(&buried.document, *uptime_millis, places).await.map(Next::Remove)
+        self.removals.find_remains(&buried.document, *uptime_millis, locations).await.map(Next::Remove)
     }
 
     fn is_over(&self, view: &StoreView, now: Timestamp) -> bool {

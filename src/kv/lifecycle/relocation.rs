@@ -146,7 +146,7 @@ impl Mover {
         let (Some(attempt), Some(Move { from, to, .. })) = (*attempt, copying.document.movement()) else {
             return Ok(());
         };
-        tracing::info!(store = %id, attempt, from = place_name(from.class), to = place_name(to.class), "moving a store");
+        tracing::info!(store = %id, attempt, from = location_name(from.class), to = location_name(to.class), "moving a store");
         let work = Copying::new(Arc::clone(&self.objects), Arc::clone(&self.clock), &id, from, to);
         let began = self.clock.monotonic();
         let mut carried = Carried { mover: self, id, attempt, copying: work, began, beaten: began };
@@ -264,6 +264,6 @@ impl Drop for Released<'_> {
     }
 }
 
-fn place_name(class: Option<LifecycleClass>) -> String {
+fn location_name(class: Option<LifecycleClass>) -> String {
     class.map_or_else(|| "permanent".to_owned(), |class| format!("expiring/{}", class.days()))
 }

@@ -25,7 +25,7 @@ use crate::{
             names::StoreName,
             retention::{LifecycleClass, Retention},
         },
-        persist::store_metadata::{Document, FormerName, Leftover, Move, Phase, Place},
+        persist::store_metadata::{Document, FormerName, Location, Move, Phase, StaleLocation},
     },
 };
 
@@ -122,8 +122,8 @@ impl LifeRules {
     }
 
     /// Returns the location of the records of a new store.
-    pub fn first_place(&self, is_named: bool, retention: Retention, now: Timestamp) -> Place {
-        Place { class: self.class(is_named, retention), generation: "1".to_owned(), born_at: now }
+    pub fn initial_location(&self, is_named: bool, retention: Retention, now: Timestamp) -> Location {
+        Location { class: self.class(is_named, retention), generation: "1".to_owned(), created_at: now }
     }
 
     /// Returns the target of a move, if the records must move.
@@ -132,15 +132,15 @@ impl LifeRules {
             return None;
         }
         let wanted = Destination { class: self.class(document.name.is_some(), document.retention) };
-        match (wanted.class, document.place.class) {
+        match (wanted.class, document.location.class) {
             (None, None) => None,
             (None, Some(_)) | (Some(_), None) => Some(wanted),
             (Some(_), Some(class)) if !class.serves(document.retention) => Some(wanted),
             (Some(_), Some(class)) => {
-                let born_at = document.place.born_at;
-                let is_due = class.renewal_due(born_at, document.retention) <= now;
+                let created_at = document.location.created_at;
+                let is_due = class.renewal_due(created_at, document.retention) <= now;
                 // Begun while the clock was ahead: by the object store's own timestamps the records are older.
-                let is_from_future = born_at > now.plus(CLOCK_TOLERANCE);
+                let is_from_future = created_at > now.plus(CLOCK_TOLERANCE);
                 (is_due || is_from_future).then_some(wanted)
             }
         }
@@ -148,8 +148,8 @@ impl LifeRules {
 
     /// Returns whether a lifecycle rule is about to delete records of a live store unless they move in time.
     pub fn is_late(&self, document: &Document, now: Timestamp) -> bool {
-        let Place { class, born_at, .. } = &document.place;
-        let removed_from = class.map(|class| class.keeps_until(*born_at));
+        let Location { class, created_at, .. } = &document.location;
+        let removed_from = class.map(|class| class.keeps_until(*created_at));
         let outlives = |limit| document.name.is_some() || document.expires_at.is_none_or(|end| end > limit);
         self.has_classes && removed_from.is_some_and(|limit| outlives(limit) && now.plus(LATE) >= limit)
     }
@@ -168,16 +168,16 @@ impl LifeRules {
         // The version of the document that this write creates.
         let attempt = document.version + 1;
         if let Phase::Copying(given_up) | Phase::Frozen(given_up) = &document.phase {
-            document.leftovers.push(Leftover { place: given_up.to.clone(), since: now });
+            document.stale_locations.push(StaleLocation { location: given_up.to.clone(), since: now });
         }
         let generation = if self.safeguards.fresh_generations { attempt.to_string() } else { "moved".to_owned() };
-        let to = Place { class, generation, born_at: now };
-        document.phase = Phase::Copying(Move { attempt, from: document.place.clone(), to, beat: now, copied: 0 });
+        let to = Location { class, generation, created_at: now };
+        document.phase = Phase::Copying(Move { attempt, from: document.location.clone(), to, beat: now, copied: 0 });
         attempt
     }
 
     /// Returns how long a location may be used after the store has left it.
-    pub fn leftover_lifetime(&self) -> Duration {
+    pub fn stale_location_lifetime(&self) -> Duration {
         if self.safeguards.delays_removal { LONGEST_REQUEST } else { Duration::ZERO }
     }
 
@@ -192,11 +192,12 @@ impl LifeRules {
             }
             Phase::Live if self.needed_move(document, now).is_some() => Some(now),
             Phase::Live => {
-                let renewal = document.place.class.filter(|_| self.has_classes && document.name.is_none());
-                let renewal = renewal.map(|class| class.renewal_due(document.place.born_at, document.retention));
-                let leftovers = document.leftovers.iter().map(|left| left.since.plus(self.leftover_lifetime()));
+                let renewal = document.location.class.filter(|_| self.has_classes && document.name.is_none());
+                let renewal = renewal.map(|class| class.renewal_due(document.location.created_at, document.retention));
+                let stale_locations =
+                    document.stale_locations.iter().map(|left| left.since.plus(self.stale_location_lifetime()));
                 let releases = document.former_names.iter().map(|former| former.since.plus(LONGEST_REQUEST));
-                leftovers.chain(releases).chain(renewal).chain(sweep_time(document)).min()
+                stale_locations.chain(releases).chain(renewal).chain(sweep_time(document)).min()
             }
         }
     }
@@ -253,7 +254,7 @@ pub fn freeze(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
 pub fn arrive(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
     current(document, attempt)?.beat = now;
     let Phase::Frozen(movement) = document.phase.clone() else { return Err(lost(document)) };
-    document.place = movement.to.clone();
+    document.location = movement.to.clone();
     document.phase = Phase::Arriving(movement);
     Ok(true)
 }
@@ -262,7 +263,7 @@ pub fn arrive(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
 pub fn settle(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
     current(document, attempt)?;
     let Phase::Arriving(movement) = document.phase.clone() else { return Err(lost(document)) };
-    document.leftovers.push(Leftover { place: movement.from, since: now });
+    document.stale_locations.push(StaleLocation { location: movement.from, since: now });
     document.phase = Phase::Live;
     Ok(true)
 }
@@ -270,16 +271,16 @@ pub fn settle(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
 /// Deletes a store at `now`, at the installation's `uptime`. Its tombstone names every location that may hold its
 /// records.
 pub fn bury(document: &mut Document, now: Timestamp, uptime: Duration) -> Result<bool> {
-    let mut places = vec![document.place.clone()];
+    let mut locations = vec![document.location.clone()];
     match &document.phase {
         Phase::Deleted { .. } => return Err(Error::StoreNotFound),
         Phase::Creating | Phase::Live => {}
-        Phase::Copying(movement) | Phase::Frozen(movement) => places.push(movement.to.clone()),
-        Phase::Arriving(movement) => places.push(movement.from.clone()),
+        Phase::Copying(movement) | Phase::Frozen(movement) => locations.push(movement.to.clone()),
+        Phase::Arriving(movement) => locations.push(movement.from.clone()),
     }
-    places.extend(document.leftovers.drain(..).map(|leftover| leftover.place));
+    locations.extend(document.stale_locations.drain(..).map(|stale| stale.location));
     let uptime_millis = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
-    document.phase = Phase::Deleted { at: now, uptime_millis, places };
+    document.phase = Phase::Deleted { at: now, uptime_millis, locations };
     Ok(true)
 }
 
@@ -291,8 +292,8 @@ pub fn sweep_time(document: &Document) -> Option<Timestamp> {
 /// Returns the time until which the lifecycle rules surely keep all records of an unnamed store, at its location and
 /// at the target of a move.
 fn kept_until(document: &Document) -> Option<(LifecycleClass, Timestamp)> {
-    let place = document.movement().map_or(&document.place, |movement| &movement.to);
-    place.class.map(|class| (class, class.keeps_until(place.born_at)))
+    let location = document.movement().map_or(&document.location, |movement| &movement.to);
+    location.class.map(|class| (class, class.keeps_until(location.created_at)))
 }
 
 /// Returns the move if it is still this attempt.
@@ -333,12 +334,12 @@ mod tests {
     fn document(name: Option<&str>, expires_at: Option<Timestamp>) -> Document {
         let random = SeededRandom::new(1);
         let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
-        let place = rules.first_place(false, Retention::DEFAULT, START);
+        let location = rules.initial_location(false, Retention::DEFAULT, START);
         serde_json::from_value(json!({
             "format": DOCUMENT_FORMAT, "id": StoreId::generate(&random), "version": 1, "nonce": "", "ownerId": UserId::generate(&random),
             "name": name, "createdAt": START, "modifiedAt": START, "accessedAt": START,
             "generalAccess": "RESTRICTED", "retentionMillis": Retention::DEFAULT, "expiresAt": expires_at, "signingKeyVersion": 0,
-            "location": place, "phase": { "name": "active" },
+            "location": location, "phase": { "name": "active" },
             "stats": { "readCount": 0, "writeCount": 0, "deleteCount": 0, "listCount": 0 },
         }))
         .expect("it is a document")
@@ -357,7 +358,7 @@ mod tests {
             assert_eq!((rules.is_late(&living, early), rules.is_late(&living, late)), (false, is_endangered));
         }
         let mut moved = document(Some("shop"), None);
-        moved.place.class = None;
+        moved.location.class = None;
         assert!(!rules.is_late(&moved, late));
         let ruleless = LifeRules { has_classes: false, ..rules };
         assert!(!ruleless.is_late(&document(Some("shop"), None), late));
@@ -377,13 +378,13 @@ mod tests {
         let rules = LifeRules { has_classes: false, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
         let expires_at = Some(START.plus(Duration::from_hours(24 * 7)));
         for is_named in [false, true] {
-            assert_eq!(rules.first_place(is_named, Retention::DEFAULT, START).class, None);
+            assert_eq!(rules.initial_location(is_named, Retention::DEFAULT, START).class, None);
         }
         // From a bucket, before a migration to a folder.
         for mut living in [document(None, expires_at), document(Some("shop"), None)] {
             assert_eq!(rules.needed_move(&living, START), Some(Destination { class: None }));
             assert_eq!(rules.next_look(&living, START), Some(START));
-            living.place.class = None;
+            living.location.class = None;
             assert_eq!(rules.needed_move(&living, START), None);
         }
     }

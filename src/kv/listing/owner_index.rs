@@ -98,7 +98,7 @@ impl OwnerIndex {
         loop {
             let listed = self.lock();
             let order = listed.order(named_only);
-            let first = last.map_or(0, |last| order.partition_point(|place| *place <= last));
+            let first = last.map_or(0, |last| order.partition_point(|position| *position <= last));
             let chunk = &order[first..order.len().min(first + CHUNK)];
             let Some(end) = chunk.last() else { return found };
             last = Some(*end);
@@ -237,13 +237,13 @@ impl Listed {
 
     /// Returns the stores in order, sorted once.
     pub fn ordered(mut self) -> Self {
-        let places = |is_listed: fn(EntryKind) -> bool| {
+        let positions = |is_listed: fn(EntryKind) -> bool| {
             let listed = self.stores.iter().filter(|(_, known)| is_listed(known.kind));
-            let mut places: Vec<_> = listed.map(|(id, known)| (known.created_at, *id)).collect();
-            places.sort_unstable();
-            places
+            let mut positions: Vec<_> = listed.map(|(id, known)| (known.created_at, *id)).collect();
+            positions.sort_unstable();
+            positions
         };
-        (self.all, self.named) = (places(|kind| kind != EntryKind::Gone), places(|kind| kind == EntryKind::Kept));
+        (self.all, self.named) = (positions(|kind| kind != EntryKind::Gone), positions(|kind| kind == EntryKind::Kept));
         let of_kind = |wanted| self.stores.iter().filter(move |(_, known)| known.kind == wanted);
         self.ends = of_kind(EntryKind::Passing).map(|(id, known)| (known.end, *id)).collect();
         self.gone = of_kind(EntryKind::Gone).map(|(id, known)| (known.latest.at, *id)).collect();
@@ -270,19 +270,19 @@ impl Listed {
     }
 
     fn put(&mut self, id: StoreId, known: Known) {
-        let place = (known.created_at, id);
+        let position = (known.created_at, id);
         match known.kind {
             EntryKind::Gone => self.gone.push_back((known.latest.at.max(self.shown_at), id)),
             EntryKind::Passing if known.end <= self.shown_at => {
                 self.passed.insert((known.end, id));
             }
             EntryKind::Passing => {
-                insert(&mut self.all, place);
+                insert(&mut self.all, position);
                 self.ends.insert((known.end, id));
             }
             EntryKind::Kept => {
-                insert(&mut self.all, place);
-                insert(&mut self.named, place);
+                insert(&mut self.all, position);
+                insert(&mut self.named, position);
             }
         }
         self.stores.insert(id, known);
@@ -294,9 +294,9 @@ impl Listed {
             return;
         }
         self.ends.remove(&(known.end, *id));
-        let place = (known.created_at, *id);
+        let position = (known.created_at, *id);
         for order in [&mut self.all, &mut self.named] {
-            if let Ok(at) = order.binary_search(&place) {
+            if let Ok(at) = order.binary_search(&position) {
                 order.remove(at);
             }
         }
@@ -322,8 +322,8 @@ impl Listed {
         if over.len() <= FEW_REMOVALS {
             for id in &over {
                 let created_at = self.stores.get(id).map(|known| known.created_at);
-                let place = created_at.and_then(|created_at| self.all.binary_search(&(created_at, *id)).ok());
-                place.map(|place| self.all.remove(place));
+                let position = created_at.and_then(|created_at| self.all.binary_search(&(created_at, *id)).ok());
+                position.map(|position| self.all.remove(position));
             }
         } else {
             self.all.retain(|(_, id)| !over.contains(id));
@@ -366,8 +366,8 @@ impl Listed {
     }
 }
 
-fn insert(order: &mut Vec<(Timestamp, StoreId)>, place: (Timestamp, StoreId)) {
-    if let Err(at) = order.binary_search(&place) {
-        order.insert(at, place);
+fn insert(order: &mut Vec<(Timestamp, StoreId)>, position: (Timestamp, StoreId)) {
+    if let Err(at) = order.binary_search(&position) {
+        order.insert(at, position);
     }
 }

@@ -112,16 +112,16 @@ impl LifecycleClass {
         retention.duration() * 3 + DAY * 2 <= DAY * u32::from(self.days)
     }
 
-    /// Returns the time until which everything written since `born_at` surely exists: a day before the rule may
+    /// Returns the time until which everything written since `created_at` surely exists: a day before the rule may
     /// delete the first of it.
-    pub fn keeps_until(self, born_at: Timestamp) -> Timestamp {
-        born_at.plus(DAY * u32::from(self.days - 1))
+    pub fn keeps_until(self, created_at: Timestamp) -> Timestamp {
+        created_at.plus(DAY * u32::from(self.days - 1))
     }
 
-    /// Returns the time at which records written since `born_at` must move to a fresh generation if their store still
+    /// Returns the time at which records written since `created_at` must move to a fresh generation if their store still
     /// lives: early enough to leave a day more than the retention for the move.
-    pub fn renewal_due(self, born_at: Timestamp, retention: Retention) -> Timestamp {
-        self.keeps_until(born_at).minus(retention.duration() * 2 + DAY)
+    pub fn renewal_due(self, created_at: Timestamp, retention: Retention) -> Timestamp {
+        self.keeps_until(created_at).minus(retention.duration() * 2 + DAY)
     }
 
     /// Returns the days of the class's lifecycle rule.

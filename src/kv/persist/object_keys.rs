@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-use super::store_metadata::{Contents, Place};
+use super::store_metadata::{Contents, Location};
 
 /// Prefix of everything Larder stores.
 const ROOT: &str = "larder/";
@@ -89,27 +89,27 @@ pub fn name(owner: &UserId, folded: &str) -> String {
 }
 
 /// Returns the prefix of all records of a store in one location.
-pub fn records(id: &StoreId, place: &Place) -> String {
+pub fn records(id: &StoreId, location: &Location) -> String {
     // Every record call comes through here: reserve capacity for the record key.
     let mut path = String::with_capacity(ROOM);
     path.push_str(ROOT);
     // Writing to a string cannot fail.
-    let _ = match place.class {
+    let _ = match location.class {
         None => path.write_str("permanent/"),
         Some(of) => write!(path, "expiring/{}/", of.days()),
     };
-    path.extend([id.as_str(), "/", &place.generation, "/"]);
+    path.extend([id.as_str(), "/", &location.generation, "/"]);
     path
 }
 
 /// Returns the key of a record's object.
-pub fn record(id: &StoreId, place: &Place, key: &RecordKey) -> String {
-    record_start(id, place, key.as_str())
+pub fn record(id: &StoreId, location: &Location, key: &RecordKey) -> String {
+    record_start(id, location, key.as_str())
 }
 
 /// Returns the start of all records whose keys are after `key`, which may be any text.
-pub fn record_start(id: &StoreId, place: &Place, key: &str) -> String {
-    let mut path = record_prefix(id, place, key);
+pub fn record_start(id: &StoreId, location: &Location, key: &str) -> String {
+    let mut path = record_prefix(id, location, key);
     if key.split_at_checked(KEY_SEGMENT).is_some_and(|(_, rest)| matches!(rest, "." | "..")) {
         path.push(NO_STEP);
     }
@@ -117,8 +117,8 @@ pub fn record_start(id: &StoreId, place: &Place, key: &str) -> String {
 }
 
 /// Returns the prefix of all records whose keys begin with `prefix`.
-pub fn record_prefix(id: &StoreId, place: &Place, prefix: &str) -> String {
-    let mut path = records(id, place);
+pub fn record_prefix(id: &StoreId, location: &Location, prefix: &str) -> String {
+    let mut path = records(id, location);
     path.push_str(KEY_MARK);
     match prefix.split_at_checked(KEY_SEGMENT) {
         Some((first, rest)) if !rest.is_empty() => path.extend([first, KEY_SPLIT, rest]),
@@ -410,19 +410,19 @@ mod tests {
     use super::*;
     use crate::clock::SeededRandom;
 
-    fn place(class: Option<LifecycleClass>) -> Place {
-        Place { class, generation: "1".to_owned(), born_at: Timestamp::from_millis(0) }
+    fn location(class: Option<LifecycleClass>) -> Location {
+        Location { class, generation: "1".to_owned(), created_at: Timestamp::from_millis(0) }
     }
 
     #[test]
     fn no_record_key_is_a_path_segment_of_its_own() {
         let id = StoreId::generate(&SeededRandom::new(1));
-        let place = place(LifecycleClass::ALL.first().copied());
+        let location = location(LifecycleClass::ALL.first().copied());
         for text in [".", "..", "a'(b)!"] {
             let key: RecordKey = text.parse().expect("a valid key");
-            let object = record(&id, &place, &key);
+            let object = record(&id, &location, &key);
             assert!(object.ends_with(&format!("/k{text}")), "{object}");
-            assert_eq!(record_key(&object, &records(&id, &place)).as_deref(), Some(text));
+            assert_eq!(record_key(&object, &records(&id, &location)).as_deref(), Some(text));
         }
     }
 
@@ -430,8 +430,8 @@ mod tests {
     fn nothing_but_a_record_looks_like_one() {
         let (id, key) = (StoreId::generate(&SeededRandom::new(1)), "k".repeat(256).parse().expect("a valid key"));
         for class in std::iter::once(None).chain(LifecycleClass::ALL.into_iter().map(Some)) {
-            assert!(is_record(&record(&id, &place(class), &key)), "{class:?}");
-            assert!(!is_record(&records(&id, &place(class))));
+            assert!(is_record(&record(&id, &location(class), &key)), "{class:?}");
+            assert!(!is_record(&records(&id, &location(class))));
             assert!(!class.is_some_and(|class| is_record(&passing_canary(class))));
         }
         for other in [kept_canary(), canaries(), document(&id), "permanent/a/1/k".to_owned(), String::new()] {
@@ -441,7 +441,7 @@ mod tests {
 
     #[test]
     fn long_record_keys_fit_into_segments_and_keep_their_order() {
-        let (id, place) = (StoreId::generate(&SeededRandom::new(1)), place(None));
+        let (id, location) = (StoreId::generate(&SeededRandom::new(1)), location(None));
         let long = |length: usize, end: &str| "a".repeat(length - end.len()) + end;
         let keys = [
             long(249, ""),
@@ -457,14 +457,14 @@ mod tests {
             long(251, "z"),
             long(250, "z"),
         ];
-        let objects = keys.clone().map(|key| record(&id, &place, &key.parse().expect("a valid key")));
+        let objects = keys.clone().map(|key| record(&id, &location, &key.parse().expect("a valid key")));
         assert!(objects.is_sorted(), "{objects:?}");
         for (key, object) in keys.iter().zip(&objects) {
             assert!(
                 object.split('/').all(|segment| segment.len() <= 255 && !matches!(segment, "." | "..")),
                 "{object}"
             );
-            assert_eq!(record_key(object, &records(&id, &place)).as_deref(), Some(key.as_str()));
+            assert_eq!(record_key(object, &records(&id, &location)).as_deref(), Some(key.as_str()));
         }
     }
 

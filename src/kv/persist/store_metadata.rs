@@ -69,13 +69,12 @@ pub struct Document {
     #[serde(rename = "signingKeyVersion")]
     pub secret_rotation: u32,
     /// Current location of its records.
-    #[serde(rename = "location")]
-    pub place: Place,
+    pub location: Location,
     /// State of the store.
     pub phase: Phase,
     /// Earlier locations, kept until no gateway can still be reading there.
-    #[serde(rename = "staleLocations", default, skip_serializing_if = "Vec::is_empty")]
-    pub leftovers: Vec<Leftover>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale_locations: Vec<StaleLocation>,
     /// Its entries in the listing index, the last of which counts: the part of their keys after the owner. They are
     /// recorded here before they are written, so none is orphaned.
     #[serde(rename = "indexEntries", default, skip_serializing_if = "Vec::is_empty")]
@@ -149,24 +148,22 @@ pub fn nonce(random: &dyn Random) -> String {
 /// Location of a store's records.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Place {
+pub struct Location {
     /// The lifecycle class, or `None` for permanent records.
     #[serde(rename = "lifecycleDays")]
     pub class: Option<LifecycleClass>,
     /// Distinguishes this location from earlier ones of the same store.
     pub generation: String,
     /// Start of the generation: no record in it is older.
-    #[serde(rename = "createdAt")]
-    pub born_at: Timestamp,
+    pub created_at: Timestamp,
 }
 
 /// A location that a store has left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Leftover {
+pub struct StaleLocation {
     /// The location.
-    #[serde(rename = "location")]
-    pub place: Place,
+    pub location: Location,
     /// Time since which requests are no longer directed there.
     pub since: Timestamp,
 }
@@ -188,9 +185,9 @@ pub struct Move {
     /// Version of the document that began it; identifies the attempt.
     pub attempt: u64,
     /// The old location.
-    pub from: Place,
+    pub from: Location,
     /// The new location.
-    pub to: Place,
+    pub to: Location,
     /// Last heartbeat of the gateway that runs the move.
     #[serde(rename = "heartbeatAt")]
     pub beat: Timestamp,
@@ -222,8 +219,7 @@ pub enum Phase {
         /// Uptime of the installation at that time, in milliseconds.
         uptime_millis: u64,
         /// All locations that may hold its records.
-        #[serde(rename = "locations")]
-        places: Vec<Place>,
+        locations: Vec<Location>,
     },
 }
 

@@ -145,13 +145,13 @@ impl Records {
         let page = match KeyRange::of(query, document.schema.as_ref())? {
             KeyRange::Empty => KeyPage::default(),
             KeyRange::Keys { prefix, after, only } => {
-                let records = object_keys::records(&document.id, &document.place);
-                let object = |text: &str| object_keys::record_prefix(&document.id, &document.place, text);
+                let records = object_keys::records(&document.id, &document.location);
+                let object = |text: &str| object_keys::record_prefix(&document.id, &document.location, text);
                 let options = storage::ListOptions {
                     prefix: object(&prefix),
                     start_after: after
                         .as_deref()
-                        .map(|key| object_keys::record_start(&document.id, &document.place, key)),
+                        .map(|key| object_keys::record_start(&document.id, &document.location, key)),
                     limit: if only { 1 } else { query.limit },
                 };
                 let listed = self.objects.list(options).await?;
@@ -214,7 +214,7 @@ impl Records {
         };
         let latest = latest.filter(|view| view.document.is_visible(self.clock.now())).ok_or(Error::StoreNotFound)?;
         let latest = if self.takes_writes(&latest.document) { latest } else { self.settled(id).await? };
-        Ok((latest.document.place != store.document.place).then_some(latest))
+        Ok((latest.document.location != store.document.location).then_some(latest))
     }
 }
 
@@ -229,5 +229,5 @@ fn carried_along(store: &StoreView, is_there: bool) -> Result<()> {
 }
 
 fn object_key(store: &StoreView, key: &RecordKey) -> String {
-    object_keys::record(&store.document.id, &store.document.place, key)
+    object_keys::record(&store.document.id, &store.document.location, key)
 }

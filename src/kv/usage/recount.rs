@@ -108,7 +108,7 @@ impl Counting {
 
     /// Counts a store. Returns whether the count is valid, i.e. the store has not moved meanwhile.
     async fn count_store(&self, view: &StoreView) -> Result<bool> {
-        let Document { id, owner_id, place, contents: before, .. } = &view.document;
+        let Document { id, owner_id, location, contents: before, .. } = &view.document;
         let counted_at = self.clock.now();
         let (records, bytes) = self.sum(view).await?;
         let is_same = |known: &Contents| known.records == records && known.bytes == bytes;
@@ -120,7 +120,7 @@ impl Counting {
         }
         let mut is_written = false;
         let note = |document: &mut Document| {
-            is_written = document.is_there() && document.place == *place;
+            is_written = document.is_there() && document.location == *location;
             if is_written {
                 document.contents = Some(contents);
             }
@@ -140,7 +140,7 @@ impl Counting {
 
     /// Returns the number of records of a store and their stored bytes.
     async fn sum(&self, view: &StoreView) -> Result<(u64, u64)> {
-        let prefix = object_keys::records(&view.document.id, &view.document.place);
+        let prefix = object_keys::records(&view.document.id, &view.document.location);
         let (mut records, mut bytes, mut start_after) = (0, 0, None);
         loop {
             let options = ListOptions { prefix: prefix.clone(), start_after, limit: MAX_LIST_KEYS };
