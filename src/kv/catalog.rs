@@ -24,7 +24,7 @@ use super::{
         due_queue::Appointments,
         expiry_extension::{Renew, Renewals, WrittenRenewals},
         reconciler::{Failures, Upkeep},
-        relocation::Mover,
+        relocation::Relocator,
         state_machine::LifeRules,
     },
     listing::{
@@ -106,12 +106,12 @@ impl Catalog {
             clock.clone(),
             guard.clone(),
         ));
-        let mover = Arc::new(Mover::new(objects.clone(), documents.clone(), rules.clone(), clock.clone()));
+        let relocator = Arc::new(Relocator::new(objects.clone(), documents.clone(), rules.clone(), clock.clone()));
         let upkeep = Upkeep::new(
             documents.clone(),
             appointments.clone(),
             removals.clone(),
-            mover,
+            relocator,
             index.clone(),
             rules.clone(),
             clock.clone(),
@@ -314,8 +314,8 @@ impl Catalog {
     }
 
     /// Waits for the moves that run on this gateway.
-    pub async fn moved(&self) {
-        self.upkeep.moved().await;
+    pub async fn wait_for_relocations(&self) {
+        self.upkeep.wait_for_relocations().await;
     }
 
     /// Leaves due items and running moves to other gateways or to the next start.
@@ -326,7 +326,7 @@ impl Catalog {
     /// Waits for running changes. The usage counters are still to be flushed or reported.
     pub async fn finish(&self) {
         self.upkeep.leave();
-        self.upkeep.moved().await;
+        self.upkeep.wait_for_relocations().await;
         self.changes.close();
         self.changes.wait().await;
     }
@@ -369,7 +369,7 @@ impl Catalog {
     }
 
     async fn create_unnamed(&self, owner: UserId, new: NewStore) -> Result<Created> {
-        let mut document = self.new_document(owner, new, Phase::Live);
+        let mut document = self.new_document(owner, new, Phase::Active);
         let first_look = self.rules.next_look(&document, self.documents.expiry_base()).unwrap_or(document.created_at);
         document.reminder_at = Some(first_look);
         self.appointments.make_for_new(document.id, first_look, (owner, document.created_at)).await?;
@@ -394,7 +394,7 @@ impl Catalog {
         let (times, retention) = ((self.clock.now(), self.documents.expiry_base()), self.retention.get());
         let apply = |document: &mut Document| apply(&self.rules, &update, document, is_renamed, retention, times);
         let store = self.documents.update(id, apply).await?;
-        self.upkeep.move_if_needed(&store);
+        self.upkeep.relocate_if_needed(&store);
         Ok(store)
     }
 

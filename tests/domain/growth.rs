@@ -68,7 +68,7 @@ async fn nothing_is_left_of_stores_that_were_deleted_or_have_expired() {
         assert!(!ids(&gateway, &world, 10).await.0.is_empty());
         world.live(&gateway, DAY + 8 * HOUR).await;
         assert_eq!(ids(&gateway, &world, 10).await, (vec![], 0));
-        gateway.catalog.moved().await;
+        gateway.catalog.wait_for_relocations().await;
         assert_eq!(world.keys("larder/").await, Vec::<String>::new(), "round {round}");
     }
 }

@@ -59,7 +59,7 @@ async fn live(world: &World, gateway: &Gateway, time: Duration) {
         };
         tokio::select! {
             biased;
-            () = gateway.catalog.moved() => {}
+            () = gateway.catalog.wait_for_relocations() => {}
             () = ticks => {}
         }
     }

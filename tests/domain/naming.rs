@@ -176,7 +176,7 @@ async fn a_gateway_that_dies_between_any_two_writes_of_a_create_leaves_a_name_th
         );
         let found =
             next.catalog.resolve(&StoreLocator::Name(world.owner, name("shop"))).await.expect("it has its name");
-        assert_eq!(found.document.phase, Phase::Live);
+        assert_eq!(found.document.phase, Phase::Active);
     }
 }
 

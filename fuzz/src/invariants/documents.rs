@@ -24,7 +24,7 @@ pub fn document(bytes: &[u8]) {
         assert!(!document.is_visible(now) || document.is_there());
         assert!(!(document.name.is_some() && document.has_expired(now)), "a named store never expires");
     }
-    assert!(document.movement().is_none() || document.is_there());
+    assert!(document.relocation().is_none() || document.is_there());
 }
 
 /// Checks that a valid schema survives a round trip, and that its collections have keys. Two JSON values: a schema,

@@ -43,7 +43,7 @@ pub struct StoreObject<'a> {
     retention_days: f64,
     /// Present only while its records are being relocated.
     #[serde(rename = "move", skip_serializing_if = "Option::is_none")]
-    movement: Option<MoveProgress>,
+    relocation: Option<RelocationProgress>,
     act_id: Option<&'a str>,
     act_run_id: Option<&'a str>,
     schema: Option<&'a Schema>,
@@ -107,7 +107,7 @@ impl<'a> StoreObject<'a> {
             accessed_at: activity.accessed_at,
             expires_at: document.expires_at,
             retention_days: document.retention.as_days(),
-            movement: MoveProgress::of(document),
+            relocation: RelocationProgress::from_document(document),
             act_id: document.act_id.as_deref(),
             act_run_id: document.act_run_id.as_deref(),
             schema: document.schema.as_ref(),
@@ -125,20 +125,20 @@ impl<'a> StoreObject<'a> {
 /// Progress of a relocation of a store's records between permanent and expiring storage.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MoveProgress {
+struct RelocationProgress {
     phase: &'static str,
     records_copied: u64,
 }
 
-impl MoveProgress {
-    fn of(document: &Document) -> Option<Self> {
-        let (phase, movement) = match &document.phase {
-            Phase::Copying(movement) => ("COPYING", movement),
-            Phase::Frozen(movement) => ("FROZEN", movement),
-            Phase::Arriving(movement) => ("ARRIVING", movement),
-            Phase::Creating | Phase::Live | Phase::Deleted { .. } => return None,
+impl RelocationProgress {
+    fn from_document(document: &Document) -> Option<Self> {
+        let (phase, relocation) = match &document.phase {
+            Phase::Copying(relocation) => ("COPYING", relocation),
+            Phase::Frozen(relocation) => ("FROZEN", relocation),
+            Phase::CuttingOver(relocation) => ("ARRIVING", relocation),
+            Phase::Creating | Phase::Active | Phase::Deleted { .. } => return None,
         };
-        Some(Self { phase, records_copied: movement.copied })
+        Some(Self { phase, records_copied: relocation.copied_records })
     }
 }
 

@@ -27,30 +27,30 @@ use crate::{
 };
 
 /// Maximum number of concurrent copies.
-const CONCURRENCY: usize = 16;
+const MAX_CONCURRENT_COPIES: usize = 16;
 
 /// Age relative to its copy, by the object store's clock, from which a record was surely copied in its current state.
-const SURE_AGE: Duration = Duration::from_secs(2);
+const MIN_AGE_TO_COPY: Duration = Duration::from_secs(2);
 
 /// Time within which a copy of unknown outcome takes effect, if it ever does.
-const LATE_EFFECT: Duration = Duration::from_mins(1);
+const IN_DOUBT_WINDOW: Duration = Duration::from_mins(1);
 
 /// The copying of one attempt of a move.
 #[derive(Debug)]
-pub struct Copying {
+pub struct Copier {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     from: String,
     to: String,
     /// Fingerprint of each record when it was copied: hashes, so a million records take a few dozen megabytes.
-    seen: HashMap<u128, u64>,
+    copied_versions: HashMap<u128, u64>,
     /// Number of copies so far.
     pub copied: u64,
     /// Time until which a copy of unknown outcome may take effect, by the monotonic clock.
-    pub doubtful_until: Option<Duration>,
+    pub in_doubt_until: Option<Duration>,
 }
 
-impl Copying {
+impl Copier {
     /// Returns a copier of a store's records between two locations, at its start.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
@@ -64,9 +64,9 @@ impl Copying {
             clock,
             from: object_keys::records(id, from),
             to: object_keys::records(id, to),
-            seen: HashMap::new(),
+            copied_versions: HashMap::new(),
             copied: 0,
-            doubtful_until: None,
+            in_doubt_until: None,
         }
     }
 
@@ -74,8 +74,8 @@ impl Copying {
     /// there may be more.
     pub async fn copy_page(&mut self, start_after: Option<String>) -> Result<Option<String>> {
         let page = self.list(&self.from, start_after).await?;
-        let unseen: Vec<_> = page.objects.iter().filter(|object| !self.has_seen(object)).cloned().collect();
-        self.copy(unseen).await?;
+        let changed: Vec<_> = page.objects.iter().filter(|object| !self.is_copied(object)).cloned().collect();
+        self.copy(changed).await?;
         Ok(page.objects.into_iter().next_back().map(|object| object.key).filter(|_| page.is_truncated))
     }
 
@@ -92,34 +92,34 @@ impl Copying {
         let Some(last) = copies.objects.last().map(|object| object.key.clone()) else { return Ok(None) };
         let originals = self.originals(start_after.as_deref(), &last).await?;
         let original = |copy: &ListedObject| {
-            let name = Self::name(&copy.key, &self.to);
-            originals.binary_search_by(|known| Self::name(&known.key, &self.from).cmp(name)).ok()
+            let suffix = Self::suffix(&copy.key, &self.to);
+            originals.binary_search_by(|known| Self::suffix(&known.key, &self.from).cmp(suffix)).ok()
         };
-        let (mut orphans, mut doubtful) = (Vec::new(), Vec::new());
+        let (mut orphans, mut unmatched) = (Vec::new(), Vec::new());
         for copy in copies.objects {
             match original(&copy).and_then(|index| originals.get(index)) {
                 None => orphans.push(copy.key),
-                Some(original) if !self.has_seen(original) => doubtful.push(original.clone()),
+                Some(original) if !self.is_copied(original) => unmatched.push(original.clone()),
                 Some(_) => {}
             }
         }
         for batch in orphans.chunks(MAX_DELETE_KEYS) {
             self.objects.delete_many(batch.to_vec()).await?;
         }
-        self.copy(doubtful).await?;
+        self.copy(unmatched).await?;
         Ok(Some(last).filter(|_| copies.is_truncated))
     }
 
     /// Lists all originals after the copy `after` up to the copy `last`, in order.
     async fn originals(&self, after: Option<&str>, last: &str) -> Result<Vec<ListedObject>> {
-        let last = Self::name(last, &self.to);
+        let last = Self::suffix(last, &self.to);
         let mut found = Vec::new();
-        let mut start_after = after.map(|after| [self.from.as_str(), Self::name(after, &self.to)].concat());
+        let mut start_after = after.map(|after| [self.from.as_str(), Self::suffix(after, &self.to)].concat());
         loop {
             let page = self.list(&self.from, start_after).await?;
             start_after = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
             for object in page.objects {
-                if Self::name(&object.key, &self.from) > last {
+                if Self::suffix(&object.key, &self.from) > last {
                     return Ok(found);
                 }
                 found.push(object);
@@ -131,7 +131,7 @@ impl Copying {
     }
 
     /// Returns the part of a record's object key that is the same in both locations.
-    fn name<'a>(key: &'a str, location: &str) -> &'a str {
+    fn suffix<'a>(key: &'a str, location: &str) -> &'a str {
         key.strip_prefix(location).unwrap_or_default()
     }
 
@@ -146,20 +146,20 @@ impl Copying {
                 Err(error) => Err(error),
             }
         });
-        let mut copies = std::pin::pin!(copies.buffer_unordered(CONCURRENCY));
+        let mut copies = std::pin::pin!(copies.buffer_unordered(MAX_CONCURRENT_COPIES));
         loop {
             match copies.try_next().await {
                 Ok(None) => return Ok(()),
                 Ok(Some(None)) => {}
                 Ok(Some(Some((record, copied_at)))) => {
                     self.copied += 1;
-                    if copied_at.since(record.last_modified) >= SURE_AGE {
-                        self.seen.insert(identity(&record), version(&record));
+                    if copied_at.since(record.last_modified) >= MIN_AGE_TO_COPY {
+                        self.copied_versions.insert(identity(&record), version(&record));
                     }
                 }
                 Err(error) => {
                     if matches!(error, storage::Error::Timeout | storage::Error::Unavailable(_)) {
-                        self.doubtful_until = Some(self.clock.monotonic() + LATE_EFFECT);
+                        self.in_doubt_until = Some(self.clock.monotonic() + IN_DOUBT_WINDOW);
                     }
                     return Err(Error::from(error));
                 }
@@ -172,8 +172,8 @@ impl Copying {
         Ok(self.objects.list(options).await?)
     }
 
-    fn has_seen(&self, record: &ListedObject) -> bool {
-        self.seen.get(&identity(record)) == Some(&version(record))
+    fn is_copied(&self, record: &ListedObject) -> bool {
+        self.copied_versions.get(&identity(record)) == Some(&version(record))
     }
 }
 

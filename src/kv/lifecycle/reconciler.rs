@@ -38,7 +38,7 @@ use crate::{
 use super::{
     deletion::{Remains, Removals},
     due_queue::{Appointment, Appointments, Queue},
-    relocation::Mover,
+    relocation::Relocator,
     state_machine::{self, LONGEST_REQUEST, LifeRules, STALL},
 };
 
@@ -69,7 +69,7 @@ pub struct Upkeep {
     documents: Arc<Documents>,
     appointments: Arc<Appointments>,
     removals: Arc<Removals>,
-    mover: Arc<Mover>,
+    relocator: Arc<Relocator>,
     index: Arc<Index>,
     rules: Arc<LifeRules>,
     clock: Arc<dyn Clock>,
@@ -107,7 +107,7 @@ impl Upkeep {
         documents: Arc<Documents>,
         appointments: Arc<Appointments>,
         removals: Arc<Removals>,
-        mover: Arc<Mover>,
+        relocator: Arc<Relocator>,
         index: Arc<Index>,
         rules: Arc<LifeRules>,
         clock: Arc<dyn Clock>,
@@ -120,7 +120,7 @@ impl Upkeep {
             documents,
             appointments,
             removals,
-            mover,
+            relocator,
             index,
             rules,
             clock,
@@ -236,16 +236,16 @@ impl Upkeep {
     }
 
     /// Starts a move of a store in the background, if it must move.
-    pub fn move_if_needed(self: &Arc<Self>, view: &StoreView) {
-        if matches!(view.document.phase, Phase::Live)
-            && self.rules.needed_move(&view.document, self.documents.expiry_base()).is_some()
+    pub fn relocate_if_needed(self: &Arc<Self>, view: &StoreView) {
+        if matches!(view.document.phase, Phase::Active)
+            && self.rules.required_relocation(&view.document, self.documents.expiry_base()).is_some()
         {
-            self.carry(view.document.id);
+            self.relocate(view.document.id);
         }
     }
 
     /// Waits for the moves started here.
-    pub async fn moved(&self) {
+    pub async fn wait_for_relocations(&self) {
         self.tasks.close();
         self.tasks.wait().await;
         self.tasks.reopen();
@@ -316,7 +316,7 @@ impl Upkeep {
             {
                 return self.removals.bury(view).await.map(|()| Next::Look(None));
             }
-            Phase::Creating | Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
+            Phase::Creating | Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => {}
         }
         // An intent for a new store is fulfilled when that store exists.
         let may_come = |made: &Appointment| made.birth.is_none() || !view.document.is_there();
@@ -339,10 +339,10 @@ impl Upkeep {
         let now = self.documents.expiry_base();
         match self.rules.next_look(&view.document, now) {
             Some(at) if at <= now => {
-                if self.rules.is_late(&view.document, now) {
-                    tracing::error!(store = %id, "a store has to move before a lifecycle rule removes its records, and has not");
+                if self.rules.is_relocation_overdue(&view.document, now) {
+                    tracing::error!(store = %id, "relocation overdue: a lifecycle rule may delete records of a live store");
                 }
-                self.carry(id);
+                self.relocate(id);
                 let next = Next::Look(Some(self.guard.scheduling_time().plus(STALL)));
                 Ok(if is_early { Next::Wait } else { next })
             }
@@ -391,14 +391,14 @@ impl Upkeep {
         view.document.is_there() && (is_over || !self.rules.safeguards.sweeps_by_document)
     }
 
-    fn carry(self: &Arc<Self>, id: StoreId) {
+    fn relocate(self: &Arc<Self>, id: StoreId) {
         let upkeep = Arc::clone(self);
         self.tasks.spawn(async move {
-            match upkeep.stop.run_until_cancelled(upkeep.mover.carry(id)).await {
+            match upkeep.stop.run_until_cancelled(upkeep.relocator.run(id)).await {
                 None | Some(Ok(()) | Err(Error::StoreNotFound)) => {}
                 Some(Err(error)) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(store = %id, error, "a move stopped, and will be carried on");
+                    tracing::warn!(store = %id, error, "relocation stopped; the reconciler retries it");
                 }
             }
         });

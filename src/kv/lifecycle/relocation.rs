@@ -18,60 +18,60 @@ use crate::{
             retention::LifecycleClass,
         },
         persist::{
-            cache::MOVING_STALENESS,
+            cache::RELOCATION_STALENESS,
             repository::Documents,
-            store_metadata::{Document, Move, Phase, StoreView},
+            store_metadata::{Document, Phase, Relocation, StoreView},
         },
     },
     storage::ObjectStore,
 };
 
 use super::{
-    copier::Copying,
+    copier::Copier,
     state_machine::{self, LifeRules, STALL},
 };
 
 /// Maximum number of moves that one gateway runs concurrently.
-const CONCURRENT_MOVES: usize = 4;
+const MAX_CONCURRENT_RELOCATIONS: usize = 4;
 
 /// Maximum number of attempts in a row, if each fails.
 const MAX_ATTEMPTS: usize = 4;
 
 /// Maximum number of passes before writes are frozen, whatever has changed meanwhile.
-const MAX_PASSES: usize = 10;
+const MAX_COPY_PASSES: usize = 10;
 
 /// Duration of a pass from which the rest is short enough to freeze writes for.
-const SHORT_PASS: Duration = Duration::from_secs(2);
+const SHORT_PASS_DURATION: Duration = Duration::from_secs(2);
 
 /// Interval between heartbeats of a mover.
-const BEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Margin on top of the staleness bound: clocks of two machines drift.
-const MARGIN: Duration = Duration::from_millis(100);
+const CLOCK_DRIFT_MARGIN: Duration = Duration::from_millis(100);
 
 /// Runs moves.
 #[derive(Debug)]
-pub struct Mover {
+pub struct Relocator {
     objects: Arc<dyn ObjectStore>,
     documents: Arc<Documents>,
     rules: Arc<LifeRules>,
     clock: Arc<dyn Clock>,
-    carried: Mutex<HashSet<StoreId>>,
-    turns: Semaphore,
+    running: Mutex<HashSet<StoreId>>,
+    permits: Semaphore,
 }
 
 /// A running move.
-struct Carried<'a> {
-    mover: &'a Mover,
+struct RelocationRun<'a> {
+    relocator: &'a Relocator,
     id: StoreId,
     attempt: u64,
-    copying: Copying,
+    copier: Copier,
     /// Time at which the attempt was surely in the document, by the monotonic clock.
     began: Duration,
-    beaten: Duration,
+    last_heartbeat: Duration,
 }
 
-impl Mover {
+impl Relocator {
     /// Returns a mover for the stores in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
@@ -79,25 +79,34 @@ impl Mover {
         rules: Arc<LifeRules>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { objects, documents, rules, clock, carried: Mutex::default(), turns: Semaphore::new(CONCURRENT_MOVES) }
+        Self {
+            objects,
+            documents,
+            rules,
+            clock,
+            running: Mutex::default(),
+            permits: Semaphore::new(MAX_CONCURRENT_RELOCATIONS),
+        }
     }
 
     /// Moves a store that must move, unless another mover is at it. Takes over stalled moves.
-    pub async fn carry(&self, id: StoreId) -> Result<()> {
+    pub async fn run(&self, id: StoreId) -> Result<()> {
         if !self.lock().insert(id) {
             return Ok(());
         }
-        let _carried = Released { mover: self, id };
-        let _turn = self.turns.acquire().await.map_err(Error::unavailable)?;
+        let _guard = RunGuard { relocator: self, id };
+        let _permit = self.permits.acquire().await.map_err(Error::unavailable)?;
         let Some(view) = self.documents.read(id).await? else { return Ok(()) };
         let now = self.clock.now();
         match &view.document.phase {
-            Phase::Live => self.attempt(view).await,
-            Phase::Copying(movement) | Phase::Frozen(movement) if now.since(movement.beat) >= STALL => {
+            Phase::Active => self.attempt(view).await,
+            Phase::Copying(relocation) | Phase::Frozen(relocation) if now.since(relocation.heartbeat_at) >= STALL => {
                 self.attempt(view).await
             }
-            Phase::Arriving(movement) if now.since(movement.beat) >= STALL => self.settle(id, movement.attempt).await,
-            Phase::Creating | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) | Phase::Deleted { .. } => {
+            Phase::CuttingOver(relocation) if now.since(relocation.heartbeat_at) >= STALL => {
+                self.finish(id, relocation.attempt).await
+            }
+            Phase::Creating | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) | Phase::Deleted { .. } => {
                 Ok(())
             }
         }
@@ -111,128 +120,128 @@ impl Mover {
             match self.attempt_once(view, &mut attempt).await {
                 Err(error @ Error::Unavailable { .. }) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::info!(store = %id, attempt, error, "a move has to begin anew");
+                    tracing::info!(store = %id, attempt, error, "relocation attempt failed, retrying");
                 }
                 ended => return ended,
             }
             view = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
             match &view.document.phase {
-                Phase::Copying(movement) | Phase::Frozen(movement) if Some(movement.attempt) == attempt => {}
-                Phase::Arriving(movement) if Some(movement.attempt) == attempt => {
-                    return self.settle(id, movement.attempt).await;
+                Phase::Copying(relocation) | Phase::Frozen(relocation) if Some(relocation.attempt) == attempt => {}
+                Phase::CuttingOver(relocation) if Some(relocation.attempt) == attempt => {
+                    return self.finish(id, relocation.attempt).await;
                 }
                 // Another mover continues, or no move is needed.
                 Phase::Creating
-                | Phase::Live
+                | Phase::Active
                 | Phase::Copying(_)
                 | Phase::Frozen(_)
-                | Phase::Arriving(_)
+                | Phase::CuttingOver(_)
                 | Phase::Deleted { .. } => return Ok(()),
             }
         }
-        Err(Error::unavailable("every attempt failed"))
+        Err(Error::unavailable("every attempt of the relocation failed"))
     }
 
     /// Runs one attempt, from the first copy to the end.
     async fn attempt_once(&self, view: Arc<StoreView>, attempt: &mut Option<u64>) -> Result<()> {
         let id = view.document.id;
-        let copying = self
+        let started = self
             .documents
             .update_from(view, |document| {
-                *attempt = self.rules.begin_move(document, self.documents.expiry_base());
+                *attempt = self.rules.begin_relocation(document, self.documents.expiry_base());
                 Ok(attempt.is_some())
             })
             .await?;
-        let (Some(attempt), Some(Move { from, to, .. })) = (*attempt, copying.document.movement()) else {
+        let (Some(attempt), Some(Relocation { from, to, .. })) = (*attempt, started.document.relocation()) else {
             return Ok(());
         };
-        tracing::info!(store = %id, attempt, from = location_name(from.class), to = location_name(to.class), "moving a store");
-        let work = Copying::new(Arc::clone(&self.objects), Arc::clone(&self.clock), &id, from, to);
+        tracing::info!(store = %id, attempt, from = location_name(from.class), to = location_name(to.class), "relocating a store");
+        let copier = Copier::new(Arc::clone(&self.objects), Arc::clone(&self.clock), &id, from, to);
         let began = self.clock.monotonic();
-        let mut carried = Carried { mover: self, id, attempt, copying: work, began, beaten: began };
-        carried.copy_ahead().await?;
+        let mut running = RelocationRun { relocator: self, id, attempt, copier, began, last_heartbeat: began };
+        running.pre_copy().await?;
         self.documents.update(id, |document| state_machine::freeze(document, attempt, self.clock.now())).await?;
         if self.rules.safeguards.waits_when_frozen {
-            self.clock.sleep(MOVING_STALENESS + MARGIN).await;
+            self.clock.sleep(RELOCATION_STALENESS + CLOCK_DRIFT_MARGIN).await;
         }
-        carried.copy_the_last().await?;
-        self.documents.update(id, |document| state_machine::arrive(document, attempt, self.clock.now())).await?;
-        let copied = carried.copying.copied;
-        self.settle(id, attempt).await?;
-        tracing::info!(store = %id, attempt, copied, "moved a store");
+        running.final_sync().await?;
+        self.documents.update(id, |document| state_machine::cut_over(document, attempt, self.clock.now())).await?;
+        let copied = running.copier.copied;
+        self.finish(id, attempt).await?;
+        tracing::info!(store = %id, attempt, copied, "relocated a store");
         Ok(())
     }
 
-    async fn settle(&self, id: StoreId, attempt: u64) -> Result<()> {
+    async fn finish(&self, id: StoreId, attempt: u64) -> Result<()> {
         if self.rules.safeguards.waits_when_arriving {
-            self.clock.sleep(MOVING_STALENESS + MARGIN).await;
+            self.clock.sleep(RELOCATION_STALENESS + CLOCK_DRIFT_MARGIN).await;
         }
-        self.documents.update(id, |document| state_machine::settle(document, attempt, self.clock.now())).await?;
+        self.documents.update(id, |document| state_machine::finish(document, attempt, self.clock.now())).await?;
         Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<StoreId>> {
-        self.carried.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Carried<'_> {
+impl RelocationRun<'_> {
     /// Copies while reads and writes continue, until little can be left, and until no gateway has a cached view of
     /// the store as not moving: such views would live too long for a short freeze.
-    async fn copy_ahead(&mut self) -> Result<()> {
-        let clock = Arc::clone(&self.mover.clock);
-        for _ in 0..MAX_PASSES {
+    async fn pre_copy(&mut self) -> Result<()> {
+        let clock = Arc::clone(&self.relocator.clock);
+        for _ in 0..MAX_COPY_PASSES {
             let began = clock.monotonic();
-            self.pass().await?;
-            if clock.monotonic().saturating_sub(began) < SHORT_PASS {
+            self.copy_pass().await?;
+            if clock.monotonic().saturating_sub(began) < SHORT_PASS_DURATION {
                 break;
             }
         }
-        let known_to_all = self.began + self.mover.rules.staleness + MARGIN;
-        for _ in 0..MAX_PASSES {
-            let doubts = self.copying.doubtful_until;
-            let calm = doubts.unwrap_or_default().max(known_to_all);
-            while clock.monotonic() < calm {
-                clock.sleep(calm.saturating_sub(clock.monotonic()).min(BEAT)).await;
-                self.beat().await?;
+        let known_to_all = self.began + self.relocator.rules.staleness + CLOCK_DRIFT_MARGIN;
+        for _ in 0..MAX_COPY_PASSES {
+            let in_doubt_until = self.copier.in_doubt_until;
+            let settled_at = in_doubt_until.unwrap_or_default().max(known_to_all);
+            while clock.monotonic() < settled_at {
+                clock.sleep(settled_at.saturating_sub(clock.monotonic()).min(HEARTBEAT_INTERVAL)).await;
+                self.heartbeat().await?;
             }
             // Also copy what was written during that time, so the freeze stays short.
-            self.pass().await?;
-            if self.copying.doubtful_until == doubts {
+            self.copy_pass().await?;
+            if self.copier.in_doubt_until == in_doubt_until {
                 return Ok(());
             }
         }
-        Err(Error::unavailable("too many copies are left unanswered"))
+        Err(Error::unavailable("too many copies have an unknown outcome"))
     }
 
     /// Copies what was written since the last pass, and reconciles deletions since the first.
-    async fn copy_the_last(&mut self) -> Result<()> {
-        let doubts = self.copying.doubtful_until;
-        self.pass().await?;
+    async fn final_sync(&mut self) -> Result<()> {
+        let in_doubt_until = self.copier.in_doubt_until;
+        self.copy_pass().await?;
         let mut after = None;
         loop {
-            after = self.copying.reconcile_page(after).await?;
+            after = self.copier.reconcile_page(after).await?;
             if after.is_none() {
                 break;
             }
         }
-        if self.copying.doubtful_until == doubts {
+        if self.copier.in_doubt_until == in_doubt_until {
             Ok(())
         } else {
             Err(Error::unavailable("a copy may take effect late"))
         }
     }
 
-    async fn pass(&mut self) -> Result<()> {
+    async fn copy_pass(&mut self) -> Result<()> {
         let mut after = None;
         loop {
-            after = match self.copying.copy_page(after.clone()).await {
+            after = match self.copier.copy_page(after.clone()).await {
                 Ok(next) => next,
                 // Retry: changes that took effect unseen are copied again.
-                Err(Error::Unavailable { .. }) => self.copying.copy_page(after).await?,
+                Err(Error::Unavailable { .. }) => self.copier.copy_page(after).await?,
                 Err(error) => return Err(error),
             };
-            self.beat().await?;
+            self.heartbeat().await?;
             if after.is_none() {
                 return Ok(());
             }
@@ -240,27 +249,28 @@ impl Carried<'_> {
     }
 
     /// Sends a heartbeat periodically. Fails if another attempt has replaced this one.
-    async fn beat(&mut self) -> Result<()> {
-        let now = self.mover.clock.monotonic();
-        if now.saturating_sub(self.beaten) < BEAT {
+    async fn heartbeat(&mut self) -> Result<()> {
+        let now = self.relocator.clock.monotonic();
+        if now.saturating_sub(self.last_heartbeat) < HEARTBEAT_INTERVAL {
             return Ok(());
         }
-        self.beaten = now;
-        let Self { mover, id, attempt, ref copying, .. } = *self;
-        let beat = |document: &mut Document| state_machine::beat(document, attempt, copying.copied, mover.clock.now());
-        mover.documents.update(id, beat).await.map(drop)
+        self.last_heartbeat = now;
+        let Self { relocator, id, attempt, ref copier, .. } = *self;
+        let heartbeat =
+            |document: &mut Document| state_machine::heartbeat(document, attempt, copier.copied, relocator.clock.now());
+        relocator.documents.update(id, heartbeat).await.map(drop)
     }
 }
 
 /// Releases the store for other movers.
-struct Released<'a> {
-    mover: &'a Mover,
+struct RunGuard<'a> {
+    relocator: &'a Relocator,
     id: StoreId,
 }
 
-impl Drop for Released<'_> {
+impl Drop for RunGuard<'_> {
     fn drop(&mut self) {
-        self.mover.lock().remove(&self.id);
+        self.relocator.lock().remove(&self.id);
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
             names::StoreName,
             retention::{LifecycleClass, Retention},
         },
-        persist::store_metadata::{Document, FormerName, Location, Move, Phase, StaleLocation},
+        persist::store_metadata::{Document, FormerName, Location, Phase, Relocation, StaleLocation},
     },
 };
 
@@ -37,14 +37,14 @@ pub const STALL: Duration = Duration::from_mins(1);
 
 /// Remaining time from which a move counts as late. Moves normally end a day or more before a lifecycle rule could
 /// delete records.
-const LATE: Duration = Duration::from_hours(12);
+const RELOCATION_SAFETY_MARGIN: Duration = Duration::from_hours(12);
 
 /// Maximum time by which the start of a generation may lie in the future without doubt.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// Target of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Destination {
+pub struct RelocationTarget {
     /// The lifecycle class, or `None` for permanent records.
     class: Option<LifecycleClass>,
 }
@@ -83,7 +83,10 @@ impl LifeRules {
             // earlier.
             let is_about_to_move = !class.serves(document.retention) && now < limit;
             if limit < needed && !is_about_to_move {
-                return Err(Error::unavailable(format!("store {} has to move before it lives on", document.id)));
+                return Err(Error::unavailable(format!(
+                    "store {} has to relocate before its expiry can be extended",
+                    document.id
+                )));
             }
             end = end.min(limit.max(needed));
         }
@@ -127,11 +130,11 @@ impl LifeRules {
     }
 
     /// Returns the target of a move, if the records must move.
-    pub fn needed_move(&self, document: &Document, now: Timestamp) -> Option<Destination> {
+    pub fn required_relocation(&self, document: &Document, now: Timestamp) -> Option<RelocationTarget> {
         if !document.is_there() {
             return None;
         }
-        let wanted = Destination { class: self.class(document.name.is_some(), document.retention) };
+        let wanted = RelocationTarget { class: self.class(document.name.is_some(), document.retention) };
         match (wanted.class, document.location.class) {
             (None, None) => None,
             (None, Some(_)) | (Some(_), None) => Some(wanted),
@@ -147,19 +150,20 @@ impl LifeRules {
     }
 
     /// Returns whether a lifecycle rule is about to delete records of a live store unless they move in time.
-    pub fn is_late(&self, document: &Document, now: Timestamp) -> bool {
+    pub fn is_relocation_overdue(&self, document: &Document, now: Timestamp) -> bool {
         let Location { class, created_at, .. } = &document.location;
         let removed_from = class.map(|class| class.keeps_until(*created_at));
         let outlives = |limit| document.name.is_some() || document.expires_at.is_none_or(|end| end > limit);
-        self.has_classes && removed_from.is_some_and(|limit| outlives(limit) && now.plus(LATE) >= limit)
+        self.has_classes
+            && removed_from.is_some_and(|limit| outlives(limit) && now.plus(RELOCATION_SAFETY_MARGIN) >= limit)
     }
 
     /// Begins a move, or takes over a stalled one. Returns the attempt, or `None` if there is nothing to copy.
-    pub fn begin_move(&self, document: &mut Document, now: Timestamp) -> Option<u64> {
+    pub fn begin_relocation(&self, document: &mut Document, now: Timestamp) -> Option<u64> {
         let class = match &document.phase {
-            Phase::Live => self.needed_move(document, now)?.class,
-            Phase::Copying(movement) | Phase::Frozen(movement) => movement.to.class,
-            Phase::Creating | Phase::Arriving(_) | Phase::Deleted { .. } => return None,
+            Phase::Active => self.required_relocation(document, now)?.class,
+            Phase::Copying(relocation) | Phase::Frozen(relocation) => relocation.to.class,
+            Phase::Creating | Phase::CuttingOver(_) | Phase::Deleted { .. } => return None,
         };
         Some(self.begin_attempt(document, class, now))
     }
@@ -172,7 +176,13 @@ impl LifeRules {
         }
         let generation = if self.safeguards.fresh_generations { attempt.to_string() } else { "moved".to_owned() };
         let to = Location { class, generation, created_at: now };
-        document.phase = Phase::Copying(Move { attempt, from: document.location.clone(), to, beat: now, copied: 0 });
+        document.phase = Phase::Copying(Relocation {
+            attempt,
+            from: document.location.clone(),
+            to,
+            heartbeat_at: now,
+            copied_records: 0,
+        });
         attempt
     }
 
@@ -187,11 +197,11 @@ impl LifeRules {
         match &document.phase {
             Phase::Creating => Some(document.created_at.plus(LONGEST_REQUEST)),
             Phase::Deleted { .. } => Some(now),
-            Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement) => {
-                Some(movement.beat.plus(STALL))
+            Phase::Copying(relocation) | Phase::Frozen(relocation) | Phase::CuttingOver(relocation) => {
+                Some(relocation.heartbeat_at.plus(STALL))
             }
-            Phase::Live if self.needed_move(document, now).is_some() => Some(now),
-            Phase::Live => {
+            Phase::Active if self.required_relocation(document, now).is_some() => Some(now),
+            Phase::Active => {
                 let renewal = document.location.class.filter(|_| self.has_classes && document.name.is_none());
                 let renewal = renewal.map(|class| class.renewal_due(document.location.created_at, document.retention));
                 let stale_locations =
@@ -236,35 +246,35 @@ fn leave_name(document: &mut Document, name: StoreName, now: Timestamp) {
 }
 
 /// Records a heartbeat of a move.
-pub fn beat(document: &mut Document, attempt: u64, copied: u64, now: Timestamp) -> Result<bool> {
-    let movement = current(document, attempt)?;
-    (movement.beat, movement.copied) = (now, copied);
+pub fn heartbeat(document: &mut Document, attempt: u64, copied: u64, now: Timestamp) -> Result<bool> {
+    let relocation = current_attempt(document, attempt)?;
+    (relocation.heartbeat_at, relocation.copied_records) = (now, copied);
     Ok(true)
 }
 
 /// Blocks writes.
 pub fn freeze(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
-    current(document, attempt)?.beat = now;
-    let Phase::Copying(movement) = document.phase.clone() else { return Err(lost(document)) };
-    document.phase = Phase::Frozen(movement);
+    current_attempt(document, attempt)?.heartbeat_at = now;
+    let Phase::Copying(relocation) = document.phase.clone() else { return Err(wrong_phase(document)) };
+    document.phase = Phase::Frozen(relocation);
     Ok(true)
 }
 
 /// Switches to the new location.
-pub fn arrive(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
-    current(document, attempt)?.beat = now;
-    let Phase::Frozen(movement) = document.phase.clone() else { return Err(lost(document)) };
-    document.location = movement.to.clone();
-    document.phase = Phase::Arriving(movement);
+pub fn cut_over(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
+    current_attempt(document, attempt)?.heartbeat_at = now;
+    let Phase::Frozen(relocation) = document.phase.clone() else { return Err(wrong_phase(document)) };
+    document.location = relocation.to.clone();
+    document.phase = Phase::CuttingOver(relocation);
     Ok(true)
 }
 
 /// Unblocks writes, and records the old location as a leftover.
-pub fn settle(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
-    current(document, attempt)?;
-    let Phase::Arriving(movement) = document.phase.clone() else { return Err(lost(document)) };
-    document.stale_locations.push(StaleLocation { location: movement.from, since: now });
-    document.phase = Phase::Live;
+pub fn finish(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
+    current_attempt(document, attempt)?;
+    let Phase::CuttingOver(relocation) = document.phase.clone() else { return Err(wrong_phase(document)) };
+    document.stale_locations.push(StaleLocation { location: relocation.from, since: now });
+    document.phase = Phase::Active;
     Ok(true)
 }
 
@@ -274,9 +284,9 @@ pub fn bury(document: &mut Document, now: Timestamp, uptime: Duration) -> Result
     let mut locations = vec![document.location.clone()];
     match &document.phase {
         Phase::Deleted { .. } => return Err(Error::StoreNotFound),
-        Phase::Creating | Phase::Live => {}
-        Phase::Copying(movement) | Phase::Frozen(movement) => locations.push(movement.to.clone()),
-        Phase::Arriving(movement) => locations.push(movement.from.clone()),
+        Phase::Creating | Phase::Active => {}
+        Phase::Copying(relocation) | Phase::Frozen(relocation) => locations.push(relocation.to.clone()),
+        Phase::CuttingOver(relocation) => locations.push(relocation.from.clone()),
     }
     locations.extend(document.stale_locations.drain(..).map(|stale| stale.location));
     let uptime_millis = u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX);
@@ -292,28 +302,28 @@ pub fn sweep_time(document: &Document) -> Option<Timestamp> {
 /// Returns the time until which the lifecycle rules surely keep all records of an unnamed store, at its location and
 /// at the target of a move.
 fn kept_until(document: &Document) -> Option<(LifecycleClass, Timestamp)> {
-    let location = document.movement().map_or(&document.location, |movement| &movement.to);
+    let location = document.relocation().map_or(&document.location, |relocation| &relocation.to);
     location.class.map(|class| (class, class.keeps_until(location.created_at)))
 }
 
 /// Returns the move if it is still this attempt.
-fn current(document: &mut Document, attempt: u64) -> Result<&mut Move> {
+fn current_attempt(document: &mut Document, attempt: u64) -> Result<&mut Relocation> {
     let id = document.id;
     match &mut document.phase {
-        Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement)
-            if movement.attempt == attempt =>
+        Phase::Copying(relocation) | Phase::Frozen(relocation) | Phase::CuttingOver(relocation)
+            if relocation.attempt == attempt =>
         {
-            Ok(movement)
+            Ok(relocation)
         }
         Phase::Deleted { .. } => Err(Error::StoreNotFound),
-        Phase::Creating | Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {
-            Err(Error::unavailable(format!("another carries on the move of store {id}")))
+        Phase::Creating | Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => {
+            Err(Error::unavailable(format!("another gateway runs the relocation of store {id}")))
         }
     }
 }
 
-fn lost(document: &Document) -> Error {
-    Error::unavailable(format!("the move of store {} is in another phase", document.id))
+fn wrong_phase(document: &Document) -> Error {
+    Error::unavailable(format!("the relocation of store {} is in another phase", document.id))
 }
 
 #[cfg(test)]
@@ -349,26 +359,30 @@ mod tests {
     fn a_move_is_late_when_a_lifecycle_rule_is_about_to_take_what_should_live() {
         let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
         let limit = LifecycleClass::serving(Retention::DEFAULT).keeps_until(START);
-        let (early, late) = (limit.minus(LATE + Duration::from_secs(1)), limit.minus(LATE));
+        let (early, late) =
+            (limit.minus(RELOCATION_SAFETY_MARGIN + Duration::from_secs(1)), limit.minus(RELOCATION_SAFETY_MARGIN));
         for (living, is_endangered) in [
             (document(Some("shop"), None), true),
-            (document(None, Some(limit.plus(LATE))), true),
+            (document(None, Some(limit.plus(RELOCATION_SAFETY_MARGIN))), true),
             (document(None, Some(limit)), false),
         ] {
-            assert_eq!((rules.is_late(&living, early), rules.is_late(&living, late)), (false, is_endangered));
+            assert_eq!(
+                (rules.is_relocation_overdue(&living, early), rules.is_relocation_overdue(&living, late)),
+                (false, is_endangered)
+            );
         }
         let mut moved = document(Some("shop"), None);
         moved.location.class = None;
-        assert!(!rules.is_late(&moved, late));
+        assert!(!rules.is_relocation_overdue(&moved, late));
         let ruleless = LifeRules { has_classes: false, ..rules };
-        assert!(!ruleless.is_late(&document(Some("shop"), None), late));
+        assert!(!ruleless.is_relocation_overdue(&document(Some("shop"), None), late));
     }
 
     #[test]
     fn a_generation_that_was_begun_while_the_clock_was_ahead_moves_at_once() {
         let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
         let living = document(None, Some(START.plus(Duration::from_hours(24 * 7))));
-        let moves_at = |now| rules.needed_move(&living, now).is_some();
+        let moves_at = |now| rules.required_relocation(&living, now).is_some();
         assert!(!moves_at(START) && !moves_at(START.minus(CLOCK_TOLERANCE)));
         assert!(moves_at(START.minus(CLOCK_TOLERANCE + Duration::from_secs(1))));
         assert_eq!(rules.next_look(&living, START.minus(CLOCK_TOLERANCE * 2)), Some(START.minus(CLOCK_TOLERANCE * 2)));
@@ -382,10 +396,10 @@ mod tests {
         }
         // From a bucket, before a migration to a folder.
         for mut living in [document(None, expires_at), document(Some("shop"), None)] {
-            assert_eq!(rules.needed_move(&living, START), Some(Destination { class: None }));
+            assert_eq!(rules.required_relocation(&living, START), Some(RelocationTarget { class: None }));
             assert_eq!(rules.next_look(&living, START), Some(START));
             living.location.class = None;
-            assert_eq!(rules.needed_move(&living, START), None);
+            assert_eq!(rules.required_relocation(&living, START), None);
         }
     }
 }

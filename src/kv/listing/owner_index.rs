@@ -255,8 +255,8 @@ impl Listed {
     pub fn replace(&mut self, fresh: Self, since: Timestamp, read: ReadMark) {
         let mut old = std::mem::replace(self, fresh);
         for (id, known) in old.stores.drain() {
-            let is_late = known.kind == EntryKind::Gone || known.latest.at >= since;
-            if is_late || self.stores.contains_key(&id) {
+            let is_relocation_overdue = known.kind == EntryKind::Gone || known.latest.at >= since;
+            if is_relocation_overdue || self.stores.contains_key(&id) {
                 self.learn(id, known);
             }
         }

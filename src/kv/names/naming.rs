@@ -270,8 +270,8 @@ impl Naming {
     fn accept(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
         match document.phase {
             Phase::Deleted { .. } => return Err(Error::StoreNotFound),
-            Phase::Creating => document.phase = Phase::Live,
-            Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => {}
+            Phase::Creating => document.phase = Phase::Active,
+            Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => {}
         }
         if document.pending_name.as_ref() != Some(name) {
             return Ok(false);

@@ -21,7 +21,7 @@ use super::store_metadata::StoreView;
 const ABSENCE: Duration = Duration::from_secs(1);
 
 /// Staleness bound for a store that is being moved, which keeps the wait of the mover short.
-pub const MOVING_STALENESS: Duration = Duration::from_secs(1);
+pub const RELOCATION_STALENESS: Duration = Duration::from_secs(1);
 
 /// Maximum number of names for which results for callers other than the owner are cached.
 const MAX_TOLD: u64 = 10_000;
@@ -158,7 +158,7 @@ impl ViewCache {
 
     /// Returns the maximum age of this view.
     fn lifetime(&self, view: &StoreView) -> Option<Duration> {
-        let moving = view.document.movement().map(|_| MOVING_STALENESS);
+        let moving = view.document.relocation().map(|_| RELOCATION_STALENESS);
         self.staleness.map(|bound| moving.map_or(bound, |moving| bound.min(moving)))
     }
 

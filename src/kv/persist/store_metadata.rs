@@ -103,7 +103,7 @@ impl Document {
     /// Returns whether the store is created and not deleted. It may have expired.
     pub fn is_there(&self) -> bool {
         match self.phase {
-            Phase::Live | Phase::Copying(_) | Phase::Frozen(_) | Phase::Arriving(_) => true,
+            Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => true,
             Phase::Creating | Phase::Deleted { .. } => false,
         }
     }
@@ -120,14 +120,14 @@ impl Document {
 
     /// Returns whether records may be written and deleted now; otherwise writers wait.
     pub fn takes_writes(&self) -> bool {
-        matches!(self.phase, Phase::Live | Phase::Copying(_))
+        matches!(self.phase, Phase::Active | Phase::Copying(_))
     }
 
-    /// Returns the move in progress.
-    pub fn movement(&self) -> Option<&Move> {
+    /// Returns the relocation in progress.
+    pub fn relocation(&self) -> Option<&Relocation> {
         match &self.phase {
-            Phase::Copying(movement) | Phase::Frozen(movement) | Phase::Arriving(movement) => Some(movement),
-            Phase::Creating | Phase::Live | Phase::Deleted { .. } => None,
+            Phase::Copying(relocation) | Phase::Frozen(relocation) | Phase::CuttingOver(relocation) => Some(relocation),
+            Phase::Creating | Phase::Active | Phase::Deleted { .. } => None,
         }
     }
 
@@ -178,22 +178,20 @@ pub struct FormerName {
     pub since: Timestamp,
 }
 
-/// A move of a store's records from one location to another.
+/// A relocation of a store's records from one location to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Move {
+pub struct Relocation {
     /// Version of the document that began it; identifies the attempt.
     pub attempt: u64,
     /// The old location.
     pub from: Location,
     /// The new location.
     pub to: Location,
-    /// Last heartbeat of the gateway that runs the move.
-    #[serde(rename = "heartbeatAt")]
-    pub beat: Timestamp,
+    /// Last heartbeat of the gateway that runs the relocation.
+    pub heartbeat_at: Timestamp,
     /// Number of records copied, as last recorded.
-    #[serde(rename = "copiedRecords")]
-    pub copied: u64,
+    pub copied_records: u64,
 }
 
 /// State of a store.
@@ -203,15 +201,13 @@ pub enum Phase {
     /// Not yet a store: its name is still to be claimed.
     Creating,
     /// Serves reads and writes.
-    #[serde(rename = "active")]
-    Live,
+    Active,
     /// Serves reads and writes while its records are copied to another location.
-    Copying(Move),
+    Copying(Relocation),
     /// Serves reads from the old location; writes wait for the final copy pass.
-    Frozen(Move),
+    Frozen(Relocation),
     /// Serves reads from the new location; writes wait until every gateway knows it.
-    #[serde(rename = "cuttingOver")]
-    Arriving(Move),
+    CuttingOver(Relocation),
     /// Tombstone: gone for users, its records are being purged.
     Deleted {
         /// Time of the deletion.

@@ -194,7 +194,9 @@ impl Records {
     fn takes_writes(&self, document: &Document) -> bool {
         document.takes_writes()
             || !self.rules.safeguards.freezes_until_written
-                && document.movement().is_some_and(|movement| self.clock.now().since(movement.beat) > LONGEST_WAIT)
+                && document
+                    .relocation()
+                    .is_some_and(|relocation| self.clock.now().since(relocation.heartbeat_at) > LONGEST_WAIT)
     }
 
     /// Checks whether a change just made under `store` counts where it was made; else returns the current store.

@@ -156,7 +156,7 @@ impl World {
                     let record: RecordKey = key.parse().expect("a key");
                     last.push((key, read(&judge, &store, &record).await.expect("it answers")));
                 }
-                if store.document.movement().is_some() {
+                if store.document.relocation().is_some() {
                     misplaced.insert("still moving");
                 } else if self.places(id).await.len() > 1 {
                     misplaced.insert("something is left in an old place");
