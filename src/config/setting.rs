@@ -115,7 +115,7 @@ pub(super) fn size(text: &str, allowed: RangeInclusive<u64>) -> Result<u64, Stri
 /// Parses a retention in days: `7`, `0.5`.
 pub(super) fn days(text: &str) -> Result<Retention, String> {
     text.trim().parse().ok().and_then(Retention::from_days).ok_or_else(|| {
-        let longest = Retention::LONGEST.as_days();
+        let longest = Retention::MAX.as_days();
         format!("is not a number of days between one second (0.0000116) and {longest}; write it like 7 or 0.5")
     })
 }

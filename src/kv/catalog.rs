@@ -25,7 +25,7 @@ use super::{
         expiry_extension::{Renew, Renewals, WrittenRenewals},
         reconciler::{Failures, Upkeep},
         relocation::Relocator,
-        state_machine::LifeRules,
+        state_machine::LifecyclePolicy,
     },
     listing::{
         index::Index,
@@ -67,7 +67,7 @@ pub struct Catalog {
     removals: Arc<Removals>,
     appointments: Arc<Appointments>,
     upkeep: Arc<Upkeep>,
-    rules: Arc<LifeRules>,
+    policy: Arc<LifecyclePolicy>,
     activity: Arc<Activity>,
     counting: Counting,
     usages: Arc<Usages>,
@@ -84,7 +84,7 @@ impl Catalog {
         options: &CatalogOptions,
     ) -> Self {
         let cache = ViewCache::new(&options.cache);
-        let rules = Arc::new(LifeRules {
+        let policy = Arc::new(LifecyclePolicy {
             has_classes: options.classes.is_some(),
             staleness: options.classes.unwrap_or_default(),
             safeguards: options.safeguards,
@@ -102,18 +102,18 @@ impl Catalog {
             documents.clone(),
             claims.clone(),
             appointments.clone(),
-            rules.clone(),
+            policy.clone(),
             clock.clone(),
             guard.clone(),
         ));
-        let relocator = Arc::new(Relocator::new(objects.clone(), documents.clone(), rules.clone(), clock.clone()));
+        let relocator = Arc::new(Relocator::new(objects.clone(), documents.clone(), policy.clone(), clock.clone()));
         let upkeep = Upkeep::new(
             documents.clone(),
             appointments.clone(),
             removals.clone(),
             relocator,
             index.clone(),
-            rules.clone(),
+            policy.clone(),
             clock.clone(),
             guard,
             options.expiry_confirmation,
@@ -125,7 +125,7 @@ impl Catalog {
             naming: Naming::new(documents.clone(), claims, removals.clone(), appointments.clone(), clock.clone()),
             appointments,
             upkeep: Arc::new(upkeep),
-            rules,
+            policy,
             activity: Arc::new(Activity::new(clock.clone())),
             counting,
             usages: Arc::new(usages),
@@ -143,27 +143,27 @@ impl Catalog {
 
     /// Returns the records of these stores.
     pub fn records(&self) -> Records {
-        self.records_renewed_by(Arc::new(WrittenRenewals::new(self.documents.clone(), self.rules.clone())))
+        self.records_renewed_by(Arc::new(WrittenRenewals::new(self.documents.clone(), self.policy.clone())))
     }
 
     /// Returns the records of these stores, with expiry extended through `renew`: for a gateway that writes no
     /// documents.
     pub fn records_renewed_by(&self, renew: Arc<dyn Renew>) -> Records {
-        let renewals = Renewals::new(self.documents.clone(), self.rules.clone(), self.clock.clone(), renew);
+        let renewals = Renewals::new(self.documents.clone(), self.policy.clone(), self.clock.clone(), renew);
         Records::new(
             self.objects.clone(),
             self.clock.clone(),
             self.documents.clone(),
             self.activity.clone(),
             renewals,
-            self.rules.clone(),
+            self.policy.clone(),
         )
     }
 
     /// Extends the expiry of an unnamed store that is being changed through another gateway, so that it lives its
     /// whole retention.
     pub async fn renew(&self, id: StoreId) -> Result<()> {
-        WrittenRenewals::new(self.documents.clone(), self.rules.clone()).renew(id).await
+        WrittenRenewals::new(self.documents.clone(), self.policy.clone()).renew(id).await
     }
 
     /// Finds a store, from the cache if that is fresh, else with one read by id or two by name. By the name of
@@ -359,7 +359,7 @@ impl Catalog {
 
     fn new_document(&self, owner: UserId, new: NewStore, phase: Phase) -> Document {
         new.into_document(
-            &self.rules,
+            &self.policy,
             owner,
             phase,
             self.retention.get(),
@@ -370,9 +370,10 @@ impl Catalog {
 
     async fn create_unnamed(&self, owner: UserId, new: NewStore) -> Result<Created> {
         let mut document = self.new_document(owner, new, Phase::Active);
-        let first_look = self.rules.next_look(&document, self.documents.expiry_base()).unwrap_or(document.created_at);
-        document.reminder_at = Some(first_look);
-        self.appointments.make_for_new(document.id, first_look, (owner, document.created_at)).await?;
+        let first_visit =
+            self.policy.next_visit(&document, self.documents.expiry_base()).unwrap_or(document.created_at);
+        document.reminder_at = Some(first_visit);
+        self.appointments.make_for_new(document.id, first_visit, (owner, document.created_at)).await?;
         let store = self.documents.create(document).await?;
         Ok(Created { store, is_new: true })
     }
@@ -392,7 +393,7 @@ impl Catalog {
             self.appointments.announce(id).await?;
         }
         let (times, retention) = ((self.clock.now(), self.documents.expiry_base()), self.retention.get());
-        let apply = |document: &mut Document| apply(&self.rules, &update, document, is_renamed, retention, times);
+        let apply = |document: &mut Document| apply(&self.policy, &update, document, is_renamed, retention, times);
         let store = self.documents.update(id, apply).await?;
         self.upkeep.relocate_if_needed(&store);
         Ok(store)

@@ -3,7 +3,7 @@
 use crate::clock::{Random, Timestamp};
 
 use super::{
-    lifecycle::state_machine::{self, LifeRules},
+    lifecycle::state_machine::{self, LifecyclePolicy},
     model::{
         access::{GeneralAccess, MAX_SHARES, Right, Shares},
         errors::{Error, Result},
@@ -57,7 +57,7 @@ impl NewStore {
     /// Returns the first document of the store, with the `usual` retention unless one is given.
     pub fn into_document(
         self,
-        rules: &LifeRules,
+        policy: &LifecyclePolicy,
         owner: UserId,
         phase: Phase,
         usual: Retention,
@@ -85,9 +85,9 @@ impl NewStore {
             act_id: self.maker.map(|maker| maker.actor.as_str().to_owned()),
             act_run_id: self.maker.map(|maker| maker.run.as_str().to_owned()),
             retention,
-            expires_at: (!is_named).then(|| state_machine::end_of_life(retention, now)),
+            expires_at: (!is_named).then(|| state_machine::extended_expiry(retention, now)),
             secret_rotation: 0,
-            location: rules.initial_location(is_named, retention, now),
+            location: policy.initial_location(is_named, retention, now),
             phase,
             stale_locations: Vec::new(),
             entries: Vec::new(),
@@ -144,7 +144,7 @@ fn ends_links(update: &StoreUpdate, document: &Document) -> bool {
 /// Applies an update except for a new name, which the document already has if it `is_renamed`. Returns whether there
 /// is anything to write. Expiry is checked against the wall time `now`; new expiries are computed from `base`.
 pub fn apply(
-    rules: &LifeRules,
+    policy: &LifecyclePolicy,
     update: &StoreUpdate,
     document: &mut Document,
     is_renamed: bool,
@@ -161,14 +161,14 @@ pub fn apply(
     };
     let before = settings(document);
     match &update.name {
-        Change::Clear if document.name.is_some() => rules.take_name(document, base),
+        Change::Clear if document.name.is_some() => policy.remove_name(document, base),
         // The same name, perhaps in another letter case.
         Change::Set(name) if document.name.as_ref() == Some(name) => document.name = Some(name.clone()),
         Change::Set(_) | Change::Clear | Change::Keep => {}
     }
     match update.retention {
-        Change::Set(retention) if retention != document.retention => rules.retain(document, retention, base),
-        Change::Clear if usual != document.retention => rules.retain(document, usual, base),
+        Change::Set(retention) if retention != document.retention => policy.set_retention(document, retention, base),
+        Change::Clear if usual != document.retention => policy.set_retention(document, usual, base),
         Change::Set(_) | Change::Clear | Change::Keep => {}
     }
     match &update.title {
@@ -194,5 +194,5 @@ pub fn apply(
         document.modified_at = document.modified_at.max(now);
     }
     // An update extends the expiry even if it changes nothing else.
-    Ok(rules.renew(document, now, base)? || is_changed)
+    Ok(policy.renew(document, now, base)? || is_changed)
 }

@@ -276,7 +276,7 @@ fn retention_in(body: &Map<String, Value>) -> Result<Change<Retention>, ApiError
         None => Ok(Change::Keep),
         Some(Value::Null) => Ok(Change::Clear),
         Some(value) => value.as_f64().and_then(Retention::from_days).map(Change::Set).ok_or_else(|| {
-            let longest = Retention::LONGEST.as_days();
+            let longest = Retention::MAX.as_days();
             let message = format!(
                 "Invalid value provided: retentionDays must be a number of days, from a second to {longest} days"
             );

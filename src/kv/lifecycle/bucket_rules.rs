@@ -14,7 +14,7 @@ const UPLOAD_DAYS: u16 = 7;
 /// The lifecycle rules of a backend.
 ///
 /// A rule deletes everything below its prefix after its number of days. So a live store's only records never stay
-/// there that long: before, they move to another generation, or out of the prefix (`LifeRules::required_relocation`).
+/// there that long: before, they move to another generation, or out of the prefix (`LifecyclePolicy::required_relocation`).
 /// Backends without rules keep all records outside these prefixes, so the rules may be written as soon as an
 /// installation has been migrated.
 ///

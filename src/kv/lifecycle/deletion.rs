@@ -30,7 +30,7 @@ use crate::{
 
 use super::{
     due_queue::Appointments,
-    state_machine::{self, LONGEST_REQUEST, LifeRules},
+    state_machine::{self, LifecyclePolicy, MAX_REQUEST_DURATION},
 };
 
 /// Margin on top of the uptime of the second pass, if it is scheduled before the deletion.
@@ -52,7 +52,7 @@ pub struct Removals {
     documents: Arc<Documents>,
     claims: Arc<Claims>,
     appointments: Arc<Appointments>,
-    rules: Arc<LifeRules>,
+    policy: Arc<LifecyclePolicy>,
     clock: Arc<dyn Clock>,
     guard: Arc<ClockGuard>,
 }
@@ -64,11 +64,11 @@ impl Removals {
         documents: Arc<Documents>,
         claims: Arc<Claims>,
         appointments: Arc<Appointments>,
-        rules: Arc<LifeRules>,
+        policy: Arc<LifecyclePolicy>,
         clock: Arc<dyn Clock>,
         guard: Arc<ClockGuard>,
     ) -> Self {
-        Self { objects, documents, claims, appointments, rules, clock, guard }
+        Self { objects, documents, claims, appointments, policy, clock, guard }
     }
 
     /// Writes the tombstone of a store and schedules the purge of its records.
@@ -82,7 +82,7 @@ impl Removals {
     pub async fn bury_expired(&self, view: Arc<StoreView>, now: Timestamp) -> Result<Arc<StoreView>> {
         let is_over = |document: &Document| {
             let sweep_time = state_machine::sweep_time(document);
-            sweep_time.is_some_and(|at| at <= now) || !self.rules.safeguards.sweeps_by_document
+            sweep_time.is_some_and(|at| at <= now) || !self.policy.safeguards.sweeps_by_document
         };
         self.schedule_last_pass(view.document.id, MARGIN).await?;
         self.bury_if(view, is_over).await
@@ -91,19 +91,19 @@ impl Removals {
     async fn bury_if(&self, view: Arc<StoreView>, may_go: impl Fn(&Document) -> bool) -> Result<Arc<StoreView>> {
         let (now, uptime) = (self.clock.now(), self.guard.uptime());
         let bury = |document: &mut Document| {
-            if may_go(document) { state_machine::bury(document, now, uptime) } else { Ok(false) }
+            if may_go(document) { state_machine::tombstone(document, now, uptime) } else { Ok(false) }
         };
         self.documents.update_from(view, bury).await
     }
 
     async fn schedule_last_pass(&self, id: StoreId, margin: Duration) -> Result<()> {
-        self.appointments.make_after(id, DueReason::Removal, LONGEST_REQUEST + margin).await
+        self.appointments.make_after(id, DueReason::Removal, MAX_REQUEST_DURATION + margin).await
     }
 
     /// Finds what a deleted store leaves behind, for the caller to delete, and schedules another visit unless that is
     /// everything.
     pub async fn work_on(&self, document: &Document, uptime_millis: u64, locations: &[Location]) -> Result<Remains> {
-        if self.guard.uptime() < Duration::from_millis(uptime_millis) + LONGEST_REQUEST {
+        if self.guard.uptime() < Duration::from_millis(uptime_millis) + MAX_REQUEST_DURATION {
             self.schedule_last_pass(document.id, Duration::ZERO).await?;
             self.documents.publish_again(document).await?;
         }
@@ -118,7 +118,7 @@ impl Removals {
         locations: &[Location],
     ) -> Result<Remains> {
         let id = document.id;
-        let is_last = self.guard.uptime() >= Duration::from_millis(uptime_millis) + LONGEST_REQUEST;
+        let is_last = self.guard.uptime() >= Duration::from_millis(uptime_millis) + MAX_REQUEST_DURATION;
         let mut remains = Remains::default();
         for location in locations {
             remains.keys.extend(self.last_records(id, location).await?);
@@ -185,7 +185,7 @@ impl Removals {
     /// Deletes the locations from which no request can still be reading, and removes them from the document.
     pub async fn delete_stale_locations(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
         let Some(now) = self.guard.deletion_time() else { return Ok(view) };
-        let (id, lifetime) = (view.document.id, self.rules.stale_location_lifetime());
+        let (id, lifetime) = (view.document.id, self.policy.stale_location_lifetime());
         let is_over = |since: Timestamp| now.since(since) >= lifetime;
         let over: Vec<_> = view.document.stale_locations.iter().filter(|left| is_over(left.since)).cloned().collect();
         if over.is_empty() {
@@ -211,7 +211,8 @@ impl Removals {
         if view.document.pending_name.is_none() || !view.document.is_there() {
             return Ok(view);
         }
-        let undo = |document: &mut Document| Ok(document.is_there() && state_machine::abandon_name(document, now));
+        let undo =
+            |document: &mut Document| Ok(document.is_there() && state_machine::abandon_pending_name(document, now));
         self.documents.update_from(view, undo).await
     }
 
@@ -219,7 +220,7 @@ impl Removals {
     /// removed on condition that it is the version that was read; a store that takes the name again has replaced it.
     pub async fn release_names(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
         let Some(now) = self.guard.deletion_time() else { return Ok(view) };
-        let is_over = |former: &FormerName| now.since(former.since) >= LONGEST_REQUEST;
+        let is_over = |former: &FormerName| now.since(former.since) >= MAX_REQUEST_DURATION;
         let over: Vec<_> = view.document.former_names.iter().filter(|former| is_over(former)).cloned().collect();
         if over.is_empty() {
             return Ok(view);

@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-use super::state_machine::LifeRules;
+use super::state_machine::LifecyclePolicy;
 
 /// Number of queues in which changes of stores wait for an extension.
 const QUEUES: usize = 64;
@@ -50,13 +50,13 @@ pub trait Renew: Debug + Send + Sync {
 #[derive(Debug)]
 pub struct WrittenRenewals {
     documents: Arc<Documents>,
-    rules: Arc<LifeRules>,
+    policy: Arc<LifecyclePolicy>,
 }
 
 impl WrittenRenewals {
     /// Returns an extension through `documents`.
-    pub fn new(documents: Arc<Documents>, rules: Arc<LifeRules>) -> Self {
-        Self { documents, rules }
+    pub fn new(documents: Arc<Documents>, policy: Arc<LifecyclePolicy>) -> Self {
+        Self { documents, policy }
     }
 }
 
@@ -65,7 +65,7 @@ impl Renew for WrittenRenewals {
     async fn renew(&self, id: StoreId) -> Result<()> {
         let view = self.documents.recent(id).await?.ok_or(Error::StoreNotFound)?;
         let renew =
-            |document: &mut Document| self.rules.renew(document, self.documents.now(), self.documents.expiry_base());
+            |document: &mut Document| self.policy.renew(document, self.documents.now(), self.documents.expiry_base());
         match self.documents.update_from(view, renew).await {
             // The cached document may be stale.
             Err(Error::StoreNotFound) => self.documents.update(id, renew).await.map(drop),
@@ -78,7 +78,7 @@ impl Renew for WrittenRenewals {
 #[derive(Debug)]
 pub struct Renewals {
     documents: Arc<Documents>,
-    rules: Arc<LifeRules>,
+    policy: Arc<LifecyclePolicy>,
     clock: Arc<dyn Clock>,
     renew: Arc<dyn Renew>,
     queues: Vec<Mutex<()>>,
@@ -87,15 +87,20 @@ pub struct Renewals {
 
 impl Renewals {
     /// Returns an instance that extends through `renew`.
-    pub fn new(documents: Arc<Documents>, rules: Arc<LifeRules>, clock: Arc<dyn Clock>, renew: Arc<dyn Renew>) -> Self {
+    pub fn new(
+        documents: Arc<Documents>,
+        policy: Arc<LifecyclePolicy>,
+        clock: Arc<dyn Clock>,
+        renew: Arc<dyn Renew>,
+    ) -> Self {
         let queues = (0..QUEUES).map(|_| Mutex::default()).collect();
-        Self { documents, rules, clock, renew, queues, hasher: RandomState::new() }
+        Self { documents, policy, clock, renew, queues, hasher: RandomState::new() }
     }
 
     /// Runs a change of a store, and extends the expiry so the store lives its whole retention afterwards, unless it
     /// has a name. Makes no call if the document already allows it; else one write, concurrent with the change.
     pub async fn during<T>(&self, store: &StoreView, change: impl Future<Output = Result<T>>) -> Result<T> {
-        if !self.rules.safeguards.renews_before_acknowledging {
+        if !self.policy.safeguards.renews_before_acknowledging {
             return change.await;
         }
         let (changed, renewed) = futures_util::join!(self.keep_alive(store, change), self.renew_if_due(store));

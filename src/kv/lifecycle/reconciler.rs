@@ -39,7 +39,7 @@ use super::{
     deletion::{Remains, Removals},
     due_queue::{Appointment, Appointments, Queue},
     relocation::Relocator,
-    state_machine::{self, LONGEST_REQUEST, LifeRules, STALL},
+    state_machine::{self, LifecyclePolicy, MAX_REQUEST_DURATION, STALL_TIMEOUT},
 };
 
 /// Maximum number of concurrent visits.
@@ -71,7 +71,7 @@ pub struct Upkeep {
     removals: Arc<Removals>,
     relocator: Arc<Relocator>,
     index: Arc<Index>,
-    rules: Arc<LifeRules>,
+    policy: Arc<LifecyclePolicy>,
     clock: Arc<dyn Clock>,
     guard: Arc<ClockGuard>,
     confirmation: Duration,
@@ -109,7 +109,7 @@ impl Upkeep {
         removals: Arc<Removals>,
         relocator: Arc<Relocator>,
         index: Arc<Index>,
-        rules: Arc<LifeRules>,
+        policy: Arc<LifecyclePolicy>,
         clock: Arc<dyn Clock>,
         guard: Arc<ClockGuard>,
         confirmation: Duration,
@@ -122,7 +122,7 @@ impl Upkeep {
             removals,
             relocator,
             index,
-            rules,
+            policy,
             clock,
             guard,
             confirmation,
@@ -238,7 +238,7 @@ impl Upkeep {
     /// Starts a move of a store in the background, if it must move.
     pub fn relocate_if_needed(self: &Arc<Self>, view: &StoreView) {
         if matches!(view.document.phase, Phase::Active)
-            && self.rules.required_relocation(&view.document, self.documents.expiry_base()).is_some()
+            && self.policy.required_relocation(&view.document, self.documents.expiry_base()).is_some()
         {
             self.relocate(view.document.id);
         }
@@ -312,7 +312,7 @@ impl Upkeep {
                 return self.removals.work_on(&view.document, *uptime_millis, locations).await.map(Next::Remove);
             }
             Phase::Creating
-                if now.since(view.document.created_at) >= LONGEST_REQUEST && self.guard.allows_deletion() =>
+                if now.since(view.document.created_at) >= MAX_REQUEST_DURATION && self.guard.allows_deletion() =>
             {
                 return self.removals.bury(view).await.map(|()| Next::Look(None));
             }
@@ -329,7 +329,7 @@ impl Upkeep {
         let view =
             if is_early || !self.guard.allows_deletion() { view } else { self.removals.end_rename(view, now).await? };
         if self.is_over(&view, now) {
-            let is_confirmed = is_about(DueReason::Confirmation) || !self.rules.safeguards.confirms_expiry;
+            let is_confirmed = is_about(DueReason::Confirmation) || !self.policy.safeguards.confirms_expiry;
             return self.attend_expired(view, is_confirmed).await;
         }
         // The last index entry may be missing after an announced change, or after an extended expiry.
@@ -337,13 +337,13 @@ impl Upkeep {
             self.documents.publish_again(&view.document).await?;
         }
         let now = self.documents.expiry_base();
-        match self.rules.next_look(&view.document, now) {
+        match self.policy.next_visit(&view.document, now) {
             Some(at) if at <= now => {
-                if self.rules.is_relocation_overdue(&view.document, now) {
+                if self.policy.is_relocation_overdue(&view.document, now) {
                     tracing::error!(store = %id, "relocation overdue: a lifecycle rule may delete records of a live store");
                 }
                 self.relocate(id);
-                let next = Next::Look(Some(self.guard.scheduling_time().plus(STALL)));
+                let next = Next::Look(Some(self.guard.scheduling_time().plus(STALL_TIMEOUT)));
                 Ok(if is_early { Next::Wait } else { next })
             }
             _ if is_early => Ok(Next::Wait),
@@ -358,7 +358,7 @@ impl Upkeep {
     async fn attend_absent(&self, appointments: &[Appointment]) -> Result<Next> {
         let is_first = |made: &Appointment| matches!(made.reason, DueReason::Reminder | DueReason::Announcement);
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
-        let may_come = |made: &Appointment| is_first(made) && now.since(made.at) < LONGEST_REQUEST;
+        let may_come = |made: &Appointment| is_first(made) && now.since(made.at) < MAX_REQUEST_DURATION;
         if appointments.iter().any(may_come) {
             return Ok(Next::Wait);
         }
@@ -380,7 +380,7 @@ impl Upkeep {
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
         let buried = self.removals.bury_expired(view, now).await?;
         let Phase::Deleted { uptime_millis, locations, .. } = &buried.document.phase else {
-            return Ok(Next::Look(self.rules.next_look(&buried.document, self.clock.now())));
+            return Ok(Next::Look(self.policy.next_visit(&buried.document, self.clock.now())));
         };
         self.expired.fetch_add(1, Ordering::Relaxed);
         self.removals.find_remains(&buried.document, *uptime_millis, locations).await.map(Next::Remove)
@@ -388,7 +388,7 @@ impl Upkeep {
 
     fn is_over(&self, view: &StoreView, now: Timestamp) -> bool {
         let is_over = state_machine::sweep_time(&view.document).is_some_and(|at| at <= now);
-        view.document.is_there() && (is_over || !self.rules.safeguards.sweeps_by_document)
+        view.document.is_there() && (is_over || !self.policy.safeguards.sweeps_by_document)
     }
 
     fn relocate(self: &Arc<Self>, id: StoreId) {

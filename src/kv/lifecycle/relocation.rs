@@ -1,4 +1,4 @@
-//! Runs moves: copy, freeze, copy the last differences, switch, finish ([`LifeRules`] has the steps and the reasons).
+//! Runs moves: copy, freeze, copy the last differences, switch, finish ([`LifecyclePolicy`] has the steps and the reasons).
 //! Any number of movers may work on one store; only the one whose attempt is in the document makes progress.
 
 use std::{
@@ -28,7 +28,7 @@ use crate::{
 
 use super::{
     copier::Copier,
-    state_machine::{self, LifeRules, STALL},
+    state_machine::{self, LifecyclePolicy, STALL_TIMEOUT},
 };
 
 /// Maximum number of moves that one gateway runs concurrently.
@@ -54,7 +54,7 @@ const CLOCK_DRIFT_MARGIN: Duration = Duration::from_millis(100);
 pub struct Relocator {
     objects: Arc<dyn ObjectStore>,
     documents: Arc<Documents>,
-    rules: Arc<LifeRules>,
+    policy: Arc<LifecyclePolicy>,
     clock: Arc<dyn Clock>,
     running: Mutex<HashSet<StoreId>>,
     permits: Semaphore,
@@ -76,13 +76,13 @@ impl Relocator {
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         documents: Arc<Documents>,
-        rules: Arc<LifeRules>,
+        policy: Arc<LifecyclePolicy>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             objects,
             documents,
-            rules,
+            policy,
             clock,
             running: Mutex::default(),
             permits: Semaphore::new(MAX_CONCURRENT_RELOCATIONS),
@@ -100,10 +100,12 @@ impl Relocator {
         let now = self.clock.now();
         match &view.document.phase {
             Phase::Active => self.attempt(view).await,
-            Phase::Copying(relocation) | Phase::Frozen(relocation) if now.since(relocation.heartbeat_at) >= STALL => {
+            Phase::Copying(relocation) | Phase::Frozen(relocation)
+                if now.since(relocation.heartbeat_at) >= STALL_TIMEOUT =>
+            {
                 self.attempt(view).await
             }
-            Phase::CuttingOver(relocation) if now.since(relocation.heartbeat_at) >= STALL => {
+            Phase::CuttingOver(relocation) if now.since(relocation.heartbeat_at) >= STALL_TIMEOUT => {
                 self.finish(id, relocation.attempt).await
             }
             Phase::Creating | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) | Phase::Deleted { .. } => {
@@ -148,7 +150,7 @@ impl Relocator {
         let started = self
             .documents
             .update_from(view, |document| {
-                *attempt = self.rules.begin_relocation(document, self.documents.expiry_base());
+                *attempt = self.policy.begin_relocation(document, self.documents.expiry_base());
                 Ok(attempt.is_some())
             })
             .await?;
@@ -161,7 +163,7 @@ impl Relocator {
         let mut running = RelocationRun { relocator: self, id, attempt, copier, began, last_heartbeat: began };
         running.pre_copy().await?;
         self.documents.update(id, |document| state_machine::freeze(document, attempt, self.clock.now())).await?;
-        if self.rules.safeguards.waits_when_frozen {
+        if self.policy.safeguards.waits_when_frozen {
             self.clock.sleep(RELOCATION_STALENESS + CLOCK_DRIFT_MARGIN).await;
         }
         running.final_sync().await?;
@@ -173,7 +175,7 @@ impl Relocator {
     }
 
     async fn finish(&self, id: StoreId, attempt: u64) -> Result<()> {
-        if self.rules.safeguards.waits_when_arriving {
+        if self.policy.safeguards.waits_when_arriving {
             self.clock.sleep(RELOCATION_STALENESS + CLOCK_DRIFT_MARGIN).await;
         }
         self.documents.update(id, |document| state_machine::finish(document, attempt, self.clock.now())).await?;
@@ -197,7 +199,7 @@ impl RelocationRun<'_> {
                 break;
             }
         }
-        let known_to_all = self.began + self.relocator.rules.staleness + CLOCK_DRIFT_MARGIN;
+        let known_to_all = self.began + self.relocator.policy.staleness + CLOCK_DRIFT_MARGIN;
         for _ in 0..MAX_COPY_PASSES {
             let in_doubt_until = self.copier.in_doubt_until;
             let settled_at = in_doubt_until.unwrap_or_default().max(known_to_all);

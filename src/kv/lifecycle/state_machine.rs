@@ -30,10 +30,10 @@ use crate::{
 };
 
 /// Maximum duration of a request: a location that a store has left may still be read and written for this long.
-pub const LONGEST_REQUEST: Duration = Duration::from_hours(1);
+pub const MAX_REQUEST_DURATION: Duration = Duration::from_hours(1);
 
 /// Time without a heartbeat after which another gateway takes over a move.
-pub const STALL: Duration = Duration::from_mins(1);
+pub const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Remaining time from which a move counts as late. Moves normally end a day or more before a lifecycle rule could
 /// delete records.
@@ -51,7 +51,7 @@ pub struct RelocationTarget {
 
 /// The lifecycle policy of a gateway.
 #[derive(Debug, Clone)]
-pub struct LifeRules {
+pub struct LifecyclePolicy {
     /// True if the backend deletes records by lifecycle class. If not, all records are kept outside the classes.
     pub has_classes: bool,
     /// Staleness bound of other gateways.
@@ -60,7 +60,7 @@ pub struct LifeRules {
     pub safeguards: Safeguards,
 }
 
-impl LifeRules {
+impl LifecyclePolicy {
     /// Extends the expiry of a store that is changed now. Returns whether there is anything to write.
     ///
     /// The invariant is `expires_at >= change + retention`; records that the lifecycle rule may delete earlier must
@@ -75,9 +75,9 @@ impl LifeRules {
         if document.name.is_some() || document.expires_at.is_some_and(|at| at >= needed) {
             return Ok(false);
         }
-        let mut end = end_of_life(document.retention, now);
+        let mut end = extended_expiry(document.retention, now);
         if self.has_classes
-            && let Some((class, limit)) = kept_until(document)
+            && let Some((class, limit)) = records_safe_until(document)
         {
             // A store whose retention has grown is about to move, and has a day to do so: its records are not deleted
             // earlier.
@@ -95,38 +95,38 @@ impl LifeRules {
     }
 
     /// Removes a store's name: it expires from now on.
-    pub fn take_name(&self, document: &mut Document, now: Timestamp) {
+    pub fn remove_name(&self, document: &mut Document, now: Timestamp) {
         if let Some(name) = document.name.take() {
-            leave_name(document, name, now);
+            record_former_name(document, name, now);
         }
-        self.restart_life(document, now);
+        self.restart_retention(document, now);
     }
 
     /// Sets a store's retention, counted from now.
-    pub fn retain(&self, document: &mut Document, retention: Retention, now: Timestamp) {
+    pub fn set_retention(&self, document: &mut Document, retention: Retention, now: Timestamp) {
         document.retention = retention;
         if document.name.is_none() {
-            self.restart_life(document, now);
+            self.restart_retention(document, now);
         }
     }
 
     /// Restarts the retention. It also covers changes by gateways that still see the name or the earlier retention,
     /// and so do not extend the expiry.
-    fn restart_life(&self, document: &mut Document, now: Timestamp) {
-        document.expires_at = Some(end_of_life(document.retention, now.plus(self.staleness)));
+    fn restart_retention(&self, document: &mut Document, now: Timestamp) {
+        document.expires_at = Some(extended_expiry(document.retention, now.plus(self.staleness)));
     }
 
     /// Returns the lifecycle class of records; `None` for permanent ones.
     ///
     /// Without lifecycle rules every record is permanent. So a data folder that is migrated to a bucket holds nothing
     /// that the bucket's rules could delete, however long its stores have lived and whichever were named meanwhile.
-    fn class(&self, is_named: bool, retention: Retention) -> Option<LifecycleClass> {
-        (self.has_classes && !is_named).then(|| LifecycleClass::serving(retention))
+    fn class_for(&self, is_named: bool, retention: Retention) -> Option<LifecycleClass> {
+        (self.has_classes && !is_named).then(|| LifecycleClass::smallest_for(retention))
     }
 
     /// Returns the location of the records of a new store.
     pub fn initial_location(&self, is_named: bool, retention: Retention, now: Timestamp) -> Location {
-        Location { class: self.class(is_named, retention), generation: "1".to_owned(), created_at: now }
+        Location { class: self.class_for(is_named, retention), generation: "1".to_owned(), created_at: now }
     }
 
     /// Returns the target of a move, if the records must move.
@@ -134,14 +134,14 @@ impl LifeRules {
         if !document.is_there() {
             return None;
         }
-        let wanted = RelocationTarget { class: self.class(document.name.is_some(), document.retention) };
+        let wanted = RelocationTarget { class: self.class_for(document.name.is_some(), document.retention) };
         match (wanted.class, document.location.class) {
             (None, None) => None,
             (None, Some(_)) | (Some(_), None) => Some(wanted),
             (Some(_), Some(class)) if !class.serves(document.retention) => Some(wanted),
             (Some(_), Some(class)) => {
                 let created_at = document.location.created_at;
-                let is_due = class.renewal_due(created_at, document.retention) <= now;
+                let is_due = class.relocation_due(created_at, document.retention) <= now;
                 // Begun while the clock was ahead: by the object store's own timestamps the records are older.
                 let is_from_future = created_at > now.plus(CLOCK_TOLERANCE);
                 (is_due || is_from_future).then_some(wanted)
@@ -152,7 +152,7 @@ impl LifeRules {
     /// Returns whether a lifecycle rule is about to delete records of a live store unless they move in time.
     pub fn is_relocation_overdue(&self, document: &Document, now: Timestamp) -> bool {
         let Location { class, created_at, .. } = &document.location;
-        let removed_from = class.map(|class| class.keeps_until(*created_at));
+        let removed_from = class.map(|class| class.safe_until(*created_at));
         let outlives = |limit| document.name.is_some() || document.expires_at.is_none_or(|end| end > limit);
         self.has_classes
             && removed_from.is_some_and(|limit| outlives(limit) && now.plus(RELOCATION_SAFETY_MARGIN) >= limit)
@@ -188,59 +188,60 @@ impl LifeRules {
 
     /// Returns how long a location may be used after the store has left it.
     pub fn stale_location_lifetime(&self) -> Duration {
-        if self.safeguards.delays_removal { LONGEST_REQUEST } else { Duration::ZERO }
+        if self.safeguards.delays_removal { MAX_REQUEST_DURATION } else { Duration::ZERO }
     }
 
     /// Returns the next time at which the store needs a visit, as far as known; `None` if nothing will become due by
     /// itself.
-    pub fn next_look(&self, document: &Document, now: Timestamp) -> Option<Timestamp> {
+    pub fn next_visit(&self, document: &Document, now: Timestamp) -> Option<Timestamp> {
         match &document.phase {
-            Phase::Creating => Some(document.created_at.plus(LONGEST_REQUEST)),
+            Phase::Creating => Some(document.created_at.plus(MAX_REQUEST_DURATION)),
             Phase::Deleted { .. } => Some(now),
             Phase::Copying(relocation) | Phase::Frozen(relocation) | Phase::CuttingOver(relocation) => {
-                Some(relocation.heartbeat_at.plus(STALL))
+                Some(relocation.heartbeat_at.plus(STALL_TIMEOUT))
             }
             Phase::Active if self.required_relocation(document, now).is_some() => Some(now),
             Phase::Active => {
-                let renewal = document.location.class.filter(|_| self.has_classes && document.name.is_none());
-                let renewal = renewal.map(|class| class.renewal_due(document.location.created_at, document.retention));
+                let relocation_due = document.location.class.filter(|_| self.has_classes && document.name.is_none());
+                let relocation_due =
+                    relocation_due.map(|class| class.relocation_due(document.location.created_at, document.retention));
                 let stale_locations =
                     document.stale_locations.iter().map(|left| left.since.plus(self.stale_location_lifetime()));
-                let releases = document.former_names.iter().map(|former| former.since.plus(LONGEST_REQUEST));
-                stale_locations.chain(releases).chain(renewal).chain(sweep_time(document)).min()
+                let releases = document.former_names.iter().map(|former| former.since.plus(MAX_REQUEST_DURATION));
+                stale_locations.chain(releases).chain(relocation_due).chain(sweep_time(document)).min()
             }
         }
     }
 }
 
 /// Returns the expiry of an unnamed store that is changed now, one step ahead of need.
-pub fn end_of_life(retention: Retention, now: Timestamp) -> Timestamp {
-    now.plus(retention.duration() + retention.step())
+pub fn extended_expiry(retention: Retention, now: Timestamp) -> Timestamp {
+    now.plus(retention.duration() + retention.coalescing_window())
 }
 
 /// Gives a store its pending name: it is permanent from now on.
-pub fn name(document: &mut Document, now: Timestamp) {
+pub fn commit_name(document: &mut Document, now: Timestamp) {
     let Some(name) = document.pending_name.take() else { return };
     document.former_names.retain(|former| former.name != name);
     if let Some(former) = document.name.replace(name)
         && document.name.as_ref() != Some(&former)
     {
-        leave_name(document, former, now);
+        record_former_name(document, former, now);
     }
     document.expires_at = None;
 }
 
 /// Abandons the attempt to name a store. Returns whether there was one.
-pub fn abandon_name(document: &mut Document, now: Timestamp) -> bool {
+pub fn abandon_pending_name(document: &mut Document, now: Timestamp) -> bool {
     let Some(name) = document.pending_name.take() else { return false };
     if document.name.as_ref() != Some(&name) {
-        leave_name(document, name, now);
+        record_former_name(document, name, now);
     }
     true
 }
 
 /// Records that the claim of a name is to be released, if the store has written one.
-fn leave_name(document: &mut Document, name: StoreName, now: Timestamp) {
+fn record_former_name(document: &mut Document, name: StoreName, now: Timestamp) {
     document.former_names.retain(|former| former.name != name);
     document.former_names.push(FormerName { name, since: now });
 }
@@ -280,7 +281,7 @@ pub fn finish(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
 
 /// Deletes a store at `now`, at the installation's `uptime`. Its tombstone names every location that may hold its
 /// records.
-pub fn bury(document: &mut Document, now: Timestamp, uptime: Duration) -> Result<bool> {
+pub fn tombstone(document: &mut Document, now: Timestamp, uptime: Duration) -> Result<bool> {
     let mut locations = vec![document.location.clone()];
     match &document.phase {
         Phase::Deleted { .. } => return Err(Error::StoreNotFound),
@@ -301,9 +302,9 @@ pub fn sweep_time(document: &Document) -> Option<Timestamp> {
 
 /// Returns the time until which the lifecycle rules surely keep all records of an unnamed store, at its location and
 /// at the target of a move.
-fn kept_until(document: &Document) -> Option<(LifecycleClass, Timestamp)> {
+fn records_safe_until(document: &Document) -> Option<(LifecycleClass, Timestamp)> {
     let location = document.relocation().map_or(&document.location, |relocation| &relocation.to);
-    location.class.map(|class| (class, class.keeps_until(location.created_at)))
+    location.class.map(|class| (class, class.safe_until(location.created_at)))
 }
 
 /// Returns the move if it is still this attempt.
@@ -343,8 +344,8 @@ mod tests {
 
     fn document(name: Option<&str>, expires_at: Option<Timestamp>) -> Document {
         let random = SeededRandom::new(1);
-        let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
-        let location = rules.initial_location(false, Retention::DEFAULT, START);
+        let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let location = policy.initial_location(false, Retention::DEFAULT, START);
         serde_json::from_value(json!({
             "format": DOCUMENT_FORMAT, "id": StoreId::generate(&random), "version": 1, "nonce": "", "ownerId": UserId::generate(&random),
             "name": name, "createdAt": START, "modifiedAt": START, "accessedAt": START,
@@ -357,8 +358,8 @@ mod tests {
 
     #[test]
     fn a_move_is_late_when_a_lifecycle_rule_is_about_to_take_what_should_live() {
-        let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
-        let limit = LifecycleClass::serving(Retention::DEFAULT).keeps_until(START);
+        let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let limit = LifecycleClass::smallest_for(Retention::DEFAULT).safe_until(START);
         let (early, late) =
             (limit.minus(RELOCATION_SAFETY_MARGIN + Duration::from_secs(1)), limit.minus(RELOCATION_SAFETY_MARGIN));
         for (living, is_endangered) in [
@@ -367,39 +368,42 @@ mod tests {
             (document(None, Some(limit)), false),
         ] {
             assert_eq!(
-                (rules.is_relocation_overdue(&living, early), rules.is_relocation_overdue(&living, late)),
+                (policy.is_relocation_overdue(&living, early), policy.is_relocation_overdue(&living, late)),
                 (false, is_endangered)
             );
         }
         let mut moved = document(Some("shop"), None);
         moved.location.class = None;
-        assert!(!rules.is_relocation_overdue(&moved, late));
-        let ruleless = LifeRules { has_classes: false, ..rules };
-        assert!(!ruleless.is_relocation_overdue(&document(Some("shop"), None), late));
+        assert!(!policy.is_relocation_overdue(&moved, late));
+        let without_rules = LifecyclePolicy { has_classes: false, ..policy };
+        assert!(!without_rules.is_relocation_overdue(&document(Some("shop"), None), late));
     }
 
     #[test]
     fn a_generation_that_was_begun_while_the_clock_was_ahead_moves_at_once() {
-        let rules = LifeRules { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
         let living = document(None, Some(START.plus(Duration::from_hours(24 * 7))));
-        let moves_at = |now| rules.required_relocation(&living, now).is_some();
+        let moves_at = |now| policy.required_relocation(&living, now).is_some();
         assert!(!moves_at(START) && !moves_at(START.minus(CLOCK_TOLERANCE)));
         assert!(moves_at(START.minus(CLOCK_TOLERANCE + Duration::from_secs(1))));
-        assert_eq!(rules.next_look(&living, START.minus(CLOCK_TOLERANCE * 2)), Some(START.minus(CLOCK_TOLERANCE * 2)));
+        assert_eq!(
+            policy.next_visit(&living, START.minus(CLOCK_TOLERANCE * 2)),
+            Some(START.minus(CLOCK_TOLERANCE * 2))
+        );
     }
     #[test]
     fn without_lifecycle_rules_nothing_stays_where_one_could_delete_it() {
-        let rules = LifeRules { has_classes: false, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let policy = LifecyclePolicy { has_classes: false, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
         let expires_at = Some(START.plus(Duration::from_hours(24 * 7)));
         for is_named in [false, true] {
-            assert_eq!(rules.initial_location(is_named, Retention::DEFAULT, START).class, None);
+            assert_eq!(policy.initial_location(is_named, Retention::DEFAULT, START).class, None);
         }
         // From a bucket, before a migration to a folder.
         for mut living in [document(None, expires_at), document(Some("shop"), None)] {
-            assert_eq!(rules.required_relocation(&living, START), Some(RelocationTarget { class: None }));
-            assert_eq!(rules.next_look(&living, START), Some(START));
+            assert_eq!(policy.required_relocation(&living, START), Some(RelocationTarget { class: None }));
+            assert_eq!(policy.next_visit(&living, START), Some(START));
             living.location.class = None;
-            assert_eq!(rules.required_relocation(&living, START), None);
+            assert_eq!(policy.required_relocation(&living, START), None);
         }
     }
 }

@@ -12,11 +12,11 @@ use crate::clock::Timestamp;
 /// A day.
 const DAY: Duration = Duration::from_hours(24);
 
-/// Maximum step by which an expiry is extended ahead of need.
-const LONGEST_STEP: Duration = Duration::from_mins(1);
+/// Maximum time by which an expiry is extended beyond need.
+const MAX_COALESCING_WINDOW: Duration = Duration::from_mins(1);
 
 /// Maximum time from a store's expiry to the deletion of its records.
-const LONGEST_GRACE: Duration = Duration::from_hours(1);
+const MAX_GRACE: Duration = Duration::from_hours(1);
 
 /// A day in milliseconds.
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
@@ -32,17 +32,17 @@ pub struct Retention {
 
 impl Retention {
     /// Maximum retention: the limit of the last lifecycle class.
-    pub const LONGEST: Self = Self { millis: 366 * DAY_MILLIS };
+    pub const MAX: Self = Self { millis: 366 * DAY_MILLIS };
 
     /// The platform's default: seven days.
     pub const DEFAULT: Self = Self { millis: 7 * DAY_MILLIS };
 
     /// Returns a retention in days, fractions allowed; `None` unless it is at least a second and at most
-    /// [`Retention::LONGEST`].
+    /// [`Retention::MAX`].
     pub fn from_days(days: f64) -> Option<Self> {
         let duration = Duration::try_from_secs_f64(days * DAY.as_secs_f64()).ok()?;
         let retention = Self { millis: u64::try_from(duration.as_millis()).ok()? };
-        (retention.millis >= 1_000 && retention.millis <= Self::LONGEST.millis).then_some(retention)
+        (retention.millis >= 1_000 && retention.millis <= Self::MAX.millis).then_some(retention)
     }
 
     /// Returns the retention in days.
@@ -50,14 +50,14 @@ impl Retention {
         self.duration().as_secs_f64() / DAY.as_secs_f64()
     }
 
-    /// Returns how far ahead of need an expiry is recorded: a store in use costs one write per step.
-    pub fn step(self) -> Duration {
-        (self.duration() / 10).min(LONGEST_STEP)
+    /// Returns the time by which an expiry is extended beyond need. Changes within it share one write.
+    pub fn coalescing_window(self) -> Duration {
+        (self.duration() / 10).min(MAX_COALESCING_WINDOW)
     }
 
     /// Returns how long after its expiry the store's records stay, for repairs.
     pub fn grace(self) -> Duration {
-        self.duration().min(LONGEST_GRACE)
+        self.duration().min(MAX_GRACE)
     }
 
     /// Returns the retention as a duration.
@@ -103,7 +103,7 @@ impl LifecycleClass {
         [Self { days: 5 }, Self { days: 23 }, Self { days: 92 }, Self { days: 272 }, Self { days: 1100 }];
 
     /// Returns the class with the shortest rule that serves `retention`.
-    pub fn serving(retention: Retention) -> Self {
+    pub fn smallest_for(retention: Retention) -> Self {
         Self::ALL.into_iter().find(|class| class.serves(retention)).unwrap_or(Self::ALL[Self::ALL.len() - 1])
     }
 
@@ -114,14 +114,14 @@ impl LifecycleClass {
 
     /// Returns the time until which everything written since `created_at` surely exists: a day before the rule may
     /// delete the first of it.
-    pub fn keeps_until(self, created_at: Timestamp) -> Timestamp {
+    pub fn safe_until(self, created_at: Timestamp) -> Timestamp {
         created_at.plus(DAY * u32::from(self.days - 1))
     }
 
     /// Returns the time at which records written since `created_at` must move to a fresh generation if their store still
     /// lives: early enough to leave a day more than the retention for the move.
-    pub fn renewal_due(self, created_at: Timestamp, retention: Retention) -> Timestamp {
-        self.keeps_until(created_at).minus(retention.duration() * 2 + DAY)
+    pub fn relocation_due(self, created_at: Timestamp, retention: Retention) -> Timestamp {
+        self.safe_until(created_at).minus(retention.duration() * 2 + DAY)
     }
 
     /// Returns the days of the class's lifecycle rule.
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn each_class_serves_the_retentions_it_is_meant_for() {
-        let class = |days| LifecycleClass::serving(Retention::from_days(days).expect("within bounds")).days();
+        let class = |days| LifecycleClass::smallest_for(Retention::from_days(days).expect("within bounds")).days();
         assert_eq!([0.001, 1.0, 1.1, 7.0, 8.0, 30.0, 90.0, 366.0].map(class), [5, 5, 23, 23, 92, 92, 272, 1100]);
     }
 

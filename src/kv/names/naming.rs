@@ -185,7 +185,7 @@ impl Naming {
         let now = self.clock.now();
         let undo = |document: &mut Document| {
             let is_under_way = document.is_there() && document.pending_name.as_ref() == Some(name);
-            Ok(is_under_way && state_machine::abandon_name(document, now))
+            Ok(is_under_way && state_machine::abandon_pending_name(document, now))
         };
         unless_deleted(self.documents.update_from(store, undo).await).map(drop)
     }
@@ -257,10 +257,11 @@ impl Naming {
         }
         let now = self.documents.expiry_base();
         if document.name.is_none() {
-            document.expires_at = document.expires_at.max(Some(state_machine::end_of_life(document.retention, now)));
+            document.expires_at =
+                document.expires_at.max(Some(state_machine::extended_expiry(document.retention, now)));
         }
         if document.pending_name.as_ref() != Some(name) {
-            state_machine::abandon_name(document, now);
+            state_machine::abandon_pending_name(document, now);
         }
         document.pending_name = Some(name.clone());
         Ok(true)
@@ -276,7 +277,7 @@ impl Naming {
         if document.pending_name.as_ref() != Some(name) {
             return Ok(false);
         }
-        state_machine::name(document, self.clock.now());
+        state_machine::commit_name(document, self.clock.now());
         Ok(true)
     }
 
@@ -284,7 +285,7 @@ impl Naming {
         if !document.is_there() {
             return Err(Error::StoreNotFound);
         }
-        Ok(state_machine::abandon_name(document, self.clock.now()))
+        Ok(state_machine::abandon_pending_name(document, self.clock.now()))
     }
 
     /// Waits until no other task of this gateway works on the name.

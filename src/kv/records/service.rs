@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     clock::Clock,
     kv::{
-        lifecycle::{expiry_extension::Renewals, state_machine::LifeRules},
+        lifecycle::{expiry_extension::Renewals, state_machine::LifecyclePolicy},
         model::{
             encodings::RecordAttributes,
             errors::{Error, Result},
@@ -51,7 +51,7 @@ pub struct Records {
     documents: Arc<Documents>,
     activity: Arc<Activity>,
     renewals: Renewals,
-    rules: Arc<LifeRules>,
+    policy: Arc<LifecyclePolicy>,
     memory: Arc<MemoryBudget>,
 }
 
@@ -63,9 +63,9 @@ impl Records {
         documents: Arc<Documents>,
         activity: Arc<Activity>,
         renewals: Renewals,
-        rules: Arc<LifeRules>,
+        policy: Arc<LifecyclePolicy>,
     ) -> Self {
-        Self { objects, clock, documents, activity, renewals, rules, memory: Arc::default() }
+        Self { objects, clock, documents, activity, renewals, policy, memory: Arc::default() }
     }
 
     /// Returns the same records, with `memory` accounting for those held in memory as a whole.
@@ -193,7 +193,7 @@ impl Records {
 
     fn takes_writes(&self, document: &Document) -> bool {
         document.takes_writes()
-            || !self.rules.safeguards.freezes_until_written
+            || !self.policy.safeguards.freezes_until_written
                 && document
                     .relocation()
                     .is_some_and(|relocation| self.clock.now().since(relocation.heartbeat_at) > LONGEST_WAIT)
@@ -202,7 +202,7 @@ impl Records {
     /// Checks whether a change just made under `store` counts where it was made; else returns the current store.
     /// Makes no call unless the change took longer than the staleness bound.
     async fn confirm(&self, store: &StoreView) -> Result<Option<Arc<StoreView>>> {
-        if !self.rules.safeguards.confirms_late_changes {
+        if !self.policy.safeguards.confirms_late_changes {
             return Ok(None);
         }
         let (cache, id, now) = (self.documents.cache(), store.document.id, self.clock.monotonic());
