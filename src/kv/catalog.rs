@@ -21,7 +21,7 @@ use crate::{
 use super::{
     lifecycle::{
         deletion::Removals,
-        due_queue::Appointments,
+        due_queue::DueQueue,
         expiry_extension::{Renew, Renewals, WrittenRenewals},
         reconciler::{Failures, Upkeep},
         relocation::Relocator,
@@ -65,7 +65,7 @@ pub struct Catalog {
     index: Arc<Index>,
     naming: Naming,
     removals: Arc<Removals>,
-    appointments: Arc<Appointments>,
+    due_queue: Arc<DueQueue>,
     upkeep: Arc<Upkeep>,
     policy: Arc<LifecyclePolicy>,
     activity: Arc<Activity>,
@@ -95,13 +95,13 @@ impl Catalog {
         let (of_listing, safeguards) = (index.clone(), options.safeguards);
         let documents = Documents::new(objects.clone(), clocks, random.clone(), cache, of_listing, safeguards);
         let documents = Arc::new(documents);
-        let appointments = Arc::new(Appointments::new(objects.clone(), clock.clone(), random.clone(), guard.clone()));
+        let due_queue = Arc::new(DueQueue::new(objects.clone(), clock.clone(), random.clone(), guard.clone()));
         let claims = Arc::new(Claims::new(objects.clone(), random.clone()));
         let removals = Arc::new(Removals::new(
             objects.clone(),
             documents.clone(),
             claims.clone(),
-            appointments.clone(),
+            due_queue.clone(),
             policy.clone(),
             clock.clone(),
             guard.clone(),
@@ -109,7 +109,7 @@ impl Catalog {
         let relocator = Arc::new(Relocator::new(objects.clone(), documents.clone(), policy.clone(), clock.clone()));
         let upkeep = Upkeep::new(
             documents.clone(),
-            appointments.clone(),
+            due_queue.clone(),
             removals.clone(),
             relocator,
             index.clone(),
@@ -122,8 +122,8 @@ impl Catalog {
         let totals = Arc::new(Totals::new(objects.clone()));
         let usages = Usages::new(objects.clone(), index.clone(), clock.clone());
         Self {
-            naming: Naming::new(documents.clone(), claims, removals.clone(), appointments.clone(), clock.clone()),
-            appointments,
+            naming: Naming::new(documents.clone(), claims, removals.clone(), due_queue.clone(), clock.clone()),
+            due_queue,
             upkeep: Arc::new(upkeep),
             policy,
             activity: Arc::new(Activity::new(clock.clone())),
@@ -271,7 +271,7 @@ impl Catalog {
     }
 
     /// Deletes a store: at once for this gateway, within the staleness bound for others. Its records are purged in
-    /// the background ([`Catalog::keep_appointments`]).
+    /// the background ([`Catalog::reconcile_due`]).
     pub async fn delete(self: &Arc<Self>, id: StoreId) -> Result<()> {
         let catalog = Arc::clone(self);
         self.run_to_its_end(async move {
@@ -293,7 +293,7 @@ impl Catalog {
 
     /// Handles what is due by now: deletes expired stores, purges deleted ones, starts pending moves. Returns the
     /// number of stores handled.
-    pub async fn keep_appointments(&self) -> Result<usize> {
+    pub async fn reconcile_due(&self) -> Result<usize> {
         self.usages.prune();
         self.upkeep.run().await
     }
@@ -372,8 +372,8 @@ impl Catalog {
         let mut document = self.new_document(owner, new, Phase::Active);
         let first_visit =
             self.policy.next_visit(&document, self.documents.expiry_base()).unwrap_or(document.created_at);
-        document.reminder_at = Some(first_visit);
-        self.appointments.make_for_new(document.id, first_visit, (owner, document.created_at)).await?;
+        document.due_at = Some(first_visit);
+        self.due_queue.schedule_first(document.id, first_visit, (owner, document.created_at)).await?;
         let store = self.documents.create(document).await?;
         Ok(Created { store, is_new: true })
     }
@@ -390,7 +390,7 @@ impl Catalog {
         let loses_name = update.name == Change::Clear && has_name.is_some();
         // A change of the listing or of the expiry is reconciled even if this gateway crashes.
         if loses_name || update.retention != Change::Keep || update.title != Change::Keep {
-            self.appointments.announce(id).await?;
+            self.due_queue.schedule_intent(id).await?;
         }
         let (times, retention) = ((self.clock.now(), self.documents.expiry_base()), self.retention.get());
         let apply = |document: &mut Document| apply(&self.policy, &update, document, is_renamed, retention, times);

@@ -92,7 +92,7 @@ impl NewStore {
             stale_locations: Vec::new(),
             entries: Vec::new(),
             former_names: Vec::new(),
-            reminder_at: None,
+            due_at: None,
             stats: Stats::default(),
             contents: None,
         }

@@ -70,7 +70,7 @@ async fn cycle(objects: Arc<dyn ObjectStore>, runs: usize) {
     let outlive = async || {
         for _ in 0..6 {
             world.clock.advance(Duration::from_mins(70));
-            while in_background(host.gateway.catalog.keep_appointments()).await.expect("a run") > 0 {}
+            while in_background(host.gateway.catalog.reconcile_due()).await.expect("a run") > 0 {}
             host.work().await;
         }
     };

@@ -101,7 +101,7 @@ impl Larder {
         self.clock.advance(DAY);
         for _ in 0..5 {
             self.clock.advance(STEP);
-            while in_background(self.gateway.catalog.keep_appointments()).await.expect("a run") > 0 {}
+            while in_background(self.gateway.catalog.reconcile_due()).await.expect("a run") > 0 {}
         }
         // A gateway does so once a minute: until then it remembers the use of each store.
         self.gateway.catalog.flush_activity().await.expect("a flush");
@@ -299,7 +299,7 @@ async fn a_million_stores_are_listed_and_swept_beside_requests() {
         for pass in ["found expired", "deleted", "gone"] {
             let (began, mut done) = (Instant::now(), 0);
             loop {
-                let more = in_background(gateway.catalog.keep_appointments()).await.expect("a run");
+                let more = in_background(gateway.catalog.reconcile_due()).await.expect("a run");
                 done += more;
                 if more == 0 {
                     break;

@@ -21,7 +21,7 @@ async fn is_there(gateway: &Gateway, id: StoreId) -> bool {
 }
 
 async fn run(gateway: &Gateway) -> usize {
-    gateway.catalog.keep_appointments().await.expect("a run")
+    gateway.catalog.reconcile_due().await.expect("a run")
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_store_that_a_wrong_clock_found_expired_lives_once_the_clock_is_right(
         &CatalogOptions::default(),
     ));
     for _ in 0..3 {
-        wrong.keep_appointments().await.expect("a run");
+        wrong.reconcile_due().await.expect("a run");
         ahead.advance(Duration::from_mins(15));
     }
     world.live(&right, Duration::from_hours(5)).await;
@@ -81,7 +81,7 @@ async fn what_waits_for_an_uptime_that_was_lost_is_not_stranded() {
     let options = CatalogOptions::default();
     let catalog = Arc::new(Catalog::new(world.objects.clone(), clock.clone(), random, &options));
     for _ in 0..4 {
-        catalog.keep_appointments().await.expect("a run");
+        catalog.reconcile_due().await.expect("a run");
         clock.advance(CatalogOptions::EXPIRY_CONFIRMATION);
     }
     assert_eq!(world.keys("larder/").await, Vec::<String>::new(), "{}", store.document.id);

@@ -78,7 +78,7 @@ impl World {
         while passed < time {
             self.clock.advance(STEP);
             passed += STEP;
-            gateway.catalog.keep_appointments().await.expect("a run");
+            gateway.catalog.reconcile_due().await.expect("a run");
         }
     }
 }

@@ -83,7 +83,7 @@ async fn act(gateway: &Gateway, world: &World, action: usize, id: StoreId) {
         3 => drop(catalog.update(id, rename(None)).await),
         4 => drop(catalog.update(id, entitle("bread")).await),
         5 => drop(catalog.delete(id).await),
-        _ => drop(catalog.keep_appointments().await),
+        _ => drop(catalog.reconcile_due().await),
     }
 }
 
@@ -285,7 +285,7 @@ async fn a_rename_that_died_at_any_write_is_finished_or_undone_whatever_comes_ne
             stores.dedup();
             for _ in 0..3 {
                 world.clock.advance(Duration::from_mins(3));
-                next.catalog.keep_appointments().await.expect("a run");
+                next.catalog.reconcile_due().await.expect("a run");
             }
             let store = next.catalog.resolve(&StoreLocator::Id(id)).await.expect("it is never lost");
             assert_eq!(store.document.pending_name, None, "after minutes: {said}");

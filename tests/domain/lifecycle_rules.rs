@@ -48,7 +48,7 @@ async fn live(world: &World, gateway: &Gateway, time: Duration) {
     while passed < time {
         world.clock.advance(STEP);
         passed += STEP;
-        gateway.catalog.keep_appointments().await.expect("a run");
+        gateway.catalog.reconcile_due().await.expect("a run");
         let ticks = async {
             loop {
                 world.clock.advance(Duration::from_secs(1));

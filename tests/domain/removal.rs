@@ -19,9 +19,9 @@ async fn a_deleted_store_is_gone_at_once_and_its_records_soon() {
     assert!(matches!(gone, Err(Error::StoreNotFound)), "{gone:?}");
     assert_eq!(world.keys("larder/permanent/").await.len(), 3, "removal is not the request's work");
 
-    assert_eq!(gateway.catalog.keep_appointments().await.expect("a run"), 1);
+    assert_eq!(gateway.catalog.reconcile_due().await.expect("a run"), 1);
     assert_eq!(world.keys("larder/permanent/").await, Vec::<String>::new());
-    assert_eq!(gateway.catalog.keep_appointments().await.expect("a run"), 0, "the second pass is not due");
+    assert_eq!(gateway.catalog.reconcile_due().await.expect("a run"), 0, "the second pass is not due");
 }
 
 #[tokio::test]
@@ -30,14 +30,14 @@ async fn what_a_slow_write_left_behind_goes_with_the_store_an_hour_later() {
     let gateway = world.sole_gateway(1);
     let store = gateway.create(world.owner, Some("shop")).await;
     gateway.catalog.delete(store.document.id).await.expect("a delete");
-    gateway.catalog.keep_appointments().await.expect("a run");
+    gateway.catalog.reconcile_due().await.expect("a run");
 
     let late = gateway.put(&store, "late", "value").await;
     assert!(matches!(late, Err(Error::StoreNotFound)), "a write into a deleted store is not acknowledged: {late:?}");
     assert_eq!(world.keys("larder/permanent/").await.len(), 1);
 
     world.clock.advance(Duration::from_hours(1));
-    assert_eq!(gateway.catalog.keep_appointments().await.expect("a run"), 1);
+    assert_eq!(gateway.catalog.reconcile_due().await.expect("a run"), 1);
     for prefix in ["larder/permanent/", "larder/stores/", "larder/names/", "larder/stores-due/"] {
         assert_eq!(world.keys(prefix).await, Vec::<String>::new(), "{prefix}");
     }
@@ -53,7 +53,7 @@ async fn a_removal_goes_on_where_another_gateway_left_it() {
     drop(first);
 
     let next = world.gateway(2);
-    assert_eq!(next.catalog.keep_appointments().await.expect("a run"), 1);
+    assert_eq!(next.catalog.reconcile_due().await.expect("a run"), 1);
     assert_eq!(world.keys("larder/permanent/").await, Vec::<String>::new());
 }
 
@@ -66,7 +66,7 @@ async fn a_new_store_of_a_deleted_ones_name_is_another_and_keeps_the_name() {
     let new = gateway.create(world.owner, Some("shop")).await.document.id;
     assert_ne!(old, new);
     world.clock.advance(Duration::from_hours(2));
-    gateway.catalog.keep_appointments().await.expect("a run");
+    gateway.catalog.reconcile_due().await.expect("a run");
     assert_eq!(gateway.create(world.owner, Some("shop")).await.document.id, new, "the claim is the new store's");
 }
 

@@ -103,11 +103,11 @@ pub fn layout(bytes: &[u8]) {
     if let Some((id, contents)) = object_keys::parse_counted_entry(object, &object_keys::counted(&owner)) {
         assert_eq!(object_keys::counted_entry(&owner, &id, &contents), object);
     }
-    if let Some(entry) = object_keys::parse_appointment(object) {
-        assert_eq!(object_keys::appointment(&entry), object);
+    if let Some(entry) = object_keys::parse_due_item(object) {
+        assert_eq!(object_keys::due_item(&entry), object);
     }
-    if let Some((entry, attempts, since)) = object_keys::parse_uptime_appointment(object) {
-        assert_eq!(object_keys::uptime_appointment(&entry, attempts, since), object);
+    if let Some((entry, attempts, since)) = object_keys::parse_uptime_due_item(object) {
+        assert_eq!(object_keys::uptime_due_item(&entry, attempts, since), object);
     }
     if let Some(id) = object_keys::parse_document(object) {
         assert_eq!(object_keys::document(&id), object);

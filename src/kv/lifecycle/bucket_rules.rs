@@ -70,8 +70,7 @@ mod tests {
             let over: Vec<_> = wanted.expirations.iter().filter(|rule| records.starts_with(&rule.prefix)).collect();
             assert!(matches!(over[..], [rule] if rule.days == class.days() && rule.prefix.ends_with('/')), "{over:?}");
         }
-        let kept =
-            [object_keys::records(&id, &location(None)), object_keys::document(&id), object_keys::appointments()];
+        let kept = [object_keys::records(&id, &location(None)), object_keys::document(&id), object_keys::due_items()];
         for key in kept {
             assert!(
                 key.starts_with(&wanted.root) && wanted.expirations.iter().all(|rule| !key.starts_with(&rule.prefix))

@@ -20,7 +20,7 @@ use crate::{
         },
         persist::{
             name_claims::Claims,
-            object_keys::{self, DueEntry, DueReason},
+            object_keys::{self, DueKey, DueReason},
             repository::Documents,
             store_metadata::{Document, FormerName, Location, StoreView},
         },
@@ -29,7 +29,7 @@ use crate::{
 };
 
 use super::{
-    due_queue::Appointments,
+    due_queue::DueQueue,
     state_machine::{self, LifecyclePolicy, MAX_REQUEST_DURATION},
 };
 
@@ -51,7 +51,7 @@ pub struct Removals {
     objects: Arc<dyn ObjectStore>,
     documents: Arc<Documents>,
     claims: Arc<Claims>,
-    appointments: Arc<Appointments>,
+    due_queue: Arc<DueQueue>,
     policy: Arc<LifecyclePolicy>,
     clock: Arc<dyn Clock>,
     guard: Arc<ClockGuard>,
@@ -63,17 +63,17 @@ impl Removals {
         objects: Arc<dyn ObjectStore>,
         documents: Arc<Documents>,
         claims: Arc<Claims>,
-        appointments: Arc<Appointments>,
+        due_queue: Arc<DueQueue>,
         policy: Arc<LifecyclePolicy>,
         clock: Arc<dyn Clock>,
         guard: Arc<ClockGuard>,
     ) -> Self {
-        Self { objects, documents, claims, appointments, policy, clock, guard }
+        Self { objects, documents, claims, due_queue, policy, clock, guard }
     }
 
     /// Writes the tombstone of a store and schedules the purge of its records.
     pub async fn bury(&self, view: Arc<StoreView>) -> Result<()> {
-        self.appointments.announce(view.document.id).await?;
+        self.due_queue.schedule_intent(view.document.id).await?;
         self.bury_if(view, |_| true).await.map(drop)
     }
 
@@ -97,7 +97,7 @@ impl Removals {
     }
 
     async fn schedule_last_pass(&self, id: StoreId, margin: Duration) -> Result<()> {
-        self.appointments.make_after(id, DueReason::Removal, MAX_REQUEST_DURATION + margin).await
+        self.due_queue.schedule_after(id, DueReason::Deleted, MAX_REQUEST_DURATION + margin).await
     }
 
     /// Finds what a deleted store leaves behind, for the caller to delete, and schedules another visit unless that is
@@ -133,7 +133,7 @@ impl Removals {
                 self.claims.forget(owner_id, &name.folded(), id).await?;
             }
             remains.keys.extend(document.entries.iter().map(|name| object_keys::index(owner_id) + name));
-            remains.keys.extend(reminders(document));
+            remains.keys.extend(scheduled_due_items(document));
             remains.document = Some(object_keys::document(&id));
         }
         Ok(remains)
@@ -244,11 +244,11 @@ impl Removals {
     }
 }
 
-/// Returns the possible keys of a store's current reminder.
-fn reminders(document: &Document) -> Vec<String> {
-    let Document { id, owner_id, created_at, reminder_at, .. } = document;
-    let Some(at) = *reminder_at else { return Vec::new() };
-    let reminder =
-        |birth| object_keys::appointment(&DueEntry { at, id: *id, reason: DueReason::Reminder, mark: 0, birth });
-    vec![reminder(None), reminder(Some((*owner_id, *created_at)))]
+/// Returns the possible keys of the due item that a store document records.
+fn scheduled_due_items(document: &Document) -> Vec<String> {
+    let Document { id, owner_id, created_at, due_at, .. } = document;
+    let Some(at) = *due_at else { return Vec::new() };
+    let key =
+        |creation| object_keys::due_item(&DueKey { at, id: *id, reason: DueReason::Scheduled, mark: 0, creation });
+    vec![key(None), key(Some((*owner_id, *created_at)))]
 }

@@ -18,7 +18,7 @@ use crate::{
             ids::{StoreId, UserId},
         },
         persist::{
-            object_keys::{self, DueEntry, DueReason},
+            object_keys::{self, DueKey, DueReason},
             repository::put_control,
         },
     },
@@ -26,16 +26,16 @@ use crate::{
 };
 
 /// Delay before the first retry of a failed item; each further retry doubles it.
-const FIRST_RETRY: Duration = Duration::from_secs(15);
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(15);
 
 /// Maximum delay before a retry.
-const LONGEST_RETRY: Duration = Duration::from_hours(24);
+const MAX_RETRY_DELAY: Duration = Duration::from_hours(24);
 
 /// Margin on top of the maximum delay: an item farther ahead was scheduled by an uptime that has since been lost.
-const FARTHEST_MARGIN: Duration = Duration::from_hours(2);
+const LOST_UPTIME_MARGIN: Duration = Duration::from_hours(2);
 
-/// Mark of reminders: a store has one reminder per time.
-const REMINDER_MARK: u32 = 0;
+/// Mark of scheduled items: a store has one per time.
+const SCHEDULED_MARK: u32 = 0;
 
 /// One of the two queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum Queue {
 
 /// A due item.
 #[derive(Debug, Clone)]
-pub struct Appointment {
+pub struct DueItem {
     /// The key of its object.
     key: String,
     /// Wall time at which it was first due.
@@ -60,28 +60,28 @@ pub struct Appointment {
     /// Number of failed attempts so far.
     pub attempts: u32,
     /// Owner and creation time, for a store that is being created.
-    pub birth: Option<(UserId, Timestamp)>,
+    pub creation: Option<(UserId, Timestamp)>,
 }
 
 /// A page of the due items of a queue.
 #[derive(Debug, Default)]
 pub struct DuePage {
     /// The due items, earliest first.
-    pub items: Vec<Appointment>,
+    pub items: Vec<DueItem>,
     /// The key after which the next page starts, if more items may be due.
     pub next: Option<String>,
 }
 
 /// The due queues of all stores.
 #[derive(Debug)]
-pub struct Appointments {
+pub struct DueQueue {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     guard: Arc<ClockGuard>,
 }
 
-impl Appointments {
+impl DueQueue {
     /// Returns the due queues in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
@@ -92,34 +92,34 @@ impl Appointments {
         Self { objects, clock, random, guard }
     }
 
-    /// Schedules a visit to a store at the given time. A second reminder for the same time is the same object.
-    pub async fn make(&self, id: StoreId, at: Timestamp) -> Result<()> {
-        self.write(at, id, DueReason::Reminder, None, Some(REMINDER_MARK)).await
+    /// Schedules a visit to a store at the given time. A second item for the same time is the same object.
+    pub async fn schedule(&self, id: StoreId, at: Timestamp) -> Result<()> {
+        self.write(at, id, DueReason::Scheduled, None, Some(SCHEDULED_MARK)).await
     }
 
     /// Schedules the first visit to an unnamed store that is about to be created.
-    pub async fn make_for_new(&self, id: StoreId, at: Timestamp, birth: (UserId, Timestamp)) -> Result<()> {
-        self.write(at, id, DueReason::Reminder, Some(birth), Some(REMINDER_MARK)).await
+    pub async fn schedule_first(&self, id: StoreId, at: Timestamp, creation: (UserId, Timestamp)) -> Result<()> {
+        self.write(at, id, DueReason::Scheduled, Some(creation), Some(SCHEDULED_MARK)).await
     }
 
     /// Schedules a visit to a store that is about to change, as write-ahead intent.
-    pub async fn announce(&self, id: StoreId) -> Result<()> {
-        self.write(self.clock.now(), id, DueReason::Announcement, None, None).await
+    pub async fn schedule_intent(&self, id: StoreId) -> Result<()> {
+        self.write(self.clock.now(), id, DueReason::Intent, None, None).await
     }
 
     /// Does the same for a store that is about to be created with a name.
-    pub async fn announce_new(&self, id: StoreId, birth: (UserId, Timestamp)) -> Result<()> {
-        self.write(self.clock.now(), id, DueReason::Announcement, Some(birth), None).await
+    pub async fn schedule_intent_for_new(&self, id: StoreId, creation: (UserId, Timestamp)) -> Result<()> {
+        self.write(self.clock.now(), id, DueReason::Intent, Some(creation), None).await
     }
 
     /// Schedules a visit to a store after the given uptime.
-    pub async fn make_after(&self, id: StoreId, reason: DueReason, delay: Duration) -> Result<()> {
+    pub async fn schedule_after(&self, id: StoreId, reason: DueReason, delay: Duration) -> Result<()> {
         self.write_uptime(id, reason, delay, 0, self.clock.now()).await
     }
 
     /// Schedules the next attempt of a failed visit, with exponential backoff of at most a day.
-    pub async fn make_retry(&self, failed: &Appointment) -> Result<()> {
-        let delay = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failed.attempts)).min(LONGEST_RETRY);
+    pub async fn schedule_retry(&self, failed: &DueItem) -> Result<()> {
+        let delay = MIN_RETRY_DELAY.saturating_mul(2_u32.saturating_pow(failed.attempts)).min(MAX_RETRY_DELAY);
         self.write_uptime(failed.id, failed.reason, delay, failed.attempts + 1, failed.at).await
     }
 
@@ -128,11 +128,11 @@ impl Appointments {
         at: Timestamp,
         id: StoreId,
         reason: DueReason,
-        birth: Option<(UserId, Timestamp)>,
+        creation: Option<(UserId, Timestamp)>,
         mark: Option<u32>,
     ) -> Result<()> {
         let mark = mark.unwrap_or_else(|| self.mark());
-        self.put(&object_keys::appointment(&DueEntry { at, id, reason, mark, birth })).await
+        self.put(&object_keys::due_item(&DueKey { at, id, reason, mark, creation })).await
     }
 
     async fn write_uptime(
@@ -144,8 +144,8 @@ impl Appointments {
         since: Timestamp,
     ) -> Result<()> {
         let at = Timestamp::from_millis(0).plus(self.guard.uptime() + delay);
-        let entry = DueEntry { at, id, reason, mark: self.mark(), birth: None };
-        self.put(&object_keys::uptime_appointment(&entry, attempts, since)).await
+        let entry = DueKey { at, id, reason, mark: self.mark(), creation: None };
+        self.put(&object_keys::uptime_due_item(&entry, attempts, since)).await
     }
 
     fn mark(&self) -> u32 {
@@ -162,8 +162,8 @@ impl Appointments {
     /// Returns a page of at most [`MAX_LIST_KEYS`] due items after the key `after`. One list.
     pub async fn due(&self, queue: Queue, after: Option<String>) -> Result<DuePage> {
         let (prefix, now) = match queue {
-            Queue::Time => (object_keys::appointments(), self.guard.scheduling_time()),
-            Queue::Uptime => (object_keys::uptime_appointments(), Timestamp::from_millis(0).plus(self.guard.uptime())),
+            Queue::Time => (object_keys::due_items(), self.guard.scheduling_time()),
+            Queue::Uptime => (object_keys::uptime_due_items(), Timestamp::from_millis(0).plus(self.guard.uptime())),
         };
         let options = ListOptions { prefix, start_after: after, limit: MAX_LIST_KEYS };
         let page = self.objects.list(options).await?;
@@ -171,16 +171,16 @@ impl Appointments {
         for object in page.objects {
             due.next = page.is_truncated.then(|| object.key.clone());
             let parsed = match queue {
-                Queue::Time => object_keys::parse_appointment(&object.key).map(|entry| (entry, 0, entry.at)),
-                Queue::Uptime => object_keys::parse_uptime_appointment(&object.key),
+                Queue::Time => object_keys::parse_due_item(&object.key).map(|entry| (entry, 0, entry.at)),
+                Queue::Uptime => object_keys::parse_uptime_due_item(&object.key),
             };
             let Some((entry, attempts, since)) = parsed else { continue };
             if entry.at > now {
                 due.next = None;
                 break;
             }
-            let DueEntry { id, reason, birth, .. } = entry;
-            due.items.push(Appointment { key: object.key, at: since, id, reason, attempts, birth });
+            let DueKey { id, reason, creation, .. } = entry;
+            due.items.push(DueItem { key: object.key, at: since, id, reason, attempts, creation });
         }
         Ok(due)
     }
@@ -188,13 +188,13 @@ impl Appointments {
     /// Reschedules items of the uptime queue to `delay` from now if they lie so far ahead that only a lost uptime can
     /// have scheduled them. One list, at most [`MAX_LIST_KEYS`] items.
     pub async fn reschedule_stranded(&self, delay: Duration) -> Result<()> {
-        let start = object_keys::uptime_appointments_from(self.guard.uptime() + LONGEST_RETRY + FARTHEST_MARGIN);
+        let start = object_keys::uptime_due_items_from(self.guard.uptime() + MAX_RETRY_DELAY + LOST_UPTIME_MARGIN);
         let options =
-            ListOptions { prefix: object_keys::uptime_appointments(), start_after: Some(start), limit: MAX_LIST_KEYS };
+            ListOptions { prefix: object_keys::uptime_due_items(), start_after: Some(start), limit: MAX_LIST_KEYS };
         let page = self.objects.list(options).await?;
         let mut stranded = Vec::new();
         for key in page.objects.into_iter().map(|object| object.key) {
-            if let Some((entry, attempts, since)) = object_keys::parse_uptime_appointment(&key) {
+            if let Some((entry, attempts, since)) = object_keys::parse_uptime_due_item(&key) {
                 self.write_uptime(entry.id, entry.reason, delay, attempts, since).await?;
             }
             stranded.push(key);
@@ -203,8 +203,8 @@ impl Appointments {
     }
 
     /// Removes items that have been handled.
-    pub async fn forget(&self, kept: Vec<Appointment>) -> Result<()> {
-        let mut keys: Vec<_> = kept.into_iter().map(|appointment| appointment.key).collect();
+    pub async fn ack(&self, handled: Vec<DueItem>) -> Result<()> {
+        let mut keys: Vec<_> = handled.into_iter().map(|item| item.key).collect();
         while !keys.is_empty() {
             let rest = keys.split_off(keys.len().min(MAX_DELETE_KEYS));
             self.objects.delete_many(std::mem::replace(&mut keys, rest)).await?;

@@ -37,7 +37,7 @@ use crate::{
 
 use super::{
     deletion::{Remains, Removals},
-    due_queue::{Appointment, Appointments, Queue},
+    due_queue::{DueItem, DueQueue, Queue},
     relocation::Relocator,
     state_machine::{self, LifecyclePolicy, MAX_REQUEST_DURATION, STALL_TIMEOUT},
 };
@@ -67,7 +67,7 @@ const DOUBT_PAUSE: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub struct Upkeep {
     documents: Arc<Documents>,
-    appointments: Arc<Appointments>,
+    due_queue: Arc<DueQueue>,
     removals: Arc<Removals>,
     relocator: Arc<Relocator>,
     index: Arc<Index>,
@@ -94,18 +94,18 @@ enum Next {
 
 /// A visit to a store, with its due items.
 struct Look {
-    appointments: Vec<Appointment>,
+    items: Vec<DueItem>,
     /// `None` to keep the items.
     outcome: Result<Option<Remains>>,
 }
 
 impl Upkeep {
-    /// Returns a reconciler of `appointments`; it deletes an expired store when `confirmation` has passed since the
+    /// Returns a reconciler of `due_queue`; it deletes an expired store when `confirmation` has passed since the
     /// store was first found expired.
     #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the catalog shares out")]
     pub fn new(
         documents: Arc<Documents>,
-        appointments: Arc<Appointments>,
+        due_queue: Arc<DueQueue>,
         removals: Arc<Removals>,
         relocator: Arc<Relocator>,
         index: Arc<Index>,
@@ -118,7 +118,7 @@ impl Upkeep {
         let expired = Arc::default();
         Self {
             documents,
-            appointments,
+            due_queue,
             removals,
             relocator,
             index,
@@ -144,15 +144,15 @@ impl Upkeep {
     async fn keep_due(self: &Arc<Self>) -> Result<usize> {
         let (mut kept, mut first_error) = (0, None);
         if self.runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(RUNS_TO_STRANDED) {
-            self.appointments.reschedule_stranded(self.confirmation).await?;
+            self.due_queue.reschedule_stranded(self.confirmation).await?;
         }
         for queue in [Queue::Time, Queue::Uptime] {
             let mut after = None;
             for _ in 0..MAX_PAGES {
-                let page = self.appointments.due(queue, after).await?;
-                let mut stores = HashMap::<StoreId, Vec<Appointment>>::new();
-                for appointment in page.items {
-                    stores.entry(appointment.id).or_default().push(appointment);
+                let page = self.due_queue.due(queue, after).await?;
+                let mut stores = HashMap::<StoreId, Vec<DueItem>>::new();
+                for item in page.items {
+                    stores.entry(item.id).or_default().push(item);
                 }
                 let mut stores = stores.into_values();
                 loop {
@@ -177,7 +177,7 @@ impl Upkeep {
     }
 
     /// Visits stores, deletes what they leave behind, and removes their due items. Returns the number of stores.
-    async fn keep_batch(self: &Arc<Self>, batch: Vec<Vec<Appointment>>) -> Result<usize> {
+    async fn keep_batch(self: &Arc<Self>, batch: Vec<Vec<DueItem>>) -> Result<usize> {
         let mut looks: Vec<Look> =
             stream::iter(batch).map(|items| self.look(items)).buffer_unordered(CONCURRENCY).collect().await;
         let together = looks.iter().filter_map(|look| look.outcome.as_ref().ok()?.as_ref());
@@ -194,21 +194,21 @@ impl Upkeep {
             }
         }
         let (mut done, mut settled, mut first_error) = (0, Vec::new(), None);
-        for Look { appointments, outcome } in looks {
+        for Look { items, outcome } in looks {
             match outcome {
                 Ok(None) => {}
                 Ok(Some(_)) => {
-                    self.failures.forget(appointments.first().map(|item| item.id));
+                    self.failures.forget(items.first().map(|item| item.id));
                     done += 1;
-                    settled.extend(appointments);
+                    settled.extend(items);
                 }
-                Err(error) => match self.put_off(&appointments, &error).await {
-                    Ok(()) => settled.extend(appointments),
+                Err(error) => match self.put_off(&items, &error).await {
+                    Ok(()) => settled.extend(items),
                     Err(_) => first_error = first_error.or(Some(error)),
                 },
             }
         }
-        self.appointments.forget(settled).await?;
+        self.due_queue.ack(settled).await?;
         first_error.map_or(Ok(done), Err)
     }
 
@@ -224,10 +224,10 @@ impl Upkeep {
     }
 
     /// Schedules the next attempt after a failed visit.
-    async fn put_off(&self, appointments: &[Appointment], error: &Error) -> Result<()> {
-        let strongest = appointments.iter().max_by_key(|item| (item.reason, item.attempts));
+    async fn put_off(&self, items: &[DueItem], error: &Error) -> Result<()> {
+        let strongest = items.iter().max_by_key(|item| (item.reason, item.attempts));
         let Some(failed) = strongest else { return Ok(()) };
-        self.appointments.make_retry(failed).await?;
+        self.due_queue.schedule_retry(failed).await?;
         if self.failures.note(failed.id, failed.at, self.clock.now()) {
             let error = error as &dyn std::error::Error;
             tracing::warn!(store = %failed.id, error, "what is due about a store failed, and is tried again later and later");
@@ -267,27 +267,27 @@ impl Upkeep {
     }
 
     /// Visits a store whose items are due, and schedules the next visit.
-    async fn look(self: &Arc<Self>, appointments: Vec<Appointment>) -> Look {
-        let outcome = match self.attend(&appointments).await {
+    async fn look(self: &Arc<Self>, items: Vec<DueItem>) -> Look {
+        let outcome = match self.attend(&items).await {
             Ok(Next::Wait) => Ok(None),
             Ok(Next::Remove(remains)) => Ok(Some(remains)),
             Ok(Next::Look(None)) => Ok(Some(Remains::default())),
-            Ok(Next::Look(Some(at))) => self.remind(&appointments, at).await.map(|()| Some(Remains::default())),
+            Ok(Next::Look(Some(at))) => self.remind(&items, at).await.map(|()| Some(Remains::default())),
             Err(error) => Err(error),
         };
-        Look { appointments, outcome }
+        Look { items, outcome }
     }
 
     /// Schedules a visit and records it in the document, so the item is deleted with the store.
-    async fn remind(&self, appointments: &[Appointment], at: Timestamp) -> Result<()> {
-        let Some(id) = appointments.first().map(|item| item.id) else { return Ok(()) };
-        self.appointments.make(id, at).await?;
+    async fn remind(&self, items: &[DueItem], at: Timestamp) -> Result<()> {
+        let Some(id) = items.first().map(|item| item.id) else { return Ok(()) };
+        self.due_queue.schedule(id, at).await?;
         if at.since(self.clock.now()) < NOTED {
             return Ok(());
         }
         let note = |document: &mut Document| {
-            let is_news = document.is_there() && document.reminder_at != Some(at);
-            document.reminder_at = Some(at);
+            let is_news = document.is_there() && document.due_at != Some(at);
+            document.due_at = Some(at);
             Ok(is_news)
         };
         match self.documents.update(id, note).await {
@@ -297,15 +297,15 @@ impl Upkeep {
     }
 
     /// Reconciles a store.
-    async fn attend(self: &Arc<Self>, appointments: &[Appointment]) -> Result<Next> {
-        let is_about = |reason| appointments.iter().any(|made| made.reason == reason);
-        let (Some(last), now) = (appointments.last(), self.clock.now()) else { return Ok(Next::Look(None)) };
+    async fn attend(self: &Arc<Self>, items: &[DueItem]) -> Result<Next> {
+        let is_about = |reason| items.iter().any(|made| made.reason == reason);
+        let (Some(last), now) = (items.last(), self.clock.now()) else { return Ok(Next::Look(None)) };
         let id = last.id;
-        if appointments.iter().all(|made| made.reason == DueReason::Confirmation) && !self.guard.allows_deletion() {
+        if items.iter().all(|made| made.reason == DueReason::Expired) && !self.guard.allows_deletion() {
             return Ok(Next::Wait);
         }
         let Some(view) = self.documents.read(id).await? else {
-            return self.attend_absent(appointments).await;
+            return self.attend_absent(items).await;
         };
         match &view.document.phase {
             Phase::Deleted { uptime_millis, locations, .. } => {
@@ -319,21 +319,20 @@ impl Upkeep {
             Phase::Creating | Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => {}
         }
         // An intent for a new store is fulfilled when that store exists.
-        let may_come = |made: &Appointment| made.birth.is_none() || !view.document.is_there();
-        let is_announced = |made: &Appointment| {
-            made.reason == DueReason::Announcement && may_come(made) && now.since(made.at) < PATIENCE
-        };
-        let is_early = appointments.iter().any(is_announced);
+        let may_come = |made: &DueItem| made.creation.is_none() || !view.document.is_there();
+        let is_announced =
+            |made: &DueItem| made.reason == DueReason::Intent && may_come(made) && now.since(made.at) < PATIENCE;
+        let is_early = items.iter().any(is_announced);
         let view = self.removals.delete_stale_locations(view).await?;
         let view = self.removals.release_names(view).await?;
         let view =
             if is_early || !self.guard.allows_deletion() { view } else { self.removals.end_rename(view, now).await? };
         if self.is_over(&view, now) {
-            let is_confirmed = is_about(DueReason::Confirmation) || !self.policy.safeguards.confirms_expiry;
+            let is_confirmed = is_about(DueReason::Expired) || !self.policy.safeguards.confirms_expiry;
             return self.attend_expired(view, is_confirmed).await;
         }
         // The last index entry may be missing after an announced change, or after an extended expiry.
-        if !is_early && (is_about(DueReason::Reminder) || is_about(DueReason::Announcement)) {
+        if !is_early && (is_about(DueReason::Scheduled) || is_about(DueReason::Intent)) {
             self.documents.publish_again(&view.document).await?;
         }
         let now = self.documents.expiry_base();
@@ -355,16 +354,16 @@ impl Upkeep {
 
     /// Handles a due item without a document. The item precedes the document of a new store: wait for the document,
     /// and if it does not come, delete what was written for it.
-    async fn attend_absent(&self, appointments: &[Appointment]) -> Result<Next> {
-        let is_first = |made: &Appointment| matches!(made.reason, DueReason::Reminder | DueReason::Announcement);
+    async fn attend_absent(&self, items: &[DueItem]) -> Result<Next> {
+        let is_first = |made: &DueItem| matches!(made.reason, DueReason::Scheduled | DueReason::Intent);
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
-        let may_come = |made: &Appointment| is_first(made) && now.since(made.at) < MAX_REQUEST_DURATION;
-        if appointments.iter().any(may_come) {
+        let may_come = |made: &DueItem| is_first(made) && now.since(made.at) < MAX_REQUEST_DURATION;
+        if items.iter().any(may_come) {
             return Ok(Next::Wait);
         }
         let mut remains = Remains::default();
-        for made in appointments {
-            if let Some((owner, created_at)) = made.birth {
+        for made in items {
+            if let Some((owner, created_at)) = made.creation {
                 remains.keys.extend(self.removals.orphans(&owner, created_at, &made.id).await?);
             }
         }
@@ -374,7 +373,7 @@ impl Upkeep {
     /// Records that a store was found expired, or deletes it if that is confirmed.
     async fn attend_expired(&self, view: Arc<StoreView>, is_confirmed: bool) -> Result<Next> {
         if !is_confirmed {
-            self.appointments.make_after(view.document.id, DueReason::Confirmation, self.confirmation).await?;
+            self.due_queue.schedule_after(view.document.id, DueReason::Expired, self.confirmation).await?;
             return Ok(Next::Look(None));
         }
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::{
     clock::Clock,
     kv::{
-        lifecycle::{deletion::Removals, due_queue::Appointments, state_machine},
+        lifecycle::{deletion::Removals, due_queue::DueQueue, state_machine},
         model::{
             errors::{Error, Result},
             ids::{StoreId, UserId},
@@ -57,7 +57,7 @@ pub struct Naming {
     documents: Arc<Documents>,
     claims: Arc<Claims>,
     removals: Arc<Removals>,
-    appointments: Arc<Appointments>,
+    due_queue: Arc<DueQueue>,
     clock: Arc<dyn Clock>,
     queues: Vec<Mutex<()>>,
     hasher: RandomState,
@@ -69,11 +69,11 @@ impl Naming {
         documents: Arc<Documents>,
         claims: Arc<Claims>,
         removals: Arc<Removals>,
-        appointments: Arc<Appointments>,
+        due_queue: Arc<DueQueue>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let queues = (0..NAME_QUEUES).map(|_| Mutex::default()).collect();
-        Self { documents, claims, removals, appointments, clock, queues, hasher: RandomState::new() }
+        Self { documents, claims, removals, due_queue, clock, queues, hasher: RandomState::new() }
     }
 
     /// Returns the store with a name, from the cache if that is fresh, else with two reads.
@@ -156,7 +156,7 @@ impl Naming {
             return Err(Error::NameTaken);
         }
         // If any of the following writes fails, the reconciler visits the store, and completes or undoes them.
-        self.appointments.announce(id).await?;
+        self.due_queue.schedule_intent(id).await?;
         self.documents.update(id, |document| self.want(document, name)).await?;
         for _ in 0..MAX_ATTEMPTS {
             let claim = self.claims.read(&owner, &name.folded()).await?;
@@ -181,7 +181,7 @@ impl Naming {
 
     /// Undoes an unacknowledged rename that is still in progress.
     async fn undo_rename(&self, store: Arc<StoreView>, name: &StoreName) -> Result<()> {
-        self.appointments.announce(store.document.id).await?;
+        self.due_queue.schedule_intent(store.document.id).await?;
         let now = self.clock.now();
         let undo = |document: &mut Document| {
             let is_under_way = document.is_there() && document.pending_name.as_ref() == Some(name);
@@ -199,7 +199,7 @@ impl Naming {
         stale: Option<&Claim>,
     ) -> Result<Option<Arc<StoreView>>> {
         let owner = document.owner_id;
-        self.appointments.announce_new(document.id, (owner, document.created_at)).await?;
+        self.due_queue.schedule_intent_for_new(document.id, (owner, document.created_at)).await?;
         let view = self.documents.create(document).await?;
         if !self.claims.claim(&owner, &name.folded(), view.document.id, stale).await? {
             self.removals.bury(view).await?;
@@ -220,7 +220,7 @@ impl Naming {
         let Document { id, owner_id: owner, .. } = store.document;
         let claim = self.claims.read(&owner, &name.folded()).await?.filter(|claim| claim.store_id == id);
         let Some(claim) = claim else { return Ok(None) };
-        self.appointments.announce(id).await?;
+        self.due_queue.schedule_intent(id).await?;
         self.documents.publish_again(&store.document).await?;
         if !self.claims.claim(&owner, &name.folded(), id, Some(&claim)).await? {
             return Ok(None);

@@ -299,42 +299,42 @@ pub fn parse_number(digits: &str) -> Option<u64> {
 }
 
 /// Returns the prefix of all due items by wall time.
-pub fn appointments() -> String {
+pub fn due_items() -> String {
     format!("{}stores-due/", root())
 }
 
 /// Returns the prefix of all due items by uptime.
-pub fn uptime_appointments() -> String {
+pub fn uptime_due_items() -> String {
     format!("{}stores-due-by-uptime/", root())
 }
 
 /// Returns the start of due items at that uptime or later.
-pub fn uptime_appointments_from(uptime: Duration) -> String {
-    uptime_appointments() + &sortable(Timestamp::from_millis(0).plus(uptime))
+pub fn uptime_due_items_from(uptime: Duration) -> String {
+    uptime_due_items() + &sortable(Timestamp::from_millis(0).plus(uptime))
 }
 
 /// Reason of a due item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DueReason {
     /// The document names something that is due then.
-    Reminder,
+    Scheduled,
     /// Intent: a change of the store follows, and may not have been written yet.
-    Announcement,
+    Intent,
     /// The store was found expired, which is to be confirmed.
-    Confirmation,
+    Expired,
     /// The store was deleted, and late writes are to be purged.
-    Removal,
+    Deleted,
 }
 
 impl DueReason {
-    const ALL: [Self; 4] = [Self::Reminder, Self::Announcement, Self::Confirmation, Self::Removal];
+    const ALL: [Self; 4] = [Self::Scheduled, Self::Intent, Self::Expired, Self::Deleted];
 
     fn as_str(self) -> &'static str {
         match self {
-            Self::Announcement => "intent",
-            Self::Reminder => "scheduled",
-            Self::Confirmation => "expired",
-            Self::Removal => "deleted",
+            Self::Intent => "intent",
+            Self::Scheduled => "scheduled",
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
         }
     }
 
@@ -345,7 +345,7 @@ impl DueReason {
 
 /// A due item, as encoded in its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DueEntry {
+pub struct DueKey {
     /// Due time: wall time, or uptime since zero.
     pub at: Timestamp,
     /// The store.
@@ -355,14 +355,14 @@ pub struct DueEntry {
     /// Distinguishes it from others at the same time.
     pub mark: u32,
     /// Owner and creation time of a store whose document is written after it.
-    pub birth: Option<(UserId, Timestamp)>,
+    pub creation: Option<(UserId, Timestamp)>,
 }
 
 /// Returns the key of a due item by wall time.
-pub fn appointment(entry: &DueEntry) -> String {
-    let DueEntry { at, id, reason, mark, birth } = entry;
-    let mut key = format!("{}{}-{id}-{mark:08x}-{}", appointments(), sortable(*at), reason.as_str());
-    if let Some((owner, created_at)) = birth {
+pub fn due_item(entry: &DueKey) -> String {
+    let DueKey { at, id, reason, mark, creation } = entry;
+    let mut key = format!("{}{}-{id}-{mark:08x}-{}", due_items(), sortable(*at), reason.as_str());
+    if let Some((owner, created_at)) = creation {
         key.extend(["-", owner.as_str(), "-", &sortable(*created_at)]);
     }
     key
@@ -370,39 +370,39 @@ pub fn appointment(entry: &DueEntry) -> String {
 
 /// Returns the key of a due item by uptime, with its number of failed attempts and `since`, the wall time at which it
 /// was first due.
-pub fn uptime_appointment(entry: &DueEntry, attempts: u32, since: Timestamp) -> String {
-    let DueEntry { at, id, reason, mark, .. } = entry;
+pub fn uptime_due_item(entry: &DueKey, attempts: u32, since: Timestamp) -> String {
+    let DueKey { at, id, reason, mark, .. } = entry;
     let (at, since) = (sortable(*at), sortable(since));
-    format!("{}{at}-{id}-{mark:08x}-{}-{attempts}-{since}", uptime_appointments(), reason.as_str())
+    format!("{}{at}-{id}-{mark:08x}-{}-{attempts}-{since}", uptime_due_items(), reason.as_str())
 }
 
 /// Parses the key of a due item by wall time; `None` if the object is none.
-pub fn parse_appointment(object: &str) -> Option<DueEntry> {
-    let mut parts = object.strip_prefix(&appointments())?.split('-');
+pub fn parse_due_item(object: &str) -> Option<DueKey> {
+    let mut parts = object.strip_prefix(&due_items())?.split('-');
     let entry = parse_due(&mut parts)?;
-    let birth = match parts.next() {
+    let creation = match parts.next() {
         Some(owner) => Some((owner.parse().ok()?, parse_sortable(parts.next()?)?)),
         None => None,
     };
-    parts.next().is_none().then_some(DueEntry { birth, ..entry })
+    parts.next().is_none().then_some(DueKey { creation, ..entry })
 }
 
 /// Parses the key of a due item by uptime: the item, its failed attempts, and the wall time at which it was first
 /// due; `None` if the object is none.
-pub fn parse_uptime_appointment(object: &str) -> Option<(DueEntry, u32, Timestamp)> {
-    let mut parts = object.strip_prefix(&uptime_appointments())?.split('-');
+pub fn parse_uptime_due_item(object: &str) -> Option<(DueKey, u32, Timestamp)> {
+    let mut parts = object.strip_prefix(&uptime_due_items())?.split('-');
     let entry = parse_due(&mut parts)?;
     let attempts = u32::try_from(parse_number(parts.next()?)?).ok()?;
     let since = parse_sortable(parts.next()?)?;
     parts.next().is_none().then_some((entry, attempts, since))
 }
 
-fn parse_due<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Option<DueEntry> {
+fn parse_due<'a>(parts: &mut impl Iterator<Item = &'a str>) -> Option<DueKey> {
     let (at, id) = (parse_sortable(parts.next()?)?, parts.next()?.parse().ok()?);
     let mark = parts.next()?;
     let is_mark = mark.len() == 8 && mark.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let mark = u32::from_str_radix(mark, 16).ok().filter(|_| is_mark)?;
-    Some(DueEntry { at, id, reason: DueReason::parse(parts.next()?)?, mark, birth: None })
+    Some(DueKey { at, id, reason: DueReason::parse(parts.next()?)?, mark, creation: None })
 }
 
 #[cfg(test)]
@@ -505,12 +505,12 @@ mod tests {
         let random = SeededRandom::new(4);
         let (id, owner, at) = (StoreId::generate(&random), UserId::generate(&random), Timestamp::from_millis(7));
         for reason in DueReason::ALL {
-            for birth in [None, Some((owner, at))] {
-                let entry = DueEntry { at, id, reason, mark: 0xAB, birth };
-                assert_eq!(parse_appointment(&appointment(&entry)), Some(entry));
+            for creation in [None, Some((owner, at))] {
+                let entry = DueKey { at, id, reason, mark: 0xAB, creation };
+                assert_eq!(parse_due_item(&due_item(&entry)), Some(entry));
             }
-            let entry = DueEntry { at, id, reason, mark: 1, birth: None };
-            assert_eq!(parse_uptime_appointment(&uptime_appointment(&entry, 12, at)), Some((entry, 12, at)));
+            let entry = DueKey { at, id, reason, mark: 1, creation: None };
+            assert_eq!(parse_uptime_due_item(&uptime_due_item(&entry, 12, at)), Some((entry, 12, at)));
         }
     }
 }

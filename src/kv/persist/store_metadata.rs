@@ -82,9 +82,9 @@ pub struct Document {
     /// Earlier or attempted names whose claims are still to be released.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_names: Vec<FormerName>,
-    /// Time of the store's last reminder; the reminder's object is deleted with the store.
-    #[serde(rename = "dueAt", default, skip_serializing_if = "Option::is_none")]
-    pub reminder_at: Option<Timestamp>,
+    /// Time of the last scheduled due item; the item is deleted with the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
     /// Usage of the store so far.
     pub stats: Stats,
     /// Size of its contents, once counted.

@@ -214,7 +214,7 @@ impl Larder {
 
     /// Processes due items of stores, as a job does now and then.
     pub(crate) async fn upkeep(&self) {
-        self.0.catalog.keep_appointments().await.expect("what is due is done");
+        self.0.catalog.reconcile_due().await.expect("what is due is done");
     }
 
     /// Processes due items of runs, as a job does now and then.

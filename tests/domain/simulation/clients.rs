@@ -137,7 +137,7 @@ pub async fn caretaker(world: Arc<World>, index: usize) {
         let patience = world.clock.sleep(PATIENCE);
         tokio::select! {
             () = patience => {}
-            _ = gateway.catalog.keep_appointments() => {}
+            _ = gateway.catalog.reconcile_due() => {}
         }
     }
 }

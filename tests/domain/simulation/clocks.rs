@@ -53,7 +53,7 @@ pub async fn caretaker(world: Arc<World>, gateway: Gateway) {
         }
         gateway.hear(&world.date);
         gateway.clock_records.sync().await.expect("the object store answers");
-        gateway.catalog.keep_appointments().await.expect("the object store answers");
+        gateway.catalog.reconcile_due().await.expect("the object store answers");
         gateway.run_upkeep.run_once().await.expect("the object store answers");
         gateway.run_upkeep.removal().run_once().await.expect("the object store answers");
     }
