@@ -169,7 +169,7 @@ impl Gateway {
             tracing::warn!(cut_off, "requests took longer than the drain and were cut off");
         }
         stop.cancel();
-        self.catalog.leave_upkeep();
+        self.catalog.stop_reconciler();
         tasks.close();
         tasks.wait().await;
         let final_writes = async {

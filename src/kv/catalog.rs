@@ -23,7 +23,7 @@ use super::{
         deletion::Removals,
         due_queue::DueQueue,
         expiry_extension::{Renew, Renewals, WrittenRenewals},
-        reconciler::{Failures, Upkeep},
+        reconciler::{Failures, Reconciler},
         relocation::Relocator,
         state_machine::LifecyclePolicy,
     },
@@ -66,7 +66,7 @@ pub struct Catalog {
     naming: Naming,
     removals: Arc<Removals>,
     due_queue: Arc<DueQueue>,
-    upkeep: Arc<Upkeep>,
+    reconciler: Arc<Reconciler>,
     policy: Arc<LifecyclePolicy>,
     activity: Arc<Activity>,
     counting: Counting,
@@ -107,7 +107,7 @@ impl Catalog {
             guard.clone(),
         ));
         let relocator = Arc::new(Relocator::new(objects.clone(), documents.clone(), policy.clone(), clock.clone()));
-        let upkeep = Upkeep::new(
+        let reconciler = Reconciler::new(
             documents.clone(),
             due_queue.clone(),
             removals.clone(),
@@ -124,7 +124,7 @@ impl Catalog {
         Self {
             naming: Naming::new(documents.clone(), claims, removals.clone(), due_queue.clone(), clock.clone()),
             due_queue,
-            upkeep: Arc::new(upkeep),
+            reconciler: Arc::new(reconciler),
             policy,
             activity: Arc::new(Activity::new(clock.clone())),
             counting,
@@ -295,12 +295,12 @@ impl Catalog {
     /// number of stores handled.
     pub async fn reconcile_due(&self) -> Result<usize> {
         self.usages.prune();
-        self.upkeep.run().await
+        self.reconciler.run().await
     }
 
     /// Returns the number of expired stores that this gateway has deleted.
     pub fn expired_stores(&self) -> &Arc<AtomicU64> {
-        self.upkeep.expired()
+        self.reconciler.expired()
     }
 
     /// Returns how much the installation has.
@@ -310,23 +310,23 @@ impl Catalog {
 
     /// Returns the stores whose due items fail on this gateway.
     pub fn failures(&self) -> &Arc<Failures> {
-        self.upkeep.failures()
+        self.reconciler.failures()
     }
 
     /// Waits for the moves that run on this gateway.
     pub async fn wait_for_relocations(&self) {
-        self.upkeep.wait_for_relocations().await;
+        self.reconciler.wait_for_relocations().await;
     }
 
     /// Leaves due items and running moves to other gateways or to the next start.
-    pub fn leave_upkeep(&self) {
-        self.upkeep.leave();
+    pub fn stop_reconciler(&self) {
+        self.reconciler.stop();
     }
 
     /// Waits for running changes. The usage counters are still to be flushed or reported.
     pub async fn finish(&self) {
-        self.upkeep.leave();
-        self.upkeep.wait_for_relocations().await;
+        self.reconciler.stop();
+        self.reconciler.wait_for_relocations().await;
         self.changes.close();
         self.changes.wait().await;
     }
@@ -395,7 +395,7 @@ impl Catalog {
         let (times, retention) = ((self.clock.now(), self.documents.expiry_base()), self.retention.get());
         let apply = |document: &mut Document| apply(&self.policy, &update, document, is_renamed, retention, times);
         let store = self.documents.update(id, apply).await?;
-        self.upkeep.relocate_if_needed(&store);
+        self.reconciler.relocate_if_needed(&store);
         Ok(store)
     }
 

@@ -43,29 +43,29 @@ use super::{
 };
 
 /// Maximum number of concurrent visits.
-const CONCURRENCY: usize = 24;
+const MAX_CONCURRENT_VISITS: usize = 24;
 
 /// Number of stores whose objects are deleted together.
-const BATCH: usize = 256;
+const BATCH_SIZE: usize = 256;
 
 /// Maximum number of due-item lists per queue and run.
 const MAX_PAGES: usize = 100;
 
 /// Number of runs between checks for stranded items: about an hour.
-const RUNS_TO_STRANDED: u64 = 240;
+const RUNS_BETWEEN_STRANDED_CHECKS: u64 = 240;
 
 /// Time for which an intent without its change is kept: after that, the change never comes.
-const PATIENCE: Duration = Duration::from_mins(5);
+const INTENT_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Minimum delay of a reminder that is recorded in the document: earlier ones are deleted when handled.
-const NOTED: Duration = Duration::from_mins(10);
+const MIN_RECORDED_DELAY: Duration = Duration::from_mins(10);
 
 /// Interval between visits to a due store while the clock is in doubt.
-const DOUBT_PAUSE: Duration = Duration::from_hours(1);
+const UNTRUSTED_CLOCK_INTERVAL: Duration = Duration::from_hours(1);
 
 /// The reconciler.
 #[derive(Debug)]
-pub struct Upkeep {
+pub struct Reconciler {
     documents: Arc<Documents>,
     due_queue: Arc<DueQueue>,
     removals: Arc<Removals>,
@@ -85,21 +85,21 @@ pub struct Upkeep {
 /// Remaining work after a visit.
 enum Next {
     /// Delete these objects; another visit is scheduled already, or nothing else of the store is left.
-    Remove(Remains),
+    Purge(Remains),
     /// Visit again at that time, if necessary.
-    Look(Option<Timestamp>),
+    Revisit(Option<Timestamp>),
     /// Visit again soon: the announced change has not happened yet.
     Wait,
 }
 
 /// A visit to a store, with its due items.
-struct Look {
+struct Visit {
     items: Vec<DueItem>,
     /// `None` to keep the items.
     outcome: Result<Option<Remains>>,
 }
 
-impl Upkeep {
+impl Reconciler {
     /// Returns a reconciler of `due_queue`; it deletes an expired store when `confirmation` has passed since the
     /// store was first found expired.
     #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the catalog shares out")]
@@ -138,12 +138,12 @@ impl Upkeep {
     /// error for which a due item could neither be handled nor rescheduled.
     pub async fn run(self: &Arc<Self>) -> Result<usize> {
         // The next run redoes what a stop leaves half done.
-        self.stop.run_until_cancelled(self.keep_due()).await.unwrap_or(Ok(0))
+        self.stop.run_until_cancelled(self.reconcile_due()).await.unwrap_or(Ok(0))
     }
 
-    async fn keep_due(self: &Arc<Self>) -> Result<usize> {
-        let (mut kept, mut first_error) = (0, None);
-        if self.runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(RUNS_TO_STRANDED) {
+    async fn reconcile_due(self: &Arc<Self>) -> Result<usize> {
+        let (mut handled, mut first_error) = (0, None);
+        if self.runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(RUNS_BETWEEN_STRANDED_CHECKS) {
             self.due_queue.reschedule_stranded(self.confirmation).await?;
         }
         for queue in [Queue::Time, Queue::Uptime] {
@@ -156,12 +156,12 @@ impl Upkeep {
                 }
                 let mut stores = stores.into_values();
                 loop {
-                    let batch: Vec<_> = stores.by_ref().take(BATCH).collect();
+                    let batch: Vec<_> = stores.by_ref().take(BATCH_SIZE).collect();
                     if batch.is_empty() {
                         break;
                     }
-                    match self.keep_batch(batch).await {
-                        Ok(done) => kept += done,
+                    match self.reconcile_batch(batch).await {
+                        Ok(done) => handled += done,
                         Err(error) => first_error = first_error.or(Some(error)),
                     }
                 }
@@ -171,66 +171,66 @@ impl Upkeep {
                 }
             }
         }
-        self.failures.note_run(self.clock.now());
+        self.failures.prune(self.clock.now());
         self.index.prune(self.guard.allows_deletion());
-        first_error.map_or(Ok(kept), Err)
+        first_error.map_or(Ok(handled), Err)
     }
 
     /// Visits stores, deletes what they leave behind, and removes their due items. Returns the number of stores.
-    async fn keep_batch(self: &Arc<Self>, batch: Vec<Vec<DueItem>>) -> Result<usize> {
-        let mut looks: Vec<Look> =
-            stream::iter(batch).map(|items| self.look(items)).buffer_unordered(CONCURRENCY).collect().await;
-        let together = looks.iter().filter_map(|look| look.outcome.as_ref().ok()?.as_ref());
-        let keys = together.clone().flat_map(|remains| remains.keys.iter().cloned()).collect();
-        let documents = together.filter_map(|remains| remains.document.clone()).collect();
-        let removed = match self.removals.remove(keys).await {
+    async fn reconcile_batch(self: &Arc<Self>, batch: Vec<Vec<DueItem>>) -> Result<usize> {
+        let mut visits: Vec<Visit> =
+            stream::iter(batch).map(|items| self.visit(items)).buffer_unordered(MAX_CONCURRENT_VISITS).collect().await;
+        let purged_together = visits.iter().filter_map(|visit| visit.outcome.as_ref().ok()?.as_ref());
+        let keys = purged_together.clone().flat_map(|remains| remains.keys.iter().cloned()).collect();
+        let documents = purged_together.filter_map(|remains| remains.document.clone()).collect();
+        let purged = match self.removals.remove(keys).await {
             Ok(()) => self.removals.remove(documents).await,
             failed => failed,
         };
-        if removed.is_err() {
+        if purged.is_err() {
             // A failed deletion affects no other store.
-            for look in &mut looks {
-                self.remove_alone(look).await;
+            for visit in &mut visits {
+                self.purge_alone(visit).await;
             }
         }
-        let (mut done, mut settled, mut first_error) = (0, Vec::new(), None);
-        for Look { items, outcome } in looks {
+        let (mut done, mut handled_items, mut first_error) = (0, Vec::new(), None);
+        for Visit { items, outcome } in visits {
             match outcome {
                 Ok(None) => {}
                 Ok(Some(_)) => {
-                    self.failures.forget(items.first().map(|item| item.id));
+                    self.failures.clear(items.first().map(|item| item.id));
                     done += 1;
-                    settled.extend(items);
+                    handled_items.extend(items);
                 }
-                Err(error) => match self.put_off(&items, &error).await {
-                    Ok(()) => settled.extend(items),
+                Err(error) => match self.schedule_retry(&items, &error).await {
+                    Ok(()) => handled_items.extend(items),
                     Err(_) => first_error = first_error.or(Some(error)),
                 },
             }
         }
-        self.due_queue.ack(settled).await?;
+        self.due_queue.ack(handled_items).await?;
         first_error.map_or(Ok(done), Err)
     }
 
-    async fn remove_alone(&self, look: &mut Look) {
-        let Ok(Some(remains)) = &look.outcome else { return };
-        let removed = async {
+    async fn purge_alone(&self, visit: &mut Visit) {
+        let Ok(Some(remains)) = &visit.outcome else { return };
+        let purged = async {
             self.removals.remove(remains.keys.clone()).await?;
             self.removals.remove(remains.document.iter().cloned().collect()).await
         };
-        if let Err(error) = removed.await {
-            look.outcome = Err(error);
+        if let Err(error) = purged.await {
+            visit.outcome = Err(error);
         }
     }
 
     /// Schedules the next attempt after a failed visit.
-    async fn put_off(&self, items: &[DueItem], error: &Error) -> Result<()> {
+    async fn schedule_retry(&self, items: &[DueItem], error: &Error) -> Result<()> {
         let strongest = items.iter().max_by_key(|item| (item.reason, item.attempts));
         let Some(failed) = strongest else { return Ok(()) };
         self.due_queue.schedule_retry(failed).await?;
-        if self.failures.note(failed.id, failed.at, self.clock.now()) {
+        if self.failures.record(failed.id, failed.at, self.clock.now()) {
             let error = error as &dyn std::error::Error;
-            tracing::warn!(store = %failed.id, error, "what is due about a store failed, and is tried again later and later");
+            tracing::warn!(store = %failed.id, error, "due item failed; retrying with backoff");
         }
         Ok(())
     }
@@ -262,27 +262,27 @@ impl Upkeep {
     }
 
     /// Leaves everything to other gateways, including work started here.
-    pub fn leave(&self) {
+    pub fn stop(&self) {
         self.stop.cancel();
     }
 
     /// Visits a store whose items are due, and schedules the next visit.
-    async fn look(self: &Arc<Self>, items: Vec<DueItem>) -> Look {
-        let outcome = match self.attend(&items).await {
+    async fn visit(self: &Arc<Self>, items: Vec<DueItem>) -> Visit {
+        let outcome = match self.reconcile(&items).await {
             Ok(Next::Wait) => Ok(None),
-            Ok(Next::Remove(remains)) => Ok(Some(remains)),
-            Ok(Next::Look(None)) => Ok(Some(Remains::default())),
-            Ok(Next::Look(Some(at))) => self.remind(&items, at).await.map(|()| Some(Remains::default())),
+            Ok(Next::Purge(remains)) => Ok(Some(remains)),
+            Ok(Next::Revisit(None)) => Ok(Some(Remains::default())),
+            Ok(Next::Revisit(Some(at))) => self.schedule_visit(&items, at).await.map(|()| Some(Remains::default())),
             Err(error) => Err(error),
         };
-        Look { items, outcome }
+        Visit { items, outcome }
     }
 
     /// Schedules a visit and records it in the document, so the item is deleted with the store.
-    async fn remind(&self, items: &[DueItem], at: Timestamp) -> Result<()> {
+    async fn schedule_visit(&self, items: &[DueItem], at: Timestamp) -> Result<()> {
         let Some(id) = items.first().map(|item| item.id) else { return Ok(()) };
         self.due_queue.schedule(id, at).await?;
-        if at.since(self.clock.now()) < NOTED {
+        if at.since(self.clock.now()) < MIN_RECORDED_DELAY {
             return Ok(());
         }
         let note = |document: &mut Document| {
@@ -297,39 +297,40 @@ impl Upkeep {
     }
 
     /// Reconciles a store.
-    async fn attend(self: &Arc<Self>, items: &[DueItem]) -> Result<Next> {
-        let is_about = |reason| items.iter().any(|made| made.reason == reason);
-        let (Some(last), now) = (items.last(), self.clock.now()) else { return Ok(Next::Look(None)) };
+    async fn reconcile(self: &Arc<Self>, items: &[DueItem]) -> Result<Next> {
+        let is_about = |reason| items.iter().any(|item| item.reason == reason);
+        let (Some(last), now) = (items.last(), self.clock.now()) else { return Ok(Next::Revisit(None)) };
         let id = last.id;
-        if items.iter().all(|made| made.reason == DueReason::Expired) && !self.guard.allows_deletion() {
+        if items.iter().all(|item| item.reason == DueReason::Expired) && !self.guard.allows_deletion() {
             return Ok(Next::Wait);
         }
         let Some(view) = self.documents.read(id).await? else {
-            return self.attend_absent(items).await;
+            return self.reconcile_absent(items).await;
         };
         match &view.document.phase {
             Phase::Deleted { uptime_millis, locations, .. } => {
-                return self.removals.work_on(&view.document, *uptime_millis, locations).await.map(Next::Remove);
+                return self.removals.work_on(&view.document, *uptime_millis, locations).await.map(Next::Purge);
             }
             Phase::Creating
                 if now.since(view.document.created_at) >= MAX_REQUEST_DURATION && self.guard.allows_deletion() =>
             {
-                return self.removals.bury(view).await.map(|()| Next::Look(None));
+                return self.removals.bury(view).await.map(|()| Next::Revisit(None));
             }
             Phase::Creating | Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => {}
         }
         // An intent for a new store is fulfilled when that store exists.
-        let may_come = |made: &DueItem| made.creation.is_none() || !view.document.is_there();
-        let is_announced =
-            |made: &DueItem| made.reason == DueReason::Intent && may_come(made) && now.since(made.at) < PATIENCE;
-        let is_early = items.iter().any(is_announced);
+        let may_follow = |item: &DueItem| item.creation.is_none() || !view.document.is_there();
+        let is_pending_intent = |item: &DueItem| {
+            item.reason == DueReason::Intent && may_follow(item) && now.since(item.at) < INTENT_TIMEOUT
+        };
+        let is_early = items.iter().any(is_pending_intent);
         let view = self.removals.delete_stale_locations(view).await?;
         let view = self.removals.release_names(view).await?;
         let view =
             if is_early || !self.guard.allows_deletion() { view } else { self.removals.end_rename(view, now).await? };
-        if self.is_over(&view, now) {
+        if self.is_sweep_due(&view, now) {
             let is_confirmed = is_about(DueReason::Expired) || !self.policy.safeguards.confirms_expiry;
-            return self.attend_expired(view, is_confirmed).await;
+            return self.reconcile_expired(view, is_confirmed).await;
         }
         // The last index entry may be missing after an announced change, or after an extended expiry.
         if !is_early && (is_about(DueReason::Scheduled) || is_about(DueReason::Intent)) {
@@ -342,58 +343,60 @@ impl Upkeep {
                     tracing::error!(store = %id, "relocation overdue: a lifecycle rule may delete records of a live store");
                 }
                 self.relocate(id);
-                let next = Next::Look(Some(self.guard.scheduling_time().plus(STALL_TIMEOUT)));
+                let next = Next::Revisit(Some(self.guard.scheduling_time().plus(STALL_TIMEOUT)));
                 Ok(if is_early { Next::Wait } else { next })
             }
             _ if is_early => Ok(Next::Wait),
             // Dates are in doubt: record nothing that a corrected clock would have to revert.
-            _ if !self.guard.allows_deletion() => Ok(Next::Look(Some(self.guard.scheduling_time().plus(DOUBT_PAUSE)))),
-            at => Ok(Next::Look(at)),
+            _ if !self.guard.allows_deletion() => {
+                Ok(Next::Revisit(Some(self.guard.scheduling_time().plus(UNTRUSTED_CLOCK_INTERVAL))))
+            }
+            at => Ok(Next::Revisit(at)),
         }
     }
 
     /// Handles a due item without a document. The item precedes the document of a new store: wait for the document,
     /// and if it does not come, delete what was written for it.
-    async fn attend_absent(&self, items: &[DueItem]) -> Result<Next> {
-        let is_first = |made: &DueItem| matches!(made.reason, DueReason::Scheduled | DueReason::Intent);
+    async fn reconcile_absent(&self, items: &[DueItem]) -> Result<Next> {
+        let is_first = |item: &DueItem| matches!(item.reason, DueReason::Scheduled | DueReason::Intent);
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
-        let may_come = |made: &DueItem| is_first(made) && now.since(made.at) < MAX_REQUEST_DURATION;
-        if items.iter().any(may_come) {
+        let may_follow = |item: &DueItem| is_first(item) && now.since(item.at) < MAX_REQUEST_DURATION;
+        if items.iter().any(may_follow) {
             return Ok(Next::Wait);
         }
         let mut remains = Remains::default();
-        for made in items {
-            if let Some((owner, created_at)) = made.creation {
-                remains.keys.extend(self.removals.orphans(&owner, created_at, &made.id).await?);
+        for item in items {
+            if let Some((owner, created_at)) = item.creation {
+                remains.keys.extend(self.removals.orphans(&owner, created_at, &item.id).await?);
             }
         }
-        Ok(Next::Remove(remains))
+        Ok(Next::Purge(remains))
     }
 
     /// Records that a store was found expired, or deletes it if that is confirmed.
-    async fn attend_expired(&self, view: Arc<StoreView>, is_confirmed: bool) -> Result<Next> {
+    async fn reconcile_expired(&self, view: Arc<StoreView>, is_confirmed: bool) -> Result<Next> {
         if !is_confirmed {
             self.due_queue.schedule_after(view.document.id, DueReason::Expired, self.confirmation).await?;
-            return Ok(Next::Look(None));
+            return Ok(Next::Revisit(None));
         }
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
-        let buried = self.removals.bury_expired(view, now).await?;
-        let Phase::Deleted { uptime_millis, locations, .. } = &buried.document.phase else {
-            return Ok(Next::Look(self.policy.next_visit(&buried.document, self.clock.now())));
+        let deleted = self.removals.bury_expired(view, now).await?;
+        let Phase::Deleted { uptime_millis, locations, .. } = &deleted.document.phase else {
+            return Ok(Next::Revisit(self.policy.next_visit(&deleted.document, self.clock.now())));
         };
         self.expired.fetch_add(1, Ordering::Relaxed);
-        self.removals.find_remains(&buried.document, *uptime_millis, locations).await.map(Next::Remove)
+        self.removals.find_remains(&deleted.document, *uptime_millis, locations).await.map(Next::Purge)
     }
 
-    fn is_over(&self, view: &StoreView, now: Timestamp) -> bool {
-        let is_over = state_machine::sweep_time(&view.document).is_some_and(|at| at <= now);
-        view.document.is_there() && (is_over || !self.policy.safeguards.sweeps_by_document)
+    fn is_sweep_due(&self, view: &StoreView, now: Timestamp) -> bool {
+        let is_sweep_due = state_machine::sweep_time(&view.document).is_some_and(|at| at <= now);
+        view.document.is_there() && (is_sweep_due || !self.policy.safeguards.sweeps_by_document)
     }
 
     fn relocate(self: &Arc<Self>, id: StoreId) {
-        let upkeep = Arc::clone(self);
+        let reconciler = Arc::clone(self);
         self.tasks.spawn(async move {
-            match upkeep.stop.run_until_cancelled(upkeep.relocator.run(id)).await {
+            match reconciler.stop.run_until_cancelled(reconciler.relocator.run(id)).await {
                 None | Some(Ok(()) | Err(Error::StoreNotFound)) => {}
                 Some(Err(error)) => {
                     let error = &error as &dyn std::error::Error;
@@ -405,11 +408,11 @@ impl Upkeep {
 }
 
 /// Maximum number of failing stores that are tracked.
-const MAX_REMEMBERED: usize = 10_000;
+const MAX_TRACKED_STORES: usize = 10_000;
 
 /// Time for which a failure counts after it last occurred: twice the maximum retry delay, since another gateway may
 /// have succeeded.
-const MEMORY: Duration = Duration::from_hours(48);
+const FAILURE_LIFETIME: Duration = Duration::from_hours(48);
 
 /// Stores whose due items have failed on this gateway.
 #[derive(Debug, Default)]
@@ -430,10 +433,10 @@ impl Failures {
     }
 
     /// Records a failure of an item due at `due`. Returns whether it is the store's first.
-    pub(super) fn note(&self, id: StoreId, due: Timestamp, now: Timestamp) -> bool {
+    pub(super) fn record(&self, id: StoreId, due: Timestamp, now: Timestamp) -> bool {
         let mut failing = self.lock();
         let known = failing.get(&id).copied();
-        if known.is_some() || failing.len() < MAX_REMEMBERED {
+        if known.is_some() || failing.len() < MAX_TRACKED_STORES {
             let due = known.map_or(due, |(first, _)| first.min(due));
             failing.insert(id, (due, now));
         }
@@ -441,16 +444,16 @@ impl Failures {
     }
 
     /// Records that the store's item succeeded.
-    pub(super) fn forget(&self, id: Option<StoreId>) {
+    pub(super) fn clear(&self, id: Option<StoreId>) {
         if let Some(id) = id {
             self.lock().remove(&id);
         }
     }
 
     /// Drops failures so old that another gateway must have taken them over.
-    pub(super) fn note_run(&self, now: Timestamp) {
+    pub(super) fn prune(&self, now: Timestamp) {
         let mut failing = self.lock();
-        failing.retain(|_, (_, failed)| now.since(*failed) < MEMORY);
+        failing.retain(|_, (_, failed)| now.since(*failed) < FAILURE_LIFETIME);
         if failing.is_empty() {
             failing.shrink_to_fit();
         }
