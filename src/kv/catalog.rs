@@ -22,7 +22,7 @@ use super::{
     lifecycle::{
         deletion::Removals,
         due_queue::DueQueue,
-        expiry_extension::{Renew, Renewals, WrittenRenewals},
+        expiry_extension::{ExpiryExtender, ExtendExpiry, LocalExtension},
         reconciler::{Failures, Reconciler},
         relocation::Relocator,
         state_machine::LifecyclePolicy,
@@ -143,27 +143,27 @@ impl Catalog {
 
     /// Returns the records of these stores.
     pub fn records(&self) -> Records {
-        self.records_renewed_by(Arc::new(WrittenRenewals::new(self.documents.clone(), self.policy.clone())))
+        self.records_extended_by(Arc::new(LocalExtension::new(self.documents.clone(), self.policy.clone())))
     }
 
-    /// Returns the records of these stores, with expiry extended through `renew`: for a gateway that writes no
+    /// Returns the records of these stores, with expiry extended through `extension`: for a gateway that writes no
     /// documents.
-    pub fn records_renewed_by(&self, renew: Arc<dyn Renew>) -> Records {
-        let renewals = Renewals::new(self.documents.clone(), self.policy.clone(), self.clock.clone(), renew);
+    pub fn records_extended_by(&self, extension: Arc<dyn ExtendExpiry>) -> Records {
+        let extender = ExpiryExtender::new(self.documents.clone(), self.policy.clone(), self.clock.clone(), extension);
         Records::new(
             self.objects.clone(),
             self.clock.clone(),
             self.documents.clone(),
             self.activity.clone(),
-            renewals,
+            extender,
             self.policy.clone(),
         )
     }
 
     /// Extends the expiry of an unnamed store that is being changed through another gateway, so that it lives its
     /// whole retention.
-    pub async fn renew(&self, id: StoreId) -> Result<()> {
-        WrittenRenewals::new(self.documents.clone(), self.policy.clone()).renew(id).await
+    pub async fn extend_expiry(&self, id: StoreId) -> Result<()> {
+        LocalExtension::new(self.documents.clone(), self.policy.clone()).extend(id).await
     }
 
     /// Finds a store, from the cache if that is fresh, else with one read by id or two by name. By the name of

@@ -15,8 +15,8 @@ mod usage;
 
 pub use catalog::{Catalog, CatalogOptions};
 pub use lifecycle::{
-    abandoned_uploads::AbandonedUploads, bucket_rules::LifecycleRules, canary::Canaries, expiry_extension::Renew,
-    reconciler::Failures,
+    abandoned_uploads::AbandonedUploads, bucket_rules::LifecycleRules, canary::Canaries,
+    expiry_extension::ExtendExpiry, reconciler::Failures,
 };
 pub use listing::query::{StorePage, StoreQuery};
 pub use model::{

@@ -194,5 +194,5 @@ pub fn apply(
         document.modified_at = document.modified_at.max(now);
     }
     // An update extends the expiry even if it changes nothing else.
-    Ok(policy.renew(document, now, base)? || is_changed)
+    Ok(policy.extend_expiry(document, now, base)? || is_changed)
 }

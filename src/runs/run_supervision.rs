@@ -98,7 +98,7 @@ impl Runs {
         }
         self.remove_stale_entries(&run).await?;
         if store.is_some() {
-            match catalog.renew(run.store).await {
+            match catalog.extend_expiry(run.store).await {
                 Ok(()) | Err(kv::Error::StoreNotFound) => {}
                 Err(error) => return Err(error.into()),
             }

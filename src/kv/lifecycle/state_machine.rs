@@ -66,7 +66,7 @@ impl LifecyclePolicy {
     /// The invariant is `expires_at >= change + retention`; records that the lifecycle rule may delete earlier must
     /// have moved before. Whether the store has expired is decided by the wall time `now`; its new expiry is computed
     /// from `base`.
-    pub fn renew(&self, document: &mut Document, now: Timestamp, base: Timestamp) -> Result<bool> {
+    pub fn extend_expiry(&self, document: &mut Document, now: Timestamp, base: Timestamp) -> Result<bool> {
         if !document.is_visible(now) {
             return Err(Error::StoreNotFound);
         }

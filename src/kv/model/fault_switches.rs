@@ -22,7 +22,7 @@ pub struct Safeguards {
     /// An old location stays as long as a request may take.
     pub delays_removal: bool,
     /// A change of an unnamed store is acknowledged only when its expiry is late enough.
-    pub renews_before_acknowledging: bool,
+    pub extends_before_acknowledging: bool,
     /// A store is treated as expired only after a fresh read.
     pub looks_before_expiry: bool,
     /// A store is swept when its document says that it has expired, not at an earlier estimate.
@@ -41,7 +41,7 @@ impl Safeguards {
         ages_from_sending: true,
         freezes_until_written: true,
         delays_removal: true,
-        renews_before_acknowledging: true,
+        extends_before_acknowledging: true,
         looks_before_expiry: true,
         sweeps_by_document: true,
         confirms_expiry: true,

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     clock::Clock,
     kv::{
-        lifecycle::{expiry_extension::Renewals, state_machine::LifecyclePolicy},
+        lifecycle::{expiry_extension::ExpiryExtender, state_machine::LifecyclePolicy},
         model::{
             encodings::RecordAttributes,
             errors::{Error, Result},
@@ -50,7 +50,7 @@ pub struct Records {
     clock: Arc<dyn Clock>,
     documents: Arc<Documents>,
     activity: Arc<Activity>,
-    renewals: Renewals,
+    extender: ExpiryExtender,
     policy: Arc<LifecyclePolicy>,
     memory: Arc<MemoryBudget>,
 }
@@ -62,10 +62,10 @@ impl Records {
         clock: Arc<dyn Clock>,
         documents: Arc<Documents>,
         activity: Arc<Activity>,
-        renewals: Renewals,
+        extender: ExpiryExtender,
         policy: Arc<LifecyclePolicy>,
     ) -> Self {
-        Self { objects, clock, documents, activity, renewals, policy, memory: Arc::default() }
+        Self { objects, clock, documents, activity, extender, policy, memory: Arc::default() }
     }
 
     /// Returns the same records, with `memory` accounting for those held in memory as a whole.
@@ -103,7 +103,7 @@ impl Records {
             }
             Ok(outcome)
         };
-        let outcome = self.renewals.during(store, change).await?;
+        let outcome = self.extender.extend_during(store, change).await?;
         self.activity.count(store.document.id, Use::Wrote);
         Ok(outcome)
     }
@@ -134,7 +134,7 @@ impl Records {
             }
             Ok(())
         };
-        self.renewals.during(store, change).await?;
+        self.extender.extend_during(store, change).await?;
         self.activity.count(store.document.id, Use::Deleted);
         Ok(())
     }

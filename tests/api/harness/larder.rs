@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use larder::{
-    api::{Api, ApiOptions, ApiParts, LinkOrigin, ToldRenewals, Upstream},
+    api::{Api, ApiOptions, ApiParts, LeaderExtension, LinkOrigin, Upstream},
     auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, ClockGuard, SystemClock, SystemRandom, Timestamp},
     jobs::{Job, RunSupervision, UsageReport},
@@ -142,7 +142,9 @@ impl Larder {
         let errands = leader.clone().and_then(|leader| Errands::new(leader, TOKEN)).map(Arc::new);
         let records = match &errands {
             None => catalog.records(),
-            Some(errands) => catalog.records_renewed_by(Arc::new(ToldRenewals::new(catalog.clone(), errands.clone()))),
+            Some(errands) => {
+                catalog.records_extended_by(Arc::new(LeaderExtension::new(catalog.clone(), errands.clone())))
+            }
         };
         let runs = Runs::new(measured.clone(), clock.clone(), random.clone(), guard, RunOptions::default());
         let runs = Arc::new(runs);

@@ -161,7 +161,7 @@ fn readers_find_nothing_when_an_old_place_is_removed_at_once() {
 
 #[test]
 fn stores_die_early_unless_changes_put_off_their_end() {
-    shows(ORDINARY, |all| all.renews_before_acknowledging = false);
+    shows(ORDINARY, |all| all.extends_before_acknowledging = false);
 }
 
 #[test]
