@@ -168,9 +168,9 @@ impl Context {
     }
 
     /// Invalidates everything read before now about accounts and tokens.
-    pub fn outdate_accounts(&self) {
-        self.users.outdate();
-        self.tokens.outdate();
+    pub fn invalidate_accounts(&self) {
+        self.users.invalidate();
+        self.tokens.invalidate();
     }
 
     /// Returns the account of that id or name.

@@ -155,7 +155,7 @@ impl Api {
         {
             let answer = Box::pin(leader.answer(&context.catalog, changes.clone(), head, body, id, source)).await;
             if changes == Changes::Accounts {
-                context.outdate_accounts();
+                context.invalidate_accounts();
             }
             return answer;
         }

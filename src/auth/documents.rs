@@ -42,7 +42,7 @@ impl<V> Clone for Entry<V> {
 
 /// Cache of documents with a bounded age.
 ///
-/// Invalidation wins over concurrent reads: the result of a read that began before [`Remembered::forget`] is inserted
+/// Invalidation wins over concurrent reads: the result of a read that began before [`Remembered::invalidate`] is inserted
 /// only if nothing at all was invalidated since the read began. That needs no entry that could be evicted, and no time
 /// to pass between the two.
 #[derive(Debug)]
@@ -67,13 +67,13 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
     }
 
     /// Returns an empty cache with the same lifetime for documents and absences.
-    pub fn alike(lifetime: Duration, clock: Arc<dyn Clock>) -> Self {
+    pub fn with_equal_lifetimes(lifetime: Duration, clock: Arc<dyn Clock>) -> Self {
         Self { absence: lifetime, ..Self::new(Some(lifetime), clock) }
     }
 
     /// Returns the document under `key`, from the cache or by `read`.
     pub async fn get(&self, key: K, read: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
-        match self.believed(&key) {
+        match self.fresh(&key) {
             Some(entry) => Ok(entry.value),
             None => self.read(key, read).await,
         }
@@ -81,10 +81,10 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
 
     /// Returns the document under `key` if the cache has a fresh one. Reads nothing.
     pub fn recall(&self, key: &K) -> Option<Arc<V>> {
-        self.believed(key)?.value
+        self.fresh(key)?.value
     }
 
-    fn believed(&self, key: &K) -> Option<Entry<V>> {
+    fn fresh(&self, key: &K) -> Option<Entry<V>> {
         let (now, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
         let entry = self.entries.get(key).filter(|entry| entry.generation == generation)?;
         let age = now.saturating_sub(entry.read_at);
@@ -98,7 +98,7 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
         let forgotten = self.forgotten.load(SeqCst);
         let value = read.await?.map(Arc::new);
         let read = Entry { value: value.clone(), read_at: now, generation };
-        // Under the key's lock, which `forget` takes after it has incremented the counter.
+        // Under the key's lock, which `invalidate` takes after it has incremented the counter.
         self.entries.entry(key).and_compute_with(|before| {
             let is_later = before.is_none_or(|before| before.value().read_at <= now);
             if is_later && self.forgotten.load(SeqCst) == forgotten { Op::Put(read) } else { Op::Nop }
@@ -112,19 +112,19 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
     }
 
     /// Caches a document that has just been read.
-    pub fn learn(&self, key: K, value: Arc<V>) {
+    pub fn insert(&self, key: K, value: Arc<V>) {
         let (read_at, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
         self.entries.insert(key, Entry { value: Some(value), read_at, generation });
     }
 
     /// Invalidates all reads of `key` that began before now, in whatever order they end.
-    pub fn forget(&self, key: K) {
+    pub fn invalidate(&self, key: K) {
         self.forgotten.fetch_add(1, SeqCst);
         self.entries.entry(key).and_compute_with(|_| Op::Remove);
     }
 
     /// Invalidates all documents read before now for which `is_meant` holds.
-    pub fn forget_where(&self, is_meant: impl Fn(&V) -> bool)
+    pub fn invalidate_where(&self, is_meant: impl Fn(&V) -> bool)
     where
         K: Clone,
     {
@@ -137,7 +137,7 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<
     }
 
     /// Invalidates the whole cache.
-    pub fn forget_all(&self) {
+    pub fn invalidate_all(&self) {
         self.forgotten.fetch_add(1, SeqCst);
         self.generation.fetch_add(1, SeqCst);
         self.entries.invalidate_all();
@@ -179,8 +179,8 @@ mod tests {
     #[tokio::test]
     async fn a_read_that_began_before_something_was_forgotten_never_brings_it_back() {
         assert_eq!(after_a_slow_read(|_| {}).await.as_deref(), Some("before"));
-        assert_eq!(after_a_slow_read(|cache| cache.forget("a".to_owned())).await.as_deref(), Some("after"));
-        assert_eq!(after_a_slow_read(Strings::forget_all).await.as_deref(), Some("after"));
+        assert_eq!(after_a_slow_read(|cache| cache.invalidate("a".to_owned())).await.as_deref(), Some("after"));
+        assert_eq!(after_a_slow_read(Strings::invalidate_all).await.as_deref(), Some("after"));
     }
 
     #[tokio::test]
@@ -193,7 +193,7 @@ mod tests {
         };
         assert_eq!(get("1").await.as_deref(), Some("1"));
         assert_eq!(get("2").await.as_deref(), Some("1"));
-        cache.forget_all();
+        cache.invalidate_all();
         assert_eq!(get("3").await.as_deref(), Some("3"));
     }
 }

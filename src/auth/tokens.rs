@@ -153,7 +153,7 @@ impl Tokens {
         // The entry first: a valid token that is not listed could not be revoked.
         self.objects.create_entry(&user.id, &id, hash).await?;
         let is_created = self.objects.set_state(&hash, &TokenState::Kept(kept.clone()), None).await;
-        self.by_hash.forget(hash.bytes());
+        self.by_hash.invalidate(hash.bytes());
         // An object at a fresh hash is from an earlier attempt of this very write, or a revocation that came first.
         if !is_created? && self.objects.token(&hash).await?.is_none_or(|found| found.id != id) {
             return Err(AccountsError::TokenNotFound);
@@ -207,7 +207,7 @@ impl Tokens {
             let kept =
                 KeptToken { id, hash, user_id: user.id, name, created_at, expires_at: None, scope: None, run: None };
             let is_written = self.objects.set_state(&hash, &TokenState::Kept(kept), etag).await;
-            self.by_hash.forget(hash.bytes());
+            self.by_hash.invalidate(hash.bytes());
             if is_written? {
                 return Ok(before);
             }
@@ -270,7 +270,7 @@ impl Tokens {
             self.schedule_end(&old, end).await?;
             let shortened = TokenState::Kept(KeptToken { expires_at: Some(end), ..old });
             let is_written = self.objects.set_state(hash, &shortened, Some(etag)).await;
-            self.by_hash.forget(hash.bytes());
+            self.by_hash.invalidate(hash.bytes());
             if is_written? {
                 return Ok(());
             }
@@ -282,15 +282,15 @@ impl Tokens {
     pub async fn revoke(&self, user: &UserId, id: &TokenId) -> Result<()> {
         let Some(hash) = self.objects.hash(user, id).await? else {
             // Another gateway has revoked the token, and this one may still have it in its cache.
-            self.by_hash.forget_where(|token| token.id == *id && token.user_id == *user);
+            self.by_hash.invalidate_where(|token| token.id == *id && token.user_id == *user);
             return Err(AccountsError::TokenNotFound);
         };
         self.bury(user, id, &hash).await
     }
 
     /// Invalidates everything read before now: another gateway has changed tokens on behalf of this one.
-    pub fn outdate(&self) {
-        self.by_hash.forget_all();
+    pub fn invalidate(&self) {
+        self.by_hash.invalidate_all();
     }
 
     async fn find(&self, user: &UserId, id: &TokenId) -> Result<Option<Arc<KeptToken>>> {

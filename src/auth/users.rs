@@ -101,9 +101,10 @@ impl Users {
     ) -> Result<Option<Self>> {
         let Some((admin, _)) = read_json::<User>(objects.as_ref(), &place(ADMIN)).await? else { return Ok(None) };
         let (admin, by_name) = (Arc::new(admin), Remembered::new(staleness, Arc::clone(&clock)));
-        by_name.learn(ADMIN.to_owned(), Arc::clone(&admin));
+        by_name.insert(ADMIN.to_owned(), Arc::clone(&admin));
         let names = Remembered::new(None, Arc::clone(&clock));
-        let told = Remembered::alike(staleness.unwrap_or(CacheOptions::SHARED_STALENESS), Arc::clone(&clock));
+        let told =
+            Remembered::with_equal_lifetimes(staleness.unwrap_or(CacheOptions::SHARED_STALENESS), Arc::clone(&clock));
         let (admin, elsewhere, hasher) = (admin.id, staleness, RandomState::new());
         Ok(Some(Self { objects, clock, random, admin, elsewhere, by_name, names, told, hasher }))
     }
@@ -130,7 +131,7 @@ impl Users {
 
     /// Returns the same accounts, which other gateways may cache for `elsewhere`.
     #[must_use]
-    pub fn believed_elsewhere(self, elsewhere: Option<Duration>) -> Self {
+    pub fn cached_elsewhere(self, elsewhere: Option<Duration>) -> Self {
         Self { elsewhere, ..self }
     }
 
@@ -203,8 +204,8 @@ impl Users {
         // The id is fresh: only an earlier attempt of this very write can conflict.
         create_json(objects, &pointer, &named).await?;
         let is_created = create_json(objects, &place(&folded), &user).await;
-        self.by_name.forget(folded.clone());
-        self.names.forget(user.id);
+        self.by_name.invalidate(folded.clone());
+        self.names.invalidate(user.id);
         if is_created? || self.by_name(&folded).await?.is_some_and(|found| found.id == user.id) {
             return Ok(Arc::new(user));
         }
@@ -243,7 +244,7 @@ impl Users {
             change(&mut changed);
             let is_written = replace_json(self.objects.as_ref(), &place(&folded), &changed, etag).await;
             // Also after a failure: the write may have happened.
-            self.by_name.forget(folded.clone());
+            self.by_name.invalidate(folded.clone());
             if is_written? {
                 return Ok(Arc::new(changed));
             }
@@ -261,10 +262,10 @@ impl Users {
     }
 
     /// Invalidates everything read before now: another gateway has changed accounts on behalf of this one.
-    pub fn outdate(&self) {
-        self.by_name.forget_all();
-        self.names.forget_all();
-        self.told.forget_all();
+    pub fn invalidate(&self) {
+        self.by_name.invalidate_all();
+        self.names.invalidate_all();
+        self.told.invalidate_all();
     }
 
     async fn by_name(&self, folded: &str) -> Result<Option<Arc<User>>> {

@@ -58,8 +58,8 @@ impl Reloading {
         warn_of_certificate(fresh.as_ref(), SystemClock.now());
         let first_user = FirstUser::of(config).filter(|_| self.makes_accounts);
         self.keeping.reload_credentials().await?;
-        self.users.outdate();
-        self.tokens.outdate();
+        self.users.invalidate();
+        self.tokens.invalidate();
         FirstUser::make_sure(first_user, &self.users, &self.tokens).await?;
         match (&self.tls, fresh) {
             (Some(running), Some(fresh)) => running.replace(fresh),

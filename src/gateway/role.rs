@@ -136,7 +136,7 @@ impl Role {
         match self {
             Self::Alone | Self::Equal | Self::Leader => {
                 let users = Users::open(objects, Arc::clone(clock), random, staleness).await?;
-                Ok(users.believed_elsewhere(self.classes()))
+                Ok(users.cached_elsewhere(self.classes()))
             }
             Self::Follower(_) => tokio::select! {
                 users = made_by_leader(objects, clock, random, staleness) => Ok(users?),

@@ -234,23 +234,23 @@ impl Catalog {
 
     /// Invalidates a store and these names: another gateway changed them on behalf of this one, which must not serve
     /// the earlier state.
-    pub fn outdate(&self, store: Option<StoreId>, names: &[(UserId, StoreName)]) {
+    pub fn invalidate(&self, store: Option<StoreId>, names: &[(UserId, StoreName)]) {
         let now = self.clock.monotonic();
         let cache = self.documents.cache();
         if let Some(id) = store {
-            cache.outdate(id, now);
+            cache.invalidate(id, now);
         }
         for (owner, name) in names {
-            cache.outdate_name(*owner, name.folded(), now);
+            cache.invalidate_name(*owner, name.folded(), now);
         }
-        self.index.outdate(now);
+        self.index.invalidate(now);
     }
 
     /// Invalidates everything: another gateway changed a store on behalf of this one, and which one is unknown.
-    pub fn outdate_all(&self) {
+    pub fn invalidate_all(&self) {
         let now = self.clock.monotonic();
-        self.documents.cache().outdate_all(now);
-        self.index.outdate(now);
+        self.documents.cache().invalidate_all(now);
+        self.index.invalidate(now);
     }
 
     /// Creates a store. If the owner already has one of that name, returns it unchanged.

@@ -250,13 +250,13 @@ impl Told<'_> {
         match self.changes {
             Changes::Told(former) if self.status.is_success() => {
                 if length.is_none_or(|length| length > MAX_STORE_OBJECT_BYTES) {
-                    self.catalog.outdate_all();
+                    self.catalog.invalidate_all();
                     return Ok(handed_back(body).into());
                 }
                 let bytes = handed_back(body).into_bytes(MAX_STORE_OBJECT_BYTES).await;
                 // The change may have happened even if the response cannot be read.
                 let bytes = bytes.map_err(|error| {
-                    self.catalog.outdate_all();
+                    self.catalog.invalidate_all();
                     ApiError::leader_unavailable(error)
                 })?;
                 take_note(self.catalog, &bytes, former);
@@ -264,18 +264,18 @@ impl Told<'_> {
             }
             Changes::Untold(StoreAddress::Id(id)) => {
                 if let Ok(id) = id.parse() {
-                    self.catalog.outdate(Some(id), &[]);
+                    self.catalog.invalidate(Some(id), &[]);
                 }
                 Ok(handed_back(body).into())
             }
             Changes::Untold(StoreAddress::Own(_) | StoreAddress::Of { .. } | StoreAddress::Nameless)
                 if self.status.is_success() =>
             {
-                self.catalog.outdate_all();
+                self.catalog.invalidate_all();
                 Ok(handed_back(body).into())
             }
             Changes::Stores => {
-                self.catalog.outdate_all();
+                self.catalog.invalidate_all();
                 Ok(handed_back(body).into())
             }
             Changes::Nothing | Changes::Accounts | Changes::Told(_) | Changes::Untold(_) => {
@@ -288,7 +288,7 @@ impl Told<'_> {
 /// Invalidates the changed store in the cache: by id, by its present name and by its former name.
 fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
     let Ok(ToldStore { data: ToldStoreData { id, user_id, name } }) = serde_json::from_slice(answer) else {
-        catalog.outdate_all();
+        catalog.invalidate_all();
         return;
     };
     let former = match former {
@@ -296,7 +296,7 @@ fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
         Some(StoreAddress::Own(name) | StoreAddress::Of { name, .. }) => name.parse::<StoreName>().ok(),
     };
     let names: Vec<_> = [name, former].into_iter().flatten().map(|name| (user_id, name)).collect();
-    catalog.outdate(Some(id), &names);
+    catalog.invalidate(Some(id), &names);
 }
 
 /// Returns the body of another server's response as a stream.

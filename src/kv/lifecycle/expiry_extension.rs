@@ -154,7 +154,7 @@ impl ExpiryExtender {
         let (cache, at) = (self.documents.cache(), self.clock.monotonic());
         match cache.store(&store.document.id, at) {
             Some(Known::Store(latest)) => is_enough(&latest.document),
-            Some(Known::Absent { .. } | Known::Outdated { .. }) | None => {
+            Some(Known::Absent { .. } | Known::Invalidated { .. }) | None => {
                 cache.is_young(store, at) == Some(true) && is_enough(&store.document)
             }
         }

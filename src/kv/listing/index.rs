@@ -66,7 +66,7 @@ pub struct Index {
     guard: Arc<ClockGuard>,
     staleness: Option<Duration>,
     /// Reads before this time are invalid.
-    outdated_before: Mutex<Duration>,
+    invalidated_before: Mutex<Duration>,
     owners: Mutex<HashMap<UserId, Arc<OwnerIndex>>>,
     searches: Semaphore,
 }
@@ -78,8 +78,8 @@ impl Index {
         (clock, guard): (Arc<dyn Clock>, Arc<ClockGuard>),
         staleness: Option<Duration>,
     ) -> Self {
-        let (outdated_before, owners, searches) = (Mutex::default(), Mutex::default(), Semaphore::new(SEARCHES));
-        Self { objects, clock, guard, staleness, outdated_before, owners, searches }
+        let (invalidated_before, owners, searches) = (Mutex::default(), Mutex::default(), Semaphore::new(SEARCHES));
+        Self { objects, clock, guard, staleness, invalidated_before, owners, searches }
     }
 
     /// Updates the listing of a store from its document, if this gateway has listed its owner's stores.
@@ -108,8 +108,8 @@ impl Index {
     }
 
     /// Invalidates everything that was read before `since`.
-    pub fn outdate(&self, since: Duration) {
-        let mut before = self.outdated_before.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn invalidate(&self, since: Duration) {
+        let mut before = self.invalidated_before.lock().unwrap_or_else(PoisonError::into_inner);
         *before = since.max(*before);
     }
 
@@ -173,11 +173,11 @@ impl Index {
 
     /// Returns the entries that must be read at the time of `mark`.
     fn unread(&self, owner: &UserId, index: &OwnerIndex, mark: ReadMark) -> Unread {
-        let outdated_before = *self.outdated_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let invalidated_before = *self.invalidated_before.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(read), bound) = (index.lock().read, self.staleness) else { return Unread::All };
         let Some(bound) = bound else { return Unread::Nothing };
         let age = mark.monotonic.saturating_sub(read.monotonic);
-        if read.monotonic >= outdated_before && age < bound {
+        if read.monotonic >= invalidated_before && age < bound {
             return Unread::Nothing;
         }
         let expected = read.wall.plus(age);

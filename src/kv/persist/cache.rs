@@ -63,7 +63,7 @@ pub enum Known {
         read_at: Duration,
     },
     /// Invalidated, since another gateway changed the store on behalf of this one: earlier reads no longer count.
-    Outdated {
+    Invalidated {
         /// Time at which the change was known to be complete.
         since: Duration,
     },
@@ -74,12 +74,12 @@ impl Known {
         match self {
             Self::Store(view) => view.read_at,
             Self::Absent { read_at } => *read_at,
-            Self::Outdated { since } => *since,
+            Self::Invalidated { since } => *since,
         }
     }
 
     /// Returns whether this is newer than `other`: a higher version, else a later read.
-    fn outdates(&self, other: &Self) -> bool {
+    fn supersedes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Store(new), Self::Store(old)) if new.document.version != old.document.version => {
                 new.document.version > old.document.version
@@ -108,10 +108,10 @@ pub struct ViewCache {
     told: Cache<(UserId, String), Told>,
     staleness: Option<Duration>,
     /// Reads before this time do not count; nanoseconds of the monotonic clock.
-    outdated_before: AtomicU64,
+    invalidated_before: AtomicU64,
     /// The same for lookups by other callers. These are invalidated as a whole: rereading one name would reveal that
     /// it changed.
-    told_outdated_before: AtomicU64,
+    foreign_lookups_invalidated_before: AtomicU64,
     uses: CacheUses,
 }
 
@@ -140,7 +140,7 @@ impl ViewCache {
     pub fn new(options: &CacheOptions) -> Self {
         let weigh = |_: &StoreId, known: &Known| match known {
             Known::Store(view) => view.weight.saturating_add(ENTRY_WEIGHT),
-            Known::Absent { .. } | Known::Outdated { .. } => ENTRY_WEIGHT,
+            Known::Absent { .. } | Known::Invalidated { .. } => ENTRY_WEIGHT,
         };
         Self {
             stores: Cache::builder()
@@ -150,8 +150,8 @@ impl ViewCache {
             names: Cache::new(options.capacity_names),
             told: Cache::new(MAX_TOLD),
             staleness: options.staleness,
-            outdated_before: AtomicU64::new(0),
-            told_outdated_before: AtomicU64::new(0),
+            invalidated_before: AtomicU64::new(0),
+            foreign_lookups_invalidated_before: AtomicU64::new(0),
             uses: CacheUses::default(),
         }
     }
@@ -185,7 +185,7 @@ impl ViewCache {
         let lifetime = match known {
             Known::Store(ref view) => self.lifetime(view),
             Known::Absent { .. } => Some(ABSENCE),
-            Known::Outdated { .. } => return None,
+            Known::Invalidated { .. } => return None,
         };
         self.is_fresh(known.read_at(), lifetime, now).then_some(known)
     }
@@ -194,31 +194,31 @@ impl ViewCache {
     /// was there before it.
     pub fn remember(&self, id: StoreId, known: &Known) {
         self.stores.entry(id).and_compute_with(|entry| match entry {
-            Some(entry) if !known.outdates(entry.value()) => Op::Nop,
+            Some(entry) if !known.supersedes(entry.value()) => Op::Nop,
             _ => Op::Put(known.clone()),
         });
     }
 
     /// Invalidates what was read of a store before `since`.
-    pub fn outdate(&self, id: StoreId, since: Duration) {
-        self.remember(id, &Known::Outdated { since });
-        self.outdate_told(since);
+    pub fn invalidate(&self, id: StoreId, since: Duration) {
+        self.remember(id, &Known::Invalidated { since });
+        self.invalidate_foreign_lookups(since);
     }
 
     /// Invalidates what was read of a name before `since`.
-    pub fn outdate_name(&self, owner: UserId, folded: String, since: Duration) {
+    pub fn invalidate_name(&self, owner: UserId, folded: String, since: Duration) {
         self.remember_latest(owner, folded, None, since);
-        self.outdate_told(since);
+        self.invalidate_foreign_lookups(since);
     }
 
     /// Invalidates everything that was read before `since`.
-    pub fn outdate_all(&self, since: Duration) {
-        self.outdated_before.fetch_max(nanos(since), Relaxed);
-        self.outdate_told(since);
+    pub fn invalidate_all(&self, since: Duration) {
+        self.invalidated_before.fetch_max(nanos(since), Relaxed);
+        self.invalidate_foreign_lookups(since);
     }
 
-    fn outdate_told(&self, since: Duration) {
-        self.told_outdated_before.fetch_max(nanos(since), Relaxed);
+    fn invalidate_foreign_lookups(&self, since: Duration) {
+        self.foreign_lookups_invalidated_before.fetch_max(nanos(since), Relaxed);
     }
 
     /// Returns the result of the last lookup of a name for a caller other than the owner, including a negative one;
@@ -228,7 +228,7 @@ impl ViewCache {
         let told = self.told.get(&(owner, folded.to_owned()))?;
         let lifetime = self.staleness.unwrap_or(CacheOptions::SHARED_STALENESS);
         let is_young = now.saturating_sub(told.read_at) < lifetime;
-        (is_young && nanos(told.read_at) >= self.told_outdated_before.load(Relaxed)).then_some(told)
+        (is_young && nanos(told.read_at) >= self.foreign_lookups_invalidated_before.load(Relaxed)).then_some(told)
     }
 
     /// Caches the result of a name lookup for a caller other than the owner, including a negative one.
@@ -258,7 +258,7 @@ impl ViewCache {
     }
 
     fn is_fresh(&self, read_at: Duration, lifetime: Option<Duration>, now: Duration) -> bool {
-        nanos(read_at) >= self.outdated_before.load(Relaxed)
+        nanos(read_at) >= self.invalidated_before.load(Relaxed)
             && lifetime.is_none_or(|lifetime| now.saturating_sub(read_at) < lifetime)
     }
 }

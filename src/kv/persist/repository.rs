@@ -127,7 +127,7 @@ impl Documents {
     pub fn remembered(&self, id: &StoreId) -> Option<Arc<StoreView>> {
         match self.cache.store(id, self.clock.monotonic()) {
             Some(Known::Store(view)) => Some(view),
-            Some(Known::Absent { .. } | Known::Outdated { .. }) | None => None,
+            Some(Known::Absent { .. } | Known::Invalidated { .. }) | None => None,
         }
     }
 
@@ -136,7 +136,7 @@ impl Documents {
         match self.cache.store(&id, self.clock.monotonic()) {
             Some(Known::Store(view)) => Ok(Some(view)),
             Some(Known::Absent { .. }) => Ok(None),
-            Some(Known::Outdated { .. }) | None => self.read(id).await,
+            Some(Known::Invalidated { .. }) | None => self.read(id).await,
         }
     }
 
