@@ -7,7 +7,7 @@ use std::{
 
 use larder::{
     clock::{Clock, Random},
-    kv::{Catalog, CatalogOptions, KeyQuery, Records, StoreId, StoreLocator, StoreView},
+    kv::{Catalog, CatalogOptions, KeyQuery, Records, StoreId, StoreLocator, StoreSnapshot},
     storage::ObjectStore,
 };
 
@@ -42,7 +42,7 @@ pub const OPERATIONS: [(&str, Operation); 4] = [
 #[derive(Debug)]
 pub struct Subject {
     /// The store.
-    pub store: Arc<StoreView>,
+    pub store: Arc<StoreSnapshot>,
     /// Number of its records.
     pub count: u64,
 }

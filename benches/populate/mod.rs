@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use larder::{
-    kv::{RecordAttributes, RecordKey, Records, StoreView},
+    kv::{RecordAttributes, RecordKey, Records, StoreSnapshot},
     storage::{ByteStream, Precondition},
 };
 use tokio::task::JoinSet;
@@ -36,7 +36,7 @@ pub fn key(number: u64) -> Outcome<RecordKey> {
 }
 
 /// Writes `count` records.
-pub async fn populate(records: &Arc<Records>, store: &Arc<StoreView>, count: u64) -> Outcome<()> {
+pub async fn populate(records: &Arc<Records>, store: &Arc<StoreSnapshot>, count: u64) -> Outcome<()> {
     let next = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + TIME_LIMIT;
     let mut writers = JoinSet::new();
@@ -61,7 +61,7 @@ pub async fn populate(records: &Arc<Records>, store: &Arc<StoreView>, count: u64
     Ok(())
 }
 
-async fn write(records: &Records, store: &StoreView, number: u64) -> Outcome<()> {
+async fn write(records: &Records, store: &StoreSnapshot, number: u64) -> Outcome<()> {
     let mut value = vec![b'.'; VALUE_BYTES];
     value[..10].copy_from_slice(format!("{number:010}").as_bytes());
     let attributes = RecordAttributes { content_type: "text/plain".to_owned(), content_coding: None };

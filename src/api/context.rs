@@ -7,7 +7,7 @@ use crate::{
         AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Token, TokenHash, Tokens, User, Users, signature,
     },
     clock::{Clock, Timestamp},
-    kv::{Catalog, ClockRecords, Document, GeneralAccess, Records, StoreView},
+    kv::{Catalog, ClockRecords, Document, GeneralAccess, Records, StoreSnapshot},
     runs::Runs,
     server::Source,
     storage::MemoryBudget,
@@ -179,7 +179,7 @@ impl Context {
     }
 
     /// Returns the store's owner, mostly the caller.
-    pub async fn owner(&self, caller: &Caller, store: &StoreView) -> Result<Arc<User>, ApiError> {
+    pub async fn owner(&self, caller: &Caller, store: &StoreSnapshot) -> Result<Arc<User>, ApiError> {
         let owner_id = store.document.owner_id;
         if let Some(user) = caller.user().filter(|user| user.id == owner_id) {
             return Ok(Arc::clone(user));

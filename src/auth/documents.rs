@@ -30,7 +30,7 @@ struct Entry<V> {
     value: Option<Arc<V>>,
     /// When the read was sent, by the monotonic clock.
     read_at: Duration,
-    /// [`Remembered::generation`] when the read was sent.
+    /// [`TtlCache::generation`] when the read was sent.
     generation: u64,
 }
 
@@ -42,11 +42,11 @@ impl<V> Clone for Entry<V> {
 
 /// Cache of documents with a bounded age.
 ///
-/// Invalidation wins over concurrent reads: the result of a read that began before [`Remembered::invalidate`] is inserted
+/// Invalidation wins over concurrent reads: the result of a read that began before [`TtlCache::invalidate`] is inserted
 /// only if nothing at all was invalidated since the read began. That needs no entry that could be evicted, and no time
 /// to pass between the two.
 #[derive(Debug)]
-pub struct Remembered<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> {
+pub struct TtlCache<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> {
     entries: Cache<K, Entry<V>, RandomState>,
     staleness: Option<Duration>,
     absence: Duration,
@@ -57,7 +57,7 @@ pub struct Remembered<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'st
     clock: Arc<dyn Clock>,
 }
 
-impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> Remembered<K, V> {
+impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> TtlCache<K, V> {
     /// Returns an empty cache. Documents are trusted for `staleness`; without one, for ever, where this gateway alone
     /// writes.
     pub fn new(staleness: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
@@ -151,11 +151,11 @@ mod tests {
     use super::*;
     use crate::clock::{ManualClock, Timestamp};
 
-    type Strings = Remembered<String, String>;
+    type Strings = TtlCache<String, String>;
 
     /// Returns a cache whose clock stands still, so that everything happens in one instant.
     fn cache() -> Strings {
-        Remembered::new(None, Arc::new(ManualClock::new(Timestamp::from_millis(0))))
+        TtlCache::new(None, Arc::new(ManualClock::new(Timestamp::from_millis(0))))
     }
 
     async fn after_a_slow_read(while_reading: impl Fn(&Strings)) -> Option<String> {

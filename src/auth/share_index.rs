@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     kv::{
-        self, Catalog, Note, Right, StoreId, StoreLocator, StoreUpdate, StoreView, UserId, names_below, remove_json,
-        write_note,
+        self, Catalog, Note, Right, StoreId, StoreLocator, StoreSnapshot, StoreUpdate, UserId, names_below,
+        remove_json, write_note,
     },
     storage::ObjectStore,
 };
@@ -77,7 +77,7 @@ impl SharedStores {
     }
 
     /// Lists the stores that are shared with a user, oldest first. Removes the entries of deleted stores.
-    pub async fn list(&self, user: &UserId) -> Result<Vec<Arc<StoreView>>, kv::Error> {
+    pub async fn list(&self, user: &UserId) -> Result<Vec<Arc<StoreSnapshot>>, kv::Error> {
         let ids =
             names_below(self.objects.as_ref(), &format!("{SHARED}{user}/")).await.map_err(kv::Error::unavailable)?;
         let ids = ids.into_iter().filter_map(|id| id.parse::<StoreId>().ok());
@@ -92,7 +92,7 @@ impl SharedStores {
                 Err(error) => Err(error),
             })
             .buffer_unordered(CONCURRENCY);
-        let is_shared = |store: &StoreView| store.document.shares.right_of(user).is_some();
+        let is_shared = |store: &StoreSnapshot| store.document.shares.right_of(user).is_some();
         let mut stores: Vec<_> =
             stores.try_filter_map(async |store| Ok(store.filter(|store| is_shared(store)))).try_collect().await?;
         stores.sort_by_key(|store| (store.document.created_at, store.document.id));

@@ -18,7 +18,7 @@ use crate::{
 };
 
 use super::{
-    documents::Remembered,
+    documents::TtlCache,
     error::{AccountsError, Result},
     user::{ADMIN, AccountAccess, Quota, QuotaUpdate, User, Username},
 };
@@ -83,10 +83,10 @@ pub struct Users {
     admin: UserId,
     /// Time for which another gateway may use a cached account.
     elsewhere: Option<Duration>,
-    by_name: Remembered<String, User>,
-    names: Remembered<UserId, NameOfId>,
+    by_name: TtlCache<String, User>,
+    names: TtlCache<UserId, NameOfId>,
     /// Results of look-ups of owners for other callers, also negative ones: the account's name in lower case.
-    told: Remembered<String, String>,
+    told: TtlCache<String, String>,
     hasher: RandomState,
 }
 
@@ -100,11 +100,11 @@ impl Users {
         staleness: Option<Duration>,
     ) -> Result<Option<Self>> {
         let Some((admin, _)) = read_json::<User>(objects.as_ref(), &place(ADMIN)).await? else { return Ok(None) };
-        let (admin, by_name) = (Arc::new(admin), Remembered::new(staleness, Arc::clone(&clock)));
+        let (admin, by_name) = (Arc::new(admin), TtlCache::new(staleness, Arc::clone(&clock)));
         by_name.insert(ADMIN.to_owned(), Arc::clone(&admin));
-        let names = Remembered::new(None, Arc::clone(&clock));
+        let names = TtlCache::new(None, Arc::clone(&clock));
         let told =
-            Remembered::with_equal_lifetimes(staleness.unwrap_or(CacheOptions::SHARED_STALENESS), Arc::clone(&clock));
+            TtlCache::with_equal_lifetimes(staleness.unwrap_or(CacheOptions::SHARED_STALENESS), Arc::clone(&clock));
         let (admin, elsewhere, hasher) = (admin.id, staleness, RandomState::new());
         Ok(Some(Self { objects, clock, random, admin, elsewhere, by_name, names, told, hasher }))
     }

@@ -73,7 +73,7 @@ pub(super) fn register_metrics(
             totals.latest().map(|totals| Sample::plain(of(&totals))).into_iter().collect()
         });
     }
-    let uses = catalog.cache_uses().clone();
+    let uses = catalog.cache_counters().clone();
     let help = "Look-ups of stores, by whether they were remembered (hit) or had to be read (miss).";
     metrics.watch("larder_store_cache_lookups_total", help, Kind::Counter, move || {
         [("hit", uses.hits()), ("miss", uses.misses())]

@@ -40,10 +40,10 @@ use super::{
     },
     names::naming::{Created, Naming},
     persist::{
-        cache::{CacheOptions, CacheUses, ViewCache},
+        cache::{CacheCounters, CacheOptions, StoreCache},
         name_claims::Claims,
         repository::Documents,
-        store_metadata::{Document, Phase, StoreView},
+        store_metadata::{Document, Phase, StoreSnapshot},
     },
     records::service::Records,
     store_update::{Change, NewStore, StoreLocator, StoreUpdate, apply},
@@ -83,7 +83,7 @@ impl Catalog {
         random: Arc<dyn Random>,
         options: &CatalogOptions,
     ) -> Self {
-        let cache = ViewCache::new(&options.cache);
+        let cache = StoreCache::new(&options.cache);
         let policy = Arc::new(LifecyclePolicy {
             has_classes: options.classes.is_some(),
             staleness: options.classes.unwrap_or_default(),
@@ -168,7 +168,7 @@ impl Catalog {
 
     /// Finds a store, from the cache if that is fresh, else with one read by id or two by name. By the name of
     /// another owner's store it takes two reads even if there is none.
-    pub async fn resolve(&self, locator: &StoreLocator) -> Result<Arc<StoreView>> {
+    pub async fn resolve(&self, locator: &StoreLocator) -> Result<Arc<StoreSnapshot>> {
         let found = match locator {
             StoreLocator::Id(id) => self.documents.visible(*id).await?,
             StoreLocator::Name(owner, name) => self.naming.find(*owner, name).await?,
@@ -178,17 +178,17 @@ impl Catalog {
     }
 
     /// Returns counters and dates of a store, including unflushed ones. Makes no call.
-    pub fn activity(&self, store: &StoreView) -> ActivityCounts {
+    pub fn activity(&self, store: &StoreSnapshot) -> ActivityCounts {
         self.activity.of(&store.document)
     }
 
     /// Returns the hit and miss counters of the cache.
-    pub fn cache_uses(&self) -> &CacheUses {
-        self.documents.cache().uses()
+    pub fn cache_counters(&self) -> &CacheCounters {
+        self.documents.cache().counters()
     }
 
     /// Counts a read of the store itself.
-    pub fn looked_at(&self, store: &StoreView) {
+    pub fn looked_at(&self, store: &StoreSnapshot) {
         self.activity.count(store.document.id, Use::Looked);
     }
 
@@ -265,7 +265,7 @@ impl Catalog {
     }
 
     /// Updates a store.
-    pub async fn update(self: &Arc<Self>, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreView>> {
+    pub async fn update(self: &Arc<Self>, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreSnapshot>> {
         let catalog = Arc::clone(self);
         self.run_to_its_end(async move { catalog.change(id, update).await }).await
     }
@@ -275,8 +275,8 @@ impl Catalog {
     pub async fn delete(self: &Arc<Self>, id: StoreId) -> Result<()> {
         let catalog = Arc::clone(self);
         self.run_to_its_end(async move {
-            let view = catalog.read(id).await?;
-            catalog.removals.bury(view).await
+            let snapshot = catalog.read(id).await?;
+            catalog.removals.bury(snapshot).await
         })
         .await
     }
@@ -378,7 +378,7 @@ impl Catalog {
         Ok(Created { store, is_new: true })
     }
 
-    async fn change(&self, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreView>> {
+    async fn change(&self, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreSnapshot>> {
         let current = self.read(id).await?;
         let has_name = current.document.name.as_ref();
         let is_renamed = matches!(&update.name, Change::Set(name) if has_name != Some(name));
@@ -400,9 +400,9 @@ impl Catalog {
     }
 
     /// Reads the current state of a store.
-    async fn read(&self, id: StoreId) -> Result<Arc<StoreView>> {
-        let view = self.documents.read(id).await?.filter(|view| view.document.is_visible(self.clock.now()));
-        view.ok_or(Error::StoreNotFound)
+    async fn read(&self, id: StoreId) -> Result<Arc<StoreSnapshot>> {
+        let snapshot = self.documents.read(id).await?.filter(|snapshot| snapshot.document.is_visible(self.clock.now()));
+        snapshot.ok_or(Error::StoreNotFound)
     }
 }
 

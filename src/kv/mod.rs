@@ -33,7 +33,7 @@ pub use model::{
 };
 pub use names::naming::Created;
 pub use persist::{
-    cache::{CacheOptions, CacheUses},
+    cache::{CacheCounters, CacheOptions},
     clock_record::ClockRecords,
     format_version::{FORMAT, FormatError, look_at_format},
     installation::{CheckError, Installation, InstallationLost, JoinError, SecretFingerprint},
@@ -42,7 +42,7 @@ pub use persist::{
         JournalError, MigrationJournal, MigrationState, MigrationStep, PREFIXES, belongs_to_backend, may_expire,
     },
     object_keys::{CLOCK, FORMAT as FORMAT_OBJECT, is_record},
-    store_metadata::{Contents, Document, Location, Phase, Stats, StoreView},
+    store_metadata::{Contents, Document, Location, Phase, Stats, StoreSnapshot},
 };
 pub use records::{
     key_range::{KeyPage, KeyQuery, ListedKey},

@@ -17,7 +17,7 @@ use std::{
 use futures_util::{StreamExt, future::join_all, stream};
 use larder::{
     clock::{Clock, ManualClock, SeededRandom, SystemClock, SystemRandom},
-    kv::{CacheOptions, Catalog, CatalogOptions, NewStore, Retention, StoreQuery, StoreView, UserId},
+    kv::{CacheOptions, Catalog, CatalogOptions, NewStore, Retention, StoreQuery, StoreSnapshot, UserId},
     storage::{
         ListOptions, ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore},
@@ -235,7 +235,7 @@ fn p99(mut times: Times) -> [Duration; 2] {
 }
 
 /// Reads and writes records as several clients do, until told to stop.
-async fn use_store(gateway: &Gateway, store: &StoreView, until: &AtomicBool) -> Times {
+async fn use_store(gateway: &Gateway, store: &StoreSnapshot, until: &AtomicBool) -> Times {
     let clients = (0..CLIENTS).map(async |client| {
         let (mut reads, mut writes) = (Vec::new(), Vec::new());
         let (read_key, written_key) = ("a".parse().expect("a key"), format!("b{client}"));
@@ -255,7 +255,7 @@ async fn use_store(gateway: &Gateway, store: &StoreView, until: &AtomicBool) -> 
 }
 
 /// Reads and writes a record for a while.
-async fn use_quietly(gateway: &Gateway, store: &StoreView) -> Times {
+async fn use_quietly(gateway: &Gateway, store: &StoreSnapshot) -> Times {
     let is_over = AtomicBool::new(false);
     let pause = async {
         tokio::time::sleep(Duration::from_secs(10)).await;

@@ -6,7 +6,7 @@ use larder::{
     clock::{Clock, ManualClock, SeededRandom, Timestamp},
     kv::{
         CacheOptions, Catalog, CatalogOptions, ContentCoding, NewStore, RecordAttributes, Records, StoreName,
-        StoreView, UserId,
+        StoreSnapshot, UserId,
     },
     storage::{ByteStream, ListOptions, ObjectStore, Precondition, memory::MemoryStore},
 };
@@ -84,11 +84,11 @@ impl World {
 }
 
 impl Gateway {
-    pub async fn create(&self, owner: UserId, named: Option<&str>) -> Arc<StoreView> {
+    pub async fn create(&self, owner: UserId, named: Option<&str>) -> Arc<StoreSnapshot> {
         self.catalog.create(owner, new_store(named)).await.expect("the store is made").store
     }
 
-    pub async fn put(&self, store: &StoreView, key: &str, value: &'static str) -> larder::kv::Result<()> {
+    pub async fn put(&self, store: &StoreSnapshot, key: &str, value: &'static str) -> larder::kv::Result<()> {
         let key = key.parse().expect("a valid key");
         let attributes =
             RecordAttributes { content_type: "text/plain".to_owned(), content_coding: None::<ContentCoding> };

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use larder::{
     clock::Clock,
-    kv::{CatalogOptions, Change, LifecycleClass, Retention, StoreLocator, StoreUpdate, StoreView},
+    kv::{CatalogOptions, Change, LifecycleClass, Retention, StoreLocator, StoreSnapshot, StoreUpdate},
     storage::{ListOptions, MAX_LIST_KEYS},
 };
 
@@ -66,7 +66,7 @@ async fn live(world: &World, gateway: &Gateway, time: Duration) {
 }
 
 /// Uses `stores` for [`DAYS`], under the lifecycle rules if the gateway is before a bucket.
-async fn use_for_weeks(world: &World, gateway: &Gateway, stores: &[&Arc<StoreView>], is_bucket: bool) -> usize {
+async fn use_for_weeks(world: &World, gateway: &Gateway, stores: &[&Arc<StoreSnapshot>], is_bucket: bool) -> usize {
     let mut deleted = 0;
     for _ in 0..DAYS {
         for store in stores {
@@ -81,17 +81,17 @@ async fn use_for_weeks(world: &World, gateway: &Gateway, stores: &[&Arc<StoreVie
     deleted
 }
 
-async fn resolved(gateway: &Gateway, store: &StoreView) -> Arc<StoreView> {
+async fn resolved(gateway: &Gateway, store: &StoreSnapshot) -> Arc<StoreSnapshot> {
     gateway.catalog.resolve(&StoreLocator::Id(store.document.id)).await.expect("it is there")
 }
 
-async fn holds(gateway: &Gateway, store: &StoreView, value: &str) {
+async fn holds(gateway: &Gateway, store: &StoreSnapshot, value: &str) {
     let (view, key) = (resolved(gateway, store).await, "a".parse().expect("a key"));
     let record = gateway.records.get(&view, &key, None).await.expect("it is read");
     assert_eq!(record.body.into_bytes(MAX_BYTES).await.expect("it is small"), value);
 }
 
-async fn rename(gateway: &Gateway, store: &StoreView, change: Change<larder::kv::StoreName>) {
+async fn rename(gateway: &Gateway, store: &StoreSnapshot, change: Change<larder::kv::StoreName>) {
     let update = StoreUpdate { name: change, ..StoreUpdate::default() };
     gateway.catalog.update(store.document.id, update).await.expect("a change");
 }
@@ -138,7 +138,7 @@ async fn rules_that_are_written_as_soon_as_a_folder_was_migrated_delete_nothing_
 }
 
 /// Creates two stores without a name, each with a record.
-async fn two_unnamed(world: &World, gateway: &Gateway) -> [Arc<StoreView>; 2] {
+async fn two_unnamed(world: &World, gateway: &Gateway) -> [Arc<StoreSnapshot>; 2] {
     let stores = [gateway.create(world.owner, None).await, gateway.create(world.owner, None).await];
     for store in &stores {
         gateway.put(store, "a", "flour").await.expect("a write");

@@ -18,8 +18,8 @@ use crate::{
     },
     auth::{AccountAction, AccountGrant, Action, Addressed, Caller, Denied, Grant, authorize, authorize_account},
     kv::{
-        Change, GeneralAccess, NewStore, Retention, Schema, StoreLocator, StoreName, StoreQuery, StoreUpdate,
-        StoreView, UserId,
+        Change, GeneralAccess, NewStore, Retention, Schema, StoreLocator, StoreName, StoreQuery, StoreSnapshot,
+        StoreUpdate, UserId,
     },
 };
 
@@ -77,7 +77,7 @@ async fn everything(
     context: &Context,
     user: UserId,
     wanted: &StoreQuery,
-) -> Result<(usize, Vec<Arc<StoreView>>), ApiError> {
+) -> Result<(usize, Vec<Arc<StoreSnapshot>>), ApiError> {
     let mut shared = context.shared.list(&user).await?;
     shared.retain(|store| wanted.matches(store));
     // At most all shared stores come before an own one: the page consists of these, and of the own ones from this
@@ -97,7 +97,7 @@ async fn everything(
 }
 
 /// Returns the requested page of `stores`, which are in the order of creation, and the number of matching stores.
-fn page_of(mut stores: Vec<Arc<StoreView>>, wanted: &StoreQuery) -> (usize, Vec<Arc<StoreView>>) {
+fn page_of(mut stores: Vec<Arc<StoreSnapshot>>, wanted: &StoreQuery) -> (usize, Vec<Arc<StoreSnapshot>>) {
     stores.retain(|store| wanted.matches(store));
     if wanted.descending {
         stores.reverse();
@@ -111,7 +111,7 @@ async fn listed(
     context: &Context,
     account: &AccountGrant,
     caller: &Caller,
-    store: Arc<StoreView>,
+    store: Arc<StoreSnapshot>,
 ) -> Result<Grant, ApiError> {
     let owner = context.owner(caller, &store).await?;
     Ok(account.listing(caller, store, owner)?)
@@ -223,7 +223,7 @@ async fn show(
     context: &Context,
     caller: &Caller,
     status: StatusCode,
-    store: Arc<StoreView>,
+    store: Arc<StoreSnapshot>,
     addressed: Addressed,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let owner = context.owner(caller, &store).await?;

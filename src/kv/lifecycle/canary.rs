@@ -56,7 +56,7 @@ impl Canaries<'_> {
     /// Reports the state of the canaries, and writes the missing ones.
     pub async fn look(self) -> Result<Vec<Finding>> {
         let class = LifecycleClass::ALL[0];
-        let mut memory = self.remembered().await?;
+        let mut memory = self.cached().await?;
         let mut findings = Vec::new();
         if self.has_rules {
             let fate = self.fate(&object_keys::passing_canary(class), &mut memory.expiring).await?;
@@ -70,7 +70,7 @@ impl Canaries<'_> {
         Ok(findings)
     }
 
-    async fn remembered(self) -> Result<Memory> {
+    async fn cached(self) -> Result<Memory> {
         let object = match self.objects.get(&object_keys::canaries(), GetOptions::default()).await {
             Ok(object) => object,
             Err(Error::NotFound) => return Ok(Memory::default()),

@@ -22,7 +22,7 @@ use crate::{
             name_claims::Claims,
             object_keys::{self, DueKey, DueReason},
             repository::Documents,
-            store_metadata::{Document, FormerName, Location, StoreView},
+            store_metadata::{Document, FormerName, Location, StoreSnapshot},
         },
     },
     storage::{ListOptions, MAX_DELETE_KEYS, ObjectStore},
@@ -72,28 +72,32 @@ impl Removals {
     }
 
     /// Writes the tombstone of a store and schedules the purge of its records.
-    pub async fn bury(&self, view: Arc<StoreView>) -> Result<()> {
-        self.due_queue.schedule_intent(view.document.id).await?;
-        self.bury_if(view, |_| true).await.map(drop)
+    pub async fn bury(&self, snapshot: Arc<StoreSnapshot>) -> Result<()> {
+        self.due_queue.schedule_intent(snapshot.document.id).await?;
+        self.bury_if(snapshot, |_| true).await.map(drop)
     }
 
     /// Does the same for a store that was found expired twice, the second time at `now` by a trusted clock, unless it
     /// has changed meanwhile. Returns its current document.
-    pub async fn bury_expired(&self, view: Arc<StoreView>, now: Timestamp) -> Result<Arc<StoreView>> {
+    pub async fn bury_expired(&self, snapshot: Arc<StoreSnapshot>, now: Timestamp) -> Result<Arc<StoreSnapshot>> {
         let is_over = |document: &Document| {
             let sweep_time = state_machine::sweep_time(document);
             sweep_time.is_some_and(|at| at <= now) || !self.policy.safeguards.sweeps_by_document
         };
-        self.schedule_last_pass(view.document.id, MARGIN).await?;
-        self.bury_if(view, is_over).await
+        self.schedule_last_pass(snapshot.document.id, MARGIN).await?;
+        self.bury_if(snapshot, is_over).await
     }
 
-    async fn bury_if(&self, view: Arc<StoreView>, may_go: impl Fn(&Document) -> bool) -> Result<Arc<StoreView>> {
+    async fn bury_if(
+        &self,
+        snapshot: Arc<StoreSnapshot>,
+        may_go: impl Fn(&Document) -> bool,
+    ) -> Result<Arc<StoreSnapshot>> {
         let (now, uptime) = (self.clock.now(), self.guard.uptime());
         let bury = |document: &mut Document| {
             if may_go(document) { state_machine::tombstone(document, now, uptime) } else { Ok(false) }
         };
-        self.documents.update_from(view, bury).await
+        self.documents.update_from(snapshot, bury).await
     }
 
     async fn schedule_last_pass(&self, id: StoreId, margin: Duration) -> Result<()> {
@@ -183,18 +187,19 @@ impl Removals {
     }
 
     /// Deletes the locations from which no request can still be reading, and removes them from the document.
-    pub async fn delete_stale_locations(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
-        let Some(now) = self.guard.deletion_time() else { return Ok(view) };
-        let (id, lifetime) = (view.document.id, self.policy.stale_location_lifetime());
+    pub async fn delete_stale_locations(&self, snapshot: Arc<StoreSnapshot>) -> Result<Arc<StoreSnapshot>> {
+        let Some(now) = self.guard.deletion_time() else { return Ok(snapshot) };
+        let (id, lifetime) = (snapshot.document.id, self.policy.stale_location_lifetime());
         let is_over = |since: Timestamp| now.since(since) >= lifetime;
-        let over: Vec<_> = view.document.stale_locations.iter().filter(|left| is_over(left.since)).cloned().collect();
+        let over: Vec<_> =
+            snapshot.document.stale_locations.iter().filter(|left| is_over(left.since)).cloned().collect();
         if over.is_empty() {
-            return Ok(view);
+            return Ok(snapshot);
         }
-        // Read afresh: the current location is never deleted, whatever a stale view says.
-        let view = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
+        // Read afresh: the current location is never deleted, whatever a stale snapshot says.
+        let snapshot = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
         for stale in &over {
-            if stale.location != view.document.location {
+            if stale.location != snapshot.document.location {
                 self.remove_records(id, &stale.location).await?;
             }
         }
@@ -203,29 +208,29 @@ impl Removals {
             document.stale_locations.retain(|stale| !over.contains(stale));
             Ok(document.is_there() && document.stale_locations.len() < before)
         };
-        self.documents.update_from(view, forget).await
+        self.documents.update_from(snapshot, forget).await
     }
 
     /// Undoes an unfinished rename, unless the store is being created with the name.
-    pub async fn end_rename(&self, view: Arc<StoreView>, now: Timestamp) -> Result<Arc<StoreView>> {
-        if view.document.pending_name.is_none() || !view.document.is_there() {
-            return Ok(view);
+    pub async fn end_rename(&self, snapshot: Arc<StoreSnapshot>, now: Timestamp) -> Result<Arc<StoreSnapshot>> {
+        if snapshot.document.pending_name.is_none() || !snapshot.document.is_there() {
+            return Ok(snapshot);
         }
         let undo =
             |document: &mut Document| Ok(document.is_there() && state_machine::abandon_pending_name(document, now));
-        self.documents.update_from(view, undo).await
+        self.documents.update_from(snapshot, undo).await
     }
 
     /// Releases the claims of names that a store left so long ago that no request can still be writing them. Each is
     /// removed on condition that it is the version that was read; a store that takes the name again has replaced it.
-    pub async fn release_names(&self, view: Arc<StoreView>) -> Result<Arc<StoreView>> {
-        let Some(now) = self.guard.deletion_time() else { return Ok(view) };
+    pub async fn release_names(&self, snapshot: Arc<StoreSnapshot>) -> Result<Arc<StoreSnapshot>> {
+        let Some(now) = self.guard.deletion_time() else { return Ok(snapshot) };
         let is_over = |former: &FormerName| now.since(former.since) >= MAX_REQUEST_DURATION;
-        let over: Vec<_> = view.document.former_names.iter().filter(|former| is_over(former)).cloned().collect();
+        let over: Vec<_> = snapshot.document.former_names.iter().filter(|former| is_over(former)).cloned().collect();
         if over.is_empty() {
-            return Ok(view);
+            return Ok(snapshot);
         }
-        let Document { id, owner_id, .. } = view.document;
+        let Document { id, owner_id, .. } = snapshot.document;
         for FormerName { name, .. } in &over {
             let claim = self.claims.read(&owner_id, &name.folded()).await?.filter(|claim| claim.store_id == id);
             // Read after the claim: a store that wants the name records that in its document before it writes another

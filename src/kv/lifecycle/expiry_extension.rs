@@ -21,9 +21,9 @@ use crate::{
             ids::StoreId,
         },
         persist::{
-            cache::Known,
+            cache::CacheEntry,
             repository::Documents,
-            store_metadata::{Document, StoreView},
+            store_metadata::{Document, StoreSnapshot},
         },
     },
 };
@@ -63,11 +63,11 @@ impl LocalExtension {
 #[async_trait]
 impl ExtendExpiry for LocalExtension {
     async fn extend(&self, id: StoreId) -> Result<()> {
-        let view = self.documents.recent(id).await?.ok_or(Error::StoreNotFound)?;
+        let snapshot = self.documents.recent(id).await?.ok_or(Error::StoreNotFound)?;
         let extend = |document: &mut Document| {
             self.policy.extend_expiry(document, self.documents.now(), self.documents.expiry_base())
         };
-        match self.documents.update_from(view, extend).await {
+        match self.documents.update_from(snapshot, extend).await {
             // The cached document may be stale.
             Err(Error::StoreNotFound) => self.documents.update(id, extend).await.map(drop),
             extended => extended.map(drop),
@@ -100,7 +100,7 @@ impl ExpiryExtender {
 
     /// Runs a change of a store, and extends the expiry so the store lives its whole retention afterwards, unless it
     /// has a name. Makes no call if the document already allows it; else one write, concurrent with the change.
-    pub async fn extend_during<T>(&self, store: &StoreView, change: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn extend_during<T>(&self, store: &StoreSnapshot, change: impl Future<Output = Result<T>>) -> Result<T> {
         if !self.policy.safeguards.extends_before_acknowledging {
             return change.await;
         }
@@ -118,7 +118,7 @@ impl ExpiryExtender {
     }
 
     /// Runs a change that takes longer than the store would live.
-    async fn keep_alive<T>(&self, store: &StoreView, change: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn keep_alive<T>(&self, store: &StoreSnapshot, change: impl Future<Output = Result<T>>) -> Result<T> {
         let pause = (store.document.retention.duration() / 2).max(MIN_EXTENSION_INTERVAL);
         let mut change = pin!(change);
         loop {
@@ -132,7 +132,7 @@ impl ExpiryExtender {
         }
     }
 
-    async fn extend_if_due(&self, store: &StoreView) -> Result<()> {
+    async fn extend_if_due(&self, store: &StoreSnapshot) -> Result<()> {
         if self.expires_late_enough(store) {
             return Ok(());
         }
@@ -143,9 +143,9 @@ impl ExpiryExtender {
         if self.expires_late_enough(store) { Ok(()) } else { self.extension.extend(id).await }
     }
 
-    /// Returns whether the known expiry is late enough. Only a fresh view counts: since the view of a long change the
+    /// Returns whether the known expiry is late enough. Only a fresh snapshot counts: since the snapshot of a long change the
     /// store may have lost its name or got a shorter retention.
-    fn expires_late_enough(&self, store: &StoreView) -> bool {
+    fn expires_late_enough(&self, store: &StoreSnapshot) -> bool {
         let now = self.documents.expiry_base();
         let is_enough = |document: &Document| {
             let needed = now.plus(document.retention.duration());
@@ -153,9 +153,9 @@ impl ExpiryExtender {
         };
         let (cache, at) = (self.documents.cache(), self.clock.monotonic());
         match cache.store(&store.document.id, at) {
-            Some(Known::Store(latest)) => is_enough(&latest.document),
-            Some(Known::Absent { .. } | Known::Invalidated { .. }) | None => {
-                cache.is_young(store, at) == Some(true) && is_enough(&store.document)
+            Some(CacheEntry::Store(latest)) => is_enough(&latest.document),
+            Some(CacheEntry::Absent { .. } | CacheEntry::Invalidated { .. }) | None => {
+                cache.is_fresh(store, at) == Some(true) && is_enough(&store.document)
             }
         }
     }

@@ -30,7 +30,7 @@ use crate::{
         persist::{
             object_keys::DueReason,
             repository::Documents,
-            store_metadata::{Document, Phase, StoreView},
+            store_metadata::{Document, Phase, StoreSnapshot},
         },
     },
 };
@@ -236,11 +236,11 @@ impl Reconciler {
     }
 
     /// Starts a move of a store in the background, if it must move.
-    pub fn relocate_if_needed(self: &Arc<Self>, view: &StoreView) {
-        if matches!(view.document.phase, Phase::Active)
-            && self.policy.required_relocation(&view.document, self.documents.expiry_base()).is_some()
+    pub fn relocate_if_needed(self: &Arc<Self>, snapshot: &StoreSnapshot) {
+        if matches!(snapshot.document.phase, Phase::Active)
+            && self.policy.required_relocation(&snapshot.document, self.documents.expiry_base()).is_some()
         {
-            self.relocate(view.document.id);
+            self.relocate(snapshot.document.id);
         }
     }
 
@@ -304,42 +304,45 @@ impl Reconciler {
         if items.iter().all(|item| item.reason == DueReason::Expired) && !self.guard.allows_deletion() {
             return Ok(Next::Wait);
         }
-        let Some(view) = self.documents.read(id).await? else {
+        let Some(snapshot) = self.documents.read(id).await? else {
             return self.reconcile_absent(items).await;
         };
-        match &view.document.phase {
+        match &snapshot.document.phase {
             Phase::Deleted { uptime_millis, locations, .. } => {
-                return self.removals.work_on(&view.document, *uptime_millis, locations).await.map(Next::Purge);
+                return self.removals.work_on(&snapshot.document, *uptime_millis, locations).await.map(Next::Purge);
             }
             Phase::Creating
-                if now.since(view.document.created_at) >= MAX_REQUEST_DURATION && self.guard.allows_deletion() =>
+                if now.since(snapshot.document.created_at) >= MAX_REQUEST_DURATION && self.guard.allows_deletion() =>
             {
-                return self.removals.bury(view).await.map(|()| Next::Revisit(None));
+                return self.removals.bury(snapshot).await.map(|()| Next::Revisit(None));
             }
             Phase::Creating | Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => {}
         }
         // An intent for a new store is fulfilled when that store exists.
-        let may_follow = |item: &DueItem| item.creation.is_none() || !view.document.is_there();
+        let may_follow = |item: &DueItem| item.creation.is_none() || !snapshot.document.is_there();
         let is_pending_intent = |item: &DueItem| {
             item.reason == DueReason::Intent && may_follow(item) && now.since(item.at) < INTENT_TIMEOUT
         };
         let is_early = items.iter().any(is_pending_intent);
-        let view = self.removals.delete_stale_locations(view).await?;
-        let view = self.removals.release_names(view).await?;
-        let view =
-            if is_early || !self.guard.allows_deletion() { view } else { self.removals.end_rename(view, now).await? };
-        if self.is_sweep_due(&view, now) {
+        let snapshot = self.removals.delete_stale_locations(snapshot).await?;
+        let snapshot = self.removals.release_names(snapshot).await?;
+        let snapshot = if is_early || !self.guard.allows_deletion() {
+            snapshot
+        } else {
+            self.removals.end_rename(snapshot, now).await?
+        };
+        if self.is_sweep_due(&snapshot, now) {
             let is_confirmed = is_about(DueReason::Expired) || !self.policy.safeguards.confirms_expiry;
-            return self.reconcile_expired(view, is_confirmed).await;
+            return self.reconcile_expired(snapshot, is_confirmed).await;
         }
         // The last index entry may be missing after an announced change, or after an extended expiry.
         if !is_early && (is_about(DueReason::Scheduled) || is_about(DueReason::Intent)) {
-            self.documents.publish_again(&view.document).await?;
+            self.documents.publish_again(&snapshot.document).await?;
         }
         let now = self.documents.expiry_base();
-        match self.policy.next_visit(&view.document, now) {
+        match self.policy.next_visit(&snapshot.document, now) {
             Some(at) if at <= now => {
-                if self.policy.is_relocation_overdue(&view.document, now) {
+                if self.policy.is_relocation_overdue(&snapshot.document, now) {
                     tracing::error!(store = %id, "relocation overdue: a lifecycle rule may delete records of a live store");
                 }
                 self.relocate(id);
@@ -374,13 +377,13 @@ impl Reconciler {
     }
 
     /// Records that a store was found expired, or deletes it if that is confirmed.
-    async fn reconcile_expired(&self, view: Arc<StoreView>, is_confirmed: bool) -> Result<Next> {
+    async fn reconcile_expired(&self, snapshot: Arc<StoreSnapshot>, is_confirmed: bool) -> Result<Next> {
         if !is_confirmed {
-            self.due_queue.schedule_after(view.document.id, DueReason::Expired, self.confirmation).await?;
+            self.due_queue.schedule_after(snapshot.document.id, DueReason::Expired, self.confirmation).await?;
             return Ok(Next::Revisit(None));
         }
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
-        let deleted = self.removals.bury_expired(view, now).await?;
+        let deleted = self.removals.bury_expired(snapshot, now).await?;
         let Phase::Deleted { uptime_millis, locations, .. } = &deleted.document.phase else {
             return Ok(Next::Revisit(self.policy.next_visit(&deleted.document, self.clock.now())));
         };
@@ -388,9 +391,9 @@ impl Reconciler {
         self.removals.find_remains(&deleted.document, *uptime_millis, locations).await.map(Next::Purge)
     }
 
-    fn is_sweep_due(&self, view: &StoreView, now: Timestamp) -> bool {
-        let is_sweep_due = state_machine::sweep_time(&view.document).is_some_and(|at| at <= now);
-        view.document.is_there() && (is_sweep_due || !self.policy.safeguards.sweeps_by_document)
+    fn is_sweep_due(&self, snapshot: &StoreSnapshot, now: Timestamp) -> bool {
+        let is_sweep_due = state_machine::sweep_time(&snapshot.document).is_some_and(|at| at <= now);
+        snapshot.document.is_there() && (is_sweep_due || !self.policy.safeguards.sweeps_by_document)
     }
 
     fn relocate(self: &Arc<Self>, id: StoreId) {

@@ -20,7 +20,7 @@ use crate::{
         persist::{
             cache::RELOCATION_STALENESS,
             repository::Documents,
-            store_metadata::{Document, Phase, Relocation, StoreView},
+            store_metadata::{Document, Phase, Relocation, StoreSnapshot},
         },
     },
     storage::ObjectStore,
@@ -96,14 +96,14 @@ impl Relocator {
         }
         let _guard = RunGuard { relocator: self, id };
         let _permit = self.permits.acquire().await.map_err(Error::unavailable)?;
-        let Some(view) = self.documents.read(id).await? else { return Ok(()) };
+        let Some(snapshot) = self.documents.read(id).await? else { return Ok(()) };
         let now = self.clock.now();
-        match &view.document.phase {
-            Phase::Active => self.attempt(view).await,
+        match &snapshot.document.phase {
+            Phase::Active => self.attempt(snapshot).await,
             Phase::Copying(relocation) | Phase::Frozen(relocation)
                 if now.since(relocation.heartbeat_at) >= STALL_TIMEOUT =>
             {
-                self.attempt(view).await
+                self.attempt(snapshot).await
             }
             Phase::CuttingOver(relocation) if now.since(relocation.heartbeat_at) >= STALL_TIMEOUT => {
                 self.finish(id, relocation.attempt).await
@@ -115,19 +115,19 @@ impl Relocator {
     }
 
     /// Runs attempts of its own. A failed one is followed by the next at once, since it may have left writes frozen.
-    async fn attempt(&self, mut view: Arc<StoreView>) -> Result<()> {
-        let id = view.document.id;
+    async fn attempt(&self, mut snapshot: Arc<StoreSnapshot>) -> Result<()> {
+        let id = snapshot.document.id;
         for _ in 0..MAX_ATTEMPTS {
             let mut attempt = None;
-            match self.attempt_once(view, &mut attempt).await {
+            match self.attempt_once(snapshot, &mut attempt).await {
                 Err(error @ Error::Unavailable { .. }) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::info!(store = %id, attempt, error, "relocation attempt failed, retrying");
                 }
                 ended => return ended,
             }
-            view = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
-            match &view.document.phase {
+            snapshot = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
+            match &snapshot.document.phase {
                 Phase::Copying(relocation) | Phase::Frozen(relocation) if Some(relocation.attempt) == attempt => {}
                 Phase::CuttingOver(relocation) if Some(relocation.attempt) == attempt => {
                     return self.finish(id, relocation.attempt).await;
@@ -145,11 +145,11 @@ impl Relocator {
     }
 
     /// Runs one attempt, from the first copy to the end.
-    async fn attempt_once(&self, view: Arc<StoreView>, attempt: &mut Option<u64>) -> Result<()> {
-        let id = view.document.id;
+    async fn attempt_once(&self, snapshot: Arc<StoreSnapshot>, attempt: &mut Option<u64>) -> Result<()> {
+        let id = snapshot.document.id;
         let started = self
             .documents
-            .update_from(view, |document| {
+            .update_from(snapshot, |document| {
                 *attempt = self.policy.begin_relocation(document, self.documents.expiry_base());
                 Ok(attempt.is_some())
             })
@@ -188,8 +188,8 @@ impl Relocator {
 }
 
 impl RelocationRun<'_> {
-    /// Copies while reads and writes continue, until little can be left, and until no gateway has a cached view of
-    /// the store as not moving: such views would live too long for a short freeze.
+    /// Copies while reads and writes continue, until little can be left, and until no gateway has a cached snapshot of
+    /// the store as not moving: such snapshots would live too long for a short freeze.
     async fn pre_copy(&mut self) -> Result<()> {
         let clock = Arc::clone(&self.relocator.clock);
         for _ in 0..MAX_COPY_PASSES {

@@ -13,7 +13,7 @@ use crate::kv::{
         ids::{StoreId, UserId},
         search_text::Label,
     },
-    persist::{repository::Documents, store_metadata::StoreView},
+    persist::{repository::Documents, store_metadata::StoreSnapshot},
 };
 
 use super::{index::Index, owner_index::OwnerIndex};
@@ -41,7 +41,7 @@ pub struct StoreQuery {
 
 impl StoreQuery {
     /// Returns whether a store matches, regardless of the page.
-    pub fn matches(&self, store: &StoreView) -> bool {
+    pub fn matches(&self, store: &StoreSnapshot) -> bool {
         (self.unnamed || store.document.name.is_some())
             && self.search.as_deref().is_none_or(|search| matches(store, search))
     }
@@ -53,7 +53,7 @@ pub struct StorePage {
     /// Number of all stores that match.
     pub total: usize,
     /// The stores of this page.
-    pub stores: Vec<Arc<StoreView>>,
+    pub stores: Vec<Arc<StoreSnapshot>>,
 }
 
 /// Returns a page of an owner's stores: no call if the cache has them, else a read for each store that it lacks.
@@ -117,8 +117,8 @@ impl Lists<'_> {
     async fn take(
         &self,
         ids: &[StoreId],
-        read: &mut HashMap<StoreId, Option<Arc<StoreView>>>,
-    ) -> Result<Option<Vec<Arc<StoreView>>>> {
+        read: &mut HashMap<StoreId, Option<Arc<StoreSnapshot>>>,
+    ) -> Result<Option<Vec<Arc<StoreSnapshot>>>> {
         let unread: Vec<_> = ids.iter().filter(|id| !read.contains_key(*id)).copied().collect();
         self.read(&unread, read).await?;
         let stores: Vec<_> = ids.iter().filter_map(|id| read.get(id).cloned().flatten()).collect();
@@ -127,7 +127,7 @@ impl Lists<'_> {
     }
 
     /// Reads the stores of `ids`. A store that does not belong in the list is `None`, and the index is updated.
-    async fn read(&self, ids: &[StoreId], read: &mut HashMap<StoreId, Option<Arc<StoreView>>>) -> Result<()> {
+    async fn read(&self, ids: &[StoreId], read: &mut HashMap<StoreId, Option<Arc<StoreSnapshot>>>) -> Result<()> {
         let one = async |id: StoreId| -> Result<_> {
             let store = self.ask(id).await?;
             Ok((id, store.filter(|store| self.query.matches(store))))
@@ -140,13 +140,13 @@ impl Lists<'_> {
     }
 
     /// Returns a store if requests may see it, and updates the index.
-    async fn ask(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+    async fn ask(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
         let store = self.documents.visible(id).await?;
         match &store {
-            Some(view) => self.index.learn(&view.document),
-            None => match self.documents.remembered(&id) {
+            Some(snapshot) => self.index.learn(&snapshot.document),
+            None => match self.documents.cached(&id) {
                 // Expired, by a clock that may turn out to be wrong.
-                Some(view) if view.document.is_there() => self.index.learn(&view.document),
+                Some(snapshot) if snapshot.document.is_there() => self.index.learn(&snapshot.document),
                 Some(_) | None => self.stores.drop_entry(&id),
             },
         }
@@ -154,7 +154,7 @@ impl Lists<'_> {
     }
 }
 
-fn matches(store: &StoreView, search: &str) -> bool {
+fn matches(store: &StoreSnapshot, search: &str) -> bool {
     let search = search.to_lowercase();
     let contains = |text: &str| text.to_lowercase().contains(&search);
     let document = &store.document;

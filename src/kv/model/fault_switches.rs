@@ -15,7 +15,7 @@ pub struct Safeguards {
     pub waits_when_arriving: bool,
     /// Each attempt of a move copies into a generation of its own.
     pub fresh_generations: bool,
-    /// A view's age counts from when its read was sent, not from its response.
+    /// A snapshot's age counts from when its read was sent, not from its response.
     pub ages_from_sending: bool,
     /// Only a write ends a freeze.
     pub freezes_until_written: bool,

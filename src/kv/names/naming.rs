@@ -22,7 +22,7 @@ use crate::{
         persist::{
             name_claims::{Claim, Claims},
             repository::Documents,
-            store_metadata::{Document, Phase, StoreView},
+            store_metadata::{Document, Phase, StoreSnapshot},
         },
     },
 };
@@ -38,7 +38,7 @@ const NAME_QUEUES: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Created {
     /// The store.
-    pub store: Arc<StoreView>,
+    pub store: Arc<StoreSnapshot>,
     /// True if it was created now; otherwise it had the name before, and is unchanged.
     pub is_new: bool,
 }
@@ -46,7 +46,7 @@ pub struct Created {
 /// Holder of a name.
 enum Holder {
     /// This store has the name, or is claiming it.
-    Store(Arc<StoreView>),
+    Store(Arc<StoreSnapshot>),
     /// No store holds it; the claim, if there is one, is stale.
     Nobody(Option<Claim>),
 }
@@ -77,43 +77,47 @@ impl Naming {
     }
 
     /// Returns the store with a name, from the cache if that is fresh, else with two reads.
-    pub async fn find(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+    pub async fn find(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreSnapshot>>> {
         let folded = name.folded();
-        let has_name = |view: &Arc<StoreView>| view.document.is_there() && view.document.name.as_ref() == Some(name);
+        let has_name = |snapshot: &Arc<StoreSnapshot>| {
+            snapshot.document.is_there() && snapshot.document.name.as_ref() == Some(name)
+        };
         let now = self.clock.monotonic();
         if let Some(id) = self.documents.cache().name(owner, &folded, now)
-            && let Some(view) = self.documents.recent(id).await?.filter(has_name)
+            && let Some(snapshot) = self.documents.recent(id).await?.filter(has_name)
         {
-            return Ok(Some(view));
+            return Ok(Some(snapshot));
         }
         let Some(claim) = self.claims.read(&owner, &folded).await? else { return Ok(None) };
-        let view = self.documents.read(claim.store_id).await?.filter(has_name);
-        if view.is_some() {
-            self.documents.cache().remember_name(owner, folded, claim.store_id, now);
+        let snapshot = self.documents.read(claim.store_id).await?.filter(has_name);
+        if snapshot.is_some() {
+            self.documents.cache().insert_name(owner, folded, claim.store_id, now);
         }
-        Ok(view)
+        Ok(snapshot)
     }
 
     /// Finds the store with a name for callers other than its owner. It takes two reads whether or not the store
     /// exists, and regardless of the owner's own lookups; then none until the result is stale. Names that this
     /// gateway has given meanwhile are found nevertheless.
-    pub async fn find_for_others(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+    pub async fn find_for_others(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreSnapshot>>> {
         let folded = name.folded();
-        let has_name = |view: &Arc<StoreView>| view.document.is_there() && view.document.name.as_ref() == Some(name);
+        let has_name = |snapshot: &Arc<StoreSnapshot>| {
+            snapshot.document.is_there() && snapshot.document.name.as_ref() == Some(name)
+        };
         let (cache, now) = (self.documents.cache(), self.clock.monotonic());
-        if let Some(told) = cache.told(owner, &folded, now) {
-            let Some(id) = cache.name(owner, &folded, now).or(told.store) else { return Ok(None) };
+        if let Some(lookup) = cache.foreign_lookup(owner, &folded, now) {
+            let Some(id) = cache.name(owner, &folded, now).or(lookup.store) else { return Ok(None) };
             return Ok(self.documents.recent(id).await?.filter(has_name));
         }
-        let view = if let Some(claim) = self.claims.read(&owner, &folded).await? {
+        let snapshot = if let Some(claim) = self.claims.read(&owner, &folded).await? {
             self.documents.read(claim.store_id).await?.filter(has_name)
         } else {
             let vacant = StoreId::vacant(self.hasher.hash_one((owner, &folded)));
             self.documents.read_in_vain(vacant).await?;
             None
         };
-        cache.tell(owner, folded, view.as_ref().map(|view| view.document.id), now);
-        Ok(view)
+        cache.insert_foreign_lookup(owner, folded, snapshot.as_ref().map(|snapshot| snapshot.document.id), now);
+        Ok(snapshot)
     }
 
     /// Returns the store with a name, or creates it from `document` (which wants the name).
@@ -147,7 +151,7 @@ impl Naming {
     }
 
     /// Gives a store a new name; the document takes it last.
-    pub async fn rename(&self, current: &StoreView, name: &StoreName) -> Result<()> {
+    pub async fn rename(&self, current: &StoreSnapshot, name: &StoreName) -> Result<()> {
         let Document { id, owner_id: owner, .. } = current.document;
         let _turn = self.turn(owner, name).await;
         if let Holder::Store(holder) = self.holder(owner, name).await?
@@ -172,7 +176,7 @@ impl Naming {
                 if named.document.name.as_ref() != Some(name) {
                     return Err(Error::NameTaken);
                 }
-                self.documents.cache().remember_name(owner, name.folded(), id, named.read_at);
+                self.documents.cache().insert_name(owner, name.folded(), id, named.read_at);
                 return Ok(());
             }
         }
@@ -180,7 +184,7 @@ impl Naming {
     }
 
     /// Undoes an unacknowledged rename that is still in progress.
-    async fn undo_rename(&self, store: Arc<StoreView>, name: &StoreName) -> Result<()> {
+    async fn undo_rename(&self, store: Arc<StoreSnapshot>, name: &StoreName) -> Result<()> {
         self.due_queue.schedule_intent(store.document.id).await?;
         let now = self.clock.now();
         let undo = |document: &mut Document| {
@@ -197,17 +201,17 @@ impl Naming {
         document: Document,
         name: &StoreName,
         stale: Option<&Claim>,
-    ) -> Result<Option<Arc<StoreView>>> {
+    ) -> Result<Option<Arc<StoreSnapshot>>> {
         let owner = document.owner_id;
         self.due_queue.schedule_intent_for_new(document.id, (owner, document.created_at)).await?;
-        let view = self.documents.create(document).await?;
-        if !self.claims.claim(&owner, &name.folded(), view.document.id, stale).await? {
-            self.removals.bury(view).await?;
+        let snapshot = self.documents.create(document).await?;
+        if !self.claims.claim(&owner, &name.folded(), snapshot.document.id, stale).await? {
+            self.removals.bury(snapshot).await?;
             return Ok(None);
         }
-        let named = self.documents.update_from(view, |document| self.accept(document, name)).await;
+        let named = self.documents.update_from(snapshot, |document| self.accept(document, name)).await;
         let Some(store) = unless_deleted(named)? else { return Ok(None) };
-        self.documents.cache().remember_name(owner, name.folded(), store.document.id, store.read_at);
+        self.documents.cache().insert_name(owner, name.folded(), store.document.id, store.read_at);
         Ok(Some(store))
     }
 
@@ -216,7 +220,7 @@ impl Naming {
     ///
     /// This also completes stores left by a crashed gateway or an aborted request. The claim is rewritten, so no
     /// gateway that saw it as stale can still take it over; then the document takes the name.
-    async fn finish_naming(&self, store: Arc<StoreView>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+    async fn finish_naming(&self, store: Arc<StoreSnapshot>, name: &StoreName) -> Result<Option<Arc<StoreSnapshot>>> {
         let Document { id, owner_id: owner, .. } = store.document;
         let claim = self.claims.read(&owner, &name.folded()).await?.filter(|claim| claim.store_id == id);
         let Some(claim) = claim else { return Ok(None) };
@@ -227,9 +231,10 @@ impl Naming {
         }
         let accept = |document: &mut Document| self.accept(document, name);
         let Some(named) = unless_deleted(self.documents.update(id, accept).await)? else { return Ok(None) };
-        let named = Some(named).filter(|view| view.document.is_there() && view.document.name.as_ref() == Some(name));
-        if let Some(view) = &named {
-            self.documents.cache().remember_name(owner, name.folded(), id, view.read_at);
+        let named = Some(named)
+            .filter(|snapshot| snapshot.document.is_there() && snapshot.document.name.as_ref() == Some(name));
+        if let Some(snapshot) = &named {
+            self.documents.cache().insert_name(owner, name.folded(), id, snapshot.read_at);
         }
         Ok(named)
     }
@@ -244,10 +249,10 @@ impl Naming {
     }
 
     /// Returns the store of a claim unless the claim is stale.
-    async fn wanted_by(&self, claim: Option<&Claim>, name: &StoreName) -> Result<Option<Arc<StoreView>>> {
+    async fn wanted_by(&self, claim: Option<&Claim>, name: &StoreName) -> Result<Option<Arc<StoreSnapshot>>> {
         let Some(claim) = claim else { return Ok(None) };
         let store = self.documents.read(claim.store_id).await?;
-        Ok(store.filter(|view| view.document.lays_claim_to(name)))
+        Ok(store.filter(|snapshot| snapshot.document.lays_claim_to(name)))
     }
 
     /// Sets the pending name of a document, and keeps the store alive until it has it.
@@ -296,7 +301,7 @@ impl Naming {
 }
 
 /// Maps a store that was deleted meanwhile to `None`: the caller gets another store of the name instead of an error.
-fn unless_deleted(named: Result<Arc<StoreView>>) -> Result<Option<Arc<StoreView>>> {
+fn unless_deleted(named: Result<Arc<StoreSnapshot>>) -> Result<Option<Arc<StoreSnapshot>>> {
     match named {
         Err(Error::StoreNotFound) => Ok(None),
         named => named.map(Some),

@@ -15,16 +15,16 @@ use moka::{ops::compute::Op, sync::Cache};
 
 use crate::kv::model::ids::{StoreId, UserId};
 
-use super::store_metadata::StoreView;
+use super::store_metadata::StoreSnapshot;
 
 /// Maximum age of a negative entry.
-const ABSENCE: Duration = Duration::from_secs(1);
+const NEGATIVE_TTL: Duration = Duration::from_secs(1);
 
 /// Staleness bound for a store that is being moved, which keeps the wait of the mover short.
 pub const RELOCATION_STALENESS: Duration = Duration::from_secs(1);
 
 /// Maximum number of names for which results for callers other than the owner are cached.
-const MAX_TOLD: u64 = 10_000;
+const MAX_FOREIGN_LOOKUPS: u64 = 10_000;
 
 /// Weight of an entry in addition to its document, in bytes.
 const ENTRY_WEIGHT: u32 = 512;
@@ -54,9 +54,9 @@ impl Default for CacheOptions {
 
 /// Cached result of a store lookup.
 #[derive(Debug, Clone)]
-pub enum Known {
+pub enum CacheEntry {
     /// The store.
-    Store(Arc<StoreView>),
+    Store(Arc<StoreSnapshot>),
     /// The store did not exist when the read was sent.
     Absent {
         /// Time of the read.
@@ -69,10 +69,10 @@ pub enum Known {
     },
 }
 
-impl Known {
+impl CacheEntry {
     fn read_at(&self) -> Duration {
         match self {
-            Self::Store(view) => view.read_at,
+            Self::Store(snapshot) => snapshot.read_at,
             Self::Absent { read_at } => *read_at,
             Self::Invalidated { since } => *since,
         }
@@ -91,7 +91,7 @@ impl Known {
 
 /// Result of the last lookup of a name for a caller other than the owner.
 #[derive(Debug, Clone, Copy)]
-pub struct Told {
+pub struct ForeignLookup {
     /// The store with that name, if any.
     pub store: Option<StoreId>,
     /// Time at which the lookup began.
@@ -100,28 +100,28 @@ pub struct Told {
 
 /// Cached documents by id, and ids by name.
 #[derive(Debug)]
-pub struct ViewCache {
-    stores: Cache<StoreId, Known, RandomState>,
+pub struct StoreCache {
+    stores: Cache<StoreId, CacheEntry, RandomState>,
     /// Without an id: invalidated at that time.
     names: Cache<(UserId, String), (Option<StoreId>, Duration)>,
     /// Results of lookups for callers other than the owner, including negative ones.
-    told: Cache<(UserId, String), Told>,
+    foreign_lookups: Cache<(UserId, String), ForeignLookup>,
     staleness: Option<Duration>,
     /// Reads before this time do not count; nanoseconds of the monotonic clock.
     invalidated_before: AtomicU64,
     /// The same for lookups by other callers. These are invalidated as a whole: rereading one name would reveal that
     /// it changed.
     foreign_lookups_invalidated_before: AtomicU64,
-    uses: CacheUses,
+    counters: CacheCounters,
 }
 
 /// Hit and miss counters of the cache.
 #[derive(Debug, Clone, Default)]
-pub struct CacheUses(Arc<[AtomicU64; 2]>);
+pub struct CacheCounters(Arc<[AtomicU64; 2]>);
 
-impl CacheUses {
-    fn count(&self, was_there: bool) {
-        self.0[usize::from(was_there)].fetch_add(1, Relaxed);
+impl CacheCounters {
+    fn count(&self, is_hit: bool) {
+        self.0[usize::from(is_hit)].fetch_add(1, Relaxed);
     }
 
     /// Returns the number of hits.
@@ -135,12 +135,12 @@ impl CacheUses {
     }
 }
 
-impl ViewCache {
+impl StoreCache {
     /// Returns an empty cache.
     pub fn new(options: &CacheOptions) -> Self {
-        let weigh = |_: &StoreId, known: &Known| match known {
-            Known::Store(view) => view.weight.saturating_add(ENTRY_WEIGHT),
-            Known::Absent { .. } | Known::Invalidated { .. } => ENTRY_WEIGHT,
+        let weigh = |_: &StoreId, entry: &CacheEntry| match entry {
+            CacheEntry::Store(snapshot) => snapshot.weight.saturating_add(ENTRY_WEIGHT),
+            CacheEntry::Absent { .. } | CacheEntry::Invalidated { .. } => ENTRY_WEIGHT,
         };
         Self {
             stores: Cache::builder()
@@ -148,66 +148,66 @@ impl ViewCache {
                 .max_capacity(options.capacity_bytes)
                 .build_with_hasher(RandomState::default()),
             names: Cache::new(options.capacity_names),
-            told: Cache::new(MAX_TOLD),
+            foreign_lookups: Cache::new(MAX_FOREIGN_LOOKUPS),
             staleness: options.staleness,
             invalidated_before: AtomicU64::new(0),
             foreign_lookups_invalidated_before: AtomicU64::new(0),
-            uses: CacheUses::default(),
+            counters: CacheCounters::default(),
         }
     }
 
-    /// Returns the maximum age of this view.
-    fn lifetime(&self, view: &StoreView) -> Option<Duration> {
-        let moving = view.document.relocation().map(|_| RELOCATION_STALENESS);
+    /// Returns the maximum age of this snapshot.
+    fn lifetime(&self, snapshot: &StoreSnapshot) -> Option<Duration> {
+        let moving = snapshot.document.relocation().map(|_| RELOCATION_STALENESS);
         self.staleness.map(|bound| moving.map_or(bound, |moving| bound.min(moving)))
     }
 
-    /// Returns whether a view is fresh at `now` by its age alone. `None` if this gateway sees every change itself, so
+    /// Returns whether a snapshot is fresh at `now` by its age alone. `None` if this gateway sees every change itself, so
     /// age does not matter.
-    pub fn is_young(&self, view: &StoreView, now: Duration) -> Option<bool> {
-        self.lifetime(view).map(|lifetime| now.saturating_sub(view.read_at) < lifetime)
+    pub fn is_fresh(&self, snapshot: &StoreSnapshot, now: Duration) -> Option<bool> {
+        self.lifetime(snapshot).map(|lifetime| now.saturating_sub(snapshot.read_at) < lifetime)
     }
 
     /// Returns the hit and miss counters.
-    pub fn uses(&self) -> &CacheUses {
-        &self.uses
+    pub fn counters(&self) -> &CacheCounters {
+        &self.counters
     }
 
     /// Returns the entry of a store that is fresh at `now`.
-    pub fn store(&self, id: &StoreId, now: Duration) -> Option<Known> {
-        let known = self.believed(id, now);
-        self.uses.count(known.is_some());
-        known
+    pub fn store(&self, id: &StoreId, now: Duration) -> Option<CacheEntry> {
+        let entry = self.fresh_entry(id, now);
+        self.counters.count(entry.is_some());
+        entry
     }
 
-    fn believed(&self, id: &StoreId, now: Duration) -> Option<Known> {
-        let known = self.stores.get(id)?;
-        let lifetime = match known {
-            Known::Store(ref view) => self.lifetime(view),
-            Known::Absent { .. } => Some(ABSENCE),
-            Known::Invalidated { .. } => return None,
+    fn fresh_entry(&self, id: &StoreId, now: Duration) -> Option<CacheEntry> {
+        let entry = self.stores.get(id)?;
+        let lifetime = match entry {
+            CacheEntry::Store(ref snapshot) => self.lifetime(snapshot),
+            CacheEntry::Absent { .. } => Some(NEGATIVE_TTL),
+            CacheEntry::Invalidated { .. } => return None,
         };
-        self.is_fresh(known.read_at(), lifetime, now).then_some(known)
+        self.is_current(entry.read_at(), lifetime, now).then_some(entry)
     }
 
     /// Inserts the result of a read unless a newer one is cached: a read that began before a local write returns what
     /// was there before it.
-    pub fn remember(&self, id: StoreId, known: &Known) {
+    pub fn insert(&self, id: StoreId, new: &CacheEntry) {
         self.stores.entry(id).and_compute_with(|entry| match entry {
-            Some(entry) if !known.supersedes(entry.value()) => Op::Nop,
-            _ => Op::Put(known.clone()),
+            Some(entry) if !new.supersedes(entry.value()) => Op::Nop,
+            _ => Op::Put(new.clone()),
         });
     }
 
     /// Invalidates what was read of a store before `since`.
     pub fn invalidate(&self, id: StoreId, since: Duration) {
-        self.remember(id, &Known::Invalidated { since });
+        self.insert(id, &CacheEntry::Invalidated { since });
         self.invalidate_foreign_lookups(since);
     }
 
     /// Invalidates what was read of a name before `since`.
     pub fn invalidate_name(&self, owner: UserId, folded: String, since: Duration) {
-        self.remember_latest(owner, folded, None, since);
+        self.insert_latest(owner, folded, None, since);
         self.invalidate_foreign_lookups(since);
     }
 
@@ -224,40 +224,40 @@ impl ViewCache {
     /// Returns the result of the last lookup of a name for a caller other than the owner, including a negative one;
     /// `None` if there is no fresh one. Positive and negative results are fresh for the same time, which is never
     /// longer than for the store document itself.
-    pub fn told(&self, owner: UserId, folded: &str, now: Duration) -> Option<Told> {
-        let told = self.told.get(&(owner, folded.to_owned()))?;
+    pub fn foreign_lookup(&self, owner: UserId, folded: &str, now: Duration) -> Option<ForeignLookup> {
+        let lookup = self.foreign_lookups.get(&(owner, folded.to_owned()))?;
         let lifetime = self.staleness.unwrap_or(CacheOptions::SHARED_STALENESS);
-        let is_young = now.saturating_sub(told.read_at) < lifetime;
-        (is_young && nanos(told.read_at) >= self.foreign_lookups_invalidated_before.load(Relaxed)).then_some(told)
+        let is_fresh = now.saturating_sub(lookup.read_at) < lifetime;
+        (is_fresh && nanos(lookup.read_at) >= self.foreign_lookups_invalidated_before.load(Relaxed)).then_some(lookup)
     }
 
     /// Caches the result of a name lookup for a caller other than the owner, including a negative one.
-    pub fn tell(&self, owner: UserId, folded: String, store: Option<StoreId>, read_at: Duration) {
-        self.told.entry((owner, folded)).and_compute_with(|entry| match entry {
+    pub fn insert_foreign_lookup(&self, owner: UserId, folded: String, store: Option<StoreId>, read_at: Duration) {
+        self.foreign_lookups.entry((owner, folded)).and_compute_with(|entry| match entry {
             Some(entry) if entry.value().read_at > read_at => Op::Nop,
-            _ => Op::Put(Told { store, read_at }),
+            _ => Op::Put(ForeignLookup { store, read_at }),
         });
     }
 
     /// Returns the store that had a name at its last lookup. The store document is authoritative.
     pub fn name(&self, owner: UserId, folded: &str, now: Duration) -> Option<StoreId> {
         let (id, read_at) = self.names.get(&(owner, folded.to_owned()))?;
-        id.filter(|_| self.is_fresh(read_at, self.staleness, now))
+        id.filter(|_| self.is_current(read_at, self.staleness, now))
     }
 
     /// Caches which store has a name.
-    pub fn remember_name(&self, owner: UserId, folded: String, id: StoreId, read_at: Duration) {
-        self.remember_latest(owner, folded, Some(id), read_at);
+    pub fn insert_name(&self, owner: UserId, folded: String, id: StoreId, read_at: Duration) {
+        self.insert_latest(owner, folded, Some(id), read_at);
     }
 
-    fn remember_latest(&self, owner: UserId, folded: String, id: Option<StoreId>, at: Duration) {
+    fn insert_latest(&self, owner: UserId, folded: String, id: Option<StoreId>, at: Duration) {
         self.names.entry((owner, folded)).and_compute_with(|entry| match entry {
             Some(entry) if entry.value().1 > at => Op::Nop,
             _ => Op::Put((id, at)),
         });
     }
 
-    fn is_fresh(&self, read_at: Duration, lifetime: Option<Duration>, now: Duration) -> bool {
+    fn is_current(&self, read_at: Duration, lifetime: Option<Duration>, now: Duration) -> bool {
         nanos(read_at) >= self.invalidated_before.load(Relaxed)
             && lifetime.is_none_or(|lifetime| now.saturating_sub(read_at) < lifetime)
     }

@@ -18,9 +18,9 @@ use crate::{
 };
 
 use super::{
-    cache::{Known, ViewCache},
+    cache::{CacheEntry, StoreCache},
     index_entries, object_keys,
-    store_metadata::{DOCUMENT_FORMAT, Document, StoreView},
+    store_metadata::{DOCUMENT_FORMAT, Document, StoreSnapshot},
 };
 
 /// Maximum size of a document in bytes; the schema in it is bounded well below that.
@@ -45,7 +45,7 @@ pub struct Documents {
     clock: Arc<dyn Clock>,
     guard: Arc<ClockGuard>,
     random: Arc<dyn Random>,
-    cache: ViewCache,
+    cache: StoreCache,
     observer: Arc<dyn CommitObserver>,
     looks_before_expiry: bool,
     ages_from_sending: bool,
@@ -54,7 +54,7 @@ pub struct Documents {
 /// The outcome of a conditional write.
 enum Written {
     /// The write took effect.
-    Ours(Arc<StoreView>),
+    Ours(Arc<StoreSnapshot>),
     /// Another writer won; the write had no effect.
     Lost,
 }
@@ -65,7 +65,7 @@ impl Documents {
         objects: Arc<dyn ObjectStore>,
         (clock, guard): (Arc<dyn Clock>, Arc<ClockGuard>),
         random: Arc<dyn Random>,
-        cache: ViewCache,
+        cache: StoreCache,
         observer: Arc<dyn CommitObserver>,
         safeguards: Safeguards,
     ) -> Self {
@@ -84,17 +84,17 @@ impl Documents {
     }
 
     /// Returns the cache.
-    pub fn cache(&self) -> &ViewCache {
+    pub fn cache(&self) -> &StoreCache {
         &self.cache
     }
 
     /// Reads the current state of a store; `None` if there is none. One read.
-    pub async fn read(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+    pub async fn read(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
         let read_at = self.clock.monotonic();
         let object = match self.objects.get(&object_keys::document(&id), GetOptions::default()).await {
             Ok(object) => object,
             Err(storage::Error::NotFound) => {
-                self.cache.remember(id, &Known::Absent { read_at });
+                self.cache.insert(id, &CacheEntry::Absent { read_at });
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),
@@ -110,9 +110,9 @@ impl Documents {
         }
         let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let read_at = if self.ages_from_sending { read_at } else { self.clock.monotonic() };
-        let view = Arc::new(StoreView { document, etag: object.meta.etag, read_at, weight });
-        self.cache.remember(id, &Known::Store(Arc::clone(&view)));
-        Ok(Some(view))
+        let snapshot = Arc::new(StoreSnapshot { document, etag: object.meta.etag, read_at, weight });
+        self.cache.insert(id, &CacheEntry::Store(Arc::clone(&snapshot)));
+        Ok(Some(snapshot))
     }
 
     /// Reads an absent document, at the cost of [`Documents::read`], and caches nothing.
@@ -124,49 +124,49 @@ impl Documents {
     }
 
     /// Returns the store from the cache, if the entry is fresh.
-    pub fn remembered(&self, id: &StoreId) -> Option<Arc<StoreView>> {
+    pub fn cached(&self, id: &StoreId) -> Option<Arc<StoreSnapshot>> {
         match self.cache.store(id, self.clock.monotonic()) {
-            Some(Known::Store(view)) => Some(view),
-            Some(Known::Absent { .. } | Known::Invalidated { .. }) | None => None,
+            Some(CacheEntry::Store(snapshot)) => Some(snapshot),
+            Some(CacheEntry::Absent { .. } | CacheEntry::Invalidated { .. }) | None => None,
         }
     }
 
     /// Returns a store as it is, or was within the staleness bound. No read if the cache has it.
-    pub async fn recent(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+    pub async fn recent(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
         match self.cache.store(&id, self.clock.monotonic()) {
-            Some(Known::Store(view)) => Ok(Some(view)),
-            Some(Known::Absent { .. }) => Ok(None),
-            Some(Known::Invalidated { .. }) | None => self.read(id).await,
+            Some(CacheEntry::Store(snapshot)) => Ok(Some(snapshot)),
+            Some(CacheEntry::Absent { .. }) => Ok(None),
+            Some(CacheEntry::Invalidated { .. }) | None => self.read(id).await,
         }
     }
 
     /// Returns a store that requests may see. No read if the cache has it, except before a store is treated as
     /// expired: another gateway may have extended its expiry.
-    pub async fn visible(&self, id: StoreId) -> Result<Option<Arc<StoreView>>> {
+    pub async fn visible(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
         let asked = self.clock.monotonic();
         let mut found = self.recent(id).await?;
-        if let Some(view) = &found
-            && view.document.has_expired(self.clock.now())
-            && view.read_at < asked
+        if let Some(snapshot) = &found
+            && snapshot.document.has_expired(self.clock.now())
+            && snapshot.read_at < asked
             && self.looks_before_expiry
         {
             found = self.read(id).await?;
         }
-        Ok(found.filter(|view| view.document.is_visible(self.clock.now())))
+        Ok(found.filter(|snapshot| snapshot.document.is_visible(self.clock.now())))
     }
 
     /// Writes the document of a new store, for which a due item was scheduled before, and lists the store.
-    pub async fn create(&self, mut document: Document) -> Result<Arc<StoreView>> {
+    pub async fn create(&self, mut document: Document) -> Result<Arc<StoreSnapshot>> {
         let (id, owner, now) = (document.id, document.owner_id, document.created_at);
         let entry = index_entries::append(&mut document, now);
         let (written, published) =
             futures_util::join!(self.write(document, Precondition::IfAbsent), self.publish(&owner, entry.as_deref()));
         match written? {
-            Written::Ours(view) => {
+            Written::Ours(snapshot) => {
                 // A store that other gateways would not list is not listed here either: its caller gets an error.
                 published?;
-                self.observer.committed(&view.document);
-                Ok(view)
+                self.observer.committed(&snapshot.document);
+                Ok(snapshot)
             }
             Written::Lost => Err(Error::Corrupt(format!("store {id} exists before it is made"))),
         }
@@ -178,33 +178,33 @@ impl Documents {
         &self,
         id: StoreId,
         change: impl FnMut(&mut Document) -> Result<bool>,
-    ) -> Result<Arc<StoreView>> {
-        let view = self.read(id).await?.ok_or(Error::StoreNotFound)?;
-        self.update_from(view, change).await
+    ) -> Result<Arc<StoreSnapshot>> {
+        let snapshot = self.read(id).await?.ok_or(Error::StoreNotFound)?;
+        self.update_from(snapshot, change).await
     }
 
     /// Like [`Documents::update`], for a caller that has just read or written the document: one write.
     pub async fn update_from(
         &self,
-        mut view: Arc<StoreView>,
+        mut snapshot: Arc<StoreSnapshot>,
         mut change: impl FnMut(&mut Document) -> Result<bool>,
-    ) -> Result<Arc<StoreView>> {
-        let id = view.document.id;
+    ) -> Result<Arc<StoreSnapshot>> {
+        let id = snapshot.document.id;
         for _ in 0..MAX_ATTEMPTS {
-            let mut document = view.document.clone();
+            let mut document = snapshot.document.clone();
             if !change(&mut document)? {
-                return Ok(view);
+                return Ok(snapshot);
             }
             document.touch(self.random.as_ref());
             let entry = index_entries::append(&mut document, self.clock.now());
             self.retract_superseded(&mut document).await?;
             let owner = document.owner_id;
-            if let Written::Ours(view) = self.write(document, Precondition::IfMatch(view.etag.clone())).await? {
+            if let Written::Ours(snapshot) = self.write(document, Precondition::IfMatch(snapshot.etag.clone())).await? {
                 let published = self.publish(&owner, entry.as_deref()).await;
-                self.observer.committed(&view.document);
-                return published.map(|()| view);
+                self.observer.committed(&snapshot.document);
+                return published.map(|()| snapshot);
             }
-            view = self.read(id).await?.ok_or(Error::StoreNotFound)?;
+            snapshot = self.read(id).await?.ok_or(Error::StoreNotFound)?;
         }
         Err(Error::unavailable(format!("store {id} is being changed by too many at once")))
     }
@@ -252,18 +252,24 @@ impl Documents {
     async fn find_out(&self, document: &Document, error: storage::Error) -> Result<Written> {
         let lost = matches!(error, storage::Error::Precondition);
         match self.read(document.id).await? {
-            Some(view) if view.document.nonce == document.nonce => Ok(Written::Ours(view)),
-            Some(view) if lost || view.document.version >= document.version => Ok(Written::Lost),
+            Some(snapshot) if snapshot.document.nonce == document.nonce => Ok(Written::Ours(snapshot)),
+            Some(snapshot) if lost || snapshot.document.version >= document.version => Ok(Written::Lost),
             _ if lost => Ok(Written::Lost),
             _ => Err(error.into()),
         }
     }
 
-    fn remember(&self, document: Document, etag: ETag, read_at: std::time::Duration, weight: u32) -> Arc<StoreView> {
+    fn remember(
+        &self,
+        document: Document,
+        etag: ETag,
+        read_at: std::time::Duration,
+        weight: u32,
+    ) -> Arc<StoreSnapshot> {
         let id = document.id;
-        let view = Arc::new(StoreView { document, etag, read_at, weight });
-        self.cache.remember(id, &Known::Store(Arc::clone(&view)));
-        view
+        let snapshot = Arc::new(StoreSnapshot { document, etag, read_at, weight });
+        self.cache.insert(id, &CacheEntry::Store(Arc::clone(&snapshot)));
+        snapshot
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Document {
     pub format: u32,
     /// The store's id.
     pub id: StoreId,
-    /// Incremented by every write, so the newer of two views is known.
+    /// Incremented by every write, so the newer of two snapshots is known.
     pub version: u64,
     /// Fresh with every write: equal documents never share a validator, and a writer whose response was lost can read
     /// back whether its write won.
@@ -250,12 +250,12 @@ pub struct Contents {
 
 /// A store as of the last read of its document.
 #[derive(Debug)]
-pub struct StoreView {
+pub struct StoreSnapshot {
     /// The document.
     pub document: Document,
     /// Its validator, which the next write must match.
     pub etag: ETag,
-    /// Time at which the read was sent, by the monotonic clock: a view's age counts from then, since the response
+    /// Time at which the read was sent, by the monotonic clock: a snapshot's age counts from then, since the response
     /// need not have been true any longer.
     pub read_at: Duration,
     /// Stored size of the document in bytes: its weight in a cache.

@@ -22,10 +22,10 @@ use crate::{
             keys::RecordKey,
         },
         persist::{
-            cache::Known,
+            cache::CacheEntry,
             object_keys,
             repository::Documents,
-            store_metadata::{Document, StoreView},
+            store_metadata::{Document, StoreSnapshot},
         },
         usage::counters::{Activity, Use},
     },
@@ -77,7 +77,7 @@ impl Records {
     /// Writes or replaces a record; not under a key that is reserved in the store.
     pub async fn put(
         &self,
-        store: &StoreView,
+        store: &StoreSnapshot,
         key: &RecordKey,
         body: ByteStream,
         attributes: RecordAttributes,
@@ -97,9 +97,9 @@ impl Records {
         let store = opened.as_deref().unwrap_or(store);
         let change = async {
             let outcome = self.objects.put(&object_key(store, key), body, options).await?;
-            if let Some(view) = self.confirm(store).await? {
-                let carried = self.objects.head(&object_key(&view, key)).await;
-                carried_along(&view, matches!(carried, Ok(meta) if meta.etag == outcome.etag))?;
+            if let Some(snapshot) = self.confirm(store).await? {
+                let carried = self.objects.head(&object_key(&snapshot, key)).await;
+                carried_along(&snapshot, matches!(carried, Ok(meta) if meta.etag == outcome.etag))?;
             }
             Ok(outcome)
         };
@@ -109,28 +109,28 @@ impl Records {
     }
 
     /// Reads a record; its body is streamed.
-    pub async fn get(&self, store: &StoreView, key: &RecordKey, range: Option<ByteRange>) -> Result<Object> {
+    pub async fn get(&self, store: &StoreSnapshot, key: &RecordKey, range: Option<ByteRange>) -> Result<Object> {
         let object = self.objects.get(&object_key(store, key), GetOptions { range }).await?;
         self.activity.count(store.document.id, Use::Read);
         Ok(object)
     }
 
     /// Returns the metadata that [`Records::get`] returns, without the body.
-    pub async fn head(&self, store: &StoreView, key: &RecordKey) -> Result<ObjectMeta> {
+    pub async fn head(&self, store: &StoreSnapshot, key: &RecordKey) -> Result<ObjectMeta> {
         let meta = self.objects.head(&object_key(store, key)).await?;
         self.activity.count(store.document.id, Use::Read);
         Ok(meta)
     }
 
     /// Deletes a record, if there is one.
-    pub async fn delete(&self, store: &StoreView, key: &RecordKey, precondition: Precondition) -> Result<()> {
+    pub async fn delete(&self, store: &StoreSnapshot, key: &RecordKey, precondition: Precondition) -> Result<()> {
         let opened = self.opened(store).await?;
         let store = opened.as_deref().unwrap_or(store);
         let change = async {
             self.objects.delete(&object_key(store, key), precondition).await?;
-            if let Some(view) = self.confirm(store).await? {
-                let carried = self.objects.head(&object_key(&view, key)).await;
-                carried_along(&view, matches!(carried, Err(storage::Error::NotFound)))?;
+            if let Some(snapshot) = self.confirm(store).await? {
+                let carried = self.objects.head(&object_key(&snapshot, key)).await;
+                carried_along(&snapshot, matches!(carried, Err(storage::Error::NotFound)))?;
             }
             Ok(())
         };
@@ -140,7 +140,7 @@ impl Records {
     }
 
     /// Returns a page of a store's keys: one list.
-    pub async fn list_keys(&self, store: &StoreView, query: &KeyQuery) -> Result<KeyPage> {
+    pub async fn list_keys(&self, store: &StoreSnapshot, query: &KeyQuery) -> Result<KeyPage> {
         let document = &store.document;
         let page = match KeyRange::of(query, document.schema.as_ref())? {
             KeyRange::Empty => KeyPage::default(),
@@ -168,7 +168,7 @@ impl Records {
 
     /// Returns the store once it accepts changes: at once, unless its records are switching locations; then it waits.
     /// `None` if `store` is current.
-    async fn opened(&self, store: &StoreView) -> Result<Option<Arc<StoreView>>> {
+    async fn opened(&self, store: &StoreSnapshot) -> Result<Option<Arc<StoreSnapshot>>> {
         if self.takes_writes(&store.document) {
             return Ok(None);
         }
@@ -176,13 +176,14 @@ impl Records {
     }
 
     /// Rereads the store until it accepts changes.
-    async fn settled(&self, id: StoreId) -> Result<Arc<StoreView>> {
+    async fn settled(&self, id: StoreId) -> Result<Arc<StoreSnapshot>> {
         let began = self.clock.monotonic();
         loop {
-            let view = self.documents.read(id).await?.filter(|view| view.document.is_visible(self.clock.now()));
-            let view = view.ok_or(Error::StoreNotFound)?;
-            if self.takes_writes(&view.document) {
-                return Ok(view);
+            let snapshot =
+                self.documents.read(id).await?.filter(|snapshot| snapshot.document.is_visible(self.clock.now()));
+            let snapshot = snapshot.ok_or(Error::StoreNotFound)?;
+            if self.takes_writes(&snapshot.document) {
+                return Ok(snapshot);
             }
             if self.clock.monotonic().saturating_sub(began) >= LONGEST_WAIT {
                 return Err(Error::unavailable(format!("the records of store {id} are being moved")));
@@ -201,20 +202,21 @@ impl Records {
 
     /// Checks whether a change just made under `store` counts where it was made; else returns the current store.
     /// Makes no call unless the change took longer than the staleness bound.
-    async fn confirm(&self, store: &StoreView) -> Result<Option<Arc<StoreView>>> {
+    async fn confirm(&self, store: &StoreSnapshot) -> Result<Option<Arc<StoreSnapshot>>> {
         if !self.policy.safeguards.confirms_late_changes {
             return Ok(None);
         }
         let (cache, id, now) = (self.documents.cache(), store.document.id, self.clock.monotonic());
-        let latest = match cache.is_young(store, now) {
+        let latest = match cache.is_fresh(store, now) {
             Some(true) => return Ok(None),
             Some(false) => self.documents.read(id).await?,
             None => match cache.store(&id, now) {
-                Some(Known::Store(view)) if view.document.is_visible(self.clock.now()) => Some(view),
+                Some(CacheEntry::Store(snapshot)) if snapshot.document.is_visible(self.clock.now()) => Some(snapshot),
                 Some(_) | None => self.documents.read(id).await?,
             },
         };
-        let latest = latest.filter(|view| view.document.is_visible(self.clock.now())).ok_or(Error::StoreNotFound)?;
+        let latest =
+            latest.filter(|snapshot| snapshot.document.is_visible(self.clock.now())).ok_or(Error::StoreNotFound)?;
         let latest = if self.takes_writes(&latest.document) { latest } else { self.settled(id).await? };
         Ok((latest.document.location != store.document.location).then_some(latest))
     }
@@ -223,13 +225,13 @@ impl Records {
 /// Decides a change that was made in a location which its store has left: it counts if it was copied. Otherwise it is
 /// in doubt: it came too late to be copied, or was copied and then overwritten. Repeating it could undo later
 /// changes.
-fn carried_along(store: &StoreView, is_there: bool) -> Result<()> {
+fn carried_along(store: &StoreSnapshot, is_there: bool) -> Result<()> {
     let id = store.document.id;
     is_there
         .then_some(())
         .ok_or_else(|| Error::unavailable(format!("store {id} moved while one of its records was changed")))
 }
 
-fn object_key(store: &StoreView, key: &RecordKey) -> String {
+fn object_key(store: &StoreSnapshot, key: &RecordKey) -> String {
     object_keys::record(&store.document.id, &store.document.location, key)
 }

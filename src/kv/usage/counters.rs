@@ -210,7 +210,7 @@ impl Activity {
             })
             .await;
         match written {
-            Ok(view) => counting.saw(&view.document),
+            Ok(snapshot) => counting.saw(&snapshot.document),
             Err(Error::StoreNotFound) => {}
             Err(error) => return Err(error),
         }

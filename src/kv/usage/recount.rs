@@ -23,7 +23,7 @@ use crate::{
         persist::{
             object_keys,
             repository::{Documents, put_control},
-            store_metadata::{Contents, Document, StoreView},
+            store_metadata::{Contents, Document, StoreSnapshot},
         },
     },
     storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Precondition},
@@ -90,7 +90,7 @@ impl Counting {
         let began = self.clock.monotonic();
         let counted = match self.documents.read(id).await? {
             // Another gateway may have counted it meanwhile.
-            Some(view) if is_to_be_counted(&view.document) => self.count_store(&view).await,
+            Some(snapshot) if is_to_be_counted(&snapshot.document) => self.count_store(&snapshot).await,
             Some(_) | None => Ok(true),
         };
         let ended = self.clock.monotonic();
@@ -107,10 +107,10 @@ impl Counting {
     }
 
     /// Counts a store. Returns whether the count is valid, i.e. the store has not moved meanwhile.
-    async fn count_store(&self, view: &StoreView) -> Result<bool> {
-        let Document { id, owner_id, location, contents: before, .. } = &view.document;
+    async fn count_store(&self, snapshot: &StoreSnapshot) -> Result<bool> {
+        let Document { id, owner_id, location, contents: before, .. } = &snapshot.document;
         let counted_at = self.clock.now();
-        let (records, bytes) = self.sum(view).await?;
+        let (records, bytes) = self.sum(snapshot).await?;
         let is_same = |known: &Contents| known.records == records && known.bytes == bytes;
         let since = before.filter(is_same).map_or(counted_at, |known| known.since);
         let contents = Contents { records, bytes, counted_at, since };
@@ -139,8 +139,8 @@ impl Counting {
     }
 
     /// Returns the number of records of a store and their stored bytes.
-    async fn sum(&self, view: &StoreView) -> Result<(u64, u64)> {
-        let prefix = object_keys::records(&view.document.id, &view.document.location);
+    async fn sum(&self, snapshot: &StoreSnapshot) -> Result<(u64, u64)> {
+        let prefix = object_keys::records(&snapshot.document.id, &snapshot.document.location);
         let (mut records, mut bytes, mut start_after) = (0, 0, None);
         loop {
             let options = ListOptions { prefix: prefix.clone(), start_after, limit: MAX_LIST_KEYS };

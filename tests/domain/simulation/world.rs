@@ -178,7 +178,7 @@ impl World {
 }
 
 /// Returns the value of a record, as a gateway sees it.
-pub async fn read(gateway: &Gateway, store: &larder::kv::StoreView, key: &RecordKey) -> larder::kv::Result<Value> {
+pub async fn read(gateway: &Gateway, store: &larder::kv::StoreSnapshot, key: &RecordKey) -> larder::kv::Result<Value> {
     match gateway.records.get(store, key, None).await {
         Ok(object) => {
             let bytes = object.body.into_bytes(64).await.expect("a short body");
