@@ -48,9 +48,9 @@ use super::{
     records::service::Records,
     store_update::{Change, NewStore, StoreLocator, StoreUpdate, apply},
     usage::{
-        counters::{Activity, ActivityCounts, StoreUse, Use},
-        recount::Counting,
-        totals::{Totals, Usage, Usages},
+        counters::{ActivityCounts, UsageCounters, UsageEvent, UsageReport},
+        recount::Recounter,
+        totals::{OwnerTotals, Totals, Usage},
     },
 };
 
@@ -68,9 +68,9 @@ pub struct Catalog {
     due_queue: Arc<DueQueue>,
     reconciler: Arc<Reconciler>,
     policy: Arc<LifecyclePolicy>,
-    activity: Arc<Activity>,
-    counting: Counting,
-    usages: Arc<Usages>,
+    usage_counters: Arc<UsageCounters>,
+    recounter: Recounter,
+    owner_totals: Arc<OwnerTotals>,
     totals: Arc<Totals>,
     changes: TaskTracker,
 }
@@ -118,17 +118,17 @@ impl Catalog {
             guard,
             options.expiry_confirmation,
         );
-        let counting = Counting::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
+        let recounter = Recounter::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
         let totals = Arc::new(Totals::new(objects.clone()));
-        let usages = Usages::new(objects.clone(), index.clone(), clock.clone());
+        let owner_totals = OwnerTotals::new(objects.clone(), index.clone(), clock.clone());
         Self {
             naming: Naming::new(documents.clone(), claims, removals.clone(), due_queue.clone(), clock.clone()),
             due_queue,
             reconciler: Arc::new(reconciler),
             policy,
-            activity: Arc::new(Activity::new(clock.clone())),
-            counting,
-            usages: Arc::new(usages),
+            usage_counters: Arc::new(UsageCounters::new(clock.clone())),
+            recounter,
+            owner_totals: Arc::new(owner_totals),
             totals,
             retention: DefaultRetention::new(options.retention),
             objects,
@@ -154,7 +154,7 @@ impl Catalog {
             self.objects.clone(),
             self.clock.clone(),
             self.documents.clone(),
-            self.activity.clone(),
+            self.usage_counters.clone(),
             extender,
             self.policy.clone(),
         )
@@ -179,7 +179,7 @@ impl Catalog {
 
     /// Returns counters and dates of a store, including unflushed ones. Makes no call.
     pub fn activity(&self, store: &StoreSnapshot) -> ActivityCounts {
-        self.activity.of(&store.document)
+        self.usage_counters.counts(&store.document)
     }
 
     /// Returns the hit and miss counters of the cache.
@@ -188,23 +188,23 @@ impl Catalog {
     }
 
     /// Counts a read of the store itself.
-    pub fn looked_at(&self, store: &StoreSnapshot) {
-        self.activity.count(store.document.id, Use::Looked);
+    pub fn count_store_read(&self, store: &StoreSnapshot) {
+        self.usage_counters.count(store.document.id, UsageEvent::StoreRead);
     }
 
     /// Flushes the usage counters. Returns the number of stores written.
-    pub async fn flush_activity(&self) -> Result<usize> {
-        self.activity.flush(&self.documents, &self.counting).await
+    pub async fn flush_usage(&self) -> Result<usize> {
+        self.usage_counters.flush(&self.documents, &self.recounter).await
     }
 
     /// Recounts the contents of stores whose documents show a change. Returns the number of stores counted.
-    pub async fn count_contents(&self) -> Result<usize> {
-        self.counting.run().await
+    pub async fn recount(&self) -> Result<usize> {
+        self.recounter.run().await
     }
 
     /// Returns the usage of an owner by the last count. Makes no call except the first time.
     pub async fn usage(&self, owner: UserId) -> Result<Usage> {
-        self.usages.of(owner).await
+        self.owner_totals.get(owner).await
     }
 
     /// Rereads a store that another gateway has changed on behalf of this one.
@@ -213,22 +213,22 @@ impl Catalog {
     }
 
     /// Returns this gateway's unflushed usage: for a gateway that writes no documents, to report to the one that does
-    /// ([`Catalog::count_use`]).
-    pub fn pending_use(&self) -> Vec<StoreUse> {
-        self.activity.pending()
+    /// ([`Catalog::merge_usage`]).
+    pub fn pending_usage(&self) -> Vec<UsageReport> {
+        self.usage_counters.pending()
     }
 
     /// Drops usage that the other gateway has acknowledged.
-    pub fn use_was_told(&self, told: &[StoreUse]) {
-        for used in told {
-            self.activity.told(used);
+    pub fn ack_usage(&self, reports: &[UsageReport]) {
+        for report in reports {
+            self.usage_counters.ack(report);
         }
     }
 
     /// Adds usage reported by another gateway. The flush finds out whether the stores exist.
-    pub fn count_use(&self, told: &[StoreUse]) {
-        for used in told {
-            self.activity.absorb(used);
+    pub fn merge_usage(&self, reports: &[UsageReport]) {
+        for report in reports {
+            self.usage_counters.merge(report);
         }
     }
 
@@ -294,7 +294,7 @@ impl Catalog {
     /// Handles what is due by now: deletes expired stores, purges deleted ones, starts pending moves. Returns the
     /// number of stores handled.
     pub async fn reconcile_due(&self) -> Result<usize> {
-        self.usages.prune();
+        self.owner_totals.prune();
         self.reconciler.run().await
     }
 
@@ -334,7 +334,7 @@ impl Catalog {
     /// Waits for running changes and flushes the usage counters.
     pub async fn close(&self) -> Result<()> {
         self.finish().await;
-        self.flush_activity().await.map(|_| ())
+        self.flush_usage().await.map(|_| ())
     }
 
     /// Returns how long new unnamed stores live after their last change, unless they say otherwise.

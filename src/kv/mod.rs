@@ -50,7 +50,7 @@ pub use records::{
 };
 pub use store_update::{Change, Maker, NewStore, StoreLocator, StoreUpdate};
 pub use usage::{
-    counters::{ActivityCounts, StoreUse},
+    counters::{ActivityCounts, UsageReport},
     totals::{Totals, Usage},
 };
 

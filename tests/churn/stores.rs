@@ -104,7 +104,7 @@ impl Larder {
             while in_background(self.gateway.catalog.reconcile_due()).await.expect("a run") > 0 {}
         }
         // A gateway does so once a minute: until then it remembers the use of each store.
-        self.gateway.catalog.flush_activity().await.expect("a flush");
+        self.gateway.catalog.flush_usage().await.expect("a flush");
     }
 
     async fn list(&self, gateway: &Gateway) -> (usize, usize) {

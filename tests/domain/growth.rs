@@ -45,8 +45,8 @@ async fn nothing_is_left_of_stores_that_were_deleted_or_have_expired() {
             gateway.put(&store, "a", "flour").await.expect("a write");
             world.clock.advance(Duration::from_mins(10));
             gateway.put(&store, "a", "salt").await.expect("a write");
-            gateway.catalog.flush_activity().await.expect("a flush");
-            gateway.catalog.count_contents().await.expect("a count");
+            gateway.catalog.flush_usage().await.expect("a flush");
+            gateway.catalog.recount().await.expect("a count");
             for change in 0..number % 7 {
                 let title = entitle(&format!("title {change}"));
                 gateway.catalog.update(id, title).await.expect("a title");

@@ -100,8 +100,8 @@ pub fn layout(bytes: &[u8]) {
         assert!(written == object || entry.label.is_none() && object.starts_with(&written), "{object}");
         assert_eq!(object_keys::parse_index_entry(&written, &object_keys::index(&owner)), Some(entry));
     }
-    if let Some((id, contents)) = object_keys::parse_counted_entry(object, &object_keys::counted(&owner)) {
-        assert_eq!(object_keys::counted_entry(&owner, &id, &contents), object);
+    if let Some((id, contents)) = object_keys::parse_usage_entry(object, &object_keys::usage_entries(&owner)) {
+        assert_eq!(object_keys::usage_entry(&owner, &id, &contents), object);
     }
     if let Some(entry) = object_keys::parse_due_item(object) {
         assert_eq!(object_keys::due_item(&entry), object);

@@ -81,7 +81,7 @@ struct CountedObject {
 
 impl CountedObject {
     fn new(contents: Contents) -> Self {
-        let Contents { records, bytes, counted_at, since: _ } = contents;
+        let Contents { records, bytes, counted_at, unchanged_since: _ } = contents;
         Self { item_count: records, storage_bytes: bytes, s3_storage_bytes: bytes, counted_at }
     }
 }

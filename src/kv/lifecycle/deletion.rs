@@ -128,9 +128,9 @@ impl Removals {
             remains.keys.extend(self.last_records(id, location).await?);
         }
         let contents = document.contents.as_ref();
-        remains.keys.extend(contents.map(|contents| object_keys::counted_entry(&document.owner_id, &id, contents)));
+        remains.keys.extend(contents.map(|contents| object_keys::usage_entry(&document.owner_id, &id, contents)));
         if is_last {
-            remains.keys.extend(self.counted(document).await?);
+            remains.keys.extend(self.usage_entries(document).await?);
             let Document { owner_id, name, pending_name, former_names, .. } = document;
             let former = former_names.iter().map(|former| &former.name);
             for name in [name, pending_name].into_iter().flatten().chain(former) {
@@ -158,8 +158,8 @@ impl Removals {
     }
 
     /// Returns the size entries of a store: one, and any that a crash has left.
-    async fn counted(&self, document: &Document) -> Result<Vec<String>> {
-        let prefix = object_keys::counted_of(&document.owner_id, &document.id);
+    async fn usage_entries(&self, document: &Document) -> Result<Vec<String>> {
+        let prefix = object_keys::usage_entries_of_store(&document.owner_id, &document.id);
         let page = self.objects.list(ListOptions { prefix, start_after: None, limit: MAX_DELETE_KEYS }).await?;
         Ok(page.objects.into_iter().map(|object| object.key).collect())
     }

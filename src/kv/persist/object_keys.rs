@@ -238,32 +238,32 @@ pub fn parse_index_entry_name(name: &str) -> Option<IndexEntry> {
 }
 
 /// Returns the prefix of all size entries of an owner.
-pub fn counted(owner: &UserId) -> String {
+pub fn usage_entries(owner: &UserId) -> String {
     format!("{ROOT}store-usage/{owner}/")
 }
 
 /// Returns the prefix of a store's size entries.
-pub fn counted_of(owner: &UserId, id: &StoreId) -> String {
-    format!("{}{id}-", counted(owner))
+pub fn usage_entries_of_store(owner: &UserId, id: &StoreId) -> String {
+    format!("{}{id}-", usage_entries(owner))
 }
 
 /// Returns the key of a size entry of a store. Entries of one store sort by creation time.
-pub fn counted_entry(owner: &UserId, id: &StoreId, contents: &Contents) -> String {
-    let Contents { records, bytes, since, .. } = contents;
-    format!("{}{id}-{}-{records}-{bytes}", counted(owner), sortable(*since))
+pub fn usage_entry(owner: &UserId, id: &StoreId, contents: &Contents) -> String {
+    let Contents { records, bytes, unchanged_since, .. } = contents;
+    format!("{}{id}-{}-{records}-{bytes}", usage_entries(owner), sortable(*unchanged_since))
 }
 
 /// Returns the prefix of all size entries of all owners.
-pub fn all_counted() -> String {
+pub fn all_usage_entries() -> String {
     format!("{ROOT}store-usage/")
 }
 
-/// Parses an object key below `counted` as a size entry; `None` if it is none.
-pub fn parse_counted_entry(object: &str, counted: &str) -> Option<(StoreId, Contents)> {
-    let mut parts = object.strip_prefix(counted)?.split('-');
+/// Parses an object key below `prefix` as a size entry; `None` if it is none.
+pub fn parse_usage_entry(object: &str, prefix: &str) -> Option<(StoreId, Contents)> {
+    let mut parts = object.strip_prefix(prefix)?.split('-');
     let (id, since) = (parts.next()?.parse().ok()?, parse_sortable(parts.next()?)?);
     let (records, bytes) = (parse_number(parts.next()?)?, parse_number(parts.next()?)?);
-    parts.next().is_none().then_some((id, Contents { records, bytes, counted_at: since, since }))
+    parts.next().is_none().then_some((id, Contents { records, bytes, counted_at: since, unchanged_since: since }))
 }
 
 /// The format object.
@@ -472,12 +472,12 @@ mod tests {
     fn what_was_counted_reads_back_as_it_was_written() {
         let random = SeededRandom::new(3);
         let (owner, id, since) = (UserId::generate(&random), StoreId::generate(&random), Timestamp::from_millis(7));
-        let contents = Contents { records: 3, bytes: u64::MAX, counted_at: since, since };
-        let entry = counted_entry(&owner, &id, &contents);
-        assert_eq!(parse_counted_entry(&entry, &counted(&owner)), Some((id, contents)));
-        assert_eq!(parse_counted_entry(&format!("{entry}-1"), &counted(&owner)), None);
+        let contents = Contents { records: 3, bytes: u64::MAX, counted_at: since, unchanged_since: since };
+        let entry = usage_entry(&owner, &id, &contents);
+        assert_eq!(parse_usage_entry(&entry, &usage_entries(&owner)), Some((id, contents)));
+        assert_eq!(parse_usage_entry(&format!("{entry}-1"), &usage_entries(&owner)), None);
         for otherwise in [entry.replace("-3-", "-+3-"), entry.replace("-3-", "-03-")] {
-            assert_eq!(parse_counted_entry(&otherwise, &counted(&owner)), None, "{otherwise}");
+            assert_eq!(parse_usage_entry(&otherwise, &usage_entries(&owner)), None, "{otherwise}");
         }
     }
 

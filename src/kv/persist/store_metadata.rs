@@ -244,8 +244,7 @@ pub struct Contents {
     /// Start of the count: later writes may not be included.
     pub counted_at: Timestamp,
     /// Time since which every count has given these figures.
-    #[serde(rename = "unchangedSince")]
-    pub since: Timestamp,
+    pub unchanged_since: Timestamp,
 }
 
 /// A store as of the last read of its document.

@@ -27,7 +27,7 @@ use crate::{
             repository::Documents,
             store_metadata::{Document, StoreSnapshot},
         },
-        usage::counters::{Activity, Use},
+        usage::counters::{UsageCounters, UsageEvent},
     },
     storage::{
         self, Attributes, ByteRange, ByteStream, GetOptions, MemoryBudget, Object, ObjectMeta, ObjectStore,
@@ -49,7 +49,7 @@ pub struct Records {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     documents: Arc<Documents>,
-    activity: Arc<Activity>,
+    usage_counters: Arc<UsageCounters>,
     extender: ExpiryExtender,
     policy: Arc<LifecyclePolicy>,
     memory: Arc<MemoryBudget>,
@@ -61,11 +61,11 @@ impl Records {
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
         documents: Arc<Documents>,
-        activity: Arc<Activity>,
+        usage_counters: Arc<UsageCounters>,
         extender: ExpiryExtender,
         policy: Arc<LifecyclePolicy>,
     ) -> Self {
-        Self { objects, clock, documents, activity, extender, policy, memory: Arc::default() }
+        Self { objects, clock, documents, usage_counters, extender, policy, memory: Arc::default() }
     }
 
     /// Returns the same records, with `memory` accounting for those held in memory as a whole.
@@ -104,21 +104,21 @@ impl Records {
             Ok(outcome)
         };
         let outcome = self.extender.extend_during(store, change).await?;
-        self.activity.count(store.document.id, Use::Wrote);
+        self.usage_counters.count(store.document.id, UsageEvent::RecordWritten);
         Ok(outcome)
     }
 
     /// Reads a record; its body is streamed.
     pub async fn get(&self, store: &StoreSnapshot, key: &RecordKey, range: Option<ByteRange>) -> Result<Object> {
         let object = self.objects.get(&object_key(store, key), GetOptions { range }).await?;
-        self.activity.count(store.document.id, Use::Read);
+        self.usage_counters.count(store.document.id, UsageEvent::RecordRead);
         Ok(object)
     }
 
     /// Returns the metadata that [`Records::get`] returns, without the body.
     pub async fn head(&self, store: &StoreSnapshot, key: &RecordKey) -> Result<ObjectMeta> {
         let meta = self.objects.head(&object_key(store, key)).await?;
-        self.activity.count(store.document.id, Use::Read);
+        self.usage_counters.count(store.document.id, UsageEvent::RecordRead);
         Ok(meta)
     }
 
@@ -135,7 +135,7 @@ impl Records {
             Ok(())
         };
         self.extender.extend_during(store, change).await?;
-        self.activity.count(store.document.id, Use::Deleted);
+        self.usage_counters.count(store.document.id, UsageEvent::RecordDeleted);
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Records {
                 KeyPage { keys: keys.collect(), is_truncated: listed.is_truncated && !only }
             }
         };
-        self.activity.count(document.id, Use::Listed);
+        self.usage_counters.count(document.id, UsageEvent::KeysListed);
         Ok(page)
     }
 

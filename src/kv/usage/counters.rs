@@ -27,30 +27,30 @@ use crate::{
     },
 };
 
-use super::recount::Counting;
+use super::recount::Recounter;
 
 /// Number of lock shards for the counters.
 const SHARDS: usize = 16;
 
 /// Capacity that each shard keeps, used or not.
-const FEW: usize = 64;
+const MIN_SHARD_CAPACITY: usize = 64;
 
 /// Maximum number of documents written concurrently by a flush.
 const FLUSH_CONCURRENCY: usize = 8;
 
 /// Kind of access to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub enum UsageEvent {
     /// The store itself was read.
-    Looked,
+    StoreRead,
     /// A record was read or probed.
-    Read,
+    RecordRead,
     /// A record was written.
-    Wrote,
+    RecordWritten,
     /// A record was deleted.
-    Deleted,
+    RecordDeleted,
     /// Keys were listed.
-    Listed,
+    KeysListed,
 }
 
 /// Usage of a store so far.
@@ -65,7 +65,7 @@ pub struct ActivityCounts {
 }
 
 impl ActivityCounts {
-    fn written(document: &Document) -> Self {
+    fn flushed(document: &Document) -> Self {
         let Document { stats, modified_at, accessed_at, .. } = *document;
         Self { stats, modified_at, accessed_at }
     }
@@ -80,7 +80,7 @@ impl ActivityCounts {
 /// Unflushed usage of a store, as one gateway reports it to the gateway that flushes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StoreUse {
+pub struct UsageReport {
     /// The store.
     pub id: StoreId,
     /// The counts.
@@ -106,44 +106,44 @@ impl Pending {
     }
 
     /// Subtracts the counts that have been flushed.
-    fn subtract(&mut self, written: &Self) {
-        self.stats.read_count -= written.stats.read_count;
-        self.stats.write_count -= written.stats.write_count;
-        self.stats.delete_count -= written.stats.delete_count;
-        self.stats.list_count -= written.stats.list_count;
+    fn subtract(&mut self, flushed: &Self) {
+        self.stats.read_count -= flushed.stats.read_count;
+        self.stats.write_count -= flushed.stats.write_count;
+        self.stats.delete_count -= flushed.stats.delete_count;
+        self.stats.list_count -= flushed.stats.list_count;
     }
 }
 
 /// Usage of all stores since the last flush.
 #[derive(Debug)]
-pub struct Activity {
+pub struct UsageCounters {
     clock: Arc<dyn Clock>,
     hasher: RandomState,
     shards: [Mutex<HashMap<StoreId, Pending, RandomState>>; SHARDS],
 }
 
-impl Activity {
+impl UsageCounters {
     /// Returns empty counters.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, hasher: RandomState::default(), shards: Default::default() }
     }
 
     /// Counts one use of a store.
-    pub fn count(&self, id: StoreId, usage: Use) {
+    pub fn count(&self, id: StoreId, usage: UsageEvent) {
         let now = self.clock.now();
         let mut shard = self.shard(&id);
         let pending =
             shard.entry(id).or_insert(Pending { stats: Stats::default(), modified_at: None, accessed_at: now });
         pending.accessed_at = now;
         match usage {
-            Use::Looked => {}
-            Use::Read => pending.stats.read_count += 1,
-            Use::Listed => pending.stats.list_count += 1,
-            Use::Wrote => {
+            UsageEvent::StoreRead => {}
+            UsageEvent::RecordRead => pending.stats.read_count += 1,
+            UsageEvent::KeysListed => pending.stats.list_count += 1,
+            UsageEvent::RecordWritten => {
                 pending.stats.write_count += 1;
                 pending.modified_at = Some(now);
             }
-            Use::Deleted => {
+            UsageEvent::RecordDeleted => {
                 pending.stats.delete_count += 1;
                 pending.modified_at = Some(now);
             }
@@ -151,8 +151,8 @@ impl Activity {
     }
 
     /// Returns the usage of a store, including unflushed counts.
-    pub fn of(&self, document: &Document) -> ActivityCounts {
-        let mut counts = ActivityCounts::written(document);
+    pub fn counts(&self, document: &Document) -> ActivityCounts {
+        let mut counts = ActivityCounts::flushed(document);
         if let Some(pending) = self.shard(&document.id).get(&document.id) {
             counts.add(pending);
         }
@@ -160,35 +160,35 @@ impl Activity {
     }
 
     /// Returns the unflushed counts of this gateway.
-    pub fn pending(&self) -> Vec<StoreUse> {
+    pub fn pending(&self) -> Vec<UsageReport> {
         let shards = self.shards.iter();
         shards
             .flat_map(|shard| {
-                lock(shard).iter().map(|(id, used)| StoreUse { id: *id, pending: *used }).collect::<Vec<_>>()
+                lock(shard).iter().map(|(id, report)| UsageReport { id: *id, pending: *report }).collect::<Vec<_>>()
             })
             .collect()
     }
 
     /// Drops counts that the flushing gateway has received.
-    pub fn told(&self, used: &StoreUse) {
-        self.settle(used.id, &used.pending);
+    pub fn ack(&self, report: &UsageReport) {
+        self.subtract_flushed(report.id, &report.pending);
     }
 
     /// Adds counts reported by another gateway.
-    pub fn absorb(&self, used: &StoreUse) {
+    pub fn merge(&self, report: &UsageReport) {
         let now = self.clock.now();
-        let mut shard = self.shard(&used.id);
+        let mut shard = self.shard(&report.id);
         let nothing =
-            Pending { stats: Stats::default(), modified_at: None, accessed_at: used.pending.accessed_at.min(now) };
-        shard.entry(used.id).or_insert(nothing).add(&used.pending, now);
+            Pending { stats: Stats::default(), modified_at: None, accessed_at: report.pending.accessed_at.min(now) };
+        shard.entry(report.id).or_insert(nothing).add(&report.pending, now);
     }
 
     /// Flushes the counts: one write for each store that was used. Returns the number of stores written. Counts that
-    /// could not be written are kept, and the first failure is returned. `counting` recounts the contents of changed
+    /// could not be written are kept, and the first failure is returned. `recounter` recounts the contents of changed
     /// stores.
-    pub async fn flush(&self, documents: &Documents, counting: &Counting) -> Result<usize> {
+    pub async fn flush(&self, documents: &Documents, recounter: &Recounter) -> Result<usize> {
         let results: Vec<Result<()>> = stream::iter(self.pending())
-            .map(|StoreUse { id, pending }| self.flush_one(documents, counting, id, pending))
+            .map(|UsageReport { id, pending }| self.flush_one(documents, recounter, id, pending))
             .buffer_unordered(FLUSH_CONCURRENCY)
             .collect()
             .await;
@@ -196,10 +196,16 @@ impl Activity {
         results.into_iter().collect::<Result<()>>().map(|()| stores)
     }
 
-    async fn flush_one(&self, documents: &Documents, counting: &Counting, id: StoreId, pending: Pending) -> Result<()> {
-        let written = documents
+    async fn flush_one(
+        &self,
+        documents: &Documents,
+        recounter: &Recounter,
+        id: StoreId,
+        pending: Pending,
+    ) -> Result<()> {
+        let flushed = documents
             .update(id, |document| {
-                let mut counts = ActivityCounts::written(document);
+                let mut counts = ActivityCounts::flushed(document);
                 counts.add(&pending);
                 ActivityCounts {
                     stats: document.stats,
@@ -209,24 +215,24 @@ impl Activity {
                 Ok(document.is_there())
             })
             .await;
-        match written {
-            Ok(snapshot) => counting.saw(&snapshot.document),
+        match flushed {
+            Ok(snapshot) => recounter.mark_dirty(&snapshot.document),
             Err(Error::StoreNotFound) => {}
             Err(error) => return Err(error),
         }
-        self.settle(id, &pending);
+        self.subtract_flushed(id, &pending);
         Ok(())
     }
 
     /// Drops flushed counts, and the store's entry if it was not used meanwhile.
-    fn settle(&self, id: StoreId, written: &Pending) {
+    fn subtract_flushed(&self, id: StoreId, flushed: &Pending) {
         let mut shard = self.shard(&id);
         if let Some(pending) = shard.get_mut(&id) {
-            pending.subtract(written);
-            if pending.stats == Stats::default() && pending.accessed_at == written.accessed_at {
+            pending.subtract(flushed);
+            if pending.stats == Stats::default() && pending.accessed_at == flushed.accessed_at {
                 shard.remove(&id);
                 // Release the capacity that very many stores took, in steps that cost no more than the removals did.
-                if shard.capacity() > 4 * shard.len() + FEW {
+                if shard.capacity() > 4 * shard.len() + MIN_SHARD_CAPACITY {
                     let room = 2 * shard.len();
                     shard.shrink_to(room);
                 }

@@ -30,28 +30,28 @@ use crate::{
 };
 
 /// Maximum number of stores counted concurrently.
-const CONCURRENCY: usize = 4;
+const MAX_CONCURRENT_COUNTS: usize = 4;
 
 /// Rest after counting a store, as a multiple of the time it took, so counting is a small part of the backend's load.
-const REST: u32 = 50;
+const REST_FACTOR: u32 = 50;
 
 /// Maximum number of stores whose rest is remembered; an evicted one is counted again early.
 const MAX_RESTING: u64 = 100_000;
 
 /// Counts the contents of stores.
 #[derive(Debug)]
-pub struct Counting {
+pub struct Recounter {
     objects: Arc<dyn ObjectStore>,
     documents: Arc<Documents>,
     clock: Arc<dyn Clock>,
     interval: Duration,
     /// Stores that have changed since they were counted.
-    changed: Mutex<HashSet<StoreId>>,
+    dirty: Mutex<HashSet<StoreId>>,
     /// Time until which a store rests, by the monotonic clock.
     resting: Cache<StoreId, Duration>,
 }
 
-impl Counting {
+impl Recounter {
     /// Returns a counter with no known changes. It counts a store at most once per `interval`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
@@ -59,14 +59,14 @@ impl Counting {
         clock: Arc<dyn Clock>,
         interval: Duration,
     ) -> Self {
-        let (changed, resting) = (Mutex::default(), Cache::new(MAX_RESTING));
-        Self { objects, documents, clock, interval, changed, resting }
+        let (dirty, resting) = (Mutex::default(), Cache::new(MAX_RESTING));
+        Self { objects, documents, clock, interval, dirty, resting }
     }
 
     /// Queues a store for counting if it has changed since its last count.
-    pub fn saw(&self, document: &Document) {
-        if is_to_be_counted(document) {
-            self.changed().insert(document.id);
+    pub fn mark_dirty(&self, document: &Document) {
+        if needs_recount(document) {
+            self.dirty().insert(document.id);
         }
     }
 
@@ -75,14 +75,14 @@ impl Counting {
     pub async fn run(&self) -> Result<usize> {
         let now = self.clock.monotonic();
         let has_rested = |id: &&StoreId| self.resting.get(*id).is_none_or(|until| until <= now);
-        let ready: Vec<StoreId> = self.changed().iter().filter(has_rested).copied().collect();
+        let ready: Vec<StoreId> = self.dirty().iter().filter(has_rested).copied().collect();
         let stores = ready.len();
         let counted: Vec<Result<()>> =
-            stream::iter(ready).map(|id| self.count(id)).buffer_unordered(CONCURRENCY).collect().await;
-        let mut changed = self.changed();
-        let room = 2 * changed.len();
-        changed.shrink_to(room);
-        drop(changed);
+            stream::iter(ready).map(|id| self.count(id)).buffer_unordered(MAX_CONCURRENT_COUNTS).collect().await;
+        let mut dirty = self.dirty();
+        let capacity = 2 * dirty.len();
+        dirty.shrink_to(capacity);
+        drop(dirty);
         counted.into_iter().collect::<Result<()>>().map(|()| stores)
     }
 
@@ -90,16 +90,16 @@ impl Counting {
         let began = self.clock.monotonic();
         let counted = match self.documents.read(id).await? {
             // Another gateway may have counted it meanwhile.
-            Some(snapshot) if is_to_be_counted(&snapshot.document) => self.count_store(&snapshot).await,
+            Some(snapshot) if needs_recount(&snapshot.document) => self.count_store(&snapshot).await,
             Some(_) | None => Ok(true),
         };
         let ended = self.clock.monotonic();
-        let rest = self.interval.max(ended.saturating_sub(began).saturating_mul(REST));
+        let rest = self.interval.max(ended.saturating_sub(began).saturating_mul(REST_FACTOR));
         self.resting.insert(id, ended.saturating_add(rest));
         match counted {
             Ok(false) => Ok(()),
             Ok(true) | Err(Error::StoreNotFound) => {
-                self.changed().remove(&id);
+                self.dirty().remove(&id);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -112,28 +112,28 @@ impl Counting {
         let counted_at = self.clock.now();
         let (records, bytes) = self.sum(snapshot).await?;
         let is_same = |known: &Contents| known.records == records && known.bytes == bytes;
-        let since = before.filter(is_same).map_or(counted_at, |known| known.since);
-        let contents = Contents { records, bytes, counted_at, since };
-        let entry = object_keys::counted_entry(owner_id, id, &contents);
+        let since = before.filter(is_same).map_or(counted_at, |known| known.unchanged_since);
+        let contents = Contents { records, bytes, counted_at, unchanged_since: since };
+        let entry = object_keys::usage_entry(owner_id, id, &contents);
         if since == counted_at {
             put_control(self.objects.as_ref(), &entry, Vec::new(), Precondition::None).await?;
         }
         let mut is_written = false;
-        let note = |document: &mut Document| {
+        let record = |document: &mut Document| {
             is_written = document.is_there() && document.location == *location;
             if is_written {
                 document.contents = Some(contents);
             }
             Ok(is_written)
         };
-        self.documents.update(*id, note).await?;
+        self.documents.update(*id, record).await?;
         let superseded = match before {
-            Some(known) if is_written && known.since != since => Some(*known),
+            Some(known) if is_written && known.unchanged_since != since => Some(*known),
             Some(_) | None if is_written || since != counted_at => None,
             Some(_) | None => Some(contents),
         };
         if let Some(known) = superseded {
-            self.objects.delete(&object_keys::counted_entry(owner_id, id, &known), Precondition::None).await?;
+            self.objects.delete(&object_keys::usage_entry(owner_id, id, &known), Precondition::None).await?;
         }
         Ok(is_written)
     }
@@ -156,12 +156,12 @@ impl Counting {
         }
     }
 
-    fn changed(&self) -> MutexGuard<'_, HashSet<StoreId>> {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn dirty(&self) -> MutexGuard<'_, HashSet<StoreId>> {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns whether a store may have changed since its last count: a change during the count may not be included.
-fn is_to_be_counted(document: &Document) -> bool {
+fn needs_recount(document: &Document) -> bool {
     document.is_there() && document.contents.is_none_or(|contents| contents.counted_at <= document.modified_at)
 }

@@ -25,13 +25,13 @@ use crate::{
 };
 
 /// Age from which a sum is recomputed.
-const STALENESS: Duration = Duration::from_mins(1);
+const REFRESH_AGE: Duration = Duration::from_mins(1);
 
 /// Minimum age of an obsolete entry before it is deleted: gateways learn of new stores with a delay.
-const PATIENCE: Duration = Duration::from_hours(1);
+const MIN_OBSOLETE_AGE: Duration = Duration::from_hours(1);
 
 /// Time for which an unused sum is cached.
-const MEMORY: Duration = Duration::from_mins(30);
+const UNUSED_TTL: Duration = Duration::from_mins(30);
 
 /// Usage of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,23 +46,23 @@ pub struct Usage {
 
 /// Usage of all owners.
 #[derive(Debug)]
-pub struct Usages {
+pub struct OwnerTotals {
     objects: Arc<dyn ObjectStore>,
     index: Arc<Index>,
     clock: Arc<dyn Clock>,
-    owners: Mutex<HashMap<UserId, Arc<OwnerUsage>>>,
+    owners: Mutex<HashMap<UserId, Arc<OwnerTotal>>>,
     sums: TaskTracker,
 }
 
 /// Cached usage of one owner.
 #[derive(Debug, Default)]
-struct OwnerUsage {
+struct OwnerTotal {
     summing: tokio::sync::Mutex<()>,
     /// The last sum, and the time it was begun by the monotonic clock.
     last: Mutex<Option<(Duration, Usage)>>,
 }
 
-impl Usages {
+impl OwnerTotals {
     /// Returns the sums over `objects`.
     pub fn new(objects: Arc<dyn ObjectStore>, index: Arc<Index>, clock: Arc<dyn Clock>) -> Self {
         Self { objects, index, clock, owners: Mutex::default(), sums: TaskTracker::new() }
@@ -70,7 +70,7 @@ impl Usages {
 
     /// Returns the last usage of an owner. Only the first caller waits for a sum; a stale one is recomputed in the
     /// background.
-    pub async fn of(self: &Arc<Self>, owner: UserId) -> Result<Usage> {
+    pub async fn get(self: &Arc<Self>, owner: UserId) -> Result<Usage> {
         let known = Arc::clone(lock(&self.owners).entry(owner).or_default());
         let last = *lock(&known.last);
         let Some((began, usage)) = last else {
@@ -80,13 +80,13 @@ impl Usages {
             }
             return self.sum(owner, &known).await;
         };
-        if self.clock.monotonic().saturating_sub(began) >= STALENESS && known.summing.try_lock().is_ok() {
-            let usages = Arc::clone(self);
+        if self.clock.monotonic().saturating_sub(began) >= REFRESH_AGE && known.summing.try_lock().is_ok() {
+            let totals = Arc::clone(self);
             self.sums.spawn(async move {
                 let Ok(_one_at_a_time) = known.summing.try_lock() else { return };
-                if let Err(error) = usages.sum(owner, &known).await {
+                if let Err(error) = totals.sum(owner, &known).await {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(%owner, error, "how much an owner has could not be summed, and will be again");
+                    tracing::warn!(%owner, error, "cannot compute the usage of an owner; retrying on the next request");
                 }
             });
         }
@@ -98,26 +98,26 @@ impl Usages {
         let now = self.clock.monotonic();
         let mut owners = lock(&self.owners);
         owners.retain(|_, known| {
-            let is_young = lock(&known.last).is_some_and(|(began, _)| now.saturating_sub(began) < MEMORY);
-            is_young || Arc::strong_count(known) > 1
+            let is_recent = lock(&known.last).is_some_and(|(began, _)| now.saturating_sub(began) < UNUSED_TTL);
+            is_recent || Arc::strong_count(known) > 1
         });
         if owners.capacity() > 4 * owners.len() + 64 {
             owners.shrink_to_fit();
         }
     }
 
-    async fn sum(&self, owner: UserId, known: &OwnerUsage) -> Result<Usage> {
+    async fn sum(&self, owner: UserId, known: &OwnerTotal) -> Result<Usage> {
         let (began, now) = (self.clock.monotonic(), self.clock.now());
         let index = self.index.read(owner).await?;
         let stores = index.count() as u64;
-        let mut sum = Sum { usage: Usage { stores, ..Usage::default() }, latest: None, void: Vec::new() };
-        let (prefix, mut start_after) = (object_keys::counted(&owner), None);
+        let mut sum = RunningTotal { usage: Usage { stores, ..Usage::default() }, latest: None, obsolete: Vec::new() };
+        let (prefix, mut start_after) = (object_keys::usage_entries(&owner), None);
         loop {
             let options = ListOptions { prefix: prefix.clone(), start_after, limit: MAX_LIST_KEYS };
             let page = self.objects.list(options).await?;
             start_after = page.objects.last().map(|object| object.key.clone()).filter(|_| page.is_truncated);
             for object in page.objects {
-                if let Some((id, contents)) = object_keys::parse_counted_entry(&object.key, &prefix) {
+                if let Some((id, contents)) = object_keys::parse_usage_entry(&object.key, &prefix) {
                     sum.add(&index, Some(Entry { key: object.key, id, contents }));
                 }
             }
@@ -127,10 +127,11 @@ impl Usages {
         }
         sum.add(&index, None);
         *lock(&known.last) = Some((began, sum.usage));
-        let is_old = |entry: &Entry| now.since(entry.contents.since) >= PATIENCE;
-        let void: Vec<_> = sum.void.into_iter().filter(is_old).map(|entry| entry.key).take(MAX_DELETE_KEYS).collect();
-        if !void.is_empty() {
-            self.objects.delete_many(void).await?;
+        let is_settled = |entry: &Entry| now.since(entry.contents.unchanged_since) >= MIN_OBSOLETE_AGE;
+        let obsolete: Vec<_> =
+            sum.obsolete.into_iter().filter(is_settled).map(|entry| entry.key).take(MAX_DELETE_KEYS).collect();
+        if !obsolete.is_empty() {
+            self.objects.delete_many(obsolete).await?;
         }
         Ok(sum.usage)
     }
@@ -146,21 +147,21 @@ struct Entry {
 
 /// A sum in progress.
 #[derive(Debug)]
-struct Sum {
+struct RunningTotal {
     usage: Usage,
     /// The last entry; it counts unless the next one is of the same store: entries are listed in order of creation.
     latest: Option<Entry>,
     /// Obsolete entries.
-    void: Vec<Entry>,
+    obsolete: Vec<Entry>,
 }
 
-impl Sum {
+impl RunningTotal {
     /// Advances to the next entry, or to the end.
     fn add(&mut self, index: &OwnerIndex, next: Option<Entry>) {
         let next_id = next.as_ref().map(|entry| entry.id);
         let Some(latest) = std::mem::replace(&mut self.latest, next) else { return };
         if next_id == Some(latest.id) || !index.has(&latest.id) {
-            self.void.push(latest);
+            self.obsolete.push(latest);
             return;
         }
         self.usage.records = self.usage.records.saturating_add(latest.contents.records);
@@ -208,9 +209,9 @@ impl Totals {
                 total.bytes = total.bytes.saturating_add(contents.bytes);
             }
         };
-        self.list(object_keys::all_counted(), |page| {
+        self.list(object_keys::all_usage_entries(), |page| {
             for object in page {
-                if let Some(counted) = counted_in(&object.key) {
+                if let Some(counted) = parse_any_usage_entry(&object.key) {
                     add(Some(counted));
                 }
             }
@@ -221,12 +222,12 @@ impl Totals {
         Ok(())
     }
 
-    async fn list(&self, prefix: String, mut see: impl FnMut(&[ListedObject])) -> Result<()> {
+    async fn list(&self, prefix: String, mut visit_page: impl FnMut(&[ListedObject])) -> Result<()> {
         let mut start_after = None;
         loop {
             let options = ListOptions { prefix: prefix.clone(), start_after, limit: MAX_LIST_KEYS };
             let page = self.objects.list(options).await?;
-            see(&page.objects);
+            visit_page(&page.objects);
             start_after = page.objects.into_iter().next_back().map(|object| object.key).filter(|_| page.is_truncated);
             if start_after.is_none() {
                 return Ok(());
@@ -236,9 +237,9 @@ impl Totals {
 }
 
 /// Parses a size entry of any owner; `None` if it is none.
-fn counted_in(key: &str) -> Option<(StoreId, Contents)> {
-    let owner = key.strip_prefix(&object_keys::all_counted())?.split('/').next()?;
-    object_keys::parse_counted_entry(key, &object_keys::counted(&owner.parse().ok()?))
+fn parse_any_usage_entry(key: &str) -> Option<(StoreId, Contents)> {
+    let owner = key.strip_prefix(&object_keys::all_usage_entries())?.split('/').next()?;
+    object_keys::parse_usage_entry(key, &object_keys::usage_entries(&owner.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -263,8 +264,8 @@ mod tests {
             keys.push(object_keys::document(&id));
             for (minutes, (records, bytes)) in (0..).zip(entries) {
                 let since = now.plus(std::time::Duration::from_mins(minutes));
-                let contents = Contents { records: *records, bytes: *bytes, counted_at: since, since };
-                keys.push(object_keys::counted_entry(&owners[owner], &id, &contents));
+                let contents = Contents { records: *records, bytes: *bytes, counted_at: since, unchanged_since: since };
+                keys.push(object_keys::usage_entry(&owners[owner], &id, &contents));
             }
         }
         for key in keys {

@@ -184,7 +184,7 @@ impl Larder {
 
     /// Writes down how stores were used, as a job does now and then. Returns the number of stores.
     pub(crate) async fn write_use_down(&self) -> usize {
-        self.0.catalog.flush_activity().await.expect("it is written down")
+        self.0.catalog.flush_usage().await.expect("it is written down")
     }
 
     /// Counts the contents of the changed stores, as jobs do now and then.
@@ -197,7 +197,7 @@ impl Larder {
 
     /// Counts the contents of the stores whose documents record a change.
     pub(crate) async fn count_only(&self) {
-        self.0.catalog.count_contents().await.expect("it is counted");
+        self.0.catalog.recount().await.expect("it is counted");
     }
 
     /// Waits until the admin is known to have as many records and bytes: the known usage may be a minute old, and is
