@@ -190,7 +190,7 @@ impl Context {
 
     /// Returns whether `signature` permits the call on the store.
     pub fn is_signed(&self, signature: &str, call: &StoreCall, document: &Document) -> bool {
-        let signing_key = self.secrets.signing_key(&document.id, document.secret_rotation);
+        let signing_key = self.secrets.signing_key(&document.id, document.signing_key_version);
         match call {
             StoreCall::GetRecord(Ok(key)) | StoreCall::HeadRecord(Ok(key)) => {
                 signature::is_of_record(signature, &signing_key, &document.id, key)
@@ -227,6 +227,6 @@ impl Context {
     /// Returns the key that signs the links of a granted store, if the caller may see it.
     pub fn signing_key(&self, grant: &Grant) -> Option<String> {
         let document = &grant.store().document;
-        grant.may_write().then(|| self.secrets.signing_key(&document.id, document.secret_rotation))
+        grant.may_write().then(|| self.secrets.signing_key(&document.id, document.signing_key_version))
     }
 }

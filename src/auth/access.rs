@@ -184,8 +184,8 @@ impl AccountGrant {
     /// Returns the owner and the description of a new store. A token that is limited to its own stores becomes its
     /// creator.
     pub fn creation(&self, new: NewStore) -> (UserId, NewStore) {
-        let creator = self.session.scope().and_then(|_| self.session.token_id());
-        (self.user().id, NewStore { creator, ..new })
+        let creator_token_id = self.session.scope().and_then(|_| self.session.token_id());
+        (self.user().id, NewStore { creator_token_id, ..new })
     }
 }
 
@@ -236,7 +236,9 @@ fn right_of(session: &Session, document: &Document) -> Option<Right> {
     };
     let of_token = match session.scope() {
         None => Some(Right::Manage),
-        Some(_) if document.creator.is_some() && document.creator == session.token_id() => Some(Right::Manage),
+        Some(_) if document.creator_token_id.is_some() && document.creator_token_id == session.token_id() => {
+            Some(Right::Manage)
+        }
         Some(scope) => scope.right_on(document, &user.id),
     };
     of_user.min(of_token)

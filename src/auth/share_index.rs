@@ -65,7 +65,7 @@ impl SharedStores {
     pub async fn end_links(&self, user: &UserId) -> Result<usize, kv::Error> {
         let ids = names_below(self.objects.as_ref(), &format!("{SHARED}{user}/")).await;
         let ids = ids.map_err(kv::Error::unavailable)?.into_iter().filter_map(|id| id.parse::<StoreId>().ok());
-        let update = StoreUpdate { ends_links_of: Some(*user), ..StoreUpdate::default() };
+        let update = StoreUpdate { revoke_links_of: Some(*user), ..StoreUpdate::default() };
         let ended = stream::iter(ids)
             .map(async |id| match self.catalog.update(id, update.clone()).await {
                 Ok(store) => Ok(usize::from(store.document.shares.right_of(user) >= Some(Right::Write))),

@@ -60,7 +60,7 @@ pub struct UserUpdate {
     pub is_disabled: Option<bool>,
     /// True if links that the user may have signed stay valid when this disables the account. Else they are to be
     /// revoked.
-    pub keeps_links: bool,
+    pub keep_links: bool,
     /// Changes to its quota.
     pub quota: QuotaUpdate,
 }
@@ -218,10 +218,10 @@ impl Users {
         if user.is_admin() && update.is_disabled == Some(true) {
             return Err(AccountsError::AdminStays);
         }
-        let UserUpdate { general_access, is_disabled, keeps_links, quota } = update;
+        let UserUpdate { general_access, is_disabled, keep_links, quota } = update;
         self.change(user, |changed| {
             let is_news = is_disabled == Some(true) && !changed.is_disabled;
-            changed.has_links_to_end |= is_news && !keeps_links;
+            changed.has_links_to_end |= is_news && !keep_links;
             changed.general_access = general_access.unwrap_or(changed.general_access);
             changed.is_disabled = is_disabled.unwrap_or(changed.is_disabled);
             changed.has_links_to_end &= changed.is_disabled;

@@ -46,7 +46,7 @@ use super::{
         store_metadata::{Document, Phase, StoreSnapshot},
     },
     records::service::Records,
-    store_update::{Change, NewStore, StoreLocator, StoreUpdate, apply},
+    store_update::{NewStore, Patch, StoreLocator, StoreUpdate, apply},
     usage::{
         counters::{ActivityCounts, UsageCounters, UsageEvent, UsageReport},
         recount::Recounter,
@@ -381,15 +381,15 @@ impl Catalog {
     async fn change(&self, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreSnapshot>> {
         let current = self.read(id).await?;
         let has_name = current.document.name.as_ref();
-        let is_renamed = matches!(&update.name, Change::Set(name) if has_name != Some(name));
-        if let Change::Set(name) = &update.name
+        let is_renamed = matches!(&update.name, Patch::Set(name) if has_name != Some(name));
+        if let Patch::Set(name) = &update.name
             && is_renamed
         {
             self.naming.rename(&current, name).await?;
         }
-        let loses_name = update.name == Change::Clear && has_name.is_some();
+        let loses_name = update.name == Patch::Clear && has_name.is_some();
         // A change of the listing or of the expiry is reconciled even if this gateway crashes.
-        if loses_name || update.retention != Change::Keep || update.title != Change::Keep {
+        if loses_name || update.retention != Patch::Keep || update.title != Patch::Keep {
             self.due_queue.schedule_intent(id).await?;
         }
         let (times, retention) = ((self.clock.now(), self.documents.expiry_base()), self.retention.get());

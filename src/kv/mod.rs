@@ -48,7 +48,7 @@ pub use records::{
     key_range::{KeyPage, KeyQuery, ListedKey},
     service::Records,
 };
-pub use store_update::{Change, Maker, NewStore, StoreLocator, StoreUpdate};
+pub use store_update::{Creator, NewStore, Patch, StoreLocator, StoreUpdate};
 pub use usage::{
     counters::{ActivityCounts, UsageReport},
     totals::{Totals, Usage},

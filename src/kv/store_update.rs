@@ -39,14 +39,14 @@ pub struct NewStore {
     /// Retention after its last change while it has no name; `None` for the default.
     pub retention: Option<Retention>,
     /// The token that creates it, if that token is limited to what it creates.
-    pub creator: Option<TokenId>,
+    pub creator_token_id: Option<TokenId>,
     /// The run that it is created for, if any.
-    pub maker: Option<Maker>,
+    pub creator: Option<Creator>,
 }
 
 /// Creator of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Maker {
+pub struct Creator {
     /// The actor.
     pub actor: ActorId,
     /// Its run.
@@ -80,13 +80,13 @@ impl NewStore {
             accessed_at: now,
             general_access: GeneralAccess::default(),
             shares: Shares::default(),
-            creator: self.creator,
+            creator_token_id: self.creator_token_id,
             schema: self.schema,
-            act_id: self.maker.map(|maker| maker.actor.as_str().to_owned()),
-            act_run_id: self.maker.map(|maker| maker.run.as_str().to_owned()),
+            act_id: self.creator.map(|creator| creator.actor.as_str().to_owned()),
+            act_run_id: self.creator.map(|creator| creator.run.as_str().to_owned()),
             retention,
             expires_at: (!is_named).then(|| state_machine::extended_expiry(retention, now)),
-            secret_rotation: 0,
+            signing_key_version: 0,
             location: policy.initial_location(is_named, retention, now),
             phase,
             stale_locations: Vec::new(),
@@ -101,7 +101,7 @@ impl NewStore {
 
 /// Patch of an optional field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Change<T> {
+pub enum Patch<T> {
     /// Leaves it unchanged.
     #[default]
     Keep,
@@ -115,30 +115,30 @@ pub enum Change<T> {
 #[derive(Debug, Clone, Default)]
 pub struct StoreUpdate {
     /// Its name.
-    pub name: Change<StoreName>,
+    pub name: Patch<StoreName>,
     /// Its title.
-    pub title: Change<String>,
+    pub title: Patch<String>,
     /// Its access; `None` to leave it unchanged.
     pub general_access: Option<GeneralAccess>,
     /// Its retention while it has no name; cleared, the default of new stores applies.
-    pub retention: Change<Retention>,
+    pub retention: Patch<Retention>,
     /// A user, and the right to grant; `None` revokes it.
     pub share: Option<(UserId, Option<Right>)>,
     /// Keeps links valid that were signed by a user who loses the right to write by this update.
-    pub keeps_links: bool,
+    pub keep_links: bool,
     /// A user whose signed links are revoked, if that user has the right to write.
-    pub ends_links_of: Option<UserId>,
+    pub revoke_links_of: Option<UserId>,
     /// Rotates the secret that signs links, which revokes all existing links.
-    pub rotates_secret: bool,
+    pub rotate_signing_key: bool,
 }
 
 /// Returns whether an update revokes all links to a store: on request, or because a user who knows the signing secret
 /// loses the right to write.
-fn ends_links(update: &StoreUpdate, document: &Document) -> bool {
+fn revokes_links(update: &StoreUpdate, document: &Document) -> bool {
     let may_write = |user: &UserId| document.shares.right_of(user) >= Some(Right::Write);
     let loses_write =
-        update.share.is_some_and(|(user, right)| may_write(&user) && right < Some(Right::Write) && !update.keeps_links);
-    update.rotates_secret || loses_write || update.ends_links_of.is_some_and(|user| may_write(&user))
+        update.share.is_some_and(|(user, right)| may_write(&user) && right < Some(Right::Write) && !update.keep_links);
+    update.rotate_signing_key || loses_write || update.revoke_links_of.is_some_and(|user| may_write(&user))
 }
 
 /// Applies an update except for a new name, which the document already has if it `is_renamed`. Returns whether there
@@ -156,38 +156,38 @@ pub fn apply(
     }
     let settings = |document: &Document| {
         let name = document.name.as_ref().map(|name| name.as_str().to_owned());
-        let access = (document.general_access, document.shares.clone(), document.secret_rotation);
+        let access = (document.general_access, document.shares.clone(), document.signing_key_version);
         (name, document.title.clone(), access, document.retention)
     };
     let before = settings(document);
     match &update.name {
-        Change::Clear if document.name.is_some() => policy.remove_name(document, base),
+        Patch::Clear if document.name.is_some() => policy.remove_name(document, base),
         // The same name, perhaps in another letter case.
-        Change::Set(name) if document.name.as_ref() == Some(name) => document.name = Some(name.clone()),
-        Change::Set(_) | Change::Clear | Change::Keep => {}
+        Patch::Set(name) if document.name.as_ref() == Some(name) => document.name = Some(name.clone()),
+        Patch::Set(_) | Patch::Clear | Patch::Keep => {}
     }
     match update.retention {
-        Change::Set(retention) if retention != document.retention => policy.set_retention(document, retention, base),
-        Change::Clear if usual != document.retention => policy.set_retention(document, usual, base),
-        Change::Set(_) | Change::Clear | Change::Keep => {}
+        Patch::Set(retention) if retention != document.retention => policy.set_retention(document, retention, base),
+        Patch::Clear if usual != document.retention => policy.set_retention(document, usual, base),
+        Patch::Set(_) | Patch::Clear | Patch::Keep => {}
     }
     match &update.title {
-        Change::Keep => {}
-        Change::Clear => document.title = None,
-        Change::Set(title) => document.title = Some(title.clone()),
+        Patch::Keep => {}
+        Patch::Clear => document.title = None,
+        Patch::Set(title) => document.title = Some(title.clone()),
     }
     if let Some(general_access) = update.general_access {
         document.general_access = general_access;
     }
-    let ends_links = ends_links(update, document);
+    let revokes_links = revokes_links(update, document);
     if let Some((user, right)) = update.share {
         document.shares.set(user, right);
         if document.shares.len() > MAX_SHARES {
             return Err(Error::TooManyShares { limit: MAX_SHARES });
         }
     }
-    if ends_links {
-        document.secret_rotation += 1;
+    if revokes_links {
+        document.signing_key_version += 1;
     }
     let is_changed = is_renamed || settings(document) != before;
     if is_changed {

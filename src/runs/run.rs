@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Random, Timestamp},
-    kv::{ActorId, Change, GeneralAccess, Maker, RunId, StoreId, TokenId, UserId},
+    kv::{ActorId, Creator, GeneralAccess, Patch, RunId, StoreId, TokenId, UserId},
 };
 
 use super::{
@@ -113,7 +113,7 @@ pub struct Metamorph {
 #[derive(Debug, Clone)]
 pub struct NewRun {
     /// The run and its actor.
-    pub maker: Maker,
+    pub actor_run: Creator,
     /// The owner.
     pub owner_id: UserId,
     /// The task, if any.
@@ -239,7 +239,7 @@ pub struct Uptimes {
 #[derive(Debug, Clone, Default)]
 pub struct RunUpdate {
     /// Its status message.
-    pub status_message: Change<String>,
+    pub status_message: Patch<String>,
     /// True if that message is the last; `None` to leave it unchanged.
     pub is_status_message_terminal: Option<bool>,
     /// General access; `None` to leave it unchanged.
@@ -249,14 +249,14 @@ pub struct RunUpdate {
 impl NewRun {
     /// Returns the first document of the run.
     pub fn into_run(self, random: &dyn Random, now: Timestamp) -> Run {
-        let Self { maker, owner_id, task, creator, origin, settings, build_id, store, elsewhere } = self;
+        let Self { actor_run, owner_id, task, creator, origin, settings, build_id, store, elsewhere } = self;
         let Elsewhere { dataset, request_queue } = elsewhere.unwrap_or_else(|| Elsewhere::nowhere(random));
         let mut run = Run {
-            id: maker.run,
+            id: actor_run.run,
             version: 0,
             nonce: String::new(),
             owner_id,
-            actor: maker.actor,
+            actor: actor_run.actor,
             task,
             creator,
             started_at: now,
@@ -352,9 +352,9 @@ impl Run {
         // A terminal message stays, even if a periodic warning arrives late.
         if self.is_status_message_terminal != Some(true) || update.is_status_message_terminal == Some(true) {
             match &update.status_message {
-                Change::Keep => {}
-                Change::Clear => self.status_message = None,
-                Change::Set(message) => self.status_message = Some(message.clone()),
+                Patch::Keep => {}
+                Patch::Clear => self.status_message = None,
+                Patch::Set(message) => self.status_message = Some(message.clone()),
             }
             self.is_status_message_terminal = update.is_status_message_terminal.or(self.is_status_message_terminal);
         }

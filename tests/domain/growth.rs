@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use larder::kv::{Change, Retention, StoreId, StoreLocator, StoreQuery, StoreUpdate};
+use larder::kv::{Patch, Retention, StoreId, StoreLocator, StoreQuery, StoreUpdate};
 
 use crate::{
     counted::Counted,
@@ -18,11 +18,11 @@ fn brief(named: Option<&str>) -> larder::kv::NewStore {
 }
 
 fn rename(text: Option<&str>) -> StoreUpdate {
-    StoreUpdate { name: text.map_or(Change::Clear, |text| Change::Set(name(text))), ..StoreUpdate::default() }
+    StoreUpdate { name: text.map_or(Patch::Clear, |text| Patch::Set(name(text))), ..StoreUpdate::default() }
 }
 
 fn entitle(text: &str) -> StoreUpdate {
-    StoreUpdate { title: Change::Set(text.to_owned()), ..StoreUpdate::default() }
+    StoreUpdate { title: Patch::Set(text.to_owned()), ..StoreUpdate::default() }
 }
 
 fn all(limit: usize) -> StoreQuery {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use larder::{
-    kv::{Change, GeneralAccess, StoreLocator, StoreQuery, StoreUpdate},
+    kv::{GeneralAccess, Patch, StoreLocator, StoreQuery, StoreUpdate},
     storage::{
         Operation,
         faulty::{Call, Fault, Faulty, Refusal},
@@ -67,7 +67,7 @@ async fn a_change_whose_answer_was_lost_is_made_once_and_the_next_waits_until_no
     let world = World::new();
     let (leader, faulty) = leader(&world);
     let id = leader.create(world.owner, Some("shop")).await.document.id;
-    let retitle = |title: &str| StoreUpdate { title: Change::Set(title.to_owned()), ..StoreUpdate::default() };
+    let retitle = |title: &str| StoreUpdate { title: Patch::Set(title.to_owned()), ..StoreUpdate::default() };
     let put = || Call { operation: Some(Operation::Put), key_contains: "/stores/".to_owned(), skip: 0 };
 
     faulty.disturb(put(), Fault::LoseAnswer);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use larder::{
     clock::Clock,
-    kv::{CatalogOptions, Change, LifecycleClass, Retention, StoreLocator, StoreSnapshot, StoreUpdate},
+    kv::{CatalogOptions, LifecycleClass, Patch, Retention, StoreLocator, StoreSnapshot, StoreUpdate},
     storage::{ListOptions, MAX_LIST_KEYS},
 };
 
@@ -91,7 +91,7 @@ async fn holds(gateway: &Gateway, store: &StoreSnapshot, value: &str) {
     assert_eq!(record.body.into_bytes(MAX_BYTES).await.expect("it is small"), value);
 }
 
-async fn rename(gateway: &Gateway, store: &StoreSnapshot, change: Change<larder::kv::StoreName>) {
+async fn rename(gateway: &Gateway, store: &StoreSnapshot, change: Patch<larder::kv::StoreName>) {
     let update = StoreUpdate { name: change, ..StoreUpdate::default() };
     gateway.catalog.update(store.document.id, update).await.expect("a change");
 }
@@ -109,8 +109,8 @@ async fn rules_that_are_written_as_soon_as_a_folder_was_migrated_delete_nothing_
     for store in stores.into_iter().chain([&forgotten]) {
         folder.put(store, "a", "flour").await.expect("a write");
     }
-    rename(&folder, &named_later, Change::Set(name("attic"))).await;
-    rename(&folder, &unnamed_later, Change::Clear).await;
+    rename(&folder, &named_later, Patch::Set(name("attic"))).await;
+    rename(&folder, &unnamed_later, Patch::Clear).await;
     use_for_weeks(&world, &folder, &[&unnamed, &unnamed_later], false).await;
     assert_eq!(world.keys("larder/expiring/").await, Vec::<String>::new());
     let late = folder.create(world.owner, None).await;
@@ -122,8 +122,8 @@ async fn rules_that_are_written_as_soon_as_a_folder_was_migrated_delete_nothing_
         holds(&bucket, store, "flour").await;
     }
     // Renamed just before the migration, moved after it.
-    rename(&bucket, &named, Change::Clear).await;
-    rename(&bucket, &unnamed, Change::Set(name("shelf"))).await;
+    rename(&bucket, &named, Patch::Clear).await;
+    rename(&bucket, &unnamed, Patch::Set(name("shelf"))).await;
     use_for_weeks(&world, &bucket, &[&named, &unnamed_later], true).await;
     for store in stores {
         holds(&bucket, store, "flour").await;
@@ -155,7 +155,7 @@ async fn stores_that_came_from_a_bucket_leave_what_its_rules_delete_before_they_
     assert_eq!(world.keys("larder/expiring/").await.len(), 2);
 
     let folder = world.sole_gateway(2);
-    rename(&folder, &named_later, Change::Set(name("attic"))).await;
+    rename(&folder, &named_later, Patch::Set(name("attic"))).await;
     live(&world, &folder, Duration::from_hours(2)).await;
     assert_eq!(resolved(&folder, &named_later).await.document.location.class, None, "a name moves it at once");
     use_for_weeks(&world, &folder, &[&in_use], false).await;
@@ -180,7 +180,7 @@ async fn a_store_whose_move_a_folder_did_not_make_is_moved_by_the_bucket_in_time
     let [in_use, named_later] = two_unnamed(&world, &bucket).await;
     // Without upkeep, nothing that is due is done.
     let folder = world.sole_gateway(2);
-    rename(&folder, &named_later, Change::Set(name("attic"))).await;
+    rename(&folder, &named_later, Patch::Set(name("attic"))).await;
     world.clock.advance(Retention::DEFAULT.duration().saturating_sub(DAY));
     folder.put(&*resolved(&folder, &in_use).await, "b", "sugar").await.expect("a write");
     drop(folder);

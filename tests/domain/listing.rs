@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder::kv::{Change, StoreQuery, StoreUpdate};
+use larder::kv::{Patch, StoreQuery, StoreUpdate};
 
 use crate::gateways::{Gateway, World, name};
 
@@ -44,12 +44,12 @@ async fn naming_unnaming_and_deleting_show_in_the_lists_of_all_gateways() {
     assert_eq!(names(&there, &world, &named).await.1, 0);
     // An old store that is named now is found by a gateway that has listed before.
     world.clock.advance(Duration::from_hours(24));
-    let update = StoreUpdate { name: Change::Set(name("late")), ..StoreUpdate::default() };
+    let update = StoreUpdate { name: Patch::Set(name("late")), ..StoreUpdate::default() };
     here.catalog.update(old, update).await.expect("a free name");
     assert_eq!(names(&here, &world, &named).await, (vec!["late".into()], 1));
     assert_eq!(names(&there, &world, &named).await, (vec!["late".into()], 1));
 
-    let update = StoreUpdate { name: Change::Clear, ..StoreUpdate::default() };
+    let update = StoreUpdate { name: Patch::Clear, ..StoreUpdate::default() };
     here.catalog.update(old, update).await.expect("the name goes");
     world.clock.advance(crate::gateways::STALENESS);
     assert_eq!(names(&there, &world, &named).await.1, 0);
@@ -67,7 +67,7 @@ async fn a_search_looks_at_names_titles_and_the_beginnings_of_ids() {
     let shop = gateway.create(world.owner, Some("Web-Shop")).await.document.id;
     world.clock.advance(Duration::from_millis(1));
     let other = gateway.create(world.owner, Some("other")).await.document.id;
-    let update = StoreUpdate { title: Change::Set("Shopping list".to_owned()), ..StoreUpdate::default() };
+    let update = StoreUpdate { title: Patch::Set("Shopping list".to_owned()), ..StoreUpdate::default() };
     gateway.catalog.update(other, update).await.expect("a title");
     gateway.create(world.owner, Some("neither")).await;
     let search = |text: &str| StoreQuery { search: Some(text.to_owned()), ..query() };
@@ -87,7 +87,7 @@ async fn a_store_of_another_gateway_is_found_by_its_new_title() {
     assert_eq!(names(&there, &world, &search("shop")).await.1, 1);
     world.clock.advance(Duration::from_secs(1));
     for title in ["bread", "salt"] {
-        let update = StoreUpdate { title: Change::Set(title.to_owned()), ..StoreUpdate::default() };
+        let update = StoreUpdate { title: Patch::Set(title.to_owned()), ..StoreUpdate::default() };
         here.catalog.update(id, update).await.expect("a title");
         world.clock.advance(crate::gateways::STALENESS);
         assert_eq!(names(&there, &world, &search(title)).await, (vec!["shop".into()], 1));

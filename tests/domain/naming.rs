@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use larder::{
-    kv::{Change, Error, Phase, StoreLocator, StoreName, StoreUpdate},
+    kv::{Error, Patch, Phase, StoreLocator, StoreName, StoreUpdate},
     storage::{
         ByteStream, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition, PutOptions,
         PutOutcome, Result,
@@ -22,7 +22,7 @@ use larder::{
 use crate::gateways::{World, name, new_store};
 
 fn rename_to(text: Option<&str>) -> StoreUpdate {
-    StoreUpdate { name: text.map_or(Change::Clear, |text| Change::Set(name(text))), ..StoreUpdate::default() }
+    StoreUpdate { name: text.map_or(Patch::Clear, |text| Patch::Set(name(text))), ..StoreUpdate::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

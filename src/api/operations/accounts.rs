@@ -17,7 +17,7 @@ use crate::{
     },
     auth::{AccountAccess, AccountGrant, Caller, NewUser, Quota, QuotaUpdate, User, UserUpdate},
     clock::Timestamp,
-    kv::{Change, Usage, UserId},
+    kv::{Patch, Usage, UserId},
 };
 
 use super::{
@@ -117,7 +117,7 @@ async fn update(
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let user = context.user(user).await?;
-    let keeps_links = request.query.flag("keepLinks");
+    let keep_links = request.query.flag("keepLinks");
     let body = json_body::object(context, request, grant, &["isDisabled", "generalAccess", "quota"]).await?;
     let is_disabled = match body.get("isDisabled") {
         None => None,
@@ -129,7 +129,7 @@ async fn update(
             ));
         }
     };
-    let update = UserUpdate { general_access: access_in(&body)?, is_disabled, keeps_links, quota: quota_in(&body)? };
+    let update = UserUpdate { general_access: access_in(&body)?, is_disabled, keep_links, quota: quota_in(&body)? };
     let changed = context.users.update(&user, update).await?;
     audit::note(caller, audit::Action::UserUpdate, &state_of(&changed));
     let links_revoked = match is_disabled {
@@ -195,8 +195,8 @@ fn quota_in(body: &Map<String, Value>) -> Result<QuotaUpdate, ApiError> {
             }
         };
         *member = match value {
-            Value::Null => Change::Clear,
-            limit => Change::Set(json_body::whole_number(&format!("quota.{name}"), limit, 0..=MAX_QUOTA)?),
+            Value::Null => Patch::Clear,
+            limit => Patch::Set(json_body::whole_number(&format!("quota.{name}"), limit, 0..=MAX_QUOTA)?),
         };
     }
     Ok(update)

@@ -14,7 +14,7 @@ use crate::{
         },
     },
     auth::{AccountsError, Caller, Denied, RunGrant, Session},
-    kv::{self, Change, StoreLocator, StoreUpdate},
+    kv::{self, Patch, StoreLocator, StoreUpdate},
     runs::{ActorKind, Metamorph, Outcome, Run, RunUpdate, build_id},
 };
 
@@ -195,11 +195,11 @@ async fn revoke_tokens(context: &Context, run: &Run, caller: &Caller) -> Result<
     Ok(())
 }
 
-fn message_in(body: &Map<String, Value>) -> Result<Change<String>, ApiError> {
+fn message_in(body: &Map<String, Value>) -> Result<Patch<String>, ApiError> {
     match body.get("statusMessage") {
-        None => Ok(Change::Keep),
-        Some(Value::Null) => Ok(Change::Clear),
-        Some(Value::String(text)) => Ok(Change::Set(text.chars().take(MAX_MESSAGE_LENGTH).collect())),
+        None => Ok(Patch::Keep),
+        Some(Value::Null) => Ok(Patch::Clear),
+        Some(Value::String(text)) => Ok(Patch::Set(text.chars().take(MAX_MESSAGE_LENGTH).collect())),
         Some(_) => Err(invalid("statusMessage must be a string")),
     }
 }

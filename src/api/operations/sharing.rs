@@ -65,7 +65,7 @@ pub async fn share(
     user: &str,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let keeps_links = request.query.flag("keepLinks");
+    let keep_links = request.query.flag("keepLinks");
     let body = json_body::object(context, request, grant, &["right"]).await?;
     let right: Option<Right> = body.get("right").and_then(|right| serde_json::from_value(right.clone()).ok());
     let right = right.ok_or_else(|| {
@@ -78,7 +78,7 @@ pub async fn share(
     }
     let store = grant.store().document.id;
     context.shared.announce(&user.id, &store).await?;
-    let response = change(context, grant, caller, (&user, Some(right)), keeps_links).await?;
+    let response = change(context, grant, caller, (&user, Some(right)), keep_links).await?;
     // Again: a concurrent call that revoked the right may have deleted the entry meanwhile.
     context.shared.announce(&user.id, &store).await?;
     Ok(response)
@@ -104,7 +104,7 @@ pub async fn rotate_signing_key(
     grant: &Grant,
     caller: &Caller,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let update = StoreUpdate { rotates_secret: true, ..StoreUpdate::default() };
+    let update = StoreUpdate { rotate_signing_key: true, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
     note_revoked_links(caller, &store.document.id);
     let grant = grant.renewed(store)?;
@@ -116,14 +116,14 @@ async fn change(
     grant: &Grant,
     caller: &Caller,
     (user, right): (&User, Option<Right>),
-    keeps_links: bool,
+    keep_links: bool,
 ) -> Result<Response<ReplyBody>, ApiError> {
-    let update = StoreUpdate { share: Some((user.id, right)), keeps_links, ..StoreUpdate::default() };
+    let update = StoreUpdate { share: Some((user.id, right)), keep_links, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
     let (user, id, right) = (Some(&user.username), Some(&store.document.id), Some(right.map_or("none", Right::as_str)));
     let change = audit::Change { user, store: id, right, ..audit::Change::default() };
     audit::note(caller, audit::Action::StoreShare, &change);
-    let links_revoked = store.document.secret_rotation != grant.store().document.secret_rotation;
+    let links_revoked = store.document.signing_key_version != grant.store().document.signing_key_version;
     if links_revoked {
         note_revoked_links(caller, &store.document.id);
     }

@@ -18,7 +18,7 @@ use crate::{
     },
     auth::{AccountAction, AccountGrant, Action, Addressed, Caller, Denied, Grant, authorize, authorize_account},
     kv::{
-        Change, GeneralAccess, NewStore, Retention, Schema, StoreLocator, StoreName, StoreQuery, StoreSnapshot,
+        GeneralAccess, NewStore, Patch, Retention, Schema, StoreLocator, StoreName, StoreQuery, StoreSnapshot,
         StoreUpdate, UserId,
     },
 };
@@ -125,21 +125,21 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
     let name = match name {
         Some(name) => Some(parse_name(&name)?),
         None => match name_in(&body)? {
-            Change::Set(name) => Some(name),
-            Change::Keep | Change::Clear => None,
+            Patch::Set(name) => Some(name),
+            Patch::Keep | Patch::Clear => None,
         },
     };
     let title = match title_in(&body)? {
-        Change::Set(title) => Some(title),
-        Change::Keep | Change::Clear => None,
+        Patch::Set(title) => Some(title),
+        Patch::Keep | Patch::Clear => None,
     };
     let schema = match body.remove("schema") {
         None | Some(Value::Null) => None,
         Some(schema) => Some(Schema::parse(schema).map_err(crate::kv::Error::from)?),
     };
     let retention = match retention_in(&body)? {
-        Change::Set(retention) => Some(retention),
-        Change::Keep | Change::Clear => None,
+        Patch::Set(retention) => Some(retention),
+        Patch::Keep | Patch::Clear => None,
     };
     let user = session.user();
     let admitted = match authorize_account(caller, AccountAction::CreateStore) {
@@ -197,11 +197,11 @@ pub async fn update(
     }
     let (name, access) = (update.name.clone(), update.general_access);
     let store = context.catalog.update(grant.store().document.id, update).await?;
-    if name != Change::Keep || access.is_some() {
+    if name != Patch::Keep || access.is_some() {
         let name = match &name {
-            Change::Keep => None,
-            Change::Clear => Some(""),
-            Change::Set(name) => Some(name.as_str()),
+            Patch::Keep => None,
+            Patch::Clear => Some(""),
+            Patch::Set(name) => Some(name.as_str()),
         };
         let (id, general_access) = (Some(&store.document.id), access.map(GeneralAccess::as_str));
         let change = audit::Change { store: id, name, general_access, ..audit::Change::default() };
@@ -236,21 +236,21 @@ fn parse_name(name: &str) -> Result<StoreName, ApiError> {
 }
 
 /// Returns the change of the name in a body.
-fn name_in(body: &Map<String, Value>) -> Result<Change<StoreName>, ApiError> {
+fn name_in(body: &Map<String, Value>) -> Result<Patch<StoreName>, ApiError> {
     Ok(match text_in(body, "name")? {
-        Change::Keep => Change::Keep,
-        Change::Clear => Change::Clear,
-        Change::Set(name) => Change::Set(parse_name(name)?),
+        Patch::Keep => Patch::Keep,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(name) => Patch::Set(parse_name(name)?),
     })
 }
 
 /// Returns the change of the title in a body.
-fn title_in(body: &Map<String, Value>) -> Result<Change<String>, ApiError> {
+fn title_in(body: &Map<String, Value>) -> Result<Patch<String>, ApiError> {
     Ok(match text_in(body, "title")? {
-        Change::Keep => Change::Keep,
-        Change::Clear => Change::Clear,
-        Change::Set(title) if title.chars().count() <= MAX_TITLE_LENGTH => Change::Set(title.to_owned()),
-        Change::Set(_) => {
+        Patch::Keep => Patch::Keep,
+        Patch::Clear => Patch::Clear,
+        Patch::Set(title) if title.chars().count() <= MAX_TITLE_LENGTH => Patch::Set(title.to_owned()),
+        Patch::Set(_) => {
             let message = format!("Invalid value provided: title can have at most {MAX_TITLE_LENGTH} characters");
             return Err(ApiError::bad_request("invalid-value", message));
         }
@@ -271,11 +271,11 @@ pub fn access_in(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, Api
 }
 
 /// Returns the `retentionDays` of a body (an addition to the platform's API): a number of days, fractions allowed.
-fn retention_in(body: &Map<String, Value>) -> Result<Change<Retention>, ApiError> {
+fn retention_in(body: &Map<String, Value>) -> Result<Patch<Retention>, ApiError> {
     match body.get("retentionDays") {
-        None => Ok(Change::Keep),
-        Some(Value::Null) => Ok(Change::Clear),
-        Some(value) => value.as_f64().and_then(Retention::from_days).map(Change::Set).ok_or_else(|| {
+        None => Ok(Patch::Keep),
+        Some(Value::Null) => Ok(Patch::Clear),
+        Some(value) => value.as_f64().and_then(Retention::from_days).map(Patch::Set).ok_or_else(|| {
             let longest = Retention::MAX.as_days();
             let message = format!(
                 "Invalid value provided: retentionDays must be a number of days, from a second to {longest} days"
@@ -286,11 +286,11 @@ fn retention_in(body: &Map<String, Value>) -> Result<Change<Retention>, ApiError
 }
 
 /// Returns a member of a body that is a text or null.
-fn text_in<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Change<&'a str>, ApiError> {
+fn text_in<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Patch<&'a str>, ApiError> {
     match body.get(member) {
-        None => Ok(Change::Keep),
-        Some(Value::Null) => Ok(Change::Clear),
-        Some(Value::String(text)) => Ok(Change::Set(text)),
+        None => Ok(Patch::Keep),
+        Some(Value::Null) => Ok(Patch::Clear),
+        Some(Value::String(text)) => Ok(Patch::Set(text)),
         Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
             let message = format!("Invalid value provided: {member} must be a string or null");
             Err(ApiError::bad_request("invalid-value", message))

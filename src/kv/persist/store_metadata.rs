@@ -52,8 +52,8 @@ pub struct Document {
     #[serde(default, skip_serializing_if = "Shares::is_empty")]
     pub shares: Shares,
     /// The token that created it, if that token is limited to what it creates: it has full access.
-    #[serde(rename = "creatorTokenId", default, skip_serializing_if = "Option::is_none")]
-    pub creator: Option<TokenId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creator_token_id: Option<TokenId>,
     /// Schema of its records, if any.
     pub schema: Option<Schema>,
     /// The actor that created it.
@@ -66,8 +66,7 @@ pub struct Document {
     /// Expiry; `None` while it has a name.
     pub expires_at: Option<Timestamp>,
     /// Number of times the secret that signs its links has been rotated.
-    #[serde(rename = "signingKeyVersion")]
-    pub secret_rotation: u32,
+    pub signing_key_version: u32,
     /// Current location of its records.
     pub location: Location,
     /// State of the store.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use larder::{
     clock::Clock,
-    kv::{Change, Error, RecordAttributes, RecordKey, Retention, StoreId, StoreLocator, StoreUpdate},
+    kv::{Error, Patch, RecordAttributes, RecordKey, Retention, StoreId, StoreLocator, StoreUpdate},
     storage::{ByteStream, Precondition},
 };
 
@@ -80,10 +80,10 @@ pub async fn owner(world: Arc<World>, id: StoreId) {
         world.clock.sleep(world.dice.millis(3_000, 40_000)).await;
         let retention = Retention::from_days(LONG_LIFE_DAYS).expect("a retention");
         let change = match world.dice.below(5) {
-            0 | 1 => StoreUpdate { name: Change::Set("shop".parse().expect("a name")), ..StoreUpdate::default() },
-            2 => StoreUpdate { name: Change::Clear, ..StoreUpdate::default() },
-            3 => StoreUpdate { retention: Change::Set(retention), ..StoreUpdate::default() },
-            _ => StoreUpdate { retention: Change::Clear, ..StoreUpdate::default() },
+            0 | 1 => StoreUpdate { name: Patch::Set("shop".parse().expect("a name")), ..StoreUpdate::default() },
+            2 => StoreUpdate { name: Patch::Clear, ..StoreUpdate::default() },
+            3 => StoreUpdate { retention: Patch::Set(retention), ..StoreUpdate::default() },
+            _ => StoreUpdate { retention: Patch::Clear, ..StoreUpdate::default() },
         };
         if update(&world, id, change).await.is_none() {
             return;
@@ -91,7 +91,7 @@ pub async fn owner(world: Arc<World>, id: StoreId) {
     }
     // In the end it is kept, so that there is something to judge.
     for _ in 0..20 {
-        let named = StoreUpdate { name: Change::Set("shop".parse().expect("a name")), ..StoreUpdate::default() };
+        let named = StoreUpdate { name: Patch::Set("shop".parse().expect("a name")), ..StoreUpdate::default() };
         if update(&world, id, named).await != Some(false) {
             return;
         }
@@ -101,11 +101,11 @@ pub async fn owner(world: Arc<World>, id: StoreId) {
 /// Changes the store's settings. Returns `true` if that was acknowledged, or `None` when the client should stop.
 async fn update(world: &World, id: StoreId, change: StoreUpdate) -> Option<bool> {
     // Until it is known what became of it, the store need live no longer than in the worst case.
-    if change.name == Change::Clear || change.retention == Change::Clear {
+    if change.name == Patch::Clear || change.retention == Patch::Clear {
         let end = world.now() + world.scenario.life;
         world.history().shorten(end);
     }
-    let (is_named, asked) = (matches!(change.name, Change::Set(_)), world.now());
+    let (is_named, asked) = (matches!(change.name, Patch::Set(_)), world.now());
     let gateway = world.any_gateway();
     let patience = world.clock.sleep(PATIENCE);
     let updated = tokio::select! {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use larder::{
     auth::{Caller, NewToken, Scope, Token},
     clock::{Clock, SeededRandom},
-    kv::{ActorId, Maker, NewStore, RunId},
+    kv::{ActorId, Creator, NewStore, RunId},
     runs::{NewRun, Outcome, RunOrigin, RunSettings},
 };
 
@@ -59,7 +59,7 @@ async fn start(world: &World, gateway: &Gateway) -> (RunId, Token) {
     let store = gateway.catalog.create(user.id, NewStore::default()).await.expect("a store").store;
     let settings = RunSettings { build: "latest".to_owned(), timeout_secs: 0, memory_mbytes: 128, disk_mbytes: 256 };
     let new = NewRun {
-        maker: Maker { actor: ActorId::generate(&random), run: gateway.runs.new_id() },
+        actor_run: Creator { actor: ActorId::generate(&random), run: gateway.runs.new_id() },
         owner_id: user.id,
         task: None,
         creator: None,
