@@ -59,7 +59,7 @@ pub use usage::{
 #[doc(hidden)]
 pub mod internals {
     pub use super::{
-        model::{json_validator::JsonValidator, search_text::Label},
+        model::{json_validator::JsonValidator, search_text::SearchText},
         persist::name_claims::StoredClaim,
         records::key_range::KeyRange,
     };

@@ -7,7 +7,7 @@ use larder::{
     kv::{
         ActorId, KeyQuery, LifecycleClass, Location, MAX_KEY_LENGTH, RecordKey, RunId, StoreId, StoreName, TokenId,
         UserId,
-        internals::{KeyRange, Label, object_keys},
+        internals::{KeyRange, SearchText, object_keys},
     },
 };
 
@@ -97,7 +97,7 @@ pub fn layout(bytes: &[u8]) {
     if let Some(entry) = object_keys::parse_index_entry(object, &object_keys::index(&owner)) {
         let written = object_keys::index(&owner) + &object_keys::index_entry_name(&entry);
         // An unreadable label is equivalent to none.
-        assert!(written == object || entry.label.is_none() && object.starts_with(&written), "{object}");
+        assert!(written == object || entry.search_text.is_none() && object.starts_with(&written), "{object}");
         assert_eq!(object_keys::parse_index_entry(&written, &object_keys::index(&owner)), Some(entry));
     }
     if let Some((id, contents)) = object_keys::parse_usage_entry(object, &object_keys::usage_entries(&owner)) {
@@ -112,8 +112,8 @@ pub fn layout(bytes: &[u8]) {
     if let Some(id) = object_keys::parse_document(object) {
         assert_eq!(object_keys::document(&id), object);
     }
-    if let Some(label) = Label::decoded(object) {
-        assert_eq!(label.encoded(), object);
+    if let Some(search_text) = SearchText::decoded(object) {
+        assert_eq!(search_text.encoded(), object);
     }
     let _ = (
         object_keys::is_record(object),

@@ -95,7 +95,7 @@ impl Index {
         let last = document.entries.last().and_then(|name| object_keys::parse_index_entry_name(name));
         let latest =
             Latest { at: last.as_ref().map_or(document.created_at, |last| last.at), version: document.version };
-        let (kind, label, ends) = match document.phase {
+        let (kind, search_text, ends) = match document.phase {
             Phase::Creating => return None,
             Phase::Deleted { .. } => (EntryKind::Gone, None, None),
             _ => index_entries::listing(document)?,
@@ -104,7 +104,7 @@ impl Index {
         let is_exact = self.staleness.is_none() || document.has_expired(self.clock.now());
         let said = last.filter(|_| !is_exact).and_then(|last| last.expires_at);
         let end = ends.map(|ends| said.map_or(ends, |said| said.max(ends)));
-        Some(Known { latest, created_at: document.created_at, kind, end: end.unwrap_or(Known::NEVER), label })
+        Some(Known { latest, created_at: document.created_at, kind, end: end.unwrap_or(Known::NEVER), search_text })
     }
 
     /// Invalidates everything that was read before `since`.

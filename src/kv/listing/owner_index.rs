@@ -15,7 +15,7 @@ use crate::{
         model::{
             errors::{Error, Result},
             ids::StoreId,
-            search_text::Label,
+            search_text::SearchText,
         },
         persist::object_keys::{EntryKind, IndexEntry},
     },
@@ -79,7 +79,7 @@ impl OwnerIndex {
         self: &Arc<Self>,
         named_only: bool,
         descending: bool,
-        is_wanted: impl Fn(&StoreId, Option<&Label>) -> bool + Send + 'static,
+        is_wanted: impl Fn(&StoreId, Option<&SearchText>) -> bool + Send + 'static,
     ) -> Result<Vec<StoreId>> {
         let is_short = self.lock().order(named_only).len() <= FEW;
         let index = Arc::clone(self);
@@ -93,7 +93,11 @@ impl OwnerIndex {
         if is_short { Ok(select()) } else { spawn_blocking(select).await.map_err(Error::unavailable) }
     }
 
-    fn select_by_chunks(&self, named_only: bool, is_wanted: impl Fn(&StoreId, Option<&Label>) -> bool) -> Vec<StoreId> {
+    fn select_by_chunks(
+        &self,
+        named_only: bool,
+        is_wanted: impl Fn(&StoreId, Option<&SearchText>) -> bool,
+    ) -> Vec<StoreId> {
         let (mut found, mut last) = (Vec::new(), None);
         loop {
             let listed = self.lock();
@@ -102,8 +106,8 @@ impl OwnerIndex {
             let chunk = &order[first..order.len().min(first + CHUNK)];
             let Some(end) = chunk.last() else { return found };
             last = Some(*end);
-            let label = |id: &StoreId| listed.stores.get(id).and_then(|known| known.label.as_ref());
-            found.extend(chunk.iter().map(|(_, id)| *id).filter(|id| is_wanted(id, label(id))));
+            let search_text = |id: &StoreId| listed.stores.get(id).and_then(|known| known.search_text.as_ref());
+            found.extend(chunk.iter().map(|(_, id)| *id).filter(|id| is_wanted(id, search_text(id))));
         }
     }
 
@@ -162,7 +166,7 @@ pub struct Known {
     /// Time from which it is omitted.
     pub end: Timestamp,
     /// Search text, if known.
-    pub label: Option<Label>,
+    pub search_text: Option<SearchText>,
 }
 
 impl Known {
@@ -170,9 +174,9 @@ impl Known {
     pub const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
     fn of(entry: &IndexEntry) -> Self {
-        let IndexEntry { at, created_at, kind, expires_at, ref label, .. } = *entry;
+        let IndexEntry { at, created_at, kind, expires_at, ref search_text, .. } = *entry;
         let end = expires_at.unwrap_or(Self::NEVER);
-        Self { latest: Latest { at, version: 0 }, created_at, kind, end, label: label.clone() }
+        Self { latest: Latest { at, version: 0 }, created_at, kind, end, search_text: search_text.clone() }
     }
 }
 

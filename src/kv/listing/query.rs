@@ -11,7 +11,7 @@ use crate::kv::{
     model::{
         errors::Result,
         ids::{StoreId, UserId},
-        search_text::Label,
+        search_text::SearchText,
     },
     persist::{repository::Documents, store_metadata::StoreSnapshot},
 };
@@ -91,12 +91,13 @@ impl Lists<'_> {
     async fn find(&self, search: &str) -> Result<StorePage> {
         let (search, query) = (search.to_lowercase(), self.query);
         let turn = self.index.search_turn().await?;
-        let unknown = self.stores.select(!query.unnamed, false, |_, label| label.is_none()).await?;
+        let unknown = self.stores.select(!query.unnamed, false, |_, search_text| search_text.is_none()).await?;
         let mut read = HashMap::new();
         self.read(&unknown, &mut read).await?;
         let found: HashSet<StoreId> = read.into_iter().filter_map(|(id, store)| store.map(|_| id)).collect();
-        let is_wanted = move |id: &StoreId, label: Option<&Label>| {
-            let is_called_so = label.map_or_else(|| found.contains(id), |label| label.contains(&search));
+        let is_wanted = move |id: &StoreId, search_text: Option<&SearchText>| {
+            let is_called_so =
+                search_text.map_or_else(|| found.contains(id), |search_text| search_text.contains(&search));
             is_called_so || has_id(id, &search)
         };
         let mut ids = self.stores.select(!query.unnamed, query.descending, is_wanted).await?;

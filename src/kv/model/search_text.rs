@@ -4,23 +4,23 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::names::StoreName;
 
-/// Maximum size of a label in bytes. It keeps the key of an index entry within the limit of object stores on top of a
+/// Maximum size of a search text in bytes. It keeps the key of an index entry within the limit of object stores on top of a
 /// file system (see `object_keys`).
-const MAX_BYTES: usize = 135;
+const MAX_SEARCH_TEXT_BYTES: usize = 135;
 
 /// Between name and title. Neither contains it except on purpose.
 const SEPARATOR: char = '\n';
 
 /// The name and the title of a store, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Label(Box<str>);
+pub struct SearchText(Box<str>);
 
-impl Label {
-    /// Returns the label of a store; `None` if it is too long to index, so the store itself must be searched.
-    pub fn of(name: Option<&StoreName>, title: Option<&str>) -> Option<Self> {
+impl SearchText {
+    /// Returns the search text of a store; `None` if it is too long to index, so the store itself must be searched.
+    pub fn new(name: Option<&StoreName>, title: Option<&str>) -> Option<Self> {
         let text = format!("{}{SEPARATOR}{}", name.map_or("", StoreName::as_str), title.unwrap_or_default());
         let text = text.to_lowercase();
-        (text.len() <= MAX_BYTES).then(|| Self(text.into_boxed_str()))
+        (text.len() <= MAX_SEARCH_TEXT_BYTES).then(|| Self(text.into_boxed_str()))
     }
 
     /// Returns whether the store may match this text, in lower case.
@@ -53,11 +53,14 @@ mod tests {
             (None, Some("Brot"), &["brot"]),
             (None, None, &[""]),
         ] {
-            let label = Label::of(name, title).expect("it is short");
-            assert!(found.iter().all(|text| label.contains(text)) && !label.contains("attic"), "{label:?}");
-            assert_eq!(Label::decoded(&label.encoded()), Some(label));
+            let search_text = SearchText::new(name, title).expect("it is short");
+            assert!(
+                found.iter().all(|text| search_text.contains(text)) && !search_text.contains("attic"),
+                "{search_text:?}"
+            );
+            assert_eq!(SearchText::decoded(&search_text.encoded()), Some(search_text));
         }
-        assert_eq!(Label::of(Some(&name), Some(&"x".repeat(125))), None);
-        assert_eq!(Label::decoded("?"), None);
+        assert_eq!(SearchText::new(Some(&name), Some(&"x".repeat(125))), None);
+        assert_eq!(SearchText::decoded("?"), None);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::{
     clock::Timestamp,
-    kv::model::{errors::Result, ids::UserId, retention::Retention, search_text::Label},
+    kv::model::{errors::Result, ids::UserId, retention::Retention, search_text::SearchText},
     storage::{ObjectStore, Precondition},
 };
 
@@ -26,7 +26,7 @@ const LONGEST_SLACK: Duration = Duration::from_mins(5);
 /// Adds to a document that is about to be written the entry that will list its store, unless the last entry is
 /// equal. Returns the entry's name, to be published once the document is written.
 pub fn append(document: &mut Document, now: Timestamp) -> Option<String> {
-    let (kind, label, ends) = listing(document)?;
+    let (kind, search_text, ends) = listing(document)?;
     let last = document.entries.last().and_then(|name| object_keys::parse_index_entry_name(name));
     let slack = slack(document.retention);
     let is_said = last.as_ref().is_some_and(|last| {
@@ -34,14 +34,14 @@ pub fn append(document: &mut Document, now: Timestamp) -> Option<String> {
             (Some(said), Some(ends)) => said >= ends && said.since(ends) <= slack,
             (said, ends) => said == ends,
         };
-        last.kind == kind && last.label == label && end_is_said
+        last.kind == kind && last.search_text == search_text && end_is_said
     });
     if is_said {
         return None;
     }
     let at = last.map_or(now, |last| now.max(last.at.plus(Duration::from_millis(1))));
     let expires_at = ends.map(|ends| ends.plus(slack));
-    let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind, expires_at, label };
+    let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind, expires_at, search_text };
     let name = object_keys::index_entry_name(&entry);
     document.entries.push(name.clone());
     Some(name)
@@ -61,15 +61,15 @@ pub async fn retract(objects: &dyn ObjectStore, owner: &UserId, names: &[String]
 }
 
 /// Returns the kind, label and expiry to list for a store; `None` to leave its listing unchanged.
-pub fn listing(document: &Document) -> Option<(EntryKind, Option<Label>, Option<Timestamp>)> {
-    let label = |name| Label::of(name, document.title.as_deref());
+pub fn listing(document: &Document) -> Option<(EntryKind, Option<SearchText>, Option<Timestamp>)> {
+    let search_text = |name| SearchText::new(name, document.title.as_deref());
     match (&document.phase, &document.name) {
         // Its expiry, once known, already removes it from lists.
         (Phase::Deleted { at, .. }, _) if document.has_expired(*at) => None,
         (Phase::Deleted { .. }, _) => Some((EntryKind::Gone, None, None)),
-        (Phase::Creating, _) => Some((EntryKind::Kept, label(document.pending_name.as_ref()), None)),
-        (_, Some(name)) => Some((EntryKind::Kept, label(Some(name)), None)),
-        (_, None) => Some((EntryKind::Passing, label(None), document.expires_at)),
+        (Phase::Creating, _) => Some((EntryKind::Kept, search_text(document.pending_name.as_ref()), None)),
+        (_, Some(name)) => Some((EntryKind::Kept, search_text(Some(name)), None)),
+        (_, None) => Some((EntryKind::Passing, search_text(None), document.expires_at)),
     }
 }
 

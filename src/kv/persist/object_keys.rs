@@ -7,7 +7,7 @@
 //! larder/names/{owner}/{name in lower case}                                                  which store has the name
 //! larder/permanent/{id}/{generation}/k{record key}                                           records that no lifecycle rule may delete
 //! larder/expiring/{days}/{id}/{generation}/k{record key}                                     records under a lifecycle rule
-//! larder/store-index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{label}]  the list of stores
+//! larder/store-index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{search text}]  the list of stores
 //! larder/store-usage/{owner}/{id}-{since}-{records}-{bytes}                                  how much is in a store
 //! larder/stores-due/{time}-{id}-{mark}-{reason}[-{owner}-{created at}]                       stores that are due then
 //! larder/stores-due-by-uptime/{uptime}-{id}-{mark}-{reason}-{attempts}-{since}               the same by the uptime of the installation
@@ -29,7 +29,7 @@ use crate::{
         ids::{StoreId, UserId},
         keys::RecordKey,
         retention::LifecycleClass,
-        search_text::Label,
+        search_text::SearchText,
     },
 };
 
@@ -183,7 +183,7 @@ pub struct IndexEntry {
     /// Time at which it has surely expired, if it has no name and no later entry.
     pub expires_at: Option<Timestamp>,
     /// Search text, if short enough.
-    pub label: Option<Label>,
+    pub search_text: Option<SearchText>,
 }
 
 /// Returns the prefix of all index entries of an owner.
@@ -203,13 +203,13 @@ pub fn first_index_entries(owner: &UserId, created_at: Timestamp, id: &StoreId) 
 
 /// Returns the part of an index entry's key after its owner.
 pub fn index_entry_name(entry: &IndexEntry) -> String {
-    let IndexEntry { at, created_at, id, kind, expires_at, label } = entry;
+    let IndexEntry { at, created_at, id, kind, expires_at, search_text } = entry;
     let mut key = format!("{}-{}-{id}-{}", sortable(*at), sortable(*created_at), kind.as_str());
     if let Some(expires_at) = expires_at {
         key.extend(["-", &sortable(*expires_at)]);
     }
-    if let Some(label) = label {
-        key.extend([".", &label.encoded()]);
+    if let Some(search_text) = search_text {
+        key.extend([".", &search_text.encoded()]);
     }
     key
 }
@@ -221,7 +221,8 @@ pub fn parse_index_entry(object: &str, index: &str) -> Option<IndexEntry> {
 
 /// Parses the part of an entry's key after its owner; `None` if it is none.
 pub fn parse_index_entry_name(name: &str) -> Option<IndexEntry> {
-    let (entry, label) = name.split_once('.').map_or((name, None), |(entry, label)| (entry, Label::decoded(label)));
+    let (entry, search_text) =
+        name.split_once('.').map_or((name, None), |(entry, search_text)| (entry, SearchText::decoded(search_text)));
     let mut parts = entry.split('-');
     let entry = IndexEntry {
         at: parse_sortable(parts.next()?)?,
@@ -232,7 +233,7 @@ pub fn parse_index_entry_name(name: &str) -> Option<IndexEntry> {
             Some(digits) => Some(parse_sortable(digits)?),
             None => None,
         },
-        label,
+        search_text,
     };
     parts.next().is_none().then_some(entry)
 }
@@ -488,8 +489,9 @@ mod tests {
         for kind in [EntryKind::Kept, EntryKind::Passing, EntryKind::Gone] {
             let at = Timestamp::from_millis(1_767_225_600_000);
             let longest = format!("{}-", "a".repeat(67)).repeat(2);
-            for (expires_at, label) in [(None, None), (Some(at), Label::of(None, Some(&longest[..134])))] {
-                let entry = IndexEntry { at, created_at: at, id: StoreId::generate(&random), kind, expires_at, label };
+            for (expires_at, search_text) in [(None, None), (Some(at), SearchText::new(None, Some(&longest[..134])))] {
+                let entry =
+                    IndexEntry { at, created_at: at, id: StoreId::generate(&random), kind, expires_at, search_text };
                 let key = index(&owner) + &index_entry_name(&entry);
                 assert!(key.rsplit('/').next().is_some_and(|segment| segment.len() <= 255), "{key}");
                 assert_eq!(parse_index_entry(&key, &index(&owner)), Some(entry));
