@@ -20,7 +20,7 @@ use crate::{
 
 use super::{
     lifecycle::{
-        deletion::Removals,
+        deletion::Deleter,
         due_queue::DueQueue,
         expiry_extension::{ExpiryExtender, ExtendExpiry, LocalExtension},
         reconciler::{Failures, Reconciler},
@@ -64,7 +64,7 @@ pub struct Catalog {
     documents: Arc<Documents>,
     index: Arc<Index>,
     naming: Naming,
-    removals: Arc<Removals>,
+    deleter: Arc<Deleter>,
     due_queue: Arc<DueQueue>,
     reconciler: Arc<Reconciler>,
     policy: Arc<LifecyclePolicy>,
@@ -97,7 +97,7 @@ impl Catalog {
         let documents = Arc::new(documents);
         let due_queue = Arc::new(DueQueue::new(objects.clone(), clock.clone(), random.clone(), guard.clone()));
         let claims = Arc::new(Claims::new(objects.clone(), random.clone()));
-        let removals = Arc::new(Removals::new(
+        let deleter = Arc::new(Deleter::new(
             objects.clone(),
             documents.clone(),
             claims.clone(),
@@ -110,7 +110,7 @@ impl Catalog {
         let reconciler = Reconciler::new(
             documents.clone(),
             due_queue.clone(),
-            removals.clone(),
+            deleter.clone(),
             relocator,
             index.clone(),
             policy.clone(),
@@ -122,7 +122,7 @@ impl Catalog {
         let totals = Arc::new(Totals::new(objects.clone()));
         let owner_totals = OwnerTotals::new(objects.clone(), index.clone(), clock.clone());
         Self {
-            naming: Naming::new(documents.clone(), claims, removals.clone(), due_queue.clone(), clock.clone()),
+            naming: Naming::new(documents.clone(), claims, deleter.clone(), due_queue.clone(), clock.clone()),
             due_queue,
             reconciler: Arc::new(reconciler),
             policy,
@@ -136,7 +136,7 @@ impl Catalog {
             random,
             documents,
             index,
-            removals,
+            deleter,
             changes: TaskTracker::new(),
         }
     }
@@ -276,7 +276,7 @@ impl Catalog {
         let catalog = Arc::clone(self);
         self.run_to_its_end(async move {
             let snapshot = catalog.read(id).await?;
-            catalog.removals.bury(snapshot).await
+            catalog.deleter.tombstone(snapshot).await
         })
         .await
     }

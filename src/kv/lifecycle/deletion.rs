@@ -34,11 +34,11 @@ use super::{
 };
 
 /// Margin on top of the uptime of the second pass, if it is scheduled before the deletion.
-const MARGIN: Duration = Duration::from_mins(1);
+const FINAL_PURGE_MARGIN: Duration = Duration::from_mins(1);
 
 /// Objects of stores that are still to be deleted; many stores share a call.
 #[derive(Debug, Default)]
-pub struct Remains {
+pub struct PurgeList {
     /// Keys of objects to delete first.
     pub keys: Vec<String>,
     /// Key of the document, deleted when nothing else is left.
@@ -47,7 +47,7 @@ pub struct Remains {
 
 /// Deletes stores.
 #[derive(Debug)]
-pub struct Removals {
+pub struct Deleter {
     objects: Arc<dyn ObjectStore>,
     documents: Arc<Documents>,
     claims: Arc<Claims>,
@@ -57,7 +57,7 @@ pub struct Removals {
     guard: Arc<ClockGuard>,
 }
 
-impl Removals {
+impl Deleter {
     /// Returns the deleter for `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
@@ -72,79 +72,79 @@ impl Removals {
     }
 
     /// Writes the tombstone of a store and schedules the purge of its records.
-    pub async fn bury(&self, snapshot: Arc<StoreSnapshot>) -> Result<()> {
+    pub async fn tombstone(&self, snapshot: Arc<StoreSnapshot>) -> Result<()> {
         self.due_queue.schedule_intent(snapshot.document.id).await?;
-        self.bury_if(snapshot, |_| true).await.map(drop)
+        self.tombstone_if(snapshot, |_| true).await.map(drop)
     }
 
     /// Does the same for a store that was found expired twice, the second time at `now` by a trusted clock, unless it
     /// has changed meanwhile. Returns its current document.
-    pub async fn bury_expired(&self, snapshot: Arc<StoreSnapshot>, now: Timestamp) -> Result<Arc<StoreSnapshot>> {
+    pub async fn tombstone_expired(&self, snapshot: Arc<StoreSnapshot>, now: Timestamp) -> Result<Arc<StoreSnapshot>> {
         let is_over = |document: &Document| {
             let sweep_time = state_machine::sweep_time(document);
             sweep_time.is_some_and(|at| at <= now) || !self.policy.safeguards.sweeps_by_document
         };
-        self.schedule_last_pass(snapshot.document.id, MARGIN).await?;
-        self.bury_if(snapshot, is_over).await
+        self.schedule_final_purge(snapshot.document.id, FINAL_PURGE_MARGIN).await?;
+        self.tombstone_if(snapshot, is_over).await
     }
 
-    async fn bury_if(
+    async fn tombstone_if(
         &self,
         snapshot: Arc<StoreSnapshot>,
-        may_go: impl Fn(&Document) -> bool,
+        is_allowed: impl Fn(&Document) -> bool,
     ) -> Result<Arc<StoreSnapshot>> {
         let (now, uptime) = (self.clock.now(), self.guard.uptime());
-        let bury = |document: &mut Document| {
-            if may_go(document) { state_machine::tombstone(document, now, uptime) } else { Ok(false) }
+        let tombstone = |document: &mut Document| {
+            if is_allowed(document) { state_machine::tombstone(document, now, uptime) } else { Ok(false) }
         };
-        self.documents.update_from(snapshot, bury).await
+        self.documents.update_from(snapshot, tombstone).await
     }
 
-    async fn schedule_last_pass(&self, id: StoreId, margin: Duration) -> Result<()> {
+    async fn schedule_final_purge(&self, id: StoreId, margin: Duration) -> Result<()> {
         self.due_queue.schedule_after(id, DueReason::Deleted, MAX_REQUEST_DURATION + margin).await
     }
 
     /// Finds what a deleted store leaves behind, for the caller to delete, and schedules another visit unless that is
     /// everything.
-    pub async fn work_on(&self, document: &Document, uptime_millis: u64, locations: &[Location]) -> Result<Remains> {
+    pub async fn purge(&self, document: &Document, uptime_millis: u64, locations: &[Location]) -> Result<PurgeList> {
         if self.guard.uptime() < Duration::from_millis(uptime_millis) + MAX_REQUEST_DURATION {
-            self.schedule_last_pass(document.id, Duration::ZERO).await?;
+            self.schedule_final_purge(document.id, Duration::ZERO).await?;
             self.documents.publish_again(document).await?;
         }
-        self.find_remains(document, uptime_millis, locations).await
+        self.list_purgeable(document, uptime_millis, locations).await
     }
 
     /// Finds what a deleted store leaves behind, for a caller that has scheduled the last pass.
-    pub async fn find_remains(
+    pub async fn list_purgeable(
         &self,
         document: &Document,
         uptime_millis: u64,
         locations: &[Location],
-    ) -> Result<Remains> {
+    ) -> Result<PurgeList> {
         let id = document.id;
-        let is_last = self.guard.uptime() >= Duration::from_millis(uptime_millis) + MAX_REQUEST_DURATION;
-        let mut remains = Remains::default();
+        let is_final = self.guard.uptime() >= Duration::from_millis(uptime_millis) + MAX_REQUEST_DURATION;
+        let mut purge_list = PurgeList::default();
         for location in locations {
-            remains.keys.extend(self.last_records(id, location).await?);
+            purge_list.keys.extend(self.delete_records_but_last_page(id, location).await?);
         }
         let contents = document.contents.as_ref();
-        remains.keys.extend(contents.map(|contents| object_keys::usage_entry(&document.owner_id, &id, contents)));
-        if is_last {
-            remains.keys.extend(self.usage_entries(document).await?);
+        purge_list.keys.extend(contents.map(|contents| object_keys::usage_entry(&document.owner_id, &id, contents)));
+        if is_final {
+            purge_list.keys.extend(self.usage_entries(document).await?);
             let Document { owner_id, name, pending_name, former_names, .. } = document;
             let former = former_names.iter().map(|former| &former.name);
             for name in [name, pending_name].into_iter().flatten().chain(former) {
-                self.claims.forget(owner_id, &name.folded(), id).await?;
+                self.claims.release_if_held(owner_id, &name.folded(), id).await?;
             }
-            remains.keys.extend(document.entries.iter().map(|name| object_keys::index(owner_id) + name));
-            remains.keys.extend(scheduled_due_items(document));
-            remains.document = Some(object_keys::document(&id));
+            purge_list.keys.extend(document.entries.iter().map(|name| object_keys::index(owner_id) + name));
+            purge_list.keys.extend(scheduled_due_items(document));
+            purge_list.document = Some(object_keys::document(&id));
         }
-        Ok(remains)
+        Ok(purge_list)
     }
 
     /// Deletes the records of one location in batches, except the last batch, whose keys it returns.
-    async fn last_records(&self, id: StoreId, location: &Location) -> Result<Vec<String>> {
+    async fn delete_records_but_last_page(&self, id: StoreId, location: &Location) -> Result<Vec<String>> {
         loop {
             let options =
                 ListOptions { prefix: object_keys::records(&id, location), start_after: None, limit: MAX_DELETE_KEYS };
@@ -165,20 +165,25 @@ impl Removals {
     }
 
     /// Returns the keys of index entries of a store whose document was never written.
-    pub async fn orphans(&self, owner: &UserId, created_at: Timestamp, id: &StoreId) -> Result<Vec<String>> {
+    pub async fn orphaned_index_entries(
+        &self,
+        owner: &UserId,
+        created_at: Timestamp,
+        id: &StoreId,
+    ) -> Result<Vec<String>> {
         let prefix = object_keys::first_index_entries(owner, created_at, id);
         let page = self.objects.list(ListOptions { prefix, start_after: None, limit: MAX_DELETE_KEYS }).await?;
         Ok(page.objects.into_iter().map(|object| object.key).collect())
     }
 
     /// Deletes all records of one location.
-    pub async fn remove_records(&self, id: StoreId, location: &Location) -> Result<()> {
-        let last = self.last_records(id, location).await?;
+    pub async fn delete_records(&self, id: StoreId, location: &Location) -> Result<()> {
+        let last = self.delete_records_but_last_page(id, location).await?;
         if last.is_empty() { Ok(()) } else { Ok(self.objects.delete_many(last).await?) }
     }
 
     /// Deletes objects, at most [`MAX_DELETE_KEYS`] per call.
-    pub async fn remove(&self, mut keys: Vec<String>) -> Result<()> {
+    pub async fn delete_objects(&self, mut keys: Vec<String>) -> Result<()> {
         while !keys.is_empty() {
             let rest = keys.split_off(keys.len().min(MAX_DELETE_KEYS));
             self.objects.delete_many(std::mem::replace(&mut keys, rest)).await?;
@@ -200,19 +205,19 @@ impl Removals {
         let snapshot = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
         for stale in &over {
             if stale.location != snapshot.document.location {
-                self.remove_records(id, &stale.location).await?;
+                self.delete_records(id, &stale.location).await?;
             }
         }
-        let forget = |document: &mut Document| {
+        let drop_entries = |document: &mut Document| {
             let before = document.stale_locations.len();
             document.stale_locations.retain(|stale| !over.contains(stale));
             Ok(document.is_there() && document.stale_locations.len() < before)
         };
-        self.documents.update_from(snapshot, forget).await
+        self.documents.update_from(snapshot, drop_entries).await
     }
 
     /// Undoes an unfinished rename, unless the store is being created with the name.
-    pub async fn end_rename(&self, snapshot: Arc<StoreSnapshot>, now: Timestamp) -> Result<Arc<StoreSnapshot>> {
+    pub async fn abandon_rename(&self, snapshot: Arc<StoreSnapshot>, now: Timestamp) -> Result<Arc<StoreSnapshot>> {
         if snapshot.document.pending_name.is_none() || !snapshot.document.is_there() {
             return Ok(snapshot);
         }
@@ -223,7 +228,7 @@ impl Removals {
 
     /// Releases the claims of names that a store left so long ago that no request can still be writing them. Each is
     /// removed on condition that it is the version that was read; a store that takes the name again has replaced it.
-    pub async fn release_names(&self, snapshot: Arc<StoreSnapshot>) -> Result<Arc<StoreSnapshot>> {
+    pub async fn release_former_names(&self, snapshot: Arc<StoreSnapshot>) -> Result<Arc<StoreSnapshot>> {
         let Some(now) = self.guard.deletion_time() else { return Ok(snapshot) };
         let is_over = |former: &FormerName| now.since(former.since) >= MAX_REQUEST_DURATION;
         let over: Vec<_> = snapshot.document.former_names.iter().filter(|former| is_over(former)).cloned().collect();
@@ -240,12 +245,12 @@ impl Removals {
                 self.claims.release(&owner_id, &name.folded(), claim).await?;
             }
         }
-        let forget = |document: &mut Document| {
+        let drop_entries = |document: &mut Document| {
             let before = document.former_names.len();
             document.former_names.retain(|former| !over.contains(former));
             Ok(document.is_there() && document.former_names.len() < before)
         };
-        self.documents.update(id, forget).await
+        self.documents.update(id, drop_entries).await
     }
 }
 

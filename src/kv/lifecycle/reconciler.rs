@@ -36,7 +36,7 @@ use crate::{
 };
 
 use super::{
-    deletion::{Remains, Removals},
+    deletion::{Deleter, PurgeList},
     due_queue::{DueItem, DueQueue, Queue},
     relocation::Relocator,
     state_machine::{self, LifecyclePolicy, MAX_REQUEST_DURATION, STALL_TIMEOUT},
@@ -68,7 +68,7 @@ const UNTRUSTED_CLOCK_INTERVAL: Duration = Duration::from_hours(1);
 pub struct Reconciler {
     documents: Arc<Documents>,
     due_queue: Arc<DueQueue>,
-    removals: Arc<Removals>,
+    deleter: Arc<Deleter>,
     relocator: Arc<Relocator>,
     index: Arc<Index>,
     policy: Arc<LifecyclePolicy>,
@@ -85,7 +85,7 @@ pub struct Reconciler {
 /// Remaining work after a visit.
 enum Next {
     /// Delete these objects; another visit is scheduled already, or nothing else of the store is left.
-    Purge(Remains),
+    Purge(PurgeList),
     /// Visit again at that time, if necessary.
     Revisit(Option<Timestamp>),
     /// Visit again soon: the announced change has not happened yet.
@@ -96,7 +96,7 @@ enum Next {
 struct Visit {
     items: Vec<DueItem>,
     /// `None` to keep the items.
-    outcome: Result<Option<Remains>>,
+    outcome: Result<Option<PurgeList>>,
 }
 
 impl Reconciler {
@@ -106,7 +106,7 @@ impl Reconciler {
     pub fn new(
         documents: Arc<Documents>,
         due_queue: Arc<DueQueue>,
-        removals: Arc<Removals>,
+        deleter: Arc<Deleter>,
         relocator: Arc<Relocator>,
         index: Arc<Index>,
         policy: Arc<LifecyclePolicy>,
@@ -119,7 +119,7 @@ impl Reconciler {
         Self {
             documents,
             due_queue,
-            removals,
+            deleter,
             relocator,
             index,
             policy,
@@ -181,10 +181,10 @@ impl Reconciler {
         let mut visits: Vec<Visit> =
             stream::iter(batch).map(|items| self.visit(items)).buffer_unordered(MAX_CONCURRENT_VISITS).collect().await;
         let purged_together = visits.iter().filter_map(|visit| visit.outcome.as_ref().ok()?.as_ref());
-        let keys = purged_together.clone().flat_map(|remains| remains.keys.iter().cloned()).collect();
-        let documents = purged_together.filter_map(|remains| remains.document.clone()).collect();
-        let purged = match self.removals.remove(keys).await {
-            Ok(()) => self.removals.remove(documents).await,
+        let keys = purged_together.clone().flat_map(|purge_list| purge_list.keys.iter().cloned()).collect();
+        let documents = purged_together.filter_map(|purge_list| purge_list.document.clone()).collect();
+        let purged = match self.deleter.delete_objects(keys).await {
+            Ok(()) => self.deleter.delete_objects(documents).await,
             failed => failed,
         };
         if purged.is_err() {
@@ -213,10 +213,10 @@ impl Reconciler {
     }
 
     async fn purge_alone(&self, visit: &mut Visit) {
-        let Ok(Some(remains)) = &visit.outcome else { return };
+        let Ok(Some(purge_list)) = &visit.outcome else { return };
         let purged = async {
-            self.removals.remove(remains.keys.clone()).await?;
-            self.removals.remove(remains.document.iter().cloned().collect()).await
+            self.deleter.delete_objects(purge_list.keys.clone()).await?;
+            self.deleter.delete_objects(purge_list.document.iter().cloned().collect()).await
         };
         if let Err(error) = purged.await {
             visit.outcome = Err(error);
@@ -270,9 +270,9 @@ impl Reconciler {
     async fn visit(self: &Arc<Self>, items: Vec<DueItem>) -> Visit {
         let outcome = match self.reconcile(&items).await {
             Ok(Next::Wait) => Ok(None),
-            Ok(Next::Purge(remains)) => Ok(Some(remains)),
-            Ok(Next::Revisit(None)) => Ok(Some(Remains::default())),
-            Ok(Next::Revisit(Some(at))) => self.schedule_visit(&items, at).await.map(|()| Some(Remains::default())),
+            Ok(Next::Purge(purge_list)) => Ok(Some(purge_list)),
+            Ok(Next::Revisit(None)) => Ok(Some(PurgeList::default())),
+            Ok(Next::Revisit(Some(at))) => self.schedule_visit(&items, at).await.map(|()| Some(PurgeList::default())),
             Err(error) => Err(error),
         };
         Visit { items, outcome }
@@ -309,12 +309,12 @@ impl Reconciler {
         };
         match &snapshot.document.phase {
             Phase::Deleted { uptime_millis, locations, .. } => {
-                return self.removals.work_on(&snapshot.document, *uptime_millis, locations).await.map(Next::Purge);
+                return self.deleter.purge(&snapshot.document, *uptime_millis, locations).await.map(Next::Purge);
             }
             Phase::Creating
                 if now.since(snapshot.document.created_at) >= MAX_REQUEST_DURATION && self.guard.allows_deletion() =>
             {
-                return self.removals.bury(snapshot).await.map(|()| Next::Revisit(None));
+                return self.deleter.tombstone(snapshot).await.map(|()| Next::Revisit(None));
             }
             Phase::Creating | Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => {}
         }
@@ -324,12 +324,12 @@ impl Reconciler {
             item.reason == DueReason::Intent && may_follow(item) && now.since(item.at) < INTENT_TIMEOUT
         };
         let is_early = items.iter().any(is_pending_intent);
-        let snapshot = self.removals.delete_stale_locations(snapshot).await?;
-        let snapshot = self.removals.release_names(snapshot).await?;
+        let snapshot = self.deleter.delete_stale_locations(snapshot).await?;
+        let snapshot = self.deleter.release_former_names(snapshot).await?;
         let snapshot = if is_early || !self.guard.allows_deletion() {
             snapshot
         } else {
-            self.removals.end_rename(snapshot, now).await?
+            self.deleter.abandon_rename(snapshot, now).await?
         };
         if self.is_sweep_due(&snapshot, now) {
             let is_confirmed = is_about(DueReason::Expired) || !self.policy.safeguards.confirms_expiry;
@@ -367,13 +367,13 @@ impl Reconciler {
         if items.iter().any(may_follow) {
             return Ok(Next::Wait);
         }
-        let mut remains = Remains::default();
+        let mut purge_list = PurgeList::default();
         for item in items {
             if let Some((owner, created_at)) = item.creation {
-                remains.keys.extend(self.removals.orphans(&owner, created_at, &item.id).await?);
+                purge_list.keys.extend(self.deleter.orphaned_index_entries(&owner, created_at, &item.id).await?);
             }
         }
-        Ok(Next::Purge(remains))
+        Ok(Next::Purge(purge_list))
     }
 
     /// Records that a store was found expired, or deletes it if that is confirmed.
@@ -383,12 +383,12 @@ impl Reconciler {
             return Ok(Next::Revisit(None));
         }
         let Some(now) = self.guard.deletion_time() else { return Ok(Next::Wait) };
-        let deleted = self.removals.bury_expired(snapshot, now).await?;
+        let deleted = self.deleter.tombstone_expired(snapshot, now).await?;
         let Phase::Deleted { uptime_millis, locations, .. } = &deleted.document.phase else {
             return Ok(Next::Revisit(self.policy.next_visit(&deleted.document, self.clock.now())));
         };
         self.expired.fetch_add(1, Ordering::Relaxed);
-        self.removals.find_remains(&deleted.document, *uptime_millis, locations).await.map(Next::Purge)
+        self.deleter.list_purgeable(&deleted.document, *uptime_millis, locations).await.map(Next::Purge)
     }
 
     fn is_sweep_due(&self, snapshot: &StoreSnapshot, now: Timestamp) -> bool {

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::{
     clock::Clock,
     kv::{
-        lifecycle::{deletion::Removals, due_queue::DueQueue, state_machine},
+        lifecycle::{deletion::Deleter, due_queue::DueQueue, state_machine},
         model::{
             errors::{Error, Result},
             ids::{StoreId, UserId},
@@ -56,7 +56,7 @@ enum Holder {
 pub struct Naming {
     documents: Arc<Documents>,
     claims: Arc<Claims>,
-    removals: Arc<Removals>,
+    deleter: Arc<Deleter>,
     due_queue: Arc<DueQueue>,
     clock: Arc<dyn Clock>,
     queues: Vec<Mutex<()>>,
@@ -68,12 +68,12 @@ impl Naming {
     pub fn new(
         documents: Arc<Documents>,
         claims: Arc<Claims>,
-        removals: Arc<Removals>,
+        deleter: Arc<Deleter>,
         due_queue: Arc<DueQueue>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let queues = (0..NAME_QUEUES).map(|_| Mutex::default()).collect();
-        Self { documents, claims, removals, due_queue, clock, queues, hasher: RandomState::new() }
+        Self { documents, claims, deleter, due_queue, clock, queues, hasher: RandomState::new() }
     }
 
     /// Returns the store with a name, from the cache if that is fresh, else with two reads.
@@ -206,7 +206,7 @@ impl Naming {
         self.due_queue.schedule_intent_for_new(document.id, (owner, document.created_at)).await?;
         let snapshot = self.documents.create(document).await?;
         if !self.claims.claim(&owner, &name.folded(), snapshot.document.id, stale).await? {
-            self.removals.bury(snapshot).await?;
+            self.deleter.tombstone(snapshot).await?;
             return Ok(None);
         }
         let named = self.documents.update_from(snapshot, |document| self.accept(document, name)).await;

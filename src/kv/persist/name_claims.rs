@@ -103,7 +103,7 @@ impl Claims {
     }
 
     /// Removes the claim of a store that is gone for good, if the store still holds it.
-    pub async fn forget(&self, owner: &UserId, folded: &str, id: StoreId) -> Result<()> {
+    pub async fn release_if_held(&self, owner: &UserId, folded: &str, id: StoreId) -> Result<()> {
         match self.read(owner, folded).await?.filter(|claim| claim.store_id == id) {
             Some(claim) => self.release(owner, folded, claim).await,
             None => Ok(()),
