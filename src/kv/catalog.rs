@@ -33,7 +33,7 @@ use super::{
     },
     model::{
         errors::{Error, Result},
-        fault_switches::Safeguards,
+        fault_switches::SafetyToggles,
         ids::{StoreId, UserId},
         names::StoreName,
         retention::{DefaultRetention, Retention},
@@ -87,13 +87,13 @@ impl Catalog {
         let policy = Arc::new(LifecyclePolicy {
             has_classes: options.classes.is_some(),
             staleness: options.classes.unwrap_or_default(),
-            safeguards: options.safeguards,
+            toggles: options.toggles,
         });
         let guard = options.clock_guard.clone().unwrap_or_else(|| Arc::new(ClockGuard::trusting(clock.clone())));
         let clocks = (clock.clone(), guard.clone());
         let index = Arc::new(Index::new(objects.clone(), clocks.clone(), options.cache.staleness));
-        let (of_listing, safeguards) = (index.clone(), options.safeguards);
-        let documents = Documents::new(objects.clone(), clocks, random.clone(), cache, of_listing, safeguards);
+        let (of_listing, toggles) = (index.clone(), options.toggles);
+        let documents = Documents::new(objects.clone(), clocks, random.clone(), cache, of_listing, toggles);
         let documents = Arc::new(documents);
         let due_queue = Arc::new(DueQueue::new(objects.clone(), clock.clone(), random.clone(), guard.clone()));
         let claims = Arc::new(Claims::new(objects.clone(), random.clone()));
@@ -423,7 +423,7 @@ pub struct CatalogOptions {
     /// Uptime of the installation between the first check that finds a store expired and the one that deletes it.
     pub expiry_confirmation: Duration,
     /// Safeguards of moves: all, except in simulations.
-    pub safeguards: Safeguards,
+    pub toggles: SafetyToggles,
 }
 
 impl CatalogOptions {
@@ -443,7 +443,7 @@ impl Default for CatalogOptions {
             classes: None,
             clock_guard: None,
             expiry_confirmation: Self::EXPIRY_CONFIRMATION,
-            safeguards: Safeguards::ALL,
+            toggles: SafetyToggles::ALL,
         }
     }
 }

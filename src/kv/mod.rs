@@ -23,7 +23,7 @@ pub use model::{
     access::{GeneralAccess, Right, Shares},
     encodings::{ContentCoding, RecordAttributes},
     errors::{Error, Result},
-    fault_switches::Safeguards,
+    fault_switches::SafetyToggles,
     ids::{ActorId, IdError, RunId, StoreId, TokenId, UserId},
     json_cost::{json_cost, members, members_cost},
     keys::{InvalidKey, MAX_KEY_LENGTH, RecordKey},

@@ -82,7 +82,7 @@ impl Deleter {
     pub async fn tombstone_expired(&self, snapshot: Arc<StoreSnapshot>, now: Timestamp) -> Result<Arc<StoreSnapshot>> {
         let is_over = |document: &Document| {
             let sweep_time = state_machine::sweep_time(document);
-            sweep_time.is_some_and(|at| at <= now) || !self.policy.safeguards.sweeps_by_document
+            sweep_time.is_some_and(|at| at <= now) || !self.policy.toggles.sweeps_by_document
         };
         self.schedule_final_purge(snapshot.document.id, FINAL_PURGE_MARGIN).await?;
         self.tombstone_if(snapshot, is_over).await

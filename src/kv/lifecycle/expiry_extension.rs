@@ -101,7 +101,7 @@ impl ExpiryExtender {
     /// Runs a change of a store, and extends the expiry so the store lives its whole retention afterwards, unless it
     /// has a name. Makes no call if the document already allows it; else one write, concurrent with the change.
     pub async fn extend_during<T>(&self, store: &StoreSnapshot, change: impl Future<Output = Result<T>>) -> Result<T> {
-        if !self.policy.safeguards.extends_before_acknowledging {
+        if !self.policy.toggles.extends_before_acknowledging {
             return change.await;
         }
         let (changed, extended) = futures_util::join!(self.keep_alive(store, change), self.extend_if_due(store));

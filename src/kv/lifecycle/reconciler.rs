@@ -332,7 +332,7 @@ impl Reconciler {
             self.deleter.abandon_rename(snapshot, now).await?
         };
         if self.is_sweep_due(&snapshot, now) {
-            let is_confirmed = is_about(DueReason::Expired) || !self.policy.safeguards.confirms_expiry;
+            let is_confirmed = is_about(DueReason::Expired) || !self.policy.toggles.confirms_expiry;
             return self.reconcile_expired(snapshot, is_confirmed).await;
         }
         // The last index entry may be missing after an announced change, or after an extended expiry.
@@ -393,7 +393,7 @@ impl Reconciler {
 
     fn is_sweep_due(&self, snapshot: &StoreSnapshot, now: Timestamp) -> bool {
         let is_sweep_due = state_machine::sweep_time(&snapshot.document).is_some_and(|at| at <= now);
-        snapshot.document.is_there() && (is_sweep_due || !self.policy.safeguards.sweeps_by_document)
+        snapshot.document.is_there() && (is_sweep_due || !self.policy.toggles.sweeps_by_document)
     }
 
     fn relocate(self: &Arc<Self>, id: StoreId) {

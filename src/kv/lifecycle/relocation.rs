@@ -163,7 +163,7 @@ impl Relocator {
         let mut running = RelocationRun { relocator: self, id, attempt, copier, began, last_heartbeat: began };
         running.pre_copy().await?;
         self.documents.update(id, |document| state_machine::freeze(document, attempt, self.clock.now())).await?;
-        if self.policy.safeguards.waits_when_frozen {
+        if self.policy.toggles.waits_when_frozen {
             self.clock.sleep(RELOCATION_STALENESS + CLOCK_DRIFT_MARGIN).await;
         }
         running.final_sync().await?;
@@ -175,7 +175,7 @@ impl Relocator {
     }
 
     async fn finish(&self, id: StoreId, attempt: u64) -> Result<()> {
-        if self.policy.safeguards.waits_when_arriving {
+        if self.policy.toggles.waits_when_cutting_over {
             self.clock.sleep(RELOCATION_STALENESS + CLOCK_DRIFT_MARGIN).await;
         }
         self.documents.update(id, |document| state_machine::finish(document, attempt, self.clock.now())).await?;

@@ -21,7 +21,7 @@ use crate::{
     kv::{
         model::{
             errors::{Error, Result},
-            fault_switches::Safeguards,
+            fault_switches::SafetyToggles,
             names::StoreName,
             retention::{LifecycleClass, Retention},
         },
@@ -57,7 +57,7 @@ pub struct LifecyclePolicy {
     /// Staleness bound of other gateways.
     pub staleness: Duration,
     /// Safeguards of moves.
-    pub safeguards: Safeguards,
+    pub toggles: SafetyToggles,
 }
 
 impl LifecyclePolicy {
@@ -174,7 +174,7 @@ impl LifecyclePolicy {
         if let Phase::Copying(given_up) | Phase::Frozen(given_up) = &document.phase {
             document.stale_locations.push(StaleLocation { location: given_up.to.clone(), since: now });
         }
-        let generation = if self.safeguards.fresh_generations { attempt.to_string() } else { "moved".to_owned() };
+        let generation = if self.toggles.fresh_generations { attempt.to_string() } else { "moved".to_owned() };
         let to = Location { class, generation, created_at: now };
         document.phase = Phase::Copying(Relocation {
             attempt,
@@ -188,7 +188,7 @@ impl LifecyclePolicy {
 
     /// Returns how long a location may be used after the store has left it.
     pub fn stale_location_lifetime(&self) -> Duration {
-        if self.safeguards.delays_removal { MAX_REQUEST_DURATION } else { Duration::ZERO }
+        if self.toggles.delays_removal { MAX_REQUEST_DURATION } else { Duration::ZERO }
     }
 
     /// Returns the next time at which the store needs a visit, as far as known; `None` if nothing will become due by
@@ -344,7 +344,7 @@ mod tests {
 
     fn document(name: Option<&str>, expires_at: Option<Timestamp>) -> Document {
         let random = SeededRandom::new(1);
-        let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, toggles: SafetyToggles::ALL };
         let location = policy.initial_location(false, Retention::DEFAULT, START);
         serde_json::from_value(json!({
             "format": DOCUMENT_FORMAT, "id": StoreId::generate(&random), "version": 1, "nonce": "", "ownerId": UserId::generate(&random),
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_move_is_late_when_a_lifecycle_rule_is_about_to_take_what_should_live() {
-        let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, toggles: SafetyToggles::ALL };
         let limit = LifecycleClass::smallest_for(Retention::DEFAULT).safe_until(START);
         let (early, late) =
             (limit.minus(RELOCATION_SAFETY_MARGIN + Duration::from_secs(1)), limit.minus(RELOCATION_SAFETY_MARGIN));
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_generation_that_was_begun_while_the_clock_was_ahead_moves_at_once() {
-        let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, toggles: SafetyToggles::ALL };
         let living = document(None, Some(START.plus(Duration::from_hours(24 * 7))));
         let moves_at = |now| policy.required_relocation(&living, now).is_some();
         assert!(!moves_at(START) && !moves_at(START.minus(CLOCK_TOLERANCE)));
@@ -393,7 +393,7 @@ mod tests {
     }
     #[test]
     fn without_lifecycle_rules_nothing_stays_where_one_could_delete_it() {
-        let policy = LifecyclePolicy { has_classes: false, staleness: Duration::ZERO, safeguards: Safeguards::ALL };
+        let policy = LifecyclePolicy { has_classes: false, staleness: Duration::ZERO, toggles: SafetyToggles::ALL };
         let expires_at = Some(START.plus(Duration::from_hours(24 * 7)));
         for is_named in [false, true] {
             assert_eq!(policy.initial_location(is_named, Retention::DEFAULT, START).class, None);

@@ -6,13 +6,13 @@
 /// The safeguards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub struct Safeguards {
+pub struct SafetyToggles {
     /// A change that took longer than the staleness bound is acknowledged only after a fresh read.
     pub confirms_late_changes: bool,
     /// A freeze waits for gateways that do not know it yet.
     pub waits_when_frozen: bool,
     /// A switch to a new location waits for gateways that do not know it yet.
-    pub waits_when_arriving: bool,
+    pub waits_when_cutting_over: bool,
     /// Each attempt of a move copies into a generation of its own.
     pub fresh_generations: bool,
     /// A snapshot's age counts from when its read was sent, not from its response.
@@ -24,31 +24,31 @@ pub struct Safeguards {
     /// A change of an unnamed store is acknowledged only when its expiry is late enough.
     pub extends_before_acknowledging: bool,
     /// A store is treated as expired only after a fresh read.
-    pub looks_before_expiry: bool,
+    pub rereads_before_expiry: bool,
     /// A store is swept when its document says that it has expired, not at an earlier estimate.
     pub sweeps_by_document: bool,
     /// An expired store is deleted only when it is found expired again, an hour of uptime later.
     pub confirms_expiry: bool,
 }
 
-impl Safeguards {
+impl SafetyToggles {
     /// All on, as required in production.
     pub const ALL: Self = Self {
         confirms_late_changes: true,
         waits_when_frozen: true,
-        waits_when_arriving: true,
+        waits_when_cutting_over: true,
         fresh_generations: true,
         ages_from_sending: true,
         freezes_until_written: true,
         delays_removal: true,
         extends_before_acknowledging: true,
-        looks_before_expiry: true,
+        rereads_before_expiry: true,
         sweeps_by_document: true,
         confirms_expiry: true,
     };
 }
 
-impl Default for Safeguards {
+impl Default for SafetyToggles {
     fn default() -> Self {
         Self::ALL
     }

@@ -11,7 +11,7 @@ use crate::{
     clock::{Clock, ClockGuard, Random, Timestamp},
     kv::model::{
         errors::{Error, Result},
-        fault_switches::Safeguards,
+        fault_switches::SafetyToggles,
         ids::{StoreId, UserId},
     },
     storage::{self, Attributes, ByteStream, ETag, GetOptions, ObjectStore, Precondition, PutOptions, PutOutcome},
@@ -47,7 +47,7 @@ pub struct Documents {
     random: Arc<dyn Random>,
     cache: StoreCache,
     observer: Arc<dyn CommitObserver>,
-    looks_before_expiry: bool,
+    rereads_before_expiry: bool,
     ages_from_sending: bool,
 }
 
@@ -67,10 +67,10 @@ impl Documents {
         random: Arc<dyn Random>,
         cache: StoreCache,
         observer: Arc<dyn CommitObserver>,
-        safeguards: Safeguards,
+        toggles: SafetyToggles,
     ) -> Self {
-        let Safeguards { looks_before_expiry, ages_from_sending, .. } = safeguards;
-        Self { objects, clock, guard, random, cache, observer, looks_before_expiry, ages_from_sending }
+        let SafetyToggles { rereads_before_expiry, ages_from_sending, .. } = toggles;
+        Self { objects, clock, guard, random, cache, observer, rereads_before_expiry, ages_from_sending }
     }
 
     /// Returns the time from which expiries are computed: never earlier than the latest trusted time.
@@ -148,7 +148,7 @@ impl Documents {
         if let Some(snapshot) = &found
             && snapshot.document.has_expired(self.clock.now())
             && snapshot.read_at < asked
-            && self.looks_before_expiry
+            && self.rereads_before_expiry
         {
             found = self.read(id).await?;
         }

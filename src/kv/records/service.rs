@@ -194,7 +194,7 @@ impl Records {
 
     fn takes_writes(&self, document: &Document) -> bool {
         document.takes_writes()
-            || !self.policy.safeguards.freezes_until_written
+            || !self.policy.toggles.freezes_until_written
                 && document
                     .relocation()
                     .is_some_and(|relocation| self.clock.now().since(relocation.heartbeat_at) > LONGEST_WAIT)
@@ -203,7 +203,7 @@ impl Records {
     /// Checks whether a change just made under `store` counts where it was made; else returns the current store.
     /// Makes no call unless the change took longer than the staleness bound.
     async fn confirm(&self, store: &StoreSnapshot) -> Result<Option<Arc<StoreSnapshot>>> {
-        if !self.policy.safeguards.confirms_late_changes {
+        if !self.policy.toggles.confirms_late_changes {
             return Ok(None);
         }
         let (cache, id, now) = (self.documents.cache(), store.document.id, self.clock.monotonic());

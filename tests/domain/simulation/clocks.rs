@@ -10,7 +10,7 @@ use std::{
 use larder::{
     clock::{Clock, ClockSafeguards, Timestamp},
     jobs::Job,
-    kv::{NewStore, RecordAttributes, Retention, Safeguards, StoreId, StoreLocator},
+    kv::{NewStore, RecordAttributes, Retention, SafetyToggles, StoreId, StoreLocator},
     storage::{ByteStream, Precondition},
 };
 
@@ -197,7 +197,7 @@ fn millis_of(duration: Duration) -> u64 {
 
 /// One gateway over a folder, with all safeguards.
 const FOLDER: Scenario =
-    Scenario { trouble: Trouble::None, before_bucket: 0, clock: ClockSafeguards::ALL, safeguards: Safeguards::ALL };
+    Scenario { trouble: Trouble::None, before_bucket: 0, clock: ClockSafeguards::ALL, toggles: SafetyToggles::ALL };
 
 /// Returns a trouble of any kind: by up to ten days in either direction; for seconds to twelve hours while gateways
 /// run, and for up to an hour from a start.
@@ -264,7 +264,7 @@ fn stores_are_lost_unless_the_clocks_of_machine_and_object_store_are_compared() 
 #[test]
 fn stores_are_lost_unless_their_expiry_is_confirmed_by_a_second_look() {
     let trouble = Trouble::StartsWrong { whose: Whose::Machine, by: AHEAD, at: DAY, lasts: HOUR };
-    shows(Scenario { trouble, ..FOLDER }, |scenario| scenario.safeguards.confirms_expiry = false);
+    shows(Scenario { trouble, ..FOLDER }, |scenario| scenario.toggles.confirms_expiry = false);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use larder::kv::Safeguards;
+use larder::kv::SafetyToggles;
 
 use super::{
     clients::{caretaker, client, misfortune, owner},
@@ -35,7 +35,7 @@ const ORDINARY: Scenario = Scenario {
     life: Duration::from_secs(100),
     clients: 5,
     pause_ms: 4000,
-    safeguards: Safeguards::ALL,
+    toggles: SafetyToggles::ALL,
 };
 
 /// A world in which many clients use the store at once, and responses are slow.
@@ -117,9 +117,9 @@ fn nothing_is_lost_in_a_million_steps() {
 }
 
 /// Checks that the simulation finds a loss without a safeguard.
-fn shows(scenario: Scenario, take_out: impl Fn(&mut Safeguards)) {
+fn shows(scenario: Scenario, take_out: impl Fn(&mut SafetyToggles)) {
     let mut unsafe_scenario = scenario;
-    take_out(&mut unsafe_scenario.safeguards);
+    take_out(&mut unsafe_scenario.toggles);
     let found = search(unsafe_scenario, |runs, _| runs >= RUNS);
     assert!(found.is_some(), "{RUNS} runs found nothing wrong without it");
 }
@@ -136,7 +136,7 @@ fn writes_are_lost_unless_a_freeze_is_waited_out() {
 
 #[test]
 fn reads_are_stale_unless_an_arrival_is_waited_out() {
-    shows(QUICK, |all| all.waits_when_arriving = false);
+    shows(QUICK, |all| all.waits_when_cutting_over = false);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn stores_die_early_unless_changes_put_off_their_end() {
 
 #[test]
 fn stores_seem_gone_early_unless_a_fresh_look_is_taken() {
-    shows(DROWSY, |all| all.looks_before_expiry = false);
+    shows(DROWSY, |all| all.rereads_before_expiry = false);
 }
 
 #[test]

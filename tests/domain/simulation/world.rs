@@ -12,7 +12,7 @@ use std::{
 use larder::{
     clock::{Clock, SeededRandom},
     kv::{
-        CacheOptions, Catalog, CatalogOptions, NewStore, RecordKey, Records, Retention, Safeguards, StoreId,
+        CacheOptions, Catalog, CatalogOptions, NewStore, RecordKey, Records, Retention, SafetyToggles, StoreId,
         StoreLocator, UserId,
     },
     storage::{ListOptions, ObjectStore, memory::MemoryStore},
@@ -42,7 +42,7 @@ pub struct Scenario {
     /// The longest pause of each between two actions, in milliseconds.
     pub pause_ms: u64,
     /// Safeguards against losses.
-    pub safeguards: Safeguards,
+    pub toggles: SafetyToggles,
 }
 
 /// A gateway.
@@ -104,7 +104,7 @@ impl World {
             classes: Some(STALENESS),
             clock_guard: None,
             expiry_confirmation: CatalogOptions::EXPIRY_CONFIRMATION,
-            safeguards: self.scenario.safeguards,
+            toggles: self.scenario.toggles,
             retention: Retention::from_days(self.scenario.life.as_secs_f64() / 86_400.0).expect("a retention"),
         };
         let random = Arc::new(SeededRandom::new(self.dice.below(u64::MAX)));
