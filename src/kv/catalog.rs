@@ -42,7 +42,7 @@ use super::{
     persist::{
         cache::{CacheCounters, CacheOptions, StoreCache},
         name_claims::Claims,
-        repository::Documents,
+        repository::StoreRepository,
         store_metadata::{Document, Phase, StoreSnapshot},
     },
     records::service::Records,
@@ -61,7 +61,7 @@ pub struct Catalog {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     retention: DefaultRetention,
-    documents: Arc<Documents>,
+    repository: Arc<StoreRepository>,
     index: Arc<Index>,
     naming: Naming,
     deleter: Arc<Deleter>,
@@ -93,22 +93,22 @@ impl Catalog {
         let clocks = (clock.clone(), guard.clone());
         let index = Arc::new(Index::new(objects.clone(), clocks.clone(), options.cache.staleness));
         let (of_listing, toggles) = (index.clone(), options.toggles);
-        let documents = Documents::new(objects.clone(), clocks, random.clone(), cache, of_listing, toggles);
-        let documents = Arc::new(documents);
+        let repository = StoreRepository::new(objects.clone(), clocks, random.clone(), cache, of_listing, toggles);
+        let repository = Arc::new(repository);
         let due_queue = Arc::new(DueQueue::new(objects.clone(), clock.clone(), random.clone(), guard.clone()));
         let claims = Arc::new(Claims::new(objects.clone(), random.clone()));
         let deleter = Arc::new(Deleter::new(
             objects.clone(),
-            documents.clone(),
+            repository.clone(),
             claims.clone(),
             due_queue.clone(),
             policy.clone(),
             clock.clone(),
             guard.clone(),
         ));
-        let relocator = Arc::new(Relocator::new(objects.clone(), documents.clone(), policy.clone(), clock.clone()));
+        let relocator = Arc::new(Relocator::new(objects.clone(), repository.clone(), policy.clone(), clock.clone()));
         let reconciler = Reconciler::new(
-            documents.clone(),
+            repository.clone(),
             due_queue.clone(),
             deleter.clone(),
             relocator,
@@ -118,11 +118,11 @@ impl Catalog {
             guard,
             options.expiry_confirmation,
         );
-        let recounter = Recounter::new(objects.clone(), documents.clone(), clock.clone(), options.count_interval);
+        let recounter = Recounter::new(objects.clone(), repository.clone(), clock.clone(), options.count_interval);
         let totals = Arc::new(Totals::new(objects.clone()));
         let owner_totals = OwnerTotals::new(objects.clone(), index.clone(), clock.clone());
         Self {
-            naming: Naming::new(documents.clone(), claims, deleter.clone(), due_queue.clone(), clock.clone()),
+            naming: Naming::new(repository.clone(), claims, deleter.clone(), due_queue.clone(), clock.clone()),
             due_queue,
             reconciler: Arc::new(reconciler),
             policy,
@@ -134,7 +134,7 @@ impl Catalog {
             objects,
             clock,
             random,
-            documents,
+            repository,
             index,
             deleter,
             changes: TaskTracker::new(),
@@ -143,17 +143,17 @@ impl Catalog {
 
     /// Returns the records of these stores.
     pub fn records(&self) -> Records {
-        self.records_extended_by(Arc::new(LocalExtension::new(self.documents.clone(), self.policy.clone())))
+        self.records_extended_by(Arc::new(LocalExtension::new(self.repository.clone(), self.policy.clone())))
     }
 
     /// Returns the records of these stores, with expiry extended through `extension`: for a gateway that writes no
     /// documents.
     pub fn records_extended_by(&self, extension: Arc<dyn ExtendExpiry>) -> Records {
-        let extender = ExpiryExtender::new(self.documents.clone(), self.policy.clone(), self.clock.clone(), extension);
+        let extender = ExpiryExtender::new(self.repository.clone(), self.policy.clone(), self.clock.clone(), extension);
         Records::new(
             self.objects.clone(),
             self.clock.clone(),
-            self.documents.clone(),
+            self.repository.clone(),
             self.usage_counters.clone(),
             extender,
             self.policy.clone(),
@@ -163,14 +163,14 @@ impl Catalog {
     /// Extends the expiry of an unnamed store that is being changed through another gateway, so that it lives its
     /// whole retention.
     pub async fn extend_expiry(&self, id: StoreId) -> Result<()> {
-        LocalExtension::new(self.documents.clone(), self.policy.clone()).extend(id).await
+        LocalExtension::new(self.repository.clone(), self.policy.clone()).extend(id).await
     }
 
     /// Finds a store, from the cache if that is fresh, else with one read by id or two by name. By the name of
     /// another owner's store it takes two reads even if there is none.
     pub async fn resolve(&self, locator: &StoreLocator) -> Result<Arc<StoreSnapshot>> {
         let found = match locator {
-            StoreLocator::Id(id) => self.documents.visible(*id).await?,
+            StoreLocator::Id(id) => self.repository.find_visible(*id).await?,
             StoreLocator::Name(owner, name) => self.naming.find(*owner, name).await?,
             StoreLocator::NameOfAnother(owner, name) => self.naming.find_for_others(*owner, name).await?,
         };
@@ -184,7 +184,7 @@ impl Catalog {
 
     /// Returns the hit and miss counters of the cache.
     pub fn cache_counters(&self) -> &CacheCounters {
-        self.documents.cache().counters()
+        self.repository.cache().counters()
     }
 
     /// Counts a read of the store itself.
@@ -194,7 +194,7 @@ impl Catalog {
 
     /// Flushes the usage counters. Returns the number of stores written.
     pub async fn flush_usage(&self) -> Result<usize> {
-        self.usage_counters.flush(&self.documents, &self.recounter).await
+        self.usage_counters.flush(&self.repository, &self.recounter).await
     }
 
     /// Recounts the contents of stores whose documents show a change. Returns the number of stores counted.
@@ -209,7 +209,7 @@ impl Catalog {
 
     /// Rereads a store that another gateway has changed on behalf of this one.
     pub async fn refresh(&self, id: StoreId) -> Result<()> {
-        self.documents.read(id).await.map(drop)
+        self.repository.read(id).await.map(drop)
     }
 
     /// Returns this gateway's unflushed usage: for a gateway that writes no documents, to report to the one that does
@@ -236,7 +236,7 @@ impl Catalog {
     /// the earlier state.
     pub fn invalidate(&self, store: Option<StoreId>, names: &[(UserId, StoreName)]) {
         let now = self.clock.monotonic();
-        let cache = self.documents.cache();
+        let cache = self.repository.cache();
         if let Some(id) = store {
             cache.invalidate(id, now);
         }
@@ -249,7 +249,7 @@ impl Catalog {
     /// Invalidates everything: another gateway changed a store on behalf of this one, and which one is unknown.
     pub fn invalidate_all(&self) {
         let now = self.clock.monotonic();
-        self.documents.cache().invalidate_all(now);
+        self.repository.cache().invalidate_all(now);
         self.index.invalidate(now);
     }
 
@@ -283,7 +283,7 @@ impl Catalog {
 
     /// Returns a page of an owner's stores.
     pub async fn list(&self, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
-        query::list(&self.index, &self.documents, owner, query).await
+        query::list(&self.index, &self.repository, owner, query).await
     }
 
     /// Returns the number of stores of an owner, named or not. Reads no documents.
@@ -364,17 +364,17 @@ impl Catalog {
             phase,
             self.retention.get(),
             self.random.as_ref(),
-            self.documents.expiry_base(),
+            self.repository.expiry_base(),
         )
     }
 
     async fn create_unnamed(&self, owner: UserId, new: NewStore) -> Result<Created> {
         let mut document = self.new_document(owner, new, Phase::Active);
         let first_visit =
-            self.policy.next_visit(&document, self.documents.expiry_base()).unwrap_or(document.created_at);
+            self.policy.next_visit(&document, self.repository.expiry_base()).unwrap_or(document.created_at);
         document.due_at = Some(first_visit);
         self.due_queue.schedule_first(document.id, first_visit, (owner, document.created_at)).await?;
-        let store = self.documents.create(document).await?;
+        let store = self.repository.create(document).await?;
         Ok(Created { store, is_new: true })
     }
 
@@ -392,16 +392,17 @@ impl Catalog {
         if loses_name || update.retention != Patch::Keep || update.title != Patch::Keep {
             self.due_queue.schedule_intent(id).await?;
         }
-        let (times, retention) = ((self.clock.now(), self.documents.expiry_base()), self.retention.get());
+        let (times, retention) = ((self.clock.now(), self.repository.expiry_base()), self.retention.get());
         let apply = |document: &mut Document| apply(&self.policy, &update, document, is_renamed, retention, times);
-        let store = self.documents.update(id, apply).await?;
+        let store = self.repository.update(id, apply).await?;
         self.reconciler.relocate_if_needed(&store);
         Ok(store)
     }
 
     /// Reads the current state of a store.
     async fn read(&self, id: StoreId) -> Result<Arc<StoreSnapshot>> {
-        let snapshot = self.documents.read(id).await?.filter(|snapshot| snapshot.document.is_visible(self.clock.now()));
+        let snapshot =
+            self.repository.read(id).await?.filter(|snapshot| snapshot.document.is_visible(self.clock.now()));
         snapshot.ok_or(Error::StoreNotFound)
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         persist::{
             name_claims::Claims,
             object_keys::{self, DueKey, DueReason},
-            repository::Documents,
+            repository::StoreRepository,
             store_metadata::{Document, FormerName, Location, StoreSnapshot},
         },
     },
@@ -49,7 +49,7 @@ pub struct PurgeList {
 #[derive(Debug)]
 pub struct Deleter {
     objects: Arc<dyn ObjectStore>,
-    documents: Arc<Documents>,
+    repository: Arc<StoreRepository>,
     claims: Arc<Claims>,
     due_queue: Arc<DueQueue>,
     policy: Arc<LifecyclePolicy>,
@@ -61,14 +61,14 @@ impl Deleter {
     /// Returns the deleter for `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
-        documents: Arc<Documents>,
+        repository: Arc<StoreRepository>,
         claims: Arc<Claims>,
         due_queue: Arc<DueQueue>,
         policy: Arc<LifecyclePolicy>,
         clock: Arc<dyn Clock>,
         guard: Arc<ClockGuard>,
     ) -> Self {
-        Self { objects, documents, claims, due_queue, policy, clock, guard }
+        Self { objects, repository, claims, due_queue, policy, clock, guard }
     }
 
     /// Writes the tombstone of a store and schedules the purge of its records.
@@ -97,7 +97,7 @@ impl Deleter {
         let tombstone = |document: &mut Document| {
             if is_allowed(document) { state_machine::tombstone(document, now, uptime) } else { Ok(false) }
         };
-        self.documents.update_from(snapshot, tombstone).await
+        self.repository.update_from(snapshot, tombstone).await
     }
 
     async fn schedule_final_purge(&self, id: StoreId, margin: Duration) -> Result<()> {
@@ -109,7 +109,7 @@ impl Deleter {
     pub async fn purge(&self, document: &Document, uptime_millis: u64, locations: &[Location]) -> Result<PurgeList> {
         if self.guard.uptime() < Duration::from_millis(uptime_millis) + MAX_REQUEST_DURATION {
             self.schedule_final_purge(document.id, Duration::ZERO).await?;
-            self.documents.publish_again(document).await?;
+            self.repository.republish_entry(document).await?;
         }
         self.list_purgeable(document, uptime_millis, locations).await
     }
@@ -202,7 +202,7 @@ impl Deleter {
             return Ok(snapshot);
         }
         // Read afresh: the current location is never deleted, whatever a stale snapshot says.
-        let snapshot = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
+        let snapshot = self.repository.read(id).await?.ok_or(Error::StoreNotFound)?;
         for stale in &over {
             if stale.location != snapshot.document.location {
                 self.delete_records(id, &stale.location).await?;
@@ -213,7 +213,7 @@ impl Deleter {
             document.stale_locations.retain(|stale| !over.contains(stale));
             Ok(document.is_there() && document.stale_locations.len() < before)
         };
-        self.documents.update_from(snapshot, drop_entries).await
+        self.repository.update_from(snapshot, drop_entries).await
     }
 
     /// Undoes an unfinished rename, unless the store is being created with the name.
@@ -223,7 +223,7 @@ impl Deleter {
         }
         let undo =
             |document: &mut Document| Ok(document.is_there() && state_machine::abandon_pending_name(document, now));
-        self.documents.update_from(snapshot, undo).await
+        self.repository.update_from(snapshot, undo).await
     }
 
     /// Releases the claims of names that a store left so long ago that no request can still be writing them. Each is
@@ -240,7 +240,7 @@ impl Deleter {
             let claim = self.claims.read(&owner_id, &name.folded()).await?.filter(|claim| claim.store_id == id);
             // Read after the claim: a store that wants the name records that in its document before it writes another
             // claim.
-            let current = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
+            let current = self.repository.read(id).await?.ok_or(Error::StoreNotFound)?;
             if let Some(claim) = claim.filter(|_| !current.document.lays_claim_to(name)) {
                 self.claims.release(&owner_id, &name.folded(), claim).await?;
             }
@@ -250,7 +250,7 @@ impl Deleter {
             document.former_names.retain(|former| !over.contains(former));
             Ok(document.is_there() && document.former_names.len() < before)
         };
-        self.documents.update(id, drop_entries).await
+        self.repository.update(id, drop_entries).await
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         },
         persist::{
             object_keys::{self, DueKey, DueReason},
-            repository::put_control,
+            repository::put_metadata,
         },
     },
     storage::{ListOptions, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Precondition},
@@ -155,7 +155,7 @@ impl DueQueue {
     }
 
     async fn put(&self, key: &str) -> Result<()> {
-        put_control(self.objects.as_ref(), key, Vec::new(), Precondition::None).await?;
+        put_metadata(self.objects.as_ref(), key, Vec::new(), Precondition::None).await?;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use crate::{
         },
         persist::{
             cache::CacheEntry,
-            repository::Documents,
+            repository::StoreRepository,
             store_metadata::{Document, StoreSnapshot},
         },
     },
@@ -49,27 +49,27 @@ pub trait ExtendExpiry: Debug + Send + Sync {
 /// Extends the expiry by writing the document.
 #[derive(Debug)]
 pub struct LocalExtension {
-    documents: Arc<Documents>,
+    repository: Arc<StoreRepository>,
     policy: Arc<LifecyclePolicy>,
 }
 
 impl LocalExtension {
-    /// Returns an extension through `documents`.
-    pub fn new(documents: Arc<Documents>, policy: Arc<LifecyclePolicy>) -> Self {
-        Self { documents, policy }
+    /// Returns an extension through `repository`.
+    pub fn new(repository: Arc<StoreRepository>, policy: Arc<LifecyclePolicy>) -> Self {
+        Self { repository, policy }
     }
 }
 
 #[async_trait]
 impl ExtendExpiry for LocalExtension {
     async fn extend(&self, id: StoreId) -> Result<()> {
-        let snapshot = self.documents.recent(id).await?.ok_or(Error::StoreNotFound)?;
+        let snapshot = self.repository.read_cached(id).await?.ok_or(Error::StoreNotFound)?;
         let extend = |document: &mut Document| {
-            self.policy.extend_expiry(document, self.documents.now(), self.documents.expiry_base())
+            self.policy.extend_expiry(document, self.repository.now(), self.repository.expiry_base())
         };
-        match self.documents.update_from(snapshot, extend).await {
+        match self.repository.update_from(snapshot, extend).await {
             // The cached document may be stale.
-            Err(Error::StoreNotFound) => self.documents.update(id, extend).await.map(drop),
+            Err(Error::StoreNotFound) => self.repository.update(id, extend).await.map(drop),
             extended => extended.map(drop),
         }
     }
@@ -78,7 +78,7 @@ impl ExtendExpiry for LocalExtension {
 /// Keeps stores alive while they are changed.
 #[derive(Debug)]
 pub struct ExpiryExtender {
-    documents: Arc<Documents>,
+    repository: Arc<StoreRepository>,
     policy: Arc<LifecyclePolicy>,
     clock: Arc<dyn Clock>,
     extension: Arc<dyn ExtendExpiry>,
@@ -89,13 +89,13 @@ pub struct ExpiryExtender {
 impl ExpiryExtender {
     /// Returns an instance that extends through `extension`.
     pub fn new(
-        documents: Arc<Documents>,
+        repository: Arc<StoreRepository>,
         policy: Arc<LifecyclePolicy>,
         clock: Arc<dyn Clock>,
         extension: Arc<dyn ExtendExpiry>,
     ) -> Self {
         let locks = (0..LOCK_SHARDS).map(|_| Mutex::default()).collect();
-        Self { documents, policy, clock, extension, locks, hasher: RandomState::new() }
+        Self { repository, policy, clock, extension, locks, hasher: RandomState::new() }
     }
 
     /// Runs a change of a store, and extends the expiry so the store lives its whole retention afterwards, unless it
@@ -146,12 +146,12 @@ impl ExpiryExtender {
     /// Returns whether the known expiry is late enough. Only a fresh snapshot counts: since the snapshot of a long change the
     /// store may have lost its name or got a shorter retention.
     fn expires_late_enough(&self, store: &StoreSnapshot) -> bool {
-        let now = self.documents.expiry_base();
+        let now = self.repository.expiry_base();
         let is_enough = |document: &Document| {
             let needed = now.plus(document.retention.duration());
             document.name.is_some() || document.expires_at.is_some_and(|at| at >= needed)
         };
-        let (cache, at) = (self.documents.cache(), self.clock.monotonic());
+        let (cache, at) = (self.repository.cache(), self.clock.monotonic());
         match cache.store(&store.document.id, at) {
             Some(CacheEntry::Store(latest)) => is_enough(&latest.document),
             Some(CacheEntry::Absent { .. } | CacheEntry::Invalidated { .. }) | None => {

@@ -29,7 +29,7 @@ use crate::{
         },
         persist::{
             object_keys::DueReason,
-            repository::Documents,
+            repository::StoreRepository,
             store_metadata::{Document, Phase, StoreSnapshot},
         },
     },
@@ -66,7 +66,7 @@ const UNTRUSTED_CLOCK_INTERVAL: Duration = Duration::from_hours(1);
 /// The reconciler.
 #[derive(Debug)]
 pub struct Reconciler {
-    documents: Arc<Documents>,
+    repository: Arc<StoreRepository>,
     due_queue: Arc<DueQueue>,
     deleter: Arc<Deleter>,
     relocator: Arc<Relocator>,
@@ -104,7 +104,7 @@ impl Reconciler {
     /// store was first found expired.
     #[expect(clippy::too_many_arguments, reason = "each is a part of its own that the catalog shares out")]
     pub fn new(
-        documents: Arc<Documents>,
+        repository: Arc<StoreRepository>,
         due_queue: Arc<DueQueue>,
         deleter: Arc<Deleter>,
         relocator: Arc<Relocator>,
@@ -117,7 +117,7 @@ impl Reconciler {
         let (tasks, stop, failures) = (TaskTracker::new(), CancellationToken::new(), Arc::new(Failures::default()));
         let expired = Arc::default();
         Self {
-            documents,
+            repository,
             due_queue,
             deleter,
             relocator,
@@ -238,7 +238,7 @@ impl Reconciler {
     /// Starts a move of a store in the background, if it must move.
     pub fn relocate_if_needed(self: &Arc<Self>, snapshot: &StoreSnapshot) {
         if matches!(snapshot.document.phase, Phase::Active)
-            && self.policy.required_relocation(&snapshot.document, self.documents.expiry_base()).is_some()
+            && self.policy.required_relocation(&snapshot.document, self.repository.expiry_base()).is_some()
         {
             self.relocate(snapshot.document.id);
         }
@@ -290,7 +290,7 @@ impl Reconciler {
             document.due_at = Some(at);
             Ok(is_news)
         };
-        match self.documents.update(id, note).await {
+        match self.repository.update(id, note).await {
             Ok(_) | Err(Error::StoreNotFound) => Ok(()),
             Err(error) => Err(error),
         }
@@ -304,7 +304,7 @@ impl Reconciler {
         if items.iter().all(|item| item.reason == DueReason::Expired) && !self.guard.allows_deletion() {
             return Ok(Next::Wait);
         }
-        let Some(snapshot) = self.documents.read(id).await? else {
+        let Some(snapshot) = self.repository.read(id).await? else {
             return self.reconcile_absent(items).await;
         };
         match &snapshot.document.phase {
@@ -337,9 +337,9 @@ impl Reconciler {
         }
         // The last index entry may be missing after an announced change, or after an extended expiry.
         if !is_early && (is_about(DueReason::Scheduled) || is_about(DueReason::Intent)) {
-            self.documents.publish_again(&snapshot.document).await?;
+            self.repository.republish_entry(&snapshot.document).await?;
         }
-        let now = self.documents.expiry_base();
+        let now = self.repository.expiry_base();
         match self.policy.next_visit(&snapshot.document, now) {
             Some(at) if at <= now => {
                 if self.policy.is_relocation_overdue(&snapshot.document, now) {

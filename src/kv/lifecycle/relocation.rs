@@ -19,7 +19,7 @@ use crate::{
         },
         persist::{
             cache::RELOCATION_STALENESS,
-            repository::Documents,
+            repository::StoreRepository,
             store_metadata::{Document, Phase, Relocation, StoreSnapshot},
         },
     },
@@ -53,7 +53,7 @@ const CLOCK_DRIFT_MARGIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Relocator {
     objects: Arc<dyn ObjectStore>,
-    documents: Arc<Documents>,
+    repository: Arc<StoreRepository>,
     policy: Arc<LifecyclePolicy>,
     clock: Arc<dyn Clock>,
     running: Mutex<HashSet<StoreId>>,
@@ -75,13 +75,13 @@ impl Relocator {
     /// Returns a mover for the stores in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
-        documents: Arc<Documents>,
+        repository: Arc<StoreRepository>,
         policy: Arc<LifecyclePolicy>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             objects,
-            documents,
+            repository,
             policy,
             clock,
             running: Mutex::default(),
@@ -96,7 +96,7 @@ impl Relocator {
         }
         let _guard = RunGuard { relocator: self, id };
         let _permit = self.permits.acquire().await.map_err(Error::unavailable)?;
-        let Some(snapshot) = self.documents.read(id).await? else { return Ok(()) };
+        let Some(snapshot) = self.repository.read(id).await? else { return Ok(()) };
         let now = self.clock.now();
         match &snapshot.document.phase {
             Phase::Active => self.attempt(snapshot).await,
@@ -126,7 +126,7 @@ impl Relocator {
                 }
                 ended => return ended,
             }
-            snapshot = self.documents.read(id).await?.ok_or(Error::StoreNotFound)?;
+            snapshot = self.repository.read(id).await?.ok_or(Error::StoreNotFound)?;
             match &snapshot.document.phase {
                 Phase::Copying(relocation) | Phase::Frozen(relocation) if Some(relocation.attempt) == attempt => {}
                 Phase::CuttingOver(relocation) if Some(relocation.attempt) == attempt => {
@@ -148,9 +148,9 @@ impl Relocator {
     async fn attempt_once(&self, snapshot: Arc<StoreSnapshot>, attempt: &mut Option<u64>) -> Result<()> {
         let id = snapshot.document.id;
         let started = self
-            .documents
+            .repository
             .update_from(snapshot, |document| {
-                *attempt = self.policy.begin_relocation(document, self.documents.expiry_base());
+                *attempt = self.policy.begin_relocation(document, self.repository.expiry_base());
                 Ok(attempt.is_some())
             })
             .await?;
@@ -162,12 +162,12 @@ impl Relocator {
         let began = self.clock.monotonic();
         let mut running = RelocationRun { relocator: self, id, attempt, copier, began, last_heartbeat: began };
         running.pre_copy().await?;
-        self.documents.update(id, |document| state_machine::freeze(document, attempt, self.clock.now())).await?;
+        self.repository.update(id, |document| state_machine::freeze(document, attempt, self.clock.now())).await?;
         if self.policy.toggles.waits_when_frozen {
             self.clock.sleep(RELOCATION_STALENESS + CLOCK_DRIFT_MARGIN).await;
         }
         running.final_sync().await?;
-        self.documents.update(id, |document| state_machine::cut_over(document, attempt, self.clock.now())).await?;
+        self.repository.update(id, |document| state_machine::cut_over(document, attempt, self.clock.now())).await?;
         let copied = running.copier.copied;
         self.finish(id, attempt).await?;
         tracing::info!(store = %id, attempt, copied, "relocated a store");
@@ -178,7 +178,7 @@ impl Relocator {
         if self.policy.toggles.waits_when_cutting_over {
             self.clock.sleep(RELOCATION_STALENESS + CLOCK_DRIFT_MARGIN).await;
         }
-        self.documents.update(id, |document| state_machine::finish(document, attempt, self.clock.now())).await?;
+        self.repository.update(id, |document| state_machine::finish(document, attempt, self.clock.now())).await?;
         Ok(())
     }
 
@@ -260,7 +260,7 @@ impl RelocationRun<'_> {
         let Self { relocator, id, attempt, ref copier, .. } = *self;
         let heartbeat =
             |document: &mut Document| state_machine::heartbeat(document, attempt, copier.copied, relocator.clock.now());
-        relocator.documents.update(id, heartbeat).await.map(drop)
+        relocator.repository.update(id, heartbeat).await.map(drop)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::kv::{
         ids::{StoreId, UserId},
         search_text::SearchText,
     },
-    persist::{repository::Documents, store_metadata::StoreSnapshot},
+    persist::{repository::StoreRepository, store_metadata::StoreSnapshot},
 };
 
 use super::{index::Index, owner_index::OwnerIndex};
@@ -58,9 +58,9 @@ pub struct StorePage {
 
 /// Returns a page of an owner's stores: no call if the cache has them, else a read for each store that it lacks.
 /// Reads only the stores of the page, and a few replacements for those that the index did not know to be gone.
-pub async fn list(index: &Index, documents: &Documents, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
+pub async fn list(index: &Index, repository: &StoreRepository, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
     let stores = index.read(owner).await?;
-    let lists = Lists { index, stores, documents, query };
+    let lists = Lists { index, stores, repository, query };
     match query.search.as_deref().filter(|search| !search.is_empty()) {
         None => lists.page().await,
         Some(search) => lists.find(search).await,
@@ -71,7 +71,7 @@ pub async fn list(index: &Index, documents: &Documents, owner: UserId, query: &S
 struct Lists<'a> {
     index: &'a Index,
     stores: Arc<OwnerIndex>,
-    documents: &'a Documents,
+    repository: &'a StoreRepository,
     query: &'a StoreQuery,
 }
 
@@ -142,10 +142,10 @@ impl Lists<'_> {
 
     /// Returns a store if requests may see it, and updates the index.
     async fn ask(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
-        let store = self.documents.visible(id).await?;
+        let store = self.repository.find_visible(id).await?;
         match &store {
             Some(snapshot) => self.index.learn(&snapshot.document),
-            None => match self.documents.cached(&id) {
+            None => match self.repository.cached(&id) {
                 // Expired, by a clock that may turn out to be wrong.
                 Some(snapshot) if snapshot.document.is_there() => self.index.learn(&snapshot.document),
                 Some(_) | None => self.stores.drop_entry(&id),

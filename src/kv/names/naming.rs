@@ -21,7 +21,7 @@ use crate::{
         },
         persist::{
             name_claims::{Claim, Claims},
-            repository::Documents,
+            repository::StoreRepository,
             store_metadata::{Document, Phase, StoreSnapshot},
         },
     },
@@ -54,7 +54,7 @@ enum Holder {
 /// The names of all stores.
 #[derive(Debug)]
 pub struct Naming {
-    documents: Arc<Documents>,
+    repository: Arc<StoreRepository>,
     claims: Arc<Claims>,
     deleter: Arc<Deleter>,
     due_queue: Arc<DueQueue>,
@@ -64,16 +64,16 @@ pub struct Naming {
 }
 
 impl Naming {
-    /// Returns the names in `claims` and `documents`.
+    /// Returns the names in `claims` and `repository`.
     pub fn new(
-        documents: Arc<Documents>,
+        repository: Arc<StoreRepository>,
         claims: Arc<Claims>,
         deleter: Arc<Deleter>,
         due_queue: Arc<DueQueue>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let queues = (0..NAME_QUEUES).map(|_| Mutex::default()).collect();
-        Self { documents, claims, deleter, due_queue, clock, queues, hasher: RandomState::new() }
+        Self { repository, claims, deleter, due_queue, clock, queues, hasher: RandomState::new() }
     }
 
     /// Returns the store with a name, from the cache if that is fresh, else with two reads.
@@ -83,15 +83,15 @@ impl Naming {
             snapshot.document.is_there() && snapshot.document.name.as_ref() == Some(name)
         };
         let now = self.clock.monotonic();
-        if let Some(id) = self.documents.cache().name(owner, &folded, now)
-            && let Some(snapshot) = self.documents.recent(id).await?.filter(has_name)
+        if let Some(id) = self.repository.cache().name(owner, &folded, now)
+            && let Some(snapshot) = self.repository.read_cached(id).await?.filter(has_name)
         {
             return Ok(Some(snapshot));
         }
         let Some(claim) = self.claims.read(&owner, &folded).await? else { return Ok(None) };
-        let snapshot = self.documents.read(claim.store_id).await?.filter(has_name);
+        let snapshot = self.repository.read(claim.store_id).await?.filter(has_name);
         if snapshot.is_some() {
-            self.documents.cache().insert_name(owner, folded, claim.store_id, now);
+            self.repository.cache().insert_name(owner, folded, claim.store_id, now);
         }
         Ok(snapshot)
     }
@@ -104,16 +104,16 @@ impl Naming {
         let has_name = |snapshot: &Arc<StoreSnapshot>| {
             snapshot.document.is_there() && snapshot.document.name.as_ref() == Some(name)
         };
-        let (cache, now) = (self.documents.cache(), self.clock.monotonic());
+        let (cache, now) = (self.repository.cache(), self.clock.monotonic());
         if let Some(lookup) = cache.foreign_lookup(owner, &folded, now) {
             let Some(id) = cache.name(owner, &folded, now).or(lookup.store) else { return Ok(None) };
-            return Ok(self.documents.recent(id).await?.filter(has_name));
+            return Ok(self.repository.read_cached(id).await?.filter(has_name));
         }
         let snapshot = if let Some(claim) = self.claims.read(&owner, &folded).await? {
-            self.documents.read(claim.store_id).await?.filter(has_name)
+            self.repository.read(claim.store_id).await?.filter(has_name)
         } else {
             let vacant = StoreId::vacant(self.hasher.hash_one((owner, &folded)));
-            self.documents.read_in_vain(vacant).await?;
+            self.repository.read_vacant(vacant).await?;
             None
         };
         cache.insert_foreign_lookup(owner, folded, snapshot.as_ref().map(|snapshot| snapshot.document.id), now);
@@ -161,22 +161,22 @@ impl Naming {
         }
         // If any of the following writes fails, the reconciler visits the store, and completes or undoes them.
         self.due_queue.schedule_intent(id).await?;
-        self.documents.update(id, |document| self.want(document, name)).await?;
+        self.repository.update(id, |document| self.want(document, name)).await?;
         for _ in 0..MAX_ATTEMPTS {
             let claim = self.claims.read(&owner, &name.folded()).await?;
             if let Some(holder) = self.wanted_by(claim.as_ref(), name).await?
                 && holder.document.id != id
             {
-                self.documents.update(id, |document| self.want_no_more(document)).await?;
+                self.repository.update(id, |document| self.want_no_more(document)).await?;
                 return Err(Error::NameTaken);
             }
             if self.claims.claim(&owner, &name.folded(), id, claim.as_ref()).await? {
-                let named = self.documents.update(id, |document| self.accept(document, name)).await?;
+                let named = self.repository.update(id, |document| self.accept(document, name)).await?;
                 // Another request that wanted the name for a new store has undone this.
                 if named.document.name.as_ref() != Some(name) {
                     return Err(Error::NameTaken);
                 }
-                self.documents.cache().insert_name(owner, name.folded(), id, named.read_at);
+                self.repository.cache().insert_name(owner, name.folded(), id, named.read_at);
                 return Ok(());
             }
         }
@@ -191,7 +191,7 @@ impl Naming {
             let is_under_way = document.is_there() && document.pending_name.as_ref() == Some(name);
             Ok(is_under_way && state_machine::abandon_pending_name(document, now))
         };
-        unless_deleted(self.documents.update_from(store, undo).await).map(drop)
+        unless_deleted(self.repository.update_from(store, undo).await).map(drop)
     }
 
     /// Creates a store and claims its name. Returns `None` if another claim came first, or if another gateway has
@@ -204,14 +204,14 @@ impl Naming {
     ) -> Result<Option<Arc<StoreSnapshot>>> {
         let owner = document.owner_id;
         self.due_queue.schedule_intent_for_new(document.id, (owner, document.created_at)).await?;
-        let snapshot = self.documents.create(document).await?;
+        let snapshot = self.repository.create(document).await?;
         if !self.claims.claim(&owner, &name.folded(), snapshot.document.id, stale).await? {
             self.deleter.tombstone(snapshot).await?;
             return Ok(None);
         }
-        let named = self.documents.update_from(snapshot, |document| self.accept(document, name)).await;
+        let named = self.repository.update_from(snapshot, |document| self.accept(document, name)).await;
         let Some(store) = unless_deleted(named)? else { return Ok(None) };
-        self.documents.cache().insert_name(owner, name.folded(), store.document.id, store.read_at);
+        self.repository.cache().insert_name(owner, name.folded(), store.document.id, store.read_at);
         Ok(Some(store))
     }
 
@@ -225,16 +225,16 @@ impl Naming {
         let claim = self.claims.read(&owner, &name.folded()).await?.filter(|claim| claim.store_id == id);
         let Some(claim) = claim else { return Ok(None) };
         self.due_queue.schedule_intent(id).await?;
-        self.documents.publish_again(&store.document).await?;
+        self.repository.republish_entry(&store.document).await?;
         if !self.claims.claim(&owner, &name.folded(), id, Some(&claim)).await? {
             return Ok(None);
         }
         let accept = |document: &mut Document| self.accept(document, name);
-        let Some(named) = unless_deleted(self.documents.update(id, accept).await)? else { return Ok(None) };
+        let Some(named) = unless_deleted(self.repository.update(id, accept).await)? else { return Ok(None) };
         let named = Some(named)
             .filter(|snapshot| snapshot.document.is_there() && snapshot.document.name.as_ref() == Some(name));
         if let Some(snapshot) = &named {
-            self.documents.cache().insert_name(owner, name.folded(), id, snapshot.read_at);
+            self.repository.cache().insert_name(owner, name.folded(), id, snapshot.read_at);
         }
         Ok(named)
     }
@@ -251,16 +251,16 @@ impl Naming {
     /// Returns the store of a claim unless the claim is stale.
     async fn wanted_by(&self, claim: Option<&Claim>, name: &StoreName) -> Result<Option<Arc<StoreSnapshot>>> {
         let Some(claim) = claim else { return Ok(None) };
-        let store = self.documents.read(claim.store_id).await?;
+        let store = self.repository.read(claim.store_id).await?;
         Ok(store.filter(|snapshot| snapshot.document.lays_claim_to(name)))
     }
 
     /// Sets the pending name of a document, and keeps the store alive until it has it.
     fn want(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
-        if !document.is_visible(self.documents.now()) {
+        if !document.is_visible(self.repository.now()) {
             return Err(Error::StoreNotFound);
         }
-        let now = self.documents.expiry_base();
+        let now = self.repository.expiry_base();
         if document.name.is_none() {
             document.expires_at =
                 document.expires_at.max(Some(state_machine::extended_expiry(document.retention, now)));

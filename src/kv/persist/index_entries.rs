@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     object_keys::{self, EntryKind, IndexEntry},
-    repository::put_control,
+    repository::put_metadata,
     store_metadata::{Document, Phase},
 };
 
@@ -50,7 +50,7 @@ pub fn append(document: &mut Document, now: Timestamp) -> Option<String> {
 /// Writes an entry that its store document names. Idempotent.
 pub async fn publish(objects: &dyn ObjectStore, owner: &UserId, name: &str) -> Result<()> {
     let key = object_keys::index(owner) + name;
-    put_control(objects, &key, Vec::new(), Precondition::None).await?;
+    put_metadata(objects, &key, Vec::new(), Precondition::None).await?;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ use crate::{
 
 use super::{
     object_keys,
-    repository::{leaves_doubt, put_control},
+    repository::{is_ambiguous, put_metadata},
     store_metadata::nonce,
 };
 
@@ -86,9 +86,9 @@ impl Claims {
         let precondition = seen.map_or(Precondition::IfAbsent, |claim| Precondition::IfMatch(claim.etag.clone()));
         let claim = StoredClaim { store_id: id, nonce: nonce(self.random.as_ref()) };
         let bytes = serde_json::to_vec(&claim).map_err(|error| Error::Corrupt(error.to_string()))?;
-        match put_control(self.objects.as_ref(), &object_keys::name(owner, folded), bytes, precondition).await {
+        match put_metadata(self.objects.as_ref(), &object_keys::name(owner, folded), bytes, precondition).await {
             Ok(_) => Ok(true),
-            Err(error) if leaves_doubt(&error) => {
+            Err(error) if is_ambiguous(&error) => {
                 let lost = matches!(error, storage::Error::Precondition);
                 match self.read(owner, folded).await? {
                     // A claim for this store other than the one seen before: ours, or that of a gateway that

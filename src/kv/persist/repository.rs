@@ -40,7 +40,7 @@ pub trait CommitObserver: Debug + Send + Sync {
 
 /// The documents of all stores, and their cache.
 #[derive(Debug)]
-pub struct Documents {
+pub struct StoreRepository {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     guard: Arc<ClockGuard>,
@@ -52,14 +52,14 @@ pub struct Documents {
 }
 
 /// The outcome of a conditional write.
-enum Written {
+enum CasOutcome {
     /// The write took effect.
-    Ours(Arc<StoreSnapshot>),
+    Won(Arc<StoreSnapshot>),
     /// Another writer won; the write had no effect.
     Lost,
 }
 
-impl Documents {
+impl StoreRepository {
     /// Returns the documents in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
@@ -115,8 +115,8 @@ impl Documents {
         Ok(Some(snapshot))
     }
 
-    /// Reads an absent document, at the cost of [`Documents::read`], and caches nothing.
-    pub async fn read_in_vain(&self, vacant: StoreId) -> Result<()> {
+    /// Reads an absent document, at the cost of [`StoreRepository::read`], and caches nothing.
+    pub async fn read_vacant(&self, vacant: StoreId) -> Result<()> {
         match self.objects.get(&object_keys::document(&vacant), GetOptions::default()).await {
             Ok(_) | Err(storage::Error::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
@@ -132,7 +132,7 @@ impl Documents {
     }
 
     /// Returns a store as it is, or was within the staleness bound. No read if the cache has it.
-    pub async fn recent(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
+    pub async fn read_cached(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
         match self.cache.store(&id, self.clock.monotonic()) {
             Some(CacheEntry::Store(snapshot)) => Ok(Some(snapshot)),
             Some(CacheEntry::Absent { .. }) => Ok(None),
@@ -142,9 +142,9 @@ impl Documents {
 
     /// Returns a store that requests may see. No read if the cache has it, except before a store is treated as
     /// expired: another gateway may have extended its expiry.
-    pub async fn visible(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
+    pub async fn find_visible(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
         let asked = self.clock.monotonic();
-        let mut found = self.recent(id).await?;
+        let mut found = self.read_cached(id).await?;
         if let Some(snapshot) = &found
             && snapshot.document.has_expired(self.clock.now())
             && snapshot.read_at < asked
@@ -162,13 +162,13 @@ impl Documents {
         let (written, published) =
             futures_util::join!(self.write(document, Precondition::IfAbsent), self.publish(&owner, entry.as_deref()));
         match written? {
-            Written::Ours(snapshot) => {
+            CasOutcome::Won(snapshot) => {
                 // A store that other gateways would not list is not listed here either: its caller gets an error.
                 published?;
                 self.observer.committed(&snapshot.document);
                 Ok(snapshot)
             }
-            Written::Lost => Err(Error::Corrupt(format!("store {id} exists before it is made"))),
+            CasOutcome::Lost => Err(Error::Corrupt(format!("store {id} exists before it is made"))),
         }
     }
 
@@ -183,7 +183,7 @@ impl Documents {
         self.update_from(snapshot, change).await
     }
 
-    /// Like [`Documents::update`], for a caller that has just read or written the document: one write.
+    /// Like [`StoreRepository::update`], for a caller that has just read or written the document: one write.
     pub async fn update_from(
         &self,
         mut snapshot: Arc<StoreSnapshot>,
@@ -199,7 +199,9 @@ impl Documents {
             let entry = index_entries::append(&mut document, self.clock.now());
             self.retract_superseded(&mut document).await?;
             let owner = document.owner_id;
-            if let Written::Ours(snapshot) = self.write(document, Precondition::IfMatch(snapshot.etag.clone())).await? {
+            if let CasOutcome::Won(snapshot) =
+                self.write(document, Precondition::IfMatch(snapshot.etag.clone())).await?
+            {
                 let published = self.publish(&owner, entry.as_deref()).await;
                 self.observer.committed(&snapshot.document);
                 return published.map(|()| snapshot);
@@ -211,7 +213,7 @@ impl Documents {
 
     /// Rewrites the last listing index entry of a store, as after each visit of the reconciler: its writer may have
     /// died before it wrote the entry.
-    pub async fn publish_again(&self, document: &Document) -> Result<()> {
+    pub async fn republish_entry(&self, document: &Document) -> Result<()> {
         self.publish(&document.owner_id, document.entries.last().map(String::as_str)).await
     }
 
@@ -234,32 +236,32 @@ impl Documents {
         Ok(())
     }
 
-    async fn write(&self, document: Document, precondition: Precondition) -> Result<Written> {
+    async fn write(&self, document: Document, precondition: Precondition) -> Result<CasOutcome> {
         let read_at = self.clock.monotonic();
         let bytes = serde_json::to_vec(&document).map_err(|error| {
             Error::Corrupt(format!("the document of store {} cannot be written: {error}", document.id))
         })?;
         let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        match put_control(self.objects.as_ref(), &object_keys::document(&document.id), bytes, precondition).await {
-            Ok(PutOutcome { etag, .. }) => Ok(Written::Ours(self.remember(document, etag, read_at, weight))),
-            Err(error) if leaves_doubt(&error) => self.find_out(&document, error).await,
+        match put_metadata(self.objects.as_ref(), &object_keys::document(&document.id), bytes, precondition).await {
+            Ok(PutOutcome { etag, .. }) => Ok(CasOutcome::Won(self.insert_cached(document, etag, read_at, weight))),
+            Err(error) if is_ambiguous(&error) => self.resolve(&document, error).await,
             Err(error) => Err(error.into()),
         }
     }
 
     /// Resolves an ambiguous write: its response was lost, or may belong to an earlier try of the same bytes. Reads
     /// back which writer won.
-    async fn find_out(&self, document: &Document, error: storage::Error) -> Result<Written> {
+    async fn resolve(&self, document: &Document, error: storage::Error) -> Result<CasOutcome> {
         let lost = matches!(error, storage::Error::Precondition);
         match self.read(document.id).await? {
-            Some(snapshot) if snapshot.document.nonce == document.nonce => Ok(Written::Ours(snapshot)),
-            Some(snapshot) if lost || snapshot.document.version >= document.version => Ok(Written::Lost),
-            _ if lost => Ok(Written::Lost),
+            Some(snapshot) if snapshot.document.nonce == document.nonce => Ok(CasOutcome::Won(snapshot)),
+            Some(snapshot) if lost || snapshot.document.version >= document.version => Ok(CasOutcome::Lost),
+            _ if lost => Ok(CasOutcome::Lost),
             _ => Err(error.into()),
         }
     }
 
-    fn remember(
+    fn insert_cached(
         &self,
         document: Document,
         etag: ETag,
@@ -274,12 +276,12 @@ impl Documents {
 }
 
 /// Returns whether a failed conditional write may have taken effect.
-pub fn leaves_doubt(error: &storage::Error) -> bool {
+pub fn is_ambiguous(error: &storage::Error) -> bool {
     matches!(error, storage::Error::Precondition | storage::Error::Timeout | storage::Error::Unavailable(_))
 }
 
 /// Writes a control object: a document, a claim, an index entry.
-pub async fn put_control(
+pub async fn put_metadata(
     objects: &dyn ObjectStore,
     key: &str,
     bytes: Vec<u8>,

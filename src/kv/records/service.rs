@@ -24,7 +24,7 @@ use crate::{
         persist::{
             cache::CacheEntry,
             object_keys,
-            repository::Documents,
+            repository::StoreRepository,
             store_metadata::{Document, StoreSnapshot},
         },
         usage::counters::{UsageCounters, UsageEvent},
@@ -48,7 +48,7 @@ const POLL: Duration = Duration::from_millis(100);
 pub struct Records {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
-    documents: Arc<Documents>,
+    repository: Arc<StoreRepository>,
     usage_counters: Arc<UsageCounters>,
     extender: ExpiryExtender,
     policy: Arc<LifecyclePolicy>,
@@ -60,12 +60,12 @@ impl Records {
     pub(in crate::kv) fn new(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
-        documents: Arc<Documents>,
+        repository: Arc<StoreRepository>,
         usage_counters: Arc<UsageCounters>,
         extender: ExpiryExtender,
         policy: Arc<LifecyclePolicy>,
     ) -> Self {
-        Self { objects, clock, documents, usage_counters, extender, policy, memory: Arc::default() }
+        Self { objects, clock, repository, usage_counters, extender, policy, memory: Arc::default() }
     }
 
     /// Returns the same records, with `memory` accounting for those held in memory as a whole.
@@ -180,7 +180,7 @@ impl Records {
         let began = self.clock.monotonic();
         loop {
             let snapshot =
-                self.documents.read(id).await?.filter(|snapshot| snapshot.document.is_visible(self.clock.now()));
+                self.repository.read(id).await?.filter(|snapshot| snapshot.document.is_visible(self.clock.now()));
             let snapshot = snapshot.ok_or(Error::StoreNotFound)?;
             if self.takes_writes(&snapshot.document) {
                 return Ok(snapshot);
@@ -206,13 +206,13 @@ impl Records {
         if !self.policy.toggles.confirms_late_changes {
             return Ok(None);
         }
-        let (cache, id, now) = (self.documents.cache(), store.document.id, self.clock.monotonic());
+        let (cache, id, now) = (self.repository.cache(), store.document.id, self.clock.monotonic());
         let latest = match cache.is_fresh(store, now) {
             Some(true) => return Ok(None),
-            Some(false) => self.documents.read(id).await?,
+            Some(false) => self.repository.read(id).await?,
             None => match cache.store(&id, now) {
                 Some(CacheEntry::Store(snapshot)) if snapshot.document.is_visible(self.clock.now()) => Some(snapshot),
-                Some(_) | None => self.documents.read(id).await?,
+                Some(_) | None => self.repository.read(id).await?,
             },
         };
         let latest =

@@ -21,7 +21,7 @@ use crate::{
             ids::StoreId,
         },
         persist::{
-            repository::Documents,
+            repository::StoreRepository,
             store_metadata::{Document, Stats},
         },
     },
@@ -186,9 +186,9 @@ impl UsageCounters {
     /// Flushes the counts: one write for each store that was used. Returns the number of stores written. Counts that
     /// could not be written are kept, and the first failure is returned. `recounter` recounts the contents of changed
     /// stores.
-    pub async fn flush(&self, documents: &Documents, recounter: &Recounter) -> Result<usize> {
+    pub async fn flush(&self, repository: &StoreRepository, recounter: &Recounter) -> Result<usize> {
         let results: Vec<Result<()>> = stream::iter(self.pending())
-            .map(|UsageReport { id, pending }| self.flush_one(documents, recounter, id, pending))
+            .map(|UsageReport { id, pending }| self.flush_one(repository, recounter, id, pending))
             .buffer_unordered(FLUSH_CONCURRENCY)
             .collect()
             .await;
@@ -198,12 +198,12 @@ impl UsageCounters {
 
     async fn flush_one(
         &self,
-        documents: &Documents,
+        repository: &StoreRepository,
         recounter: &Recounter,
         id: StoreId,
         pending: Pending,
     ) -> Result<()> {
-        let flushed = documents
+        let flushed = repository
             .update(id, |document| {
                 let mut counts = ActivityCounts::flushed(document);
                 counts.add(&pending);

@@ -22,7 +22,7 @@ use crate::{
         },
         persist::{
             object_keys,
-            repository::{Documents, put_control},
+            repository::{StoreRepository, put_metadata},
             store_metadata::{Contents, Document, StoreSnapshot},
         },
     },
@@ -42,7 +42,7 @@ const MAX_RESTING: u64 = 100_000;
 #[derive(Debug)]
 pub struct Recounter {
     objects: Arc<dyn ObjectStore>,
-    documents: Arc<Documents>,
+    repository: Arc<StoreRepository>,
     clock: Arc<dyn Clock>,
     interval: Duration,
     /// Stores that have changed since they were counted.
@@ -55,12 +55,12 @@ impl Recounter {
     /// Returns a counter with no known changes. It counts a store at most once per `interval`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
-        documents: Arc<Documents>,
+        repository: Arc<StoreRepository>,
         clock: Arc<dyn Clock>,
         interval: Duration,
     ) -> Self {
         let (dirty, resting) = (Mutex::default(), Cache::new(MAX_RESTING));
-        Self { objects, documents, clock, interval, dirty, resting }
+        Self { objects, repository, clock, interval, dirty, resting }
     }
 
     /// Queues a store for counting if it has changed since its last count.
@@ -88,7 +88,7 @@ impl Recounter {
 
     async fn count(&self, id: StoreId) -> Result<()> {
         let began = self.clock.monotonic();
-        let counted = match self.documents.read(id).await? {
+        let counted = match self.repository.read(id).await? {
             // Another gateway may have counted it meanwhile.
             Some(snapshot) if needs_recount(&snapshot.document) => self.count_store(&snapshot).await,
             Some(_) | None => Ok(true),
@@ -116,7 +116,7 @@ impl Recounter {
         let contents = Contents { records, bytes, counted_at, unchanged_since: since };
         let entry = object_keys::usage_entry(owner_id, id, &contents);
         if since == counted_at {
-            put_control(self.objects.as_ref(), &entry, Vec::new(), Precondition::None).await?;
+            put_metadata(self.objects.as_ref(), &entry, Vec::new(), Precondition::None).await?;
         }
         let mut is_written = false;
         let record = |document: &mut Document| {
@@ -126,7 +126,7 @@ impl Recounter {
             }
             Ok(is_written)
         };
-        self.documents.update(*id, record).await?;
+        self.repository.update(*id, record).await?;
         let superseded = match before {
             Some(known) if is_written && known.unchanged_since != since => Some(*known),
             Some(_) | None if is_written || since != counted_at => None,
