@@ -59,7 +59,7 @@ pub fn key_range(bytes: &[u8]) {
         && start.is_none_or(|start| start.is_empty() || key.as_str().as_bytes() > start.as_bytes());
     let (id, location) = (id(), location(None));
     let object = object_keys::record(&id, &location, &key);
-    let is_listed = match KeyRange::of(&query, None).expect("no collection is asked for") {
+    let is_listed = match KeyRange::from_query(&query, None).expect("no collection is asked for") {
         KeyRange::Empty => false,
         KeyRange::Keys { prefix, after, only } => {
             let of = |text: &str| object_keys::record_prefix(&id, &location, text);

@@ -118,7 +118,7 @@ impl Document {
     }
 
     /// Returns whether records may be written and deleted now; otherwise writers wait.
-    pub fn takes_writes(&self) -> bool {
+    pub fn accepts_writes(&self) -> bool {
         matches!(self.phase, Phase::Active | Phase::Copying(_))
     }
 

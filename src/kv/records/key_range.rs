@@ -55,7 +55,7 @@ pub enum KeyRange {
 
 impl KeyRange {
     /// Returns the range that `query` selects in a store with `schema`.
-    pub fn of(query: &KeyQuery, schema: Option<&Schema>) -> Result<Self> {
+    pub fn from_query(query: &KeyQuery, schema: Option<&Schema>) -> Result<Self> {
         let wanted = query.prefix.as_deref().unwrap_or_default();
         let collection = query.collection.as_deref().map(|id| {
             let keys = schema.and_then(|schema| schema.collection(id));
@@ -119,7 +119,7 @@ mod tests {
             exclusive_start_key: Some(start.to_owned()),
             ..KeyQuery::default()
         };
-        KeyRange::of(&query, None).expect("no collection is asked for")
+        KeyRange::from_query(&query, None).expect("no collection is asked for")
     }
 
     #[test]

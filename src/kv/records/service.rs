@@ -38,10 +38,10 @@ use crate::{
 use super::key_range::{KeyPage, KeyQuery, KeyRange, ListedKey};
 
 /// Timeout for a change that waits for a move to switch locations.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
+const WRITE_WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Interval between checks of a waiting change.
-const POLL: Duration = Duration::from_millis(100);
+const WRITE_WAIT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The records of all stores.
 #[derive(Debug)]
@@ -93,13 +93,13 @@ impl Records {
         let RecordAttributes { content_type, content_coding } = attributes;
         let content_encoding = content_coding.map(|coding| coding.as_str().to_owned());
         let options = PutOptions { attributes: Attributes { content_type, content_encoding }, precondition };
-        let opened = self.opened(store).await?;
-        let store = opened.as_deref().unwrap_or(store);
+        let writable = self.writable(store).await?;
+        let store = writable.as_deref().unwrap_or(store);
         let change = async {
             let outcome = self.objects.put(&object_key(store, key), body, options).await?;
-            if let Some(snapshot) = self.confirm(store).await? {
-                let carried = self.objects.head(&object_key(&snapshot, key)).await;
-                carried_along(&snapshot, matches!(carried, Ok(meta) if meta.etag == outcome.etag))?;
+            if let Some(snapshot) = self.location_after_write(store).await? {
+                let copied = self.objects.head(&object_key(&snapshot, key)).await;
+                require_copied(&snapshot, matches!(copied, Ok(meta) if meta.etag == outcome.etag))?;
             }
             Ok(outcome)
         };
@@ -124,13 +124,13 @@ impl Records {
 
     /// Deletes a record, if there is one.
     pub async fn delete(&self, store: &StoreSnapshot, key: &RecordKey, precondition: Precondition) -> Result<()> {
-        let opened = self.opened(store).await?;
-        let store = opened.as_deref().unwrap_or(store);
+        let writable = self.writable(store).await?;
+        let store = writable.as_deref().unwrap_or(store);
         let change = async {
             self.objects.delete(&object_key(store, key), precondition).await?;
-            if let Some(snapshot) = self.confirm(store).await? {
-                let carried = self.objects.head(&object_key(&snapshot, key)).await;
-                carried_along(&snapshot, matches!(carried, Err(storage::Error::NotFound)))?;
+            if let Some(snapshot) = self.location_after_write(store).await? {
+                let copied = self.objects.head(&object_key(&snapshot, key)).await;
+                require_copied(&snapshot, matches!(copied, Err(storage::Error::NotFound)))?;
             }
             Ok(())
         };
@@ -142,7 +142,7 @@ impl Records {
     /// Returns a page of a store's keys: one list.
     pub async fn list_keys(&self, store: &StoreSnapshot, query: &KeyQuery) -> Result<KeyPage> {
         let document = &store.document;
-        let page = match KeyRange::of(query, document.schema.as_ref())? {
+        let page = match KeyRange::from_query(query, document.schema.as_ref())? {
             KeyRange::Empty => KeyPage::default(),
             KeyRange::Keys { prefix, after, only } => {
                 let records = object_keys::records(&document.id, &document.location);
@@ -168,41 +168,41 @@ impl Records {
 
     /// Returns the store once it accepts changes: at once, unless its records are switching locations; then it waits.
     /// `None` if `store` is current.
-    async fn opened(&self, store: &StoreSnapshot) -> Result<Option<Arc<StoreSnapshot>>> {
-        if self.takes_writes(&store.document) {
+    async fn writable(&self, store: &StoreSnapshot) -> Result<Option<Arc<StoreSnapshot>>> {
+        if self.accepts_writes(&store.document) {
             return Ok(None);
         }
-        self.settled(store.document.id).await.map(Some)
+        self.wait_writable(store.document.id).await.map(Some)
     }
 
     /// Rereads the store until it accepts changes.
-    async fn settled(&self, id: StoreId) -> Result<Arc<StoreSnapshot>> {
+    async fn wait_writable(&self, id: StoreId) -> Result<Arc<StoreSnapshot>> {
         let began = self.clock.monotonic();
         loop {
             let snapshot =
                 self.repository.read(id).await?.filter(|snapshot| snapshot.document.is_visible(self.clock.now()));
             let snapshot = snapshot.ok_or(Error::StoreNotFound)?;
-            if self.takes_writes(&snapshot.document) {
+            if self.accepts_writes(&snapshot.document) {
                 return Ok(snapshot);
             }
-            if self.clock.monotonic().saturating_sub(began) >= LONGEST_WAIT {
+            if self.clock.monotonic().saturating_sub(began) >= WRITE_WAIT_TIMEOUT {
                 return Err(Error::unavailable(format!("the records of store {id} are being moved")));
             }
-            self.clock.sleep(POLL).await;
+            self.clock.sleep(WRITE_WAIT_INTERVAL).await;
         }
     }
 
-    fn takes_writes(&self, document: &Document) -> bool {
-        document.takes_writes()
+    fn accepts_writes(&self, document: &Document) -> bool {
+        document.accepts_writes()
             || !self.policy.toggles.freezes_until_written
                 && document
                     .relocation()
-                    .is_some_and(|relocation| self.clock.now().since(relocation.heartbeat_at) > LONGEST_WAIT)
+                    .is_some_and(|relocation| self.clock.now().since(relocation.heartbeat_at) > WRITE_WAIT_TIMEOUT)
     }
 
     /// Checks whether a change just made under `store` counts where it was made; else returns the current store.
     /// Makes no call unless the change took longer than the staleness bound.
-    async fn confirm(&self, store: &StoreSnapshot) -> Result<Option<Arc<StoreSnapshot>>> {
+    async fn location_after_write(&self, store: &StoreSnapshot) -> Result<Option<Arc<StoreSnapshot>>> {
         if !self.policy.toggles.confirms_late_changes {
             return Ok(None);
         }
@@ -217,7 +217,7 @@ impl Records {
         };
         let latest =
             latest.filter(|snapshot| snapshot.document.is_visible(self.clock.now())).ok_or(Error::StoreNotFound)?;
-        let latest = if self.takes_writes(&latest.document) { latest } else { self.settled(id).await? };
+        let latest = if self.accepts_writes(&latest.document) { latest } else { self.wait_writable(id).await? };
         Ok((latest.document.location != store.document.location).then_some(latest))
     }
 }
@@ -225,9 +225,9 @@ impl Records {
 /// Decides a change that was made in a location which its store has left: it counts if it was copied. Otherwise it is
 /// in doubt: it came too late to be copied, or was copied and then overwritten. Repeating it could undo later
 /// changes.
-fn carried_along(store: &StoreSnapshot, is_there: bool) -> Result<()> {
+fn require_copied(store: &StoreSnapshot, is_copied: bool) -> Result<()> {
     let id = store.document.id;
-    is_there
+    is_copied
         .then_some(())
         .ok_or_else(|| Error::unavailable(format!("store {id} moved while one of its records was changed")))
 }
