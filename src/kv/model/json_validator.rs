@@ -15,11 +15,11 @@ use crate::storage::Lease;
 use super::{
     errors::{Error, Result},
     json_cost::json_cost,
-    validation_budget::{self, OutOfSteps, Step},
+    validation_budget::{self, Budget, BudgetExceeded},
 };
 
 /// Maximum number of concurrent validations, each on a thread of its own; more wait.
-const CONCURRENCY: usize = 2;
+const MAX_CONCURRENT_VALIDATIONS: usize = 2;
 
 /// Stack size of a validation. Values and schemas are at most 128 levels deep (`serde_json` rejects more), and each
 /// level of one may go through each level of the other. Only the used part takes memory.
@@ -29,12 +29,12 @@ const STACK_BYTES: usize = 256 * 1024 * 1024;
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
 
 /// Maximum bytes of JSON whose memory cost is computed on a serving thread.
-const MAX_MEASURED_BYTES_HERE: usize = 64 * 1024;
+const MAX_INLINE_MEASURED_BYTES: usize = 64 * 1024;
 
 /// Maximum length in characters of a message about a value, which may quote the value.
 const MAX_MESSAGE_LENGTH: usize = 500;
 
-static TURNS: Semaphore = Semaphore::const_new(CONCURRENCY);
+static PERMITS: Semaphore = Semaphore::const_new(MAX_CONCURRENT_VALIDATIONS);
 
 /// A JSON Schema (Draft 07), ready to check values.
 pub struct JsonValidator(Validator);
@@ -43,35 +43,35 @@ impl JsonValidator {
     /// Compiles a schema. The error says what is wrong with it; references to other documents are errors.
     pub fn new(schema: &Value) -> Result<Self, String> {
         let mut counted = schema.clone();
-        validation_budget::count(&mut counted);
+        validation_budget::insert_keyword(&mut counted);
         // Patterns run in linear time, so look-around and back-references are unsupported.
         let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
         jsonschema::options()
             .with_draft(Draft::Draft7)
             .offline()
             .with_pattern_options(patterns)
-            .with_keyword(validation_budget::KEYWORD, |_, _, _| Ok(Box::new(Step)))
+            .with_keyword(validation_budget::KEYWORD, |_, _, _| Ok(Box::new(Budget)))
             .build(&counted)
             .map(Self)
             .map_err(|error| shortened(&error.to_string()))
     }
 
     /// Checks that `json` is JSON and satisfies each of `validators`. `lease` accounts for the parsed values, at most
-    /// `most` bytes.
-    pub async fn check(validators: Vec<Arc<Self>>, json: Bytes, lease: &Lease, most: u64) -> Result<()> {
-        let cost = cost_of(&json).await?;
-        if cost > most {
+    /// `max_bytes` bytes.
+    pub async fn check(validators: Vec<Arc<Self>>, json: Bytes, lease: &Lease, max_bytes: u64) -> Result<()> {
+        let cost = measure_cost(&json).await?;
+        if cost > max_bytes {
             let message =
-                format!("checking the record takes {cost} bytes of memory, and at most {most} are there for it");
+                format!("checking the record takes {cost} bytes of memory, and at most {max_bytes} are there for it");
             return Err(Error::SchemaViolation(message));
         }
         lease.grow(cost).await.map_err(Error::Body)?;
-        let _turn = TURNS.acquire().await.map_err(Error::unavailable)?;
-        let (answer, answered) = oneshot::channel();
+        let _permit = PERMITS.acquire().await.map_err(Error::unavailable)?;
+        let (sender, receiver) = oneshot::channel();
         let held = lease.clone();
         let work = move || {
             // The request may have ended meanwhile; the lease is held until the validation ends.
-            let _ = answer.send(check(&validators, &json));
+            let _ = sender.send(check(&validators, &json));
             drop(held);
         };
         thread::Builder::new()
@@ -79,13 +79,13 @@ impl JsonValidator {
             .stack_size(STACK_BYTES)
             .spawn(work)
             .map_err(Error::unavailable)?;
-        answered.await.map_err(Error::unavailable)?.map_err(Error::SchemaViolation)
+        receiver.await.map_err(Error::unavailable)?.map_err(Error::SchemaViolation)
     }
 }
 
 /// Returns the memory, in bytes, of the values of `json`. Large texts are measured on a blocking thread.
-async fn cost_of(json: &Bytes) -> Result<u64> {
-    let measured = if json.len() <= MAX_MEASURED_BYTES_HERE {
+async fn measure_cost(json: &Bytes) -> Result<u64> {
+    let measured = if json.len() <= MAX_INLINE_MEASURED_BYTES {
         json_cost(json)
     } else {
         let json = json.clone();
@@ -97,18 +97,18 @@ async fn cost_of(json: &Bytes) -> Result<u64> {
 fn check(validators: &[Arc<JsonValidator>], json: &[u8]) -> Result<(), String> {
     let value: Value = serde_json::from_slice(json).map_err(|error| format!("the record is not JSON: {error}"))?;
     for JsonValidator(validator) in validators.iter().map(AsRef::as_ref) {
-        match validation_budget::bounded(|| validator.validate(&value).map_err(|error| describe(&error))) {
+        match validation_budget::with_budget(|| validator.validate(&value).map_err(|error| describe(&error))) {
             Ok(outcome) => outcome?,
-            Err(OutOfSteps) => return Err("validating the record takes too long; simplify the schema".to_owned()),
+            Err(BudgetExceeded) => return Err("validating the record takes too long; simplify the schema".to_owned()),
         }
     }
     Ok(())
 }
 
 fn describe(error: &jsonschema::ValidationError<'_>) -> String {
-    let place = error.instance_path().to_string();
-    let place = if place.is_empty() { "the record".to_owned() } else { place };
-    shortened(&format!("{place}: {error}"))
+    let path = error.instance_path().to_string();
+    let path = if path.is_empty() { "the record".to_owned() } else { path };
+    shortened(&format!("{path}: {error}"))
 }
 
 fn shortened(message: &str) -> String {

@@ -188,12 +188,12 @@ fn text<'a>(object: &'a Map<String, Value>, member: &str, path: &str) -> Result<
 pub struct InvalidSchema(pub String);
 
 /// Maximum size in bytes of a record, stored and decoded, whose JSON is validated: it is held in memory for that.
-const MAX_CHECKED_BYTES: u64 = 9 * 1024 * 1024;
+const MAX_VALIDATED_BYTES: u64 = 9 * 1024 * 1024;
 
 impl Schema {
     /// Checks that every collection of its key allows a record, and returns its body. The body is read only if a
     /// collection has a JSON Schema; it must then be JSON whatever its media type.
-    pub async fn admit(
+    pub async fn validate(
         &self,
         key: &RecordKey,
         attributes: &RecordAttributes,
@@ -218,7 +218,7 @@ impl Schema {
             return Ok(body);
         }
         let lease = memory.lease();
-        let stored = lease.gather(body, MAX_CHECKED_BYTES).await.map_err(refusal)?;
+        let stored = lease.gather(body, MAX_VALIDATED_BYTES).await.map_err(rejection)?;
         let json = decoded(attributes, stored.clone(), &lease).await?;
         JsonValidator::check(validators, json, &lease, memory.limit()).await?;
         lease.shrink_to(stored.len() as u64);
@@ -231,12 +231,12 @@ async fn decoded(attributes: &RecordAttributes, stored: Bytes, lease: &Lease) ->
         None => Ok(stored),
         Some(coding) => {
             let decoded = coding.decode(stored.into(), lease.clone());
-            lease.gather(decoded, MAX_CHECKED_BYTES).await.map_err(refusal)
+            lease.gather(decoded, MAX_VALIDATED_BYTES).await.map_err(rejection)
         }
     }
 }
 
-fn refusal(error: BodyError) -> Error {
+fn rejection(error: BodyError) -> Error {
     match error {
         BodyError::TooLarge { limit } => {
             Error::SchemaViolation(format!("records that are checked against a JSON Schema have at most {limit} bytes"))

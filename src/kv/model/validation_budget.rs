@@ -26,64 +26,64 @@ const NAMED: [&str; 5] = ["properties", "patternProperties", "definitions", "$de
 
 /// The bound was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutOfSteps;
+pub struct BudgetExceeded;
 
 thread_local! {
-    static LEFT: Cell<u32> = const { Cell::new(0) };
+    static REMAINING: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Counts subschema applications.
 #[derive(Debug, Clone, Copy)]
-pub struct Step;
+pub struct Budget;
 
-impl Step {
-    fn take() {
-        match LEFT.get().checked_sub(1) {
-            Some(left) => LEFT.set(left),
+impl Budget {
+    fn consume() {
+        match REMAINING.get().checked_sub(1) {
+            Some(remaining) => REMAINING.set(remaining),
             // Not a panic: this is no defect, and must print nothing.
-            None => resume_unwind(Box::new(OutOfSteps)),
+            None => resume_unwind(Box::new(BudgetExceeded)),
         }
     }
 }
 
-impl<'i> Keyword<'i> for Step {
+impl<'i> Keyword<'i> for Budget {
     fn validate(&self, _: &'i Value) -> Result<(), ValidationError<'i>> {
-        Self::take();
+        Self::consume();
         Ok(())
     }
 
     fn is_valid(&self, _: &'i Value) -> bool {
-        Self::take();
+        Self::consume();
         true
     }
 }
 
 /// Returns the result of `work` unless it takes too many steps. Other unwinding passes through.
-pub fn bounded<T>(work: impl FnOnce() -> T) -> Result<T, OutOfSteps> {
-    LEFT.set(MAX_STEPS);
-    catch_unwind(AssertUnwindSafe(work)).map_err(|cause| match cause.downcast::<OutOfSteps>() {
+pub fn with_budget<T>(work: impl FnOnce() -> T) -> Result<T, BudgetExceeded> {
+    REMAINING.set(MAX_STEPS);
+    catch_unwind(AssertUnwindSafe(work)).map_err(|cause| match cause.downcast::<BudgetExceeded>() {
         Ok(out) => *out,
         Err(other) => resume_unwind(other),
     })
 }
 
 /// Inserts the keyword into every subschema.
-pub fn count(schema: &mut Value) {
+pub fn insert_keyword(schema: &mut Value) {
     let Value::Object(part) = schema else { return };
     for (keyword, value) in part.iter_mut() {
         match value {
             _ if DATA.contains(&keyword.as_str()) => {}
-            Value::Object(named) if NAMED.contains(&keyword.as_str()) => count_all(named),
-            Value::Object(_) => count(value),
-            Value::Array(parts) => parts.iter_mut().for_each(count),
+            Value::Object(named) if NAMED.contains(&keyword.as_str()) => insert_keyword_into_all(named),
+            Value::Object(_) => insert_keyword(value),
+            Value::Array(parts) => parts.iter_mut().for_each(insert_keyword),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     part.insert(KEYWORD.to_owned(), Value::Bool(true));
 }
 
-fn count_all(named: &mut Map<String, Value>) {
-    named.values_mut().for_each(count);
+fn insert_keyword_into_all(named: &mut Map<String, Value>) {
+    named.values_mut().for_each(insert_keyword);
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
             "anyOf": [true, { "not": {} }],
             "enum": [{ "b": 2 }]
         });
-        count(&mut schema);
+        insert_keyword(&mut schema);
         let expected = json!({
             "properties": { "properties": { "type": "string", KEYWORD: true } },
             "items": [{ "const": { "a": 1 }, KEYWORD: true }],
@@ -115,10 +115,10 @@ mod tests {
     fn work_without_end_is_ended() {
         let endless = || {
             loop {
-                Step::take();
+                Budget::consume();
             }
         };
-        assert_eq!(bounded(endless), Err::<(), _>(OutOfSteps));
-        assert_eq!(bounded(|| 7), Ok(7));
+        assert_eq!(with_budget(endless), Err::<(), _>(BudgetExceeded));
+        assert_eq!(with_budget(|| 7), Ok(7));
     }
 }

@@ -87,7 +87,7 @@ impl Records {
             return Err(Error::ReservedKey);
         }
         let body = match &store.document.schema {
-            Some(schema) => schema.admit(key, &attributes, body, &self.memory).await?,
+            Some(schema) => schema.validate(key, &attributes, body, &self.memory).await?,
             None => body,
         };
         let RecordAttributes { content_type, content_coding } = attributes;
