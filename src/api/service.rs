@@ -313,11 +313,11 @@ async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> 
             let owner = context.owner(caller, &store).await?;
             return Ok(Target { store, owner, addressed: Addressed::ById });
         }
-        StoreAddress::Own(name) => {
+        StoreAddress::OwnName(name) => {
             let owner = caller.user().ok_or(Denied::TokenRequired)?;
             (Some(Arc::clone(owner)), StoreLocator::Name(owner.id, parsed(name)?))
         }
-        StoreAddress::Of { owner, name } => {
+        StoreAddress::OwnerAndName { owner, name } => {
             let name = parsed(name)?;
             if let Some(owner) = caller.user().filter(|user| user.is_named(owner)) {
                 (Some(Arc::clone(owner)), StoreLocator::Name(owner.id, name))
@@ -326,7 +326,7 @@ async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> 
                 (owner.account, StoreLocator::NameOfAnother(owner.id, name))
             }
         }
-        StoreAddress::Nameless => {
+        StoreAddress::EmptyName => {
             return Err(ApiError::bad_request("invalid-request", "Resource name parameter cannot be empty"));
         }
     };

@@ -116,12 +116,12 @@ pub async fn actor_id(context: &Context, user: &User, source: &RunSource) -> Res
     };
     match &source.address {
         StoreAddress::Id(text) => text.parse().or_else(|_| named(text, user)),
-        StoreAddress::Own(name) => named(name, user),
-        StoreAddress::Of { owner, name } => {
+        StoreAddress::OwnName(name) => named(name, user),
+        StoreAddress::OwnerAndName { owner, name } => {
             let owner = context.users.find(owner).await?.ok_or_else(not_found)?;
             named(name, &owner)
         }
-        StoreAddress::Nameless => {
+        StoreAddress::EmptyName => {
             Err(ApiError::bad_request("invalid-request", "Resource name parameter cannot be empty"))
         }
     }

@@ -119,7 +119,7 @@ fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
         RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Changes::Accounts),
         RunsCall::Run(_, RunCall::UpdateRun | RunCall::Metamorph | RunCall::Beat) => Some(Changes::Nothing),
         RunsCall::Store(_, call) => {
-            let of_store = changes(&Endpoint::Store(StoreAddress::Nameless, call.clone()), headers)?;
+            let of_store = changes(&Endpoint::Store(StoreAddress::EmptyName, call.clone()), headers)?;
             let is_nothing = of_store == Changes::Nothing;
             Some(if is_nothing { Changes::Nothing } else { Changes::Stores })
         }
@@ -268,7 +268,7 @@ impl Told<'_> {
                 }
                 Ok(handed_back(body).into())
             }
-            Changes::Untold(StoreAddress::Own(_) | StoreAddress::Of { .. } | StoreAddress::Nameless)
+            Changes::Untold(StoreAddress::OwnName(_) | StoreAddress::OwnerAndName { .. } | StoreAddress::EmptyName)
                 if self.status.is_success() =>
             {
                 self.catalog.invalidate_all();
@@ -292,8 +292,8 @@ fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
         return;
     };
     let former = match former {
-        None | Some(StoreAddress::Id(_) | StoreAddress::Nameless) => None,
-        Some(StoreAddress::Own(name) | StoreAddress::Of { name, .. }) => name.parse::<StoreName>().ok(),
+        None | Some(StoreAddress::Id(_) | StoreAddress::EmptyName) => None,
+        Some(StoreAddress::OwnName(name) | StoreAddress::OwnerAndName { name, .. }) => name.parse::<StoreName>().ok(),
     };
     let names: Vec<_> = [name, former].into_iter().flatten().map(|name| (user_id, name)).collect();
     catalog.invalidate(Some(id), &names);

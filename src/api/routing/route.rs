@@ -262,15 +262,16 @@ mod tests {
 
     #[test]
     fn a_store_is_addressed_by_id_or_by_owner_and_name() {
-        let of = |owner: &str, name: &str| StoreAddress::Of { owner: owner.to_owned(), name: name.to_owned() };
+        let of =
+            |owner: &str, name: &str| StoreAddress::OwnerAndName { owner: owner.to_owned(), name: name.to_owned() };
         for (segment, expected) in [
             ("my-store", StoreAddress::Id("my-store".to_owned())),
-            ("~my-store", StoreAddress::Own("my-store".to_owned())),
+            ("~my-store", StoreAddress::OwnName("my-store".to_owned())),
             ("jane~my-store", of("jane", "my-store")),
             ("jane%2Fmy-store", of("jane", "my-store")),
             ("jane%2Fmy~store", of("jane", "my~store")),
-            ("~", StoreAddress::Nameless),
-            ("jane~", StoreAddress::Nameless),
+            ("~", StoreAddress::EmptyName),
+            ("jane~", StoreAddress::EmptyName),
         ] {
             let called = called("GET", &format!("/v2/key-value-stores/{segment}"));
             assert_eq!(called, Ok(Endpoint::Store(expected, StoreCall::Get)), "{segment}");
@@ -280,7 +281,7 @@ mod tests {
     #[test]
     fn usage_is_that_of_a_store_or_of_a_run_or_of_all() {
         let path = "/larder/v1/usage";
-        let own = StoreAddress::Own("shop".to_owned());
+        let own = StoreAddress::OwnName("shop".to_owned());
         assert_eq!(called("GET", path), Ok(Endpoint::Usage));
         assert_eq!(called("GET", &format!("{path}?store=S&run=")), Ok(store(StoreCall::GetUsage)));
         assert_eq!(called("HEAD", &format!("{path}?store=%7Eshop")), Ok(Endpoint::Store(own, StoreCall::GetUsage)));

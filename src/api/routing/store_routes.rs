@@ -14,16 +14,16 @@ pub enum StoreAddress {
     /// A bare segment: an id, never a name.
     Id(String),
     /// `~name`: the caller's store of that name.
-    Own(String),
+    OwnName(String),
     /// `owner~name`: with the owner's name or id.
-    Of {
+    OwnerAndName {
         /// Its owner.
         owner: String,
         /// Its name.
         name: String,
     },
     /// An empty name.
-    Nameless,
+    EmptyName,
 }
 
 /// A key in a path. An invalid key is reported only after authorization.
@@ -138,9 +138,9 @@ pub fn store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError
 pub fn address(segment: &str) -> StoreAddress {
     match segment.split_once('/').or_else(|| segment.split_once('~')) {
         None => StoreAddress::Id(segment.to_owned()),
-        Some((_, "")) => StoreAddress::Nameless,
-        Some(("", name)) => StoreAddress::Own(name.to_owned()),
-        Some((owner, name)) => StoreAddress::Of { owner: owner.to_owned(), name: name.to_owned() },
+        Some((_, "")) => StoreAddress::EmptyName,
+        Some(("", name)) => StoreAddress::OwnName(name.to_owned()),
+        Some((owner, name)) => StoreAddress::OwnerAndName { owner: owner.to_owned(), name: name.to_owned() },
     }
 }
 
