@@ -29,24 +29,24 @@ use crate::{
     storage::{ListOptions, MAX_LIST_KEYS, ObjectStore},
 };
 
-use super::owner_index::{Known, Latest, Listed, OwnerIndex, ReadMark};
+use super::owner_index::{ListedStore, OwnerIndex, ReadTime, Revision, StoreList};
 
 /// Overlap of a refresh with the one before: clocks of gateways differ, and an entry is listed only once its write
 /// has completed.
-const OVERLAP: Duration = Duration::from_mins(5);
+const REFRESH_OVERLAP: Duration = Duration::from_mins(5);
 
 /// Age from which everything is reread: half of the time for which entries of deleted stores stay.
-const LONGEST_PAUSE: Duration = Duration::from_mins(30);
+const MAX_INCREMENTAL_AGE: Duration = Duration::from_mins(30);
 
 /// Difference between the progress of the wall clock and the monotonic clock since the last refresh that counts as a
 /// jump.
-const JUMP: Duration = Duration::from_mins(1);
+const CLOCK_JUMP_THRESHOLD: Duration = Duration::from_mins(1);
 
 /// Number of time ranges that are read concurrently.
-const PARALLEL_PARTS: u32 = 8;
+const PARALLEL_RANGES: u32 = 8;
 
 /// Maximum number of concurrent searches, each on a thread of its own.
-const SEARCHES: usize = 2;
+const MAX_CONCURRENT_SEARCHES: usize = 2;
 
 /// Entries of an owner that must be read.
 enum Unread {
@@ -78,33 +78,41 @@ impl Index {
         (clock, guard): (Arc<dyn Clock>, Arc<ClockGuard>),
         staleness: Option<Duration>,
     ) -> Self {
-        let (invalidated_before, owners, searches) = (Mutex::default(), Mutex::default(), Semaphore::new(SEARCHES));
+        let (invalidated_before, owners, searches) =
+            (Mutex::default(), Mutex::default(), Semaphore::new(MAX_CONCURRENT_SEARCHES));
         Self { objects, clock, guard, staleness, invalidated_before, owners, searches }
     }
 
     /// Updates the listing of a store from its document, if this gateway has listed its owner's stores.
-    pub fn learn(&self, document: &Document) {
+    pub fn update(&self, document: &Document) {
         let Some(index) = self.owners().get(&document.owner_id).cloned() else { return };
-        if let Some(known) = self.known(document) {
-            index.lock().learn(document.id, known);
+        if let Some(known) = self.listed_store(document) {
+            index.lock().update(document.id, known);
         }
     }
 
     /// Returns the listing state of a store by its document; `None` while it is being created.
-    fn known(&self, document: &Document) -> Option<Known> {
+    fn listed_store(&self, document: &Document) -> Option<ListedStore> {
         let last = document.entries.last().and_then(|name| object_keys::parse_index_entry_name(name));
-        let latest =
-            Latest { at: last.as_ref().map_or(document.created_at, |last| last.at), version: document.version };
-        let (kind, search_text, ends) = match document.phase {
+        let revision =
+            Revision { at: last.as_ref().map_or(document.created_at, |last| last.at), version: document.version };
+        let (kind, search_text, expires_at) = match document.phase {
             Phase::Creating => return None,
-            Phase::Deleted { .. } => (EntryKind::Gone, None, None),
+            Phase::Deleted { .. } => (EntryKind::Deleted, None, None),
             _ => index_entries::listing(document)?,
         };
         // Another gateway may have extended the expiry since, but not beyond that of the entry.
         let is_exact = self.staleness.is_none() || document.has_expired(self.clock.now());
-        let said = last.filter(|_| !is_exact).and_then(|last| last.expires_at);
-        let end = ends.map(|ends| said.map_or(ends, |said| said.max(ends)));
-        Some(Known { latest, created_at: document.created_at, kind, end: end.unwrap_or(Known::NEVER), search_text })
+        let listed_expiry = last.filter(|_| !is_exact).and_then(|last| last.expires_at);
+        let end = expires_at
+            .map(|expires_at| listed_expiry.map_or(expires_at, |listed_expiry| listed_expiry.max(expires_at)));
+        Some(ListedStore {
+            revision,
+            created_at: document.created_at,
+            kind,
+            expires_at: end.unwrap_or(ListedStore::NEVER),
+            search_text,
+        })
     }
 
     /// Invalidates everything that was read before `since`.
@@ -115,10 +123,10 @@ impl Index {
 
     /// Returns the stores of an owner, refreshed as far as needed.
     pub async fn read(&self, owner: UserId) -> Result<Arc<OwnerIndex>> {
-        let index = self.of(owner);
+        let index = self.owner_index(owner);
         let one_at_a_time = index.reading.lock().await;
-        let mark = ReadMark { monotonic: self.clock.monotonic(), wall: self.clock.now() };
-        match self.unread(&owner, &index, mark) {
+        let read_time = ReadTime { monotonic: self.clock.monotonic(), wall: self.clock.now() };
+        match self.unread(&owner, &index, read_time) {
             Unread::Nothing => {}
             Unread::From(start) => {
                 let apply = |entries: Vec<IndexEntry>| {
@@ -128,86 +136,86 @@ impl Index {
                     }
                 };
                 self.read_entries(owner, Some(start), None, apply).await?;
-                index.lock().read = Some(mark);
+                index.lock().read = Some(read_time);
             }
             Unread::All => {
-                let fresh = self.read_all(owner, mark.wall).await?;
+                let fresh = self.read_all(owner, read_time.wall).await?;
                 let target = Arc::clone(&index);
-                let since = mark.wall.minus(OVERLAP);
+                let since = read_time.wall.minus(REFRESH_OVERLAP);
                 let rebuild = move || {
-                    let fresh = fresh.ordered();
-                    target.lock().replace(fresh, since, mark);
+                    let fresh = fresh.into_sorted();
+                    target.lock().replace(fresh, since, read_time);
                 };
                 spawn_blocking(rebuild).await.map_err(Error::unavailable)?;
             }
         }
         drop(one_at_a_time);
         // While the clock is in doubt, only stores already omitted stay omitted.
-        index.settle(self.guard.scheduling_time()).await?;
+        index.expire_until(self.guard.scheduling_time()).await?;
         Ok(index)
     }
 
     /// Acquires a permit for a search, which runs on a thread of its own.
-    pub async fn search_turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
+    pub async fn search_permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
         self.searches.acquire().await.map_err(Error::unavailable)
     }
 
-    /// Drops what is no longer needed: deleted stores after a while, expired ones too if `may_forget`, and owners
+    /// Drops what is no longer needed: deleted stores after a while, expired ones too if `may_drop_expired`, and owners
     /// without stores.
-    pub fn prune(&self, may_forget: bool) {
+    pub fn prune(&self, may_drop_expired: bool) {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         let owners: Vec<_> = self.owners().values().cloned().collect();
         for index in owners {
-            index.lock().prune(now, may_forget);
+            index.lock().prune(now, may_drop_expired);
         }
         let mut owners = self.owners();
         // A second reference means a read or list in progress.
         owners.retain(|_, index| {
             let is_used = Arc::strong_count(index) > 1;
-            is_used || !index.lock().is_idle(monotonic.saturating_sub(LONGEST_PAUSE))
+            is_used || !index.lock().is_idle(monotonic.saturating_sub(MAX_INCREMENTAL_AGE))
         });
         if owners.capacity() > 4 * owners.len() + 64 {
             owners.shrink_to_fit();
         }
     }
 
-    /// Returns the entries that must be read at the time of `mark`.
-    fn unread(&self, owner: &UserId, index: &OwnerIndex, mark: ReadMark) -> Unread {
+    /// Returns the entries that must be read at the time of `read_time`.
+    fn unread(&self, owner: &UserId, index: &OwnerIndex, read_time: ReadTime) -> Unread {
         let invalidated_before = *self.invalidated_before.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(read), bound) = (index.lock().read, self.staleness) else { return Unread::All };
         let Some(bound) = bound else { return Unread::Nothing };
-        let age = mark.monotonic.saturating_sub(read.monotonic);
+        let age = read_time.monotonic.saturating_sub(read.monotonic);
         if read.monotonic >= invalidated_before && age < bound {
             return Unread::Nothing;
         }
         let expected = read.wall.plus(age);
-        let jump = mark.wall.since(expected).max(expected.since(mark.wall));
-        if age >= LONGEST_PAUSE || jump > JUMP {
+        let jump = read_time.wall.since(expected).max(expected.since(read_time.wall));
+        if age >= MAX_INCREMENTAL_AGE || jump > CLOCK_JUMP_THRESHOLD {
             return Unread::All;
         }
-        Unread::From(object_keys::index_from(owner, mark.wall.minus(age + OVERLAP)))
+        Unread::From(object_keys::index_from(owner, read_time.wall.minus(age + REFRESH_OVERLAP)))
     }
 
     /// Reads all entries of an owner; if there are many, reads several time ranges concurrently.
-    async fn read_all(&self, owner: UserId, now: Timestamp) -> Result<Listed> {
-        let listed = Mutex::new(Listed::default());
+    async fn read_all(&self, owner: UserId, now: Timestamp) -> Result<StoreList> {
+        let listed = Mutex::new(StoreList::default());
         let apply = |entries: Vec<IndexEntry>| {
             let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
             for entry in &entries {
-                listed.note(entry);
+                listed.collect(entry);
             }
         };
         let first = self.read_page(owner, None, None, &apply).await?;
         if let Some((after, at)) = first {
-            let part = now.since(at) / PARALLEL_PARTS;
+            let part = now.since(at) / PARALLEL_RANGES;
             let start = |number: u32| object_keys::index_from(&owner, at.plus(part * number));
-            let parts = (0..PARALLEL_PARTS).map(|number| {
+            let parts = (0..PARALLEL_RANGES).map(|number| {
                 let from = if number == 0 { after.clone() } else { start(number) };
-                (from, (number + 1 < PARALLEL_PARTS).then(|| start(number + 1)))
+                (from, (number + 1 < PARALLEL_RANGES).then(|| start(number + 1)))
             });
             let reads = stream::iter(parts.collect::<Vec<_>>());
             let reads = reads.map(|(from, end)| self.read_entries(owner, Some(from), end, &apply));
-            reads.buffer_unordered(PARALLEL_PARTS as usize).try_collect::<Vec<()>>().await?;
+            reads.buffer_unordered(PARALLEL_RANGES as usize).try_collect::<Vec<()>>().await?;
         }
         Ok(listed.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
@@ -247,7 +255,7 @@ impl Index {
         }))
     }
 
-    fn of(&self, owner: UserId) -> Arc<OwnerIndex> {
+    fn owner_index(&self, owner: UserId) -> Arc<OwnerIndex> {
         Arc::clone(self.owners().entry(owner).or_default())
     }
 
@@ -258,6 +266,6 @@ impl Index {
 
 impl CommitObserver for Index {
     fn committed(&self, document: &Document) {
-        self.learn(document);
+        self.update(document);
     }
 }

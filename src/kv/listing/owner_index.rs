@@ -22,20 +22,20 @@ use crate::{
 };
 
 /// Time for which a deleted store is remembered, so an older entry that is read late does not resurrect it.
-const MEMORY: Duration = Duration::from_hours(1);
+const DELETED_TTL: Duration = Duration::from_hours(1);
 
 /// Number of stores that a search or an expiry pass handles per lock acquisition.
-const CHUNK: usize = 4096;
+const CHUNK_SIZE: usize = 4096;
 
 /// Maximum number of stores for which a search or an expiry pass runs without a thread of its own.
-const FEW: usize = 2000;
+const MAX_INLINE_STORES: usize = 2000;
 
 /// Maximum number of stores that are removed from the order one by one.
-const FEW_REMOVALS: usize = 8;
+const MAX_SINGLE_REMOVALS: usize = 8;
 
 /// Time at which entries were read, by both clocks.
 #[derive(Debug, Clone, Copy)]
-pub struct ReadMark {
+pub struct ReadTime {
     /// By the monotonic clock.
     pub monotonic: Duration,
     /// By the wall clock.
@@ -47,7 +47,7 @@ pub struct ReadMark {
 pub struct OwnerIndex {
     /// Held while entries are read.
     pub reading: tokio::sync::Mutex<()>,
-    listed: Mutex<Listed>,
+    listed: Mutex<StoreList>,
 }
 
 impl OwnerIndex {
@@ -81,7 +81,7 @@ impl OwnerIndex {
         descending: bool,
         is_wanted: impl Fn(&StoreId, Option<&SearchText>) -> bool + Send + 'static,
     ) -> Result<Vec<StoreId>> {
-        let is_short = self.lock().order(named_only).len() <= FEW;
+        let is_small = self.lock().order(named_only).len() <= MAX_INLINE_STORES;
         let index = Arc::clone(self);
         let select = move || {
             let mut found = index.select_by_chunks(named_only, is_wanted);
@@ -90,7 +90,7 @@ impl OwnerIndex {
             }
             found
         };
-        if is_short { Ok(select()) } else { spawn_blocking(select).await.map_err(Error::unavailable) }
+        if is_small { Ok(select()) } else { spawn_blocking(select).await.map_err(Error::unavailable) }
     }
 
     fn select_by_chunks(
@@ -103,7 +103,7 @@ impl OwnerIndex {
             let listed = self.lock();
             let order = listed.order(named_only);
             let first = last.map_or(0, |last| order.partition_point(|position| *position <= last));
-            let chunk = &order[first..order.len().min(first + CHUNK)];
+            let chunk = &order[first..order.len().min(first + CHUNK_SIZE)];
             let Some(end) = chunk.last() else { return found };
             last = Some(*end);
             let search_text = |id: &StoreId| listed.stores.get(id).and_then(|known| known.search_text.as_ref());
@@ -112,16 +112,16 @@ impl OwnerIndex {
     }
 
     /// Removes exactly the stores that have expired by `now`.
-    pub async fn settle(self: &Arc<Self>, now: Timestamp) -> Result<()> {
-        let is_much = {
+    pub async fn expire_until(self: &Arc<Self>, now: Timestamp) -> Result<()> {
+        let is_large = {
             let mut listed = self.lock();
-            let is_much = listed.ends.len() + listed.passed.len() > FEW;
-            if !is_much {
+            let is_large = listed.expiring.len() + listed.expired.len() > MAX_INLINE_STORES;
+            if !is_large {
                 while listed.advance(now) {}
             }
-            is_much && listed.is_behind(now)
+            is_large && listed.is_behind(now)
         };
-        if is_much {
+        if is_large {
             let index = Arc::clone(self);
             let advance = move || while index.lock().advance(now) {};
             spawn_blocking(advance).await.map_err(Error::unavailable)?;
@@ -131,7 +131,7 @@ impl OwnerIndex {
 
     /// Returns whether a store is listed.
     pub fn has(&self, id: &StoreId) -> bool {
-        self.lock().stores.get(id).is_some_and(|known| known.kind != EntryKind::Gone)
+        self.lock().stores.get(id).is_some_and(|known| known.kind != EntryKind::Deleted)
     }
 
     /// Removes a store without a document, until an entry lists it again.
@@ -140,14 +140,14 @@ impl OwnerIndex {
     }
 
     /// Locks and returns the listed stores.
-    pub fn lock(&self) -> MutexGuard<'_, Listed> {
+    pub fn lock(&self) -> MutexGuard<'_, StoreList> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Order of two states of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Latest {
+pub struct Revision {
     /// The time of its last entry.
     pub at: Timestamp,
     /// The version of the document; zero if only the entry is known.
@@ -156,135 +156,136 @@ pub struct Latest {
 
 /// The known state of a store.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct ListedStore {
     /// Order of this state.
-    pub latest: Latest,
+    pub revision: Revision,
     /// Creation time of the store.
     pub created_at: Timestamp,
     /// Its kind.
     pub kind: EntryKind,
     /// Time from which it is omitted.
-    pub end: Timestamp,
+    pub expires_at: Timestamp,
     /// Search text, if known.
     pub search_text: Option<SearchText>,
 }
 
-impl Known {
+impl ListedStore {
     /// Expiry of a permanent store.
     pub const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
-    fn of(entry: &IndexEntry) -> Self {
+    fn from_entry(entry: &IndexEntry) -> Self {
         let IndexEntry { at, created_at, kind, expires_at, ref search_text, .. } = *entry;
-        let end = expires_at.unwrap_or(Self::NEVER);
-        Self { latest: Latest { at, version: 0 }, created_at, kind, end, search_text: search_text.clone() }
+        let expires_at = expires_at.unwrap_or(Self::NEVER);
+        Self { revision: Revision { at, version: 0 }, created_at, kind, expires_at, search_text: search_text.clone() }
     }
 }
 
 /// The stores of one owner, and their order.
 #[derive(Debug)]
-pub struct Listed {
+pub struct StoreList {
     /// Time of the last read of entries.
-    pub read: Option<ReadMark>,
-    stores: HashMap<StoreId, Known>,
+    pub read: Option<ReadTime>,
+    stores: HashMap<StoreId, ListedStore>,
     all: Vec<(Timestamp, StoreId)>,
     named: Vec<(Timestamp, StoreId)>,
     /// Unnamed stores that are listed, by their ends.
-    ends: BTreeSet<(Timestamp, StoreId)>,
+    expiring: BTreeSet<(Timestamp, StoreId)>,
     /// Unlisted, expired stores, by their ends.
-    passed: BTreeSet<(Timestamp, StoreId)>,
+    expired: BTreeSet<(Timestamp, StoreId)>,
     /// Deleted stores, in the order in which the deletions were learnt.
-    gone: VecDeque<(Timestamp, StoreId)>,
-    /// The time that separates `ends` from `passed`.
-    shown_at: Timestamp,
+    deleted: VecDeque<(Timestamp, StoreId)>,
+    /// The time that separates `expiring` from `expired`.
+    expired_until: Timestamp,
 }
 
-impl Default for Listed {
+impl Default for StoreList {
     fn default() -> Self {
         Self {
             read: None,
             stores: HashMap::new(),
             all: Vec::new(),
             named: Vec::new(),
-            ends: BTreeSet::new(),
-            passed: BTreeSet::new(),
-            gone: VecDeque::new(),
-            shown_at: Timestamp::from_millis(0),
+            expiring: BTreeSet::new(),
+            expired: BTreeSet::new(),
+            deleted: VecDeque::new(),
+            expired_until: Timestamp::from_millis(0),
         }
     }
 }
 
-impl Listed {
+impl StoreList {
     fn order(&self, named_only: bool) -> &Vec<(Timestamp, StoreId)> {
         if named_only { &self.named } else { &self.all }
     }
 
     /// Lists a store by its entry unless a newer state is known.
     pub fn apply(&mut self, entry: &IndexEntry) {
-        self.learn(entry.id, Known::of(entry));
+        self.update(entry.id, ListedStore::from_entry(entry));
     }
 
     /// Lists a store by this state unless a newer one is known.
-    pub fn learn(&mut self, id: StoreId, known: Known) {
-        if self.is_news(&id, &known) {
+    pub fn update(&mut self, id: StoreId, known: ListedStore) {
+        if self.is_newer(&id, &known) {
             self.remove(&id);
             self.put(id, known);
         }
     }
 
-    /// Records an entry, for [`Listed::ordered`] to list its store.
-    pub fn note(&mut self, entry: &IndexEntry) {
-        let known = Known::of(entry);
-        if self.is_news(&entry.id, &known) {
+    /// Records an entry, for [`StoreList::into_sorted`] to list its store.
+    pub fn collect(&mut self, entry: &IndexEntry) {
+        let known = ListedStore::from_entry(entry);
+        if self.is_newer(&entry.id, &known) {
             self.stores.insert(entry.id, known);
         }
     }
 
     /// Returns the stores in order, sorted once.
-    pub fn ordered(mut self) -> Self {
+    pub fn into_sorted(mut self) -> Self {
         let positions = |is_listed: fn(EntryKind) -> bool| {
             let listed = self.stores.iter().filter(|(_, known)| is_listed(known.kind));
             let mut positions: Vec<_> = listed.map(|(id, known)| (known.created_at, *id)).collect();
             positions.sort_unstable();
             positions
         };
-        (self.all, self.named) = (positions(|kind| kind != EntryKind::Gone), positions(|kind| kind == EntryKind::Kept));
+        (self.all, self.named) =
+            (positions(|kind| kind != EntryKind::Deleted), positions(|kind| kind == EntryKind::Named));
         let of_kind = |wanted| self.stores.iter().filter(move |(_, known)| known.kind == wanted);
-        self.ends = of_kind(EntryKind::Passing).map(|(id, known)| (known.end, *id)).collect();
-        self.gone = of_kind(EntryKind::Gone).map(|(id, known)| (known.latest.at, *id)).collect();
-        self.gone.make_contiguous().sort_unstable();
+        self.expiring = of_kind(EntryKind::Unnamed).map(|(id, known)| (known.expires_at, *id)).collect();
+        self.deleted = of_kind(EntryKind::Deleted).map(|(id, known)| (known.revision.at, *id)).collect();
+        self.deleted.make_contiguous().sort_unstable();
         self
     }
 
     /// Replaces the known state, except what is newer: deletions, and states learnt `since` the list began.
-    pub fn replace(&mut self, fresh: Self, since: Timestamp, read: ReadMark) {
+    pub fn replace(&mut self, fresh: Self, since: Timestamp, read: ReadTime) {
         let mut old = std::mem::replace(self, fresh);
         for (id, known) in old.stores.drain() {
-            let is_relocation_overdue = known.kind == EntryKind::Gone || known.latest.at >= since;
+            let is_relocation_overdue = known.kind == EntryKind::Deleted || known.revision.at >= since;
             if is_relocation_overdue || self.stores.contains_key(&id) {
-                self.learn(id, known);
+                self.update(id, known);
             }
         }
         self.read = Some(read);
     }
 
     /// Returns whether the state is new. A deleted store is never resurrected, whatever arrives late.
-    fn is_news(&self, id: &StoreId, known: &Known) -> bool {
-        let is_later = |before: &Known| known.kind == EntryKind::Gone || known.latest > before.latest;
-        self.stores.get(id).is_none_or(|before| before.kind != EntryKind::Gone && is_later(before))
+    fn is_newer(&self, id: &StoreId, known: &ListedStore) -> bool {
+        let is_later = |before: &ListedStore| known.kind == EntryKind::Deleted || known.revision > before.revision;
+        self.stores.get(id).is_none_or(|before| before.kind != EntryKind::Deleted && is_later(before))
     }
 
-    fn put(&mut self, id: StoreId, known: Known) {
+    fn put(&mut self, id: StoreId, known: ListedStore) {
         let position = (known.created_at, id);
         match known.kind {
-            EntryKind::Gone => self.gone.push_back((known.latest.at.max(self.shown_at), id)),
-            EntryKind::Passing if known.end <= self.shown_at => {
-                self.passed.insert((known.end, id));
+            EntryKind::Deleted => self.deleted.push_back((known.revision.at.max(self.expired_until), id)),
+            EntryKind::Unnamed if known.expires_at <= self.expired_until => {
+                self.expired.insert((known.expires_at, id));
             }
-            EntryKind::Passing => {
+            EntryKind::Unnamed => {
                 insert(&mut self.all, position);
-                self.ends.insert((known.end, id));
+                self.expiring.insert((known.expires_at, id));
             }
-            EntryKind::Kept => {
+            EntryKind::Named => {
                 insert(&mut self.all, position);
                 insert(&mut self.named, position);
             }
@@ -294,10 +295,10 @@ impl Listed {
 
     fn remove(&mut self, id: &StoreId) {
         let Some(known) = self.stores.remove(id) else { return };
-        if self.passed.remove(&(known.end, *id)) {
+        if self.expired.remove(&(known.expires_at, *id)) {
             return;
         }
-        self.ends.remove(&(known.end, *id));
+        self.expiring.remove(&(known.expires_at, *id));
         let position = (known.created_at, *id);
         for order in [&mut self.all, &mut self.named] {
             if let Ok(at) = order.binary_search(&position) {
@@ -308,34 +309,35 @@ impl Listed {
 
     /// Returns whether expiry by `now` would change the listing of any store.
     fn is_behind(&self, now: Timestamp) -> bool {
-        self.ends.first().is_some_and(|(end, _)| *end <= now) || self.passed.last().is_some_and(|(end, _)| *end > now)
+        self.expiring.first().is_some_and(|(expires_at, _)| *expires_at <= now)
+            || self.expired.last().is_some_and(|(expires_at, _)| *expires_at > now)
     }
 
     /// Omits stores that have expired by `now`, and lists those again that have not: a clock may go back. Returns
     /// whether there are more.
     fn advance(&mut self, now: Timestamp) -> bool {
-        self.shown_at = now;
-        let mut over = HashSet::new();
-        while over.len() < CHUNK * 16
-            && let Some((end, id)) = self.ends.first().copied().filter(|(end, _)| *end <= now)
+        self.expired_until = now;
+        let mut newly_expired = HashSet::new();
+        while newly_expired.len() < CHUNK_SIZE * 16
+            && let Some((expires_at, id)) = self.expiring.first().copied().filter(|(expires_at, _)| *expires_at <= now)
         {
-            self.ends.remove(&(end, id));
-            self.passed.insert((end, id));
-            over.insert(id);
+            self.expiring.remove(&(expires_at, id));
+            self.expired.insert((expires_at, id));
+            newly_expired.insert(id);
         }
-        if over.len() <= FEW_REMOVALS {
-            for id in &over {
+        if newly_expired.len() <= MAX_SINGLE_REMOVALS {
+            for id in &newly_expired {
                 let created_at = self.stores.get(id).map(|known| known.created_at);
                 let position = created_at.and_then(|created_at| self.all.binary_search(&(created_at, *id)).ok());
                 position.map(|position| self.all.remove(position));
             }
         } else {
-            self.all.retain(|(_, id)| !over.contains(id));
+            self.all.retain(|(_, id)| !newly_expired.contains(id));
         }
-        let early = self.passed.last().copied().filter(|(end, _)| *end > now);
-        if let Some((end, id)) = early {
-            self.passed.remove(&(end, id));
-            self.ends.insert((end, id));
+        let early = self.expired.last().copied().filter(|(expires_at, _)| *expires_at > now);
+        if let Some((expires_at, id)) = early {
+            self.expired.remove(&(expires_at, id));
+            self.expiring.insert((expires_at, id));
             if let Some(known) = self.stores.get(&id) {
                 insert(&mut self.all, (known.created_at, id));
             }
@@ -343,22 +345,22 @@ impl Listed {
         self.is_behind(now)
     }
 
-    /// Forgets deleted stores after a while; expired ones, too, if `may_forget`, i.e. the clock is trusted.
-    pub fn prune(&mut self, now: Timestamp, may_forget: bool) {
-        let before = now.minus(MEMORY);
-        while let Some((_, id)) = self.gone.pop_front_if(|(at, _)| *at < before) {
-            if self.stores.get(&id).is_some_and(|known| known.kind == EntryKind::Gone) {
+    /// Forgets deleted stores after a while; expired ones, too, if `may_drop_expired`, i.e. the clock is trusted.
+    pub fn prune(&mut self, now: Timestamp, may_drop_expired: bool) {
+        let before = now.minus(DELETED_TTL);
+        while let Some((_, id)) = self.deleted.pop_front_if(|(at, _)| *at < before) {
+            if self.stores.get(&id).is_some_and(|known| known.kind == EntryKind::Deleted) {
                 self.stores.remove(&id);
             }
         }
-        while may_forget && self.passed.first().is_some_and(|(end, _)| *end < before) {
-            if let Some((_, id)) = self.passed.pop_first() {
+        while may_drop_expired && self.expired.first().is_some_and(|(expires_at, _)| *expires_at < before) {
+            if let Some((_, id)) = self.expired.pop_first() {
                 self.stores.remove(&id);
             }
         }
         if self.stores.capacity() > 4 * self.stores.len() + 1024 {
             self.stores.shrink_to_fit();
-            self.gone.shrink_to_fit();
+            self.deleted.shrink_to_fit();
             self.all.shrink_to_fit();
             self.named.shrink_to_fit();
         }

@@ -19,10 +19,10 @@ use crate::kv::{
 use super::{index::Index, owner_index::OwnerIndex};
 
 /// Maximum number of documents that are read concurrently for a page.
-const READ_CONCURRENCY: usize = 32;
+const MAX_CONCURRENT_READS: usize = 32;
 
 /// Maximum number of stores read as replacements for stores of a page that turn out to be gone.
-const MAX_REPLACED: usize = 64;
+const MAX_REPLACEMENTS: usize = 64;
 
 /// A query for stores of one owner.
 #[derive(Debug, Clone, Default)]
@@ -60,37 +60,37 @@ pub struct StorePage {
 /// Reads only the stores of the page, and a few replacements for those that the index did not know to be gone.
 pub async fn list(index: &Index, repository: &StoreRepository, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
     let stores = index.read(owner).await?;
-    let lists = Lists { index, stores, repository, query };
+    let request = ListRequest { index, stores, repository, query };
     match query.search.as_deref().filter(|search| !search.is_empty()) {
-        None => lists.page().await,
-        Some(search) => lists.find(search).await,
+        None => request.page().await,
+        Some(search) => request.search(search).await,
     }
 }
 
 /// A list in progress.
-struct Lists<'a> {
+struct ListRequest<'a> {
     index: &'a Index,
     stores: Arc<OwnerIndex>,
     repository: &'a StoreRepository,
     query: &'a StoreQuery,
 }
 
-impl Lists<'_> {
+impl ListRequest<'_> {
     async fn page(&self) -> Result<StorePage> {
         let StoreQuery { unnamed, descending, offset, limit, .. } = *self.query;
         let mut read = HashMap::new();
         loop {
             let (ids, total) = self.stores.page(!unnamed, descending, offset, limit);
-            if let Some(stores) = self.take(&ids, &mut read).await? {
+            if let Some(stores) = self.read_page(&ids, &mut read).await? {
                 return Ok(StorePage { total, stores });
             }
         }
     }
 
     /// Finds stores by the index. Reads the documents of stores whose search text is too long for the index.
-    async fn find(&self, search: &str) -> Result<StorePage> {
+    async fn search(&self, search: &str) -> Result<StorePage> {
         let (search, query) = (search.to_lowercase(), self.query);
-        let turn = self.index.search_turn().await?;
+        let permit = self.index.search_permit().await?;
         let unknown = self.stores.select(!query.unnamed, false, |_, search_text| search_text.is_none()).await?;
         let mut read = HashMap::new();
         self.read(&unknown, &mut read).await?;
@@ -101,12 +101,12 @@ impl Lists<'_> {
             is_called_so || has_id(id, &search)
         };
         let mut ids = self.stores.select(!query.unnamed, query.descending, is_wanted).await?;
-        drop(turn);
+        drop(permit);
         let mut read = HashMap::new();
         loop {
             let end = query.offset.saturating_add(query.limit).min(ids.len());
             let page = &ids[query.offset.min(end)..end];
-            if let Some(stores) = self.take(page, &mut read).await? {
+            if let Some(stores) = self.read_page(page, &mut read).await? {
                 return Ok(StorePage { total: ids.len(), stores });
             }
             ids.retain(|id| read.get(id).is_none_or(Option::is_some));
@@ -115,7 +115,7 @@ impl Lists<'_> {
 
     /// Returns the stores of a page; `None` if documents show that some do not belong there, so the page must be
     /// taken again.
-    async fn take(
+    async fn read_page(
         &self,
         ids: &[StoreId],
         read: &mut HashMap<StoreId, Option<Arc<StoreSnapshot>>>,
@@ -123,17 +123,18 @@ impl Lists<'_> {
         let unread: Vec<_> = ids.iter().filter(|id| !read.contains_key(*id)).copied().collect();
         self.read(&unread, read).await?;
         let stores: Vec<_> = ids.iter().filter_map(|id| read.get(id).cloned().flatten()).collect();
-        let is_enough = stores.len() == ids.len() || unread.is_empty() || read.len() >= self.query.limit + MAX_REPLACED;
+        let is_enough =
+            stores.len() == ids.len() || unread.is_empty() || read.len() >= self.query.limit + MAX_REPLACEMENTS;
         Ok(is_enough.then_some(stores))
     }
 
     /// Reads the stores of `ids`. A store that does not belong in the list is `None`, and the index is updated.
     async fn read(&self, ids: &[StoreId], read: &mut HashMap<StoreId, Option<Arc<StoreSnapshot>>>) -> Result<()> {
         let one = async |id: StoreId| -> Result<_> {
-            let store = self.ask(id).await?;
+            let store = self.read_visible(id).await?;
             Ok((id, store.filter(|store| self.query.matches(store))))
         };
-        let mut reads = stream::iter(ids.to_vec()).map(one).buffer_unordered(READ_CONCURRENCY);
+        let mut reads = stream::iter(ids.to_vec()).map(one).buffer_unordered(MAX_CONCURRENT_READS);
         while let Some((id, store)) = reads.try_next().await? {
             read.insert(id, store);
         }
@@ -141,13 +142,13 @@ impl Lists<'_> {
     }
 
     /// Returns a store if requests may see it, and updates the index.
-    async fn ask(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
+    async fn read_visible(&self, id: StoreId) -> Result<Option<Arc<StoreSnapshot>>> {
         let store = self.repository.find_visible(id).await?;
         match &store {
-            Some(snapshot) => self.index.learn(&snapshot.document),
+            Some(snapshot) => self.index.update(&snapshot.document),
             None => match self.repository.cached(&id) {
                 // Expired, by a clock that may turn out to be wrong.
-                Some(snapshot) if snapshot.document.is_there() => self.index.learn(&snapshot.document),
+                Some(snapshot) if snapshot.document.is_there() => self.index.update(&snapshot.document),
                 Some(_) | None => self.stores.drop_entry(&id),
             },
         }

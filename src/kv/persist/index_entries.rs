@@ -21,26 +21,26 @@ use super::{
 };
 
 /// Maximum lag of an entry's expiry behind the store's; it limits how often a store in use writes an entry.
-const LONGEST_SLACK: Duration = Duration::from_mins(5);
+const MAX_EXPIRY_LAG: Duration = Duration::from_mins(5);
 
 /// Adds to a document that is about to be written the entry that will list its store, unless the last entry is
 /// equal. Returns the entry's name, to be published once the document is written.
 pub fn append(document: &mut Document, now: Timestamp) -> Option<String> {
-    let (kind, search_text, ends) = listing(document)?;
+    let (kind, search_text, expires_at) = listing(document)?;
     let last = document.entries.last().and_then(|name| object_keys::parse_index_entry_name(name));
-    let slack = slack(document.retention);
-    let is_said = last.as_ref().is_some_and(|last| {
-        let end_is_said = match (last.expires_at, ends) {
-            (Some(said), Some(ends)) => said >= ends && said.since(ends) <= slack,
-            (said, ends) => said == ends,
+    let expiry_lag = expiry_lag(document.retention);
+    let is_current = last.as_ref().is_some_and(|last| {
+        let is_expiry_current = match (last.expires_at, expires_at) {
+            (Some(listed), Some(expires_at)) => listed >= expires_at && listed.since(expires_at) <= expiry_lag,
+            (listed, expires_at) => listed == expires_at,
         };
-        last.kind == kind && last.search_text == search_text && end_is_said
+        last.kind == kind && last.search_text == search_text && is_expiry_current
     });
-    if is_said {
+    if is_current {
         return None;
     }
     let at = last.map_or(now, |last| now.max(last.at.plus(Duration::from_millis(1))));
-    let expires_at = ends.map(|ends| ends.plus(slack));
+    let expires_at = expires_at.map(|expires_at| expires_at.plus(expiry_lag));
     let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind, expires_at, search_text };
     let name = object_keys::index_entry_name(&entry);
     document.entries.push(name.clone());
@@ -66,14 +66,14 @@ pub fn listing(document: &Document) -> Option<(EntryKind, Option<SearchText>, Op
     match (&document.phase, &document.name) {
         // Its expiry, once known, already removes it from lists.
         (Phase::Deleted { at, .. }, _) if document.has_expired(*at) => None,
-        (Phase::Deleted { .. }, _) => Some((EntryKind::Gone, None, None)),
-        (Phase::Creating, _) => Some((EntryKind::Kept, search_text(document.pending_name.as_ref()), None)),
-        (_, Some(name)) => Some((EntryKind::Kept, search_text(Some(name)), None)),
-        (_, None) => Some((EntryKind::Passing, search_text(None), document.expires_at)),
+        (Phase::Deleted { .. }, _) => Some((EntryKind::Deleted, None, None)),
+        (Phase::Creating, _) => Some((EntryKind::Named, search_text(document.pending_name.as_ref()), None)),
+        (_, Some(name)) => Some((EntryKind::Named, search_text(Some(name)), None)),
+        (_, None) => Some((EntryKind::Unnamed, search_text(None), document.expires_at)),
     }
 }
 
 /// Returns the maximum lag of an entry's expiry behind the store's.
-fn slack(retention: Retention) -> Duration {
-    (retention.duration() / 10).min(LONGEST_SLACK)
+fn expiry_lag(retention: Retention) -> Duration {
+    (retention.duration() / 10).min(MAX_EXPIRY_LAG)
 }

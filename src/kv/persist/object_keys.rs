@@ -148,24 +148,24 @@ pub fn is_record(object: &str) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// The store has a name.
-    Kept,
+    Named,
     /// It has none.
-    Passing,
+    Unnamed,
     /// It is deleted.
-    Gone,
+    Deleted,
 }
 
 impl EntryKind {
     fn as_str(self) -> &'static str {
         match self {
-            Self::Kept => "named",
-            Self::Passing => "unnamed",
-            Self::Gone => "deleted",
+            Self::Named => "named",
+            Self::Unnamed => "unnamed",
+            Self::Deleted => "deleted",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Kept, Self::Passing, Self::Gone].into_iter().find(|kind| kind.as_str() == text)
+        [Self::Named, Self::Unnamed, Self::Deleted].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -486,7 +486,7 @@ mod tests {
     fn an_index_entry_reads_back_as_it_was_written() {
         let random = SeededRandom::new(2);
         let owner = UserId::generate(&random);
-        for kind in [EntryKind::Kept, EntryKind::Passing, EntryKind::Gone] {
+        for kind in [EntryKind::Named, EntryKind::Unnamed, EntryKind::Deleted] {
             let at = Timestamp::from_millis(1_767_225_600_000);
             let longest = format!("{}-", "a".repeat(67)).repeat(2);
             for (expires_at, search_text) in [(None, None), (Some(at), SearchText::new(None, Some(&longest[..134])))] {
