@@ -190,8 +190,8 @@ impl Users {
             // This gateway may have created it since.
             None => self.by_name.recall(&key),
         };
-        let vacant = || id.unwrap_or_else(|| UserId::vacant(self.hasher.hash_one(&key)));
-        Ok(Some(NamedOwner { id: account.as_ref().map_or_else(vacant, |user| user.id), account }))
+        let unassigned = || id.unwrap_or_else(|| UserId::unassigned(self.hasher.hash_one(&key)));
+        Ok(Some(NamedOwner { id: account.as_ref().map_or_else(unassigned, |user| user.id), account }))
     }
 
     /// Creates an account.

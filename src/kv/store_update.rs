@@ -23,7 +23,7 @@ pub enum StoreLocator {
     /// By its owner and its name, for the owner.
     Name(UserId, StoreName),
     /// By its owner and its name, for any other caller, who must not learn from the cost of a lookup whether the
-    /// store exists. For an owner that does not exist, use a [`UserId::vacant`] one.
+    /// store exists. For an owner that does not exist, use a [`UserId::unassigned`] one.
     NameOfAnother(UserId, StoreName),
 }
 
@@ -90,7 +90,7 @@ impl NewStore {
             location: policy.initial_location(is_named, retention, now),
             phase,
             stale_locations: Vec::new(),
-            entries: Vec::new(),
+            index_entries: Vec::new(),
             former_names: Vec::new(),
             due_at: None,
             stats: Stats::default(),

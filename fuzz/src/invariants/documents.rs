@@ -21,10 +21,10 @@ pub fn document(bytes: &[u8]) {
     json::<StoredClaim>(bytes);
     let Ok(document) = serde_json::from_slice::<Document>(bytes) else { return };
     for now in [i64::MIN, 0, i64::MAX].map(Timestamp::from_millis) {
-        assert!(!document.is_visible(now) || document.is_there());
+        assert!(!document.is_visible(now) || document.exists());
         assert!(!(document.name.is_some() && document.has_expired(now)), "a named store never expires");
     }
-    assert!(document.relocation().is_none() || document.is_there());
+    assert!(document.relocation().is_none() || document.exists());
 }
 
 /// Checks that a valid schema survives a round trip, and that its collections have keys. Two JSON values: a schema,

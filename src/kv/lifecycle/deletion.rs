@@ -136,7 +136,7 @@ impl Deleter {
             for name in [name, pending_name].into_iter().flatten().chain(former) {
                 self.claims.release_if_held(owner_id, &name.folded(), id).await?;
             }
-            purge_list.keys.extend(document.entries.iter().map(|name| object_keys::index(owner_id) + name));
+            purge_list.keys.extend(document.index_entries.iter().map(|name| object_keys::index(owner_id) + name));
             purge_list.keys.extend(scheduled_due_items(document));
             purge_list.document = Some(object_keys::document(&id));
         }
@@ -211,18 +211,18 @@ impl Deleter {
         let drop_entries = |document: &mut Document| {
             let before = document.stale_locations.len();
             document.stale_locations.retain(|stale| !over.contains(stale));
-            Ok(document.is_there() && document.stale_locations.len() < before)
+            Ok(document.exists() && document.stale_locations.len() < before)
         };
         self.repository.update_from(snapshot, drop_entries).await
     }
 
     /// Undoes an unfinished rename, unless the store is being created with the name.
     pub async fn abandon_rename(&self, snapshot: Arc<StoreSnapshot>, now: Timestamp) -> Result<Arc<StoreSnapshot>> {
-        if snapshot.document.pending_name.is_none() || !snapshot.document.is_there() {
+        if snapshot.document.pending_name.is_none() || !snapshot.document.exists() {
             return Ok(snapshot);
         }
         let undo =
-            |document: &mut Document| Ok(document.is_there() && state_machine::abandon_pending_name(document, now));
+            |document: &mut Document| Ok(document.exists() && state_machine::abandon_pending_name(document, now));
         self.repository.update_from(snapshot, undo).await
     }
 
@@ -241,14 +241,14 @@ impl Deleter {
             // Read after the claim: a store that wants the name records that in its document before it writes another
             // claim.
             let current = self.repository.read(id).await?.ok_or(Error::StoreNotFound)?;
-            if let Some(claim) = claim.filter(|_| !current.document.lays_claim_to(name)) {
+            if let Some(claim) = claim.filter(|_| !current.document.claims_name(name)) {
                 self.claims.release(&owner_id, &name.folded(), claim).await?;
             }
         }
         let drop_entries = |document: &mut Document| {
             let before = document.former_names.len();
             document.former_names.retain(|former| !over.contains(former));
-            Ok(document.is_there() && document.former_names.len() < before)
+            Ok(document.exists() && document.former_names.len() < before)
         };
         self.repository.update(id, drop_entries).await
     }

@@ -286,7 +286,7 @@ impl Reconciler {
             return Ok(());
         }
         let note = |document: &mut Document| {
-            let is_news = document.is_there() && document.due_at != Some(at);
+            let is_news = document.exists() && document.due_at != Some(at);
             document.due_at = Some(at);
             Ok(is_news)
         };
@@ -319,7 +319,7 @@ impl Reconciler {
             Phase::Creating | Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => {}
         }
         // An intent for a new store is fulfilled when that store exists.
-        let may_follow = |item: &DueItem| item.creation.is_none() || !snapshot.document.is_there();
+        let may_follow = |item: &DueItem| item.creation.is_none() || !snapshot.document.exists();
         let is_pending_intent = |item: &DueItem| {
             item.reason == DueReason::Intent && may_follow(item) && now.since(item.at) < INTENT_TIMEOUT
         };
@@ -393,7 +393,7 @@ impl Reconciler {
 
     fn is_sweep_due(&self, snapshot: &StoreSnapshot, now: Timestamp) -> bool {
         let is_sweep_due = state_machine::sweep_time(&snapshot.document).is_some_and(|at| at <= now);
-        snapshot.document.is_there() && (is_sweep_due || !self.policy.toggles.sweeps_by_document)
+        snapshot.document.exists() && (is_sweep_due || !self.policy.toggles.sweeps_by_document)
     }
 
     fn relocate(self: &Arc<Self>, id: StoreId) {

@@ -131,7 +131,7 @@ impl LifecyclePolicy {
 
     /// Returns the target of a move, if the records must move.
     pub fn required_relocation(&self, document: &Document, now: Timestamp) -> Option<RelocationTarget> {
-        if !document.is_there() {
+        if !document.exists() {
             return None;
         }
         let wanted = RelocationTarget { class: self.class_for(document.name.is_some(), document.retention) };

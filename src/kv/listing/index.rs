@@ -93,7 +93,7 @@ impl Index {
 
     /// Returns the listing state of a store by its document; `None` while it is being created.
     fn listed_store(&self, document: &Document) -> Option<ListedStore> {
-        let last = document.entries.last().and_then(|name| object_keys::parse_index_entry_name(name));
+        let last = document.index_entries.last().and_then(|name| object_keys::parse_index_entry_name(name));
         let revision =
             Revision { at: last.as_ref().map_or(document.created_at, |last| last.at), version: document.version };
         let (kind, search_text, expires_at) = match document.phase {

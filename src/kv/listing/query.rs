@@ -148,7 +148,7 @@ impl ListRequest<'_> {
             Some(snapshot) => self.index.update(&snapshot.document),
             None => match self.repository.cached(&id) {
                 // Expired, by a clock that may turn out to be wrong.
-                Some(snapshot) if snapshot.document.is_there() => self.index.update(&snapshot.document),
+                Some(snapshot) if snapshot.document.exists() => self.index.update(&snapshot.document),
                 Some(_) | None => self.stores.drop_entry(&id),
             },
         }

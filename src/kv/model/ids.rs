@@ -45,7 +45,7 @@ impl Id {
     }
 
     /// Returns an identifier that is never assigned: generated ones have no `0`.
-    fn vacant(number: u64) -> Self {
+    fn unassigned(number: u64) -> Self {
         Self::parse(&format!("{number:0ID_LENGTH$x}")).unwrap_or(Self([b'0'; ID_LENGTH]))
     }
 
@@ -77,8 +77,8 @@ macro_rules! identifier {
 
             /// Returns an identifier that is never assigned, the same for the same number: for a lookup that must
             /// fail.
-            pub fn vacant(number: u64) -> Self {
-                Self(Id::vacant(number))
+            pub fn unassigned(number: u64) -> Self {
+                Self(Id::unassigned(number))
             }
 
             /// Returns the identifier's text.
@@ -163,11 +163,11 @@ mod tests {
     #[test]
     fn a_vacant_id_is_never_generated() {
         for number in [0, 1, 0xabc, u64::MAX] {
-            let vacant = StoreId::vacant(number);
-            assert_eq!(vacant.as_str().parse(), Ok(vacant));
-            assert!(vacant.as_str().bytes().any(|byte| !ID_ALPHABET.contains(&byte)), "{vacant}");
+            let unassigned = StoreId::unassigned(number);
+            assert_eq!(unassigned.as_str().parse(), Ok(unassigned));
+            assert!(unassigned.as_str().bytes().any(|byte| !ID_ALPHABET.contains(&byte)), "{unassigned}");
         }
-        assert_ne!(StoreId::vacant(1), StoreId::vacant(2));
+        assert_ne!(StoreId::unassigned(1), StoreId::unassigned(2));
     }
 
     #[test]

@@ -28,11 +28,11 @@ use crate::{
 };
 
 /// Maximum number of attempts for a name while other stores take and leave it.
-const MAX_ATTEMPTS: usize = 64;
+const MAX_NAME_ATTEMPTS: usize = 64;
 
 /// Number of queues in which tasks of this gateway wait for names. Gateways that want the same name meet at its
 /// claim. Tasks of one gateway need not, and some object stores are slow to resolve such contention.
-const NAME_QUEUES: usize = 64;
+const NAME_LOCK_SHARDS: usize = 64;
 
 /// Outcome of a create.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ enum Holder {
     /// This store has the name, or is claiming it.
     Store(Arc<StoreSnapshot>),
     /// No store holds it; the claim, if there is one, is stale.
-    Nobody(Option<Claim>),
+    Vacant(Option<Claim>),
 }
 
 /// The names of all stores.
@@ -59,7 +59,7 @@ pub struct Naming {
     deleter: Arc<Deleter>,
     due_queue: Arc<DueQueue>,
     clock: Arc<dyn Clock>,
-    queues: Vec<Mutex<()>>,
+    locks: Vec<Mutex<()>>,
     hasher: RandomState,
 }
 
@@ -72,16 +72,15 @@ impl Naming {
         due_queue: Arc<DueQueue>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let queues = (0..NAME_QUEUES).map(|_| Mutex::default()).collect();
-        Self { repository, claims, deleter, due_queue, clock, queues, hasher: RandomState::new() }
+        let locks = (0..NAME_LOCK_SHARDS).map(|_| Mutex::default()).collect();
+        Self { repository, claims, deleter, due_queue, clock, locks, hasher: RandomState::new() }
     }
 
     /// Returns the store with a name, from the cache if that is fresh, else with two reads.
     pub async fn find(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreSnapshot>>> {
         let folded = name.folded();
-        let has_name = |snapshot: &Arc<StoreSnapshot>| {
-            snapshot.document.is_there() && snapshot.document.name.as_ref() == Some(name)
-        };
+        let has_name =
+            |snapshot: &Arc<StoreSnapshot>| snapshot.document.exists() && snapshot.document.name.as_ref() == Some(name);
         let now = self.clock.monotonic();
         if let Some(id) = self.repository.cache().name(owner, &folded, now)
             && let Some(snapshot) = self.repository.read_cached(id).await?.filter(has_name)
@@ -101,9 +100,8 @@ impl Naming {
     /// gateway has given meanwhile are found nevertheless.
     pub async fn find_for_others(&self, owner: UserId, name: &StoreName) -> Result<Option<Arc<StoreSnapshot>>> {
         let folded = name.folded();
-        let has_name = |snapshot: &Arc<StoreSnapshot>| {
-            snapshot.document.is_there() && snapshot.document.name.as_ref() == Some(name)
-        };
+        let has_name =
+            |snapshot: &Arc<StoreSnapshot>| snapshot.document.exists() && snapshot.document.name.as_ref() == Some(name);
         let (cache, now) = (self.repository.cache(), self.clock.monotonic());
         if let Some(lookup) = cache.foreign_lookup(owner, &folded, now) {
             let Some(id) = cache.name(owner, &folded, now).or(lookup.store) else { return Ok(None) };
@@ -112,8 +110,8 @@ impl Naming {
         let snapshot = if let Some(claim) = self.claims.read(&owner, &folded).await? {
             self.repository.read(claim.store_id).await?.filter(has_name)
         } else {
-            let vacant = StoreId::vacant(self.hasher.hash_one((owner, &folded)));
-            self.repository.read_vacant(vacant).await?;
+            let unassigned = StoreId::unassigned(self.hasher.hash_one((owner, &folded)));
+            self.repository.read_vacant(unassigned).await?;
             None
         };
         cache.insert_foreign_lookup(owner, folded, snapshot.as_ref().map(|snapshot| snapshot.document.id), now);
@@ -127,8 +125,8 @@ impl Naming {
         name: &StoreName,
         document: impl Fn() -> Document,
     ) -> Result<Created> {
-        let _turn = self.turn(owner, name).await;
-        for _ in 0..MAX_ATTEMPTS {
+        let _guard = self.lock_name(owner, name).await;
+        for _ in 0..MAX_NAME_ATTEMPTS {
             match self.holder(owner, name).await? {
                 Holder::Store(store) if store.document.name.as_ref() == Some(name) => {
                     return Ok(Created { store, is_new: false });
@@ -140,7 +138,7 @@ impl Naming {
                 }
                 // A store with another name, or none, is not returned for an unacknowledged rename.
                 Holder::Store(store) => self.undo_rename(store, name).await?,
-                Holder::Nobody(stale) => {
+                Holder::Vacant(stale) => {
                     if let Some(store) = self.create(document(), name, stale.as_ref()).await? {
                         return Ok(Created { store, is_new: true });
                     }
@@ -153,7 +151,7 @@ impl Naming {
     /// Gives a store a new name; the document takes it last.
     pub async fn rename(&self, current: &StoreSnapshot, name: &StoreName) -> Result<()> {
         let Document { id, owner_id: owner, .. } = current.document;
-        let _turn = self.turn(owner, name).await;
+        let _guard = self.lock_name(owner, name).await;
         if let Holder::Store(holder) = self.holder(owner, name).await?
             && holder.document.id != id
         {
@@ -161,17 +159,17 @@ impl Naming {
         }
         // If any of the following writes fails, the reconciler visits the store, and completes or undoes them.
         self.due_queue.schedule_intent(id).await?;
-        self.repository.update(id, |document| self.want(document, name)).await?;
-        for _ in 0..MAX_ATTEMPTS {
+        self.repository.update(id, |document| self.set_pending_name(document, name)).await?;
+        for _ in 0..MAX_NAME_ATTEMPTS {
             let claim = self.claims.read(&owner, &name.folded()).await?;
-            if let Some(holder) = self.wanted_by(claim.as_ref(), name).await?
+            if let Some(holder) = self.valid_holder(claim.as_ref(), name).await?
                 && holder.document.id != id
             {
-                self.repository.update(id, |document| self.want_no_more(document)).await?;
+                self.repository.update(id, |document| self.abandon_pending_name(document)).await?;
                 return Err(Error::NameTaken);
             }
             if self.claims.claim(&owner, &name.folded(), id, claim.as_ref()).await? {
-                let named = self.repository.update(id, |document| self.accept(document, name)).await?;
+                let named = self.repository.update(id, |document| self.commit_name(document, name)).await?;
                 // Another request that wanted the name for a new store has undone this.
                 if named.document.name.as_ref() != Some(name) {
                     return Err(Error::NameTaken);
@@ -188,8 +186,8 @@ impl Naming {
         self.due_queue.schedule_intent(store.document.id).await?;
         let now = self.clock.now();
         let undo = |document: &mut Document| {
-            let is_under_way = document.is_there() && document.pending_name.as_ref() == Some(name);
-            Ok(is_under_way && state_machine::abandon_pending_name(document, now))
+            let is_pending = document.exists() && document.pending_name.as_ref() == Some(name);
+            Ok(is_pending && state_machine::abandon_pending_name(document, now))
         };
         unless_deleted(self.repository.update_from(store, undo).await).map(drop)
     }
@@ -209,7 +207,7 @@ impl Naming {
             self.deleter.tombstone(snapshot).await?;
             return Ok(None);
         }
-        let named = self.repository.update_from(snapshot, |document| self.accept(document, name)).await;
+        let named = self.repository.update_from(snapshot, |document| self.commit_name(document, name)).await;
         let Some(store) = unless_deleted(named)? else { return Ok(None) };
         self.repository.cache().insert_name(owner, name.folded(), store.document.id, store.read_at);
         Ok(Some(store))
@@ -229,10 +227,10 @@ impl Naming {
         if !self.claims.claim(&owner, &name.folded(), id, Some(&claim)).await? {
             return Ok(None);
         }
-        let accept = |document: &mut Document| self.accept(document, name);
-        let Some(named) = unless_deleted(self.repository.update(id, accept).await)? else { return Ok(None) };
-        let named = Some(named)
-            .filter(|snapshot| snapshot.document.is_there() && snapshot.document.name.as_ref() == Some(name));
+        let commit_name = |document: &mut Document| self.commit_name(document, name);
+        let Some(named) = unless_deleted(self.repository.update(id, commit_name).await)? else { return Ok(None) };
+        let named =
+            Some(named).filter(|snapshot| snapshot.document.exists() && snapshot.document.name.as_ref() == Some(name));
         if let Some(snapshot) = &named {
             self.repository.cache().insert_name(owner, name.folded(), id, snapshot.read_at);
         }
@@ -242,21 +240,21 @@ impl Naming {
     /// Returns the holder of a name, read afresh.
     async fn holder(&self, owner: UserId, name: &StoreName) -> Result<Holder> {
         let claim = self.claims.read(&owner, &name.folded()).await?;
-        Ok(match self.wanted_by(claim.as_ref(), name).await? {
+        Ok(match self.valid_holder(claim.as_ref(), name).await? {
             Some(store) => Holder::Store(store),
-            None => Holder::Nobody(claim),
+            None => Holder::Vacant(claim),
         })
     }
 
     /// Returns the store of a claim unless the claim is stale.
-    async fn wanted_by(&self, claim: Option<&Claim>, name: &StoreName) -> Result<Option<Arc<StoreSnapshot>>> {
+    async fn valid_holder(&self, claim: Option<&Claim>, name: &StoreName) -> Result<Option<Arc<StoreSnapshot>>> {
         let Some(claim) = claim else { return Ok(None) };
         let store = self.repository.read(claim.store_id).await?;
-        Ok(store.filter(|snapshot| snapshot.document.lays_claim_to(name)))
+        Ok(store.filter(|snapshot| snapshot.document.claims_name(name)))
     }
 
     /// Sets the pending name of a document, and keeps the store alive until it has it.
-    fn want(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
+    fn set_pending_name(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
         if !document.is_visible(self.repository.now()) {
             return Err(Error::StoreNotFound);
         }
@@ -273,7 +271,7 @@ impl Naming {
     }
 
     /// Sets a document's name to the pending one, unless it has it already or no longer wants it.
-    fn accept(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
+    fn commit_name(&self, document: &mut Document, name: &StoreName) -> Result<bool> {
         match document.phase {
             Phase::Deleted { .. } => return Err(Error::StoreNotFound),
             Phase::Creating => document.phase = Phase::Active,
@@ -286,17 +284,17 @@ impl Naming {
         Ok(true)
     }
 
-    fn want_no_more(&self, document: &mut Document) -> Result<bool> {
-        if !document.is_there() {
+    fn abandon_pending_name(&self, document: &mut Document) -> Result<bool> {
+        if !document.exists() {
             return Err(Error::StoreNotFound);
         }
         Ok(state_machine::abandon_pending_name(document, self.clock.now()))
     }
 
     /// Waits until no other task of this gateway works on the name.
-    async fn turn(&self, owner: UserId, name: &StoreName) -> MutexGuard<'_, ()> {
+    async fn lock_name(&self, owner: UserId, name: &StoreName) -> MutexGuard<'_, ()> {
         let hash = self.hasher.hash_one((owner, name.folded()));
-        self.queues[usize::try_from(hash % NAME_QUEUES as u64).unwrap_or(0)].lock().await
+        self.locks[usize::try_from(hash % NAME_LOCK_SHARDS as u64).unwrap_or(0)].lock().await
     }
 }
 

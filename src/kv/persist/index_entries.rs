@@ -27,7 +27,7 @@ const MAX_EXPIRY_LAG: Duration = Duration::from_mins(5);
 /// equal. Returns the entry's name, to be published once the document is written.
 pub fn append(document: &mut Document, now: Timestamp) -> Option<String> {
     let (kind, search_text, expires_at) = listing(document)?;
-    let last = document.entries.last().and_then(|name| object_keys::parse_index_entry_name(name));
+    let last = document.index_entries.last().and_then(|name| object_keys::parse_index_entry_name(name));
     let expiry_lag = expiry_lag(document.retention);
     let is_current = last.as_ref().is_some_and(|last| {
         let is_expiry_current = match (last.expires_at, expires_at) {
@@ -43,7 +43,7 @@ pub fn append(document: &mut Document, now: Timestamp) -> Option<String> {
     let expires_at = expires_at.map(|expires_at| expires_at.plus(expiry_lag));
     let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind, expires_at, search_text };
     let name = object_keys::index_entry_name(&entry);
-    document.entries.push(name.clone());
+    document.index_entries.push(name.clone());
     Some(name)
 }
 

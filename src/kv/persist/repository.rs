@@ -30,7 +30,7 @@ const MAX_DOCUMENT_BYTES: u64 = 2 * 1024 * 1024;
 const MAX_ATTEMPTS: usize = 32;
 
 /// Maximum number of listing index entries of a store.
-const MAX_ENTRIES: usize = 3;
+const MAX_INDEX_ENTRIES: usize = 3;
 
 /// Receiver of the documents that this gateway has written.
 pub trait CommitObserver: Debug + Send + Sync {
@@ -116,8 +116,8 @@ impl StoreRepository {
     }
 
     /// Reads an absent document, at the cost of [`StoreRepository::read`], and caches nothing.
-    pub async fn read_vacant(&self, vacant: StoreId) -> Result<()> {
-        match self.objects.get(&object_keys::document(&vacant), GetOptions::default()).await {
+    pub async fn read_vacant(&self, unassigned: StoreId) -> Result<()> {
+        match self.objects.get(&object_keys::document(&unassigned), GetOptions::default()).await {
             Ok(_) | Err(storage::Error::NotFound) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -214,7 +214,7 @@ impl StoreRepository {
     /// Rewrites the last listing index entry of a store, as after each visit of the reconciler: its writer may have
     /// died before it wrote the entry.
     pub async fn republish_entry(&self, document: &Document) -> Result<()> {
-        self.publish(&document.owner_id, document.entries.last().map(String::as_str)).await
+        self.publish(&document.owner_id, document.index_entries.last().map(String::as_str)).await
     }
 
     async fn publish(&self, owner: &UserId, entry: Option<&str>) -> Result<()> {
@@ -229,8 +229,8 @@ impl StoreRepository {
     /// Removes superseded entries before the document forgets them, if there are many. The last entry that surely
     /// exists stays beside the new one.
     async fn retract_superseded(&self, document: &mut Document) -> Result<()> {
-        if document.entries.len() > MAX_ENTRIES {
-            let superseded: Vec<_> = document.entries.drain(..document.entries.len() - 2).collect();
+        if document.index_entries.len() > MAX_INDEX_ENTRIES {
+            let superseded: Vec<_> = document.index_entries.drain(..document.index_entries.len() - 2).collect();
             index_entries::retract(self.objects.as_ref(), &document.owner_id, &superseded).await?;
         }
         Ok(())

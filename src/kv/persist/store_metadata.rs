@@ -76,8 +76,8 @@ pub struct Document {
     pub stale_locations: Vec<StaleLocation>,
     /// Its entries in the listing index, the last of which counts: the part of their keys after the owner. They are
     /// recorded here before they are written, so none is orphaned.
-    #[serde(rename = "indexEntries", default, skip_serializing_if = "Vec::is_empty")]
-    pub entries: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub index_entries: Vec<String>,
     /// Earlier or attempted names whose claims are still to be released.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_names: Vec<FormerName>,
@@ -100,7 +100,7 @@ impl Document {
     }
 
     /// Returns whether the store is created and not deleted. It may have expired.
-    pub fn is_there(&self) -> bool {
+    pub fn exists(&self) -> bool {
         match self.phase {
             Phase::Active | Phase::Copying(_) | Phase::Frozen(_) | Phase::CuttingOver(_) => true,
             Phase::Creating | Phase::Deleted { .. } => false,
@@ -114,7 +114,7 @@ impl Document {
 
     /// Returns whether requests may see the store.
     pub fn is_visible(&self, now: Timestamp) -> bool {
-        self.is_there() && !self.has_expired(now)
+        self.exists() && !self.has_expired(now)
     }
 
     /// Returns whether records may be written and deleted now; otherwise writers wait.
@@ -131,7 +131,7 @@ impl Document {
     }
 
     /// Returns whether the store has `name`, or is claiming it.
-    pub fn lays_claim_to(&self, name: &StoreName) -> bool {
+    pub fn claims_name(&self, name: &StoreName) -> bool {
         !matches!(self.phase, Phase::Deleted { .. })
             && (self.name.as_ref() == Some(name) || self.pending_name.as_ref() == Some(name))
     }

@@ -212,7 +212,7 @@ impl UsageCounters {
                     modified_at: document.modified_at,
                     accessed_at: document.accessed_at,
                 } = counts;
-                Ok(document.is_there())
+                Ok(document.exists())
             })
             .await;
         match flushed {

@@ -120,7 +120,7 @@ impl Recounter {
         }
         let mut is_written = false;
         let record = |document: &mut Document| {
-            is_written = document.is_there() && document.location == *location;
+            is_written = document.exists() && document.location == *location;
             if is_written {
                 document.contents = Some(contents);
             }
@@ -163,5 +163,5 @@ impl Recounter {
 
 /// Returns whether a store may have changed since its last count: a change during the count may not be included.
 fn needs_recount(document: &Document) -> bool {
-    document.is_there() && document.contents.is_none_or(|contents| contents.counted_at <= document.modified_at)
+    document.exists() && document.contents.is_none_or(|contents| contents.counted_at <= document.modified_at)
 }
