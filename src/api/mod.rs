@@ -19,7 +19,7 @@ pub use context::{ApiOptions, ApiParts};
 pub use description::Description;
 pub use limits::rate_limits::RateOptions;
 pub use message::{links::LinkOrigin, request::REQUEST_ID, response::ReplyBody};
-pub use proxy::{extend_via_leader::ToldRenewals, upstream::Upstream};
+pub use proxy::{extend_via_leader::LeaderExtension, upstream::Upstream};
 pub use service::Api;
 
 /// Items that the fuzz targets call beyond the public interface.

@@ -12,7 +12,7 @@ use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 
 use crate::{
     clock::Clock,
-    kv::{RunId, StoreView},
+    kv::{RunId, StoreSnapshot},
     telemetry::{
         Durations, Kind, Ledger, Metrics, Observed, Party, Sample,
         trace::{Seen, TRACEPARENT, Tracer, Value},
@@ -82,7 +82,7 @@ pub fn is_done(
 }
 
 /// Attributes the current request to a store, and to the run that created the store.
-pub fn is_about_store(store: &StoreView) {
+pub fn is_about_store(store: &StoreSnapshot) {
     let run = store.document.act_run_id.as_deref().and_then(Party::named);
     work::charge_to(Party::named(store.document.id.as_str()), run);
 }

@@ -18,7 +18,7 @@ use http_body::Body;
 use crate::{
     auth::{AccountAction, Addressed, Caller, Denied, User, admit, authorize, authorize_account},
     clock::Random,
-    kv::{self, StoreLocator, StoreName, StoreView},
+    kv::{self, StoreLocator, StoreName, StoreSnapshot},
     outbound::Peer,
     server::{Source, allow_any_origin},
     storage::BoxError,
@@ -202,7 +202,7 @@ impl Api {
             Endpoint::Description => Ok(gateway::description(request.headers)),
             Endpoint::CountUse => {
                 let grant = authorize_account(&caller, AccountAction::ActAsGateway)?;
-                Box::pin(gateway::count_use(context, &grant, request)).await
+                Box::pin(gateway::merge_usage(context, &grant, request)).await
             }
             Endpoint::RenewStore => {
                 let grant = authorize_account(&caller, AccountAction::ActAsGateway)?;
@@ -228,7 +228,7 @@ async fn place_for<'a>(
 
 /// Store addressed by a call.
 struct Target {
-    store: Arc<StoreView>,
+    store: Arc<StoreSnapshot>,
     owner: Arc<User>,
     addressed: Addressed,
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use crate::kv::{Document, GeneralAccess, NewStore, Right, RunId, StoreId, StoreView, TokenId, UserId};
+use crate::kv::{Document, GeneralAccess, NewStore, Right, RunId, StoreId, StoreSnapshot, TokenId, UserId};
 
 use super::{
     token::{KeptToken, Scope, UpstreamKind},
@@ -105,7 +105,7 @@ pub enum Denied {
 /// else.
 #[derive(Debug)]
 pub struct Grant {
-    store: Arc<StoreView>,
+    store: Arc<StoreSnapshot>,
     owner: Arc<User>,
     action: Action,
     /// The caller's own right on the store.
@@ -114,7 +114,7 @@ pub struct Grant {
 
 impl Grant {
     /// Returns the store.
-    pub fn store(&self) -> &Arc<StoreView> {
+    pub fn store(&self) -> &Arc<StoreSnapshot> {
         &self.store
     }
 
@@ -129,7 +129,7 @@ impl Grant {
     }
 
     /// Returns the same permission for the same store after the change that the grant was for.
-    pub fn renewed(&self, store: Arc<StoreView>) -> Result<Self, Denied> {
+    pub fn renewed(&self, store: Arc<StoreSnapshot>) -> Result<Self, Denied> {
         if store.document.id == self.store.document.id {
             Ok(Self { store, owner: Arc::clone(&self.owner), action: self.action, right: self.right })
         } else {
@@ -172,7 +172,7 @@ impl AccountGrant {
 
     /// Returns the permission to see a store in the account's list. A caller who may list sees every store of the list;
     /// other actions on a store still depend on the token.
-    pub fn listing(&self, caller: &Caller, store: Arc<StoreView>, owner: Arc<User>) -> Result<Grant, Denied> {
+    pub fn listing(&self, caller: &Caller, store: Arc<StoreSnapshot>, owner: Arc<User>) -> Result<Grant, Denied> {
         let of_user = owner.id == self.user().id || store.document.shares.right_of(&self.user().id).is_some();
         if store.document.owner_id != owner.id || !of_user {
             return Err(Denied::Insufficient);
@@ -203,7 +203,7 @@ pub fn admit(caller: &Caller, action: Action) -> Result<(), Denied> {
 pub fn authorize(
     caller: &Caller,
     action: Action,
-    store: Arc<StoreView>,
+    store: Arc<StoreSnapshot>,
     owner: Arc<User>,
     addressed: Addressed,
     is_signed: bool,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     kv::{
-        self, Catalog, Note, Right, StoreId, StoreLocator, StoreSnapshot, StoreUpdate, UserId, names_below,
-        remove_json, write_note,
+        self, Catalog, Right, StoreId, StoreLocator, StoreSnapshot, StoreUpdate, UnconditionalWrite, UserId,
+        delete_json, list_names, put_unconditionally,
     },
     storage::ObjectStore,
 };
@@ -25,7 +25,7 @@ const CONCURRENCY: usize = 16;
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {}
 
-impl Note for Entry {}
+impl UnconditionalWrite for Entry {}
 
 /// Index of shared stores by user.
 #[derive(Debug)]
@@ -43,13 +43,13 @@ impl SharedStores {
     /// Adds an entry for a store that is about to be shared with a user. The entry comes before the change of the
     /// store's document: a share that no list shows is of no use.
     pub async fn announce(&self, user: &UserId, store: &StoreId) -> Result<()> {
-        Ok(write_note(self.objects.as_ref(), &entry(user, store), &Entry {}).await?)
+        Ok(put_unconditionally(self.objects.as_ref(), &entry(user, store), &Entry {}).await?)
     }
 
     /// Removes the entry of a store that is no longer shared with a user. The entry stays if a concurrent call has
     /// shared the store again.
     pub async fn forget(&self, user: &UserId, store: &StoreId) -> Result<(), kv::Error> {
-        let removed = remove_json(self.objects.as_ref(), &entry(user, store)).await;
+        let removed = delete_json(self.objects.as_ref(), &entry(user, store)).await;
         removed.map_err(kv::Error::unavailable)?;
         self.catalog.refresh(*store).await?;
         match self.catalog.resolve(&StoreLocator::Id(*store)).await {
@@ -63,7 +63,7 @@ impl SharedStores {
 
     /// Revokes the links to all stores to which a user may write by a share; returns the number of those stores.
     pub async fn end_links(&self, user: &UserId) -> Result<usize, kv::Error> {
-        let ids = names_below(self.objects.as_ref(), &format!("{SHARED}{user}/")).await;
+        let ids = list_names(self.objects.as_ref(), &format!("{SHARED}{user}/")).await;
         let ids = ids.map_err(kv::Error::unavailable)?.into_iter().filter_map(|id| id.parse::<StoreId>().ok());
         let update = StoreUpdate { revoke_links_of: Some(*user), ..StoreUpdate::default() };
         let ended = stream::iter(ids)
@@ -79,14 +79,14 @@ impl SharedStores {
     /// Lists the stores that are shared with a user, oldest first. Removes the entries of deleted stores.
     pub async fn list(&self, user: &UserId) -> Result<Vec<Arc<StoreSnapshot>>, kv::Error> {
         let ids =
-            names_below(self.objects.as_ref(), &format!("{SHARED}{user}/")).await.map_err(kv::Error::unavailable)?;
+            list_names(self.objects.as_ref(), &format!("{SHARED}{user}/")).await.map_err(kv::Error::unavailable)?;
         let ids = ids.into_iter().filter_map(|id| id.parse::<StoreId>().ok());
         let stores = stream::iter(ids)
             .map(async |id| match self.catalog.resolve(&StoreLocator::Id(id)).await {
                 Ok(store) => Ok(Some(store)),
                 // Ids are never reused.
                 Err(kv::Error::StoreNotFound) => {
-                    let removed = remove_json(self.objects.as_ref(), &entry(user, &id)).await;
+                    let removed = delete_json(self.objects.as_ref(), &entry(user, &id)).await;
                     removed.map(|()| None).map_err(kv::Error::unavailable)
                 }
                 Err(error) => Err(error),

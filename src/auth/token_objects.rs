@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    kv::{Note, TokenId, UserId, create_json, names_below, read_json, remove_json, replace_json, write_note},
+    kv::{
+        TokenId, UnconditionalWrite, UserId, create_json, delete_json, list_names, put_unconditionally, read_json,
+        replace_json,
+    },
     storage::{ETag, ListOptions, MAX_LIST_KEYS, ObjectStore},
 };
 
@@ -74,7 +77,7 @@ struct LastUse {
 }
 
 /// Informational only. A last use that is written after the token was revoked is deleted with the tombstone.
-impl Note for LastUse {}
+impl UnconditionalWrite for LastUse {}
 
 /// Token whose remaining objects are due for deletion.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +126,7 @@ impl TokenObjects {
 
     /// Deletes the tombstone at a hash. Nothing replaces a tombstone, so this is safe.
     pub async fn delete_tombstone(&self, hash: &TokenHash) -> Result<()> {
-        Ok(remove_json(self.0.as_ref(), &place(hash)).await?)
+        Ok(delete_json(self.0.as_ref(), &place(hash)).await?)
     }
 
     /// Writes the entry of a token, which always has the same content.
@@ -139,13 +142,13 @@ impl TokenObjects {
 
     /// Deletes a token's entry and its last use.
     pub async fn delete_entry(&self, user: &UserId, id: &TokenId) -> Result<()> {
-        remove_json(self.0.as_ref(), &entry(user, id)).await?;
-        Ok(remove_json(self.0.as_ref(), &last_use(user, id)).await?)
+        delete_json(self.0.as_ref(), &entry(user, id)).await?;
+        Ok(delete_json(self.0.as_ref(), &last_use(user, id)).await?)
     }
 
     /// Lists the ids of a user's tokens, in the order of creation.
     pub async fn ids_of(&self, user: &UserId) -> Result<Vec<String>> {
-        Ok(names_below(self.0.as_ref(), &format!("{TOKENS_OF}{user}/")).await?)
+        Ok(list_names(self.0.as_ref(), &format!("{TOKENS_OF}{user}/")).await?)
     }
 
     /// Reads when a token was last used.
@@ -155,17 +158,17 @@ impl TokenObjects {
 
     /// Writes when a token was last used.
     pub async fn write_last_use(&self, user: &UserId, id: &TokenId, at: Timestamp) -> Result<()> {
-        Ok(write_note(self.0.as_ref(), &last_use(user, id), &LastUse { at }).await?)
+        Ok(put_unconditionally(self.0.as_ref(), &last_use(user, id), &LastUse { at }).await?)
     }
 
     /// Schedules the deletion of a token's remaining objects.
     pub async fn schedule(&self, ended: &EndedToken) -> Result<()> {
-        Ok(write_note(self.0.as_ref(), &due_item(ended), &()).await?)
+        Ok(put_unconditionally(self.0.as_ref(), &due_item(ended), &()).await?)
     }
 
     /// Deletes a due item.
     pub async fn delete_due_item(&self, ended: &EndedToken) -> Result<()> {
-        Ok(remove_json(self.0.as_ref(), &due_item(ended)).await?)
+        Ok(delete_json(self.0.as_ref(), &due_item(ended)).await?)
     }
 
     /// Lists the due items after `after` whose time has come, the earliest first; at most a thousand, in one request.

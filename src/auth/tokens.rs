@@ -19,7 +19,7 @@ use crate::{
 
 use super::{
     access::{Caller, Session},
-    documents::Remembered,
+    documents::TtlCache,
     error::{AccountsError, Result},
     token::{KeptToken, Scope, Token, TokenHash},
     token_objects::{EndedToken, LONGEST_REQUEST, Revocation, TokenObjects, TokenState},
@@ -81,7 +81,7 @@ pub struct Tokens {
     users: Arc<Users>,
     /// Hash of the initial admin's token, which is configured or stored elsewhere.
     admin: TokenHash,
-    pub(super) by_hash: Remembered<[u8; 32], KeptToken>,
+    pub(super) by_hash: TtlCache<[u8; 32], KeptToken>,
     /// Uses of tokens that are not written yet, by hash.
     pub(super) uses: Mutex<HashMap<[u8; 32], Use>>,
 }
@@ -97,7 +97,7 @@ impl Tokens {
         admin: &Token,
         staleness: Option<Duration>,
     ) -> Self {
-        let by_hash = Remembered::new(staleness, Arc::clone(&clock));
+        let by_hash = TtlCache::new(staleness, Arc::clone(&clock));
         let (objects, guard) = (TokenObjects::new(objects), Arc::new(ClockGuard::trusting(Arc::clone(&clock))));
         Self { objects, clock, guard, random, users, admin: admin.hash(), by_hash, uses: Mutex::default() }
     }
@@ -138,7 +138,7 @@ impl Tokens {
 
     /// Returns an id for a token that is about to be created.
     pub fn new_id(&self) -> TokenId {
-        TokenId::made_at(self.clock.now(), self.random.as_ref())
+        TokenId::generate_at(self.clock.now(), self.random.as_ref())
     }
 
     /// Creates a token. Its secret is visible only here.
@@ -337,7 +337,7 @@ impl Tokens {
             };
             let is_written = self.objects.set_state(hash, &TokenState::Revoked(revocation), etag).await;
             // Also after a failure: the write may have happened.
-            self.by_hash.forget(hash.bytes());
+            self.by_hash.invalidate(hash.bytes());
             if is_written? {
                 return self.forget_token(user, id, hash).await;
             }
@@ -346,7 +346,7 @@ impl Tokens {
     }
 
     async fn forget_token(&self, user: &UserId, id: &TokenId, hash: &TokenHash) -> Result<()> {
-        self.by_hash.forget(hash.bytes());
+        self.by_hash.invalidate(hash.bytes());
         self.uses.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash.bytes());
         self.objects.delete_entry(user, id).await
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    kv::{Change, GeneralAccess, UserId},
+    kv::{GeneralAccess, Patch, UserId},
 };
 
 use super::error::AccountsError;
@@ -165,15 +165,15 @@ pub struct Quota {
 #[derive(Debug, Clone, Default)]
 pub struct QuotaUpdate {
     /// Change of [`Quota::stores`].
-    pub stores: Change<u64>,
+    pub stores: Patch<u64>,
     /// Change of [`Quota::records`].
-    pub records: Change<u64>,
+    pub records: Patch<u64>,
     /// Change of [`Quota::bytes`].
-    pub bytes: Change<u64>,
+    pub bytes: Patch<u64>,
     /// Change of [`Quota::store_records`].
-    pub store_records: Change<u64>,
+    pub store_records: Patch<u64>,
     /// Change of [`Quota::store_bytes`].
-    pub store_bytes: Change<u64>,
+    pub store_bytes: Patch<u64>,
 }
 
 impl Quota {
@@ -197,10 +197,10 @@ impl Quota {
     /// Returns this quota with the changes of `update`.
     #[must_use]
     pub fn changed(self, update: &QuotaUpdate) -> Self {
-        let change = |before: Option<u64>, change: &Change<u64>| match change {
-            Change::Keep => before,
-            Change::Clear => None,
-            Change::Set(limit) => Some(*limit),
+        let change = |before: Option<u64>, change: &Patch<u64>| match change {
+            Patch::Keep => before,
+            Patch::Clear => None,
+            Patch::Set(limit) => Some(*limit),
         };
         Self {
             stores: change(self.stores, &update.stores),

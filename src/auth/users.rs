@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, Random},
-    kv::{CacheOptions, UserId, create_json, names_below, read_json, remove_json, replace_json},
+    kv::{CacheOptions, UserId, create_json, delete_json, list_names, read_json, replace_json},
     storage::ObjectStore,
 };
 
@@ -209,7 +209,7 @@ impl Users {
         if is_created? || self.by_name(&folded).await?.is_some_and(|found| found.id == user.id) {
             return Ok(Arc::new(user));
         }
-        remove_json(objects, &pointer).await?;
+        delete_json(objects, &pointer).await?;
         Err(AccountsError::UsernameTaken)
     }
 
@@ -255,7 +255,7 @@ impl Users {
     /// Returns the accounts of a page, by name. Lists the names of all accounts, a thousand per request, and reads only
     /// the documents of the page.
     pub async fn list(&self, page: &PageQuery) -> Result<Page<Arc<User>>> {
-        let (total, names) = page.of(names_below(self.objects.as_ref(), USERS).await?);
+        let (total, names) = page.of(list_names(self.objects.as_ref(), USERS).await?);
         let users = stream::iter(names).map(async |name| self.by_name(&name).await).buffered(READ_CONCURRENCY);
         let items = users.try_filter_map(async |user| Ok(user)).try_collect().await?;
         Ok(Page { total, items })

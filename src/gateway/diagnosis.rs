@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use crate::{
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
-    kv::{FormatError, look_at_format},
+    kv::{FormatError, check_format},
     storage::{
         ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore, FolderStanding, OpenError},
@@ -146,7 +146,7 @@ async fn of_bucket(
     let has_rules = |finding: &Finding| finding.check == "lifecycle rules" && finding.outcome.verdict == Verdict::Ok;
     let canaries = Canaries { objects: &bucket, clock: clock.as_ref(), has_rules: findings.all.iter().any(has_rules) };
     let looked = tokio::select! {
-        looked = canaries.look() => looked.map_err(|error| Outcome::failed(&error)),
+        looked = canaries.check() => looked.map_err(|error| Outcome::failed(&error)),
         () = clock.sleep(LIMIT) => Err(Outcome::unfinished(LIMIT.as_secs())),
     };
     let tried = "look what became of them";
@@ -219,7 +219,7 @@ const FORMAT_TRIED: &str = "read which format the objects have";
 
 /// Returns the format of the objects, and its consequence for a gateway that would start over them.
 async fn format_of(objects: &dyn ObjectStore) -> Outcome {
-    match look_at_format(objects).await {
+    match check_format(objects).await {
         Ok(None) => Outcome::ok("there is no installation yet: the first start makes one"),
         Ok(Some(format)) => Outcome::ok(format!("the objects have format {format}, which this version can use")),
         Err(error @ FormatError::Newer { .. }) => Outcome::wrong(error.to_string(), "use that version, or a newer one"),

@@ -380,7 +380,7 @@ mod tests {
     #[tokio::test]
     async fn an_installation_whose_objects_are_gone_is_fenced_off_until_they_are_back() {
         let Parts { clock, memory, installation, health, .. } = parts().await;
-        let fenced = installation.fence_off(memory.clone());
+        let fenced = installation.fenced(memory.clone());
         let format = "larder/format";
         let object = memory.get(format, GetOptions::default()).await.expect("it is there");
         let bytes = object.body.into_bytes(1024).await.expect("it is whole");
@@ -429,7 +429,7 @@ mod tests {
     #[tokio::test]
     async fn objects_that_are_gone_are_noticed_where_no_balancer_asks() {
         let Parts { clock, memory, installation, health, .. } = parts().await;
-        let (health, fenced) = (Arc::new(health), installation.fence_off(memory.clone()));
+        let (health, fenced) = (Arc::new(health), installation.fenced(memory.clone()));
         let job = ReadinessCheck::new(Arc::clone(&health));
         job.run_once().await.expect("it never fails");
         assert!(health.is_ready());

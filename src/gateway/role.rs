@@ -231,7 +231,7 @@ async fn founded_by_leader(
     secrets: &Secrets,
 ) -> Result<Installation, StartError> {
     loop {
-        if let Some(installation) = Installation::join_founded(objects, secrets).await? {
+        if let Some(installation) = Installation::join_existing(objects, secrets).await? {
             return Ok(installation);
         }
         tracing::info!("waiting for the leader's first start");

@@ -7,14 +7,12 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{Api, ApiParts, ToldRenewals, Upstream},
+    api::{Api, ApiParts, LeaderExtension, Upstream},
     auth::{Secrets, SharedStores, Tokens, Users},
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
     config::{Config, LeaderSetting},
     jobs::{Job, JobMeter, MaintenanceJob, RunSupervision, UsageReport, schedule},
-    kv::{
-        AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, look_at_format,
-    },
+    kv::{AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, check_format},
     outbound::{Errands, Peer},
     runs::{RunOptions, Runs},
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
@@ -81,7 +79,7 @@ impl Gateway {
         let runs = runs(&config, objects, (&clock, guard), &random);
         let parts = ApiParts {
             catalog: Arc::clone(&catalog),
-            records: Arc::new(records.held_in(Arc::clone(&memory))),
+            records: Arc::new(records.with_memory_budget(Arc::clone(&memory))),
             users: Arc::clone(&users),
             tokens: Arc::clone(&tokens),
             shared: SharedStores::new(Arc::clone(objects), Arc::clone(&catalog)),
@@ -255,7 +253,7 @@ async fn join(
     metrics: &Metrics,
 ) -> Result<Joined, StartError> {
     let unfenced = role.objects(backend, clock);
-    look_at_format(unfenced.as_ref()).await?;
+    check_format(unfenced.as_ref()).await?;
     let secrets = match config.secret.clone() {
         Some(master) => Secrets::new(master),
         None => Secrets::open(unfenced.as_ref(), random.as_ref()).await?,
@@ -263,7 +261,7 @@ async fn join(
     let replaced = config.old_secret_fingerprint.as_deref();
     let installation = role.join(unfenced.as_ref(), (clock.as_ref(), random.as_ref()), &secrets, replaced).await?;
     let objects = RecordCache::of(config, role)?.before(Arc::clone(&unfenced), clock, metrics);
-    let objects = installation.fence_off(objects);
+    let objects = installation.fenced(objects);
     Ok(Joined { unfenced, objects, installation, secrets: Arc::new(secrets) })
 }
 
@@ -336,8 +334,8 @@ fn records_and_activity(catalog: &Arc<Catalog>, errands: Option<Arc<Errands>>) -
     match errands {
         None => (catalog.records(), Arc::new(MaintenanceJob::usage_flush(Arc::clone(catalog)))),
         Some(errands) => {
-            let renewals = ToldRenewals::new(Arc::clone(catalog), Arc::clone(&errands));
-            let records = catalog.records_renewed_by(Arc::new(renewals));
+            let renewals = LeaderExtension::new(Arc::clone(catalog), Arc::clone(&errands));
+            let records = catalog.records_extended_by(Arc::new(renewals));
             (records, Arc::new(UsageReport::new(Arc::clone(catalog), errands)))
         }
     }

@@ -92,17 +92,17 @@ impl MaintenanceJob {
 
     /// Returns the job that deletes expired stores, purges deleted ones, and relocates records to their proper location.
     pub fn store_reconciler(catalog: Arc<Catalog>) -> Self {
-        Self::new("store reconciler", STORE_INTERVAL, catalog, async |catalog| catalog.keep_appointments().await)
+        Self::new("store reconciler", STORE_INTERVAL, catalog, async |catalog| catalog.reconcile_due().await)
     }
 
     /// Returns the job that counts the contents of changed stores.
     pub fn usage_recount(catalog: Arc<Catalog>) -> Self {
-        Self::new("usage recount", RECOUNT_INTERVAL, catalog, async |catalog| catalog.count_contents().await)
+        Self::new("usage recount", RECOUNT_INTERVAL, catalog, async |catalog| catalog.recount().await)
     }
 
     /// Returns the job that flushes the usage counters of stores.
     pub fn usage_flush(catalog: Arc<Catalog>) -> Self {
-        Self::new("usage flush", USAGE_INTERVAL, catalog, async |catalog| catalog.flush_activity().await)
+        Self::new("usage flush", USAGE_INTERVAL, catalog, async |catalog| catalog.flush_usage().await)
     }
 
     /// Returns the job that aborts abandoned multipart uploads.

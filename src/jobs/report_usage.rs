@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    kv::{self, Catalog, StoreUse},
+    kv::{self, Catalog, UsageReport},
     outbound::{Answered, Errands},
 };
 
@@ -32,7 +32,7 @@ pub struct UsageReport {
 
 #[derive(Serialize)]
 struct Batch<'a> {
-    stores: &'a [StoreUse],
+    stores: &'a [UsageReport],
 }
 
 impl UsageReport {
@@ -41,7 +41,7 @@ impl UsageReport {
         Self { catalog, errands }
     }
 
-    async fn tell(&self, stores: &[StoreUse]) -> kv::Result<()> {
+    async fn tell(&self, stores: &[UsageReport]) -> kv::Result<()> {
         let batch = serde_json::to_vec(&Batch { stores }).map_err(|error| kv::Error::Corrupt(error.to_string()))?;
         match self.errands.post(PATH, batch).await.map_err(kv::Error::unavailable)? {
             Answered::Done => Ok(()),
@@ -66,10 +66,10 @@ impl Job for UsageReport {
     }
 
     async fn run_once(&self) -> kv::Result<Report> {
-        let used = self.catalog.pending_use();
+        let used = self.catalog.pending_usage();
         for batch in used.chunks(MAX_STORES) {
             self.tell(batch).await?;
-            self.catalog.use_was_told(batch);
+            self.catalog.ack_usage(batch);
         }
         Ok(Report { worked_on: used.len() })
     }

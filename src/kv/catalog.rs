@@ -92,8 +92,8 @@ impl Catalog {
         let guard = options.clock_guard.clone().unwrap_or_else(|| Arc::new(ClockGuard::trusting(clock.clone())));
         let clocks = (clock.clone(), guard.clone());
         let index = Arc::new(Index::new(objects.clone(), clocks.clone(), options.cache.staleness));
-        let (of_listing, toggles) = (index.clone(), options.toggles);
-        let repository = StoreRepository::new(objects.clone(), clocks, random.clone(), cache, of_listing, toggles);
+        let (observer, toggles) = (index.clone(), options.toggles);
+        let repository = StoreRepository::new(objects.clone(), clocks, random.clone(), cache, observer, toggles);
         let repository = Arc::new(repository);
         let due_queue = Arc::new(DueQueue::new(objects.clone(), clock.clone(), random.clone(), guard.clone()));
         let claims = Arc::new(Claims::new(objects.clone(), random.clone()));
@@ -256,7 +256,7 @@ impl Catalog {
     /// Creates a store. If the owner already has one of that name, returns it unchanged.
     pub async fn create(self: &Arc<Self>, owner: UserId, new: NewStore) -> Result<Created> {
         let catalog = Arc::clone(self);
-        self.run_to_its_end(async move {
+        self.run_to_completion(async move {
             let Some(name) = new.name.clone() else { return catalog.create_unnamed(owner, new).await };
             let document = || catalog.new_document(owner, new.clone(), Phase::Creating);
             catalog.naming.get_or_create(owner, &name, document).await
@@ -267,14 +267,14 @@ impl Catalog {
     /// Updates a store.
     pub async fn update(self: &Arc<Self>, id: StoreId, update: StoreUpdate) -> Result<Arc<StoreSnapshot>> {
         let catalog = Arc::clone(self);
-        self.run_to_its_end(async move { catalog.change(id, update).await }).await
+        self.run_to_completion(async move { catalog.change(id, update).await }).await
     }
 
     /// Deletes a store: at once for this gateway, within the staleness bound for others. Its records are purged in
     /// the background ([`Catalog::reconcile_due`]).
     pub async fn delete(self: &Arc<Self>, id: StoreId) -> Result<()> {
         let catalog = Arc::clone(self);
-        self.run_to_its_end(async move {
+        self.run_to_completion(async move {
             let snapshot = catalog.read(id).await?;
             catalog.deleter.tombstone(snapshot).await
         })
@@ -347,7 +347,7 @@ impl Catalog {
         self.retention.set(retention);
     }
 
-    async fn run_to_its_end<T: Send + 'static>(
+    async fn run_to_completion<T: Send + 'static>(
         &self,
         change: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {

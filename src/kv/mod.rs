@@ -35,11 +35,14 @@ pub use names::naming::Created;
 pub use persist::{
     cache::{CacheCounters, CacheOptions},
     clock_record::ClockRecords,
-    format_version::{FORMAT, FormatError, look_at_format},
+    format_version::{FORMAT, FormatError, check_format},
     installation::{CheckError, Installation, InstallationLost, JoinError, SecretFingerprint},
-    json::{JsonError, Note, create_json, names_below, read_json, remove_json, replace_json, write_note},
+    json::{
+        JsonError, UnconditionalWrite, create_json, delete_json, list_names, put_unconditionally, read_json,
+        replace_json,
+    },
     migration::{
-        JournalError, MigrationJournal, MigrationState, MigrationStep, PREFIXES, belongs_to_backend, may_expire,
+        JournalError, MigrationJournal, MigrationState, MigrationStep, PREFIXES, is_backend_specific, may_expire,
     },
     object_keys::{CLOCK, FORMAT as FORMAT_OBJECT, is_record},
     store_metadata::{Contents, Document, Location, Phase, Stats, StoreSnapshot},

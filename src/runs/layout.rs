@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Timestamp,
-    kv::{ActorId, JsonError, Note, RunId, TokenId, UserId, write_note},
+    kv::{ActorId, JsonError, RunId, TokenId, UnconditionalWrite, UserId, put_unconditionally},
 };
 
 use super::{
@@ -181,7 +181,7 @@ pub struct RunIdentity {
 }
 
 /// Its content never changes.
-impl Note for RunIdentity {}
+impl UnconditionalWrite for RunIdentity {}
 
 impl RunIdentity {
     /// Returns the identity of `run`.
@@ -207,7 +207,7 @@ impl Runs {
     /// Writes the entries of `run` with its current status.
     pub(super) async fn write_entries(&self, run: &Run) -> Result<()> {
         let keys: Vec<_> = RunIdentity::of(run).entries(run.status).collect();
-        let written = keys.iter().map(|key| write_note(self.objects.as_ref(), key, &()));
+        let written = keys.iter().map(|key| put_unconditionally(self.objects.as_ref(), key, &()));
         try_join_all(written).await?;
         Ok(())
     }

@@ -28,8 +28,8 @@ use tokio::sync::watch;
 use crate::{
     clock::{Clock, ClockGuard, Random, Timestamp},
     kv::{
-        self, Catalog, DefaultRetention, JsonError, Retention, RunId, StoreLocator, StoreView, create_json, read_json,
-        remove_json, replace_json,
+        self, Catalog, DefaultRetention, JsonError, Retention, RunId, StoreLocator, StoreSnapshot, create_json,
+        delete_json, read_json, replace_json,
     },
     storage::{self, ETag, ObjectStore},
 };
@@ -97,7 +97,7 @@ impl Runs {
     }
 
     /// Creates a run with the given store.
-    pub async fn create(&self, new: NewRun, store: &StoreView) -> Result<Run> {
+    pub async fn create(&self, new: NewRun, store: &StoreSnapshot) -> Result<Run> {
         let now = self.now();
         let mut run = new.into_run(self.random.as_ref(), now.wall);
         (run.uptimes.started, run.uptimes.seen) = (whole_millis(now.uptime), whole_millis(now.uptime));
@@ -312,7 +312,7 @@ impl Runs {
                 if let Some(until) = self.kept_until(&run, catalog).await? {
                     return self.keep(&run, until, item).await.map(|()| None);
                 }
-                remove_json(self.objects.as_ref(), &layout::document(&run.id)).await?;
+                delete_json(self.objects.as_ref(), &layout::document(&run.id)).await?;
                 Ok(Some(RunIdentity::of(&run)))
             }
             // An earlier removal got this far.

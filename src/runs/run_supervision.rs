@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     clock::Timestamp,
-    kv::{self, Catalog, JsonError, Note, RunId, StoreLocator, StoreView, read_json, remove_json, write_note},
+    kv::{
+        self, Catalog, JsonError, RunId, StoreLocator, StoreSnapshot, UnconditionalWrite, delete_json,
+        put_unconditionally, read_json,
+    },
     storage::{self, ListOptions, MAX_LIST_KEYS, Precondition},
 };
 
@@ -50,7 +53,7 @@ pub(super) struct Creation {
     made: u64,
 }
 
-impl Note for Creation {}
+impl UnconditionalWrite for Creation {}
 
 /// Result of a check of a run.
 #[derive(Debug)]
@@ -119,7 +122,7 @@ impl Runs {
     }
 
     /// Schedules a check of a run that is about to be created.
-    pub(super) async fn announce(&self, run: &Run, store: &StoreView) -> Result<()> {
+    pub(super) async fn announce(&self, run: &Run, store: &StoreSnapshot) -> Result<()> {
         let creation = Creation { identity: RunIdentity::of(run), made: run.uptimes.started };
         let at = self.next_look(run, Some(store));
         self.enqueue(Queue::Due, at, &run.id, &Some(creation)).await.map(drop)
@@ -165,7 +168,7 @@ impl Runs {
     }
 
     /// Returns the uptime in milliseconds at which an active run needs the next check.
-    fn next_look(&self, run: &Run, store: Option<&StoreView>) -> i64 {
+    fn next_look(&self, run: &Run, store: Option<&StoreSnapshot>) -> i64 {
         let now = self.now();
         let limits = [run.abort_limit(ABORT_PATIENCE), run.time_limit(), Some(run.silence_limit(self.options.silence))];
         let of_limits = limits.into_iter().flatten().map(|limit| limit.next_check(now));
@@ -233,9 +236,15 @@ impl Runs {
     }
 
     /// Adds an item to `queue`, due at `at` milliseconds by its clock. Returns its key.
-    pub(super) async fn enqueue<T: Note>(&self, queue: Queue, at: i64, id: &RunId, body: &T) -> Result<String> {
+    pub(super) async fn enqueue<T: UnconditionalWrite>(
+        &self,
+        queue: Queue,
+        at: i64,
+        id: &RunId,
+        body: &T,
+    ) -> Result<String> {
         let key = queue.key(at, id);
-        write_note(self.objects.as_ref(), &key, body).await?;
+        put_unconditionally(self.objects.as_ref(), &key, body).await?;
         Ok(key)
     }
 
@@ -246,7 +255,7 @@ impl Runs {
 
     /// Deletes a handled item.
     pub async fn dequeue(&self, item: &QueueItem) -> Result<()> {
-        Ok(remove_json(self.objects.as_ref(), &item.key).await?)
+        Ok(delete_json(self.objects.as_ref(), &item.key).await?)
     }
 
     /// Moves a failed item, with its content, behind the others.

@@ -173,7 +173,7 @@ async fn use_all(fixture: &Fixture, objects: Arc<dyn ObjectStore>) {
     larder.delete(format!("{STORES}/~shop")).await.answers(204);
     larder.upkeep().await;
     larder.get(format!("{STORES}/~shop")).await.answers(404);
-    assert_eq!(kv::look_at_format(objects.as_ref()).await.expect("a look"), Some(kv::FORMAT));
+    assert_eq!(kv::check_format(objects.as_ref()).await.expect("a look"), Some(kv::FORMAT));
 }
 
 /// Checks that the fixture has an object below every prefix of which an installation has any.

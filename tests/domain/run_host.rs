@@ -6,7 +6,7 @@ use larder::{
     auth::{Token, Tokens, Users},
     clock::{ClockGuard, SeededRandom},
     jobs::{Job, RunSupervision},
-    kv::{ActorId, CacheOptions, CatalogOptions, Maker, StoreView},
+    kv::{ActorId, CacheOptions, CatalogOptions, Creator, StoreSnapshot},
     runs::{NewRun, Outcome, Run, RunOptions, RunOrigin, RunSettings, Runs, RunsError},
     storage::ObjectStore,
 };
@@ -46,13 +46,13 @@ impl Host {
         Self { runs, tokens, users, gateway, upkeep }
     }
 
-    pub async fn start(&self, world: &World, store: &StoreView) -> Result<Run, RunsError> {
+    pub async fn start(&self, world: &World, store: &StoreSnapshot) -> Result<Run, RunsError> {
         let random = SeededRandom::new(9);
         let (actor, build_id) = (ActorId::generate(&random), ActorId::generate(&random));
         let settings =
             RunSettings { build: "latest".to_owned(), timeout_secs: 0, memory_mbytes: 128, disk_mbytes: 256 };
         let new = NewRun {
-            maker: Maker { actor, run: self.runs.new_id() },
+            actor_run: Creator { actor, run: self.runs.new_id() },
             owner_id: world.owner,
             task: Some(actor),
             creator: None,

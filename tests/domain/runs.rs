@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use larder::{
     jobs::Job,
-    kv::{create_json, write_note},
+    kv::{create_json, put_unconditionally},
     runs::{Outcome, RunFilter, RunStatus, RunsOf},
     storage::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, Operation,
@@ -127,7 +127,7 @@ async fn items_whose_runs_cannot_be_read_hold_up_no_other_run() {
         let objects = world.objects.as_ref();
         create_json(objects, &format!("larder/runs/{id}"), &"damaged").await.expect("a write");
         let item = format!("larder/runs-due/0000000000001-{id}");
-        write_note(objects, &item, &()).await.expect("a write");
+        put_unconditionally(objects, &item, &()).await.expect("a write");
     }
     let run = host.start(&world, &store).await.expect("a run");
     world.clock.advance(Duration::from_hours(2));

@@ -31,7 +31,7 @@ use crate::{
     },
     auth::Grant,
     clock::Timestamp,
-    kv::{self, ContentCoding, KeyQuery, ListedKey, RecordKey, Records, StoreView},
+    kv::{self, ContentCoding, KeyQuery, ListedKey, RecordKey, Records, StoreSnapshot},
     storage::{self, BodyError, ByteStream, Lease, MemoryBudget, Object},
     telemetry::work,
 };
@@ -81,7 +81,7 @@ pub async fn download(
 struct Archive {
     records: Arc<Records>,
     memory: Arc<MemoryBudget>,
-    store: Arc<StoreView>,
+    store: Arc<StoreSnapshot>,
     query: KeyQuery,
     /// Listed keys that are still to be written.
     keys: VecDeque<ListedKey>,
@@ -94,7 +94,7 @@ struct Archive {
 }
 
 impl Archive {
-    fn new(context: &Context, store: Arc<StoreView>, query: KeyQuery) -> Self {
+    fn new(context: &Context, store: Arc<StoreSnapshot>, query: KeyQuery) -> Self {
         let (records, memory) = (Arc::clone(&context.records), Arc::clone(&context.memory));
         let sink = Sink::default();
         let writer = Some(ZipWriter::new_stream(sink.clone()).set_auto_large_file());

@@ -19,23 +19,23 @@ use crate::{
     },
     auth::{AccountGrant, Caller},
     clock::Timestamp,
-    kv::{StoreId, StoreUse},
+    kv::{StoreId, UsageReport},
     storage::ByteStream,
 };
 
 use super::{json_body, responses::Data};
 
 /// Adds `{"stores": [{"id", "stats", "modifiedAt", "accessedAt"}, ...]}` to the counters, which the next flush writes.
-pub async fn count_use(
+pub async fn merge_usage(
     context: &Context,
     grant: &AccountGrant,
     request: Request<'_>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let mut body = json_body::object(context, request, grant, &["stores"]).await?;
     let stores = body.remove("stores").unwrap_or(Value::Null);
-    let stores: Vec<StoreUse> = serde_json::from_value(stores)
+    let stores: Vec<UsageReport> = serde_json::from_value(stores)
         .map_err(|error| ApiError::bad_request("invalid-input", format!("Invalid counters of stores' use: {error}")))?;
-    context.catalog.count_use(&stores);
+    context.catalog.merge_usage(&stores);
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
@@ -48,7 +48,7 @@ pub async fn renew_store(
     let body = json_body::object(context, request, grant, &["store"]).await?;
     let id: Option<StoreId> = body.get("store").and_then(Value::as_str).and_then(|id| id.parse().ok());
     let id = id.ok_or_else(|| ApiError::bad_request("invalid-input", "The body names no store"))?;
-    context.catalog.renew(id).await?;
+    context.catalog.extend_expiry(id).await?;
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 

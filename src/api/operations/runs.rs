@@ -25,7 +25,7 @@ use crate::{
         authorize_account, authorize_run,
     },
     clock::Timestamp,
-    kv::{ActorId, Maker, NewStore, RecordKey, StoreView},
+    kv::{ActorId, Creator, NewStore, RecordKey, StoreSnapshot},
     outbound::FORWARDED,
     runs::{ActorName, NewRun, Run, RunFilter, RunOrigin, RunSettings, RunStatus, RunsOf, build_id},
     storage::ByteStream,
@@ -186,9 +186,9 @@ pub async fn start(
         Some(upstream) => Some(upstream.make_for_run().await?),
         None => None,
     };
-    let maker = Maker { actor, run: context.runs.new_id() };
-    let (owner_id, new) = account.creation(NewStore { maker: Some(maker), ..NewStore::default() });
-    let creator = new.creator;
+    let actor_run = Creator { actor, run: context.runs.new_id() };
+    let (owner_id, new) = account.creation(NewStore { creator: Some(actor_run), ..NewStore::default() });
+    let creator = new.creator_token_id;
     let store = context.catalog.create(owner_id, new).await?.store;
     if let Err(error) = put_input(context, caller, &store, INPUT, request).await {
         // A store without its run is of no use; if this fails, the store expires.
@@ -198,7 +198,7 @@ pub async fn start(
     let task = matches!(source.kind, crate::runs::ActorKind::Task).then_some(actor);
     let build_id = build_id(&actor, &settings.build);
     let new =
-        NewRun { maker, owner_id, task, creator, origin, settings, build_id, store: store.document.id, elsewhere };
+        NewRun { actor_run, owner_id, task, creator, origin, settings, build_id, store: store.document.id, elsewhere };
     let run = context.runs.create(new, &store).await?;
     let change = audit::Change { run: Some(&run.id), actor: Some(actor.as_str()), ..audit::Change::default() };
     audit::note(caller, audit::Action::RunCreate, &change);
@@ -213,7 +213,7 @@ pub async fn start(
 pub async fn put_input(
     context: &Context,
     caller: &Caller,
-    store: &Arc<StoreView>,
+    store: &Arc<StoreSnapshot>,
     key: &str,
     request: Request<'_>,
 ) -> Result<(), ApiError> {

@@ -22,7 +22,7 @@ use crate::{
     },
     auth::{Caller, Grant, User, signature},
     clock::Timestamp,
-    kv::{GeneralAccess, RecordKey, Right, StoreId, StoreUpdate, StoreView, UserId},
+    kv::{GeneralAccess, RecordKey, Right, StoreId, StoreSnapshot, StoreUpdate, UserId},
 };
 
 use super::{
@@ -137,7 +137,7 @@ fn note_revoked_links(caller: &Caller, store: &StoreId) {
 
 async fn show(
     context: &Context,
-    store: &Arc<StoreView>,
+    store: &Arc<StoreSnapshot>,
     links_revoked: Option<bool>,
 ) -> Result<Response<ReplyBody>, ApiError> {
     let mut users = Vec::with_capacity(store.document.shares.len());
@@ -182,7 +182,7 @@ pub async fn make_view_link(
         }
     };
     let document = &grant.store().document;
-    let signing_key = context.secrets.signing_key(&document.id, document.secret_rotation);
+    let signing_key = context.secrets.signing_key(&document.id, document.signing_key_version);
     let longest = if grant.may_write() { MAX_VIEW_LINK_LIFETIME } else { VIEW_LINK_LIFETIME };
     let expires_at = context.clock.now().plus(lifetime(body.get("lifetimeSecs"), longest)?);
     let (signature, url) = if let Some(key) = &key {

@@ -173,7 +173,7 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
 
 /// Returns a store's object.
 pub fn get(context: &Context, grant: &Grant) -> Response<ReplyBody> {
-    context.catalog.looked_at(grant.store());
+    context.catalog.count_store_read(grant.store());
     response::json(StatusCode::OK, &Data { data: StoreObject::new(context, grant) })
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use crate::{
-    kv::{self, Catalog, Renew, StoreId},
+    kv::{self, Catalog, ExtendExpiry, StoreId},
     outbound::{Answered, Errands},
 };
 
@@ -15,12 +15,12 @@ const PATH: &str = "/larder/v1/renewals";
 
 /// Client that asks the leader to extend the expiry.
 #[derive(Debug)]
-pub struct ToldRenewals {
+pub struct LeaderExtension {
     catalog: Arc<Catalog>,
     errands: Arc<Errands>,
 }
 
-impl ToldRenewals {
+impl LeaderExtension {
     /// Returns a client that uses `errands`, and invalidates the stores that the leader wrote.
     pub fn new(catalog: Arc<Catalog>, errands: Arc<Errands>) -> Self {
         Self { catalog, errands }
@@ -28,8 +28,8 @@ impl ToldRenewals {
 }
 
 #[async_trait]
-impl Renew for ToldRenewals {
-    async fn renew(&self, id: StoreId) -> kv::Result<()> {
+impl ExtendExpiry for LeaderExtension {
+    async fn extend(&self, id: StoreId) -> kv::Result<()> {
         let document = json!({ "store": id }).to_string().into_bytes();
         match self.errands.post(PATH, document).await.map_err(kv::Error::unavailable)? {
             Answered::Done => self.catalog.refresh(id).await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     clock::{Clock, Random, SystemClock, SystemRandom},
     config::Config,
-    kv::{self, MigrationJournal, MigrationState, MigrationStep, look_at_format},
+    kv::{self, MigrationJournal, MigrationState, MigrationStep, check_format},
     storage::{
         MemoryBudget, ObjectStore,
         embedded::FolderStanding,
@@ -91,7 +91,7 @@ async fn from_source(
 
 async fn require_usable(from: &End) -> Result<(), MigrationError> {
     let name = from.name.clone();
-    match look_at_format(from.objects.as_ref()).await {
+    match check_format(from.objects.as_ref()).await {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(MigrationError::NothingThere { name }),
         Err(cause) => Err(MigrationError::Format { name, cause }),

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     auth,
     clock::{Clock, ClockRecord, Timestamp},
-    kv::{self, belongs_to_backend, read_json},
+    kv::{self, is_backend_specific, read_json},
     runs,
     storage::{
         self, Error, GetOptions, ListOptions, ListedObject, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore,
@@ -151,7 +151,7 @@ pub(super) async fn require_idle(
 
 /// Returns whether an object concerns only the object store it is in.
 fn is_about_backend(key: &str) -> bool {
-    belongs_to_backend(key) || key == OUTCOME_KEY || key.starts_with(PROBES)
+    is_backend_specific(key) || key == OUTCOME_KEY || key.starts_with(PROBES)
 }
 
 /// Returns whether an object is not copied unchanged.
@@ -190,7 +190,7 @@ pub(super) fn prefixes_after(after: Option<&str>) -> Vec<(&'static str, Option<S
 
 /// Returns whether the object is to be moved.
 pub(super) fn is_moved(key: &str) -> bool {
-    prefixes_after(None).iter().any(|(prefix, _)| is_below(key, prefix)) && !belongs_to_backend(key)
+    prefixes_after(None).iter().any(|(prefix, _)| is_below(key, prefix)) && !is_backend_specific(key)
 }
 
 /// Returns whether a key is below a prefix, which is a folder or one object.
@@ -229,7 +229,7 @@ impl<'a> Walk<'a> {
         if let Some(last) = objects.last() {
             self.after = Some(last.key.clone());
         }
-        objects.retain(|object| is_below(&object.key, self.prefix) && !belongs_to_backend(&object.key));
+        objects.retain(|object| is_below(&object.key, self.prefix) && !is_backend_specific(&object.key));
         Ok(Some(objects))
     }
 }

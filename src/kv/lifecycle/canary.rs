@@ -19,16 +19,16 @@ use crate::{
 const DAY: Duration = Duration::from_hours(24);
 
 /// Time before its due time at which an object may already be deleted: vendors count in dates, some by local time.
-const COARSENESS: Duration = DAY;
+const DATE_GRANULARITY: Duration = DAY;
 
 /// Time after its due time for which an object may still be there: background scans of a bucket take days.
-const PATIENCE: Duration = DAY.saturating_mul(4);
+const SCAN_DELAY_TOLERANCE: Duration = DAY.saturating_mul(4);
 
 /// Maximum size in bytes of the record of the canaries.
-const MEMORY_LIMIT: u64 = 4096;
+const MAX_WRITE_TIMES_BYTES: u64 = 4096;
 
 /// Descriptions of the checks.
-const TRIED: [&str; 2] = [
+const DESCRIPTIONS: [&str; 2] = [
     "an object among the records that expire: it goes when its rule is due",
     "an object among the records that are kept: it stays",
 ];
@@ -36,7 +36,7 @@ const TRIED: [&str; 2] = [
 /// Times at which the canaries were written; a deleted object no longer shows its own.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Memory {
+struct WriteTimes {
     expiring: Option<Timestamp>,
     permanent: Option<Timestamp>,
 }
@@ -54,45 +54,45 @@ pub struct Canaries<'a> {
 
 impl Canaries<'_> {
     /// Reports the state of the canaries, and writes the missing ones.
-    pub async fn look(self) -> Result<Vec<Finding>> {
+    pub async fn check(self) -> Result<Vec<Finding>> {
         let class = LifecycleClass::ALL[0];
-        let mut memory = self.cached().await?;
+        let mut write_times = self.read_write_times().await?;
         let mut findings = Vec::new();
         if self.has_rules {
-            let fate = self.fate(&object_keys::passing_canary(class), &mut memory.expiring).await?;
-            let outcome = passing(fate, DAY * u32::from(class.days()));
-            findings.push(Finding { check: "expiring canary", tried: TRIED[0], outcome });
+            let state = self.observe(&object_keys::expiring_canary(class), &mut write_times.expiring).await?;
+            let outcome = expiring_outcome(state, DAY * u32::from(class.days()));
+            findings.push(Finding { check: "expiring canary", tried: DESCRIPTIONS[0], outcome });
         }
-        let fate = self.fate(&object_keys::kept_canary(), &mut memory.permanent).await?;
-        findings.push(Finding { check: "permanent canary", tried: TRIED[1], outcome: kept(fate) });
-        let text = serde_json::to_vec(&memory).map_err(|error| Error::Unavailable(error.into()))?;
+        let state = self.observe(&object_keys::permanent_canary(), &mut write_times.permanent).await?;
+        findings.push(Finding { check: "permanent canary", tried: DESCRIPTIONS[1], outcome: permanent_outcome(state) });
+        let text = serde_json::to_vec(&write_times).map_err(|error| Error::Unavailable(error.into()))?;
         self.write(&object_keys::canaries(), text).await?;
         Ok(findings)
     }
 
-    async fn cached(self) -> Result<Memory> {
+    async fn read_write_times(self) -> Result<WriteTimes> {
         let object = match self.objects.get(&object_keys::canaries(), GetOptions::default()).await {
             Ok(object) => object,
-            Err(Error::NotFound) => return Ok(Memory::default()),
+            Err(Error::NotFound) => return Ok(WriteTimes::default()),
             Err(error) => return Err(error),
         };
-        let bytes = object.body.into_bytes(MEMORY_LIMIT).await.map_err(Error::Body)?;
+        let bytes = object.body.into_bytes(MAX_WRITE_TIMES_BYTES).await.map_err(Error::Body)?;
         // A damaged record is dropped: it is rewritten below.
         Ok(serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
-    async fn fate(self, key: &str, written_at: &mut Option<Timestamp>) -> Result<Fate> {
+    async fn observe(self, key: &str, written_at: &mut Option<Timestamp>) -> Result<CanaryState> {
         let now = self.clock.now();
         match self.objects.head(key).await {
             Ok(meta) => {
                 *written_at = Some(meta.last_modified);
-                Ok(Fate::There { age: now.since(meta.last_modified) })
+                Ok(CanaryState::Present { age: now.since(meta.last_modified) })
             }
             Err(Error::NotFound) => {
-                let before = written_at.map(|at| now.since(at));
+                let age = written_at.map(|at| now.since(at));
                 let text = b"Larder watches what becomes of this object (`larder doctor`). It may be deleted.\n";
                 *written_at = Some(self.write(key, text.to_vec()).await?);
-                Ok(before.map_or(Fate::New, |age| Fate::Gone { age }))
+                Ok(age.map_or(CanaryState::New, |age| CanaryState::Gone { age }))
             }
             Err(error) => Err(error),
         }
@@ -107,11 +107,11 @@ impl Canaries<'_> {
 
 /// State of a canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum CanaryState {
     /// It was never written before.
     New,
     /// It exists.
-    There {
+    Present {
         /// Its age.
         age: Duration,
     },
@@ -122,19 +122,19 @@ enum Fate {
     },
 }
 
-fn passing(fate: Fate, due: Duration) -> Outcome {
-    match fate {
-        Fate::New => Outcome::ok(format!("written now; its rule is due in {}", days(due))),
-        Fate::There { age } if age < due => {
+fn expiring_outcome(state: CanaryState, due: Duration) -> Outcome {
+    match state {
+        CanaryState::New => Outcome::ok(format!("written now; its rule is due in {}", days(due))),
+        CanaryState::Present { age } if age < due => {
             let left = days(due.saturating_sub(age));
             Outcome::ok(format!("written {} ago, its rule is due in {left}, still there: fine", days(age)))
         }
-        Fate::There { age } if age <= due + PATIENCE => Outcome::ok(format!(
+        CanaryState::Present { age } if age <= due + SCAN_DELAY_TOLERANCE => Outcome::ok(format!(
             "written {} ago, its rule was due {} ago, still there: object stores take their time",
             days(age),
             days(age.saturating_sub(due))
         )),
-        Fate::There { age } => Outcome::wrong(
+        CanaryState::Present { age } => Outcome::wrong(
             format!(
                 "written {} ago, its rule was due {} ago, still there: lifecycle rules do not run",
                 days(age),
@@ -143,21 +143,21 @@ fn passing(fate: Fate, due: Duration) -> Outcome {
             "look whether a gateway has ever set its rules here, and whether the object store runs them; until then, keep a \
              gateway running: it removes what has expired by itself",
         ),
-        Fate::Gone { age } if age + COARSENESS < due => Outcome::wrong(
+        CanaryState::Gone { age } if age + DATE_GRANULARITY < due => Outcome::wrong(
             format!("written {} ago, gone before its time: records of unnamed stores may go too early", days(age)),
             "look for another rule over larder/expiring/, and for another program that deletes there; it was written again",
         ),
-        Fate::Gone { age } => {
+        CanaryState::Gone { age } => {
             Outcome::ok(format!("written {} ago, gone: its rule has removed it; written again", days(age)))
         }
     }
 }
 
-fn kept(fate: Fate) -> Outcome {
-    match fate {
-        Fate::New => Outcome::ok("written now"),
-        Fate::There { age } => Outcome::ok(format!("written {} ago, still there: fine", days(age))),
-        Fate::Gone { age } => Outcome::wrong(
+fn permanent_outcome(state: CanaryState) -> Outcome {
+    match state {
+        CanaryState::New => Outcome::ok("written now"),
+        CanaryState::Present { age } => Outcome::ok(format!("written {} ago, still there: fine", days(age))),
+        CanaryState::Gone { age } => Outcome::wrong(
             format!("written {} ago, gone: a rule deletes what it must not!", days(age)),
             "take away at once every lifecycle rule of this bucket that is not limited to a prefix of its own, and look for \
              another program that deletes below larder/permanent/; it was written again",
@@ -195,9 +195,9 @@ mod tests {
             Self { objects: MemoryStore::new(clock.clone()), clock }
         }
 
-        async fn look(&self) -> [(Verdict, String); 2] {
+        async fn check(&self) -> [(Verdict, String); 2] {
             let canaries = Canaries { objects: &self.objects, clock: self.clock.as_ref(), has_rules: true };
-            let findings = canaries.look().await.expect("memory works");
+            let findings = canaries.check().await.expect("memory works");
             let [passing, kept] = findings.try_into().expect("two of them");
             [passing, kept].map(|finding: Finding| (finding.outcome.verdict, finding.outcome.meaning))
         }
@@ -215,46 +215,46 @@ mod tests {
     async fn canaries_are_waited_for_and_their_fate_is_told() {
         let bucket = Bucket::new();
         assert!(
-            bucket.look().await.iter().all(|(verdict, said)| *verdict == Verdict::Ok && said.contains("written now"))
+            bucket.check().await.iter().all(|(verdict, said)| *verdict == Verdict::Ok && said.contains("written now"))
         );
         bucket.days_pass(3);
-        let [passing, kept] = bucket.look().await;
+        let [passing, kept] = bucket.check().await;
         assert_eq!(passing.1, "written 3 days ago, its rule is due in 2 days, still there: fine");
         assert_eq!(kept.1, "written 3 days ago, still there: fine");
         bucket.days_pass(3);
-        bucket.remove(&object_keys::passing_canary(LifecycleClass::ALL[0])).await;
-        let [passing, _] = bucket.look().await;
+        bucket.remove(&object_keys::expiring_canary(LifecycleClass::ALL[0])).await;
+        let [passing, _] = bucket.check().await;
         assert!(passing.0 == Verdict::Ok && passing.1.contains("removed it"), "{passing:?}");
-        let [passing, _] = bucket.look().await;
+        let [passing, _] = bucket.check().await;
         assert!(passing.1.contains("due in 5 days"), "{passing:?}");
     }
 
     #[tokio::test]
     async fn a_kept_canary_that_is_gone_is_an_alarm() {
         let bucket = Bucket::new();
-        bucket.look().await;
+        bucket.check().await;
         bucket.days_pass(1);
-        bucket.remove(&object_keys::kept_canary()).await;
-        let [passing, kept] = bucket.look().await;
+        bucket.remove(&object_keys::permanent_canary()).await;
+        let [passing, kept] = bucket.check().await;
         assert_eq!((passing.0, kept.0), (Verdict::Ok, Verdict::Wrong));
         assert!(kept.1.contains("deletes what it must not"), "{kept:?}");
-        assert_eq!(bucket.look().await[1].0, Verdict::Ok, "it was written again");
+        assert_eq!(bucket.check().await[1].0, Verdict::Ok, "it was written again");
     }
 
     #[tokio::test]
     async fn an_expiring_canary_that_goes_early_or_never_is_an_alarm() {
         let bucket = Bucket::new();
-        bucket.look().await;
+        bucket.check().await;
         bucket.days_pass(6);
-        assert_eq!(bucket.look().await[0].0, Verdict::Ok, "object stores take their time");
+        assert_eq!(bucket.check().await[0].0, Verdict::Ok, "object stores take their time");
         bucket.days_pass(4);
-        let [late, _] = bucket.look().await;
+        let [late, _] = bucket.check().await;
         assert!(late.0 == Verdict::Wrong && late.1.contains("do not run"), "{late:?}");
-        bucket.remove(&object_keys::passing_canary(LifecycleClass::ALL[0])).await;
-        bucket.look().await;
+        bucket.remove(&object_keys::expiring_canary(LifecycleClass::ALL[0])).await;
+        bucket.check().await;
         bucket.days_pass(2);
-        bucket.remove(&object_keys::passing_canary(LifecycleClass::ALL[0])).await;
-        let [early, _] = bucket.look().await;
+        bucket.remove(&object_keys::expiring_canary(LifecycleClass::ALL[0])).await;
+        let [early, _] = bucket.check().await;
         assert!(early.0 == Verdict::Wrong && early.1.contains("before its time"), "{early:?}");
     }
 }

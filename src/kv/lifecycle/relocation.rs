@@ -35,7 +35,7 @@ use super::{
 const MAX_CONCURRENT_RELOCATIONS: usize = 4;
 
 /// Maximum number of attempts in a row, if each fails.
-const MAX_ATTEMPTS: usize = 4;
+const MAX_CONSECUTIVE_ATTEMPTS: usize = 4;
 
 /// Maximum number of passes before writes are frozen, whatever has changed meanwhile.
 const MAX_COPY_PASSES: usize = 10;
@@ -117,7 +117,7 @@ impl Relocator {
     /// Runs attempts of its own. A failed one is followed by the next at once, since it may have left writes frozen.
     async fn attempt(&self, mut snapshot: Arc<StoreSnapshot>) -> Result<()> {
         let id = snapshot.document.id;
-        for _ in 0..MAX_ATTEMPTS {
+        for _ in 0..MAX_CONSECUTIVE_ATTEMPTS {
             let mut attempt = None;
             match self.attempt_once(snapshot, &mut attempt).await {
                 Err(error @ Error::Unavailable { .. }) => {

@@ -47,19 +47,19 @@ impl ContentCoding {
     /// an empty body is empty in every coding. `lease` accounts for the window's memory.
     pub fn decode(self, body: ByteStream, lease: Lease) -> ByteStream {
         let decoded = async move {
-            let decoded = self.begin(body, &lease).await?;
+            let decoded = self.start_decoding(body, &lease).await?;
             Ok(decoded.and_then(move |chunk| std::future::ready(lease.moved(chunk.len()).map(|()| chunk))))
         };
         ByteStream::new(None, stream::once(decoded).try_flatten())
     }
 
-    async fn begin(
+    async fn start_decoding(
         self,
         mut body: ByteStream,
         lease: &Lease,
     ) -> Result<BoxStream<'static, Result<Bytes, BodyError>>, BodyError> {
         let mut head = Bytes::new();
-        while head.len() < ZLIB_HEAD {
+        while head.len() < ZLIB_HEAD_BYTES {
             match body.next().await.transpose()? {
                 Some(chunk) if head.is_empty() => head = chunk,
                 Some(chunk) => head = [head, chunk].concat().into(),
@@ -69,11 +69,11 @@ impl ContentCoding {
         if head.is_empty() {
             return Ok(stream::empty().boxed());
         }
-        if self == Self::Brotli && asks_for_large_window(&head) {
+        if self == Self::Brotli && requests_large_window(&head) {
             return Err(BodyError::Malformed("its window is larger than RFC 7932 has any".to_owned()));
         }
         if self == Self::Brotli {
-            lease.grow(window_of(&head)).await?;
+            lease.grow(window_bytes(&head)).await?;
         }
         let is_zlib = is_zlib(&head);
         let encoded = StreamReader::new(stream::iter([Ok(head)]).chain(body).map_err(io::Error::other));
@@ -91,10 +91,10 @@ impl ContentCoding {
 }
 
 /// Bytes that distinguish zlib's format from a raw deflate stream.
-const ZLIB_HEAD: usize = 2;
+const ZLIB_HEAD_BYTES: usize = 2;
 
 /// Size of a decoded chunk, in bytes.
-const CHUNK: usize = 32 * 1024;
+const CHUNK_BYTES: usize = 32 * 1024;
 
 /// Returns whether bytes begin like zlib's format, which is what `deflate` means; some clients omit its wrapper (RFC
 /// 9110, 8.4.1.2).
@@ -104,12 +104,12 @@ fn is_zlib(head: &[u8]) -> bool {
 
 /// Returns whether bytes begin like "Large Window Brotli", which no client sends as `br`. The decoder supports it,
 /// and would take up to a gigabyte of memory for a few bytes that request it. RFC 7932 needs 16 MiB at most.
-fn asks_for_large_window(head: &[u8]) -> bool {
+fn requests_large_window(head: &[u8]) -> bool {
     head.first().is_some_and(|bits| bits & 0b0111_1111 == 0b0001_0001)
 }
 
 /// Returns the window size in bytes that a Brotli stream requests in its first bits (RFC 7932, 9.1).
-fn window_of(head: &[u8]) -> u64 {
+fn window_bytes(head: &[u8]) -> u64 {
     let first = head.first().copied().unwrap_or_default();
     let bits = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
         (0, _, _) => 16,
@@ -121,7 +121,7 @@ fn window_of(head: &[u8]) -> u64 {
 }
 
 fn chunks(decoder: impl AsyncRead + Send + 'static) -> BoxStream<'static, Result<Bytes, BodyError>> {
-    ReaderStream::with_capacity(decoder, CHUNK).map_err(reason).boxed()
+    ReaderStream::with_capacity(decoder, CHUNK_BYTES).map_err(reason).boxed()
 }
 
 /// Returns why decoding failed: the error of the encoded body if it broke off, else what is wrong with its bytes.
@@ -161,7 +161,7 @@ mod tests {
     async fn the_window_of_brotli_is_held_while_it_is_decoded() {
         let budget = Arc::new(MemoryBudget::default());
         let encoded = encode(BrotliEncoder::with_quality(Vec::new(), Level::Precise(11)), &text()).await.into_inner();
-        let (half, window) = (body(&encoded[..100], 100).chain(stream::pending()), window_of(&encoded));
+        let (half, window) = (body(&encoded[..100], 100).chain(stream::pending()), window_bytes(&encoded));
         let mut decoded = Box::pin(ContentCoding::Brotli.decode(ByteStream::new(None, half), budget.lease()));
         assert!(futures_util::poll!(decoded.next()).is_pending());
         assert!(window > 1 << 16 && budget.held() >= window - (1 << 16), "{} of {window}", budget.held());

@@ -27,7 +27,7 @@ const TIME_LENGTH: usize = 8;
 
 impl Id {
     /// Returns a fresh identifier that sorts, by bytes, after those of an earlier millisecond.
-    fn made_at(now: Timestamp, random: &dyn Random) -> Self {
+    fn generate_at(now: Timestamp, random: &dyn Random) -> Self {
         let mut id = Self::generate(random);
         let base = ID_ALPHABET.len() as u64;
         let mut left = u64::try_from(now.as_millis()).unwrap_or(0);
@@ -140,8 +140,8 @@ identifier! {
 
 impl TokenId {
     /// Returns a fresh identifier. Identifiers of a user's tokens sort by creation time, to the millisecond.
-    pub fn made_at(now: Timestamp, random: &dyn Random) -> Self {
-        Self(Id::made_at(now, random))
+    pub fn generate_at(now: Timestamp, random: &dyn Random) -> Self {
+        Self(Id::generate_at(now, random))
     }
 }
 
@@ -183,13 +183,13 @@ mod tests {
         let random = SeededRandom::new(1);
         let mut before = None;
         for millis in [0, 1, 54, 55, 56, 3025, 1_767_225_600_000, 1_767_225_600_001, 9_999_999_999_999] {
-            let id = TokenId::made_at(Timestamp::from_millis(millis), &random);
+            let id = TokenId::generate_at(Timestamp::from_millis(millis), &random);
             assert_eq!(id.as_str().parse(), Ok(id));
             assert!(before < Some(id), "{millis}");
             before = Some(id);
         }
         let now = Timestamp::from_millis(1_767_225_600_000);
-        assert_ne!(TokenId::made_at(now, &random), TokenId::made_at(now, &random));
+        assert_ne!(TokenId::generate_at(now, &random), TokenId::generate_at(now, &random));
     }
 
     #[test]

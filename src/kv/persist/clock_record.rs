@@ -12,22 +12,22 @@ use crate::{
 };
 
 use super::{
-    json::{JsonError, Note, create_json, read_json, replace_json, write_note},
+    json::{JsonError, UnconditionalWrite, create_json, put_unconditionally, read_json, replace_json},
     object_keys,
 };
 
 /// Nothing deletes the record, and any last write is acceptable.
-impl Note for ClockRecord {}
+impl UnconditionalWrite for ClockRecord {}
 
 /// State that a write of the record replaces.
-enum Seen {
-    Nothing,
+enum Current {
+    Absent,
     Record(ETag),
     Damaged,
 }
 
 /// Maximum number of attempts to write the record while other gateways write it, too.
-const MAX_ATTEMPTS: usize = 8;
+const MAX_WRITE_ATTEMPTS: usize = 8;
 
 /// The record of an installation's time, and the guard that it belongs to.
 #[derive(Debug)]
@@ -76,12 +76,12 @@ impl ClockRecords {
     }
 
     async fn write(&self) -> Result<bool> {
-        for _ in 0..MAX_ATTEMPTS {
-            let (found, seen) = match self.read().await {
-                Ok(Some((record, etag))) => (Some(record), Seen::Record(etag)),
-                Ok(None) => (None, Seen::Nothing),
+        for _ in 0..MAX_WRITE_ATTEMPTS {
+            let (found, current) = match self.read().await {
+                Ok(Some((record, etag))) => (Some(record), Current::Record(etag)),
+                Ok(None) => (None, Current::Absent),
                 // None of it is usable.
-                Err(JsonError::Damaged { .. }) => (None, Seen::Damaged),
+                Err(JsonError::Damaged { .. }) => (None, Current::Damaged),
                 Err(error) => return Err(Error::unavailable(error)),
             };
             if let Some(record) = &found {
@@ -93,10 +93,10 @@ impl ClockRecords {
                 return Ok(false);
             };
             let objects = self.objects.as_ref();
-            let written = match seen {
-                Seen::Nothing => create_json(objects, object_keys::CLOCK, &next).await,
-                Seen::Record(etag) => replace_json(objects, object_keys::CLOCK, &next, etag).await,
-                Seen::Damaged => write_note(objects, object_keys::CLOCK, &next).await.map(|()| true),
+            let written = match current {
+                Current::Absent => create_json(objects, object_keys::CLOCK, &next).await,
+                Current::Record(etag) => replace_json(objects, object_keys::CLOCK, &next, etag).await,
+                Current::Damaged => put_unconditionally(objects, object_keys::CLOCK, &next).await.map(|()| true),
             };
             match written {
                 Ok(true) => {

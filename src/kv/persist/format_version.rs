@@ -107,7 +107,7 @@ pub enum FormatError {
 }
 
 /// Returns the format of the stored data if this version can use it; `None` if there is no installation. One read.
-pub async fn look_at_format(objects: &dyn ObjectStore) -> Result<Option<u32>, FormatError> {
+pub async fn check_format(objects: &dyn ObjectStore) -> Result<Option<u32>, FormatError> {
     Ok(read_format(objects).await?.map(|(found, _)| found.format))
 }
 

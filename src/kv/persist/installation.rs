@@ -28,7 +28,7 @@ const ID_LENGTH: usize = 16;
 const ID_ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
 /// Maximum number of attempts to write the object under contention or after a lost response.
-const MAX_ATTEMPTS: usize = 4;
+const MAX_JOIN_ATTEMPTS: usize = 4;
 
 /// The master secret of a gateway, as far as this module needs it.
 pub trait SecretFingerprint {
@@ -140,7 +140,7 @@ impl Installation {
         replaced: Option<&str>,
     ) -> Result<Self, JoinError> {
         let mut failed = None;
-        for _ in 0..MAX_ATTEMPTS {
+        for _ in 0..MAX_JOIN_ATTEMPTS {
             let found = read_format(objects).await?;
             let (mut next, etag) = match &found {
                 None => (FormatObject::current(), None),
@@ -182,7 +182,7 @@ impl Installation {
     }
 
     /// Joins an installation that another gateway creates; `None` until it has. One read.
-    pub async fn join_founded(
+    pub async fn join_existing(
         objects: &dyn ObjectStore,
         secret: &dyn SecretFingerprint,
     ) -> Result<Option<Self>, JoinError> {
@@ -199,7 +199,7 @@ impl Installation {
     }
 
     /// Wraps `objects` in the fence that [`check`](Self::check) raises and lowers.
-    pub fn fence_off(&self, objects: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
+    pub fn fenced(&self, objects: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
         Arc::new(Fenced::new(objects, self.fence.clone()))
     }
 
@@ -207,9 +207,9 @@ impl Installation {
     /// if not, and lowers it once they do again; a failure of the object store leaves it unchanged. One read, and a
     /// second one if the object is missing.
     pub async fn check(&self, objects: &dyn ObjectStore) -> Result<(), CheckError> {
-        let mut checked = self.look(objects).await;
+        let mut checked = self.read_and_compare(objects).await;
         if matches!(checked, Err(CheckError::Lost(InstallationLost::Missing))) {
-            checked = self.look(objects).await;
+            checked = self.read_and_compare(objects).await;
         }
         match &checked {
             Ok(()) => self.fence.lower(),
@@ -219,7 +219,7 @@ impl Installation {
         checked
     }
 
-    async fn look(&self, objects: &dyn ObjectStore) -> Result<(), CheckError> {
+    async fn read_and_compare(&self, objects: &dyn ObjectStore) -> Result<(), CheckError> {
         let found = match read_json::<FormatObject>(objects, object_keys::FORMAT).await {
             Ok(Some((found, _))) => found,
             Ok(None) => return Err(InstallationLost::Missing.into()),
@@ -284,10 +284,10 @@ mod tests {
     #[tokio::test]
     async fn the_first_gateway_founds_an_installation_and_the_next_ones_join_it() {
         let objects = MemoryStore::new(Arc::new(SystemClock));
-        assert!(Installation::join_founded(&objects, &Plain("a")).await.expect("a read").is_none());
+        assert!(Installation::join_existing(&objects, &Plain("a")).await.expect("a read").is_none());
         let first = join(&objects, 1, "a").await.expect("nothing is there");
         let second = join(&objects, 2, "a").await.expect("the same secret");
-        let third = Installation::join_founded(&objects, &Plain("a")).await.expect("a read").expect("it is founded");
+        let third = Installation::join_existing(&objects, &Plain("a")).await.expect("a read").expect("it is founded");
         assert_eq!((&first.id, &first.id), (&second.id, &third.id));
         assert_eq!(object(&objects).await["format"], FORMAT);
         first.check(&objects).await.expect("nothing has changed");
@@ -321,7 +321,7 @@ mod tests {
         let first = join(&objects, 1, "a").await.expect("nothing is there");
         let before = object(&objects).await;
         assert!(matches!(join(&objects, 2, "b").await, Err(JoinError::OtherSecret { .. })));
-        let founded = Installation::join_founded(&objects, &Plain("b")).await;
+        let founded = Installation::join_existing(&objects, &Plain("b")).await;
         assert!(matches!(founded, Err(JoinError::OtherSecret { .. })), "{founded:?}");
         let replace = async |named| Installation::join(&objects, &SeededRandom::new(2), &Plain("b"), Some(named)).await;
         replace("c").await.expect_err("another one is named");
@@ -347,7 +347,7 @@ mod tests {
         let memory = Arc::new(MemoryStore::new(clock.clone()));
         let faulty = Faulty::new(memory.clone(), clock);
         let installation = join(&memory, 1, "a").await.expect("nothing is there");
-        let fenced = installation.fence_off(memory.clone());
+        let fenced = installation.fenced(memory.clone());
         let fail = async || {
             faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
             let failed = installation.check(&faulty).await;

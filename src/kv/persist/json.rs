@@ -9,7 +9,7 @@ use crate::storage::{
 };
 
 /// Maximum size of a document in bytes.
-const MAX_BYTES: u64 = 256 * 1024;
+const MAX_JSON_BYTES: u64 = 256 * 1024;
 
 /// A document could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub async fn read_json<T: DeserializeOwned>(objects: &dyn ObjectStore, key: &str
         Err(error) => return Err(error.into()),
     };
     let etag = object.meta.etag;
-    let bytes = object.body.into_bytes(MAX_BYTES).await.map_err(|error| match error {
+    let bytes = object.body.into_bytes(MAX_JSON_BYTES).await.map_err(|error| match error {
         BodyError::TooLarge { .. } => damaged(error.into()),
         // A response that broke off says nothing about the object.
         error => JsonError::Storage(storage::Error::Unavailable(error.into())),
@@ -52,12 +52,12 @@ pub async fn read_json<T: DeserializeOwned>(objects: &dyn ObjectStore, key: &str
 /// A document that grants no right and is safe to write late: an entry that only marks existence, a due item, a time
 /// for information. Only such documents may be written unconditionally. Documents that another call may delete or
 /// change are written by [`create_json`] and [`replace_json`], which lose against that call.
-pub trait Note: Serialize + Sync {}
+pub trait UnconditionalWrite: Serialize + Sync {}
 
 /// An object that marks existence only.
-impl Note for () {}
+impl UnconditionalWrite for () {}
 
-impl<T: Note> Note for Option<T> {}
+impl<T: UnconditionalWrite> UnconditionalWrite for Option<T> {}
 
 /// Creates a document. Returns `false`, and writes nothing, if there is one at the key.
 pub async fn create_json<T: Serialize + Sync>(objects: &dyn ObjectStore, key: &str, document: &T) -> Result<bool> {
@@ -75,7 +75,7 @@ pub async fn replace_json<T: Serialize + Sync>(
 }
 
 /// Writes a note unconditionally.
-pub async fn write_note<T: Note>(objects: &dyn ObjectStore, key: &str, note: &T) -> Result<()> {
+pub async fn put_unconditionally<T: UnconditionalWrite>(objects: &dyn ObjectStore, key: &str, note: &T) -> Result<()> {
     put_json(objects, key, note, Precondition::None).await.map(drop)
 }
 
@@ -98,7 +98,7 @@ async fn put_json<T: Serialize + Sync>(
 }
 
 /// Removes a document, if it is there.
-pub async fn remove_json(objects: &dyn ObjectStore, key: &str) -> Result<()> {
+pub async fn delete_json(objects: &dyn ObjectStore, key: &str) -> Result<()> {
     match objects.delete(key, Precondition::None).await {
         Ok(()) | Err(storage::Error::NotFound) => Ok(()),
         Err(error) => Err(error.into()),
@@ -106,7 +106,7 @@ pub async fn remove_json(objects: &dyn ObjectStore, key: &str) -> Result<()> {
 }
 
 /// Returns the rest of the keys after `prefix` of all documents with that prefix, in byte order.
-pub async fn names_below(objects: &dyn ObjectStore, prefix: &str) -> Result<Vec<String>> {
+pub async fn list_names(objects: &dyn ObjectStore, prefix: &str) -> Result<Vec<String>> {
     let (mut names, mut start_after) = (Vec::new(), None);
     loop {
         let options = ListOptions { prefix: prefix.to_owned(), start_after, limit: MAX_LIST_KEYS };

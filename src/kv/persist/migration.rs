@@ -143,10 +143,10 @@ pub const PREFIXES: [&str; 9] = [
 ];
 
 /// Returns whether an object concerns only the object store it is in: the canaries of lifecycle rules.
-pub fn belongs_to_backend(key: &str) -> bool {
+pub fn is_backend_specific(key: &str) -> bool {
     key == object_keys::canaries()
-        || key == object_keys::kept_canary()
-        || LifecycleClass::ALL.into_iter().any(|class| key == object_keys::passing_canary(class))
+        || key == object_keys::permanent_canary()
+        || LifecycleClass::ALL.into_iter().any(|class| key == object_keys::expiring_canary(class))
 }
 
 /// Returns whether a lifecycle rule may delete the object at any time.
@@ -162,7 +162,7 @@ mod tests {
     use crate::{
         clock::{SystemClock, Timestamp},
         kv::persist::{
-            format_version::{FORMAT, FormatError, look_at_format},
+            format_version::{FORMAT, FormatError, check_format},
             json::create_json,
         },
         storage::memory::MemoryStore,
@@ -187,7 +187,7 @@ mod tests {
         let [source, objects] = [(); 2].map(|()| MemoryStore::new(Arc::new(SystemClock)));
         create_json(&source, object_keys::FORMAT, &FormatObject::current()).await.expect("it is written");
         let mut journal = MigrationJournal::begin(&objects, state(None)).await.expect("nothing is there");
-        let refused = look_at_format(&objects).await.expect_err("it is half migrated");
+        let refused = check_format(&objects).await.expect_err("it is half migrated");
         assert!(matches!(&refused, FormatError::HalfMigrated { from } if from.ends_with("/srv/larder")), "{refused}");
         journal.state = state(Some("larder/stores/a"));
         journal.save(&objects).await.expect("it is ours");
@@ -196,7 +196,7 @@ mod tests {
         let said = source.get(object_keys::FORMAT, storage::GetOptions::default()).await.expect("it is there");
         let format = said.body.into_bytes(1 << 20).await.expect("it is whole");
         found.commit(&objects, format).await.expect("it is ours");
-        assert!(matches!(look_at_format(&objects).await, Ok(Some(FORMAT))), "it is complete");
+        assert!(matches!(check_format(&objects).await, Ok(Some(FORMAT))), "it is complete");
         assert!(MigrationJournal::find(&objects).await.expect("it is read").is_none());
     }
 

@@ -42,13 +42,13 @@ const ROOT: &str = "larder/";
 const KEY_MARK: &str = "k";
 
 /// Characters of a record key in its first segment.
-const KEY_SEGMENT: usize = 250;
+const FIRST_SEGMENT_LENGTH: usize = 250;
 
 /// Separates the two segments of a long record key.
 const KEY_SPLIT: &str = "~/";
 
 /// Follows the rest of a long record key that would traverse a path.
-const NO_STEP: char = ' ';
+const DOT_SEGMENT_GUARD: char = ' ';
 
 /// Returns the prefix of everything.
 pub fn root() -> &'static str {
@@ -61,15 +61,15 @@ pub fn class(class: LifecycleClass) -> String {
 }
 
 /// Capacity for the key of most records.
-const ROOM: usize = 128;
+const TYPICAL_KEY_CAPACITY: usize = 128;
 
 /// Returns the canary object of a lifecycle class; no store has such an id.
-pub fn passing_canary(of: LifecycleClass) -> String {
+pub fn expiring_canary(of: LifecycleClass) -> String {
     format!("{}canary", class(of))
 }
 
 /// Returns the canary object among permanent records.
-pub fn kept_canary() -> String {
+pub fn permanent_canary() -> String {
     format!("{ROOT}permanent/canary")
 }
 
@@ -91,7 +91,7 @@ pub fn name(owner: &UserId, folded: &str) -> String {
 /// Returns the prefix of all records of a store in one location.
 pub fn records(id: &StoreId, location: &Location) -> String {
     // Every record call comes through here: reserve capacity for the record key.
-    let mut path = String::with_capacity(ROOM);
+    let mut path = String::with_capacity(TYPICAL_KEY_CAPACITY);
     path.push_str(ROOT);
     // Writing to a string cannot fail.
     let _ = match location.class {
@@ -110,8 +110,8 @@ pub fn record(id: &StoreId, location: &Location, key: &RecordKey) -> String {
 /// Returns the start of all records whose keys are after `key`, which may be any text.
 pub fn record_start(id: &StoreId, location: &Location, key: &str) -> String {
     let mut path = record_prefix(id, location, key);
-    if key.split_at_checked(KEY_SEGMENT).is_some_and(|(_, rest)| matches!(rest, "." | "..")) {
-        path.push(NO_STEP);
+    if key.split_at_checked(FIRST_SEGMENT_LENGTH).is_some_and(|(_, rest)| matches!(rest, "." | "..")) {
+        path.push(DOT_SEGMENT_GUARD);
     }
     path
 }
@@ -120,7 +120,7 @@ pub fn record_start(id: &StoreId, location: &Location, key: &str) -> String {
 pub fn record_prefix(id: &StoreId, location: &Location, prefix: &str) -> String {
     let mut path = records(id, location);
     path.push_str(KEY_MARK);
-    match prefix.split_at_checked(KEY_SEGMENT) {
+    match prefix.split_at_checked(FIRST_SEGMENT_LENGTH) {
         Some((first, rest)) if !rest.is_empty() => path.extend([first, KEY_SPLIT, rest]),
         Some(_) | None => path.push_str(prefix),
     }
@@ -131,7 +131,7 @@ pub fn record_prefix(id: &StoreId, location: &Location, prefix: &str) -> String 
 pub fn record_key<'a>(object: &'a str, records: &str) -> Option<Cow<'a, str>> {
     let key = object.strip_prefix(records)?.strip_prefix(KEY_MARK)?;
     Some(match key.split_once(KEY_SPLIT) {
-        Some((first, rest)) => Cow::Owned([first, rest.trim_end_matches(NO_STEP)].concat()),
+        Some((first, rest)) => Cow::Owned([first, rest.trim_end_matches(DOT_SEGMENT_GUARD)].concat()),
         None => Cow::Borrowed(key),
     })
 }
@@ -433,9 +433,9 @@ mod tests {
         for class in std::iter::once(None).chain(LifecycleClass::ALL.into_iter().map(Some)) {
             assert!(is_record(&record(&id, &location(class), &key)), "{class:?}");
             assert!(!is_record(&records(&id, &location(class))));
-            assert!(!class.is_some_and(|class| is_record(&passing_canary(class))));
+            assert!(!class.is_some_and(|class| is_record(&expiring_canary(class))));
         }
-        for other in [kept_canary(), canaries(), document(&id), "permanent/a/1/k".to_owned(), String::new()] {
+        for other in [permanent_canary(), canaries(), document(&id), "permanent/a/1/k".to_owned(), String::new()] {
             assert!(!is_record(&other), "{other}");
         }
     }

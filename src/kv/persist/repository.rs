@@ -27,7 +27,7 @@ use super::{
 const MAX_DOCUMENT_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Maximum number of attempts of a change under contention.
-const MAX_ATTEMPTS: usize = 32;
+const MAX_UPDATE_ATTEMPTS: usize = 32;
 
 /// Maximum number of listing index entries of a store.
 const MAX_INDEX_ENTRIES: usize = 3;
@@ -190,7 +190,7 @@ impl StoreRepository {
         mut change: impl FnMut(&mut Document) -> Result<bool>,
     ) -> Result<Arc<StoreSnapshot>> {
         let id = snapshot.document.id;
-        for _ in 0..MAX_ATTEMPTS {
+        for _ in 0..MAX_UPDATE_ATTEMPTS {
             let mut document = snapshot.document.clone();
             if !change(&mut document)? {
                 return Ok(snapshot);

@@ -70,7 +70,7 @@ impl Records {
 
     /// Returns the same records, with `memory` accounting for those held in memory as a whole.
     #[must_use]
-    pub fn held_in(self, memory: Arc<MemoryBudget>) -> Self {
+    pub fn with_memory_budget(self, memory: Arc<MemoryBudget>) -> Self {
         Self { memory, ..self }
     }
 

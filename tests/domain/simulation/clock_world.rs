@@ -14,7 +14,7 @@ use larder::{
     auth::{Token, Tokens, Users},
     clock::{AdjustedClock, Clock, ClockGuard, ClockSafeguards, SeededRandom, Timestamp},
     jobs::RunSupervision,
-    kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records, Safeguards, StoreId, UserId},
+    kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records, SafetyToggles, StoreId, UserId},
     runs::{RunOptions, Runs},
     storage::{GetOptions, ObjectStore, memory::MemoryStore},
 };
@@ -102,7 +102,7 @@ pub struct Scenario {
     /// Gateways before a bucket; none for one gateway over a folder.
     pub before_bucket: usize,
     pub clock: ClockSafeguards,
-    pub safeguards: Safeguards,
+    pub toggles: SafetyToggles,
 }
 
 #[derive(Clone)]
@@ -173,7 +173,7 @@ impl World {
         let options = CatalogOptions {
             cache: CacheOptions { staleness, ..CacheOptions::default() },
             clock_guard: Some(guard.clone()),
-            safeguards: self.scenario.safeguards,
+            toggles: self.scenario.toggles,
             ..CatalogOptions::default()
         };
         let random = Arc::new(SeededRandom::new(self.dice.below(u64::MAX)));
