@@ -291,7 +291,7 @@ impl Catalog {
         Ok(self.index.read(owner).await?.count())
     }
 
-    /// Handles what is due by now: deletes expired stores, purges deleted ones, starts pending moves. Returns the
+    /// Reconciles the stores that are due: deletes expired stores, purges deleted ones, starts due relocations. Returns the
     /// number of stores handled.
     pub async fn reconcile_due(&self) -> Result<usize> {
         self.owner_totals.prune();
@@ -313,12 +313,12 @@ impl Catalog {
         self.reconciler.failures()
     }
 
-    /// Waits for the moves that run on this gateway.
+    /// Waits for the relocations that run on this gateway.
     pub async fn wait_for_relocations(&self) {
         self.reconciler.wait_for_relocations().await;
     }
 
-    /// Leaves due items and running moves to other gateways or to the next start.
+    /// Leaves due items and running relocations to other gateways or to the next start.
     pub fn stop_reconciler(&self) {
         self.reconciler.stop();
     }
@@ -423,7 +423,7 @@ pub struct CatalogOptions {
     pub clock_guard: Option<Arc<ClockGuard>>,
     /// Uptime of the installation between the first check that finds a store expired and the one that deletes it.
     pub expiry_confirmation: Duration,
-    /// Safeguards of moves: all, except in simulations.
+    /// Safety toggles: all on, except in simulations.
     pub toggles: SafetyToggles,
 }
 

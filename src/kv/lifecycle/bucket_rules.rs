@@ -14,7 +14,8 @@ const UPLOAD_DAYS: u16 = 7;
 /// The lifecycle rules of a backend.
 ///
 /// A rule deletes everything below its prefix after its number of days. So a live store's only records never stay
-/// there that long: before, they move to another generation, or out of the prefix (`LifecyclePolicy::required_relocation`).
+/// there that long: before, they are relocated to another generation, or out of the prefix
+/// (`LifecyclePolicy::required_relocation`).
 /// Backends without rules keep all records outside these prefixes, so the rules may be written as soon as an
 /// installation has been migrated.
 ///
@@ -61,7 +62,7 @@ mod tests {
     };
 
     #[test]
-    fn each_class_has_a_rule_over_its_records_and_no_kept_record_is_under_one() {
+    fn each_class_has_a_rule_over_its_records_and_no_permanent_record_is_under_one() {
         let wanted = wanted_rules();
         let id = StoreId::generate(&SeededRandom::new(1));
         let location = |class| Location { class, generation: "1".to_owned(), created_at: Timestamp::from_millis(0) };

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_kept_canary_that_is_gone_is_an_alarm() {
+    async fn a_permanent_canary_that_is_gone_is_an_alarm() {
         let bucket = Bucket::new();
         bucket.check().await;
         bucket.days_pass(1);

@@ -1,12 +1,27 @@
-//! Copying the records of a store from one location to another, in passes. Each pass copies the differences since the
-//! one before.
+//! Copies the records of a store from one location to another, for one attempt of a relocation.
 //!
-//! The copier remembers the validator and date of each record. It copies a record again if either differs, or if the
-//! record was hardly older than its copy: some vendors store dates in whole seconds, and two writes of the same bytes
-//! have the same validator.
+//! 1. Pre-copy, while writes continue: each pass ([`Copier::copy_page`]) lists the source, and copies the records whose
+//!    current version has not been copied.
+//! 2. Final sync, while writes are frozen: one more pass, and then a reconciliation of the target
+//!    ([`Copier::reconcile_page`]). It deletes copies without an original, and copies again what is not known to match.
+//!
+//! Nothing here commits: the commit point is the cutover in the store document. A copy is idempotent, and the last writer
+//! of a key wins.
+//!
+//! *Conflict.* If a record is deleted between the list and its copy, its earlier copy is deleted, too.
+//!
+//! *In doubt.* A copy whose response was lost may take effect late, over a newer copy. Until [`Copier::in_doubt_until`]
+//! the relocator does not freeze writes. If the final sync leaves a copy in doubt, the attempt fails.
+//!
+//! *Crash.* The target is a partial generation that no gateway reads. The gateway that takes over begins a new attempt
+//! with an empty generation, and the reconciler deletes the partial one as a stale location.
+//!
+//! The copier keeps a fingerprint of the ETag and date of each record. It copies a record again if either differs, or if
+//! the record was hardly older than its copy: some vendors store dates in whole seconds, and two writes of the same bytes
+//! have the same ETag.
 //!
 //! ```text
-//! client  PUT k = x, text/plain    copy k           PUT k = x, text/html    the pass lists k: same validator, same second
+//! client  PUT k = x, text/plain    copy k           PUT k = x, text/html    the pass lists k: same ETag, same second
 //! ```
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -35,7 +50,7 @@ const MIN_AGE_TO_COPY: Duration = Duration::from_secs(2);
 /// Time within which a copy of unknown outcome takes effect, if it ever does.
 const IN_DOUBT_WINDOW: Duration = Duration::from_mins(1);
 
-/// The copying of one attempt of a move.
+/// Copier of one attempt of a relocation.
 #[derive(Debug)]
 pub struct Copier {
     objects: Arc<dyn ObjectStore>,
@@ -84,7 +99,7 @@ impl Copier {
     /// everything:
     ///
     /// ```text
-    /// mover   copies k            lists: no k                          lists: k is there, so that its copy stays as it is
+    /// copier  copies k            lists: no k                          lists: k exists, so its copy stays as it is
     /// client            DELETE k               late PUT k (it will not be acknowledged)
     /// ```
     pub async fn reconcile_page(&mut self, start_after: Option<String>) -> Result<Option<String>> {

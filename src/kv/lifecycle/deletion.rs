@@ -1,13 +1,23 @@
-//! Deletion of stores, and purging of what they leave behind.
+//! Deletion of stores: tombstone, purge, final purge.
 //!
-//! The first pass over a tombstone purges the records. The second pass runs when no earlier request can still be
-//! writing. It purges late writes, then the document and the name's claim. That time is measured in uptime.
+//! 1. Schedule. A due item is written as intent. For an expired store it is the item of the final purge.
+//! 2. Tombstone: the commit point. A compare-and-swap sets the phase `Deleted`, with all locations that may hold records.
+//!    The store is gone for requests.
+//! 3. Purge. The reconciler deletes the records of these locations, in batches.
+//! 4. Final purge, an hour of uptime later, when no request can still be writing. It deletes late writes, the claims of
+//!    the store's names and its index entries, and the document last.
 //!
 //! ```text
-//! A  PUT record (slow)                      B  deletes the store, removes its records
-//!    the object store takes the record         ...an hour later: removes it as well
+//! A  PUT record (slow)                      B  deletes the store, purges its records
+//!    the object store takes the record         ...an hour later: deletes it as well
 //!    A reads the document: deleted. 404
 //! ```
+//!
+//! *Conflict.* A lost compare-and-swap in step 2 is repeated on the new version of the document. An expired store whose
+//! expiry has been extended meanwhile stays.
+//!
+//! *Crash.* Before step 2 nothing has changed, and the intent is acknowledged without effect. After it the due item makes
+//! the reconciler of any gateway continue; purges are idempotent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +43,7 @@ use super::{
     state_machine::{self, LifecyclePolicy, MAX_REQUEST_DURATION},
 };
 
-/// Margin on top of the uptime of the second pass, if it is scheduled before the deletion.
+/// Margin on top of the uptime of the final purge, if it is scheduled before the tombstone.
 const FINAL_PURGE_MARGIN: Duration = Duration::from_mins(1);
 
 /// Objects of stores that are still to be deleted; many stores share a call.
@@ -45,7 +55,7 @@ pub struct PurgeList {
     pub document: Option<String>,
 }
 
-/// Deletes stores.
+/// Deleter of stores.
 #[derive(Debug)]
 pub struct Deleter {
     objects: Arc<dyn ObjectStore>,
@@ -77,8 +87,8 @@ impl Deleter {
         self.tombstone_if(snapshot, |_| true).await.map(drop)
     }
 
-    /// Does the same for a store that was found expired twice, the second time at `now` by a trusted clock, unless it
-    /// has changed meanwhile. Returns its current document.
+    /// Writes the tombstone of a store that was found expired twice, the second time at `now` by a trusted clock,
+    /// unless it has changed meanwhile. Returns its current document.
     pub async fn tombstone_expired(&self, snapshot: Arc<StoreSnapshot>, now: Timestamp) -> Result<Arc<StoreSnapshot>> {
         let is_over = |document: &Document| {
             let sweep_time = state_machine::sweep_time(document);
@@ -114,7 +124,7 @@ impl Deleter {
         self.list_purgeable(document, uptime_millis, locations).await
     }
 
-    /// Finds what a deleted store leaves behind, for a caller that has scheduled the last pass.
+    /// Finds what a deleted store leaves behind, for a caller that has scheduled the final purge.
     pub async fn list_purgeable(
         &self,
         document: &Document,

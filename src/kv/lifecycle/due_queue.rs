@@ -1,12 +1,24 @@
-//! Durable due queue of stores: when the reconciler must look at a store.
+//! Durable due queue of stores: a delay queue with write-ahead intent.
 //!
-//! A due item is an object whose key holds the time and the store id. The store document alone says what is to be
-//! done. The item is written before the document that gives the reason for it, so no crash leaves a store that the
-//! reconciler never visits again. A superfluous item is harmless.
+//! A due item is an object whose key holds the due time, the store id and a reason. It only asks the reconciler to visit
+//! the store: the store document is authoritative. So a superfluous, early or repeated item is harmless.
 //!
-//! There are two queues. The first is ordered by wall time and holds what is due by the dates in documents. The
-//! second is ordered by the uptime of the installation ([`ClockGuard::uptime`]), which no change of the wall clock
-//! moves: confirmations of expiry, the last pass over deleted stores, and retries of failed items.
+//! 1. Schedule. The item is written before the change that makes it necessary.
+//! 2. Change. The store document is created or replaced by compare-and-swap: the commit point.
+//! 3. Visit. The reconciler of any gateway lists the items that are due, and reconciles their stores.
+//! 4. Acknowledge ([`DueQueue::ack`]). The item is deleted after the visit has succeeded, including its next item, or
+//!    after a retry has been scheduled.
+//!
+//! *Conflict.* Two gateways may visit a store at the same time. Their changes are compare-and-swaps of its document, and
+//! everything else in a visit is idempotent. A second deletion of an item has no effect.
+//!
+//! *Crash.* After step 1 there is an intent without its change. The reconciler keeps it until the change can no longer
+//! come, and then acknowledges it. After step 2 or 3 the item is still there, and the visit happens or is repeated. So no
+//! crash leaves a store that the reconciler never visits again.
+//!
+//! There are two queues. The first is ordered by wall time and holds what is due by the dates in documents. The second is
+//! ordered by the uptime of the installation ([`ClockGuard::uptime`]), which no change of the wall clock moves. It holds
+//! confirmations of expiry, final purges of deleted stores, and retries of failed items.
 
 use std::{sync::Arc, time::Duration};
 
@@ -107,7 +119,7 @@ impl DueQueue {
         self.write(self.clock.now(), id, DueReason::Intent, None, None).await
     }
 
-    /// Does the same for a store that is about to be created with a name.
+    /// Schedules a visit to a store that is about to be created with a name, as write-ahead intent.
     pub async fn schedule_intent_for_new(&self, id: StoreId, creation: (UserId, Timestamp)) -> Result<()> {
         self.write(self.clock.now(), id, DueReason::Intent, Some(creation), None).await
     }
@@ -202,7 +214,7 @@ impl DueQueue {
         if stranded.is_empty() { Ok(()) } else { Ok(self.objects.delete_many(stranded).await?) }
     }
 
-    /// Removes items that have been handled.
+    /// Acknowledges items that have been handled: deletes them.
     pub async fn ack(&self, handled: Vec<DueItem>) -> Result<()> {
         let mut keys: Vec<_> = handled.into_iter().map(|item| item.key).collect();
         while !keys.is_empty() {

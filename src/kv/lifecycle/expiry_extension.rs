@@ -39,14 +39,14 @@ const MAX_FINAL_EXTENSIONS: usize = 3;
 /// Minimum time after which a change in progress extends the expiry again.
 const MIN_EXTENSION_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Extends the expiry of stores.
+/// Extension of the expiry of stores.
 #[async_trait]
 pub trait ExtendExpiry: Debug + Send + Sync {
     /// Extends the expiry of a store that is changed now, so it lives its whole retention.
     async fn extend(&self, id: StoreId) -> Result<()>;
 }
 
-/// Extends the expiry by writing the document.
+/// Extension by a write of the store document.
 #[derive(Debug)]
 pub struct LocalExtension {
     repository: Arc<StoreRepository>,
@@ -75,7 +75,7 @@ impl ExtendExpiry for LocalExtension {
     }
 }
 
-/// Keeps stores alive while they are changed.
+/// Extender of the expiry of stores while they are changed.
 #[derive(Debug)]
 pub struct ExpiryExtender {
     repository: Arc<StoreRepository>,

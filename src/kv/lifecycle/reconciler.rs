@@ -1,11 +1,14 @@
-//! The reconciler of stores: deletes expired stores, purges deleted ones, moves misplaced records.
+//! The reconciler of stores: deletes expired stores, purges deleted ones, relocates misplaced records, and completes or
+//! undoes what a crash has left.
 //!
-//! Any number of gateways may run it concurrently: each change of a store is a compare-and-swap of its document, and
-//! everything else is idempotent. Stores are visited in batches, which share deletions of objects and of due items. A
-//! failed visit is retried with backoff, and delays no other.
+//! It compares the state of each due store with the desired state, and makes one step towards it. Any number of gateways
+//! may run it concurrently: each change of a store is a compare-and-swap of its document, and everything else is
+//! idempotent. Stores are visited in batches, which share deletions of objects and of due items. A failed visit is
+//! retried with exponential backoff, and delays no other.
 //!
-//! A store found expired is not deleted at once: the check is repeated after an hour of uptime, and only a store
-//! expired again is deleted. So a single wrong clock reading destroys no store.
+//! An expired store is deleted in two steps. The first visit that finds it expired schedules a second one after an hour
+//! of uptime. Only a store that is expired then, too, gets a tombstone. So a single wrong clock reading destroys no
+//! store.
 
 use std::{
     collections::HashMap,
@@ -54,16 +57,16 @@ const MAX_PAGES: usize = 100;
 /// Number of runs between checks for stranded items: about an hour.
 const RUNS_BETWEEN_STRANDED_CHECKS: u64 = 240;
 
-/// Time for which an intent without its change is kept: after that, the change never comes.
+/// Timeout for the change that follows an intent: after that, the change never comes.
 const INTENT_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Minimum delay of a reminder that is recorded in the document: earlier ones are deleted when handled.
+/// Minimum delay of a due item that is recorded in the document: earlier items are deleted when handled.
 const MIN_RECORDED_DELAY: Duration = Duration::from_mins(10);
 
 /// Interval between visits to a due store while the clock is in doubt.
 const UNTRUSTED_CLOCK_INTERVAL: Duration = Duration::from_hours(1);
 
-/// The reconciler.
+/// Reconciler of due stores.
 #[derive(Debug)]
 pub struct Reconciler {
     repository: Arc<StoreRepository>,
@@ -88,7 +91,7 @@ enum Next {
     Purge(PurgeList),
     /// Visit again at that time, if necessary.
     Revisit(Option<Timestamp>),
-    /// Visit again soon: the announced change has not happened yet.
+    /// Visit again soon: the intended change has not happened yet.
     Wait,
 }
 
@@ -235,7 +238,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Starts a move of a store in the background, if it must move.
+    /// Starts the relocation of a store in the background, if it needs one.
     pub fn relocate_if_needed(self: &Arc<Self>, snapshot: &StoreSnapshot) {
         if matches!(snapshot.document.phase, Phase::Active)
             && self.policy.required_relocation(&snapshot.document, self.repository.expiry_base()).is_some()
@@ -244,7 +247,7 @@ impl Reconciler {
         }
     }
 
-    /// Waits for the moves started here.
+    /// Waits for the relocations started here.
     pub async fn wait_for_relocations(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -335,7 +338,7 @@ impl Reconciler {
             let is_confirmed = is_about(DueReason::Expired) || !self.policy.toggles.confirms_expiry;
             return self.reconcile_expired(snapshot, is_confirmed).await;
         }
-        // The last index entry may be missing after an announced change, or after an extended expiry.
+        // The last index entry may be missing after an intended change, or after an extended expiry.
         if !is_early && (is_about(DueReason::Scheduled) || is_about(DueReason::Intent)) {
             self.repository.republish_entry(&snapshot.document).await?;
         }

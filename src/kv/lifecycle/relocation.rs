@@ -1,5 +1,8 @@
-//! Runs moves: copy, freeze, copy the last differences, switch, finish ([`LifecyclePolicy`] has the steps and the reasons).
-//! Any number of movers may work on one store; only the one whose attempt is in the document makes progress.
+//! Runs relocations: pre-copy, freeze, final sync, cutover, finish. The [`state_machine`] has the steps and the reasons.
+//!
+//! Any number of gateways may work on one store. Only the gateway whose attempt is in the document makes progress: each
+//! of its steps, and each heartbeat, is a compare-and-swap that requires this attempt. A gateway runs a store once at a
+//! time.
 
 use std::{
     collections::HashSet,
@@ -31,10 +34,10 @@ use super::{
     state_machine::{self, LifecyclePolicy, STALL_TIMEOUT},
 };
 
-/// Maximum number of moves that one gateway runs concurrently.
+/// Maximum number of relocations that one gateway runs concurrently.
 const MAX_CONCURRENT_RELOCATIONS: usize = 4;
 
-/// Maximum number of attempts in a row, if each fails.
+/// Maximum number of consecutive attempts, if each fails.
 const MAX_CONSECUTIVE_ATTEMPTS: usize = 4;
 
 /// Maximum number of passes before writes are frozen, whatever has changed meanwhile.
@@ -43,13 +46,13 @@ const MAX_COPY_PASSES: usize = 10;
 /// Duration of a pass from which the rest is short enough to freeze writes for.
 const SHORT_PASS_DURATION: Duration = Duration::from_secs(2);
 
-/// Interval between heartbeats of a mover.
+/// Interval between heartbeats of a relocation.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Margin on top of the staleness bound: clocks of two machines drift.
 const CLOCK_DRIFT_MARGIN: Duration = Duration::from_millis(100);
 
-/// Runs moves.
+/// Runner of relocations.
 #[derive(Debug)]
 pub struct Relocator {
     objects: Arc<dyn ObjectStore>,
@@ -60,7 +63,7 @@ pub struct Relocator {
     permits: Semaphore,
 }
 
-/// A running move.
+/// A running relocation.
 struct RelocationRun<'a> {
     relocator: &'a Relocator,
     id: StoreId,
@@ -72,7 +75,7 @@ struct RelocationRun<'a> {
 }
 
 impl Relocator {
-    /// Returns a mover for the stores in `objects`.
+    /// Returns a relocator for the stores in `objects`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         repository: Arc<StoreRepository>,
@@ -89,7 +92,7 @@ impl Relocator {
         }
     }
 
-    /// Moves a store that must move, unless another mover is at it. Takes over stalled moves.
+    /// Relocates a store that needs it, unless another gateway is doing so. Takes over stalled relocations.
     pub async fn run(&self, id: StoreId) -> Result<()> {
         if !self.lock().insert(id) {
             return Ok(());
@@ -132,7 +135,7 @@ impl Relocator {
                 Phase::CuttingOver(relocation) if Some(relocation.attempt) == attempt => {
                     return self.finish(id, relocation.attempt).await;
                 }
-                // Another mover continues, or no move is needed.
+                // Another gateway continues, or no relocation is needed.
                 Phase::Creating
                 | Phase::Active
                 | Phase::Copying(_)
@@ -189,7 +192,7 @@ impl Relocator {
 
 impl RelocationRun<'_> {
     /// Copies while reads and writes continue, until little can be left, and until no gateway has a cached snapshot of
-    /// the store as not moving: such snapshots would live too long for a short freeze.
+    /// the store as not being relocated: such snapshots would live too long for a short freeze.
     async fn pre_copy(&mut self) -> Result<()> {
         let clock = Arc::clone(&self.relocator.clock);
         for _ in 0..MAX_COPY_PASSES {
@@ -264,7 +267,7 @@ impl RelocationRun<'_> {
     }
 }
 
-/// Releases the store for other movers.
+/// Guard that lets this gateway run the store again.
 struct RunGuard<'a> {
     relocator: &'a Relocator,
     id: StoreId,

@@ -1,18 +1,33 @@
-//! Lifecycle policy of a store: its expiry, the location of its records, and each step of a move. Pure: a rule takes
-//! a document and the time, and returns a decision or changes the document.
+//! State machine of a store: its expiry, the location of its records, and each step of a relocation.
 //!
-//! A move is a sequence of documents, each written by compare-and-swap on the one before:
+//! This file does no I/O. A rule takes a document and the time, and returns a decision or changes the document. The
+//! caller commits each change with a compare-and-swap of the store document.
 //!
 //! ```text
-//! copying    a new generation, named after the attempt; records are copied, reads and writes go on in the old place
-//! frozen     writes wait; the last differences are copied
-//! arriving   the new place counts; writes still wait, until no gateway can have the old one cached
-//! live       the old place is a leftover, removed when no request can be reading there any more
+//! Creating -> Active -> Copying -> Frozen -> CuttingOver -> Active        any of them -> Deleted
 //! ```
 //!
-//! Only such a write ends a freeze, never time. A gateway that takes over a stalled move begins a new attempt with a
-//! new generation, so a late copy of the first attempt lands where no gateway reads. From `arriving` on nothing is
-//! left to copy, so it only finishes the move.
+//! # Relocation
+//!
+//! 1. `Copying` ([`LifecyclePolicy::begin_relocation`]). The document names a new location, whose generation is called
+//!    after the attempt. The relocator copies records. Reads and writes continue in the old location.
+//! 2. `Frozen` ([`freeze`]). Writers wait. The relocator waits until no gateway can have a cached snapshot from before
+//!    the freeze, and then copies the last differences.
+//! 3. `CuttingOver` ([`cut_over`]): the commit point. The new location is current, and reads go there. Writers wait until
+//!    no gateway can have the old location cached.
+//! 4. `Active` ([`finish`]). Writers continue. The old location is a stale location, which the reconciler deletes when no
+//!    request can still be reading there.
+//!
+//! *Conflict.* A lost compare-and-swap means that another writer has changed the document. The step is applied again to
+//! the new version. It fails if another attempt has replaced this one, or if the store has a tombstone. A step that
+//! fails has changed nothing.
+//!
+//! *Crash.* The store stays in its phase. Only a write ends a freeze, never time. If an attempt has sent no heartbeat for
+//! [`STALL_TIMEOUT`], the reconciler of any gateway takes over. Before the commit point it begins a new attempt with a
+//! new generation. A late copy of the first attempt then lands in a location that no gateway reads; it is a stale
+//! location, too. After the commit point nothing is left to copy, and the gateway only finishes the relocation.
+//!
+//! *Deletion.* A tombstone ([`tombstone`]) names every location that may hold records, and ends a relocation in any phase.
 
 use std::time::Duration;
 
@@ -32,31 +47,31 @@ use crate::{
 /// Maximum duration of a request: a location that a store has left may still be read and written for this long.
 pub const MAX_REQUEST_DURATION: Duration = Duration::from_hours(1);
 
-/// Time without a heartbeat after which another gateway takes over a move.
+/// Timeout for the heartbeat of a relocation, after which another gateway takes over.
 pub const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Remaining time from which a move counts as late. Moves normally end a day or more before a lifecycle rule could
-/// delete records.
+/// Minimum time between the end of a relocation and the time at which a lifecycle rule may delete records. A
+/// relocation normally ends a day or more before.
 const RELOCATION_SAFETY_MARGIN: Duration = Duration::from_hours(12);
 
 /// Maximum time by which the start of a generation may lie in the future without doubt.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
-/// Target of a move.
+/// Target of a relocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelocationTarget {
     /// The lifecycle class, or `None` for permanent records.
     class: Option<LifecycleClass>,
 }
 
-/// The lifecycle policy of a gateway.
+/// Lifecycle policy of a gateway.
 #[derive(Debug, Clone)]
 pub struct LifecyclePolicy {
     /// True if the backend deletes records by lifecycle class. If not, all records are kept outside the classes.
     pub has_classes: bool,
     /// Staleness bound of other gateways.
     pub staleness: Duration,
-    /// Safeguards of moves.
+    /// Safety toggles.
     pub toggles: SafetyToggles,
 }
 
@@ -64,8 +79,8 @@ impl LifecyclePolicy {
     /// Extends the expiry of a store that is changed now. Returns whether there is anything to write.
     ///
     /// The invariant is `expires_at >= change + retention`; records that the lifecycle rule may delete earlier must
-    /// have moved before. Whether the store has expired is decided by the wall time `now`; its new expiry is computed
-    /// from `base`.
+    /// have been relocated before. The wall time `now` decides whether the store has expired; its new expiry is
+    /// computed from `base`.
     pub fn extend_expiry(&self, document: &mut Document, now: Timestamp, base: Timestamp) -> Result<bool> {
         if !document.is_visible(now) {
             return Err(Error::StoreNotFound);
@@ -79,10 +94,9 @@ impl LifecyclePolicy {
         if self.has_classes
             && let Some((class, limit)) = records_safe_until(document)
         {
-            // A store whose retention has grown is about to move, and has a day to do so: its records are not deleted
-            // earlier.
-            let is_about_to_move = !class.serves(document.retention) && now < limit;
-            if limit < needed && !is_about_to_move {
+            // A store whose retention has grown has a day to relocate: its records are not deleted earlier.
+            let is_about_to_relocate = !class.serves(document.retention) && now < limit;
+            if limit < needed && !is_about_to_relocate {
                 return Err(Error::unavailable(format!(
                     "store {} has to relocate before its expiry can be extended",
                     document.id
@@ -129,7 +143,7 @@ impl LifecyclePolicy {
         Location { class: self.class_for(is_named, retention), generation: "1".to_owned(), created_at: now }
     }
 
-    /// Returns the target of a move, if the records must move.
+    /// Returns the target of the relocation that the records need, if any.
     pub fn required_relocation(&self, document: &Document, now: Timestamp) -> Option<RelocationTarget> {
         if !document.exists() {
             return None;
@@ -149,7 +163,7 @@ impl LifecyclePolicy {
         }
     }
 
-    /// Returns whether a lifecycle rule is about to delete records of a live store unless they move in time.
+    /// Returns whether a lifecycle rule is about to delete records of a live store unless they are relocated in time.
     pub fn is_relocation_overdue(&self, document: &Document, now: Timestamp) -> bool {
         let Location { class, created_at, .. } = &document.location;
         let removed_from = class.map(|class| class.safe_until(*created_at));
@@ -158,7 +172,7 @@ impl LifecyclePolicy {
             && removed_from.is_some_and(|limit| outlives(limit) && now.plus(RELOCATION_SAFETY_MARGIN) >= limit)
     }
 
-    /// Begins a move, or takes over a stalled one. Returns the attempt, or `None` if there is nothing to copy.
+    /// Begins a relocation, or takes over a stalled one. Returns the attempt, or `None` if there is nothing to copy.
     pub fn begin_relocation(&self, document: &mut Document, now: Timestamp) -> Option<u64> {
         let class = match &document.phase {
             Phase::Active => self.required_relocation(document, now)?.class,
@@ -174,7 +188,7 @@ impl LifecyclePolicy {
         if let Phase::Copying(given_up) | Phase::Frozen(given_up) = &document.phase {
             document.stale_locations.push(StaleLocation { location: given_up.to.clone(), since: now });
         }
-        let generation = if self.toggles.fresh_generations { attempt.to_string() } else { "moved".to_owned() };
+        let generation = if self.toggles.fresh_generations { attempt.to_string() } else { "relocated".to_owned() };
         let to = Location { class, generation, created_at: now };
         document.phase = Phase::Copying(Relocation {
             attempt,
@@ -246,7 +260,7 @@ fn record_former_name(document: &mut Document, name: StoreName, now: Timestamp) 
     document.former_names.push(FormerName { name, since: now });
 }
 
-/// Records a heartbeat of a move.
+/// Records a heartbeat of a relocation.
 pub fn heartbeat(document: &mut Document, attempt: u64, copied: u64, now: Timestamp) -> Result<bool> {
     let relocation = current_attempt(document, attempt)?;
     (relocation.heartbeat_at, relocation.copied_records) = (now, copied);
@@ -261,7 +275,7 @@ pub fn freeze(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
     Ok(true)
 }
 
-/// Switches to the new location.
+/// Switches to the new location: the commit point of a relocation.
 pub fn cut_over(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
     current_attempt(document, attempt)?.heartbeat_at = now;
     let Phase::Frozen(relocation) = document.phase.clone() else { return Err(wrong_phase(document)) };
@@ -270,7 +284,7 @@ pub fn cut_over(document: &mut Document, attempt: u64, now: Timestamp) -> Result
     Ok(true)
 }
 
-/// Unblocks writes, and records the old location as a leftover.
+/// Unblocks writes, and records the old location as a stale location.
 pub fn finish(document: &mut Document, attempt: u64, now: Timestamp) -> Result<bool> {
     current_attempt(document, attempt)?;
     let Phase::CuttingOver(relocation) = document.phase.clone() else { return Err(wrong_phase(document)) };
@@ -279,7 +293,7 @@ pub fn finish(document: &mut Document, attempt: u64, now: Timestamp) -> Result<b
     Ok(true)
 }
 
-/// Deletes a store at `now`, at the installation's `uptime`. Its tombstone names every location that may hold its
+/// Writes the tombstone of a store at `now`, at the installation's `uptime`. Its tombstone names every location that may hold its
 /// records.
 pub fn tombstone(document: &mut Document, now: Timestamp, uptime: Duration) -> Result<bool> {
     let mut locations = vec![document.location.clone()];
@@ -301,13 +315,13 @@ pub fn sweep_time(document: &Document) -> Option<Timestamp> {
 }
 
 /// Returns the time until which the lifecycle rules surely keep all records of an unnamed store, at its location and
-/// at the target of a move.
+/// at the target of a relocation.
 fn records_safe_until(document: &Document) -> Option<(LifecycleClass, Timestamp)> {
     let location = document.relocation().map_or(&document.location, |relocation| &relocation.to);
     location.class.map(|class| (class, class.safe_until(location.created_at)))
 }
 
-/// Returns the move if it is still this attempt.
+/// Returns the relocation if it is still this attempt.
 fn current_attempt(document: &mut Document, attempt: u64) -> Result<&mut Relocation> {
     let id = document.id;
     match &mut document.phase {
@@ -357,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_is_late_when_a_lifecycle_rule_is_about_to_take_what_should_live() {
+    fn a_relocation_is_overdue_when_a_lifecycle_rule_is_about_to_delete_what_should_live() {
         let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, toggles: SafetyToggles::ALL };
         let limit = LifecycleClass::smallest_for(Retention::DEFAULT).safe_until(START);
         let (early, late) =
@@ -380,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_that_was_begun_while_the_clock_was_ahead_moves_at_once() {
+    fn a_generation_that_was_begun_while_the_clock_was_ahead_is_relocated_at_once() {
         let policy = LifecyclePolicy { has_classes: true, staleness: Duration::ZERO, toggles: SafetyToggles::ALL };
         let living = document(None, Some(START.plus(Duration::from_hours(24 * 7))));
         let moves_at = |now| policy.required_relocation(&living, now).is_some();

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Time for which a deleted store is remembered, so an older entry that is read late does not resurrect it.
+/// Time for which a deleted store stays in memory, so an older entry that is read late does not resurrect it.
 const DELETED_TTL: Duration = Duration::from_hours(1);
 
 /// Number of stores that a search or an expiry pass handles per lock acquisition.
@@ -188,11 +188,11 @@ pub struct StoreList {
     stores: HashMap<StoreId, ListedStore>,
     all: Vec<(Timestamp, StoreId)>,
     named: Vec<(Timestamp, StoreId)>,
-    /// Unnamed stores that are listed, by their ends.
+    /// Unnamed stores that are listed, by expiry.
     expiring: BTreeSet<(Timestamp, StoreId)>,
-    /// Unlisted, expired stores, by their ends.
+    /// Unlisted, expired stores, by expiry.
     expired: BTreeSet<(Timestamp, StoreId)>,
-    /// Deleted stores, in the order in which the deletions were learnt.
+    /// Deleted stores, in the order in which the deletions became known.
     deleted: VecDeque<(Timestamp, StoreId)>,
     /// The time that separates `expiring` from `expired`.
     expired_until: Timestamp,
@@ -256,12 +256,12 @@ impl StoreList {
         self
     }
 
-    /// Replaces the known state, except what is newer: deletions, and states learnt `since` the list began.
+    /// Replaces the known state, except what is newer: deletions, and states known `since` the list began.
     pub fn replace(&mut self, fresh: Self, since: Timestamp, read: ReadTime) {
         let mut old = std::mem::replace(self, fresh);
         for (id, known) in old.stores.drain() {
-            let is_relocation_overdue = known.kind == EntryKind::Deleted || known.revision.at >= since;
-            if is_relocation_overdue || self.stores.contains_key(&id) {
+            let is_recent = known.kind == EntryKind::Deleted || known.revision.at >= since;
+            if is_recent || self.stores.contains_key(&id) {
                 self.update(id, known);
             }
         }
@@ -345,7 +345,7 @@ impl StoreList {
         self.is_behind(now)
     }
 
-    /// Forgets deleted stores after a while; expired ones, too, if `may_drop_expired`, i.e. the clock is trusted.
+    /// Drops deleted stores after a while; expired ones, too, if `may_drop_expired`, i.e. the clock is trusted.
     pub fn prune(&mut self, now: Timestamp, may_drop_expired: bool) {
         let before = now.minus(DELETED_TTL);
         while let Some((_, id)) = self.deleted.pop_front_if(|(at, _)| *at < before) {

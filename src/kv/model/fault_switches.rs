@@ -1,9 +1,9 @@
-//! Safeguards of moves, each with a switch.
+//! Safety toggles: the measures against losses, each with a switch.
 //!
-//! All are on wherever Larder serves. A simulation can turn them off one at a time, to show what each prevents:
-//! without it, records are lost.
+//! All are on in production. A simulation can turn them off one at a time, to show what each prevents: without it,
+//! records are lost.
 
-/// The safeguards.
+/// Measures against losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct SafetyToggles {
@@ -13,7 +13,7 @@ pub struct SafetyToggles {
     pub waits_when_frozen: bool,
     /// A switch to a new location waits for gateways that do not know it yet.
     pub waits_when_cutting_over: bool,
-    /// Each attempt of a move copies into a generation of its own.
+    /// Each attempt of a relocation copies into a generation of its own.
     pub fresh_generations: bool,
     /// A snapshot's age counts from when its read was sent, not from its response.
     pub ages_from_sending: bool,

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_tokens_are_in_the_order_of_their_making() {
+    fn ids_of_tokens_are_in_the_order_of_their_creation() {
         let random = SeededRandom::new(1);
         let mut before = None;
         for millis in [0, 1, 54, 55, 56, 3025, 1_767_225_600_000, 1_767_225_600_001, 9_999_999_999_999] {

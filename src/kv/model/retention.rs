@@ -97,7 +97,7 @@ pub struct LifecycleClass {
 
 impl LifecycleClass {
     /// Every class. A rule of N days serves retentions R with N >= 3 R + 2 days: one R until a store's last change
-    /// may come, one until it expires, one for the move that carries a live store into a fresh generation, and two
+    /// may come, one until it expires, one for the relocation of a live store to a fresh generation, and two
     /// days for the coarseness of vendors' clocks. So these serve up to 1, 7, 30, 90 and 366 days.
     pub const ALL: [Self; 5] =
         [Self { days: 5 }, Self { days: 23 }, Self { days: 92 }, Self { days: 272 }, Self { days: 1100 }];
@@ -118,8 +118,8 @@ impl LifecycleClass {
         created_at.plus(DAY * u32::from(self.days - 1))
     }
 
-    /// Returns the time at which records written since `created_at` must move to a fresh generation if their store still
-    /// lives: early enough to leave a day more than the retention for the move.
+    /// Returns the time at which records written since `created_at` must be relocated to a fresh generation if
+    /// their store still lives: early enough to leave a day more than the retention.
     pub fn relocation_due(self, created_at: Timestamp, retention: Retention) -> Timestamp {
         self.safe_until(created_at).minus(retention.duration() * 2 + DAY)
     }

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_has_name_and_title_and_reads_back() {
+    fn a_search_text_has_name_and_title_and_reads_back() {
         let name: StoreName = "Shop-Pages".parse().expect("a name");
         for (name, title, found) in [
             (Some(&name), Some("Äpfel & Brot"), &["shop-p", "äpfel"][..]),

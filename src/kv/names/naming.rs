@@ -1,7 +1,8 @@
 //! Naming of stores: at most one store per name, under concurrent requests and crashes.
 //!
-//! A store that is to have a name records it in its document (`pending_name`), then claims it ([`Claims`]), then
-//! takes it (`name`). A claim is valid as long as its store's document, read afresh, wants the name.
+//! The protocol is that of [`name_claims`](crate::kv::persist::name_claims): pending name, claim, name. This file runs its
+//! steps for requests, and completes or undoes the steps of others. Tasks of one gateway that want the same name wait for
+//! each other; gateways meet at the claim.
 
 use std::{
     hash::{BuildHasher, RandomState},

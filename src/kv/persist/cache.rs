@@ -20,7 +20,7 @@ use super::store_metadata::StoreSnapshot;
 /// Maximum age of a negative entry.
 const NEGATIVE_TTL: Duration = Duration::from_secs(1);
 
-/// Staleness bound for a store that is being moved, which keeps the wait of the mover short.
+/// Staleness bound for a store that is being relocated, which keeps the freeze short.
 pub const RELOCATION_STALENESS: Duration = Duration::from_secs(1);
 
 /// Maximum number of names for which results for callers other than the owner are cached.

@@ -60,7 +60,7 @@ pub async fn retract(objects: &dyn ObjectStore, owner: &UserId, names: &[String]
     Ok(objects.delete_many(keys).await?)
 }
 
-/// Returns the kind, label and expiry to list for a store; `None` to leave its listing unchanged.
+/// Returns the kind, search text and expiry to list for a store; `None` to leave its listing unchanged.
 pub fn listing(document: &Document) -> Option<(EntryKind, Option<SearchText>, Option<Timestamp>)> {
     let search_text = |name| SearchText::new(name, document.title.as_deref());
     match (&document.phase, &document.name) {

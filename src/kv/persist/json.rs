@@ -31,7 +31,7 @@ pub enum JsonError {
 /// The result of an operation on documents.
 type Result<T> = std::result::Result<T, JsonError>;
 
-/// Reads a document; `None` if it is not there.
+/// Reads a document; `None` if it does not exist.
 pub async fn read_json<T: DeserializeOwned>(objects: &dyn ObjectStore, key: &str) -> Result<Option<(T, ETag)>> {
     let damaged = |cause: storage::BoxError| JsonError::Damaged { key: key.to_owned(), cause };
     let object = match objects.get(key, GetOptions::default()).await {
@@ -42,7 +42,7 @@ pub async fn read_json<T: DeserializeOwned>(objects: &dyn ObjectStore, key: &str
     let etag = object.meta.etag;
     let bytes = object.body.into_bytes(MAX_JSON_BYTES).await.map_err(|error| match error {
         BodyError::TooLarge { .. } => damaged(error.into()),
-        // A response that broke off says nothing about the object.
+        // A response that broke off does not prove that the object is damaged.
         error => JsonError::Storage(storage::Error::Unavailable(error.into())),
     })?;
     let document = serde_json::from_slice(&bytes).map_err(|error| damaged(error.into()))?;
@@ -64,7 +64,7 @@ pub async fn create_json<T: Serialize + Sync>(objects: &dyn ObjectStore, key: &s
     put_json(objects, key, document, Precondition::IfAbsent).await
 }
 
-/// Replaces the document with this validator. Returns `false`, and writes nothing, if another one or none is at the key.
+/// Replaces the document with this ETag. Returns `false`, and writes nothing, if another one or none is at the key.
 pub async fn replace_json<T: Serialize + Sync>(
     objects: &dyn ObjectStore,
     key: &str,
@@ -74,9 +74,13 @@ pub async fn replace_json<T: Serialize + Sync>(
     put_json(objects, key, document, Precondition::IfMatch(etag)).await
 }
 
-/// Writes a note unconditionally.
-pub async fn put_unconditionally<T: UnconditionalWrite>(objects: &dyn ObjectStore, key: &str, note: &T) -> Result<()> {
-    put_json(objects, key, note, Precondition::None).await.map(drop)
+/// Writes a document unconditionally.
+pub async fn put_unconditionally<T: UnconditionalWrite>(
+    objects: &dyn ObjectStore,
+    key: &str,
+    document: &T,
+) -> Result<()> {
+    put_json(objects, key, document, Precondition::None).await.map(drop)
 }
 
 /// Writes a document. Returns whether the precondition held.
@@ -97,7 +101,7 @@ async fn put_json<T: Serialize + Sync>(
     }
 }
 
-/// Removes a document, if it is there.
+/// Deletes a document, if it exists.
 pub async fn delete_json(objects: &dyn ObjectStore, key: &str) -> Result<()> {
     match objects.delete(key, Precondition::None).await {
         Ok(()) | Err(storage::Error::NotFound) => Ok(()),

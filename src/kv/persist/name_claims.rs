@@ -1,18 +1,36 @@
-//! Claims of names: which store owns a name.
+//! Claims of names: the objects that say which store owns a name.
 //!
-//! A rename has three steps: the store document names the pending name, then the claim is written, then the document
-//! takes the name. A claim is always written, never assumed, and never removed by a request. A claim is stale when
-//! its store no longer wants the name. A store that wants the name takes a stale claim over by compare-and-swap on
-//! the claim it read. Otherwise the claim is released an hour later, when no request can still be writing it.
+//! A store takes a name in three steps.
+//!
+//! 1. Pending name. A compare-and-swap of the store document sets `pendingName`. From now on a claim of this store for
+//!    the name is valid.
+//! 2. Claim. The claim object is created if absent, or replaced if it is still the stale claim that was read. Among
+//!    several stores that want the name, this is the commit point: one of them wins.
+//! 3. Name. A compare-and-swap of the store document turns `pendingName` into `name`: the commit point for the caller.
+//!
+//! A claim is valid as long as the document of its store, read afresh, has the name or wants it. Otherwise it is stale,
+//! and a store that wants the name may replace it.
+//!
+//! *Conflict.* In steps 1 and 3 the change is applied again to the new version of the document. In step 2 another store
+//! has claimed the name: the claim and its store are read again. If that claim is valid, the name is taken.
+//!
+//! *Crash.* After step 1 or 2 the store wants a name that it does not have. A request that creates a store of that name
+//! completes the naming of a store in the phase `Creating`, and undoes a rename. Otherwise the reconciler undoes the
+//! rename, and deletes a store that is still `Creating` after an hour.
+//!
+//! *Release.* No request deletes a claim. The reconciler deletes it an hour after the store has left the name, when no
+//! request can still be writing it, with `If-Match` on the version that it read.
+//!
+//! A claim is always written, and never assumed, even if it names the store already:
 //!
 //! ```text
 //! A  renames s1: a -> b, and back: b -> a            B  creates "a"
 //!    document: pendingName a                            reads claim a -> s1, and s1's document: named b. Stale.
-//!    reads claim a -> s1: "mine already"                takes it over, If-Match: a -> s2
+//!    reads claim a -> s1: "mine already"                replaces it, If-Match: a -> s2
 //!    document: name a                                   two stores are named a
 //! ```
 //!
-//! So A must also write the claim, with If-Match on the version it read: one of the two writes fails.
+//! So A also writes the claim, with `If-Match` on the version that it read: one of the two writes fails.
 
 use std::sync::Arc;
 
@@ -41,7 +59,7 @@ const MAX_CLAIM_BYTES: u64 = 4 * 1024;
 pub struct Claim {
     /// The store that claims the name.
     pub store_id: StoreId,
-    /// Validator that a take-over must match.
+    /// ETag that a take-over must match.
     pub etag: ETag,
 }
 
@@ -50,7 +68,7 @@ pub struct Claim {
 #[serde(rename_all = "camelCase")]
 pub struct StoredClaim {
     store_id: StoreId,
-    /// Fresh with every write, so no two claims share a validator.
+    /// Fresh with every write, so no two claims share an ETag.
     nonce: String,
 }
 
@@ -80,7 +98,7 @@ impl Claims {
         Ok(Some(Claim { store_id, etag: object.meta.etag }))
     }
 
-    /// Claims a name, in place of `seen`, for a store whose document already names it as pending. Returns whether
+    /// Claims a name, replacing `seen`, for a store whose document already names it as pending. Returns whether
     /// that succeeded; it fails if another writer's claim came first.
     pub async fn claim(&self, owner: &UserId, folded: &str, id: StoreId, seen: Option<&Claim>) -> Result<bool> {
         let precondition = seen.map_or(Precondition::IfAbsent, |claim| Precondition::IfMatch(claim.etag.clone()));

@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_reads_back_as_it_was_written() {
+    fn a_usage_entry_reads_back_as_it_was_written() {
         let random = SeededRandom::new(3);
         let (owner, id, since) = (UserId::generate(&random), StoreId::generate(&random), Timestamp::from_millis(7));
         let contents = Contents { records: 3, bytes: u64::MAX, counted_at: since, unchanged_since: since };

@@ -226,7 +226,7 @@ impl StoreRepository {
         }
     }
 
-    /// Removes superseded entries before the document forgets them, if there are many. The last entry that surely
+    /// Deletes superseded entries before the document drops them, if there are many. The last entry that surely
     /// exists stays beside the new one.
     async fn retract_superseded(&self, document: &mut Document) -> Result<()> {
         if document.index_entries.len() > MAX_INDEX_ENTRIES {

@@ -19,7 +19,7 @@ use crate::{
 /// Document format of this version; documents with a higher number are left untouched.
 pub const DOCUMENT_FORMAT: u32 = 1;
 
-/// Everything about a store except its records; kept at `larder/stores/{id}`, and never moves.
+/// Everything about a store except its records, at `larder/stores/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Document {
@@ -29,7 +29,7 @@ pub struct Document {
     pub id: StoreId,
     /// Incremented by every write, so the newer of two snapshots is known.
     pub version: u64,
-    /// Fresh with every write: equal documents never share a validator, and a writer whose response was lost can read
+    /// Fresh with every write: equal documents never share an ETag, and a writer whose response was lost can read
     /// back whether its write won.
     pub nonce: String,
     /// The owner.
@@ -251,7 +251,7 @@ pub struct Contents {
 pub struct StoreSnapshot {
     /// The document.
     pub document: Document,
-    /// Its validator, which the next write must match.
+    /// Its ETag, which the next write must match.
     pub etag: ETag,
     /// Time at which the read was sent, by the monotonic clock: a snapshot's age counts from then, since the response
     /// need not have been true any longer.

@@ -1,13 +1,29 @@
-//! Records: the bytes in a store. One object each, and one object call for each operation.
+//! Records: the bytes in a store. One object for each record, and one object call for each operation.
 //!
-//! A change is written to the location that this gateway has cached. It counts only if the records were still there
-//! when the object store responded:
+//! A change of a record, a write or a deletion, has four steps.
+//!
+//! 1. Locate. The location comes from the caller's snapshot of the store, at most as old as the staleness bound. If a
+//!    relocation blocks writes, the change waits until it has finished.
+//! 2. Write. The object is put or deleted in that location. With a precondition this is a compare-and-swap of the record;
+//!    without one the last writer wins. Meanwhile the expiry of an unnamed store is extended if necessary.
+//! 3. Confirm. If step 2 took longer than the staleness bound, the store document is read again. The change counts only if
+//!    its location was still current when the object store responded.
+//! 4. Acknowledge: the commit point for the client, after the expiry is sufficient.
+//!
+//! Step 3 detects this race:
 //!
 //! ```text
-//! A  reads where the store is; PUT 2 GB begins        B  deletes the store, removes its records
-//!    the object store says 200                           (or moves it elsewhere)
+//! A  reads where the store is; PUT 2 GB begins        B  deletes the store, purges its records
+//!    the object store says 200                           (or relocates it)
 //!    answered 201, the record would be lost
 //! ```
+//!
+//! *Conflict.* If the store has a tombstone, the client gets "not found". If it has been relocated, the change counts if
+//! the relocation has copied it. Otherwise its outcome is in doubt, and the client gets an error. The gateway does not
+//! repeat it, since that could undo a later change.
+//!
+//! *Crash.* The record may have changed, without an acknowledgement. Nothing is left to finish. What was written into a
+//! location that the store has left is purged with it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,7 +53,7 @@ use crate::{
 
 use super::key_range::{KeyPage, KeyQuery, KeyRange, ListedKey};
 
-/// Timeout for a change that waits for a move to switch locations.
+/// Timeout for a change that waits for a relocation to finish.
 const WRITE_WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Interval between checks of a waiting change.
@@ -186,7 +202,7 @@ impl Records {
                 return Ok(snapshot);
             }
             if self.clock.monotonic().saturating_sub(began) >= WRITE_WAIT_TIMEOUT {
-                return Err(Error::unavailable(format!("the records of store {id} are being moved")));
+                return Err(Error::unavailable(format!("the records of store {id} are being relocated")));
             }
             self.clock.sleep(WRITE_WAIT_INTERVAL).await;
         }
@@ -229,7 +245,7 @@ fn require_copied(store: &StoreSnapshot, is_copied: bool) -> Result<()> {
     let id = store.document.id;
     is_copied
         .then_some(())
-        .ok_or_else(|| Error::unavailable(format!("store {id} moved while one of its records was changed")))
+        .ok_or_else(|| Error::unavailable(format!("store {id} was relocated while one of its records was changed")))
 }
 
 fn object_key(store: &StoreSnapshot, key: &RecordKey) -> String {

@@ -35,10 +35,10 @@ const MAX_CONCURRENT_COUNTS: usize = 4;
 /// Rest after counting a store, as a multiple of the time it took, so counting is a small part of the backend's load.
 const REST_FACTOR: u32 = 50;
 
-/// Maximum number of stores whose rest is remembered; an evicted one is counted again early.
+/// Maximum number of stores whose rest is cached; an evicted one is counted again early.
 const MAX_RESTING: u64 = 100_000;
 
-/// Counts the contents of stores.
+/// Counter of the contents of stores.
 #[derive(Debug)]
 pub struct Recounter {
     objects: Arc<dyn ObjectStore>,
@@ -106,7 +106,7 @@ impl Recounter {
         }
     }
 
-    /// Counts a store. Returns whether the count is valid, i.e. the store has not moved meanwhile.
+    /// Counts a store. Returns whether the count is valid, i.e. the store has not been relocated meanwhile.
     async fn count_store(&self, snapshot: &StoreSnapshot) -> Result<bool> {
         let Document { id, owner_id, location, contents: before, .. } = &snapshot.document;
         let counted_at = self.clock.now();

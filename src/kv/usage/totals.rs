@@ -27,7 +27,7 @@ use crate::{
 /// Age from which a sum is recomputed.
 const REFRESH_AGE: Duration = Duration::from_mins(1);
 
-/// Minimum age of an obsolete entry before it is deleted: gateways learn of new stores with a delay.
+/// Minimum age of an obsolete entry before it is deleted: gateways discover new stores with a delay.
 const MIN_OBSOLETE_AGE: Duration = Duration::from_hours(1);
 
 /// Time for which an unused sum is cached.
