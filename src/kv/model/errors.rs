@@ -46,10 +46,10 @@ pub enum Error {
         limit: usize,
     },
     /// The precondition of a record write failed.
-    #[error("the condition does not hold")]
+    #[error("the precondition failed")]
     Precondition,
     /// The range begins after the end of the record.
-    #[error("the range lies behind the record's end at {size}")]
+    #[error("the range begins after the end of the record, which has {size} bytes")]
     RangeNotSatisfiable {
         /// Size of the stored record in bytes.
         size: u64,
@@ -58,7 +58,7 @@ pub enum Error {
     #[error(transparent)]
     Body(BodyError),
     /// A temporary failure; the same request may succeed later. A write may have taken effect.
-    #[error("try again")]
+    #[error("temporary failure")]
     Unavailable {
         /// Delay before the retry.
         retry_after: Duration,
@@ -67,10 +67,10 @@ pub enum Error {
         cause: BoxError,
     },
     /// The backend is full.
-    #[error("there is no room left")]
+    #[error("the backend is full")]
     Full(#[source] BoxError),
     /// The backend rejects the request permanently. Nothing was written.
-    #[error("the backend refuses this for good")]
+    #[error("the backend rejected the request permanently")]
     Rejected {
         /// The rejected property.
         reason: RejectedFor,
@@ -79,7 +79,7 @@ pub enum Error {
         cause: BoxError,
     },
     /// The backend does not support the operation.
-    #[error("the backend cannot do that: {0}")]
+    #[error("the backend does not support this: {0}")]
     Unsupported(&'static str),
     /// The stored data is damaged.
     #[error("stored data is damaged: {0}")]

@@ -308,5 +308,5 @@ fn unless_deleted(named: Result<Arc<StoreSnapshot>>) -> Result<Option<Arc<StoreS
 }
 
 fn too_contended(name: &StoreName) -> Error {
-    Error::unavailable(format!("too many stores want the name {name} at once"))
+    Error::unavailable(format!("cannot claim the name {name}: too many stores want it at the same time"))
 }

@@ -50,7 +50,7 @@ impl ClockRecords {
                 *records.last() = Some(record);
             }
             Ok(None) => {}
-            Err(JsonError::Damaged { .. }) => records.guard.doubt("the record of the installation's time is damaged"),
+            Err(JsonError::Damaged { .. }) => records.guard.doubt("the clock record of the installation is damaged"),
             Err(error) => return Err(Error::unavailable(error)),
         }
         records.sync().await?;
@@ -107,7 +107,7 @@ impl ClockRecords {
                 Err(error) => return Err(Error::unavailable(error)),
             }
         }
-        Err(Error::unavailable("the record of the installation's time is being written by too many at once"))
+        Err(Error::unavailable("cannot write the clock record: too many gateways write it at the same time"))
     }
 
     async fn read(&self) -> std::result::Result<Option<(ClockRecord, ETag)>, JsonError> {

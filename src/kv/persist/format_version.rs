@@ -82,8 +82,8 @@ impl FormatObject {
 pub enum FormatError {
     /// A newer version has run here.
     #[error(
-        "Larder {by} wrote here in format {found}, and this version, {}, knows no higher one than {FORMAT}: start Larder {by} \
-         or a newer one, or restore a backup from before that one was started",
+        "cannot use this installation: Larder {by} wrote it in format {found}, and this version, {}, supports up to format \
+         {FORMAT}; start Larder {by} or newer, or restore a backup from before the upgrade",
         env!("CARGO_PKG_VERSION")
     )]
     Newer {
@@ -94,15 +94,15 @@ pub enum FormatError {
     },
     /// A migration to this object store is unfinished.
     #[error(
-        "the migration from {from} to here has not ended: run `larder migrate` again with the same settings until it says that \
-         it is done, or remove everything that it has written here"
+        "cannot use this installation: the migration from {from} has not ended; run `larder migrate` again with the same \
+         settings until it reports completion, or delete everything that it has written here"
     )]
     HalfMigrated {
         /// Description of the source.
         from: String,
     },
     /// The format object cannot be read or written.
-    #[error("the format of what is stored cannot be read or written")]
+    #[error("cannot read or write the format of the installation")]
     Objects(#[from] JsonError),
 }
 
@@ -125,5 +125,5 @@ mod tests {
     use super::*;
     use crate::kv::persist::store_metadata::DOCUMENT_FORMAT;
 
-    const _: () = assert!(FORMAT >= DOCUMENT_FORMAT, "a new format of documents is a new format of what is stored");
+    const _: () = assert!(FORMAT >= DOCUMENT_FORMAT, "a new document format is a new storage format");
 }

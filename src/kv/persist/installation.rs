@@ -44,9 +44,9 @@ pub enum JoinError {
     Format(#[from] FormatError),
     /// The gateways of the installation use another secret.
     #[error(
-        "LARDER_SECRET is not the one that this installation uses: its fingerprint here is {own}, and {found} in the object \
-         larder/format. Set the same LARDER_SECRET on all gateways of this bucket and prefix, or of this folder; to replace \
-         the secret, by which all signed links end, set LARDER_OLD_SECRET_FINGERPRINT={found}, too"
+        "cannot join the installation: the fingerprint of LARDER_SECRET is {own} here, and {found} in the object larder/format; \
+         set the same LARDER_SECRET on all gateways of this bucket and prefix, or of this folder. To replace the secret, which \
+         revokes all signed links, also set LARDER_OLD_SECRET_FINGERPRINT={found}"
     )]
     OtherSecret {
         /// The fingerprint in the object.
@@ -68,16 +68,16 @@ pub enum InstallationLost {
     /// The object is gone.
     #[error(
         "the object larder/format is missing: the objects of this installation were deleted, or the bucket, the prefix or the \
-         folder is not the one that the gateway started with; put them back, or restart the gateway to begin anew"
+         folder has been replaced; restore them, or restart the gateway to create a new installation"
     )]
     Missing,
     /// The object cannot be read.
-    #[error("the object larder/format is damaged: put it back from a backup")]
+    #[error("the object larder/format is damaged: restore it from a backup")]
     Damaged,
     /// The object belongs to another installation.
     #[error(
         "the objects are those of another installation ({found}, and the gateway belongs to {own}): two installations use one \
-         prefix, or the objects were replaced; give each its own prefix, or restart the gateway to join the other one"
+         prefix, or the objects were replaced; use one prefix for each, or restart the gateway to join the other installation"
     )]
     Replaced {
         /// The id found.

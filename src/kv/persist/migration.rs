@@ -23,13 +23,13 @@ use super::{
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// It cannot be read.
-    #[error("the journal of the migration cannot be read")]
+    #[error("cannot read the journal of the migration")]
     Read(#[from] JsonError),
     /// It cannot be written.
-    #[error("the journal of the migration cannot be written")]
+    #[error("cannot write the journal of the migration")]
     Write(#[source] storage::Error),
     /// Another process writes it.
-    #[error("another migration to the same destination is going on")]
+    #[error("another migration to the same destination is running")]
     Taken,
 }
 

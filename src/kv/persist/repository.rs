@@ -168,7 +168,7 @@ impl StoreRepository {
                 self.observer.committed(&snapshot.document);
                 Ok(snapshot)
             }
-            CasOutcome::Lost => Err(Error::Corrupt(format!("store {id} exists before it is made"))),
+            CasOutcome::Lost => Err(Error::Corrupt(format!("cannot create store {id}: its document exists"))),
         }
     }
 
@@ -208,7 +208,7 @@ impl StoreRepository {
             }
             snapshot = self.read(id).await?.ok_or(Error::StoreNotFound)?;
         }
-        Err(Error::unavailable(format!("store {id} is being changed by too many at once")))
+        Err(Error::unavailable(format!("cannot update store {id}: too many concurrent changes")))
     }
 
     /// Rewrites the last listing index entry of a store, as after each visit of the reconciler: its writer may have
@@ -238,9 +238,8 @@ impl StoreRepository {
 
     async fn write(&self, document: Document, precondition: Precondition) -> Result<CasOutcome> {
         let read_at = self.clock.monotonic();
-        let bytes = serde_json::to_vec(&document).map_err(|error| {
-            Error::Corrupt(format!("the document of store {} cannot be written: {error}", document.id))
-        })?;
+        let bytes = serde_json::to_vec(&document)
+            .map_err(|error| Error::Corrupt(format!("cannot write the document of store {}: {error}", document.id)))?;
         let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         match put_metadata(self.objects.as_ref(), &object_keys::document(&document.id), bytes, precondition).await {
             Ok(PutOutcome { etag, .. }) => Ok(CasOutcome::Won(self.insert_cached(document, etag, read_at, weight))),
