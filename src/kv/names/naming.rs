@@ -31,7 +31,7 @@ use crate::{
 /// Maximum number of attempts for a name while other stores take and leave it.
 const MAX_NAME_ATTEMPTS: usize = 64;
 
-/// Number of queues in which tasks of this gateway wait for names. Gateways that want the same name meet at its
+/// Number of locks on which tasks of this gateway wait for names. Gateways that want the same name meet at its
 /// claim. Tasks of one gateway need not, and some object stores are slow to resolve such contention.
 const NAME_LOCK_SHARDS: usize = 64;
 

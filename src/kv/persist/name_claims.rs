@@ -12,7 +12,8 @@
 //! and a store that wants the name may replace it.
 //!
 //! *Conflict.* In steps 1 and 3 the change is applied again to the new version of the document. In step 2 another store
-//! has claimed the name: the claim and its store are read again. If that claim is valid, the name is taken.
+//! has claimed the name. A store that was being created gets a tombstone, and the request starts over. For a rename the
+//! claim and its store are read again; if that claim is valid, the name is taken.
 //!
 //! *Crash.* After step 1 or 2 the store wants a name that it does not have. A request that creates a store of that name
 //! completes the naming of a store in the phase `Creating`, and undoes a rename. Otherwise the reconciler undoes the
