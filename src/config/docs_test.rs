@@ -15,39 +15,41 @@ use super::{
 const OPENING: &str = "\
 # Configuration
 
-Every setting there is. None has to be set: `larder serve` serves a folder on this machine. This page is made of the program itself
-(`src/config/docs_test.rs`), and so is [an example file](../deploy/larder.example.toml), which `larder check --example` prints, too.
+All settings of Larder. None is required: by default, `larder serve` stores data in a folder on this machine. The program
+generates this page (`src/config/docs_test.rs`) and [an example file](../deploy/larder.example.toml), which
+`larder check --example` also prints.
 
 A setting has one name in three places. `max_record_size` in the file is `LARDER_MAX_RECORD_SIZE` in the environment and
-`--max-record-size` on the command line. The file is `larder.toml` in the folder where Larder is started, or the one that `--config`
-or `LARDER_CONFIG` names. A flag wins over the environment, and that over the file. Secrets have no flag, since other users of a machine see
-the flags of programs. A variable that is empty counts as not set.
+`--max-record-size` on the command line. Precedence: flag > environment > file > default. The file is `larder.toml` in the
+working folder, or the one that `--config` or `LARDER_CONFIG` names. Secrets have no flag, since other users of a machine can
+see the arguments of programs. An empty variable counts as not set.
 
-`larder check` shows what is in force and where each value comes from, or everything that is wrong, each with its fix. A name that does not
-exist is an error, not a setting that does nothing, and so are settings that contradict each other. Variables that Kubernetes derives from a
-service whose name begins with `larder` (`LARDER_S3_SERVICE_HOST`, `LARDER_PORT=tcp://...`) are ignored. Line breaks at the end of a value
-are cut off; other control characters are an error.
+`larder check` prints the effective values and their sources, or all errors with their fixes. An unknown name is an error, and
+so are settings that contradict each other. Larder ignores variables that Kubernetes derives from a service whose name begins
+with `larder`, such as `LARDER_S3_SERVICE_HOST` and `LARDER_PORT=tcp://...`. Line breaks at the end of a value are removed.
+Other control characters are an error.
 
-## How values are written
+## Format of values
 
 | | |
 |---|---|
 | `SIZE` | bytes: `65536`, `512MiB`, `5GiB`; `KiB` to `TiB` are powers of 1024, `kB` to `TB` powers of 1000 |
-| `TIME` | `500ms`, `30s`, `5m`, `2h`, `7d`, or a number of seconds |
-| `NUMBER` | a whole number; where that is said, 0 is no limit |
-| `DAYS` | days, fractions allowed: `7`, `0.5` |
+| `TIME` | a duration: `500ms`, `30s`, `5m`, `2h`, `7d`, or a number of seconds |
+| `NUMBER` | a whole number; 0 is no limit where the description says so |
+| `DAYS` | a number of days, also with a fraction: `7`, `0.5` |
 | `yes\\|no` | `yes` or `no`, also `true` and `false`, `1` and `0` |
 | `ADDRESS:PORT` | `127.0.0.1:8011`, `0.0.0.0:8011`, `[::]:8011` |
-| `URL` | an origin: scheme, host and port, without a path (`public_url` may have one) |
-| `LEVEL` | `off`, `error`, `warn`, `info`, `debug` or `trace`, for some modules apart: `info,larder::server=debug` |
+| `URL` | an origin: scheme, host and port, without a path (`public_url` can have one) |
+| `LEVEL` | `off`, `error`, `warn`, `info`, `debug` or `trace`, also per module: `info,larder::server=debug` |
 
-In the file they stand in quotes, but for numbers, which may stand without.
+In the file, values are quoted strings. Numbers need no quotes.
 
-Variables that are no settings of the server: `LARDER_CONFIG`, `LARDER_URL` (the server that other commands talk to), `LARDER_CA_FILE`
-(who vouches for it, if it speaks `https` with a certificate of your own) and `LARDER_FROM_TOKEN` (the token where `larder import` imports from).
+Variables that are not settings: `LARDER_CONFIG` (the file), `LARDER_URL` (server URL for commands other than `serve`),
+`LARDER_CA_FILE` (certificate authorities to trust for that URL) and `LARDER_FROM_TOKEN` (token for the source server of
+`larder import`).
 
-`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capitals or small letters, hold for the object store, the upstream and the collector of
-traces: [proxies](OPERATIONS.md#proxies).
+`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper or lower case, apply to connections to the object store, the
+upstream and the trace collector: see [proxies](OPERATIONS.md#proxies).
 ";
 
 /// Returns the page that explains every setting.
@@ -70,7 +72,7 @@ fn page() -> String {
                 None => write!(text, "Not set by default. "),
             };
             if !setting.is_secret {
-                let _ = write!(text, "As in `{} = \"{example}\"`.", setting.name);
+                let _ = write!(text, "Example: `{} = \"{example}\"`.", setting.name);
             }
             let trimmed = text.trim_end().len();
             text.truncate(trimmed);

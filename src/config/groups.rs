@@ -11,9 +11,10 @@ use super::{options::Config, setting::Setting, settings::settings};
 const LINE_LENGTH: usize = 100;
 
 /// Opening of the example file.
-const OPENING: &str = "Every setting of Larder. Put this file where Larder is started, as larder.toml, or name it by --config or LARDER_CONFIG, and take \
-                       the sign # away before what is to be different. Each setting is also a variable of the environment, which wins over \
-                       this file, and, unless it is a secret, a flag, which wins over both. `larder check` says what is in force.";
+const OPENING: &str = "All settings of Larder. Save this file as larder.toml in the working folder of Larder, or name it with \
+                       --config or LARDER_CONFIG. To change a setting, remove the # before it. Each setting is also an \
+                       environment variable, which overrides this file, and, unless it is a secret, a flag, which \
+                       overrides both. `larder check` prints the effective values.";
 
 /// Group of related settings.
 #[derive(Debug)]
@@ -30,15 +31,16 @@ pub(super) struct Group {
 /// All settings, in the order of the documents.
 pub(super) static GROUPS: [Group; 14] = [
     Group {
-        title: "Where it listens, and where data is",
+        title: "Network and storage",
         about: "",
         settings: &[("listen", "0.0.0.0:8011"), ("public_url", "https://larder.example"), ("data", "/var/lib/larder")],
     },
     Group {
         title: "Tokens and users",
-        about: "Who may do what is said in [the promises](SECURITY_MODEL.md#who-may-do-what). All gateways of one object store are given the same. \
-                A token or a secret has at least 16 characters, and is none that stands in the documentation; where Larder listens on the \
-                loopback alone, a weak one is a warning. `larder token generate` makes a good one.",
+        about: "[Access rights](SECURITY_MODEL.md#who-may-do-what) describe the effect of each token. All gateways of one \
+                object store need the same values. A token or secret has at least 16 characters, and is not published \
+                in this documentation. If Larder listens on loopback only, a weak one is a warning and not an error. \
+                `larder token generate` prints a strong one.",
         settings: &[
             ("token", "a-long-random-text"),
             ("secret", "another-long-random-text"),
@@ -50,13 +52,13 @@ pub(super) static GROUPS: [Group; 14] = [
     },
     Group {
         title: "Stores and records",
-        about: "[How long stores live](GUARANTEES.md#how-long-stores-live) is a promise of its own.",
+        about: "See [how long stores live](GUARANTEES.md#how-long-stores-live).",
         settings: &[("retention_days", "30"), ("max_record_size", "100MiB")],
     },
     Group {
-        title: "Limits of requests",
-        about: "What is too much is answered 429, or 503 where it is too much for the gateway itself \
-                ([how](SECURITY_MODEL.md#limits)). Each gateway counts by itself.",
+        title: "Request limits",
+        about: "Excess requests get a 429, or a 503 if the gateway itself is overloaded \
+                ([details](SECURITY_MODEL.md#limits)). Each gateway counts separately.",
         settings: &[
             ("max_client_rps", "1000"),
             ("max_store_rps", "60"),
@@ -68,8 +70,8 @@ pub(super) static GROUPS: [Group; 14] = [
         ],
     },
     Group {
-        title: "HTTPS and balancers",
-        about: "[How certificates are renewed, and how a gateway leaves](OPERATIONS.md#certificates-reload-drain).",
+        title: "HTTPS and load balancers",
+        about: "See [certificate renewal and draining](OPERATIONS.md#certificates-reload-drain).",
         settings: &[
             ("tls_cert", "/etc/larder/tls/chain.pem"),
             ("tls_key", "/etc/larder/tls/key.pem"),
@@ -78,8 +80,8 @@ pub(super) static GROUPS: [Group; 14] = [
         ],
     },
     Group {
-        title: "Traces and prices",
-        about: "[What is traced](TRACING.md), and [what object calls cost](API.md#cost-of-object-calls).",
+        title: "Tracing and cost",
+        about: "See [what is traced](TRACING.md) and [the cost of object calls](API.md#cost-of-object-calls).",
         settings: &[
             ("otlp_endpoint", "http://collector:4318"),
             ("otlp_headers", "x-api-key=a-fourth-long-random-text"),
@@ -88,7 +90,7 @@ pub(super) static GROUPS: [Group; 14] = [
         ],
     },
     Group {
-        title: "Time-outs of connections",
+        title: "Connection timeouts",
         about: "",
         settings: &[
             ("header_timeout", "10s"),
@@ -98,8 +100,9 @@ pub(super) static GROUPS: [Group; 14] = [
         ],
     },
     Group {
-        title: "What users may have",
-        about: "For all users; the admin can set others for one ([how](SECURITY_MODEL.md#limits)). What there is, is counted in the background.",
+        title: "Quotas",
+        about: "Defaults for all users. The administrator can override them for a user with `larder user limit` \
+                ([details](SECURITY_MODEL.md#limits)). Usage is counted in the background.",
         settings: &[
             ("max_user_stores", "10000"),
             ("max_user_records", "1000000"),
@@ -110,7 +113,7 @@ pub(super) static GROUPS: [Group; 14] = [
         ],
     },
     Group {
-        title: "Memory",
+        title: "Memory and caches",
         about: "",
         settings: &[
             ("cache_size", "128MiB"),
@@ -120,31 +123,33 @@ pub(super) static GROUPS: [Group; 14] = [
         ],
     },
     Group {
-        title: "Several gateways",
-        about: "Only where the object store has no conditional writes; [who does what then](CLUSTERING.md).",
+        title: "Multiple gateways",
+        about: "Only for object stores without conditional writes; see [the roles of \
+                gateways](CLUSTERING.md).",
         settings: &[("leader", "http://10.0.0.5:8011")],
     },
     Group {
-        title: "Runs of actors",
-        about: "[What runs are here](API.md#actor-runs).",
+        title: "Actor runs",
+        about: "See [runs](API.md#actor-runs).",
         settings: &[("run_heartbeat_timeout", "10m"), ("run_retention_days", "30")],
     },
     Group {
         title: "Datasets and request queues",
-        about: "Both or neither of these are given; [what is passed on](API.md#datasets-and-request-queues).",
+        about: "Set both or neither; see [what is forwarded](API.md#datasets-and-request-queues).",
         settings: &[("upstream_url", "https://api.apify.com"), ("upstream_token", "the-token-there")],
     },
     Group {
-        title: "Logs",
+        title: "Logging",
         about: "",
         settings: &[("log", "warn,larder=debug"), ("log_format", "json"), ("access_log", "json")],
     },
     Group {
-        title: "The object store",
-        about: "With a bucket, Larder keeps everything there and nothing in the data folder. Access keys come from wherever AWS's own tools find \
-                them: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a profile, the machine's role. So do the endpoint and the region, unless \
-                they are set here, and whether FIPS and dual-stack endpoints are used. Without `s3_bucket` the other settings of this group are an \
-                error. [Which object stores were tried](BACKENDS.md), and what each of them wants.",
+        title: "Object store (S3)",
+        about: "With a bucket, Larder stores everything there and nothing in the data folder. Credentials come from \
+                the default AWS provider chain: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, a profile, or the \
+                role of the machine. The chain also provides the endpoint and the region, unless they are set here, \
+                and the choice of FIPS and dual-stack endpoints. Without `s3_bucket`, the other settings of this \
+                group are errors. See [the tested object stores](BACKENDS.md) and their requirements.",
         settings: &[
             ("s3_bucket", "larder"),
             ("s3_endpoint", "http://minio:9000"),
@@ -196,8 +201,8 @@ pub fn example() -> String {
             comment(&mut text, &format!("{}.", setting.help));
             let (value, note) = match setting.show(&defaults) {
                 Some(default) => (default, ""),
-                None if setting.is_secret => (String::new(), "; a secret"),
-                None => (example.to_owned(), "; not set unless it is here"),
+                None if setting.is_secret => (String::new(), "; secret"),
+                None => (example.to_owned(), "; not set by default"),
             };
             let flag = setting.flag().map(|flag| format!(", --{flag}")).unwrap_or_default();
             comment(&mut text, &format!("{} ({}{flag}{note})", setting.value, setting.variable()));

@@ -20,7 +20,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "tls_cert",
         value: "FILE",
-        help: "PEM file with the certificate for HTTPS and those that lead to an authority; needs LARDER_TLS_KEY; plain HTTP without",
+        help: "PEM file with the TLS certificate chain; enables HTTPS and requires LARDER_TLS_KEY; without it, Larder \
+               serves plain HTTP",
         is_secret: false,
         apply: |config, text| {
             config.server.tls.certificate = Some(PathBuf::from(text));
@@ -31,7 +32,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "tls_key",
         value: "FILE",
-        help: "PEM file with the key of that certificate, without a passphrase",
+        help: "PEM file with the private key of the TLS certificate, without a passphrase",
         is_secret: false,
         apply: |config, text| {
             config.server.tls.key = Some(PathBuf::from(text));
@@ -42,12 +43,12 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "trusted_proxies",
         value: "NETWORKS",
-        help: "Proxies that are believed about where requests come from (X-Forwarded-For, -Proto, -Host): addresses and networks, \
-               separated by commas; nobody is believed if it is not set",
+        help: "Comma-separated addresses and networks of proxies whose X-Forwarded-For, -Proto and -Host headers are \
+               trusted; if not set, no proxy is trusted",
         is_secret: false,
         apply: |config, text| {
             config.server.trusted_proxies = text.parse().map_err(|error: InvalidNetwork| {
-                format!("is no list of networks: {error}; write it like 10.0.0.0/8,fd00::/8")
+                format!("is not a list of networks: {error}; write it like 10.0.0.0/8,fd00::/8")
             })?;
             Ok(())
         },
@@ -58,8 +59,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "max_client_connections",
         value: "NUMBER",
-        help: "Connections of one address (of IPv6: of the first 64 bits) at once; further ones get a 503; a quarter of all if it is not \
-               set; trusted proxies have no limit of their own",
+        help: "Maximum number of open connections per client address (per /64 network for IPv6); further ones get a \
+               503; if not set, a quarter of LARDER_MAX_CONNECTIONS; trusted proxies are exempt",
         is_secret: false,
         apply: |config, text| {
             config.server.max_client_connections = Some(count(text, CONNECTIONS_RANGE)?);
@@ -70,7 +71,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "drain_delay",
         value: "TIME",
-        help: "How long to serve on after the signal to stop, not ready any more, until balancers have noticed; 5s to 10s behind one",
+        help: "Time between losing readiness and closing the listener after a signal to stop, so that load balancers \
+               notice; behind one, use 5s to 10s",
         is_secret: false,
         apply: |config, text| {
             config.server.drain_delay = time(text, Duration::ZERO..=MAX_DRAIN_DELAY)?;
@@ -81,8 +83,9 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "request_memory",
         value: "SIZE",
-        help: "Memory for what clients send that has to be in memory as a whole: JSON, records that are checked, parts of uploads of \
-               unknown length, decoders; each caller can hold half of it, and what finds none waits",
+        help: "Maximum memory for request data that must be buffered: JSON, records that are validated, parts of \
+               multipart uploads, and decoders; each caller can use at most half, and requests wait while it is used \
+               up",
         is_secret: false,
         apply: |config, text| {
             config.request_memory_bytes = size(text, REQUEST_MEMORY_RANGE)?;

@@ -186,7 +186,7 @@ impl Loading {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => return,
-            Err(error) => return self.error(location, format!("the file cannot be read: {error}")),
+            Err(error) => return self.error(location, format!("cannot read the file: {error}")),
         };
         let table = match text.parse::<toml::Table>() {
             Ok(table) => table,
@@ -208,7 +208,10 @@ impl Loading {
                 toml::Value::Integer(number) => self.set(setting, &number.to_string(), source),
                 toml::Value::Float(number) => self.set(setting, &number.to_string(), source),
                 toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => {
-                    self.error(source.location(setting), "takes one text or number; write it in quotes".to_owned());
+                    self.error(
+                        source.location(setting),
+                        "is not a string or a number; write the value in quotes".to_owned(),
+                    );
                 }
             }
         }
@@ -218,7 +221,7 @@ impl Loading {
         for (name, value) in environment {
             let Some(name) = name.to_str() else { continue };
             if name.starts_with(AWS_PREFIX) && value.to_str().is_some_and(|value| value.contains(LINE_BREAKS)) {
-                self.error(name.to_owned(), "has a line break in it; remove that".to_owned());
+                self.error(name.to_owned(), "contains a line break; remove it".to_owned());
             }
             let Some(unprefixed) = name.strip_prefix(ENV_PREFIX) else { continue };
             // Composed environments use an empty variable for "not set".
@@ -252,9 +255,9 @@ impl Loading {
         let value = without_line_break(value);
         self.given.insert(setting.name);
         let applied = if value.trim().is_empty() {
-            Err("is empty; give it a value or leave it out".to_owned())
+            Err("is empty; set a value or remove the setting".to_owned())
         } else if value.contains(char::is_control) {
-            Err("has a line break or another control character in it; remove that".to_owned())
+            Err("contains a line break or another control character; remove it".to_owned())
         } else {
             (setting.apply)(&mut self.config, value)
         };
@@ -290,7 +293,7 @@ fn without_line_break(value: &str) -> &str {
 /// Returns advice about an unknown name, if another was probably meant.
 fn suggestion(meant: Option<impl fmt::Display>) -> String {
     meant.map_or_else(
-        || "remove it, or see `larder serve --help` for those there are".to_owned(),
+        || "remove it; `larder serve --help` lists all settings".to_owned(),
         |name| format!("did you mean {name}?"),
     )
 }

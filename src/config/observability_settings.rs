@@ -11,11 +11,12 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "otlp_endpoint",
         value: "URL",
-        help: "A collector that traces are sent to by OTLP over HTTP, such as http://127.0.0.1:4318; nothing is traced without",
+        help: "OpenTelemetry collector that receives traces by OTLP over HTTP, such as http://127.0.0.1:4318; without \
+               it, tracing is off",
         is_secret: false,
         apply: |config, text| {
             config.traces.collector = Some(text.trim().parse().map_err(|_| {
-                "is not the address of a collector; write it like http://127.0.0.1:4318 or https://collector.example/otlp"
+                "is not the URL of a collector; write it like http://127.0.0.1:4318 or https://collector.example/otlp"
                     .to_owned()
             })?);
             Ok(())
@@ -25,7 +26,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "otlp_headers",
         value: "NAME=VALUE,...",
-        help: "Header fields that the collector is sent, such as the key of an account there",
+        help: "HTTP headers for requests to the collector, such as an API key",
         is_secret: true,
         apply: |config, text| {
             config.traces.headers = headers(text)?;
@@ -36,7 +37,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "trace_ratio",
         value: "SHARE",
-        help: "Which share of the requests is traced, from 0 to 1, beside those whose callers trace them",
+        help: "Fraction of requests that are traced, from 0 to 1, in addition to requests that their callers trace",
         is_secret: false,
         apply: |config, text| {
             let ratio = text.trim().parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
@@ -48,8 +49,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "prices",
         value: "LIST",
-        help: "What the object store costs, for what usage comes to: of 1,000 calls of class A and B, and of a GiB in and out, as in \
-               a=0.005,b=0.0004,in=0,out=0.09,currency=USD",
+        help: "Prices of the object store, for the estimated cost of usage: per 1,000 requests of class A and B, and \
+               per GiB in and out, such as a=0.005,b=0.0004,in=0,out=0.09,currency=USD",
         is_secret: false,
         apply: |config, text| {
             config.prices = Some(text.parse().map_err(|error| {
@@ -62,15 +63,15 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "access_log",
         value: "FORMAT",
-        help: "Form of the access log, one line for each request on standard error: text, json or off; if not set, that of the log, and off where \
-               standard error is a terminal",
+        help: "Format of the access log, one line per request on standard error: text, json or off; if not set, the \
+               format of the log, or off if standard error is a terminal",
         is_secret: false,
         apply: |config, text| {
             config.telemetry.access_log = Some(match text.trim() {
                 "off" => AccessLogSetting::Off,
                 "text" => AccessLogSetting::On(LogFormat::Text),
                 "json" => AccessLogSetting::On(LogFormat::Json),
-                _ => return Err("is not a form of the access log; write text, json or off".to_owned()),
+                _ => return Err("is not a format of the access log; write text, json or off".to_owned()),
             });
             Ok(())
         },
@@ -80,7 +81,7 @@ pub(super) static SETTINGS: &[Setting] = &[
 
 /// Parses header fields; their values are secrets, and no error repeats them.
 fn headers(text: &str) -> Result<HeaderMap, String> {
-    let complaint = || "is not a list of header fields; write it like x-api-key=KEY,x-other=VALUE".to_owned();
+    let complaint = || "is not a list of headers; write it like x-api-key=KEY,x-other=VALUE".to_owned();
     let mut headers = HeaderMap::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').ok_or_else(complaint)?;

@@ -23,13 +23,16 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_bucket",
         value: "NAME",
-        help: "Bucket of an S3-compatible object store that holds everything, instead of the data folder; made if missing",
+        help: "S3 bucket that stores everything instead of the data folder; created if it does not exist",
         is_secret: false,
         apply: |config, text| {
             let name = text.trim();
             let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
             if !BUCKET_NAME_LENGTH_RANGE.contains(&name.len()) || !name.bytes().all(allowed) {
-                return Err("is no bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens".to_owned());
+                return Err(
+                    "is not a bucket name; use 3 to 63 lower-case letters, digits, dots, hyphens and underscores"
+                        .to_owned(),
+                );
             }
             name.clone_into(&mut config.s3.bucket);
             Ok(())
@@ -39,8 +42,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_endpoint",
         value: "URL",
-        help: "Origin of the object store, like http://minio:9000; else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the \
-               profile's endpoint_url, else AWS",
+        help: "Origin of the object store, such as http://minio:9000; if not set, AWS_ENDPOINT_URL_S3, \
+               AWS_ENDPOINT_URL or endpoint_url of the AWS profile, else AWS",
         is_secret: false,
         apply: |config, text| {
             config.s3.endpoint = Some(text.trim().parse().map_err(|error| format!("{error}"))?);
@@ -51,7 +54,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_prefix",
         value: "PATH",
-        help: "What all keys in the bucket begin with, so that several installations can share one",
+        help: "Prefix of all keys in the bucket, so that several installations can share it",
         is_secret: false,
         apply: |config, text| {
             let path = text.trim().trim_matches('/');
@@ -59,7 +62,7 @@ pub(super) static SETTINGS: &[Setting] = &[
             let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(allowed);
             if path.len() > MAX_PREFIX_CHARS || !path.split('/').all(is_segment) {
                 return Err(format!(
-                    "is no prefix: up to {MAX_PREFIX_CHARS} letters, digits, dots, hyphens and underscores, with slashes between"
+                    "is not a prefix; use up to {MAX_PREFIX_CHARS} letters, digits, dots, hyphens and underscores, with slashes between them"
                 ));
             }
             config.s3.prefix = format!("{path}/");
@@ -70,7 +73,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_region",
         value: "REGION",
-        help: "Region of the bucket; else AWS_REGION or the profile's, else us-east-1",
+        help: "Region of the bucket; if not set, AWS_REGION or the region of the AWS profile, else us-east-1",
         is_secret: false,
         apply: |config, text| {
             config.s3.region = Some(text.trim().to_owned());
@@ -81,13 +84,14 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_addressing",
         value: "STYLE",
-        help: "How the bucket is addressed: path, or host (its name before the endpoint's); host at AWS, else path",
+        help: "Addressing style: path, or host (virtual-hosted, with the bucket in the host name); if not set, host on \
+               AWS and path elsewhere",
         is_secret: false,
         apply: |config, text| {
             config.s3.style = Some(match text.trim() {
                 "path" => AddressStyle::Path,
                 "host" => AddressStyle::VirtualHost,
-                _ => return Err("is no style of addresses; write path or host".to_owned()),
+                _ => return Err("is not an addressing style; write path or host".to_owned()),
             });
             Ok(())
         },
@@ -101,7 +105,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_ca_file",
         value: "FILE",
-        help: "Certificates (PEM) of authorities to trust beside those of the system",
+        help: "PEM file with certificate authorities to trust in addition to those of the system",
         is_secret: false,
         apply: |config, text| {
             config.s3.ca_file = Some(text.into());
@@ -112,7 +116,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_sign_payload",
         value: "yes|no",
-        help: "Whether bodies are hashed and signed; each is gathered in memory before it is sent then",
+        help: "Hash and sign request bodies; each body is then buffered in memory before it is sent",
         is_secret: false,
         apply: |config, text| {
             config.s3.signs_payload = yes_or_no(text)?;
@@ -123,7 +127,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_content_md5",
         value: "yes|no",
-        help: "Whether bodies are sent with Content-MD5; each is gathered in memory before it is sent then",
+        help: "Send Content-MD5 with request bodies; each body is then buffered in memory before it is sent",
         is_secret: false,
         apply: |config, text| {
             config.s3.sends_md5 = yes_or_no(text)?;
@@ -134,7 +138,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_encryption",
         value: "KIND",
-        help: "Encryption of objects by the object store: AES256, aws:kms, or aws:kms: and the name of a key",
+        help: "Server-side encryption of objects: AES256, aws:kms, or aws:kms:KEY with the name of a key",
         is_secret: false,
         apply: |config, text| {
             config.s3.encryption = Some(match text.trim() {
@@ -142,7 +146,7 @@ pub(super) static SETTINGS: &[Setting] = &[
                 "aws:kms" => Encryption::Kms(None),
                 other => match other.strip_prefix("aws:kms:").filter(|key| !key.is_empty()) {
                     Some(key) => Encryption::Kms(Some(key.to_owned())),
-                    None => return Err("is no encryption; write AES256, aws:kms or aws:kms:KEY".to_owned()),
+                    None => return Err("is not a kind of encryption; write AES256, aws:kms or aws:kms:KEY".to_owned()),
                 },
             });
             Ok(())
@@ -158,7 +162,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_storage_class",
         value: "CLASS",
-        help: "Storage class of all objects, in the vendor's words, like STANDARD_IA",
+        help: "Storage class of all objects, as the vendor names it, such as STANDARD_IA",
         is_secret: false,
         apply: |config, text| {
             config.s3.storage_class = Some(text.trim().to_owned());
@@ -169,7 +173,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_part_size",
         value: "SIZE",
-        help: "Records longer than this are stored in parts of this size",
+        help: "Part size of multipart uploads, which store all records longer than one part",
         is_secret: false,
         apply: |config, text| {
             config.s3.part_bytes = size(text, PART_SIZE_RANGE)?;
@@ -180,7 +184,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_connect_timeout",
         value: "TIME",
-        help: "How long a connection to the object store may take to come about",
+        help: "Timeout for connecting to the object store",
         is_secret: false,
         apply: |config, text| {
             config.s3.timeouts.connect = time(text, TIMEOUT_RANGE)?;
@@ -191,7 +195,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_response_timeout",
         value: "TIME",
-        help: "How long the object store may take to begin its answer",
+        help: "Timeout for the start of a response from the object store",
         is_secret: false,
         apply: |config, text| {
             config.s3.timeouts.answer = time(text, TIMEOUT_RANGE)?;
@@ -202,7 +206,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_stall_timeout",
         value: "TIME",
-        help: "How long the object store may neither take nor give a byte in the middle of a body",
+        help: "Timeout for a body to or from the object store that makes no progress",
         is_secret: false,
         apply: |config, text| {
             config.s3.timeouts.stall = time(text, TIMEOUT_RANGE)?;
@@ -213,7 +217,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_conditional_writes",
         value: "yes|no",
-        help: "Whether the object store has conditional writes that hold in a race, whatever the probe finds",
+        help: "Whether the object store has conditional writes that hold under contention; overrides the probe",
         is_secret: false,
         apply: |config, text| {
             config.s3.conditional_writes = Some(yes_or_no(text)?);
@@ -224,7 +228,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_conditional_deletes",
         value: "yes|no",
-        help: "Whether the object store has conditional deletes, whatever the probe finds",
+        help: "Whether the object store has conditional deletes; overrides the probe",
         is_secret: false,
         apply: |config, text| {
             config.s3.conditional_deletes = Some(yes_or_no(text)?);
@@ -235,7 +239,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "s3_quoted_etags",
         value: "yes|no",
-        help: "Whether ETags stand in quotes in conditions, as the standard has it, whatever the probe finds",
+        help: "Whether ETags are quoted in preconditions, as the standard requires; overrides the probe",
         is_secret: false,
         apply: |config, text| {
             config.s3.quoted_validators = Some(yes_or_no(text)?);

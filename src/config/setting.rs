@@ -109,7 +109,7 @@ pub(super) fn size(text: &str, allowed: RangeInclusive<u64>) -> Result<u64, Stri
         return Ok(bytes);
     }
     let (least, most) = (show_size(*allowed.start()), show_size(*allowed.end()));
-    Err(format!("is out of bounds; give a size from {least} to {most}"))
+    Err(format!("is out of range; use a size from {least} to {most}"))
 }
 
 /// Parses a retention in days: `7`, `0.5`.
@@ -129,7 +129,7 @@ pub(super) fn time(text: &str, allowed: RangeInclusive<Duration>) -> Result<Dura
         return Ok(time);
     }
     let (least, most) = (show_time(*allowed.start()), show_time(*allowed.end()));
-    Err(format!("is out of bounds; give a time from {least} to {most}"))
+    Err(format!("is out of range; use a time from {least} to {most}"))
 }
 
 /// Parses an integer.
@@ -150,7 +150,7 @@ pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.trim() {
         "yes" | "true" | "1" => Ok(true),
         "no" | "false" | "0" => Ok(false),
-        _ => Err("is neither yes nor no".to_owned()),
+        _ => Err("is not yes or no".to_owned()),
     }
 }
 

@@ -55,7 +55,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "listen",
         value: "ADDRESS:PORT",
-        help: "Address and port to listen on; port 0 lets the system choose",
+        help: "Address and port to listen on; with port 0, the system chooses the port",
         is_secret: false,
         apply: |config, text| {
             config.server.listen = text.trim().parse().map_err(|_| {
@@ -68,7 +68,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "data",
         value: "FOLDER",
-        help: "Folder that holds everything when no object store is configured; made if it is missing",
+        help: "Data folder, which stores everything unless a bucket is configured; created if it does not exist",
         is_secret: false,
         apply: |config, text| {
             config.data = PathBuf::from(text);
@@ -79,11 +79,13 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "token",
         value: "TOKEN",
-        help: "The admin token; without it, one is made at first start and kept in the data folder",
+        help: "Admin token; if not set, one is generated at the first start and stored with the data",
         is_secret: true,
         apply: |config, text| {
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err("has characters that a header cannot carry; use letters, digits and ASCII signs".to_owned());
+                return Err(
+                    "has characters that are not allowed in an HTTP header; use printable ASCII characters".to_owned()
+                );
             }
             config.token = Some(Token::new(text));
             Ok(())
@@ -93,11 +95,12 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "user",
         value: "USERNAME",
-        help: "A user who is made at the start unless there is one of that name",
+        help: "User that is created at the start unless one of that name exists",
         is_secret: false,
         apply: |config, text| {
             config.user = Some(text.trim().parse().map_err(|_| {
-                "is not a username: 3 to 30 of a-z, A-Z, 0-9, '_', '.' and '-', which do not look like an id".to_owned()
+                "is not a username; use 3 to 30 of a-z, A-Z, 0-9, '_', '.' and '-', and not the form of an id"
+                    .to_owned()
             })?);
             Ok(())
         },
@@ -106,12 +109,13 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "user_token",
         value: "TOKEN",
-        help: "The token of that user, valid from the start on, as `larder token generate` prints it; the one that was set here before is revoked",
+        help: "Token of LARDER_USER, valid from the start, as printed by `larder token generate`; a token that was set \
+               here before is revoked",
         is_secret: true,
         apply: |config, text| {
             if !Token::is_of_form(text) {
                 return Err(
-                    "is not of the form of tokens or mistyped; `larder token generate` prints one that can be set"
+                    "is not a token that Larder generated, or is mistyped; `larder token generate` prints a valid one"
                         .to_owned(),
                 );
             }
@@ -123,7 +127,8 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "metrics_token",
         value: "TOKEN",
-        help: "A token that opens /metrics and nothing else; without it, only the administrator may read figures",
+        help: "Token that gives access to /metrics and nothing else; without it, only the administrator can read \
+               metrics",
         is_secret: true,
         apply: |config, text| {
             if text.trim().is_empty() {
@@ -137,11 +142,12 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "public_url",
         value: "URL",
-        help: "Where clients reach Larder from outside, for links, with the path below which a proxy serves it if it does; the listening address if it is not set",
+        help: "Public URL of Larder, used in links, with the path prefix of a proxy if there is one; if not set, the \
+               listening address",
         is_secret: false,
         apply: |config, text| {
             let url = text.trim().parse().map_err(|_| {
-                "is not where clients can reach it; write it like https://larder.example or https://example.com/larder"
+                "is not a URL with an optional plain path; write it like https://larder.example or https://example.com/larder"
                     .to_owned()
             })?;
             config.public_url = Some(url);
@@ -152,14 +158,13 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "leader",
         value: "self|URL",
-        help: "Where an object store has no conditional writes: self on the one gateway that makes all writes that need \
-               them, its http:// origin on the others, which pass such calls on to it",
+        help: "Only for object stores without conditional writes: self on the one gateway that performs all \
+               conditional writes, and its http:// origin on the followers, which forward such requests to it",
         is_secret: false,
         apply: |config, text| {
             let text = text.trim();
-            config.leader = Some(
-                text.parse().map_err(|error: InvalidPeerAddress| format!("{error}, or self on the leader itself"))?,
-            );
+            config.leader =
+                Some(text.parse().map_err(|error: InvalidPeerAddress| format!("{error}, or self on the leader"))?);
             Ok(())
         },
         show: |config| config.leader.as_ref().map(ToString::to_string),
@@ -167,7 +172,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "retention_days",
         value: "DAYS",
-        help: "Days that an unnamed store lives after its last change; fractions are allowed",
+        help: "Retention of unnamed stores, in days since their last change; fractions are allowed",
         is_secret: false,
         apply: |config, text| {
             config.catalog.retention = days(text)?;
@@ -178,7 +183,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "max_record_size",
         value: "SIZE",
-        help: "The largest record that is taken, in stored bytes",
+        help: "Maximum size of a record, in stored bytes",
         is_secret: false,
         apply: |config, text| {
             config.max_record_bytes = size(text, RECORD_SIZE_RANGE)?;
@@ -189,7 +194,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "max_client_rps",
         value: "NUMBER",
-        help: "Requests a second that one user, or one address without a token, may make; 0 for no limit",
+        help: "Maximum requests per second per user, or per address for requests without a token; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
             config.rates.caller = rate(text)?;
@@ -200,7 +205,8 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "max_store_rps",
         value: "NUMBER",
-        help: "Requests a second for one store, those for its records aside; the platform's limit is 60; 0 for no limit",
+        help: "Maximum requests per second per store, not counting those for its records; the Apify platform allows \
+               60; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
             config.rates.store = rate(text)?;
@@ -211,7 +217,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "max_record_rps",
         value: "NUMBER",
-        help: "Requests a second for the records of one store; the platform's limit is 200; 0 for no limit",
+        help: "Maximum requests per second for the records of a store; the Apify platform allows 200; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
             config.rates.records = rate(text)?;
@@ -222,7 +228,8 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "max_requests",
         value: "NUMBER",
-        help: "Requests worked on at once, large uploads aside; further ones wait a little and then get a 503; 0 for no limit",
+        help: "Maximum number of concurrent requests, not counting large uploads; further ones wait briefly and then \
+               get a 503; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
             config.max_requests = Some(count(text, REQUESTS_RANGE)?).filter(|limit| *limit > 0);
@@ -233,7 +240,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "run_heartbeat_timeout",
         value: "TIME",
-        help: "How long a run of an actor may give no sign of life before it is taken for dead",
+        help: "Time without a heartbeat after which a run of an Actor is considered dead",
         is_secret: false,
         apply: |config, text| {
             config.runs.silence = time(text, HEARTBEAT_TIMEOUT_RANGE)?;
@@ -244,7 +251,8 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "run_retention_days",
         value: "DAYS",
-        help: "Days that a finished run stays after its end, and longer if its unnamed store does; as retention_days if it is not set",
+        help: "Retention of finished runs, in days since their end; a run stays longer if its unnamed store does; if \
+               not set, LARDER_RETENTION_DAYS",
         is_secret: false,
         apply: |config, text| {
             config.runs.retention = Some(days(text)?);
@@ -255,7 +263,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "cache_size",
         value: "SIZE",
-        help: "Memory for what is remembered of stores",
+        help: "Maximum size of the in-memory cache of store metadata",
         is_secret: false,
         apply: |config, text| {
             config.catalog.cache.capacity_bytes = size(text, CACHE_SIZE_RANGE)?;
@@ -266,7 +274,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "exclusive_bucket",
         value: "yes|no",
-        help: "Whether no other gateway and nothing else writes to the bucket: small records may be kept in memory then",
+        help: "Declares that no other gateway and no other program writes to the bucket; required for the record cache",
         is_secret: false,
         apply: |config, text| {
             config.is_exclusive_bucket = yes_or_no(text)?;
@@ -277,7 +285,8 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "record_cache_size",
         value: "SIZE",
-        help: "Memory for small records that were read, 0 for none; before a bucket it needs LARDER_EXCLUSIVE_BUCKET",
+        help: "Maximum size of the in-memory cache of small records (up to 64 KiB); 0 disables it; if not set, 32MiB \
+               with a data folder and 0 with a bucket, where it requires LARDER_EXCLUSIVE_BUCKET",
         is_secret: false,
         apply: |config, text| {
             config.record_cache_bytes = Some(size(text, RECORD_CACHE_SIZE_RANGE)?);
@@ -288,7 +297,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "max_connections",
         value: "NUMBER",
-        help: "Connections served at once; further ones get a 503",
+        help: "Maximum number of open connections; further ones get a 503",
         is_secret: false,
         apply: |config, text| {
             config.server.max_connections = count(text, CONNECTIONS_RANGE)?;
@@ -299,7 +308,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "max_header_size",
         value: "SIZE",
-        help: "The most that a request's line and headers may take together",
+        help: "Maximum size of the request line and the headers together",
         is_secret: false,
         apply: |config, text| {
             config.server.max_header_bytes = usize::try_from(size(text, HEADER_SIZE_RANGE)?).unwrap_or(usize::MAX);
@@ -310,7 +319,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "header_timeout",
         value: "TIME",
-        help: "How long a request's line and headers may take",
+        help: "Timeout for receiving the request line and the headers",
         is_secret: false,
         apply: |config, text| {
             config.server.header_timeout = time(text, TIMEOUT_RANGE)?;
@@ -321,7 +330,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "idle_timeout",
         value: "TIME",
-        help: "How long a connection may stand between two requests",
+        help: "Timeout for an idle connection between two requests",
         is_secret: false,
         apply: |config, text| {
             config.server.idle_timeout = time(text, TIMEOUT_RANGE)?;
@@ -332,7 +341,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "stall_timeout",
         value: "TIME",
-        help: "How long a body may stand still, up or down, before the connection is closed",
+        help: "Timeout for a request or response body that makes no progress",
         is_secret: false,
         apply: |config, text| {
             config.server.stall_timeout = time(text, TIMEOUT_RANGE)?;
@@ -343,7 +352,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "drain_timeout",
         value: "TIME",
-        help: "How long requests in flight may go on after the signal to stop",
+        help: "Timeout for requests in flight after a signal to stop",
         is_secret: false,
         apply: |config, text| {
             config.server.drain_timeout = time(text, Duration::ZERO..=*TIMEOUT_RANGE.end())?;
@@ -354,7 +363,7 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "log",
         value: "LEVEL",
-        help: "What is logged: off, error, warn, info, debug or trace; by module as in info,larder::server=debug",
+        help: "Log level: off, error, warn, info, debug or trace; also per module, such as info,larder::server=debug",
         is_secret: false,
         apply: |config, text| {
             config.telemetry.filter = text.trim().parse().map_err(|error| {
@@ -367,13 +376,13 @@ static GENERAL: &[Setting] = &[
     Setting {
         name: "log_format",
         value: "FORMAT",
-        help: "The form of log lines: text or json",
+        help: "Format of log entries: text or json",
         is_secret: false,
         apply: |config, text| {
             config.telemetry.format = match text.trim() {
                 "text" => LogFormat::Text,
                 "json" => LogFormat::Json,
-                _ => return Err("is not a form of log lines; write text or json".to_owned()),
+                _ => return Err("is not a log format; write text or json".to_owned()),
             };
             Ok(())
         },
@@ -386,7 +395,8 @@ static SECRETS: &[Setting] = &[
     Setting {
         name: "secret",
         value: "SECRET",
-        help: "The master secret that signs links; without it, one is made at first start and kept with the data",
+        help: "Master secret that signs links; if not set, one is generated at the first start and stored with the \
+               data",
         is_secret: true,
         apply: |config, text| {
             config.secret = Some(MasterSecret::new(text));
@@ -397,12 +407,14 @@ static SECRETS: &[Setting] = &[
     Setting {
         name: "old_secret_fingerprint",
         value: "FINGERPRINT",
-        help: "The fingerprint of the master secret that another one replaces, as the refused start shows it",
+        help: "Fingerprint of the master secret that LARDER_SECRET replaces, as printed when the start is refused",
         is_secret: false,
         apply: |config, text| {
             let text = text.trim();
             if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Err("is no fingerprint; write the hexadecimal digits that the refused start shows".to_owned());
+                return Err(
+                    "is not a fingerprint; write the hexadecimal digits that the refused start printed".to_owned()
+                );
             }
             config.old_secret_fingerprint = Some(text.to_ascii_lowercase());
             Ok(())
@@ -425,7 +437,7 @@ static QUOTAS: &[Setting] = &[
     Setting {
         name: "max_user_stores",
         value: "NUMBER",
-        help: "Stores that one user may have, if nothing else is set for him; 0 for no limit",
+        help: "Default quota: maximum number of stores per user; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
             config.quota.stores = number(text)?;
@@ -436,7 +448,7 @@ static QUOTAS: &[Setting] = &[
     Setting {
         name: "max_user_records",
         value: "NUMBER",
-        help: "Records that one user may have in all his stores, if nothing else is set for him; 0 for no limit",
+        help: "Default quota: maximum number of records in all stores of a user; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
             config.quota.records = number(text)?;
@@ -447,7 +459,7 @@ static QUOTAS: &[Setting] = &[
     Setting {
         name: "max_user_size",
         value: "SIZE",
-        help: "Stored bytes that one user may have in all his stores, if nothing else is set for him; 0 for no limit",
+        help: "Default quota: maximum stored bytes in all stores of a user; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
             config.quota.bytes = some(size(text, QUOTA_BYTES_RANGE)?);
@@ -458,7 +470,7 @@ static QUOTAS: &[Setting] = &[
     Setting {
         name: "max_store_records",
         value: "NUMBER",
-        help: "Records that one store may have, if nothing else is set for its owner; 0 for no limit",
+        help: "Default quota: maximum number of records per store; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
             config.quota.store_records = number(text)?;
@@ -469,7 +481,7 @@ static QUOTAS: &[Setting] = &[
     Setting {
         name: "max_store_size",
         value: "SIZE",
-        help: "Stored bytes that one store may have, if nothing else is set for its owner; 0 for no limit",
+        help: "Default quota: maximum stored bytes per store; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
             config.quota.store_bytes = some(size(text, QUOTA_BYTES_RANGE)?);
@@ -480,7 +492,7 @@ static QUOTAS: &[Setting] = &[
     Setting {
         name: "usage_recount_interval",
         value: "TIME",
-        help: "How often it is counted at most what is in a store that keeps changing",
+        help: "Minimum interval between two counts of the records and bytes of a store that keeps changing",
         is_secret: false,
         apply: |config, text| {
             config.catalog.count_interval = time(text, RECOUNT_INTERVAL_RANGE)?;
@@ -503,7 +515,7 @@ static UPSTREAM: &[Setting] = &[
     Setting {
         name: "upstream_url",
         value: "URL",
-        help: "An Apify-compatible server that calls for datasets and request queues are passed on to; needs \
+        help: "Apify-compatible server to which requests for datasets and request queues are forwarded; requires \
                LARDER_UPSTREAM_TOKEN",
         is_secret: false,
         apply: |config, text| {
@@ -516,12 +528,14 @@ static UPSTREAM: &[Setting] = &[
     Setting {
         name: "upstream_token",
         value: "TOKEN",
-        help: "The token that such calls are made with; callers' own tokens are not passed on",
+        help: "Token for requests to the upstream; tokens of callers are not forwarded",
         is_secret: true,
         apply: |config, text| {
             let text = text.trim();
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err("has characters that a header cannot carry; use letters, digits and ASCII signs".to_owned());
+                return Err(
+                    "has characters that are not allowed in an HTTP header; use printable ASCII characters".to_owned()
+                );
             }
             config.upstream.token = Some(Token::new(text));
             Ok(())

@@ -51,7 +51,7 @@ fn everything_that_is_wrong_is_found_at_once_with_its_fix() {
     for said in [
         "max_recrod_size: there is no such setting; did you mean max_record_size?",
         "log_format: \"xml\"",
-        "data: takes one text",
+        "data: is not a string",
         "LARDER_LISTEN: \"here\" is not an IP address and a port; write it like 127.0.0.1:8011",
         "LARDER_RETENTION_DAYS: \"-1\"",
         "LARDER_TOKN: there is no such variable; did you mean LARDER_TOKEN?",
@@ -210,7 +210,7 @@ fn a_line_break_within_a_value_is_refused_under_the_name_of_the_variable() {
         assert!(said.contains(&format!("{name}: ")) && said.contains("line break"), "{said}");
     }
     let said = said_of(&[("AWS_SECRET_ACCESS_KEY", "s3cret\n")]);
-    assert!(said.contains("AWS_SECRET_ACCESS_KEY: has a line break") && !said.contains("s3cret"), "{said}");
+    assert!(said.contains("AWS_SECRET_ACCESS_KEY: contains a line break") && !said.contains("s3cret"), "{said}");
     assert_eq!(said_of(&[("AWS_SECRET_ACCESS_KEY", "s3cret")]), "");
 }
 
@@ -249,18 +249,18 @@ fn secrets_that_can_be_guessed_are_for_this_machine_alone() {
 fn settings_that_contradict_each_other_are_refused() {
     let own = "http://127.0.0.1:8011";
     for (environment, location, said) in [
-        (&[("LARDER_TLS_CERT", "a.pem")][..], "LARDER_TLS_CERT", "set both, or neither"),
-        (&[("LARDER_TLS_KEY", "a.pem")], "LARDER_TLS_KEY", "set both, or neither"),
-        (&[("LARDER_UPSTREAM_URL", "http://10.0.0.9:1")], "LARDER_UPSTREAM_URL", "set both, or neither"),
-        (&[("LARDER_UPSTREAM_TOKEN", "its-token")], "LARDER_UPSTREAM_TOKEN", "set both, or neither"),
+        (&[("LARDER_TLS_CERT", "a.pem")][..], "LARDER_TLS_CERT", "or neither"),
+        (&[("LARDER_TLS_KEY", "a.pem")], "LARDER_TLS_KEY", "or neither"),
+        (&[("LARDER_UPSTREAM_URL", "http://10.0.0.9:1")], "LARDER_UPSTREAM_URL", "or neither"),
+        (&[("LARDER_UPSTREAM_TOKEN", "its-token")], "LARDER_UPSTREAM_TOKEN", "or neither"),
         (
             &[("LARDER_USER_TOKEN", "larder_0000000000000000000000000000002C8GjS")],
             "LARDER_USER_TOKEN",
-            "set LARDER_USER too",
+            "set LARDER_USER, too",
         ),
-        (&[("LARDER_OTLP_HEADERS", "x-api-key=s3cret")], "LARDER_OTLP_HEADERS", "set LARDER_OTLP_ENDPOINT too"),
+        (&[("LARDER_OTLP_HEADERS", "x-api-key=s3cret")], "LARDER_OTLP_HEADERS", "set LARDER_OTLP_ENDPOINT, too"),
         (&[("LARDER_MAX_CLIENT_CONNECTIONS", "20000")], "LARDER_MAX_CLIENT_CONNECTIONS", "more than"),
-        (&[("LARDER_LEADER", "http://10.0.0.5:8011")], "LARDER_LEADER", "belongs to this one alone"),
+        (&[("LARDER_LEADER", "http://10.0.0.5:8011")], "LARDER_LEADER", "only one gateway can use a data folder"),
         (&[("LARDER_LEADER", own)], "LARDER_LEADER", "this gateway itself"),
         (
             &[("LARDER_UPSTREAM_URL", own), ("LARDER_UPSTREAM_TOKEN", "its-token")],
@@ -290,7 +290,7 @@ fn settings_of_gateways_before_one_bucket_that_contradict_each_other_are_refused
     let leader = ("LARDER_LEADER", "http://10.0.0.5:8011");
     for (environment, said) in [
         (vec![bucket, ("LARDER_RECORD_CACHE_SIZE", "1MiB")], "LARDER_EXCLUSIVE_BUCKET to yes"),
-        (vec![bucket, leader, ("LARDER_EXCLUSIVE_BUCKET", "yes")], "says that there is none"),
+        (vec![bucket, leader, ("LARDER_EXCLUSIVE_BUCKET", "yes")], "declares that there is none"),
     ] {
         assert!(said_of(&environment).contains(said), "{said}");
     }

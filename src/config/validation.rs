@@ -16,8 +16,8 @@ const REQUIRED_TOGETHER: [(&str, &str); 2] = [("tls_cert", "tls_key"), ("upstrea
 
 /// Settings with no effect without another one; the other one does not need them.
 const REQUIREMENTS: [(&str, &str, &str); 2] = [
-    ("user_token", "user", "is set, but not whose it is: set LARDER_USER too"),
-    ("otlp_headers", "otlp_endpoint", "is set, but no collector to send it to: set LARDER_OTLP_ENDPOINT too"),
+    ("user_token", "user", "requires LARDER_USER, the owner of the token; set LARDER_USER, too"),
+    ("otlp_headers", "otlp_endpoint", "requires LARDER_OTLP_ENDPOINT; set LARDER_OTLP_ENDPOINT, too"),
 ];
 
 /// Calls `report` with each setting that contradicts another one, and the reason. `given` has the settings that were
@@ -29,7 +29,7 @@ pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, report: &m
         for (set, missing) in [(one, other), (other, one)] {
             if is_given(set) && !is_given(missing) {
                 let (one, other, missing) = (variable(one), variable(other), variable(missing));
-                report(set, format!("is set without {missing}: {one} and {other} must be set both, or neither"));
+                report(set, format!("is set without {missing}; set both {one} and {other}, or neither"));
             }
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn contradictions(config: &Config, given: &BTreeSet<&str>, report: &m
         let most = config.server.max_connections;
         report(
             "max_client_connections",
-            format!("is more than LARDER_MAX_CONNECTIONS, {most}: lower it, or raise that"),
+            format!("is more than LARDER_MAX_CONNECTIONS, which is {most}; lower it or raise LARDER_MAX_CONNECTIONS"),
         );
     }
 }
@@ -63,7 +63,7 @@ fn s3_settings_without_bucket(config: &Config, given: &BTreeSet<&str>, report: &
         if given.contains(setting.name) && setting.show(config) != setting.show(&defaults) {
             report(
                 setting.name,
-                "has no effect without LARDER_S3_BUCKET: set the bucket, or leave this out".to_owned(),
+                "has no effect without LARDER_S3_BUCKET; set the bucket or remove this setting".to_owned(),
             );
         }
     }
@@ -74,7 +74,7 @@ fn duplicate_secrets(config: &Config, report: &mut dyn FnMut(&'static str, Strin
     let Some(metrics) = &config.metrics_token else { return };
     for (name, other) in [("LARDER_TOKEN", &config.token), ("LARDER_USER_TOKEN", &config.user_token)] {
         if other.as_ref().is_some_and(|other| other == metrics) {
-            report("metrics_token", format!("has the same value as {name}: give figures a token of their own"));
+            report("metrics_token", format!("has the same value as {name}; use a separate token for metrics"));
         }
     }
 }
@@ -85,27 +85,27 @@ fn conflicting_addresses(config: &Config, report: &mut dyn FnMut(&'static str, S
     let is_own = |(host, port): (&str, u16)| host.parse() == Ok(own.ip()) && port == own.port();
     if let Some(LeaderSetting::OtherGateway(address)) = &config.leader {
         if is_own(address.target()) {
-            report("leader", "names this gateway itself: write self on the leader".to_owned());
+            report("leader", "is the address of this gateway itself; write self on the leader".to_owned());
         } else if !config.has_bucket() {
-            let reason =
-                "names another gateway, but a data folder belongs to this one alone: leave it out, or set a bucket";
+            let reason = "names another gateway, but only one gateway can use a data folder; remove LARDER_LEADER or set LARDER_S3_BUCKET";
             report("leader", reason.to_owned());
         } else if config.is_exclusive_bucket {
             let reason =
-                "names another gateway, and LARDER_EXCLUSIVE_BUCKET says that there is none: leave one of them out";
+                "names another gateway, but LARDER_EXCLUSIVE_BUCKET declares that there is none; remove one of the two";
             report("leader", reason.to_owned());
         }
     }
     if config.upstream.address.as_ref().is_some_and(|address| is_own(address.target())) {
         report(
             "upstream_url",
-            "names this gateway itself: name the server that has datasets and request queues".to_owned(),
+            "is the address of this gateway itself; set the URL of the server with datasets and request queues"
+                .to_owned(),
         );
     }
     let is_cached = config.record_cache_bytes.is_some_and(|bytes| bytes > 0);
     if is_cached && config.has_bucket() && !config.is_exclusive_bucket {
-        let reason = "is set, but another gateway may write to the bucket, so that what is in memory may be outdated: set \
-                      LARDER_EXCLUSIVE_BUCKET to yes if there is none, or leave the cache out";
+        let reason = "requires LARDER_EXCLUSIVE_BUCKET with a bucket, since other writers would make the cache stale; set \
+                      LARDER_EXCLUSIVE_BUCKET to yes if this gateway is the only writer, or remove the cache size";
         report("record_cache_size", reason.to_owned());
     }
 }
@@ -123,13 +123,12 @@ const PUBLISHED_VALUES: [&str; 3] = ["change-this-token", "change-this-secret", 
 pub fn weakness(value: &str) -> Option<&'static str> {
     let is_example = |(_, example): &(&str, &str)| *example == value;
     if PUBLISHED_VALUES.contains(&value) || GROUPS.iter().flat_map(|group| group.settings).any(is_example) {
-        return Some(
-            "stands in the documentation, where everybody can read it; use a random one: larder token generate",
-        );
+        return Some("is published in the documentation; use a random one, such as from `larder token generate`");
     }
     // 16 characters, as MIN_SECRET_CHARS says.
-    (value.chars().count() < MIN_SECRET_CHARS)
-        .then_some("has fewer than 16 characters and can be guessed; use a random one: larder token generate")
+    (value.chars().count() < MIN_SECRET_CHARS).then_some(
+        "has fewer than 16 characters and can be guessed; use a random one, such as from `larder token generate`",
+    )
 }
 
 impl Setting {
