@@ -27,7 +27,7 @@ const TOKEN_COLUMNS: [Column; 5] = [
 /// Columns of the list of users that a store is shared with.
 const SHARE_COLUMNS: [Column; 3] = [Column::text("USER ID", 17), Column::text("RIGHT", 6), Column::text("NAME", 0)];
 
-/// What is done with accounts.
+/// Subcommands of `larder user`.
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
     /// Create a user
@@ -39,12 +39,12 @@ pub(super) enum UserCommand {
     /// List all users
     #[command(after_help = "Example: larder user list --json")]
     List,
-    /// Disable a user: none of the user's tokens is valid any more
+    /// Disable a user and all tokens of the user
     #[command(after_help = "Example: larder user disable baker")]
     Disable {
         /// Name or id of the user
         username: String,
-        /// Keep links to stores of others that the user may have signed
+        /// Keep signed links of the user to stores of other users valid
         #[arg(long)]
         keep_links: bool,
     },
@@ -54,34 +54,34 @@ pub(super) enum UserCommand {
         /// Name or id of the user
         username: String,
     },
-    /// Show a user, with limits and usage
+    /// Show a user with quota and usage
     #[command(after_help = "Example: larder user show baker")]
     Show {
         /// Name or id of the user
         username: String,
     },
-    /// Limit what a user may store; `default` takes a limit back
+    /// Set the quota of a user; the value `default` restores the server default
     #[command(after_help = "Example: larder user limit baker --stores 100 --bytes default")]
     Limit {
         /// Name or id of the user
         username: String,
-        /// Number of stores
+        /// Maximum number of stores
         #[arg(long, value_name = "NUMBER")]
         stores: Option<String>,
-        /// Number of records in all stores
+        /// Maximum number of records in all stores
         #[arg(long, value_name = "NUMBER")]
         records: Option<String>,
-        /// Number of bytes in all stores
+        /// Maximum number of bytes in all stores
         #[arg(long, value_name = "NUMBER")]
         bytes: Option<String>,
-        /// Number of records in any one store
+        /// Maximum number of records per store
         #[arg(long, value_name = "NUMBER")]
         store_records: Option<String>,
-        /// Number of bytes in any one store
+        /// Maximum number of bytes per store
         #[arg(long, value_name = "NUMBER")]
         store_bytes: Option<String>,
     },
-    /// Set who may read the stores of a user which have no general access of their own
+    /// Set the default general access of the stores of a user
     #[command(after_help = "Example: larder user access baker RESTRICTED")]
     Access {
         /// Name or id of the user
@@ -92,32 +92,32 @@ pub(super) enum UserCommand {
     },
 }
 
-/// What is done with tokens.
+/// Subcommands of `larder token`.
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Create a token and print it; it cannot be shown again
+    /// Create a token and print it once
     #[command(after_help = "Example: larder token create --name laptop")]
     Create {
-        /// User whose token it is [default: the administrator]
+        /// Owner of the token [default: the administrator]
         #[arg(long)]
         user: Option<String>,
         /// Name of the token
         #[arg(long)]
         name: Option<String>,
-        /// Date of its end, such as 2027-01-31T00:00:00Z [default: none]
+        /// Expiry date, such as 2027-01-31T00:00:00Z [default: none]
         #[arg(long, value_name = "DATE")]
         expires: Option<String>,
-        /// Limits, such as {"list":true,"stores":[{"name":"shop","right":"read"}]} [default: none]
+        /// Scope, such as {"list":true,"stores":[{"name":"shop","right":"read"}]} [default: none]
         #[arg(long, value_name = "JSON")]
         scope: Option<String>,
     },
-    /// Print a new token for `LARDER_USER_TOKEN`; it is valid for nothing until it is set there
+    /// Generate a token for `LARDER_USER_TOKEN`; it becomes valid when it is set there
     #[command(after_help = "Example: larder token generate")]
     Generate,
-    /// List the tokens of a user: ids and metadata, never secrets
+    /// List a user's tokens (ids and metadata, never secrets)
     #[command(after_help = "Example: larder token list --user baker")]
     List {
-        /// User whose tokens they are [default: the administrator]
+        /// Owner of the tokens [default: the administrator]
         #[arg(long)]
         user: Option<String>,
     },
@@ -126,28 +126,28 @@ pub(super) enum TokenCommand {
     Revoke {
         /// Id of the token
         id: String,
-        /// User whose token it is [default: the administrator]
+        /// Owner of the token [default: the administrator]
         #[arg(long)]
         user: Option<String>,
     },
-    /// Replace a token by a new one, which is printed; the old one ends after the overlap
+    /// Replace a token and print the new one; the old one expires after the overlap
     #[command(after_help = "Example: larder token replace sNjsEPVV9ik23456a --overlap 3600")]
     Replace {
         /// Id of the token
         id: String,
-        /// User whose token it is [default: the administrator]
+        /// Owner of the token [default: the administrator]
         #[arg(long)]
         user: Option<String>,
-        /// Time for which the old one stays valid [default: a day]
+        /// Time that the old token stays valid [default: one day]
         #[arg(long, value_name = "SECONDS")]
         overlap: Option<u64>,
     },
 }
 
-/// What is done with stores.
+/// Subcommands of `larder store`.
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
-    /// Create a store, unless there is one of this name, and print its id
+    /// Create a store if it does not exist, and print its id
     #[command(after_help = "Example: larder store create pantry")]
     Create {
         /// Name of the store
@@ -156,52 +156,52 @@ pub(super) enum StoreCommand {
     /// Delete a store with all its records
     #[command(after_help = "Example: larder store delete pantry")]
     Delete {
-        /// Store: its name, user~name or id
+        /// Store: name, user~name or id
         store: String,
     },
-    /// Show who has access to a store
+    /// Show the access rights of a store
     #[command(after_help = "Example: larder store access pantry")]
     Access {
-        /// Store: its name, user~name or id
+        /// Store: name, user~name or id
         store: String,
     },
     /// Share a store with a user
     #[command(after_help = "Example: larder store share pantry baker read")]
     Share {
-        /// Store: its name, user~name or id
+        /// Store: name, user~name or id
         store: String,
         /// Name or id of the user
         user: String,
-        /// Right that the user gets
+        /// Right to grant
         #[arg(value_parser = ["read", "write", "manage"])]
         right: String,
-        /// Keep links that the user may have signed, if the user loses the right to write
+        /// Keep signed links of the user valid, if the user loses the right to write
         #[arg(long)]
         keep_links: bool,
     },
     /// Stop sharing a store with a user
     #[command(after_help = "Example: larder store unshare pantry baker")]
     Unshare {
-        /// Store: its name, user~name or id
+        /// Store: name, user~name or id
         store: String,
         /// Name or id of the user
         user: String,
-        /// Keep links that the user may have signed, if the user could write
+        /// Keep signed links of the user valid, if the user had the right to write
         #[arg(long)]
         keep_links: bool,
     },
     /// Revoke all signed links of a store
     #[command(after_help = "Example: larder store rotate-links pantry")]
     RotateLinks {
-        /// Store: its name, user~name or id
+        /// Store: name, user~name or id
         store: String,
     },
 }
 
-/// What is done with the clock.
+/// Subcommands of `larder clock`.
 #[derive(Debug, Subcommand)]
 pub(super) enum ClockCommand {
-    /// Confirm that the time is right: suspended deletions go on
+    /// Confirm that the time is right, and resume suspended deletions
     #[command(after_help = "Example: larder clock accept")]
     Accept,
 }
@@ -262,7 +262,8 @@ pub(super) fn token(api: &ApiConnection, command: &TokenCommand, format: Format)
     match command {
         TokenCommand::Create { user, name, expires, scope } => {
             let scope = scope.as_deref().map(serde_json::from_str);
-            let scope: Option<Value> = scope.transpose().map_err(|error| format!("the scope is no JSON: {error}"))?;
+            let scope: Option<Value> =
+                scope.transpose().map_err(|error| format!("invalid scope: not JSON: {error}"))?;
             let body = json_object([
                 ("username", user.clone().map(Value::from)),
                 ("name", name.clone().map(Value::from)),
@@ -302,7 +303,7 @@ fn print_token(made: &Value, format: Format) {
     if format == Format::Json {
         return output::show(format, made);
     }
-    output::print_message(&format!("token {} was made; it is shown this once:", output::text(&made["id"])));
+    output::print_message(&format!("created token {}, which is shown only once:", output::text(&made["id"])));
     output::print_line(&output::text(&made["token"]));
 }
 
@@ -365,7 +366,7 @@ fn parse_limit(value: Option<&str>) -> Result<Option<Value>, String> {
         Some("default") => Ok(Some(Value::Null)),
         Some(text) => match text.parse::<u64>() {
             Ok(limit) => Ok(Some(limit.into())),
-            Err(_) => Err(format!("{text:?} is neither a whole number nor `default`")),
+            Err(_) => Err(format!("invalid limit {text:?}: write a whole number or `default`")),
         },
     }
 }

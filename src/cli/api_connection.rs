@@ -131,7 +131,7 @@ impl ServerSession {
     fn spawn_local_server(mut config: Config, sources: &ConfigSources) -> Result<Self, ExitCode> {
         if config.leader == Some(LeaderSetting::ThisGateway) {
             output::print_error(
-                "no server answers, and the leader may run elsewhere: name it by --url (there must not be two)",
+                "no server is running here, and the leader may run elsewhere (there must not be two): name it with --url",
             );
             return Err(exit::failed());
         }
@@ -148,8 +148,8 @@ impl ServerSession {
             })?;
             return Ok(Self { api: ApiConnection { server, token }, local: Some(LocalServer { stop, ended }) });
         }
-        let error = ended.join().map_or_else(|_| Some("it failed".to_owned()), Result::err).unwrap_or_default();
-        output::print_error(&format!("no server answers, and none can be started here: {error}"));
+        let error = ended.join().map_or_else(|_| Some("internal error".to_owned()), Result::err).unwrap_or_default();
+        output::print_error(&format!("no server is running, and the command cannot open the data itself: {error}"));
         Err(exit::failed())
     }
 
@@ -167,7 +167,7 @@ impl ServerSession {
     pub(super) fn close(self) -> Result<(), String> {
         let Some(LocalServer { stop, ended }) = self.local else { return Ok(()) };
         let _ = stop.send(());
-        ended.join().map_err(|_| "the server failed".to_owned())?
+        ended.join().map_err(|_| "the local server failed".to_owned())?
     }
 }
 
@@ -200,7 +200,7 @@ impl ApiConnection {
         };
         let Some(token) = token else {
             output::print_message(
-                "a token is needed: set LARDER_TOKEN (the one of the data folder is for servers of this machine)",
+                "no token: set LARDER_TOKEN (the admin token in the data folder is used for servers on this machine only)",
             );
             return Err(exit::invalid_usage());
         };
@@ -259,7 +259,7 @@ impl ApiConnection {
                 }
             }
         }
-        Err("the server turns requests away because there are too many".to_owned())
+        Err("the server keeps rejecting requests with 429 (too many requests); try again later".to_owned())
     }
 
     /// Streams a body; returns the `data` of the response, or the reason for a failure as a text.
@@ -324,8 +324,8 @@ fn require_data_folder(config: &Config) -> Result<(), ExitCode> {
         return Ok(());
     }
     output::print_error(&format!(
-        "no server answers at {}, and there is no data in the folder {}: start `larder serve`, or name another server by --url or \
-         another folder by --data",
+        "no server is running at {}, and there is no data in the folder {}: start `larder serve`, or name another server \
+         with --url or another folder with --data",
         local_origin(config),
         config.data.display()
     ));
@@ -396,9 +396,7 @@ impl Server {
     /// Returns the server at `url`, an origin; else the reason why the URL is invalid.
     pub(super) fn from_url(url: &str, sources: &ConfigSources) -> Result<Self, String> {
         let origin = origin(url).ok_or_else(|| {
-            format!(
-                "{url:?} is not the address of a server; write it like http://127.0.0.1:8011 or https://larder.example"
-            )
+            format!("invalid server URL {url:?}; write it like http://127.0.0.1:8011 or https://larder.example")
         })?;
         Ok(Self { agent: agent(&origin, sources)?, origin })
     }

@@ -1,5 +1,5 @@
-//! Arguments of the program: its commands, and settings as flags. `serve` and `check` show all settings, other commands
-//! those that find a server.
+//! Arguments of the program: its commands, and settings as flags. `serve` shows all settings, other commands
+//! show only those that find a server and its data.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -21,7 +21,7 @@ use super::{
 #[cfg(feature = "s3")]
 use super::migrate::{self, MigrateArguments};
 
-/// The Apify key-value store API over any S3-compatible object store, or a local folder
+/// Server for the Apify key-value store API, on S3-compatible object storage or a local folder
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, arg_required_else_help = true)]
 struct Larder {
@@ -33,10 +33,10 @@ struct Larder {
 enum Subcommands {
     #[command(flatten)]
     Server(ServerCommands),
-    /// Serve the API; no configuration is needed
+    /// Start the server; no configuration is required
     #[command(after_help = "Example: larder serve --data ./larder-data")]
     Serve(ServeSettings),
-    /// Show the server, whether it is ready (exit code 0) or not (exit code 1), and who the caller is
+    /// Show the state of a server and the identity of the caller (exit code 0 if ready, else 1)
     #[command(after_help = "Example: larder status --json")]
     Status {
         #[command(flatten)]
@@ -44,31 +44,31 @@ enum Subcommands {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Ask a server whether it is ready (exit code 0) or not (exit code 1); takes no token
+    /// Check whether a server is ready (exit code 0 if ready, else 1); requires no token
     #[command(after_help = "Example: larder health --url http://127.0.0.1:8011")]
     Health {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Check the configuration and print the effective values; with --data, check the data folder, too
+    /// Validate the configuration and print the effective values; with --data, verify the data folder, too
     #[command(after_help = "Example: larder check --config larder.toml")]
     Check(CheckArguments),
-    /// Try out the backend: what works, what does not, and what to do (exit code 0 if all is well, else 1)
+    /// Diagnose the backend: test its features and suggest fixes (exit code 0 if it is usable, else 1)
     #[command(after_help = "Example: larder doctor --json")]
     Doctor {
-        /// Print JSON, for programs
+        /// Print JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Print the version of this program
+    /// Print the version
     #[command(after_help = "Example: larder version --json")]
     Version {
         #[command(flatten)]
         output: OutputArguments,
     },
-    /// Import stores from a folder, a ZIP file or another server; resumes what was interrupted
+    /// Import stores from a folder, a ZIP file or another server; rerun to resume
     #[command(after_help = "Example: larder import pantry.zip")]
     Import {
         #[command(flatten)]
@@ -76,18 +76,18 @@ enum Subcommands {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Export a store to a folder or a ZIP file; resumes what was interrupted
+    /// Export a store to a folder or a ZIP file; rerun to resume
     #[command(after_help = "Example: larder export pantry pantry.zip")]
     Export {
-        /// Store: its name, user~name or id
+        /// Store: name, user~name or id
         store: String,
-        /// Folder that does not exist yet, or a file that ends in .zip
+        /// New folder, or new file that ends in .zip
         #[arg(value_name = "FOLDER|FILE.zip")]
         to: PathBuf,
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Back up the data folder as it is at one instant, while it is served from
+    /// Create a point-in-time backup of the data folder, while the server runs
     #[command(after_help = "Example: larder backup /mnt/backups/monday")]
     Backup {
         #[command(flatten)]
@@ -95,15 +95,15 @@ enum Subcommands {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Make a data folder of a backup; it must be empty or absent
+    /// Restore a backup into a data folder, which must be empty or absent
     #[command(after_help = "Example: larder restore /mnt/backups/monday --data ./larder-data")]
     Restore {
-        /// Folder that `larder backup` made
+        /// Folder that `larder backup` created
         backup: PathBuf,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Move the whole installation between the data folder and the bucket; resumes what was interrupted
+    /// Migrate the installation between the data folder and the bucket; rerun to resume
     #[cfg(feature = "s3")]
     #[command(after_help = "Stop every gateway first.\n\nExample: larder migrate --to bucket --dry-run")]
     Migrate {
@@ -112,7 +112,7 @@ enum Subcommands {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Run an Actor: any command, with a run and a store of its own behind it
+    /// Run a command as an Actor, with a run and a default key-value store of its own
     #[command(after_help = "Example: larder run --input input.json -- node main.js")]
     Run {
         #[command(flatten)]
@@ -120,19 +120,19 @@ enum Subcommands {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Print shell completions
+    /// Generate shell completions
     #[command(after_help = "Example: larder completions bash")]
     Completions {
         /// Name of the shell
         shell: clap_complete::Shell,
     },
-    /// Print a page of the manual, for `man --local-file -`
+    /// Print a manual page, for `man --local-file -`
     #[command(after_help = "Example: larder man store share | man --local-file -")]
     Man {
-        /// Command that the page is about, such as `store share` [default: the program]
+        /// Command to describe, such as `store share` [default: the program]
         #[arg(value_name = "COMMAND")]
         command: Vec<String>,
-        /// Write all pages into this folder instead
+        /// Write all manual pages to this folder instead
         #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
         into: Option<PathBuf>,
     },
@@ -198,17 +198,17 @@ const COMMON_SETTINGS: [&str; 9] = [
     "s3_endpoint",
 ];
 
-/// Server that a command talks to; it knows the caller by `LARDER_TOKEN` or the data folder's token.
+/// Server that a command uses. The caller is identified by `LARDER_TOKEN` or by the token in the data folder.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArguments {
-    /// Server to talk to [env: `LARDER_URL`] [default: the local one, or the data folder if none runs]
+    /// Server URL [env: `LARDER_URL`] [default: the local server, or the data folder if none runs]
     #[arg(long, value_name = "URL", global = true, help_heading = SERVER_HEADING)]
     pub(super) url: Option<String>,
     #[command(flatten)]
     pub(super) settings: Settings,
 }
 
-/// Settings of a command for which they are no matter of its own: the flags of all are taken, and that of the data folder is shown.
+/// Settings of a command that is not about them: it accepts the flags of all, and shows that of the data folder.
 #[derive(Debug)]
 pub(super) struct Settings(pub(super) ConfigSources);
 
@@ -238,7 +238,7 @@ impl FromArgMatches for Settings {
     }
 }
 
-/// Settings of the command that serves: all of them in groups, the usual ones in the short help.
+/// Settings of `larder serve`: all of them in groups, the common ones in the short help.
 #[derive(Debug)]
 pub(super) struct ServeSettings(pub(super) ConfigSources);
 
@@ -269,7 +269,7 @@ impl FromArgMatches for ServeSettings {
     }
 }
 
-/// The same for a command of which `--data`, with a folder or without, asks for something, and `--example` for something else.
+/// Settings of `larder check`, where `--data`, with or without a folder, and `--example` select the output.
 #[derive(Debug)]
 pub(super) struct CheckArguments {
     pub(super) settings: ConfigSources,
@@ -279,11 +279,9 @@ pub(super) struct CheckArguments {
 impl Args for CheckArguments {
     fn augment_args(command: Command) -> Command {
         let example = Arg::new(EXAMPLE).long(EXAMPLE).action(ArgAction::SetTrue).conflicts_with(DATA);
-        let example =
-            example.help("Print an example file instead, in which every setting is explained and none is set");
+        let example = example.help("Print an example configuration file with all settings, commented out, instead");
         Settings::augment_args(command.arg(example)).mut_arg(DATA, |data| {
-            let help =
-                "Read everything in the data folder, and name what is damaged (exit code 1); no gateway may serve it";
+            let help = "Verify the data folder and report damage (exit code 1); no gateway may be running on it";
             data.num_args(0..=1).help(help).help_heading(None::<&'static str>)
         })
     }
@@ -311,7 +309,7 @@ impl FromArgMatches for CheckArguments {
 
 fn config_argument() -> Arg {
     let file = Arg::new("config").long("config").value_name("FILE").value_parser(clap::value_parser!(PathBuf));
-    file.global(true).help("Configuration file [env: LARDER_CONFIG] [default: larder.toml, if it is there]")
+    file.global(true).help("Configuration file [env: LARDER_CONFIG] [default: larder.toml, if it exists]")
 }
 
 /// Returns the flag of a setting; a secret has none.
@@ -325,7 +323,7 @@ fn flag_of(setting: &Setting) -> Option<Arg> {
 
 fn data_help() -> String {
     let default = Config::default().data.display().to_string();
-    format!("Data folder, with its token [env: LARDER_DATA] [default: {default}]")
+    format!("Data folder and its admin token [env: LARDER_DATA] [default: {default}]")
 }
 
 /// Returns the given flags, with the environment.

@@ -18,16 +18,16 @@ use super::{exit, output};
 /// Niceness of a backup, to give way to running servers.
 const NICENESS: i32 = 10;
 
-/// Target of a backup, and the number of earlier ones that stay.
+/// Arguments of `larder backup`.
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupArguments {
-    /// A folder that is not there yet, outside of the data folder
+    /// New folder outside the data folder
     #[arg(required_unless_present = "into", conflicts_with = "into")]
     target: Option<PathBuf>,
-    /// Take the backup in a new folder in this one, named after the time
+    /// Create the backup in a new subfolder of this folder, named after the time
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
-    /// Once the backup is complete, remove all in that folder but the newest N complete ones
+    /// After a complete backup, delete all but the newest N complete backups in that folder
     #[arg(long, value_name = "N", requires = "into", conflicts_with = "target")]
     keep: Option<NonZero<usize>>,
 }
@@ -36,16 +36,19 @@ pub(super) struct BackupArguments {
 pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, sources: &ConfigSources) -> ExitCode {
     let dated = into.as_ref().map(|into| into.join(embedded::dated_name(SystemClock.now())));
     let Some(target) = target.as_ref().or(dated.as_ref()) else { return exit::invalid_usage() };
-    with_data_folder(sources, "a backup is taken of a data folder", |config| {
+    with_data_folder(sources, "back up", |config| {
         // Servers have priority over a backup; where the system does not allow that, they share alike.
         let _ = rustix::process::nice(NICENESS);
-        output::print_message(&format!("taking a backup of the data folder {}", config.data.display()));
+        output::print_message(&format!("backing up the data folder {}", config.data.display()));
         let taken = embedded::back_up(&config.data, target, &[AdminToken::FILE], &SystemClock, output::print_damage)?;
         let (content, at) = (summary(&taken), taken.taken_at);
-        output::print_line(&format!("{} holds {content} as of {at}, all read again and whole", target.display()));
+        output::print_line(&format!(
+            "{} has {content} as of {at}; all of it was read back and verified",
+            target.display()
+        ));
         if let (Some(into), Some(keep)) = (into, keep) {
             let removed = embedded::remove_old(into, *keep)?;
-            output::print_line(&format!("removed {removed} older backups"));
+            output::print_line(&format!("deleted {removed} older backups"));
         }
         Ok(())
     })
@@ -53,11 +56,14 @@ pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, 
 
 /// Creates the data folder of the configuration from a backup.
 pub(super) fn restore(backup: &Path, sources: &ConfigSources) -> ExitCode {
-    with_data_folder(sources, "a backup is restored to a data folder", |config| {
+    with_data_folder(sources, "restore", |config| {
         output::print_message(&format!("restoring {} to the data folder {}", backup.display(), config.data.display()));
         let taken = embedded::restore(backup, &config.data, output::print_damage)?;
         let (content, at) = (summary(&taken), taken.taken_at);
-        output::print_line(&format!("{} holds {content} as of {at}, all read again and whole", config.data.display()));
+        output::print_line(&format!(
+            "{} has {content} as of {at}; all of it was read back and verified",
+            config.data.display()
+        ));
         Ok(())
     })
 }

@@ -68,15 +68,15 @@ pub(super) fn check(scope: CheckScope, sources: &ConfigSources) -> ExitCode {
 }
 
 fn check_data(config: &Config) -> ExitCode {
-    if output::reject_bucket(config, "--data reads a data folder") {
+    if output::reject_bucket(config, "verify the data folder") {
         return exit::invalid_usage();
     }
-    output::print_message("reading everything in the data folder");
+    output::print_message("verifying everything in the data folder");
     match inspect(&config.data, output::print_damage) {
         Ok(found) => {
             let size = indicatif::HumanBytes(found.bytes);
             output::print_line(&format!(
-                "{} objects and {size} are whole, {} damaged",
+                "{} objects are intact ({size} in all), {} are damaged",
                 found.objects - found.damaged,
                 found.damaged
             ));
@@ -113,7 +113,7 @@ pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
         print_json(&diagnosis);
         diagnosis
     } else {
-        output::print_message("examining the backend; this takes up to a few minutes");
+        output::print_message("testing the backend; this takes up to a few minutes");
         let diagnosis = runtime.block_on(Diagnosis::of(&config, &print_step));
         print_conclusion(&diagnosis);
         diagnosis
@@ -142,19 +142,19 @@ fn print_step(step: Progress<'_>) {
     output::print_line(&format!("{verdict:<6}  {check:<NAME_WIDTH$}  {}", outcome.meaning));
     if let Some(advice) = &outcome.advice {
         let margin = " ".repeat(NAME_WIDTH + 8);
-        output::print_line(&format!("{margin}  tried: {tried}\n{margin}  to do: {advice}"));
+        output::print_line(&format!("{margin}  test: {tried}\n{margin}  fix: {advice}"));
     }
 }
 
 fn print_conclusion(diagnosis: &Diagnosis) {
     let mode = match diagnosis.mode {
-        Some(Mode::Alone) => "one gateway has this folder for itself",
+        Some(Mode::Alone) => "alone: only one gateway can use this data folder",
         Some(Mode::Conditional) => "conditional: any number of equal gateways",
-        Some(Mode::Leader) => "leader: one gateway makes the writes that depend on what is there (LARDER_LEADER)",
-        None => "could not be found out",
+        Some(Mode::Leader) => "leader: one gateway performs all conditional writes (LARDER_LEADER)",
+        None => "unknown",
     };
     output::print_line(&format!("\nmode: {mode}"));
-    output::print_line(if diagnosis.is_well() { "all is well" } else { "something is wrong" });
+    output::print_line(if diagnosis.is_well() { "the backend is usable" } else { "the backend has problems" });
 }
 
 /// Path of the readiness check.
@@ -189,7 +189,7 @@ pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
             exit::failed()
         }
         Err(error) => {
-            output::print_error(&format!("no answer from {}: {error}", server.origin));
+            output::print_error(&format!("no response from {}: {error}", server.origin));
             exit::failed()
         }
     }
@@ -207,7 +207,7 @@ pub(super) fn status(format: Format, url: Option<String>, sources: &ConfigSource
     let api = match ApiConnection::connect(url, sources, &config) {
         Ok(Some(api)) => api,
         Ok(None) => {
-            output::print_error(&format!("no server answers at {}", api_connection::local_origin(&config)));
+            output::print_error(&format!("no server is running at {}", api_connection::local_origin(&config)));
             return exit::failed();
         }
         Err(code) => return code,

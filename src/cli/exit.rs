@@ -4,31 +4,30 @@ use std::process::ExitCode;
 
 use super::output;
 
-/// The command failed: the port or the data folder is taken, the disk is full, a server is not ready.
+/// Failure: port or data folder in use, disk full, server not ready, unusable backend, damaged data.
 pub(super) const FAILED: u8 = 1;
 
-/// The arguments or the configuration are wrong. (clap ends with this code, too.)
+/// Invalid arguments or configuration. (clap exits with this code, too.)
 pub(super) const INVALID_USAGE: u8 = 2;
 
-/// There is no such store or record.
+/// Store or record not found.
 const NOT_FOUND: u8 = 3;
 
 /// Meaning of the exit codes, for the help.
 pub(super) const HELP: &str = "\
 Exit codes:
-  0  done; for `serve`: stopped by a signal after a drain
-  1  failed: the port or the data folder is taken, the disk is full, a server is not ready,
-     something is wrong with the backend, or damaged in the data folder
-  2  the arguments or the configuration are wrong
-  3  there is no such store or record
-  `run` exits with the code of the command that it ran; 127 or 126 if that cannot be found or started";
+  0  success; for `serve`: stopped by a signal after draining
+  1  failure: port or data folder in use, disk full, server not ready, unusable backend, damaged data
+  2  invalid arguments or configuration
+  3  store or record not found
+  `run` exits with the code of its command: 127 if it is not found, 126 if it cannot be started";
 
 /// Reason for a command's failure.
 #[derive(Debug)]
 pub(super) enum CommandError {
-    /// There is no such store or record.
+    /// Store or record not found.
     NotFound(String),
-    /// Anything else.
+    /// Any other failure.
     Failed(String),
 }
 

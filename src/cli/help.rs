@@ -25,9 +25,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
 
 /// Text below the commands.
 const CLOSING: &str = "\
-Commands find the server by --url or LARDER_URL, else by the configuration, and take the token from
-LARDER_TOKEN or the data folder. All of them take the settings of `larder serve --help`.
-A store is named by its name, by user~name, or by its id; ~name is always a name.";
+Server: --url or LARDER_URL, else the local server of the configuration, else the data folder.
+Token: LARDER_TOKEN, else the admin token in the data folder.
+Settings: all commands accept the flags that `larder serve --help` lists.
+Stores: by name, user~name or id; ~name is always a name.";
 
 /// Returns the program with a help that lists its commands in groups.
 pub(super) fn with_grouped_commands(program: Command) -> Command {
@@ -62,7 +63,7 @@ pub(super) fn print_page(program: Command, words: &[String]) -> ExitCode {
     let mut command = &mut built(program);
     for word in words {
         let Some(found) = command.find_subcommand_mut(word) else {
-            output::print_error(&format!("there is no command {word:?}; `larder help` lists those there are"));
+            output::print_error(&format!("unknown command {word:?}; `larder help` lists all commands"));
             return exit::invalid_usage();
         };
         command = found;
@@ -71,12 +72,12 @@ pub(super) fn print_page(program: Command, words: &[String]) -> ExitCode {
     print_text(manual(command).render(&mut text).map(|()| text))
 }
 
-/// Writes the pages of the program and of all its commands into a folder.
+/// Writes the pages of the program and of all its commands to a folder.
 pub(super) fn write_pages(program: Command, folder: &Path) -> ExitCode {
     match write_page_tree(&built(program), folder) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::print_error(&format!("the pages cannot be written into {}: {error}", folder.display()));
+            output::print_error(&format!("cannot write manual pages to {}: {error}", folder.display()));
             exit::failed()
         }
     }
@@ -115,7 +116,7 @@ fn print_text(text: io::Result<Vec<u8>>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            output::print_error(&format!("the page cannot be made: {error}"));
+            output::print_error(&format!("cannot generate the manual page: {error}"));
             exit::failed()
         }
     }
@@ -156,7 +157,7 @@ mod tests {
     fn every_command_is_in_a_group() {
         let program = program();
         program.clone().debug_assert();
-        assert!(shown(&["larder".to_owned()], "--help").contains("\n  3  there is no such store or record\n"));
+        assert!(shown(&["larder".to_owned()], "--help").contains("\n  3  store or record not found\n"));
         for command in program.get_subcommands() {
             let is_listed = GROUPS.iter().any(|(_, names)| names.contains(&command.get_name()));
             assert!(is_listed, "{} is in no group", command.get_name());

@@ -21,34 +21,34 @@ const FROM_TOKEN: &str = "LARDER_FROM_TOKEN";
 /// Maximum number of findings shown before an import; all are shown after it.
 const MAX_FINDINGS_BEFORE_IMPORT: usize = 20;
 
-/// Where stores come from, and what becomes of them.
+/// Arguments of `larder import`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ImportArguments {
-    /// Exported folder or ZIP file, or a storage folder of Crawlee or the Apify SDKs (with `key_value_stores` in it)
+    /// Exported folder or ZIP file, or storage folder of Crawlee or the Apify SDKs (contains `key_value_stores`)
     #[arg(value_name = "PATH", required_unless_present = "from", conflicts_with = "from")]
     path: Option<PathBuf>,
-    /// Other server of the same API, such as <https://api.apify.com>
+    /// Source server with the same API, such as <https://api.apify.com>
     #[arg(long, value_name = "URL")]
     from: Option<String>,
-    /// Token there; safer in the environment, which others cannot read [env: `LARDER_FROM_TOKEN`]
+    /// Token for the source server; the environment hides it from other users [env: `LARDER_FROM_TOKEN`]
     #[arg(long, value_name = "TOKEN", requires = "from")]
     token: Option<String>,
-    /// Store there: its name, user~name or id; may be repeated [default: all stores with a name]
+    /// Store on the source server: name, user~name or id; repeatable [default: all named stores]
     #[arg(long, value_name = "STORE", requires = "from")]
     store: Vec<String>,
-    /// Import stores without a name, too
+    /// Include stores without a name
     #[arg(long, requires = "from", conflicts_with = "store")]
     unnamed: bool,
-    /// Name of the store here, if it is one
+    /// New name of the store, if there is only one
     #[arg(long)]
     name: Option<String>,
-    /// Show what would be made and left out; write nothing, and ask no server but that of --from
+    /// Print what would be imported and left out; write nothing and contact only the source
     #[arg(long)]
     dry_run: bool,
-    /// Map refused names and keys of a storage folder: hyphens for refused characters, cut where too long
+    /// Map invalid names and keys of a storage folder: replace characters by hyphens, truncate to fit
     #[arg(long)]
     map_names: bool,
-    /// File with the progress, by which an interrupted import is resumed
+    /// File that stores the progress, for resuming an interrupted import
     #[arg(long, value_name = "FILE", default_value = "larder-import.progress")]
     progress: PathBuf,
 }
@@ -63,9 +63,9 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, sources: &
             Some(token) => api_connection::agent(&from, sources).map(|agent| -> Box<dyn Source> {
                 Box::new(Remote::new(Api::new(agent, &from, &token), store, unnamed))
             }),
-            None => Err(format!("a token for {from} is needed: set {FROM_TOKEN}")),
+            None => Err(format!("cannot access {from}: no token; set {FROM_TOKEN}")),
         },
-        (None, None) => Err("there is nothing to import".to_owned()),
+        (None, None) => Err("no source: name a path, or a server with --from".to_owned()),
     };
     let planned = source.and_then(|source| {
         let plan = Plan::new(source.as_ref(), name.as_deref(), naming).map_err(|error| output::error_chain(&error))?;
@@ -124,10 +124,10 @@ fn print_findings_before_import(report: &Report) {
     let Report { notes, left_out } = report;
     if !notes.is_empty() || !left_out.is_empty() {
         let (noted, left) = (notes.len(), left_out.len());
-        output::print_message(&format!("found before the import: {left} to leave out, {noted} to note"));
+        output::print_message(&format!("before the import: {left} to be left out, {noted} notes"));
         findings(report).take(MAX_FINDINGS_BEFORE_IMPORT).for_each(|line| output::print_message(&line));
         if let Some(more) = (noted + left).checked_sub(MAX_FINDINGS_BEFORE_IMPORT).filter(|more| *more > 0) {
-            output::print_message(&format!("and {more} more, which the report names in the end, and --dry-run"));
+            output::print_message(&format!("and {more} more; see the report at the end, or --dry-run"));
         }
     }
 }
@@ -143,7 +143,7 @@ fn print_report(report: &Report) -> Result<(), String> {
     findings(report).for_each(|line| output::print_message(&line));
     match report.left_out.len() {
         0 => Ok(()),
-        count => Err(format!("{count} left out")),
+        count => Err(format!("{count} items were left out")),
     }
 }
 

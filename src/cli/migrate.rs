@@ -29,19 +29,19 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// Number of bytes that take about as long as one object.
 const BYTES_PER_OBJECT: u64 = 64 * 1024;
 
-/// Destination and manner of a migration.
+/// Arguments of `larder migrate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct MigrateArguments {
-    /// Destination: the bucket or the data folder, which must be empty or hold a part of this migration
+    /// Destination: bucket or data folder; it must be empty or contain a part of this migration
     #[arg(long, value_name = "bucket|folder", hide_possible_values = true)]
     to: Destination,
-    /// Say what would be moved, and change nothing
+    /// Print what would be copied, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// What to compare in the end: every byte and attribute, or names and sizes
+    /// Verification at the end: all contents, or names and sizes only
     #[arg(long, value_name = "contents|sizes", default_value = "contents", hide_possible_values = true)]
     verify: Verify,
-    /// Do not wait, up to 100 seconds, to see whether a gateway still serves from the bucket
+    /// Skip the wait of up to 100 seconds that detects gateways still using the bucket
     #[arg(long)]
     gateways_stopped: bool,
 }
@@ -82,7 +82,7 @@ pub(super) fn migrate(arguments: &MigrateArguments, sources: &ConfigSources) -> 
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::print_message(&format!("the runtime cannot be started: {error}"));
+            output::print_message(&format!("cannot start the async runtime: {error}"));
             return exit::failed();
         }
     };
@@ -123,18 +123,18 @@ fn print_report(config: &Config, options: MigrationOptions, report: MigrationRep
     let MigrationReport { objects, bytes, before } = report;
     let amount = format!("{objects} objects, {}", HumanBytes(bytes));
     if options.is_dry_run {
-        let left = if before > 0 { format!("; {before} of them are there already") } else { String::new() };
-        output::print_line(&format!("would move {amount}, from {from} to {to}{left}; nothing was changed"));
+        let left = if before > 0 { format!("; {before} of them were already copied") } else { String::new() };
+        output::print_line(&format!("would copy {amount} from {from} to {to}{left}; nothing was changed"));
         return;
     }
-    let resumed = if before > 0 { format!(" (an earlier attempt had come to object {before})") } else { String::new() };
+    let resumed = if before > 0 { format!(" (resumed after object {before})") } else { String::new() };
     let compared = match options.verification {
-        Verification::Contents => "all read again and the same on both sides",
-        Verification::Sizes => "names and sizes are the same on both sides",
+        Verification::Contents => "all contents were compared and are identical",
+        Verification::Sizes => "names and sizes were compared and are identical",
     };
-    output::print_line(&format!("moved {amount}, from {from} to {to}{resumed}: {compared}"));
+    output::print_line(&format!("migrated {amount} from {from} to {to}{resumed}: {compared}"));
     output::print_line(&format!(
-        "start gateways over {to} now, with the same LARDER_TOKEN and LARDER_SECRET if they were set, and none over {from}"
+        "now start gateways on {to}, with the same LARDER_TOKEN and LARDER_SECRET if they were set, and none on {from}"
     ));
 }
 
@@ -210,13 +210,9 @@ fn weight(objects: u64, bytes: u64) -> u64 {
 fn phase_name(phase: MigrationPhase) -> &'static str {
     match phase {
         MigrationPhase::Opening => "opening both sides",
-        MigrationPhase::Waiting => {
-            "waiting until no gateway can be serving from the bucket (--gateways-stopped skips this)"
-        }
+        MigrationPhase::Waiting => "checking that no gateway uses the bucket (--gateways-stopped skips this)",
         MigrationPhase::Counting => "counting",
-        MigrationPhase::Clearing => {
-            "the source has changed since an earlier attempt, and is copied anew: removing what is there"
-        }
+        MigrationPhase::Clearing => "the source has changed since an earlier attempt: deleting the partial copy",
         MigrationPhase::Copying => "copying",
         MigrationPhase::Verifying => "verifying",
     }

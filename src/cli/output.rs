@@ -47,12 +47,14 @@ pub(super) fn print_damage(what: &str, wrong: &str) {
     print_line(&format!("damaged: {}: {wrong}", what.escape_debug()));
 }
 
-/// Returns whether the configuration has a bucket and no data folder; if so, prints that the command needs
-/// with a folder.
+/// Returns whether the configuration has a bucket and no data folder; if so, prints that the command cannot do its
+/// `purpose`.
 pub(super) fn reject_bucket(config: &Config, purpose: &str) -> bool {
     #[cfg(feature = "s3")]
     if !config.s3.bucket.is_empty() {
-        print_error(&format!("{purpose}, and this configuration has a bucket: its object store looks after it"));
+        print_error(&format!(
+            "cannot {purpose}: the configuration has a bucket, and this command works on a data folder only"
+        ));
         return true;
     }
     let _ = (config, purpose);

@@ -30,55 +30,55 @@ const MAX_CONCURRENT_REQUESTS: usize = 8;
 const RECORD_COLUMNS: [Column; 4] =
     [Column::text("MODIFIED", 19), Column::number("SIZE", 10), Column::text("TYPE", 31), Column::text("KEY", 0)];
 
-/// Records that are listed, and how much of them.
+/// Arguments of `larder ls`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArguments {
-    /// Store: its name, user~name or id
+    /// Store: name, user~name or id
     store: String,
-    /// List keys that begin with this
+    /// List only keys with this prefix
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
-    /// Print the keys only, one on each line; takes one call for a thousand records
+    /// Print only the keys, one per line, with one request per 1,000 records
     #[arg(long, conflicts_with = "json")]
     keys: bool,
-    /// Print a JSON object on each line, for programs
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
-/// Record that is read, and where it goes.
+/// Arguments of `larder get`.
 #[derive(Debug, clap::Args)]
 pub(super) struct GetArguments {
-    /// Store: its name, user~name or id
+    /// Store: name, user~name or id
     store: String,
     /// Key of the record
     key: String,
-    /// File that it is written to, whole or not at all; - is standard output
+    /// Output file, written atomically; - is standard output
     #[arg(default_value = STANDARD_STREAM)]
     file: PathBuf,
 }
 
-/// Record that is written, and where it comes from.
+/// Arguments of `larder put`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PutArguments {
-    /// Store: its name, user~name or id
+    /// Store: name, user~name or id
     store: String,
     /// Key of the record
     key: String,
-    /// File that it is read from; - is standard input
+    /// Input file; - is standard input
     #[arg(default_value = STANDARD_STREAM)]
     file: PathBuf,
-    /// Media type [default: by the ending of the file or the key, else application/octet-stream]
+    /// Media type [default: from the extension of the file or the key, else application/octet-stream]
     #[arg(long = "type", value_name = "TYPE")]
     content_type: Option<String>,
 }
 
-/// Records that are deleted.
+/// Arguments of `larder rm`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RemoveArguments {
-    /// Store: its name, user~name or id
+    /// Store: name, user~name or id
     store: String,
-    /// Keys of the records; - reads them from standard input, one on each line
+    /// Keys of the records; - reads them from standard input, one per line
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<String>,
 }
@@ -119,9 +119,10 @@ fn write_records(
     for group in items.chunks(MAX_CONCURRENT_REQUESTS) {
         let heads = thread::scope(|scope| {
             let ask = |item: &Value| api.head(&store.record(item["key"].as_str().unwrap_or_default()));
-            let scope: Vec<_> = group.iter().map(|item| scope.spawn(move || ask(item))).collect();
-            let answers =
-                scope.into_iter().map(|scope| scope.join().unwrap_or_else(|_| Err("a request failed".to_owned())));
+            let requests: Vec<_> = group.iter().map(|item| scope.spawn(move || ask(item))).collect();
+            let answers = requests
+                .into_iter()
+                .map(|request| request.join().unwrap_or_else(|_| Err("a request failed".to_owned())));
             answers.collect::<Result<Vec<_>, String>>()
         })?;
         for (item, head) in group.iter().zip(heads) {
@@ -151,9 +152,11 @@ pub(super) fn get(api: &ApiConnection, arguments: &GetArguments) -> Result<(), C
     }
     let mut stdout = io::stdout().lock();
     if stdout.is_terminal() && !is_text(&record.content_type) {
-        return Err(
-            format!("record {key:?} is {}, which is not for a terminal: name a file", record.content_type).into()
-        );
+        return Err(format!(
+            "cannot print record {key:?}: its type {} is not text; name an output file",
+            record.content_type
+        )
+        .into());
     }
     let written = record.save(&mut stdout).and_then(|()| stdout.flush());
     written.map_err(|error| format!("cannot write record {key:?} to standard output: {error}").into())
@@ -199,14 +202,14 @@ pub(super) fn remove(api: &ApiConnection, arguments: &RemoveArguments) -> Result
     }
     match absent {
         0 => Ok(()),
-        1 => Err(CommandError::NotFound("1 record was not there".to_owned())),
-        count => Err(CommandError::NotFound(format!("{count} records were not there"))),
+        1 => Err(CommandError::NotFound("1 record was not found".to_owned())),
+        count => Err(CommandError::NotFound(format!("{count} records were not found"))),
     }
 }
 
 fn check_key(key: &str) -> Result<(), CommandError> {
     let parsed: Result<RecordKey, InvalidKey> = key.parse();
-    parsed.map(drop).map_err(|error| format!("{key:?} is no key of a record: {error}").into())
+    parsed.map(drop).map_err(|error| format!("invalid key {key:?}: {error}").into())
 }
 
 /// Media type of a record of unknown type.
@@ -236,7 +239,7 @@ pub(super) fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), String> 
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if metadata.is_dir() {
-        return Err(format!("cannot read {}: it is a folder", path.display()));
+        return Err(format!("cannot read {}: is a folder", path.display()));
     }
     // The length of a pipe or a device is unknown before its end.
     let length = metadata.is_file().then_some(metadata.len());

@@ -38,25 +38,25 @@ const DEFAULT_ACTOR_NAME: &str = "actor";
 const EXCLUDED_VARIABLES: [&str; 3] =
     ["APIFY_LOCAL_STORAGE_DIR", "ACTOR_EVENTS_WEBSOCKET_URL", "APIFY_ACTOR_EVENTS_WS_URL"];
 
-/// What is run, and how.
+/// Arguments of `larder run`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArguments {
-    /// Name of the Actor [default: the name of the folder]
+    /// Name of the Actor [default: the name of the working folder]
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
-    /// File with its input, - for standard input; its ending tells the media type
+    /// File with the input, - for standard input; its extension determines the media type
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Time limit [default: none]
+    /// Timeout of the run [default: none]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// File for the record OUTPUT [default: a text is printed]
+    /// File for the OUTPUT record [default: print it if it is text]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Let it open other stores: those that it creates, and those with a name
+    /// Allow access to other stores: those that the run creates, and those with a name
     #[arg(long)]
     open_stores: bool,
-    /// Pass on this LARDER_ or AWS_ variable, which the command does not get otherwise; may be repeated
+    /// Pass this LARDER_ or AWS_ variable to the command, which gets none by default; repeatable
     #[arg(long, value_name = "NAME")]
     keep_env: Vec<OsString>,
     /// Command and its arguments
@@ -105,8 +105,12 @@ impl<'a> Run<'a> {
                 api.upload("POST", &path, Some(upload))?
             }
         };
-        let text =
-            |member: &str| made[member].as_str().map(str::to_owned).ok_or_else(|| format!("no {member} was told"));
+        let text = |member: &str| {
+            made[member]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| format!("invalid response from the server: no {member}"))
+        };
         let run = Self {
             api,
             arguments,
@@ -115,14 +119,14 @@ impl<'a> Run<'a> {
             actor: made["actId"].clone(),
             store: text("defaultKeyValueStoreId")?,
         };
-        output::print_message(&format!("larder: run {} of {name}, with the store {}", run.id, run.store));
+        output::print_message(&format!("larder: started run {} of {name} with store {}", run.id, run.store));
         Ok(run)
     }
 
     /// Runs the command until the run ends; returns the exit code.
     fn run_to_end(self) -> Result<i32, String> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| format!("the runtime cannot be started: {error}"))?;
+        let runtime = runtime.map_err(|error| format!("cannot start the async runtime: {error}"))?;
         let (code, end) = match runtime.block_on(self.run_command()) {
             Ok(ended) => ended,
             Err(error) => {
@@ -132,7 +136,7 @@ impl<'a> Run<'a> {
         };
         let finished = runtime.block_on(self.finish(&end)).and_then(|ended| {
             let status = ended["status"].as_str().unwrap_or_default();
-            output::print_message(&format!("larder: run {} is {status}, with exit code {code}", self.id));
+            output::print_message(&format!("larder: run {} ended as {status} with exit code {code}", self.id));
             self.deliver_output()
         });
         match finished {
@@ -159,8 +163,7 @@ impl<'a> Run<'a> {
 
     /// Runs the command until it has finally ended; returns its exit code, and the report of its end.
     async fn run_command(&self) -> Result<(i32, Value), String> {
-        let mut signals =
-            TerminationSignals::listen().map_err(|error| format!("signals cannot be waited for: {error}"))?;
+        let mut signals = TerminationSignals::listen().map_err(|error| format!("cannot receive signals: {error}"))?;
         let limit = self.arguments.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs);
         loop {
             let prepared = self.post("environment", &self.environment_request())?;
@@ -175,7 +178,7 @@ impl<'a> Run<'a> {
             drop(stop);
             // A heartbeat in progress may finish on its own; its response is no longer needed.
             drop(heartbeats);
-            let (status, reason) = waited.map_err(|error| format!("the command cannot be waited for: {error}"))?;
+            let (status, reason) = waited.map_err(|error| format!("cannot wait for the command: {error}"))?;
             let code = exit_code(status);
             return Ok(match reason {
                 ExitReason::Exited => (code, json!({ "exitCode": code })),
@@ -188,7 +191,7 @@ impl<'a> Run<'a> {
                 ExitReason::Requested(StopRequest::Restart) if self.is_same_actor()? => continue,
                 ExitReason::Requested(StopRequest::Restart) => {
                     output::print_message(
-                        "larder: the run is to become another Actor, whose command is not known here",
+                        "larder: cannot metamorph the run into another Actor: its command is unknown here",
                     );
                     (i32::from(exit::FAILED), json!({ "exitCode": code, "status": "FAILED" }))
                 }
@@ -253,14 +256,17 @@ impl<'a> Run<'a> {
         let record = format!("/v2/key-value-stores/{}/records/OUTPUT", self.store);
         let Some(found) = self.api.download(&record)? else { return Ok(()) };
         match &self.arguments.output {
-            Some(path) => save(found, path).map_err(|error| format!("{} cannot be written: {error}", path.display())),
+            Some(path) => save(found, path).map_err(|error| format!("cannot write {}: {error}", path.display())),
             None if is_text(&found.content_type) => {
                 let mut stdout = io::stdout().lock();
                 let printed = found.save(&mut stdout).and_then(|()| stdout.write_all(b"\n"));
-                printed.and_then(|()| stdout.flush()).map_err(|error| format!("OUTPUT cannot be printed: {error}"))
+                printed.and_then(|()| stdout.flush()).map_err(|error| format!("cannot print OUTPUT: {error}"))
             }
             None => {
-                output::print_message(&format!("larder: OUTPUT is {}; --output saves it", found.content_type));
+                output::print_message(&format!(
+                    "larder: OUTPUT has type {}; save it with --output",
+                    found.content_type
+                ));
                 Ok(())
             }
         }
@@ -281,7 +287,7 @@ impl<'a> Run<'a> {
 
 /// Returns the report for a command that could not be started, with the exit codes of shells.
 fn not_started(command: &OsString, error: &io::Error) -> (i32, Value) {
-    output::print_error(&format!("{} cannot be started: {error}", command.display()));
+    output::print_error(&format!("cannot start {}: {error}", command.display()));
     let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
     (code, json!({ "exitCode": code }))
 }

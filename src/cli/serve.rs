@@ -41,7 +41,7 @@ pub(super) fn serve(sources: &ConfigSources) -> ExitCode {
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            print_error(format, &format!("the runtime cannot be started: {error}"));
+            print_error(format, &format!("cannot start the async runtime: {error}"));
             return exit::failed();
         }
     };
@@ -69,7 +69,7 @@ fn print_error(format: LogFormat, error: &str) {
 async fn serve_until_stopped(reload: Reloader<'_>, format: LogFormat) -> Result<(), String> {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
     let [mut term, mut interrupt, mut hangup] =
-        collect_signals(kinds.map(signal)).map_err(|error| format!("signals cannot be waited for: {error}"))?;
+        collect_signals(kinds.map(signal)).map_err(|error| format!("cannot receive signals: {error}"))?;
     let gateway = Box::pin(Gateway::open(reload.started.config.clone())).await;
     let gateway = gateway.map_err(|error| output::error_chain(&error))?;
     for warning in &reload.started.warnings {
@@ -90,7 +90,7 @@ async fn serve_until_stopped(reload: Reloader<'_>, format: LogFormat) -> Result<
             tokio::select! {
                 ended = running => ended,
                 () = stop_signal(&mut term, &mut interrupt) => {
-                    return Err("told to stop for the second time: not waiting for requests in flight".to_owned());
+                    return Err("stopped by a second signal, without waiting for requests in flight".to_owned());
                 }
             }
         }
@@ -116,7 +116,7 @@ async fn stop_signal(term: &mut Signal, interrupt: &mut Signal) {
 fn print_addresses(gateway: &Gateway, format: LogFormat) {
     let admin = gateway.admin_token();
     if let TokenOrigin::Made(place) = &admin.origin {
-        tracing::info!(kept_in = place, "an admin token was made");
+        tracing::info!(kept_in = place, "admin token generated");
     }
     if format == LogFormat::Json && !io::stdout().is_terminal() {
         return;
@@ -127,7 +127,7 @@ fn print_addresses(gateway: &Gateway, format: LogFormat) {
         TokenOrigin::Given => {}
         TokenOrigin::Made(place) => {
             output::print_line(&format!("Admin token: {}", admin.token.reveal()));
-            output::print_line(&format!("It is shown this once; {place} keeps it."));
+            output::print_line(&format!("It is shown only once, and is stored in {place}."));
         }
         TokenOrigin::Kept(place) => output::print_line(&format!("The admin token is in {place}")),
     }
@@ -158,26 +158,26 @@ impl Reloader<'_> {
             Ok(loaded) => loaded,
             Err(problems) => {
                 for problem in &problems.errors {
-                    tracing::error!("SIGHUP: {problem}");
+                    tracing::error!("cannot reload the configuration: {problem}");
                 }
-                tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
+                tracing::error!("configuration not reloaded: nothing was changed");
                 return None;
             }
         };
         if let Err(error) = gateway.take(&loaded.config).await {
-            tracing::error!("SIGHUP: {}", output::error_chain(&error));
-            tracing::error!("SIGHUP: the new configuration was not taken, and all is as before");
+            tracing::error!("cannot reload: {}", output::error_chain(&error));
+            tracing::error!("configuration not reloaded: nothing was changed");
             return None;
         }
         for warning in &loaded.warnings {
-            tracing::warn!("SIGHUP: {warning}");
+            tracing::warn!("configuration: {warning}");
         }
         self.log.refilter(&loaded.config.telemetry.filter);
         let changed = setting_names(current.changes(&loaded).filter(|setting| setting.is_reloadable()));
-        tracing::info!(changed, "SIGHUP: configuration, certificates and accounts were taken anew");
+        tracing::info!(changed, "configuration, certificates and accounts reloaded");
         let pending = setting_names(self.started.changes(&loaded).filter(|setting| !setting.is_reloadable()));
         if !pending.is_empty() {
-            tracing::warn!("SIGHUP: what has changed of these needs a restart: {pending}");
+            tracing::warn!("changed settings that require a restart: {pending}");
         }
         Some(loaded)
     }

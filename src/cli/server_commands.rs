@@ -22,13 +22,13 @@ use super::{
 /// Maximum validity of a signed link to a list of keys: 100 years.
 const MAX_LINK_LIFETIME_SECS: u64 = 36_525 * 24 * 60 * 60;
 
-/// Commands that talk to a server.
+/// Commands that use a server.
 #[derive(Debug, Subcommand)]
 pub(super) enum ServerCommands {
     /// List stores
     #[command(after_help = "Example: larder stores --unnamed")]
     Stores {
-        /// List stores without a name, too
+        /// Include stores without a name
         #[arg(long)]
         unnamed: bool,
         #[command(flatten)]
@@ -36,7 +36,7 @@ pub(super) enum ServerCommands {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// List the records of a store with their sizes and types
+    /// List the records of a store with sizes and types
     #[command(after_help = "Example: larder ls pantry --prefix bread-")]
     Ls {
         #[command(flatten)]
@@ -52,7 +52,7 @@ pub(super) enum ServerCommands {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Write a record from a file or from standard input
+    /// Write a record from a file or standard input
     #[command(after_help = "Example: echo 'a pinch' | larder put pantry salt.txt")]
     Put {
         #[command(flatten)]
@@ -68,7 +68,7 @@ pub(super) enum ServerCommands {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Show the time of a server, and whether deletions are suspended because it is in doubt
+    /// Show the clock of a server, and whether it suspends deletions because the time is suspect
     #[command(after_help = "Example: larder clock accept")]
     Clock {
         #[command(subcommand)]
@@ -78,7 +78,7 @@ pub(super) enum ServerCommands {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Administer users
+    /// Manage users
     User {
         #[command(subcommand)]
         command: UserCommand,
@@ -87,7 +87,7 @@ pub(super) enum ServerCommands {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Administer tokens
+    /// Manage tokens
     Token {
         #[command(subcommand)]
         command: TokenCommand,
@@ -105,14 +105,14 @@ pub(super) enum ServerCommands {
         #[command(flatten)]
         server: ServerArguments,
     },
-    /// Print a signed link that opens a record, or the list of keys, without a token
+    /// Print a signed link to a record or to the list of keys, which works without a token
     #[command(after_help = "Example: larder sign pantry photo")]
     Sign {
-        /// Store: its name, user~name or id
+        /// Store: name, user~name or id
         store: String,
         /// Key of the record [default: the list of keys]
         key: Option<String>,
-        /// Time for which a link to the list of keys is good [default: for ever]
+        /// Validity of a link to the list of keys [default: unlimited]
         #[arg(long, value_name = "SECONDS", conflicts_with = "key", value_parser = value_parser!(u64).range(1..=MAX_LINK_LIFETIME_SECS))]
         lifetime: Option<u64>,
         #[command(flatten)]
@@ -120,16 +120,16 @@ pub(super) enum ServerCommands {
     },
 }
 
-/// Form of what a command writes.
+/// Format of the output of a command.
 #[derive(Debug, clap::Args)]
 pub(super) struct OutputArguments {
-    /// Print JSON, for programs; of a list an object on each line
+    /// Print JSON; a list has one object per line
     #[arg(long, global = true)]
     json: bool,
 }
 
 impl OutputArguments {
-    /// Returns the form that was scope for.
+    /// Returns the requested format.
     pub(super) fn format(&self) -> Format {
         Format::new(self.json)
     }
@@ -180,12 +180,15 @@ impl ServerCommands {
     }
 }
 
-/// Prints a link to a record, which must exist, or else to the list of keys.
+/// Prints a signed link to a record, which must exist, or to the list of keys.
 fn sign(api: &ApiConnection, store: &str, key: Option<&str>, lifetime: Option<u64>) -> Result<(), CommandError> {
     let key: Option<RecordKey> = key.map(str::parse).transpose().map_err(|error: InvalidKey| error.to_string())?;
     let store = api.find_store(store)?;
-    let text =
-        |member: &str| store.object[member].as_str().ok_or_else(|| format!("this token may not sign: no {member}"));
+    let text = |member: &str| {
+        store.object[member]
+            .as_str()
+            .ok_or_else(|| format!("cannot sign a link: the token has no access to {member} of the store"))
+    };
     let (secret, records) = (text("urlSigningSecretKey")?, text("recordsPublicUrl")?);
     let id = text("id")?.parse().map_err(|error: IdError| error.to_string())?;
     let Some(key) = key else {
@@ -196,8 +199,9 @@ fn sign(api: &ApiConnection, store: &str, key: Option<&str>, lifetime: Option<u6
     if api.head(&store.record(key.as_str()))?.is_none() {
         return Err(store.absent_record(key.as_str()));
     }
-    let signature = signature::record(secret, &id, &key)
-        .ok_or_else(|| "a link to this record would open the whole store".to_owned())?;
+    let signature = signature::record(secret, &id, &key).ok_or_else(|| {
+        "cannot sign a link to this record: the signature would give access to the whole store".to_owned()
+    })?;
     output::print_line(&format!("{records}/{}?signature={signature}", path_segment(key.as_str())));
     Ok(())
 }

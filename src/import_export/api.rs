@@ -127,7 +127,7 @@ impl Api {
                 .read_json(&format!(
                     "/v2/key-value-stores?ownership=ownedByMe&unnamed={unnamed}&offset={offset}&limit={PAGE_SIZE}"
                 ))?
-                .ok_or_else(|| Error::NoResponse("there is no list of stores".to_owned()))?;
+                .ok_or_else(|| Error::NoResponse("the response has no list of stores".to_owned()))?;
             if page.items.is_empty() {
                 return Ok(stores);
             }
@@ -174,7 +174,7 @@ impl Api {
     pub fn keys(&self, store: &str, after: Option<&str>) -> Result<KeyPage> {
         let after = after.map(|key| format!("&exclusiveStartKey={}", escaped(key))).unwrap_or_default();
         let path = format!("/v2/key-value-stores/{}/keys?limit={PAGE_SIZE}{after}", escaped(store));
-        self.read_json(&path)?.ok_or_else(|| Error::Invalid(format!("store {store} is not there any more")))
+        self.read_json(&path)?.ok_or_else(|| Error::Invalid(format!("store {store} no longer exists")))
     }
 
     /// Returns a record as stored; `None` if it does not exist.
@@ -294,7 +294,7 @@ fn response_error(response: &mut Response<Body>) -> Option<Error> {
     }
     let text = response.body_mut().with_config().limit(MAX_RESPONSE_BYTES).read_to_string().unwrap_or_default();
     let body = serde_json::from_str::<Value>(&text).unwrap_or_default();
-    let message = body["error"]["message"].as_str().unwrap_or("it does not say why").to_owned();
+    let message = body["error"]["message"].as_str().unwrap_or("no reason given").to_owned();
     Some(Error::Rejected { status, message })
 }
 
@@ -303,7 +303,7 @@ fn data<T: DeserializeOwned>(response: Response<Body>) -> Result<T> {
     let mut body = response.into_body().into_with_config().limit(MAX_RESPONSE_BYTES).reader();
     body.read_to_string(&mut text).map_err(|error| Error::NoResponse(error.to_string()))?;
     let parsed: Data<T> = serde_json::from_str(&text)
-        .map_err(|error| Error::Invalid(format!("the server's response is not understood: {error}")))?;
+        .map_err(|error| Error::Invalid(format!("invalid response from the server: {error}")))?;
     Ok(parsed.data)
 }
 
@@ -324,7 +324,9 @@ struct ResponseBody<R> {
 
 impl<R: Read> Read for ResponseBody<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.body.read(buffer).map_err(|error| Error::NoResponse(format!("the record was cut off: {error}")).into_io())
+        self.body
+            .read(buffer)
+            .map_err(|error| Error::NoResponse(format!("the response was interrupted: {error}")).into_io())
     }
 }
 
@@ -389,7 +391,7 @@ pub fn http_agent(trust: TlsTrust<'_>, is_near: bool) -> Result<Agent> {
             })
             .collect();
         if certificates.is_empty() {
-            return Err(Error::Invalid(format!("{} has no certificate in it", path.display())));
+            return Err(Error::Invalid(format!("{} contains no certificate", path.display())));
         }
         tls = tls.root_certs(RootCerts::new_with_certs(&certificates));
     }

@@ -79,7 +79,7 @@ impl IndexLine {
     /// Parses a line. An invalid key is the inner error.
     pub fn parse(line: &str) -> Result<std::result::Result<Self, InvalidKey>> {
         let parsed: IndexLine<RawKey> = serde_json::from_str(line)
-            .map_err(|error| Error::Invalid(format!("{INDEX} has a line that is not understood: {error}")))?;
+            .map_err(|error| Error::Invalid(format!("{INDEX} has an invalid line: {error}")))?;
         let IndexLine { key, file, content_type, content_encoding, size, sha256 } = parsed;
         Ok(match key {
             RawKey::Valid(key) => Ok(Self { key, file, content_type, content_encoding, size, sha256 }),
@@ -121,14 +121,14 @@ impl PartialExport {
         let path = folder.display();
         let folder = Directory::open_or_create(folder)?;
         if folder.has(&INDEX) {
-            return Err(Error::Invalid(format!("{path} is a whole export already")));
+            return Err(Error::Invalid(format!("{path} already contains a complete export")));
         }
         if folder.has(&PARTIAL_MARKER) {
             let mut text = String::new();
             let marker = folder.read(&PARTIAL_MARKER)?.take(MAX_MARKER_BYTES).read_to_string(&mut text);
             marker.map_err(Error::at_path(&folder.path_of(&PARTIAL_MARKER)))?;
             if serde_json::from_str::<Origin>(&text).ok().as_ref() != Some(origin) {
-                return Err(Error::Invalid(format!("{path} is the unfinished export of another store")));
+                return Err(Error::Invalid(format!("{path} contains an interrupted export of another store")));
             }
         } else {
             if !folder.names()?.is_empty() {
@@ -253,7 +253,7 @@ const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
 const MAX_LINE_BYTES: u64 = 1024 * 1024;
 
 /// Reason for leaving out a line of an index that is not in order.
-const OUT_OF_ORDER: &str = "the key is there twice, or the lines are not in the order of their keys";
+const OUT_OF_ORDER: &str = "duplicate key, or lines not sorted by key";
 
 /// Lists the records after a key in the index in the file at `path`. An invalid line is left out; after a line without
 /// an end nothing can be read.
@@ -271,7 +271,7 @@ pub fn index_entries<'a>(mut index: impl BufRead + 'a, path: &Path, after: Optio
         let unusable = |what: &str| SourceEntry::LeftOut(Finding::new(format!("{path}, line {number}"), what));
         let IndexLine { key, file, content_type, content_encoding, size, sha256 } = match IndexLine::parse(&line) {
             Ok(Ok(line)) => line,
-            Ok(Err(invalid)) => return Ok(unusable(&format!("{} is no key: {}", invalid.text, invalid.reason))),
+            Ok(Err(invalid)) => return Ok(unusable(&format!("invalid key {}: {}", invalid.text, invalid.reason))),
             Err(error) => return Ok(unusable(&error.to_string())),
         };
         if last.as_ref().is_some_and(|last| key <= *last) {
@@ -331,7 +331,7 @@ pub fn read_manifest(file: impl Read, path: &Path) -> Result<StoreManifest> {
     if text.len() as u64 > MAX_MANIFEST_BYTES {
         return Err(Error::Invalid(format!("{MANIFEST} is longer than {MAX_MANIFEST_BYTES} bytes")));
     }
-    serde_json::from_slice(&text).map_err(|error| Error::Invalid(format!("{MANIFEST} is not understood: {error}")))
+    serde_json::from_slice(&text).map_err(|error| Error::Invalid(format!("{MANIFEST} is invalid: {error}")))
 }
 
 /// Exported store in a folder, which is untrusted.
@@ -443,10 +443,10 @@ impl ZipFile {
         // Without decompression: else a compressed file would give an error without advice.
         let entry = archive.by_index_raw(place).map_err(zip_error)?;
         if entry.compression() != CompressionMethod::Stored {
-            let message = "the ZIP file is compressed: unpack it, and import the folder";
+            let message = "the ZIP file is compressed; unpack it and import the folder";
             return Err(Error::Invalid(message.to_owned()));
         }
-        let start = entry.data_start().ok_or_else(|| Error::Invalid(format!("{name} is nowhere")))?;
+        let start = entry.data_start().ok_or_else(|| Error::Invalid(format!("{name} has no data in the ZIP file")))?;
         Ok((start, entry.size()))
     }
 
@@ -500,7 +500,7 @@ impl Source for ZipFile {
 
 #[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 fn zip_error(error: zip::result::ZipError) -> Error {
-    Error::Invalid(format!("the ZIP file cannot be used: {error}"))
+    Error::Invalid(format!("cannot read or write the ZIP file: {error}"))
 }
 
 #[cfg(test)]

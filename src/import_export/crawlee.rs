@@ -79,11 +79,11 @@ impl CrawleeFolder {
             let path = folder.path().join(&name);
             let text = name.to_string_lossy().into_owned();
             let Some(name) = name.into_string().ok().and_then(|name| FileName::try_from(name).ok()) else {
-                self.report.leave_out(Finding::at_path(&path, "its name cannot be that of a store"));
+                self.report.leave_out(Finding::at_path(&path, "its name is not a valid name of a store folder"));
                 continue;
             };
             if folder.has_file(&name) {
-                self.report.note(Finding::at_path(&path, "is not a folder, and so is no store"));
+                self.report.note(Finding::at_path(&path, "is not a folder, so it is not a store"));
                 continue;
             }
             match folder.folder(&name) {
@@ -104,7 +104,7 @@ impl CrawleeFolder {
 
     fn report_other_storages(&mut self, folder: &Directory) {
         for name in OTHER_STORAGES.iter().filter(|name| folder.has_folder(name)) {
-            self.report.note(Finding::at_path(&folder.path_of(name), "has no key-value stores and is not imported"));
+            self.report.note(Finding::at_path(&folder.path_of(name), "contains no key-value stores; not imported"));
         }
     }
 
@@ -120,8 +120,8 @@ fn unsupported_folder(path: &Path, folder: &Directory) -> Error {
     let hint = USUAL_NAMES.iter().find(holds_stores).map(|name| folder.path_of(name));
     let hint = hint.map_or_else(String::new, |path| format!("; {} is one", path.display()));
     Error::Invalid(format!(
-        "{path} is not imported: expected an export of Larder's (with records.ndjson), a storage folder of Crawlee's or the Apify SDKs \
-         (with {STORES}/STORE/ in it), its folder {STORES}, or one store in that{hint}",
+        "cannot import {path}: expected a Larder export (with records.ndjson), a storage folder of Crawlee or the Apify SDKs \
+         (with {STORES}/STORE/), its folder {STORES}, or one store in that{hint}",
         path = path.display()
     ))
 }
@@ -222,7 +222,7 @@ impl StoreFolder {
                 Ok(text) => texts.push(text),
                 Err(name) => {
                     let finding =
-                        Finding::at_path(&folder.path().join(name), "its name is not UTF-8, and so is no key");
+                        Finding::at_path(&folder.path().join(name), "its name is not UTF-8, so it is not a key");
                     reader.report.leave_out(finding);
                 }
             }
@@ -234,7 +234,7 @@ impl StoreFolder {
         let Reader { descriptions, mut report, .. } = reader;
         for (name, _) in descriptions.iter().filter(|(_, is_used)| !**is_used) {
             let path = folder.path().join(name);
-            report.leave_out(Finding::at_path(&path, "describes a record whose file is not there"));
+            report.leave_out(Finding::at_path(&path, "describes a record whose file does not exist"));
         }
         let records = resolve(candidates, folder.path(), naming, &mut report);
         let mut size = Size::default();
@@ -253,7 +253,7 @@ impl Reader<'_> {
         let of_file: Option<Metadata> = self.describe(&format!("{text}.{METADATA_SUFFIX}"));
         let is_in_full = of_file.is_some();
         if text.starts_with('.') && !is_in_full {
-            self.report.note(Finding::at_path(&path, "is a hidden file, and so is no record"));
+            self.report.note(Finding::at_path(&path, "is a hidden file, so it is not a record"));
             return None;
         }
         let of_key: Option<Metadata> = self.describe(&format!("{stem}.{METADATA_SUFFIX}"));
@@ -293,7 +293,7 @@ impl Reader<'_> {
         match read_json(self.folder, &file_name) {
             Ok(description) => Some(description),
             Err(error) => {
-                let reason = format!("{}: what it describes is imported by the name of its file", error.reason());
+                let reason = format!("{}; the file that it describes is imported under its file name", error.reason());
                 self.report.note(Finding::at_path(&self.folder.path().join(name), reason));
                 None
             }
@@ -305,7 +305,7 @@ fn read_json<T: DeserializeOwned>(folder: &Directory, name: &FileName) -> Result
     let mut text = Vec::new();
     let read = folder.read(name)?.take(MAX_METADATA_BYTES).read_to_end(&mut text);
     read.map_err(Error::at_path(&folder.path_of(name)))?;
-    serde_json::from_slice(&text).map_err(|error| Error::Invalid(format!("is no description ({error})")))
+    serde_json::from_slice(&text).map_err(|error| Error::Invalid(format!("is not a valid description ({error})")))
 }
 
 /// Returns a type without its parameters.
@@ -396,7 +396,7 @@ impl Keys<'_> {
         let path = self.folder.join(candidate.file.as_str());
         let others: Vec<&str> =
             names.iter().map(String::as_str).filter(|name| *name != candidate.file.as_str()).collect();
-        let shared = format!("its key {key} is also that of {}", others.join(", "));
+        let shared = format!("its key {key} is also the key of {}", others.join(", "));
         let own =
             candidate.file.as_str().parse::<RecordKey>().ok().or_else(|| self.naming.key(candidate.file.as_str()));
         match own.filter(|own| !self.taken.contains(own)) {
@@ -407,23 +407,28 @@ impl Keys<'_> {
                 }
                 self.assign(own, candidate);
             }
-            None => {
-                self.report.leave_out(Finding::at_path(&path, format!("{shared}, and its name is no key that is free")))
-            }
+            None => self
+                .report
+                .leave_out(Finding::at_path(&path, format!("{shared}, and its file name is not an unused valid key"))),
         }
     }
 
     /// Replaces a rejected key, if `naming` asks for that.
     fn map(&mut self, candidate: Candidate, error: &str) {
         let path = self.folder.join(candidate.file.as_str());
-        let refused = format!("its key {} is refused: {error}", candidate.key);
+        let refused = format!("its key {} is invalid: {error}", candidate.key);
         match self.naming.key(&candidate.key) {
             None => {
-                self.report
-                    .leave_out(Finding::at_path(&path, format!("{refused} (--map-names imports it under another)")));
+                self.report.leave_out(Finding::at_path(
+                    &path,
+                    format!("{refused} (--map-names imports it under a mapped key)"),
+                ));
             }
             Some(key) if self.taken.contains(&key) => {
-                self.report.leave_out(Finding::at_path(&path, format!("{refused}; {key} is the key of another file")));
+                self.report.leave_out(Finding::at_path(
+                    &path,
+                    format!("{refused}; the mapped key {key} belongs to another file"),
+                ));
             }
             Some(key) => {
                 self.report.note(Finding::at_path(&path, format!("{refused}: imported under the key {key}")));

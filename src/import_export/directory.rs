@@ -35,7 +35,7 @@ const FOLDER_MODE: Mode = Mode::RWXU;
 const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
 /// Reason for not reading a link.
-pub const LINK: &str = "is a link, which is not followed";
+pub const LINK: &str = "is a symbolic link, which is not followed";
 
 /// Reason for not reading a folder, a pipe or a device.
 pub const NOT_A_FILE: &str = "is not a file";
@@ -47,7 +47,7 @@ pub struct FileName(Cow<'static, str>);
 
 /// Error for a text that is not the name of an entry of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is not the name of a file in the folder")]
+#[error("not a valid file name")]
 pub struct InvalidFileName;
 
 /// An open folder.
@@ -110,7 +110,7 @@ impl Directory {
     pub fn parent_of(path: &Path) -> Result<(Self, FileName)> {
         let name = path.file_name().and_then(OsStr::to_str).map(str::to_owned);
         let Some(name) = name.and_then(|name| FileName::try_from(name).ok()) else {
-            return Err(Error::Invalid(format!("{} does not name a file", path.display())));
+            return Err(Error::Invalid(format!("{} is not the path of a file", path.display())));
         };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         Ok((Self::open(parent.unwrap_or(Path::new(".")))?, name))
@@ -164,7 +164,7 @@ impl Directory {
         if links == 1 {
             Ok(file)
         } else {
-            Err(self.invalid_entry(name, "has another name elsewhere, and is not written to"))
+            Err(self.invalid_entry(name, "has more than one hard link, and is not written to"))
         }
     }
 

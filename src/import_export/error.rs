@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 /// Reason for a failed import or export.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server refused the request.
-    #[error("the server refused it ({status}): {message}")]
+    /// The server rejected the request.
+    #[error("the server rejected the request ({status}): {message}")]
     Rejected {
         /// Status of the response.
         status: u16,

@@ -32,7 +32,7 @@ pub fn export(api: &Api, store: &str, to: &Path) -> Result<ExportResult> {
         return export_to_folder(api, store, to);
     }
     if to.exists() {
-        return Err(Error::Invalid(format!("{} is there already", to.display())));
+        return Err(Error::Invalid(format!("{} already exists", to.display())));
     }
     let mut folder = to.as_os_str().to_owned();
     folder.push(".partial");
@@ -49,7 +49,7 @@ fn export_to_folder(api: &Api, store: &str, folder: &Path) -> Result<ExportResul
     let remote = Remote::new(api.clone(), vec![store.to_owned()], false);
     let Contents { stores, report } = remote.contents()?;
     let Some(stored) = stores.into_iter().next() else {
-        let reason = report.left_out.first().map_or_else(|| "there is no such store".to_owned(), Finding::to_string);
+        let reason = report.left_out.first().map_or_else(|| "the store does not exist".to_owned(), Finding::to_string);
         return Err(Error::Invalid(reason));
     };
     let origin = Origin { server: api.origin().to_owned(), store: stored.id.clone() };

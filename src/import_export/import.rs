@@ -39,7 +39,10 @@ impl Plan {
         let Contents { mut stores, report } = source.contents()?;
         if let Some(name) = name {
             let [store] = stores.as_mut_slice() else {
-                return Err(Error::Invalid(format!("there are {} stores, which cannot all be {name}", stores.len())));
+                return Err(Error::Invalid(format!(
+                    "cannot give {} stores the name {name}: --name requires a single store",
+                    stores.len()
+                )));
             };
             name.parse::<StoreName>().map_err(|error| Error::Invalid(format!("{name:?}: {error}")))?;
             store.manifest.name = Some(name.to_owned());
@@ -74,13 +77,13 @@ impl Plan {
     fn map(&mut self, store: SourceStore, error: InvalidName, naming: Naming, names: &mut BTreeMap<String, String>) {
         let own = store.manifest.name.clone().unwrap_or_default();
         if let Some(name) = naming.store(&own) {
-            let note = format!("its name {own} is refused: imported as {name}");
+            let note = format!("its name {own} is invalid: imported as {name}");
             self.report.note(Finding::new(store.place.as_str(), note));
             self.assign(store, &name, names);
         } else {
             let hint = Naming::Map.store(&own).filter(|_| naming == Naming::Keep);
             let hint = hint.map_or_else(String::new, |name| format!(" (--map-names imports it as {name})"));
-            let reason = format!("its name {own} is refused: {error}{hint}");
+            let reason = format!("its name {own} is invalid: {error}{hint}");
             self.report.leave_out(Finding::new(store.place, reason));
         }
     }
@@ -88,7 +91,7 @@ impl Plan {
     /// Adds a store, unless another already has its name: their records would be mixed.
     fn assign(&mut self, mut store: SourceStore, name: &StoreName, names: &mut BTreeMap<String, String>) {
         if let Some(other) = names.get(&name.folded()) {
-            self.report.leave_out(Finding::new(store.place, format!("its name {name} is also that of {other}")));
+            self.report.leave_out(Finding::new(store.place, format!("its name {name} is also the name of {other}")));
             return;
         }
         names.insert(name.folded(), store.place.clone());
@@ -287,7 +290,7 @@ impl Progress {
     pub fn open(path: &Path, from: &str, to: &str) -> Result<Self> {
         let state = match fs::read(path) {
             Ok(bytes) => serde_json::from_slice::<State>(&bytes)
-                .map_err(|error| Error::Invalid(format!("{} is not understood: {error}", path.display())))?,
+                .map_err(|error| Error::Invalid(format!("cannot read {}: {error}", path.display())))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 State { from: from.to_owned(), to: to.to_owned(), stores: BTreeMap::new(), report: Report::default() }
             }
@@ -295,7 +298,7 @@ impl Progress {
         };
         if state.from != from || state.to != to {
             let message = format!(
-                "{} is about an unfinished import from {} to {}: finish that one, remove the file, or name another by --progress",
+                "{} belongs to an interrupted import from {} to {}; resume that one, delete the file, or name another with --progress",
                 path.display(),
                 state.from,
                 state.to

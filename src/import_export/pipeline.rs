@@ -73,14 +73,14 @@ pub fn ordered_parallel_map<T: Send, R: Send>(
 }
 
 fn stopped() -> Error {
-    Error::Invalid("a worker stopped".to_owned())
+    Error::Invalid("a worker thread stopped".to_owned())
 }
 
 /// Maximum number of reads of a file that changes meanwhile.
 const MAX_ATTEMPTS_PER_FILE: u32 = 3;
 
 /// Note about a file that changed while it was read.
-pub const CHANGED_WHILE_READ: &str = "changed while it was read: carried over as it was afterwards";
+pub const CHANGED_WHILE_READ: &str = "changed while it was read: transferred as it was afterwards";
 
 /// Note about a record that was deleted after it was listed.
 pub const DELETED: &str = "was deleted before it was read";
@@ -192,7 +192,10 @@ mod tests {
     #[test]
     fn what_one_record_is_refused_for_does_not_end_the_others() {
         let outcome = transfer_record::<()>(|| Err(refused(413)), || Ok(()));
-        assert_eq!(outcome.expect("it is left out"), Outcome::LeftOut("the server refused it (413): no".to_owned()));
+        assert_eq!(
+            outcome.expect("it is left out"),
+            Outcome::LeftOut("the server rejected the request (413): no".to_owned())
+        );
         assert!(transfer_record::<()>(|| Err(refused(404)), || Err(refused(404))).is_err(), "the store is gone");
         assert!(transfer_record::<()>(|| Err(refused(401)), || Ok(())).is_err(), "the token is not known");
     }

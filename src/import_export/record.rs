@@ -123,7 +123,7 @@ impl<R: Read> Read for HashingReader<R> {
 }
 
 /// Reason for not importing a record whose bytes differ from the exported ones.
-pub const CHECKSUM_MISMATCH: &str = "the bytes are not those that were exported";
+pub const CHECKSUM_MISMATCH: &str = "checksum mismatch: the bytes differ from the exported ones";
 
 /// Reader that verifies length and hash; at a mismatch its end is an error, so that the bytes are never accepted as
 /// complete.

@@ -130,7 +130,10 @@ pub fn open(path: &Path, naming: Naming) -> Result<Box<dyn Source>> {
         return Ok(Box::new(ExportFolder::open(&path)?));
     }
     if folder.has(&MANIFEST) || folder.has(&PARTIAL_MARKER) {
-        return Err(Error::Invalid(format!("{} is an export that was cut off: finish it first", path.display())));
+        return Err(Error::Invalid(format!(
+            "{} contains an interrupted export; rerun the export to complete it",
+            path.display()
+        )));
     }
     Ok(Box::new(CrawleeFolder::open(&path, naming)?))
 }

@@ -88,7 +88,7 @@ fn a_folder_is_administered_while_it_is_served_and_while_it_is_not() {
     assert!(error.contains("not valid") && !error.contains("larder_wrong"), "{error}");
     // A process serves from the folder, but not at the address of the command.
     let error = offline(&["user", "list"]).expect_err("the folder is taken");
-    assert!(error.contains("none can be started here"), "{error}");
+    assert!(error.contains("the command cannot open the data itself"), "{error}");
     let logged = program.stop().stderr;
     assert!(logged.contains("larder::audit") && logged.contains("user.update"), "{logged}");
     assert!(!logged.contains(token), "a token is in the log");

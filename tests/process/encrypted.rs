@@ -70,7 +70,7 @@ fn a_server_is_asked_over_tls_if_it_is_known_to_be_the_one() {
     let asked = list(Some("ca.pem"));
     assert!(asked.status.success() && asked.stdout.is_empty(), "{}", asked.stderr);
     let refused = list(None);
-    assert!(!refused.status.success() && refused.stderr.contains("no answer from https://"), "{}", refused.stderr);
+    assert!(!refused.status.success() && refused.stderr.contains("no response from https://"), "{}", refused.stderr);
     assert!(!refused.stderr.contains(TOKEN), "{}", refused.stderr);
     let refused = list(Some("absent.pem"));
     assert!(!refused.status.success() && refused.stderr.contains("absent.pem"), "{}", refused.stderr);

@@ -180,7 +180,7 @@ fn an_import_reads_nothing_outside_its_folder_by_a_link() {
         import.env("LARDER_URL", format!("http://{}", program.address)).env("LARDER_TOKEN", crate::program::TOKEN);
         let ended = run(import);
         assert!(!ended.status.success(), "{name}");
-        assert!(ended.stderr.contains("is a link, which is not followed"), "{name}: {}", ended.stderr);
+        assert!(ended.stderr.contains("is a symbolic link, which is not followed"), "{name}: {}", ended.stderr);
         let _ = fs::remove_file(work.path().join("larder-import.progress"));
     }
     program.stop();

@@ -120,22 +120,22 @@ fn make_troubles(work: &Path) -> Vec<(&'static str, &'static str)> {
     write(stores.join("readme.txt"), "x");
     write(work.join("storage/datasets/default/1.json"), "{}");
     vec![
-        ("shop/page.json", "its key page is also that of page.html: imported under the key page.json"),
-        ("shop/page.html", "its key page is also that of page.json: imported under the key page.html"),
-        ("shop/it%27s", "its key it's is also that of it's, and its name is no key that is free"),
+        ("shop/page.json", "its key page is also the key of page.html: imported under the key page.json"),
+        ("shop/page.html", "its key page is also the key of page.json: imported under the key page.html"),
+        ("shop/it%27s", "its key it's is also the key of it's, and its file name is not an unused valid key"),
         ("shop/it's", "imported under the key it's"),
-        ("shop/z.txt", "is a link, which is not followed"),
-        ("shop/secret.txt", "is a link, which is not followed"),
+        ("shop/z.txt", "is a symbolic link, which is not followed"),
+        ("shop/secret.txt", "is a symbolic link, which is not followed"),
         ("shop/folder", "is not a file"),
         ("shop/pipe", "is not a file"),
         ("shop/bad-\u{fffd}.txt", "its name is not UTF-8"),
-        ("shop/no key.txt", "its key no key is refused"),
+        ("shop/no key.txt", "its key no key is invalid"),
         ("shop/.DS_Store", "is a hidden file"),
-        ("shop/lost.__metadata__.json", "describes a record whose file is not there"),
-        ("shop/broken.json.__metadata__.json", "is no description"),
-        ("linked", "is a link, which is not followed"),
+        ("shop/lost.__metadata__.json", "describes a record whose file does not exist"),
+        ("shop/broken.json.__metadata__.json", "is not a valid description"),
+        ("linked", "is a symbolic link, which is not followed"),
         ("my_store", "--map-names imports it as my-store"),
-        ("twin", "its name Shop is also that of"),
+        ("twin", "its name Shop is also the name of"),
         ("readme.txt", "is not a folder"),
         ("../datasets", "has no key-value stores"),
     ]
@@ -215,11 +215,11 @@ fn a_folder_with_every_kind_of_trouble_is_imported_with_one_report_that_names_ea
     let relayed = relay(program.address, changes);
     let first = run(import(work.path(), relayed, &["storage"]));
     assert_eq!(first.status.code(), Some(1), "{}", first.stderr);
-    assert!(first.stderr.starts_with("found before the import: "), "{}", first.stderr);
+    assert!(first.stderr.starts_with("before the import: "), "{}", first.stderr);
     let met = [
-        ("shop/changing.txt", "carried over as it was afterwards"),
+        ("shop/changing.txt", "transferred as it was afterwards"),
         ("shop/restless.txt", "left out: "),
-        ("shop/large.bin", "the server refused it (413)"),
+        ("shop/large.bin", "the server rejected the request (413)"),
         ("shop/zzz-gone.txt", "was deleted before it was read"),
     ];
     troubles.iter().chain(&met).for_each(|(path, what)| assert_named(&first.stderr, path, what));
@@ -281,7 +281,7 @@ fn every_store_is_tried_and_refused_names_are_mapped_if_that_is_asked_for() {
     }
     let ended = run(import(work.path(), program.address, &["storage"]));
     assert_eq!(ended.status.code(), Some(1));
-    assert_named(&ended.stderr, "my_store", "its name my_store is refused");
+    assert_named(&ended.stderr, "my_store", "its name my_store is invalid");
     assert_eq!((exported(&program, "~a").len(), exported(&program, "~z").len()), (1, 1));
     let mapped = run(import(work.path(), program.address, &["storage", "--map-names"]));
     assert!(mapped.status.success(), "{}", mapped.stderr);

@@ -41,7 +41,7 @@ fn every_page_of_the_manual_is_one_that_man_shows_without_a_complaint() {
 fn a_page_of_no_command_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let Ended { status, stderr, .. } = run(command(folder.path(), &["man", "store", "eat"]));
-    assert!(status.code() == Some(2) && stderr.contains("there is no command \"eat\""), "{stderr}");
+    assert!(status.code() == Some(2) && stderr.contains("unknown command \"eat\""), "{stderr}");
     let Ended { status, stderr, .. } = run(command(folder.path(), &["man", "--into", "nowhere"]));
     assert!(status.code() == Some(1) && stderr.contains("cannot be written into nowhere"), "{stderr}");
 }

@@ -67,8 +67,8 @@ fn what_can_change_does_and_what_cannot_is_named() {
         "larder.toml: max_record_size: \"lots\" is not a size",
         "larder.toml, line 1",
         "did you mean max_record_size?",
-        "all is as before",
-        "needs a restart: idle_timeout, secret",
+        "nothing was changed",
+        "require a restart: idle_timeout, secret",
         "metrics_token",
     ] {
         assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);

@@ -77,7 +77,7 @@ fn health_says_live_and_ready() {
     program.stop();
     let dead = run(command(folder.path(), &["health", "--url", &url]));
     assert_eq!(dead.status.code(), Some(1));
-    assert!(dead.stderr.contains("no answer"), "{}", dead.stderr);
+    assert!(dead.stderr.contains("no response"), "{}", dead.stderr);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn an_upstream_takes_both_its_settings_and_nothing_is_made_before() {
         command.env(name, value).env("LARDER_TOKEN", TOKEN);
         let ended = run(command);
         assert!(!ended.status.success());
-        assert!(ended.stderr.contains("must be set both") && !ended.stderr.contains("s3cret"), "{}", ended.stderr);
+        assert!(ended.stderr.contains(", or neither") && !ended.stderr.contains("s3cret"), "{}", ended.stderr);
         assert!(!folder::data(folder.path()).exists());
     }
 }
@@ -195,7 +195,7 @@ fn a_log_in_json_has_nothing_else_between_its_lines_and_no_token() {
     let kept = folder::data(folder.path()).join("admin-token");
     let token = fs::read_to_string(&kept).expect("the token is kept");
     assert!(!read().contains(token.trim()), "{}", read());
-    let made: Vec<_> = lines.iter().filter(|line| line["message"] == "an admin token was made").collect();
+    let made: Vec<_> = lines.iter().filter(|line| line["message"] == "admin token generated").collect();
     assert!(made.len() == 1 && made[0]["kept_in"].as_str().is_some_and(|place| place.ends_with("admin-token")));
 
     // The error that ends a start is logged, whatever the log leaves out: a port that is taken, and settings that are

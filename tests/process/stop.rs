@@ -110,5 +110,5 @@ fn a_second_signal_does_not_wait_for_the_drain() {
     program.signal(Signal::INT);
     let ended = program.wait();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("second time"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("second signal"), "{}", ended.stderr);
 }

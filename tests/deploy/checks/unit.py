@@ -94,7 +94,7 @@ def the_program_does_nothing_that_the_units_forbid():
             command = command.replace('/usr/local/bin/larder', PROGRAM).replace('/var/lib/larder-backups', f'{folder}/backups')
             data = {'LARDER_DATA': f'{gateway.folder.name}/data'}
             said = run('env', '--unset=LARDER_PROGRAM', *traced(of_backup), *command.split(), environment=data)
-            assert 'all read again and whole' in said, said
+            assert 'all of it was read back and verified' in said, said
             for size in (10, 100_000):
                 gateway.ask('DELETE', f'/v2/key-value-stores/{store}/records/of-{size}', parses=False)
         is_allowed(trace, UNIT)

@@ -130,7 +130,7 @@ fn fails(ended: &Ended, words: &str) {
 
 /// The second attempt went on where the first was killed.
 fn goes_on(ended: &Ended) {
-    assert!(ended.status.success() && said(ended).contains("an earlier attempt had come to object"), "{}", said(ended));
+    assert!(ended.status.success() && said(ended).contains("resumed after object"), "{}", said(ended));
 }
 
 /// Returns whether the folder has objects whose keys begin so.
