@@ -473,12 +473,12 @@ fn origin(url: &str) -> Option<String> {
 /// Escapes a text as one segment of a path, or as a parameter's value; no HTTP layer may resolve it as a dot segment.
 pub(super) fn path_segment(text: &str) -> String {
     /// Characters that need no escape.
-    const PLAIN: percent_encoding::AsciiSet =
+    const UNESCAPED: percent_encoding::AsciiSet =
         percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     if matches!(text, "." | "..") {
         return "%2E".repeat(text.len());
     }
-    percent_encoding::utf8_percent_encode(text, &PLAIN).to_string()
+    percent_encoding::utf8_percent_encode(text, &UNESCAPED).to_string()
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, 
         let taken = embedded::back_up(&config.data, target, &[AdminToken::FILE], &SystemClock, output::print_damage)?;
         let (content, at) = (summary(&taken), taken.taken_at);
         output::print_line(&format!(
-            "{} has {content} as of {at}; all of it was read back and verified",
+            "{} holds {content} as of {at}; all of it was read back and verified",
             target.display()
         ));
         if let (Some(into), Some(keep)) = (into, keep) {
@@ -61,7 +61,7 @@ pub(super) fn restore(backup: &Path, sources: &ConfigSources) -> ExitCode {
         let taken = embedded::restore(backup, &config.data, output::print_damage)?;
         let (content, at) = (summary(&taken), taken.taken_at);
         output::print_line(&format!(
-            "{} has {content} as of {at}; all of it was read back and verified",
+            "{} holds {content} as of {at}; all of it was read back and verified",
             config.data.display()
         ));
         Ok(())

@@ -119,7 +119,7 @@ impl<'a> Run<'a> {
             actor: made["actId"].clone(),
             store: text("defaultKeyValueStoreId")?,
         };
-        output::print_message(&format!("larder: started run {} of {name} with store {}", run.id, run.store));
+        output::print_message(&format!("larder: run {} of {name} started, with store {}", run.id, run.store));
         Ok(run)
     }
 

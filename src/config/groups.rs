@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::{options::Config, setting::Setting, settings::settings};
 
 /// Maximum length of comment lines.
-const LINE_LENGTH: usize = 100;
+const MAX_LINE_LENGTH: usize = 100;
 
 /// Opening of the example file.
 const OPENING: &str = "All settings of Larder. Save this file as larder.toml in the working folder of Larder, or name it with \
@@ -216,7 +216,7 @@ pub fn example() -> String {
 fn comment(text: &mut String, words: &str) {
     let mut length = 0;
     for word in words.split(' ') {
-        if length == 0 || length + 1 + word.len() > LINE_LENGTH {
+        if length == 0 || length + 1 + word.len() > MAX_LINE_LENGTH {
             text.push_str(if length == 0 { "#" } else { "\n#" });
             length = 1;
         }

@@ -1,4 +1,4 @@
-//! Loading of the configuration from its sources, with every error at once, and differences between two configurations.
+//! Loader of the configuration from its sources, with every error at once, and differences between two configurations.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -61,13 +61,13 @@ impl ConfigSources {
 
 /// Source of a value.
 #[derive(Debug, Clone)]
-enum Source {
+enum ValueSource {
     File(PathBuf),
     Environment,
     Flag,
 }
 
-impl Source {
+impl ValueSource {
     fn location(&self, setting: &Setting) -> String {
         match self {
             Self::File(path) => format!("{}: {}", path.display(), setting.name),
@@ -82,7 +82,7 @@ impl Source {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    sources: BTreeMap<&'static str, Source>,
+    sources: BTreeMap<&'static str, ValueSource>,
     secrets: BTreeMap<&'static str, Fingerprint>,
     /// Warnings: mistakes that do not invalidate it.
     pub warnings: Vec<ConfigError>,
@@ -111,8 +111,8 @@ impl fmt::Display for Loaded {
             let source = source.map_or_else(
                 || "default".to_owned(),
                 |source| match source {
-                    Source::File(path) => path.display().to_string(),
-                    Source::Environment | Source::Flag => source.location(setting),
+                    ValueSource::File(path) => path.display().to_string(),
+                    ValueSource::Environment | ValueSource::Flag => source.location(setting),
                 },
             );
             match setting.show(&self.config) {
@@ -129,23 +129,23 @@ impl fmt::Display for Loaded {
 
 /// Loads the configuration; reports all errors of all sources.
 pub fn load(given: &ConfigSources) -> Result<Loaded, ConfigErrors> {
-    let mut loading = Loading::default();
+    let mut loader = Loader::default();
     let named = given.file.clone().or_else(|| given.variable(FILE_VARIABLE).map(PathBuf::from));
-    loading.file(named.as_deref());
-    loading.environment(&given.environment);
+    loader.file(named.as_deref());
+    loader.environment(&given.environment);
     for (name, value) in &given.flags {
         if let Some(setting) = settings().find(|setting| setting.name == *name) {
-            loading.set(setting, value, Source::Flag);
+            loader.set(setting, value, ValueSource::Flag);
         }
     }
-    loading.proxies(given);
-    loading.finish()
+    loader.proxies(given);
+    loader.finish()
 }
 
 #[derive(Default)]
-struct Loading {
+struct Loader {
     config: Config,
-    sources: BTreeMap<&'static str, Source>,
+    sources: BTreeMap<&'static str, ValueSource>,
     secrets: BTreeMap<&'static str, Fingerprint>,
     /// Settings that were set, also to an invalid value.
     given: BTreeSet<&'static str>,
@@ -154,7 +154,7 @@ struct Loading {
     errors: Vec<ConfigError>,
 }
 
-impl Loading {
+impl Loader {
     /// Checks the settings against each other, once each has its value.
     fn finish(mut self) -> Result<Loaded, ConfigErrors> {
         let Self { config, sources, secrets, given, weak, errors } = &mut self;
@@ -202,7 +202,7 @@ impl Loading {
                 self.error(format!("{location}: {key}"), format!("there is no such setting; {suggestion}"));
                 continue;
             };
-            let source = Source::File(path.to_owned());
+            let source = ValueSource::File(path.to_owned());
             match value {
                 toml::Value::String(text) => self.set(setting, &text, source),
                 toml::Value::Integer(number) => self.set(setting, &number.to_string(), source),
@@ -229,7 +229,7 @@ impl Loading {
                 continue;
             }
             match (settings().find(|setting| setting.variable() == name), value.to_str()) {
-                (Some(setting), Some(value)) => self.set(setting, value, Source::Environment),
+                (Some(setting), Some(value)) => self.set(setting, value, ValueSource::Environment),
                 (Some(_), None) => self.error(name.to_owned(), "is not UTF-8".to_owned()),
                 (None, value) if is_kubernetes_variable(name, value.unwrap_or_default()) => {}
                 (None, _) => {
@@ -251,7 +251,7 @@ impl Loading {
         }
     }
 
-    fn set(&mut self, setting: &'static Setting, value: &str, source: Source) {
+    fn set(&mut self, setting: &'static Setting, value: &str, source: ValueSource) {
         let value = without_line_break(value);
         self.given.insert(setting.name);
         let applied = if value.trim().is_empty() {

@@ -440,7 +440,7 @@ static QUOTAS: &[Setting] = &[
         help: "Default quota: maximum number of stores per user; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
-            config.quota.stores = number(text)?;
+            config.quota.stores = count_limit(text)?;
             Ok(())
         },
         show: |config| config.quota.stores.map(|number| number.to_string()),
@@ -451,7 +451,7 @@ static QUOTAS: &[Setting] = &[
         help: "Default quota: maximum number of records in all stores of a user; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
-            config.quota.records = number(text)?;
+            config.quota.records = count_limit(text)?;
             Ok(())
         },
         show: |config| config.quota.records.map(|number| number.to_string()),
@@ -462,7 +462,7 @@ static QUOTAS: &[Setting] = &[
         help: "Default quota: maximum stored bytes in all stores of a user; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
-            config.quota.bytes = some(size(text, QUOTA_BYTES_RANGE)?);
+            config.quota.bytes = limit(size(text, QUOTA_BYTES_RANGE)?);
             Ok(())
         },
         show: |config| config.quota.bytes.map(show_size),
@@ -473,7 +473,7 @@ static QUOTAS: &[Setting] = &[
         help: "Default quota: maximum number of records per store; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
-            config.quota.store_records = number(text)?;
+            config.quota.store_records = count_limit(text)?;
             Ok(())
         },
         show: |config| config.quota.store_records.map(|number| number.to_string()),
@@ -484,7 +484,7 @@ static QUOTAS: &[Setting] = &[
         help: "Default quota: maximum stored bytes per store; 0 for no limit",
         is_secret: false,
         apply: |config, text| {
-            config.quota.store_bytes = some(size(text, QUOTA_BYTES_RANGE)?);
+            config.quota.store_bytes = limit(size(text, QUOTA_BYTES_RANGE)?);
             Ok(())
         },
         show: |config| config.quota.store_bytes.map(show_size),
@@ -502,11 +502,11 @@ static QUOTAS: &[Setting] = &[
     },
 ];
 
-fn number(text: &str) -> Result<Option<u64>, String> {
-    Ok(some(count(text, QUOTA_COUNT_RANGE)? as u64))
+fn count_limit(text: &str) -> Result<Option<u64>, String> {
+    Ok(limit(count(text, QUOTA_COUNT_RANGE)? as u64))
 }
 
-fn some(limit: u64) -> Option<u64> {
+fn limit(limit: u64) -> Option<u64> {
     Some(limit).filter(|limit| *limit > 0)
 }
 

@@ -182,7 +182,7 @@ impl Api {
         let request = self.agent.get(self.record_url(store, key));
         let request =
             request.header("authorization", &self.authorization).header("accept-encoding", ACCEPTED_ENCODINGS);
-        let Some(response) = found(request.call().map_err(transport_error)?)? else { return Ok(None) };
+        let Some(response) = unless_not_found(request.call().map_err(transport_error)?)? else { return Ok(None) };
         let field = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let attributes = Attributes {
             content_type: field("content-type").unwrap_or_else(|| "application/octet-stream".to_owned()),
@@ -250,7 +250,7 @@ impl Api {
         let url = format!("{}{path}", self.origin);
         with_retries(|| {
             let response = self.agent.get(&url).header("authorization", &self.authorization).call();
-            found(response.map_err(transport_error)?)?.map(data).transpose()
+            unless_not_found(response.map_err(transport_error)?)?.map(data).transpose()
         })
     }
 
@@ -279,7 +279,7 @@ pub fn with_retries<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
 }
 
 /// Returns the response, or `None` for a 404.
-fn found(mut response: Response<Body>) -> Result<Option<Response<Body>>> {
+fn unless_not_found(mut response: Response<Body>) -> Result<Option<Response<Body>>> {
     if response.status() == 404 {
         return Ok(None);
     }

@@ -32,7 +32,7 @@ const STORE_METADATA: FileName = FileName::fixed(METADATA_SUFFIX);
 const OTHER_STORAGES: [FileName; 2] = [FileName::fixed("datasets"), FileName::fixed("request_queues")];
 
 /// Usual names of storage folders in projects.
-const USUAL_NAMES: [FileName; 2] = [FileName::fixed("storage"), FileName::fixed("apify_storage")];
+const COMMON_FOLDER_NAMES: [FileName; 2] = [FileName::fixed("storage"), FileName::fixed("apify_storage")];
 
 /// A folder of stores, or one of them.
 pub struct CrawleeFolder {
@@ -117,7 +117,7 @@ impl CrawleeFolder {
 /// Returns the error for a folder that is no storage folder.
 fn unsupported_folder(path: &Path, folder: &Directory) -> Error {
     let holds_stores = |name: &&FileName| folder.folder(name).is_ok_and(|folder| folder.has(&STORES));
-    let hint = USUAL_NAMES.iter().find(holds_stores).map(|name| folder.path_of(name));
+    let hint = COMMON_FOLDER_NAMES.iter().find(holds_stores).map(|name| folder.path_of(name));
     let hint = hint.map_or_else(String::new, |path| format!("; {} is one", path.display()));
     Error::Invalid(format!(
         "cannot import {path}: expected a Larder export (with records.ndjson), a storage folder of Crawlee or the Apify SDKs \

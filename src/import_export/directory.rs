@@ -32,10 +32,10 @@ const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const FOLDER_MODE: Mode = Mode::RWXU;
 
 /// Flags of every call that opens an entry. Opening a named pipe does not block.
-const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+const OPEN_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
 /// Reason for not reading a link.
-pub const LINK: &str = "is a symbolic link, which is not followed";
+pub const SYMLINK_NOT_FOLLOWED: &str = "is a symbolic link, which is not followed";
 
 /// Reason for not reading a folder, a pipe or a device.
 pub const NOT_A_FILE: &str = "is not a file";
@@ -123,7 +123,7 @@ impl Directory {
 
     /// Opens a folder in this one.
     pub fn folder(&self, name: &FileName) -> Result<Self> {
-        let flags = OPEN | OFlags::DIRECTORY;
+        let flags = OPEN_FLAGS | OFlags::DIRECTORY;
         let handle =
             openat(&*self.handle, name.as_str(), flags, Mode::empty()).map_err(|error| self.io_error(name, error))?;
         Ok(Self { handle: Arc::new(handle), path: self.path_of(name) })
@@ -207,7 +207,7 @@ impl Directory {
         let found = self.stat(name).map_err(|error| self.io_error(name, error))?;
         match FileType::from_raw_mode(found.st_mode) {
             FileType::RegularFile => Ok(u64::try_from(found.st_size).unwrap_or(0)),
-            FileType::Symlink => Err(self.invalid_entry(name, LINK)),
+            FileType::Symlink => Err(self.invalid_entry(name, SYMLINK_NOT_FOLLOWED)),
             _ => Err(self.invalid_entry(name, NOT_A_FILE)),
         }
     }
@@ -242,7 +242,7 @@ impl Directory {
     }
 
     fn open_file(&self, name: &FileName, flags: OFlags) -> rustix::io::Result<File> {
-        openat(&*self.handle, name.as_str(), OPEN | flags, FILE_MODE).map(File::from)
+        openat(&*self.handle, name.as_str(), OPEN_FLAGS | flags, FILE_MODE).map(File::from)
     }
 
     fn require_file(&self, name: &FileName, file: File) -> Result<File> {
@@ -261,7 +261,7 @@ impl Directory {
     fn io_error(&self, name: &FileName, error: rustix::io::Errno) -> Error {
         let is_link = self.kind_of(name).is_ok_and(|kind| kind == FileType::Symlink);
         if is_link {
-            return self.invalid_entry(name, LINK);
+            return self.invalid_entry(name, SYMLINK_NOT_FOLLOWED);
         }
         Error::at_path(&self.path_of(name))(error.into())
     }

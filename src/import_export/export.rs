@@ -10,7 +10,7 @@ use super::{
     archive::{INDEX, Origin, PartialExport, write_zip},
     directory::Directory,
     error::{Error, Finding, Report, Result},
-    pipeline::{CHANGED_WHILE_READ, DELETED, Outcome, ordered_parallel_map, transfer_record},
+    pipeline::{CHANGED_WHILE_READ, DELETED, TransferOutcome, ordered_parallel_map, transfer_record},
     progress_bar::ProgressDisplay,
     remote::Remote,
     source::{Contents, Size, Source, SourceEntry},
@@ -73,16 +73,16 @@ fn export_to_folder(api: &Api, store: &str, folder: &Path) -> Result<ExportResul
     };
     ordered_parallel_map(remote.records(&stored, after.as_ref())?, copy, |carried| {
         let line = match carried {
-            Ok((_, Outcome::Done(line))) => line,
-            Ok((place, Outcome::DoneAfterChange(line))) => {
+            Ok((_, TransferOutcome::Done(line))) => line,
+            Ok((place, TransferOutcome::DoneAfterChange(line))) => {
                 exported.report.note(Finding::new(place, CHANGED_WHILE_READ));
                 line
             }
-            Ok((place, Outcome::Deleted)) => {
+            Ok((place, TransferOutcome::Deleted)) => {
                 exported.report.note(Finding::new(place, DELETED));
                 return Ok(());
             }
-            Ok((place, Outcome::LeftOut(reason))) => {
+            Ok((place, TransferOutcome::LeftOut(reason))) => {
                 exported.report.leave_out(Finding::new(place, reason));
                 return Ok(());
             }

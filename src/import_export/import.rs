@@ -17,7 +17,7 @@ use super::{
     api::Api,
     directory::Directory,
     error::{Error, Finding, Report, Result},
-    pipeline::{CHANGED_WHILE_READ, DELETED, Outcome, ordered_parallel_map, transfer_record},
+    pipeline::{CHANGED_WHILE_READ, DELETED, TransferOutcome, ordered_parallel_map, transfer_record},
     progress_bar::ProgressDisplay,
     record::StoreManifest,
     source::{Contents, Naming, Size, Source, SourceEntry, SourceStore},
@@ -205,10 +205,10 @@ impl Import<'_> {
             }
             let Some((place, key, outcome)) = carried else { return Ok(()) };
             let (bytes, note, reason) = match outcome {
-                Outcome::Done(bytes) => (Some(bytes), None, None),
-                Outcome::DoneAfterChange(bytes) => (Some(bytes), Some(CHANGED_WHILE_READ.to_owned()), None),
-                Outcome::Deleted => (None, Some(DELETED.to_owned()), None),
-                Outcome::LeftOut(reason) => (None, None, Some(reason)),
+                TransferOutcome::Done(bytes) => (Some(bytes), None, None),
+                TransferOutcome::DoneAfterChange(bytes) => (Some(bytes), Some(CHANGED_WHILE_READ.to_owned()), None),
+                TransferOutcome::Deleted => (None, Some(DELETED.to_owned()), None),
+                TransferOutcome::LeftOut(reason) => (None, None, Some(reason)),
             };
             if let Some(note) = note {
                 let finding = Finding::new(place.as_str(), note);

@@ -85,9 +85,9 @@ pub const CHANGED_WHILE_READ: &str = "changed while it was read: transferred as 
 /// Note about a record that was deleted after it was listed.
 pub const DELETED: &str = "was deleted before it was read";
 
-/// Outcome for a record.
+/// TransferOutcome for a record.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome<T> {
+pub enum TransferOutcome<T> {
     /// The record is transferred.
     Done(T),
     /// The record is transferred in a version from after a concurrent change.
@@ -104,24 +104,26 @@ pub enum Outcome<T> {
 pub fn transfer_record<T>(
     mut transfer: impl FnMut() -> Result<Option<T>>,
     check_reachable: impl Fn() -> Result<()>,
-) -> Result<Outcome<T>> {
+) -> Result<TransferOutcome<T>> {
     for reads in 1.. {
         let error = match with_retries(&mut transfer) {
-            Ok(None) => return Ok(Outcome::Deleted),
-            Ok(Some(done)) if reads == 1 => return Ok(Outcome::Done(done)),
-            Ok(Some(done)) => return Ok(Outcome::DoneAfterChange(done)),
+            Ok(None) => return Ok(TransferOutcome::Deleted),
+            Ok(Some(done)) if reads == 1 => return Ok(TransferOutcome::Done(done)),
+            Ok(Some(done)) => return Ok(TransferOutcome::DoneAfterChange(done)),
             Err(Error::FileChanged(_)) if reads < MAX_ATTEMPTS_PER_FILE => continue,
             Err(error) => error,
         };
         return match error {
             Error::Rejected { status: 401, .. } => Err(error),
             Error::Rejected { .. } | Error::NoResponse(_) => {
-                check_reachable().map(|()| Outcome::LeftOut(error.reason()))
+                check_reachable().map(|()| TransferOutcome::LeftOut(error.reason()))
             }
-            Error::File { .. } | Error::FileChanged(_) | Error::Invalid(_) => Ok(Outcome::LeftOut(error.reason())),
+            Error::File { .. } | Error::FileChanged(_) | Error::Invalid(_) => {
+                Ok(TransferOutcome::LeftOut(error.reason()))
+            }
         };
     }
-    Ok(Outcome::Deleted)
+    Ok(TransferOutcome::Deleted)
 }
 
 #[cfg(test)]
@@ -184,9 +186,9 @@ mod tests {
             };
             transfer_record(read, || Ok(())).expect("nothing else fails")
         };
-        assert_eq!(changing(0), Outcome::Done(1));
-        assert_eq!(changing(2), Outcome::DoneAfterChange(3));
-        assert_eq!(changing(3), Outcome::LeftOut("changed while it was read".to_owned()));
+        assert_eq!(changing(0), TransferOutcome::Done(1));
+        assert_eq!(changing(2), TransferOutcome::DoneAfterChange(3));
+        assert_eq!(changing(3), TransferOutcome::LeftOut("changed while it was read".to_owned()));
     }
 
     #[test]
@@ -194,7 +196,7 @@ mod tests {
         let outcome = transfer_record::<()>(|| Err(refused(413)), || Ok(()));
         assert_eq!(
             outcome.expect("it is left out"),
-            Outcome::LeftOut("the server rejected the request (413): no".to_owned())
+            TransferOutcome::LeftOut("the server rejected the request (413): no".to_owned())
         );
         assert!(transfer_record::<()>(|| Err(refused(404)), || Err(refused(404))).is_err(), "the store is gone");
         assert!(transfer_record::<()>(|| Err(refused(401)), || Ok(())).is_err(), "the token is not known");
