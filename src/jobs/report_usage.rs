@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::{
-    kv::{self, Catalog, UsageReport},
+    kv::{self, Catalog, StoreUsage},
     outbound::{Answered, Errands},
 };
 
@@ -32,7 +32,7 @@ pub struct UsageReport {
 
 #[derive(Serialize)]
 struct Batch<'a> {
-    stores: &'a [UsageReport],
+    stores: &'a [StoreUsage],
 }
 
 impl UsageReport {
@@ -41,7 +41,7 @@ impl UsageReport {
         Self { catalog, errands }
     }
 
-    async fn tell(&self, stores: &[UsageReport]) -> kv::Result<()> {
+    async fn tell(&self, stores: &[StoreUsage]) -> kv::Result<()> {
         let batch = serde_json::to_vec(&Batch { stores }).map_err(|error| kv::Error::Corrupt(error.to_string()))?;
         match self.errands.post(PATH, batch).await.map_err(kv::Error::unavailable)? {
             Answered::Done => Ok(()),

@@ -48,7 +48,7 @@ use super::{
     records::service::Records,
     store_update::{NewStore, Patch, StoreLocator, StoreUpdate, apply},
     usage::{
-        counters::{ActivityCounts, UsageCounters, UsageEvent, UsageReport},
+        counters::{ActivityCounts, StoreUsage, UsageCounters, UsageEvent},
         recount::Recounter,
         totals::{OwnerTotals, Totals, Usage},
     },
@@ -214,19 +214,19 @@ impl Catalog {
 
     /// Returns this gateway's unflushed usage: for a gateway that writes no documents, to report to the one that does
     /// ([`Catalog::merge_usage`]).
-    pub fn pending_usage(&self) -> Vec<UsageReport> {
+    pub fn pending_usage(&self) -> Vec<StoreUsage> {
         self.usage_counters.pending()
     }
 
     /// Drops usage that the other gateway has acknowledged.
-    pub fn ack_usage(&self, reports: &[UsageReport]) {
+    pub fn ack_usage(&self, reports: &[StoreUsage]) {
         for report in reports {
             self.usage_counters.ack(report);
         }
     }
 
     /// Adds usage reported by another gateway. The flush finds out whether the stores exist.
-    pub fn merge_usage(&self, reports: &[UsageReport]) {
+    pub fn merge_usage(&self, reports: &[StoreUsage]) {
         for report in reports {
             self.usage_counters.merge(report);
         }

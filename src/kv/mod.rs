@@ -53,7 +53,7 @@ pub use records::{
 };
 pub use store_update::{Creator, NewStore, Patch, StoreLocator, StoreUpdate};
 pub use usage::{
-    counters::{ActivityCounts, UsageReport},
+    counters::{ActivityCounts, StoreUsage},
     totals::{Totals, Usage},
 };
 

@@ -19,7 +19,7 @@ use crate::{
     },
     auth::{AccountGrant, Caller},
     clock::Timestamp,
-    kv::{StoreId, UsageReport},
+    kv::{StoreId, StoreUsage},
     storage::ByteStream,
 };
 
@@ -33,7 +33,7 @@ pub async fn merge_usage(
 ) -> Result<Response<ReplyBody>, ApiError> {
     let mut body = json_body::object(context, request, grant, &["stores"]).await?;
     let stores = body.remove("stores").unwrap_or(Value::Null);
-    let stores: Vec<UsageReport> = serde_json::from_value(stores)
+    let stores: Vec<StoreUsage> = serde_json::from_value(stores)
         .map_err(|error| ApiError::bad_request("invalid-input", format!("Invalid counters of stores' use: {error}")))?;
     context.catalog.merge_usage(&stores);
     Ok(response::empty(StatusCode::NO_CONTENT))

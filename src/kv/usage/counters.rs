@@ -80,7 +80,7 @@ impl ActivityCounts {
 /// Unflushed usage of a store, as one gateway reports it to the gateway that flushes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct UsageReport {
+pub struct StoreUsage {
     /// The store.
     pub id: StoreId,
     /// The counts.
@@ -160,22 +160,22 @@ impl UsageCounters {
     }
 
     /// Returns the unflushed counts of this gateway.
-    pub fn pending(&self) -> Vec<UsageReport> {
+    pub fn pending(&self) -> Vec<StoreUsage> {
         let shards = self.shards.iter();
         shards
             .flat_map(|shard| {
-                lock(shard).iter().map(|(id, report)| UsageReport { id: *id, pending: *report }).collect::<Vec<_>>()
+                lock(shard).iter().map(|(id, report)| StoreUsage { id: *id, pending: *report }).collect::<Vec<_>>()
             })
             .collect()
     }
 
     /// Drops counts that the flushing gateway has received.
-    pub fn ack(&self, report: &UsageReport) {
+    pub fn ack(&self, report: &StoreUsage) {
         self.subtract_flushed(report.id, &report.pending);
     }
 
     /// Adds counts reported by another gateway.
-    pub fn merge(&self, report: &UsageReport) {
+    pub fn merge(&self, report: &StoreUsage) {
         let now = self.clock.now();
         let mut shard = self.shard(&report.id);
         let nothing =
@@ -188,7 +188,7 @@ impl UsageCounters {
     /// stores.
     pub async fn flush(&self, repository: &StoreRepository, recounter: &Recounter) -> Result<usize> {
         let results: Vec<Result<()>> = stream::iter(self.pending())
-            .map(|UsageReport { id, pending }| self.flush_one(repository, recounter, id, pending))
+            .map(|StoreUsage { id, pending }| self.flush_one(repository, recounter, id, pending))
             .buffer_unordered(FLUSH_CONCURRENCY)
             .collect()
             .await;
