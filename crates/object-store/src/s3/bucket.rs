@@ -16,7 +16,7 @@ use super::{
     object_headers,
     open::S3Options,
     request::Request,
-    transport::{Effect, Transport},
+    transport::{RetrySafety, Transport},
 };
 use crate::{ETag, Error, Precondition, Result};
 
@@ -134,7 +134,7 @@ impl Bucket {
         let origin = self.transport.origin();
         let mut request = Request::new("GET", None);
         request.query = query(&[("list-type", "2"), ("max-keys", "1"), ("prefix", &self.options.prefix)]);
-        let incoming = match self.transport.ask(request, Effect::Reads).await? {
+        let incoming = match self.transport.ask(request, RetrySafety::Idempotent).await? {
             Ok(incoming) => incoming,
             Err(refusal) if refusal.code == "NoSuchBucket" => return Ok(false),
             Err(refusal) if refusal.status == 404 && !refusal.is_foreign() => return Ok(false),
@@ -193,7 +193,7 @@ impl Bucket {
 
     /// Returns the vendor's validator of an object, and the time of its write.
     pub async fn validator(&self, key: &str) -> Result<(ETag, SystemTime)> {
-        let incoming = self.transport.send(Request::new("HEAD", Some(key)), Effect::Reads).await?;
+        let incoming = self.transport.send(Request::new("HEAD", Some(key)), RetrySafety::Idempotent).await?;
         let etag = incoming.head.get("etag").map(unquoted);
         let date = incoming.head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
         etag.zip(date).ok_or_else(|| Error::Unavailable("the object store gave the object no ETag or date".into()))

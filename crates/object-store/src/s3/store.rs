@@ -18,7 +18,7 @@ use super::{
         ALL_CODINGS, add_coding, content_type, decoded, decoded_from, read_length, read_meta, read_range,
     },
     request::Request,
-    transport::Effect,
+    transport::RetrySafety,
     upload,
 };
 use crate::{
@@ -102,7 +102,7 @@ impl S3Store {
             add_coding(&mut request, attributes);
         }
         self.bucket.add_storage_headers(&mut request);
-        let incoming = self.bucket.transport.send(request, Effect::Writes).await?;
+        let incoming = self.bucket.transport.send(request, RetrySafety::NotIdempotent).await?;
         let head = incoming.head.clone();
         let document = incoming.into_bytes(REPORT_LIMIT).await?;
         match Refusal::of_document(&head, &document) {
@@ -127,11 +127,11 @@ impl S3Store {
             }
             request
         };
-        let incoming = self.bucket.transport.send(request(None), Effect::Reads).await?;
+        let incoming = self.bucket.transport.send(request(None), RetrySafety::Idempotent).await?;
         let Some(coding) = decoded_from(&incoming.head) else { return Ok(incoming) };
         drop(incoming);
         self.bucket.decoding.note();
-        let incoming = Box::pin(self.bucket.transport.send(request(Some(&coding)), Effect::Reads)).await?;
+        let incoming = Box::pin(self.bucket.transport.send(request(Some(&coding)), RetrySafety::Idempotent)).await?;
         match decoded_from(&incoming.head) {
             None => Ok(incoming),
             Some(_) => Err(decoded(&coding, self.bucket.transport.origin())),
@@ -193,7 +193,7 @@ impl ObjectStore for S3Store {
             }
             Precondition::IfMatch(_) => self.bucket.condition(&mut request, &precondition)?,
         }
-        match self.bucket.transport.send(request, Effect::Writes).await {
+        match self.bucket.transport.send(request, RetrySafety::NotIdempotent).await {
             Ok(incoming) => {
                 let _ = incoming.into_bytes(REPORT_LIMIT).await;
                 Ok(())
@@ -224,7 +224,7 @@ impl ObjectStore for S3Store {
         }
         let mut request = Request::new("GET", None);
         request.query = query(&parts);
-        let listed = self.bucket.transport.send(request, Effect::Reads).await;
+        let listed = self.bucket.transport.send(request, RetrySafety::Idempotent).await;
         let incoming = listed.map_err(|error| self.bucket.of_write(error, &Precondition::None))?;
         let head = incoming.head.clone();
         let document = incoming.into_bytes(listing::DOCUMENT_LIMIT).await?;

@@ -43,11 +43,11 @@ const WORTH_TELLING: u64 = 1000;
 
 /// Retry safety of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// A read: always safe to retry.
-    Reads,
-    /// A write: safe to retry only if it certainly had no effect.
-    Writes,
+pub enum RetrySafety {
+    /// Safe to retry after any failure: a read, the upload of a part, or the replacement of a whole document.
+    Idempotent,
+    /// Safe to retry only if it certainly had no effect: a late repetition could undo another writer's write.
+    NotIdempotent,
 }
 
 /// Client for a bucket.
@@ -121,15 +121,15 @@ impl Transport {
     }
 
     /// Sends a request until it gets a response that a retry would not change.
-    pub async fn send(&self, request: Request<'_>, effect: Effect) -> Result<Incoming> {
-        self.ask(request, effect).await?.map_err(|refusal| refusal.into_error(&self.origin))
+    pub async fn send(&self, request: Request<'_>, safety: RetrySafety) -> Result<Incoming> {
+        self.ask(request, safety).await?.map_err(|refusal| refusal.into_error(&self.origin))
     }
 
     /// Sends a request like [`Transport::send`], but returns an error response as it is.
     pub async fn ask(
         &self,
         mut request: Request<'_>,
-        effect: Effect,
+        safety: RetrySafety,
     ) -> Result<std::result::Result<Incoming, Refusal>> {
         let began = self.clock.monotonic();
         let mut location = self.resolver.location();
@@ -161,7 +161,7 @@ impl Transport {
                 continue;
             }
             let waited = self.clock.monotonic().saturating_sub(began);
-            if attempt == ATTEMPTS || waited >= self.patience || !may_repeat(&failure, &request, effect) {
+            if attempt == ATTEMPTS || waited >= self.patience || !may_repeat(&failure, &request, safety) {
                 return match failure {
                     Failure::Refused(refusal, _) => {
                         Ok(Err(self.with_words(refusal, &request, (&location, &credentials), number + 1).await))
@@ -295,16 +295,16 @@ impl Transport {
     }
 }
 
-fn may_repeat(failure: &Failure, request: &Request<'_>, effect: Effect) -> bool {
+fn may_repeat(failure: &Failure, request: &Request<'_>, safety: RetrySafety) -> bool {
     if !request.body.is_whole() {
         return false;
     }
-    match (failure, effect) {
-        (Failure::Refused(refusal, _), Effect::Reads) => refusal.is_throttling() || refusal.is_fault(),
-        (Failure::Refused(refusal, _), Effect::Writes) => refusal.is_throttling(),
+    match (failure, safety) {
+        (Failure::Refused(refusal, _), RetrySafety::Idempotent) => refusal.is_throttling() || refusal.is_fault(),
+        (Failure::Refused(refusal, _), RetrySafety::NotIdempotent) => refusal.is_throttling(),
         (Failure::Wire(WireError::Malformed(_) | WireError::Body(_)), _) => false,
-        (Failure::Wire(_), Effect::Reads) => true,
-        (Failure::Wire(error), Effect::Writes) => error.phase() < Phase::Sent,
+        (Failure::Wire(_), RetrySafety::Idempotent) => true,
+        (Failure::Wire(error), RetrySafety::NotIdempotent) => error.phase() < Phase::Sent,
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     part_body::{Gathering, Piece, Slices},
     request::Request,
     signer::payload_hash,
-    transport::Effect,
+    transport::RetrySafety,
 };
 use crate::{Attributes, BodyError, ByteStream, ETag, Error, Precondition, RejectedFor, Result};
 
@@ -97,7 +97,7 @@ impl Upload<'_> {
         request.header("content-type", content_type(self.attributes));
         add_coding(&mut request, self.attributes);
         self.bucket.add_storage_headers(&mut request);
-        let sent = self.bucket.transport.send(request, Effect::Writes).await;
+        let sent = self.bucket.transport.send(request, RetrySafety::NotIdempotent).await;
         let incoming = sent.map_err(|error| self.bucket.of_write(error, self.precondition))?;
         let etag = incoming.head.get("etag").map(unquoted);
         let date = incoming.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
@@ -203,8 +203,8 @@ impl Parts<'_> {
         let number = i32::try_from(self.sent.len() + 1).unwrap_or(i32::MAX);
         let mut request = self.upload.request(body, length);
         request.query = query(&[("partNumber", &number.to_string()), ("uploadId", &self.id)]);
-        // Storing a part twice is harmless: the upload is ours alone, and the last write counts.
-        let incoming = self.upload.bucket.transport.send(request, Effect::Reads).await?;
+        // Idempotent: the upload is ours alone, and the last write of a part counts.
+        let incoming = self.upload.bucket.transport.send(request, RetrySafety::Idempotent).await?;
         let etag = incoming.head.get("etag").unwrap_or_default().to_owned();
         let _ = incoming.into_bytes(UNASKED_BYTES).await;
         self.sent.push(Part { number, etag });

@@ -17,7 +17,7 @@ use super::{
         location::query,
         request::Request,
         signer::payload_hash,
-        transport::Effect,
+        transport::RetrySafety,
     },
     document::{Document, Outline, Rule, malformed},
     rules::{OwnRules, Verdict, compare},
@@ -251,7 +251,7 @@ pub async fn write(bucket: &Bucket, standing: &Standing) -> Result<(), Error> {
     request.payload = Some(payload_hash(text.as_bytes()));
     request.length = text.len() as u64;
     request.body = Outgoing::Bytes(Bytes::copy_from_slice(text.as_bytes()));
-    let incoming = bucket.transport.send(request, Effect::Reads).await?;
+    let incoming = bucket.transport.send(request, RetrySafety::Idempotent).await?;
     let _ = incoming.into_bytes(DOCUMENT_LIMIT).await;
     Ok(())
 }
@@ -274,7 +274,7 @@ pub async fn keeps_versions(bucket: &Bucket) -> Result<bool, Error> {
 async fn ask(bucket: &Bucket, method: &'static str, about: &str) -> Result<Incoming, Error> {
     let mut request = Request::new(method, None);
     request.query = query(&[(about, "")]);
-    bucket.transport.send(request, Effect::Reads).await
+    bucket.transport.send(request, RetrySafety::Idempotent).await
 }
 
 async fn text(incoming: Incoming) -> Result<String, Error> {
