@@ -6,7 +6,8 @@ use larder_object_store::{
     s3::{
         Target,
         internals::{
-            Address, Head, Origin, Refusal, encode_into, marked, query, read_copy, read_list, unmarked, unquoted,
+            Address, ErrorContext, ErrorResponse, Head, encode_into, marked, query, read_copy, read_list, unmarked,
+            unquoted,
         },
     },
 };
@@ -43,10 +44,10 @@ pub fn refusal(bytes: &[u8]) {
     let status = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u16>().ok()).unwrap_or(500);
     let line = format!("HTTP/1.1 {:03} x\r\nretry-after: 99999999999999999999\r\n\r\n", status.clamp(200, 999));
     let head = Head::take(&mut BytesMut::from(line.as_str())).expect("it is well-formed").expect("it is whole");
-    let Some(refusal) = Refusal::of_document(&head, document) else { return };
+    let Some(refusal) = ErrorResponse::from_document(&head, document) else { return };
     assert!(!refusal.code.is_empty() && refusal.status >= 400, "{refusal:?}");
-    let _ = (refusal.is_throttling(), refusal.is_fault());
-    let _ = refusal.into_error(&Origin::new("http://minio:9000".to_owned(), "b".to_owned()));
+    let _ = (refusal.is_throttling(), refusal.is_server_error());
+    let _ = refusal.into_error(&ErrorContext::new("http://minio:9000".to_owned(), "b".to_owned()));
 }
 
 /// Checks that only our validators return the vendor's, and that the parts of an address come back from it.

@@ -136,10 +136,10 @@ impl Bucket {
         request.query = query(&[("list-type", "2"), ("max-keys", "1"), ("prefix", &self.options.prefix)]);
         let incoming = match self.transport.ask(request, RetrySafety::Idempotent).await? {
             Ok(incoming) => incoming,
-            Err(refusal) if refusal.code == "NoSuchBucket" => return Ok(false),
-            Err(refusal) if refusal.status == 404 && !refusal.is_foreign() => return Ok(false),
-            Err(refusal) if refusal.code.is_empty() => return Err(Error::Unavailable(refusal.words(origin).into())),
-            Err(refusal) => return Err(refusal.into_error(origin)),
+            Err(error) if error.code == "NoSuchBucket" => return Ok(false),
+            Err(error) if error.status == 404 && !error.is_not_s3() => return Ok(false),
+            Err(error) if error.code.is_empty() => return Err(Error::Unavailable(error.describe(origin).into())),
+            Err(error) => return Err(error.into_error(origin)),
         };
         let head = incoming.head.clone();
         let document = incoming.into_bytes(DOCUMENT_LIMIT).await?;

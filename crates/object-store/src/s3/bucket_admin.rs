@@ -13,8 +13,8 @@ use aws_sdk_s3::{
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::{
-    credentials::{CurrentCredentials, is_refusal_of_credentials},
-    error_response::{Origin, Refusal},
+    credentials::{CurrentCredentials, rejects_credentials},
+    error_response::{ErrorContext, ErrorResponse},
     location::{Location, Resolver},
 };
 use crate::{Error, Result};
@@ -24,12 +24,12 @@ use crate::{Error, Result};
 pub struct Control {
     resolver: Arc<Resolver>,
     credentials: Arc<CurrentCredentials>,
-    origin: Arc<Origin>,
+    origin: Arc<ErrorContext>,
 }
 
 impl Control {
     /// Returns the control plane of the bucket that `resolver` finds.
-    pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>, origin: Arc<Origin>) -> Self {
+    pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>, origin: Arc<ErrorContext>) -> Self {
         Self { resolver, credentials, origin }
     }
 
@@ -47,12 +47,12 @@ impl Control {
         };
         let document = response.body().bytes().unwrap_or_default();
         let status = response.status().as_u16();
-        let refusal = Refusal::of_parts(status, |name| response.headers().get(name), document);
-        match (refusal.status, refusal.code.as_str()) {
+        let parsed = ErrorResponse::from_parts(status, |name| response.headers().get(name), document);
+        match (parsed.status, parsed.code.as_str()) {
             // A 404 from something other than the object store says nothing about an object.
-            (404, "") => Error::Unavailable(refusal.words(&self.origin).into()),
+            (404, "") => Error::Unavailable(parsed.describe(&self.origin).into()),
             (200..300, "") => Error::Unavailable(format!("its answer cannot be read: {}", causes(error)).into()),
-            _ => refusal.into_error(&self.origin),
+            _ => parsed.into_error(&self.origin),
         }
     }
 
@@ -70,7 +70,7 @@ impl Control {
         let answered = call(self.resolver.location()).await;
         if let (Some(used), Err(error)) = (used, &answered)
             && let Some(response) = error.raw_response()
-            && is_refusal_of_credentials(response.status().as_u16(), error.code().unwrap_or_default())
+            && rejects_credentials(response.status().as_u16(), error.code().unwrap_or_default())
             && self.credentials.replace(&used).await
         {
             return call(self.resolver.location()).await;

@@ -203,7 +203,7 @@ impl ProvideCredentials for CurrentCredentials {
 
 /// Returns whether a response refuses the signer of the request, or may do so. For an unknown key several vendors only
 /// say that access is denied, and the response to a HEAD has no code at all.
-pub fn is_refusal_of_credentials(status: u16, code: &str) -> bool {
+pub fn rejects_credentials(status: u16, code: &str) -> bool {
     match code {
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
@@ -267,12 +267,12 @@ mod tests {
     #[test]
     fn a_refusal_of_credentials_is_told_from_other_errors() {
         for (status, code) in [(403, "InvalidAccessKeyId"), (400, "ExpiredToken"), (403, ""), (401, "Any")] {
-            assert!(is_refusal_of_credentials(status, code), "{status} {code}");
+            assert!(rejects_credentials(status, code), "{status} {code}");
         }
         for (status, code) in
             [(403, "RequestTimeTooSkewed"), (404, "NoSuchKey"), (404, ""), (412, "PreconditionFailed")]
         {
-            assert!(!is_refusal_of_credentials(status, code), "{status} {code}");
+            assert!(!rejects_credentials(status, code), "{status} {code}");
         }
     }
 }

@@ -15,14 +15,14 @@ use super::{
 use crate::{Error, RejectedFor};
 
 /// Maximum bytes of an error document.
-const DOCUMENT_LIMIT: u64 = 64 * 1024;
+const MAX_DOCUMENT_BYTES: u64 = 64 * 1024;
 
 /// Maximum characters kept of a document that is no S3 error.
-const WORDS_LIMIT: usize = 2048;
+const MAX_MESSAGE_CHARS: usize = 2048;
 
 /// An error response.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// The status code.
     pub status: u16,
     /// The vendor's error code; empty if there was none.
@@ -38,43 +38,43 @@ pub struct Refusal {
     /// The size of the object, for a range outside of it.
     pub size: Option<u64>,
     /// The software that responded, by its own header, and the media type of the response.
-    made_by: Vec<String>,
+    server_info: Vec<String>,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// Reads a response as an error.
     pub async fn read(incoming: Incoming) -> Self {
-        let mut refusal = Self::of_head(&incoming.head);
+        let mut error = Self::from_head(&incoming.head);
         // An error with a lost text is still an error.
-        if let Ok(document) = incoming.into_bytes(DOCUMENT_LIMIT).await {
-            refusal.take_words(&document);
+        if let Ok(document) = incoming.into_bytes(MAX_DOCUMENT_BYTES).await {
+            error.read_document(&document);
         }
-        refusal
+        error
     }
 
     /// Reads the error in the body of a response with status 200. Copies and completions have such responses, since
     /// they take long and their status is sent at the start.
-    pub fn of_document(head: &Head, document: &[u8]) -> Option<Self> {
-        let mut refusal = Self::of_head(head);
-        refusal.take_words(document);
-        if refusal.code.is_empty() {
+    pub fn from_document(head: &Head, document: &[u8]) -> Option<Self> {
+        let mut error = Self::from_head(head);
+        error.read_document(document);
+        if error.code.is_empty() {
             return None;
         }
-        refusal.take_status_of_code();
-        Some(refusal)
+        error.set_status_from_code();
+        Some(error)
     }
 
     /// Reads the response to a request of the SDK as an error, even if its status is 200.
-    pub fn of_parts<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>, document: &[u8]) -> Self {
-        let mut refusal = Self::of_fields(status, header);
-        refusal.take_words(document);
+    pub fn from_parts<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>, document: &[u8]) -> Self {
+        let mut error = Self::from_fields(status, header);
+        error.read_document(document);
         if status < 300 {
-            refusal.take_status_of_code();
+            error.set_status_from_code();
         }
-        refusal
+        error
     }
 
-    fn take_status_of_code(&mut self) {
+    fn set_status_from_code(&mut self) {
         self.status = match self.code.as_str() {
             "PreconditionFailed" => 412,
             "ConditionalRequestConflict" | "OperationAborted" => 409,
@@ -84,11 +84,11 @@ impl Refusal {
         };
     }
 
-    fn of_head(head: &Head) -> Self {
-        Self::of_fields(head.status, |name| head.get(name))
+    fn from_head(head: &Head) -> Self {
+        Self::from_fields(head.status, |name| head.get(name))
     }
 
-    fn of_fields<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>) -> Self {
+    fn from_fields<'a>(status: u16, header: impl Fn(&str) -> Option<&'a str>) -> Self {
         let shown = |name: &str| header(name).map(|value| value.chars().take(80).collect());
         Self {
             status,
@@ -98,11 +98,11 @@ impl Refusal {
             location: header("location").map(str::to_owned),
             retry_after: header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs),
             size: header("content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok()),
-            made_by: [shown("server"), shown("content-type")].into_iter().flatten().collect(),
+            server_info: [shown("server"), shown("content-type")].into_iter().flatten().collect(),
         }
     }
 
-    fn take_words(&mut self, document: &[u8]) {
+    fn read_document(&mut self, document: &[u8]) {
         for (name, text) in error_fields(document) {
             match name.as_str() {
                 "Code" => self.code = text,
@@ -112,22 +112,23 @@ impl Refusal {
             }
         }
         if self.code.is_empty() && self.message.is_empty() {
-            self.message = String::from_utf8_lossy(document).chars().take(WORDS_LIMIT).collect();
+            self.message = String::from_utf8_lossy(document).chars().take(MAX_MESSAGE_CHARS).collect();
         }
     }
 
     /// Returns whether the response has a document that is no S3 error.
-    pub fn is_foreign(&self) -> bool {
+    pub fn is_not_s3(&self) -> bool {
         self.code.is_empty() && !self.message.trim().is_empty()
     }
 
     /// Returns the error text: the server, its message, bucket and key, and advice.
-    pub fn words(&self, origin: &Origin) -> String {
-        let Self { status, code, message, made_by, .. } = self;
+    pub fn describe(&self, origin: &ErrorContext) -> String {
+        let Self { status, code, message, server_info, .. } = self;
         let endpoint = &origin.endpoint;
         let said = if code.is_empty() {
-            let made_by = if made_by.is_empty() { String::new() } else { format!(" ({})", made_by.join(", ")) };
-            format!("the server at {endpoint} answers {status} without an error code of S3{made_by}")
+            let server_info =
+                if server_info.is_empty() { String::new() } else { format!(" ({})", server_info.join(", ")) };
+            format!("the server at {endpoint} answers {status} without an error code of S3{server_info}")
         } else {
             format!("the object store at {endpoint} answers {status} {code}: {}", message.trim())
         };
@@ -137,7 +138,7 @@ impl Refusal {
 
     /// Returns the property for which the same request would be refused again, if it is known. Errors of credentials,
     /// permissions and clocks have none: they end once an operator has corrected them, and clients may wait for that.
-    fn rejected_for(&self) -> Option<RejectedFor> {
+    fn rejection_reason(&self) -> Option<RejectedFor> {
         Some(match (self.status, self.code.as_str()) {
             (413, _) | (400, "EntityTooLarge" | "MaxMessageLengthExceeded") => RejectedFor::Size,
             (414, _) | (400, "KeyTooLongError") => RejectedFor::Key,
@@ -166,17 +167,17 @@ impl Refusal {
     }
 
     /// Returns whether the same request may succeed soon, and may have taken effect.
-    pub fn is_fault(&self) -> bool {
+    pub fn is_server_error(&self) -> bool {
         self.status >= 500 && self.status != 501
     }
 
     /// Maps it to a storage error.
-    pub fn into_error(self, origin: &Origin) -> Error {
+    pub fn into_error(self, origin: &ErrorContext) -> Error {
         if self.is_throttling() {
             return Error::Throttled { retry_after: self.retry_after };
         }
-        if let Some(reason) = self.rejected_for() {
-            return Error::Rejected { reason, source: self.words(origin).into() };
+        if let Some(reason) = self.rejection_reason() {
+            return Error::Rejected { reason, source: self.describe(origin).into() };
         }
         match (self.status, self.code.as_str()) {
             (404, "" | "NoSuchKey" | "NotFound" | "NoSuchVersion" | "NoSuchLifecycleConfiguration") => Error::NotFound,
@@ -187,9 +188,9 @@ impl Refusal {
             }
             (400, "InvalidRequest") => Error::Unsupported("the object store does not take it"),
             (507, _) | (_, "XMinioStorageFull" | "QuotaExceeded" | "InsufficientStorage") => {
-                Error::Full(self.words(origin).into())
+                Error::Full(self.describe(origin).into())
             }
-            _ => Error::Unavailable(self.words(origin).into()),
+            _ => Error::Unavailable(self.describe(origin).into()),
         }
     }
 }
@@ -228,8 +229,8 @@ fn error_fields(document: &[u8]) -> Vec<(String, String)> {
     fields
 }
 
-/// Returns advice on an error with this status and S3 code, which may be empty; `words` is its text or document.
-pub fn advice(status: u16, code: &str, words: &str) -> Option<&'static str> {
+/// Returns advice on an error with this status and S3 code, which may be empty; `message` is its text or document.
+pub fn advice(status: u16, code: &str, message: &str) -> Option<&'static str> {
     Some(match (status, code) {
         (_, "InvalidAccessKeyId") => "the object store does not know this key id: check AWS_ACCESS_KEY_ID",
         (_, "SignatureDoesNotMatch") => {
@@ -254,7 +255,7 @@ pub fn advice(status: u16, code: &str, words: &str) -> Option<&'static str> {
             "raise the limit of the size of headers, at the object store or at the proxy before it (nginx: \
              large_client_header_buffers)"
         }
-        (400, "") if speaks_of_tls(words) => "the port speaks https: let LARDER_S3_ENDPOINT begin with https://",
+        (400, "") if mentions_tls(message) => "the port speaks https: let LARDER_S3_ENDPOINT begin with https://",
         (401 | 403 | 407, "") => "a proxy, or a server without an S3 API, refuses it: check LARDER_S3_ENDPOINT",
         (401 | 403, _) => {
             "let the key list the bucket, and read, write and delete objects in it (s3:ListBucket, s3:GetObject, s3:PutObject, \
@@ -266,21 +267,21 @@ pub fn advice(status: u16, code: &str, words: &str) -> Option<&'static str> {
 }
 
 /// Returns whether a web server complains of plain HTTP on a TLS port, as nginx, Apache and Go do.
-fn speaks_of_tls(words: &str) -> bool {
-    let words = words.to_ascii_lowercase();
-    words.contains("https") || words.contains("ssl")
+fn mentions_tls(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains("https") || message.contains("ssl")
 }
 
 /// The server and bucket of requests, and the key that signs them.
 #[derive(Debug)]
-pub struct Origin {
+pub struct ErrorContext {
     /// The scheme, the host and the port of the server.
     pub endpoint: String,
     bucket: String,
     key_id: RwLock<Arc<str>>,
 }
 
-impl Origin {
+impl ErrorContext {
     /// Returns the origin of a bucket at an endpoint. The key is not known yet.
     pub fn new(endpoint: String, bucket: String) -> Self {
         Self { endpoint, bucket, key_id: RwLock::new(Arc::from("")) }
@@ -296,7 +297,7 @@ impl Origin {
 }
 
 /// Bucket and id of the key.
-impl fmt::Display for Origin {
+impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key_id = self.key_id.read().unwrap_or_else(PoisonError::into_inner);
         write!(f, "bucket {}, key id {}", self.bucket, key_id)

@@ -7,7 +7,7 @@ use quick_xml::{
 
 use larder_runtime::clock::Timestamp;
 
-use super::{error_response::Origin, etag::unquoted, http1::Head};
+use super::{error_response::ErrorContext, etag::unquoted, http1::Head};
 use crate::{ETag, Error, ListPage, ListedObject, Result};
 
 /// Maximum bytes of a list of 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
@@ -36,7 +36,7 @@ pub fn read_list(document: &[u8], root: &str) -> Result<ListPage> {
 }
 
 /// Returns the problem of a response that is no list.
-pub fn no_list(head: &Head, origin: &Origin) -> String {
+pub fn no_list(head: &Head, origin: &ErrorContext) -> String {
     let endpoint = &origin.endpoint;
     if let Some(coding) = head.get("content-encoding").filter(|coding| *coding != "identity") {
         return format!(

@@ -39,7 +39,7 @@ pub use store::S3Store;
 #[doc(hidden)]
 pub mod internals {
     pub use super::{
-        error_response::{Origin, Refusal},
+        error_response::{ErrorContext, ErrorResponse},
         etag::{marked, unmarked, unquoted},
         http1::{Head, internals::*},
         lifecycle::internals::*,

@@ -6,7 +6,7 @@ use std::{borrow::Cow, ops::Range};
 use larder_runtime::clock::Timestamp;
 
 use super::{
-    error_response::Origin,
+    error_response::ErrorContext,
     etag::{marked, unmarked, unquoted},
     http1::Head,
     multipart::Condition,
@@ -70,7 +70,7 @@ pub fn decoded_from(head: &Head) -> Option<String> {
 }
 
 /// Returns the error of a read whose response was decoded, even when it was requested in the coding of the object.
-pub fn decoded(coding: &str, origin: &Origin) -> Error {
+pub fn decoded(coding: &str, origin: &ErrorContext) -> Error {
     let endpoint = &origin.endpoint;
     Error::Unavailable(
         format!(

@@ -15,7 +15,7 @@ use super::{
     bucket_admin::Control,
     credential_chain::{AwsCredentials, AwsSources},
     credentials::CurrentCredentials,
-    error_response::Origin,
+    error_response::ErrorContext,
     http1::{Target, Timeouts, Trust, TrustError, WireClient},
     location::{AddressStyle, Resolver},
     store::S3Store,
@@ -176,7 +176,7 @@ impl S3Store {
         let (address, region) = (&location.address.target, &location.region);
         let proxy = options.proxies.on_the_way_to(address.is_tls, &address.host).map(tracing::field::display);
         tracing::info!(bucket = options.bucket, origin = %address, region, proxy, "the bucket's address was resolved");
-        let origin = Arc::new(Origin::new(address.to_string(), options.bucket.clone()));
+        let origin = Arc::new(ErrorContext::new(address.to_string(), options.bucket.clone()));
         origin.set_key_id(&key.access_key_id);
         let control = Control::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
         let patience = options.timeouts.answer;

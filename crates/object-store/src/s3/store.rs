@@ -8,7 +8,7 @@ use larder_runtime::clock::{AdjustedClock, Clock, Timestamp};
 
 use super::{
     bucket::Bucket,
-    error_response::Refusal,
+    error_response::ErrorResponse,
     etag::{marked, unmarked},
     http1::Incoming,
     lifecycle::Rules,
@@ -105,8 +105,8 @@ impl S3Store {
         let incoming = self.bucket.transport.send(request, RetrySafety::NotIdempotent).await?;
         let head = incoming.head.clone();
         let document = incoming.into_bytes(REPORT_LIMIT).await?;
-        match Refusal::of_document(&head, &document) {
-            Some(refusal) => Err(refusal.into_error(self.bucket.transport.origin())),
+        match ErrorResponse::from_document(&head, &document) {
+            Some(error) => Err(error.into_error(self.bucket.transport.origin())),
             None => read_copy(&document),
         }
     }

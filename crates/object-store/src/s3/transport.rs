@@ -14,8 +14,8 @@ use std::{
 use larder_runtime::clock::{AdjustedClock, Clock, Random, Timestamp};
 
 use super::{
-    credentials::{Credentials, CurrentCredentials, is_refusal_of_credentials},
-    error_response::{Origin, Refusal},
+    credentials::{Credentials, CurrentCredentials, rejects_credentials},
+    error_response::{ErrorContext, ErrorResponse},
     http1::{Head, Incoming, Phase, Target, WireClient, WireError},
     location::{Location, Resolver},
     request::Request,
@@ -56,7 +56,7 @@ pub struct Transport {
     wire: Arc<WireClient>,
     resolver: Arc<Resolver>,
     credentials: Arc<CurrentCredentials>,
-    origin: Arc<Origin>,
+    origin: Arc<ErrorContext>,
     /// The object store's time.
     clock: Arc<AdjustedClock>,
     /// Time of the next check of that, in milliseconds by the monotonic clock.
@@ -78,7 +78,7 @@ enum Timeliness {
 /// Reason for a failed attempt.
 enum Failure {
     /// An error response; perhaps because of a signing time that has been corrected since.
-    Refused(Refusal, Timeliness),
+    Refused(ErrorResponse, Timeliness),
     Wire(WireError),
 }
 
@@ -87,7 +87,7 @@ impl Transport {
     pub fn new(
         wire: Arc<WireClient>,
         resolver: Arc<Resolver>,
-        (credentials, origin): (Arc<CurrentCredentials>, Arc<Origin>),
+        (credentials, origin): (Arc<CurrentCredentials>, Arc<ErrorContext>),
         clock: Arc<AdjustedClock>,
         random: Arc<dyn Random>,
         patience: Duration,
@@ -111,7 +111,7 @@ impl Transport {
     }
 
     /// Returns the name of the object store in messages.
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &ErrorContext {
         &self.origin
     }
 
@@ -122,7 +122,7 @@ impl Transport {
 
     /// Sends a request until it gets a response that a retry would not change.
     pub async fn send(&self, request: Request<'_>, safety: RetrySafety) -> Result<Incoming> {
-        self.ask(request, safety).await?.map_err(|refusal| refusal.into_error(&self.origin))
+        self.ask(request, safety).await?.map_err(|error| error.into_error(&self.origin))
     }
 
     /// Sends a request like [`Transport::send`], but returns an error response as it is.
@@ -130,7 +130,7 @@ impl Transport {
         &self,
         mut request: Request<'_>,
         safety: RetrySafety,
-    ) -> Result<std::result::Result<Incoming, Refusal>> {
+    ) -> Result<std::result::Result<Incoming, ErrorResponse>> {
         let began = self.clock.monotonic();
         let mut location = self.resolver.location();
         let (mut attempt, mut redirections, mut is_reloaded) = (1, 0, false);
@@ -142,18 +142,18 @@ impl Transport {
                 Ok(incoming) => return Ok(Ok(incoming)),
                 Err(failure) => failure,
             };
-            if let Failure::Refused(refusal, timeliness) = &failure
+            if let Failure::Refused(error, timeliness) = &failure
                 && redirections < REDIRECTIONS
                 && request.body.is_whole()
-                && let Some(next) = Box::pin(self.follow(refusal, *timeliness, &location)).await
+                && let Some(next) = Box::pin(self.follow(error, *timeliness, &location)).await
             {
                 redirections += 1;
                 location = next;
                 continue;
             }
-            if let Failure::Refused(refusal, _) = &failure
+            if let Failure::Refused(error, _) = &failure
                 && !is_reloaded
-                && is_refusal_of_credentials(refusal.status, &refusal.code)
+                && rejects_credentials(error.status, &error.code)
                 && Box::pin(self.credentials.replace(&credentials)).await
                 && request.body.is_whole()
             {
@@ -163,14 +163,14 @@ impl Transport {
             let waited = self.clock.monotonic().saturating_sub(began);
             if attempt == ATTEMPTS || waited >= self.patience || !may_repeat(&failure, &request, safety) {
                 return match failure {
-                    Failure::Refused(refusal, _) => {
-                        Ok(Err(self.with_words(refusal, &request, (&location, &credentials), number + 1).await))
+                    Failure::Refused(error, _) => {
+                        Ok(Err(self.explain_head_error(error, &request, (&location, &credentials), number + 1).await))
                     }
                     Failure::Wire(error) => Err(error.into()),
                 };
             }
             let retry_after = match failure {
-                Failure::Refused(refusal, _) => refusal.retry_after,
+                Failure::Refused(error, _) => error.retry_after,
                 Failure::Wire(_) => None,
             };
             self.clock.sleep(self.pause(attempt, retry_after)).await;
@@ -215,43 +215,48 @@ impl Transport {
             Ok(incoming) => {
                 let is_timely = self.clock.ahead_millis().abs_diff(ahead) < WORTH_TELLING;
                 let timeliness = if is_timely { Timeliness::Timely } else { Timeliness::Mistimed };
-                Err(Failure::Refused(Box::pin(Refusal::read(incoming)).await, timeliness))
+                Err(Failure::Refused(Box::pin(ErrorResponse::read(incoming)).await, timeliness))
             }
             Err(error) => Err(Failure::Wire(error)),
         })
     }
 
     /// Returns why a HEAD was refused, whose response has no body: sends the same GET, which is refused alike.
-    async fn with_words(
+    async fn explain_head_error(
         &self,
-        refusal: Refusal,
+        error: ErrorResponse,
         request: &Request<'_>,
         (location, credentials): (&Location, &Credentials),
         number: u32,
-    ) -> Refusal {
+    ) -> ErrorResponse {
         self.origin.set_key_id(&credentials.access_key_id);
-        if request.method != "HEAD" || !refusal.code.is_empty() || !matches!(refusal.status, 400 | 401 | 403) {
-            return refusal;
+        if request.method != "HEAD" || !error.code.is_empty() || !matches!(error.status, 400 | 401 | 403) {
+            return error;
         }
         let mut get = Request::new("GET", request.key);
         get.header("range", "bytes=0-0");
         // Boxed, since it is rare.
         match Box::pin(self.attempt(&mut get, location, credentials, number)).await {
-            Ok(Err(Failure::Refused(told, _))) if told.status == refusal.status => told,
-            Ok(_) | Err(_) => refusal,
+            Ok(Err(Failure::Refused(told, _))) if told.status == error.status => told,
+            Ok(_) | Err(_) => error,
         }
     }
 
     /// Returns where to send the next attempt, if the response is a redirect, names another region, or refuses a wrong
     /// signing time.
-    async fn follow(&self, refusal: &Refusal, timeliness: Timeliness, from: &Arc<Location>) -> Option<Arc<Location>> {
-        // The refusal of a HEAD has no reason.
-        if timeliness == Timeliness::Mistimed && refusal.status == 403 {
+    async fn follow(
+        &self,
+        error: &ErrorResponse,
+        timeliness: Timeliness,
+        from: &Arc<Location>,
+    ) -> Option<Arc<Location>> {
+        // The error response to a HEAD has no code.
+        if timeliness == Timeliness::Mistimed && error.status == 403 {
             return Some(Arc::clone(from));
         }
-        let other_region = refusal.region.as_ref().filter(|region| **region != from.region);
-        let is_elsewhere = matches!(refusal.status, 301 | 302 | 307 | 308);
-        let is_misaddressed = matches!(refusal.status, 400 | 403) && refusal.code != "AccessDenied";
+        let other_region = error.region.as_ref().filter(|region| **region != from.region);
+        let is_elsewhere = matches!(error.status, 301 | 302 | 307 | 308);
+        let is_misaddressed = matches!(error.status, 400 | 403) && error.code != "AccessDenied";
         if !(is_elsewhere || is_misaddressed && other_region.is_some()) {
             return None;
         }
@@ -259,14 +264,14 @@ impl Transport {
             tracing::info!(%region, "the bucket is in another region than was configured");
             return self.resolver.move_to_region(region).await.ok();
         }
-        let location: http::Uri = refusal.location.as_deref()?.parse().ok()?;
+        let location: http::Uri = error.location.as_deref()?.parse().ok()?;
         let origin = format!("{}://{}", location.scheme_str()?, location.authority()?);
         let target: Target = origin.parse().ok()?;
         // A request made over TLS must not be sent in plain text.
         if from.address.target.is_tls && !target.is_tls {
             return None;
         }
-        Some(self.resolver.redirect(from, target, matches!(refusal.status, 301 | 308)))
+        Some(self.resolver.redirect(from, target, matches!(error.status, 301 | 308)))
     }
 
     /// Corrects the clock by the object store's time, if the last check was a while ago, or if a request was refused,
@@ -300,8 +305,8 @@ fn may_repeat(failure: &Failure, request: &Request<'_>, safety: RetrySafety) -> 
         return false;
     }
     match (failure, safety) {
-        (Failure::Refused(refusal, _), RetrySafety::Idempotent) => refusal.is_throttling() || refusal.is_fault(),
-        (Failure::Refused(refusal, _), RetrySafety::NotIdempotent) => refusal.is_throttling(),
+        (Failure::Refused(error, _), RetrySafety::Idempotent) => error.is_throttling() || error.is_server_error(),
+        (Failure::Refused(error, _), RetrySafety::NotIdempotent) => error.is_throttling(),
         (Failure::Wire(WireError::Malformed(_) | WireError::Body(_)), _) => false,
         (Failure::Wire(_), RetrySafety::Idempotent) => true,
         (Failure::Wire(error), RetrySafety::NotIdempotent) => error.phase() < Phase::Sent,
