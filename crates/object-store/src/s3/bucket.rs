@@ -8,7 +8,7 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    bucket_admin::Control,
+    bucket_admin::ControlPlane,
     etag::unquoted,
     listing::{DOCUMENT_LIMIT, no_list, read_list},
     location::query,
@@ -28,7 +28,7 @@ pub struct Bucket {
     /// Client for objects.
     pub transport: Transport,
     /// Client for everything else.
-    pub control: Control,
+    pub control: ControlPlane,
     /// Background tasks.
     pub tasks: TaskTracker,
     /// Capabilities of the object store.

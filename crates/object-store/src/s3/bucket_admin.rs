@@ -21,20 +21,20 @@ use crate::{Error, Result};
 
 /// The control plane of the bucket.
 #[derive(Debug)]
-pub struct Control {
+pub struct ControlPlane {
     resolver: Arc<Resolver>,
     credentials: Arc<CurrentCredentials>,
     origin: Arc<ErrorContext>,
 }
 
-impl Control {
+impl ControlPlane {
     /// Returns the control plane of the bucket that `resolver` finds.
     pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>, origin: Arc<ErrorContext>) -> Self {
         Self { resolver, credentials, origin }
     }
 
     /// Maps an error of the SDK.
-    pub(super) fn fault<E: std::error::Error + 'static>(&self, error: &SdkError<E, HttpResponse>) -> Error {
+    pub(super) fn map_error<E: std::error::Error + 'static>(&self, error: &SdkError<E, HttpResponse>) -> Error {
         let Some(response) = error.raw_response() else {
             let is_kept_waiting = matches!(error, SdkError::TimeoutError(_))
                 || matches!(error, SdkError::DispatchFailure(failure) if failure.is_timeout());
@@ -42,7 +42,9 @@ impl Control {
                 Error::Timeout
             } else {
                 let endpoint = &self.origin.endpoint;
-                Error::Unavailable(format!("the object store at {endpoint} cannot be asked: {}", causes(error)).into())
+                Error::Unavailable(
+                    format!("the object store at {endpoint} cannot be asked: {}", error_chain(error)).into(),
+                )
             };
         };
         let document = response.body().bytes().unwrap_or_default();
@@ -51,7 +53,7 @@ impl Control {
         match (parsed.status, parsed.code.as_str()) {
             // A 404 from something other than the object store says nothing about an object.
             (404, "") => Error::Unavailable(parsed.describe(&self.origin).into()),
-            (200..300, "") => Error::Unavailable(format!("its answer cannot be read: {}", causes(error)).into()),
+            (200..300, "") => Error::Unavailable(format!("its answer cannot be read: {}", error_chain(error)).into()),
             _ => parsed.into_error(&self.origin),
         }
     }
@@ -99,7 +101,7 @@ impl Control {
         match created.await {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists")) => Ok(()),
-            Err(error) => Err(self.fault(&error)),
+            Err(error) => Err(self.map_error(&error)),
         }
     }
 
@@ -111,9 +113,9 @@ impl Control {
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(malformed)?;
         let done = self.call(|location| {
             let request = location.client.delete_objects().bucket(self.bucket()).delete(delete.clone());
-            request.customize().config_override(never_repeated()).send()
+            request.customize().config_override(without_retries()).send()
         });
-        let done = done.await.map_err(|error| self.fault(&error))?;
+        let done = done.await.map_err(|error| self.map_error(&error))?;
         match done.errors().iter().find(|error| error.code() != Some("NoSuchKey")) {
             None => Ok(()),
             Some(error) => {
@@ -128,12 +130,12 @@ impl Control {
 
 /// Returns a configuration without retries, for calls that take effect at once. The SDK also retries calls that may
 /// have taken effect: then a completion that won is told that it lost, and a delete removes later writes.
-pub fn never_repeated() -> aws_sdk_s3::config::Builder {
+pub fn without_retries() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled())
 }
 
-/// Returns the text of an SDK error, which is in its causes.
-fn causes(error: &dyn std::error::Error) -> String {
+/// Returns the text of an SDK error, with its causes.
+fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

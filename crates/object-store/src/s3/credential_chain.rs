@@ -12,7 +12,7 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_types::service_config::ServiceConfigKey;
 
 use super::{
-    credentials::{Credentials, CredentialsSource},
+    credentials::{Credentials, CredentialsProvider},
     http1::{Target, WireClient},
     sdk_connector::WireConnector,
 };
@@ -23,12 +23,12 @@ const DEFAULT_REGION: &str = "us-east-1";
 
 /// Values of the settings and of AWS's usual sources.
 #[derive(Debug)]
-pub struct AwsSources {
+pub struct AwsConfig {
     config: SdkConfig,
     endpoint: Option<String>,
 }
 
-impl AwsSources {
+impl AwsConfig {
     /// Reads the usual sources; `region` and `endpoint` take precedence. For a server that is not AWS's it does not
     /// query the instance metadata for a region: without an answer that takes seconds, and the SDK logs a warning.
     pub async fn load(wire: &Arc<WireClient>, region: Option<String>, endpoint: Option<&Target>) -> Self {
@@ -65,7 +65,7 @@ impl AwsSources {
 }
 
 fn loader(wire: &Arc<WireClient>) -> ConfigLoader {
-    aws_config::defaults(BehaviorVersion::latest()).http_client(WireConnector::to_sources(Arc::clone(wire)))
+    aws_config::defaults(BehaviorVersion::latest()).http_client(WireConnector::for_credential_chain(Arc::clone(wire)))
 }
 
 /// Returns the endpoint of the environment or the profile for S3, as the SDK's own client looks it up.
@@ -78,12 +78,12 @@ fn endpoint_of(config: &SdkConfig) -> Option<String> {
 
 /// Keys from the usual sources, which are read again each time: the SDK reads a profile only once.
 #[derive(Debug)]
-pub struct AwsCredentials {
+pub struct CredentialChain {
     wire: Arc<WireClient>,
     region: String,
 }
 
-impl AwsCredentials {
+impl CredentialChain {
     /// Returns keys requested in `region`, if that matters.
     pub fn new(wire: &Arc<WireClient>, region: &str) -> Self {
         Self { wire: Arc::clone(wire), region: region.to_owned() }
@@ -91,7 +91,7 @@ impl AwsCredentials {
 }
 
 #[async_trait]
-impl CredentialsSource for AwsCredentials {
+impl CredentialsProvider for CredentialChain {
     async fn load(&self) -> Result<Credentials, BoxError> {
         let config = loader(&self.wire).region(Region::new(self.region.clone())).load().await;
         let provider = config.credentials_provider().ok_or("there is no source of keys")?;

@@ -82,7 +82,7 @@ impl Debug for Credentials {
 
 /// A source of credentials.
 #[async_trait]
-pub trait CredentialsSource: Debug + Send + Sync + 'static {
+pub trait CredentialsProvider: Debug + Send + Sync + 'static {
     /// Loads credentials that are valid now.
     async fn load(&self) -> std::result::Result<Credentials, BoxError>;
 }
@@ -90,7 +90,7 @@ pub trait CredentialsSource: Debug + Send + Sync + 'static {
 /// The credentials in use, for our own requests and for the SDK's.
 #[derive(Debug)]
 pub struct CurrentCredentials {
-    source: Arc<dyn CredentialsSource>,
+    source: Arc<dyn CredentialsProvider>,
     clock: Arc<dyn Clock>,
     current: RwLock<Option<Arc<Credentials>>>,
     /// Held while credentials are loaded.
@@ -108,7 +108,7 @@ struct Loads {
 
 impl CurrentCredentials {
     /// Returns credentials that are loaded on first use.
-    pub fn new(source: Arc<dyn CredentialsSource>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(source: Arc<dyn CredentialsProvider>, clock: Arc<dyn Clock>) -> Self {
         Self { source, clock, current: RwLock::default(), turn: tokio::sync::Mutex::default() }
     }
 
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl CredentialsSource for Rotating {
+    impl CredentialsProvider for Rotating {
         async fn load(&self) -> std::result::Result<Credentials, BoxError> {
             self.loads.fetch_add(1, Relaxed);
             Ok(Credentials::new(format!("key-{}", self.key.load(Relaxed)), "secret".to_owned(), None, None))

@@ -21,7 +21,7 @@ use http::Uri;
 use larder_runtime::clock::{AdjustedClock, Clock};
 
 use super::{
-    credential_chain::AwsSources,
+    credential_chain::AwsConfig,
     credentials::CurrentCredentials,
     http1::{Target, WireClient},
     sdk_connector::WireConnector,
@@ -74,13 +74,13 @@ impl Resolver {
     pub async fn new(
         bucket: &str,
         style: Option<AddressStyle>,
-        sources: &AwsSources,
+        sources: &AwsConfig,
         wire: &Arc<WireClient>,
         credentials: Arc<CurrentCredentials>,
         clock: Arc<AdjustedClock>,
     ) -> Result<Self, BoxError> {
         let config = Builder::from(sources.config())
-            .http_client(WireConnector::to_object_store(Arc::clone(wire)))
+            .http_client(WireConnector::for_object_store(Arc::clone(wire)))
             .credentials_provider(SharedCredentialsProvider::from(credentials as Arc<dyn ProvideCredentials>))
             // We keep the credentials in use, for both.
             .identity_cache(IdentityCache::no_cache())

@@ -11,14 +11,14 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use larder_runtime::clock::Timestamp;
 
 use super::{
-    bucket_admin::{Control, never_repeated},
+    bucket_admin::{ControlPlane, without_retries},
     object_headers::STORED_CODING_NAME,
     open::{Encryption, S3Options},
 };
 use crate::{Error, Result, UnfinishedUpload, UploadMark, UploadPage};
 
 /// Maximum pages in a list of the parts of an upload, of which there are 10,000 at most.
-const PARTS_PAGES: usize = 10;
+const MAX_PART_PAGES: usize = 10;
 
 /// Parameters of a new multipart upload.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub struct NewUpload<'a> {
 
 /// A stored part.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct UploadedPart {
     /// Number, from 1 on.
     pub number: i32,
     /// Its validator as the object store returned it, quotes included.
@@ -51,17 +51,17 @@ pub struct Condition {
 
 /// An upload that was not completed, as far as is known.
 #[derive(Debug)]
-pub struct Incomplete {
+pub struct CompletionError {
     /// Error of the object store.
     pub error: Error,
     /// True if the object store itself reported that it did not create the object: by an error in a complete response,
     /// with its own status or, once the response had begun, after 200.
-    pub is_refused: bool,
+    pub is_rejected: bool,
 }
 
-impl Control {
+impl ControlPlane {
     /// Starts a multipart upload, and returns its id.
-    pub async fn begin_upload(&self, upload: &NewUpload<'_>, options: &S3Options) -> Result<String> {
+    pub async fn create_upload(&self, upload: &NewUpload<'_>, options: &S3Options) -> Result<String> {
         let (encryption, kms_key) = match &options.encryption {
             Some(Encryption::Aes256) => (Some("AES256".into()), None),
             Some(Encryption::Kms(key)) => (Some("aws:kms".into()), key.clone()),
@@ -78,7 +78,7 @@ impl Control {
                 .set_storage_class(options.storage_class.as_deref().map(Into::into))
                 .send()
         });
-        let begun = begun.await.map_err(|error| self.fault(&error))?;
+        let begun = begun.await.map_err(|error| self.map_error(&error))?;
         begun.upload_id.ok_or_else(|| Error::Unavailable("the object store gave the upload no id".into()))
     }
 
@@ -93,7 +93,7 @@ impl Control {
             Some("AccessDenied" | "MethodNotAllowed" | "NotImplemented") => {
                 Error::Unsupported("listing unfinished uploads")
             }
-            _ => self.fault(&error),
+            _ => self.map_error(&error),
         })?;
         let upload = |upload: &MultipartUpload| {
             // Not every object store respects the prefix.
@@ -111,14 +111,14 @@ impl Control {
     /// Returns when the last part of an upload was stored; `None` if it has no part, or has ended.
     pub async fn last_part_at(&self, key: &str, id: &str) -> Result<Option<Timestamp>> {
         let (mut last, mut marker): (Option<i64>, Option<String>) = (None, None);
-        for _ in 0..=PARTS_PAGES {
+        for _ in 0..=MAX_PART_PAGES {
             let listed = self.call(|location| {
                 let request = location.client.list_parts().bucket(self.bucket()).key(key).upload_id(id);
                 request.set_part_number_marker(marker.clone()).send()
             });
             let listed = match listed.await {
                 Err(error) if error.code() == Some("NoSuchUpload") => return Ok(None),
-                listed => listed.map_err(|error| self.fault(&error))?,
+                listed => listed.map_err(|error| self.map_error(&error))?,
             };
             let stored = listed.parts().iter().filter_map(|part| part.last_modified()?.to_millis().ok());
             last = last.max(stored.max());
@@ -135,9 +135,9 @@ impl Control {
         &self,
         key: &str,
         id: &str,
-        parts: &[Part],
+        parts: &[UploadedPart],
         condition: &Condition,
-    ) -> std::result::Result<Option<String>, Incomplete> {
+    ) -> std::result::Result<Option<String>, CompletionError> {
         let parts = parts
             .iter()
             .map(|part| CompletedPart::builder().part_number(part.number).e_tag(&part.etag).build())
@@ -148,11 +148,11 @@ impl Control {
             let request = request.multipart_upload(upload.clone());
             let request = request.set_if_match(condition.if_match.clone());
             let request = request.set_if_none_match(condition.if_none_match.clone());
-            request.customize().config_override(never_repeated()).send()
+            request.customize().config_override(without_retries()).send()
         });
         let completed = completed
             .await
-            .map_err(|error| Incomplete { is_refused: is_refused(&error), error: self.fault(&error) })?;
+            .map_err(|error| CompletionError { is_rejected: is_rejected(&error), error: self.map_error(&error) })?;
         Ok(completed.e_tag.filter(|etag| !etag.is_empty()))
     }
 
@@ -163,7 +163,7 @@ impl Control {
         });
         match aborted.await {
             Err(error) if error.code() == Some("NoSuchUpload") => Ok(()),
-            aborted => aborted.map(drop).map_err(|error| self.fault(&error)),
+            aborted => aborted.map(drop).map_err(|error| self.map_error(&error)),
         }
     }
 }
@@ -173,7 +173,7 @@ fn stored_coding(coding: &str) -> HashMap<String, String> {
 }
 
 /// Returns whether an error comes from the object store itself, and not from a proxy or a timeout.
-fn is_refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+fn is_rejected<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let status = error.raw_response().map(|response| response.status().as_u16());
     error.code().is_some() && status.is_some_and(|status| status < 500)
 }

@@ -12,8 +12,8 @@ use larder_runtime::{
 
 use super::{
     bucket::{Bucket, Decoding, Powers},
-    bucket_admin::Control,
-    credential_chain::{AwsCredentials, AwsSources},
+    bucket_admin::ControlPlane,
+    credential_chain::{AwsConfig, CredentialChain},
     credentials::CurrentCredentials,
     error_response::ErrorContext,
     http1::{Target, Timeouts, Trust, TrustError, WireClient},
@@ -162,8 +162,8 @@ impl S3Store {
         let wire =
             WireClient::new(options.timeouts.clone(), trust, Arc::clone(&options.proxies), Arc::clone(&clock), ledger);
         let wire = Arc::new(wire);
-        let sources = AwsSources::load(&wire, options.region.clone(), options.endpoint.as_ref()).await;
-        let source = Arc::new(AwsCredentials::new(&wire, sources.region()));
+        let sources = AwsConfig::load(&wire, options.region.clone(), options.endpoint.as_ref()).await;
+        let source = Arc::new(CredentialChain::new(&wire, sources.region()));
         let credentials = Arc::new(CurrentCredentials::new(source, Arc::clone(&clock)));
         let key = credentials.get().await.map_err(|_| OpenError::NoCredentials)?;
         let clock = Arc::new(AdjustedClock::new(clock));
@@ -178,7 +178,7 @@ impl S3Store {
         tracing::info!(bucket = options.bucket, origin = %address, region, proxy, "the bucket's address was resolved");
         let origin = Arc::new(ErrorContext::new(address.to_string(), options.bucket.clone()));
         origin.set_key_id(&key.access_key_id);
-        let control = Control::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
+        let control = ControlPlane::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
         let patience = options.timeouts.answer;
         let transport = Transport::new(wire, resolver, (credentials, origin), clock, random, patience);
         let (powers, tasks) = (Powers::default(), TaskTracker::new());

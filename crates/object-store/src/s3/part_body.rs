@@ -16,7 +16,7 @@ use crate::{BodyError, ByteStream, Error, Lease, MemoryBudget, Result, announced
 
 /// A part of a body in memory, and the lease of that memory.
 #[derive(Debug)]
-pub struct Piece {
+pub struct Part {
     /// The bytes.
     pub bytes: Bytes,
     /// True if it is the end of the body.
@@ -26,14 +26,14 @@ pub struct Piece {
 
 /// A body that is buffered part by part.
 #[derive(Debug)]
-pub struct Gathering {
+pub struct PartBuffer {
     body: ByteStream,
     announced: AnnouncedLength,
     /// Bytes received behind the last part.
     rest: Bytes,
 }
 
-impl Gathering {
+impl PartBuffer {
     /// Buffers `body`.
     pub fn new(body: ByteStream) -> Self {
         let announced = AnnouncedLength::new(body.length());
@@ -42,24 +42,25 @@ impl Gathering {
 
     /// Returns the next `size` bytes, or the rest of the body if that is less. Charges `budget` as the bytes arrive, so
     /// that a body holds only the memory of the bytes received.
-    pub async fn piece(&mut self, size: u64, budget: &Arc<MemoryBudget>) -> Result<Piece> {
-        let room = self.announced.left().map_or(size, |left| size.min(left + self.rest.len() as u64));
-        let (size, room) = (usize::try_from(size).unwrap_or(usize::MAX), usize::try_from(room).unwrap_or(usize::MAX));
+    pub async fn next_part(&mut self, size: u64, budget: &Arc<MemoryBudget>) -> Result<Part> {
+        let expected = self.announced.left().map_or(size, |left| size.min(left + self.rest.len() as u64));
+        let (size, expected) =
+            (usize::try_from(size).unwrap_or(usize::MAX), usize::try_from(expected).unwrap_or(usize::MAX));
         let lease = budget.lease();
-        let mut gathered = BytesMut::new();
+        let mut buffered = BytesMut::new();
         let mut next = Some(std::mem::take(&mut self.rest));
         while let Some(mut chunk) = next {
-            let is_full = gathered.len() + chunk.len() > size;
+            let is_full = buffered.len() + chunk.len() > size;
             if is_full {
-                self.rest = chunk.split_off(size - gathered.len());
+                self.rest = chunk.split_off(size - buffered.len());
             }
-            lease.append(&mut gathered, &chunk, room).await.map_err(Error::Body)?;
+            lease.append(&mut buffered, &chunk, expected).await.map_err(Error::Body)?;
             if is_full {
-                return Ok(Piece { bytes: gathered.freeze(), is_last: false, _lease: lease });
+                return Ok(Part { bytes: buffered.freeze(), is_last: false, _lease: lease });
             }
             next = self.next(&lease).await?;
         }
-        Ok(Piece { bytes: gathered.freeze(), is_last: true, _lease: lease })
+        Ok(Part { bytes: buffered.freeze(), is_last: true, _lease: lease })
     }
 
     async fn next(&mut self, lease: &Lease) -> Result<Option<Bytes>> {
@@ -74,7 +75,7 @@ impl Gathering {
 
 /// A body that is being split.
 #[derive(Debug, Clone)]
-pub struct Slices(Arc<Mutex<Source>>);
+pub struct PartStream(Arc<Mutex<Source>>);
 
 #[derive(Debug)]
 struct Source {
@@ -83,7 +84,7 @@ struct Source {
     rest: Bytes,
 }
 
-impl Slices {
+impl PartStream {
     /// Splits `body`.
     pub fn new(body: ByteStream) -> Self {
         Self(Arc::new(Mutex::new(Source { body, rest: Bytes::new() })))
@@ -91,7 +92,7 @@ impl Slices {
 
     /// Returns the next part, of exactly `length` bytes; the previous one must have been read to its end.
     pub fn next(&self, length: u64) -> ByteStream {
-        ByteStream::new(Some(length), Slice { source: self.clone(), left: length })
+        ByteStream::new(Some(length), StreamedPart { source: self.clone(), left: length })
     }
 
     /// Returns whether the body has ended, as it must after its last part.
@@ -101,12 +102,12 @@ impl Slices {
     }
 }
 
-struct Slice {
-    source: Slices,
+struct StreamedPart {
+    source: PartStream,
     left: u64,
 }
 
-impl Stream for Slice {
+impl Stream for StreamedPart {
     type Item = std::result::Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -147,14 +148,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_comes_in_pieces_of_the_size_that_is_asked_for() {
+    async fn a_body_comes_in_parts_of_the_requested_size() {
         let budget = budget();
-        let mut gathering = Gathering::new(chunks(&[100_000, 1, 99_999, 50]));
+        let mut buffer = PartBuffer::new(chunks(&[100_000, 1, 99_999, 50]));
         let mut sizes = Vec::new();
         loop {
-            let piece = gathering.piece(80_000, &budget).await.expect("it is there");
-            sizes.push(piece.bytes.len());
-            if piece.is_last {
+            let part = buffer.next_part(80_000, &budget).await.expect("a part");
+            sizes.push(part.bytes.len());
+            if part.is_last {
                 break;
             }
         }
@@ -162,44 +163,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_piece_holds_what_has_arrived_of_it_and_no_more() {
+    async fn a_part_holds_only_the_memory_of_the_received_bytes() {
         let budget = budget();
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let chunks = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
-        let mut gathering = Gathering::new(ByteStream::new(None, chunks));
-        let mut piece = Box::pin(gathering.piece(8 << 20, &budget));
+        let mut buffer = PartBuffer::new(ByteStream::new(None, chunks));
+        let mut part = Box::pin(buffer.next_part(8 << 20, &budget));
         for _ in 0..7 {
-            sender.send(Ok(Bytes::from(vec![b'x'; 10_000]))).expect("it is taken");
+            sender.send(Ok(Bytes::from(vec![b'x'; 10_000]))).expect("the body is read");
         }
-        assert!(futures_util::poll!(&mut piece).is_pending());
+        assert!(futures_util::poll!(&mut part).is_pending());
         assert!(budget.held() <= 128 << 10, "{} bytes are held for 70,000", budget.held());
-        drop(piece);
+        drop(part);
         assert_eq!(budget.held(), 0);
     }
 
     #[tokio::test]
-    async fn room_is_made_for_no_more_than_a_piece() {
+    async fn no_more_than_a_part_is_reserved() {
         let budget = budget();
-        let mut gathering = Gathering::new(chunks(&[10_000; 30]));
-        let piece = gathering.piece(200_000, &budget).await.expect("it is there");
-        assert_eq!(piece.bytes.len(), 200_000);
+        let mut buffer = PartBuffer::new(chunks(&[10_000; 30]));
+        let part = buffer.next_part(200_000, &budget).await.expect("a part");
+        assert_eq!(part.bytes.len(), 200_000);
         assert_eq!(budget.held(), 200_000 - (64 << 10), "64 KiB are free");
     }
 
     #[tokio::test]
     async fn parts_have_their_length_wherever_chunks_end() {
         let body = ByteStream::from(Bytes::from_static(b"0123456789"));
-        let slices = Slices::new(body);
+        let stream = PartStream::new(body);
         for (length, part) in [(4, &b"0123"[..]), (1, b"4"), (5, b"56789")] {
-            assert_eq!(slices.next(length).into_bytes(10).await.expect("it is there"), part);
+            assert_eq!(stream.next(length).into_bytes(10).await.expect("a part"), part);
         }
-        assert!(slices.has_ended().await.expect("nothing fails"));
+        assert!(stream.has_ended().await.expect("nothing fails"));
     }
 
     #[tokio::test]
     async fn a_body_that_is_longer_is_not_over() {
-        let slices = Slices::new(ByteStream::from(Bytes::from_static(b"0123456789")));
-        let _ = slices.next(9).into_bytes(10).await;
-        assert!(!slices.has_ended().await.expect("nothing fails"));
+        let stream = PartStream::new(ByteStream::from(Bytes::from_static(b"0123456789")));
+        let _ = stream.next(9).into_bytes(10).await;
+        assert!(!stream.has_ended().await.expect("nothing fails"));
     }
 }

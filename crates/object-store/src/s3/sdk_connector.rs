@@ -34,12 +34,12 @@ pub struct WireConnector {
 
 impl WireConnector {
     /// Adapts `wire` for calls of the object store.
-    pub fn to_object_store(wire: Arc<WireClient>) -> Self {
+    pub fn for_object_store(wire: Arc<WireClient>) -> Self {
         Self { wire, is_billed: true }
     }
 
     /// Adapts `wire` for calls of credential sources.
-    pub fn to_sources(wire: Arc<WireClient>) -> Self {
+    pub fn for_credential_chain(wire: Arc<WireClient>) -> Self {
         Self { wire, is_billed: false }
     }
 }

@@ -16,9 +16,9 @@ use super::{
     etag::unquoted,
     http1::Outgoing,
     location::query,
-    multipart::{Incomplete, NewUpload, Part},
+    multipart::{CompletionError, NewUpload, UploadedPart},
     object_headers::{add_coding, content_type},
-    part_body::{Gathering, Piece, Slices},
+    part_body::{Part, PartBuffer, PartStream},
     request::Request,
     signer::payload_hash,
     transport::RetrySafety,
@@ -26,20 +26,20 @@ use super::{
 use crate::{Attributes, BodyError, ByteStream, ETag, Error, Precondition, RejectedFor, Result};
 
 /// Maximum number of parts of an upload. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
-const PARTS_LIMIT: u64 = 10_000;
+const MAX_PARTS: u64 = 10_000;
 
 /// Minimum size of a part that is not the last; also the first size of buffered parts, for bodies of unknown length.
-const GATHERED_PART_BYTES: u64 = 8 << 20;
+const MIN_PART_BYTES: u64 = 8 << 20;
 
 /// Number of buffered parts after which their size grows by the first size, so that 10,000 of them hold more than any
 /// record.
-const PARTS_OF_A_SIZE: u64 = 1000;
+const PARTS_PER_SIZE_STEP: u64 = 1000;
 
 /// Maximum bytes of a body sent without `100 Continue`, which costs a round trip.
-const UNASKED_BYTES: u64 = 1 << 20;
+const MAX_BYTES_WITHOUT_CONTINUE: u64 = 1 << 20;
 
 /// Maximum bytes of a body of known length that is buffered: it is sent with the head in one write, and can be retried.
-const SENT_AT_ONCE_BYTES: u64 = 64 * 1024;
+const MAX_BUFFERED_BODY_BYTES: u64 = 64 * 1024;
 
 /// Stores a body under the full key; returns the vendor's validator and the time of the response.
 pub async fn store(
@@ -60,16 +60,16 @@ pub async fn store(
     let upload = Upload { bucket, key, attributes, precondition };
     let may_have_parts = *precondition == Precondition::None || bucket.powers.has_conditional_completions();
     match body.length() {
-        Some(length) if length <= SENT_AT_ONCE_BYTES => {
-            let piece = Gathering::new(body).piece(length, &bucket.options.memory).await?;
-            upload.put(Outgoing::Bytes(piece.bytes), length).await
+        Some(length) if length <= MAX_BUFFERED_BODY_BYTES => {
+            let part = PartBuffer::new(body).next_part(length, &bucket.options.memory).await?;
+            upload.put(Outgoing::Bytes(part.bytes), length).await
         }
         Some(length) if !is_hashed && (length <= options.part_bytes || !may_have_parts) => {
             upload.put(Outgoing::Stream { stream: body, is_begun: false }, length).await
         }
         // Boxed, so that the future of a small put is not as large as theirs.
         Some(length) if !is_hashed => Box::pin(upload.stream_parts(body, length)).await,
-        Some(_) | None => Box::pin(upload.gather_parts(body, may_have_parts)).await,
+        Some(_) | None => Box::pin(upload.buffer_parts(body, may_have_parts)).await,
     }
 }
 
@@ -77,7 +77,7 @@ pub async fn store(
 pub async fn store_as_part(bucket: &Arc<Bucket>, key: &str, precondition: &Precondition) -> Result<()> {
     let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
     let upload = Upload { bucket, key, attributes: &attributes, precondition };
-    let mut parts = upload.begin().await?;
+    let mut parts = upload.create().await?;
     parts.send(Outgoing::Bytes("part".into()), 4).await?;
     parts.complete().await.map(drop)
 }
@@ -102,7 +102,7 @@ impl Upload<'_> {
         let etag = incoming.head.get("etag").map(unquoted);
         let date = incoming.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
         // The body is not needed, but unread it would cost the connection.
-        let _ = incoming.into_bytes(UNASKED_BYTES).await;
+        let _ = incoming.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
         let etag = etag.ok_or_else(|| Error::Unavailable("the object store gave the object no ETag".into()))?;
         Ok((etag, date))
     }
@@ -117,7 +117,7 @@ impl Upload<'_> {
                 request.header("content-md5", BASE64_STANDARD.encode(Md5::digest(bytes)));
             }
         }
-        request.awaits_continue = length > UNASKED_BYTES;
+        request.awaits_continue = length > MAX_BYTES_WITHOUT_CONTINUE;
         request.body = body;
         request.length = length;
         request
@@ -125,16 +125,16 @@ impl Upload<'_> {
 
     /// Streams the body in parts.
     async fn stream_parts(&self, body: ByteStream, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
-        let size = self.bucket.options.part_bytes.max(length.div_ceil(PARTS_LIMIT));
-        let slices = Slices::new(body);
-        let mut parts = self.begin().await?;
+        let size = self.bucket.options.part_bytes.max(length.div_ceil(MAX_PARTS));
+        let stream = PartStream::new(body);
+        let mut parts = self.create().await?;
         let mut left = length;
         while left > 0 {
             let part = size.min(left);
-            parts.send(Outgoing::Stream { stream: slices.next(part), is_begun: false }, part).await?;
+            parts.send(Outgoing::Stream { stream: stream.next(part), is_begun: false }, part).await?;
             left -= part;
         }
-        if !slices.has_ended().await.map_err(Error::Body)? {
+        if !stream.has_ended().await.map_err(Error::Body)? {
             let words = format!("it is longer than the {length} bytes it announced");
             return Err(Error::Body(BodyError::Malformed(words)));
         }
@@ -142,27 +142,27 @@ impl Upload<'_> {
     }
 
     /// Stores a short body in one request, else in buffered parts.
-    async fn gather_parts(
+    async fn buffer_parts(
         &self,
         body: ByteStream,
         may_have_parts: bool,
     ) -> Result<(ETag, Option<std::time::SystemTime>)> {
-        let mut gathering = Gathering::new(body);
-        let first = gathering.piece(GATHERED_PART_BYTES, &self.bucket.options.memory).await?;
+        let mut buffer = PartBuffer::new(body);
+        let first = buffer.next_part(MIN_PART_BYTES, &self.bucket.options.memory).await?;
         if first.is_last {
             return self.put(Outgoing::Bytes(first.bytes.clone()), first.bytes.len() as u64).await;
         }
         if !may_have_parts {
             return Err(Error::Unsupported("conditional writes of large bodies of unknown length"));
         }
-        let mut parts = self.begin().await?;
-        parts.send_piece(first).await?;
-        for number in 1..PARTS_LIMIT {
-            let size = GATHERED_PART_BYTES * (1 + number / PARTS_OF_A_SIZE);
-            let piece = gathering.piece(size, &self.bucket.options.memory).await?;
-            let is_last = piece.is_last;
-            if !piece.bytes.is_empty() {
-                parts.send_piece(piece).await?;
+        let mut parts = self.create().await?;
+        parts.send_buffered(first).await?;
+        for number in 1..MAX_PARTS {
+            let size = MIN_PART_BYTES * (1 + number / PARTS_PER_SIZE_STEP);
+            let part = buffer.next_part(size, &self.bucket.options.memory).await?;
+            let is_last = part.is_last;
+            if !part.bytes.is_empty() {
+                parts.send_buffered(part).await?;
             }
             if is_last {
                 return parts.complete().await;
@@ -171,32 +171,32 @@ impl Upload<'_> {
         Err(Error::Unsupported("a body of unknown length and more than 400 GiB"))
     }
 
-    async fn begin(&self) -> Result<Parts<'_>> {
+    async fn create(&self) -> Result<MultipartUpload<'_>> {
         let upload = NewUpload {
             key: self.key,
             content_type: content_type(self.attributes),
             content_encoding: self.attributes.content_encoding.as_deref(),
         };
-        let id = self.bucket.control.begin_upload(&upload, &self.bucket.options).await?;
-        Ok(Parts { upload: self, id, sent: Vec::new(), is_completed: false, commission: commission() })
+        let id = self.bucket.control.create_upload(&upload, &self.bucket.options).await?;
+        Ok(MultipartUpload { upload: self, id, sent: Vec::new(), is_completed: false, commission: commission() })
     }
 }
 
 /// A multipart upload. Dropped before it is completed, it is aborted, and its parts are deleted.
-struct Parts<'a> {
+struct MultipartUpload<'a> {
     upload: &'a Upload<'a>,
     id: String,
-    sent: Vec<Part>,
+    sent: Vec<UploadedPart>,
     is_completed: bool,
     /// The request context for the abort.
     commission: Option<Commission>,
 }
 
-impl Parts<'_> {
+impl MultipartUpload<'_> {
     /// Sends a part and returns its share of the budget: buffering the next part while holding this one could deadlock
     /// with other uploads that do the same.
-    async fn send_piece(&mut self, piece: Piece) -> Result<()> {
-        self.send(Outgoing::Bytes(piece.bytes.clone()), piece.bytes.len() as u64).await
+    async fn send_buffered(&mut self, part: Part) -> Result<()> {
+        self.send(Outgoing::Bytes(part.bytes.clone()), part.bytes.len() as u64).await
     }
 
     async fn send(&mut self, body: Outgoing, length: u64) -> Result<()> {
@@ -206,8 +206,8 @@ impl Parts<'_> {
         // Idempotent: the upload is ours alone, and the last write of a part counts.
         let incoming = self.upload.bucket.transport.send(request, RetrySafety::Idempotent).await?;
         let etag = incoming.head.get("etag").unwrap_or_default().to_owned();
-        let _ = incoming.into_bytes(UNASKED_BYTES).await;
-        self.sent.push(Part { number, etag });
+        let _ = incoming.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
+        self.sent.push(UploadedPart { number, etag });
         Ok(())
     }
 
@@ -217,11 +217,11 @@ impl Parts<'_> {
         let parts = std::mem::take(&mut self.sent);
         // From here on the object may appear, and its parts must not be deleted.
         self.is_completed = true;
-        let is_refused = AtomicBool::new(false);
+        let is_rejected = AtomicBool::new(false);
         let complete = || async {
             let completed = bucket.control.complete_upload(self.upload.key, &self.id, &parts, &condition).await;
-            completed.map_err(|Incomplete { error, is_refused: said_so }| {
-                is_refused.store(said_so, Ordering::Relaxed);
+            completed.map_err(|CompletionError { error, is_rejected: rejected }| {
+                is_rejected.store(rejected, Ordering::Relaxed);
                 error
             })
         };
@@ -231,8 +231,8 @@ impl Parts<'_> {
             Err(error) => {
                 // Without a response the object may still be created, and its parts stay. The reconciler handles them a
                 // day later.
-                let is_refused = is_refused.load(Ordering::Relaxed);
-                if is_refused || matches!(error, Error::Precondition | Error::NotFound | Error::Throttled { .. }) {
+                let is_rejected = is_rejected.load(Ordering::Relaxed);
+                if is_rejected || matches!(error, Error::Precondition | Error::NotFound | Error::Throttled { .. }) {
                     self.is_completed = false;
                 }
                 return Err(bucket.of_write(error, self.upload.precondition));
@@ -246,7 +246,7 @@ impl Parts<'_> {
     }
 }
 
-impl Drop for Parts<'_> {
+impl Drop for MultipartUpload<'_> {
     fn drop(&mut self) {
         if self.is_completed {
             return;
@@ -255,7 +255,7 @@ impl Drop for Parts<'_> {
             (Arc::clone(self.upload.bucket), self.upload.key.to_owned(), std::mem::take(&mut self.id));
         let given_up = async move {
             if let Err(error) = bucket.control.abort_upload(&key, &id).await {
-                tracing::warn!(%error, "an upload in parts could not be aborted; it is tried again in a day");
+                tracing::warn!(%error, "cannot abort a multipart upload; retrying in a day");
             }
         };
         let _detached = self.upload.bucket.tasks.spawn(carry_out(self.commission.take(), given_up));
