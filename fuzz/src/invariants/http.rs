@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use larder_object_store::s3::{
-    Target,
+    Endpoint,
     internals::{Framing, Head},
 };
 
@@ -44,10 +44,10 @@ pub fn chunks(bytes: &[u8]) {
 
 /// Checks that a server's address is written so that it parses to the same.
 pub fn origin(bytes: &[u8]) {
-    let Some(target) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<Target>().ok()) else { return };
-    assert_eq!(target.to_string().parse::<Target>().as_ref(), Ok(&target), "{target}");
-    assert!(!target.authority().contains(['/', '@', '?', '#', ' ']), "{target}");
-    let _ = target.is_address();
+    let Some(endpoint) = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<Endpoint>().ok()) else { return };
+    assert_eq!(endpoint.to_string().parse::<Endpoint>().as_ref(), Ok(&endpoint), "{endpoint}");
+    assert!(!endpoint.authority().contains(['/', '@', '?', '#', ' ']), "{endpoint}");
+    let _ = endpoint.is_address();
 }
 
 /// Returns lengths of pieces to try: small ones, but not too many, since each is checked together with all before it.

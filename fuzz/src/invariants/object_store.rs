@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use larder_object_store::{
     Attributes, ETag,
     s3::{
-        Target,
+        Endpoint,
         internals::{
             Address, ErrorContext, ErrorResponse, Head, encode_into, marked, query, read_copy, read_list, unmarked,
             unquoted,
@@ -67,7 +67,7 @@ pub fn validator(bytes: &[u8]) {
     let read: Vec<(String, String)> =
         form_urlencoded::parse(query(&[("prefix", text)]).as_bytes()).into_owned().collect();
     assert_eq!(read, [("prefix".to_owned(), text.to_owned())]);
-    let target: Target = "http://minio:9000".parse().expect("an origin");
-    let path = Address::new(target, "/b/").object(text);
+    let endpoint: Endpoint = "http://minio:9000".parse().expect("an origin");
+    let path = Address::new(endpoint, "/b/").object(text);
     assert!(path.starts_with("/b/"));
 }

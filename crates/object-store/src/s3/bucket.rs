@@ -134,15 +134,15 @@ impl Bucket {
         let origin = self.transport.origin();
         let mut request = Request::new("GET", None);
         request.query = query(&[("list-type", "2"), ("max-keys", "1"), ("prefix", &self.options.prefix)]);
-        let incoming = match self.transport.ask(request, RetrySafety::Idempotent).await? {
-            Ok(incoming) => incoming,
+        let response = match self.transport.ask(request, RetrySafety::Idempotent).await? {
+            Ok(response) => response,
             Err(error) if error.code == "NoSuchBucket" => return Ok(false),
             Err(error) if error.status == 404 && !error.is_not_s3() => return Ok(false),
             Err(error) if error.code.is_empty() => return Err(Error::Unavailable(error.describe(origin).into())),
             Err(error) => return Err(error.into_error(origin)),
         };
-        let head = incoming.head.clone();
-        let document = incoming.into_bytes(DOCUMENT_LIMIT).await?;
+        let head = response.head.clone();
+        let document = response.into_bytes(DOCUMENT_LIMIT).await?;
         match read_list(&document, &self.options.prefix) {
             Ok(_) => Ok(true),
             Err(_) => Err(Error::Unavailable(no_list(&head, origin).into())),
@@ -193,9 +193,9 @@ impl Bucket {
 
     /// Returns the vendor's validator of an object, and the time of its write.
     pub async fn validator(&self, key: &str) -> Result<(ETag, SystemTime)> {
-        let incoming = self.transport.send(Request::new("HEAD", Some(key)), RetrySafety::Idempotent).await?;
-        let etag = incoming.head.get("etag").map(unquoted);
-        let date = incoming.head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
+        let response = self.transport.send(Request::new("HEAD", Some(key)), RetrySafety::Idempotent).await?;
+        let etag = response.head.get("etag").map(unquoted);
+        let date = response.head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
         etag.zip(date).ok_or_else(|| Error::Unavailable("the object store gave the object no ETag or date".into()))
     }
 }

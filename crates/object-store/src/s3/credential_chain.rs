@@ -13,8 +13,8 @@ use aws_types::service_config::ServiceConfigKey;
 
 use super::{
     credentials::{Credentials, CredentialsProvider},
-    http1::{Target, WireClient},
-    sdk_connector::WireConnector,
+    http1::{Endpoint, Http1Client},
+    sdk_connector::SdkConnector,
 };
 use crate::BoxError;
 
@@ -31,7 +31,7 @@ pub struct AwsConfig {
 impl AwsConfig {
     /// Reads the usual sources; `region` and `endpoint` take precedence. For a server that is not AWS's it does not
     /// query the instance metadata for a region: without an answer that takes seconds, and the SDK logs a warning.
-    pub async fn load(wire: &Arc<WireClient>, region: Option<String>, endpoint: Option<&Target>) -> Self {
+    pub async fn load(http: &Arc<Http1Client>, region: Option<String>, endpoint: Option<&Endpoint>) -> Self {
         let region = if let Some(region) = region {
             Some(Region::new(region))
         } else {
@@ -40,10 +40,10 @@ impl AwsConfig {
         };
         let is_said = region.is_some();
         let usual = region.unwrap_or(Region::from_static(DEFAULT_REGION));
-        let mut config = loader(wire).region(usual).load().await;
+        let mut config = loader(http).region(usual).load().await;
         let endpoint = endpoint.map(ToString::to_string).or_else(|| endpoint_of(&config));
         if !is_said && endpoint.is_none() {
-            config = loader(wire).load().await;
+            config = loader(http).load().await;
         }
         Self { config, endpoint }
     }
@@ -64,8 +64,8 @@ impl AwsConfig {
     }
 }
 
-fn loader(wire: &Arc<WireClient>) -> ConfigLoader {
-    aws_config::defaults(BehaviorVersion::latest()).http_client(WireConnector::for_credential_chain(Arc::clone(wire)))
+fn loader(http: &Arc<Http1Client>) -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(SdkConnector::for_credential_chain(Arc::clone(http)))
 }
 
 /// Returns the endpoint of the environment or the profile for S3, as the SDK's own client looks it up.
@@ -79,21 +79,21 @@ fn endpoint_of(config: &SdkConfig) -> Option<String> {
 /// Keys from the usual sources, which are read again each time: the SDK reads a profile only once.
 #[derive(Debug)]
 pub struct CredentialChain {
-    wire: Arc<WireClient>,
+    http: Arc<Http1Client>,
     region: String,
 }
 
 impl CredentialChain {
     /// Returns keys requested in `region`, if that matters.
-    pub fn new(wire: &Arc<WireClient>, region: &str) -> Self {
-        Self { wire: Arc::clone(wire), region: region.to_owned() }
+    pub fn new(http: &Arc<Http1Client>, region: &str) -> Self {
+        Self { http: Arc::clone(http), region: region.to_owned() }
     }
 }
 
 #[async_trait]
 impl CredentialsProvider for CredentialChain {
     async fn load(&self) -> Result<Credentials, BoxError> {
-        let config = loader(&self.wire).region(Region::new(self.region.clone())).load().await;
+        let config = loader(&self.http).region(Region::new(self.region.clone())).load().await;
         let provider = config.credentials_provider().ok_or("there is no source of keys")?;
         let found = provider.provide_credentials().await?;
         Ok(Credentials::new(

@@ -9,7 +9,7 @@ use std::{
 use quick_xml::{Reader, events::Event};
 
 use super::{
-    http1::{Head, Incoming},
+    http1::{Head, Response},
     listing::resolve,
 };
 use crate::{Error, RejectedFor};
@@ -43,10 +43,10 @@ pub struct ErrorResponse {
 
 impl ErrorResponse {
     /// Reads a response as an error.
-    pub async fn read(incoming: Incoming) -> Self {
-        let mut error = Self::from_head(&incoming.head);
+    pub async fn read(response: Response) -> Self {
+        let mut error = Self::from_head(&response.head);
         // An error with a lost text is still an error.
-        if let Ok(document) = incoming.into_bytes(MAX_DOCUMENT_BYTES).await {
+        if let Ok(document) = response.into_bytes(MAX_DOCUMENT_BYTES).await {
             error.read_document(&document);
         }
         error

@@ -23,8 +23,8 @@ use larder_runtime::clock::{AdjustedClock, Clock};
 use super::{
     credential_chain::AwsConfig,
     credentials::CurrentCredentials,
-    http1::{Target, WireClient},
-    sdk_connector::WireConnector,
+    http1::{Endpoint, Http1Client},
+    sdk_connector::SdkConnector,
 };
 use crate::BoxError;
 
@@ -75,12 +75,12 @@ impl Resolver {
         bucket: &str,
         style: Option<AddressStyle>,
         sources: &AwsConfig,
-        wire: &Arc<WireClient>,
+        http: &Arc<Http1Client>,
         credentials: Arc<CurrentCredentials>,
         clock: Arc<AdjustedClock>,
     ) -> Result<Self, BoxError> {
         let config = Builder::from(sources.config())
-            .http_client(WireConnector::for_object_store(Arc::clone(wire)))
+            .http_client(SdkConnector::for_object_store(Arc::clone(http)))
             .credentials_provider(SharedCredentialsProvider::from(credentials as Arc<dyn ProvideCredentials>))
             // We keep the credentials in use, for both.
             .identity_cache(IdentityCache::no_cache())
@@ -116,12 +116,13 @@ impl Resolver {
     }
 
     /// Returns the same bucket at the server of a redirect, and uses it from now on if it `is_permanent`.
-    pub fn redirect(&self, from: &Location, target: Target, is_permanent: bool) -> Arc<Location> {
+    pub fn redirect(&self, from: &Location, endpoint: Endpoint, is_permanent: bool) -> Arc<Location> {
         // The SDK adds the bucket to the host itself.
-        let server = target.host.strip_prefix(&format!("{}.", self.rules.bucket)).filter(|_| !self.rules.is_path_style);
-        let server = server.map_or_else(|| target.clone(), |host| target.at(host));
+        let server =
+            endpoint.host.strip_prefix(&format!("{}.", self.rules.bucket)).filter(|_| !self.rules.is_path_style);
+        let server = server.map_or_else(|| endpoint.clone(), |host| endpoint.at(host));
         let config = from.client.config().to_builder().endpoint_url(server.to_string()).build();
-        let (client, address) = (Client::from_conf(config), from.address.moved_to(target));
+        let (client, address) = (Client::from_conf(config), from.address.moved_to(endpoint));
         let location = Arc::new(Location { address, region: from.region.clone(), client });
         if is_permanent {
             self.current.store(Arc::clone(&location));
@@ -163,28 +164,28 @@ impl Rules {
             .use_dual_stack(self.use_dual_stack)
             .build()?;
         let endpoint = DefaultResolver::new().resolve_endpoint(&params).await?;
-        let (target, root) = taken_apart(endpoint.url())?;
+        let (server, root) = taken_apart(endpoint.url())?;
         let scheme = endpoint.auth_schemes().first();
         let signed_for = scheme.and_then(|scheme| scheme.get("signingRegion")?.as_string()).unwrap_or(region);
         let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
         let (client, region) = (Client::from_conf(config), signed_for.to_owned());
-        Ok(Location { address: Address::new(target, root), region, client })
+        Ok(Location { address: Address::new(server, root), region, client })
     }
 }
 
 /// Splits an endpoint's URL into the server and the path before keys.
-fn taken_apart(url: &str) -> Result<(Target, String), BoxError> {
+fn taken_apart(url: &str) -> Result<(Endpoint, String), BoxError> {
     let uri: Uri = url.parse()?;
     let (scheme, authority) = (uri.scheme_str().ok_or("it has no scheme")?, uri.authority().ok_or("it has no host")?);
-    let target = format!("{scheme}://{authority}").parse().map_err(|error| format!("the endpoint {url} {error}"))?;
-    Ok((target, format!("{}/", uri.path().trim_end_matches('/'))))
+    let endpoint = format!("{scheme}://{authority}").parse().map_err(|error| format!("the endpoint {url} {error}"))?;
+    Ok((endpoint, format!("{}/", uri.path().trim_end_matches('/'))))
 }
 
 /// A bucket on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// The server to connect to.
-    pub target: Target,
+    pub endpoint: Endpoint,
     /// The header `Host`.
     pub host: String,
     /// The part of a path before the key: `/`, or `/bucket/`.
@@ -202,14 +203,14 @@ pub enum AddressStyle {
 
 impl Address {
     /// Returns the address of a bucket whose keys come after `root` in paths.
-    pub fn new(target: Target, root: impl Into<String>) -> Self {
-        Self { host: target.authority(), target, root: root.into() }
+    pub fn new(endpoint: Endpoint, root: impl Into<String>) -> Self {
+        Self { host: endpoint.authority(), endpoint, root: root.into() }
     }
 
     /// Returns the address of the same bucket on the server of a redirect.
     #[must_use]
-    pub fn moved_to(&self, target: Target) -> Self {
-        Self { host: target.authority(), target, root: self.root.clone() }
+    pub fn moved_to(&self, endpoint: Endpoint) -> Self {
+        Self { host: endpoint.authority(), endpoint, root: self.root.clone() }
     }
 
     /// Returns the path of an object.
@@ -291,7 +292,7 @@ mod tests {
     }
 
     fn own(location: &Location) -> String {
-        format!("{}{}", location.address.target, location.address.object("k"))
+        format!("{}{}", location.address.endpoint, location.address.object("k"))
     }
 
     async fn of_sdk(location: &Location, bucket: &str) -> String {
@@ -336,18 +337,18 @@ mod tests {
         let moved = resolver.location();
         assert_eq!(own(&moved), "https://b-1.s3.eu-north-1.amazonaws.com/k");
         assert_eq!(of_sdk(&moved, "b-1").await, own(&moved));
-        let target: Target = "https://b-1.s3-elsewhere.example".parse().expect("an origin");
-        let passing = resolver.redirect(&moved, target.clone(), false);
+        let endpoint: Endpoint = "https://b-1.s3-elsewhere.example".parse().expect("an origin");
+        let passing = resolver.redirect(&moved, endpoint.clone(), false);
         assert_eq!(own(&passing), "https://b-1.s3-elsewhere.example/k");
         assert_eq!(own(&resolver.location()), own(&moved), "it is not for good");
-        resolver.redirect(&moved, target, true);
+        resolver.redirect(&moved, endpoint, true);
         let moved = resolver.location();
         assert_eq!((own(&moved), of_sdk(&moved, "b-1").await), (own(&passing), own(&passing)));
     }
 
     #[test]
     fn a_bucket_is_in_the_path_or_in_the_host() {
-        let minio: Target = "http://minio:9000".parse().expect("an origin");
+        let minio: Endpoint = "http://minio:9000".parse().expect("an origin");
         let path = Address::new(minio.clone(), "/b/");
         assert_eq!(
             (path.host.as_str(), path.object("k/a b").as_str(), path.bucket()),

@@ -27,7 +27,7 @@ mod transport;
 mod upload;
 
 pub use credentials::Credentials;
-pub use http1::{InvalidTarget, Target, Timeouts};
+pub use http1::{Endpoint, InvalidEndpoint, Timeouts};
 pub use location::AddressStyle;
 pub use open::{Encryption, OpenError, S3Options};
 pub use probe::{Findings, OUTCOME_KEY};

@@ -16,7 +16,7 @@ use super::{
     credential_chain::{AwsConfig, CredentialChain},
     credentials::CurrentCredentials,
     error_response::ErrorContext,
-    http1::{Target, Timeouts, Trust, TrustError, WireClient},
+    http1::{Endpoint, Http1Client, Timeouts, TlsRoots, TlsRootsError},
     location::{AddressStyle, Resolver},
     store::S3Store,
     transport::Transport,
@@ -29,7 +29,7 @@ pub struct S3Options {
     /// The bucket.
     pub bucket: String,
     /// The server; AWS when `None`.
-    pub endpoint: Option<Target>,
+    pub endpoint: Option<Endpoint>,
     /// Prefix of all keys: empty, or a path that ends in `/`.
     pub prefix: String,
     /// The region; if `None`, from the usual AWS sources, else `us-east-1`.
@@ -101,7 +101,7 @@ impl S3Options {
 pub enum OpenError {
     /// No trusted certificates.
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    TlsRoots(#[from] TlsRootsError),
     /// No keys.
     #[error(
         "there are no keys for the object store; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or one of the other \
@@ -158,29 +158,29 @@ impl S3Store {
         random: Arc<dyn Random>,
         ledger: Arc<Ledger>,
     ) -> std::result::Result<Self, OpenError> {
-        let trust = Trust::load(options.ca_file.as_deref())?;
-        let wire =
-            WireClient::new(options.timeouts.clone(), trust, Arc::clone(&options.proxies), Arc::clone(&clock), ledger);
-        let wire = Arc::new(wire);
-        let sources = AwsConfig::load(&wire, options.region.clone(), options.endpoint.as_ref()).await;
-        let source = Arc::new(CredentialChain::new(&wire, sources.region()));
+        let roots = TlsRoots::load(options.ca_file.as_deref())?;
+        let http =
+            Http1Client::new(options.timeouts.clone(), roots, Arc::clone(&options.proxies), Arc::clone(&clock), ledger);
+        let http = Arc::new(http);
+        let sources = AwsConfig::load(&http, options.region.clone(), options.endpoint.as_ref()).await;
+        let source = Arc::new(CredentialChain::new(&http, sources.region()));
         let credentials = Arc::new(CurrentCredentials::new(source, Arc::clone(&clock)));
         let key = credentials.get().await.map_err(|_| OpenError::NoCredentials)?;
         let clock = Arc::new(AdjustedClock::new(clock));
         let style = options.style;
         let resolver =
-            Resolver::new(&options.bucket, style, &sources, &wire, Arc::clone(&credentials), Arc::clone(&clock)).await;
+            Resolver::new(&options.bucket, style, &sources, &http, Arc::clone(&credentials), Arc::clone(&clock)).await;
         let resolver = resolver.map_err(|source| OpenError::Endpoint { bucket: options.bucket.clone(), source })?;
         let resolver = Arc::new(resolver);
         let location = resolver.location();
-        let (address, region) = (&location.address.target, &location.region);
+        let (address, region) = (&location.address.endpoint, &location.region);
         let proxy = options.proxies.on_the_way_to(address.is_tls, &address.host).map(tracing::field::display);
         tracing::info!(bucket = options.bucket, origin = %address, region, proxy, "the bucket's address was resolved");
         let origin = Arc::new(ErrorContext::new(address.to_string(), options.bucket.clone()));
         origin.set_key_id(&key.access_key_id);
         let control = ControlPlane::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
         let patience = options.timeouts.answer;
-        let transport = Transport::new(wire, resolver, (credentials, origin), clock, random, patience);
+        let transport = Transport::new(http, resolver, (credentials, origin), clock, random, patience);
         let (powers, tasks) = (Powers::default(), TaskTracker::new());
         let bucket = Arc::new(Bucket { options, transport, control, tasks, powers, decoding: Decoding::default() });
         Ok(Self::new(bucket))

@@ -6,7 +6,7 @@ use larder_runtime::telemetry::CallClass;
 
 use super::{
     credentials::Credentials,
-    http1::{Outgoing, WireRequest},
+    http1::{Http1Request, RequestBody},
     location::Address,
     signer::{Signable, SigningTime, UNSIGNED_PAYLOAD, authorization},
 };
@@ -24,7 +24,7 @@ pub struct Request<'a> {
     /// Header fields besides those of every request, with lower-case names.
     pub headers: Vec<(&'static str, Cow<'a, str>)>,
     /// The body.
-    pub body: Outgoing,
+    pub body: RequestBody,
     /// The length of the body.
     pub length: u64,
     /// The hash of the body in hexadecimal, if it will be signed.
@@ -41,7 +41,7 @@ impl<'a> Request<'a> {
             key,
             query: String::new(),
             headers: Vec::new(),
-            body: Outgoing::empty(),
+            body: RequestBody::empty(),
             length: 0,
             payload: None,
             awaits_continue: false,
@@ -60,7 +60,7 @@ impl<'a> Request<'a> {
         region: &str,
         credentials: &Credentials,
         time: SigningTime,
-    ) -> Result<WireRequest> {
+    ) -> Result<Http1Request> {
         let object = self.key.map(|key| address.object(key));
         let path = object.as_deref().unwrap_or_else(|| address.bucket());
         let payload = self.payload.as_deref().unwrap_or(UNSIGNED_PAYLOAD);
@@ -109,9 +109,9 @@ impl<'a> Request<'a> {
             head.push_str("expect: 100-continue\r\n");
         }
         head.push_str("\r\n");
-        Ok(WireRequest {
+        Ok(Http1Request {
             head: head.into(),
-            body: std::mem::replace(&mut self.body, Outgoing::empty()),
+            body: std::mem::replace(&mut self.body, RequestBody::empty()),
             awaits_continue: self.awaits_continue,
             is_head: self.method == "HEAD",
             class: Some(CallClass::of_request(self.method, &self.query)),
@@ -120,7 +120,7 @@ impl<'a> Request<'a> {
     }
 
     /// Takes the body back, after an exchange that may be retried.
-    pub fn restore(&mut self, sent: WireRequest) {
+    pub fn restore(&mut self, sent: Http1Request) {
         self.body = sent.body;
     }
 }

@@ -10,7 +10,7 @@ use super::{
     bucket::Bucket,
     error_response::ErrorResponse,
     etag::{marked, unmarked},
-    http1::Incoming,
+    http1::Response,
     lifecycle::Rules,
     listing::{self, read_copy, read_list},
     location::{encode_into, query},
@@ -102,9 +102,9 @@ impl S3Store {
             add_coding(&mut request, attributes);
         }
         self.bucket.add_storage_headers(&mut request);
-        let incoming = self.bucket.transport.send(request, RetrySafety::NotIdempotent).await?;
-        let head = incoming.head.clone();
-        let document = incoming.into_bytes(REPORT_LIMIT).await?;
+        let response = self.bucket.transport.send(request, RetrySafety::NotIdempotent).await?;
+        let head = response.head.clone();
+        let document = response.into_bytes(REPORT_LIMIT).await?;
         match ErrorResponse::from_document(&head, &document) {
             Some(error) => Err(error.into_error(self.bucket.transport.origin())),
             None => read_copy(&document),
@@ -113,7 +113,7 @@ impl S3Store {
 
     /// Requests an object as it is stored: without a coding and, if a proxy has decoded the response, in the coding of
     /// the object, which such proxies pass on unchanged.
-    async fn ask_for_object(&self, method: &'static str, key: &str, range: Option<ByteRange>) -> Result<Incoming> {
+    async fn ask_for_object(&self, method: &'static str, key: &str, range: Option<ByteRange>) -> Result<Response> {
         let request = |coding: Option<&str>| {
             let mut request = Request::new(method, Some(key));
             if let Some(range) = range {
@@ -127,13 +127,13 @@ impl S3Store {
             }
             request
         };
-        let incoming = self.bucket.transport.send(request(None), RetrySafety::Idempotent).await?;
-        let Some(coding) = decoded_from(&incoming.head) else { return Ok(incoming) };
-        drop(incoming);
+        let response = self.bucket.transport.send(request(None), RetrySafety::Idempotent).await?;
+        let Some(coding) = decoded_from(&response.head) else { return Ok(response) };
+        drop(response);
         self.bucket.decoding.note();
-        let incoming = Box::pin(self.bucket.transport.send(request(Some(&coding)), RetrySafety::Idempotent)).await?;
-        match decoded_from(&incoming.head) {
-            None => Ok(incoming),
+        let response = Box::pin(self.bucket.transport.send(request(Some(&coding)), RetrySafety::Idempotent)).await?;
+        match decoded_from(&response.head) {
+            None => Ok(response),
             Some(_) => Err(decoded(&coding, self.bucket.transport.origin())),
         }
     }
@@ -160,8 +160,8 @@ impl ObjectStore for S3Store {
             let size = self.head(key).await?.size;
             return Err(Error::RangeNotSatisfiable { size });
         }
-        let incoming = match self.ask_for_object("GET", &whole_key, options.range).await {
-            Ok(incoming) => incoming,
+        let response = match self.ask_for_object("GET", &whole_key, options.range).await {
+            Ok(response) => response,
             // Some omit the size.
             Err(Error::RangeNotSatisfiable { size: 0 }) => {
                 let size = self.head(key).await?.size;
@@ -169,16 +169,16 @@ impl ObjectStore for S3Store {
             }
             Err(error) => return Err(error),
         };
-        let (range, size) = read_range(&incoming.head, options.range)?;
-        let meta = read_meta(&incoming.head, size)?;
-        Ok(Object { meta, range, body: incoming.into_stream() })
+        let (range, size) = read_range(&response.head, options.range)?;
+        let meta = read_meta(&response.head, size)?;
+        Ok(Object { meta, range, body: response.into_stream() })
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
         let key = self.bucket.whole_key(key);
-        let incoming = self.ask_for_object("HEAD", &key, None).await?;
-        let size = read_length(&incoming.head)?;
-        read_meta(&incoming.head, size)
+        let response = self.ask_for_object("HEAD", &key, None).await?;
+        let size = read_length(&response.head)?;
+        read_meta(&response.head, size)
     }
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
@@ -194,8 +194,8 @@ impl ObjectStore for S3Store {
             Precondition::IfMatch(_) => self.bucket.condition(&mut request, &precondition)?,
         }
         match self.bucket.transport.send(request, RetrySafety::NotIdempotent).await {
-            Ok(incoming) => {
-                let _ = incoming.into_bytes(REPORT_LIMIT).await;
+            Ok(response) => {
+                let _ = response.into_bytes(REPORT_LIMIT).await;
                 Ok(())
             }
             Err(Error::NotFound) if precondition == Precondition::None => Ok(()),
@@ -225,9 +225,9 @@ impl ObjectStore for S3Store {
         let mut request = Request::new("GET", None);
         request.query = query(&parts);
         let listed = self.bucket.transport.send(request, RetrySafety::Idempotent).await;
-        let incoming = listed.map_err(|error| self.bucket.of_write(error, &Precondition::None))?;
-        let head = incoming.head.clone();
-        let document = incoming.into_bytes(listing::DOCUMENT_LIMIT).await?;
+        let response = listed.map_err(|error| self.bucket.of_write(error, &Precondition::None))?;
+        let head = response.head.clone();
+        let document = response.into_bytes(listing::DOCUMENT_LIMIT).await?;
         let no_list = |_| Error::Unavailable(listing::no_list(&head, self.bucket.transport.origin()).into());
         read_list(&document, &self.bucket.options.prefix).map_err(no_list)
     }

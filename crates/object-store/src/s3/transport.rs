@@ -16,7 +16,7 @@ use larder_runtime::clock::{AdjustedClock, Clock, Random, Timestamp};
 use super::{
     credentials::{Credentials, CurrentCredentials, rejects_credentials},
     error_response::{ErrorContext, ErrorResponse},
-    http1::{Head, Incoming, Phase, Target, WireClient, WireError},
+    http1::{Endpoint, Head, Http1Client, Http1Error, Phase, Response},
     location::{Location, Resolver},
     request::Request,
     signer::SigningTime,
@@ -53,7 +53,7 @@ pub enum RetrySafety {
 /// Client for a bucket.
 #[derive(Debug)]
 pub struct Transport {
-    wire: Arc<WireClient>,
+    http: Arc<Http1Client>,
     resolver: Arc<Resolver>,
     credentials: Arc<CurrentCredentials>,
     origin: Arc<ErrorContext>,
@@ -79,20 +79,20 @@ enum Timeliness {
 enum Failure {
     /// An error response; perhaps because of a signing time that has been corrected since.
     Refused(ErrorResponse, Timeliness),
-    Wire(WireError),
+    Http(Http1Error),
 }
 
 impl Transport {
     /// Returns a client for the bucket that `resolver` finds.
     pub fn new(
-        wire: Arc<WireClient>,
+        http: Arc<Http1Client>,
         resolver: Arc<Resolver>,
         (credentials, origin): (Arc<CurrentCredentials>, Arc<ErrorContext>),
         clock: Arc<AdjustedClock>,
         random: Arc<dyn Random>,
         patience: Duration,
     ) -> Self {
-        Self { wire, resolver, credentials, origin, clock, hears_next: AtomicU64::new(0), random, patience }
+        Self { http, resolver, credentials, origin, clock, hears_next: AtomicU64::new(0), random, patience }
     }
 
     /// Returns the name of the bucket.
@@ -121,7 +121,7 @@ impl Transport {
     }
 
     /// Sends a request until it gets a response that a retry would not change.
-    pub async fn send(&self, request: Request<'_>, safety: RetrySafety) -> Result<Incoming> {
+    pub async fn send(&self, request: Request<'_>, safety: RetrySafety) -> Result<Response> {
         self.ask(request, safety).await?.map_err(|error| error.into_error(&self.origin))
     }
 
@@ -130,7 +130,7 @@ impl Transport {
         &self,
         mut request: Request<'_>,
         safety: RetrySafety,
-    ) -> Result<std::result::Result<Incoming, ErrorResponse>> {
+    ) -> Result<std::result::Result<Response, ErrorResponse>> {
         let began = self.clock.monotonic();
         let mut location = self.resolver.location();
         let (mut attempt, mut redirections, mut is_reloaded) = (1, 0, false);
@@ -139,7 +139,7 @@ impl Transport {
             // An attempt that only followed a redirect, or used new keys, counts as well.
             let number = attempt + redirections + u32::from(is_reloaded);
             let failure = match self.attempt(&mut request, &location, &credentials, number).await? {
-                Ok(incoming) => return Ok(Ok(incoming)),
+                Ok(response) => return Ok(Ok(response)),
                 Err(failure) => failure,
             };
             if let Failure::Refused(error, timeliness) = &failure
@@ -166,12 +166,12 @@ impl Transport {
                     Failure::Refused(error, _) => {
                         Ok(Err(self.explain_head_error(error, &request, (&location, &credentials), number + 1).await))
                     }
-                    Failure::Wire(error) => Err(error.into()),
+                    Failure::Http(error) => Err(error.into()),
                 };
             }
             let retry_after = match failure {
                 Failure::Refused(error, _) => error.retry_after,
-                Failure::Wire(_) => None,
+                Failure::Http(_) => None,
             };
             self.clock.sleep(self.pause(attempt, retry_after)).await;
             attempt += 1;
@@ -200,24 +200,24 @@ impl Transport {
         location: &Location,
         credentials: &Credentials,
         number: u32,
-    ) -> Result<std::result::Result<Incoming, Failure>> {
+    ) -> Result<std::result::Result<Response, Failure>> {
         let (asked, ahead) = (self.clock.monotonic(), self.clock.ahead_millis());
         let now = SigningTime::new(self.clock.now());
         let mut signed = request.signed(&location.address, &location.region, credentials, now)?;
         signed.attempt = number;
-        let sent = self.wire.send(&location.address.target, &mut signed).await;
+        let sent = self.http.send(&location.address.endpoint, &mut signed).await;
         request.restore(signed);
-        if let Ok(incoming) = &sent {
-            self.hear_time(&incoming.head, asked);
+        if let Ok(response) = &sent {
+            self.hear_time(&response.head, asked);
         }
         Ok(match sent {
-            Ok(incoming) if (200..300).contains(&incoming.head.status) => Ok(incoming),
-            Ok(incoming) => {
+            Ok(response) if (200..300).contains(&response.head.status) => Ok(response),
+            Ok(response) => {
                 let is_timely = self.clock.ahead_millis().abs_diff(ahead) < WORTH_TELLING;
                 let timeliness = if is_timely { Timeliness::Timely } else { Timeliness::Mistimed };
-                Err(Failure::Refused(Box::pin(ErrorResponse::read(incoming)).await, timeliness))
+                Err(Failure::Refused(Box::pin(ErrorResponse::read(response)).await, timeliness))
             }
-            Err(error) => Err(Failure::Wire(error)),
+            Err(error) => Err(Failure::Http(error)),
         })
     }
 
@@ -266,12 +266,12 @@ impl Transport {
         }
         let location: http::Uri = error.location.as_deref()?.parse().ok()?;
         let origin = format!("{}://{}", location.scheme_str()?, location.authority()?);
-        let target: Target = origin.parse().ok()?;
+        let endpoint: Endpoint = origin.parse().ok()?;
         // A request made over TLS must not be sent in plain text.
-        if from.address.target.is_tls && !target.is_tls {
+        if from.address.endpoint.is_tls && !endpoint.is_tls {
             return None;
         }
-        Some(self.resolver.redirect(from, target, matches!(error.status, 301 | 308)))
+        Some(self.resolver.redirect(from, endpoint, matches!(error.status, 301 | 308)))
     }
 
     /// Corrects the clock by the object store's time, if the last check was a while ago, or if a request was refused,
@@ -307,21 +307,21 @@ fn may_repeat(failure: &Failure, request: &Request<'_>, safety: RetrySafety) -> 
     match (failure, safety) {
         (Failure::Refused(error, _), RetrySafety::Idempotent) => error.is_throttling() || error.is_server_error(),
         (Failure::Refused(error, _), RetrySafety::NotIdempotent) => error.is_throttling(),
-        (Failure::Wire(WireError::Malformed(_) | WireError::Body(_)), _) => false,
-        (Failure::Wire(_), RetrySafety::Idempotent) => true,
-        (Failure::Wire(error), RetrySafety::NotIdempotent) => error.phase() < Phase::Sent,
+        (Failure::Http(Http1Error::Malformed(_) | Http1Error::Body(_)), _) => false,
+        (Failure::Http(_), RetrySafety::Idempotent) => true,
+        (Failure::Http(error), RetrySafety::NotIdempotent) => error.phase() < Phase::Sent,
     }
 }
 
-impl From<WireError> for Error {
-    fn from(error: WireError) -> Self {
+impl From<Http1Error> for Error {
+    fn from(error: Http1Error) -> Self {
         match error {
-            WireError::Timeout { .. } => Self::Timeout,
-            WireError::Body(error) => Self::Body(error),
-            WireError::Connect { .. }
-            | WireError::NoTls { .. }
-            | WireError::Broken { .. }
-            | WireError::Malformed(_) => Self::Unavailable(error.into()),
+            Http1Error::Timeout { .. } => Self::Timeout,
+            Http1Error::Body(error) => Self::Body(error),
+            Http1Error::Connect { .. }
+            | Http1Error::NoTls { .. }
+            | Http1Error::Broken { .. }
+            | Http1Error::Malformed(_) => Self::Unavailable(error.into()),
         }
     }
 }

@@ -14,7 +14,7 @@ use larder_runtime::telemetry::work::{Commission, carry_out, commission};
 use super::{
     bucket::Bucket,
     etag::unquoted,
-    http1::Outgoing,
+    http1::RequestBody,
     location::query,
     multipart::{CompletionError, NewUpload, UploadedPart},
     object_headers::{add_coding, content_type},
@@ -62,10 +62,10 @@ pub async fn store(
     match body.length() {
         Some(length) if length <= MAX_BUFFERED_BODY_BYTES => {
             let part = PartBuffer::new(body).next_part(length, &bucket.options.memory).await?;
-            upload.put(Outgoing::Bytes(part.bytes), length).await
+            upload.put(RequestBody::Bytes(part.bytes), length).await
         }
         Some(length) if !is_hashed && (length <= options.part_bytes || !may_have_parts) => {
-            upload.put(Outgoing::Stream { stream: body, is_begun: false }, length).await
+            upload.put(RequestBody::Stream { stream: body, is_begun: false }, length).await
         }
         // Boxed, so that the future of a small put is not as large as theirs.
         Some(length) if !is_hashed => Box::pin(upload.stream_parts(body, length)).await,
@@ -78,7 +78,7 @@ pub async fn store_as_part(bucket: &Arc<Bucket>, key: &str, precondition: &Preco
     let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
     let upload = Upload { bucket, key, attributes: &attributes, precondition };
     let mut parts = upload.create().await?;
-    parts.send(Outgoing::Bytes("part".into()), 4).await?;
+    parts.send(RequestBody::Bytes("part".into()), 4).await?;
     parts.complete().await.map(drop)
 }
 
@@ -91,25 +91,25 @@ struct Upload<'a> {
 
 impl Upload<'_> {
     /// Stores the body in one request.
-    async fn put(&self, body: Outgoing, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
+    async fn put(&self, body: RequestBody, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let mut request = self.request(body, length);
         self.bucket.condition(&mut request, self.precondition)?;
         request.header("content-type", content_type(self.attributes));
         add_coding(&mut request, self.attributes);
         self.bucket.add_storage_headers(&mut request);
         let sent = self.bucket.transport.send(request, RetrySafety::NotIdempotent).await;
-        let incoming = sent.map_err(|error| self.bucket.of_write(error, self.precondition))?;
-        let etag = incoming.head.get("etag").map(unquoted);
-        let date = incoming.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
+        let response = sent.map_err(|error| self.bucket.of_write(error, self.precondition))?;
+        let etag = response.head.get("etag").map(unquoted);
+        let date = response.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
         // The body is not needed, but unread it would cost the connection.
-        let _ = incoming.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
+        let _ = response.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
         let etag = etag.ok_or_else(|| Error::Unavailable("the object store gave the object no ETag".into()))?;
         Ok((etag, date))
     }
 
-    fn request(&self, body: Outgoing, length: u64) -> Request<'_> {
+    fn request(&self, body: RequestBody, length: u64) -> Request<'_> {
         let mut request = Request::new("PUT", Some(self.key));
-        if let Outgoing::Bytes(bytes) = &body {
+        if let RequestBody::Bytes(bytes) = &body {
             if self.bucket.options.signs_payload {
                 request.payload = Some(payload_hash(bytes));
             }
@@ -131,7 +131,7 @@ impl Upload<'_> {
         let mut left = length;
         while left > 0 {
             let part = size.min(left);
-            parts.send(Outgoing::Stream { stream: stream.next(part), is_begun: false }, part).await?;
+            parts.send(RequestBody::Stream { stream: stream.next(part), is_begun: false }, part).await?;
             left -= part;
         }
         if !stream.has_ended().await.map_err(Error::Body)? {
@@ -150,7 +150,7 @@ impl Upload<'_> {
         let mut buffer = PartBuffer::new(body);
         let first = buffer.next_part(MIN_PART_BYTES, &self.bucket.options.memory).await?;
         if first.is_last {
-            return self.put(Outgoing::Bytes(first.bytes.clone()), first.bytes.len() as u64).await;
+            return self.put(RequestBody::Bytes(first.bytes.clone()), first.bytes.len() as u64).await;
         }
         if !may_have_parts {
             return Err(Error::Unsupported("conditional writes of large bodies of unknown length"));
@@ -196,17 +196,17 @@ impl MultipartUpload<'_> {
     /// Sends a part and returns its share of the budget: buffering the next part while holding this one could deadlock
     /// with other uploads that do the same.
     async fn send_buffered(&mut self, part: Part) -> Result<()> {
-        self.send(Outgoing::Bytes(part.bytes.clone()), part.bytes.len() as u64).await
+        self.send(RequestBody::Bytes(part.bytes.clone()), part.bytes.len() as u64).await
     }
 
-    async fn send(&mut self, body: Outgoing, length: u64) -> Result<()> {
+    async fn send(&mut self, body: RequestBody, length: u64) -> Result<()> {
         let number = i32::try_from(self.sent.len() + 1).unwrap_or(i32::MAX);
         let mut request = self.upload.request(body, length);
         request.query = query(&[("partNumber", &number.to_string()), ("uploadId", &self.id)]);
         // Idempotent: the upload is ours alone, and the last write of a part counts.
-        let incoming = self.upload.bucket.transport.send(request, RetrySafety::Idempotent).await?;
-        let etag = incoming.head.get("etag").unwrap_or_default().to_owned();
-        let _ = incoming.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
+        let response = self.upload.bucket.transport.send(request, RetrySafety::Idempotent).await?;
+        let etag = response.head.get("etag").unwrap_or_default().to_owned();
+        let _ = response.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
         self.sent.push(UploadedPart { number, etag });
         Ok(())
     }

@@ -20,18 +20,18 @@ use larder_runtime::{
 };
 
 use super::{
-    connection::{Connection, Deadline, Pool, Socket, Trust, invalid_name, is_no_tls},
-    endpoint::Target,
-    exchange::{Exchange, Phase, WireError},
-    response::Incoming,
+    connection::{Connection, Deadline, Pool, Socket, TlsRoots, invalid_name, is_no_tls},
+    endpoint::Endpoint,
+    exchange::{Exchange, Http1Error, Phase},
+    response::Response,
 };
 use crate::ByteStream;
 
 /// A client for any number of servers.
 #[derive(Debug)]
-pub struct WireClient {
+pub struct Http1Client {
     timeouts: Timeouts,
-    trust: Trust,
+    roots: TlsRoots,
     proxies: Arc<Proxies>,
     clock: Arc<dyn Clock>,
     /// Ledger for the cost of calls of the object store.
@@ -41,42 +41,42 @@ pub struct WireClient {
     is_pruned: AtomicBool,
 }
 
-impl WireClient {
+impl Http1Client {
     /// Returns a client without connections.
     pub fn new(
         timeouts: Timeouts,
-        trust: Trust,
+        roots: TlsRoots,
         proxies: Arc<Proxies>,
         clock: Arc<dyn Clock>,
         ledger: Arc<Ledger>,
     ) -> Self {
         let pool = Arc::new(Pool::new(timeouts.idle));
         let (tasks, is_pruned) = (TaskTracker::new(), AtomicBool::new(false));
-        Self { timeouts, trust, proxies, clock, ledger, pool, tasks, is_pruned }
+        Self { timeouts, roots, proxies, clock, ledger, pool, tasks, is_pruned }
     }
 
-    /// Sends a request to `target`, and returns the response once its head has arrived. If this fails before anything
+    /// Sends a request to `endpoint`, and returns the response once its head has arrived. If this fails before anything
     /// was sent, the body is still in `request`.
-    pub async fn send(&self, target: &Target, request: &mut WireRequest) -> Result<Incoming, WireError> {
+    pub async fn send(&self, endpoint: &Endpoint, request: &mut Http1Request) -> Result<Response, Http1Error> {
         let is_logged = request.class.is_some() && tracing::enabled!(tracing::Level::DEBUG);
         let began = is_logged.then(|| self.clock.monotonic());
-        let answered = self.exchange(target, request).await;
+        let answered = self.exchange(endpoint, request).await;
         if let Some(began) = began {
             log_call(request, &answered, self.clock.monotonic().saturating_sub(began));
         }
         answered
     }
 
-    async fn exchange(&self, target: &Target, request: &mut WireRequest) -> Result<Incoming, WireError> {
-        let pooled = self.pool.take(target, self.clock.monotonic());
+    async fn exchange(&self, endpoint: &Endpoint, request: &mut Http1Request) -> Result<Response, Http1Error> {
+        let pooled = self.pool.take(endpoint, self.clock.monotonic());
         let mut connection = match pooled {
             Some(connection) => connection,
             // Boxed, since it is rare: otherwise each request's future would be as large as that of connecting.
-            None => Box::pin(self.connect(target)).await?,
+            None => Box::pin(self.connect(endpoint)).await?,
         };
         let mut tab = request.class.map(|class| Tab::open(&self.ledger, class));
         let head = match &connection.proxy {
-            Some(proxy) => for_proxy(&request.head, target, proxy),
+            Some(proxy) => for_proxy(&request.head, endpoint, proxy),
             None => request.head.clone(),
         };
         let exchange = Exchange::new(
@@ -96,38 +96,38 @@ impl WireClient {
         let is_kept = is_sent && head.keeps_connection() && !framing.may_close();
         self.prune_in_time();
         let shared = (&self.pool, &self.clock);
-        Ok(Incoming::new(head, framing, connection, is_kept, self.timeouts.stall, shared, tab))
+        Ok(Response::new(head, framing, connection, is_kept, self.timeouts.stall, shared, tab))
     }
 
-    async fn connect(&self, target: &Target) -> Result<Connection, WireError> {
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, Http1Error> {
         let connected = tokio::select! {
-            connected = self.open(target) => connected,
+            connected = self.open(endpoint) => connected,
             () = self.clock.sleep(self.timeouts.connect) => Err(io::ErrorKind::TimedOut.into()),
         };
         match connected {
             Ok((socket, proxy)) => {
                 let deadline = Deadline::new(&self.clock, self.timeouts.stall);
-                Ok(Connection::new(target.clone(), socket, proxy, deadline))
+                Ok(Connection::new(endpoint.clone(), socket, proxy, deadline))
             }
-            Err(source) if is_no_tls(&source) => Err(WireError::NoTls { target: target.to_string() }),
-            Err(source) => Err(WireError::Connect { target: target.to_string(), source }),
+            Err(source) if is_no_tls(&source) => Err(Http1Error::NoTls { endpoint: endpoint.to_string() }),
+            Err(source) => Err(Http1Error::Connect { endpoint: endpoint.to_string(), source }),
         }
     }
 
-    async fn open(&self, target: &Target) -> io::Result<(Socket, Option<Proxy>)> {
-        let proxy = self.proxies.on_the_way_to(target.is_tls, &target.host);
-        if target.is_tls {
+    async fn open(&self, endpoint: &Endpoint) -> io::Result<(Socket, Option<Proxy>)> {
+        let proxy = self.proxies.on_the_way_to(endpoint.is_tls, &endpoint.host);
+        if endpoint.is_tls {
             let socket = match &proxy {
-                Some(proxy) => proxy.tunnel(&target.authority_with_port()).await?,
-                None => connect(&target.host, target.port).await?,
+                Some(proxy) => proxy.tunnel(&endpoint.authority_with_port()).await?,
+                None => connect(&endpoint.host, endpoint.port).await?,
             };
-            let name = ServerName::try_from(target.host.to_string()).map_err(|_| invalid_name())?;
-            let encrypted = self.trust.connector().connect(name, socket).await?;
+            let name = ServerName::try_from(endpoint.host.to_string()).map_err(|_| invalid_name())?;
+            let encrypted = self.roots.connector().connect(name, socket).await?;
             return Ok((Socket::Tls(Box::new(encrypted)), None));
         }
         let socket = match &proxy {
             Some(proxy) => proxy.connect().await?,
-            None => connect(&target.host, target.port).await?,
+            None => connect(&endpoint.host, endpoint.port).await?,
         };
         Ok((Socket::Plain(socket), proxy))
     }
@@ -150,15 +150,15 @@ impl WireClient {
 }
 
 /// Logs a call: its path without the query, which may be signed, and no header field.
-fn log_call(request: &WireRequest, answered: &Result<Incoming, WireError>, time: Duration) {
+fn log_call(request: &Http1Request, answered: &Result<Response, Http1Error>, time: Duration) {
     let line = request.head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| matches!(byte, b' ' | b'?')).map(String::from_utf8_lossy);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let (method, path, attempt) = (method.as_ref(), shown_path(&path, None), request.attempt);
     let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     match answered {
-        Ok(incoming) => {
-            tracing::debug!(method, path, status = incoming.head.status, time_ms, attempt, "an object call");
+        Ok(response) => {
+            tracing::debug!(method, path, status = response.head.status, time_ms, attempt, "an object call");
         }
         Err(error) => {
             let error = error as &dyn std::error::Error;
@@ -169,8 +169,8 @@ fn log_call(request: &WireRequest, answered: &Result<Incoming, WireError>, time:
 
 /// Returns the head of a request as a proxy requires it: with the absolute URL in its first line, and the credentials
 /// for the proxy. Signatures cover neither.
-fn for_proxy(head: &Bytes, target: &Target, proxy: &Proxy) -> Bytes {
-    let (origin, authorization) = (target.to_string(), proxy.authorization());
+fn for_proxy(head: &Bytes, endpoint: &Endpoint, proxy: &Proxy) -> Bytes {
+    let (origin, authorization) = (endpoint.to_string(), proxy.authorization());
     let method_end = head.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1);
     let line_end = head.windows(2).position(|pair| pair == b"\r\n").map_or(head.len(), |at| at + 2);
     let mut whole = Vec::with_capacity(head.len() + origin.len() + 128);
@@ -188,7 +188,7 @@ fn for_proxy(head: &Bytes, target: &Target, proxy: &Proxy) -> Bytes {
 
 /// The body of a request.
 #[derive(Debug)]
-pub enum Outgoing {
+pub enum RequestBody {
     /// Bytes, perhaps none, which can be sent again.
     Bytes(Bytes),
     /// A stream of known length, which can be sent once.
@@ -200,7 +200,7 @@ pub enum Outgoing {
     },
 }
 
-impl Outgoing {
+impl RequestBody {
     /// Returns an empty body.
     pub fn empty() -> Self {
         Self::Bytes(Bytes::new())
@@ -217,11 +217,11 @@ impl Outgoing {
 
 /// A request as it is sent.
 #[derive(Debug)]
-pub struct WireRequest {
+pub struct Http1Request {
     /// The request line and all header fields up to the empty line.
     pub head: Bytes,
     /// The body; the head announces its length.
-    pub body: Outgoing,
+    pub body: RequestBody,
     /// True if the head asks for `100 Continue`, so that only a server that wants the body gets it.
     pub awaits_continue: bool,
     /// True if the response has no body regardless of its head, because the request is a HEAD.
@@ -268,8 +268,8 @@ mod tests {
     fn a_proxy_is_told_the_whole_url_and_who_asks() {
         let proxies = Proxies::new(|name| (name == "HTTP_PROXY").then_some("http://user:s3cret@p:3128"));
         let proxy = proxies.on_the_way_to(false, "minio").expect("there is one");
-        let target: Target = "http://minio:9000".parse().expect("an origin");
-        let head = for_proxy(&Bytes::from_static(b"GET /b/k HTTP/1.1\r\nhost: minio:9000\r\n\r\n"), &target, &proxy);
+        let endpoint: Endpoint = "http://minio:9000".parse().expect("an origin");
+        let head = for_proxy(&Bytes::from_static(b"GET /b/k HTTP/1.1\r\nhost: minio:9000\r\n\r\n"), &endpoint, &proxy);
         assert_eq!(
             head,
             "GET http://minio:9000/b/k HTTP/1.1\r\nproxy-authorization: Basic dXNlcjpzM2NyZXQ=\r\nhost: minio:9000\r\n\r\n"

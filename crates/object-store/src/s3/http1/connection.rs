@@ -36,7 +36,7 @@ use tokio_util::io::poll_read_buf;
 
 use larder_runtime::{clock::Clock, network::Proxy};
 
-use super::endpoint::Target;
+use super::endpoint::Endpoint;
 
 /// Bytes read at a time while the rest is short or unknown: a head and a small body arrive together.
 const SMALL_READ: usize = 16 * 1024;
@@ -51,7 +51,7 @@ const LEAST_READ: usize = 4 * 1024;
 #[derive(Debug)]
 pub struct Connection {
     /// The server.
-    pub target: Target,
+    pub endpoint: Endpoint,
     /// Bytes read but not used yet.
     pub input: BytesMut,
     /// Timeout without progress.
@@ -63,13 +63,13 @@ pub struct Connection {
 
 impl Connection {
     /// Returns a new connection.
-    pub fn new(target: Target, socket: Socket, proxy: Option<Proxy>, deadline: Deadline) -> Self {
-        Self { target, input: BytesMut::new(), deadline, proxy, socket }
+    pub fn new(endpoint: Endpoint, socket: Socket, proxy: Option<Proxy>, deadline: Deadline) -> Self {
+        Self { endpoint, input: BytesMut::new(), deadline, proxy, socket }
     }
 
     /// Returns whether the connection is unusable, as far as can be seen without sending.
-    pub fn is_spent(&self) -> bool {
-        !self.input.is_empty() || self.socket.is_spent()
+    pub fn is_closed(&self) -> bool {
+        !self.input.is_empty() || self.socket.is_closed()
     }
 
     /// Reads more, about `wanted` bytes; zero at the end.
@@ -131,7 +131,7 @@ pub enum Socket {
 
 impl Socket {
     /// Returns whether the server has closed, or sent unsolicited bytes, while the connection was idle.
-    pub fn is_spent(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         let socket = match self {
             Self::Plain(socket) => socket,
             Self::Tls(stream) => stream.get_ref().0,
@@ -193,13 +193,13 @@ impl AsyncWrite for Socket {
 
 /// The trusted certificate authorities.
 #[derive(Debug, Clone)]
-pub struct Trust {
+pub struct TlsRoots {
     config: Arc<ClientConfig>,
 }
 
 /// Reason why no certificates could be loaded.
 #[derive(Debug, thiserror::Error)]
-pub enum TrustError {
+pub enum TlsRootsError {
     /// The file of certificates cannot be read.
     #[error("{path}: it cannot be read as certificates in PEM format: {message}")]
     File {
@@ -213,9 +213,9 @@ pub enum TrustError {
     Tls(#[source] TlsError),
 }
 
-impl Trust {
+impl TlsRoots {
     /// Loads the system's root certificates, and those in `file`.
-    pub fn load(file: Option<&Path>) -> Result<Self, TrustError> {
+    pub fn load(file: Option<&Path>) -> Result<Self, TlsRootsError> {
         let mut roots = RootCertStore::empty();
         let system = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(system.certs);
@@ -223,7 +223,7 @@ impl Trust {
             tracing::warn!(%error, "some of the certificates that this system trusts cannot be read");
         }
         if let Some(path) = file {
-            let refuse = |message: String| TrustError::File { path: path.to_owned(), message };
+            let refuse = |message: String| TlsRootsError::File { path: path.to_owned(), message };
             let mut count = 0;
             for certificate in CertificateDer::pem_file_iter(path).map_err(|error| refuse(error.to_string()))? {
                 let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
@@ -236,7 +236,7 @@ impl Trust {
         }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(TrustError::Tls)?
+            .map_err(TlsRootsError::Tls)?
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self { config: Arc::new(config) })
@@ -313,7 +313,7 @@ impl fmt::Debug for Deadline {
 const KEPT: usize = 512;
 
 /// Connections by their runtime and their server, longest idle first.
-type Waiting = HashMap<runtime::Id, HashMap<Target, Vec<Idle>, RandomState>, RandomState>;
+type Waiting = HashMap<runtime::Id, HashMap<Endpoint, Vec<Idle>, RandomState>, RandomState>;
 
 /// Idle connections.
 #[derive(Debug)]
@@ -329,10 +329,10 @@ impl Pool {
     }
 
     /// Takes the most recently used connection of this runtime, if one is still good.
-    pub fn take(&self, target: &Target, now: Duration) -> Option<Connection> {
+    pub fn take(&self, endpoint: &Endpoint, now: Duration) -> Option<Connection> {
         loop {
-            let Idle { connection, since } = self.lock().get_mut(&here()?)?.get_mut(target)?.pop()?;
-            if now.saturating_sub(since) < self.idle_limit && !connection.is_spent() {
+            let Idle { connection, since } = self.lock().get_mut(&here()?)?.get_mut(endpoint)?.pop()?;
+            if now.saturating_sub(since) < self.idle_limit && !connection.is_closed() {
                 return Some(connection);
             }
         }
@@ -343,12 +343,12 @@ impl Pool {
         let Some(here) = here() else { return };
         let mut idle = self.lock();
         let idle = idle.entry(here).or_default();
-        if let Some(waiting) = idle.get_mut(&connection.target) {
+        if let Some(waiting) = idle.get_mut(&connection.endpoint) {
             if waiting.len() < KEPT {
                 waiting.push(Idle { connection, since: now });
             }
         } else {
-            idle.insert(connection.target.clone(), vec![Idle { connection, since: now }]);
+            idle.insert(connection.endpoint.clone(), vec![Idle { connection, since: now }]);
         }
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 /// A scheme, a host and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Target {
+pub struct Endpoint {
     /// True if the connection is encrypted.
     pub is_tls: bool,
     /// The host: a name, an IPv4 address, or an IPv6 address without its brackets.
@@ -13,7 +13,7 @@ pub struct Target {
     pub port: u16,
 }
 
-impl Target {
+impl Endpoint {
     /// Returns the same server with another host.
     #[must_use]
     pub fn at(&self, host: &str) -> Self {
@@ -38,7 +38,7 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", if self.is_tls { "https" } else { "http" }, self.authority())
     }
@@ -47,19 +47,19 @@ impl fmt::Display for Target {
 /// A text that is not an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not an origin; write it like https://s3.example.com or http://10.0.0.5:9000, without a path")]
-pub struct InvalidTarget;
+pub struct InvalidEndpoint;
 
-impl FromStr for Target {
-    type Err = InvalidTarget;
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
 
-    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        let uri: http::Uri = text.parse().map_err(|_| InvalidTarget)?;
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        let uri: http::Uri = text.parse().map_err(|_| InvalidEndpoint)?;
         let is_tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            Some(_) | None => return Err(InvalidTarget),
+            Some(_) | None => return Err(InvalidEndpoint),
         };
-        let authority = uri.authority().ok_or(InvalidTarget)?;
+        let authority = uri.authority().ok_or(InvalidEndpoint)?;
         // Brackets are only for IPv6 addresses, and without a zone.
         let bracketed = authority.host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let host = bracketed.unwrap_or(authority.host()).to_ascii_lowercase();
@@ -73,7 +73,7 @@ impl FromStr for Target {
             || host.is_empty()
             || !is_host
         {
-            return Err(InvalidTarget);
+            return Err(InvalidEndpoint);
         }
         Ok(Self { is_tls, host: Arc::from(host), port: authority.port_u16().unwrap_or(default_port(is_tls)) })
     }
@@ -95,7 +95,7 @@ mod tests {
             ("http://10.0.0.5:9000", "10.0.0.5:9000"),
             ("http://[::1]:9000", "[::1]:9000"),
         ] {
-            assert_eq!(text.parse::<Target>().expect("an origin").authority(), authority);
+            assert_eq!(text.parse::<Endpoint>().expect("an origin").authority(), authority);
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
             "http://",
             "http://[f1%25eth0]",
         ] {
-            assert!(text.parse::<Target>().is_err(), "{text}");
+            assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
     }
 }

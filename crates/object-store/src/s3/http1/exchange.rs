@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use larder_runtime::telemetry::Tab;
 
 use super::{
-    client::{Outgoing, Timeouts},
+    client::{RequestBody, Timeouts},
     connection::Connection,
     head::Head,
 };
@@ -32,7 +32,7 @@ pub struct Exchange<'a> {
     head: Bytes,
     /// The unsent rest of the current chunk of the body.
     piece: Bytes,
-    body: &'a mut Outgoing,
+    body: &'a mut RequestBody,
     announced: AnnouncedLength,
     /// The last chunk, held back until the body ends: with it the request is complete, and will be executed.
     held: Option<Bytes>,
@@ -65,15 +65,15 @@ impl<'a> Exchange<'a> {
         connection: &'a mut Connection,
         timeouts: &'a Timeouts,
         head: Bytes,
-        body: &'a mut Outgoing,
+        body: &'a mut RequestBody,
         awaits_continue: bool,
         tab: Option<&'a mut Tab>,
     ) -> Self {
         let state = if awaits_continue { State::Asking } else { State::Body };
         let (piece, announced) = match body {
-            Outgoing::Bytes(bytes) if awaits_continue => (Bytes::new(), Some(bytes.len() as u64)),
-            Outgoing::Bytes(bytes) => (bytes.clone(), Some(bytes.len() as u64)),
-            Outgoing::Stream { stream, .. } => (Bytes::new(), stream.length()),
+            RequestBody::Bytes(bytes) if awaits_continue => (Bytes::new(), Some(bytes.len() as u64)),
+            RequestBody::Bytes(bytes) => (bytes.clone(), Some(bytes.len() as u64)),
+            RequestBody::Stream { stream, .. } => (Bytes::new(), stream.length()),
         };
         connection.deadline.reset(timeouts.stall);
         let announced = AnnouncedLength::new(announced);
@@ -95,11 +95,11 @@ impl<'a> Exchange<'a> {
 
     /// Sends everything and returns the response head, and whether everything was sent: otherwise the connection is out
     /// of step.
-    pub async fn run(mut self) -> Result<(Head, bool), WireError> {
+    pub async fn run(mut self) -> Result<(Head, bool), Http1Error> {
         poll_fn(|context| self.poll(context)).await
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(Head, bool), WireError>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(Head, bool), Http1Error>> {
         let sending = self.poll_send(context);
         // A response may have arrived although sending failed: it says why.
         if let Poll::Ready(answered) = self.poll_answer(context)
@@ -118,7 +118,7 @@ impl<'a> Exchange<'a> {
                     self.begin_body();
                     return self.poll(context);
                 }
-                Poll::Ready(Err(WireError::Timeout { phase: self.phase() }))
+                Poll::Ready(Err(Http1Error::Timeout { phase: self.phase() }))
             }
         }
     }
@@ -138,13 +138,13 @@ impl<'a> Exchange<'a> {
     fn begin_body(&mut self) {
         self.state = State::Body;
         self.connection.deadline.reset(self.timeouts.stall);
-        if let Outgoing::Bytes(bytes) = self.body {
+        if let RequestBody::Bytes(bytes) = self.body {
             self.piece = bytes.clone();
         }
     }
 
     /// Sends as much as there is and the connection accepts; ready once everything was sent.
-    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Http1Error>> {
         loop {
             if !self.head.is_empty() || !self.piece.is_empty() {
                 let left = self.piece.len();
@@ -153,7 +153,7 @@ impl<'a> Exchange<'a> {
                     tab.sent(left - self.piece.len());
                 }
                 if let Err(source) = written {
-                    return Poll::Ready(Err(WireError::Broken { phase: self.phase(), source }));
+                    return Poll::Ready(Err(Http1Error::Broken { phase: self.phase(), source }));
                 }
                 self.has_begun = true;
                 self.connection.deadline.reset(self.timeouts.stall);
@@ -180,13 +180,13 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Http1Error>> {
         let flushed = ready!(self.connection.poll_flush(context));
-        Poll::Ready(flushed.map_err(|source| WireError::Broken { phase: self.phase(), source }))
+        Poll::Ready(flushed.map_err(|source| Http1Error::Broken { phase: self.phase(), source }))
     }
 
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, WireError>>> {
-        let Outgoing::Stream { stream, is_begun } = self.body else { return Poll::Ready(None) };
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Http1Error>>> {
+        let RequestBody::Stream { stream, is_begun } = self.body else { return Poll::Ready(None) };
         *is_begun = true;
         while !self.has_body_ended {
             let next = ready!(stream.poll_next_unpin(context)).transpose();
@@ -194,13 +194,13 @@ impl<'a> Exchange<'a> {
                 Ok(Some(piece)) if self.announced.is_reached() => self.held = Some(piece),
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
                 Ok(None) => self.has_body_ended = true,
-                Err(error) => return Poll::Ready(Some(Err(WireError::Body(error)))),
+                Err(error) => return Poll::Ready(Some(Err(Http1Error::Body(error)))),
             }
         }
         Poll::Ready(self.held.take().map(Ok))
     }
 
-    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Head, WireError>> {
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Head, Http1Error>> {
         loop {
             if let Some(head) = Head::take(&mut self.connection.input)? {
                 if !head.is_interim() {
@@ -208,7 +208,7 @@ impl<'a> Exchange<'a> {
                 }
                 self.interims += 1;
                 if head.status == 101 || self.interims > INTERIM_LIMIT {
-                    return Poll::Ready(Err(WireError::Malformed("it is an interim answer nobody asked for")));
+                    return Poll::Ready(Err(Http1Error::Malformed("it is an interim answer nobody asked for")));
                 }
                 if head.status == 100 && self.state == State::AwaitingContinue {
                     self.begin_body();
@@ -218,7 +218,7 @@ impl<'a> Exchange<'a> {
                 continue;
             }
             let phase = self.phase();
-            let broken = |source| Poll::Ready(Err(WireError::Broken { phase, source }));
+            let broken = |source| Poll::Ready(Err(Http1Error::Broken { phase, source }));
             match ready!(self.connection.poll_read(context, 0)) {
                 Ok(0) => return broken(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
@@ -250,24 +250,24 @@ pub enum Phase {
 
 /// An exchange that failed.
 #[derive(Debug, thiserror::Error)]
-pub enum WireError {
+pub enum Http1Error {
     /// Connecting to the server failed.
-    #[error("cannot connect to {target}")]
+    #[error("cannot connect to {endpoint}")]
     Connect {
         /// Address of the attempt.
-        target: String,
+        endpoint: String,
         /// Reason.
         #[source]
         source: io::Error,
     },
     /// The server does not speak TLS.
     #[error(
-        "{target} does not speak TLS, but plain http most likely: let the endpoint begin with http://, or give the port that \
+        "{endpoint} does not speak TLS, but plain http most likely: let the endpoint begin with http://, or give the port that \
          speaks https"
     )]
     NoTls {
         /// Address of the attempt.
-        target: String,
+        endpoint: String,
     },
     /// The connection broke.
     #[error("the connection broke")]
@@ -292,7 +292,7 @@ pub enum WireError {
     Body(#[source] BodyError),
 }
 
-impl WireError {
+impl Http1Error {
     /// Returns the sent part of the request.
     pub fn phase(&self) -> Phase {
         match self {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use super::exchange::WireError;
+use super::exchange::Http1Error;
 
 /// Maximum bytes of a head.
 const HEAD_LIMIT: usize = 32 * 1024;
@@ -31,14 +31,14 @@ pub struct Head {
 
 impl Head {
     /// Takes a head off the front of `input`; `None` while it is incomplete.
-    pub fn take(input: &mut BytesMut) -> Result<Option<Self>, WireError> {
+    pub fn take(input: &mut BytesMut) -> Result<Option<Self>, Http1Error> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_LIMIT];
         let mut response = httparse::Response::new(&mut fields);
         let parsed = response.parse(input).map_err(|_| {
             let what = if input.starts_with(TLS_ALERT) { EXPECTS_TLS } else { "its head cannot be read" };
-            WireError::Malformed(what)
+            Http1Error::Malformed(what)
         })?;
-        let too_long = WireError::Malformed("its head is too long");
+        let too_long = Http1Error::Malformed("its head is too long");
         let httparse::Status::Complete(length) = parsed else {
             return if input.len() > HEAD_LIMIT { Err(too_long) } else { Ok(None) };
         };
@@ -96,7 +96,7 @@ impl Head {
     }
 
     /// Returns the framing of the body. (RFC 9112, section 6.3.)
-    pub fn framing(&self, answers_head: bool) -> Result<Framing, WireError> {
+    pub fn framing(&self, answers_head: bool) -> Result<Framing, Http1Error> {
         if answers_head || matches!(self.status, 204 | 304) {
             return Ok(Framing::of_length(0));
         }
@@ -105,7 +105,7 @@ impl Head {
             return if coding.trim_ascii().eq_ignore_ascii_case(b"chunked") && codings.next().is_none() {
                 Ok(Framing::chunked())
             } else {
-                Err(WireError::Malformed("its transfer coding is unknown"))
+                Err(Http1Error::Malformed("its transfer coding is unknown"))
             };
         }
         let mut lengths = self.named("content-length");
@@ -113,11 +113,11 @@ impl Head {
             return Ok(Framing::until_close());
         };
         if lengths.any(|other| other != length) {
-            return Err(WireError::Malformed("it has two lengths"));
+            return Err(Http1Error::Malformed("it has two lengths"));
         }
         let is_number = length.iter().all(u8::is_ascii_digit);
         let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok()).filter(|_| is_number);
-        length.map(Framing::of_length).ok_or(WireError::Malformed("its length is no number"))
+        length.map(Framing::of_length).ok_or(Http1Error::Malformed("its length is no number"))
     }
 }
 
@@ -126,10 +126,10 @@ const LINE_LIMIT: usize = 4096;
 
 /// The rest of a body.
 #[derive(Debug)]
-pub struct Framing(Left);
+pub struct Framing(Remaining);
 
 #[derive(Debug)]
-enum Left {
+enum Remaining {
     /// This many bytes.
     Bytes(u64),
     /// Chunks.
@@ -155,52 +155,52 @@ enum Chunk {
 impl Framing {
     /// Returns the framing of a body of `length` bytes.
     pub fn of_length(length: u64) -> Self {
-        Self(Left::Bytes(length))
+        Self(Remaining::Bytes(length))
     }
 
     /// Returns the framing of a chunked body.
     pub fn chunked() -> Self {
-        Self(Left::Chunks(Chunk::Size))
+        Self(Remaining::Chunks(Chunk::Size))
     }
 
     /// Returns the framing of a body that ends when the server closes.
     pub fn until_close() -> Self {
-        Self(Left::UntilClose)
+        Self(Remaining::UntilClose)
     }
 
     /// Returns the whole length, if the head had it and nothing was taken yet.
     pub fn length(&self) -> Option<u64> {
         match self.0 {
-            Left::Bytes(length) => Some(length),
-            Left::Chunks(_) | Left::UntilClose => None,
+            Remaining::Bytes(length) => Some(length),
+            Remaining::Chunks(_) | Remaining::UntilClose => None,
         }
     }
 
     /// Returns whether the body has ended, and the connection is at the start of the next response.
     pub fn is_over(&self) -> bool {
-        matches!(self.0, Left::Bytes(0) | Left::Chunks(Chunk::Done))
+        matches!(self.0, Remaining::Bytes(0) | Remaining::Chunks(Chunk::Done))
     }
 
     /// Returns whether the server may close now without truncating the body.
     pub fn may_close(&self) -> bool {
-        matches!(self.0, Left::UntilClose)
+        matches!(self.0, Remaining::UntilClose)
     }
 
     /// Returns how many bytes are worth reading at once.
     pub fn wanted(&self) -> u64 {
         match self.0 {
-            Left::Bytes(length) | Left::Chunks(Chunk::Data(length)) => length,
-            Left::Chunks(_) => 0,
-            Left::UntilClose => u64::MAX,
+            Remaining::Bytes(length) | Remaining::Chunks(Chunk::Data(length)) => length,
+            Remaining::Chunks(_) => 0,
+            Remaining::UntilClose => u64::MAX,
         }
     }
 
     /// Takes the available bytes of the body off the front of `input`; `None` if more must be read.
-    pub fn take(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, WireError> {
+    pub fn take(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, Http1Error> {
         match &mut self.0 {
-            Left::Bytes(left) => Ok(take_up_to(left, input)),
-            Left::UntilClose => Ok((!input.is_empty()).then(|| input.split().freeze())),
-            Left::Chunks(chunk) => loop {
+            Remaining::Bytes(left) => Ok(take_up_to(left, input)),
+            Remaining::UntilClose => Ok((!input.is_empty()).then(|| input.split().freeze())),
+            Remaining::Chunks(chunk) => loop {
                 match chunk {
                     Chunk::Data(left) => {
                         let taken = take_up_to(left, input);
@@ -212,7 +212,7 @@ impl Framing {
                     Chunk::Done => return Ok(None),
                     Chunk::Size | Chunk::End | Chunk::Trailers => {
                         let Some(line) = take_line(input)? else { return Ok(None) };
-                        *chunk = behind(*chunk, &line)?;
+                        *chunk = next_state(*chunk, &line)?;
                     }
                 }
             },
@@ -229,7 +229,7 @@ fn take_up_to(left: &mut u64, input: &mut BytesMut) -> Option<Bytes> {
     Some(input.split_to(length).freeze())
 }
 
-fn take_line(input: &mut BytesMut) -> Result<Option<BytesMut>, WireError> {
+fn take_line(input: &mut BytesMut) -> Result<Option<BytesMut>, Http1Error> {
     match input.iter().take(LINE_LIMIT).position(|byte| *byte == b'\n') {
         Some(end) => {
             let mut line = input.split_to(end + 1);
@@ -239,26 +239,26 @@ fn take_line(input: &mut BytesMut) -> Result<Option<BytesMut>, WireError> {
             }
             Ok(Some(line))
         }
-        None if input.len() >= LINE_LIMIT => Err(WireError::Malformed("a line between chunks is too long")),
+        None if input.len() >= LINE_LIMIT => Err(Http1Error::Malformed("a line between chunks is too long")),
         None => Ok(None),
     }
 }
 
 /// Returns the state after a line that is no data.
-fn behind(chunk: Chunk, line: &[u8]) -> Result<Chunk, WireError> {
+fn next_state(chunk: Chunk, line: &[u8]) -> Result<Chunk, Http1Error> {
     match chunk {
         Chunk::Size => {
             let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
             let text =
                 std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
             let size = text.and_then(|text| u64::from_str_radix(text, 16).ok());
-            match size.ok_or(WireError::Malformed("a chunk's size is no number"))? {
+            match size.ok_or(Http1Error::Malformed("a chunk's size is no number"))? {
                 0 => Ok(Chunk::Trailers),
                 size => Ok(Chunk::Data(size)),
             }
         }
         Chunk::End if line.is_empty() => Ok(Chunk::Size),
-        Chunk::End => Err(WireError::Malformed("a chunk is longer than its size")),
+        Chunk::End => Err(Http1Error::Malformed("a chunk is longer than its size")),
         Chunk::Trailers if line.is_empty() => Ok(Chunk::Done),
         Chunk::Trailers | Chunk::Data(_) | Chunk::Done => Ok(chunk),
     }
@@ -268,7 +268,7 @@ fn behind(chunk: Chunk, line: &[u8]) -> Result<Chunk, WireError> {
 mod tests {
     use super::*;
 
-    fn take(text: &str) -> Result<Option<Head>, WireError> {
+    fn take(text: &str) -> Result<Option<Head>, Http1Error> {
         Head::take(&mut BytesMut::from(text))
     }
 
@@ -320,7 +320,7 @@ mod tests {
     }
 
     /// Returns all bytes taken when the text arrives in pieces of `piece` bytes, and whether the body has ended.
-    fn take_all(mut framing: Framing, text: &[u8], piece: usize) -> Result<(Vec<u8>, bool, usize), WireError> {
+    fn take_all(mut framing: Framing, text: &[u8], piece: usize) -> Result<(Vec<u8>, bool, usize), Http1Error> {
         let (mut taken, mut input) = (Vec::new(), BytesMut::new());
         for part in text.chunks(piece) {
             input.extend_from_slice(part);

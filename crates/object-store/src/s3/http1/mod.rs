@@ -11,12 +11,12 @@ mod exchange;
 mod head;
 mod response;
 
-pub use client::{Outgoing, Timeouts, WireClient, WireRequest};
-pub use connection::{Trust, TrustError};
-pub use endpoint::{InvalidTarget, Target};
-pub use exchange::{Phase, WireError};
+pub use client::{Http1Client, Http1Request, RequestBody, Timeouts};
+pub use connection::{TlsRoots, TlsRootsError};
+pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use exchange::{Http1Error, Phase};
 pub use head::Head;
-pub use response::Incoming;
+pub use response::Response;
 
 /// What the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]

@@ -15,23 +15,23 @@ use larder_runtime::{clock::Clock, telemetry::Tab};
 
 use super::{
     connection::{Connection, Pool},
-    exchange::{Phase, WireError},
+    exchange::{Http1Error, Phase},
     head::{Framing, Head},
 };
 use crate::{BodyError, ByteStream};
 
 /// A response.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct Response {
     /// The head.
     pub head: Head,
-    body: IncomingBody,
+    body: ResponseBody,
 }
 
 /// The body of a response. When it has been read to its end, the connection goes back to the pool; when it is dropped
 /// before, the connection is closed, since unread bytes may still come.
 #[derive(Debug)]
-struct IncomingBody {
+struct ResponseBody {
     connection: Option<Connection>,
     framing: Framing,
     is_kept: bool,
@@ -42,7 +42,7 @@ struct IncomingBody {
     tab: Option<Tab>,
 }
 
-impl Incoming {
+impl Response {
     /// Returns the response whose head has come over `connection`; `is_kept` unless the connection must not be reused.
     pub(super) fn new(
         head: Head,
@@ -56,7 +56,7 @@ impl Incoming {
         let (pool, clock) = (Arc::clone(pool), Arc::clone(clock));
         connection.deadline.reset(stall_limit);
         let connection = Some(connection);
-        let mut body = IncomingBody { connection, framing, is_kept, stall_limit, pool, clock, tab };
+        let mut body = ResponseBody { connection, framing, is_kept, stall_limit, pool, clock, tab };
         body.end_if_over();
         Self { head, body }
     }
@@ -72,23 +72,23 @@ impl Incoming {
     }
 
     /// Reads the whole body, at most `limit` bytes.
-    pub async fn into_bytes(self, limit: u64) -> Result<Bytes, WireError> {
+    pub async fn into_bytes(self, limit: u64) -> Result<Bytes, Http1Error> {
         if self.body.connection.is_none() {
             return Ok(Bytes::new());
         }
         self.into_stream().into_bytes(limit).await.map_err(|error| match error {
-            BodyError::TooLarge { .. } => WireError::Malformed("its body is too long"),
+            BodyError::TooLarge { .. } => Http1Error::Malformed("its body is too long"),
             BodyError::Aborted
             | BodyError::Stalled
             | BodyError::TooSlow
             | BodyError::NoMemory
             | BodyError::Malformed(_)
-            | BodyError::Storage(_) => WireError::Broken { phase: Phase::Sent, source: io::Error::other(error) },
+            | BodyError::Storage(_) => Http1Error::Broken { phase: Phase::Sent, source: io::Error::other(error) },
         })
     }
 }
 
-impl IncomingBody {
+impl ResponseBody {
     /// Returns the whole body, if it has come together with its head.
     fn whole(&mut self) -> Option<Bytes> {
         let Some(connection) = &mut self.connection else {
@@ -122,7 +122,7 @@ impl IncomingBody {
         }
     }
 
-    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, WireError>>> {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Http1Error>>> {
         loop {
             let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
             match self.framing.take(&mut connection.input) {
@@ -146,23 +146,23 @@ impl IncomingBody {
                 Poll::Ready(Err(error)) => return self.fail(broken(error)),
                 Poll::Pending => {
                     ready!(connection.deadline.poll_expired(context));
-                    return self.fail(WireError::Timeout { phase: Phase::Sent });
+                    return self.fail(Http1Error::Timeout { phase: Phase::Sent });
                 }
             }
         }
     }
 
-    fn fail(&mut self, error: WireError) -> Poll<Option<Result<Bytes, WireError>>> {
+    fn fail(&mut self, error: Http1Error) -> Poll<Option<Result<Bytes, Http1Error>>> {
         self.connection = None;
         Poll::Ready(Some(Err(error)))
     }
 }
 
-fn broken(source: io::Error) -> WireError {
-    WireError::Broken { phase: Phase::Sent, source }
+fn broken(source: io::Error) -> Http1Error {
+    Http1Error::Broken { phase: Phase::Sent, source }
 }
 
-impl Stream for IncomingBody {
+impl Stream for ResponseBody {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

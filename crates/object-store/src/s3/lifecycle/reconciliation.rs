@@ -13,7 +13,7 @@ use larder_runtime::clock::Clock;
 use super::{
     super::{
         bucket::Bucket,
-        http1::{Incoming, Outgoing},
+        http1::{RequestBody, Response},
         location::query,
         request::Request,
         signer::payload_hash,
@@ -221,13 +221,13 @@ impl Standing {
 
 /// Reads the rules of a bucket; [`Error::Unsupported`] if it can have none.
 pub async fn read(bucket: &Bucket) -> Result<Standing, Error> {
-    let incoming = match ask(bucket, "GET", "lifecycle").await {
-        Ok(incoming) => incoming,
+    let response = match ask(bucket, "GET", "lifecycle").await {
+        Ok(response) => response,
         Err(Error::NotFound) => return Ok(Standing::default()),
         Err(error) => return Err(error),
     };
-    let smallest_transition = incoming.head.get(SMALLEST_TRANSITION).map(str::to_owned);
-    let text = text(incoming).await?;
+    let smallest_transition = response.head.get(SMALLEST_TRANSITION).map(str::to_owned);
+    let text = text(response).await?;
     let document = if text.trim().is_empty() { Document::default() } else { Document::read(text)? };
     Ok(Standing { document, smallest_transition })
 }
@@ -250,20 +250,20 @@ pub async fn write(bucket: &Bucket, standing: &Standing) -> Result<(), Error> {
     }
     request.payload = Some(payload_hash(text.as_bytes()));
     request.length = text.len() as u64;
-    request.body = Outgoing::Bytes(Bytes::copy_from_slice(text.as_bytes()));
-    let incoming = bucket.transport.send(request, RetrySafety::Idempotent).await?;
-    let _ = incoming.into_bytes(DOCUMENT_LIMIT).await;
+    request.body = RequestBody::Bytes(Bytes::copy_from_slice(text.as_bytes()));
+    let response = bucket.transport.send(request, RetrySafety::Idempotent).await?;
+    let _ = response.into_bytes(DOCUMENT_LIMIT).await;
     Ok(())
 }
 
 /// Returns whether a bucket has old versions of its objects: versioning is enabled or suspended.
 pub async fn keeps_versions(bucket: &Bucket) -> Result<bool, Error> {
-    let incoming = match ask(bucket, "GET", "versioning").await {
-        Ok(incoming) => incoming,
+    let response = match ask(bucket, "GET", "versioning").await {
+        Ok(response) => response,
         Err(Error::NotFound | Error::Unsupported(_)) => return Ok(false),
         Err(error) => return Err(error),
     };
-    let text = text(incoming).await?;
+    let text = text(response).await?;
     if text.trim().is_empty() {
         return Ok(false);
     }
@@ -271,13 +271,13 @@ pub async fn keeps_versions(bucket: &Bucket) -> Result<bool, Error> {
     Ok(outline.parts.iter().any(|(_, part)| part.name == "Status" && !part.text.is_empty()))
 }
 
-async fn ask(bucket: &Bucket, method: &'static str, about: &str) -> Result<Incoming, Error> {
+async fn ask(bucket: &Bucket, method: &'static str, about: &str) -> Result<Response, Error> {
     let mut request = Request::new(method, None);
     request.query = query(&[(about, "")]);
     bucket.transport.send(request, RetrySafety::Idempotent).await
 }
 
-async fn text(incoming: Incoming) -> Result<String, Error> {
-    let bytes = incoming.into_bytes(DOCUMENT_LIMIT).await?;
+async fn text(response: Response) -> Result<String, Error> {
+    let bytes = response.into_bytes(DOCUMENT_LIMIT).await?;
     String::from_utf8(bytes.into()).map_err(|_| malformed("they are no text"))
 }
