@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::{
-    clock::{AdjustedClock, Clock, ClockGuard, Suspension, Timestamp},
+    clock::{Clock, ClockGuard, SkewCorrectedClock, Suspension, Timestamp},
     jobs::{Job, Report},
     kv::{self, CheckError, Installation},
     server::Leaving,
@@ -195,7 +195,7 @@ impl Health {
 /// Returns the problem with this machine's clock, if the backend has one of its own.
 fn clock_problem(backend: Timestamp, machine: Timestamp) -> Option<Problem> {
     let apart = Duration::from_millis(backend.as_millis().abs_diff(machine.as_millis()));
-    (apart > AdjustedClock::TOLERATED).then(|| {
+    (apart > SkewCorrectedClock::MAX_SKEW).then(|| {
         let message = format!("the clock of this machine and that of the object store are {} s apart", apart.as_secs());
         Problem::new("clock", message)
     })

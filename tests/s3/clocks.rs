@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use larder::{
-    clock::{AdjustedClock, Clock, SystemClock, SystemRandom, Timestamp},
+    clock::{Clock, SkewCorrectedClock, SystemClock, SystemRandom, Timestamp},
     storage::{ObjectStore, Precondition, PutOptions, s3::S3Store},
 };
 
@@ -17,10 +17,10 @@ use crate::{
 const SAME: Duration = Duration::from_secs(3);
 
 /// Returns the clock of a machine that is so many milliseconds ahead of this one.
-fn wrong_clock(ahead: i64) -> Arc<AdjustedClock> {
-    let clock = AdjustedClock::new(Arc::new(SystemClock));
+fn wrong_clock(ahead: i64) -> Arc<SkewCorrectedClock> {
+    let clock = SkewCorrectedClock::new(Arc::new(SystemClock));
     let shown = SystemClock.now().as_millis() + ahead;
-    clock.hear(Timestamp::from_millis(shown), clock.monotonic());
+    clock.observe(Timestamp::from_millis(shown), clock.monotonic());
     Arc::new(clock)
 }
 
@@ -52,7 +52,7 @@ async fn a_clock_that_goes_wrong_later_is_set_right_by_the_next_refusal() {
     let store = S3Store::open(options, own.clone(), Arc::new(SystemRandom)).await.expect("the bucket can be used");
     shows_the_time(store.clock().as_ref());
     // It accepts a nonsensical date.
-    own.hear(Timestamp::from_millis(SystemClock.now().as_millis() + 7_200_000), own.monotonic());
+    own.observe(Timestamp::from_millis(SystemClock.now().as_millis() + 7_200_000), own.monotonic());
     put(&store, "k", b"v", Precondition::None).await.expect("it is signed again");
     shows_the_time(store.clock().as_ref());
 }

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use larder::{
     auth::{Token, Tokens, Users},
-    clock::{AdjustedClock, Clock, ClockGuard, ClockSafeguards, SeededRandom, Timestamp},
+    clock::{Clock, ClockGuard, ClockSafeguards, SeededRandom, SkewCorrectedClock, Timestamp},
     jobs::RunSupervision,
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records, SafetyToggles, StoreId, UserId},
     runs::{RunOptions, Runs},
@@ -108,7 +108,7 @@ pub struct Scenario {
 #[derive(Clone)]
 pub struct Gateway {
     pub machine: Arc<MachineClock>,
-    adjusted: Option<Arc<AdjustedClock>>,
+    corrected: Option<Arc<SkewCorrectedClock>>,
     pub clock_records: Arc<ClockRecords>,
     pub catalog: Arc<Catalog>,
     pub records: Arc<Records>,
@@ -160,16 +160,16 @@ impl World {
     /// Returns a gateway that has just started, on a machine whose clock is wrong by so many milliseconds.
     pub async fn start(&self, wrong_by: i64, is_writer: bool) -> Gateway {
         let machine = MachineClock::new(&self.time, wrong_by);
-        let adjusted = (self.scenario.before_bucket > 0).then(|| Arc::new(AdjustedClock::new(machine.clone())));
-        hear(adjusted.as_deref(), &self.date);
-        let clock: Arc<dyn Clock> = match &adjusted {
-            Some(adjusted) => adjusted.clone(),
+        let corrected = (self.scenario.before_bucket > 0).then(|| Arc::new(SkewCorrectedClock::new(machine.clone())));
+        sync_clock(corrected.as_deref(), &self.date);
+        let clock: Arc<dyn Clock> = match &corrected {
+            Some(corrected) => corrected.clone(),
             None => machine.clone(),
         };
         let guard = ClockGuard::new(clock.clone(), machine.clone()).with_safeguards(self.scenario.clock);
         let guard = Arc::new(guard);
         let clock_records = ClockRecords::open(self.objects.clone(), guard.clone(), is_writer).await;
-        let staleness = adjusted.is_some().then_some(CacheOptions::SHARED_STALENESS);
+        let staleness = corrected.is_some().then_some(CacheOptions::SHARED_STALENESS);
         let options = CatalogOptions {
             cache: CacheOptions { staleness, ..CacheOptions::default() },
             clock_guard: Some(guard.clone()),
@@ -191,7 +191,7 @@ impl World {
             tokens,
             runs,
             machine,
-            adjusted,
+            corrected,
             clock_records: Arc::new(clock_records.expect("the record opens")),
             records: Arc::new(catalog.records()),
             catalog,
@@ -220,7 +220,7 @@ impl World {
         if is_asleep || is_stopped {
             return None;
         }
-        gateway.hear(&self.date);
+        gateway.sync_clock(&self.date);
         Some(gateway)
     }
 
@@ -250,15 +250,15 @@ impl World {
 }
 
 impl Gateway {
-    pub fn hear(&self, date: &MachineClock) {
-        hear(self.adjusted.as_deref(), date);
+    pub fn sync_clock(&self, date: &MachineClock) {
+        sync_clock(self.corrected.as_deref(), date);
     }
 }
 
-fn hear(adjusted: Option<&AdjustedClock>, date: &MachineClock) {
-    if let Some(adjusted) = adjusted {
+fn sync_clock(corrected: Option<&SkewCorrectedClock>, date: &MachineClock) {
+    if let Some(corrected) = corrected {
         let shown = date.now().as_millis();
-        adjusted.hear(Timestamp::from_millis(shown - shown.rem_euclid(1000)), adjusted.monotonic());
+        corrected.observe(Timestamp::from_millis(shown - shown.rem_euclid(1000)), corrected.monotonic());
     }
 }
 

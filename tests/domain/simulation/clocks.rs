@@ -51,7 +51,7 @@ pub async fn caretaker(world: Arc<World>, gateway: Gateway) {
         if *gateway.sleeps_until.lock().expect("nobody panicked") > world.time.monotonic() {
             continue;
         }
-        gateway.hear(&world.date);
+        gateway.sync_clock(&world.date);
         gateway.clock_records.sync().await.expect("the object store answers");
         gateway.catalog.reconcile_due().await.expect("the object store answers");
         gateway.run_upkeep.run_once().await.expect("the object store answers");

@@ -10,7 +10,7 @@ use crate::{
     object::{Attributes, ByteRange, GetOptions, ListOptions, Precondition, PutOptions},
     store::ObjectStore,
 };
-use larder_runtime::clock::{AdjustedClock, Clock};
+use larder_runtime::clock::{Clock, SkewCorrectedClock};
 
 use super::finding::Outcome;
 
@@ -98,7 +98,7 @@ pub async fn clock_agrees(objects: &dyn ObjectStore, clock: &dyn Clock, folder: 
     let meaning = format!("the clocks of the object store and of this machine are {} s apart", off.as_secs());
     Ok(if off <= SAME_TIME {
         Outcome::ok(meaning)
-    } else if off <= AdjustedClock::TOLERATED {
+    } else if off <= SkewCorrectedClock::MAX_SKEW {
         Outcome::lacks(meaning, "set both clocks by NTP: beyond a minute, gateways are not ready")
     } else {
         Outcome::wrong(format!("{meaning}: a gateway on this machine would not be ready"), "set both clocks by NTP")

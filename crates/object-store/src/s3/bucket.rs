@@ -134,7 +134,7 @@ impl Bucket {
         let origin = self.transport.origin();
         let mut request = Request::new("GET", None);
         request.query = query(&[("list-type", "2"), ("max-keys", "1"), ("prefix", &self.options.prefix)]);
-        let response = match self.transport.ask(request, RetrySafety::Idempotent).await? {
+        let response = match self.transport.try_send(request, RetrySafety::Idempotent).await? {
             Ok(response) => response,
             Err(error) if error.code == "NoSuchBucket" => return Ok(false),
             Err(error) if error.status == 404 && !error.is_not_s3() => return Ok(false),

@@ -18,7 +18,7 @@ use aws_sdk_s3::{
 use aws_smithy_async::time::TimeSource;
 use http::Uri;
 
-use larder_runtime::clock::{AdjustedClock, Clock};
+use larder_runtime::clock::{Clock, SkewCorrectedClock};
 
 use super::{
     credential_chain::AwsConfig,
@@ -60,7 +60,7 @@ struct Rules {
 
 /// The object store's time, for the SDK's signatures.
 #[derive(Debug)]
-struct StoreTime(Arc<AdjustedClock>);
+struct StoreTime(Arc<SkewCorrectedClock>);
 
 impl TimeSource for StoreTime {
     fn now(&self) -> SystemTime {
@@ -77,7 +77,7 @@ impl Resolver {
         sources: &AwsConfig,
         http: &Arc<Http1Client>,
         credentials: Arc<CurrentCredentials>,
-        clock: Arc<AdjustedClock>,
+        clock: Arc<SkewCorrectedClock>,
     ) -> Result<Self, BoxError> {
         let config = Builder::from(sources.config())
             .http_client(SdkConnector::for_object_store(Arc::clone(http)))

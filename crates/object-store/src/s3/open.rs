@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio_util::task::TaskTracker;
 
 use larder_runtime::{
-    clock::{AdjustedClock, Clock, Random},
+    clock::{Clock, Random, SkewCorrectedClock},
     network::Proxies,
     telemetry::Ledger,
 };
@@ -166,7 +166,7 @@ impl S3Store {
         let source = Arc::new(CredentialChain::new(&http, sources.region()));
         let credentials = Arc::new(CurrentCredentials::new(source, Arc::clone(&clock)));
         let key = credentials.get().await.map_err(|_| OpenError::NoCredentials)?;
-        let clock = Arc::new(AdjustedClock::new(clock));
+        let clock = Arc::new(SkewCorrectedClock::new(clock));
         let style = options.style;
         let resolver =
             Resolver::new(&options.bucket, style, &sources, &http, Arc::clone(&credentials), Arc::clone(&clock)).await;
@@ -179,8 +179,8 @@ impl S3Store {
         let origin = Arc::new(ErrorContext::new(address.to_string(), options.bucket.clone()));
         origin.set_key_id(&key.access_key_id);
         let control = ControlPlane::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
-        let patience = options.timeouts.answer;
-        let transport = Transport::new(http, resolver, (credentials, origin), clock, random, patience);
+        let retry_timeout = options.timeouts.answer;
+        let transport = Transport::new(http, resolver, (credentials, origin), clock, random, retry_timeout);
         let (powers, tasks) = (Powers::default(), TaskTracker::new());
         let bucket = Arc::new(Bucket { options, transport, control, tasks, powers, decoding: Decoding::default() });
         Ok(Self::new(bucket))

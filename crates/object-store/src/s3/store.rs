@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use larder_runtime::clock::{AdjustedClock, Clock, Timestamp};
+use larder_runtime::clock::{Clock, SkewCorrectedClock, Timestamp};
 
 use super::{
     bucket::Bucket,
@@ -61,7 +61,7 @@ impl S3Store {
     }
 
     /// Returns the object store's time, as corrected by its responses.
-    pub fn clock(&self) -> &Arc<AdjustedClock> {
+    pub fn clock(&self) -> &Arc<SkewCorrectedClock> {
         self.bucket.transport.clock()
     }
 
@@ -211,7 +211,7 @@ impl ObjectStore for S3Store {
             return Ok(());
         }
         let keys: Vec<_> = keys.iter().map(|key| self.bucket.whole_key(key)).collect();
-        self.bucket.transport.patiently(|| self.bucket.control.delete_many(&keys)).await
+        self.bucket.transport.with_throttle_retry(|| self.bucket.control.delete_many(&keys)).await
     }
 
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
@@ -274,19 +274,22 @@ impl Lifecycle for S3Store {
     async fn unfinished_uploads(&self, root: &str, from: Option<&UploadMark>) -> Result<UploadPage> {
         let bucket = &self.bucket;
         let root = bucket.whole_key(root);
-        bucket.transport.patiently(|| bucket.control.unfinished_uploads(&root, &bucket.options.prefix, from)).await
+        bucket
+            .transport
+            .with_throttle_retry(|| bucket.control.unfinished_uploads(&root, &bucket.options.prefix, from))
+            .await
     }
 
     async fn last_part_at(&self, upload: &UnfinishedUpload) -> Result<Option<Timestamp>> {
         let bucket = &self.bucket;
         let key = bucket.whole_key(&upload.key);
-        bucket.transport.patiently(|| bucket.control.last_part_at(&key, &upload.id)).await
+        bucket.transport.with_throttle_retry(|| bucket.control.last_part_at(&key, &upload.id)).await
     }
 
     async fn abort_upload(&self, upload: &UnfinishedUpload) -> Result<()> {
         let bucket = &self.bucket;
         let key = bucket.whole_key(&upload.key);
-        match bucket.transport.patiently(|| bucket.control.abort_upload(&key, &upload.id)).await {
+        match bucket.transport.with_throttle_retry(|| bucket.control.abort_upload(&key, &upload.id)).await {
             Err(Error::NotFound) => Ok(()),
             aborted => aborted,
         }

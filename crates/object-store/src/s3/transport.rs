@@ -1,7 +1,25 @@
-//! Requests to the bucket: signs and sends them, retries safe ones, and follows redirects of the bucket.
+//! Requests to the bucket: signs and sends them, retries safe ones, follows redirects, and keeps the clock in step.
 //!
-//! A read may be retried after any failure. A write is retried only if it certainly had no effect: a late repetition
-//! could undo another writer's acknowledged write in between.
+//! # Attempts
+//!
+//! A request is attempted up to 5 times within the response timeout, with exponential backoff and full jitter.
+//! Redirects, and a reload of rejected credentials, come on top. After each failed attempt, in this order:
+//!
+//! 1. A redirect, another region of the bucket, or a signing time that was corrected since: sends it there at once.
+//! 2. Rejected credentials, and new ones are available: signs with those, once per request.
+//! 3. A throttling response (429, a 503 with an S3 error code, `SlowDown`, a conditional request that met another one):
+//!    the request certainly had no effect, so that it is retried after the requested delay.
+//! 4. Any other failure leaves the outcome in doubt once the whole request was sent. Only
+//!    [`RetrySafety::Idempotent`] requests are retried. A write is retried if [`Phase`] proves that the server never
+//!    had the whole request; else the caller gets the error.
+//!
+//! A write in doubt is never repeated here: the first attempt may still take effect, and a repetition could overwrite
+//! or delete what another writer was acknowledged in between. A body that was streamed cannot be sent again at all.
+//!
+//! # Clock
+//!
+//! Responses correct [`Transport::clock`] by their `Date`: one every 10 seconds, and each 403, since its signing time
+//! may be the reason. If that moves the clock by a second or more, a 403 is retried with the corrected time.
 
 use std::{
     sync::{
@@ -11,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-use larder_runtime::clock::{AdjustedClock, Clock, Random, Timestamp};
+use larder_runtime::clock::{Clock, Random, SkewCorrectedClock, Timestamp};
 
 use super::{
     credentials::{Credentials, CurrentCredentials, rejects_credentials},
@@ -24,22 +42,22 @@ use super::{
 use crate::{Error, Result};
 
 /// Maximum number of attempts for one request.
-const ATTEMPTS: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
 /// Maximum number of redirects for one request.
-const REDIRECTIONS: u32 = 3;
+const MAX_REDIRECTS: u32 = 3;
 
-/// Maximum delay before the second attempt; it doubles with each attempt.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Maximum backoff before the second attempt; it doubles with each attempt.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Maximum delay, whatever the object store asks for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Maximum backoff, even if the object store requests more.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Interval in milliseconds between checks of the object store's time.
-const HEARD_EVERY_MILLIS: u64 = 10_000;
+/// Interval in milliseconds between two observations of the object store's time.
+const CLOCK_SYNC_INTERVAL_MILLIS: u64 = 10_000;
 
-/// Minimum correction of the time, in milliseconds, that is logged and justifies another attempt.
-const WORTH_TELLING: u64 = 1000;
+/// Minimum correction of the skew in milliseconds that is logged, and justifies another attempt.
+const SIGNIFICANT_SKEW_MILLIS: u64 = 1000;
 
 /// Retry safety of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,27 +76,27 @@ pub struct Transport {
     credentials: Arc<CurrentCredentials>,
     origin: Arc<ErrorContext>,
     /// The object store's time.
-    clock: Arc<AdjustedClock>,
-    /// Time of the next check of that, in milliseconds by the monotonic clock.
-    hears_next: AtomicU64,
+    clock: Arc<SkewCorrectedClock>,
+    /// Time of its next observation, in milliseconds by the monotonic clock.
+    next_clock_sync: AtomicU64,
     random: Arc<dyn Random>,
     /// Timeout for all attempts.
-    patience: Duration,
+    retry_timeout: Duration,
 }
 
-/// Correctness of the time of a request's signature.
+/// Clock that gave the time of a request's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Timeliness {
-    /// As far as is known now.
-    Timely,
-    /// By a clock that has been corrected since.
-    Mistimed,
+enum SigningClock {
+    /// It has not been corrected since.
+    Accurate,
+    /// It has been corrected by a second or more since.
+    Skewed,
 }
 
 /// Reason for a failed attempt.
 enum Failure {
     /// An error response; perhaps because of a signing time that has been corrected since.
-    Refused(ErrorResponse, Timeliness),
+    ErrorResponse(ErrorResponse, SigningClock),
     Http(Http1Error),
 }
 
@@ -88,11 +106,11 @@ impl Transport {
         http: Arc<Http1Client>,
         resolver: Arc<Resolver>,
         (credentials, origin): (Arc<CurrentCredentials>, Arc<ErrorContext>),
-        clock: Arc<AdjustedClock>,
+        clock: Arc<SkewCorrectedClock>,
         random: Arc<dyn Random>,
-        patience: Duration,
+        retry_timeout: Duration,
     ) -> Self {
-        Self { http, resolver, credentials, origin, clock, hears_next: AtomicU64::new(0), random, patience }
+        Self { http, resolver, credentials, origin, clock, next_clock_sync: AtomicU64::new(0), random, retry_timeout }
     }
 
     /// Returns the name of the bucket.
@@ -116,42 +134,42 @@ impl Transport {
     }
 
     /// Returns the object store's time.
-    pub fn clock(&self) -> &Arc<AdjustedClock> {
+    pub fn clock(&self) -> &Arc<SkewCorrectedClock> {
         &self.clock
     }
 
     /// Sends a request until it gets a response that a retry would not change.
     pub async fn send(&self, request: Request<'_>, safety: RetrySafety) -> Result<Response> {
-        self.ask(request, safety).await?.map_err(|error| error.into_error(&self.origin))
+        self.try_send(request, safety).await?.map_err(|error| error.into_error(&self.origin))
     }
 
     /// Sends a request like [`Transport::send`], but returns an error response as it is.
-    pub async fn ask(
+    pub async fn try_send(
         &self,
         mut request: Request<'_>,
         safety: RetrySafety,
     ) -> Result<std::result::Result<Response, ErrorResponse>> {
-        let began = self.clock.monotonic();
+        let started_at = self.clock.monotonic();
         let mut location = self.resolver.location();
-        let (mut attempt, mut redirections, mut is_reloaded) = (1, 0, false);
+        let (mut attempt, mut redirects, mut is_reloaded) = (1, 0, false);
         loop {
             let credentials = self.credentials.get().await?;
             // An attempt that only followed a redirect, or used new keys, counts as well.
-            let number = attempt + redirections + u32::from(is_reloaded);
+            let number = attempt + redirects + u32::from(is_reloaded);
             let failure = match self.attempt(&mut request, &location, &credentials, number).await? {
                 Ok(response) => return Ok(Ok(response)),
                 Err(failure) => failure,
             };
-            if let Failure::Refused(error, timeliness) = &failure
-                && redirections < REDIRECTIONS
+            if let Failure::ErrorResponse(error, signing_clock) = &failure
+                && redirects < MAX_REDIRECTS
                 && request.body.is_whole()
-                && let Some(next) = Box::pin(self.follow(error, *timeliness, &location)).await
+                && let Some(next) = Box::pin(self.follow_redirect(error, *signing_clock, &location)).await
             {
-                redirections += 1;
+                redirects += 1;
                 location = next;
                 continue;
             }
-            if let Failure::Refused(error, _) = &failure
+            if let Failure::ErrorResponse(error, _) = &failure
                 && !is_reloaded
                 && rejects_credentials(error.status, &error.code)
                 && Box::pin(self.credentials.replace(&credentials)).await
@@ -160,38 +178,41 @@ impl Transport {
                 is_reloaded = true;
                 continue;
             }
-            let waited = self.clock.monotonic().saturating_sub(began);
-            if attempt == ATTEMPTS || waited >= self.patience || !may_repeat(&failure, &request, safety) {
+            let elapsed = self.clock.monotonic().saturating_sub(started_at);
+            if attempt == MAX_ATTEMPTS || elapsed >= self.retry_timeout || !is_retryable(&failure, &request, safety) {
                 return match failure {
-                    Failure::Refused(error, _) => {
+                    Failure::ErrorResponse(error, _) => {
                         Ok(Err(self.explain_head_error(error, &request, (&location, &credentials), number + 1).await))
                     }
                     Failure::Http(error) => Err(error.into()),
                 };
             }
             let retry_after = match failure {
-                Failure::Refused(error, _) => error.retry_after,
+                Failure::ErrorResponse(error, _) => error.retry_after,
                 Failure::Http(_) => None,
             };
-            self.clock.sleep(self.pause(attempt, retry_after)).await;
+            self.clock.sleep(self.backoff(attempt, retry_after)).await;
             attempt += 1;
         }
     }
 
-    /// Retries any call to the object store while it throttles: then the call had no effect.
-    pub async fn patiently<T, F: Future<Output = Result<T>>>(&self, mut ask: impl FnMut() -> F) -> Result<T> {
-        let began = self.clock.monotonic();
-        for attempt in 1..ATTEMPTS {
-            match ask().await {
+    /// Retries `call` while the object store throttles it: then it had no effect.
+    pub async fn with_throttle_retry<T, F: Future<Output = Result<T>>>(
+        &self,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T> {
+        let started_at = self.clock.monotonic();
+        for attempt in 1..MAX_ATTEMPTS {
+            match call().await {
                 Err(Error::Throttled { retry_after })
-                    if self.clock.monotonic().saturating_sub(began) < self.patience =>
+                    if self.clock.monotonic().saturating_sub(started_at) < self.retry_timeout =>
                 {
-                    self.clock.sleep(self.pause(attempt, retry_after)).await;
+                    self.clock.sleep(self.backoff(attempt, retry_after)).await;
                 }
-                answer => return answer,
+                outcome => return outcome,
             }
         }
-        ask().await
+        call().await
     }
 
     async fn attempt(
@@ -201,27 +222,28 @@ impl Transport {
         credentials: &Credentials,
         number: u32,
     ) -> Result<std::result::Result<Response, Failure>> {
-        let (asked, ahead) = (self.clock.monotonic(), self.clock.ahead_millis());
+        let (sent_at, skew_before) = (self.clock.monotonic(), self.clock.skew_millis());
         let now = SigningTime::new(self.clock.now());
         let mut signed = request.signed(&location.address, &location.region, credentials, now)?;
         signed.attempt = number;
         let sent = self.http.send(&location.address.endpoint, &mut signed).await;
         request.restore(signed);
         if let Ok(response) = &sent {
-            self.hear_time(&response.head, asked);
+            self.sync_clock(&response.head, sent_at);
         }
         Ok(match sent {
             Ok(response) if (200..300).contains(&response.head.status) => Ok(response),
             Ok(response) => {
-                let is_timely = self.clock.ahead_millis().abs_diff(ahead) < WORTH_TELLING;
-                let timeliness = if is_timely { Timeliness::Timely } else { Timeliness::Mistimed };
-                Err(Failure::Refused(Box::pin(ErrorResponse::read(response)).await, timeliness))
+                let is_accurate = self.clock.skew_millis().abs_diff(skew_before) < SIGNIFICANT_SKEW_MILLIS;
+                let signing_clock = if is_accurate { SigningClock::Accurate } else { SigningClock::Skewed };
+                Err(Failure::ErrorResponse(Box::pin(ErrorResponse::read(response)).await, signing_clock))
             }
             Err(error) => Err(Failure::Http(error)),
         })
     }
 
-    /// Returns why a HEAD was refused, whose response has no body: sends the same GET, which is refused alike.
+    /// Returns the error response to a HEAD with its code and message. The response to a HEAD has no body, so this sends
+    /// the same GET, which fails alike.
     async fn explain_head_error(
         &self,
         error: ErrorResponse,
@@ -237,21 +259,21 @@ impl Transport {
         get.header("range", "bytes=0-0");
         // Boxed, since it is rare.
         match Box::pin(self.attempt(&mut get, location, credentials, number)).await {
-            Ok(Err(Failure::Refused(told, _))) if told.status == error.status => told,
+            Ok(Err(Failure::ErrorResponse(explained, _))) if explained.status == error.status => explained,
             Ok(_) | Err(_) => error,
         }
     }
 
     /// Returns where to send the next attempt, if the response is a redirect, names another region, or refuses a wrong
     /// signing time.
-    async fn follow(
+    async fn follow_redirect(
         &self,
         error: &ErrorResponse,
-        timeliness: Timeliness,
+        signing_clock: SigningClock,
         from: &Arc<Location>,
     ) -> Option<Arc<Location>> {
         // The error response to a HEAD has no code.
-        if timeliness == Timeliness::Mistimed && error.status == 403 {
+        if signing_clock == SigningClock::Skewed && error.status == 403 {
             return Some(Arc::clone(from));
         }
         let other_region = error.region.as_ref().filter(|region| **region != from.region);
@@ -261,7 +283,7 @@ impl Transport {
             return None;
         }
         if let Some(region) = other_region {
-            tracing::info!(%region, "the bucket is in another region than was configured");
+            tracing::info!(%region, "the bucket is in another region than configured");
             return self.resolver.move_to_region(region).await.ok();
         }
         let location: http::Uri = error.location.as_deref()?.parse().ok()?;
@@ -274,39 +296,39 @@ impl Transport {
         Some(self.resolver.redirect(from, endpoint, matches!(error.status, 301 | 308)))
     }
 
-    /// Corrects the clock by the object store's time, if the last check was a while ago, or if a request was refused,
-    /// perhaps for its signing time.
-    fn hear_time(&self, head: &Head, asked: Duration) {
+    /// Corrects the clock by the object store's time, if the last observation is old enough, or if the response is a
+    /// 403, perhaps for its signing time.
+    fn sync_clock(&self, head: &Head, sent_at: Duration) {
         let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        if head.status != 403 && now < self.hears_next.load(Ordering::Relaxed) {
+        if head.status != 403 && now < self.next_clock_sync.load(Ordering::Relaxed) {
             return;
         }
-        let Some(shown) = head.get("date").and_then(|date| httpdate::parse_http_date(date).ok()) else { return };
-        self.hears_next.store(now.saturating_add(HEARD_EVERY_MILLIS), Ordering::Relaxed);
-        if self.clock.hear(Timestamp::from(shown), asked).unsigned_abs() >= WORTH_TELLING {
-            let ahead_ms = self.clock.ahead_millis();
-            tracing::warn!(ahead_ms, "the object store's clock and that of this machine differ: its time counts");
+        let Some(server_time) = head.get("date").and_then(|date| httpdate::parse_http_date(date).ok()) else { return };
+        self.next_clock_sync.store(now.saturating_add(CLOCK_SYNC_INTERVAL_MILLIS), Ordering::Relaxed);
+        if self.clock.observe(Timestamp::from(server_time), sent_at).unsigned_abs() >= SIGNIFICANT_SKEW_MILLIS {
+            let skew_ms = self.clock.skew_millis();
+            tracing::warn!(skew_ms, "clock skew detected; using the object store's time");
         }
     }
 
-    fn pause(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
+    fn backoff(&self, attempt: u32, retry_after: Option<Duration>) -> Duration {
         if let Some(wanted) = retry_after {
-            return wanted.min(LONGEST_PAUSE);
+            return wanted.min(MAX_BACKOFF);
         }
-        let longest = (FIRST_PAUSE * 2_u32.pow(attempt - 1)).min(LONGEST_PAUSE);
+        let longest = (INITIAL_BACKOFF * 2_u32.pow(attempt - 1)).min(MAX_BACKOFF);
         let mut draw = [0; 2];
         self.random.fill(&mut draw);
         longest.mul_f64(f64::from(u16::from_le_bytes(draw)) / f64::from(u16::MAX))
     }
 }
 
-fn may_repeat(failure: &Failure, request: &Request<'_>, safety: RetrySafety) -> bool {
+fn is_retryable(failure: &Failure, request: &Request<'_>, safety: RetrySafety) -> bool {
     if !request.body.is_whole() {
         return false;
     }
     match (failure, safety) {
-        (Failure::Refused(error, _), RetrySafety::Idempotent) => error.is_throttling() || error.is_server_error(),
-        (Failure::Refused(error, _), RetrySafety::NotIdempotent) => error.is_throttling(),
+        (Failure::ErrorResponse(error, _), RetrySafety::Idempotent) => error.is_throttling() || error.is_server_error(),
+        (Failure::ErrorResponse(error, _), RetrySafety::NotIdempotent) => error.is_throttling(),
         (Failure::Http(Http1Error::Malformed(_) | Http1Error::Body(_)), _) => false,
         (Failure::Http(_), RetrySafety::Idempotent) => true,
         (Failure::Http(error), RetrySafety::NotIdempotent) => error.phase() < Phase::Sent,

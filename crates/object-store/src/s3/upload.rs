@@ -225,7 +225,7 @@ impl MultipartUpload<'_> {
                 error
             })
         };
-        let completed = bucket.transport.patiently(complete).await;
+        let completed = bucket.transport.with_throttle_retry(complete).await;
         let etag = match completed {
             Ok(etag) => etag,
             Err(error) => {
