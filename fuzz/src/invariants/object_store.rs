@@ -6,8 +6,8 @@ use larder_object_store::{
     s3::{
         Endpoint,
         internals::{
-            Address, ErrorContext, ErrorResponse, Head, encode_into, marked, query, read_copy, read_list, unmarked,
-            unquoted,
+            Address, ErrorContext, ErrorResponse, Head, encode_into, query, read_copy, read_list, unquote, vendor_part,
+            with_attributes,
         },
     },
 };
@@ -53,11 +53,11 @@ pub fn refusal(bytes: &[u8]) {
 /// Checks that only our validators return the vendor's, and that the parts of an address come back from it.
 pub fn validator(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let vendor = unquoted(text);
+    let vendor = unquote(text);
     let attributes = Attributes { content_type: text.to_owned(), content_encoding: None };
-    let ours = marked(&vendor, &attributes);
-    assert_eq!(unmarked(&ours), Some(vendor.as_str()).filter(|vendor| !vendor.is_empty()));
-    if let Some(vendor) = unmarked(&ETag::new(text)) {
+    let ours = with_attributes(&vendor, &attributes);
+    assert_eq!(vendor_part(&ours), Some(vendor.as_str()).filter(|vendor| !vendor.is_empty()));
+    if let Some(vendor) = vendor_part(&ETag::new(text)) {
         assert!(text.len() == vendor.len() + 9 && text.starts_with(vendor));
     }
     let mut encoded = String::new();

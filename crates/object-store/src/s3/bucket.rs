@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     bucket_admin::ControlPlane,
-    etag::unquoted,
+    etag::unquote,
     listing::{DOCUMENT_LIMIT, no_list, read_list},
     location::query,
     multipart::Condition,
@@ -194,7 +194,7 @@ impl Bucket {
     /// Returns the vendor's validator of an object, and the time of its write.
     pub async fn validator(&self, key: &str) -> Result<(ETag, SystemTime)> {
         let response = self.transport.send(Request::new("HEAD", Some(key)), RetrySafety::Idempotent).await?;
-        let etag = response.head.get("etag").map(unquoted);
+        let etag = response.head.get("etag").map(unquote);
         let date = response.head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
         etag.zip(date).ok_or_else(|| Error::Unavailable("the object store gave the object no ETag or date".into()))
     }

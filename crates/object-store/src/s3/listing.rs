@@ -7,7 +7,7 @@ use quick_xml::{
 
 use larder_runtime::clock::Timestamp;
 
-use super::{error_response::ErrorContext, etag::unquoted, http1::Head};
+use super::{error_response::ErrorContext, etag::unquote, http1::Head};
 use crate::{ETag, Error, ListPage, ListedObject, Result};
 
 /// Maximum bytes of a list of 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
@@ -57,7 +57,7 @@ pub fn read_copy(document: &[u8]) -> Result<(ETag, Timestamp)> {
     let (mut etag, mut date) = (None, None);
     read_texts(document, |path, text| {
         match path {
-            [_, name] if name == "ETag" => etag = Some(unquoted(&text)),
+            [_, name] if name == "ETag" => etag = Some(unquote(&text)),
             [_, name] if name == "LastModified" => date = text.parse().ok(),
             _ => {}
         }
@@ -87,7 +87,7 @@ impl Listed {
         match name {
             "Key" => self.key = Some(text),
             "Size" => self.size = text.parse().ok(),
-            "ETag" => self.etag = (!text.is_empty()).then(|| unquoted(&text)),
+            "ETag" => self.etag = (!text.is_empty()).then(|| unquote(&text)),
             "LastModified" => self.last_modified = text.parse().ok(),
             _ => {}
         }

@@ -40,7 +40,7 @@ pub use store::S3Store;
 pub mod internals {
     pub use super::{
         error_response::{ErrorContext, ErrorResponse},
-        etag::{marked, unmarked, unquoted},
+        etag::{unquote, vendor_part, with_attributes},
         http1::{Head, internals::*},
         lifecycle::internals::*,
         listing::{read_copy, read_list},

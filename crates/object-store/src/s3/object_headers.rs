@@ -7,7 +7,7 @@ use larder_runtime::clock::Timestamp;
 
 use super::{
     error_response::ErrorContext,
-    etag::{marked, unmarked, unquoted},
+    etag::{unquote, vendor_part, with_attributes},
     http1::Head,
     multipart::Condition,
     open::Encryption,
@@ -48,10 +48,10 @@ pub fn read_length(head: &Head) -> Result<u64> {
 pub fn read_meta(head: &Head, size: u64) -> Result<ObjectMeta> {
     let content_type = head.get("content-type").filter(|content_type| *content_type != UNTYPED).unwrap_or_default();
     let attributes = Attributes { content_type: content_type.to_owned(), content_encoding: read_coding(head) };
-    let etag = head.get("etag").map(unquoted).ok_or_else(|| strange("it gave the object no ETag"))?;
+    let etag = head.get("etag").map(unquote).ok_or_else(|| strange("it gave the object no ETag"))?;
     let date = head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
     let last_modified = Timestamp::from(date.ok_or_else(|| strange("it gave the object no date"))?);
-    Ok(ObjectMeta { size, etag: marked(&etag, &attributes), last_modified, attributes })
+    Ok(ObjectMeta { size, etag: with_attributes(&etag, &attributes), last_modified, attributes })
 }
 
 /// Returns the coding, without the one that other clients use for the transfer and some object stores store by mistake
@@ -127,7 +127,7 @@ pub fn condition(precondition: &Precondition, is_quoted: bool) -> Result<Conditi
         Precondition::IfAbsent => Condition { if_none_match: Some("*".to_owned()), if_match: None },
         Precondition::IfMatch(etag) => {
             // We never issued a validator that is not ours.
-            let vendor = unmarked(etag).ok_or(Error::Precondition)?;
+            let vendor = vendor_part(etag).ok_or(Error::Precondition)?;
             let if_match = if is_quoted { format!("\"{vendor}\"") } else { vendor.to_owned() };
             Condition { if_match: Some(if_match), if_none_match: None }
         }

@@ -9,7 +9,7 @@ use larder_runtime::clock::{Clock, SkewCorrectedClock, Timestamp};
 use super::{
     bucket::Bucket,
     error_response::ErrorResponse,
-    etag::{marked, unmarked},
+    etag::{vendor_part, with_attributes},
     http1::Response,
     lifecycle::Rules,
     listing::{self, read_copy, read_list},
@@ -74,7 +74,7 @@ impl S3Store {
 
     fn outcome(&self, etag: &ETag, attributes: &Attributes, date: Option<Timestamp>) -> PutOutcome {
         let last_modified = date.unwrap_or_else(|| self.clock().now());
-        PutOutcome { etag: marked(etag, attributes), last_modified }
+        PutOutcome { etag: with_attributes(etag, attributes), last_modified }
     }
 
     /// Copies an object onto itself, which makes it as recent as a new write.
@@ -95,7 +95,7 @@ impl S3Store {
         request.header("x-amz-copy-source", place);
         if let Some(ObjectMeta { etag, attributes, .. }) = known {
             request.header("x-amz-metadata-directive", "REPLACE");
-            if let Some(etag) = unmarked(etag) {
+            if let Some(etag) = vendor_part(etag) {
                 request.header("x-amz-copy-source-if-match", format!("\"{etag}\""));
             }
             request.header("content-type", content_type(attributes));
@@ -187,7 +187,7 @@ impl ObjectStore for S3Store {
         match &precondition {
             Precondition::None => {}
             Precondition::IfAbsent => return Err(Error::Unsupported("deleting what is not there")),
-            Precondition::IfMatch(etag) if unmarked(etag).is_none() => return Err(Error::Precondition),
+            Precondition::IfMatch(etag) if vendor_part(etag).is_none() => return Err(Error::Precondition),
             Precondition::IfMatch(_) if !self.bucket.powers.has_conditional_deletes() => {
                 return Err(Error::Unsupported("conditional deletes"));
             }

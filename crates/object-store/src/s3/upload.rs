@@ -13,7 +13,7 @@ use larder_runtime::telemetry::work::{Commission, carry_out, commission};
 
 use super::{
     bucket::Bucket,
-    etag::unquoted,
+    etag::unquote,
     http1::RequestBody,
     location::query,
     multipart::{CompletionError, NewUpload, UploadedPart},
@@ -99,7 +99,7 @@ impl Upload<'_> {
         self.bucket.add_storage_headers(&mut request);
         let sent = self.bucket.transport.send(request, RetrySafety::NotIdempotent).await;
         let response = sent.map_err(|error| self.bucket.of_write(error, self.precondition))?;
-        let etag = response.head.get("etag").map(unquoted);
+        let etag = response.head.get("etag").map(unquote);
         let date = response.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
         // The body is not needed, but unread it would cost the connection.
         let _ = response.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
@@ -239,7 +239,7 @@ impl MultipartUpload<'_> {
             }
         };
         match etag {
-            Some(etag) => Ok((unquoted(&etag), None)),
+            Some(etag) => Ok((unquote(&etag), None)),
             // Some omit the validator here. (Ceph RGW 16)
             None => bucket.validator(self.upload.key).await.map(|(etag, date)| (etag, Some(date))),
         }
