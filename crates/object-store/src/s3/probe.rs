@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use larder_runtime::clock::{Clock, Random, Timestamp};
 
-use super::{lifecycle::keeps_versions, store::S3Store, upload};
+use super::{lifecycle::is_versioned, store::S3Store, upload};
 use crate::{
     Attributes, ByteStream, Error, GetOptions, ObjectStore, Precondition, PutOptions, Result,
     conditions::Trial,
@@ -182,8 +182,10 @@ impl S3Store {
     pub async fn keeps_codings(&self, folder: &str) -> Result<bool> {
         for (coding, bytes) in CODED {
             let key = format!("{folder}{coding}");
-            let attributes =
-                Attributes { content_type: "text/plain".to_owned(), content_encoding: Some(coding.to_owned()) };
+            let attributes = Attributes {
+                content_type: "text/normalized_action".to_owned(),
+                content_encoding: Some(coding.to_owned()),
+            };
             let options = PutOptions { attributes: attributes.clone(), precondition: Precondition::None };
             self.put(&key, ByteStream::from(Bytes::from_static(bytes)), options).await?;
             let object = match self.get(&key, GetOptions::default()).await {
@@ -253,7 +255,7 @@ impl S3Store {
 
     /// Checks whether the bucket keeps old versions.
     pub async fn examine_versions(&self) -> Result<Outcome> {
-        Ok(if keeps_versions(self.bucket()).await? {
+        Ok(if is_versioned(self.bucket()).await? {
             Outcome::lacks(
                 "the bucket keeps old versions, or once did: everything that is replaced or deleted goes on taking space, but for \
                  records that expire, whose old versions a rule removes",

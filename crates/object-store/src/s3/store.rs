@@ -11,7 +11,7 @@ use super::{
     error_response::ErrorResponse,
     etag::{vendor_part, with_attributes},
     http1::Response,
-    lifecycle::Rules,
+    lifecycle::RuleReconciler,
     listing::{self, read_copy, read_list},
     location::{encode_into, query},
     object_headers::{
@@ -41,13 +41,13 @@ const CLOSING_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct S3Store {
     bucket: Arc<Bucket>,
-    rules: Rules,
+    rules: RuleReconciler,
 }
 
 impl S3Store {
     /// Returns the object store of a bucket.
     pub(super) fn new(bucket: Arc<Bucket>) -> Self {
-        Self { bucket, rules: Rules::default() }
+        Self { bucket, rules: RuleReconciler::default() }
     }
 
     /// Returns the bucket.

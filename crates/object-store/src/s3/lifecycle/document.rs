@@ -11,7 +11,7 @@ use crate::{Error, Result};
 const ROOT: &str = "LifecycleConfiguration";
 
 /// The beginning and the end of a new document.
-const FRESH: (&str, &str) = (
+const EMPTY_DOCUMENT: (&str, &str) = (
     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
     "</LifecycleConfiguration>",
 );
@@ -32,31 +32,31 @@ pub struct Rule(Element);
 
 impl Document {
     /// Parses a document.
-    pub fn read(text: String) -> Result<Self> {
-        let outline = Outline::of(&text)?;
+    pub fn parse(text: String) -> Result<Self> {
+        let outline = Outline::parse(&text)?;
         if outline.root != ROOT {
-            return Err(malformed("they are something else"));
+            return Err(malformed("the document is of another kind"));
         }
         let Some(end) = outline.end else { return Ok(Self::default()) };
         let rules = outline.parts.into_iter().filter(|(_, part)| part.name == "Rule");
-        let rules: Vec<_> = rules.map(|(span, part)| (span, Rule::of(part))).collect();
+        let rules: Vec<_> = rules.map(|(span, part)| (span, Rule::from_element(part))).collect();
         if rules.iter().any(|(span, _)| !(text[span.clone()].starts_with("<Rule") && text[span.clone()].ends_with('>')))
         {
-            return Err(malformed("its rules have prefixes"));
+            return Err(malformed("its rules have namespace prefixes"));
         }
         Ok(Self { text, rules, end })
     }
 
     /// Returns a document with only these rules.
-    pub fn fresh(rules: &[String]) -> Result<Self> {
+    pub fn from_rules(rules: &[String]) -> Result<Self> {
         if rules.is_empty() {
             return Ok(Self::default());
         }
-        Self::read([FRESH.0, &rules.concat(), FRESH.1].concat())
+        Self::parse([EMPTY_DOCUMENT.0, &rules.concat(), EMPTY_DOCUMENT.1].concat())
     }
 
     /// Returns the document without the rules that `is_dropped` selects, and with `added` after all others.
-    pub fn changed(&self, is_dropped: impl Fn(&Rule) -> bool, added: &[String]) -> Result<Self> {
+    pub fn edited(&self, is_dropped: impl Fn(&Rule) -> bool, added: &[String]) -> Result<Self> {
         let (mut text, mut from) = (String::with_capacity(self.text.len()), 0);
         let mut stay = 0;
         for (span, rule) in &self.rules {
@@ -68,12 +68,12 @@ impl Document {
             }
         }
         if stay == 0 {
-            return Self::fresh(added);
+            return Self::from_rules(added);
         }
         text.push_str(&self.text[from..self.end]);
         text.extend(added.iter().map(String::as_str));
         text.push_str(&self.text[self.end..]);
-        Self::read(text)
+        Self::parse(text)
     }
 
     /// Returns the document to send; `None` if it has no rules and must not be sent.
@@ -90,9 +90,9 @@ impl Document {
 impl Rule {
     /// Returns the meaning of the element. The prefix directly in the rule (old notation), alone in its filter, or
     /// among several conditions is the same prefix; an empty one limits nothing.
-    fn of(element: Element) -> Self {
-        let mut rule = Element::named("Rule");
-        let mut filter = Element::named("Filter");
+    fn from_element(element: Element) -> Self {
+        let mut rule = Element::new("Rule");
+        let mut filter = Element::new("Filter");
         for part in element.children {
             match part.name.as_str() {
                 "Prefix" => filter.children.push(part),
@@ -105,7 +105,7 @@ impl Rule {
                         }
                     }
                 }
-                _ => rule.children.push(plain(part)),
+                _ => rule.children.push(normalized_action(part)),
             }
         }
         filter.children.retain(|condition| !(condition.name == "Prefix" && condition.text.is_empty()));
@@ -140,8 +140,8 @@ impl Rule {
 }
 
 /// Returns an action without optional parts, and with dates in one form.
-fn plain(mut part: Element) -> Element {
-    part.children = part.children.into_iter().map(plain).collect();
+fn normalized_action(mut part: Element) -> Element {
+    part.children = part.children.into_iter().map(normalized_action).collect();
     part.children.retain(|inner| !(inner.name == "ExpiredObjectDeleteMarker" && inner.text == "false"));
     part.children.sort_unstable();
     if part.name == "Date" {
@@ -183,7 +183,7 @@ pub struct Outline {
 
 impl Outline {
     /// Parses a document.
-    pub fn of(document: &str) -> Result<Self> {
+    pub fn parse(document: &str) -> Result<Self> {
         let mut reader = Reader::from_str(document);
         let mut outline = Self { root: String::new(), parts: Vec::new(), end: None };
         let (mut open, mut part_start): (Vec<Element>, usize) = (Vec::new(), 0);
@@ -198,11 +198,11 @@ impl Outline {
                         MAX_DEPTH.. => return Err(malformed("it is nested too deeply")),
                         _ => {}
                     }
-                    open.push(Element::named(start.local_name().as_ref()));
+                    open.push(Element::new(start.local_name().as_ref()));
                 }
                 Event::Empty(tag) if open.is_empty() => outline.begin(tag.name().as_ref())?,
                 Event::Empty(tag) => {
-                    let element = Element::named(tag.local_name().as_ref());
+                    let element = Element::new(tag.local_name().as_ref());
                     outline.close(element, before..position(&reader), &mut open);
                 }
                 Event::End(_) => {
@@ -229,7 +229,7 @@ impl Outline {
             return Err(malformed("it has two roots"));
         }
         if name.contains(':') {
-            return Err(malformed("its elements have prefixes"));
+            return Err(malformed("its elements have namespace prefixes"));
         }
         name.clone_into(&mut self.root);
         Ok(())
@@ -237,8 +237,8 @@ impl Outline {
 
     fn close(&mut self, element: Element, span: Span, open: &mut [Element]) {
         match open {
-            [_root] => self.parts.push((span, element.tidied())),
-            [.., parent] => parent.children.push(element.tidied()),
+            [_root] => self.parts.push((span, element.normalized())),
+            [.., parent] => parent.children.push(element.normalized()),
             [] => {}
         }
     }
@@ -246,7 +246,7 @@ impl Outline {
 
 impl Element {
     /// Returns an empty element.
-    pub fn named(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
@@ -256,7 +256,7 @@ impl Element {
     }
 
     /// Removes layout between elements, and sorts them.
-    fn tidied(mut self) -> Self {
+    fn normalized(mut self) -> Self {
         if !self.children.is_empty() {
             self.text.clear();
         } else if !VERBATIM.contains(&self.name.as_str()) {
@@ -279,7 +279,7 @@ fn position(reader: &Reader<&[u8]>) -> usize {
 
 /// Returns the error of a malformed document.
 pub fn malformed(what: &str) -> Error {
-    Error::Unavailable(format!("the object store's lifecycle rules cannot be read: {what}").into())
+    Error::Unavailable(format!("cannot read the bucket's lifecycle rules: {what}").into())
 }
 
 #[cfg(test)]
@@ -294,11 +294,11 @@ mod tests {
     }
 
     fn read(text: &str) -> Document {
-        Document::read(text.to_owned()).expect("it is a document")
+        Document::parse(text.to_owned()).expect("it is a document")
     }
 
     fn meaning(limit: &str) -> Rule {
-        Document::fresh(&[rule("a", limit)]).expect("a document").rules().next().expect("a rule").clone()
+        Document::from_rules(&[rule("a", limit)]).expect("a document").rules().next().expect("a rule").clone()
     }
 
     #[test]
@@ -307,24 +307,24 @@ mod tests {
         let (ours, tail) =
             (rule("ours", "<Filter><Prefix>p/</Prefix></Filter>"), "\n</LifecycleConfiguration>\n<!-- end -->");
         let document = read(&format!("{head}{FOREIGN}<!-- between -->{ours} {tail}"));
-        let changed = document.changed(|rule| rule.id() == "ours", &["<Rule><ID>new</ID></Rule>".to_owned()]);
+        let edited = document.edited(|rule| rule.id() == "ours", &["<Rule><ID>new</ID></Rule>".to_owned()]);
         let expected = format!("{head}{FOREIGN}<!-- between --> \n<Rule><ID>new</ID></Rule>{}", tail.trim_start());
-        assert_eq!(changed.expect("a document").text(), Some(expected.as_str()));
-        assert_eq!(document.changed(|_| true, &[]).expect("a document").text(), None);
-        assert_eq!(document.changed(|_| false, &[]).expect("a document"), document);
+        assert_eq!(edited.expect("a document").text(), Some(expected.as_str()));
+        assert_eq!(document.edited(|_| true, &[]).expect("a document").text(), None);
+        assert_eq!(document.edited(|_| false, &[]).expect("a document"), document);
     }
 
     #[test]
     fn a_prefix_is_the_same_wherever_a_vendor_writes_it() {
-        let plain = meaning("<Filter><Prefix>p/</Prefix></Filter>");
-        assert_eq!(plain.prefix(), Some("p/"));
+        let normalized_action = meaning("<Filter><Prefix>p/</Prefix></Filter>");
+        assert_eq!(normalized_action.prefix(), Some("p/"));
         for same in [
             "<Prefix>p/</Prefix>",
             "<Filter>\n<And> <Prefix>p/</Prefix> </And></Filter>",
             "<Filter><Prefix>p&#x2F;</Prefix></Filter>",
             "<Prefix/><Filter><Prefix>p/</Prefix></Filter>",
         ] {
-            assert_eq!(meaning(same), plain, "{same}");
+            assert_eq!(meaning(same), normalized_action, "{same}");
         }
         for other in [
             "",
@@ -335,7 +335,7 @@ mod tests {
             "<Filter><Prefix>p/ </Prefix></Filter>",
             "<Filter><And><Prefix>p/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>",
         ] {
-            assert_ne!(meaning(other), plain, "{other}");
+            assert_ne!(meaning(other), normalized_action, "{other}");
         }
         assert!(meaning("<Prefix/>").filter().is_empty() && meaning("").prefix().is_none());
     }
@@ -345,15 +345,15 @@ mod tests {
         for text in ["<LifecycleConfiguration/>", "<LifecycleConfiguration> </LifecycleConfiguration>"] {
             assert_eq!(read(text).text(), None, "{text}");
         }
-        assert!(Document::read("<ListBucketResult></ListBucketResult>".to_owned()).is_err());
-        assert!(Document::read("<LifecycleConfiguration><a:Rule/></LifecycleConfiguration>".to_owned()).is_err());
+        assert!(Document::parse("<ListBucketResult></ListBucketResult>".to_owned()).is_err());
+        assert!(Document::parse("<LifecycleConfiguration><a:Rule/></LifecycleConfiguration>".to_owned()).is_err());
     }
 
     #[test]
     fn parts_are_found_where_they_stand() {
         let text =
             "<?xml version=\"1.0\"?>\n<!-- a --><R xmlns=\"x\">\n <A> <B>1</B>\n</A><!-- b --><C/><A>&amp;</A> </R>\n";
-        let outline = Outline::of(text).expect("it is XML");
+        let outline = Outline::parse(text).expect("it is XML");
         let parts: Vec<_> =
             outline.parts.iter().map(|(span, part)| (&text[span.clone()], part.name.as_str())).collect();
         assert_eq!(parts, [("<A> <B>1</B>\n</A>", "A"), ("<C/>", "C"), ("<A>&amp;</A>", "A")]);
@@ -366,8 +366,8 @@ mod tests {
     fn what_is_no_whole_document_is_refused() {
         let deep = "<a>".repeat(40) + &"</a>".repeat(40);
         for text in ["", "text", "<R><A></R>", "<R><A>", "<R/><S/>", "<x:R></x:R>", deep.as_str()] {
-            assert!(Outline::of(text).is_err(), "{text}");
+            assert!(Outline::parse(text).is_err(), "{text}");
         }
-        assert!(Outline::of("<R/>").expect("it is one").end.is_none());
+        assert!(Outline::parse("<R/>").expect("it is one").end.is_none());
     }
 }

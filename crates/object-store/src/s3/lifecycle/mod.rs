@@ -8,7 +8,7 @@ mod document;
 mod reconciliation;
 mod rules;
 
-pub use reconciliation::{Rules, keeps_versions};
+pub use reconciliation::{RuleReconciler, is_versioned};
 
 /// What the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]
@@ -16,6 +16,6 @@ pub use reconciliation::{Rules, keeps_versions};
 pub mod internals {
     pub use super::{
         document::Document,
-        rules::{OwnRules, Verdict, compare},
+        rules::{OwnRules, ReadBack, compare},
     };
 }

@@ -22,7 +22,7 @@ const OLD_VERSION_DAYS: u16 = 1;
 pub struct OwnRules {
     /// Prefix of the names of all its rules. Another root has another hash, so that two installations in one bucket do
     /// not affect each other.
-    mark: String,
+    id_prefix: String,
     /// Prefix of all its keys, in the bucket.
     root: String,
     /// The rules, as text and by meaning.
@@ -31,45 +31,45 @@ pub struct OwnRules {
 
 impl OwnRules {
     /// Returns `wanted` for a bucket where all keys begin with `prefix`, and which may keep old versions.
-    pub fn new(wanted: &WantedRules, prefix: &str, keeps_versions: bool) -> Result<Self> {
+    pub fn new(wanted: &WantedRules, prefix: &str, is_versioned: bool) -> Result<Self> {
         let root = [prefix, &wanted.root].concat();
         let hash = Sha256::digest(root.as_bytes());
         let hash = hash.iter().take(HASH_BYTES).fold(String::new(), |mut hash, byte| {
             let _ = write!(hash, "{byte:02x}");
             hash
         });
-        let mark = format!("larder-{hash}-");
+        let id_prefix = format!("larder-{hash}-");
         let mut texts = Vec::new();
         for WantedRule { prefix: below, days } in &wanted.expirations {
             let mut actions = format!("<Expiration><Days>{days}</Days></Expiration>");
-            if keeps_versions {
+            if is_versioned {
                 let days = OLD_VERSION_DAYS;
                 let _ = write!(actions, "<{OLD_VERSIONS}><NoncurrentDays>{days}</NoncurrentDays></{OLD_VERSIONS}>");
             }
-            texts.push(text(&format!("{mark}{days}"), &[prefix, below].concat(), &actions));
+            texts.push(text(&format!("{id_prefix}{days}"), &[prefix, below].concat(), &actions));
         }
         if let Some(days) = wanted.upload_days {
             let action = format!(
                 "<AbortIncompleteMultipartUpload><DaysAfterInitiation>{days}</DaysAfterInitiation>\
                  </AbortIncompleteMultipartUpload>"
             );
-            texts.push(text(&format!("{mark}uploads"), &root, &action));
+            texts.push(text(&format!("{id_prefix}uploads"), &root, &action));
         }
-        let document = Document::fresh(&texts)?;
+        let document = Document::from_rules(&texts)?;
         let wanted = texts.into_iter().zip(document.rules().cloned()).collect();
-        Ok(Self { mark, root, wanted })
+        Ok(Self { id_prefix, root, wanted })
     }
 
     /// Returns whether a rule belongs to this installation, now or formerly.
-    pub fn has(&self, rule: &Rule) -> bool {
-        rule.id().starts_with(&self.mark)
+    pub fn owns(&self, rule: &Rule) -> bool {
+        rule.id().starts_with(&self.id_prefix)
     }
 
     /// Returns whether a rule lost its limits: one of this installation that reaches beyond it, or one of another
     /// without any limit, which Larder never writes.
-    pub fn are_spoilt_by(&self, rule: &Rule) -> bool {
-        if !self.has(rule) {
-            return rule.filter().is_empty() && is_of_larder(rule.id());
+    pub fn is_unbounded(&self, rule: &Rule) -> bool {
+        if !self.owns(rule) {
+            return rule.filter().is_empty() && is_larder_id(rule.id());
         }
         !rule.prefix().is_some_and(|prefix| prefix.starts_with(&self.root) && prefix.ends_with('/'))
     }
@@ -81,7 +81,7 @@ impl OwnRules {
 }
 
 /// Returns whether an id was made by an installation of Larder.
-fn is_of_larder(id: &str) -> bool {
+fn is_larder_id(id: &str) -> bool {
     let hash = id.strip_prefix("larder-").and_then(|rest| rest.split_once('-'));
     hash.is_some_and(|(hash, _)| hash.len() == 2 * HASH_BYTES && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
@@ -92,20 +92,20 @@ fn text(id: &str, prefix: &str, actions: &str) -> String {
     format!("<Rule><ID>{id}</ID><Filter><Prefix>{prefix}</Prefix></Filter><Status>Enabled</Status>{actions}</Rule>")
 }
 
-/// Result of comparing a read-back with its write.
+/// Result of comparing the rules read back with those written.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// All rules are there as written; perhaps also rules that another writer has added since.
-    Kept,
-    /// A rule is missing, and the others are right: another writer was here, or this is an old state.
-    Other,
-    /// This object store cannot represent such rules.
+pub enum ReadBack {
+    /// All rules are as written; another writer may have added rules since.
+    AsWritten,
+    /// A rule is missing, and none is wrong: another writer won the race, or the read is stale.
+    Overwritten,
+    /// The object store cannot represent such rules.
     Unfit(UnfitRules),
 }
 
 /// Compares the written rules with those read back.
-pub fn compare(sent: &Document, found: &Document, own: &OwnRules) -> Verdict {
-    let (missing, new) = (beyond(sent, found), beyond(found, sent));
+pub fn compare(sent: &Document, found: &Document, own: &OwnRules) -> ReadBack {
+    let (missing, new) = (difference(sent, found), difference(found, sent));
     // A rule that lost its filter, ours or another's; also one that lost its name.
     let lost = new.iter().find(|rule| {
         let was = sent.rules().find(|sent| sent.id() == rule.id());
@@ -115,23 +115,23 @@ pub fn compare(sent: &Document, found: &Document, own: &OwnRules) -> Verdict {
         }
     });
     if let Some(rule) = lost {
-        return Verdict::Unfit(UnfitRules::FilterLost { rule: rule.id().to_owned() });
+        return ReadBack::Unfit(UnfitRules::FilterLost { rule: rule.id().to_owned() });
     }
     let altered = new.iter().find_map(|rule| own.wanted.iter().find(|(_, wanted)| wanted.id() == rule.id()));
     if let Some((_, wanted)) = altered {
         let rule = wanted.id().to_owned();
         let is_but_for_versions = new.iter().any(|rule| **rule == wanted.without(OLD_VERSIONS));
-        return Verdict::Unfit(if is_but_for_versions {
+        return ReadBack::Unfit(if is_but_for_versions {
             UnfitRules::VersionsStay { rule }
         } else {
             UnfitRules::Altered { rule }
         });
     }
-    if missing.is_empty() { Verdict::Kept } else { Verdict::Other }
+    if missing.is_empty() { ReadBack::AsWritten } else { ReadBack::Overwritten }
 }
 
 /// Returns the rules of one document that the other lacks, or has less often.
-fn beyond<'a>(document: &'a Document, other: &Document) -> Vec<&'a Rule> {
+fn difference<'a>(document: &'a Document, other: &Document) -> Vec<&'a Rule> {
     let mut left: Vec<&Rule> = other.rules().collect();
     document
         .rules()
@@ -156,20 +156,20 @@ mod tests {
         let [one, other] = ["", "a&b/"].map(|prefix| OwnRules::new(&wanted, prefix, true).expect("rules"));
         assert_eq!(other.wanted[0].1.prefix(), Some("a&b/larder/expiring/5/"));
         for (_, rule) in &one.wanted {
-            assert!(one.has(rule) && !other.has(rule) && !one.are_spoilt_by(rule) && !other.are_spoilt_by(rule));
+            assert!(one.owns(rule) && !other.owns(rule) && !one.is_unbounded(rule) && !other.is_unbounded(rule));
             let lost = rule.without("Filter");
-            assert!(one.are_spoilt_by(&lost) && other.are_spoilt_by(&lost), "{lost:?}");
+            assert!(one.is_unbounded(&lost) && other.is_unbounded(&lost), "{lost:?}");
         }
         let texts = ["larder-of-grandma", "larder-0123456789abcdef", "another"].map(|id| text(id, "", "<Expiration/>"));
-        let theirs = Document::fresh(&texts).expect("a document");
-        assert!(theirs.rules().all(|rule| !one.are_spoilt_by(rule)), "of others, whatever they are limited to");
+        let theirs = Document::from_rules(&texts).expect("a document");
+        assert!(theirs.rules().all(|rule| !one.is_unbounded(rule)), "of others, whatever they are limited to");
         assert!(one.wanted[0].1.id().ends_with("-5") && one.wanted[1].1.id().ends_with("-uploads"));
     }
 
-    fn own(keeps_versions: bool) -> OwnRules {
+    fn own(is_versioned: bool) -> OwnRules {
         let expirations = vec![WantedRule { prefix: "larder/expiring/5/".to_owned(), days: 5 }];
         let wanted = WantedRules { root: "larder/".to_owned(), expirations, upload_days: Some(7) };
-        OwnRules::new(&wanted, "", keeps_versions).expect("rules")
+        OwnRules::new(&wanted, "", is_versioned).expect("rules")
     }
 
     const TAGGED: &str = "<Rule><ID>theirs</ID><Filter><And><Prefix>a/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And>\
@@ -179,12 +179,12 @@ mod tests {
         <Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>";
 
     /// Returns the result for our rules and two others on a vendor that writes `new` for `old`.
-    fn verdict(own: &OwnRules, old: &str, new: &str) -> Verdict {
+    fn verdict(own: &OwnRules, old: &str, new: &str) -> ReadBack {
         let mut texts: Vec<_> = own.wanted.iter().map(|(text, _)| text.clone()).collect();
         texts.extend([TAGGED, SIZED].map(str::to_owned));
-        let sent = Document::fresh(&texts).expect("a document");
+        let sent = Document::from_rules(&texts).expect("a document");
         let said = sent.text().expect("rules").replace(old, new);
-        compare(&sent, &Document::read(said).expect("a document"), own)
+        compare(&sent, &Document::parse(said).expect("a document"), own)
     }
 
     #[test]
@@ -202,13 +202,13 @@ mod tests {
                 "<Expiration><Days>5</Days></Expiration><Status>Enabled</Status>",
             ),
         ] {
-            assert_eq!(verdict(&own(false), old, new), Verdict::Kept, "{old} as {new}");
+            assert_eq!(verdict(&own(false), old, new), ReadBack::AsWritten, "{old} as {new}");
         }
     }
 
     #[test]
     fn a_lost_filter_is_found_whosever_rule_it_was() {
-        let lost = |rule: &str| Verdict::Unfit(UnfitRules::FilterLost { rule: rule.to_owned() });
+        let lost = |rule: &str| ReadBack::Unfit(UnfitRules::FilterLost { rule: rule.to_owned() });
         let own = own(false);
         let [expiration, uploads] = [0, 1].map(|at: usize| own.wanted[at].1.id());
         for (old, new, rule) in [
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn our_rules_must_come_back_with_their_days_their_status_and_their_actions() {
-        let altered = |rule: &str| Verdict::Unfit(UnfitRules::Altered { rule: rule.to_owned() });
+        let altered = |rule: &str| ReadBack::Unfit(UnfitRules::Altered { rule: rule.to_owned() });
         let own_rules = own(false);
         let [expiration, uploads] = [0, 1].map(|at: usize| own_rules.wanted[at].1.id());
         for (old, new, rule) in [
@@ -242,20 +242,20 @@ mod tests {
             assert_eq!(verdict(&own_rules, old, new), altered(rule), "{old} as {new}");
         }
         let versioned = own(true);
-        assert_eq!(verdict(&versioned, "", ""), Verdict::Kept);
+        assert_eq!(verdict(&versioned, "", ""), ReadBack::AsWritten);
         let old = format!("<{OLD_VERSIONS}><NoncurrentDays>1</NoncurrentDays></{OLD_VERSIONS}>");
         let rule = versioned.wanted[0].1.id().to_owned();
-        assert_eq!(verdict(&versioned, &old, ""), Verdict::Unfit(UnfitRules::VersionsStay { rule }));
+        assert_eq!(verdict(&versioned, &old, ""), ReadBack::Unfit(UnfitRules::VersionsStay { rule }));
     }
 
     #[test]
     fn what_another_writer_does_meanwhile_is_told_from_a_vendors_ways() {
         let own = own(false);
         let added = format!("{TAGGED}<Rule><ID>new</ID><Filter/><Status>Enabled</Status></Rule>");
-        assert_eq!(verdict(&own, TAGGED, &added), Verdict::Kept, "a rule of theirs that is new");
-        assert_eq!(verdict(&own, TAGGED, ""), Verdict::Other, "a rule of theirs that is gone");
+        assert_eq!(verdict(&own, TAGGED, &added), ReadBack::AsWritten, "a rule of theirs that is new");
+        assert_eq!(verdict(&own, TAGGED, ""), ReadBack::Overwritten, "a rule of theirs that is gone");
         let ours = own.wanted[0].0.clone();
-        assert_eq!(verdict(&own, &ours, ""), Verdict::Other, "a rule of ours that is gone");
-        assert_eq!(verdict(&own, "<Days>1</Days>", "<Days>2</Days>"), Verdict::Other, "theirs with other days");
+        assert_eq!(verdict(&own, &ours, ""), ReadBack::Overwritten, "a rule of ours that is gone");
+        assert_eq!(verdict(&own, "<Days>1</Days>", "<Days>2</Days>"), ReadBack::Overwritten, "theirs with other days");
     }
 }
