@@ -242,9 +242,9 @@ pub(super) static SETTINGS: &[Setting] = &[
         help: "Whether ETags are quoted in preconditions, as the standard requires; overrides the probe",
         is_secret: false,
         apply: |config, text| {
-            config.s3.quoted_validators = Some(yes_or_no(text)?);
+            config.s3.quoted_etags = Some(yes_or_no(text)?);
             Ok(())
         },
-        show: |config| config.s3.quoted_validators.map(show_yes_no),
+        show: |config| config.s3.quoted_etags.map(show_yes_no),
     },
 ];

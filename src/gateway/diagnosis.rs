@@ -128,10 +128,17 @@ async fn of_bucket(
     findings.add("bucket", tried, Outcome::ok("the bucket can be opened with these keys"));
     let pass_on = |finding: &Finding| progress(Progress::Found(finding));
     let mut examiner = Examiner::new(&bucket, clock.as_ref(), random.as_ref()).passing_on(&pass_on);
-    let conditions = examiner.examine_conditions(Box::pin(bucket.find_conditions(random.as_ref()))).await;
+    let conditions = examiner.examine_conditions(Box::pin(bucket.detect_conditions(random.as_ref()))).await;
     examiner.examine().await;
-    examiner.check("codings", S3Store::CODINGS, LIMIT, bucket.examine_codings(random.as_ref())).await;
-    examiner.check("old versions", S3Store::VERSIONS, LIMIT, bucket.examine_versions()).await;
+    examiner
+        .check(
+            "codings",
+            S3Store::CONTENT_ENCODINGS_DESCRIPTION,
+            LIMIT,
+            bucket.check_content_encodings(random.as_ref()),
+        )
+        .await;
+    examiner.check("old versions", S3Store::VERSIONING_DESCRIPTION, LIMIT, bucket.check_versioning()).await;
     findings.all.extend(examiner.finish().await);
     findings.add("format", FORMAT_TRIED, format_of(&bucket).await);
     let sharing = conditions

@@ -6,7 +6,7 @@ use larder::{
     clock::{Random, SystemClock, SystemRandom},
     storage::{
         ObjectStore,
-        s3::{Findings, S3Options, S3Store},
+        s3::{Capabilities, S3Options, S3Store},
         sole_writer::SoleWriter,
     },
     telemetry::Ledger,
@@ -14,7 +14,7 @@ use larder::{
 use tokio::sync::OnceCell;
 
 /// Capabilities of the object store, detected once for all tests.
-static FINDINGS: OnceCell<Findings> = OnceCell::const_new();
+static CAPABILITIES: OnceCell<Capabilities> = OnceCell::const_new();
 
 /// Returns the object store, under a prefix of its own. Where it has no conditional writes, this process is its leader.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
@@ -31,14 +31,14 @@ pub(crate) async fn open_charging(ledger: Arc<Ledger>) -> Arc<dyn ObjectStore> {
 
 /// The same without a leader and with other settings; also returns its capabilities.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
-pub(crate) async fn open_with(change: impl FnOnce(&mut S3Options)) -> (Arc<S3Store>, &'static Findings) {
+pub(crate) async fn open_with(change: impl FnOnce(&mut S3Options)) -> (Arc<S3Store>, &'static Capabilities) {
     let mut options = own_options();
     change(&mut options);
     open_own(options, Arc::default()).await
 }
 
-async fn open_own(own: S3Options, ledger: Arc<Ledger>) -> (Arc<S3Store>, &'static Findings) {
-    let found = FINDINGS
+async fn open_own(own: S3Options, ledger: Arc<Ledger>) -> (Arc<S3Store>, &'static Capabilities) {
+    let found = CAPABILITIES
         .get_or_init(async || {
             let probed = S3Store::open(options("probe"), Arc::new(SystemClock), Arc::new(SystemRandom)).await;
             probed.expect("the bucket can be used").probe(&SystemRandom).await.expect("a probe")
@@ -46,7 +46,7 @@ async fn open_own(own: S3Options, ledger: Arc<Ledger>) -> (Arc<S3Store>, &'stati
         .await;
     let store = S3Store::open_charging(own, Arc::new(SystemClock), Arc::new(SystemRandom), ledger).await;
     let store = store.expect("the bucket can be used");
-    store.go_by(found);
+    store.apply(found);
     (Arc::new(store), found)
 }
 

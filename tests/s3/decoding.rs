@@ -19,7 +19,7 @@ use larder::{
         Attributes, BoxError, ByteRange, ByteStream, Error, GetOptions, ObjectStore, Precondition, PutOptions,
         RejectedFor,
         examination::Verdict,
-        s3::{Findings, S3Store},
+        s3::{Capabilities, S3Store},
     },
 };
 use tokio::{
@@ -92,7 +92,7 @@ fn has_gzip(headers: &HeaderMap) -> bool {
     headers.get("content-encoding").is_some_and(|coding| coding == "gzip")
 }
 
-async fn behind(decodes: Decodes) -> (Arc<S3Store>, &'static Findings) {
+async fn behind(decodes: Decodes) -> (Arc<S3Store>, &'static Capabilities) {
     let (direct, _) = open_with(|_| {}).await;
     let endpoint = start(direct.bucket_endpoint().unwrap(), decodes).await.parse().unwrap();
     open_with(|options| options.endpoint = Some(endpoint)).await
@@ -137,29 +137,29 @@ async fn what_a_proxy_decodes_unless_it_is_asked_for_comes_back_as_it_was_stored
     let meta = store.head("large").await;
     assert!(meta.is_ok_and(|meta| meta.attributes == gzipped() && meta.size == large.len() as u64));
 
-    let found = store.examine_codings(&SystemRandom).await.unwrap();
+    let found = store.check_content_encodings(&SystemRandom).await.unwrap();
     assert!(found.verdict == Verdict::Lacks && found.meaning.contains("decodes records"), "{found:?}");
 }
 
 #[tokio::test]
 async fn what_a_proxy_always_decodes_is_not_stored_in_a_coding() {
-    let (store, findings) = behind(Decodes::Always).await;
+    let (store, capabilities) = behind(Decodes::Always).await;
     let options = PutOptions { attributes: gzipped(), precondition: Precondition::None };
     store.put("old", ByteStream::from(gzip(b"text").await), options.clone()).await.expect("it is not known yet");
     for read in [store.head("old").await.map(drop), store.get("old", GetOptions::default()).await.map(drop)] {
         let Err(Error::Unavailable(cause)) = read else { panic!("what was decoded is taken for the record: {read:?}") };
         assert!(cause.to_string().contains("decodes objects"), "{cause}");
     }
-    let found = store.examine_codings(&SystemRandom).await.unwrap();
+    let found = store.check_content_encodings(&SystemRandom).await.unwrap();
     assert!(found.verdict == Verdict::Wrong && found.meaning.contains("are refused"), "{found:?}");
-    let mut findings = findings.clone();
-    findings.codings = false;
-    store.go_by(&findings);
+    let mut capabilities = capabilities.clone();
+    capabilities.content_encodings = false;
+    store.apply(&capabilities);
     let refused = store.put("k", ByteStream::from(gzip(b"text").await), options).await;
     assert!(matches!(refused, Err(Error::Rejected { reason: RejectedFor::Coding, .. })), "{refused:?}");
     let plain = PutOptions::default();
     store.put("k", ByteStream::from(Bytes::from("text")), plain).await.expect("others are stored");
     let (direct, _) = open_with(|_| {}).await;
-    let found = direct.examine_codings(&SystemRandom).await.unwrap();
+    let found = direct.check_content_encodings(&SystemRandom).await.unwrap();
     assert_eq!(found.verdict, Verdict::Ok, "{found:?}");
 }

@@ -221,10 +221,10 @@ async fn an_examination_tells_what_becomes_of_rules_and_leaves_none() {
         let minio = MinIo::start(Deviations { rules, versioning: Some("Suspended"), ..Deviations::default() }).await;
         let store = open(&minio, "root/").await;
         let mut examiner = Examiner::new(&store, &SystemClock, &SystemRandom);
-        let conditions = examiner.examine_conditions(Box::pin(store.find_conditions(&SystemRandom))).await;
+        let conditions = examiner.examine_conditions(Box::pin(store.detect_conditions(&SystemRandom))).await;
         assert!(conditions.is_some_and(Conditions::are_relied_on));
         examiner.examine().await;
-        assert_eq!(store.examine_versions().await.unwrap().verdict, Verdict::Lacks);
+        assert_eq!(store.check_versioning().await.unwrap().verdict, Verdict::Lacks);
         let findings = examiner.finish().await;
         let found = findings.iter().find(|finding| finding.check == "lifecycle rules").expect("it is looked at");
         assert!(found.outcome.verdict == verdict && found.outcome.meaning.contains(said), "{rules:?}: {found:?}");

@@ -8,7 +8,7 @@ use larder::{
     clock::{SystemClock, SystemRandom},
     storage::{
         Error, GetOptions, ListOptions, ObjectStore, Precondition,
-        s3::{Findings, S3Options, S3Store},
+        s3::{Capabilities, S3Options, S3Store},
     },
 };
 
@@ -22,7 +22,7 @@ const BUCKET: &str = "larder-tests";
 /// More bytes than any test reads at once.
 const MUCH: u64 = 64 << 20;
 
-async fn open(minio: &MinIo) -> (S3Store, Findings) {
+async fn open(minio: &MinIo) -> (S3Store, Capabilities) {
     let options = S3Options {
         endpoint: Some(minio.endpoint().parse().expect("an origin")),
         region: Some("us-east-1".to_owned()),
@@ -33,11 +33,11 @@ async fn open(minio: &MinIo) -> (S3Store, Findings) {
     };
     let store =
         S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await.expect("the bucket is made");
-    let findings = store.probe(&SystemRandom).await.expect("a probe");
-    (store, findings)
+    let capabilities = store.probe(&SystemRandom).await.expect("a probe");
+    (store, capabilities)
 }
 
-async fn found(deviations: Deviations) -> Findings {
+async fn found(deviations: Deviations) -> Capabilities {
     open(&MinIo::start(deviations).await).await.1
 }
 
@@ -48,7 +48,7 @@ async fn read(store: &S3Store, key: &str) -> Bytes {
 #[tokio::test]
 async fn the_probe_tells_what_each_release_keeps_of_conditions() {
     let as_s3 = found(Deviations::default()).await;
-    assert!(as_s3.conditional_writes && as_s3.conditional_deletes && as_s3.quoted_validators);
+    assert!(as_s3.conditional_writes && as_s3.conditional_deletes && as_s3.quoted_etags);
     let usual = found(Deviations::of_every_release()).await;
     assert!(usual.conditional_writes && !usual.conditional_deletes);
     let old = found(Deviations { takes_star_for_a_validator: true, ..Deviations::default() }).await;

@@ -11,7 +11,7 @@ use crate::{
     runs,
     storage::{
         self, Error, GetOptions, ListOptions, ListedObject, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore,
-        examination::PROBES, s3::OUTCOME_KEY,
+        examination::PROBES, s3::CAPABILITIES_KEY,
     },
 };
 
@@ -151,7 +151,7 @@ pub(super) async fn require_idle(
 
 /// Returns whether an object concerns only the object store it is in.
 fn is_about_backend(key: &str) -> bool {
-    is_backend_specific(key) || key == OUTCOME_KEY || key.starts_with(PROBES)
+    is_backend_specific(key) || key == CAPABILITIES_KEY || key.starts_with(PROBES)
 }
 
 /// Returns whether an object is not copied unchanged.

@@ -13,7 +13,7 @@ use larder::{
     clock::{SystemClock, SystemRandom},
     storage::{
         GetOptions, ListOptions, ObjectStore, PutOptions,
-        s3::{OUTCOME_KEY, S3Options, S3Store},
+        s3::{CAPABILITIES_KEY, S3Options, S3Store},
     },
 };
 use rusqlite::{Connection, OpenFlags};
@@ -44,8 +44,8 @@ impl<'a> Site<'a> {
         block_on(async {
             let probed = open("probe").await;
             probed.probe(&SystemRandom).await.expect("a probe");
-            let found = probed.get(OUTCOME_KEY, GetOptions::default()).await.expect("it is kept").body;
-            open(&site.prefix).await.put(OUTCOME_KEY, found, PutOptions::default()).await.expect("a write");
+            let found = probed.get(CAPABILITIES_KEY, GetOptions::default()).await.expect("it is kept").body;
+            open(&site.prefix).await.put(CAPABILITIES_KEY, found, PutOptions::default()).await.expect("a write");
         });
         site
     }
@@ -93,7 +93,7 @@ impl<'a> Site<'a> {
     fn keys(&self, prefix: &str) -> Vec<String> {
         let options = ListOptions { prefix: prefix.to_owned(), start_after: None, limit: 1000 };
         let page = block_on(async { open(&self.prefix).await.list(options).await.expect("a list") });
-        page.objects.into_iter().map(|object| object.key).filter(|key| key != OUTCOME_KEY).collect()
+        page.objects.into_iter().map(|object| object.key).filter(|key| key != CAPABILITIES_KEY).collect()
     }
 }
 

@@ -1,14 +1,13 @@
 //! A bucket, with its clients and capabilities.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::SystemTime,
-};
+use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
 use super::{
     bucket_admin::ControlPlane,
+    capabilities::{Capabilities, DecodingProxy},
     etag::unquote,
     listing::{DOCUMENT_LIMIT, no_list, read_list},
     location::query,
@@ -31,100 +30,10 @@ pub struct Bucket {
     pub control: ControlPlane,
     /// Background tasks.
     pub tasks: TaskTracker,
-    /// Capabilities of the object store.
-    pub powers: Powers,
-    /// True if a proxy decodes objects.
-    pub decoding: Decoding,
-}
-
-/// Capabilities of an object store, as a probe detected them. Until then all are assumed.
-#[derive(Debug)]
-pub struct Powers {
-    conditional_puts: AtomicBool,
-    conditional_deletes: AtomicBool,
-    conditional_completions: AtomicBool,
-    quoted_validators: AtomicBool,
-    codings: AtomicBool,
-}
-
-/// Detection of a proxy that decodes objects.
-#[derive(Debug, Default)]
-pub struct Decoding(AtomicBool);
-
-impl Decoding {
-    /// Records a response that was decoded; logs the first one.
-    pub fn note(&self) {
-        if !self.0.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "a proxy between the gateway and the object store decodes objects: each read of a record with a Content-Encoding \
-                 takes two requests until that is turned off (nginx: gunzip off)"
-            );
-        }
-    }
-
-    /// Returns whether a response was decoded since the start.
-    pub fn is_noted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Default for Powers {
-    fn default() -> Self {
-        Self {
-            conditional_puts: AtomicBool::new(true),
-            conditional_deletes: AtomicBool::new(true),
-            conditional_completions: AtomicBool::new(true),
-            quoted_validators: AtomicBool::new(true),
-            codings: AtomicBool::new(true),
-        }
-    }
-}
-
-impl Powers {
-    /// Sets whether puts may be conditional.
-    pub fn set_conditional_puts(&self, is_so: bool) {
-        self.conditional_puts.store(is_so, Ordering::Relaxed);
-    }
-
-    /// Sets whether deletes may be conditional.
-    pub fn set_conditional_deletes(&self, is_so: bool) {
-        self.conditional_deletes.store(is_so, Ordering::Relaxed);
-    }
-
-    /// Sets whether completing a multipart upload may be conditional.
-    pub fn set_conditional_completions(&self, is_so: bool) {
-        self.conditional_completions.store(is_so, Ordering::Relaxed);
-    }
-
-    /// Sets whether validators in conditions are quoted, as the standard requires. (Ceph RGW 16 accepts none that are.)
-    pub fn set_quoted_validators(&self, is_so: bool) {
-        self.quoted_validators.store(is_so, Ordering::Relaxed);
-    }
-
-    /// Sets whether objects come back in the coding in which they were stored.
-    pub fn set_codings(&self, is_so: bool) {
-        self.codings.store(is_so, Ordering::Relaxed);
-    }
-
-    /// Returns whether objects come back in the coding in which they were stored.
-    pub fn has_codings(&self) -> bool {
-        self.codings.load(Ordering::Relaxed)
-    }
-
-    /// Returns whether puts may be conditional.
-    pub fn has_conditional_puts(&self) -> bool {
-        self.conditional_puts.load(Ordering::Relaxed)
-    }
-
-    /// Returns whether completing a multipart upload may be conditional.
-    pub fn has_conditional_completions(&self) -> bool {
-        self.conditional_completions.load(Ordering::Relaxed)
-    }
-
-    /// Returns whether deletes may be conditional.
-    pub fn has_conditional_deletes(&self) -> bool {
-        self.conditional_deletes.load(Ordering::Relaxed)
-    }
+    /// Capabilities of the object store; until a probe all are assumed.
+    pub capabilities: ArcSwap<Capabilities>,
+    /// Detection of a proxy that decodes objects.
+    pub decoding_proxy: DecodingProxy,
 }
 
 impl Bucket {
@@ -156,10 +65,11 @@ impl Bucket {
 
     /// Returns the headers of a put's condition.
     pub fn condition_of(&self, precondition: &Precondition) -> Result<Condition> {
-        if *precondition != Precondition::None && !self.powers.has_conditional_puts() {
+        let capabilities = self.capabilities.load();
+        if *precondition != Precondition::None && !capabilities.conditional_writes {
             return Err(Error::Unsupported("conditional writes"));
         }
-        object_headers::condition(precondition, self.powers.quoted_validators.load(Ordering::Relaxed))
+        object_headers::condition(precondition, capabilities.quoted_etags)
     }
 
     /// Adds the headers of a condition.

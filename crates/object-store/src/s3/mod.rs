@@ -6,6 +6,7 @@
 
 mod bucket;
 mod bucket_admin;
+mod capabilities;
 mod credential_chain;
 mod credentials;
 mod error_response;
@@ -18,7 +19,6 @@ mod multipart;
 mod object_headers;
 mod open;
 mod part_body;
-mod probe;
 mod request;
 mod sdk_connector;
 mod signer;
@@ -26,11 +26,11 @@ mod store;
 mod transport;
 mod upload;
 
+pub use capabilities::{CAPABILITIES_KEY, Capabilities};
 pub use credentials::Credentials;
 pub use http1::{Endpoint, InvalidEndpoint, Timeouts};
 pub use location::AddressStyle;
 pub use open::{Encryption, OpenError, S3Options};
-pub use probe::{Findings, OUTCOME_KEY};
 pub use signer::{Signable, SigningTime, UNSIGNED_PAYLOAD, authorization};
 pub use store::S3Store;
 

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use arc_swap::ArcSwap;
 use tokio_util::task::TaskTracker;
 
 use larder_runtime::{
@@ -11,8 +12,9 @@ use larder_runtime::{
 };
 
 use super::{
-    bucket::{Bucket, Decoding, Powers},
+    bucket::Bucket,
     bucket_admin::ControlPlane,
+    capabilities::{Capabilities, DecodingProxy},
     credential_chain::{AwsConfig, CredentialChain},
     credentials::CurrentCredentials,
     error_response::ErrorContext,
@@ -59,7 +61,7 @@ pub struct S3Options {
     /// Override: whether deletes may be conditional.
     pub conditional_deletes: Option<bool>,
     /// Override: whether validators in conditions are quoted.
-    pub quoted_validators: Option<bool>,
+    pub quoted_etags: Option<bool>,
 }
 
 /// Server-side encryption at rest.
@@ -91,7 +93,7 @@ impl S3Options {
             memory: Arc::default(),
             conditional_writes: None,
             conditional_deletes: None,
-            quoted_validators: None,
+            quoted_etags: None,
         }
     }
 }
@@ -181,8 +183,15 @@ impl S3Store {
         let control = ControlPlane::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
         let retry_timeout = options.timeouts.answer;
         let transport = Transport::new(http, resolver, (credentials, origin), clock, random, retry_timeout);
-        let (powers, tasks) = (Powers::default(), TaskTracker::new());
-        let bucket = Arc::new(Bucket { options, transport, control, tasks, powers, decoding: Decoding::default() });
+        let capabilities = ArcSwap::from_pointee(Capabilities::ALL);
+        let bucket = Arc::new(Bucket {
+            options,
+            transport,
+            control,
+            tasks: TaskTracker::new(),
+            capabilities,
+            decoding_proxy: DecodingProxy::default(),
+        });
         Ok(Self::new(bucket))
     }
 

@@ -130,7 +130,7 @@ impl S3Store {
         let response = self.bucket.transport.send(request(None), RetrySafety::Idempotent).await?;
         let Some(coding) = decoded_from(&response.head) else { return Ok(response) };
         drop(response);
-        self.bucket.decoding.note();
+        self.bucket.decoding_proxy.record();
         let response = Box::pin(self.bucket.transport.send(request(Some(&coding)), RetrySafety::Idempotent)).await?;
         match decoded_from(&response.head) {
             None => Ok(response),
@@ -188,7 +188,7 @@ impl ObjectStore for S3Store {
             Precondition::None => {}
             Precondition::IfAbsent => return Err(Error::Unsupported("deleting what is not there")),
             Precondition::IfMatch(etag) if vendor_part(etag).is_none() => return Err(Error::Precondition),
-            Precondition::IfMatch(_) if !self.bucket.powers.has_conditional_deletes() => {
+            Precondition::IfMatch(_) if !self.bucket.capabilities.load().allow_conditional_deletes() => {
                 return Err(Error::Unsupported("conditional deletes"));
             }
             Precondition::IfMatch(_) => self.bucket.condition(&mut request, &precondition)?,

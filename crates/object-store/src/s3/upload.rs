@@ -51,14 +51,14 @@ pub async fn store(
 ) -> Result<(ETag, Option<std::time::SystemTime>)> {
     // Fails before anything is sent if the condition cannot be expressed.
     bucket.condition_of(precondition)?;
-    if attributes.content_encoding.is_some() && !bucket.powers.has_codings() {
+    if attributes.content_encoding.is_some() && !bucket.capabilities.load().content_encodings {
         let source = "objects that are stored in a coding do not come back in it: something decodes them".into();
         return Err(Error::Rejected { reason: RejectedFor::Coding, source });
     }
     let options = &bucket.options;
     let is_hashed = options.signs_payload || options.sends_md5;
     let upload = Upload { bucket, key, attributes, precondition };
-    let may_have_parts = *precondition == Precondition::None || bucket.powers.has_conditional_completions();
+    let may_have_parts = *precondition == Precondition::None || bucket.capabilities.load().conditional_completions;
     match body.length() {
         Some(length) if length <= MAX_BUFFERED_BODY_BYTES => {
             let part = PartBuffer::new(body).next_part(length, &bucket.options.memory).await?;
