@@ -160,7 +160,7 @@ fn calls_of_the_object_store_are_logged_at_debug_and_counted_for_their_request()
     assert_eq!(put["object_calls"], 1, "{put}");
     let of_request = format!("request=\"{}\"", id.expect("an id"));
     let calls: Vec<&str> =
-        stderr.lines().filter(|line| line.contains("an object call") && line.contains(&of_request)).collect();
+        stderr.lines().filter(|line| line.contains("object store request") && line.contains(&of_request)).collect();
     let [call] = calls[..] else { panic!("{calls:?} of {stderr}") };
     for field in ["DEBUG larder_object_store::s3", "method=\"PUT\"", "cinnamon\" status=200 time_ms=", " attempt=1"] {
         assert!(call.contains(field), "{field} is not in {call}");

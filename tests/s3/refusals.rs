@@ -36,7 +36,7 @@ async fn what_is_refused_for_good_is_asked_for_once_and_says_who_refuses_and_why
         ("413 Request Entity Too Large", RejectedFor::Size, "client_max_body_size"),
         ("414 Request-URI Too Large", RejectedFor::Key, "length of addresses"),
         ("431 Request Header Fields Too Large", RejectedFor::Attributes, "size of headers"),
-        ("400 Bad Request", RejectedFor::Request, "without an error code of S3"),
+        ("400 Bad Request", RejectedFor::Request, "without an S3 error code"),
     ];
     for (status, expected, advice) in cases {
         for is_early in [false, true] {
@@ -130,8 +130,8 @@ async fn a_server_that_is_no_object_store_is_named_with_what_to_change() {
     let tls_port = b"HTTP/1.1 400 Bad Request\r\nserver: nginx\r\nconnection: close\r\ncontent-length: 52\r\n\r\nThe plain HTTP request was sent to HTTPS port, nginx";
     let alert = b"\x15\x03\x01\x00\x02\x02\x46";
     for (scheme, answer, advice) in [
-        ("http", &page[..], "it has no S3 API"),
-        ("http", missing, "this is no S3 API"),
+        ("http", &page[..], "has no S3 API"),
+        ("http", missing, "this is not an S3 API"),
         ("http", tls_port, "begin with https://"),
         ("http", alert, "begin with https://"),
         ("https", page, "begin with http://"),

@@ -95,7 +95,7 @@ impl Bucket {
         match (error, precondition) {
             (Error::NotFound, Precondition::IfMatch(_)) => Error::Precondition,
             (Error::NotFound, Precondition::None | Precondition::IfAbsent) => {
-                Error::Unavailable(format!("there is no bucket {}", self.transport.bucket()).into())
+                Error::Unavailable(format!("bucket {} does not exist", self.transport.bucket()).into())
             }
             (error, _) => error,
         }
@@ -106,6 +106,8 @@ impl Bucket {
         let response = self.transport.send(Request::new("HEAD", Some(key)), RetrySafety::Idempotent).await?;
         let etag = response.head.get("etag").map(unquote);
         let date = response.head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
-        etag.zip(date).ok_or_else(|| Error::Unavailable("the object store gave the object no ETag or date".into()))
+        etag.zip(date).ok_or_else(|| {
+            Error::Unavailable("the object store returned no ETag or Last-Modified for the object".into())
+        })
     }
 }

@@ -43,7 +43,7 @@ impl ControlPlane {
             } else {
                 let endpoint = &self.origin.endpoint;
                 Error::Unavailable(
-                    format!("the object store at {endpoint} cannot be asked: {}", error_chain(error)).into(),
+                    format!("cannot reach the object store at {endpoint}: {}", error_chain(error)).into(),
                 )
             };
         };
@@ -53,7 +53,9 @@ impl ControlPlane {
         match (parsed.status, parsed.code.as_str()) {
             // A 404 from something other than the object store says nothing about an object.
             (404, "") => Error::Unavailable(parsed.describe(&self.origin).into()),
-            (200..300, "") => Error::Unavailable(format!("its answer cannot be read: {}", error_chain(error)).into()),
+            (200..300, "") => Error::Unavailable(
+                format!("cannot read the response of the object store: {}", error_chain(error)).into(),
+            ),
             _ => parsed.into_error(&self.origin),
         }
     }
@@ -107,7 +109,7 @@ impl ControlPlane {
 
     /// Deletes up to 1,000 objects.
     pub async fn delete_many(&self, keys: &[String]) -> Result<()> {
-        let malformed = |_| Error::Unavailable("a list of keys to delete cannot be made".into());
+        let malformed = |_| Error::Unavailable("cannot build the list of keys to delete".into());
         let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
         let objects = objects.collect::<std::result::Result<_, _>>().map_err(malformed)?;
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(malformed)?;
@@ -121,7 +123,7 @@ impl ControlPlane {
             Some(error) => {
                 let (code, words) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
                 let (count, origin) = (done.errors().len(), &self.origin);
-                let words = format!("{count} objects could not be deleted: {code}: {words} ({origin})");
+                let words = format!("cannot delete {count} objects: {code}: {words} ({origin})");
                 Err(Error::Unavailable(words.into()))
             }
         }

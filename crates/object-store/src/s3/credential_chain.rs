@@ -94,7 +94,7 @@ impl CredentialChain {
 impl CredentialsProvider for CredentialChain {
     async fn load(&self) -> Result<Credentials, BoxError> {
         let config = loader(&self.http).region(Region::new(self.region.clone())).load().await;
-        let provider = config.credentials_provider().ok_or("there is no source of keys")?;
+        let provider = config.credentials_provider().ok_or("no credential provider is configured")?;
         let found = provider.provide_credentials().await?;
         Ok(Credentials::new(
             found.access_key_id().to_owned(),

@@ -154,7 +154,7 @@ impl CurrentCredentials {
         turn.refused_at = Some(now);
         let is_other = self.load(&mut turn).await.is_ok_and(|loaded| !loaded.is_same_as(refused));
         if is_other {
-            tracing::info!("the object store refused the credentials: others were loaded");
+            tracing::info!("the object store rejected the credentials; new ones loaded");
         }
         is_other
     }
@@ -163,7 +163,9 @@ impl CurrentCredentials {
         let now = self.clock.monotonic();
         let is_known = self.known().is_some();
         if is_known && turn.failed_at.is_some_and(|failed| now.saturating_sub(failed) < PAUSE_AFTER_FAILURE) {
-            return Err(Error::Unavailable("credentials could not be renewed just now".into()));
+            return Err(Error::Unavailable(
+                "cannot renew the credentials: the last attempt failed less than 30 s ago".into(),
+            ));
         }
         self.load(turn).await
     }
@@ -177,7 +179,7 @@ impl CurrentCredentials {
                 Ok(loaded)
             }
             Err(error) => {
-                tracing::warn!(%error, "credentials for the object store cannot be loaded");
+                tracing::warn!(%error, "cannot load credentials for the object store");
                 turn.failed_at = Some(self.clock.monotonic());
                 Err(Error::Unavailable(error))
             }

@@ -128,9 +128,9 @@ impl ErrorResponse {
         let said = if code.is_empty() {
             let server_info =
                 if server_info.is_empty() { String::new() } else { format!(" ({})", server_info.join(", ")) };
-            format!("the server at {endpoint} answers {status} without an error code of S3{server_info}")
+            format!("the server at {endpoint} responded with {status} without an S3 error code{server_info}")
         } else {
-            format!("the object store at {endpoint} answers {status} {code}: {}", message.trim())
+            format!("the object store at {endpoint} responded with {status} {code}: {}", message.trim())
         };
         let advice = advice(*status, code, message).map(|advice| format!("; {advice}")).unwrap_or_default();
         format!("{said} ({origin}){advice}")
@@ -186,7 +186,7 @@ impl ErrorResponse {
             (405 | 501, _) | (_, "NotImplemented" | "MethodNotAllowed") => {
                 Error::Unsupported("the object store does not implement it")
             }
-            (400, "InvalidRequest") => Error::Unsupported("the object store does not take it"),
+            (400, "InvalidRequest") => Error::Unsupported("the object store does not accept it"),
             (507, _) | (_, "XMinioStorageFull" | "QuotaExceeded" | "InsufficientStorage") => {
                 Error::Full(self.describe(origin).into())
             }
@@ -240,28 +240,30 @@ pub fn advice(status: u16, code: &str, message: &str) -> Option<&'static str> {
         (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") => {
             "the session has ended, or the session token belongs to another key: renew AWS_SESSION_TOKEN"
         }
-        (_, "RequestTimeTooSkewed") => "the clocks differ too much: set the clock of this machine by NTP",
-        (_, "NoSuchBucket") => "check LARDER_S3_BUCKET, or make the bucket",
+        (_, "RequestTimeTooSkewed") => "the clocks differ too much: synchronize the clock of this machine by NTP",
+        (_, "NoSuchBucket") => "check LARDER_S3_BUCKET, or create the bucket",
         (_, "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "PermanentRedirect")
         | (301 | 307 | 308, _) => "the bucket is elsewhere: check LARDER_S3_REGION and LARDER_S3_ENDPOINT",
         (413, _) | (_, "EntityTooLarge" | "MaxMessageLengthExceeded") => {
-            "raise the limit of the size of bodies, at the object store or at the proxy before it (nginx: client_max_body_size)"
+            "raise the maximum body size of the object store or of the proxy before it (nginx: client_max_body_size)"
         }
         (414, _) | (_, "KeyTooLongError") => {
-            "raise the limit of the length of addresses, at the object store or at the proxy before it (nginx: \
+            "raise the maximum URL length of the object store or of the proxy before it (nginx: \
              large_client_header_buffers)"
         }
         (431, _) | (_, "MetadataTooLarge") => {
-            "raise the limit of the size of headers, at the object store or at the proxy before it (nginx: \
+            "raise the maximum header size of the object store or of the proxy before it (nginx: \
              large_client_header_buffers)"
         }
-        (400, "") if mentions_tls(message) => "the port speaks https: let LARDER_S3_ENDPOINT begin with https://",
-        (401 | 403 | 407, "") => "a proxy, or a server without an S3 API, refuses it: check LARDER_S3_ENDPOINT",
-        (401 | 403, _) => {
-            "let the key list the bucket, and read, write and delete objects in it (s3:ListBucket, s3:GetObject, s3:PutObject, \
-             s3:DeleteObject)"
+        (400, "") if mentions_tls(message) => "the port expects HTTPS: let LARDER_S3_ENDPOINT begin with https://",
+        (401 | 403 | 407, "") => {
+            "a proxy, or a server without an S3 API, rejects the request: check LARDER_S3_ENDPOINT"
         }
-        (404 | 405, "") => "this is no S3 API: check the host and the port of LARDER_S3_ENDPOINT",
+        (401 | 403, _) => {
+            "allow the key to list the bucket, and to read, write and delete its objects (s3:ListBucket, s3:GetObject, \
+             s3:PutObject, s3:DeleteObject)"
+        }
+        (404 | 405, "") => "this is not an S3 API: check the host and the port of LARDER_S3_ENDPOINT",
         _ => return None,
     })
 }

@@ -32,7 +32,7 @@ pub fn read_list(document: &[u8], root: &str) -> Result<ListPage> {
         }
         Ok(())
     })?;
-    if is_list { Ok(page) } else { Err(malformed("it is no list of keys")) }
+    if is_list { Ok(page) } else { Err(malformed("it is not a list of keys")) }
 }
 
 /// Returns the problem of a response that is no list.
@@ -40,14 +40,14 @@ pub fn no_list(head: &Head, origin: &ErrorContext) -> String {
     let endpoint = &origin.endpoint;
     if let Some(coding) = head.get("content-encoding").filter(|coding| *coding != "identity") {
         return format!(
-            "the server at {endpoint} answers a list in the coding {coding}, which was not asked for ({origin}): let the proxy \
-             before the object store compress nothing"
+            "cannot list objects: the server at {endpoint} sent the list with Content-Encoding {coding}, which was not \
+             requested ({origin}); turn compression off at the proxy before the object store"
         );
     }
     let made_by: Vec<&str> = ["server", "content-type"].into_iter().filter_map(|name| head.get(name)).collect();
     format!(
-        "the server at {endpoint} answers a list of objects with something else ({}; {origin}): it has no S3 API. Check the host \
-         and the port of LARDER_S3_ENDPOINT: a console or a web server listens on another port than the API",
+        "cannot list objects: the server at {endpoint} has no S3 API ({}; {origin}); check the host and the port of \
+         LARDER_S3_ENDPOINT: a console or a web server listens on another port than the API",
         made_by.join(", ")
     )
 }
@@ -63,7 +63,7 @@ pub fn read_copy(document: &[u8]) -> Result<(ETag, Timestamp)> {
         }
         Ok(())
     })?;
-    etag.zip(date).ok_or_else(|| malformed("it is no report on a copy"))
+    etag.zip(date).ok_or_else(|| malformed("it is not the result of a copy"))
 }
 
 /// Returns the characters of `&name;` or `&#number;`.
@@ -129,7 +129,7 @@ fn read_texts(document: &[u8], mut take: impl FnMut(&[String], String) -> Result
 }
 
 fn malformed(what: &str) -> Error {
-    Error::Unavailable(format!("the object store's answer cannot be read: {what}").into())
+    Error::Unavailable(format!("cannot read the response of the object store: {what}").into())
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl ControlPlane {
                 .send()
         });
         let begun = begun.await.map_err(|error| self.map_error(&error))?;
-        begun.upload_id.ok_or_else(|| Error::Unavailable("the object store gave the upload no id".into()))
+        begun.upload_id.ok_or_else(|| Error::Unavailable("the object store returned no upload id".into()))
     }
 
     /// Lists a page of unfinished uploads whose full keys begin with `root`; removes `prefix` from the keys.

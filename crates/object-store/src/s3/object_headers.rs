@@ -24,7 +24,7 @@ pub fn read_range(head: &Head, asked: Option<ByteRange>) -> Result<(Range<u64>, 
             // An object store may return the whole object if that is the range.
             Some(range) => match range.resolve(size) {
                 Some(range) if range == (0..size) => Ok((range, size)),
-                Some(_) => Err(strange("it ignores ranges")),
+                Some(_) => Err(unusable("it ignores ranges")),
                 None => Err(Error::RangeNotSatisfiable { size }),
             },
         };
@@ -35,22 +35,22 @@ pub fn read_range(head: &Head, asked: Option<ByteRange>) -> Result<(Range<u64>, 
         let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
         Some((first..last.checked_add(1)?, size.parse().ok()?))
     };
-    parse().ok_or_else(|| strange("its Content-Range cannot be read"))
+    parse().ok_or_else(|| unusable("its Content-Range is malformed"))
 }
 
 pub fn read_length(head: &Head) -> Result<u64> {
     let length = head.get("content-length").and_then(|length| length.trim().parse().ok());
     length.ok_or_else(|| {
-        strange("it does not say how long the object is: a proxy before the object store changes objects, or leaves out headers")
+        unusable("it has no Content-Length: a proxy before the object store changes objects or drops headers")
     })
 }
 
 pub fn read_meta(head: &Head, size: u64) -> Result<ObjectMeta> {
     let content_type = head.get("content-type").filter(|content_type| *content_type != UNTYPED).unwrap_or_default();
     let attributes = Attributes { content_type: content_type.to_owned(), content_encoding: read_coding(head) };
-    let etag = head.get("etag").map(unquote).ok_or_else(|| strange("it gave the object no ETag"))?;
+    let etag = head.get("etag").map(unquote).ok_or_else(|| unusable("it has no ETag"))?;
     let date = head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
-    let last_modified = Timestamp::from(date.ok_or_else(|| strange("it gave the object no date"))?);
+    let last_modified = Timestamp::from(date.ok_or_else(|| unusable("it has no Last-Modified date"))?);
     Ok(ObjectMeta { size, etag: with_attributes(&etag, &attributes), last_modified, attributes })
 }
 
@@ -74,15 +74,16 @@ pub fn decoded(coding: &str, origin: &ErrorContext) -> Error {
     let endpoint = &origin.endpoint;
     Error::Unavailable(
         format!(
-            "the server at {endpoint} decodes objects: one that is stored in the coding {coding} comes without it ({origin}); turn \
-             that off at the proxy before the object store (nginx: gunzip off)"
+            "cannot read the object: the server at {endpoint} decodes objects, and returned one stored with \
+             Content-Encoding {coding} without it ({origin}); turn decoding off at the proxy before the object store \
+             (nginx: gunzip off)"
         )
         .into(),
     )
 }
 
-fn strange(what: &str) -> Error {
-    Error::Unavailable(format!("the object store answers strangely: {what}").into())
+fn unusable(what: &str) -> Error {
+    Error::Unavailable(format!("cannot use the response of the object store: {what}").into())
 }
 
 /// Returns the media type to send: never none, since vendors would add their own.

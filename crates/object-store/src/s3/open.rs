@@ -101,17 +101,17 @@ impl S3Options {
 /// Reason why the object store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// No trusted certificates.
+    /// No TLS root certificates.
     #[error(transparent)]
     TlsRoots(#[from] TlsRootsError),
-    /// No keys.
+    /// No credentials.
     #[error(
-        "there are no keys for the object store; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or one of the other \
-         sources that AWS's own tools know"
+        "cannot load credentials for the object store: no source has any; set AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY, or another source of the default credential provider chain of AWS"
     )]
     NoCredentials,
-    /// No address of the bucket.
-    #[error("there is no address of the bucket {bucket} by the settings and the environment")]
+    /// No endpoint of the bucket.
+    #[error("cannot resolve the endpoint of bucket {bucket} from the settings and the environment")]
     Endpoint {
         /// Name of the bucket.
         bucket: String,
@@ -120,7 +120,7 @@ pub enum OpenError {
         source: BoxError,
     },
     /// The bucket cannot be used.
-    #[error("the bucket {bucket} cannot be used")]
+    #[error("cannot use bucket {bucket}")]
     Bucket {
         /// Name of the bucket.
         bucket: String,
@@ -177,7 +177,7 @@ impl S3Store {
         let location = resolver.location();
         let (address, region) = (&location.address.endpoint, &location.region);
         let proxy = options.proxies.on_the_way_to(address.is_tls, &address.host).map(tracing::field::display);
-        tracing::info!(bucket = options.bucket, origin = %address, region, proxy, "the bucket's address was resolved");
+        tracing::info!(bucket = options.bucket, origin = %address, region, proxy, "bucket endpoint resolved");
         let origin = Arc::new(ErrorContext::new(address.to_string(), options.bucket.clone()));
         origin.set_key_id(&key.access_key_id);
         let control = ControlPlane::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
@@ -206,7 +206,7 @@ impl S3Store {
         let refuse = |source: Error| OpenError::Bucket { bucket: name(), source };
         if !bucket.exists().await.map_err(refuse)? {
             bucket.control.create_bucket().await.map_err(refuse)?;
-            tracing::info!(bucket = name(), "made the bucket");
+            tracing::info!(bucket = name(), "bucket created");
         }
         Ok(())
     }

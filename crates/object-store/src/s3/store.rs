@@ -186,7 +186,9 @@ impl ObjectStore for S3Store {
         let mut request = Request::new("DELETE", Some(&key));
         match &precondition {
             Precondition::None => {}
-            Precondition::IfAbsent => return Err(Error::Unsupported("deleting what is not there")),
+            Precondition::IfAbsent => {
+                return Err(Error::Unsupported("deletes on the condition that the object is absent"));
+            }
             Precondition::IfMatch(etag) if vendor_part(etag).is_none() => return Err(Error::Precondition),
             Precondition::IfMatch(_) if !self.bucket.capabilities.load().allow_conditional_deletes() => {
                 return Err(Error::Unsupported("conditional deletes"));
@@ -247,7 +249,7 @@ impl ObjectStore for S3Store {
             copied => copied?,
         };
         let attributes = self.head(to).await.map_err(|error| match error {
-            Error::NotFound => Error::Unavailable("the copy is gone already".into()),
+            Error::NotFound => Error::Unavailable("the copy was deleted meanwhile".into()),
             error => error,
         });
         Ok(self.outcome(&etag, &attributes?.attributes, Some(date)))

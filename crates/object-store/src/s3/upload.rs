@@ -52,7 +52,7 @@ pub async fn store(
     // Fails before anything is sent if the condition cannot be expressed.
     bucket.condition_of(precondition)?;
     if attributes.content_encoding.is_some() && !bucket.capabilities.load().content_encodings {
-        let source = "objects that are stored in a coding do not come back in it: something decodes them".into();
+        let source = "a proxy before the object store decodes objects with a Content-Encoding".into();
         return Err(Error::Rejected { reason: RejectedFor::Coding, source });
     }
     let options = &bucket.options;
@@ -103,7 +103,7 @@ impl Upload<'_> {
         let date = response.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
         // The body is not needed, but unread it would cost the connection.
         let _ = response.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
-        let etag = etag.ok_or_else(|| Error::Unavailable("the object store gave the object no ETag".into()))?;
+        let etag = etag.ok_or_else(|| Error::Unavailable("the object store returned no ETag for the object".into()))?;
         Ok((etag, date))
     }
 

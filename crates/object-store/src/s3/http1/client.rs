@@ -158,11 +158,11 @@ fn log_call(request: &Http1Request, answered: &Result<Response, Http1Error>, tim
     let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     match answered {
         Ok(response) => {
-            tracing::debug!(method, path, status = response.head.status, time_ms, attempt, "an object call");
+            tracing::debug!(method, path, status = response.head.status, time_ms, attempt, "object store request");
         }
         Err(error) => {
             let error = error as &dyn std::error::Error;
-            tracing::debug!(method, path, error, time_ms, attempt, "an object call without an answer");
+            tracing::debug!(method, path, error, time_ms, attempt, "object store request failed");
         }
     }
 }

@@ -201,7 +201,7 @@ pub struct TlsRoots {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsRootsError {
     /// The file of certificates cannot be read.
-    #[error("{path}: it cannot be read as certificates in PEM format: {message}")]
+    #[error("cannot read PEM certificates from {path}: {message}")]
     File {
         /// The file.
         path: PathBuf,
@@ -209,7 +209,7 @@ pub enum TlsRootsError {
         message: String,
     },
     /// TLS cannot be set up.
-    #[error("TLS cannot be set up")]
+    #[error("cannot set up TLS")]
     Tls(#[source] TlsError),
 }
 
@@ -220,7 +220,7 @@ impl TlsRoots {
         let system = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(system.certs);
         for error in system.errors {
-            tracing::warn!(%error, "some of the certificates that this system trusts cannot be read");
+            tracing::warn!(%error, "cannot read some of the TLS root certificates of this system");
         }
         if let Some(path) = file {
             let refuse = |message: String| TlsRootsError::File { path: path.to_owned(), message };
@@ -231,7 +231,7 @@ impl TlsRoots {
                 count += 1;
             }
             if count == 0 {
-                return Err(refuse("there are none in it".to_owned()));
+                return Err(refuse("the file has none".to_owned()));
             }
         }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -256,7 +256,7 @@ pub(super) fn is_no_tls(error: &io::Error) -> bool {
 
 /// Returns the error for a host that no certificate can name.
 pub(super) fn invalid_name() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "the host is no name that a certificate can have")
+    io::Error::new(io::ErrorKind::InvalidInput, "the host is not a name that a certificate can have")
 }
 
 /// A timeout for a wait.

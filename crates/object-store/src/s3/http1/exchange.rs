@@ -208,7 +208,7 @@ impl<'a> Exchange<'a> {
                 }
                 self.interims += 1;
                 if head.status == 101 || self.interims > INTERIM_LIMIT {
-                    return Poll::Ready(Err(Http1Error::Malformed("it is an interim answer nobody asked for")));
+                    return Poll::Ready(Err(Http1Error::Malformed("it is an unexpected interim response")));
                 }
                 if head.status == 100 && self.state == State::AwaitingContinue {
                     self.begin_body();
@@ -262,15 +262,15 @@ pub enum Http1Error {
     },
     /// The server does not speak TLS.
     #[error(
-        "{endpoint} does not speak TLS, but plain http most likely: let the endpoint begin with http://, or give the port that \
-         speaks https"
+        "cannot connect to {endpoint}: the server does not speak TLS, but most likely plain HTTP; let the endpoint begin \
+         with http://, or give the HTTPS port"
     )]
     NoTls {
         /// Address of the attempt.
         endpoint: String,
     },
     /// The connection broke.
-    #[error("the connection broke")]
+    #[error("the connection was lost")]
     Broken {
         /// The sent part of the request.
         phase: Phase,
@@ -279,16 +279,16 @@ pub enum Http1Error {
         source: io::Error,
     },
     /// The server sent or accepted nothing for too long.
-    #[error("no answer in time")]
+    #[error("timeout: the server sent or accepted nothing")]
     Timeout {
         /// The sent part of the request.
         phase: Phase,
     },
     /// The response is not the HTTP that we support.
-    #[error("the answer is malformed: {0}")]
+    #[error("cannot read the response: {0}")]
     Malformed(&'static str),
     /// The request's own body broke off; the server has not received all of it.
-    #[error("the body broke off")]
+    #[error("the request body ended early")]
     Body(#[source] BodyError),
 }
 

@@ -16,8 +16,7 @@ const FIELDS_LIMIT: usize = 64;
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
 
 /// Explanation of such an answer.
-const EXPECTS_TLS: &str =
-    "it is a record of TLS: the port speaks https, so that the endpoint has to begin with https://";
+const EXPECTS_TLS: &str = "it is a TLS record: the port expects HTTPS, so let the endpoint begin with https://";
 
 /// The head of a response.
 #[derive(Debug, Clone)]
@@ -35,7 +34,7 @@ impl Head {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_LIMIT];
         let mut response = httparse::Response::new(&mut fields);
         let parsed = response.parse(input).map_err(|_| {
-            let what = if input.starts_with(TLS_ALERT) { EXPECTS_TLS } else { "its head cannot be read" };
+            let what = if input.starts_with(TLS_ALERT) { EXPECTS_TLS } else { "its head is not HTTP" };
             Http1Error::Malformed(what)
         })?;
         let too_long = Http1Error::Malformed("its head is too long");
@@ -105,7 +104,7 @@ impl Head {
             return if coding.trim_ascii().eq_ignore_ascii_case(b"chunked") && codings.next().is_none() {
                 Ok(Framing::chunked())
             } else {
-                Err(Http1Error::Malformed("its transfer coding is unknown"))
+                Err(Http1Error::Malformed("its Transfer-Encoding is unknown"))
             };
         }
         let mut lengths = self.named("content-length");
@@ -113,11 +112,11 @@ impl Head {
             return Ok(Framing::until_close());
         };
         if lengths.any(|other| other != length) {
-            return Err(Http1Error::Malformed("it has two lengths"));
+            return Err(Http1Error::Malformed("it has two different Content-Length fields"));
         }
         let is_number = length.iter().all(u8::is_ascii_digit);
         let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok()).filter(|_| is_number);
-        length.map(Framing::of_length).ok_or(Http1Error::Malformed("its length is no number"))
+        length.map(Framing::of_length).ok_or(Http1Error::Malformed("its Content-Length is not a number"))
     }
 }
 
@@ -252,7 +251,7 @@ fn next_state(chunk: Chunk, line: &[u8]) -> Result<Chunk, Http1Error> {
             let text =
                 std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
             let size = text.and_then(|text| u64::from_str_radix(text, 16).ok());
-            match size.ok_or(Http1Error::Malformed("a chunk's size is no number"))? {
+            match size.ok_or(Http1Error::Malformed("a chunk size is not a number"))? {
                 0 => Ok(Chunk::Trailers),
                 size => Ok(Chunk::Data(size)),
             }
