@@ -198,10 +198,10 @@ pub(super) static SETTINGS: &[Setting] = &[
         help: "Timeout for the start of a response from the object store",
         is_secret: false,
         apply: |config, text| {
-            config.s3.timeouts.answer = time(text, TIMEOUT_RANGE)?;
+            config.s3.timeouts.response = time(text, TIMEOUT_RANGE)?;
             Ok(())
         },
-        show: |config| Some(show_time(config.s3.timeouts.answer)),
+        show: |config| Some(show_time(config.s3.timeouts.response)),
     },
     Setting {
         name: "s3_stall_timeout",

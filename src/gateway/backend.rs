@@ -77,7 +77,7 @@ impl Backend {
         memory: &Arc<MemoryBudget>,
     ) -> Result<Self, StartError> {
         let (clock, random) = (Arc::clone(clock), Arc::clone(random));
-        let opened = S3Store::open_charging(
+        let opened = S3Store::open_with_ledger(
             S3Options { memory: Arc::clone(memory), ..config.s3.clone() },
             Arc::clone(&clock),
             Arc::clone(&random),

@@ -19,12 +19,12 @@ static CAPABILITIES: OnceCell<Capabilities> = OnceCell::const_new();
 /// Returns the object store, under a prefix of its own. Where it has no conditional writes, this process is its leader.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
 pub(crate) async fn open() -> Arc<dyn ObjectStore> {
-    open_charging(Arc::default()).await
+    open_with_ledger(Arc::default()).await
 }
 
 /// The same; its calls are charged in `ledger`.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
-pub(crate) async fn open_charging(ledger: Arc<Ledger>) -> Arc<dyn ObjectStore> {
+pub(crate) async fn open_with_ledger(ledger: Arc<Ledger>) -> Arc<dyn ObjectStore> {
     let (store, found) = open_own(own_options(), ledger).await;
     if found.conditional_writes { store } else { Arc::new(SoleWriter::new(store, Arc::new(SystemClock))) }
 }
@@ -44,7 +44,7 @@ async fn open_own(own: S3Options, ledger: Arc<Ledger>) -> (Arc<S3Store>, &'stati
             probed.expect("the bucket can be used").probe(&SystemRandom).await.expect("a probe")
         })
         .await;
-    let store = S3Store::open_charging(own, Arc::new(SystemClock), Arc::new(SystemRandom), ledger).await;
+    let store = S3Store::open_with_ledger(own, Arc::new(SystemClock), Arc::new(SystemRandom), ledger).await;
     let store = store.expect("the bucket can be used");
     store.apply(found);
     (Arc::new(store), found)

@@ -16,8 +16,8 @@ const MUCH: u64 = 64 << 20;
 /// Limits that a test can wait for.
 pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
-    continuation: Duration::from_millis(500),
-    answer: Duration::from_secs(2),
+    expect_continue: Duration::from_millis(500),
+    response: Duration::from_secs(2),
     stall: Duration::from_secs(2),
     idle: Duration::from_secs(15),
 };

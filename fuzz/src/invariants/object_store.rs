@@ -6,8 +6,8 @@ use larder_object_store::{
     s3::{
         Endpoint,
         internals::{
-            Address, ErrorContext, ErrorResponse, Head, encode_into, query, read_copy, read_list, unquote, vendor_part,
-            with_attributes,
+            Address, ErrorContext, ErrorResponse, Head, encode_into, parse_copy, parse_list, query, unquote,
+            vendor_part, with_attributes,
         },
     },
 };
@@ -18,8 +18,8 @@ const ROOT: &str = "root/";
 
 /// Checks that a list has no key outside of its prefix, and that each key of one list comes back from another.
 pub fn listing(bytes: &[u8]) {
-    let _ = read_copy(bytes);
-    if let (Ok(page), Ok(all)) = (read_list(bytes, ROOT), read_list(bytes, "")) {
+    let _ = parse_copy(bytes);
+    if let (Ok(page), Ok(all)) = (parse_list(bytes, ROOT), parse_list(bytes, "")) {
         let below: Vec<&str> = all.objects.iter().filter_map(|object| object.key.strip_prefix(ROOT)).collect();
         let found: Vec<&str> = page.objects.iter().map(|object| object.key.as_str()).collect();
         assert_eq!(found, below);
@@ -33,7 +33,7 @@ pub fn listing(bytes: &[u8]) {
          <LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents></ListBucketResult>",
         quick_xml::escape::escape(key.as_str())
     );
-    let page = read_list(document.as_bytes(), ROOT).expect("it is a list");
+    let page = parse_list(document.as_bytes(), ROOT).expect("it is a list");
     assert_eq!(page.objects[0].key, key);
 }
 

@@ -276,7 +276,7 @@ impl Opening<'_> {
         let failed = |cause: StartError| MigrationError::Destination { name: name.clone(), cause: cause.into() };
         let bucket = S3Store::connect(self.config.s3.clone(), clock, random, Arc::default()).await;
         let bucket = bucket.map_err(|cause| failed(cause.into()))?;
-        if !bucket.bucket_is_there().await.map_err(|cause| failed(StartError::Probe(cause)))? {
+        if !bucket.bucket_exists().await.map_err(|cause| failed(StartError::Probe(cause)))? {
             return Ok(None);
         }
         Ok(Some(End { objects: Arc::new(bucket), name, is_bucket: true, backend: None }))

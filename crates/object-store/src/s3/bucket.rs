@@ -9,7 +9,7 @@ use super::{
     bucket_admin::ControlPlane,
     capabilities::{Capabilities, DecodingProxy},
     etag::unquote,
-    listing::{DOCUMENT_LIMIT, no_list, read_list},
+    listing::{MAX_DOCUMENT_BYTES, describe_non_list, parse_list},
     location::query,
     multipart::Condition,
     object_headers,
@@ -40,41 +40,41 @@ impl Bucket {
     /// Returns whether the bucket exists, by a list of one key: unlike a HEAD, its errors have a text, and it shows
     /// whether the server has the API of S3.
     pub async fn exists(&self) -> Result<bool> {
-        let origin = self.transport.origin();
+        let context = self.transport.context();
         let mut request = Request::new("GET", None);
         request.query = query(&[("list-type", "2"), ("max-keys", "1"), ("prefix", &self.options.prefix)]);
         let response = match self.transport.try_send(request, RetrySafety::Idempotent).await? {
             Ok(response) => response,
             Err(error) if error.code == "NoSuchBucket" => return Ok(false),
             Err(error) if error.status == 404 && !error.is_not_s3() => return Ok(false),
-            Err(error) if error.code.is_empty() => return Err(Error::Unavailable(error.describe(origin).into())),
-            Err(error) => return Err(error.into_error(origin)),
+            Err(error) if error.code.is_empty() => return Err(Error::Unavailable(error.describe(context).into())),
+            Err(error) => return Err(error.into_error(context)),
         };
         let head = response.head.clone();
-        let document = response.into_bytes(DOCUMENT_LIMIT).await?;
-        match read_list(&document, &self.options.prefix) {
+        let document = response.into_bytes(MAX_DOCUMENT_BYTES).await?;
+        match parse_list(&document, &self.options.prefix) {
             Ok(_) => Ok(true),
-            Err(_) => Err(Error::Unavailable(no_list(&head, origin).into())),
+            Err(_) => Err(Error::Unavailable(describe_non_list(&head, context).into())),
         }
     }
 
     /// Returns the full key of an object.
-    pub fn whole_key(&self, key: &str) -> String {
+    pub fn full_key(&self, key: &str) -> String {
         [&self.options.prefix, key].concat()
     }
 
     /// Returns the headers of a put's condition.
-    pub fn condition_of(&self, precondition: &Precondition) -> Result<Condition> {
+    pub fn condition_for(&self, precondition: &Precondition) -> Result<Condition> {
         let capabilities = self.capabilities.load();
         if *precondition != Precondition::None && !capabilities.conditional_writes {
             return Err(Error::Unsupported("conditional writes"));
         }
-        object_headers::condition(precondition, capabilities.quoted_etags)
+        object_headers::condition_headers(precondition, capabilities.quoted_etags)
     }
 
     /// Adds the headers of a condition.
-    pub fn condition(&self, request: &mut Request<'_>, precondition: &Precondition) -> Result<()> {
-        let Condition { if_match, if_none_match } = self.condition_of(precondition)?;
+    pub fn add_condition(&self, request: &mut Request<'_>, precondition: &Precondition) -> Result<()> {
+        let Condition { if_match, if_none_match } = self.condition_for(precondition)?;
         if let Some(value) = if_match {
             request.header("if-match", value);
         }
@@ -91,7 +91,7 @@ impl Bucket {
     }
 
     /// Maps the error of a write: an absent object matches no validator.
-    pub fn of_write(&self, error: Error, precondition: &Precondition) -> Error {
+    pub fn map_write_error(&self, error: Error, precondition: &Precondition) -> Error {
         match (error, precondition) {
             (Error::NotFound, Precondition::IfMatch(_)) => Error::Precondition,
             (Error::NotFound, Precondition::None | Precondition::IfAbsent) => {
@@ -102,7 +102,7 @@ impl Bucket {
     }
 
     /// Returns the vendor's validator of an object, and the time of its write.
-    pub async fn validator(&self, key: &str) -> Result<(ETag, SystemTime)> {
+    pub async fn head_etag(&self, key: &str) -> Result<(ETag, SystemTime)> {
         let response = self.transport.send(Request::new("HEAD", Some(key)), RetrySafety::Idempotent).await?;
         let etag = response.head.get("etag").map(unquote);
         let date = response.head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());

@@ -24,13 +24,13 @@ use crate::{Error, Result};
 pub struct ControlPlane {
     resolver: Arc<Resolver>,
     credentials: Arc<CurrentCredentials>,
-    origin: Arc<ErrorContext>,
+    context: Arc<ErrorContext>,
 }
 
 impl ControlPlane {
     /// Returns the control plane of the bucket that `resolver` finds.
-    pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>, origin: Arc<ErrorContext>) -> Self {
-        Self { resolver, credentials, origin }
+    pub fn new(resolver: Arc<Resolver>, credentials: Arc<CurrentCredentials>, context: Arc<ErrorContext>) -> Self {
+        Self { resolver, credentials, context }
     }
 
     /// Maps an error of the SDK.
@@ -41,7 +41,7 @@ impl ControlPlane {
             return if is_kept_waiting {
                 Error::Timeout
             } else {
-                let endpoint = &self.origin.endpoint;
+                let endpoint = &self.context.endpoint;
                 Error::Unavailable(
                     format!("cannot reach the object store at {endpoint}: {}", error_chain(error)).into(),
                 )
@@ -52,11 +52,11 @@ impl ControlPlane {
         let parsed = ErrorResponse::from_parts(status, |name| response.headers().get(name), document);
         match (parsed.status, parsed.code.as_str()) {
             // A 404 from something other than the object store says nothing about an object.
-            (404, "") => Error::Unavailable(parsed.describe(&self.origin).into()),
+            (404, "") => Error::Unavailable(parsed.describe(&self.context).into()),
             (200..300, "") => Error::Unavailable(
                 format!("cannot read the response of the object store: {}", error_chain(error)).into(),
             ),
-            _ => parsed.into_error(&self.origin),
+            _ => parsed.into_error(&self.context),
         }
     }
 
@@ -75,7 +75,7 @@ impl ControlPlane {
         if let (Some(used), Err(error)) = (used, &answered)
             && let Some(response) = error.raw_response()
             && rejects_credentials(response.status().as_u16(), error.code().unwrap_or_default())
-            && self.credentials.replace(&used).await
+            && self.credentials.reload_rejected(&used).await
         {
             return call(self.resolver.location()).await;
         }
@@ -122,8 +122,8 @@ impl ControlPlane {
             None => Ok(()),
             Some(error) => {
                 let (code, words) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
-                let (count, origin) = (done.errors().len(), &self.origin);
-                let words = format!("cannot delete {count} objects: {code}: {words} ({origin})");
+                let (count, context) = (done.errors().len(), &self.context);
+                let words = format!("cannot delete {count} objects: {code}: {words} ({context})");
                 Err(Error::Unavailable(words.into()))
             }
         }

@@ -243,7 +243,7 @@ impl S3Store {
 
     async fn honours_preconditions_of_completions(&self, key: &str) -> Result<bool> {
         Trial { objects: self }.write(key, "whole", Precondition::None).await?;
-        match upload::store_as_part(self.bucket(), &self.bucket().whole_key(key), &Precondition::IfAbsent).await {
+        match upload::upload_as_one_part(self.bucket(), &self.bucket().full_key(key), &Precondition::IfAbsent).await {
             Ok(()) | Err(Error::Unsupported(_) | Error::Unavailable(_)) => Ok(false),
             Err(Error::Precondition) => Ok(true),
             Err(error) => Err(error),

@@ -35,14 +35,14 @@ impl AwsConfig {
         let region = if let Some(region) = region {
             Some(Region::new(region))
         } else {
-            let said = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
-            said.or_else(ProfileFileRegionProvider::new()).region().await
+            let configured = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new());
+            configured.or_else(ProfileFileRegionProvider::new()).region().await
         };
-        let is_said = region.is_some();
-        let usual = region.unwrap_or(Region::from_static(DEFAULT_REGION));
-        let mut config = loader(http).region(usual).load().await;
-        let endpoint = endpoint.map(ToString::to_string).or_else(|| endpoint_of(&config));
-        if !is_said && endpoint.is_none() {
+        let is_configured = region.is_some();
+        let region_or_default = region.unwrap_or(Region::from_static(DEFAULT_REGION));
+        let mut config = loader(http).region(region_or_default).load().await;
+        let endpoint = endpoint.map(ToString::to_string).or_else(|| configured_endpoint(&config));
+        if !is_configured && endpoint.is_none() {
             config = loader(http).load().await;
         }
         Self { config, endpoint }
@@ -69,7 +69,7 @@ fn loader(http: &Arc<Http1Client>) -> ConfigLoader {
 }
 
 /// Returns the endpoint of the environment or the profile for S3, as the SDK's own client looks it up.
-fn endpoint_of(config: &SdkConfig) -> Option<String> {
+fn configured_endpoint(config: &SdkConfig) -> Option<String> {
     let key =
         ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
     let of_service = config.service_config().and_then(|services| services.load_config(key));

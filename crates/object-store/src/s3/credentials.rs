@@ -16,10 +16,10 @@ use super::signer::SigningKey;
 use crate::{BoxError, Error, Result};
 
 /// Time before their expiry at which credentials are renewed.
-const RENEWED_BEFORE: Duration = Duration::from_mins(5);
+const RENEWAL_MARGIN: Duration = Duration::from_mins(5);
 
 /// Delay before another attempt after a failed renewal, while the old credentials are still valid.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Minimum interval between reloads caused by refusals.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(30);
@@ -51,13 +51,13 @@ impl Credentials {
     pub fn signing_key(&self, day: [u8; 8], region: &str) -> SigningKey {
         let mut cached = self.signing_key.lock().unwrap_or_else(PoisonError::into_inner);
         match &*cached {
-            Some(key) if key.is_for(day, region) => key.clone(),
+            Some(key) if key.matches(day, region) => key.clone(),
             Some(_) | None => cached.insert(SigningKey::derive(&self.secret, day, region)).clone(),
         }
     }
 
     /// Returns them in the SDK's type.
-    fn for_sdk(&self) -> aws_credential_types::Credentials {
+    fn to_sdk(&self) -> aws_credential_types::Credentials {
         let builder = aws_credential_types::Credentials::builder().provider_name("larder");
         let mut builder = builder.access_key_id(&self.access_key_id).secret_access_key(&self.secret);
         builder.set_session_token(self.session_token.clone());
@@ -69,7 +69,7 @@ impl Credentials {
             == (&other.access_key_id, &other.secret, &other.session_token)
     }
 
-    fn is_good_for(&self, duration: Duration, now: Timestamp) -> bool {
+    fn is_valid_for(&self, duration: Duration, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| end.since(now) > duration)
     }
 }
@@ -94,41 +94,41 @@ pub struct CurrentCredentials {
     clock: Arc<dyn Clock>,
     current: RwLock<Option<Arc<Credentials>>>,
     /// Held while credentials are loaded.
-    turn: tokio::sync::Mutex<Loads>,
+    loads: tokio::sync::Mutex<LoadTimes>,
 }
 
 /// Times at which credentials were loaded, by the monotonic clock.
 #[derive(Debug, Default)]
-struct Loads {
+struct LoadTimes {
     /// Time of the last failure, unless a success came after it.
     failed_at: Option<Duration>,
     /// Time of the last reload after a refusal.
-    refused_at: Option<Duration>,
+    rejected_at: Option<Duration>,
 }
 
 impl CurrentCredentials {
     /// Returns credentials that are loaded on first use.
     pub fn new(source: Arc<dyn CredentialsProvider>, clock: Arc<dyn Clock>) -> Self {
-        Self { source, clock, current: RwLock::default(), turn: tokio::sync::Mutex::default() }
+        Self { source, clock, current: RwLock::default(), loads: tokio::sync::Mutex::default() }
     }
 
     /// Returns credentials that are valid now.
     pub async fn get(&self) -> Result<Arc<Credentials>> {
-        let known = self.known();
-        match known {
-            Some(known) if known.is_good_for(RENEWED_BEFORE, self.clock.now()) => Ok(known),
-            Some(known) if known.is_good_for(Duration::ZERO, self.clock.now()) => {
+        let cached = self.cached();
+        match cached {
+            Some(cached) if cached.is_valid_for(RENEWAL_MARGIN, self.clock.now()) => Ok(cached),
+            Some(cached) if cached.is_valid_for(Duration::ZERO, self.clock.now()) => {
                 // One caller renews, the others continue with the ones that are still valid.
-                match self.turn.try_lock() {
-                    Ok(mut turn) => self.renew(&mut turn).await.or(Ok(known)),
-                    Err(_) => Ok(known),
+                match self.loads.try_lock() {
+                    Ok(mut loads) => self.renew(&mut loads).await.or(Ok(cached)),
+                    Err(_) => Ok(cached),
                 }
             }
             Some(_) | None => {
-                let mut turn = self.turn.lock().await;
-                match self.known() {
-                    Some(known) if known.is_good_for(Duration::ZERO, self.clock.now()) => Ok(known),
-                    Some(_) | None => self.renew(&mut turn).await,
+                let mut loads = self.loads.lock().await;
+                match self.cached() {
+                    Some(cached) if cached.is_valid_for(Duration::ZERO, self.clock.now()) => Ok(cached),
+                    Some(_) | None => self.renew(&mut loads).await,
                 }
             }
         }
@@ -136,57 +136,57 @@ impl CurrentCredentials {
 
     /// Reloads the credentials on an operator's request. Those in use stay if that fails.
     pub async fn reload(&self) -> Result<()> {
-        let mut turn = self.turn.lock().await;
-        self.load(&mut turn).await.map(drop)
+        let mut loads = self.loads.lock().await;
+        self.load(&mut loads).await.map(drop)
     }
 
-    /// Reloads the credentials after the object store refused `refused`, at most once in [`RELOAD_INTERVAL`]. Returns
+    /// Reloads the credentials after the object store rejected them, at most once in [`RELOAD_INTERVAL`]. Returns
     /// whether there are different ones now, so that the request is worth another attempt.
-    pub async fn replace(&self, refused: &Credentials) -> bool {
-        let mut turn = self.turn.lock().await;
-        if self.known().is_some_and(|known| !known.is_same_as(refused)) {
+    pub async fn reload_rejected(&self, rejected: &Credentials) -> bool {
+        let mut loads = self.loads.lock().await;
+        if self.cached().is_some_and(|cached| !cached.is_same_as(rejected)) {
             return true;
         }
         let now = self.clock.monotonic();
-        if turn.refused_at.is_some_and(|before| now.saturating_sub(before) < RELOAD_INTERVAL) {
+        if loads.rejected_at.is_some_and(|before| now.saturating_sub(before) < RELOAD_INTERVAL) {
             return false;
         }
-        turn.refused_at = Some(now);
-        let is_other = self.load(&mut turn).await.is_ok_and(|loaded| !loaded.is_same_as(refused));
-        if is_other {
+        loads.rejected_at = Some(now);
+        let is_different = self.load(&mut loads).await.is_ok_and(|loaded| !loaded.is_same_as(rejected));
+        if is_different {
             tracing::info!("the object store rejected the credentials; new ones loaded");
         }
-        is_other
+        is_different
     }
 
-    async fn renew(&self, turn: &mut Loads) -> Result<Arc<Credentials>> {
+    async fn renew(&self, loads: &mut LoadTimes) -> Result<Arc<Credentials>> {
         let now = self.clock.monotonic();
-        let is_known = self.known().is_some();
-        if is_known && turn.failed_at.is_some_and(|failed| now.saturating_sub(failed) < PAUSE_AFTER_FAILURE) {
+        let is_cached = self.cached().is_some();
+        if is_cached && loads.failed_at.is_some_and(|failed| now.saturating_sub(failed) < RETRY_INTERVAL) {
             return Err(Error::Unavailable(
                 "cannot renew the credentials: the last attempt failed less than 30 s ago".into(),
             ));
         }
-        self.load(turn).await
+        self.load(loads).await
     }
 
-    async fn load(&self, turn: &mut Loads) -> Result<Arc<Credentials>> {
+    async fn load(&self, loads: &mut LoadTimes) -> Result<Arc<Credentials>> {
         match self.source.load().await {
             Ok(loaded) => {
                 let loaded = Arc::new(loaded);
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&loaded));
-                turn.failed_at = None;
+                loads.failed_at = None;
                 Ok(loaded)
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot load credentials for the object store");
-                turn.failed_at = Some(self.clock.monotonic());
+                loads.failed_at = Some(self.clock.monotonic());
                 Err(Error::Unavailable(error))
             }
         }
     }
 
-    fn known(&self) -> Option<Arc<Credentials>> {
+    fn cached(&self) -> Option<Arc<Credentials>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -198,7 +198,7 @@ impl ProvideCredentials for CurrentCredentials {
     {
         future::ProvideCredentials::new(async {
             let current = self.get().await.map_err(CredentialsError::provider_error)?;
-            Ok(current.for_sdk())
+            Ok(current.to_sdk())
         })
     }
 }
@@ -251,15 +251,15 @@ mod tests {
         let (source, clock) = (Arc::new(Rotating::default()), Arc::new(ManualClock::new(Timestamp::from_millis(0))));
         let current = CurrentCredentials::new(source.clone(), clock.clone());
         let first = current.get().await.expect("they are loaded");
-        assert!(!current.replace(&first).await, "the source has no others");
+        assert!(!current.reload_rejected(&first).await, "the source has no others");
         source.key.store(1, Relaxed);
-        assert!(!current.replace(&first).await, "they were loaded just now");
+        assert!(!current.reload_rejected(&first).await, "they were loaded just now");
         assert_eq!(source.loads.load(Relaxed), 2);
         clock.advance(RELOAD_INTERVAL);
-        assert!(current.replace(&first).await);
+        assert!(current.reload_rejected(&first).await);
         assert_eq!(current.get().await.expect("they are there").access_key_id, "key-1");
         // A request signed before that is signed again, without a reload.
-        assert!(current.replace(&first).await);
+        assert!(current.reload_rejected(&first).await);
         assert_eq!(source.loads.load(Relaxed), 3);
         source.key.store(2, Relaxed);
         current.reload().await.expect("an operator waits for no interval");

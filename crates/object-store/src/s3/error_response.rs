@@ -10,7 +10,7 @@ use quick_xml::{Reader, events::Event};
 
 use super::{
     http1::{Head, Response},
-    listing::resolve,
+    listing::resolve_entity,
 };
 use crate::{Error, RejectedFor};
 
@@ -122,10 +122,10 @@ impl ErrorResponse {
     }
 
     /// Returns the error text: the server, its message, bucket and key, and advice.
-    pub fn describe(&self, origin: &ErrorContext) -> String {
+    pub fn describe(&self, context: &ErrorContext) -> String {
         let Self { status, code, message, server_info, .. } = self;
-        let endpoint = &origin.endpoint;
-        let said = if code.is_empty() {
+        let endpoint = &context.endpoint;
+        let response = if code.is_empty() {
             let server_info =
                 if server_info.is_empty() { String::new() } else { format!(" ({})", server_info.join(", ")) };
             format!("the server at {endpoint} responded with {status} without an S3 error code{server_info}")
@@ -133,7 +133,7 @@ impl ErrorResponse {
             format!("the object store at {endpoint} responded with {status} {code}: {}", message.trim())
         };
         let advice = advice(*status, code, message).map(|advice| format!("; {advice}")).unwrap_or_default();
-        format!("{said} ({origin}){advice}")
+        format!("{response} ({context}){advice}")
     }
 
     /// Returns the property for which the same request would be refused again, if it is known. Errors of credentials,
@@ -172,12 +172,12 @@ impl ErrorResponse {
     }
 
     /// Maps it to a storage error.
-    pub fn into_error(self, origin: &ErrorContext) -> Error {
+    pub fn into_error(self, context: &ErrorContext) -> Error {
         if self.is_throttling() {
             return Error::Throttled { retry_after: self.retry_after };
         }
         if let Some(reason) = self.rejection_reason() {
-            return Error::Rejected { reason, source: self.describe(origin).into() };
+            return Error::Rejected { reason, source: self.describe(context).into() };
         }
         match (self.status, self.code.as_str()) {
             (404, "" | "NoSuchKey" | "NotFound" | "NoSuchVersion" | "NoSuchLifecycleConfiguration") => Error::NotFound,
@@ -188,9 +188,9 @@ impl ErrorResponse {
             }
             (400, "InvalidRequest") => Error::Unsupported("the object store does not accept it"),
             (507, _) | (_, "XMinioStorageFull" | "QuotaExceeded" | "InsufficientStorage") => {
-                Error::Full(self.describe(origin).into())
+                Error::Full(self.describe(context).into())
             }
-            _ => Error::Unavailable(self.describe(origin).into()),
+            _ => Error::Unavailable(self.describe(context).into()),
         }
     }
 }
@@ -209,7 +209,7 @@ fn error_fields(document: &[u8]) -> Vec<(String, String)> {
                 }
             }
             Event::Text(part) => text.push_str(&part.xml10_content()),
-            Event::GeneralRef(name) => text.push_str(&resolve(&name)),
+            Event::GeneralRef(name) => text.push_str(&resolve_entity(&name)),
             Event::End(_) => {
                 if path.len() == 2 {
                     fields.push((path.pop().unwrap_or_default(), std::mem::take(&mut text)));
@@ -284,7 +284,7 @@ pub struct ErrorContext {
 }
 
 impl ErrorContext {
-    /// Returns the origin of a bucket at an endpoint. The key is not known yet.
+    /// Returns the context of a bucket at an endpoint. The key is not known yet.
     pub fn new(endpoint: String, bucket: String) -> Self {
         Self { endpoint, bucket, key_id: RwLock::new(Arc::from("")) }
     }

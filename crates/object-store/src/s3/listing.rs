@@ -11,20 +11,20 @@ use super::{error_response::ErrorContext, etag::unquote, http1::Head};
 use crate::{ETag, Error, ListPage, ListedObject, Result};
 
 /// Maximum bytes of a list of 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
-pub const DOCUMENT_LIMIT: u64 = 16 * 1024 * 1024;
+pub const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Reads a `ListBucketResult`. Ignores keys that do not begin with `prefix`.
-pub fn read_list(document: &[u8], root: &str) -> Result<ListPage> {
+pub fn parse_list(document: &[u8], prefix: &str) -> Result<ListPage> {
     let mut page = ListPage::default();
-    let mut object = Listed::default();
+    let mut object = PartialObject::default();
     let mut is_list = false;
-    read_texts(document, |path, text| {
+    for_each_text(document, |path, text| {
         is_list |= path[0] == "ListBucketResult";
         match path {
             [_, name] if name == "IsTruncated" => page.is_truncated = text == "true",
-            [_, contents, name] if contents == "Contents" => object.take(name, text),
+            [_, contents, name] if contents == "Contents" => object.set(name, text),
             [_, contents] if contents == "Contents" => {
-                if let Some(listed) = std::mem::take(&mut object).finish(root)? {
+                if let Some(listed) = std::mem::take(&mut object).finish(prefix)? {
                     page.objects.push(listed);
                 }
             }
@@ -36,26 +36,26 @@ pub fn read_list(document: &[u8], root: &str) -> Result<ListPage> {
 }
 
 /// Returns the problem of a response that is no list.
-pub fn no_list(head: &Head, origin: &ErrorContext) -> String {
-    let endpoint = &origin.endpoint;
+pub fn describe_non_list(head: &Head, context: &ErrorContext) -> String {
+    let endpoint = &context.endpoint;
     if let Some(coding) = head.get("content-encoding").filter(|coding| *coding != "identity") {
         return format!(
             "cannot list objects: the server at {endpoint} sent the list with Content-Encoding {coding}, which was not \
-             requested ({origin}); turn compression off at the proxy before the object store"
+             requested ({context}); turn compression off at the proxy before the object store"
         );
     }
-    let made_by: Vec<&str> = ["server", "content-type"].into_iter().filter_map(|name| head.get(name)).collect();
+    let server_info: Vec<&str> = ["server", "content-type"].into_iter().filter_map(|name| head.get(name)).collect();
     format!(
-        "cannot list objects: the server at {endpoint} has no S3 API ({}; {origin}); check the host and the port of \
+        "cannot list objects: the server at {endpoint} has no S3 API ({}; {context}); check the host and the port of \
          LARDER_S3_ENDPOINT: a console or a web server listens on another port than the API",
-        made_by.join(", ")
+        server_info.join(", ")
     )
 }
 
 /// Reads the `ETag` and the date of a `CopyObjectResult`.
-pub fn read_copy(document: &[u8]) -> Result<(ETag, Timestamp)> {
+pub fn parse_copy(document: &[u8]) -> Result<(ETag, Timestamp)> {
     let (mut etag, mut date) = (None, None);
-    read_texts(document, |path, text| {
+    for_each_text(document, |path, text| {
         match path {
             [_, name] if name == "ETag" => etag = Some(unquote(&text)),
             [_, name] if name == "LastModified" => date = text.parse().ok(),
@@ -67,7 +67,7 @@ pub fn read_copy(document: &[u8]) -> Result<(ETag, Timestamp)> {
 }
 
 /// Returns the characters of `&name;` or `&#number;`.
-pub fn resolve(reference: &BytesRef<'_>) -> String {
+pub fn resolve_entity(reference: &BytesRef<'_>) -> String {
     if let Ok(Some(character)) = reference.resolve_char_ref() {
         return character.to_string();
     }
@@ -75,15 +75,15 @@ pub fn resolve(reference: &BytesRef<'_>) -> String {
 }
 
 #[derive(Debug, Default)]
-struct Listed {
+struct PartialObject {
     key: Option<String>,
     size: Option<u64>,
     etag: Option<ETag>,
     last_modified: Option<Timestamp>,
 }
 
-impl Listed {
-    fn take(&mut self, name: &str, text: String) {
+impl PartialObject {
+    fn set(&mut self, name: &str, text: String) {
         match name {
             "Key" => self.key = Some(text),
             "Size" => self.size = text.parse().ok(),
@@ -93,18 +93,18 @@ impl Listed {
         }
     }
 
-    fn finish(self, root: &str) -> Result<Option<ListedObject>> {
+    fn finish(self, prefix: &str) -> Result<Option<ListedObject>> {
         let (Some(key), Some(size), Some(last_modified)) = (self.key, self.size, self.last_modified) else {
             return Err(malformed("a key lacks its name, its size or its date"));
         };
-        let key = key.strip_prefix(root).map(str::to_owned);
+        let key = key.strip_prefix(prefix).map(str::to_owned);
         // Unlike ours, the listed validator does not cover the attributes.
         Ok(key.map(|key| ListedObject { key, size, etag: None, last_modified }))
     }
 }
 
 /// Calls `take` with the path of each element and its text, at its end. The path is never empty.
-fn read_texts(document: &[u8], mut take: impl FnMut(&[String], String) -> Result<()>) -> Result<()> {
+fn for_each_text(document: &[u8], mut take: impl FnMut(&[String], String) -> Result<()>) -> Result<()> {
     let mut reader = Reader::from_reader(document);
     reader.config_mut().expand_empty_elements = true;
     let (mut path, mut text) = (Vec::new(), String::new());
@@ -116,7 +116,7 @@ fn read_texts(document: &[u8], mut take: impl FnMut(&[String], String) -> Result
             }
             Event::Text(part) => text.push_str(&part.xml10_content()),
             Event::CData(part) => text.push_str(&part.xml10_content()),
-            Event::GeneralRef(name) => text.push_str(&resolve(&name)),
+            Event::GeneralRef(name) => text.push_str(&resolve_entity(&name)),
             Event::End(_) => {
                 take(&path, std::mem::take(&mut text))?;
                 path.pop();
@@ -144,7 +144,7 @@ mod tests {
               <Contents><Key>root/a&amp;b&#39;&lt;</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified>
                 <ETag>&quot;abc&quot;</ETag><Size>7</Size><Owner><ID>x</ID></Owner></Contents>
             </ListBucketResult>"#;
-        let page = read_list(document, "root/").expect("it is a list");
+        let page = parse_list(document, "root/").expect("it is a list");
         assert!(page.is_truncated);
         assert_eq!((page.objects[0].key.as_str(), page.objects[0].size), ("a&b'<", 7));
     }
@@ -153,8 +153,8 @@ mod tests {
     fn what_is_no_list_or_half_a_list_is_refused() {
         for document in ["", "<html></html>", "<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>"]
         {
-            assert!(read_list(document.as_bytes(), "").is_err(), "{document}");
+            assert!(parse_list(document.as_bytes(), "").is_err(), "{document}");
         }
-        assert!(read_list(b"<ListBucketResult><IsTruncated>false</IsTruncated>", "").is_err());
+        assert!(parse_list(b"<ListBucketResult><IsTruncated>false</IsTruncated>", "").is_err());
     }
 }

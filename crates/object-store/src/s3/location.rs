@@ -42,13 +42,13 @@ pub struct Location {
 /// Resolver of the bucket's location.
 #[derive(Debug)]
 pub struct Resolver {
-    rules: Rules,
+    inputs: LocationInputs,
     current: ArcSwap<Location>,
 }
 
 /// Inputs of a location, except the region.
 #[derive(Debug)]
-struct Rules {
+struct LocationInputs {
     bucket: String,
     /// The server; AWS's own for the region when `None`.
     endpoint: Option<String>,
@@ -60,9 +60,9 @@ struct Rules {
 
 /// The object store's time, for the SDK's signatures.
 #[derive(Debug)]
-struct StoreTime(Arc<SkewCorrectedClock>);
+struct SdkTimeSource(Arc<SkewCorrectedClock>);
 
-impl TimeSource for StoreTime {
+impl TimeSource for SdkTimeSource {
     fn now(&self) -> SystemTime {
         self.0.now().into()
     }
@@ -84,23 +84,23 @@ impl Resolver {
             .credentials_provider(SharedCredentialsProvider::from(credentials as Arc<dyn ProvideCredentials>))
             // We keep the credentials in use, for both.
             .identity_cache(IdentityCache::no_cache())
-            .time_source(StoreTime(clock))
+            .time_source(SdkTimeSource(clock))
             // Several servers refuse checksum trailers; others store them as a coding.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        let rules = Rules::new(bucket, style, sources.endpoint(), sources.config(), config);
-        let current = ArcSwap::from_pointee(rules.location(sources.region()).await?);
-        Ok(Self { rules, current })
+        let inputs = LocationInputs::new(bucket, style, sources.endpoint(), sources.config(), config);
+        let current = ArcSwap::from_pointee(inputs.location(sources.region()).await?);
+        Ok(Self { inputs, current })
     }
 
     /// Returns the name of the bucket.
     pub fn bucket(&self) -> &str {
-        &self.rules.bucket
+        &self.inputs.bucket
     }
 
     /// Returns the configured server, unless it is AWS's own for the region.
     pub fn endpoint(&self) -> Option<&str> {
-        self.rules.endpoint.as_deref()
+        self.inputs.endpoint.as_deref()
     }
 
     /// Returns the known location of the bucket.
@@ -110,7 +110,7 @@ impl Resolver {
 
     /// Resolves the location of the bucket in `region`, and uses it from now on.
     pub async fn move_to_region(&self, region: &str) -> Result<Arc<Location>, BoxError> {
-        let location = Arc::new(self.rules.location(region).await?);
+        let location = Arc::new(self.inputs.location(region).await?);
         self.current.store(Arc::clone(&location));
         Ok(location)
     }
@@ -119,7 +119,7 @@ impl Resolver {
     pub fn redirect(&self, from: &Location, endpoint: Endpoint, is_permanent: bool) -> Arc<Location> {
         // The SDK adds the bucket to the host itself.
         let server =
-            endpoint.host.strip_prefix(&format!("{}.", self.rules.bucket)).filter(|_| !self.rules.is_path_style);
+            endpoint.host.strip_prefix(&format!("{}.", self.inputs.bucket)).filter(|_| !self.inputs.is_path_style);
         let server = server.map_or_else(|| endpoint.clone(), |host| endpoint.at(host));
         let config = from.client.config().to_builder().endpoint_url(server.to_string()).build();
         let (client, address) = (Client::from_conf(config), from.address.moved_to(endpoint));
@@ -131,14 +131,14 @@ impl Resolver {
     }
 }
 
-impl Rules {
-    /// Returns the rules for a bucket: `said` has the values of the usual sources, and `config` the SDK's configuration
+impl LocationInputs {
+    /// Returns the inputs for a bucket: `environment` has the values of the usual sources, and `config` the SDK's configuration
     /// for the object store.
     fn new(
         bucket: &str,
         style: Option<AddressStyle>,
         endpoint: Option<&str>,
-        said: &SdkConfig,
+        environment: &SdkConfig,
         mut config: Builder,
     ) -> Self {
         let endpoint = endpoint.map(str::to_owned);
@@ -149,8 +149,8 @@ impl Rules {
             endpoint,
             is_path_style,
             config: config.build(),
-            use_fips: said.use_fips().unwrap_or_default(),
-            use_dual_stack: said.use_dual_stack().unwrap_or_default(),
+            use_fips: environment.use_fips().unwrap_or_default(),
+            use_dual_stack: environment.use_dual_stack().unwrap_or_default(),
         }
     }
 
@@ -164,7 +164,7 @@ impl Rules {
             .use_dual_stack(self.use_dual_stack)
             .build()?;
         let endpoint = DefaultResolver::new().resolve_endpoint(&params).await?;
-        let (server, root) = taken_apart(endpoint.url())?;
+        let (server, root) = split_url(endpoint.url())?;
         let scheme = endpoint.auth_schemes().first();
         let signed_for = scheme.and_then(|scheme| scheme.get("signingRegion")?.as_string()).unwrap_or(region);
         let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
@@ -174,7 +174,7 @@ impl Rules {
 }
 
 /// Splits an endpoint's URL into the server and the path before keys.
-fn taken_apart(url: &str) -> Result<(Endpoint, String), BoxError> {
+fn split_url(url: &str) -> Result<(Endpoint, String), BoxError> {
     let uri: Uri = url.parse()?;
     let (scheme, authority) = (uri.scheme_str().ok_or("it has no scheme")?, uri.authority().ok_or("it has no host")?);
     let endpoint = format!("{scheme}://{authority}").parse().map_err(|error| format!("the endpoint {url} {error}"))?;
@@ -275,27 +275,27 @@ mod tests {
 
     /// Values of the environment besides the region.
     #[derive(Debug, Clone, Copy, Default)]
-    struct Said {
+    struct Environment {
         endpoint: Option<&'static str>,
         style: Option<AddressStyle>,
         is_fips: bool,
         is_dual_stack: bool,
     }
 
-    fn rules(bucket: &str, said: Said) -> Rules {
+    fn inputs(bucket: &str, environment: Environment) -> LocationInputs {
         let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest());
-        let config = config.use_fips(said.is_fips).use_dual_stack(said.is_dual_stack).build();
+        let config = config.use_fips(environment.is_fips).use_dual_stack(environment.is_dual_stack).build();
         let keys =
             Credentials::builder().access_key_id("key").secret_access_key("secret").provider_name("test").build();
         let builder = Builder::from(&config).credentials_provider(keys);
-        Rules::new(bucket, said.style, said.endpoint, &config, builder)
+        LocationInputs::new(bucket, environment.style, environment.endpoint, &config, builder)
     }
 
-    fn own(location: &Location) -> String {
+    fn own_url(location: &Location) -> String {
         format!("{}{}", location.address.endpoint, location.address.object("k"))
     }
 
-    async fn of_sdk(location: &Location, bucket: &str) -> String {
+    async fn sdk_url(location: &Location, bucket: &str) -> String {
         let presigning = PresigningConfig::expires_in(Duration::from_mins(1)).expect("it is not long");
         let request = location.client.get_object().bucket(bucket).key("k").presigned(presigning).await;
         let request = request.expect("it can be signed");
@@ -306,12 +306,13 @@ mod tests {
 
     #[tokio::test]
     async fn our_own_requests_and_those_of_the_sdk_go_to_one_place() {
-        let (usual, fips) = (Said::default(), Said { is_fips: true, is_dual_stack: true, ..Said::default() });
-        let minio = Said { endpoint: Some("http://minio:9000"), ..Said::default() };
-        let in_host = Said { style: Some(AddressStyle::VirtualHost), ..minio };
-        let in_path = Said { style: Some(AddressStyle::Path), ..Said::default() };
-        let below = Said { endpoint: Some("https://store.example/s3/"), ..Said::default() };
-        for (bucket, region, said, expected) in [
+        let (usual, fips) =
+            (Environment::default(), Environment { is_fips: true, is_dual_stack: true, ..Environment::default() });
+        let minio = Environment { endpoint: Some("http://minio:9000"), ..Environment::default() };
+        let in_host = Environment { style: Some(AddressStyle::VirtualHost), ..minio };
+        let in_path = Environment { style: Some(AddressStyle::Path), ..Environment::default() };
+        let below = Environment { endpoint: Some("https://store.example/s3/"), ..Environment::default() };
+        for (bucket, region, environment, expected) in [
             ("b-1", "eu-north-1", usual, "https://b-1.s3.eu-north-1.amazonaws.com/k"),
             ("b.1", "cn-north-1", usual, "https://s3.cn-north-1.amazonaws.com.cn/b.1/k"),
             ("b-1", "us-gov-west-1", fips, "https://b-1.s3-fips.dualstack.us-gov-west-1.amazonaws.com/k"),
@@ -320,30 +321,33 @@ mod tests {
             ("b-1", "eu-north-1", in_host, "http://b-1.minio:9000/k"),
             ("b-1", "eu-north-1", below, "https://store.example/s3/b-1/k"),
         ] {
-            let location = rules(bucket, said).location(region).await.expect("it is somewhere");
-            assert_eq!((own(&location).as_str(), location.region.as_str()), (expected, region));
-            assert_eq!(of_sdk(&location, bucket).await, expected);
+            let location = inputs(bucket, environment).location(region).await.expect("it is somewhere");
+            assert_eq!((own_url(&location).as_str(), location.region.as_str()), (expected, region));
+            assert_eq!(sdk_url(&location, bucket).await, expected);
         }
-        let both = Said { endpoint: minio.endpoint, ..fips };
-        assert!(rules("b-1", both).location("us-east-1").await.is_err(), "no server of one's own has FIPS endpoints");
+        let both = Environment { endpoint: minio.endpoint, ..fips };
+        assert!(
+            inputs("b-1", both).location("us-east-1").await.is_err(),
+            "no server of one's own_url has FIPS endpoints"
+        );
     }
 
     #[tokio::test]
     async fn another_region_and_a_redirection_move_both() {
-        let rules = rules("b-1", Said::default());
-        let current = ArcSwap::from_pointee(rules.location("us-east-1").await.expect("it is somewhere"));
-        let resolver = Resolver { rules, current };
+        let inputs = inputs("b-1", Environment::default());
+        let current = ArcSwap::from_pointee(inputs.location("us-east-1").await.expect("it is somewhere"));
+        let resolver = Resolver { inputs, current };
         resolver.move_to_region("eu-north-1").await.expect("it is somewhere");
         let moved = resolver.location();
-        assert_eq!(own(&moved), "https://b-1.s3.eu-north-1.amazonaws.com/k");
-        assert_eq!(of_sdk(&moved, "b-1").await, own(&moved));
+        assert_eq!(own_url(&moved), "https://b-1.s3.eu-north-1.amazonaws.com/k");
+        assert_eq!(sdk_url(&moved, "b-1").await, own_url(&moved));
         let endpoint: Endpoint = "https://b-1.s3-elsewhere.example".parse().expect("an origin");
-        let passing = resolver.redirect(&moved, endpoint.clone(), false);
-        assert_eq!(own(&passing), "https://b-1.s3-elsewhere.example/k");
-        assert_eq!(own(&resolver.location()), own(&moved), "it is not for good");
+        let temporary = resolver.redirect(&moved, endpoint.clone(), false);
+        assert_eq!(own_url(&temporary), "https://b-1.s3-elsewhere.example/k");
+        assert_eq!(own_url(&resolver.location()), own_url(&moved), "it is not for good");
         resolver.redirect(&moved, endpoint, true);
         let moved = resolver.location();
-        assert_eq!((own(&moved), of_sdk(&moved, "b-1").await), (own(&passing), own(&passing)));
+        assert_eq!((own_url(&moved), sdk_url(&moved, "b-1").await), (own_url(&temporary), own_url(&temporary)));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub mod internals {
         etag::{unquote, vendor_part, with_attributes},
         http1::{Head, internals::*},
         lifecycle::internals::*,
-        listing::{read_copy, read_list},
+        listing::{parse_copy, parse_list},
         location::{Address, encode_into, query},
     };
 }

@@ -12,7 +12,7 @@ use larder_runtime::clock::Timestamp;
 
 use super::{
     bucket_admin::{ControlPlane, without_retries},
-    object_headers::STORED_CODING_NAME,
+    object_headers::STORED_ENCODING_METADATA,
     open::{Encryption, S3Options},
 };
 use crate::{Error, Result, UnfinishedUpload, UploadMark, UploadPage};
@@ -72,7 +72,7 @@ impl ControlPlane {
             request
                 .content_type(upload.content_type)
                 .set_content_encoding(upload.content_encoding.map(str::to_owned))
-                .set_metadata(upload.content_encoding.map(stored_coding))
+                .set_metadata(upload.content_encoding.map(encoding_metadata))
                 .set_server_side_encryption(encryption.clone())
                 .set_ssekms_key_id(kms_key.clone())
                 .set_storage_class(options.storage_class.as_deref().map(Into::into))
@@ -168,8 +168,8 @@ impl ControlPlane {
     }
 }
 
-fn stored_coding(coding: &str) -> HashMap<String, String> {
-    HashMap::from([(STORED_CODING_NAME.to_owned(), coding.to_owned())])
+fn encoding_metadata(coding: &str) -> HashMap<String, String> {
+    HashMap::from([(STORED_ENCODING_METADATA.to_owned(), coding.to_owned())])
 }
 
 /// Returns whether an error comes from the object store itself, and not from a proxy or a timeout.

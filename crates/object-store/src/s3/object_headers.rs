@@ -16,10 +16,10 @@ use super::{
 use crate::{Attributes, ByteRange, Error, ObjectMeta, Precondition, Result};
 
 /// Returns the range of the response, and the size of the whole object.
-pub fn read_range(head: &Head, asked: Option<ByteRange>) -> Result<(Range<u64>, u64)> {
-    let Some(said) = head.get("content-range").filter(|_| head.status == 206) else {
+pub fn read_range(head: &Head, requested: Option<ByteRange>) -> Result<(Range<u64>, u64)> {
+    let Some(content_range) = head.get("content-range").filter(|_| head.status == 206) else {
         let size = read_length(head)?;
-        return match asked {
+        return match requested {
             None => Ok((0..size, size)),
             // An object store may return the whole object if that is the range.
             Some(range) => match range.resolve(size) {
@@ -30,7 +30,7 @@ pub fn read_range(head: &Head, asked: Option<ByteRange>) -> Result<(Range<u64>, 
         };
     };
     let parse = || {
-        let (range, size) = said.trim().strip_prefix("bytes ")?.split_once('/')?;
+        let (range, size) = content_range.trim().strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
         Some((first..last.checked_add(1)?, size.parse().ok()?))
@@ -46,8 +46,10 @@ pub fn read_length(head: &Head) -> Result<u64> {
 }
 
 pub fn read_meta(head: &Head, size: u64) -> Result<ObjectMeta> {
-    let content_type = head.get("content-type").filter(|content_type| *content_type != UNTYPED).unwrap_or_default();
-    let attributes = Attributes { content_type: content_type.to_owned(), content_encoding: read_coding(head) };
+    let content_type =
+        head.get("content-type").filter(|content_type| *content_type != NO_CONTENT_TYPE).unwrap_or_default();
+    let attributes =
+        Attributes { content_type: content_type.to_owned(), content_encoding: read_content_encoding(head) };
     let etag = head.get("etag").map(unquote).ok_or_else(|| unusable("it has no ETag"))?;
     let date = head.get("last-modified").and_then(|date| httpdate::parse_http_date(date).ok());
     let last_modified = Timestamp::from(date.ok_or_else(|| unusable("it has no Last-Modified date"))?);
@@ -56,7 +58,7 @@ pub fn read_meta(head: &Head, size: u64) -> Result<ObjectMeta> {
 
 /// Returns the coding, without the one that other clients use for the transfer and some object stores store by mistake
 /// (`SeaweedFS`).
-fn read_coding(head: &Head) -> Option<String> {
+fn read_content_encoding(head: &Head) -> Option<String> {
     let codings = head.get("content-encoding")?.split(',').map(str::trim);
     let codings: Vec<&str> = codings.filter(|coding| !matches!(*coding, "" | "aws-chunked")).collect();
     (!codings.is_empty()).then(|| codings.join(", "))
@@ -64,18 +66,18 @@ fn read_coding(head: &Head) -> Option<String> {
 
 /// Returns the stored coding of an object, if the response has another one or none. Then a proxy has decoded it, and
 /// its length, its bytes and its `ETag` are not those of the object.
-pub fn decoded_from(head: &Head) -> Option<String> {
-    let stored = head.get(STORED_CODING)?;
-    (read_coding(head).as_deref() != Some(stored)).then(|| stored.to_owned())
+pub fn decoded_encoding(head: &Head) -> Option<String> {
+    let stored = head.get(STORED_ENCODING_HEADER)?;
+    (read_content_encoding(head).as_deref() != Some(stored)).then(|| stored.to_owned())
 }
 
 /// Returns the error of a read whose response was decoded, even when it was requested in the coding of the object.
-pub fn decoded(coding: &str, origin: &ErrorContext) -> Error {
-    let endpoint = &origin.endpoint;
+pub fn decoded_error(coding: &str, context: &ErrorContext) -> Error {
+    let endpoint = &context.endpoint;
     Error::Unavailable(
         format!(
             "cannot read the object: the server at {endpoint} decodes objects, and returned one stored with \
-             Content-Encoding {coding} without it ({origin}); turn decoding off at the proxy before the object store \
+             Content-Encoding {coding} without it ({context}); turn decoding off at the proxy before the object store \
              (nginx: gunzip off)"
         )
         .into(),
@@ -88,17 +90,17 @@ fn unusable(what: &str) -> Error {
 
 /// Returns the media type to send: never none, since vendors would add their own.
 pub fn content_type(attributes: &Attributes) -> &str {
-    if attributes.content_type.is_empty() { UNTYPED } else { &attributes.content_type }
+    if attributes.content_type.is_empty() { NO_CONTENT_TYPE } else { &attributes.content_type }
 }
 
 /// Marks the absence of a media type.
-pub const UNTYPED: &str = "application/vnd.larder.untyped";
+pub const NO_CONTENT_TYPE: &str = "application/vnd.larder.untyped";
 
 /// Adds the coding of an object, and the header that reveals whether it was decoded on the way back.
-pub fn add_coding<'a>(request: &mut Request<'a>, attributes: &'a Attributes) {
+pub fn add_content_encoding<'a>(request: &mut Request<'a>, attributes: &'a Attributes) {
     if let Some(coding) = &attributes.content_encoding {
         request.header("content-encoding", coding.as_str());
-        request.header(STORED_CODING, coding.as_str());
+        request.header(STORED_ENCODING_HEADER, coding.as_str());
     }
 }
 
@@ -122,7 +124,7 @@ pub fn storage_headers(encryption: Option<&Encryption>, class: Option<&str>) -> 
 }
 
 /// Returns the condition of a write as header values.
-pub fn condition(precondition: &Precondition, is_quoted: bool) -> Result<Condition> {
+pub fn condition_headers(precondition: &Precondition, is_quoted: bool) -> Result<Condition> {
     Ok(match precondition {
         Precondition::None => Condition::default(),
         Precondition::IfAbsent => Condition { if_none_match: Some("*".to_owned()), if_match: None },
@@ -137,10 +139,10 @@ pub fn condition(precondition: &Precondition, is_quoted: bool) -> Result<Conditi
 
 /// The header with the stored coding of an object. Unlike `Content-Encoding` it reaches the client: proxies that decode
 /// a coding that the client does not accept (nginx with `gunzip on`, several CDNs) drop that one with the coding.
-pub const STORED_CODING: &str = "x-amz-meta-larder-coding";
+pub const STORED_ENCODING_HEADER: &str = "x-amz-meta-larder-coding";
 
 /// All codings of records, as a request accepts them.
-pub const ALL_CODINGS: &str = "gzip, br, deflate, identity";
+pub const ALL_ENCODINGS: &str = "gzip, br, deflate, identity";
 
 /// The header with the coding as the SDK names it.
-pub const STORED_CODING_NAME: &str = "larder-coding";
+pub const STORED_ENCODING_METADATA: &str = "larder-coding";

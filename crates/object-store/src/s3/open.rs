@@ -138,18 +138,18 @@ impl S3Store {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> std::result::Result<Self, OpenError> {
-        Self::open_charging(options, clock, random, Arc::default()).await
+        Self::open_with_ledger(options, clock, random, Arc::default()).await
     }
 
     /// Opens the object store likewise, and charges all requests to it in `ledger`.
-    pub async fn open_charging(
+    pub async fn open_with_ledger(
         options: S3Options,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         ledger: Arc<Ledger>,
     ) -> std::result::Result<Self, OpenError> {
         let store = Self::connect(options, clock, random, ledger).await?;
-        store.make_sure_of_bucket().await?;
+        store.ensure_bucket().await?;
         Ok(store)
     }
 
@@ -177,12 +177,12 @@ impl S3Store {
         let location = resolver.location();
         let (address, region) = (&location.address.endpoint, &location.region);
         let proxy = options.proxies.on_the_way_to(address.is_tls, &address.host).map(tracing::field::display);
-        tracing::info!(bucket = options.bucket, origin = %address, region, proxy, "bucket endpoint resolved");
-        let origin = Arc::new(ErrorContext::new(address.to_string(), options.bucket.clone()));
-        origin.set_key_id(&key.access_key_id);
-        let control = ControlPlane::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&origin));
-        let retry_timeout = options.timeouts.answer;
-        let transport = Transport::new(http, resolver, (credentials, origin), clock, random, retry_timeout);
+        tracing::info!(bucket = options.bucket, endpoint = %address, region, proxy, "bucket endpoint resolved");
+        let context = Arc::new(ErrorContext::new(address.to_string(), options.bucket.clone()));
+        context.set_key_id(&key.access_key_id);
+        let control = ControlPlane::new(Arc::clone(&resolver), Arc::clone(&credentials), Arc::clone(&context));
+        let retry_timeout = options.timeouts.response;
+        let transport = Transport::new(http, resolver, (credentials, context), clock, random, retry_timeout);
         let capabilities = ArcSwap::from_pointee(Capabilities::ALL);
         let bucket = Arc::new(Bucket {
             options,
@@ -200,7 +200,7 @@ impl S3Store {
         self.bucket().transport.credentials().reload().await.map_err(|_| OpenError::NoCredentials)
     }
 
-    async fn make_sure_of_bucket(&self) -> std::result::Result<(), OpenError> {
+    async fn ensure_bucket(&self) -> std::result::Result<(), OpenError> {
         let bucket = self.bucket();
         let name = || bucket.transport.bucket().to_owned();
         let refuse = |source: Error| OpenError::Bucket { bucket: name(), source };
@@ -212,7 +212,7 @@ impl S3Store {
     }
 
     /// Returns whether the bucket exists.
-    pub async fn bucket_is_there(&self) -> Result<bool> {
+    pub async fn bucket_exists(&self) -> Result<bool> {
         self.bucket().exists().await
     }
 }

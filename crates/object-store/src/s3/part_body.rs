@@ -75,10 +75,10 @@ impl PartBuffer {
 
 /// A body that is being split.
 #[derive(Debug, Clone)]
-pub struct PartStream(Arc<Mutex<Source>>);
+pub struct PartStream(Arc<Mutex<SharedBody>>);
 
 #[derive(Debug)]
-struct Source {
+struct SharedBody {
     body: ByteStream,
     /// Bytes received behind the end of the last part.
     rest: Bytes,
@@ -87,17 +87,17 @@ struct Source {
 impl PartStream {
     /// Splits `body`.
     pub fn new(body: ByteStream) -> Self {
-        Self(Arc::new(Mutex::new(Source { body, rest: Bytes::new() })))
+        Self(Arc::new(Mutex::new(SharedBody { body, rest: Bytes::new() })))
     }
 
     /// Returns the next part, of exactly `length` bytes; the previous one must have been read to its end.
-    pub fn next(&self, length: u64) -> ByteStream {
+    pub fn next_part(&self, length: u64) -> ByteStream {
         ByteStream::new(Some(length), StreamedPart { source: self.clone(), left: length })
     }
 
     /// Returns whether the body has ended, as it must after its last part.
     pub async fn has_ended(&self) -> std::result::Result<bool, BodyError> {
-        let mut more = self.next(u64::MAX);
+        let mut more = self.next_part(u64::MAX);
         Ok(more.next().await.transpose()?.is_none())
     }
 }
@@ -192,7 +192,7 @@ mod tests {
         let body = ByteStream::from(Bytes::from_static(b"0123456789"));
         let stream = PartStream::new(body);
         for (length, part) in [(4, &b"0123"[..]), (1, b"4"), (5, b"56789")] {
-            assert_eq!(stream.next(length).into_bytes(10).await.expect("a part"), part);
+            assert_eq!(stream.next_part(length).into_bytes(10).await.expect("a part"), part);
         }
         assert!(stream.has_ended().await.expect("nothing fails"));
     }
@@ -200,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_is_longer_is_not_over() {
         let stream = PartStream::new(ByteStream::from(Bytes::from_static(b"0123456789")));
-        let _ = stream.next(9).into_bytes(10).await;
+        let _ = stream.next_part(9).into_bytes(10).await;
         assert!(!stream.has_ended().await.expect("nothing fails"));
     }
 }

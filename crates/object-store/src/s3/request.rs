@@ -28,7 +28,7 @@ pub struct Request<'a> {
     /// The length of the body.
     pub length: u64,
     /// The hash of the body in hexadecimal, if it will be signed.
-    pub payload: Option<String>,
+    pub payload_hash: Option<String>,
     /// True if the body is sent only after `100 Continue`.
     pub awaits_continue: bool,
 }
@@ -43,7 +43,7 @@ impl<'a> Request<'a> {
             headers: Vec::new(),
             body: RequestBody::empty(),
             length: 0,
-            payload: None,
+            payload_hash: None,
             awaits_continue: false,
         }
     }
@@ -53,8 +53,8 @@ impl<'a> Request<'a> {
         self.headers.push((name, value.into()));
     }
 
-    /// Signs and serializes the request; takes the body out of `self`, and [`Request::restore`] returns it.
-    pub fn signed(
+    /// Signs and serializes the request; takes the body out of `self`, and [`Request::restore_body`] returns it.
+    pub fn sign(
         &mut self,
         address: &Address,
         region: &str,
@@ -63,7 +63,7 @@ impl<'a> Request<'a> {
     ) -> Result<Http1Request> {
         let object = self.key.map(|key| address.object(key));
         let path = object.as_deref().unwrap_or_else(|| address.bucket());
-        let payload = self.payload.as_deref().unwrap_or(UNSIGNED_PAYLOAD);
+        let payload = self.payload_hash.as_deref().unwrap_or(UNSIGNED_PAYLOAD);
         let mut headers: Vec<(&str, &str)> = Vec::with_capacity(self.headers.len() + 4);
         headers.push(("host", &address.host));
         headers.push(("x-amz-content-sha256", payload));
@@ -71,12 +71,12 @@ impl<'a> Request<'a> {
         if let Some(token) = &credentials.session_token {
             headers.push(("x-amz-security-token", token));
         }
-        let (signed, plain): (Vec<_>, Vec<_>) = self
+        let (sign, plain): (Vec<_>, Vec<_>) = self
             .headers
             .iter()
             .map(|(name, value)| (*name, value.as_ref()))
             .partition(|(name, _)| name.starts_with("x-amz-") || *name == "content-md5");
-        headers.extend(signed);
+        headers.extend(sign);
         headers.sort_unstable();
         let signable = Signable { method: self.method, path, query: &self.query, headers: &headers, payload };
         let authorization = authorization(&signable, time, region, credentials);
@@ -120,7 +120,7 @@ impl<'a> Request<'a> {
     }
 
     /// Takes the body back, after an exchange that may be retried.
-    pub fn restore(&mut self, sent: Http1Request) {
+    pub fn restore_body(&mut self, sent: Http1Request) {
         self.body = sent.body;
     }
 }

@@ -101,13 +101,13 @@ fn translate(request: &HttpRequest, is_billed: bool) -> Result<(Endpoint, Http1R
     let body = RequestBody::Bytes(Bytes::copy_from_slice(body));
     let is_head = request.method() == "HEAD";
     let class = is_billed.then(|| CallClass::of_request(request.method(), uri.query().unwrap_or_default()));
-    let attempt = attempt(request.headers().get("amz-sdk-request"));
+    let attempt = attempt_number(request.headers().get("amz-sdk-request"));
     Ok((endpoint, Http1Request { head: head.into(), body, awaits_continue: false, is_head, class, attempt }))
 }
 
 /// Returns the number of an attempt from the SDK's header, `attempt=2; max=3`.
-fn attempt(said: Option<&str>) -> u32 {
-    let number = said.and_then(|said| said.split(';').find_map(|part| part.trim().strip_prefix("attempt=")));
+fn attempt_number(header: Option<&str>) -> u32 {
+    let number = header.and_then(|header| header.split(';').find_map(|part| part.trim().strip_prefix("attempt=")));
     number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 

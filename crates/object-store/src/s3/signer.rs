@@ -149,16 +149,16 @@ impl SigningKey {
     /// Derives the key from a secret.
     /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>)
     pub fn derive(secret: &str, day: [u8; 8], region: &str) -> Self {
-        let mut key = keyed(format!("AWS4{secret}").as_bytes());
+        let mut key = new_hmac(format!("AWS4{secret}").as_bytes());
         for part in [&day[..], region.as_bytes(), SERVICE.as_bytes(), b"aws4_request"] {
             key.update(part);
-            key = keyed(&key.finalize().into_bytes());
+            key = new_hmac(&key.finalize().into_bytes());
         }
         Self { day, region: region.to_owned(), key }
     }
 
     /// Returns whether it is the key of this day and region.
-    pub fn is_for(&self, day: [u8; 8], region: &str) -> bool {
+    pub fn matches(&self, day: [u8; 8], region: &str) -> bool {
         self.day == day && self.region == region
     }
 
@@ -172,7 +172,7 @@ impl SigningKey {
     }
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
+fn new_hmac(key: &[u8]) -> Hmac<Sha256> {
     // HMAC accepts keys of any length.
     Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&hmac::digest::Key::<Hmac<Sha256>>::default()))
 }

@@ -12,10 +12,11 @@ use super::{
     etag::{vendor_part, with_attributes},
     http1::Response,
     lifecycle::RuleReconciler,
-    listing::{self, read_copy, read_list},
+    listing::{self, parse_copy, parse_list},
     location::{encode_into, query},
     object_headers::{
-        ALL_CODINGS, add_coding, content_type, decoded, decoded_from, read_length, read_meta, read_range,
+        ALL_ENCODINGS, add_content_encoding, content_type, decoded_encoding, decoded_error, read_length, read_meta,
+        read_range,
     },
     request::Request,
     transport::RetrySafety,
@@ -28,14 +29,14 @@ use crate::{
 };
 
 /// Maximum bytes of the response to a copy.
-const REPORT_LIMIT: u64 = 64 * 1024;
+const MAX_REPORT_BYTES: u64 = 64 * 1024;
 
 /// Maximum bytes of an object that one request copies.
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>)
-const COPY_LIMIT: u64 = 5 << 30;
+const MAX_COPY_BYTES: u64 = 5 << 30;
 
 /// Timeout for aborting uploads on shutdown.
-const CLOSING_LIMIT: Duration = Duration::from_secs(5);
+const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An S3-compatible object store.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl S3Store {
         &self.bucket
     }
 
-    /// Returns the origin of the object store, if it was configured.
+    /// Returns the endpoint of the object store, if it was configured.
     pub fn bucket_endpoint(&self) -> Option<String> {
         self.bucket.transport.resolver().endpoint().map(str::to_owned)
     }
@@ -69,7 +70,7 @@ impl S3Store {
     pub async fn close(&self) {
         self.bucket.tasks.close();
         // A lifecycle rule collects uploads that are not aborted by then.
-        let _ = tokio::time::timeout(CLOSING_LIMIT, self.bucket.tasks.wait()).await;
+        let _ = tokio::time::timeout(ABORT_TIMEOUT, self.bucket.tasks.wait()).await;
     }
 
     fn outcome(&self, etag: &ETag, attributes: &Attributes, date: Option<Timestamp>) -> PutOutcome {
@@ -78,42 +79,47 @@ impl S3Store {
     }
 
     /// Copies an object onto itself, which makes it as recent as a new write.
-    async fn renew(&self, key: &str) -> Result<PutOutcome> {
+    async fn copy_onto_itself(&self, key: &str) -> Result<PutOutcome> {
         let meta = self.head(key).await?;
-        let (etag, date) = self.copy_by_request(key, key, Some(&meta)).await?;
+        let (etag, date) = self.copy_on_server(key, key, Some(&meta)).await?;
         Ok(self.outcome(&etag, &meta.attributes, Some(date)))
     }
 
     /// Copies on the server, and returns the validator and the date of the copy. Attributes are copied, too, or
-    /// replaced by those of `known`: a copy onto itself is refused unless something is replaced. Then only an object
+    /// replaced by those of `replacement`: a copy onto itself is refused unless something is replaced. Then only an object
     /// with these attributes is copied, if the object store supports such conditions (Ceph RGW 16 does not).
-    async fn copy_by_request(&self, from: &str, to: &str, known: Option<&ObjectMeta>) -> Result<(ETag, Timestamp)> {
-        let (source, target) = (self.bucket.whole_key(from), self.bucket.whole_key(to));
+    async fn copy_on_server(
+        &self,
+        from: &str,
+        to: &str,
+        replacement: Option<&ObjectMeta>,
+    ) -> Result<(ETag, Timestamp)> {
+        let (source, target) = (self.bucket.full_key(from), self.bucket.full_key(to));
         let mut request = Request::new("PUT", Some(&target));
-        let mut place = format!("/{}/", self.bucket.transport.bucket());
-        encode_into(&mut place, &source, true);
-        request.header("x-amz-copy-source", place);
-        if let Some(ObjectMeta { etag, attributes, .. }) = known {
+        let mut source_path = format!("/{}/", self.bucket.transport.bucket());
+        encode_into(&mut source_path, &source, true);
+        request.header("x-amz-copy-source", source_path);
+        if let Some(ObjectMeta { etag, attributes, .. }) = replacement {
             request.header("x-amz-metadata-directive", "REPLACE");
             if let Some(etag) = vendor_part(etag) {
                 request.header("x-amz-copy-source-if-match", format!("\"{etag}\""));
             }
             request.header("content-type", content_type(attributes));
-            add_coding(&mut request, attributes);
+            add_content_encoding(&mut request, attributes);
         }
         self.bucket.add_storage_headers(&mut request);
         let response = self.bucket.transport.send(request, RetrySafety::NotIdempotent).await?;
         let head = response.head.clone();
-        let document = response.into_bytes(REPORT_LIMIT).await?;
+        let document = response.into_bytes(MAX_REPORT_BYTES).await?;
         match ErrorResponse::from_document(&head, &document) {
-            Some(error) => Err(error.into_error(self.bucket.transport.origin())),
-            None => read_copy(&document),
+            Some(error) => Err(error.into_error(self.bucket.transport.context())),
+            None => parse_copy(&document),
         }
     }
 
     /// Requests an object as it is stored: without a coding and, if a proxy has decoded the response, in the coding of
     /// the object, which such proxies pass on unchanged.
-    async fn ask_for_object(&self, method: &'static str, key: &str, range: Option<ByteRange>) -> Result<Response> {
+    async fn request_object(&self, method: &'static str, key: &str, range: Option<ByteRange>) -> Result<Response> {
         let request = |coding: Option<&str>| {
             let mut request = Request::new(method, Some(key));
             if let Some(range) = range {
@@ -122,19 +128,19 @@ impl S3Store {
             match (coding, range) {
                 (Some(coding), _) => request.header("accept-encoding", coding.to_owned()),
                 // A range is one of the stored object. No proxy compresses a range, and decoding one would fail.
-                (None, Some(_)) => request.header("accept-encoding", ALL_CODINGS),
+                (None, Some(_)) => request.header("accept-encoding", ALL_ENCODINGS),
                 (None, None) => {}
             }
             request
         };
         let response = self.bucket.transport.send(request(None), RetrySafety::Idempotent).await?;
-        let Some(coding) = decoded_from(&response.head) else { return Ok(response) };
+        let Some(coding) = decoded_encoding(&response.head) else { return Ok(response) };
         drop(response);
         self.bucket.decoding_proxy.record();
         let response = Box::pin(self.bucket.transport.send(request(Some(&coding)), RetrySafety::Idempotent)).await?;
-        match decoded_from(&response.head) {
+        match decoded_encoding(&response.head) {
             None => Ok(response),
-            Some(_) => Err(decoded(&coding, self.bucket.transport.origin())),
+            Some(_) => Err(decoded_error(&coding, self.bucket.transport.context())),
         }
     }
 
@@ -149,18 +155,18 @@ impl S3Store {
 impl ObjectStore for S3Store {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
         let PutOptions { attributes, precondition } = options;
-        let key = self.bucket.whole_key(key);
-        let (etag, date) = upload::store(&self.bucket, &key, body, &attributes, &precondition).await?;
+        let key = self.bucket.full_key(key);
+        let (etag, date) = upload::upload_body(&self.bucket, &key, body, &attributes, &precondition).await?;
         Ok(self.outcome(&etag, &attributes, date.map(Timestamp::from)))
     }
 
     async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
-        let whole_key = self.bucket.whole_key(key);
+        let full_key = self.bucket.full_key(key);
         if options.range == Some(ByteRange::Suffix(0)) {
             let size = self.head(key).await?.size;
             return Err(Error::RangeNotSatisfiable { size });
         }
-        let response = match self.ask_for_object("GET", &whole_key, options.range).await {
+        let response = match self.request_object("GET", &full_key, options.range).await {
             Ok(response) => response,
             // Some omit the size.
             Err(Error::RangeNotSatisfiable { size: 0 }) => {
@@ -175,14 +181,14 @@ impl ObjectStore for S3Store {
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
-        let key = self.bucket.whole_key(key);
-        let response = self.ask_for_object("HEAD", &key, None).await?;
+        let key = self.bucket.full_key(key);
+        let response = self.request_object("HEAD", &key, None).await?;
         let size = read_length(&response.head)?;
         read_meta(&response.head, size)
     }
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
-        let key = self.bucket.whole_key(key);
+        let key = self.bucket.full_key(key);
         let mut request = Request::new("DELETE", Some(&key));
         match &precondition {
             Precondition::None => {}
@@ -193,15 +199,15 @@ impl ObjectStore for S3Store {
             Precondition::IfMatch(_) if !self.bucket.capabilities.load().allow_conditional_deletes() => {
                 return Err(Error::Unsupported("conditional deletes"));
             }
-            Precondition::IfMatch(_) => self.bucket.condition(&mut request, &precondition)?,
+            Precondition::IfMatch(_) => self.bucket.add_condition(&mut request, &precondition)?,
         }
         match self.bucket.transport.send(request, RetrySafety::NotIdempotent).await {
             Ok(response) => {
-                let _ = response.into_bytes(REPORT_LIMIT).await;
+                let _ = response.into_bytes(MAX_REPORT_BYTES).await;
                 Ok(())
             }
             Err(Error::NotFound) if precondition == Precondition::None => Ok(()),
-            Err(error) => Err(self.bucket.of_write(error, &precondition)),
+            Err(error) => Err(self.bucket.map_write_error(error, &precondition)),
         }
     }
 
@@ -212,13 +218,13 @@ impl ObjectStore for S3Store {
         if keys.is_empty() {
             return Ok(());
         }
-        let keys: Vec<_> = keys.iter().map(|key| self.bucket.whole_key(key)).collect();
+        let keys: Vec<_> = keys.iter().map(|key| self.bucket.full_key(key)).collect();
         self.bucket.transport.with_throttle_retry(|| self.bucket.control.delete_many(&keys)).await
     }
 
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
-        let (prefix, limit) = (self.bucket.whole_key(&options.prefix), options.limit.clamp(1, MAX_LIST_KEYS));
-        let start_after = options.start_after.map(|key| self.bucket.whole_key(&key)).unwrap_or_default();
+        let (prefix, limit) = (self.bucket.full_key(&options.prefix), options.limit.clamp(1, MAX_LIST_KEYS));
+        let start_after = options.start_after.map(|key| self.bucket.full_key(&key)).unwrap_or_default();
         let limit = limit.to_string();
         let mut parts = vec![("list-type", "2"), ("max-keys", limit.as_str()), ("prefix", prefix.as_str())];
         if !start_after.is_empty() {
@@ -227,11 +233,12 @@ impl ObjectStore for S3Store {
         let mut request = Request::new("GET", None);
         request.query = query(&parts);
         let listed = self.bucket.transport.send(request, RetrySafety::Idempotent).await;
-        let response = listed.map_err(|error| self.bucket.of_write(error, &Precondition::None))?;
+        let response = listed.map_err(|error| self.bucket.map_write_error(error, &Precondition::None))?;
         let head = response.head.clone();
-        let document = response.into_bytes(listing::DOCUMENT_LIMIT).await?;
-        let no_list = |_| Error::Unavailable(listing::no_list(&head, self.bucket.transport.origin()).into());
-        read_list(&document, &self.bucket.options.prefix).map_err(no_list)
+        let document = response.into_bytes(listing::MAX_DOCUMENT_BYTES).await?;
+        let describe_non_list =
+            |_| Error::Unavailable(listing::describe_non_list(&head, self.bucket.transport.context()).into());
+        parse_list(&document, &self.bucket.options.prefix).map_err(describe_non_list)
     }
 
     async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
@@ -239,11 +246,11 @@ impl ObjectStore for S3Store {
             return self.copy_conditionally(from, to, precondition).await;
         }
         if from == to {
-            return self.renew(from).await;
+            return self.copy_onto_itself(from).await;
         }
         // One request copies attributes with the bytes: read before, they could be those of an older object.
-        let (etag, date) = match self.copy_by_request(from, to, None).await {
-            Err(Error::Unsupported(_) | Error::Rejected { .. }) if self.head(from).await?.size > COPY_LIMIT => {
+        let (etag, date) = match self.copy_on_server(from, to, None).await {
+            Err(Error::Unsupported(_) | Error::Rejected { .. }) if self.head(from).await?.size > MAX_COPY_BYTES => {
                 return self.copy_conditionally(from, to, precondition).await;
             }
             copied => copied?,
@@ -275,7 +282,7 @@ impl Lifecycle for S3Store {
 
     async fn unfinished_uploads(&self, root: &str, from: Option<&UploadMark>) -> Result<UploadPage> {
         let bucket = &self.bucket;
-        let root = bucket.whole_key(root);
+        let root = bucket.full_key(root);
         bucket
             .transport
             .with_throttle_retry(|| bucket.control.unfinished_uploads(&root, &bucket.options.prefix, from))
@@ -284,13 +291,13 @@ impl Lifecycle for S3Store {
 
     async fn last_part_at(&self, upload: &UnfinishedUpload) -> Result<Option<Timestamp>> {
         let bucket = &self.bucket;
-        let key = bucket.whole_key(&upload.key);
+        let key = bucket.full_key(&upload.key);
         bucket.transport.with_throttle_retry(|| bucket.control.last_part_at(&key, &upload.id)).await
     }
 
     async fn abort_upload(&self, upload: &UnfinishedUpload) -> Result<()> {
         let bucket = &self.bucket;
-        let key = bucket.whole_key(&upload.key);
+        let key = bucket.full_key(&upload.key);
         match bucket.transport.with_throttle_retry(|| bucket.control.abort_upload(&key, &upload.id)).await {
             Err(Error::NotFound) => Ok(()),
             aborted => aborted,
@@ -299,12 +306,12 @@ impl Lifecycle for S3Store {
 }
 
 /// Behind the end of every object; several vendors accept no larger numbers. (`SeaweedFS` 4.48)
-const FARTHEST: u64 = i64::MAX.unsigned_abs();
+const MAX_OFFSET: u64 = i64::MAX.unsigned_abs();
 
 fn range_header(range: ByteRange) -> String {
     match range {
-        ByteRange::Bounded { first, last } if last < FARTHEST => format!("bytes={first}-{last}"),
-        ByteRange::Bounded { first, .. } | ByteRange::From(first) => format!("bytes={}-", first.min(FARTHEST)),
-        ByteRange::Suffix(length) => format!("bytes=-{}", length.min(FARTHEST)),
+        ByteRange::Bounded { first, last } if last < MAX_OFFSET => format!("bytes={first}-{last}"),
+        ByteRange::Bounded { first, .. } | ByteRange::From(first) => format!("bytes={}-", first.min(MAX_OFFSET)),
+        ByteRange::Suffix(length) => format!("bytes=-{}", length.min(MAX_OFFSET)),
     }
 }

@@ -74,7 +74,7 @@ pub struct Transport {
     http: Arc<Http1Client>,
     resolver: Arc<Resolver>,
     credentials: Arc<CurrentCredentials>,
-    origin: Arc<ErrorContext>,
+    context: Arc<ErrorContext>,
     /// The object store's time.
     clock: Arc<SkewCorrectedClock>,
     /// Time of its next observation, in milliseconds by the monotonic clock.
@@ -105,12 +105,12 @@ impl Transport {
     pub fn new(
         http: Arc<Http1Client>,
         resolver: Arc<Resolver>,
-        (credentials, origin): (Arc<CurrentCredentials>, Arc<ErrorContext>),
+        (credentials, context): (Arc<CurrentCredentials>, Arc<ErrorContext>),
         clock: Arc<SkewCorrectedClock>,
         random: Arc<dyn Random>,
         retry_timeout: Duration,
     ) -> Self {
-        Self { http, resolver, credentials, origin, clock, next_clock_sync: AtomicU64::new(0), random, retry_timeout }
+        Self { http, resolver, credentials, context, clock, next_clock_sync: AtomicU64::new(0), random, retry_timeout }
     }
 
     /// Returns the name of the bucket.
@@ -129,8 +129,8 @@ impl Transport {
     }
 
     /// Returns the name of the object store in messages.
-    pub fn origin(&self) -> &ErrorContext {
-        &self.origin
+    pub fn context(&self) -> &ErrorContext {
+        &self.context
     }
 
     /// Returns the object store's time.
@@ -140,7 +140,7 @@ impl Transport {
 
     /// Sends a request until it gets a response that a retry would not change.
     pub async fn send(&self, request: Request<'_>, safety: RetrySafety) -> Result<Response> {
-        self.try_send(request, safety).await?.map_err(|error| error.into_error(&self.origin))
+        self.try_send(request, safety).await?.map_err(|error| error.into_error(&self.context))
     }
 
     /// Sends a request like [`Transport::send`], but returns an error response as it is.
@@ -172,7 +172,7 @@ impl Transport {
             if let Failure::ErrorResponse(error, _) = &failure
                 && !is_reloaded
                 && rejects_credentials(error.status, &error.code)
-                && Box::pin(self.credentials.replace(&credentials)).await
+                && Box::pin(self.credentials.reload_rejected(&credentials)).await
                 && request.body.is_whole()
             {
                 is_reloaded = true;
@@ -224,10 +224,10 @@ impl Transport {
     ) -> Result<std::result::Result<Response, Failure>> {
         let (sent_at, skew_before) = (self.clock.monotonic(), self.clock.skew_millis());
         let now = SigningTime::new(self.clock.now());
-        let mut signed = request.signed(&location.address, &location.region, credentials, now)?;
+        let mut signed = request.sign(&location.address, &location.region, credentials, now)?;
         signed.attempt = number;
         let sent = self.http.send(&location.address.endpoint, &mut signed).await;
-        request.restore(signed);
+        request.restore_body(signed);
         if let Ok(response) = &sent {
             self.sync_clock(&response.head, sent_at);
         }
@@ -251,7 +251,7 @@ impl Transport {
         (location, credentials): (&Location, &Credentials),
         number: u32,
     ) -> ErrorResponse {
-        self.origin.set_key_id(&credentials.access_key_id);
+        self.context.set_key_id(&credentials.access_key_id);
         if request.method != "HEAD" || !error.code.is_empty() || !matches!(error.status, 400 | 401 | 403) {
             return error;
         }
@@ -287,8 +287,8 @@ impl Transport {
             return self.resolver.move_to_region(region).await.ok();
         }
         let location: http::Uri = error.location.as_deref()?.parse().ok()?;
-        let origin = format!("{}://{}", location.scheme_str()?, location.authority()?);
-        let endpoint: Endpoint = origin.parse().ok()?;
+        let url = format!("{}://{}", location.scheme_str()?, location.authority()?);
+        let endpoint: Endpoint = url.parse().ok()?;
         // A request made over TLS must not be sent in plain text.
         if from.address.endpoint.is_tls && !endpoint.is_tls {
             return None;

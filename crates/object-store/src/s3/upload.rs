@@ -17,7 +17,7 @@ use super::{
     http1::RequestBody,
     location::query,
     multipart::{CompletionError, NewUpload, UploadedPart},
-    object_headers::{add_coding, content_type},
+    object_headers::{add_content_encoding, content_type},
     part_body::{Part, PartBuffer, PartStream},
     request::Request,
     signer::payload_hash,
@@ -42,7 +42,7 @@ const MAX_BYTES_WITHOUT_CONTINUE: u64 = 1 << 20;
 const MAX_BUFFERED_BODY_BYTES: u64 = 64 * 1024;
 
 /// Stores a body under the full key; returns the vendor's validator and the time of the response.
-pub async fn store(
+pub async fn upload_body(
     bucket: &Arc<Bucket>,
     key: &str,
     body: ByteStream,
@@ -50,31 +50,31 @@ pub async fn store(
     precondition: &Precondition,
 ) -> Result<(ETag, Option<std::time::SystemTime>)> {
     // Fails before anything is sent if the condition cannot be expressed.
-    bucket.condition_of(precondition)?;
+    bucket.condition_for(precondition)?;
     if attributes.content_encoding.is_some() && !bucket.capabilities.load().content_encodings {
-        let source = "a proxy before the object store decodes objects with a Content-Encoding".into();
+        let source = "a proxy before the object upload_body decodes objects with a Content-Encoding".into();
         return Err(Error::Rejected { reason: RejectedFor::Coding, source });
     }
     let options = &bucket.options;
     let is_hashed = options.signs_payload || options.sends_md5;
     let upload = Upload { bucket, key, attributes, precondition };
-    let may_have_parts = *precondition == Precondition::None || bucket.capabilities.load().conditional_completions;
+    let may_use_parts = *precondition == Precondition::None || bucket.capabilities.load().conditional_completions;
     match body.length() {
         Some(length) if length <= MAX_BUFFERED_BODY_BYTES => {
             let part = PartBuffer::new(body).next_part(length, &bucket.options.memory).await?;
             upload.put(RequestBody::Bytes(part.bytes), length).await
         }
-        Some(length) if !is_hashed && (length <= options.part_bytes || !may_have_parts) => {
+        Some(length) if !is_hashed && (length <= options.part_bytes || !may_use_parts) => {
             upload.put(RequestBody::Stream { stream: body, is_begun: false }, length).await
         }
         // Boxed, so that the future of a small put is not as large as theirs.
         Some(length) if !is_hashed => Box::pin(upload.stream_parts(body, length)).await,
-        Some(_) | None => Box::pin(upload.buffer_parts(body, may_have_parts)).await,
+        Some(_) | None => Box::pin(upload.buffer_parts(body, may_use_parts)).await,
     }
 }
 
 /// Stores a few bytes as a multipart upload of one part, as a probe does.
-pub async fn store_as_part(bucket: &Arc<Bucket>, key: &str, precondition: &Precondition) -> Result<()> {
+pub async fn upload_as_one_part(bucket: &Arc<Bucket>, key: &str, precondition: &Precondition) -> Result<()> {
     let attributes = Attributes { content_type: "text/plain".to_owned(), content_encoding: None };
     let upload = Upload { bucket, key, attributes: &attributes, precondition };
     let mut parts = upload.create().await?;
@@ -93,17 +93,18 @@ impl Upload<'_> {
     /// Stores the body in one request.
     async fn put(&self, body: RequestBody, length: u64) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let mut request = self.request(body, length);
-        self.bucket.condition(&mut request, self.precondition)?;
+        self.bucket.add_condition(&mut request, self.precondition)?;
         request.header("content-type", content_type(self.attributes));
-        add_coding(&mut request, self.attributes);
+        add_content_encoding(&mut request, self.attributes);
         self.bucket.add_storage_headers(&mut request);
         let sent = self.bucket.transport.send(request, RetrySafety::NotIdempotent).await;
-        let response = sent.map_err(|error| self.bucket.of_write(error, self.precondition))?;
+        let response = sent.map_err(|error| self.bucket.map_write_error(error, self.precondition))?;
         let etag = response.head.get("etag").map(unquote);
         let date = response.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
         // The body is not needed, but unread it would cost the connection.
         let _ = response.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
-        let etag = etag.ok_or_else(|| Error::Unavailable("the object store returned no ETag for the object".into()))?;
+        let etag =
+            etag.ok_or_else(|| Error::Unavailable("the object upload_body returned no ETag for the object".into()))?;
         Ok((etag, date))
     }
 
@@ -111,7 +112,7 @@ impl Upload<'_> {
         let mut request = Request::new("PUT", Some(self.key));
         if let RequestBody::Bytes(bytes) = &body {
             if self.bucket.options.signs_payload {
-                request.payload = Some(payload_hash(bytes));
+                request.payload_hash = Some(payload_hash(bytes));
             }
             if self.bucket.options.sends_md5 {
                 request.header("content-md5", BASE64_STANDARD.encode(Md5::digest(bytes)));
@@ -131,7 +132,7 @@ impl Upload<'_> {
         let mut left = length;
         while left > 0 {
             let part = size.min(left);
-            parts.send(RequestBody::Stream { stream: stream.next(part), is_begun: false }, part).await?;
+            parts.send(RequestBody::Stream { stream: stream.next_part(part), is_begun: false }, part).await?;
             left -= part;
         }
         if !stream.has_ended().await.map_err(Error::Body)? {
@@ -145,14 +146,14 @@ impl Upload<'_> {
     async fn buffer_parts(
         &self,
         body: ByteStream,
-        may_have_parts: bool,
+        may_use_parts: bool,
     ) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let mut buffer = PartBuffer::new(body);
         let first = buffer.next_part(MIN_PART_BYTES, &self.bucket.options.memory).await?;
         if first.is_last {
             return self.put(RequestBody::Bytes(first.bytes.clone()), first.bytes.len() as u64).await;
         }
-        if !may_have_parts {
+        if !may_use_parts {
             return Err(Error::Unsupported("conditional writes of large bodies of unknown length"));
         }
         let mut parts = self.create().await?;
@@ -213,7 +214,7 @@ impl MultipartUpload<'_> {
 
     async fn complete(mut self) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let bucket = self.upload.bucket;
-        let condition = bucket.condition_of(self.upload.precondition)?;
+        let condition = bucket.condition_for(self.upload.precondition)?;
         let parts = std::mem::take(&mut self.sent);
         // From here on the object may appear, and its parts must not be deleted.
         self.is_completed = true;
@@ -235,13 +236,13 @@ impl MultipartUpload<'_> {
                 if is_rejected || matches!(error, Error::Precondition | Error::NotFound | Error::Throttled { .. }) {
                     self.is_completed = false;
                 }
-                return Err(bucket.of_write(error, self.upload.precondition));
+                return Err(bucket.map_write_error(error, self.upload.precondition));
             }
         };
         match etag {
             Some(etag) => Ok((unquote(&etag), None)),
             // Some omit the validator here. (Ceph RGW 16)
-            None => bucket.validator(self.upload.key).await.map(|(etag, date)| (etag, Some(date))),
+            None => bucket.head_etag(self.upload.key).await.map(|(etag, date)| (etag, Some(date))),
         }
     }
 }
@@ -253,11 +254,11 @@ impl Drop for MultipartUpload<'_> {
         }
         let (bucket, key, id) =
             (Arc::clone(self.upload.bucket), self.upload.key.to_owned(), std::mem::take(&mut self.id));
-        let given_up = async move {
+        let abort = async move {
             if let Err(error) = bucket.control.abort_upload(&key, &id).await {
                 tracing::warn!(%error, "cannot abort a multipart upload; retrying in a day");
             }
         };
-        let _detached = self.upload.bucket.tasks.spawn(carry_out(self.commission.take(), given_up));
+        let _detached = self.upload.bucket.tasks.spawn(carry_out(self.commission.take(), abort));
     }
 }

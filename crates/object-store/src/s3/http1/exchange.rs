@@ -163,7 +163,7 @@ impl<'a> Exchange<'a> {
                 State::Asking => {
                     ready!(self.poll_flush(context))?;
                     self.state = State::AwaitingContinue;
-                    self.connection.deadline.reset(self.timeouts.continuation);
+                    self.connection.deadline.reset(self.timeouts.expect_continue);
                 }
                 State::AwaitingContinue => return Poll::Pending,
                 State::Body => match ready!(self.poll_piece(context)) {
@@ -173,7 +173,7 @@ impl<'a> Exchange<'a> {
                 State::Flushing => {
                     ready!(self.poll_flush(context))?;
                     self.state = State::Sent;
-                    self.connection.deadline.reset(self.timeouts.answer);
+                    self.connection.deadline.reset(self.timeouts.response);
                 }
                 State::Sent => return Poll::Ready(Ok(())),
             }

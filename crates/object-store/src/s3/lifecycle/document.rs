@@ -4,7 +4,7 @@
 
 use quick_xml::{Reader, events::Event};
 
-use super::super::listing::resolve;
+use super::super::listing::resolve_entity;
 use crate::{Error, Result};
 
 /// The root of the document.
@@ -193,17 +193,17 @@ impl Outline {
             match event {
                 Event::Start(start) => {
                     match open.len() {
-                        0 => outline.begin(start.name().as_ref())?,
+                        0 => outline.open_root(start.name().as_ref())?,
                         1 => part_start = before,
                         MAX_DEPTH.. => return Err(malformed("it is nested too deeply")),
                         _ => {}
                     }
                     open.push(Element::new(start.local_name().as_ref()));
                 }
-                Event::Empty(tag) if open.is_empty() => outline.begin(tag.name().as_ref())?,
+                Event::Empty(tag) if open.is_empty() => outline.open_root(tag.name().as_ref())?,
                 Event::Empty(tag) => {
                     let element = Element::new(tag.local_name().as_ref());
-                    outline.close(element, before..position(&reader), &mut open);
+                    outline.close_element(element, before..position(&reader), &mut open);
                 }
                 Event::End(_) => {
                     let element = open.pop().unwrap_or_default();
@@ -211,12 +211,12 @@ impl Outline {
                         outline.end = Some(before);
                     } else {
                         let start = if open.len() == 1 { part_start } else { before };
-                        outline.close(element, start..position(&reader), &mut open);
+                        outline.close_element(element, start..position(&reader), &mut open);
                     }
                 }
                 Event::Text(text) => add_text(&mut open, &text.xml10_content()),
                 Event::CData(text) => add_text(&mut open, &text.xml10_content()),
-                Event::GeneralRef(name) => add_text(&mut open, &resolve(&name)),
+                Event::GeneralRef(name) => add_text(&mut open, &resolve_entity(&name)),
                 Event::Eof if open.is_empty() && !outline.root.is_empty() => return Ok(outline),
                 Event::Eof => return Err(malformed("it ends too early")),
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
@@ -224,7 +224,7 @@ impl Outline {
         }
     }
 
-    fn begin(&mut self, name: &str) -> Result<()> {
+    fn open_root(&mut self, name: &str) -> Result<()> {
         if !self.root.is_empty() {
             return Err(malformed("it has two roots"));
         }
@@ -235,7 +235,7 @@ impl Outline {
         Ok(())
     }
 
-    fn close(&mut self, element: Element, span: Span, open: &mut [Element]) {
+    fn close_element(&mut self, element: Element, span: Span, open: &mut [Element]) {
         match open {
             [_root] => self.parts.push((span, element.normalized())),
             [.., parent] => parent.children.push(element.normalized()),

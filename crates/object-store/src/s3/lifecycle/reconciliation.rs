@@ -272,7 +272,7 @@ pub async fn replace(bucket: &Bucket, rules: &BucketRules) -> Result<(), Error> 
     if let Some(size) = &rules.min_transition_size {
         request.header(MIN_TRANSITION_SIZE_HEADER, size.as_str());
     }
-    request.payload = Some(payload_hash(text.as_bytes()));
+    request.payload_hash = Some(payload_hash(text.as_bytes()));
     request.length = text.len() as u64;
     request.body = RequestBody::Bytes(Bytes::copy_from_slice(text.as_bytes()));
     let response = bucket.transport.send(request, RetrySafety::Idempotent).await?;

@@ -46,14 +46,14 @@ impl OwnRules {
                 let days = OLD_VERSION_DAYS;
                 let _ = write!(actions, "<{OLD_VERSIONS}><NoncurrentDays>{days}</NoncurrentDays></{OLD_VERSIONS}>");
             }
-            texts.push(text(&format!("{id_prefix}{days}"), &[prefix, below].concat(), &actions));
+            texts.push(rule_xml(&format!("{id_prefix}{days}"), &[prefix, below].concat(), &actions));
         }
         if let Some(days) = wanted.upload_days {
             let action = format!(
                 "<AbortIncompleteMultipartUpload><DaysAfterInitiation>{days}</DaysAfterInitiation>\
                  </AbortIncompleteMultipartUpload>"
             );
-            texts.push(text(&format!("{id_prefix}uploads"), &root, &action));
+            texts.push(rule_xml(&format!("{id_prefix}uploads"), &root, &action));
         }
         let document = Document::from_rules(&texts)?;
         let wanted = texts.into_iter().zip(document.rules().cloned()).collect();
@@ -87,7 +87,7 @@ fn is_larder_id(id: &str) -> bool {
 }
 
 /// Returns the text of a rule, in a form that every vendor accepts.
-fn text(id: &str, prefix: &str, actions: &str) -> String {
+fn rule_xml(id: &str, prefix: &str, actions: &str) -> String {
     let prefix = quick_xml::escape::escape(prefix);
     format!("<Rule><ID>{id}</ID><Filter><Prefix>{prefix}</Prefix></Filter><Status>Enabled</Status>{actions}</Rule>")
 }
@@ -160,7 +160,8 @@ mod tests {
             let lost = rule.without("Filter");
             assert!(one.is_unbounded(&lost) && other.is_unbounded(&lost), "{lost:?}");
         }
-        let texts = ["larder-of-grandma", "larder-0123456789abcdef", "another"].map(|id| text(id, "", "<Expiration/>"));
+        let texts =
+            ["larder-of-grandma", "larder-0123456789abcdef", "another"].map(|id| rule_xml(id, "", "<Expiration/>"));
         let theirs = Document::from_rules(&texts).expect("a document");
         assert!(theirs.rules().all(|rule| !one.is_unbounded(rule)), "of others, whatever they are limited to");
         assert!(one.wanted[0].1.id().ends_with("-5") && one.wanted[1].1.id().ends_with("-uploads"));
