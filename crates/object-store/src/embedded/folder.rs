@@ -1,19 +1,26 @@
-//! The data folder: its lock and its format.
+//! The data folder: its paths, its lock, its format, and its identity.
+//!
+//! Data written into a folder that was removed, replaced or unmounted is lost for later starts. So the identity records
+//! whether the folder is still the one that was opened.
 
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write},
     ops::Deref,
-    path::Path,
-    sync::OnceLock,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use crate::error::Error;
+
 use super::{
-    super::error::Error,
-    access::{correct, create_folders, create_inner_folder, kept_file, replaced_file},
-    identity::Identity,
-    open_error::OpenError,
-    paths::Paths,
+    index,
+    io_error::OpenError,
+    permissions::{correct, create_folders, create_inner_folder, kept_file, replaced_file},
 };
 
 /// The first line of the file `format`.
@@ -187,4 +194,189 @@ pub fn create_folders_durably(path: &Path) -> io::Result<()> {
 /// Syncs the names in a folder.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Number of low bits of a file's number that do not select its folder: a folder has this many files.
+const FOLDER_BITS: u32 = 12;
+
+/// The paths in a data folder.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    root: PathBuf,
+}
+
+impl Paths {
+    /// Returns the paths of the folder at `root`.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Returns the folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the file with the format version.
+    pub fn format(&self) -> PathBuf {
+        self.root.join("format")
+    }
+
+    /// Returns the manifest of a complete backup; a data folder in use has none.
+    pub fn manifest(&self) -> PathBuf {
+        self.root.join("backup.json")
+    }
+
+    /// Returns the file that is locked while a process serves from the folder.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// Returns the file that is locked while a backup copies files, so that none is deleted.
+    pub fn hold(&self) -> PathBuf {
+        self.root.join("backup.lock")
+    }
+
+    /// Returns the index.
+    pub fn index(&self) -> PathBuf {
+        self.root.join(index::FILE)
+    }
+
+    /// Returns the log of the index, with the latest acknowledged changes.
+    pub fn log(&self) -> PathBuf {
+        self.root.join(format!("{}-wal", index::FILE))
+    }
+
+    /// Returns the file that reserves disk space.
+    pub fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+
+    /// Returns the note on the last backup of this folder.
+    pub fn last_backup(&self) -> PathBuf {
+        self.root.join("last-backup")
+    }
+
+    /// Returns the parent folder of the folders of large objects.
+    pub fn files(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// Returns the folder of the large objects that share their upper bits with `number`.
+    pub fn files_around(&self, number: i64) -> PathBuf {
+        self.files().join(format!("{:x}", number >> FOLDER_BITS))
+    }
+
+    /// Returns the file of the large object `number`.
+    pub fn file(&self, number: i64) -> PathBuf {
+        self.files_around(number).join(format!("{number:x}"))
+    }
+
+    /// Returns the folder of uploads.
+    pub fn temp(&self) -> PathBuf {
+        self.root.join("temp")
+    }
+
+    /// Returns the file of the upload that may become the large object `number`.
+    pub fn upload(&self, number: i64) -> PathBuf {
+        self.temp().join(format!("{number:x}"))
+    }
+
+    /// Returns whether a name in the folder belongs to it: to the engine, to its caller, or to the disk.
+    pub fn is_ours(name: &str) -> bool {
+        let name = name.strip_suffix(".new").unwrap_or(name);
+        let own = [
+            "format",
+            "backup.json",
+            "lock",
+            "backup.lock",
+            "reserve",
+            "last-backup",
+            "blobs",
+            "temp",
+            "admin-token",
+            "lost+found",
+        ];
+        own.contains(&name)
+            || name.strip_prefix(index::FILE).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+
+    /// Returns the first and the last number of the files in the folder with this name; `None` for a name that we never
+    /// give.
+    pub fn numbers_in(name: &str) -> Option<(i64, i64)> {
+        let upper = i64::from_str_radix(name, 16).ok().filter(|upper| (0..=i64::MAX >> FOLDER_BITS).contains(upper))?;
+        let first = upper << FOLDER_BITS;
+        (format!("{upper:x}") == name).then_some((first, first | ((1 << FOLDER_BITS) - 1)))
+    }
+
+    /// Returns the number of the large object in the file with this name; `None` for a name that we never give.
+    pub fn number_of(name: &str) -> Option<i64> {
+        i64::from_str_radix(name, 16).ok().filter(|number| format!("{number:x}") == name)
+    }
+}
+
+/// The data folder is no longer at its path. Reads and writes fail until it is back, or the process restarts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the data folder was removed, moved, replaced or unmounted while it was served from")]
+pub struct FolderLost;
+
+/// The essential parts of a data folder, each with its inode.
+#[derive(Debug)]
+pub struct Identity {
+    parts: Vec<(PathBuf, Inode)>,
+    is_lost: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl Identity {
+    /// Records the parts of a folder whose index is open for writing.
+    pub fn of(paths: &Paths) -> io::Result<Self> {
+        let parts = [paths.root().to_owned(), paths.index(), paths.log(), paths.files(), paths.temp()];
+        let parts = parts.into_iter().map(|path| inode(&path).map(|inode| (path, inode)));
+        Ok(Self { parts: parts.collect::<io::Result<_>>()?, is_lost: AtomicBool::new(false) })
+    }
+
+    /// Checks that every part is still in place: a few system calls without disk access.
+    pub fn check(&self) -> Result<(), Error> {
+        let lost = self.parts.iter().find(|(path, known)| inode(path).ok() != Some(*known));
+        let was_lost = self.is_lost.swap(lost.is_some(), Ordering::Relaxed);
+        let Some((path, _)) = lost else {
+            if was_lost {
+                tracing::warn!("the data folder is there again");
+            }
+            return Ok(());
+        };
+        if !was_lost {
+            tracing::error!(path = %path.display(), "{FolderLost}: this is missing, or not what was opened");
+        }
+        Err(Error::Unavailable(FolderLost.into()))
+    }
+
+    /// Checks again if a part was missing the last time; otherwise it costs nothing.
+    pub fn recheck(&self) -> Result<(), Error> {
+        if self.is_lost.load(Ordering::Relaxed) { self.check() } else { Ok(()) }
+    }
+}
+
+fn inode(path: &Path) -> io::Result<Inode> {
+    let found = fs::metadata(path)?;
+    Ok(Inode { device: found.dev(), number: found.ino() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_files_names_the_numbers_in_it() {
+        assert_eq!(Paths::numbers_in("0"), Some((0, 4095)));
+        assert_eq!(Paths::numbers_in("1f"), Some((0x1f000, 0x1_ffff)));
+        for strange in ["", "01", "1F", "-1", "+1", "x", "7fffffffffffffff"] {
+            assert_eq!(Paths::numbers_in(strange), None, "{strange}");
+        }
+    }
 }

@@ -1,11 +1,23 @@
-//! The index: one `SQLite` database, its settings and its tables.
+//! The index: one `SQLite` database, its settings and tables, and the pool of connections that read it.
 //!
 //! In WAL mode readers see a snapshot and are not blocked; `synchronous=FULL` syncs the log once per transaction.
 //! See <https://www.sqlite.org/wal.html>.
 
-use std::{path::Path, thread, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use rusqlite::{Connection, Error, OpenFlags, Result, config::DbConfig};
+
+use crate::error;
+
+use super::{
+    folder::Folder,
+    io_error::{closed, index_fault},
+};
 
 /// Name of its file.
 pub const FILE: &str = "index.sqlite";
@@ -182,4 +194,55 @@ fn give_pages_back(connection: &Connection, pages: i64) -> Result<()> {
         thread::yield_now();
     }
     Ok(())
+}
+
+/// Number of connections kept without readers. More concurrent reads open more, which are closed again.
+const KEPT: usize = 8;
+
+/// Connections that read the index.
+#[derive(Debug)]
+pub struct Readers {
+    folder: Arc<Folder>,
+    /// `None` once closed.
+    resting: Mutex<Option<Vec<Connection>>>,
+}
+
+impl Readers {
+    /// Opens the first connection, so that a wrong path fails at once.
+    pub fn open(folder: Arc<Folder>) -> rusqlite::Result<Self> {
+        let first = connect_reader(&folder.index())?;
+        Ok(Self { folder, resting: Mutex::new(Some(vec![first])) })
+    }
+
+    /// Runs `read` on a connection of its own. A connection on which it failed is not reused. Fails while the folder is
+    /// known to be lost: data written since is not permanent.
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> error::Result<T> {
+        self.folder.recheck()?;
+        let resting = self.resting().as_mut().ok_or_else(closed)?.pop();
+        let connection = match resting {
+            Some(connection) => connection,
+            None => connect_reader(&self.folder.index()).map_err(index_fault)?,
+        };
+        let found = read(&connection).map_err(index_fault)?;
+        let surplus = match &mut *self.resting() {
+            Some(resting) if resting.len() < KEPT => {
+                resting.push(connection);
+                None
+            }
+            Some(_) | None => Some(connection),
+        };
+        // Closed after the lock is released.
+        drop(surplus);
+        Ok(found)
+    }
+
+    /// Closes all connections; later reads fail.
+    pub fn close(&self) {
+        let closed = self.resting().take();
+        drop(closed);
+    }
+
+    fn resting(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

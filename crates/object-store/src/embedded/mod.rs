@@ -18,38 +18,25 @@
 //!
 //! This module does not replicate, cache or expire anything.
 
-mod access;
 mod background_throttle;
 mod backup;
-mod batch;
-mod checkpointer;
-mod collect;
+mod blob_deletion;
+mod blob_files;
 mod committer;
-mod download;
-mod faults;
-mod figures;
+mod disk_reserve;
 mod folder;
-mod hold;
-mod identity;
+mod folder_status;
 mod index;
-mod inspection;
-mod open_error;
-mod options;
-mod paths;
-mod readers;
-mod reaper;
-mod room;
+mod integrity_check;
+mod io_error;
+mod permissions;
 mod rows;
-mod spool;
-mod standing;
 mod store;
-mod upload;
+mod write_batcher;
 
 pub use backup::{BackupError, Manifest, back_up, dated_name, remove_old, restore};
-pub use figures::show as show_folder;
-pub use identity::FolderLost;
-pub use inspection::{Inspection, inspect};
-pub use open_error::OpenError;
-pub use options::{EmbeddedOptions, INLINE_LIMIT};
-pub use standing::FolderStanding;
-pub use store::EmbeddedStore;
+pub use folder::FolderLost;
+pub use folder_status::{FolderStanding, show as show_folder};
+pub use integrity_check::{Inspection, inspect};
+pub use io_error::OpenError;
+pub use store::{EmbeddedOptions, EmbeddedStore, INLINE_LIMIT};

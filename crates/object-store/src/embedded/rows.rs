@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::ValueR
 
 use larder_runtime::clock::Timestamp;
 
-use super::super::{
+use crate::{
     error::{self, Error},
     fingerprint::{etag, fingerprint},
     object::{Attributes, ListedObject, ObjectMeta},

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs, io,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,33 +19,27 @@ use tokio::{
 
 use larder_runtime::clock::Clock;
 
+use crate::{
+    body::ByteStream,
+    error::{Error, Result},
+    fingerprint::etag,
+    object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
+    priority::is_background,
+    store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
+};
+
 use super::{
-    super::{
-        body::ByteStream,
-        error::{Error, Result},
-        fingerprint::etag,
-        object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
-        priority::is_background,
-        store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
-    },
-    access::kept_file,
     background_throttle::MIN_OBJECTS,
-    batch::{Batches, Change, NewObject},
-    checkpointer::Checkpointer,
-    collect::collect,
-    committer::Committer,
-    download::Download,
-    faults::{closed, file_fault, is_index_full, work_fault},
+    blob_deletion::{Reaper, collect},
+    blob_files::{Download, Spool, Value, receive},
+    committer::{Checkpointer, Committer},
+    disk_reserve::Room,
     folder::Folder,
-    index::{connect_checkpointer, connect_writer},
-    open_error::OpenError,
-    options::EmbeddedOptions,
-    readers::Readers,
-    reaper::Reaper,
-    room::Room,
+    index::{Readers, connect_checkpointer, connect_writer},
+    io_error::{OpenError, closed, file_fault, is_index_full, work_fault},
+    permissions::kept_file,
     rows::{self, Entry, Place},
-    spool::Spool,
-    upload::{Value, receive},
+    write_batcher::{Batches, Change, NewObject},
 };
 
 /// Maximum number of look-ups of a reader whose object is replaced between the look-up and the opening of its file.
@@ -291,5 +286,22 @@ fn resolve(options: GetOptions, size: u64) -> Result<std::ops::Range<u64>> {
     match options.range {
         None => Ok(0..size),
         Some(range) => range.resolve(size).ok_or(Error::RangeNotSatisfiable { size }),
+    }
+}
+
+/// Maximum bytes of a value in the index; larger ones have files of their own.
+pub const INLINE_LIMIT: usize = 64 * 1024;
+
+/// Options of the embedded engine.
+#[derive(Debug, Clone)]
+pub struct EmbeddedOptions {
+    /// The data folder; created if it does not exist.
+    pub folder: PathBuf,
+}
+
+impl EmbeddedOptions {
+    /// Returns the defaults for `folder`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
     }
 }

@@ -5,10 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::super::{
-    super::cause::BoxError,
-    faults::{is_full, is_index_full},
-    open_error::OpenError,
+use crate::{
+    cause::BoxError,
+    embedded::io_error::{OpenError, is_full, is_index_full},
 };
 
 /// A failed backup or restore. The source folder is unchanged; the partial copy is removed.

@@ -10,17 +10,15 @@
 //! ```
 //!
 //! The instant is that of one read of the index (`VACUUM INTO`): the backup has all changes acknowledged before it, and
-//! no others. Files never change, and a [`hold`](super::hold) keeps those that are deleted meanwhile.
+//! no others. Files never change, and a hold keeps those that are deleted meanwhile.
 
+mod create;
 mod error;
 mod manifest;
-mod parcel;
 mod restore;
-mod retention;
-mod take;
+mod staging;
 
+pub use create::back_up;
 pub use error::BackupError;
-pub use manifest::Manifest;
+pub use manifest::{Manifest, dated_name, remove_old};
 pub use restore::restore;
-pub use retention::{dated_name, remove_old};
-pub use take::back_up;

@@ -6,16 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    super::{
-        folder::{create_folders_durably, lock, write_format},
-        index,
-        paths::Paths,
-    },
-    error::BackupError,
-    manifest::Manifest,
-    parcel::Parcel,
+use crate::embedded::{
+    folder::{Paths, create_folders_durably, lock, write_format},
+    index,
 };
+
+use super::{error::BackupError, manifest::Manifest, staging::Parcel};
 
 /// The folder that the system creates at the root of a disk.
 const OF_THE_DISK: &str = "lost+found";

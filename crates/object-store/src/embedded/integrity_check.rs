@@ -4,19 +4,18 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use crate::{
+    error::{Error, Result},
+    store::MAX_LIST_KEYS,
+};
+
 use super::{
-    super::{
-        error::{Error, Result},
-        store::MAX_LIST_KEYS,
-    },
-    download::Download,
-    faults::index_fault,
-    folder::Folder,
+    blob_files::Download,
+    folder::{Folder, Paths},
+    folder_status::FolderStanding,
     index::{self, connect_reader},
-    open_error::OpenError,
-    paths::Paths,
+    io_error::{OpenError, index_fault},
     rows::{self, Entry, Place},
-    standing::FolderStanding,
 };
 
 /// Result of an inspection.

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::paths::Paths;
+use super::folder::Paths;
 
 /// Write permission of the group.
 const GROUP_WRITES: u32 = 0o020;

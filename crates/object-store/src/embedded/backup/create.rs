@@ -4,14 +4,19 @@ use std::{fs, io, path::Path};
 
 use larder_runtime::clock::Clock;
 
+use crate::embedded::{
+    blob_deletion::Hold,
+    folder::{Paths, create_folders_durably},
+    folder_status::{FolderStanding, note_backup},
+    index::save,
+    io_error::OpenError,
+    permissions::new_file,
+};
+
 use super::{
-    super::{
-        access::new_file, figures::note_backup, folder::create_folders_durably, hold::Hold, index::save,
-        open_error::OpenError, paths::Paths, standing::FolderStanding,
-    },
     error::BackupError,
     manifest::Manifest,
-    parcel::{Parcel, hash_of, sync_file},
+    staging::{Parcel, hash_of, sync_file},
 };
 
 /// Takes a backup of the data folder `folder` in the new folder `target`: all objects as of one instant, and the files

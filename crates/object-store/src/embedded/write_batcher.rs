@@ -7,20 +7,21 @@ use tokio::sync::oneshot;
 
 use larder_runtime::clock::{Clock, Timestamp};
 
+use crate::{
+    error::{Error, Result},
+    fingerprint::etag,
+    object::{Attributes, Precondition},
+    priority::is_background,
+};
+
 use super::{
-    super::{
-        error::{Error, Result},
-        fingerprint::etag,
-        object::{Attributes, Precondition},
-        priority::is_background,
-    },
-    checkpointer::Checkpointer,
-    faults::{file_fault, index_fault, is_index_full},
+    blob_deletion::Reaper,
+    blob_files::Value,
+    committer::Checkpointer,
+    disk_reserve::Room,
     folder::{Folder, sync_folder},
-    reaper::Reaper,
-    room::Room,
+    io_error::{file_fault, index_fault, is_index_full},
     rows::{self, Entry, Place},
-    upload::Value,
 };
 
 /// Maximum bytes of a value in the object's own row. Reading such an object visits one tree instead of two; larger rows

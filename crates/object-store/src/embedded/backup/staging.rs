@@ -8,18 +8,16 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    super::{
-        access::{self, create_inner_folder},
-        folder::sync_folder,
-        index::connect_reader,
-        inspection::{Inspection, read_all},
-        open_error::OpenError,
-        paths::Paths,
-        rows,
-    },
-    error::BackupError,
+use crate::embedded::{
+    folder::{Paths, sync_folder},
+    index::connect_reader,
+    integrity_check::{Inspection, read_all},
+    io_error::OpenError,
+    permissions::{self, create_inner_folder},
+    rows,
 };
+
+use super::error::BackupError;
 
 /// Number of files read from the index at a time.
 const PAGE: usize = 1000;
@@ -88,7 +86,7 @@ impl Parcel {
         sync(&self.paths.files())
     }
 
-    /// Reads every object and verifies it, like [`inspect`](super::super::inspect).
+    /// Reads every object and verifies it, like [`inspect`](crate::embedded::inspect).
     pub fn read(&self, tell: impl FnMut(&str, &str)) -> Result<Inspection, BackupError> {
         Ok(read_all(&self.paths, tell)?)
     }
@@ -141,7 +139,7 @@ pub fn hash_of(path: &Path) -> Result<String, BackupError> {
 
 /// Copies a file, durably except for its name; returns whether it exists.
 fn copy(from: &Path, to: &Path) -> Result<bool, BackupError> {
-    match access::copy(from, to).and_then(|copied| copied.sync_all()) {
+    match permissions::copy(from, to).and_then(|copied| copied.sync_all()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(false),
         Err(error) => Err(BackupError::of_file(to, error)),
