@@ -12,8 +12,8 @@ use crate::{
     gateway::{Diagnosis, Mode, Progress},
     server::Tls,
     storage::{
+        diagnostics::{Finding, Verdict},
         embedded::inspect,
-        examination::{Finding, Verdict},
     },
 };
 

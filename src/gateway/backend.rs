@@ -12,9 +12,9 @@ use crate::{
     kv::{self, ClockRecords},
     storage::{
         MemoryBudget, ObjectStore,
-        cached::{CachedOptions, CachedStore},
         embedded::{EmbeddedOptions, EmbeddedStore, show_folder},
-        measured::Measured,
+        metrics_layer::Measured,
+        read_cache::{CachedOptions, CachedStore},
     },
     telemetry::{Kind, Ledger, Metrics, Sample},
 };

@@ -13,8 +13,8 @@ use crate::{
     kv::{FormatError, check_format},
     storage::{
         ObjectStore,
+        diagnostics::{Examiner, Finding, Outcome, Verdict},
         embedded::{EmbeddedOptions, EmbeddedStore, FolderStanding, OpenError},
-        examination::{Examiner, Finding, Outcome, Verdict},
     },
 };
 #[cfg(feature = "s3")]

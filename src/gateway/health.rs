@@ -259,8 +259,8 @@ mod tests {
         storage::{
             self, ByteStream, GetOptions, Operation, Precondition, PutOptions,
             faulty::{Call, Fault, Faulty, Refusal},
-            measured::Measured,
-            memory::MemoryStore,
+            in_memory::MemoryStore,
+            metrics_layer::Measured,
         },
     };
 

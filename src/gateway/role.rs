@@ -10,7 +10,7 @@ use crate::{
     jobs::{Job, LifecycleRulesJob, MaintenanceJob, RunSupervision, TotalsJob},
     kv::{AbandonedUploads, CacheOptions, Catalog, Installation, LifecycleRules},
     outbound::{Errands, Peer},
-    storage::{ObjectStore, sole_writer::SoleWriter},
+    storage::{ObjectStore, single_writer::SoleWriter},
 };
 
 use super::error::StartError;
@@ -245,7 +245,7 @@ mod tests {
     use crate::{
         auth::MasterSecret,
         clock::{SystemClock, SystemRandom},
-        storage::{memory::MemoryStore, unconditional::Unconditional},
+        storage::{in_memory::MemoryStore, unconditional::Unconditional},
     };
 
     fn role(sharing: Sharing, leader: Option<&str>, is_shared: bool) -> Result<Role, StartError> {

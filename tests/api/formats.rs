@@ -13,7 +13,7 @@ use larder::{
     storage::{
         ByteStream, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, PutOptions,
         embedded::{EmbeddedOptions, EmbeddedStore, inspect},
-        memory::MemoryStore,
+        in_memory::MemoryStore,
     },
 };
 use serde_json::Value;

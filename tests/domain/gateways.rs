@@ -8,7 +8,7 @@ use larder::{
         CacheOptions, Catalog, CatalogOptions, ContentCoding, NewStore, RecordAttributes, Records, StoreName,
         StoreSnapshot, UserId,
     },
-    storage::{ByteStream, ListOptions, ObjectStore, Precondition, memory::MemoryStore},
+    storage::{ByteStream, ListOptions, ObjectStore, Precondition, in_memory::MemoryStore},
 };
 
 /// Staleness bound of a gateway's view.

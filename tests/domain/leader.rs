@@ -8,7 +8,7 @@ use larder::{
     storage::{
         Operation,
         faulty::{Call, Fault, Faulty, Refusal},
-        sole_writer::{DOUBT, SoleWriter},
+        single_writer::{DOUBT, SoleWriter},
         unconditional::Unconditional,
     },
 };

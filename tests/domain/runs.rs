@@ -9,7 +9,7 @@ use larder::{
     storage::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, Operation,
         faulty::{Call, Fault, Faulty, Refusal},
-        measured::Measured,
+        metrics_layer::Measured,
     },
 };
 

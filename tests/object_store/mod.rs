@@ -7,7 +7,7 @@ use larder::{
     storage::{
         ObjectStore,
         s3::{Capabilities, S3Options, S3Store},
-        sole_writer::SoleWriter,
+        single_writer::SoleWriter,
     },
     telemetry::Ledger,
 };

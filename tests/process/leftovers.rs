@@ -40,7 +40,7 @@ impl Backend {
     pub fn bucket(prefix: &str) -> Self {
         use larder::storage::{
             s3::{S3Options, S3Store},
-            sole_writer::SoleWriter,
+            single_writer::SoleWriter,
         };
 
         use crate::bucket::variable;

@@ -18,7 +18,7 @@ use larder::{
     storage::{
         Attributes, BoxError, ByteRange, ByteStream, Error, GetOptions, ObjectStore, Precondition, PutOptions,
         RejectedFor,
-        examination::Verdict,
+        diagnostics::Verdict,
         s3::{Capabilities, S3Store},
     },
 };

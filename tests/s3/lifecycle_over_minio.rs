@@ -8,11 +8,11 @@ use larder::{
     kv::LifecycleRules,
     storage::{
         LifecycleError, ObjectStore, Precondition, Reconciled, UnfitRules, WantedRule, WantedRules,
-        examination::{Conditions, Examiner, Verdict},
+        diagnostics::{Conditions, Examiner, Verdict},
         faulty::Faulty,
-        measured::Measured,
+        metrics_layer::Measured,
         s3::{S3Options, S3Store},
-        sole_writer::SoleWriter,
+        single_writer::SoleWriter,
         unconditional::Unconditional,
     },
 };

@@ -14,10 +14,10 @@ use larder::{
     storage::{
         ByteRange, ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Operation,
         Precondition, PutOptions, PutOutcome, Result,
-        cached::{CachedOptions, CachedStore},
         faulty::{Call, Fault, Faulty, Refusal},
-        measured::Measured,
-        memory::MemoryStore,
+        in_memory::MemoryStore,
+        metrics_layer::Measured,
+        read_cache::{CachedOptions, CachedStore},
     },
 };
 use tokio::{sync::Semaphore, task::JoinSet};

@@ -8,7 +8,7 @@ use larder::{
     storage::{
         BodyError, Error, GetOptions, ListOptions, ObjectStore, Operation, Precondition, PutOptions,
         faulty::{Call, Fault, Faulty, Refusal},
-        measured::{Calls, Measured},
+        metrics_layer::{Calls, Measured},
     },
 };
 

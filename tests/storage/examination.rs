@@ -8,8 +8,8 @@ use larder::{
     storage::{
         Attributes, ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore,
         Precondition, PutOptions, PutOutcome, Result,
-        examination::{Examiner, Finding, Outcome, PROBES, Verdict},
-        memory::MemoryStore,
+        diagnostics::{Examiner, Finding, Outcome, PROBES, Verdict},
+        in_memory::MemoryStore,
         unconditional::Unconditional,
     },
 };

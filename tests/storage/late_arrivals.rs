@@ -13,8 +13,8 @@ use larder::{
     storage::{
         ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition,
         PutOptions, PutOutcome, Result,
-        memory::MemoryStore,
-        sole_writer::{DOUBT, SoleWriter},
+        in_memory::MemoryStore,
+        single_writer::{DOUBT, SoleWriter},
     },
 };
 

@@ -10,7 +10,7 @@ use larder::{
     clock::{ManualClock, Random, SeededRandom, Timestamp},
     storage::{
         Attributes, BodyError, ByteRange, ByteStream, ETag, GetOptions, ListOptions, ObjectStore, Precondition,
-        PutOptions, embedded::INLINE_LIMIT, memory::MemoryStore,
+        PutOptions, embedded::INLINE_LIMIT, in_memory::MemoryStore,
     },
 };
 use tempfile::TempDir;

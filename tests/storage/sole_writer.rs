@@ -11,9 +11,9 @@ use larder::{
         Precondition::{IfAbsent, IfMatch, None as Unconditionally},
         PutOptions, PutOutcome, Result,
         faulty::{Call, Fault, Faulty, Refusal},
-        measured::Measured,
-        memory::MemoryStore,
-        sole_writer::{DOUBT, MAX_REPEATED_BYTES, PATIENCE, SoleWriter},
+        in_memory::MemoryStore,
+        metrics_layer::Measured,
+        single_writer::{DOUBT, MAX_REPEATED_BYTES, PATIENCE, SoleWriter},
         unconditional::Unconditional,
     },
 };

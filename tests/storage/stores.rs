@@ -6,10 +6,10 @@ use larder::{
     clock::{Clock, SystemClock},
     storage::{
         ObjectStore,
-        cached::{CachedOptions, CachedStore},
         embedded::{EmbeddedOptions, EmbeddedStore, OpenError},
-        memory::MemoryStore,
-        sole_writer::SoleWriter,
+        in_memory::MemoryStore,
+        read_cache::{CachedOptions, CachedStore},
+        single_writer::SoleWriter,
         unconditional::Unconditional,
     },
 };

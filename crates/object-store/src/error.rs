@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{body::BodyError, cause::BoxError};
+use super::body::BodyError;
+
+/// A cause whose type is private to the implementation.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// The result of an operation on objects.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -17,8 +17,7 @@ use super::{
     error::{Error, RejectedFor, Result},
     lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
-    operation::Operation,
-    store::ObjectStore,
+    store::{ObjectStore, Operation},
 };
 
 /// A fault injected into one call.

@@ -1,8 +1,10 @@
-//! The contract of an object store.
+//! The contract of an object store; its operations by name, and the priority of calls.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, future::Future};
 
 use async_trait::async_trait;
+
+use larder_runtime::telemetry::CallClass;
 
 use super::{
     body::ByteStream,
@@ -68,4 +70,82 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
     fn lifecycle(&self) -> Option<&dyn Lifecycle> {
         None
     }
+}
+
+/// An operation of an object store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// [`ObjectStore::put`](super::ObjectStore::put).
+    Put,
+    /// [`ObjectStore::get`](super::ObjectStore::get).
+    Get,
+    /// [`ObjectStore::head`](super::ObjectStore::head).
+    Head,
+    /// [`ObjectStore::delete`](super::ObjectStore::delete).
+    Delete,
+    /// [`ObjectStore::delete_many`](super::ObjectStore::delete_many).
+    DeleteMany,
+    /// [`ObjectStore::list`](super::ObjectStore::list).
+    List,
+    /// [`ObjectStore::copy`](super::ObjectStore::copy).
+    Copy,
+    /// [`ObjectStore::check`](super::ObjectStore::check).
+    Check,
+}
+
+impl Operation {
+    /// All operations, in the order of their numbers.
+    pub const ALL: [Self; 8] =
+        [Self::Put, Self::Get, Self::Head, Self::Delete, Self::DeleteMany, Self::List, Self::Copy, Self::Check];
+
+    /// Returns the name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Get => "get",
+            Self::Head => "head",
+            Self::Delete => "delete",
+            Self::DeleteMany => "delete_many",
+            Self::List => "list",
+            Self::Copy => "copy",
+            Self::Check => "check",
+        }
+    }
+
+    /// Returns the name in traces.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Put => "object put",
+            Self::Get => "object get",
+            Self::Head => "object head",
+            Self::Delete => "object delete",
+            Self::DeleteMany => "object delete_many",
+            Self::List => "object list",
+            Self::Copy => "object copy",
+            Self::Check => "object check",
+        }
+    }
+
+    /// Returns the class in which a vendor would bill it.
+    pub fn class(self) -> CallClass {
+        match self {
+            Self::Put | Self::List | Self::Copy | Self::Check => CallClass::A,
+            Self::Get | Self::Head => CallClass::B,
+            Self::Delete | Self::DeleteMany => CallClass::Free,
+        }
+    }
+}
+
+tokio::task_local! {
+    static BACKGROUND: ();
+}
+
+/// Runs `work`, whose calls give way to those of requests.
+pub async fn in_background<F: Future>(work: F) -> F::Output {
+    BACKGROUND.scope((), work).await
+}
+
+/// Returns whether the current call is made [`in_background`].
+pub fn is_background() -> bool {
+    BACKGROUND.try_with(|()| ()).is_ok()
 }

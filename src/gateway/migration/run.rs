@@ -10,7 +10,7 @@ use crate::{
         MemoryBudget, ObjectStore,
         embedded::FolderStanding,
         s3::{S3Options, S3Store},
-        sole_writer::SoleWriter,
+        single_writer::SoleWriter,
     },
     telemetry::{Ledger, Metrics},
 };

@@ -11,7 +11,7 @@ use crate::{
     runs,
     storage::{
         self, Error, GetOptions, ListOptions, ListedObject, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore,
-        examination::PROBES, s3::CAPABILITIES_KEY,
+        diagnostics::PROBES, s3::CAPABILITIES_KEY,
     },
 };
 

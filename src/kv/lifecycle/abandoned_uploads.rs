@@ -89,7 +89,7 @@ mod tests {
         clock::{Clock, ManualClock, Timestamp},
         storage::{
             LifecycleError, Reconciled, Result as StorageResult, UploadMark, UploadPage, WantedRules,
-            memory::MemoryStore,
+            in_memory::MemoryStore,
         },
     };
 

@@ -11,7 +11,7 @@ use crate::{
     kv::{model::retention::LifecycleClass, persist::object_keys},
     storage::{
         Attributes, ByteStream, Error, GetOptions, ObjectStore, PutOptions, Result,
-        examination::{Finding, Outcome},
+        diagnostics::{Finding, Outcome},
     },
 };
 
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
-        storage::{Precondition, examination::Verdict, memory::MemoryStore},
+        storage::{Precondition, diagnostics::Verdict, in_memory::MemoryStore},
     };
 
     struct Bucket {

@@ -129,8 +129,8 @@ mod tests {
         storage::{
             Operation,
             faulty::{Call, Fault, Faulty},
-            measured::Measured,
-            memory::MemoryStore,
+            in_memory::MemoryStore,
+            metrics_layer::Measured,
         },
     };
 

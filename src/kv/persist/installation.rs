@@ -11,7 +11,7 @@ use crate::{
     clock::Random,
     storage::{
         self, ObjectStore,
-        fenced::{Fence, Fenced, FencedCalls},
+        fence::{Fence, Fenced, FencedCalls},
     },
 };
 
@@ -254,7 +254,7 @@ mod tests {
         storage::{
             ByteStream, Precondition, PutOptions,
             faulty::{Call, Fault, Faulty, Refusal},
-            memory::MemoryStore,
+            in_memory::MemoryStore,
         },
     };
 

@@ -165,7 +165,7 @@ mod tests {
             format_version::{FORMAT, FormatError, check_format},
             json::create_json,
         },
-        storage::memory::MemoryStore,
+        storage::in_memory::MemoryStore,
     };
 
     fn state(after: Option<&str>) -> MigrationState {

@@ -248,7 +248,7 @@ mod tests {
     use crate::{
         clock::{Clock, ManualClock, SeededRandom, Timestamp},
         kv::model::ids::UserId,
-        storage::{ByteStream, PutOptions, memory::MemoryStore},
+        storage::{ByteStream, PutOptions, in_memory::MemoryStore},
     };
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use larder::storage::{
     embedded::{EmbeddedOptions, EmbeddedStore},
-    memory::MemoryStore,
+    in_memory::MemoryStore,
 };
 
 use super::{clock::ShiftedClock, larder::Larder};

@@ -1,6 +1,6 @@
 //! Calls to the object store, counted.
 
-use larder::storage::{Operation, measured::Counts};
+use larder::storage::{Operation, metrics_layer::Counts};
 
 /// Number of calls of each operation of the object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

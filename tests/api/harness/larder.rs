@@ -12,8 +12,8 @@ use larder::{
     outbound::{Errands, Peer, PeerAddress},
     runs::{RunOptions, Runs},
     storage::{
-        ListOptions, MAX_LIST_KEYS, ObjectStore, measured::Measured, memory::MemoryStore, sole_writer::SoleWriter,
-        unconditional::Unconditional,
+        ListOptions, MAX_LIST_KEYS, ObjectStore, in_memory::MemoryStore, metrics_layer::Measured,
+        single_writer::SoleWriter, unconditional::Unconditional,
     },
     telemetry::{Ledger, Metrics},
 };

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use larder::storage::{
     ByteStream, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition, PutOptions,
-    PutOutcome, Result, memory::MemoryStore,
+    PutOutcome, Result, in_memory::MemoryStore,
 };
 use tokio::sync::oneshot;
 

@@ -12,7 +12,7 @@ use larder::{
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     runs::{RunOptions, Runs},
     server::Source,
-    storage::{ListOptions, ObjectStore, memory::MemoryStore},
+    storage::{ListOptions, ObjectStore, in_memory::MemoryStore},
     telemetry::{Ledger, Metrics},
 };
 use serde_json::{Value, json};

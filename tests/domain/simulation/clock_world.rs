@@ -16,7 +16,7 @@ use larder::{
     jobs::RunSupervision,
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records, SafetyToggles, StoreId, UserId},
     runs::{RunOptions, Runs},
-    storage::{GetOptions, ObjectStore, memory::MemoryStore},
+    storage::{GetOptions, ObjectStore, in_memory::MemoryStore},
 };
 
 use super::{clocks::caretaker, line::Dice, time::SimulatedClock};

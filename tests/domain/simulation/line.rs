@@ -14,7 +14,7 @@ use larder::{
     clock::{Clock, Random, SeededRandom},
     storage::{
         ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition,
-        PutOptions, PutOutcome, Result, memory::MemoryStore,
+        PutOptions, PutOutcome, Result, in_memory::MemoryStore,
     },
 };
 

@@ -15,7 +15,7 @@ use larder::{
         CacheOptions, Catalog, CatalogOptions, NewStore, RecordKey, Records, Retention, SafetyToggles, StoreId,
         StoreLocator, UserId,
     },
-    storage::{ListOptions, ObjectStore, memory::MemoryStore},
+    storage::{ListOptions, ObjectStore, in_memory::MemoryStore},
 };
 
 use super::{

@@ -20,10 +20,9 @@ use futures_util::stream;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
-    announced::AnnouncedLength,
-    body::{BodyError, ByteStream},
+    body::{AnnouncedLength, BodyError, ByteStream},
+    content_hash::{Fingerprint, fingerprint},
     error::{Error, Result},
-    fingerprint::{Fingerprint, fingerprint},
     object::Attributes,
 };
 

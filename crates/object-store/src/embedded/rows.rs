@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::ValueR
 use larder_runtime::clock::Timestamp;
 
 use crate::{
+    content_hash::{etag, fingerprint},
     error::{self, Error},
-    fingerprint::{etag, fingerprint},
     object::{Attributes, ListedObject, ObjectMeta},
 };
 

@@ -21,11 +21,10 @@ use larder_runtime::clock::Clock;
 
 use crate::{
     body::ByteStream,
+    content_hash::etag,
     error::{Error, Result},
-    fingerprint::etag,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
-    priority::is_background,
-    store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
+    store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, is_background},
 };
 
 use super::{

@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 use larder_runtime::clock::{Clock, Timestamp};
 
 use crate::{
+    content_hash::etag,
     error::{Error, Result},
-    fingerprint::etag,
     object::{Attributes, Precondition},
-    priority::is_background,
+    store::is_background,
 };
 
 use super::{

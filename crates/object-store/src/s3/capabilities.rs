@@ -28,8 +28,8 @@ use larder_runtime::clock::{Clock, Random, Timestamp};
 use super::{lifecycle::is_versioned, store::S3Store, upload};
 use crate::{
     Attributes, ByteStream, Error, GetOptions, ObjectStore, Precondition, PutOptions, Result,
-    conditions::Trial,
-    examination::{Conditions, Outcome, PROBES},
+    conditional_write_probe::Trial,
+    diagnostics::{Conditions, Outcome, PROBES},
 };
 
 /// Key of the stored capabilities.

@@ -12,7 +12,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
-use crate::{BodyError, ByteStream, Error, Lease, MemoryBudget, Result, announced::AnnouncedLength};
+use crate::{BodyError, ByteStream, Error, Lease, MemoryBudget, Result, body::AnnouncedLength};
 
 /// A part of a body in memory, and the lease of that memory.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    cause::BoxError,
     embedded::io_error::{OpenError, is_full, is_index_full},
+    error::BoxError,
 };
 
 /// A failed backup or restore. The source folder is unchanged; the partial copy is removed.

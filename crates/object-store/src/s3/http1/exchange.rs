@@ -19,7 +19,7 @@ use super::{
     connection::Connection,
     head::Head,
 };
-use crate::{BodyError, announced::AnnouncedLength};
+use crate::{BodyError, body::AnnouncedLength};
 
 /// Maximum number of interim responses to one request.
 const INTERIM_LIMIT: usize = 8;

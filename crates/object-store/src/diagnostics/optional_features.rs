@@ -1,11 +1,18 @@
-//! Checks of conditional writes, which decide whether the store needs a single writer.
+//! Checks of features that a store may lack: conditional writes, which decide whether it needs a single writer, and
+//! lifecycle rules.
 
-use crate::{conditions::Trial, error::Result, store::ObjectStore};
+use crate::{
+    conditional_write_probe::Trial,
+    error::{Error, Result},
+    lifecycle::{LifecycleError, Reconciled, WantedRule, WantedRules},
+    store::ObjectStore,
+};
 
-use super::finding::Outcome;
+use super::check_runner::Outcome;
 
 /// Description of the check.
-pub const TRIED: &str = "If-None-Match and If-Match: absent, current and stale ones, and 16 writers at once";
+pub const CONDITIONS_DESCRIPTION: &str =
+    "If-None-Match and If-Match: absent, current and stale ones, and 16 writers at once";
 
 /// Advice for stores without conditional writes.
 const LEADER: &str = "set LARDER_LEADER=self on exactly one gateway and its http:// origin on all others, and the same \
@@ -79,4 +86,50 @@ pub async fn find_out(objects: &dyn ObjectStore, folder: &str) -> Result<Conditi
         trial.keeps_conditions(&format!("{folder}condition")).await? && trial.survives_races(folder).await?;
     let of_deletes = of_writes && trial.keeps_conditions_of_deletes(&format!("{folder}deleted")).await?;
     Ok(Conditions { of_writes, of_deletes, of_completions: of_writes, quoted: true, set: None })
+}
+
+/// Description of the check.
+pub const RULES_DESCRIPTION: &str = "write a rule for a prefix where nothing is, read it back, and take it away again";
+
+/// A prefix below which no objects ever exist.
+const NOTHING: &str = "larder/probe-lifecycle/";
+
+/// Advice for stores without lifecycle rules.
+const SWEEP: &str = "keep at least one gateway running: it removes what has expired by itself";
+
+/// Checks that rules read back as they were written.
+pub async fn are_kept_rules(objects: &dyn ObjectStore) -> Result<Outcome> {
+    let Some(lifecycle) = objects.lifecycle() else {
+        return Ok(Outcome::lacks("the object store has no lifecycle rules", SWEEP));
+    };
+    let rule = WantedRule { prefix: format!("{NOTHING}1/"), days: 1 };
+    let mut wanted = WantedRules { root: NOTHING.to_owned(), expirations: vec![rule], upload_days: Some(1) };
+    let written = lifecycle.reconcile(&wanted).await;
+    let outcome = match written {
+        Ok(Reconciled::Unsupported) => return Ok(Outcome::lacks("the object store has no lifecycle rules", SWEEP)),
+        Ok(Reconciled::Written | Reconciled::Unchanged) => {
+            Outcome::ok("a lifecycle rule came back as it was written, and rules of others stayed as they were")
+        }
+        Err(LifecycleError::Store(error @ (Error::Timeout | Error::Throttled { .. }))) => return Err(error),
+        Err(LifecycleError::Store(error)) => Outcome::wrong(
+            Outcome::failed(&error).meaning,
+            "let the keys read and write lifecycle rules (s3:GetLifecycleConfiguration, s3:PutLifecycleConfiguration and \
+             s3:GetBucketVersioning)",
+        ),
+        Err(error @ LifecycleError::Unsettled) => {
+            Outcome::wrong(error.to_string(), "look which other program writes rules on this bucket, and try again")
+        }
+        Err(error @ (LifecycleError::Dangerous { .. } | LifecycleError::Unfit(_))) => {
+            Outcome::wrong(Outcome::failed(&error).meaning, format!("look at the rules of the bucket, and {SWEEP}"))
+        }
+    };
+    wanted.expirations.clear();
+    wanted.upload_days = None;
+    match lifecycle.reconcile(&wanted).await {
+        Err(LifecycleError::Unfit(_)) | Ok(_) => Ok(outcome),
+        Err(error) => Ok(Outcome::wrong(
+            format!("a rule for {NOTHING} stays, where it does no harm: {error}"),
+            "remove it by hand, or look again",
+        )),
+    }
 }

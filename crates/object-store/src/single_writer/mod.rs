@@ -1,20 +1,18 @@
 //! Conditional writes over an object store without them, for a single writer.
 //!
 //! Some object stores cannot check a condition at the moment a write takes effect, or do so unreliably. [`SoleWriter`]
-//! checks it instead: it locks the key (`turns`), reads the object, then writes. It cannot see writers that do not go
+//! checks it instead: it locks the key (`key_locks`), reads the object, then writes. It cannot see writers that do not go
 //! through it. Configuration must ensure a single writer for these keys; nothing here detects a second one.
 //!
 //! A write whose response was lost may take effect late, over later writes. So a conditional write is retried until its
-//! outcome is known (`settle`), and a key in doubt is blocked for a while (`doubts`).
+//! outcome is known (`ambiguous_write`), and a key in doubt is blocked for a while (`in_doubt`).
 
-mod attempts;
-mod doubts;
-mod gate;
-mod settle;
+mod ambiguous_write;
+mod commit_barrier;
+mod in_doubt;
+mod key_locks;
 mod store;
-mod turns;
-mod writes;
 
-pub use doubts::DOUBT;
-pub use settle::{MAX_REPEATED_BYTES, PATIENCE};
+pub use ambiguous_write::{MAX_REPEATED_BYTES, PATIENCE};
+pub use in_doubt::DOUBT;
 pub use store::SoleWriter;

@@ -3,13 +3,13 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    conditions::Trial,
+    conditional_write_probe::Trial,
     error::{Error, Result},
     object::{ListOptions, Precondition},
     store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
 };
 
-use super::finding::Outcome;
+use super::check_runner::Outcome;
 
 /// Description of the check of order.
 pub const ORDER: &str =

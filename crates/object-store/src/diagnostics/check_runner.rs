@@ -1,19 +1,25 @@
-//! The examiner: its folder, the deadlines of its checks, and the clean-up after them.
+//! The runner of checks: its folder, their deadlines and results, and the clean-up after them.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{
+    error::Error as StdError,
+    fmt::{self, Write as _},
+    future::Future,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use larder_runtime::clock::{Clock, Random};
 
 use crate::{
     error::Result,
     object::ListOptions,
     store::{MAX_LIST_KEYS, ObjectStore},
 };
-use larder_runtime::clock::{Clock, Random};
 
 use super::{
-    bodies, conditions,
-    conditions::Conditions,
-    finding::{Finding, Outcome},
-    keys, objects, rules,
+    keys, objects,
+    optional_features::{self, Conditions},
 };
 
 /// Prefix of all objects that only a probe writes.
@@ -97,14 +103,14 @@ impl<'a> Examiner<'a> {
             conditions = Some(found);
             Ok(found.outcome())
         };
-        self.check("conditional writes", conditions::TRIED, LONG_LIMIT, trial).await;
+        self.check("conditional writes", optional_features::CONDITIONS_DESCRIPTION, LONG_LIMIT, trial).await;
         conditions
     }
 
     /// Probes conditional writes, for stores without better knowledge.
     pub async fn try_conditions(&mut self) -> Option<Conditions> {
         let (objects, folder) = (self.objects, self.folder.clone());
-        self.examine_conditions(conditions::find_out(objects, &folder)).await
+        self.examine_conditions(optional_features::find_out(objects, &folder)).await
     }
 
     /// Runs all checks that are the same for every object store.
@@ -117,9 +123,15 @@ impl<'a> Examiner<'a> {
         self.check("order of lists", keys::ORDER, LIMIT, keys::are_in_order(objects, folder)).await;
         self.check("long lists", keys::PAGES, LONG_LIMIT, keys::are_all_listed(objects, folder)).await;
         self.check("odd keys", keys::ODD, LIMIT, keys::odd_ones_are_taken(objects, folder)).await;
-        self.check("large bodies", bodies::LARGE, LONG_LIMIT, bodies::arrive_whole(objects, folder)).await;
+        self.check("large bodies", objects::LARGE, LONG_LIMIT, objects::arrive_whole(objects, folder)).await;
         if objects.lifecycle().is_some() {
-            self.check("lifecycle rules", rules::TRIED, LIMIT, rules::are_kept(objects)).await;
+            self.check(
+                "lifecycle rules",
+                optional_features::RULES_DESCRIPTION,
+                LIMIT,
+                optional_features::are_kept_rules(objects),
+            )
+            .await;
         }
     }
 
@@ -158,4 +170,78 @@ async fn tidy(objects: &dyn ObjectStore, clock: &dyn Clock, folder: &str) -> Res
         }
     }
     Ok(())
+}
+
+/// The verdict of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// As required.
+    Ok,
+    /// A feature is missing, and Larder works without it.
+    Lacks,
+    /// A requirement is not met.
+    Wrong,
+    /// The check did not finish in time.
+    Unfinished,
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Subject of the check, in a word or two.
+    pub check: &'static str,
+    /// Description of the check.
+    pub tried: &'static str,
+    /// Outcome of the check.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// The outcome of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The observation, and its meaning.
+    pub meaning: String,
+    /// Advice, if anything needs to be done.
+    pub advice: Option<String>,
+}
+
+impl Outcome {
+    /// Returns the outcome of a check that passed.
+    pub fn ok(meaning: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Ok, meaning: meaning.into(), advice: None }
+    }
+
+    /// Returns the outcome for a missing feature that Larder works without.
+    pub fn lacks(meaning: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Lacks, meaning: meaning.into(), advice: Some(advice.into()) }
+    }
+
+    /// Returns the outcome for an unmet requirement.
+    pub fn wrong(meaning: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Wrong, meaning: meaning.into(), advice: Some(advice.into()) }
+    }
+
+    /// Returns the outcome of a failure, with all its causes.
+    pub fn failed(error: &dyn StdError) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let _ = write!(text, ": {error}");
+            cause = error.source();
+        }
+        Self::wrong(text, "do what the object store says, and run the doctor again")
+    }
+
+    /// Returns the outcome of a check that did not finish.
+    pub fn unfinished(seconds: u64) -> Self {
+        Self {
+            verdict: Verdict::Unfinished,
+            meaning: format!("the check was not done after {seconds} s"),
+            advice: Some("look whether the object store is overloaded or far away, and try again".to_owned()),
+        }
+    }
 }

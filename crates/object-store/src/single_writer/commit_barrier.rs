@@ -64,9 +64,8 @@ mod tests {
         atomic::{AtomicBool, Ordering},
     };
 
-    use futures_util::stream;
-
     use super::*;
+    use futures_util::stream;
 
     fn body(chunks: Vec<Result<Bytes, BodyError>>) -> ByteStream {
         ByteStream::new(None, stream::iter(chunks))

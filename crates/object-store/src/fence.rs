@@ -8,8 +8,7 @@ use async_trait::async_trait;
 
 use super::{
     body::ByteStream,
-    cause::BoxError,
-    error::{Error, Result},
+    error::{BoxError, Error, Result},
     lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
     store::ObjectStore,
@@ -124,10 +123,9 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Fenced<S> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::memory::MemoryStore;
+    use crate::in_memory::MemoryStore;
+    use bytes::Bytes;
     use larder_runtime::clock::SystemClock;
 
     #[tokio::test]

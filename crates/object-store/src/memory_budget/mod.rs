@@ -5,10 +5,8 @@
 //! of all never waits, and the oldest lease of a caller never waits for that caller's share, so leases cannot deadlock.
 //! A client that sends too slowly while others wait for its memory is cut off.
 
-mod accounts;
+mod budget;
 mod lease;
-#[cfg(test)]
-mod tests;
 
-pub use accounts::{DEFAULT_LIMIT, MemoryBudget};
+pub use budget::{DEFAULT_LIMIT, MemoryBudget};
 pub use lease::Lease;

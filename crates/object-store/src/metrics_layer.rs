@@ -27,8 +27,7 @@ use super::{
     error::{Error, Result},
     lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
-    operation::Operation,
-    store::ObjectStore,
+    store::{ObjectStore, Operation},
 };
 
 /// An object store whose calls are counted.

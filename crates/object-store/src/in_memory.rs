@@ -13,10 +13,9 @@ use bytes::{Bytes, BytesMut};
 use larder_runtime::clock::Clock;
 
 use super::{
-    announced::AnnouncedLength,
-    body::{BodyError, ByteStream},
+    body::{AnnouncedLength, BodyError, ByteStream},
+    content_hash::{etag, fingerprint},
     error::{Error, Result},
-    fingerprint::{etag, fingerprint},
     object::{
         Attributes, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition, PutOptions,
         PutOutcome,

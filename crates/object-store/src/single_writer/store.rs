@@ -1,4 +1,4 @@
-//! Start and end of every write: key locks, conditions and keys in doubt together.
+//! The decorator that emulates conditional writes: key locks, conditions and keys in doubt together.
 
 use std::{
     mem,
@@ -6,24 +6,102 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use larder_runtime::clock::Clock;
 
 use crate::{
     body::{BodyError, ByteStream},
     error::{Error, Result, leaves_open},
-    object::{Attributes, ETag, Precondition, PutOptions, PutOutcome},
-    store::ObjectStore,
+    lifecycle::Lifecycle,
+    object::{
+        Attributes, ETag, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome,
+    },
+    store::{MAX_DELETE_KEYS, ObjectStore},
 };
-use larder_runtime::clock::Clock;
 
 use super::{
-    attempts::PutAttempt,
-    doubts::{Bar, Doubts},
-    gate::gated,
-    settle::{Attempt, MAX_REPEATED_BYTES, Settled, settle},
-    turns::{Turn, Turns},
+    ambiguous_write::{Attempt, CopyAttempt, DeleteAttempt, MAX_REPEATED_BYTES, PutAttempt, Settled, settle},
+    commit_barrier::gated,
+    in_doubt::{Bar, Doubts},
+    key_locks::{Turn, Turns},
 };
+
+/// An object store that emulates conditions over one without them, for a single writer of the keys that are written
+/// under conditions.
+///
+/// * Every write locks its key; a conditional one reads the object first. So the condition holds when the write takes
+///   effect, among all writers through the same `SoleWriter`. A stream holds the lock only from its last byte on.
+/// * A conditional write of at most [`MAX_REPEATED_BYTES`](super::ambiguous_write::MAX_REPEATED_BYTES) whose response is lost is
+///   resolved by reading and by sending it again, for at most [`PATIENCE`](super::ambiguous_write::PATIENCE).
+/// * A write that may still arrive after that blocks its key for [`DOUBT`](super::in_doubt::DOUBT): for all writes after
+///   a conditional one, for conditional writes after any other. Blocked writes fail with [`Error::Throttled`] and the
+///   time to wait.
+#[derive(Debug)]
+pub struct SoleWriter<S: ?Sized = dyn ObjectStore> {
+    writes: Arc<Writes<S>>,
+}
+
+impl<S: ObjectStore + ?Sized> SoleWriter<S> {
+    /// Emulates conditions over `inner`, which never receives one.
+    pub fn new(inner: Arc<S>, clock: Arc<dyn Clock>) -> Self {
+        Self { writes: Arc::new(Writes::new(inner, clock)) }
+    }
+}
+
+#[async_trait]
+impl<S: ObjectStore + ?Sized> ObjectStore for SoleWriter<S> {
+    async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
+        let PutOptions { attributes, precondition } = options;
+        match self.writes.receive(body, precondition != Precondition::None).await? {
+            Sent::Whole(bytes, _room) => self.writes.put_whole(key, bytes, attributes, &precondition).await,
+            Sent::Stream(body) => self.writes.put_stream(key, body, attributes, precondition).await,
+        }
+    }
+
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
+        self.writes.inner.get(key, options).await
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        self.writes.inner.head(key).await
+    }
+
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        let writes = &self.writes;
+        let begun = writes.begin(key, &precondition).await?;
+        let delete = DeleteAttempt { inner: writes.inner.as_ref(), key };
+        writes.make(begun, &delete, precondition != Precondition::None).await
+    }
+
+    async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        if keys.len() > MAX_DELETE_KEYS {
+            return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
+        }
+        self.writes.delete_many(keys).await
+    }
+
+    async fn list(&self, options: ListOptions) -> Result<ListPage> {
+        self.writes.inner.list(options).await
+    }
+
+    async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        let writes = &self.writes;
+        let begun = writes.begin(to, &precondition).await?;
+        let copy = CopyAttempt { inner: writes.inner.as_ref(), from, to };
+        writes.make(begun, &copy, precondition != Precondition::None).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.writes.inner.check().await
+    }
+
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        self.writes.inner.lifecycle()
+    }
+}
 
 /// Memory for bodies of streams that are buffered for retries. Once it is used up, streams are sent once; no write
 /// waits for a slow sender.

@@ -12,12 +12,12 @@ use std::{
 
 use foldhash::quality::RandomState;
 
-use super::flight::Flight;
+use super::single_flight::Flight;
 
 /// Number of stripes.
 const STRIPES: usize = 1024;
 
-/// Time for which a write with unknown outcome may still take effect: the same as that of `sole_writer`.
+/// Time for which a write with unknown outcome may still take effect: the same as that of `single_writer`.
 pub const DOUBT: Duration = Duration::from_mins(1);
 
 /// The state of the keys of a stripe.

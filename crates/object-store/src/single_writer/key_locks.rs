@@ -97,9 +97,8 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
-
     use super::*;
+    use futures_util::FutureExt;
 
     #[tokio::test]
     async fn one_has_the_turn_and_keys_do_not_wait_for_each_other() {

@@ -3,14 +3,10 @@
 //! All objects written are below one folder, and are deleted at the end; each check has a deadline. An implementation
 //! adds checks of its own, with the same result type ([`Finding`]).
 
-mod bodies;
-mod conditions;
-mod examiner;
-mod finding;
+mod check_runner;
 mod keys;
 mod objects;
-mod rules;
+mod optional_features;
 
-pub use conditions::Conditions;
-pub use examiner::{Examiner, OnFinding, PROBES};
-pub use finding::{Finding, Outcome, Verdict};
+pub use check_runner::{Examiner, Finding, OnFinding, Outcome, PROBES, Verdict};
+pub use optional_features::Conditions;

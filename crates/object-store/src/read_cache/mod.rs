@@ -8,14 +8,11 @@
 //! reader  v1 is here: remembers it          everybody  GET k: v1, for ever
 //! ```
 //!
-//! So a reader notes the [`stripe`] of the key first. It caches nothing if a write has begun since, is under way, or
+//! So a reader notes the `stripe` of the key first. It caches nothing if a write has begun since, is under way, or
 //! may still arrive. Concurrent reads of an object that is not cached share one call of the object store.
 
-mod flight;
+mod single_flight;
 mod store;
-mod stripe;
-mod uses;
-mod whole;
+mod stripes;
 
-pub use store::{CachedOptions, CachedStore};
-pub use uses::CacheUses;
+pub use store::{CacheUses, CachedOptions, CachedStore};

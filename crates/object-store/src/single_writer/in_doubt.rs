@@ -16,8 +16,9 @@ use std::{
     time::Duration,
 };
 
-use crate::error::{Error, Result};
 use larder_runtime::clock::Clock;
+
+use crate::error::{Error, Result};
 
 /// Time for which a write whose response was lost may still take effect.
 pub const DOUBT: Duration = Duration::from_mins(1);

@@ -1,11 +1,16 @@
-//! The caching decorator.
+//! The caching decorator, and its hit rate.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use async_trait::async_trait;
 use foldhash::quality::RandomState;
 use moka::sync::Cache;
 use tokio::task::coop::consume_budget;
+
+use larder_runtime::clock::Clock;
 
 use crate::{
     body::{BodyError, ByteStream},
@@ -14,13 +19,10 @@ use crate::{
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
     store::ObjectStore,
 };
-use larder_runtime::clock::Clock;
 
 use super::{
-    flight::{Flight, Landing, Pilot},
-    stripe::{DOUBT, Epoch, Stripes},
-    uses::{CacheUses, Use},
-    whole::{Kept, Whole},
+    single_flight::{Flight, Kept, Landing, Pilot, Whole},
+    stripes::{DOUBT, Epoch, Stripes},
 };
 
 /// Maximum size of a cached object in bytes: its readers wait until all of it was read.
@@ -259,5 +261,45 @@ impl ObjectStore for CachedStore {
 
     fn lifecycle(&self) -> Option<&dyn Lifecycle> {
         self.inner.lifecycle()
+    }
+}
+
+/// Counters of hits, joins and misses. Clones share the counters.
+#[derive(Debug, Clone, Default)]
+pub struct CacheUses(Arc<[AtomicU64; 3]>);
+
+/// The source of a read's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The cache.
+    Hit,
+    /// A read that was in flight.
+    Joined,
+    /// The object store.
+    Miss,
+}
+
+impl CacheUses {
+    pub(super) fn count(&self, answered: Use) {
+        self.0[answered as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Returns the number of reads answered from memory.
+    pub fn hits(&self) -> u64 {
+        self.of(Use::Hit)
+    }
+
+    /// Returns the number of reads that joined one in flight.
+    pub fn joined(&self) -> u64 {
+        self.of(Use::Joined)
+    }
+
+    /// Returns the number of reads that the object store answered.
+    pub fn misses(&self) -> u64 {
+        self.of(Use::Miss)
+    }
+
+    fn of(&self, answered: Use) -> u64 {
+        self.0[answered as usize].load(Relaxed)
     }
 }

@@ -1,0 +1,482 @@
+//! Leases: the memory held for one request, and reading bodies into it.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::oneshot;
+
+use larder_runtime::telemetry::work::{CalledBy, called_by};
+
+use crate::body::{BodyError, ByteStream};
+
+use super::budget::{FREE_BYTES, MemoryBudget};
+
+/// Maximum time that a lease waits for memory.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// Minimum rate of a client, in bytes per second sent or received, while others wait for its memory.
+const MIN_RATE: u64 = 32 * 1024;
+
+/// Window in which a client's rate is measured.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// Minimum capacity, in bytes, allocated beyond the free bytes: it doubles from there.
+const FIRST_ROOM: usize = 128 * 1024;
+
+/// A part of the budget held for one request, until its last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Lease(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    budget: Arc<MemoryBudget>,
+    caller: CalledBy,
+    ticket: u64,
+    /// Bytes held, including the free ones.
+    needed: AtomicU64,
+    /// Bytes charged to the budget.
+    charged: AtomicU64,
+    /// True if the budget knows of the lease because it has requested memory.
+    has_asked: AtomicBool,
+    rate: Mutex<Rate>,
+}
+
+/// Bytes of a body that moved since a moment.
+#[derive(Debug)]
+struct Rate {
+    since: Duration,
+    bytes: u64,
+}
+
+impl MemoryBudget {
+    /// Returns a lease for the caller of the current request. It holds nothing yet.
+    pub fn lease(self: &Arc<Self>) -> Lease {
+        let rate = Mutex::new(Rate { since: self.clock().monotonic(), bytes: 0 });
+        Lease(Arc::new(Held {
+            budget: Arc::clone(self),
+            caller: called_by(),
+            ticket: self.ticket(),
+            needed: AtomicU64::new(0),
+            charged: AtomicU64::new(0),
+            has_asked: AtomicBool::new(false),
+            rate,
+        }))
+    }
+}
+
+impl Lease {
+    /// Holds `bytes` more, and waits until they are granted. Fails with [`BodyError::NoMemory`] if that takes too long.
+    pub async fn grow(&self, bytes: u64) -> Result<(), BodyError> {
+        let held = self.0.as_ref();
+        let needed = held.needed.load(Relaxed) + bytes;
+        let charged = held.charged.load(Relaxed);
+        let more = needed.saturating_sub(FREE_BYTES).saturating_sub(charged);
+        if more > 0 {
+            if charged == 0 {
+                // The free bytes took nothing from others, however slowly they came.
+                *held.rate() = Rate { since: held.budget.clock().monotonic(), bytes: 0 };
+            }
+            held.charge(more).await?;
+        }
+        held.needed.store(needed, Relaxed);
+        Ok(())
+    }
+
+    /// Returns the next chunk of `body`. Fails with [`BodyError::TooSlow`] if the client sends too slowly while others
+    /// wait for memory.
+    pub async fn next(&self, body: &mut ByteStream) -> Option<Result<Bytes, BodyError>> {
+        loop {
+            if self.0.charged.load(Relaxed) == 0 {
+                return body.next().await;
+            }
+            let clock = self.0.budget.clock();
+            let left = (self.0.rate().since + RATE_WINDOW).saturating_sub(clock.monotonic());
+            tokio::select! {
+                biased;
+                chunk = body.next() => {
+                    let Some(Ok(bytes)) = &chunk else { return chunk };
+                    return Some(self.moved(bytes.len()).map_or_else(Err, |()| chunk.unwrap_or(Ok(Bytes::new()))));
+                }
+                () = clock.sleep(left) => {
+                    if let Err(error) = self.moved(0) {
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Records that `bytes` of the body have moved. Fails with [`BodyError::TooSlow`] if too few moved in the last
+    /// window while others wait for memory that this lease holds.
+    pub fn moved(&self, bytes: usize) -> Result<(), BodyError> {
+        let held = self.0.as_ref();
+        let now = held.budget.clock().monotonic();
+        let mut rate = held.rate();
+        rate.bytes += bytes as u64;
+        let passed = now.saturating_sub(rate.since);
+        if passed < RATE_WINDOW {
+            return Ok(());
+        }
+        let least = MIN_RATE.saturating_mul(passed.as_secs());
+        let is_slow = rate.bytes < least;
+        *rate = Rate { since: now, bytes: 0 };
+        drop(rate);
+        if is_slow && held.is_in_the_way() {
+            held.budget.ended();
+            return Err(BodyError::TooSlow);
+        }
+        Ok(())
+    }
+
+    /// Reads all of `body` into memory that this lease holds, at most `limit` bytes.
+    pub async fn gather(&self, mut body: ByteStream, limit: u64) -> Result<Bytes, BodyError> {
+        let too_large = || BodyError::TooLarge { limit };
+        if body.length().is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let most = usize::try_from(body.length().unwrap_or(limit)).unwrap_or(usize::MAX);
+        let mut gathered = BytesMut::new();
+        while let Some(chunk) = self.next(&mut body).await.transpose()? {
+            if (gathered.len() + chunk.len()) as u64 > limit {
+                return Err(too_large());
+            }
+            self.append(&mut gathered, &chunk, most).await?;
+        }
+        Ok(gathered.freeze())
+    }
+
+    /// Appends `chunk` to `gathered`, whose capacity doubles up to `most` bytes and is charged as it is allocated.
+    pub async fn append(&self, gathered: &mut BytesMut, chunk: &[u8], most: usize) -> Result<(), BodyError> {
+        let wanted = gathered.len() + chunk.len();
+        if wanted > gathered.capacity() {
+            let mut room = gathered.capacity().saturating_mul(2);
+            if wanted as u64 > FREE_BYTES {
+                room = room.max(FIRST_ROOM);
+            }
+            let room = room.min(most).max(wanted);
+            self.grow((room - gathered.capacity()) as u64).await?;
+            gathered.reserve(room - gathered.len());
+        }
+        gathered.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    /// Returns all but `bytes` to the budget.
+    pub fn shrink_to(&self, bytes: u64) {
+        let held = self.0.as_ref();
+        let needed = held.needed.load(Relaxed).min(bytes);
+        held.needed.store(needed, Relaxed);
+        let (charged, kept) = (held.charged.load(Relaxed), needed.saturating_sub(FREE_BYTES));
+        if let Some(spare) = charged.checked_sub(kept).filter(|spare| *spare > 0) {
+            held.charged.store(kept, Relaxed);
+            held.budget.give_back(&held.caller, spare);
+        }
+    }
+
+    /// Returns the bytes held, including the free ones.
+    pub fn bytes(&self) -> u64 {
+        self.0.needed.load(Relaxed)
+    }
+}
+
+impl Held {
+    fn rate(&self) -> MutexGuard<'_, Rate> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether others wait for memory of this lease: others of the same caller, or all because the budget is in
+    /// use.
+    fn is_in_the_way(&self) -> bool {
+        self.charged.load(Relaxed) > 0 && self.budget.is_waited_for(&self.caller)
+    }
+
+    async fn charge(&self, bytes: u64) -> Result<(), BodyError> {
+        self.has_asked.store(true, Relaxed);
+        let granted = self.budget.ask(self.ticket, self.caller, bytes);
+        Waits { held: self, bytes, granted }.end().await
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.has_asked.load(Relaxed) {
+            self.budget.end(self.ticket, &self.caller, self.charged.load(Relaxed));
+        }
+    }
+}
+
+/// A waiting lease. Dropped before a grant, it stops waiting; memory granted meanwhile stays with the lease.
+struct Waits<'a> {
+    held: &'a Held,
+    bytes: u64,
+    granted: oneshot::Receiver<()>,
+}
+
+impl Waits<'_> {
+    async fn end(mut self) -> Result<(), BodyError> {
+        if self.granted.try_recv().is_ok() {
+            self.held.charged.fetch_add(self.bytes, Relaxed);
+            return Ok(());
+        }
+        let clock = self.held.budget.clock();
+        let is_granted = tokio::select! {
+            biased;
+            granted = &mut self.granted => granted.is_ok(),
+            () = clock.sleep(LONGEST_WAIT) => false,
+        };
+        // The client did not cause this wait.
+        *self.held.rate() = Rate { since: clock.monotonic(), bytes: 0 };
+        if is_granted {
+            self.held.charged.fetch_add(self.bytes, Relaxed);
+            return Ok(());
+        }
+        self.held.budget.refused();
+        Err(BodyError::NoMemory)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let has_waited = self.held.budget.stop_waiting(self.held.ticket);
+        if !has_waited && self.granted.try_recv().is_ok() {
+            self.held.charged.fetch_add(self.bytes, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::{Pin, pin},
+        sync::Arc,
+        task::Poll,
+        time::Duration,
+    };
+
+    use bytes::Bytes;
+    use futures_util::{poll, stream};
+
+    use super::*;
+    use larder_runtime::{
+        clock::{ManualClock, Timestamp},
+        telemetry::{
+            Ledger,
+            work::{CalledBy, Work, is_called_by},
+        },
+    };
+
+    const MIB: u64 = 1 << 20;
+
+    fn budget(limit: u64) -> (Arc<MemoryBudget>, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        (Arc::new(MemoryBudget::new(limit, clock.clone())), clock)
+    }
+
+    /// Returns a lease of the caller with this name.
+    async fn lease_of(budget: &Arc<MemoryBudget>, name: &str) -> Lease {
+        let mut leased = pin!(async {
+            is_called_by(CalledBy::User(larder_runtime::telemetry::Party::named(name).expect("a name")));
+            budget.lease()
+        });
+        let work = Work::new(http::HeaderValue::from_static("a-1"), Arc::<Ledger>::default(), None);
+        work.around(leased.as_mut()).await
+    }
+
+    /// Returns whether a lease is granted `bytes` more at once.
+    async fn grows(lease: &Lease, bytes: u64) -> bool {
+        matches!(poll!(pin!(lease.grow(bytes))), Poll::Ready(Ok(())))
+    }
+
+    #[tokio::test]
+    async fn what_is_small_never_waits_and_all_is_given_back() {
+        let (budget, _clock) = budget(MIB);
+        let all = lease_of(&budget, "alice").await;
+        assert!(grows(&all, 4 * MIB).await, "it is the oldest");
+        for _ in 0..100 {
+            assert!(grows(&lease_of(&budget, "alice").await, FREE_BYTES).await);
+        }
+        assert_eq!(budget.held(), 4 * MIB - FREE_BYTES);
+        all.shrink_to(MIB);
+        assert_eq!((budget.held(), all.bytes()), (MIB - FREE_BYTES, MIB));
+        drop(all);
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_asks_for_everything_leaves_half_to_others() {
+        let (budget, _clock) = budget(16 * MIB);
+        let mut leases = Vec::new();
+        for _ in 0..20 {
+            let lease = lease_of(&budget, "mallory").await;
+            let _ = grows(&lease, MIB).await;
+            leases.push(lease);
+        }
+        assert!(budget.held() <= 8 * MIB, "{}", budget.held());
+        let others = lease_of(&budget, "alice").await;
+        assert!(grows(&others, 8 * MIB).await);
+    }
+
+    #[tokio::test]
+    async fn leases_that_grow_beside_each_other_never_wait_for_each_other_for_ever() {
+        let (budget, _clock) = budget(16 * MIB);
+        let names = ["alice", "bob", "carol"];
+        let mut growing: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
+        for number in 0..60 {
+            let lease = lease_of(&budget, names[number % names.len()]).await;
+            growing.push(Box::pin(async move {
+                // Like parts of uploads: none is usable before it is complete.
+                for _ in 0..16 {
+                    lease.grow(MIB / 2).await.expect("no time passes");
+                    tokio::task::yield_now().await;
+                }
+            }));
+        }
+        let mut rounds = 0;
+        while !growing.is_empty() {
+            rounds += 1;
+            assert!(rounds < 10_000, "{} leases wait for each other, {} bytes are held", growing.len(), budget.held());
+            let mut left = Vec::new();
+            for mut lease in growing {
+                if poll!(lease.as_mut()).is_pending() {
+                    left.push(lease);
+                }
+            }
+            growing = left;
+            // Otherwise the task would use up the budget that tokio gives it between two pauses.
+            tokio::task::yield_now().await;
+            assert!(budget.held() <= 24 * MIB, "the oldest takes no more beyond the limit than it needs");
+        }
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_gives_up_waiting_leaves_nothing_behind() {
+        let (budget, clock) = budget(MIB);
+        let oldest = lease_of(&budget, "alice").await;
+        assert!(grows(&oldest, MIB + FREE_BYTES).await, "it is the oldest");
+        let waits = lease_of(&budget, "bob").await;
+        {
+            let mut waiting = pin!(waits.grow(MIB));
+            assert!(poll!(waiting.as_mut()).is_pending());
+        }
+        {
+            let mut waiting = pin!(waits.grow(MIB));
+            assert!(poll!(waiting.as_mut()).is_pending());
+            clock.advance(Duration::from_mins(1));
+            assert!(matches!(poll!(waiting.as_mut()), Poll::Ready(Err(BodyError::NoMemory))));
+        }
+        {
+            let mut waiting = pin!(waits.grow(MIB));
+            assert!(poll!(waiting.as_mut()).is_pending());
+            // It is granted, and is dropped before it is told.
+            drop(oldest);
+        }
+        assert_eq!(budget.held(), MIB - FREE_BYTES);
+        drop(waits);
+        assert_eq!(budget.held(), 0);
+        let left = format!("{budget:?}");
+        assert!(left.contains("live: {}, callers: {}, waiting: {}"), "{left}");
+    }
+
+    /// Returns a body that stalls after a mebibyte.
+    fn stalled() -> ByteStream {
+        let first = stream::iter([Ok(Bytes::from(vec![b'x'; 1 << 20]))]);
+        ByteStream::new(None, futures_util::StreamExt::chain(first, stream::pending()))
+    }
+
+    /// Returns whether waiting for more of `body` fails within less than a minute because the client is too slow.
+    async fn is_too_slow(lease: &Lease, body: &mut ByteStream, clock: &ManualClock) -> bool {
+        let mut next = Box::pin(lease.next(body));
+        for _ in 0..10 {
+            if let Poll::Ready(ended) = poll!(next.as_mut()) {
+                return matches!(ended, Some(Err(BodyError::TooSlow)));
+            }
+            clock.advance(Duration::from_secs(5));
+        }
+        false
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_too_slowly_is_ended_only_while_others_wait_for_what_it_holds() {
+        let (budget, clock) = budget(MIB);
+        let (slow, mut body) = (lease_of(&budget, "mallory").await, stalled());
+        let chunk = slow.next(&mut body).await.expect("a chunk").expect("it is there");
+        assert!(grows(&slow, chunk.len() as u64 + FREE_BYTES).await, "it is the oldest");
+        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease waits for what it holds");
+        let other = lease_of(&budget, "alice").await;
+        let mut waiting = Box::pin(other.grow(MIB));
+        assert!(poll!(waiting.as_mut()).is_pending());
+        assert!(is_too_slow(&slow, &mut body, &clock).await);
+        drop(slow);
+        assert!(matches!(poll!(waiting.as_mut()), Poll::Ready(Ok(()))), "it is free now");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_too_slowly_is_ended_while_its_own_caller_waits_for_its_share() {
+        let (budget, clock) = budget(16 * MIB);
+        let oldest = lease_of(&budget, "alice").await;
+        assert!(grows(&oldest, MIB).await);
+        let (slow, mut body) = (lease_of(&budget, "mallory").await, stalled());
+        slow.next(&mut body).await.expect("a chunk").expect("it is there");
+        assert!(grows(&slow, 8 * MIB + FREE_BYTES).await);
+        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease waits for what it holds");
+        let next = lease_of(&budget, "mallory").await;
+        let mut waiting = Box::pin(next.grow(MIB));
+        assert!(poll!(waiting.as_mut()).is_pending());
+        assert!(is_too_slow(&slow, &mut body, &clock).await);
+    }
+
+    #[tokio::test]
+    async fn a_client_is_not_blamed_for_time_in_which_it_held_nothing_of_others() {
+        let (budget, clock) = budget(MIB);
+        let slow = lease_of(&budget, "mallory").await;
+        assert!(grows(&slow, FREE_BYTES).await);
+        clock.advance(Duration::from_mins(1));
+        assert!(grows(&slow, MIB).await, "it is the oldest");
+        let waits = lease_of(&budget, "bob").await;
+        let mut waiting = Box::pin(waits.grow(MIB / 2 + FREE_BYTES));
+        let other = lease_of(&budget, "alice").await;
+        let mut others = Box::pin(other.grow(MIB));
+        assert!(poll!(waiting.as_mut()).is_pending() && poll!(others.as_mut()).is_pending());
+        slow.moved(0).expect("what was free came slowly, and no more");
+        clock.advance(Duration::from_secs(30));
+        assert!(matches!(slow.moved(0), Err(BodyError::TooSlow)));
+        drop(slow);
+        assert!(matches!(poll!(waiting.as_mut()), Poll::Ready(Ok(()))));
+        assert!(poll!(others.as_mut()).is_pending());
+        waits.moved(0).expect("it was the budget that took the time");
+        clock.advance(Duration::from_secs(5));
+        assert!(matches!(waits.moved(0), Err(BodyError::TooSlow)));
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_the_whole_budget_lets_no_younger_lease_pass() {
+        let (budget, _clock) = budget(8 * MIB);
+        let oldest = lease_of(&budget, "alice").await;
+        assert!(grows(&oldest, 6 * MIB + FREE_BYTES).await);
+        let (large, small) = (lease_of(&budget, "bob").await, lease_of(&budget, "carol").await);
+        let mut waiting = Box::pin(large.grow(4 * MIB + FREE_BYTES));
+        assert!(poll!(waiting.as_mut()).is_pending());
+        let mut younger = Box::pin(small.grow(MIB + FREE_BYTES));
+        assert!(poll!(younger.as_mut()).is_pending(), "it takes what the older one waits for");
+        drop(oldest);
+        assert!(poll!(waiting.as_mut()).is_ready() && poll!(younger.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn what_is_gathered_is_held_as_it_arrives() {
+        let (budget, _clock) = budget(16 * MIB);
+        let first = stream::iter([Ok(Bytes::from(vec![b'x'; 70_000]))]);
+        let body = ByteStream::new(Some(8 * MIB), futures_util::StreamExt::chain(first, stream::pending()));
+        let lease = lease_of(&budget, "alice").await;
+        let mut gathering = pin!(lease.gather(body, 8 * MIB));
+        assert!(poll!(gathering.as_mut()).is_pending());
+        assert!(lease.bytes() <= 128 << 10, "{} bytes are held for 70,000", lease.bytes());
+    }
+}
