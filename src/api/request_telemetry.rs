@@ -119,9 +119,9 @@ impl Meter {
     pub fn new(metrics: &Metrics) -> Self {
         let counted: Arc<[OperationMeter; OPERATIONS]> = Arc::new(std::array::from_fn(|_| OperationMeter::default()));
         let shown = Arc::clone(&counted);
-        let help = "Requests of the API, by what was called and the status of the answer.";
+        let help = "Total number of API requests, by operation and status.";
         metrics.watch("larder_requests_total", help, Kind::Counter, move || samples(&shown));
-        let help = "Time from a request's head to the beginning of its answer, by what was called.";
+        let help = "Time from the head of a request to the first byte of its response in seconds, by operation.";
         let durations = metrics.durations("larder_request_duration_seconds", help, "operation", Operation::NAMES);
         Self { counted, durations }
     }

@@ -193,15 +193,14 @@ impl RecordCache {
 
 fn register_cache_metrics(cached: &Arc<CachedStore>, metrics: &Metrics) {
     let uses = cached.uses().clone();
-    let help = "Reads of small records, by whether they were in memory (hit), joined another read (joined), or were \
-                read (miss).";
+    let help = "Total number of lookups in the record cache, by outcome: hit, joined (to a concurrent read) or miss.";
     metrics.watch("larder_record_cache_lookups_total", help, Kind::Counter, move || {
         [("hit", uses.hits()), ("joined", uses.joined()), ("miss", uses.misses())]
             .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count))
             .into()
     });
     let cached = Arc::clone(cached);
-    let help = "Memory that records take which were read, about.";
+    let help = "Current size of the record cache in bytes.";
     metrics.watch("larder_record_cache_bytes", help, Kind::Gauge, move || vec![Sample::plain(cached.held_bytes())]);
 }
 
@@ -222,18 +221,18 @@ pub(super) async fn open_clock_records(
 
 fn register_clock_metrics(guard: &Arc<ClockGuard>, metrics: &Metrics) {
     let suspended = Arc::clone(guard);
-    let help = "Whether deletions by time are suspended, because the wall clock is in doubt.";
+    let help = "1 while time-based deletions are suspended because the wall clock is in doubt, else 0.";
     metrics.watch("larder_deletion_suspended", help, Kind::Gauge, move || {
         vec![Sample::plain(u64::from(suspended.suspension().is_some()))]
     });
     let since = Arc::clone(guard);
-    let help = "Unix time since which deletions by time are suspended; 0 while they are not.";
+    let help = "Unix time since which time-based deletions are suspended in seconds; 0 while they are not.";
     metrics.watch("larder_deletion_suspended_since_timestamp_seconds", help, Kind::Gauge, move || {
         let seconds = |millis: i64| u64::try_from(millis / 1000).unwrap_or_default();
         vec![Sample::plain(since.suspension().map_or(0, |held| seconds(held.since.as_millis())))]
     });
     let uptime = Arc::clone(guard);
-    let help = "Accumulated running time of the installation, over all processes.";
+    let help = "Total running time of the installation in seconds, over all processes.";
     metrics.watch("larder_installation_uptime_seconds_total", help, Kind::Counter, move || {
         vec![Sample::plain(uptime.uptime().as_secs())]
     });

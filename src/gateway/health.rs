@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     clock::{Clock, ClockGuard, SkewCorrectedClock, Suspension, Timestamp},
-    jobs::{Job, Report},
+    jobs::{Job, JobReport},
     kv::{self, CheckError, Installation},
     server::Leaving,
     storage::{ObjectStore, embedded::FolderLost},
@@ -235,16 +235,16 @@ impl Job for ReadinessCheck {
         CHECK_INTERVAL
     }
 
-    async fn run_once(&self) -> kv::Result<Report> {
+    async fn run_once(&self) -> kv::Result<JobReport> {
         self.0.check().await;
-        Ok(Report::default())
+        Ok(JobReport::default())
     }
 }
 
 /// Shows in `metrics` whether the gateway is ready.
 pub(super) fn register_metrics(health: &Arc<Health>, metrics: &Metrics) {
     let health = Arc::clone(health);
-    let help = "1 while the gateway is ready to serve, as it was found within the last ten seconds, else 0.";
+    let help = "1 while the gateway is ready to serve, else 0; checked every ten seconds.";
     metrics.watch("larder_ready", help, Kind::Gauge, move || vec![Sample::plain(u64::from(health.is_ready()))]);
 }
 

@@ -23,9 +23,15 @@ use super::{
 /// Totals of the installation, computed within the last hour. A gateway that forwards to the leader has none of
 /// these.
 const TOTALS: [(&str, &str, Figure); 3] = [
-    ("larder_stores", "Stores of the installation, summed once an hour.", |totals| totals.stores),
-    ("larder_records", "Records in them, as they were counted.", |totals| totals.records),
-    ("larder_stored_bytes", "Stored bytes of the records, as they were counted.", |totals| totals.bytes),
+    ("larder_stores", "Current number of stores of the installation; recounted once an hour.", |totals| totals.stores),
+    ("larder_records", "Current number of records of the installation; recounted once an hour.", |totals| {
+        totals.records
+    }),
+    (
+        "larder_stored_bytes",
+        "Current stored bytes of all records of the installation; recounted once an hour.",
+        |totals| totals.bytes,
+    ),
 ];
 
 /// Selects a figure of the totals.
@@ -40,31 +46,31 @@ pub(super) fn register_metrics(
     health: &Arc<Health>,
 ) {
     health::register_metrics(health, metrics);
-    let help = "Unix time at which the certificate of this gateway, or one of its chain, expires.";
+    let help = "Unix time of the earliest expiry in the certificate chain of this gateway in seconds.";
     metrics.watch("larder_tls_certificate_expiry_timestamp_seconds", help, Kind::Gauge, move || {
         let validity = tls.as_ref().and_then(|tls| tls.validity());
         let seconds = validity.map(|validity| u64::try_from(validity.until.as_millis() / 1000).unwrap_or_default());
         seconds.map(Sample::plain).into_iter().collect()
     });
     let version = env!("CARGO_PKG_VERSION");
-    let help = "The version of Larder that runs.";
+    let help = "Version of this gateway; always 1.";
     metrics.watch("larder_build_info", help, Kind::Gauge, move || vec![Sample::labelled([("version", version)], 1)]);
     let open = server.open_connections();
-    let help = "Connections of clients that are open.";
+    let help = "Current number of open client connections.";
     metrics.watch("larder_connections", help, Kind::Gauge, move || {
         vec![Sample::plain(open.load(Ordering::Relaxed) as u64)]
     });
     let expired = Arc::clone(catalog.expired_stores());
-    let help = "Stores whose time was over, and whose removal has begun here.";
+    let help = "Total number of expired stores whose deletion started on this gateway.";
     metrics.watch("larder_stores_expired_total", help, Kind::Counter, move || {
         vec![Sample::plain(expired.load(Ordering::Relaxed))]
     });
     let failures = Arc::clone(catalog.failures());
-    let help = "Stores about which something is due that fails on this gateway, and is tried again later and later.";
-    metrics.watch("larder_due_failing", help, Kind::Gauge, move || vec![Sample::plain(failures.count() as u64)]);
+    let help = "Current number of stores with a due item that fails on this gateway.";
+    metrics.watch("larder_due_items_failing", help, Kind::Gauge, move || vec![Sample::plain(failures.count() as u64)]);
     let (failures, clock) = (Arc::clone(catalog.failures()), Arc::clone(clock));
-    let help = "Seconds for which the oldest of them has been due.";
-    metrics.watch("larder_due_oldest_age_seconds", help, Kind::Gauge, move || {
+    let help = "Time since the oldest failing due item became due in seconds.";
+    metrics.watch("larder_due_items_oldest_failing_age_seconds", help, Kind::Gauge, move || {
         vec![Sample::plain(failures.oldest_age(clock.now()).as_secs())]
     });
     for (name, help, of) in TOTALS {
@@ -74,7 +80,7 @@ pub(super) fn register_metrics(
         });
     }
     let uses = catalog.cache_counters().clone();
-    let help = "Look-ups of stores, by whether they were remembered (hit) or had to be read (miss).";
+    let help = "Total number of lookups in the store cache, by outcome: hit or miss.";
     metrics.watch("larder_store_cache_lookups_total", help, Kind::Counter, move || {
         [("hit", uses.hits()), ("miss", uses.misses())]
             .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count))

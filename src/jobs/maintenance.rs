@@ -19,7 +19,7 @@ use crate::{
     storage::{LifecycleError, Reconciled},
 };
 
-use super::scheduler::{Job, Report};
+use super::scheduler::{Job, JobReport};
 
 /// Interval between reconciliations of stores: the maximum delay before a store is swept, purged or relocated if
 /// nothing triggers it earlier. One list per run, usually empty.
@@ -146,8 +146,8 @@ impl Job for MaintenanceJob {
         self.interval
     }
 
-    async fn run_once(&self) -> kv::Result<Report> {
-        Ok(Report { worked_on: (self.operation)().await? })
+    async fn run_once(&self) -> kv::Result<JobReport> {
+        Ok(JobReport { processed: (self.operation)().await? })
     }
 }
 
@@ -172,9 +172,9 @@ impl Job for TotalsJob {
         if self.0.latest().is_some() { TOTALS_INTERVAL } else { FIRST_TOTALS_DELAY }
     }
 
-    async fn run_once(&self) -> kv::Result<Report> {
+    async fn run_once(&self) -> kv::Result<JobReport> {
         self.0.run().await?;
-        Ok(Report::default())
+        Ok(JobReport::default())
     }
 }
 
@@ -202,20 +202,20 @@ impl Job for LifecycleRulesJob {
         if self.is_reconciled.load(Ordering::Relaxed) { RULES_INTERVAL } else { FIRST_RULES_DELAY }
     }
 
-    async fn run_once(&self) -> kv::Result<Report> {
+    async fn run_once(&self) -> kv::Result<JobReport> {
         let reconciled = self.rules.reconcile().await;
         let is_reconciled = matches!(reconciled, Ok(_) | Err(LifecycleError::Unfit(_)));
         self.is_reconciled.store(is_reconciled, Ordering::Relaxed);
         match reconciled {
-            Ok(Reconciled::Unchanged | Reconciled::Unsupported) => Ok(Report::default()),
+            Ok(Reconciled::Unchanged | Reconciled::Unsupported) => Ok(JobReport::default()),
             Ok(Reconciled::Written) => {
                 tracing::info!("lifecycle rules were not as they should be, and are now");
-                Ok(Report { worked_on: 1 })
+                Ok(JobReport { processed: 1 })
             }
             Err(LifecycleError::Unfit(unfit)) => {
                 // Not retried before a restart; an hourly log line is warranted nevertheless.
                 tracing::error!(%unfit, "there are no lifecycle rules");
-                Ok(Report::default())
+                Ok(JobReport::default())
             }
             Err(error) => Err(kv::Error::unavailable(error)),
         }

@@ -10,7 +10,7 @@ use crate::{
     outbound::{Answered, Errands},
 };
 
-use super::scheduler::{Job, Report};
+use super::scheduler::{Job, JobReport};
 
 /// Interval between reports: the maximum loss of counters by a crash.
 const INTERVAL: Duration = Duration::from_mins(1);
@@ -65,12 +65,12 @@ impl Job for UsageReport {
         INTERVAL
     }
 
-    async fn run_once(&self) -> kv::Result<Report> {
+    async fn run_once(&self) -> kv::Result<JobReport> {
         let used = self.catalog.pending_usage();
         for batch in used.chunks(MAX_STORES) {
             self.tell(batch).await?;
             self.catalog.ack_usage(batch);
         }
-        Ok(Report { worked_on: used.len() })
+        Ok(JobReport { processed: used.len() })
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     runs::{Attended, Queue, QueueItem, Runs},
 };
 
-use super::scheduler::{Job, Report};
+use super::scheduler::{Job, JobReport};
 
 /// Interval between checks: the maximum delay before a run is ended, and how early its store's expiry is extended.
 /// One list per run of the job, usually empty.
@@ -96,7 +96,7 @@ impl Parts {
         queue: Queue,
         work: impl Fn(QueueItem) -> W,
     ) -> kv::Result<usize> {
-        let (mut worked_on, mut failure) = (0, None);
+        let (mut processed, mut failure) = (0, None);
         for _ in 0..MAX_PAGES {
             let due = self.runs.due(queue).await.map_err(kv::Error::unavailable)?;
             let outcomes = stream::iter(due).map(|item| {
@@ -112,7 +112,7 @@ impl Parts {
             let mut moved = 0;
             for outcome in outcomes {
                 match outcome {
-                    Ok(None) => (worked_on, moved) = (worked_on + 1, moved + 1),
+                    Ok(None) => (processed, moved) = (processed + 1, moved + 1),
                     Ok(Some(error)) => {
                         moved += 1;
                         failure.get_or_insert(error);
@@ -127,7 +127,7 @@ impl Parts {
                 break;
             }
         }
-        failure.map_or(Ok(worked_on), Err)
+        failure.map_or(Ok(processed), Err)
     }
 }
 
@@ -141,10 +141,10 @@ impl Job for RunSupervision {
         INTERVAL
     }
 
-    async fn run_once(&self) -> kv::Result<Report> {
+    async fn run_once(&self) -> kv::Result<JobReport> {
         let parts = &self.0;
-        let worked_on = parts.work_on(Queue::Due, |item| async move { parts.attend(&item).await }).await?;
-        Ok(Report { worked_on })
+        let processed = parts.work_on(Queue::Due, |item| async move { parts.attend(&item).await }).await?;
+        Ok(JobReport { processed })
     }
 }
 
@@ -158,13 +158,13 @@ impl Job for RunDeletion {
         (self.0.runs.retention().duration() / 10).clamp(Duration::from_secs(1), LONGEST_REMOVAL_INTERVAL)
     }
 
-    async fn run_once(&self) -> kv::Result<Report> {
+    async fn run_once(&self) -> kv::Result<JobReport> {
         let parts = &self.0;
         if !parts.runs.allows_deletion() {
-            return Ok(Report::default());
+            return Ok(JobReport::default());
         }
         let checked = parts.work_on(Queue::Finished, |item| async move { parts.check_retention(&item).await }).await?;
         let removed = parts.work_on(Queue::Removal, |item| async move { parts.remove(&item).await }).await?;
-        Ok(Report { worked_on: checked + removed })
+        Ok(JobReport { processed: checked + removed })
     }
 }

@@ -57,8 +57,8 @@ pub fn schedule(
             };
             meter.count(job.name(), &outcome);
             match outcome {
-                Ok(Report { worked_on: 0 }) => {}
-                Ok(Report { worked_on }) => tracing::debug!(job = job.name(), worked_on, "job done"),
+                Ok(JobReport { processed: 0 }) => {}
+                Ok(JobReport { processed }) => tracing::debug!(job = job.name(), processed, "job done"),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(job = job.name(), error, "job failed, and will be tried again");
@@ -70,9 +70,9 @@ pub fn schedule(
 
 /// Result of a run of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Report {
+pub struct JobReport {
     /// Number of items it worked on; usually zero.
-    pub worked_on: usize,
+    pub processed: usize,
 }
 
 /// A periodic job.
@@ -85,11 +85,11 @@ pub trait Job: Debug + Send + Sync + 'static {
     fn interval(&self) -> Duration;
 
     /// Runs the job once. The next run retries failures; concurrent runs are harmless.
-    async fn run_once(&self) -> kv::Result<Report>;
+    async fn run_once(&self) -> kv::Result<JobReport>;
 }
 
 /// The label that names a job. Prometheus reserves a label `job`, and would rename this one.
-const LABEL: &str = "work";
+const LABEL: &str = "task";
 
 /// Counts runs of jobs.
 #[derive(Debug, Clone, Default)]
@@ -102,24 +102,24 @@ struct Counts {
     succeeded: u64,
     failed: u64,
     panicked: u64,
-    worked_on: u64,
+    processed: u64,
 }
 
 impl JobMeter {
     /// Returns zero counters that `metrics` shows.
     pub fn new(metrics: &Metrics) -> Self {
         let meter = Self::default();
-        let (runs, things) = (meter.clone(), meter.clone());
-        let help = "Runs of jobs, by job and outcome; what failed is tried again by the next run.";
+        let (runs, items) = (meter.clone(), meter.clone());
+        let help = "Total number of runs of background jobs, by task and outcome.";
         metrics.watch("larder_job_runs_total", help, Kind::Counter, move || {
             runs.samples(|job, counts| {
                 let of = |outcome, count| Sample::labelled([(LABEL, job), ("outcome", outcome)], count);
                 vec![of("succeeded", counts.succeeded), of("failed", counts.failed), of("panicked", counts.panicked)]
             })
         });
-        let help = "Things that jobs worked on: stores, places, runs, tokens, whatever they look after.";
-        metrics.watch("larder_job_things_total", help, Kind::Counter, move || {
-            things.samples(|job, counts| vec![Sample::labelled([(LABEL, job)], counts.worked_on)])
+        let help = "Total number of items that background jobs processed, by task.";
+        metrics.watch("larder_job_items_total", help, Kind::Counter, move || {
+            items.samples(|job, counts| vec![Sample::labelled([(LABEL, job)], counts.processed)])
         });
         meter
     }
@@ -130,13 +130,13 @@ impl JobMeter {
     }
 
     /// Counts a run of a job.
-    pub fn count(&self, job: &'static str, outcome: &kv::Result<Report>) {
+    pub fn count(&self, job: &'static str, outcome: &kv::Result<JobReport>) {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = counted.entry(job).or_default();
         match outcome {
-            Ok(Report { worked_on }) => {
+            Ok(JobReport { processed }) => {
                 counts.succeeded += 1;
-                counts.worked_on += *worked_on as u64;
+                counts.processed += *processed as u64;
             }
             Err(_) => counts.failed += 1,
         }
@@ -199,10 +199,10 @@ mod tests {
             INTERVAL
         }
 
-        async fn run_once(&self) -> kv::Result<Report> {
+        async fn run_once(&self) -> kv::Result<JobReport> {
             let run = self.runs.fetch_add(1, Ordering::SeqCst);
             assert_ne!(self.panics_at, Some(run), "a job that panics");
-            Ok(Report { worked_on: 1 })
+            Ok(JobReport { processed: 1 })
         }
     }
 
@@ -222,7 +222,7 @@ mod tests {
             INTERVAL
         }
 
-        async fn run_once(&self) -> kv::Result<Report> {
+        async fn run_once(&self) -> kv::Result<JobReport> {
             self.has_begun.store(1, Ordering::SeqCst);
             std::future::pending().await
         }
@@ -269,7 +269,7 @@ mod tests {
         tasks.wait().await;
         let shown = metrics.render();
         let panicked = |job: &str, count: u64| {
-            let line = format!("larder_job_runs_total{{work=\"{job}\",outcome=\"panicked\"}} {count}");
+            let line = format!("larder_job_runs_total{{task=\"{job}\",outcome=\"panicked\"}} {count}");
             shown.lines().any(|found| found == line)
         };
         assert!(panicked("bad", 1) && panicked("good", 0), "{shown}");

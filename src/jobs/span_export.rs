@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-use super::scheduler::{Job, Report};
+use super::scheduler::{Job, JobReport};
 
 /// Interval between exports: the maximum age of spans before they are sent.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -160,8 +160,8 @@ impl Job for SpanExport {
     }
 
     /// Never fails: lost traces are harmless, and counted.
-    async fn run_once(&self) -> kv::Result<Report> {
-        let mut worked_on = 0;
+    async fn run_once(&self) -> kv::Result<JobReport> {
+        let mut processed = 0;
         for _ in 0..MAX_BATCHES {
             let spans = self.tracer.take(BATCH);
             if spans.is_empty() {
@@ -170,7 +170,7 @@ impl Job for SpanExport {
             match self.send(&spans).await {
                 Ok(Sent::Taken) => {
                     self.tracer.count_sent(spans.len());
-                    worked_on += spans.len();
+                    processed += spans.len();
                     self.tell(None);
                 }
                 Ok(Sent::Refused(status)) => {
@@ -184,7 +184,7 @@ impl Job for SpanExport {
                 }
             }
         }
-        Ok(Report { worked_on })
+        Ok(JobReport { processed })
     }
 }
 

@@ -72,7 +72,7 @@ fn each_request_is_one_line_with_its_caller_its_costs_and_no_secret() {
         let mut client = program.client();
         client.send("GET", "/metrics", "", Upload::None).and_then(super::client::Answer::text).expect("it answers")
     };
-    until("the download is gone", || metrics().contains("larder_streams{direction=\"down\"} 0"));
+    until("the download is gone", || metrics().contains("larder_inflight_bodies{direction=\"download\"} 0"));
     let stderr = program.stop().stderr;
     for secret in [TOKEN, "a-wrong-token", "salt", "sugar"] {
         assert!(!stderr.contains(secret), "{secret} is in the log:\n{stderr}");

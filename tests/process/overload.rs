@@ -69,7 +69,7 @@ fn a_request_without_a_record_needs_a_place_whatever_framing_its_body_has() {
     let run = text.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a run").to_owned();
     let turned_away = || {
         let figures = get(&mut program.client(), "/metrics").2;
-        let count = figures.lines().find_map(|line| line.strip_prefix("larder_requests_turned_away_total "));
+        let count = figures.lines().find_map(|line| line.strip_prefix("larder_requests_rejected_total "));
         count.and_then(|count| count.parse::<usize>().ok()).unwrap_or_default()
     };
     let polls: Vec<Client> = (0..POLLS)

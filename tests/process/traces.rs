@@ -164,7 +164,7 @@ fn a_collector_that_is_away_holds_up_nobody_and_gets_what_was_kept_for_it() {
     let dropped_or_sent = |outcome: &str| {
         let mut client = program.client();
         let text = client.send("GET", "/metrics", "", Upload::None).expect("it answers").text().expect("a body");
-        let line = format!("larder_spans_total{{outcome=\"{outcome}\"}} ");
+        let line = format!("larder_trace_spans_total{{outcome=\"{outcome}\"}} ");
         text.lines().find_map(|found| found.strip_prefix(&line)?.parse::<u64>().ok()).expect("it is shown")
     };
     let mut client = Client::connect(program.address, TOKEN).expect("it listens");

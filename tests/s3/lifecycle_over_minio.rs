@@ -241,11 +241,11 @@ async fn the_hourly_job_writes_what_is_missing_through_every_decorator() {
     let objects = Arc::new(SoleWriter::new(unconditional, clock));
     let job = LifecycleRulesJob::new(LifecycleRules::new(objects));
     for written in [1, 0] {
-        assert_eq!(job.run_once().await.unwrap().worked_on, written);
+        assert_eq!(job.run_once().await.unwrap().processed, written);
     }
     let rules = minio.rules(BUCKET).expect("there are rules");
     minio.set_rules(BUCKET, OTHERS);
-    assert_eq!(job.run_once().await.unwrap().worked_on, 1, "somebody took them away");
+    assert_eq!(job.run_once().await.unwrap().processed, 1, "somebody took them away");
     assert_eq!(
         minio.rules(BUCKET).expect("there are rules").matches("larder-").count(),
         rules.matches("larder-").count()
@@ -253,5 +253,5 @@ async fn the_hourly_job_writes_what_is_missing_through_every_decorator() {
     // Where a vendor does not support them, the job goes on without them, and logs so.
     minio.deviate(|deviations| deviations.rules = RuleWays::WithoutPrefix);
     minio.set_rules(BUCKET, OTHERS);
-    assert_eq!(job.run_once().await.unwrap().worked_on, 0);
+    assert_eq!(job.run_once().await.unwrap().processed, 0);
 }

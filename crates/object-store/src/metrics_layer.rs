@@ -57,7 +57,7 @@ pub struct Calls {
     /// Calls that succeeded.
     pub succeeded: u64,
     /// Calls with a negative answer: no such object, a failed precondition, or an unsatisfiable range.
-    pub denied: u64,
+    pub negative: u64,
     /// Calls that failed.
     pub failed: u64,
 }
@@ -80,7 +80,7 @@ impl Counts {
         for (calls, before) in difference.calls.iter_mut().zip(&earlier.calls) {
             calls.begun -= before.begun;
             calls.succeeded -= before.succeeded;
-            calls.denied -= before.denied;
+            calls.negative -= before.negative;
             calls.failed -= before.failed;
         }
         difference.bytes_in -= earlier.bytes_in;
@@ -100,7 +100,7 @@ struct Meter {
 struct CallMeter {
     begun: AtomicU64,
     succeeded: AtomicU64,
-    denied: AtomicU64,
+    negative: AtomicU64,
     failed: AtomicU64,
 }
 
@@ -116,8 +116,8 @@ impl Meter {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
             calls: Operation::ALL.map(|operation| {
-                let CallMeter { begun, succeeded, denied, failed } = &self.calls[operation as usize];
-                Calls { begun: read(begun), succeeded: read(succeeded), denied: read(denied), failed: read(failed) }
+                let CallMeter { begun, succeeded, negative, failed } = &self.calls[operation as usize];
+                Calls { begun: read(begun), succeeded: read(succeeded), negative: read(negative), failed: read(failed) }
             }),
             bytes_in: read(&self.bytes_in),
             bytes_out: read(&self.bytes_out),
@@ -127,8 +127,8 @@ impl Meter {
     fn call_samples(&self) -> Vec<Sample> {
         let counts = self.counts();
         let of_operation = |operation: Operation| {
-            let Calls { begun: _, succeeded, denied, failed } = counts.of(operation);
-            [("succeeded", succeeded), ("denied", denied), ("failed", failed)].map(|(outcome, count)| {
+            let Calls { begun: _, succeeded, negative, failed } = counts.of(operation);
+            [("succeeded", succeeded), ("negative", negative), ("failed", failed)].map(|(outcome, count)| {
                 Sample::labelled([("operation", operation.name()), ("outcome", outcome)], count)
             })
         };
@@ -137,7 +137,7 @@ impl Meter {
 
     fn byte_samples(&self) -> Vec<Sample> {
         let Counts { bytes_in, bytes_out, .. } = self.counts();
-        [("in", bytes_in), ("out", bytes_out)]
+        [("sent", bytes_in), ("received", bytes_out)]
             .map(|(direction, bytes)| Sample::labelled([("direction", direction)], bytes))
             .into()
     }
@@ -153,13 +153,13 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
     pub fn shown_by(inner: Arc<S>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
         let meter: Arc<Meter> = Arc::default();
         let (calls, bytes) = (Arc::clone(&meter), Arc::clone(&meter));
-        let help = "Calls of the object store, by operation and outcome: denied is a plain answer in the negative.";
-        metrics.watch("larder_object_calls_total", help, Kind::Counter, move || calls.call_samples());
-        let help = "Bytes of bodies that the object store took in and gave out.";
-        metrics.watch("larder_object_bytes_total", help, Kind::Counter, move || bytes.byte_samples());
-        let help = "Time until the object store answered, by operation; without reading a body.";
+        let help = "Total number of requests to the object store, by operation and outcome (negative: the response was 404, 412 or 416).";
+        metrics.watch("larder_object_store_requests_total", help, Kind::Counter, move || calls.call_samples());
+        let help = "Total bytes of bodies sent to and received from the object store.";
+        metrics.watch("larder_object_store_bytes_total", help, Kind::Counter, move || bytes.byte_samples());
+        let help = "Time until the object store responded in seconds, by operation; excludes reading the body.";
         let names = Operation::ALL.map(Operation::name);
-        let durations = metrics.durations("larder_object_call_duration_seconds", help, "operation", names);
+        let durations = metrics.durations("larder_object_store_request_duration_seconds", help, "operation", names);
         Self { inner, meter, timing: Some(Timing { clock, durations }), ledger: None }
     }
 
@@ -181,14 +181,14 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
     }
 
     async fn count<T>(&self, operation: Operation, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let CallMeter { begun, succeeded, denied, failed } = &self.meter.calls[operation as usize];
+        let CallMeter { begun, succeeded, negative, failed } = &self.meter.calls[operation as usize];
         begun.fetch_add(1, Ordering::Relaxed);
         self.charge(Costs::call(operation.class()));
         let began = self.timing.as_ref().map(|timing| timing.clock.monotonic());
         let answer = call.await;
         let (outcome, word) = match &answer {
             Ok(_) => (succeeded, "succeeded"),
-            Err(Error::NotFound | Error::Precondition | Error::RangeNotSatisfiable { .. }) => (denied, "denied"),
+            Err(Error::NotFound | Error::Precondition | Error::RangeNotSatisfiable { .. }) => (negative, "negative"),
             Err(
                 Error::Body(_)
                 | Error::Throttled { .. }

@@ -89,8 +89,8 @@ impl Admission {
     pub fn new(limit: Option<usize>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
         let turned_away = Arc::new(AtomicU64::new(0));
         let shown = Arc::clone(&turned_away);
-        let help = "Requests that were told to come back, since there were more than this gateway works on at once.";
-        metrics.watch("larder_requests_turned_away_total", help, Kind::Counter, move || {
+        let help = "Total number of requests rejected by the concurrency limit (LARDER_MAX_REQUESTS).";
+        metrics.watch("larder_requests_rejected_total", help, Kind::Counter, move || {
             vec![Sample::plain(shown.load(Ordering::Relaxed))]
         });
         Self::counting(limit, clock, turned_away)

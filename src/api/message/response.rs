@@ -174,9 +174,9 @@ impl Streams {
     /// Returns a new counter, registered with `metrics`.
     pub fn new(metrics: &Metrics) -> Self {
         let streams = Self { up: Arc::default(), down: Arc::default() };
-        let shown = [("up", Arc::clone(&streams.up)), ("down", Arc::clone(&streams.down))];
-        let help = "Bodies that are being received from clients (up) or sent to them (down), small ones aside.";
-        metrics.watch("larder_streams", help, Kind::Gauge, move || {
+        let shown = [("upload", Arc::clone(&streams.up)), ("download", Arc::clone(&streams.down))];
+        let help = "Current number of streamed bodies, by direction: upload or download. Bodies held in memory are not counted.";
+        metrics.watch("larder_inflight_bodies", help, Kind::Gauge, move || {
             let sample = |(way, count): &(&str, Arc<AtomicU64>)| {
                 Sample::labelled([("direction", way)], count.load(Ordering::Relaxed))
             };

@@ -179,7 +179,7 @@ impl Larder {
     pub(crate) async fn tell_use(&self) -> larder::kv::Result<usize> {
         let errands = self.0.errands.clone().expect("it has a leader");
         let job = UsageReport::new(self.0.catalog.clone(), errands);
-        job.run_once().await.map(|report| report.worked_on)
+        job.run_once().await.map(|report| report.processed)
     }
 
     /// Writes down how stores were used, as a job does now and then. Returns the number of stores.

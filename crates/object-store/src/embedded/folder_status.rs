@@ -74,7 +74,7 @@ const MAX_NOTE_BYTES: u64 = 64;
 pub fn show(root: &Path, metrics: &Metrics) {
     let disk = |root: &Path| rustix::fs::statvfs(root).ok();
     let paths = Paths::new(root);
-    let help = "Bytes on the disk of the data folder that Larder can still write.";
+    let help = "Current free space on the disk of the data folder in bytes.";
     let of = paths.clone();
     metrics.watch("larder_disk_free_bytes", help, Kind::Gauge, move || {
         disk(of.root()).map(|disk| Sample::plain(disk.f_bavail.saturating_mul(disk.f_frsize))).into_iter().collect()
@@ -84,7 +84,7 @@ pub fn show(root: &Path, metrics: &Metrics) {
     metrics.watch("larder_disk_size_bytes", help, Kind::Gauge, move || {
         disk(of.root()).map(|disk| Sample::plain(disk.f_blocks.saturating_mul(disk.f_frsize))).into_iter().collect()
     });
-    let help = "Unix time of the last backup of the data folder by `larder backup`; 0 if there was none.";
+    let help = "Unix time of the last `larder backup` of the data folder in seconds; 0 if there was none.";
     metrics.watch("larder_last_backup_timestamp_seconds", help, Kind::Gauge, move || {
         let taken_at = last_backup(&paths).map_or(0, Timestamp::as_millis);
         vec![Sample::plain(u64::try_from(taken_at / 1000).unwrap_or_default())]

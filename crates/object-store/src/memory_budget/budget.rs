@@ -80,14 +80,14 @@ impl MemoryBudget {
     /// Registers metrics of the memory held, the limit, and the number of refused requests.
     pub fn show(&self, metrics: &Metrics) {
         let (bytes, limit) = (Arc::clone(&self.held), self.limit);
-        let help = "Memory that is held on behalf of clients, in bytes.";
+        let help = "Current memory held on behalf of clients in bytes.";
         metrics
             .watch("larder_request_memory_bytes", help, Kind::Gauge, move || vec![Sample::plain(bytes.load(Relaxed))]);
-        let help = "The most memory that is held on behalf of clients, in bytes (LARDER_REQUEST_MEMORY).";
+        let help = "Limit of the memory held on behalf of clients in bytes (LARDER_REQUEST_MEMORY).";
         metrics.watch("larder_request_memory_limit_bytes", help, Kind::Gauge, move || vec![Sample::plain(limit)]);
-        let counts = [("none_left", Arc::clone(&self.refused)), ("too_slow", Arc::clone(&self.ended))];
-        let help = "Requests that were ended for want of memory: none was left in time, or the client was too slow for what it held.";
-        metrics.watch("larder_request_memory_refusals_total", help, Kind::Counter, move || {
+        let counts = [("exhausted", Arc::clone(&self.refused)), ("slow_client", Arc::clone(&self.ended))];
+        let help = "Total number of requests rejected for lack of request memory, by reason: exhausted or slow_client.";
+        metrics.watch("larder_request_memory_rejections_total", help, Kind::Counter, move || {
             let sample = |(reason, count): &(&'static str, Arc<AtomicU64>)| {
                 Sample::labelled([("reason", *reason)], count.load(Relaxed))
             };

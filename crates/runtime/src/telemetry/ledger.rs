@@ -135,9 +135,9 @@ impl Ledger {
     /// Shows the number of calls in `metrics`.
     pub fn show(self: &std::sync::Arc<Self>, metrics: &Metrics) {
         let ledger = std::sync::Arc::clone(self);
-        let help = "Calls of the object store as it bills them, repetitions and parts among them, by class: a (writes and lists), \
-                    b (reads), free (deletes).";
-        metrics.watch("larder_billed_calls_total", help, Kind::Counter, move || {
+        let help = "Total number of requests to the object store as it bills them, each attempt and each part counted, by \
+                    class: a (writes, copies and lists), b (reads), free (deletes).";
+        metrics.watch("larder_object_store_billed_requests_total", help, Kind::Counter, move || {
             let all = ledger.totals().all;
             CallClass::NAMES.map(|(class, name)| Sample::labelled([("class", name)], all.calls(class))).into()
         });

@@ -253,7 +253,7 @@ pub(super) fn log_and_count() {
 
 /// Shows the number of panics in `metrics`.
 pub fn show(metrics: &Metrics) {
-    let help = "Panics of requests, jobs and other tasks, each a defect; the log has their places.";
+    let help = "Total number of panics of requests, jobs and other tasks.";
     metrics.watch("larder_panics_total", help, Kind::Counter, || vec![Sample::plain(COUNT.load(Ordering::Relaxed))]);
 }
 

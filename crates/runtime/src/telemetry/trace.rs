@@ -193,9 +193,8 @@ impl Tracer {
     /// Shows the number of spans by outcome in `metrics`.
     pub fn show(self: &Arc<Self>, metrics: &Metrics) {
         let tracer = Arc::clone(self);
-        let help = "Spans of traced requests, by what became of them: sent to the collector, or dropped since it does not take \
-                    them, or not as fast.";
-        metrics.watch("larder_spans_total", help, Kind::Counter, move || {
+        let help = "Total number of trace spans, by outcome: sent to the collector, or dropped.";
+        metrics.watch("larder_trace_spans_total", help, Kind::Counter, move || {
             [("sent", &tracer.sent), ("dropped", &tracer.dropped)]
                 .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count.load(Ordering::Relaxed)))
                 .into()
