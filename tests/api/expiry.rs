@@ -3,17 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder::{
-    clock::Timestamp,
-    kv::CatalogOptions,
-    storage::{Attributes, ByteStream, GetOptions, Precondition, PutOptions},
-};
+use larder::clock::Timestamp;
+use larder::kv::CatalogOptions;
+use larder::storage::{Attributes, ByteStream, GetOptions, Precondition, PutOptions};
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Larder, STORES, Store},
-    leader::leader_and_another,
-};
+use crate::harness::{Larder, STORES, Store};
+use crate::leader::leader_and_another;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -239,3 +235,26 @@ contract_test!(a_store_whose_records_move_says_how_far_that_is, async |larder: L
     let object = store.behind(&larder.restarted().await).object().await;
     assert_eq!(object["move"], json!({ "phase": "COPYING", "recordsCopied": 42 }));
 });
+
+const CLOCK: &str = "/larder/v1/clock";
+const ACCEPT: &str = "/larder/v1/clock/accept";
+
+contract_test!(
+    an_admin_sees_that_deletions_are_suspended_and_ends_it_by_confirming_the_time,
+    async |larder: Larder| {
+        let trusted = larder.get(CLOCK).await.answers(200);
+        assert!(trusted.data()["deletionSuspended"].is_null());
+        larder.set_wrong_by_days(8);
+        let suspended = larder.get(CLOCK).await.answers(200);
+        let reason = suspended.data()["deletionSuspended"]["reason"].as_str().expect("a reason").to_owned();
+        assert!(reason.contains("jumped forward by 691"), "{reason}");
+        larder.set_wrong_by_days(0);
+        larder.advance(Duration::from_hours(23));
+        assert!(!larder.get(CLOCK).await.answers(200).data()["deletionSuspended"].is_null());
+        let accepted = larder.post(ACCEPT).await.answers(200);
+        assert!(accepted.data()["deletionSuspended"].is_null());
+        assert!(larder.get(CLOCK).await.answers(200).data()["deletionSuspended"].is_null());
+        larder.request("DELETE", CLOCK).await.fails(405, "method-not-allowed");
+        larder.get(ACCEPT).await.fails(405, "method-not-allowed");
+    }
+);

@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use larder::kv::{Patch, Retention, StoreId, StoreLocator, StoreQuery, StoreUpdate};
 
 use crate::{
-    counted::Counted,
-    dying::Dying,
     gateways::{Gateway, STALENESS, World, name, new_store},
+    test_stores::Counted,
+    test_stores::Dying,
 };
 
 const HOUR: Duration = Duration::from_hours(1);

@@ -1,10 +1,8 @@
 //! The domain over the reference object store: several gateways at once, time moved by hand, crashes and lost answers.
 
 mod accounts;
-mod activity;
-mod counted;
-mod due;
-mod dying;
+mod deletion;
+mod due_queue;
 mod gateways;
 mod growth;
 mod leader;
@@ -14,8 +12,8 @@ mod naming;
 #[cfg(feature = "s3")]
 #[path = "../object_store/mod.rs"]
 mod object_store;
-mod removal;
-mod run_clocks;
 mod run_host;
 mod runs;
 mod simulation;
+mod test_stores;
+mod usage;

@@ -4,11 +4,11 @@
 use std::{env, io::ErrorKind, net::TcpListener, path::Path, process::Command};
 
 use crate::{
-    big::{MAX_GROWTH, download, upload},
     client::{Client, Upload},
-    effort,
+    large_records::{MAX_GROWTH, download, upload},
     pattern::Pattern,
     program::{PATIENCE, Program, TOKEN, command, now, pause, run},
+    scale,
 };
 
 /// Number of concurrent readers of one large record, all of them stalled.
@@ -181,7 +181,7 @@ fn large_records_and_slow_readers_cost_little_memory() {
     upload(&gateway, &format!("{path}/small"), small, false);
     download(&gateway, &format!("{path}/small"), small);
     let before = gateway.peak_memory();
-    let length = effort::big_record_bytes();
+    let length = scale::big_record_bytes();
     for (version, is_chunked) in [(2, false), (3, true)] {
         let big = Pattern { version, length };
         upload(&gateway, &format!("{path}/big"), big, is_chunked);

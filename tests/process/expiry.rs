@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Client, Upload},
-    leftovers::Backend,
+    orphans::Backend,
     program::{Program, TOKEN, command, now, pause},
 };
 

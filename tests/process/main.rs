@@ -1,26 +1,25 @@
 //! The program itself, from an operator's view: start, stop, limits, crashes, memory.
 //!
 //! Each test runs the real binary in a folder of its own and speaks HTTP to it over a socket. How hard the long ones
-//! try is set by the environment (`effort`).
+//! try is set by the environment (`scale`).
 
 mod aborts;
-mod access_log;
 mod administration;
-mod audit_log;
 mod backup;
 mod behind_proxy;
-mod big;
-mod bombs;
+#[cfg(feature = "s3")]
+mod billed_requests;
 #[cfg(feature = "s3")]
 mod bucket;
 mod check;
 mod client;
-mod colours;
+mod cluster;
+mod crash_recovery;
+mod data_commands;
+mod decompression_bombs;
 mod doctor;
-mod effort;
 #[cfg(feature = "s3")]
 mod encrypted;
-mod everyday;
 mod expiry;
 mod first_user;
 mod floods;
@@ -28,24 +27,22 @@ mod folder;
 mod formats;
 mod histories;
 mod hostile_server;
+mod https;
 mod image;
 mod import_troubles;
-mod leftovers;
-mod limits;
+mod large_records;
+mod logs;
 mod lost_folder;
 #[cfg(feature = "s3")]
 mod lost_installation;
-mod manual;
-#[cfg(feature = "s3")]
-mod metered;
 mod metrics;
 #[cfg(feature = "s3")]
 mod migrate;
 #[cfg(feature = "s3")]
 #[expect(dead_code, unused_imports, clippy::disallowed_methods, reason = "other tests use more of it; it has no drain")]
-#[path = "../s3/minio/mod.rs"]
-mod minio;
-mod moves;
+#[path = "../s3/mock_minio/mod.rs"]
+mod mock_minio;
+mod orphans;
 mod overload;
 mod pattern;
 mod program;
@@ -54,15 +51,16 @@ mod program;
 #[path = "../s3/proxy/mod.rs"]
 mod proxy;
 mod reload;
+mod relocation;
 mod run;
+mod scale;
 mod secrets;
-mod secure;
-mod site;
+mod slow_clients;
 #[cfg(feature = "s3")]
 mod staleness;
 mod start;
 mod stop;
-mod torture;
+mod terminal;
 mod traces;
 mod transfer;
 mod watched;

@@ -6,8 +6,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     client::{Client, Upload},
-    effort, folder,
+    folder,
     program::{Program, TOKEN, command, run, until},
+    scale,
     watcher::Watched,
 };
 
@@ -294,7 +295,7 @@ fn a_start_takes_less_than_a_second_however_many_records_there_are() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::serve(folder.path(), &[]);
     let path = program.records_of("many");
-    let records = effort::start_records();
+    let records = scale::start_records();
     let writers = 8;
     std::thread::scope(|scope| {
         for writer in 0..writers {

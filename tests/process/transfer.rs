@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     client::Upload,
-    effort,
     program::{Ended, PATIENCE, Program, TOKEN, command, now, pause, run},
+    scale,
     watcher::Watched,
 };
 
@@ -112,7 +112,7 @@ fn lines(path: &Path) -> usize {
 
 #[test]
 fn what_is_carried_out_and_in_again_is_the_same_also_if_it_was_cut_off() {
-    let records = effort::transfer_records();
+    let records = scale::transfer_records();
     let work = tempfile::tempdir().expect("a folder");
     let path = |name: &str| work.path().join(name).display().to_string();
     let (first_data, second_data) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));

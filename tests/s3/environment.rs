@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{
     behind_proxy::stream,
-    minio::{Deviations, MinIo},
+    mock_minio::{Deviations, MockMinio},
     tiny::Client,
 };
 
@@ -142,7 +142,7 @@ async fn the_object_store_is_asked_through_the_proxy_that_the_environment_names(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_change_in_their_file_take_effect_when_they_are_refused_and_on_sighup() {
-    let (folder, minio) = (tempfile::tempdir().unwrap(), MinIo::start(Deviations::default()).await);
+    let (folder, minio) = (tempfile::tempdir().unwrap(), MockMinio::start(Deviations::default()).await);
     let file = folder.path().join("credentials");
     let write = |id: &str| {
         fs::write(&file, format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = secret\n")).unwrap();
@@ -184,7 +184,7 @@ async fn keys_that_change_in_their_file_take_effect_when_they_are_refused_and_on
 #[tokio::test]
 async fn a_bucket_in_another_region_is_found_by_every_operation() {
     let deviations = Deviations { region: Some("eu-north-1"), only_key: None, ..Deviations::default() };
-    let minio = MinIo::start(deviations).await;
+    let minio = MockMinio::start(deviations).await;
     let options = S3Options {
         endpoint: Some(minio.endpoint().parse().unwrap()),
         region: Some("us-east-1".to_owned()),

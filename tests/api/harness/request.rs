@@ -88,7 +88,7 @@ impl Request {
     pub(crate) async fn send_on(self, connection: &mut Connection) -> Reply {
         let pieces = self.pieces();
         let reply = connection.exchange(&self.to_string(), &self.method, &pieces).await;
-        described::hold(&self.method, &self.target, &reply);
+        openapi::hold(&self.method, &self.target, &reply);
         reply
     }
 
@@ -99,7 +99,7 @@ impl Request {
         let reply = connection.exchange(&closing.to_string(), &closing.method, &pieces).await;
         let rest = connection.read_rest().await;
         assert!(rest.is_empty(), "{reply} is followed by {} bytes that it did not announce", rest.len());
-        described::hold(&closing.method, &closing.target, &reply);
+        openapi::hold(&closing.method, &closing.target, &reply);
         reply
     }
 

@@ -1,4 +1,4 @@
-//! Clients of the store of a simulated world, and its caretakers.
+//! Clients of the store of a simulated world, and its reconcilers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,13 +22,13 @@ const LONG_LIFE_DAYS: f64 = 10.0;
 /// Reads, writes and deletes records, through whichever gateway.
 pub async fn client(world: Arc<World>, id: StoreId, number: u64) {
     for action in 0..ACTIONS {
-        world.clock.sleep(world.dice.millis(50, world.scenario.pause_ms)).await;
-        let key = KEYS[usize::try_from(world.dice.below(2)).expect("it is small")];
+        world.clock.sleep(world.rng.millis(50, world.scenario.pause_ms)).await;
+        let key = KEYS[usize::try_from(world.rng.below(2)).expect("it is small")];
         let gateway = world.any_gateway();
         let patience = world.clock.sleep(PATIENCE);
         let value = number * 1000 + action as u64;
         let done = async {
-            match world.dice.below(10) {
+            match world.rng.below(10) {
                 0..5 => change(&world, &gateway, id, key, Some(value)).await,
                 5..6 => change(&world, &gateway, id, key, None).await,
                 _ => look(&world, &gateway, id, key).await,
@@ -77,9 +77,9 @@ async fn look(world: &World, gateway: &Gateway, id: StoreId, key: &'static str) 
 /// Names the store, takes its name away, and lets it live longer and shorter.
 pub async fn owner(world: Arc<World>, id: StoreId) {
     for _ in 0..4 {
-        world.clock.sleep(world.dice.millis(3_000, 40_000)).await;
+        world.clock.sleep(world.rng.millis(3_000, 40_000)).await;
         let retention = Retention::from_days(LONG_LIFE_DAYS).expect("a retention");
-        let change = match world.dice.below(5) {
+        let change = match world.rng.below(5) {
             0 | 1 => StoreUpdate { name: Patch::Set("shop".parse().expect("a name")), ..StoreUpdate::default() },
             2 => StoreUpdate { name: Patch::Clear, ..StoreUpdate::default() },
             3 => StoreUpdate { retention: Patch::Set(retention), ..StoreUpdate::default() },
@@ -89,7 +89,7 @@ pub async fn owner(world: Arc<World>, id: StoreId) {
             return;
         }
     }
-    // In the end it is kept, so that there is something to judge.
+    // In the end it is kept, so that there is something to check.
     for _ in 0..20 {
         let named = StoreUpdate { name: Patch::Set("shop".parse().expect("a name")), ..StoreUpdate::default() };
         if update(&world, id, named).await != Some(false) {
@@ -130,9 +130,9 @@ async fn update(world: &World, id: StoreId, change: StoreUpdate) -> Option<bool>
 }
 
 /// Processes due items at one gateway, for ever.
-pub async fn caretaker(world: Arc<World>, index: usize) {
+pub async fn reconciler_task(world: Arc<World>, index: usize) {
     loop {
-        world.clock.sleep(world.dice.millis(3_000, 15_000)).await;
+        world.clock.sleep(world.rng.millis(3_000, 15_000)).await;
         let gateway = world.gateway_at(index);
         let patience = world.clock.sleep(PATIENCE);
         tokio::select! {
@@ -143,9 +143,9 @@ pub async fn caretaker(world: Arc<World>, index: usize) {
 }
 
 /// Crashes gateways, now and then, for a while.
-pub async fn misfortune(world: Arc<World>) {
+pub async fn crasher(world: Arc<World>) {
     for _ in 0..2 {
-        world.clock.sleep(world.dice.millis(5_000, 90_000)).await;
-        world.crash(usize::try_from(world.dice.below(2)).expect("it is small"));
+        world.clock.sleep(world.rng.millis(5_000, 90_000)).await;
+        world.crash(usize::try_from(world.rng.below(2)).expect("it is small"));
     }
 }

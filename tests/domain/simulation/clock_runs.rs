@@ -22,13 +22,13 @@ const REVOKED_WITHIN: Duration = Duration::from_hours(48);
 
 /// Starts a run with a token, gives signs of life, finishes it, and looks whether run and token live as long as they should.
 pub async fn actor(world: Arc<World>) {
-    world.time.sleep(world.dice.millis(1, 3_600_000)).await;
+    world.time.sleep(world.rng.millis(1, 3_600_000)).await;
     let Some(gateway) = world.serving() else { return };
     let (run, token) = start(&world, &gateway).await;
     let until = world.time.monotonic() + LENGTH;
     while world.time.monotonic() < until {
         let longest = u64::try_from(LONGEST_PAUSE.as_millis()).expect("it is short");
-        world.time.sleep(world.dice.millis(60_000, longest)).await;
+        world.time.sleep(world.rng.millis(60_000, longest)).await;
         let Some(gateway) = world.serving() else { continue };
         match gateway.runs.beat(&run).await {
             Ok(run) if !run.status.is_terminal() => {}
@@ -54,7 +54,7 @@ pub async fn actor(world: Arc<World>) {
 }
 
 async fn start(world: &World, gateway: &Gateway) -> (RunId, Token) {
-    let random = SeededRandom::new(world.dice.below(u64::MAX));
+    let random = SeededRandom::new(world.rng.below(u64::MAX));
     let user = gateway.users.admin().await.expect("an account");
     let store = gateway.catalog.create(user.id, NewStore::default()).await.expect("a store").store;
     let settings = RunSettings { build: "latest".to_owned(), timeout_secs: 0, memory_mbytes: 128, disk_mbytes: 256 };

@@ -19,7 +19,7 @@ use larder::{
     storage::{GetOptions, ObjectStore, in_memory::MemoryStore},
 };
 
-use super::{clocks::caretaker, line::Dice, time::SimulatedClock};
+use super::{clocks::reconciler_task, flaky_store::Rng, time::SimulatedClock};
 
 /// A machine's clock, which may be wrong.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ pub struct World {
     /// The object store's own clock.
     pub date: Arc<MachineClock>,
     objects: Arc<MemoryStore>,
-    pub dice: Dice,
+    pub rng: Rng,
     pub owner: UserId,
     pub scenario: Scenario,
     gateways: Mutex<Vec<Gateway>>,
@@ -139,7 +139,7 @@ impl World {
             date: MachineClock::new(&time, 0),
             objects: Arc::new(MemoryStore::new(time.clone())),
             time,
-            dice: Dice::new(seed),
+            rng: Rng::new(seed),
             owner: UserId::generate(&SeededRandom::new(seed)),
             scenario,
             gateways: Mutex::default(),
@@ -152,7 +152,7 @@ impl World {
         for _ in 0..scenario.before_bucket.max(1) {
             let gateway = world.start(first, true).await;
             world.gateways().push(gateway.clone());
-            tokio::spawn(caretaker(world.clone(), gateway));
+            tokio::spawn(reconciler_task(world.clone(), gateway));
         }
         world
     }
@@ -176,7 +176,7 @@ impl World {
             toggles: self.scenario.toggles,
             ..CatalogOptions::default()
         };
-        let random = Arc::new(SeededRandom::new(self.dice.below(u64::MAX)));
+        let random = Arc::new(SeededRandom::new(self.rng.below(u64::MAX)));
         let catalog = Arc::new(Catalog::new(self.objects.clone(), clock.clone(), random.clone(), &options));
         let users = Users::open(self.objects.clone(), clock.clone(), random.clone(), staleness).await;
         let users = Arc::new(users.expect("accounts open"));
@@ -206,13 +206,13 @@ impl World {
         self.time.sleep(pause).await;
         let next = self.start(wrong_by, true).await;
         self.gateways()[0] = next.clone();
-        tokio::spawn(caretaker(self.clone(), next));
+        tokio::spawn(reconciler_task(self.clone(), next));
     }
 
     /// Returns a gateway that serves now, if there is one.
     pub fn serving(&self) -> Option<Gateway> {
         let gateways = self.gateways();
-        let chosen = usize::try_from(self.dice.below(gateways.len() as u64)).expect("it is small");
+        let chosen = usize::try_from(self.rng.below(gateways.len() as u64)).expect("it is small");
         let gateway = gateways[chosen].clone();
         let is_asleep = *gateway.sleeps_until.lock().expect("nobody panicked") > self.time.monotonic();
         let is_stopped = gateway.is_stopped.load(Ordering::SeqCst);

@@ -17,7 +17,7 @@ use larder::{
 use super::{
     clock_runs::actor,
     clock_world::{Gateway, Scenario, Trouble, Whose, World},
-    line::Dice,
+    flaky_store::Rng,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -42,7 +42,7 @@ const SEEDS: u64 = 36;
 const SEEDS_TO_SHOW: u64 = 40;
 
 /// Does what a gateway does in the background.
-pub async fn caretaker(world: Arc<World>, gateway: Gateway) {
+pub async fn reconciler_task(world: Arc<World>, gateway: Gateway) {
     loop {
         world.time.sleep(WORK_INTERVAL).await;
         if gateway.is_stopped.load(Ordering::SeqCst) {
@@ -65,16 +65,16 @@ async fn client(world: Arc<World>, number: u64) {
     let retention = retention.expect("a retention");
     // The first is made at once, by a clock that may be wrong from the first start on.
     let of_trouble = world.scenario.trouble.middle().filter(|_| number == CLIENTS);
-    world.time.sleep(of_trouble.unwrap_or_else(|| world.dice.millis(1, 2 + number * 6 * 3_600_000))).await;
+    world.time.sleep(of_trouble.unwrap_or_else(|| world.rng.millis(1, 2 + number * 6 * 3_600_000))).await;
     let Some(gateway) = world.serving() else { return };
     let new = NewStore { retention: Some(retention), ..NewStore::default() };
     let store = gateway.catalog.create(world.owner, new).await.expect("a store").store;
     let id = store.document.id;
     let mut lives_until = world.time.monotonic() + retention.duration();
-    let changes = if of_trouble.is_some() { 0 } else { world.dice.below(16) };
+    let changes = if of_trouble.is_some() { 0 } else { world.rng.below(16) };
     for _ in 0..changes {
-        let longest = if world.dice.happens(500) { HOUR } else { retention.duration() * 2 / 3 };
-        world.time.sleep(world.dice.millis(60_000, millis_of(longest))).await;
+        let longest = if world.rng.happens(500) { HOUR } else { retention.duration() * 2 / 3 };
+        world.time.sleep(world.rng.millis(60_000, millis_of(longest))).await;
         let Some(gateway) = world.serving() else { continue };
         match put(&gateway, id).await {
             Ok(()) => lives_until = world.time.monotonic() + retention.duration(),
@@ -89,8 +89,8 @@ async fn client(world: Arc<World>, number: u64) {
         return world.complain("deleted before its end");
     }
     wait_for_right_clocks(&world).await;
-    let judge = world.start(0, false).await;
-    let end = match judge.catalog.resolve(&StoreLocator::Id(id)).await {
+    let reader = world.start(0, false).await;
+    let end = match reader.catalog.resolve(&StoreLocator::Id(id)).await {
         Ok(store) => store.document.expires_at.map_or(lives_until, |at| at.since(beginning(&world))),
         Err(_) if world.time.monotonic() < lives_until => return world.complain("gone before its end"),
         Err(_) => lives_until,
@@ -130,7 +130,7 @@ async fn put(gateway: &Gateway, id: StoreId) -> larder::kv::Result<()> {
 }
 
 /// Lets happen what goes wrong.
-async fn misfortune(world: Arc<World>) {
+async fn crasher(world: Arc<World>) {
     let set = |whose: Whose, by: i64| match whose {
         Whose::Machine => world.gateways()[0].machine.set_wrong_by(by),
         Whose::ObjectStore => world.date.set_wrong_by(by),
@@ -178,7 +178,7 @@ fn run(seed: u64, scenario: Scenario) -> BTreeSet<&'static str> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let world = World::new(seed, scenario).await;
-        tokio::spawn(misfortune(world.clone()));
+        tokio::spawn(crasher(world.clone()));
         for number in 0..=CLIENTS {
             tokio::spawn(client(world.clone(), number));
         }
@@ -201,14 +201,14 @@ const FOLDER: Scenario =
 
 /// Returns a trouble of any kind: by up to ten days in either direction; for seconds to twelve hours while gateways
 /// run, and for up to an hour from a start.
-fn any_trouble(dice: &Dice, before_bucket: usize) -> Trouble {
-    let by = i64::try_from(61_000 + dice.below(864_000_000)).expect("it is small");
-    let by = if dice.happens(500) { by } else { -by };
-    let whose = if before_bucket > 0 && dice.happens(500) { Whose::ObjectStore } else { Whose::Machine };
-    let at = dice.millis(3_600_000, 5 * 86_400_000);
-    let of_start = dice.millis(10_000, 3_600_000);
-    match dice.below(5) {
-        0..2 => Trouble::Jumps { whose, by, at, lasts: dice.millis(10_000, 12 * 3_600_000) },
+fn any_trouble(rng: &Rng, before_bucket: usize) -> Trouble {
+    let by = i64::try_from(61_000 + rng.below(864_000_000)).expect("it is small");
+    let by = if rng.happens(500) { by } else { -by };
+    let whose = if before_bucket > 0 && rng.happens(500) { Whose::ObjectStore } else { Whose::Machine };
+    let at = rng.millis(3_600_000, 5 * 86_400_000);
+    let of_start = rng.millis(10_000, 3_600_000);
+    match rng.below(5) {
+        0..2 => Trouble::Jumps { whose, by, at, lasts: rng.millis(10_000, 12 * 3_600_000) },
         2..4 => Trouble::StartsWrong { whose, by, at, lasts: of_start },
         _ if before_bucket == 0 && by < 0 => Trouble::StartsWrongAndAgain { by, at, lasts: of_start },
         _ => Trouble::FirstStartLongAgo { lasts: of_start },
@@ -219,7 +219,7 @@ fn any_trouble(dice: &Dice, before_bucket: usize) -> Trouble {
 fn no_clock_that_is_wrong_for_a_while_loses_a_store_or_keeps_what_is_due() {
     for seed in 0..SEEDS {
         let before_bucket = usize::try_from(seed % 3).expect("it is small");
-        let trouble = any_trouble(&Dice::new(seed), before_bucket);
+        let trouble = any_trouble(&Rng::new(seed), before_bucket);
         let wrong = run(seed, Scenario { trouble, before_bucket, ..FOLDER });
         assert!(wrong.is_empty(), "seed {seed}, {trouble:?} before {before_bucket}: {wrong:?}");
     }

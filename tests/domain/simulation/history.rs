@@ -79,7 +79,7 @@ impl History {
     }
 
     /// Returns the contradictions in the history, and in the final state.
-    pub fn judge(mut self, last: &[(&'static str, Value)], now: Duration) -> BTreeSet<&'static str> {
+    pub fn check(mut self, last: &[(&'static str, Value)], now: Duration) -> BTreeSet<&'static str> {
         for read in &self.reads {
             if !self.can_see(read) {
                 self.wrong.insert("stale read");

@@ -12,8 +12,8 @@ use std::{
 use larder::kv::SafetyToggles;
 
 use super::{
-    clients::{caretaker, client, misfortune, owner},
-    line::Weather,
+    clients::{client, crasher, owner, reconciler_task},
+    flaky_store::Weather,
     world::{Scenario, World},
 };
 
@@ -29,7 +29,7 @@ const STEPS: u64 = 1_000_000;
 /// Runs in which a missing safeguard must show.
 const RUNS: u64 = 400;
 
-/// A world of ordinary misfortune.
+/// A world of ordinary failures.
 const ORDINARY: Scenario = Scenario {
     weather: Weather { usual_ms: 400, slow: 70, stalled: 30, refused: 5, unanswered: 10, late: 5 },
     life: Duration::from_secs(100),
@@ -80,13 +80,13 @@ fn run(seed: u64, scenario: Scenario, steps: &Arc<AtomicU64>) -> BTreeSet<&'stat
             tokio::spawn(client(world.clone(), id, number));
         }
         tokio::spawn(owner(world.clone(), id));
-        tokio::spawn(misfortune(world.clone()));
+        tokio::spawn(crasher(world.clone()));
         for index in 0..2 {
-            tokio::spawn(caretaker(world.clone(), index));
+            tokio::spawn(reconciler_task(world.clone(), index));
         }
         world.clock.run(END).await;
         world.clock.run(AFTERWARDS).await;
-        world.judge(id).await
+        world.check(id).await
     })
 }
 

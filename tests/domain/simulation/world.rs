@@ -19,8 +19,8 @@ use larder::{
 };
 
 use super::{
+    flaky_store::{FlakyStore, Rng, Weather},
     history::{History, Value},
-    line::{Dice, Line, Weather},
     time::SimulatedClock,
 };
 
@@ -55,7 +55,7 @@ pub struct Gateway {
 
 pub struct World {
     pub clock: Arc<SimulatedClock>,
-    pub dice: Dice,
+    pub rng: Rng,
     pub owner: UserId,
     pub objects: Arc<MemoryStore>,
     steps: Arc<AtomicU64>,
@@ -70,7 +70,7 @@ impl World {
         let world = Self {
             objects: Arc::new(MemoryStore::new(clock.clone())),
             clock,
-            dice: Dice::new(seed),
+            rng: Rng::new(seed),
             owner: UserId::generate(&SeededRandom::new(seed)),
             steps,
             scenario,
@@ -85,15 +85,15 @@ impl World {
     /// Returns a gateway that has just started.
     fn start(&self) -> Gateway {
         let is_cut_off = Arc::<AtomicBool>::default();
-        let line = Line::new(
+        let store = FlakyStore::new(
             self.objects.clone(),
             self.clock.clone(),
-            self.dice.below(u64::MAX),
+            self.rng.below(u64::MAX),
             self.scenario.weather,
             self.steps.clone(),
             is_cut_off.clone(),
         );
-        self.gateway(Arc::new(line), is_cut_off)
+        self.gateway(Arc::new(store), is_cut_off)
     }
 
     fn gateway(&self, objects: Arc<dyn ObjectStore>, is_cut_off: Arc<AtomicBool>) -> Gateway {
@@ -107,14 +107,14 @@ impl World {
             toggles: self.scenario.toggles,
             retention: Retention::from_days(self.scenario.life.as_secs_f64() / 86_400.0).expect("a retention"),
         };
-        let random = Arc::new(SeededRandom::new(self.dice.below(u64::MAX)));
+        let random = Arc::new(SeededRandom::new(self.rng.below(u64::MAX)));
         let catalog = Arc::new(Catalog::new(objects, self.clock.clone(), random, &options));
         Gateway { records: Arc::new(catalog.records()), catalog, is_cut_off }
     }
 
     /// Either gateway.
     pub fn any_gateway(&self) -> Gateway {
-        let chosen = usize::try_from(self.dice.below(2)).expect("it is small");
+        let chosen = usize::try_from(self.rng.below(2)).expect("it is small");
         self.gateway_at(chosen)
     }
 
@@ -146,15 +146,15 @@ impl World {
     }
 
     /// Returns all contradictions: in the final state, and in everything that clients observed.
-    pub async fn judge(&self, id: StoreId) -> BTreeSet<&'static str> {
-        let judge = self.gateway(self.objects.clone(), Arc::default());
+    pub async fn check(&self, id: StoreId) -> BTreeSet<&'static str> {
+        let reader = self.gateway(self.objects.clone(), Arc::default());
         let mut last: Vec<(&'static str, Value)> = Vec::new();
         let mut misplaced = BTreeSet::new();
-        match judge.catalog.resolve(&StoreLocator::Id(id)).await {
+        match reader.catalog.resolve(&StoreLocator::Id(id)).await {
             Ok(store) => {
                 for key in KEYS {
                     let record: RecordKey = key.parse().expect("a key");
-                    last.push((key, read(&judge, &store, &record).await.expect("it answers")));
+                    last.push((key, read(&reader, &store, &record).await.expect("it answers")));
                 }
                 if store.document.relocation().is_some() {
                     misplaced.insert("still moving");
@@ -165,7 +165,7 @@ impl World {
             Err(_) => self.history().gone(self.now()),
         }
         let history = std::mem::take(&mut *self.history());
-        history.judge(&last, self.now()).into_iter().chain(misplaced).collect()
+        history.check(&last, self.now()).into_iter().chain(misplaced).collect()
     }
 
     /// Returns the locations that have records of the store.

@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{program::pause, torture::Choices};
+use crate::{crash_recovery::Choices, program::pause};
 
-use super::site::Site;
+use super::clients::Cluster;
 
 /// Something that can go wrong between a gateway and its object store; nothing for a folder.
 pub trait Network: Sync {
@@ -28,7 +28,7 @@ impl Network for NoNetwork {
 }
 
 /// Kills, stops and disturbs until it is over. Returns the number of disturbances.
-pub fn rage(site: &Site, network: &dyn Network, mut choices: Choices, is_over: &AtomicBool) -> usize {
+pub fn rage(site: &Cluster, network: &dyn Network, mut choices: Choices, is_over: &AtomicBool) -> usize {
     let mut times = 0;
     while !is_over.load(Relaxed) {
         pause(Duration::from_millis(20 + choices.below(400)));

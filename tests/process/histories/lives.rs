@@ -12,7 +12,7 @@ use std::{
 
 use crate::program::pause;
 
-use super::site::Asker;
+use super::clients::Caller;
 
 /// Lifetime of a store.
 const LIFE: Duration = Duration::from_secs(5);
@@ -42,18 +42,18 @@ struct Seen {
 
 impl Lives {
     /// Works until it is over.
-    pub fn work(&self, mut asker: Asker<'_>, is_over: &AtomicBool) {
+    pub fn work(&self, mut caller: Caller<'_>, is_over: &AtomicBool) {
         while !is_over.load(Relaxed) {
-            if let Some((path, end)) = begin(&mut asker) {
-                self.watch(&mut asker, &path, &end, is_over);
+            if let Some((path, end)) = begin(&mut caller) {
+                self.watch(&mut caller, &path, &end, is_over);
             }
         }
     }
 
-    fn watch(&self, asker: &mut Asker<'_>, path: &str, end: &Range<SystemTime>, is_over: &AtomicBool) {
+    fn watch(&self, caller: &mut Caller<'_>, path: &str, end: &Range<SystemTime>, is_over: &AtomicBool) {
         while !is_over.load(Relaxed) && now() < end.end + LIFE {
             let began = now();
-            let answer = asker.ask("GET", &format!("{path}/records/k"), "", "");
+            let answer = caller.ask("GET", &format!("{path}/records/k"), "", "");
             let ended = now();
             let wrong = match answer.map(|answer| answer.status) {
                 Some(200) => began > end.end + SLACK,
@@ -80,17 +80,17 @@ impl Lives {
 }
 
 /// Returns a store with a record, and between what moments it ends; nothing if anything of that was not answered.
-fn begin(asker: &mut Asker<'_>) -> Option<(String, Range<SystemTime>)> {
+fn begin(caller: &mut Caller<'_>) -> Option<(String, Range<SystemTime>)> {
     let days = LIFE.as_secs_f64() / 86_400.0;
     let json = "content-type: application/json\r\n";
-    let made = asker.ask("POST", "/v2/key-value-stores", json, &format!("{{\"retentionDays\":{days:.9}}}"))?;
+    let made = caller.ask("POST", "/v2/key-value-stores", json, &format!("{{\"retentionDays\":{days:.9}}}"))?;
     if made.status >= 429 {
         return None;
     }
     assert_eq!(made.status, 201, "{}", made.text);
     let path = format!("/v2/key-value-stores/{}", made.data("id")?);
     let began = now();
-    let put = asker.ask("PUT", &format!("{path}/records/k"), "content-type: text/plain\r\n", "here")?;
+    let put = caller.ask("PUT", &format!("{path}/records/k"), "content-type: text/plain\r\n", "here")?;
     (put.status == 201).then(|| (path, began + LIFE..now() + LIFE + LIFE / STEPS))
 }
 

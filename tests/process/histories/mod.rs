@@ -10,6 +10,7 @@
 //! `LARDER_CHAOS_SEED` repeats the choices of a run (not its timing), `LARDER_CHAOS_SECONDS` makes it longer.
 
 mod chaos;
+mod clients;
 mod linear;
 mod lives;
 mod names;
@@ -19,7 +20,6 @@ mod recorder;
 mod records;
 mod register;
 mod rights;
-mod site;
 mod stores;
 
 use std::{
@@ -30,16 +30,16 @@ use std::{
 };
 
 use chaos::{Network, NoNetwork, rage};
+use clients::Cluster;
 use lives::Lives;
 use records::{Conditions, Records};
 use rights::Rights;
-use site::Site;
 use stores::Stores;
 
 use crate::{
-    effort,
+    crash_recovery::Choices,
     program::{TOKEN, command, now, pause},
-    torture::Choices,
+    scale,
 };
 
 /// Workers on records, and on names.
@@ -71,41 +71,41 @@ fn over_a_folder_every_history_is_linearizable() {
 #[cfg(feature = "s3")]
 #[test]
 fn over_a_bucket_every_history_of_two_gateways_is_linearizable() {
-    network::make_history_over_a_bucket(effort::torture_gateways());
+    network::make_history_over_a_bucket(scale::history_gateways());
 }
 
 /// Makes a history and compares it with the guarantees; `staleness` is the staleness bound of the gateways.
 #[expect(clippy::print_stdout, reason = "the seed repeats a run, and what came of it is kept")]
 fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness: Duration, conditions: Conditions) {
-    let (seed, time) = (effort::torture_seed(), effort::torture_time());
+    let (seed, time) = (scale::history_seed(), scale::history_duration());
     println!("{of}: LARDER_CHAOS_SEED={seed} LARDER_CHAOS_SECONDS={}", time.as_secs());
     let (count, began) = (gateways.len(), now());
     let staleness = if staleness.is_zero() { staleness } else { staleness + SLACK };
-    let site = Site::start(gateways);
+    let site = Cluster::start(gateways);
     let (path, rights, reader) = furnish(&site, seed, staleness);
     let records = Records::of(&site, path, began, conditions);
     let (stores, lives) = (Stores::since(began, staleness), Lives::default());
     let is_over = AtomicBool::new(false);
-    let asker = |worker: u64| site.asker(seed ^ (worker + 1).rotate_left(40));
+    let caller = |worker: u64| site.caller(seed ^ (worker + 1).rotate_left(40));
     let raged = thread::scope(|scope| {
         let is_over = &is_over;
         let mut workers = Vec::new();
         for worker in 0..RECORD_WORKERS {
             let records = &records;
-            let asker = asker(worker);
-            workers.push(scope.spawn(move || records.work(asker, is_over)));
+            let caller = caller(worker);
+            workers.push(scope.spawn(move || records.work(caller, is_over)));
         }
         for worker in 0..NAME_WORKERS {
-            let (stores, asker) = (&stores, asker(100 + worker));
-            workers.push(scope.spawn(move || stores.work(asker, is_over)));
+            let (stores, caller) = (&stores, caller(100 + worker));
+            workers.push(scope.spawn(move || stores.work(caller, is_over)));
         }
         for worker in 0..LIFE_WORKERS {
-            let (lives, asker) = (&lives, asker(200 + worker));
-            workers.push(scope.spawn(move || lives.work(asker, is_over)));
+            let (lives, caller) = (&lives, caller(200 + worker));
+            workers.push(scope.spawn(move || lives.work(caller, is_over)));
         }
-        let (rights, ruler) = (&rights, asker(300));
+        let (rights, ruler) = (&rights, caller(300));
         workers.push(scope.spawn(move || rights.rule(ruler, is_over)));
-        let reader = site.asker_with(&reader, seed);
+        let reader = site.caller_with(&reader, seed);
         workers.push(scope.spawn(move || rights.read(reader, is_over)));
         let site = &site;
         let chaos = scope.spawn(move || rage(site, network, Choices(seed), is_over));
@@ -136,8 +136,8 @@ fn make_history(of: &str, gateways: Vec<Serve>, network: &dyn Network, staleness
 }
 
 /// Creates a store for records, and one that is opened to a user and closed again, with the user's token.
-fn furnish(site: &Site, seed: u64, staleness: Duration) -> (String, Rights, String) {
-    let mut admin = site.asker(seed);
+fn furnish(site: &Cluster, seed: u64, staleness: Duration) -> (String, Rights, String) {
+    let mut admin = site.caller(seed);
     let json = "content-type: application/json\r\n";
     let mut made = |path: &str, body: &str, member: &str| {
         let answer = admin.ask("POST", path, json, body).expect("nothing is wrong yet");

@@ -13,9 +13,9 @@ use tokio::runtime::Runtime;
 
 use crate::{
     bucket::{before_bucket, own_prefix, variable},
+    crash_recovery::Choices,
     program::{Program, TOKEN, pause},
     proxy::{Ending, Fault, Pace, Place, Proxy, Refusal, Request, Times},
-    torture::Choices,
 };
 
 use super::{Serve, chaos::Network, make_history, records::Conditions};

@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
+    clients::{Caller, Cluster},
     linear::Span,
     recorder::{Recorder, hold},
     register::{Operation, Register, Value},
-    site::{Asker, Site},
 };
 
 /// Records at a time.
@@ -60,35 +60,35 @@ pub struct Records {
 type Seen = BTreeMap<String, (String, Value)>;
 
 impl Records {
-    pub fn of(site: &Site, path: String, began: std::time::Instant, conditions: Conditions) -> Self {
+    pub fn of(site: &Cluster, path: String, began: std::time::Instant, conditions: Conditions) -> Self {
         assert!(site.len() > 0);
         let (history, lists) = (Recorder::since(began), Recorder::since(began));
         Self { path, history, lists, numbers: AtomicU64::new(1), conditions }
     }
 
     /// Works until it is over.
-    pub fn work(&self, mut asker: Asker<'_>, is_over: &AtomicBool) {
+    pub fn work(&self, mut caller: Caller<'_>, is_over: &AtomicBool) {
         let mut seen = Seen::new();
         while !is_over.load(Relaxed) {
             let era = self.history.now() / ERA;
-            let number = asker.choices.below(KEYS);
+            let number = caller.choices.below(KEYS);
             let key = format!("era-{era:05}-key-{number}");
-            let act = match asker.choices.below(20) {
+            let act = match caller.choices.below(20) {
                 0..=7 => Act::Read,
                 8..=13 => Act::Write,
                 14..=15 => Act::Delete,
                 16..=18 => Act::Replace,
                 _ => {
-                    let era = era.saturating_sub(asker.choices.below(2));
-                    self.list(&mut asker, era);
+                    let era = era.saturating_sub(caller.choices.below(2));
+                    self.list(&mut caller, era);
                     continue;
                 }
             };
             match self.permitted(number, act) {
-                Act::Read => self.read(&mut asker, &key, &mut seen),
-                Act::Write => self.write(&mut asker, &key, None),
-                Act::Delete => self.delete(&mut asker, &key),
-                Act::Replace => self.replace(&mut asker, &key, &seen),
+                Act::Read => self.read(&mut caller, &key, &mut seen),
+                Act::Write => self.write(&mut caller, &key, None),
+                Act::Delete => self.delete(&mut caller, &key),
+                Act::Replace => self.replace(&mut caller, &key, &seen),
             }
         }
     }
@@ -102,9 +102,9 @@ impl Records {
         }
     }
 
-    fn read(&self, asker: &mut Asker<'_>, key: &str, seen: &mut Seen) {
+    fn read(&self, caller: &mut Caller<'_>, key: &str, seen: &mut Seen) {
         let began = self.history.now();
-        let Some(answer) = asker.ask("GET", &format!("{}/{key}", self.path), "", "") else { return };
+        let Some(answer) = caller.ask("GET", &format!("{}/{key}", self.path), "", "") else { return };
         let value = match answer.status {
             404 => None,
             200 => Some(number_of(&answer.text)),
@@ -121,15 +121,15 @@ impl Records {
     }
 
     /// Writes; if the worker has seen a validator, on the condition that it still matches.
-    fn write(&self, asker: &mut Asker<'_>, key: &str, seen: Option<&(String, Value)>) {
+    fn write(&self, caller: &mut Caller<'_>, key: &str, seen: Option<&(String, Value)>) {
         let number = self.numbers.fetch_add(1, Relaxed);
-        let size = SIZES[usize::try_from(asker.choices.below(SIZES.len() as u64)).expect("a small number")];
+        let size = SIZES[usize::try_from(caller.choices.below(SIZES.len() as u64)).expect("a small number")];
         let body = format!("{number} {}", "x".repeat(size));
         let condition = seen.map_or("", |(condition, _)| condition);
         let operation = seen.map_or(Operation::Write(number), |(_, value)| Operation::Replace(*value, number));
         let headers = format!("content-type: text/plain\r\n{condition}");
         let began = self.history.now();
-        let answer = asker.ask("PUT", &format!("{}/{key}", self.path), &headers, &body);
+        let answer = caller.ask("PUT", &format!("{}/{key}", self.path), &headers, &body);
         match answer.map(|answer| (answer.status, answer.text)) {
             Some((200 | 201, _)) => self.history.note(key, operation, began, true),
             Some((412 | 429, _)) => {}
@@ -138,15 +138,15 @@ impl Records {
         }
     }
 
-    fn replace(&self, asker: &mut Asker<'_>, key: &str, seen: &Seen) {
+    fn replace(&self, caller: &mut Caller<'_>, key: &str, seen: &Seen) {
         if let Some(known) = seen.get(key) {
-            self.write(asker, key, Some(known));
+            self.write(caller, key, Some(known));
         }
     }
 
-    fn delete(&self, asker: &mut Asker<'_>, key: &str) {
+    fn delete(&self, caller: &mut Caller<'_>, key: &str) {
         let began = self.history.now();
-        let answer = asker.ask("DELETE", &format!("{}/{key}", self.path), "", "");
+        let answer = caller.ask("DELETE", &format!("{}/{key}", self.path), "", "");
         match answer.map(|answer| (answer.status, answer.text)) {
             Some((204, _)) => self.history.note(key, Operation::Delete, began, true),
             Some((429, _)) => {}
@@ -155,11 +155,11 @@ impl Records {
         }
     }
 
-    fn list(&self, asker: &mut Asker<'_>, era: u64) {
+    fn list(&self, caller: &mut Caller<'_>, era: u64) {
         let prefix = format!("era-{era:05}-");
         let path = self.path.trim_end_matches("/records");
         let began = self.lists.now();
-        let Some(answer) = asker.ask("GET", &format!("{path}/keys?prefix={prefix}"), "", "") else { return };
+        let Some(answer) = caller.ask("GET", &format!("{path}/keys?prefix={prefix}"), "", "") else { return };
         match answer.status {
             200 => {
                 let page: serde_json::Value = serde_json::from_str(&answer.text).expect("JSON");

@@ -10,7 +10,7 @@ use std::{
 
 use crate::program::{now, pause};
 
-use super::site::Asker;
+use super::clients::Caller;
 
 /// Duration for which a right stays as it is, beyond the staleness bound of a gateway.
 const SPELL: Duration = Duration::from_millis(700);
@@ -46,7 +46,7 @@ impl Rights {
     }
 
     /// Gives the right and takes it back until it is over.
-    pub fn rule(&self, mut asker: Asker<'_>, is_over: &AtomicBool) {
+    pub fn rule(&self, mut caller: Caller<'_>, is_over: &AtomicBool) {
         let mut may_read = false;
         while !is_over.load(Relaxed) {
             may_read = !may_read;
@@ -54,7 +54,7 @@ impl Rights {
             // A gateway may not come back at all: the thread that restarts it reports so, and the history is over.
             while !is_over.load(Relaxed) {
                 let (method, body) = if may_read { ("PUT", r#"{"right":"read"}"#) } else { ("DELETE", "") };
-                let answer = asker.ask(method, &self.access, "content-type: application/json\r\n", body);
+                let answer = caller.ask(method, &self.access, "content-type: application/json\r\n", body);
                 match answer.map(|answer| (answer.status, answer.text)) {
                     // Taking back what an attempt has taken back whose answer was lost.
                     Some((200..=299 | 404, _)) => break,
@@ -73,10 +73,10 @@ impl Rights {
     }
 
     /// Reads until it is over.
-    pub fn read(&self, mut asker: Asker<'_>, is_over: &AtomicBool) {
+    pub fn read(&self, mut caller: Caller<'_>, is_over: &AtomicBool) {
         while !is_over.load(Relaxed) {
             let began = now();
-            let status = asker.ask("GET", &self.record, "", "").map(|answer| answer.status);
+            let status = caller.ask("GET", &self.record, "", "").map(|answer| answer.status);
             if let Some(may_read) = status.and_then(|status| match status {
                 200 => Some(true),
                 401 | 403 | 404 => Some(false),

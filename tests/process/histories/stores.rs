@@ -9,9 +9,9 @@ use std::{
 use crate::program::pause;
 
 use super::{
+    clients::{Answer, Caller},
     names::{Name, Operation},
     recorder::{Recorder, hold},
-    site::{Answer, Asker},
 };
 
 /// Names at a time.
@@ -37,24 +37,24 @@ impl Stores {
     }
 
     /// Works until it is over.
-    pub fn work(&self, mut asker: Asker<'_>, is_over: &AtomicBool) {
+    pub fn work(&self, mut caller: Caller<'_>, is_over: &AtomicBool) {
         let mut known: Option<(String, String)> = None;
         while !is_over.load(Relaxed) {
             let name = format!(
                 "era-{:05}-name-{}",
                 self.history.now() / (ERA + 2 * self.staleness),
-                asker.choices.below(NAMES)
+                caller.choices.below(NAMES)
             );
-            match asker.choices.below(10) {
+            match caller.choices.below(10) {
                 0..=4 => {
-                    if let Some(id) = self.ask_for(&mut asker, &name) {
+                    if let Some(id) = self.ask_for(&mut caller, &name) {
                         known = Some((name, id));
                     }
                 }
-                5..=7 => self.look_up(&mut asker, &name),
+                5..=7 => self.look_up(&mut caller, &name),
                 _ => {
                     if let Some((name, id)) = known.take() {
-                        self.delete(&mut asker, &name, &id);
+                        self.delete(&mut caller, &name, &id);
                     }
                 }
             }
@@ -62,9 +62,9 @@ impl Stores {
         }
     }
 
-    fn ask_for(&self, asker: &mut Asker<'_>, name: &str) -> Option<String> {
+    fn ask_for(&self, caller: &mut Caller<'_>, name: &str) -> Option<String> {
         let began = self.history.now();
-        let answer = asker.ask("POST", &format!("/v2/key-value-stores?name={name}"), "", "");
+        let answer = caller.ask("POST", &format!("/v2/key-value-stores?name={name}"), "", "");
         match answer {
             Some(answer @ Answer { status: 200 | 201, .. }) => {
                 let id = answer.data("id").expect("an id");
@@ -81,9 +81,9 @@ impl Stores {
     }
 
     /// Looks a name up. A gateway may respond from its cache, within the staleness bound.
-    fn look_up(&self, asker: &mut Asker<'_>, name: &str) {
+    fn look_up(&self, caller: &mut Caller<'_>, name: &str) {
         let began = self.history.now().saturating_sub(self.staleness);
-        let Some(answer) = asker.ask("GET", &format!("/v2/key-value-stores/~{name}"), "", "") else { return };
+        let Some(answer) = caller.ask("GET", &format!("/v2/key-value-stores/~{name}"), "", "") else { return };
         match answer.status {
             200 => self.history.note(name, Operation::Found(answer.data("id").expect("an id")), began, true),
             404 => self.history.note(name, Operation::Missing, began, true),
@@ -92,9 +92,9 @@ impl Stores {
         }
     }
 
-    fn delete(&self, asker: &mut Asker<'_>, name: &str, id: &str) {
+    fn delete(&self, caller: &mut Caller<'_>, name: &str, id: &str) {
         let began = self.history.now();
-        let answer = asker.ask("DELETE", &format!("/v2/key-value-stores/{id}"), "", "");
+        let answer = caller.ask("DELETE", &format!("/v2/key-value-stores/{id}"), "", "");
         match answer.map(|answer| (answer.status, answer.text)) {
             Some((204, _)) => self.history.note(name, Operation::Deleted(id.to_owned()), began, true),
             // Another one has deleted it, or an attempt has whose answer was lost.

@@ -39,9 +39,9 @@ const LASTING: [&str; 13] = [
 const STEP_MILLIS: i64 = 60_000;
 
 /// A caller with a connection of its own.
-pub struct Asker(Client);
+pub struct Caller(Client);
 
-impl Asker {
+impl Caller {
     pub fn new(gateway: &Program, token: &str) -> Self {
         Self(Client::connect(gateway.address, token).expect("it accepts"))
     }
@@ -78,14 +78,14 @@ impl Asker {
 
 /// Fills an installation with users, tokens, shares, runs and so many stores; the tokens.
 pub fn fill(gateway: &Program, admin: &str, stores: usize) -> Vec<String> {
-    let (mut admin, mut tokens) = (Asker::new(gateway, admin), vec![admin.to_owned()]);
+    let (mut admin, mut tokens) = (Caller::new(gateway, admin), vec![admin.to_owned()]);
     for user in ["baker", "miller", "butcher"] {
         admin.ask("POST", "/larder/v1/users", &json!({ "username": user }));
         let made = admin.ask("POST", "/larder/v1/tokens", &json!({ "username": user, "name": "ci" }));
         tokens.push(made["token"].as_str().expect("it is shown").to_owned());
     }
     admin.ask("PUT", "/larder/v1/users/butcher", &json!({ "isDisabled": true }));
-    let mut baker = Asker::new(gateway, &tokens[1]);
+    let mut baker = Caller::new(gateway, &tokens[1]);
     for number in 0..stores {
         let owner = if number % 3 == 0 { &mut baker } else { &mut admin };
         let path = if number % 2 == 0 { format!("{STORES}?name=store-{number}") } else { STORES.to_owned() };
@@ -129,46 +129,46 @@ pub struct Seen {
 impl Seen {
     pub fn by(gateway: &Program, tokens: &[String]) -> Self {
         let mut seen = Self::default();
-        let mut admin = Asker::new(gateway, &tokens[0]);
+        let mut admin = Caller::new(gateway, &tokens[0]);
         for path in
             ["/larder/v1/users?limit=100", "/larder/v1/tokens?username=baker", "/larder/v1/tokens?username=butcher"]
         {
             seen.note(path, without_uses(admin.get(path)));
         }
         for (number, token) in tokens.iter().enumerate() {
-            let mut asker = Asker::new(gateway, token);
-            let (status, _, _) = asker.send("GET", "/v2/users/me", "", b"");
+            let mut caller = Caller::new(gateway, token);
+            let (status, _, _) = caller.send("GET", "/v2/users/me", "", b"");
             seen.note(&format!("/v2/users/me as {number}"), json!(status));
             if status != 200 {
                 continue;
             }
             for path in ["/v2/actor-runs?limit=1000", "/v2/acts/oven/runs?limit=10"] {
-                let (status, _, bytes) = asker.send("GET", path, "", b"");
+                let (status, _, bytes) = caller.send("GET", path, "", b"");
                 seen.note(&format!("{path} as {number}"), json!([status, String::from_utf8_lossy(&bytes)]));
             }
-            let shared = asker.get(&format!("{STORES}?unnamed=1&limit=1000&ownership=sharedWithMe"));
+            let shared = caller.get(&format!("{STORES}?unnamed=1&limit=1000&ownership=sharedWithMe"));
             seen.note(&format!("shared with {number}"), json!(ids(&shared)));
-            for id in ids(&asker.get(&format!("{STORES}?ownership=ownedByMe&unnamed=1&limit=1000"))) {
-                seen.store(&mut asker, &id);
+            for id in ids(&caller.get(&format!("{STORES}?ownership=ownedByMe&unnamed=1&limit=1000"))) {
+                seen.store(&mut caller, &id);
             }
         }
         seen
     }
 
-    fn store(&mut self, asker: &mut Asker, id: &str) {
+    fn store(&mut self, caller: &mut Caller, id: &str) {
         let path = format!("{STORES}/{id}");
-        let store = asker.get(&path);
+        let store = caller.get(&path);
         let end = store["expiresAt"].as_str().map(|end| end.parse().expect("a time"));
         self.ends.insert(id.to_owned(), end);
         let lasting = LASTING.iter().map(|name| (*name, store[*name].clone())).collect::<BTreeMap<_, _>>();
         self.note(&path, json!(lasting));
         let access = format!("/larder/v1/stores/{id}/access");
-        let users = asker.get(&access);
+        let users = caller.get(&access);
         self.note(&access, users);
-        let keys = asker.get(&format!("{path}/keys"));
+        let keys = caller.get(&format!("{path}/keys"));
         for key in keys["items"].as_array().expect("a list") {
             let path = format!("{path}/records/{}", key["key"].as_str().expect("a key"));
-            let (status, headers, bytes) = asker.send("GET", &path, "accept-encoding: gzip, br, deflate\r\n", b"");
+            let (status, headers, bytes) = caller.send("GET", &path, "accept-encoding: gzip, br, deflate\r\n", b"");
             assert_eq!(status, 200, "{path}");
             let coding = headers.get("content-encoding").cloned();
             self.records.insert(path, (headers["content-type"].clone(), coding, bytes));

@@ -18,7 +18,7 @@ use larder::{
 };
 use rusqlite::{Connection, OpenFlags};
 
-use installation::{Asker, STORES, Seen, fill, ids};
+use installation::{Caller, STORES, Seen, fill, ids};
 
 use crate::{
     bucket::{own_prefix, variable},
@@ -31,12 +31,12 @@ use crate::{
 const LARGE: u64 = 32 << 20;
 
 /// Source and destination of an installation, with its secrets.
-struct Site<'a> {
+struct Cluster<'a> {
     work: &'a Path,
     prefix: String,
 }
 
-impl<'a> Site<'a> {
+impl<'a> Cluster<'a> {
     /// Creates a site below a prefix of its own, with the object store's capabilities already known: their detection
     /// takes seconds.
     fn new(work: &'a Path, test: &str) -> Self {
@@ -147,7 +147,7 @@ fn folder_has(work: &Path, prefix: &str) -> bool {
 
 fn there_and_back(stores: usize) {
     let work = tempfile::tempdir().expect("a folder");
-    let site = Site::new(work.path(), "migrate");
+    let site = Cluster::new(work.path(), "migrate");
     let gateway = Program::start(site.over_folder());
     let token = fs::read_to_string(folder::data(work.path()).join("admin-token")).expect("it was made");
     fs::write(work.path().join("token"), &token).expect("it is written down");
@@ -206,7 +206,7 @@ fn a_thousand_stores_that_went_to_a_bucket_and_back_are_the_same_though_each_way
 #[test]
 fn a_bucket_that_is_served_from_is_not_migrated_and_one_that_was_used_since_is_copied_anew() {
     let work = tempfile::tempdir().expect("a folder");
-    let site = Site::new(work.path(), "served");
+    let site = Cluster::new(work.path(), "served");
     fs::write(work.path().join("token"), crate::program::TOKEN).expect("it is written down");
     let put = |key: &str, size: u64| {
         let gateway = Program::start(site.over_bucket());
@@ -242,7 +242,7 @@ fn a_bucket_that_is_served_from_is_not_migrated_and_one_that_was_used_since_is_c
     let mut serve = site.over_folder();
     serve.env("LARDER_TOKEN", site.token());
     let gateway = Program::start(serve);
-    let mut asker = Asker::new(&gateway, &site.token());
-    let id = ids(&asker.get(&format!("{STORES}?limit=10&ownership=ownedByMe")))[0].clone();
-    assert_eq!(asker.get(&format!("{STORES}/{id}/keys"))["count"], 2);
+    let mut caller = Caller::new(&gateway, &site.token());
+    let id = ids(&caller.get(&format!("{STORES}?limit=10&ownership=ownedByMe")))[0].clone();
+    assert_eq!(caller.get(&format!("{STORES}/{id}/keys"))["count"], 2);
 }

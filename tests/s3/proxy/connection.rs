@@ -13,14 +13,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    exchange::{After, Wires, exchange},
-    fault::Ending,
-    forward::drain,
-    head::Head,
-    log::{Log, Request},
-    plan::Plan,
-};
+use super::exchange::{After, Wires, exchange};
+use super::faults::{Ending, Log, Plan, Request};
+use super::forward::drain;
+use super::framing::Head;
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 64 * 1024;

@@ -13,13 +13,9 @@ use tokio::{
     time::sleep,
 };
 
-use super::{
-    fault::{Ending, Fault},
-    forward::{Course, Passed, drain, forward},
-    framing::Framing,
-    head::Head,
-    refusal::Refusal,
-};
+use super::faults::{Ending, Fault, Refusal};
+use super::forward::{Course, Passed, drain, forward};
+use super::framing::{Framing, Head};
 
 /// The four directions of a connection through the proxy.
 pub(crate) struct Wires<R, W, S, T> {

@@ -7,11 +7,8 @@ use tokio::{
     time::sleep,
 };
 
-use super::{
-    fault::{Pace, Place},
-    framing::Framing,
-    head::Head,
-};
+use super::faults::{Pace, Place};
+use super::framing::{Framing, Head};
 
 /// Progress of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,12 +10,8 @@ use std::{
 use tokio::{net::TcpListener, select, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    connection::{Line, serve},
-    fault::{Ending, Fault},
-    log::{Log, Request},
-    plan::{Armed, Plan, Times},
-};
+use super::connection::{Line, serve};
+use super::faults::{Armed, Ending, Fault, Log, Plan, Request, Times};
 
 /// Interval between two looks at an ending connection.
 const POLL: Duration = Duration::from_millis(1);

@@ -7,17 +7,10 @@
 
 mod connection;
 mod exchange;
-mod fault;
+mod faults;
 mod forward;
 mod framing;
-mod head;
 mod listener;
-mod log;
-mod plan;
-mod refusal;
 
-pub(crate) use fault::{Ending, Fault, Pace, Place};
+pub(crate) use faults::{Ending, Fault, Pace, Place, Refusal, Request, Times};
 pub(crate) use listener::Proxy;
-pub(crate) use log::Request;
-pub(crate) use plan::Times;
-pub(crate) use refusal::Refusal;
