@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_kept_in_memory_only_where_nobody_else_writes_them() {
+    fn records_are_cached_only_for_an_exclusive_bucket() {
         assert_eq!(capacity(&Role::Alone, false, None), Some(DEFAULT_OF_FOLDER));
         assert_eq!(capacity(&Role::Alone, false, Some(0)), Some(0));
         for role in [Role::Equal, Role::Leader] {

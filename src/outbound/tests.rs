@@ -141,7 +141,7 @@ async fn a_kept_connection_that_was_closed_is_replaced() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_ever_for_a_silent_gateway() {
+async fn a_silent_gateway_times_out() {
     let world = world().await;
     let silent = with_time(&world.clock, world.peer.send(request("flour"))).await;
     assert!(matches!(silent, Err(PeerError::Silent)), "{silent:?}");

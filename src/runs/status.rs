@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_ends_a_run_says_why_it_ended() {
+    fn the_end_of_a_run_has_a_reason() {
         assert_eq!(OUTCOMES.map(|outcome| RunStatus::Aborting.finished(outcome)), [RunStatus::Aborted; 4]);
         assert_eq!(OUTCOMES.map(|outcome| RunStatus::TimingOut.finished(outcome)), [RunStatus::TimedOut; 4]);
         assert_eq!(RunStatus::Running.finished(Outcome::Failed), RunStatus::Failed);

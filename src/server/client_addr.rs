@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_ends_the_way_and_nobody_else_is_believed() {
+    fn an_unreadable_hop_ends_the_chain_of_trusted_proxies() {
         assert_eq!(ip("10.1.1.1", &[]), "10.1.1.1");
         assert_eq!(ip("10.1.1.1", &["203.0.113.9, unknown"]), "10.1.1.1");
         assert_eq!(ip("10.1.1.1", &["203.0.113.9, nonsense, 10.2.2.2"]), "10.2.2.2");
@@ -295,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whoever_is_not_trusted_says_nothing(value in "[ -~]{0,60}", peer in any::<u32>()) {
+        fn headers_of_untrusted_peers_are_ignored(value in "[ -~]{0,60}", peer in any::<u32>()) {
             let peer = IpAddr::from(peer.to_be_bytes());
             prop_assume!(!networks().contain(peer));
             let mut headers = HeaderMap::new();

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_nobody_reads_is_overdue() {
+    fn an_unread_response_is_overdue() {
         let (clock, pulse) = pulse();
         pulse.request_began(false);
         pulse.sending(true);

@@ -164,7 +164,7 @@ async fn a_client_that_is_refused_early_sees_the_answer_and_no_reset() {
 }
 
 #[tokio::test]
-async fn a_small_body_that_nobody_read_does_not_cost_the_connection() {
+async fn a_small_unread_body_does_not_cost_the_connection() {
     let running = Running::start(ServerOptions::default(), Paths::default());
     let mut stream = running.connect().await;
     for _ in 0..3 {
@@ -188,7 +188,7 @@ async fn a_client_that_expects_leave_to_send_gets_it_or_the_refusal() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_server_error_and_nobody_elses_business() {
+async fn a_panic_is_a_500_of_its_own_request_only() {
     let running = Running::start(ServerOptions::default(), Paths::default());
     let (mut one, mut other) = (running.connect().await, running.connect().await);
     send(&mut one, "GET /panic HTTP/1.1\r\nhost: a\r\n\r\n").await;
@@ -198,7 +198,7 @@ async fn a_panic_is_a_server_error_and_nobody_elses_business() {
 }
 
 #[tokio::test]
-async fn whoever_comes_when_all_places_are_taken_is_told_to_come_back() {
+async fn connections_above_the_limit_get_503() {
     let options = ServerOptions { max_connections: 1, ..ServerOptions::default() };
     let running = Running::start(options, Paths::default());
     let mut first = running.connect().await;
@@ -282,7 +282,7 @@ async fn an_upload_that_stands_still_is_cut_off_and_one_that_is_slow_is_not() {
 }
 
 #[tokio::test]
-async fn a_download_that_nobody_reads_is_cut_off() {
+async fn an_unread_download_is_aborted() {
     let options = ServerOptions { stall_timeout: Duration::from_millis(200), ..ServerOptions::default() };
     let running = Running::start(options, Paths::default());
     let mut stream = running.connect().await;

@@ -65,7 +65,7 @@ contract_test!(what_is_found_by_name_is_opened_as_by_name_whatever_the_token_may
     }
 });
 
-contract_test!(case_056_a_stranger_is_told_that_he_may_not, async |larder: Larder| {
+contract_test!(case_056_a_stranger_gets_403, async |larder: Larder| {
     let (store, bob) = (larder.named_store("shop").await, larder.user("bob").await);
     store.put_text("a", "flour").await;
     for rest in ["", "/keys", "/records", "/records/a", "/records/absent"] {
@@ -142,7 +142,7 @@ contract_test!(case_065_a_store_follows_its_account_unless_it_says_otherwise, as
     assert_eq!(anonymously().await, 403);
 });
 
-contract_test!(case_070_and_117_whoever_is_open_to_readers_is_not_to_writers, async |larder: Larder| {
+contract_test!(case_070_and_117_a_store_open_to_readers_is_not_open_to_writers, async |larder: Larder| {
     let store = larder.named_store("shop").await;
     store.put_text("a", "flour").await;
     store.open_to("ANYONE_WITH_NAME_CAN_READ").await;
@@ -239,7 +239,7 @@ contract_test!(a_token_goes_as_far_as_its_scope_and_no_further_than_its_user, as
 });
 
 contract_test!(
-    a_limited_token_may_do_everything_with_what_it_made_and_nothing_less_than_nobody,
+    a_limited_token_may_do_everything_with_its_own_stores_and_no_less_than_an_anonymous_caller,
     async |larder: Larder| {
         let maker = larder.token_of(USERNAME, &json!({ "create": true })).await;
         let another = larder.token_of(USERNAME, &json!({ "create": true })).await;

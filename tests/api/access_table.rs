@@ -30,7 +30,7 @@ const HOLDERS: [&str; 4] = ["Store", "Account", "Runs", "Run"];
 
 /// The callers, in the order of the table's columns.
 const CALLERS: [&str; 10] =
-    ["nobody", "wrong", "expired", "revoked", "stranger", "reads", "writes", "elsewhere", "owner", "admin"];
+    ["anonymous", "wrong", "expired", "revoked", "stranger", "reads", "writes", "elsewhere", "owner", "admin"];
 
 /// Access settings of the store and of its owner's account, and the rules of the table for them.
 const OPENNESS: [(&str, &str, &str); 5] = [

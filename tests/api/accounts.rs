@@ -13,7 +13,7 @@ use crate::{
 const USERS: &str = "/larder/v1/users";
 const TOKENS: &str = "/larder/v1/tokens";
 
-contract_test!(the_admin_makes_users_and_nobody_else_does, async |larder: Larder| {
+contract_test!(only_the_admin_creates_users, async |larder: Larder| {
     let bob = larder.user("Bob-2").await;
     for (name, kind, status) in [
         ("bob-2", "username-not-unique", 409),
@@ -37,7 +37,7 @@ contract_test!(the_admin_makes_users_and_nobody_else_does, async |larder: Larder
         larder.request(method, path).token(&bob).body("{}").await.fails(403, "insufficient-permissions");
         larder.request(method, path).anonymous().body("{}").await.fails(401, "token-not-provided");
     }
-    assert_eq!(larder.get("/larder/v1/users/nobody").await.fails(404, "record-not-found"), "User was not found");
+    assert_eq!(larder.get("/larder/v1/users/absent").await.fails(404, "record-not-found"), "User was not found");
 });
 
 contract_test!(a_user_who_is_kept_out_is_let_in_again, async |larder: Larder| {

@@ -52,7 +52,7 @@ contract_test!(case_049_an_owner_is_found_in_any_letter_case, async |larder: Lar
     assert_eq!(larder.get(format!("{STORES}/{owner}~shop")).await.answers(200).text("id"), store.id);
 });
 
-contract_test!(case_050_an_owner_is_found_by_his_id, async |larder: Larder| {
+contract_test!(case_050_an_owner_is_found_by_user_id, async |larder: Larder| {
     let store = larder.named_store("shop").await;
     let owner = larder.get("/v2/users/me").await.text("id");
     assert_eq!(larder.get(format!("{STORES}/{owner}~shop")).await.answers(200).text("id"), store.id);
@@ -81,12 +81,12 @@ contract_test!(case_054_an_owner_and_no_name_is_400, async |larder: Larder| {
 
 contract_test!(case_055_an_unknown_name_is_404, async |larder: Larder| {
     larder.named_store("shop").await;
-    for name in [format!("{USERNAME}~absent"), "~absent".to_owned(), "nobody~shop".to_owned()] {
+    for name in [format!("{USERNAME}~absent"), "~absent".to_owned(), "absent~shop".to_owned()] {
         larder.get(format!("{STORES}/{name}")).await.fails(404, "record-not-found");
     }
 });
 
-contract_test!(case_057_a_restricted_store_is_hidden_from_nobody_in_particular, async |larder: Larder| {
+contract_test!(case_057_a_restricted_store_is_hidden_from_every_other_caller, async |larder: Larder| {
     let store = larder.new_store().await;
     store.put_text("a", "x").await;
     for rest in ["", "/keys", "/records", "/records/a"] {

@@ -84,7 +84,7 @@ contract_test!(a_body_that_is_not_in_its_coding_is_400, async |larder: Larder| {
     request.body("{}").await.fails_with(400);
 });
 
-contract_test!(a_coding_that_nobody_knows_is_415, async |larder: Larder| {
+contract_test!(an_unknown_coding_is_415, async |larder: Larder| {
     let request = larder.post(STORES).content_type("application/json").field("Content-Encoding", "zstd");
     request.body("{}").await.fails(415, "unsupported-content-encoding");
 });
@@ -183,7 +183,7 @@ contract_test!(an_empty_name_is_none, async |larder: Larder| {
     assert_ne!(larder.post(format!("{STORES}?name=")).await.answers(201).text("id"), first.text("id"));
 });
 
-contract_test!(members_that_nobody_knows_are_ignored, async |larder: Larder| {
+contract_test!(unknown_members_are_ignored, async |larder: Larder| {
     let body = json!({ "somethingNew": { "deep": [1, 2, 3] }, "name": "shop" });
     assert_eq!(larder.post(STORES).json(&body).await.answers(201).text("name"), "shop");
 });

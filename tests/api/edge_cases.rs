@@ -35,7 +35,7 @@ contract_test!(requests_in_a_row_are_answered_in_a_row, async |larder: Larder| {
     }
 });
 
-contract_test!(a_body_nobody_asked_for_does_no_harm, async |larder: Larder| {
+contract_test!(an_unexpected_body_does_no_harm, async |larder: Larder| {
     let store = larder.new_store().await;
     store.put_text("a", "flour").await;
     let mut connection = larder.connect().await;

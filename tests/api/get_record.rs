@@ -55,7 +55,7 @@ contract_test!(case_130_what_can_be_no_key_is_blamed_on_the_client, async |larde
     }
 });
 
-contract_test!(case_137_a_plain_record_is_readable_for_whoever_accepts_gzip, async |larder: Larder| {
+contract_test!(case_137_a_plain_record_is_readable_for_clients_that_accept_gzip, async |larder: Larder| {
     let store = larder.new_store().await;
     store.put_text("a", &"flour ".repeat(1000)).await;
     let record = store.get("/records/a").field("Accept-Encoding", "gzip").await.answers(200);

@@ -21,7 +21,7 @@ pub(crate) async fn leader_and_another(larder: &Larder) -> (Larder, Larder) {
 }
 
 /// Returns an address on which no server listens.
-fn nobody() -> SocketAddr {
+fn unused_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
     listener.local_addr().expect("it is bound")
 }
@@ -116,7 +116,7 @@ contract_test!(a_name_that_changed_hands_unseen_is_looked_up_afresh, async |lard
 contract_test!(without_the_leader_records_go_on_and_changes_are_to_be_tried_again, async |larder: Larder| {
     let (leader, _) = leader_and_another(&larder).await;
     let store = leader.named_store("shop").await;
-    let other = leader.follower_to(nobody()).await;
+    let other = leader.follower_to(unused_address()).await;
     let store = store.behind(&other);
     let away = |reply: Reply| {
         reply.fails(503, "service-unavailable");
@@ -137,7 +137,7 @@ contract_test!(without_the_leader_records_go_on_and_changes_are_to_be_tried_agai
     assert_eq!(other.get(STORES).await.data()["total"], 1);
     assert_eq!(other.get(format!("{STORES}/~shop")).await.text("id"), store.id);
     for _ in 0..2 {
-        assert!(other.tell_use().await.is_err(), "there is use to tell of, and nobody to be told");
+        assert!(other.tell_use().await.is_err(), "there is usage to report, and no leader");
     }
 });
 

@@ -22,7 +22,7 @@ contract_test!(the_description_is_served_to_anybody, async |larder: Larder| {
     larder.post(PATH).await.fails(405, "method-not-allowed");
 });
 
-contract_test!(whoever_has_the_description_is_told_so, async |larder: Larder| {
+contract_test!(a_cached_description_is_revalidated_with_304, async |larder: Larder| {
     let reply = larder.get(PATH).token(TOKEN).await.answers(200);
     let tag = reply.expect_field("etag").to_owned();
     assert_eq!(reply.expect_field("cache-control"), "no-cache");

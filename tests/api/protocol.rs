@@ -166,7 +166,7 @@ contract_test!(case_016_a_trailing_slash_does_no_harm, async |larder: Larder| {
     store.object().await;
 });
 
-contract_test!(case_017_a_caller_may_ask_who_he_is, async |larder: Larder| {
+contract_test!(case_017_a_caller_may_get_the_own_user, async |larder: Larder| {
     let me = larder.get("/v2/users/me").await.answers(200);
     assert_eq!(me.text("username"), USERNAME, "{me}");
     let id = me.text("id");
@@ -174,7 +174,7 @@ contract_test!(case_017_a_caller_may_ask_who_he_is, async |larder: Larder| {
     larder.get("/v2/users/abcdefghijklmnopq").await.fails(404, "record-not-found");
 });
 
-contract_test!(case_018_nobody_is_told_who_he_is, async |larder: Larder| {
+contract_test!(case_018_an_anonymous_caller_gets_no_user, async |larder: Larder| {
     larder.get("/v2/users/me").anonymous().await.fails(401, "token-not-provided");
     larder.get("/v2/users/me").token("wrong").await.fails(401, "user-or-token-not-found");
 });

@@ -102,7 +102,7 @@ contract_test!(case_107_a_coding_is_read_in_any_letter_case, async |larder: Lard
     }
 });
 
-contract_test!(case_108_a_coding_that_nobody_knows_is_415, async |larder: Larder| {
+contract_test!(case_108_an_unknown_coding_is_415, async |larder: Larder| {
     let store = larder.new_store().await;
     store.put_text("a", "old").await;
     for coding in ["bla", "gzip, br"] {

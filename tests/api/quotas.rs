@@ -57,7 +57,7 @@ contract_test!(a_store_takes_no_more_bytes_than_it_may_have, async |larder: Lard
     store.put_text("b", "x").await;
 });
 
-contract_test!(a_user_takes_no_more_than_he_may_have_in_all_his_stores, async |larder: Larder| {
+contract_test!(a_user_stores_no_more_than_the_quota_over_all_stores, async |larder: Larder| {
     let larder = limited(&larder, Quota { records: Some(2), bytes: Some(10), ..Quota::default() }).await;
     let (shop, cellar) = (larder.named_store("shop").await, larder.named_store("cellar").await);
     shop.put_text("a", "flour").await;
@@ -65,7 +65,7 @@ contract_test!(a_user_takes_no_more_than_he_may_have_in_all_his_stores, async |l
     counted(&larder, 2, 9).await;
     assert_eq!(refused(&shop, "c", "x").await, "User admin has 2 records, of at most 2");
     let warm = larder.calls(async || larder.get("/larder/v1/users/admin").await.answers(200)).await;
-    assert_eq!(warm, Calls::NONE, "what he has is known");
+    assert_eq!(warm, Calls::NONE, "usage is cached");
     shop.put_text("a", "ten bytes!").await;
     counted(&larder, 2, 14).await;
     assert_eq!(refused(&cellar, "b", "x").await, "User admin has 14 bytes, of at most 10");
@@ -75,7 +75,7 @@ contract_test!(a_user_takes_no_more_than_he_may_have_in_all_his_stores, async |l
     assert_eq!(put, Calls { put: 1, ..Calls::NONE });
 });
 
-contract_test!(a_user_makes_no_more_stores_than_he_may_have, async |larder: Larder| {
+contract_test!(a_user_creates_no_more_stores_than_the_quota, async |larder: Larder| {
     let shop = larder.named_store("shop").await;
     let larder = limited(&larder, Quota { stores: Some(2), ..Quota::default() }).await;
     let unnamed = larder.new_store().await;

@@ -46,13 +46,14 @@ contract_test!(case_015_two_hundred_records_a_second_are_read, async |larder: La
     assert_eq!(store.get("/records/a").await.expect_field("x-ratelimit-limit"), "200");
 });
 
-contract_test!(each_caller_has_a_limit_of_his_own, async |larder: Larder| {
+contract_test!(each_caller_has_a_separate_limit, async |larder: Larder| {
     let store = larder.named_store("shop").await;
     store.open_to("ANYONE_WITH_ID_CAN_READ").await;
     let bob = larder.user("bob").await;
     let larder = limited(&larder, RateOptions { caller: Some(5), ..RateOptions::default() }).await;
     let store = store.behind(&larder);
-    for (name, token) in [("bob", Some(bob.as_str())), ("nobody", None), ("the owner", Some(crate::harness::TOKEN))] {
+    for (name, token) in [("bob", Some(bob.as_str())), ("anonymous", None), ("the owner", Some(crate::harness::TOKEN))]
+    {
         for request in 1..=6 {
             let get = store.get("");
             let reply = match token {

@@ -85,7 +85,7 @@ contract_test!(the_end_of_a_run_can_be_waited_for, async |larder: Larder| {
     assert_eq!(larder.get(other.path("?waitForFinish=1")).await.answers(200).text("status"), "READY");
 });
 
-contract_test!(a_run_is_ended_for_whoever_does_not_end_it, async |larder: Larder| {
+contract_test!(a_run_without_an_end_is_ended_by_its_timeout, async |larder: Larder| {
     let limited = Run::start(&larder, &format!("{BAKER}?timeout=600")).await;
     let (token, _) = limited.enter(json!({})).await;
     let silent = Run::start(&larder, BAKER).await;
@@ -108,7 +108,7 @@ contract_test!(a_run_is_ended_for_whoever_does_not_end_it, async |larder: Larder
     larder.advance(Duration::from_mins(55));
     larder.run_upkeep().await;
     assert_eq!(silent.object().await["status"], "TIMED-OUT");
-    assert_eq!(busy.object().await["status"], "RUNNING", "who writes to his store is alive");
+    assert_eq!(busy.object().await["status"], "RUNNING", "a run that writes to its store is alive");
     larder.advance(Duration::from_mins(61));
     larder.run_upkeep().await;
     assert_eq!(busy.object().await["status"], "TIMED-OUT");

@@ -137,7 +137,7 @@ contract_test!(case_191_to_193_the_last_run_is_the_newest_that_matches, async |l
         ] {
             assert_eq!(last(&format!("/key-value-store/keys?{query}")).await.fails(400, "invalid-request"), message);
             assert_eq!(last(&format!("?{query}")).await.fails(400, "invalid-request"), message);
-            let absent = larder.get(format!("/v2/{kind}/nobody/runs/last?{query}"));
+            let absent = larder.get(format!("/v2/{kind}/absent/runs/last?{query}"));
             assert_eq!(absent.await.fails(400, "invalid-request"), message);
         }
     }
@@ -156,7 +156,7 @@ contract_test!(case_195_and_196_a_task_has_runs_of_its_own, async |larder: Larde
     let of_actor = Run::start(&larder, BAKER).await;
     larder.get("/v2/actor-tasks/baker/runs/last").await.fails(404, "record-not-found");
     larder.get("/v2/acts/butcher/runs/last/key-value-store").await.fails(404, "record-not-found");
-    larder.get("/v2/acts/nobody~baker/runs/last").await.fails(404, "record-not-found");
+    larder.get("/v2/acts/absent~baker/runs/last").await.fails(404, "record-not-found");
     let of_task = Run::start(&larder, "/v2/actor-tasks/admin~baker/runs").await;
     of_task.store.put_text("OUTPUT", "bread").await;
     let task = larder.get(of_task.path("")).await.text("actorTaskId");
@@ -254,7 +254,7 @@ contract_test!(runs_are_listed_by_their_age, async |larder: Larder| {
     larder.get(format!("{RUNS}?limit=-1")).await.fails(400, "invalid-parameter");
 });
 
-contract_test!(what_nobody_can_do_here_is_refused, async |larder: Larder| {
+contract_test!(unsupported_operations_are_refused, async |larder: Larder| {
     let run = Run::start(&larder, BAKER).await;
     for call in ["reboot", "resurrect", "charge"] {
         larder.post(run.path(&format!("/{call}"))).body("{}").await.fails(403, "platform-feature-disabled");

@@ -58,7 +58,7 @@ impl StandIn {
     }
 
     fn came(&self) -> Vec<Came> {
-        self.0.lock().expect("nobody panicked").clone()
+        self.0.lock().expect("no thread panicked").clone()
     }
 }
 
@@ -68,7 +68,7 @@ impl Handler for StandIn {
     async fn handle(&self, request: Request<RequestBody>, _: Source) -> Response<Self::Body> {
         let (head, body) = request.into_parts();
         let came = Came { what: format!("{} {}", head.method, head.uri), headers: head.headers };
-        self.0.lock().expect("nobody panicked").push(came);
+        self.0.lock().expect("no thread panicked").push(came);
         let mut response = if head.uri.path() == "/v2/datasets/echo/items" {
             Response::new(Either::Right(body))
         } else {

@@ -32,7 +32,7 @@ contract_test!(a_store_pays_for_what_is_done_with_it, async |larder: Larder| {
     assert!(bytes(&after, "bytesIn") - bytes(&before, "bytesIn") >= 5, "{after}");
     assert!(bytes(&after, "bytesOut") - bytes(&before, "bytesOut") >= 5, "{after}");
     assert_eq!((&after["id"], &after["isComplete"]), (&json!(store.id), &json!(true)));
-    assert_eq!((&after["cost"], &after["prices"]), (&Value::Null, &Value::Null), "nobody said what it costs");
+    assert_eq!((&after["cost"], &after["prices"]), (&Value::Null, &Value::Null), "no prices are configured");
     let of_other = of_store(&larder, &other).await;
     assert!(calls(&of_other)[2] == 0, "{of_other}");
 });

@@ -198,7 +198,7 @@ async fn a_gateway_that_dies_between_any_two_writes_of_a_rename_leaves_both_name
 }
 
 #[tokio::test]
-async fn whoever_wants_a_name_gets_a_store_also_where_another_deletes_it_in_the_middle() {
+async fn get_or_create_returns_a_store_during_a_concurrent_delete() {
     // An interrupted caller creates the store itself, or completes the half-made claim of a caller that died.
     for (half_made, writes) in [(false, 4), (true, 3)] {
         for interrupted in 0..writes {

@@ -76,9 +76,9 @@ fn a_folder_is_administered_while_it_is_served_and_while_it_is_not() {
         assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{link}: {answer}");
     }
     online(&["store", "rotate-links", "baker~shop"]).expect("they die");
-    online(&["user", "disable", "baker"]).expect("he is kept out");
+    online(&["user", "disable", "baker"]).expect("the user is disabled");
     assert_eq!(status(&program, "GET", "/v2/users/me", token), 401);
-    online(&["user", "enable", "baker"]).expect("he is let in");
+    online(&["user", "enable", "baker"]).expect("the user is enabled");
     online(&["token", "revoke", id, "--user", "baker"]).expect("it is revoked");
     assert_eq!(status(&program, "GET", "/v2/users/me", token), 401);
     let error = online(&["token", "revoke", id, "--user", "baker"]).expect_err("it is gone");

@@ -222,7 +222,7 @@ fn tokens_names_and_links_are_the_same_after_a_restore() {
     let mut client = Client::connect(program.address, &token).expect("it listens");
     assert_eq!(get(&mut client, "/v2/key-value-stores/~shop/records/a").as_deref(), Some("flour"));
     assert_eq!(get(&mut client, &format!("/v2/key-value-stores/{id}/records/a")).as_deref(), Some("flour"));
-    let mut stranger = Client::connect(program.address, "nobody").expect("it listens");
+    let mut stranger = Client::connect(program.address, "wrong-token").expect("it listens");
     assert!(stranger.send("GET", "/v2/users/me", "", Upload::None).expect("an answer").status == 401);
     let list = open_link(program.address, &keys);
     assert!(list.contains("\"key\":\"a\""), "the signed link leads nowhere: {list}");

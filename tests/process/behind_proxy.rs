@@ -33,7 +33,7 @@ fn limited(program: &Program, header: &str) -> usize {
 }
 
 #[test]
-fn whoever_is_behind_a_trusted_proxy_is_limited_for_himself_and_written_down() {
+fn clients_behind_a_trusted_proxy_are_limited_and_logged_by_their_own_address() {
     let folder = tempfile::tempdir().expect("a folder");
     let arguments = ["--trusted-proxies", "10.0.0.0/8,127.0.0.1", "--max-client-rps", "1"];
     let program = Program::serve(folder.path(), &arguments);
@@ -56,7 +56,7 @@ fn whoever_is_behind_a_trusted_proxy_is_limited_for_himself_and_written_down() {
 }
 
 #[test]
-fn whoever_is_not_trusted_speaks_for_nobody_but_himself() {
+fn forwarded_addresses_of_untrusted_peers_are_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::serve(folder.path(), &["--trusted-proxies", "10.0.0.0/8", "--max-client-rps", "1"]);
     assert!(limited(&program, "x-forwarded-for") > 0);

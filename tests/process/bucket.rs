@@ -230,9 +230,9 @@ fn before_a_server_that_is_not_of_aws_no_instance_is_asked_for_its_region() {
     let instance = listener("a port for what stands in for an instance");
     instance.set_nonblocking(true).expect("it is a socket");
     // No server listens there any more: the start ends once it has looked for keys and region.
-    let nobody = listener("a port").local_addr().expect("it is bound");
+    let unused = listener("a port").local_addr().expect("it is bound");
     let mut command = before_bucket(folder.path(), "nowhere");
-    command.env("LARDER_S3_ENDPOINT", format!("http://{nobody}"));
+    command.env("LARDER_S3_ENDPOINT", format!("http://{unused}"));
     for region in ["LARDER_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"] {
         command.env_remove(region);
     }

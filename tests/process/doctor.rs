@@ -30,7 +30,7 @@ fn finding<'a>(diagnosis: &'a Value, check: &str) -> (&'a str, &'a str) {
 }
 
 #[test]
-fn a_folder_is_examined_when_nobody_uses_it_and_left_alone_when_somebody_does() {
+fn a_folder_is_examined_unless_a_process_uses_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let (new, code) = on_folder(folder.path());
     assert_eq!((finding(&new, "data folder").0, code), ("ok", Some(0)));

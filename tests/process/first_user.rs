@@ -68,7 +68,7 @@ fn the_user_of_the_environment_is_there_from_the_start_on_with_the_token_set_las
     let program = serve(folder.path(), "baker", second);
     assert_eq!(username(&program, second), baker);
     assert_eq!(username(&program, FIRST).0, 401, "the one before is revoked");
-    assert_eq!(username(&program, &own), baker, "his other tokens stay");
+    assert_eq!(username(&program, &own), baker, "the other tokens stay");
     assert_eq!(ask(&program, TOKEN, "GET", "/larder/v1/tokens?username=baker").1["data"]["count"], 2);
     logged += &program.stop().stderr;
 

@@ -31,7 +31,7 @@ impl Backend {
     /// Opens the backend in a data folder.
     pub fn folder(folder: &Path) -> Self {
         let options = EmbeddedOptions::new(folder.join("larder-data"));
-        let engine = EmbeddedStore::open(&options, Arc::new(SystemClock)).expect("nobody else has it");
+        let engine = EmbeddedStore::open(&options, Arc::new(SystemClock)).expect("no other process has it");
         Self { objects: Arc::new(engine), classes: None, runtime: runtime() }
     }
 

@@ -123,7 +123,7 @@ fn change_under_traffic(site: &Cluster) -> Vec<(String, usize)> {
         counts.push((store.path.rsplit('/').nth(1).expect("an id").to_owned(), verify(site, store, &traffic)));
     }
     let logged = site.stop();
-    let wrong = traffic.wrong.into_inner().expect("nobody panicked");
+    let wrong = traffic.wrong.into_inner().expect("no thread panicked");
     assert!(wrong.is_empty(), "{} things are wrong:\n{}\n{logged}", wrong.len(), wrong.join("\n"));
     let acknowledged = traffic.acknowledged.load(Relaxed);
     assert!(acknowledged > 100, "only {acknowledged} changes: that is no test");
@@ -140,7 +140,7 @@ fn store(site: &Cluster, number: usize) -> Store {
     let mut writers: Vec<_> = (0..WRITERS).map(|writer| Mutex::new(keys(writer))).collect();
     writers.push(Mutex::new(BTreeMap::from([("straddling".to_owned(), vec![None])])));
     for writer in &mut writers {
-        for (version, (key, possible)) in (1_000_000_000..).zip(writer.get_mut().expect("nobody has it")) {
+        for (version, (key, possible)) in (1_000_000_000..).zip(writer.get_mut().expect("no thread holds it")) {
             let pattern = Pattern { version, length: version % 3000 };
             let status = put(&mut client, &format!("{path}/{key}"), pattern).expect("it answers");
             assert_eq!(status, 201);
@@ -238,7 +238,7 @@ impl Traffic<'_> {
         let Some(mut client) = self.site.client(round as u64) else { return };
         let version = self.versions.fetch_add(1, Relaxed);
         let pattern = Pattern { version, length: 1 << 20 };
-        let mut records = store.writers.last().expect("it has a record").lock().expect("nobody panicked");
+        let mut records = store.writers.last().expect("it has a record").lock().expect("no thread panicked");
         let possible = records.get_mut("straddling").expect("it is there");
         possible.push(Some(pattern));
         let head = format!("content-type: {}\r\ncontent-length: {}\r\n", media_type(pattern), pattern.length);
@@ -259,7 +259,7 @@ impl Traffic<'_> {
     /// Writes, deletes and reads back records of its own.
     fn write(&self, store: &Store, writer: usize, mut choices: Choices) {
         let mut client = None;
-        let keys: Vec<String> = store.writers[writer].lock().expect("nobody panicked").keys().cloned().collect();
+        let keys: Vec<String> = store.writers[writer].lock().expect("no thread panicked").keys().cloned().collect();
         if keys == ["straddling"] {
             return;
         }
@@ -273,7 +273,7 @@ impl Traffic<'_> {
             let record = format!("{}/{key}", store.path);
             let version = self.versions.fetch_add(1, Relaxed);
             let wanted = (choices.below(4) > 0).then_some(Pattern { version, length: choices.below(5000) });
-            let mut records = store.writers[writer].lock().expect("nobody panicked");
+            let mut records = store.writers[writer].lock().expect("no thread panicked");
             let possible = records.get_mut(key).expect("it is its own");
             let (began, was_disturbed) = (now(), self.is_disturbed.load(Relaxed));
             let answered = match wanted {
@@ -328,7 +328,7 @@ impl Traffic<'_> {
     }
 
     fn blame(&self, what: String) {
-        self.wrong.lock().expect("nobody panicked").push(what);
+        self.wrong.lock().expect("no thread panicked").push(what);
     }
 }
 
@@ -336,7 +336,7 @@ impl Traffic<'_> {
 fn verify(site: &Cluster, store: &Store, traffic: &Traffic<'_>) -> usize {
     let (mut client, mut count) = (site.first(), 0);
     for writer in &store.writers {
-        for (key, possible) in writer.lock().expect("nobody panicked").iter() {
+        for (key, possible) in writer.lock().expect("no thread panicked").iter() {
             let answer = client.send("GET", &format!("{}/{key}", store.path), "", Upload::None).expect("it answers");
             match read(answer) {
                 Ok(found) if possible.contains(&found) => count += usize::from(found.is_some()),

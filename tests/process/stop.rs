@@ -23,7 +23,7 @@ fn an_upload_in_flight_is_finished_before_the_program_ends() {
         pause(Duration::from_millis(300));
         program.signal(signal);
         let address = program.address;
-        until("nobody new is let in", || TcpStream::connect(address).is_err());
+        until("no new connection is accepted", || TcpStream::connect(address).is_err());
         pause(Duration::from_millis(500));
         client.write(b"world").expect("it still reads");
         let answer = client.answer(false).expect("it still answers");
@@ -71,7 +71,7 @@ fn an_idle_program_ends_at_once_though_clients_are_connected() {
 }
 
 #[test]
-fn whoever_is_told_to_stop_serves_on_until_balancers_have_noticed() {
+fn a_draining_gateway_serves_until_balancers_have_noticed() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::serve(folder.path(), &["--drain-delay", "5s"]);
     let mut idle = program.client();
@@ -106,7 +106,7 @@ fn a_second_signal_does_not_wait_for_the_drain() {
     pause(Duration::from_millis(300));
     program.signal(Signal::INT);
     let address = program.address;
-    until("nobody new is let in", || TcpStream::connect(address).is_err());
+    until("no new connection is accepted", || TcpStream::connect(address).is_err());
     program.signal(Signal::INT);
     let ended = program.wait();
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);

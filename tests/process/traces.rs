@@ -49,7 +49,7 @@ impl Collector {
     }
 
     fn documents(&self) -> Vec<Document> {
-        self.taken.lock().expect("nobody panics").clone()
+        self.taken.lock().expect("no thread panics").clone()
     }
 
     /// Returns all spans that have come.
@@ -155,7 +155,7 @@ fn a_collector_gets_what_its_answer_is_called_by_with_its_object_calls_and_below
 }
 
 #[test]
-fn a_collector_that_is_away_holds_up_nobody_and_gets_what_was_kept_for_it() {
+fn an_absent_collector_delays_no_request_and_gets_the_buffered_spans() {
     let folder = tempfile::tempdir().expect("a folder");
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let mut command = command(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--trace-ratio", "1"]);

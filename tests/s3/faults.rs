@@ -276,7 +276,7 @@ async fn many_uploads_of_unknown_length_share_the_budget_without_waiting_for_eac
 }
 
 #[tokio::test]
-async fn while_nobody_listens_operations_fail_in_time_and_then_go_on() {
+async fn without_a_listener_operations_fail_in_time_and_recover_later() {
     let behind = Behind::open().await;
     behind.put("k", OLD).await.unwrap();
     behind.proxy.refuse_connections().await;

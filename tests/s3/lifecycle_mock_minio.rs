@@ -165,7 +165,7 @@ async fn other_days_are_taken_back() {
 }
 
 #[tokio::test]
-async fn whoever_writes_over_ours_is_left_alone() {
+async fn foreign_changes_of_our_rules_are_left_alone() {
     let deviations = Deviations { rules: RuleWays::OverwrittenByOthers, ..Deviations::default() };
     let (minio, store, outcome) = over(deviations, None).await;
     assert!(matches!(outcome, Err(LifecycleError::Unsettled)), "{outcome:?}");
@@ -249,7 +249,7 @@ async fn the_hourly_job_writes_what_is_missing_through_every_decorator() {
     }
     let rules = minio.rules(BUCKET).expect("there are rules");
     minio.set_rules(BUCKET, OTHERS);
-    assert_eq!(job.run_once().await.unwrap().processed, 1, "somebody took them away");
+    assert_eq!(job.run_once().await.unwrap().processed, 1, "another tool removed them");
     assert_eq!(
         minio.rules(BUCKET).expect("there are rules").matches("larder-").count(),
         rules.matches("larder-").count()

@@ -135,7 +135,7 @@ async fn connections_end_with_the_proxy() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(PATIENCE, refused).await.expect("nobody listens any more");
+    timeout(PATIENCE, refused).await.expect("the port is closed");
 }
 
 async fn until(mut condition: impl FnMut() -> bool) {

@@ -80,7 +80,7 @@ async fn a_folder_that_others_may_enter_is_corrected_at_the_start_with_all_files
 }
 
 #[tokio::test]
-async fn a_folder_of_a_group_stays_shared_with_the_group_and_nobody_else() {
+async fn a_folder_of_a_group_stays_shared_with_the_group_only() {
     // As Kubernetes makes it for a pod with `fsGroup`.
     let folder = TempDir::new().unwrap();
     set_mode(folder.path(), 0o2775);

@@ -96,7 +96,7 @@ async fn a_backup_of_a_folder_in_use_restores_to_what_was_in_it() {
 }
 
 #[tokio::test]
-async fn a_backup_of_a_folder_that_nobody_serves_from_has_what_a_crash_left() {
+async fn a_backup_of_a_folder_without_a_gateway_has_what_a_crash_left() {
     let (folder, store) = filled().await;
     // Neither closed nor given up: acknowledged writes are in the log.
     let (_, store) = (fs::remove_file(folder.path().join("lock")), std::mem::ManuallyDrop::new(store));

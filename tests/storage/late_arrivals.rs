@@ -113,15 +113,15 @@ impl ObjectStore for Late {
     }
 
     async fn delete_many(&self, _: Vec<String>) -> Result<()> {
-        Err(Error::Unsupported("nobody asks for this"))
+        Err(Error::Unsupported("unused in this test"))
     }
 
     async fn list(&self, _: ListOptions) -> Result<ListPage> {
-        Err(Error::Unsupported("nobody asks for this"))
+        Err(Error::Unsupported("unused in this test"))
     }
 
     async fn copy(&self, _: &str, _: &str, _: Precondition) -> Result<PutOutcome> {
-        Err(Error::Unsupported("nobody asks for this"))
+        Err(Error::Unsupported("unused in this test"))
     }
 
     async fn check(&self) -> Result<()> {

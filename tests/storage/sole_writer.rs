@@ -220,7 +220,7 @@ fn by_hand() -> (mpsc::UnboundedSender<Bytes>, ByteStream) {
 }
 
 #[tokio::test]
-async fn a_slow_stream_keeps_nobody_waiting_and_its_condition_counts_at_its_end() {
+async fn a_slow_stream_delays_no_other_write_and_its_condition_counts_at_its_end() {
     for is_overtaken in [false, true] {
         let world = world();
         let etag = put(&*world.store, "k", &value(0, 10)).await.etag;
@@ -235,7 +235,7 @@ async fn a_slow_stream_keeps_nobody_waiting_and_its_condition_counts_at_its_end(
         }
         if is_overtaken {
             let overtaking = world.store.put("k", value(1, 10).into(), provided(IfMatch(etag)));
-            overtaking.now_or_never().expect("nobody waits for a slow sender").unwrap();
+            overtaking.now_or_never().expect("no write waits for a slow sender").unwrap();
         }
         chunks.send("the end".into()).unwrap();
         drop(chunks);

@@ -84,7 +84,7 @@ pub enum LifecycleError {
     /// The rules read back differ from those written, harmlessly: another writer changes them at the same time, or the
     /// object store shows writes late.
     #[error(
-        "the lifecycle rules of the bucket do not read back as they were written; somebody else may be writing them"
+        "the lifecycle rules of the bucket do not read back as they were written; another tool may be writing them"
     )]
     Unsettled,
     /// A rule that differs from the one written is on the bucket, and could not be removed.

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_a_burst_all_wait_their_turn_and_in_an_overload_nobody_does() {
+    async fn in_a_burst_all_requests_queue_and_in_an_overload_none_does() {
         let door = Door::new(1);
         let first = door.enter().await;
         assert!(!door.turns_away_after(BURST / 2).await, "a burst is over soon");
@@ -314,7 +314,7 @@ mod tests {
         };
         assert!(second.is_ok());
         door.clock.advance(BURST / 2);
-        assert!(door.turns_away_after(SHORT_WAIT).await, "for a second nobody found a place without waiting for long");
+        assert!(door.turns_away_after(SHORT_WAIT).await, "for a second every request waited for long");
         drop(second);
         assert!(door.enter().await.is_ok_and(|place| place.span.is_some()));
         let _third = door.enter().await;

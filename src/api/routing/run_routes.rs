@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_do_here_is_told_from_what_there_is_not() {
+    fn unsupported_operations_are_distinguished_from_unknown_paths() {
         for (method, path, status) in [
             ("POST", "/v2/acts/A/run-sync", 403),
             ("DELETE", "/v2/acts/A/run-sync", 405),

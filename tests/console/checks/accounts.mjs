@@ -68,7 +68,7 @@ export const accounts = {
         );
     },
 
-    async 'the administrator makes a user, gives him a token and a quota, and locks him out'(world) {
+    async 'the administrator creates a user with a token and a quota, and disables the user'(world) {
         const name = `baker-${world.username.slice(5)}`;
         await world.open('/users', { token: adminToken });
         const { page } = world;

@@ -129,7 +129,7 @@ export const frame = {
         await page.getByText('Only the administrator sees users').waitFor();
     },
 
-    async 'a store that has expired, and one of somebody else, are told apart from a failure'(world) {
+    async 'an expired store and a store of another user are distinguished from a failure'(world) {
         const brief = await world.store({ retentionDays: 1.5 / 86_400 });
         const { id } = await world.admin('POST', '/v2/key-value-stores', {});
         await new Promise((resolve) => {
@@ -179,7 +179,7 @@ export const frame = {
         assert.match(await page.title(), /Integrations/);
     },
 
-    async 'the colours are the system’s until somebody chooses others'(world) {
+    async 'the colours are the system’s until the user chooses others'(world) {
         await world.open('/');
         const { page } = world;
         const paper = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);

@@ -232,7 +232,7 @@ export const records = {
         await dialog.getByLabel('Value').fill('{"mine": true}');
         await dialog.getByRole('button', { name: 'Create' }).click();
         await dialog.getByRole('alert').waitFor();
-        assert.equal((await store.get('taken')).text, '{"of":"somebody"}');
+        assert.equal((await store.get('taken')).text, '{"of":"another"}');
         await dialog.getByLabel('Key').fill('free');
         await dialog.getByRole('button', { name: 'Create' }).click();
         await page.getByRole('heading', { name: 'free' }).waitFor();
@@ -243,7 +243,7 @@ export const records = {
         });
     },
 
-    async 'what is edited is saved, unless somebody else was there first'(world) {
+    async 'an edited record is saved, unless it has changed since'(world) {
         const store = await world.store();
         await store.json('INPUT', { a: 1 });
         await world.open(`${store.page}?key=INPUT`);

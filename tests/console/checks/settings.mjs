@@ -77,7 +77,7 @@ export const settings = {
         assert.deepEqual((await world.api('GET', '/v2/key-value-stores')).items, []);
     },
 
-    async 'a store is shared with somebody, with another right, and no more'(world) {
+    async 'a store is shared with a user, with another right, and no longer'(world) {
         const friend = `friend-${world.username.slice(5)}`;
         await world.admin('POST', '/larder/v1/users', { username: friend });
         const { token } = await world.admin('POST', '/larder/v1/tokens', { username: friend });

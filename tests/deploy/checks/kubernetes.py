@@ -272,7 +272,7 @@ def the_plain_manifests_are_what_the_chart_makes():
 HEADING = """\
 # Two gateways and more before a bucket: `kubectl apply --namespace larder --filename deploy/kubernetes/gateways.yaml`.
 #
-# This is what the chart (deploy/helm/larder) makes of its defaults, for whoever has no helm. The image is yours to build and to name
+# This is what the chart (deploy/helm/larder) makes of its defaults, for clusters without helm. The image is yours to build and to name
 # (deploy/Dockerfile); bucket, region and LARDER_PUBLIC_URL are yours to set, and LARDER_S3_ENDPOINT where it is not AWS. The Secret has to
 # be there before:
 #

@@ -78,7 +78,7 @@ impl World {
             history: Mutex::default(),
         };
         let gateways = [world.start(), world.start()];
-        world.gateways.lock().expect("nobody panicked").extend(gateways);
+        world.gateways.lock().expect("no thread panicked").extend(gateways);
         Arc::new(world)
     }
 
@@ -125,7 +125,7 @@ impl World {
     /// Crashes a gateway, and starts another in its place. The crashed one's calls in flight never return.
     pub fn crash(&self, index: usize) {
         let next = self.start();
-        let crashed = std::mem::replace(&mut self.gateways.lock().expect("nobody panicked")[index], next);
+        let crashed = std::mem::replace(&mut self.gateways.lock().expect("no thread panicked")[index], next);
         crashed.is_cut_off.store(true, Ordering::Relaxed);
     }
 

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_may_have_happened_late_or_never() {
+    fn an_operation_in_doubt_may_have_happened_late_or_never() {
         use Operation::{Read, Write};
         let open = (Write(2), 2, None);
         assert!(holds(&[(Write(1), 0, Some(1)), open.clone(), (Read(Some(1)), 50, Some(60))]));

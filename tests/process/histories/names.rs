@@ -75,6 +75,6 @@ mod tests {
         assert!(!holds(&[&deleted[..], &[(Found(a.clone()), 4, Some(5))]].concat()));
         assert!(!holds(&[&deleted[..], &[(Made(a), 4, Some(5))]].concat()), "an id comes back");
         let asked = [(Asked, 0, None), (Found(c), 2, Some(3))];
-        assert!(holds(&asked) && !holds(&asked[1..]), "nobody made it");
+        assert!(holds(&asked) && !holds(&asked[1..]), "no client created it");
     }
 }

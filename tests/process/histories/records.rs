@@ -180,20 +180,20 @@ impl Records {
             lists += 1;
             held(&listed, &histories)?;
         }
-        histories.values_mut().for_each(forget_what_nobody_saw);
+        histories.values_mut().for_each(forget_unobserved_operations);
         let (all, open) = hold(histories, |_| Register, &None)?;
         Ok((all, open, lists))
     }
 }
 
 fn number_of(text: &str) -> u64 {
-    let (number, rest) = text.split_once(' ').unwrap_or_else(|| panic!("a record that nobody wrote: {text:?}"));
+    let (number, rest) = text.split_once(' ').unwrap_or_else(|| panic!("a record that no client wrote: {text:?}"));
     assert!(SIZES.contains(&rest.len()), "a record was cut or mixed: {number}, and {} bytes", rest.len());
     number.parse().expect("a number")
 }
 
 /// Removes writes in doubt that no read shows: they cannot contradict anything.
-fn forget_what_nobody_saw(history: &mut Vec<Span<Operation>>) {
+fn forget_unobserved_operations(history: &mut Vec<Span<Operation>>) {
     let seen: HashSet<u64> = history
         .iter()
         .filter_map(|span| match span.operation {
@@ -279,6 +279,6 @@ mod tests {
         assert!(held(&listed(&["ab"]), &history(&gone)).is_err());
         let again = [&gone[..], &[(Operation::Write(2), 5, None)]].concat();
         assert!(held(&listed(&["ab"]), &history(&again)).is_ok(), "it may be there again");
-        assert!(held(&listed(&["ac"]), &history(&gone)).is_err(), "nobody wrote that");
+        assert!(held(&listed(&["ac"]), &history(&gone)).is_err(), "no client wrote that");
     }
 }

@@ -100,7 +100,7 @@ impl Rights {
             let in_force =
                 |spell: &&Spell| spell.began <= *ended && spell.ended.is_none_or(|end| end + self.staleness >= *began);
             if !spells.iter().filter(in_force).any(|spell| spell.may_read == *may_read) {
-                return Err(format!("whether he may read was told as {may_read} from {began:?} to {ended:?}"));
+                return Err(format!("the right to read was reported as {may_read} from {began:?} to {ended:?}"));
             }
         }
         Ok((spells.len(), looks.len()))

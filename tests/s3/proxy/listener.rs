@@ -124,7 +124,7 @@ impl Proxy {
     /// Accepts connections again, at the same address.
     pub(crate) async fn accept_connections(&self) {
         self.refuse_connections().await;
-        self.accept_from(TcpListener::bind(self.address).await.expect("nobody took the port"));
+        self.accept_from(TcpListener::bind(self.address).await.expect("the port is still free"));
     }
 
     fn accept_from(&self, listener: TcpListener) {

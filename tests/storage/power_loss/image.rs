@@ -77,7 +77,7 @@ async fn identify(store: &dyn ObjectStore, key: &str) -> Result<Stored, String> 
     assert_eq!(media_type(number), object.meta.attributes.content_type);
     let bytes = object.body.into_bytes(MUCH).await.map_err(|error| format!("{error:?}"))?;
     if bytes != value(number as u64, bytes.len()) {
-        return Err("bytes that nobody stored".to_owned());
+        return Err("bytes that no client stored".to_owned());
     }
     Ok(Stored { number, size: bytes.len() })
 }

@@ -30,7 +30,9 @@ pub fn test_s3(arguments: &[String]) -> Result<(), String> {
             with(&name, run_suites)?;
             match backend.start_with_short_days() {
                 None => {
-                    println!("The days of {name} cannot be made shorter: nobody waits for its lifecycle rules.");
+                    println!(
+                        "{name} cannot shorten the day of lifecycle rules: the tests of expiry by rules are skipped."
+                    );
                     Ok(())
                 }
                 Some(started) => {

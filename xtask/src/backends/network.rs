@@ -87,11 +87,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the system has a port");
         let port = listener.local_addr().expect("it is bound").port();
         let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("somebody asks");
+            let (mut stream, _) = listener.accept().expect("a client connects");
             stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").expect("it is sent");
         });
         assert_eq!(status(port, "/"), Some(403));
         server.join().expect("it answered");
-        assert_eq!(status(port, "/"), None, "nobody listens any more");
+        assert_eq!(status(port, "/"), None, "the port is closed");
     }
 }

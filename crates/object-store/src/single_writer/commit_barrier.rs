@@ -97,11 +97,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_gate_breaks_the_body_off_and_a_broken_body_asks_nobody() {
+    async fn a_closed_gate_breaks_the_body_off_and_a_broken_body_asks_unused_address() {
         let closed = gated(body(vec![Ok("flour".into())]), async { Err(BodyError::Aborted) });
         assert!(matches!(closed.into_bytes(10).await, Err(BodyError::Aborted)));
         let broken = body(vec![Ok("flo".into()), Err(BodyError::Stalled)]);
-        let broken = gated(broken, async { panic!("nobody asks") });
+        let broken = gated(broken, async { panic!("the gate is not asked") });
         assert!(matches!(broken.into_bytes(10).await, Err(BodyError::Stalled)));
     }
 }

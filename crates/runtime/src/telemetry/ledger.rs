@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_pays_for_himself_and_all_is_summed() {
+    fn each_owner_is_charged_separately_and_totals_are_summed() {
         let ledger = Ledger::default();
         let run = Party::named("run");
         ledger.charge(Payers { run, ..payers("a") }, Costs { class_b: 2, bytes_out: 9, ..Costs::default() });

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_done_before_it_is_known_who_pays_is_charged_to_him() {
+    async fn costs_before_the_owner_is_known_are_charged_to_the_owner() {
         let ledger = Arc::new(Ledger::default());
         let store = Party::named("store").expect("a name");
         let mut done = pin!(async {

@@ -25,7 +25,7 @@ async def a_wrong_token_is_refused_and_so_is_none(bench: Bench) -> None:
     await refused(lambda: none.get_or_create(name='x'), 401, 'token-not-provided')
 
 
-async def an_encoding_nobody_knows_is_refused(bench: Bench) -> None:
+async def an_unknown_encoding_is_refused(bench: Bench) -> None:
     store = await bench.store()
     await refused(
         lambda: store.set_record('k', b'x', content_encoding='bla'), 415, 'unsupported-content-encoding'
@@ -53,6 +53,6 @@ CHECKS = [
     keys_with_signs_that_are_not_allowed_are_refused,
     a_name_that_is_not_allowed_is_refused,
     a_wrong_token_is_refused_and_so_is_none,
-    an_encoding_nobody_knows_is_refused,
+    an_unknown_encoding_is_refused,
     a_failed_write_leaves_the_old_value,
 ]

@@ -64,7 +64,7 @@ async def a_store_is_found_by_id_and_by_name(bench: Bench) -> None:
 async def an_absent_store_is_none_and_so_is_a_bare_name(bench: Bench) -> None:
     name = bench.name('bare')
     await bench.open(name)
-    for address in (ABSENT, name, f'~{bench.name("nobody")}'):
+    for address in (ABSENT, name, f'~{bench.name("absent")}'):
         assert await done(bench.at(address).get()) is None, address
 
 

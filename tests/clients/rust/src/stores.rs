@@ -71,7 +71,7 @@ async fn a_store_is_found_by_id_and_by_name(bench: Bench) -> Outcome {
 async fn an_absent_store_is_none_and_so_is_a_bare_name(bench: Bench) -> Outcome {
     let bare = name("bare");
     bench.open(Some(&bare)).await?;
-    for address in [ABSENT.to_owned(), bare, format!("~{}", name("nobody"))] {
+    for address in [ABSENT.to_owned(), bare, format!("~{}", name("absent"))] {
         assert!(bench.client.key_value_store(&address).get().await?.is_none(), "{address}");
     }
     Ok(())
