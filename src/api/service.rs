@@ -323,7 +323,7 @@ async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> 
                 (Some(Arc::clone(owner)), StoreLocator::Name(owner.id, name))
             } else {
                 let owner = context.users.named_by_others(owner).await?.ok_or_else(not_found)?;
-                (owner.account, StoreLocator::NameOfAnother(owner.id, name))
+                (owner.account, StoreLocator::ForeignName(owner.id, name))
             }
         }
         StoreAddress::EmptyName => {

@@ -172,7 +172,7 @@ impl Catalog {
         let found = match locator {
             StoreLocator::Id(id) => self.repository.find_visible(*id).await?,
             StoreLocator::Name(owner, name) => self.naming.find(*owner, name).await?,
-            StoreLocator::NameOfAnother(owner, name) => self.naming.find_for_others(*owner, name).await?,
+            StoreLocator::ForeignName(owner, name) => self.naming.find_for_others(*owner, name).await?,
         };
         found.ok_or(Error::StoreNotFound)
     }

@@ -24,7 +24,7 @@ pub enum StoreLocator {
     Name(UserId, StoreName),
     /// By its owner and its name, for any other caller, who must not learn from the cost of a lookup whether the
     /// store exists. For an owner that does not exist, use a [`UserId::unassigned`] one.
-    NameOfAnother(UserId, StoreName),
+    ForeignName(UserId, StoreName),
 }
 
 /// A store to create.

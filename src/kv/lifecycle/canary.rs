@@ -29,8 +29,8 @@ const MAX_WRITE_TIMES_BYTES: u64 = 4096;
 
 /// Descriptions of the checks.
 const DESCRIPTIONS: [&str; 2] = [
-    "an object among the records that expire: it goes when its rule is due",
-    "an object among the records that are kept: it stays",
+    "an object below an expiring prefix: its lifecycle rule must delete it",
+    "an object below the permanent prefix: no lifecycle rule may delete it",
 ];
 
 /// Times at which the canaries were written; a deleted object no longer shows its own.
@@ -140,15 +140,18 @@ fn expiring_outcome(state: CanaryState, due: Duration) -> Outcome {
                 days(age),
                 days(age.saturating_sub(due))
             ),
-            "look whether a gateway has ever set its rules here, and whether the object store runs them; until then, keep a \
-             gateway running: it removes what has expired by itself",
+            "check that a gateway has set its rules here, and that the object store runs them; until then keep a gateway \
+             running: it deletes expired records itself",
         ),
         CanaryState::Gone { age } if age + DATE_GRANULARITY < due => Outcome::wrong(
-            format!("written {} ago, gone before its time: records of unnamed stores may go too early", days(age)),
-            "look for another rule over larder/expiring/, and for another program that deletes there; it was written again",
+            format!(
+                "written {} ago, deleted before its time: records of unnamed stores may be deleted too early",
+                days(age)
+            ),
+            "find the other lifecycle rule or program that deletes below larder/expiring/; the canary was written again",
         ),
         CanaryState::Gone { age } => {
-            Outcome::ok(format!("written {} ago, gone: its rule has removed it; written again", days(age)))
+            Outcome::ok(format!("written {} ago, deleted by its rule; written again", days(age)))
         }
     }
 }
@@ -158,9 +161,9 @@ fn permanent_outcome(state: CanaryState) -> Outcome {
         CanaryState::New => Outcome::ok("written now"),
         CanaryState::Present { age } => Outcome::ok(format!("written {} ago, still there: fine", days(age))),
         CanaryState::Gone { age } => Outcome::wrong(
-            format!("written {} ago, gone: a rule deletes what it must not!", days(age)),
-            "take away at once every lifecycle rule of this bucket that is not limited to a prefix of its own, and look for \
-             another program that deletes below larder/permanent/; it was written again",
+            format!("written {} ago, gone: a lifecycle rule deletes permanent records", days(age)),
+            "remove at once every lifecycle rule of this bucket that is not limited to a prefix of its own, and find the \
+             program that deletes below larder/permanent/; the canary was written again",
         ),
     }
 }
@@ -224,7 +227,7 @@ mod tests {
         bucket.days_pass(3);
         bucket.remove(&object_keys::expiring_canary(LifecycleClass::ALL[0])).await;
         let [passing, _] = bucket.check().await;
-        assert!(passing.0 == Verdict::Ok && passing.1.contains("removed it"), "{passing:?}");
+        assert!(passing.0 == Verdict::Ok && passing.1.contains("deleted by its rule"), "{passing:?}");
         let [passing, _] = bucket.check().await;
         assert!(passing.1.contains("due in 5 days"), "{passing:?}");
     }
@@ -237,7 +240,7 @@ mod tests {
         bucket.remove(&object_keys::permanent_canary()).await;
         let [passing, kept] = bucket.check().await;
         assert_eq!((passing.0, kept.0), (Verdict::Ok, Verdict::Wrong));
-        assert!(kept.1.contains("deletes what it must not"), "{kept:?}");
+        assert!(kept.1.contains("deletes permanent records"), "{kept:?}");
         assert_eq!(bucket.check().await[1].0, Verdict::Ok, "it was written again");
     }
 

@@ -53,7 +53,7 @@ const SCHEDULED_MARK: u32 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
     /// Ordered by wall time.
-    Time,
+    WallTime,
     /// Ordered by the uptime of the installation.
     Uptime,
 }
@@ -174,7 +174,7 @@ impl DueQueue {
     /// Returns a page of at most [`MAX_LIST_KEYS`] due items after the key `after`. One list.
     pub async fn due(&self, queue: Queue, after: Option<String>) -> Result<DuePage> {
         let (prefix, now) = match queue {
-            Queue::Time => (object_keys::due_items(), self.guard.scheduling_time()),
+            Queue::WallTime => (object_keys::due_items(), self.guard.scheduling_time()),
             Queue::Uptime => (object_keys::uptime_due_items(), Timestamp::from_millis(0).plus(self.guard.uptime())),
         };
         let options = ListOptions { prefix, start_after: after, limit: MAX_LIST_KEYS };
@@ -183,7 +183,7 @@ impl DueQueue {
         for object in page.objects {
             due.next = page.is_truncated.then(|| object.key.clone());
             let parsed = match queue {
-                Queue::Time => object_keys::parse_due_item(&object.key).map(|entry| (entry, 0, entry.at)),
+                Queue::WallTime => object_keys::parse_due_item(&object.key).map(|entry| (entry, 0, entry.at)),
                 Queue::Uptime => object_keys::parse_uptime_due_item(&object.key),
             };
             let Some((entry, attempts, since)) = parsed else { continue };

@@ -149,7 +149,7 @@ impl Reconciler {
         if self.runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(RUNS_BETWEEN_STRANDED_CHECKS) {
             self.due_queue.reschedule_stranded(self.confirmation).await?;
         }
-        for queue in [Queue::Time, Queue::Uptime] {
+        for queue in [Queue::WallTime, Queue::Uptime] {
             let mut after = None;
             for _ in 0..MAX_PAGES {
                 let page = self.due_queue.due(queue, after).await?;

@@ -1,17 +1,17 @@
 //! The keys of objects: the only place that builds or reads them. `docs/LAYOUT.md` explains them to operators.
 //!
 //! ```text
-//! larder/format                                                                              which format all of this has
-//! larder/clock                                                                               the time of the installation
-//! larder/stores/{id}                                                                         the document of a store
-//! larder/names/{owner}/{name in lower case}                                                  which store has the name
-//! larder/permanent/{id}/{generation}/k{record key}                                           records that no lifecycle rule may delete
+//! larder/format                                                                              storage format and identity of the installation
+//! larder/clock                                                                               clock record of the installation
+//! larder/stores/{id}                                                                         store document
+//! larder/names/{owner}/{name in lower case}                                                  claim of a name
+//! larder/permanent/{id}/{generation}/k{record key}                                           permanent records
 //! larder/expiring/{days}/{id}/{generation}/k{record key}                                     records under a lifecycle rule
-//! larder/store-index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{search text}]  the list of stores
-//! larder/store-usage/{owner}/{id}-{since}-{records}-{bytes}                                  how much is in a store
-//! larder/stores-due/{time}-{id}-{mark}-{reason}[-{owner}-{created at}]                       stores that are due then
-//! larder/stores-due-by-uptime/{uptime}-{id}-{mark}-{reason}-{attempts}-{since}               the same by the uptime of the installation
-//! larder/permanent/canary, larder/expiring/{days}/canary, larder/lifecycle-canaries          effect of lifecycle rules
+//! larder/store-index/{owner}/{entry time}-{created at}-{id}-{kind}[-{expires at}][.{search text}]  listing index
+//! larder/store-usage/{owner}/{id}-{since}-{records}-{bytes}                                  usage entry of a store
+//! larder/stores-due/{time}-{id}-{mark}-{reason}[-{owner}-{created at}]                       due item by wall time
+//! larder/stores-due-by-uptime/{uptime}-{id}-{mark}-{reason}-{attempts}-{since}               due item by uptime of the installation
+//! larder/permanent/canary, larder/expiring/{days}/canary, larder/lifecycle-canaries          canaries of lifecycle rules
 //! ```
 //!
 //! The `k` before a record key keeps HTTP layers from reading `.` and `..` as path segments, and preserves the byte
