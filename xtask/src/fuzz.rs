@@ -1,4 +1,4 @@
-//! Fuzzing: every parser over bytes that libFuzzer chooses (CONTRIBUTING.md, "Fuzzing").
+//! Fuzzing: every parser over bytes that libFuzzer chooses (docs/HOWTO.md, "Fuzzing").
 //!
 //! Only Larder's own crates are instrumented. So its dependencies are not built again, and the code under test guides the
 //! mutations. That takes compiler flags for these crates alone. This program adds them: cargo runs it in place of rustc.
