@@ -1,18 +1,21 @@
-//! Checks of single objects: whether writes are visible at once, unchanged, and with the right time.
+//! Checks of single objects: whether writes are visible at once, unchanged, and with the right time; and whether large
+//! bodies come back whole.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
+
+use larder_runtime::clock::{Clock, SkewCorrectedClock};
 
 use crate::{
-    body::ByteStream,
+    body::{BodyError, ByteStream},
     error::{Error, Result},
     object::{Attributes, ByteRange, GetOptions, ListOptions, Precondition, PutOptions},
     store::ObjectStore,
 };
-use larder_runtime::clock::{Clock, SkewCorrectedClock};
 
-use super::finding::Outcome;
+use super::check_runner::Outcome;
 
 /// Description of the check of visibility.
 pub const SEEN: &str = "read, overwrite, list and delete an object at once after each write, ten times";
@@ -121,4 +124,48 @@ async fn read(objects: &dyn ObjectStore, key: &str) -> Result<Option<Bytes>> {
 async fn is_listed(objects: &dyn ObjectStore, key: &str) -> Result<bool> {
     let page = objects.list(ListOptions { prefix: key.to_owned(), start_after: None, limit: 1 }).await?;
     Ok(page.objects.iter().any(|object| object.key == key))
+}
+
+/// Description of the check.
+pub const LARGE: &str =
+    "9 MiB of unknown length (in parts, where the object store has such), and a body that breaks off";
+
+/// Bytes of a chunk of a body.
+const PIECE: usize = 64 << 10;
+
+/// Chunks of a body: more than one part of an upload.
+const PIECES: usize = 144;
+
+/// Checks that a large body comes back unchanged, and that one that breaks off leaves it unchanged.
+pub async fn arrive_whole(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
+    let key = format!("{folder}large");
+    objects.put(&key, body(PIECES, false), PutOptions::default()).await?;
+    let damage = "take another object store, or the proxy away that stands before it: large records would be damaged";
+    if !is_whole(objects, &key).await? {
+        return Ok(Outcome::wrong("a body of 9 MiB came back otherwise than it was stored", damage));
+    }
+    let broken = objects.put(&key, body(PIECES, true), PutOptions::default()).await;
+    if broken.is_ok() || !is_whole(objects, &key).await? {
+        return Ok(Outcome::wrong("a body that broke off was stored, and took the place of a whole one", damage));
+    }
+    Ok(Outcome::ok("a body of 9 MiB came back whole, and one that broke off changed nothing"))
+}
+
+fn body(pieces: usize, breaks_off: bool) -> ByteStream {
+    let last = breaks_off.then_some(Err(BodyError::Aborted));
+    ByteStream::new(None, stream::iter((0..pieces).map(|number| Ok(piece(number))).chain(last)))
+}
+
+fn piece(number: usize) -> Bytes {
+    // All chunks differ, and none is a shifted copy of another.
+    (0..PIECE).map(|at| ((at / 251) ^ (at * 7) ^ (number * 31)).to_le_bytes()[0]).collect()
+}
+
+async fn is_whole(objects: &dyn ObjectStore, key: &str) -> Result<bool> {
+    let object = objects.get(key, GetOptions::default()).await?;
+    if object.meta.size != (PIECE * PIECES) as u64 {
+        return Ok(false);
+    }
+    let bytes = object.body.into_bytes((PIECE * PIECES) as u64).await.map_err(Error::Body)?;
+    Ok(bytes.chunks(PIECE).enumerate().all(|(number, chunk)| chunk == piece(number)))
 }
