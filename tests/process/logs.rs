@@ -25,7 +25,7 @@ fn serve(folder: &Path, variables: &[(&str, &str)]) -> Program {
 }
 
 /// Sends a request and reads its response to the end; returns its status and the id of the request.
-fn ask(program: &Program, token: &str, method: &str, path: &str, body: &[u8]) -> (u16, Option<String>) {
+fn send(program: &Program, token: &str, method: &str, path: &str, body: &[u8]) -> (u16, Option<String>) {
     let mut client = Client::connect(program.address, token).expect("it listens");
     let mut bytes = body;
     let upload = if body.is_empty() { Upload::None } else { Upload::Known(body.len() as u64, &mut bytes) };
@@ -49,19 +49,19 @@ fn each_request_is_one_line_with_its_caller_its_costs_and_no_secret() {
     let program = serve(folder.path(), &[("LARDER_ACCESS_LOG", "json")]);
     let records = program.records_of("pantry");
     let record = format!("{records}/a");
-    let put = ask(&program, TOKEN, "PUT", &record, b"flour");
-    let got = ask(&program, TOKEN, "GET", &format!("{record}?signature=salt&token=sugar"), b"");
-    let denied = ask(&program, "a-wrong-token", "GET", &format!("{record}?x=a-wrong-token"), b"");
+    let put = send(&program, TOKEN, "PUT", &record, b"flour");
+    let got = send(&program, TOKEN, "GET", &format!("{record}?signature=salt&token=sugar"), b"");
+    let denied = send(&program, "a-wrong-token", "GET", &format!("{record}?x=a-wrong-token"), b"");
     assert_eq!((put.0, got.0, denied.0), (201, 200, 401));
-    ask(&program, TOKEN, "HEAD", &record, b"");
-    ask(&program, TOKEN, "GET", &format!("{records}/{TOKEN}"), b"");
-    ask(&program, "", "GET", "/health/live", b"");
-    ask(&program, "", "GET", "/console/", b"");
+    send(&program, TOKEN, "HEAD", &record, b"");
+    send(&program, TOKEN, "GET", &format!("{records}/{TOKEN}"), b"");
+    send(&program, "", "GET", "/health/live", b"");
+    send(&program, "", "GET", "/console/", b"");
     let mut without_host = TcpStream::connect(program.address).expect("it listens");
     without_host.write_all(b"GET /v2/users/me HTTP/1.1\r\n\r\n").expect("it is sent");
     std::io::copy(&mut without_host, &mut std::io::sink()).expect("it is answered");
     // One whose client leaves before it has read all.
-    assert_eq!(ask(&program, TOKEN, "PUT", &format!("{records}/b"), &vec![b'b'; LARGE_BYTES]).0, 201);
+    assert_eq!(send(&program, TOKEN, "PUT", &format!("{records}/b"), &vec![b'b'; LARGE_BYTES]).0, 201);
     let mut client = program.client();
     assert_eq!(client.send("GET", &format!("{records}/b"), "", Upload::None).expect("it answers").status, 200);
     drop(client);
@@ -150,7 +150,7 @@ fn calls_of_the_object_store_are_logged_at_debug_and_counted_for_their_request()
     command.envs([("LARDER_LOG", "info,larder_object_store=debug"), ("LARDER_ACCESS_LOG", "json")]);
     let program = Program::start(command);
     let records = program.records_of("pantry");
-    let (_, id) = ask(&program, TOKEN, "PUT", &format!("{records}/cinnamon"), b"flour");
+    let (_, id) = send(&program, TOKEN, "PUT", &format!("{records}/cinnamon"), b"flour");
     let stderr = program.stop().stderr;
     let lines = lines(&stderr);
     let put = lines.iter().find(|line| line["request"].as_str() == id.as_deref()).expect("the request is logged");
@@ -168,7 +168,7 @@ fn calls_of_the_object_store_are_logged_at_debug_and_counted_for_their_request()
 }
 
 /// Asks as the admin; returns the `data` of the answer.
-fn ask(program: &Program, method: &str, path: &str, body: &Value) -> Value {
+fn change(program: &Program, method: &str, path: &str, body: &Value) -> Value {
     let text = if body.is_null() { String::new() } else { body.to_string() };
     let mut bytes = text.as_bytes();
     let upload = Upload::Known(bytes.len() as u64, &mut bytes);
@@ -187,24 +187,24 @@ fn changes_are_logged_with_the_fields_that_are_documented() {
     let program = Program::start(serve);
     let nothing = Value::Null;
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    ask(&program, "POST", "/larder/v1/users", &json!({ "username": "baker" }));
+    change(&program, "POST", "/larder/v1/users", &json!({ "username": "baker" }));
     let quota = json!({ "isDisabled": false, "quota": { "stores": 3 }, "generalAccess": "ANYONE_WITH_ID_CAN_READ" });
-    ask(&program, "PUT", "/larder/v1/users/baker", &quota);
-    let token = text(&ask(&program, "POST", "/larder/v1/tokens", &json!({ "username": "baker" }))["id"]);
+    change(&program, "PUT", "/larder/v1/users/baker", &quota);
+    let token = text(&change(&program, "POST", "/larder/v1/tokens", &json!({ "username": "baker" }))["id"]);
     let path = format!("/larder/v1/tokens/{token}");
-    let new_token = text(&ask(&program, "POST", &format!("{path}/replace"), &json!({ "username": "baker" }))["id"]);
-    ask(&program, "DELETE", &format!("{path}?username=baker"), &nothing);
-    let store = text(&ask(&program, "POST", "/v2/key-value-stores", &nothing)["id"]);
+    let new_token = text(&change(&program, "POST", &format!("{path}/replace"), &json!({ "username": "baker" }))["id"]);
+    change(&program, "DELETE", &format!("{path}?username=baker"), &nothing);
+    let store = text(&change(&program, "POST", "/v2/key-value-stores", &nothing)["id"]);
     let (path, sharing) = (format!("/v2/key-value-stores/{store}"), format!("/larder/v1/stores/{store}"));
-    ask(&program, "PUT", &path, &json!({ "name": "pantry", "generalAccess": "ANYONE_WITH_NAME_CAN_READ" }));
-    ask(&program, "PUT", &path, &json!({ "name": null }));
-    ask(&program, "PUT", &format!("{sharing}/access/baker"), &json!({ "right": "write" }));
-    ask(&program, "DELETE", &format!("{sharing}/access/baker?keepLinks=1"), &nothing);
-    ask(&program, "POST", &format!("{sharing}/signing-key/rotate"), &nothing);
-    ask(&program, "DELETE", &path, &nothing);
-    let run = text(&ask(&program, "POST", "/v2/acts/cook/runs", &nothing)["id"]);
-    ask(&program, "PUT", &format!("/v2/actor-runs/{run}"), &json!({ "generalAccess": "RESTRICTED" }));
-    ask(&program, "POST", &format!("/v2/actor-runs/{run}/abort"), &nothing);
+    change(&program, "PUT", &path, &json!({ "name": "pantry", "generalAccess": "ANYONE_WITH_NAME_CAN_READ" }));
+    change(&program, "PUT", &path, &json!({ "name": null }));
+    change(&program, "PUT", &format!("{sharing}/access/baker"), &json!({ "right": "write" }));
+    change(&program, "DELETE", &format!("{sharing}/access/baker?keepLinks=1"), &nothing);
+    change(&program, "POST", &format!("{sharing}/signing-key/rotate"), &nothing);
+    change(&program, "DELETE", &path, &nothing);
+    let run = text(&change(&program, "POST", "/v2/acts/cook/runs", &nothing)["id"]);
+    change(&program, "PUT", &format!("/v2/actor-runs/{run}"), &json!({ "generalAccess": "RESTRICTED" }));
+    change(&program, "POST", &format!("/v2/actor-runs/{run}/abort"), &nothing);
     let stderr = program.stop().stderr;
     let audited: Vec<&str> = stderr.lines().filter(|line| line.contains(" larder::audit: ")).collect();
     for (action, fields) in [

@@ -48,7 +48,8 @@ fn chosen(arguments: &[String]) -> (Option<&str>, &[String]) {
 fn competitors(arguments: &[String]) -> Result<(), String> {
     let (name, rest) = arguments.split_first().ok_or("name an object store: seaweedfs, garage or ceph")?;
     backends::with(name, |server| {
-        let mut command = shell::cargo(&["bench", "--profile", "dist", "--locked", "--bench", GATEWAY, "--", "--competitors"]);
+        let mut command =
+            shell::cargo(&["bench", "--profile", "dist", "--locked", "--bench", GATEWAY, "--", "--competitors"]);
         shell::run(command.args(rest).envs(server.variables()))
     })
 }
