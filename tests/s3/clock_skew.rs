@@ -48,7 +48,7 @@ async fn a_machine_that_is_hours_off_goes_by_the_time_of_the_object_store() {
 async fn a_clock_that_goes_wrong_later_is_set_right_by_the_next_refusal() {
     let minio = MockMinio::start(Deviations::default()).await;
     let own = wrong_clock(0);
-    let options = crate::lifecycle_over_minio::options(&minio, "");
+    let options = crate::lifecycle_mock_minio::options(&minio, "");
     let store = S3Store::open(options, own.clone(), Arc::new(SystemRandom)).await.expect("the bucket can be used");
     shows_the_time(store.clock().as_ref());
     // It accepts a nonsensical date.

@@ -28,7 +28,7 @@ pub(crate) fn list(state: &mut State, request: &Request) -> Result<Answer> {
     // A token is the key after which the page starts.
     let from = token.or(start_after).unwrap_or_default();
     let is_shown = |key: &str| {
-        deviations.conflicts != Conflicts::Hidden || !keys::parents(key).any(|parent| objects.contains_key(parent))
+        deviations.conflicts != Conflicts::Hidden || !state::parents(key).any(|parent| objects.contains_key(parent))
     };
     let mut found = objects
         .range::<str, _>((Bound::Excluded(from), Bound::Unbounded))

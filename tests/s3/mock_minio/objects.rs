@@ -44,7 +44,7 @@ pub(crate) fn copy(state: &mut State, request: &Request, source: &str) -> Result
 
 /// Responds with the object, a part of it, or its metadata.
 pub(crate) fn get(state: &mut State, request: &Request) -> Result<Answer> {
-    keys::check(&request.key, state.deviations.keys_are_paths)?;
+    state::check(&request.key, state.deviations.keys_are_paths)?;
     state.check_read()?;
     let object = state.bucket(&request.bucket)?.objects.get(&request.key).cloned();
     let object = object.ok_or_else(|| error(StatusCode::NOT_FOUND, "NoSuchKey"))?;
@@ -96,7 +96,7 @@ fn resolved(range: &str, size: usize) -> Option<(usize, usize)> {
 /// Deletes an object, if it is there.
 pub(crate) fn delete(state: &mut State, request: &Request) -> Result<Answer> {
     state.bucket(&request.bucket)?;
-    keys::check(&request.key, state.deviations.keys_are_paths)?;
+    state::check(&request.key, state.deviations.keys_are_paths)?;
     if state.deviations.write_quorum_is_lost {
         return Err(error(StatusCode::SERVICE_UNAVAILABLE, "SlowDownWrite"));
     }
