@@ -161,8 +161,6 @@ contract_test!(a_token_that_replaces_a_runs_token_ends_with_the_run, async |lard
     larder.post(&replace).json(&json!({})).await.fails(404, "record-not-found");
 });
 
-const BAKER: &str = "/v2/acts/baker/runs";
-
 contract_test!(a_clock_that_is_wrong_for_an_hour_ends_no_run_and_no_token, async |larder: Larder| {
     for days in [10, -10] {
         let limited = Run::start(&larder, &format!("{BAKER}?timeout=86400")).await;
@@ -205,8 +203,6 @@ contract_test!(a_clock_that_is_wrong_for_an_hour_ends_no_run_and_no_token, async
         limited.store.get("/records/INPUT").token(&token).await.fails(401, "user-or-token-not-found");
     }
 });
-
-const BAKER: &str = "/v2/acts/baker/runs";
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -281,8 +277,6 @@ contract_test!(a_run_stays_as_long_as_its_unnamed_store_and_a_named_store_stays_
     larder.get("/v2/key-value-stores/~bread/records/INPUT").await.answers(200);
     assert_eq!(larder.get(RUNS).await.answers(200).data()["total"], 2);
 });
-
-const BAKER: &str = "/v2/acts/baker/runs";
 
 /// Requests that wait at the same time, and runs that end meanwhile.
 const WAITERS: usize = 20;

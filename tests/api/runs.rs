@@ -285,8 +285,6 @@ contract_test!(the_last_run_is_changed_as_by_its_id, async |larder: Larder| {
     larder.post("/v2/actor-tasks/baker/runs/last/abort").await.fails(404, "record-not-found");
 });
 
-const BAKER: &str = "/v2/acts/baker/runs";
-
 /// Number of runs beyond those that the list asks for.
 const OTHERS: usize = 30;
 

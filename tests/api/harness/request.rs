@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 
 use super::{
     connection::Connection,
-    described,
     larder::{Larder, TOKEN},
+    openapi,
     reply::Reply,
 };
 
