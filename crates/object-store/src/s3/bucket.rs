@@ -37,8 +37,8 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Returns whether the bucket exists, by a list of one key: unlike a HEAD, its errors have a text, and it shows
-    /// whether the server has the API of S3.
+    /// Returns whether the bucket exists. Lists one key: unlike those of a HEAD, its errors have a message, and its
+    /// response shows whether the server has an S3 API.
     pub async fn exists(&self) -> Result<bool> {
         let context = self.transport.context();
         let mut request = Request::new("GET", None);
@@ -63,7 +63,7 @@ impl Bucket {
         [&self.options.prefix, key].concat()
     }
 
-    /// Returns the headers of a put's condition.
+    /// Returns the condition of a put as header values.
     pub fn condition_for(&self, precondition: &Precondition) -> Result<Condition> {
         let capabilities = self.capabilities.load();
         if *precondition != Precondition::None && !capabilities.conditional_writes {
@@ -72,7 +72,7 @@ impl Bucket {
         object_headers::condition_headers(precondition, capabilities.quoted_etags)
     }
 
-    /// Adds the headers of a condition.
+    /// Adds the headers of a precondition.
     pub fn add_condition(&self, request: &mut Request<'_>, precondition: &Precondition) -> Result<()> {
         let Condition { if_match, if_none_match } = self.condition_for(precondition)?;
         if let Some(value) = if_match {
@@ -90,7 +90,7 @@ impl Bucket {
         request.headers.extend(object_headers::storage_headers(self.options.encryption.as_ref(), class));
     }
 
-    /// Maps the error of a write: an absent object matches no validator.
+    /// Maps the error of a write: an absent object matches no `ETag`.
     pub fn map_write_error(&self, error: Error, precondition: &Precondition) -> Error {
         match (error, precondition) {
             (Error::NotFound, Precondition::IfMatch(_)) => Error::Precondition,
@@ -101,7 +101,7 @@ impl Bucket {
         }
     }
 
-    /// Returns the vendor's validator of an object, and the time of its write.
+    /// Returns the vendor's `ETag` of an object, and the time of its write.
     pub async fn head_etag(&self, key: &str) -> Result<(ETag, SystemTime)> {
         let response = self.transport.send(Request::new("HEAD", Some(key)), RetrySafety::Idempotent).await?;
         let etag = response.head.get("etag").map(unquote);

@@ -60,8 +60,8 @@ impl ControlPlane {
         }
     }
 
-    /// Makes a call at the bucket's present location; once more if the object store refused the credentials and there
-    /// are new ones.
+    /// Makes a call at the current location of the bucket. Repeats it once if the object store rejected the credentials
+    /// and there are new ones.
     pub(super) async fn call<T, E, F>(
         &self,
         call: impl Fn(Arc<Location>) -> F,
@@ -71,15 +71,15 @@ impl ControlPlane {
         F: Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
     {
         let used = self.credentials.get().await.ok();
-        let answered = call(self.resolver.location()).await;
-        if let (Some(used), Err(error)) = (used, &answered)
+        let outcome = call(self.resolver.location()).await;
+        if let (Some(used), Err(error)) = (used, &outcome)
             && let Some(response) = error.raw_response()
             && rejects_credentials(response.status().as_u16(), error.code().unwrap_or_default())
             && self.credentials.reload_rejected(&used).await
         {
             return call(self.resolver.location()).await;
         }
-        answered
+        outcome
     }
 
     /// Returns the name of the bucket.
@@ -130,8 +130,8 @@ impl ControlPlane {
     }
 }
 
-/// Returns a configuration without retries, for calls that take effect at once. The SDK also retries calls that may
-/// have taken effect: then a completion that won is told that it lost, and a delete removes later writes.
+/// Returns a configuration without retries, for calls that are not idempotent. The SDK also retries calls whose outcome
+/// is in doubt: then a completion that won the race reports that it lost, and a delete removes later writes.
 pub fn without_retries() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled())
 }

@@ -21,7 +21,7 @@ use crate::BoxError;
 /// Default region: the one that servers other than AWS's expect.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Values of the settings and of AWS's usual sources.
+/// Region, endpoint and SDK configuration, from the settings and the usual sources of AWS.
 #[derive(Debug)]
 pub struct AwsConfig {
     config: SdkConfig,
@@ -30,7 +30,7 @@ pub struct AwsConfig {
 
 impl AwsConfig {
     /// Reads the usual sources; `region` and `endpoint` take precedence. For a server that is not AWS's it does not
-    /// query the instance metadata for a region: without an answer that takes seconds, and the SDK logs a warning.
+    /// query the instance metadata for a region: without a response that takes seconds, and the SDK logs a warning.
     pub async fn load(http: &Arc<Http1Client>, region: Option<String>, endpoint: Option<&Endpoint>) -> Self {
         let region = if let Some(region) = region {
             Some(Region::new(region))
@@ -53,7 +53,7 @@ impl AwsConfig {
         self.config.region().map_or(DEFAULT_REGION, Region::as_ref)
     }
 
-    /// Returns the server, unless it is AWS's for the region.
+    /// Returns the endpoint; `None` for the one of AWS in the region.
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
@@ -76,7 +76,7 @@ fn configured_endpoint(config: &SdkConfig) -> Option<String> {
     of_service.or_else(|| config.endpoint_url().map(str::to_owned))
 }
 
-/// Keys from the usual sources, which are read again each time: the SDK reads a profile only once.
+/// Credentials from the chain, which is read again each time: the SDK reads a profile only once.
 #[derive(Debug)]
 pub struct CredentialChain {
     http: Arc<Http1Client>,
@@ -84,7 +84,7 @@ pub struct CredentialChain {
 }
 
 impl CredentialChain {
-    /// Returns keys requested in `region`, if that matters.
+    /// Returns a chain that requests credentials in `region`, if its provider has regions.
     pub fn new(http: &Arc<Http1Client>, region: &str) -> Self {
         Self { http: Arc::clone(http), region: region.to_owned() }
     }

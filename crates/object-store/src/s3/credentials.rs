@@ -1,5 +1,5 @@
-//! Credentials for the object store: their source, their renewal before they expire, and their reload if the object
-//! store refuses them.
+//! Credentials for the object store: their provider, their renewal before they expire, and their reload after the
+//! object store rejected them.
 
 use std::{
     fmt::{self, Debug},
@@ -18,17 +18,17 @@ use crate::{BoxError, Error, Result};
 /// Time before their expiry at which credentials are renewed.
 const RENEWAL_MARGIN: Duration = Duration::from_mins(5);
 
-/// Delay before another attempt after a failed renewal, while the old credentials are still valid.
+/// Interval between a failed renewal and the next attempt, while the old credentials are still valid.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Minimum interval between reloads caused by refusals.
+/// Minimum interval between reloads of rejected credentials.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Keys of an account of the object store.
+/// Credentials of an account of the object store.
 pub struct Credentials {
     /// The key id, which is no secret.
     pub access_key_id: String,
-    /// The token of temporary keys.
+    /// The session token of temporary credentials.
     pub session_token: Option<String>,
     /// Expiry, if they expire.
     pub expires_at: Option<Timestamp>,
@@ -56,7 +56,7 @@ impl Credentials {
         }
     }
 
-    /// Returns them in the SDK's type.
+    /// Converts them to the type of the SDK.
     fn to_sdk(&self) -> aws_credential_types::Credentials {
         let builder = aws_credential_types::Credentials::builder().provider_name("larder");
         let mut builder = builder.access_key_id(&self.access_key_id).secret_access_key(&self.secret);
@@ -80,7 +80,7 @@ impl Debug for Credentials {
     }
 }
 
-/// A source of credentials.
+/// A provider of credentials.
 #[async_trait]
 pub trait CredentialsProvider: Debug + Send + Sync + 'static {
     /// Loads credentials that are valid now.
@@ -102,7 +102,7 @@ pub struct CurrentCredentials {
 struct LoadTimes {
     /// Time of the last failure, unless a success came after it.
     failed_at: Option<Duration>,
-    /// Time of the last reload after a refusal.
+    /// Time of the last reload after a rejection.
     rejected_at: Option<Duration>,
 }
 
@@ -203,8 +203,8 @@ impl ProvideCredentials for CurrentCredentials {
     }
 }
 
-/// Returns whether a response refuses the signer of the request, or may do so. For an unknown key several vendors only
-/// say that access is denied, and the response to a HEAD has no code at all.
+/// Returns whether an error response rejects the credentials of the request, or may do so. For an unknown key several
+/// vendors only report that access is denied, and the response to a HEAD has no code at all.
 pub fn rejects_credentials(status: u16, code: &str) -> bool {
     match code {
         "InvalidAccessKeyId"
@@ -231,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    /// A source with a different key at each load, until it is told to repeat one.
+    /// A provider whose key changes when a test says so.
     #[derive(Debug, Default)]
     struct Rotating {
         loads: AtomicU32,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_that_are_refused_are_loaded_anew_at_most_once_in_half_a_minute() {
+    async fn rejected_credentials_are_reloaded_at_most_once_in_half_a_minute() {
         let (source, clock) = (Arc::new(Rotating::default()), Arc::new(ManualClock::new(Timestamp::from_millis(0))));
         let current = CurrentCredentials::new(source.clone(), clock.clone());
         let first = current.get().await.expect("they are loaded");
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_credentials_is_told_from_other_errors() {
+    fn rejected_credentials_are_distinguished_from_other_errors() {
         for (status, code) in [(403, "InvalidAccessKeyId"), (400, "ExpiredToken"), (403, ""), (401, "Any")] {
             assert!(rejects_credentials(status, code), "{status} {code}");
         }

@@ -1,4 +1,4 @@
-//! Error responses of object stores: their meaning, their text for an operator, and advice.
+//! Error responses of object stores: their mapping to errors, their description for an operator, and advice.
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use crate::{Error, RejectedFor};
 /// Maximum bytes of an error document.
 const MAX_DOCUMENT_BYTES: u64 = 64 * 1024;
 
-/// Maximum characters kept of a document that is no S3 error.
+/// Maximum number of characters kept of a document that is not an S3 error.
 const MAX_MESSAGE_CHARS: usize = 2048;
 
 /// An error response.
@@ -45,15 +45,15 @@ impl ErrorResponse {
     /// Reads a response as an error.
     pub async fn read(response: Response) -> Self {
         let mut error = Self::from_head(&response.head);
-        // An error with a lost text is still an error.
+        // An error whose document is lost is still an error.
         if let Ok(document) = response.into_bytes(MAX_DOCUMENT_BYTES).await {
             error.read_document(&document);
         }
         error
     }
 
-    /// Reads the error in the body of a response with status 200. Copies and completions have such responses, since
-    /// they take long and their status is sent at the start.
+    /// Reads the error in the body of a response with status 200. Copies and completions can have one, since they take
+    /// long and send their status first.
     pub fn from_document(head: &Head, document: &[u8]) -> Option<Self> {
         let mut error = Self::from_head(head);
         error.read_document(document);
@@ -116,12 +116,12 @@ impl ErrorResponse {
         }
     }
 
-    /// Returns whether the response has a document that is no S3 error.
+    /// Returns whether the response has a document that is not an S3 error.
     pub fn is_not_s3(&self) -> bool {
         self.code.is_empty() && !self.message.trim().is_empty()
     }
 
-    /// Returns the error text: the server, its message, bucket and key, and advice.
+    /// Returns a description: the server, its message, bucket and key id, and advice.
     pub fn describe(&self, context: &ErrorContext) -> String {
         let Self { status, code, message, server_info, .. } = self;
         let endpoint = &context.endpoint;
@@ -136,8 +136,8 @@ impl ErrorResponse {
         format!("{response} ({context}){advice}")
     }
 
-    /// Returns the property for which the same request would be refused again, if it is known. Errors of credentials,
-    /// permissions and clocks have none: they end once an operator has corrected them, and clients may wait for that.
+    /// Returns the property for which the same request would be rejected again, if it is known. Errors of credentials,
+    /// permissions and clocks have none: they end once an operator has corrected them, and clients may retry until then.
     fn rejection_reason(&self) -> Option<RejectedFor> {
         Some(match (self.status, self.code.as_str()) {
             (413, _) | (400, "EntityTooLarge" | "MaxMessageLengthExceeded") => RejectedFor::Size,
@@ -151,8 +151,8 @@ impl ErrorResponse {
         })
     }
 
-    /// Returns whether the same request may succeed soon, and certainly had no effect. A 503 without a code comes from
-    /// a proxy, which may have lost the object store's response. (Envoy)
+    /// Returns whether the request certainly had no effect, and may succeed soon. A 503 without a code comes from a proxy,
+    /// which may have lost the response of the object store. (Envoy)
     pub fn is_throttling(&self) -> bool {
         match (self.status, self.code.as_str()) {
             (429, _) => true,
@@ -166,7 +166,7 @@ impl ErrorResponse {
         }
     }
 
-    /// Returns whether the same request may succeed soon, and may have taken effect.
+    /// Returns whether the outcome of the request is in doubt, and a retry may succeed.
     pub fn is_server_error(&self) -> bool {
         self.status >= 500 && self.status != 501
     }
@@ -274,10 +274,10 @@ fn mentions_tls(message: &str) -> bool {
     message.contains("https") || message.contains("ssl")
 }
 
-/// The server and bucket of requests, and the key that signs them.
+/// The endpoint, bucket and key id of requests, for messages: an operator finds the wrong setting with them.
 #[derive(Debug)]
 pub struct ErrorContext {
-    /// The scheme, the host and the port of the server.
+    /// The scheme, host and port of the server.
     pub endpoint: String,
     bucket: String,
     key_id: RwLock<Arc<str>>,
@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_an_error_are_found_and_nothing_else_is_taken_for_one() {
+    fn only_the_fields_of_an_error_document_are_read() {
         let document = b"<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>a &amp; b</Message><X><Code>no</Code></X></Error>";
         let fields = error_fields(document);
         assert_eq!(fields[..2], [("Code".into(), "SlowDown".into()), ("Message".into(), "a & b".into())]);

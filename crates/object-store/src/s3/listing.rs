@@ -10,10 +10,10 @@ use larder_runtime::clock::Timestamp;
 use super::{error_response::ErrorContext, etag::unquote, http1::Head};
 use crate::{ETag, Error, ListPage, ListedObject, Result};
 
-/// Maximum bytes of a list of 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
+/// Maximum bytes of a list: 1,000 keys of 1,000 characters, each of which may be escaped, with owners and checksums.
 pub const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Reads a `ListBucketResult`. Ignores keys that do not begin with `prefix`.
+/// Parses a `ListBucketResult`. Ignores keys that do not begin with `prefix`.
 pub fn parse_list(document: &[u8], prefix: &str) -> Result<ListPage> {
     let mut page = ListPage::default();
     let mut object = PartialObject::default();
@@ -35,7 +35,7 @@ pub fn parse_list(document: &[u8], prefix: &str) -> Result<ListPage> {
     if is_list { Ok(page) } else { Err(malformed("it is not a list of keys")) }
 }
 
-/// Returns the problem of a response that is no list.
+/// Describes a response that is not a list.
 pub fn describe_non_list(head: &Head, context: &ErrorContext) -> String {
     let endpoint = &context.endpoint;
     if let Some(coding) = head.get("content-encoding").filter(|coding| *coding != "identity") {
@@ -52,7 +52,7 @@ pub fn describe_non_list(head: &Head, context: &ErrorContext) -> String {
     )
 }
 
-/// Reads the `ETag` and the date of a `CopyObjectResult`.
+/// Parses the `ETag` and the date of a `CopyObjectResult`.
 pub fn parse_copy(document: &[u8]) -> Result<(ETag, Timestamp)> {
     let (mut etag, mut date) = (None, None);
     for_each_text(document, |path, text| {
@@ -98,7 +98,7 @@ impl PartialObject {
             return Err(malformed("a key lacks its name, its size or its date"));
         };
         let key = key.strip_prefix(prefix).map(str::to_owned);
-        // Unlike ours, the listed validator does not cover the attributes.
+        // Unlike ours, the listed `ETag` does not cover the attributes.
         Ok(key.map(|key| ListedObject { key, size, etag: None, last_modified }))
     }
 }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_or_half_a_list_is_refused() {
+    fn truncated_lists_and_other_documents_are_rejected() {
         for document in ["", "<html></html>", "<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>"]
         {
             assert!(parse_list(document.as_bytes(), "").is_err(), "{document}");

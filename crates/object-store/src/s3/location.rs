@@ -69,8 +69,8 @@ impl TimeSource for SdkTimeSource {
 }
 
 impl Resolver {
-    /// Resolves the location of `bucket` by `sources`. Without a configured style, the bucket is in the host at AWS, as
-    /// far as certificates allow, and in the path elsewhere.
+    /// Resolves the location of `bucket` by `sources`. Without a configured style, the bucket is in the host at AWS, if
+    /// certificates allow that, and in the path elsewhere.
     pub async fn new(
         bucket: &str,
         style: Option<AddressStyle>,
@@ -82,10 +82,10 @@ impl Resolver {
         let config = Builder::from(sources.config())
             .http_client(SdkConnector::for_object_store(Arc::clone(http)))
             .credentials_provider(SharedCredentialsProvider::from(credentials as Arc<dyn ProvideCredentials>))
-            // We keep the credentials in use, for both.
+            // `CurrentCredentials` caches them, for both clients.
             .identity_cache(IdentityCache::no_cache())
             .time_source(SdkTimeSource(clock))
-            // Several servers refuse checksum trailers; others store them as a coding.
+            // Several servers reject checksum trailers; others store them as a content encoding.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         let inputs = LocationInputs::new(bucket, style, sources.endpoint(), sources.config(), config);
@@ -132,8 +132,8 @@ impl Resolver {
 }
 
 impl LocationInputs {
-    /// Returns the inputs for a bucket: `environment` has the values of the usual sources, and `config` the SDK's configuration
-    /// for the object store.
+    /// Returns the inputs for a bucket: `environment` has the values of the usual sources, and `config` is the
+    /// configuration of the SDK for the object store.
     fn new(
         bucket: &str,
         style: Option<AddressStyle>,
@@ -195,7 +195,7 @@ pub struct Address {
 /// The addressing style of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressStyle {
-    /// In the path: every server accepts it, but AWS may end it one day.
+    /// In the path: every server accepts it, but AWS has deprecated it.
     Path,
     /// In the host.
     VirtualHost,

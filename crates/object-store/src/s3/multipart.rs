@@ -1,4 +1,6 @@
-//! The calls of multipart uploads that the AWS SDK makes: to start, complete, abort and list them.
+//! The requests of multipart uploads that the AWS SDK sends: create, complete, abort and list.
+//!
+//! [`upload`](super::upload) has the protocol.
 
 use std::collections::HashMap;
 
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{Error, Result, UnfinishedUpload, UploadMark, UploadPage};
 
-/// Maximum pages in a list of the parts of an upload, of which there are 10,000 at most.
+/// Maximum number of pages in a list of the parts of an upload, which has at most 10,000 parts.
 const MAX_PART_PAGES: usize = 10;
 
 /// Parameters of a new multipart upload.
@@ -27,16 +29,16 @@ pub struct NewUpload<'a> {
     pub key: &'a str,
     /// Media type.
     pub content_type: &'a str,
-    /// Content coding.
+    /// Content encoding.
     pub content_encoding: Option<&'a str>,
 }
 
-/// A stored part.
+/// An uploaded part.
 #[derive(Debug, Clone)]
 pub struct UploadedPart {
     /// Number, from 1 on.
     pub number: i32,
-    /// Its validator as the object store returned it, quotes included.
+    /// Its `ETag` as the object store returned it, quotes included.
     pub etag: String,
 }
 
@@ -49,25 +51,25 @@ pub struct Condition {
     pub if_none_match: Option<String>,
 }
 
-/// An upload that was not completed, as far as is known.
+/// Failure of a completion.
 #[derive(Debug)]
 pub struct CompletionError {
     /// Error of the object store.
     pub error: Error,
-    /// True if the object store itself reported that it did not create the object: by an error in a complete response,
-    /// with its own status or, once the response had begun, after 200.
+    /// True if the object store itself reported, in a complete response, that it did not create the object. Otherwise the
+    /// outcome is in doubt.
     pub is_rejected: bool,
 }
 
 impl ControlPlane {
-    /// Starts a multipart upload, and returns its id.
+    /// Creates a multipart upload, and returns its id.
     pub async fn create_upload(&self, upload: &NewUpload<'_>, options: &S3Options) -> Result<String> {
         let (encryption, kms_key) = match &options.encryption {
             Some(Encryption::Aes256) => (Some("AES256".into()), None),
             Some(Encryption::Kms(key)) => (Some("aws:kms".into()), key.clone()),
             None => (None, None),
         };
-        let begun = self.call(|location| {
+        let created = self.call(|location| {
             let request = location.client.create_multipart_upload().bucket(self.bucket()).key(upload.key);
             request
                 .content_type(upload.content_type)
@@ -78,8 +80,8 @@ impl ControlPlane {
                 .set_storage_class(options.storage_class.as_deref().map(Into::into))
                 .send()
         });
-        let begun = begun.await.map_err(|error| self.map_error(&error))?;
-        begun.upload_id.ok_or_else(|| Error::Unavailable("the object store returned no upload id".into()))
+        let created = created.await.map_err(|error| self.map_error(&error))?;
+        created.upload_id.ok_or_else(|| Error::Unavailable("the object store returned no upload id".into()))
     }
 
     /// Lists a page of unfinished uploads whose full keys begin with `root`; removes `prefix` from the keys.
@@ -130,7 +132,7 @@ impl ControlPlane {
         Ok(last.map(Timestamp::from_millis))
     }
 
-    /// Completes an upload, and returns its validator, if the object store names it.
+    /// Completes an upload, and returns the `ETag` of the object, if the object store names it.
     pub async fn complete_upload(
         &self,
         key: &str,

@@ -1,5 +1,5 @@
-//! Header fields of objects: media type, coding, storage and condition in requests; size, range and attributes in
-//! responses, and whether a proxy has decoded the object.
+//! Header fields of objects: media type, content encoding, storage and condition in requests; size, range and
+//! attributes in responses, and detection of a proxy that decoded the object.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -14,6 +14,19 @@ use super::{
     request::Request,
 };
 use crate::{Attributes, ByteRange, Error, ObjectMeta, Precondition, Result};
+
+/// Media type that marks the absence of one.
+pub const NO_CONTENT_TYPE: &str = "application/vnd.larder.untyped";
+
+/// Header with the content encoding of a stored object. Unlike `Content-Encoding` it always reaches the client: proxies
+/// that decode for clients (nginx with `gunzip on`, several CDNs) drop that one.
+pub const STORED_ENCODING_HEADER: &str = "x-amz-meta-larder-coding";
+
+/// `Accept-Encoding` with all content encodings of records.
+pub const ALL_ENCODINGS: &str = "gzip, br, deflate, identity";
+
+/// [`STORED_ENCODING_HEADER`] as the SDK names it.
+pub const STORED_ENCODING_METADATA: &str = "larder-coding";
 
 /// Returns the range of the response, and the size of the whole object.
 pub fn read_range(head: &Head, requested: Option<ByteRange>) -> Result<(Range<u64>, u64)> {
@@ -56,22 +69,22 @@ pub fn read_meta(head: &Head, size: u64) -> Result<ObjectMeta> {
     Ok(ObjectMeta { size, etag: with_attributes(&etag, &attributes), last_modified, attributes })
 }
 
-/// Returns the coding, without the one that other clients use for the transfer and some object stores store by mistake
-/// (`SeaweedFS`).
+/// Returns the content encoding without `aws-chunked`, a transfer encoding of other clients that some object stores
+/// store by mistake. (`SeaweedFS`)
 fn read_content_encoding(head: &Head) -> Option<String> {
     let codings = head.get("content-encoding")?.split(',').map(str::trim);
     let codings: Vec<&str> = codings.filter(|coding| !matches!(*coding, "" | "aws-chunked")).collect();
     (!codings.is_empty()).then(|| codings.join(", "))
 }
 
-/// Returns the stored coding of an object, if the response has another one or none. Then a proxy has decoded it, and
-/// its length, its bytes and its `ETag` are not those of the object.
+/// Returns the stored content encoding of an object if the response has another one or none. Then a proxy has decoded
+/// it, and its length, bytes and `ETag` are not those of the object.
 pub fn decoded_encoding(head: &Head) -> Option<String> {
     let stored = head.get(STORED_ENCODING_HEADER)?;
     (read_content_encoding(head).as_deref() != Some(stored)).then(|| stored.to_owned())
 }
 
-/// Returns the error of a read whose response was decoded, even when it was requested in the coding of the object.
+/// Returns the error of a read whose response was decoded although it accepted the content encoding of the object.
 pub fn decoded_error(coding: &str, context: &ErrorContext) -> Error {
     let endpoint = &context.endpoint;
     Error::Unavailable(
@@ -88,15 +101,12 @@ fn unusable(what: &str) -> Error {
     Error::Unavailable(format!("cannot use the response of the object store: {what}").into())
 }
 
-/// Returns the media type to send: never none, since vendors would add their own.
+/// Returns the media type to send; never an empty one, since vendors would add their own.
 pub fn content_type(attributes: &Attributes) -> &str {
     if attributes.content_type.is_empty() { NO_CONTENT_TYPE } else { &attributes.content_type }
 }
 
-/// Marks the absence of a media type.
-pub const NO_CONTENT_TYPE: &str = "application/vnd.larder.untyped";
-
-/// Adds the coding of an object, and the header that reveals whether it was decoded on the way back.
+/// Adds the content encoding of an object, and the header that shows whether a response was decoded.
 pub fn add_content_encoding<'a>(request: &mut Request<'a>, attributes: &'a Attributes) {
     if let Some(coding) = &attributes.content_encoding {
         request.header("content-encoding", coding.as_str());
@@ -129,20 +139,10 @@ pub fn condition_headers(precondition: &Precondition, is_quoted: bool) -> Result
         Precondition::None => Condition::default(),
         Precondition::IfAbsent => Condition { if_none_match: Some("*".to_owned()), if_match: None },
         Precondition::IfMatch(etag) => {
-            // We never issued a validator that is not ours.
+            // An `ETag` of another form was never issued.
             let vendor = vendor_part(etag).ok_or(Error::Precondition)?;
             let if_match = if is_quoted { format!("\"{vendor}\"") } else { vendor.to_owned() };
             Condition { if_match: Some(if_match), if_none_match: None }
         }
     })
 }
-
-/// The header with the stored coding of an object. Unlike `Content-Encoding` it reaches the client: proxies that decode
-/// a coding that the client does not accept (nginx with `gunzip on`, several CDNs) drop that one with the coding.
-pub const STORED_ENCODING_HEADER: &str = "x-amz-meta-larder-coding";
-
-/// All codings of records, as a request accepts them.
-pub const ALL_ENCODINGS: &str = "gzip, br, deflate, identity";
-
-/// The header with the coding as the SDK names it.
-pub const STORED_ENCODING_METADATA: &str = "larder-coding";

@@ -60,7 +60,7 @@ pub struct S3Options {
     pub conditional_writes: Option<bool>,
     /// Override: whether deletes may be conditional.
     pub conditional_deletes: Option<bool>,
-    /// Override: whether validators in conditions are quoted.
+    /// Override: whether ETags in conditions are quoted.
     pub quoted_etags: Option<bool>,
 }
 
@@ -141,7 +141,7 @@ impl S3Store {
         Self::open_with_ledger(options, clock, random, Arc::default()).await
     }
 
-    /// Opens the object store likewise, and charges all requests to it in `ledger`.
+    /// Opens the object store like [`S3Store::open`], and charges the cost of its requests in `ledger`.
     pub async fn open_with_ledger(
         options: S3Options,
         clock: Arc<dyn Clock>,
@@ -153,7 +153,7 @@ impl S3Store {
         Ok(store)
     }
 
-    /// Returns the object store with these settings, without creating its bucket.
+    /// Connects to the object store with these settings, without creating its bucket.
     pub async fn connect(
         options: S3Options,
         clock: Arc<dyn Clock>,
@@ -195,7 +195,7 @@ impl S3Store {
         Ok(Self::new(bucket))
     }
 
-    /// Reloads the keys from their source. Those in use stay if that fails.
+    /// Reloads the credentials. Those in use stay if that fails.
     pub async fn reload_credentials(&self) -> std::result::Result<(), OpenError> {
         self.bucket().transport.credentials().reload().await.map_err(|_| OpenError::NoCredentials)
     }

@@ -14,22 +14,22 @@ use futures_util::{Stream, StreamExt};
 
 use crate::{BodyError, ByteStream, Error, Lease, MemoryBudget, Result, body::AnnouncedLength};
 
-/// A part of a body in memory, and the lease of that memory.
+/// A buffered part of a body, with the lease of its memory.
 #[derive(Debug)]
 pub struct Part {
     /// The bytes.
     pub bytes: Bytes,
-    /// True if it is the end of the body.
+    /// True if it is the last part.
     pub is_last: bool,
     _lease: Lease,
 }
 
-/// A body that is buffered part by part.
+/// Buffer for a body, one part at a time.
 #[derive(Debug)]
 pub struct PartBuffer {
     body: ByteStream,
     announced: AnnouncedLength,
-    /// Bytes received behind the last part.
+    /// Received bytes of the next part.
     rest: Bytes,
 }
 
@@ -73,14 +73,14 @@ impl PartBuffer {
     }
 }
 
-/// A body that is being split.
+/// A body of known length, split into streamed parts.
 #[derive(Debug, Clone)]
 pub struct PartStream(Arc<Mutex<SharedBody>>);
 
 #[derive(Debug)]
 struct SharedBody {
     body: ByteStream,
-    /// Bytes received behind the end of the last part.
+    /// Received bytes of the next part.
     rest: Bytes,
 }
 
@@ -95,7 +95,7 @@ impl PartStream {
         ByteStream::new(Some(length), StreamedPart { source: self.clone(), left: length })
     }
 
-    /// Returns whether the body has ended, as it must after its last part.
+    /// Returns whether the body has ended. It must have after its last part.
     pub async fn has_ended(&self) -> std::result::Result<bool, BodyError> {
         let mut more = self.next_part(u64::MAX);
         Ok(more.next().await.transpose()?.is_none())
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_is_longer_is_not_over() {
+    async fn a_longer_body_has_not_ended() {
         let stream = PartStream::new(ByteStream::from(Bytes::from_static(b"0123456789")));
         let _ = stream.next_part(9).into_bytes(10).await;
         assert!(!stream.has_ended().await.expect("nothing fails"));

@@ -119,7 +119,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Takes the body back, after an exchange that may be retried.
+    /// Restores the body after an exchange, for a retry.
     pub fn restore_body(&mut self, sent: Http1Request) {
         self.body = sent.body;
     }

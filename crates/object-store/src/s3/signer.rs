@@ -10,7 +10,10 @@ use larder_runtime::clock::Timestamp;
 
 use super::credentials::Credentials;
 
-/// Replaces a body's hash if the body is not signed.
+/// The name of the service in signatures.
+pub const SERVICE: &str = "s3";
+
+/// Value in place of the hash of a body that is not signed.
 pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 /// The time of a signature, `YYYYMMDDTHHMMSSZ`.
@@ -18,7 +21,7 @@ pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 pub struct SigningTime([u8; 16]);
 
 impl SigningTime {
-    /// Returns the time in the form that is signed.
+    /// Formats a time for a signature.
     pub fn new(now: Timestamp) -> Self {
         let seconds = now.as_millis().div_euclid(1000);
         let moment = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -133,9 +136,6 @@ fn write_hex(text: &mut [u8; 64], bytes: &[u8; 32]) {
         pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
-
-/// The name of the service in signatures.
-pub const SERVICE: &str = "s3";
 
 /// A key for one day, one region and our service.
 #[derive(Clone)]

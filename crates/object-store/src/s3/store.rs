@@ -38,6 +38,9 @@ const MAX_COPY_BYTES: u64 = 5 << 30;
 /// Timeout for aborting uploads on shutdown.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Maximum offset in a range, beyond the end of every object. Several vendors accept no larger one. (`SeaweedFS` 4.48)
+const MAX_OFFSET: u64 = i64::MAX.unsigned_abs();
+
 /// An S3-compatible object store.
 #[derive(Debug, Clone)]
 pub struct S3Store {
@@ -66,10 +69,10 @@ impl S3Store {
         self.bucket.transport.clock()
     }
 
-    /// Waits for background work to end: uploads that are being aborted.
+    /// Waits for background tasks to end: aborts of multipart uploads.
     pub async fn close(&self) {
         self.bucket.tasks.close();
-        // A lifecycle rule collects uploads that are not aborted by then.
+        // A lifecycle rule aborts the remaining uploads.
         let _ = tokio::time::timeout(ABORT_TIMEOUT, self.bucket.tasks.wait()).await;
     }
 
@@ -85,9 +88,9 @@ impl S3Store {
         Ok(self.outcome(&etag, &meta.attributes, Some(date)))
     }
 
-    /// Copies on the server, and returns the validator and the date of the copy. Attributes are copied, too, or
-    /// replaced by those of `replacement`: a copy onto itself is refused unless something is replaced. Then only an object
-    /// with these attributes is copied, if the object store supports such conditions (Ceph RGW 16 does not).
+    /// Copies on the server, and returns the `ETag` and the date of the copy. Attributes are copied, too, or replaced by
+    /// those of `replacement`, since S3 rejects a copy of an object onto itself that replaces nothing. Then the copy is
+    /// conditional on the `ETag` of `replacement`, if the object store supports that (Ceph RGW 16 does not).
     async fn copy_on_server(
         &self,
         from: &str,
@@ -117,8 +120,8 @@ impl S3Store {
         }
     }
 
-    /// Requests an object as it is stored: without a coding and, if a proxy has decoded the response, in the coding of
-    /// the object, which such proxies pass on unchanged.
+    /// Requests an object as it is stored. The first request accepts no content encoding. If a proxy has decoded the
+    /// response, a second request accepts the encoding of the object, so that such proxies pass it on unchanged.
     async fn request_object(&self, method: &'static str, key: &str, range: Option<ByteRange>) -> Result<Response> {
         let request = |coding: Option<&str>| {
             let mut request = Request::new(method, Some(key));
@@ -127,7 +130,7 @@ impl S3Store {
             }
             match (coding, range) {
                 (Some(coding), _) => request.header("accept-encoding", coding.to_owned()),
-                // A range is one of the stored object. No proxy compresses a range, and decoding one would fail.
+                // Ranges are those of the stored object. No proxy compresses a range, and decoding one would fail.
                 (None, Some(_)) => request.header("accept-encoding", ALL_ENCODINGS),
                 (None, None) => {}
             }
@@ -144,7 +147,7 @@ impl S3Store {
         }
     }
 
-    /// Reads the object and writes it again, since few object stores support conditional copies, and none declares it.
+    /// Reads the object and writes it again, since few object stores support conditional copies, and none declares them.
     async fn copy_conditionally(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
         let object = self.get(from, GetOptions::default()).await?;
         self.put(to, object.body, PutOptions { attributes: object.meta.attributes, precondition }).await
@@ -168,7 +171,7 @@ impl ObjectStore for S3Store {
         }
         let response = match self.request_object("GET", &full_key, options.range).await {
             Ok(response) => response,
-            // Some omit the size.
+            // Some vendors omit the size.
             Err(Error::RangeNotSatisfiable { size: 0 }) => {
                 let size = self.head(key).await?.size;
                 return Err(Error::RangeNotSatisfiable { size });
@@ -248,7 +251,7 @@ impl ObjectStore for S3Store {
         if from == to {
             return self.copy_onto_itself(from).await;
         }
-        // One request copies attributes with the bytes: read before, they could be those of an older object.
+        // One request copies attributes with the bytes. Attributes that were read before could be those of an older object.
         let (etag, date) = match self.copy_on_server(from, to, None).await {
             Err(Error::Unsupported(_) | Error::Rejected { .. }) if self.head(from).await?.size > MAX_COPY_BYTES => {
                 return self.copy_conditionally(from, to, precondition).await;
@@ -304,9 +307,6 @@ impl Lifecycle for S3Store {
         }
     }
 }
-
-/// Behind the end of every object; several vendors accept no larger numbers. (`SeaweedFS` 4.48)
-const MAX_OFFSET: u64 = i64::MAX.unsigned_abs();
 
 fn range_header(range: ByteRange) -> String {
     match range {

@@ -1,5 +1,19 @@
-//! Uploads of bodies: in one request, or multipart. Either way the object appears as a whole or not at all: an aborted
-//! request stores nothing, and parts have no effect before the upload is completed.
+//! Uploads of bodies, in one request or multipart. Either way the object appears as a whole or not at all.
+//!
+//! A body of at most 64 KiB is buffered, so that the request can be retried. A longer body of known length streams in
+//! one request, up to the part size. All others are multipart uploads:
+//!
+//! 1. Create the upload. It is visible only in lists of unfinished uploads.
+//! 2. Store the parts, one after the other. Idempotent: the last write of a part number counts.
+//! 3. Complete the upload, with the precondition. This is the commit point. It is not idempotent, and retried only while
+//!    the object store throttles.
+//! 4. A conflict (412, 409) or another error response of the object store means that no object was created: abort the
+//!    upload, which deletes its parts.
+//! 5. A timeout or a lost connection in step 3 leaves the outcome in doubt: the object may still appear. The upload is
+//!    not aborted, since that could race with its completion, and the caller gets the error.
+//!
+//! An upload that is dropped before step 3 is aborted in the background. A crash, or step 5, leaves an unfinished upload.
+//! The job for abandoned uploads aborts it a day later, or a lifecycle rule after a week.
 
 use std::sync::{
     Arc,
@@ -28,11 +42,10 @@ use crate::{Attributes, BodyError, ByteStream, ETag, Error, Precondition, Reject
 /// Maximum number of parts of an upload. (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>)
 const MAX_PARTS: u64 = 10_000;
 
-/// Minimum size of a part that is not the last; also the first size of buffered parts, for bodies of unknown length.
-const MIN_PART_BYTES: u64 = 8 << 20;
+/// Size of the first buffered parts, for bodies of unknown length.
+const BUFFERED_PART_BYTES: u64 = 8 << 20;
 
-/// Number of buffered parts after which their size grows by the first size, so that 10,000 of them hold more than any
-/// record.
+/// Number of buffered parts after which their size grows by the first size, so that 10,000 parts hold any record.
 const PARTS_PER_SIZE_STEP: u64 = 1000;
 
 /// Maximum bytes of a body sent without `100 Continue`, which costs a round trip.
@@ -41,7 +54,7 @@ const MAX_BYTES_WITHOUT_CONTINUE: u64 = 1 << 20;
 /// Maximum bytes of a body of known length that is buffered: it is sent with the head in one write, and can be retried.
 const MAX_BUFFERED_BODY_BYTES: u64 = 64 * 1024;
 
-/// Stores a body under the full key; returns the vendor's validator and the time of the response.
+/// Stores a body under the full key, and returns the vendor's `ETag` and the time of the response.
 pub async fn upload_body(
     bucket: &Arc<Bucket>,
     key: &str,
@@ -65,7 +78,7 @@ pub async fn upload_body(
             upload.put(RequestBody::Bytes(part.bytes), length).await
         }
         Some(length) if !is_hashed && (length <= options.part_bytes || !may_use_parts) => {
-            upload.put(RequestBody::Stream { stream: body, is_begun: false }, length).await
+            upload.put(RequestBody::Stream { stream: body, started: false }, length).await
         }
         // Boxed, so that the future of a small put is not as large as theirs.
         Some(length) if !is_hashed => Box::pin(upload.stream_parts(body, length)).await,
@@ -101,7 +114,7 @@ impl Upload<'_> {
         let response = sent.map_err(|error| self.bucket.map_write_error(error, self.precondition))?;
         let etag = response.head.get("etag").map(unquote);
         let date = response.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
-        // The body is not needed, but unread it would cost the connection.
+        // Unread, the body would cost the connection.
         let _ = response.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
         let etag =
             etag.ok_or_else(|| Error::Unavailable("the object upload_body returned no ETag for the object".into()))?;
@@ -132,7 +145,7 @@ impl Upload<'_> {
         let mut left = length;
         while left > 0 {
             let part = size.min(left);
-            parts.send(RequestBody::Stream { stream: stream.next_part(part), is_begun: false }, part).await?;
+            parts.send(RequestBody::Stream { stream: stream.next_part(part), started: false }, part).await?;
             left -= part;
         }
         if !stream.has_ended().await.map_err(Error::Body)? {
@@ -149,7 +162,7 @@ impl Upload<'_> {
         may_use_parts: bool,
     ) -> Result<(ETag, Option<std::time::SystemTime>)> {
         let mut buffer = PartBuffer::new(body);
-        let first = buffer.next_part(MIN_PART_BYTES, &self.bucket.options.memory).await?;
+        let first = buffer.next_part(BUFFERED_PART_BYTES, &self.bucket.options.memory).await?;
         if first.is_last {
             return self.put(RequestBody::Bytes(first.bytes.clone()), first.bytes.len() as u64).await;
         }
@@ -159,7 +172,7 @@ impl Upload<'_> {
         let mut parts = self.create().await?;
         parts.send_buffered(first).await?;
         for number in 1..MAX_PARTS {
-            let size = MIN_PART_BYTES * (1 + number / PARTS_PER_SIZE_STEP);
+            let size = BUFFERED_PART_BYTES * (1 + number / PARTS_PER_SIZE_STEP);
             let part = buffer.next_part(size, &self.bucket.options.memory).await?;
             let is_last = part.is_last;
             if !part.bytes.is_empty() {
@@ -183,7 +196,7 @@ impl Upload<'_> {
     }
 }
 
-/// A multipart upload. Dropped before it is completed, it is aborted, and its parts are deleted.
+/// A multipart upload in progress. It is aborted if it is dropped before its completion.
 struct MultipartUpload<'a> {
     upload: &'a Upload<'a>,
     id: String,
@@ -194,8 +207,8 @@ struct MultipartUpload<'a> {
 }
 
 impl MultipartUpload<'_> {
-    /// Sends a part and returns its share of the budget: buffering the next part while holding this one could deadlock
-    /// with other uploads that do the same.
+    /// Sends a buffered part and returns its memory to the budget. Buffering the next part while holding this one could
+    /// deadlock with other uploads that do the same.
     async fn send_buffered(&mut self, part: Part) -> Result<()> {
         self.send(RequestBody::Bytes(part.bytes.clone()), part.bytes.len() as u64).await
     }
@@ -216,7 +229,7 @@ impl MultipartUpload<'_> {
         let bucket = self.upload.bucket;
         let condition = bucket.condition_for(self.upload.precondition)?;
         let parts = std::mem::take(&mut self.sent);
-        // From here on the object may appear, and its parts must not be deleted.
+        // Commit point: from here on the object may appear, and its parts must not be deleted.
         self.is_completed = true;
         let is_rejected = AtomicBool::new(false);
         let complete = || async {
@@ -230,8 +243,7 @@ impl MultipartUpload<'_> {
         let etag = match completed {
             Ok(etag) => etag,
             Err(error) => {
-                // Without a response the object may still be created, and its parts stay. The reconciler handles them a
-                // day later.
+                // In doubt without a response: the object may still be created, so its parts stay.
                 let is_rejected = is_rejected.load(Ordering::Relaxed);
                 if is_rejected || matches!(error, Error::Precondition | Error::NotFound | Error::Throttled { .. }) {
                     self.is_completed = false;
@@ -241,7 +253,7 @@ impl MultipartUpload<'_> {
         };
         match etag {
             Some(etag) => Ok((unquote(&etag), None)),
-            // Some omit the validator here. (Ceph RGW 16)
+            // Some vendors omit the `ETag` here. (Ceph RGW 16)
             None => bucket.head_etag(self.upload.key).await.map(|(etag, date)| (etag, Some(date))),
         }
     }

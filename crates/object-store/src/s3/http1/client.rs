@@ -60,11 +60,11 @@ impl Http1Client {
     pub async fn send(&self, endpoint: &Endpoint, request: &mut Http1Request) -> Result<Response, Http1Error> {
         let is_logged = request.class.is_some() && tracing::enabled!(tracing::Level::DEBUG);
         let began = is_logged.then(|| self.clock.monotonic());
-        let answered = self.exchange(endpoint, request).await;
+        let outcome = self.exchange(endpoint, request).await;
         if let Some(began) = began {
-            log_call(request, &answered, self.clock.monotonic().saturating_sub(began));
+            log_call(request, &outcome, self.clock.monotonic().saturating_sub(began));
         }
-        answered
+        outcome
     }
 
     async fn exchange(&self, endpoint: &Endpoint, request: &mut Http1Request) -> Result<Response, Http1Error> {
@@ -87,11 +87,11 @@ impl Http1Client {
             request.awaits_continue,
             tab.as_mut(),
         );
-        let answered = exchange.run().await;
-        if let Some(tab) = tab.take_if(|_| matches!(&answered, Err(error) if error.phase() == Phase::Unsent)) {
+        let outcome = exchange.run().await;
+        if let Some(tab) = tab.take_if(|_| matches!(&outcome, Err(error) if error.phase() == Phase::Unsent)) {
             tab.waive();
         }
-        let (head, is_sent) = answered?;
+        let (head, is_sent) = outcome?;
         let framing = head.framing(request.is_head)?;
         let is_kept = is_sent && head.keeps_connection() && !framing.may_close();
         self.prune_in_time();
@@ -150,13 +150,13 @@ impl Http1Client {
 }
 
 /// Logs a call: its path without the query, which may be signed, and no header field.
-fn log_call(request: &Http1Request, answered: &Result<Response, Http1Error>, time: Duration) {
+fn log_call(request: &Http1Request, outcome: &Result<Response, Http1Error>, time: Duration) {
     let line = request.head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| matches!(byte, b' ' | b'?')).map(String::from_utf8_lossy);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let (method, path, attempt) = (method.as_ref(), shown_path(&path, None), request.attempt);
     let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    match answered {
+    match outcome {
         Ok(response) => {
             tracing::debug!(method, path, status = response.head.status, time_ms, attempt, "object store request");
         }
@@ -196,7 +196,7 @@ pub enum RequestBody {
         /// The stream.
         stream: ByteStream,
         /// True if some of it was taken already.
-        is_begun: bool,
+        started: bool,
     },
 }
 
@@ -210,7 +210,7 @@ impl RequestBody {
     pub fn is_whole(&self) -> bool {
         match self {
             Self::Bytes(_) => true,
-            Self::Stream { is_begun, .. } => !is_begun,
+            Self::Stream { started, .. } => !started,
         }
     }
 }
@@ -237,7 +237,7 @@ pub struct Http1Request {
 pub struct Timeouts {
     /// Timeout for connecting, including TLS.
     pub connect: Duration,
-    /// Timeout for the server's answer to `100-continue`; then the body is sent anyway.
+    /// Timeout for the response to `Expect: 100-continue`; then the body is sent anyway.
     pub expect_continue: Duration,
     /// Timeout from the end of the request until the head of the response.
     pub response: Duration,
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_is_told_the_whole_url_and_who_asks() {
+    fn a_request_to_a_proxy_has_the_absolute_url_and_credentials() {
         let proxies = Proxies::new(|name| (name == "HTTP_PROXY").then_some("http://user:s3cret@p:3128"));
         let proxy = proxies.on_the_way_to(false, "minio").expect("there is one");
         let endpoint: Endpoint = "http://minio:9000".parse().expect("an origin");

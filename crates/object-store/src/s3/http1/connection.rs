@@ -39,13 +39,13 @@ use larder_runtime::{clock::Clock, network::Proxy};
 use super::endpoint::Endpoint;
 
 /// Bytes read at a time while the rest is short or unknown: a head and a small body arrive together.
-const SMALL_READ: usize = 16 * 1024;
+const SMALL_READ_BYTES: usize = 16 * 1024;
 
 /// Bytes read at a time within a large body.
-const LARGE_READ: usize = 128 * 1024;
+const LARGE_READ_BYTES: usize = 128 * 1024;
 
 /// Minimum free bytes of a buffer that justify a read.
-const LEAST_READ: usize = 4 * 1024;
+const MIN_READ_BYTES: usize = 4 * 1024;
 
 /// A connection to one server.
 #[derive(Debug)]
@@ -75,8 +75,8 @@ impl Connection {
     /// Reads more, about `wanted` bytes; zero at the end.
     pub fn poll_read(&mut self, context: &mut Context<'_>, wanted: u64) -> Poll<io::Result<usize>> {
         // Returned bytes share the block: a new one is allocated only when little of it is left.
-        if self.input.capacity() - self.input.len() < LEAST_READ {
-            self.input.reserve(if wanted >= LARGE_READ as u64 { LARGE_READ } else { SMALL_READ });
+        if self.input.capacity() - self.input.len() < MIN_READ_BYTES {
+            self.input.reserve(if wanted >= LARGE_READ_BYTES as u64 { LARGE_READ_BYTES } else { SMALL_READ_BYTES });
         }
         poll_read_buf(Pin::new(&mut self.socket), context, &mut self.input)
     }
@@ -248,7 +248,7 @@ impl TlsRoots {
     }
 }
 
-/// Returns whether a handshake failed because the server's answer is not TLS.
+/// Returns whether a handshake failed because the server does not speak TLS.
 pub(super) fn is_no_tls(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
     matches!(cause, Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)))
@@ -310,16 +310,16 @@ impl fmt::Debug for Deadline {
 }
 
 /// Maximum number of idle connections to one server in one runtime.
-const KEPT: usize = 512;
+const MAX_IDLE_CONNECTIONS: usize = 512;
 
 /// Connections by their runtime and their server, longest idle first.
-type Waiting = HashMap<runtime::Id, HashMap<Endpoint, Vec<Idle>, RandomState>, RandomState>;
+type IdleConnections = HashMap<runtime::Id, HashMap<Endpoint, Vec<Idle>, RandomState>, RandomState>;
 
 /// Idle connections.
 #[derive(Debug)]
 pub struct Pool {
     idle_limit: Duration,
-    idle: Mutex<Waiting>,
+    idle: Mutex<IdleConnections>,
 }
 
 impl Pool {
@@ -331,7 +331,7 @@ impl Pool {
     /// Takes the most recently used connection of this runtime, if one is still good.
     pub fn take(&self, endpoint: &Endpoint, now: Duration) -> Option<Connection> {
         loop {
-            let Idle { connection, since } = self.lock().get_mut(&here()?)?.get_mut(endpoint)?.pop()?;
+            let Idle { connection, since } = self.lock().get_mut(&current_runtime()?)?.get_mut(endpoint)?.pop()?;
             if now.saturating_sub(since) < self.idle_limit && !connection.is_closed() {
                 return Some(connection);
             }
@@ -340,11 +340,11 @@ impl Pool {
 
     /// Keeps a connection after a successful exchange.
     pub fn put(&self, connection: Connection, now: Duration) {
-        let Some(here) = here() else { return };
+        let Some(runtime) = current_runtime() else { return };
         let mut idle = self.lock();
-        let idle = idle.entry(here).or_default();
+        let idle = idle.entry(runtime).or_default();
         if let Some(waiting) = idle.get_mut(&connection.endpoint) {
-            if waiting.len() < KEPT {
+            if waiting.len() < MAX_IDLE_CONNECTIONS {
                 waiting.push(Idle { connection, since: now });
             }
         } else {
@@ -374,12 +374,12 @@ impl Pool {
         self.idle_limit
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, IdleConnections> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns the current runtime; `None` if a body is dropped outside of any.
-fn here() -> Option<runtime::Id> {
+fn current_runtime() -> Option<runtime::Id> {
     runtime::Handle::try_current().ok().map(|handle| handle.id())
 }

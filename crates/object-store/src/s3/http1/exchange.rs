@@ -22,7 +22,7 @@ use super::{
 use crate::{BodyError, body::AnnouncedLength};
 
 /// Maximum number of interim responses to one request.
-const INTERIM_LIMIT: usize = 8;
+const MAX_INTERIM_RESPONSES: usize = 8;
 
 /// An exchange in progress.
 pub struct Exchange<'a> {
@@ -39,7 +39,7 @@ pub struct Exchange<'a> {
     has_body_ended: bool,
     state: State,
     /// True if any byte was sent.
-    has_begun: bool,
+    started: bool,
     interims: usize,
     /// Cost of the call, if it is accounted.
     tab: Option<&'a mut Tab>,
@@ -48,8 +48,8 @@ pub struct Exchange<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// The head is being sent, with `Expect: 100-continue`.
-    Asking,
-    /// The server has not answered `Expect` yet.
+    SendingHead,
+    /// The server has not responded to `Expect` yet.
     AwaitingContinue,
     /// The body is being sent.
     Body,
@@ -69,7 +69,7 @@ impl<'a> Exchange<'a> {
         awaits_continue: bool,
         tab: Option<&'a mut Tab>,
     ) -> Self {
-        let state = if awaits_continue { State::Asking } else { State::Body };
+        let state = if awaits_continue { State::SendingHead } else { State::Body };
         let (piece, announced) = match body {
             RequestBody::Bytes(bytes) if awaits_continue => (Bytes::new(), Some(bytes.len() as u64)),
             RequestBody::Bytes(bytes) => (bytes.clone(), Some(bytes.len() as u64)),
@@ -87,7 +87,7 @@ impl<'a> Exchange<'a> {
             held: None,
             has_body_ended: false,
             state,
-            has_begun: false,
+            started: false,
             interims: 0,
             tab,
         }
@@ -102,10 +102,10 @@ impl<'a> Exchange<'a> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(Head, bool), Http1Error>> {
         let sending = self.poll_send(context);
         // A response may have arrived although sending failed: it says why.
-        if let Poll::Ready(answered) = self.poll_answer(context)
-            && (answered.is_ok() || sending.is_pending() || matches!(sending, Poll::Ready(Ok(()))))
+        if let Poll::Ready(outcome) = self.poll_response(context)
+            && (outcome.is_ok() || sending.is_pending() || matches!(sending, Poll::Ready(Ok(()))))
         {
-            return Poll::Ready(answered.map(|head| (head, self.state == State::Sent)));
+            return Poll::Ready(outcome.map(|head| (head, self.state == State::Sent)));
         }
         match sending {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -130,8 +130,8 @@ impl<'a> Exchange<'a> {
     fn phase(&self) -> Phase {
         match self.state {
             State::Sent | State::Flushing => Phase::Sent,
-            State::Asking | State::AwaitingContinue | State::Body if self.has_begun => Phase::Partial,
-            State::Asking | State::AwaitingContinue | State::Body => Phase::Unsent,
+            State::SendingHead | State::AwaitingContinue | State::Body if self.started => Phase::Partial,
+            State::SendingHead | State::AwaitingContinue | State::Body => Phase::Unsent,
         }
     }
 
@@ -155,12 +155,12 @@ impl<'a> Exchange<'a> {
                 if let Err(source) = written {
                     return Poll::Ready(Err(Http1Error::Broken { phase: self.phase(), source }));
                 }
-                self.has_begun = true;
+                self.started = true;
                 self.connection.deadline.reset(self.timeouts.stall);
                 continue;
             }
             match self.state {
-                State::Asking => {
+                State::SendingHead => {
                     ready!(self.poll_flush(context))?;
                     self.state = State::AwaitingContinue;
                     self.connection.deadline.reset(self.timeouts.expect_continue);
@@ -186,11 +186,11 @@ impl<'a> Exchange<'a> {
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Http1Error>>> {
-        let RequestBody::Stream { stream, is_begun } = self.body else { return Poll::Ready(None) };
-        *is_begun = true;
+        let RequestBody::Stream { stream, started } = self.body else { return Poll::Ready(None) };
+        *started = true;
         while !self.has_body_ended {
             let next = ready!(stream.poll_next_unpin(context)).transpose();
-            match next.and_then(|piece| counted(&mut self.announced, piece)) {
+            match next.and_then(|piece| check_length(&mut self.announced, piece)) {
                 Ok(Some(piece)) if self.announced.is_reached() => self.held = Some(piece),
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
                 Ok(None) => self.has_body_ended = true,
@@ -200,14 +200,14 @@ impl<'a> Exchange<'a> {
         Poll::Ready(self.held.take().map(Ok))
     }
 
-    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Head, Http1Error>> {
+    fn poll_response(&mut self, context: &mut Context<'_>) -> Poll<Result<Head, Http1Error>> {
         loop {
             if let Some(head) = Head::take(&mut self.connection.input)? {
                 if !head.is_interim() {
                     return Poll::Ready(Ok(head));
                 }
                 self.interims += 1;
-                if head.status == 101 || self.interims > INTERIM_LIMIT {
+                if head.status == 101 || self.interims > MAX_INTERIM_RESPONSES {
                     return Poll::Ready(Err(Http1Error::Malformed("it is an unexpected interim response")));
                 }
                 if head.status == 100 && self.state == State::AwaitingContinue {
@@ -229,7 +229,7 @@ impl<'a> Exchange<'a> {
 }
 
 /// Returns a chunk of a body, or its end, if it is allowed here.
-fn counted(announced: &mut AnnouncedLength, piece: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
+fn check_length(announced: &mut AnnouncedLength, piece: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
     match &piece {
         Some(piece) => announced.add(piece.len())?,
         None => announced.finish()?,

@@ -7,15 +7,15 @@ use bytes::{Bytes, BytesMut};
 use super::exchange::Http1Error;
 
 /// Maximum bytes of a head.
-const HEAD_LIMIT: usize = 32 * 1024;
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// Maximum number of header fields.
-const FIELDS_LIMIT: usize = 64;
+const MAX_HEADER_FIELDS: usize = 64;
 
-/// The first bytes of a TLS server's answer to plain HTTP.
+/// First bytes of the response of a TLS server to plain HTTP.
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
 
-/// Explanation of such an answer.
+/// Explanation of such a response.
 const EXPECTS_TLS: &str = "it is a TLS record: the port expects HTTPS, so let the endpoint begin with https://";
 
 /// The head of a response.
@@ -31,7 +31,7 @@ pub struct Head {
 impl Head {
     /// Takes a head off the front of `input`; `None` while it is incomplete.
     pub fn take(input: &mut BytesMut) -> Result<Option<Self>, Http1Error> {
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS_LIMIT];
+        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADER_FIELDS];
         let mut response = httparse::Response::new(&mut fields);
         let parsed = response.parse(input).map_err(|_| {
             let what = if input.starts_with(TLS_ALERT) { EXPECTS_TLS } else { "its head is not HTTP" };
@@ -39,9 +39,9 @@ impl Head {
         })?;
         let too_long = Http1Error::Malformed("its head is too long");
         let httparse::Status::Complete(length) = parsed else {
-            return if input.len() > HEAD_LIMIT { Err(too_long) } else { Ok(None) };
+            return if input.len() > MAX_HEAD_BYTES { Err(too_long) } else { Ok(None) };
         };
-        if length > HEAD_LIMIT {
+        if length > MAX_HEAD_BYTES {
             return Err(too_long);
         }
         let status = response.code.unwrap_or_default();
@@ -97,7 +97,7 @@ impl Head {
     /// Returns the framing of the body. (RFC 9112, section 6.3.)
     pub fn framing(&self, answers_head: bool) -> Result<Framing, Http1Error> {
         if answers_head || matches!(self.status, 204 | 304) {
-            return Ok(Framing::of_length(0));
+            return Ok(Framing::with_length(0));
         }
         let mut codings = self.named("transfer-encoding");
         if let Some(coding) = codings.next() {
@@ -116,12 +116,12 @@ impl Head {
         }
         let is_number = length.iter().all(u8::is_ascii_digit);
         let length = std::str::from_utf8(length).ok().and_then(|length| length.parse().ok()).filter(|_| is_number);
-        length.map(Framing::of_length).ok_or(Http1Error::Malformed("its Content-Length is not a number"))
+        length.map(Framing::with_length).ok_or(Http1Error::Malformed("its Content-Length is not a number"))
     }
 }
 
 /// Maximum length of a line between two chunks, including extensions and trailers.
-const LINE_LIMIT: usize = 4096;
+const MAX_LINE_BYTES: usize = 4096;
 
 /// The rest of a body.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ enum Chunk {
 
 impl Framing {
     /// Returns the framing of a body of `length` bytes.
-    pub fn of_length(length: u64) -> Self {
+    pub fn with_length(length: u64) -> Self {
         Self(Remaining::Bytes(length))
     }
 
@@ -229,7 +229,7 @@ fn take_up_to(left: &mut u64, input: &mut BytesMut) -> Option<Bytes> {
 }
 
 fn take_line(input: &mut BytesMut) -> Result<Option<BytesMut>, Http1Error> {
-    match input.iter().take(LINE_LIMIT).position(|byte| *byte == b'\n') {
+    match input.iter().take(MAX_LINE_BYTES).position(|byte| *byte == b'\n') {
         Some(end) => {
             let mut line = input.split_to(end + 1);
             line.truncate(end);
@@ -238,7 +238,7 @@ fn take_line(input: &mut BytesMut) -> Result<Option<BytesMut>, Http1Error> {
             }
             Ok(Some(line))
         }
-        None if input.len() >= LINE_LIMIT => Err(Http1Error::Malformed("a line between chunks is too long")),
+        None if input.len() >= MAX_LINE_BYTES => Err(Http1Error::Malformed("a line between chunks is too long")),
         None => Ok(None),
     }
 }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_taken_when_it_is_there_and_what_follows_stays() {
+    fn a_complete_head_is_taken_and_the_rest_stays() {
         let mut input = BytesMut::from("HTTP/1.1 200 OK\r\nETag: \"a\"\r\n\r\nbody");
         let head = Head::take(&mut input).expect("it is well-formed").expect("it is whole");
         assert_eq!((head.status, head.get("etag"), &input[..]), (200, Some("\"a\""), &b"body"[..]));
@@ -284,7 +284,7 @@ mod tests {
         assert!(take("SSH-2.0-OpenSSH\r\n\r\n").is_err());
         // The same if all of it comes at once.
         for end in ["", "\r\n\r\n"] {
-            assert!(take(&format!("HTTP/1.1 200 OK\r\na: {}{end}", "x".repeat(HEAD_LIMIT))).is_err());
+            assert!(take(&format!("HTTP/1.1 200 OK\r\na: {}{end}", "x".repeat(MAX_HEAD_BYTES))).is_err());
         }
     }
 
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_whose_end_is_in_doubt_is_refused() {
+    fn ambiguous_framing_is_rejected() {
         let framing = |text: &str| take(text).expect("well-formed").expect("whole").framing(false);
         assert!(framing("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_err());
         assert!(framing("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n").is_err());
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_says_where_the_body_ends_is_not_passed_over_because_it_is_no_text() {
+    fn a_framing_field_that_is_not_text_is_rejected() {
         for field in ["Transfer-Encoding: chunked\u{e9}", "Content-Length: \u{e9}"] {
             let mut text = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n{field}\r\n\r\n").into_bytes();
             // Half of a character.
@@ -344,12 +344,12 @@ mod tests {
         for text in ["x\r\n", "\r\n", "-1\r\n", "+1\r\n", "1\r\nab\r\n", "FFFFFFFFFFFFFFFFF\r\n"] {
             assert!(take_all(Framing::chunked(), text.as_bytes(), 64).is_err(), "{text:?}");
         }
-        assert!(take_all(Framing::chunked(), &[b'1'; LINE_LIMIT], 64).is_err());
+        assert!(take_all(Framing::chunked(), &[b'1'; MAX_LINE_BYTES], 64).is_err());
     }
 
     #[test]
     fn a_body_ends_at_its_length() {
-        let (taken, is_over, left) = take_all(Framing::of_length(3), b"abcd", 2).expect("it is well-formed");
+        let (taken, is_over, left) = take_all(Framing::with_length(3), b"abcd", 2).expect("it is well-formed");
         assert_eq!((&taken[..], is_over, left), (&b"abc"[..], true, 1));
     }
 }

@@ -16,6 +16,12 @@ const EMPTY_DOCUMENT: (&str, &str) = (
     "</LifecycleConfiguration>",
 );
 
+/// Maximum depth of nesting.
+const MAX_DEPTH: usize = 16;
+
+/// Elements whose text is data, including spaces.
+const VERBATIM: [&str; 3] = ["Prefix", "Key", "Value"];
+
 /// All rules of a bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
@@ -149,12 +155,6 @@ fn normalized_action(mut part: Element) -> Element {
     }
     part
 }
-
-/// Maximum depth of nesting.
-const MAX_DEPTH: usize = 16;
-
-/// Elements whose text is data, including spaces.
-const VERBATIM: [&str; 3] = ["Prefix", "Key", "Value"];
 
 /// An element.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -11,8 +11,8 @@
 //! 4. Read it back until it differs from step 1, since reads may be stale. As written: done. A rule is missing, but
 //!    none is wrong: another writer won the race, so start again, at most 3 times.
 //! 5. A rule is wrong, or the document cannot be read back: restore the document of step 1, without rules of ours that
-//!    have no limits. If even that loses filters, delete all rules, since a missing rule only delays a removal. Write
-//!    no rules until a restart.
+//!    have no limits. If even that loses filters, delete all rules, since a missing rule only delays a removal. After a
+//!    wrong rule, write no rules until a restart.
 //!
 //! A crash between steps 3 and 5 leaves the new document. The next reconciliation of any gateway finishes it.
 

@@ -11,10 +11,10 @@ use crate::{Result, UnfitRules, WantedRule, WantedRules};
 /// Bytes of the hash in a rule's name.
 const HASH_BYTES: usize = 8;
 
-/// The action on old versions; vendors without it drop it.
+/// Action on old versions. Vendors that do not support it drop it.
 pub const OLD_VERSIONS: &str = "NoncurrentVersionExpiration";
 
-/// Days from when a version became noncurrent until it is removed: it is never read again.
+/// Days until a noncurrent version is deleted: it is never read again.
 const OLD_VERSION_DAYS: u16 = 1;
 
 /// The rules that one installation wants on a bucket.
@@ -80,7 +80,7 @@ impl OwnRules {
     }
 }
 
-/// Returns whether an id was made by an installation of Larder.
+/// Returns whether an id is one of an installation of Larder.
 fn is_larder_id(id: &str) -> bool {
     let hash = id.strip_prefix("larder-").and_then(|rest| rest.split_once('-'));
     hash.is_some_and(|(hash, _)| hash.len() == 2 * HASH_BYTES && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
@@ -106,7 +106,7 @@ pub enum ReadBack {
 /// Compares the written rules with those read back.
 pub fn compare(sent: &Document, found: &Document, own: &OwnRules) -> ReadBack {
     let (missing, new) = (difference(sent, found), difference(found, sent));
-    // A rule that lost its filter, ours or another's; also one that lost its name.
+    // A rule of any owner that lost its filter, or its id with it.
     let lost = new.iter().find(|rule| {
         let was = sent.rules().find(|sent| sent.id() == rule.id());
         match was {
@@ -180,7 +180,7 @@ mod tests {
         <Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>";
 
     /// Returns the result for our rules and two others on a vendor that writes `new` for `old`.
-    fn verdict(own: &OwnRules, old: &str, new: &str) -> ReadBack {
+    fn read_back(own: &OwnRules, old: &str, new: &str) -> ReadBack {
         let mut texts: Vec<_> = own.wanted.iter().map(|(text, _)| text.clone()).collect();
         texts.extend([TAGGED, SIZED].map(str::to_owned));
         let sent = Document::from_rules(&texts).expect("a document");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_vendors_write_otherwise_is_the_same() {
+    fn different_notations_of_vendors_are_equal() {
         for (old, new) in [
             ("", ""),
             ("><", ">\n  <"),
@@ -203,12 +203,12 @@ mod tests {
                 "<Expiration><Days>5</Days></Expiration><Status>Enabled</Status>",
             ),
         ] {
-            assert_eq!(verdict(&own(false), old, new), ReadBack::AsWritten, "{old} as {new}");
+            assert_eq!(read_back(&own(false), old, new), ReadBack::AsWritten, "{old} as {new}");
         }
     }
 
     #[test]
-    fn a_lost_filter_is_found_whosever_rule_it_was() {
+    fn a_lost_filter_is_found_in_rules_of_any_owner() {
         let lost = |rule: &str| ReadBack::Unfit(UnfitRules::FilterLost { rule: rule.to_owned() });
         let own = own(false);
         let [expiration, uploads] = [0, 1].map(|at: usize| own.wanted[at].1.id());
@@ -226,7 +226,7 @@ mod tests {
                 "",
             ),
         ] {
-            assert_eq!(verdict(&own, old, new), lost(rule), "{old} as {new}");
+            assert_eq!(read_back(&own, old, new), lost(rule), "{old} as {new}");
         }
     }
 
@@ -240,23 +240,27 @@ mod tests {
             ("<Status>Enabled</Status><Expiration><Days>5", "<Status>Disabled</Status><Expiration><Days>5", expiration),
             ("<DaysAfterInitiation>7</DaysAfterInitiation>", "", uploads),
         ] {
-            assert_eq!(verdict(&own_rules, old, new), altered(rule), "{old} as {new}");
+            assert_eq!(read_back(&own_rules, old, new), altered(rule), "{old} as {new}");
         }
         let versioned = own(true);
-        assert_eq!(verdict(&versioned, "", ""), ReadBack::AsWritten);
+        assert_eq!(read_back(&versioned, "", ""), ReadBack::AsWritten);
         let old = format!("<{OLD_VERSIONS}><NoncurrentDays>1</NoncurrentDays></{OLD_VERSIONS}>");
         let rule = versioned.wanted[0].1.id().to_owned();
-        assert_eq!(verdict(&versioned, &old, ""), ReadBack::Unfit(UnfitRules::VersionsStay { rule }));
+        assert_eq!(read_back(&versioned, &old, ""), ReadBack::Unfit(UnfitRules::VersionsStay { rule }));
     }
 
     #[test]
-    fn what_another_writer_does_meanwhile_is_told_from_a_vendors_ways() {
+    fn changes_of_another_writer_are_distinguished_from_those_of_the_vendor() {
         let own = own(false);
         let added = format!("{TAGGED}<Rule><ID>new</ID><Filter/><Status>Enabled</Status></Rule>");
-        assert_eq!(verdict(&own, TAGGED, &added), ReadBack::AsWritten, "a rule of theirs that is new");
-        assert_eq!(verdict(&own, TAGGED, ""), ReadBack::Overwritten, "a rule of theirs that is gone");
+        assert_eq!(read_back(&own, TAGGED, &added), ReadBack::AsWritten, "a rule of theirs that is new");
+        assert_eq!(read_back(&own, TAGGED, ""), ReadBack::Overwritten, "a rule of theirs that is gone");
         let ours = own.wanted[0].0.clone();
-        assert_eq!(verdict(&own, &ours, ""), ReadBack::Overwritten, "a rule of ours that is gone");
-        assert_eq!(verdict(&own, "<Days>1</Days>", "<Days>2</Days>"), ReadBack::Overwritten, "theirs with other days");
+        assert_eq!(read_back(&own, &ours, ""), ReadBack::Overwritten, "a rule of ours that is gone");
+        assert_eq!(
+            read_back(&own, "<Days>1</Days>", "<Days>2</Days>"),
+            ReadBack::Overwritten,
+            "theirs with other days"
+        );
     }
 }
