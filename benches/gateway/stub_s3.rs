@@ -144,7 +144,7 @@ impl Stub {
                 kept.objects.remove(&path);
                 status(StatusCode::NO_CONTENT)
             }
-            // Uploads in parts.
+            // Multipart uploads.
             _ => status(StatusCode::NOT_IMPLEMENTED),
         }
     }

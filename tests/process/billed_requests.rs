@@ -129,7 +129,7 @@ fn the_meter_shows_the_calls_that_came_over_the_wire() {
     site.agrees("a record that is written, read and listed");
     let large = vec![b'x'; 2 * PART + 1];
     assert_eq!(site.ask("PUT", &format!("{records}/large"), Some(&large)).0, 201);
-    site.agrees("an upload in parts");
+    site.agrees("a multipart upload");
     assert_eq!(site.ask("GET", &format!("{records}/large"), None).1.len(), large.len());
     let of_store = site.usage(&format!("?store={store}"));
     assert!(of_store["bytesIn"].as_u64() > Some(large.len() as u64), "{of_store}");

@@ -130,7 +130,7 @@ async fn what_a_proxy_decodes_unless_it_is_asked_for_comes_back_as_it_was_stored
         let meta = store.head(key).await.unwrap();
         assert_eq!((meta.size, meta.attributes, &meta.etag), (bytes.len() as u64, gzipped(), &written.etag));
     }
-    // As an upload in parts, whose headers are sent by another client.
+    // As a multipart upload, whose headers are sent by another client.
     let large = Bytes::from(vec![7; 9 << 20]);
     let pieces = ByteStream::new(None, stream::iter([Ok(large.clone())]));
     store.put("large", pieces, options).await.unwrap();

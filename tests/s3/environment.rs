@@ -193,7 +193,7 @@ async fn a_bucket_in_another_region_is_found_by_every_operation() {
     };
     let store = S3Store::open(options, Arc::new(SystemClock), Arc::new(SystemRandom)).await;
     let store = store.expect("the bucket is found");
-    // In parts: by the SDK.
+    // Multipart: by the SDK.
     store.put("large", stream(&vec![7; 6 << 20], true), PutOptions::default()).await.unwrap();
     assert_eq!(store.head("large").await.unwrap().size, 6 << 20);
     store.delete_many(vec!["large".to_owned()]).await.unwrap();

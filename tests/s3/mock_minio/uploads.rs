@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! Multipart uploads.
 
 use http::StatusCode;
 use http_body_util::Full;

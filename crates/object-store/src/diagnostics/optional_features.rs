@@ -69,7 +69,7 @@ impl Conditions {
         if !quoted {
             meaning.push_str("; validators are sent without quotes, which this one wants");
         }
-        let missing = [(of_deletes, "of deletes"), (of_completions, "on completing an upload in parts")];
+        let missing = [(of_deletes, "of deletes"), (of_completions, "on completing a multipart upload")];
         let missing: Vec<_> = missing.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| what).collect();
         if missing.is_empty() {
             return Outcome::ok(meaning);
