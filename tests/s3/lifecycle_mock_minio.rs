@@ -219,7 +219,7 @@ async fn an_examination_tells_what_becomes_of_rules_and_leaves_none() {
     for (rules, verdict, said) in [
         (RuleWays::Kept, Verdict::Ok, "as it was written"),
         (RuleWays::Missing, Verdict::Lacks, "has no lifecycle rules"),
-        (RuleWays::WithoutPrefix, Verdict::Wrong, "lost what it is limited to"),
+        (RuleWays::WithoutPrefix, Verdict::Wrong, "dropped the filter"),
     ] {
         let minio =
             MockMinio::start(Deviations { rules, versioning: Some("Suspended"), ..Deviations::default() }).await;

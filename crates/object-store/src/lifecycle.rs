@@ -47,8 +47,8 @@ pub enum Reconciled {
 pub enum UnfitRules {
     /// A rule lost its prefix: it would have removed everything.
     #[error(
-        "the object store took a lifecycle rule ({rule}) and lost what it is limited to, so that it would remove what it \
-         must not; what stood there before was put back, without whatever would lose its limits, and no rule will be written"
+        "the object store dropped the filter of the lifecycle rule {rule}, so that it would remove other objects; the \
+         previous rules were restored, except those without limits, and no rules are written until a restart"
     )]
     FilterLost {
         /// Id of the rule.
@@ -56,8 +56,8 @@ pub enum UnfitRules {
     },
     /// A rule read back differently than written.
     #[error(
-        "the object store changed a lifecycle rule ({rule}) when it took it; what stood there before was put back, and no \
-         rule will be written"
+        "the object store changed the lifecycle rule {rule}; the previous rules were restored, and no rules are written \
+         until a restart"
     )]
     Altered {
         /// Id of the rule.
@@ -65,8 +65,8 @@ pub enum UnfitRules {
     },
     /// The bucket keeps old versions, and accepts no rule that removes them.
     #[error(
-        "the bucket keeps old versions of objects, and the object store takes no rule that removes them (it lost it from \
-         {rule}), so that nothing that expires would free any space: use a bucket that has never had versioning, or another \
+        "the bucket keeps old versions of objects, and the object store accepts no rule that removes them (it changed \
+         {rule}), so that expired objects would free no space; use a bucket that has never had versioning, or another \
          LARDER_S3_BUCKET"
     )]
     VersionsStay {
@@ -79,18 +79,18 @@ pub enum UnfitRules {
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
     /// The rules cannot be read or written now, or not with these keys.
-    #[error("the lifecycle rules of the bucket cannot be read or written")]
+    #[error("cannot read or write the lifecycle rules of the bucket")]
     Store(#[from] Error),
     /// The rules read back differ from those written, harmlessly: another writer changes them at the same time, or the
     /// object store shows writes late.
     #[error(
-        "the lifecycle rules of the bucket do not read back as they were written; another tool may be writing them"
+        "cannot confirm the lifecycle rules of the bucket: they read back differently; another tool may be writing them"
     )]
     Unsettled,
     /// A rule that differs from the one written is on the bucket, and could not be removed.
     #[error(
-        "the lifecycle rule {rule} is not what was written, may REMOVE EVERYTHING in the bucket, and cannot be taken away: \
-         remove it by hand, at once"
+        "cannot remove the lifecycle rule {rule}: it differs from the one written, and may REMOVE EVERYTHING in the \
+         bucket; remove it by hand, at once"
     )]
     Dangerous {
         /// Id of the rule.
