@@ -11,7 +11,7 @@ use crate::{
     runs::Runs,
     server::Source,
     storage::MemoryBudget,
-    telemetry::{Ledger, Metrics, Prices, trace::Tracer},
+    telemetry::{CostLedger, Metrics, Prices, trace::Tracer},
 };
 
 use super::{
@@ -82,7 +82,7 @@ pub struct ApiParts {
     /// Metrics.
     pub metrics: Metrics,
     /// Cost ledger of object calls.
-    pub ledger: Arc<Ledger>,
+    pub ledger: Arc<CostLedger>,
     /// Start of the cost ledger.
     pub since: Timestamp,
     /// Budget of memory for requests.

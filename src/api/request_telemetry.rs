@@ -14,9 +14,9 @@ use crate::{
     clock::Clock,
     kv::{RunId, StoreSnapshot},
     telemetry::{
-        Durations, Kind, Ledger, Metrics, Observed, Party, Sample,
+        CostLedger, CostOwner, Durations, Kind, Metrics, RequestFacts, Sample,
+        request_context::{self, RequestContext},
         trace::{Seen, TRACEPARENT, Tracer, Value},
-        work::{self, Work},
     },
 };
 
@@ -33,19 +33,19 @@ use super::{
 /// Observer of requests.
 #[derive(Debug)]
 pub struct Watch {
-    ledger: Arc<Ledger>,
+    ledger: Arc<CostLedger>,
     tracer: Option<Arc<Tracer>>,
     clock: Arc<dyn Clock>,
 }
 
 impl Watch {
     /// Returns an observer that attributes requests in `ledger`, and traces them if there is a tracer.
-    pub fn new(ledger: Arc<Ledger>, tracer: Option<Arc<Tracer>>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(ledger: Arc<CostLedger>, tracer: Option<Arc<Tracer>>, clock: Arc<dyn Clock>) -> Self {
         Self { ledger, tracer, clock }
     }
 
     /// Returns the context of a request.
-    pub fn begin(&self, id: &HeaderValue, Parts { headers, extensions, .. }: &Parts) -> Work {
+    pub fn begin(&self, id: &HeaderValue, Parts { headers, extensions, .. }: &Parts) -> RequestContext {
         let trace = self.tracer.as_ref().and_then(|tracer| {
             let times = || {
                 let millis = u64::try_from(self.clock.now().as_millis()).unwrap_or_default();
@@ -53,19 +53,19 @@ impl Watch {
             };
             tracer.begin(headers.get(TRACEPARENT), times).map(Box::new)
         });
-        let observed = extensions.get::<Arc<Observed>>().cloned();
-        Work::new(id.clone(), Arc::clone(&self.ledger), trace).observed_by(observed)
+        let facts = extensions.get::<Arc<RequestFacts>>().cloned();
+        RequestContext::new(id.clone(), Arc::clone(&self.ledger), trace).with_facts(facts)
     }
 }
 
 /// Finishes the context, and records its span if it is traced.
 pub fn is_done(
-    work: Option<&Work>,
+    request: Option<&RequestContext>,
     (head, id, operation): (&Parts, &HeaderValue, Operation),
     response: &Response<ReplyBody>,
     (began, ended): (Duration, Duration),
 ) {
-    let Some((payers, Some(trace))) = work.map(Work::seen) else { return };
+    let Some((attribution, Some(trace))) = request.map(RequestContext::finish) else { return };
     let text = |value: &HeaderValue| Value::from(value.to_str().unwrap_or_default());
     let mut attributes = vec![
         ("larder.request_id", text(id)),
@@ -75,21 +75,21 @@ pub fn is_done(
     let sent = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let sizes = [("http.request.body.size", sent), ("http.response.body.size", response.body().known_length())];
     attributes.extend(sizes.into_iter().filter_map(|(name, size)| Some((name, size?.into()))));
-    let parties = [("larder.store", payers.store), ("larder.run", payers.run)];
-    attributes.extend(parties.into_iter().filter_map(|(name, party)| Some((name, party?.name().into()))));
+    let owners = [("larder.store", attribution.store), ("larder.run", attribution.run)];
+    attributes.extend(owners.into_iter().filter_map(|(name, owner)| Some((name, owner?.name().into()))));
     let has_failed = response.status().is_server_error();
     trace.request(Seen { name: operation.name(), began, ended, attributes, has_failed });
 }
 
 /// Attributes the current request to a store, and to the run that created the store.
 pub fn is_about_store(store: &StoreSnapshot) {
-    let run = store.document.act_run_id.as_deref().and_then(Party::named);
-    work::charge_to(Party::named(store.document.id.as_str()), run);
+    let run = store.document.act_run_id.as_deref().and_then(CostOwner::from_name);
+    request_context::set_cost_owner(CostOwner::from_name(store.document.id.as_str()), run);
 }
 
 /// Attributes the current request to a run.
 pub fn is_about_run(run: &RunId) {
-    work::charge_to(None, Party::named(run.as_str()));
+    request_context::set_cost_owner(None, CostOwner::from_name(run.as_str()));
 }
 
 /// Statuses that are counted separately; all others are counted together.

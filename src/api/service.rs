@@ -23,8 +23,8 @@ use crate::{
     server::{Source, allow_any_origin},
     storage::BoxError,
     telemetry::{
-        Party,
-        work::{self, CalledBy},
+        CostOwner,
+        request_context::{self, ClientIdentity},
     },
 };
 
@@ -100,7 +100,7 @@ impl Api {
         let context = Context::new(Arc::clone(&self.parts), self.settled.load_full(), &source);
         let (head, body) = request.into_parts();
         let id = request::given_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
-        let mut work = None;
+        let mut ended_context = None;
         let (operation, mut response) = if head.method == Method::OPTIONS {
             (Operation::Preflight, browser_policy::preflight(&head.headers))
         } else {
@@ -110,9 +110,9 @@ impl Api {
                 Ok(call) => match place_for(&context, &call.endpoint, &head, began).await {
                     Ok(_place) => {
                         let mut answer = pin!(self.answer(&context, call, &head, body, &id, &source));
-                        let mut watched = pin!(self.watch.begin(&id, &head).around(answer.as_mut()));
-                        let answer = watched.as_mut().await;
-                        work = watched.as_mut().take_value();
+                        let mut scoped = pin!(self.watch.begin(&id, &head).scope(answer.as_mut()));
+                        let answer = scoped.as_mut().await;
+                        ended_context = scoped.as_mut().take_value();
                         answer
                     }
                     Err(error) => Err(error),
@@ -123,7 +123,7 @@ impl Api {
         };
         let ended = self.parts.clock.monotonic();
         self.meter.count(operation, response.status(), ended.saturating_sub(began));
-        request_telemetry::is_done(work.as_ref(), (&head, &id, operation), &response, (began, ended));
+        request_telemetry::is_done(ended_context.as_ref(), (&head, &id, operation), &response, (began, ended));
         if head.method == Method::HEAD {
             *response.body_mut() = ReplyBody::empty();
         }
@@ -283,15 +283,18 @@ async fn identify(context: &Context, token: Option<&str>, source: &Source) -> Re
     if is_guess {
         rates.take(address)?;
     }
-    work::is_called_by(CalledBy::address(source.ip));
+    request_context::set_client(ClientIdentity::from_address(source.ip));
     let caller = context.tokens.identify(token).await;
     match &caller {
         Ok(Caller::User(session)) => {
             if is_guess {
                 rates.give_back(address);
             }
-            work::name_caller(session.user.username.as_str());
-            work::is_called_by(Party::named(session.user.id.as_str()).map_or_else(CalledBy::default, CalledBy::User));
+            request_context::set_caller_name(session.user.username.as_str());
+            request_context::set_client(
+                CostOwner::from_name(session.user.id.as_str())
+                    .map_or_else(ClientIdentity::default, ClientIdentity::User),
+            );
             rates.take(Counted::User(session.user.id))?;
         }
         Err(_) if is_guess => {}

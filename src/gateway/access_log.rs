@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config::Config,
     server::Source,
-    telemetry::{AccessLine, AccessLog, Observed, shown_path},
+    telemetry::{AccessLine, AccessLog, RequestFacts, shown_path},
 };
 
 use super::error::StartError;
@@ -35,7 +35,7 @@ pub(super) struct Accesses {
 #[derive(Debug)]
 pub(super) struct Access {
     accesses: Arc<Accesses>,
-    observed: Arc<Observed>,
+    facts: Arc<RequestFacts>,
     began: Duration,
     method: Method,
     path: String,
@@ -61,12 +61,12 @@ impl Accesses {
 
     /// Begins to observe a request, and attaches the observer to it.
     pub(super) fn begin<B>(self: &Arc<Self>, request: &mut Request<B>, source: &Source) -> Box<Access> {
-        let observed = Arc::<Observed>::default();
+        let facts = Arc::<RequestFacts>::default();
         let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = token.map(|text| text.split_once(' ').map_or(text, |(_, token)| token).trim());
         let access = Access {
             accesses: Arc::clone(self),
-            observed: Arc::clone(&observed),
+            facts: Arc::clone(&facts),
             began: self.clock.monotonic(),
             method: request.method().clone(),
             path: shown_path(request.uri().path(), token),
@@ -76,7 +76,7 @@ impl Accesses {
             bytes: 0,
             is_whole: false,
         };
-        request.extensions_mut().insert(observed);
+        request.extensions_mut().insert(facts);
         Box::new(access)
     }
 }
@@ -104,10 +104,10 @@ impl Drop for Access {
             status: status.map(|status| status.as_u16()),
             bytes: self.bytes,
             time: clock.monotonic().saturating_sub(self.began),
-            caller: self.observed.caller(),
+            caller: self.facts.caller(),
             address: self.address,
             request: self.request_id.as_ref().and_then(|id| id.to_str().ok()),
-            object_calls: self.observed.object_calls(),
+            object_calls: self.facts.object_calls(),
             cut_off: !self.is_whole,
         });
     }

@@ -16,7 +16,7 @@ use crate::{
         metrics_layer::Measured,
         read_cache::{CachedOptions, CachedStore},
     },
-    telemetry::{Kind, Ledger, Metrics, Sample},
+    telemetry::{CostLedger, Kind, Metrics, Sample},
 };
 
 use super::{
@@ -51,7 +51,7 @@ impl Backend {
         config: &Config,
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
-        (metrics, ledger): (&Metrics, &Arc<Ledger>),
+        (metrics, ledger): (&Metrics, &Arc<CostLedger>),
         memory: &Arc<MemoryBudget>,
     ) -> Result<Self, StartError> {
         #[cfg(feature = "s3")]
@@ -73,7 +73,7 @@ impl Backend {
         config: &Config,
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
-        (metrics, ledger): (&Metrics, &Arc<Ledger>),
+        (metrics, ledger): (&Metrics, &Arc<CostLedger>),
         memory: &Arc<MemoryBudget>,
     ) -> Result<Self, StartError> {
         let (clock, random) = (Arc::clone(clock), Arc::clone(random));

@@ -17,7 +17,7 @@ use crate::{
     runs::{RunOptions, Runs},
     server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
     storage::{MemoryBudget, ObjectStore},
-    telemetry::{Ledger, Metrics, show_panics},
+    telemetry::{CostLedger, Metrics, show_panics},
 };
 
 use super::{
@@ -213,8 +213,8 @@ fn jobs(
 }
 
 /// Returns the metrics, the cost ledger, and the memory budget of clients.
-fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<Ledger>, Arc<MemoryBudget>) {
-    let (metrics, ledger) = (Metrics::of_process(), Arc::<Ledger>::default());
+fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<CostLedger>, Arc<MemoryBudget>) {
+    let (metrics, ledger) = (Metrics::of_process(), Arc::<CostLedger>::default());
     ledger.show(&metrics);
     show_panics(&metrics);
     let memory = Arc::new(MemoryBudget::new(config.request_memory_bytes, Arc::clone(machine)));

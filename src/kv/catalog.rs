@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     clock::{Clock, ClockGuard, Random},
     storage::ObjectStore,
-    telemetry::work::{carry_out, commission},
+    telemetry::request_context,
 };
 
 use super::{
@@ -352,7 +352,7 @@ impl Catalog {
         change: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         self.changes
-            .spawn(carry_out(commission(), change))
+            .spawn(request_context::with_context(request_context::current(), change))
             .await
             .unwrap_or_else(|failure| Err(Error::unavailable(failure)))
     }

@@ -16,9 +16,8 @@ use futures_util::StreamExt;
 use larder_runtime::{
     clock::Clock,
     telemetry::{
-        Costs, Durations, Kind, Ledger, Metrics, Sample, charge,
+        CostLedger, Costs, Durations, Kind, Metrics, Sample, charge, request_context,
         trace::{Seen, Value},
-        work,
     },
 };
 
@@ -35,7 +34,7 @@ use super::{
 pub struct Measured<S: ?Sized = dyn ObjectStore> {
     meter: Arc<Meter>,
     timing: Option<Timing>,
-    ledger: Option<Arc<Ledger>>,
+    ledger: Option<Arc<CostLedger>>,
     inner: Arc<S>,
 }
 
@@ -165,7 +164,7 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
 
     /// Charges the cost of calls in `ledger`, too: for stores without a transport that could charge it.
     #[must_use]
-    pub fn charging(self, ledger: Arc<Ledger>) -> Self {
+    pub fn charging(self, ledger: Arc<CostLedger>) -> Self {
         Self { ledger: Some(ledger), ..self }
     }
 
@@ -183,7 +182,7 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
     async fn count<T>(&self, operation: Operation, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let CallMeter { begun, succeeded, negative, failed } = &self.meter.calls[operation as usize];
         begun.fetch_add(1, Ordering::Relaxed);
-        self.charge(Costs::call(operation.class()));
+        self.charge(Costs::for_call(operation.class()));
         let began = self.timing.as_ref().map(|timing| timing.clock.monotonic());
         let answer = call.await;
         let (outcome, word) = match &answer {
@@ -205,7 +204,7 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
         if let Some((timing, began)) = self.timing.as_ref().zip(began) {
             let ended = timing.clock.monotonic();
             timing.durations[operation as usize].observe(ended.saturating_sub(began));
-            work::call_seen(|| seen(operation, word, began, ended));
+            request_context::record_call_span(|| seen(operation, word, began, ended));
         }
         answer
     }

@@ -33,7 +33,7 @@ use crate::{
     clock::Timestamp,
     kv::{self, ContentCoding, KeyQuery, ListedKey, RecordKey, Records, StoreSnapshot},
     storage::{self, BodyError, ByteStream, Lease, MemoryBudget, Object},
-    telemetry::work,
+    telemetry::request_context,
 };
 
 use super::records;
@@ -62,10 +62,10 @@ pub async fn download(
         None => archive.list().await?,
     }
     // Most of the file is produced after the response has begun.
-    let commission = work::commission();
+    let context = request_context::current();
     let next = move |mut archive: Archive| {
         let next = async move { Ok(archive.next().await?.map(|chunk| (chunk, archive))) };
-        work::carry_out(commission.clone(), next)
+        request_context::with_context(context.clone(), next)
     };
     let chunks = ByteStream::new(None, stream::try_unfold(archive, next));
     let mut response = response::empty(StatusCode::OK);

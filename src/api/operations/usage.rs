@@ -16,7 +16,7 @@ use crate::{
     },
     auth::{AccountAction, Caller, Grant, RunGrant, authorize_account},
     clock::Timestamp,
-    telemetry::{Account, Costs, Parties, Party, Prices},
+    telemetry::{CostOwner, Costs, OwnerCost, OwnerCosts, Prices},
 };
 
 use super::responses::Data;
@@ -102,31 +102,31 @@ struct AllUsage<'a> {
 impl Usage {
     fn new(costs: &Costs, prices: Option<&Prices>) -> Self {
         let Costs { class_a, class_b, free, bytes_in, bytes_out } = *costs;
-        let cost = prices.map(|prices| prices.of(costs));
+        let cost = prices.map(|prices| prices.price(costs));
         Self { calls: Calls { class_a, class_b, free }, bytes_in, bytes_out, cost }
     }
 }
 
 impl<'a> UsageOf<'a> {
-    fn new(id: &'a str, account: &Account, prices: Option<&Prices>) -> Self {
-        Self { id, usage: Usage::new(&account.costs, prices), is_complete: account.is_complete }
+    fn new(id: &'a str, cost: &OwnerCost, prices: Option<&Prices>) -> Self {
+        Self { id, usage: Usage::new(&cost.costs, prices), is_complete: cost.is_complete }
     }
 }
 
 /// Returns the cost of a store.
 pub fn of_store(context: &Context, grant: &Grant) -> Response<ReplyBody> {
-    one(context, grant.store().document.id.as_str(), |party| context.ledger.store(party))
+    one(context, grant.store().document.id.as_str(), |owner| context.ledger.store(owner))
 }
 
 /// Returns the cost of a run.
 pub fn of_run(context: &Context, grant: &RunGrant) -> Response<ReplyBody> {
-    one(context, grant.run().id.as_str(), |party| context.ledger.run(party))
+    one(context, grant.run().id.as_str(), |owner| context.ledger.run(owner))
 }
 
-fn one(context: &Context, id: &str, account: impl FnOnce(Party) -> Account) -> Response<ReplyBody> {
-    let account = Party::named(id).map(account).unwrap_or_default();
+fn one(context: &Context, id: &str, cost_of: impl FnOnce(CostOwner) -> OwnerCost) -> Response<ReplyBody> {
+    let cost = CostOwner::from_name(id).map(cost_of).unwrap_or_default();
     let prices = context.settled.prices.as_ref();
-    let of = UsageOf::new(id, &account, prices);
+    let of = UsageOf::new(id, &cost, prices);
     let data = OneUsage { since: context.since, prices: prices.map(list), of };
     response::json(StatusCode::OK, &Data { data })
 }
@@ -137,8 +137,8 @@ pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Resu
     let limit = request.query.limit_or(USUALLY_SHOWN, MAX_SHOWN)?;
     let prices = context.settled.prices.as_ref();
     let usage = |costs: &Costs| Usage::new(costs, prices);
-    let (totals, stores, runs) = context.ledger.all();
-    let (stores, runs) = (dearest(stores, prices, limit), dearest(runs, prices, limit));
+    let (totals, stores, runs) = context.ledger.snapshot();
+    let (stores, runs) = (most_expensive(stores, prices, limit), most_expensive(runs, prices, limit));
     let data = AllUsage {
         since: context.since,
         prices: prices.map(list),
@@ -153,23 +153,23 @@ pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Resu
 
 /// Returns those with the highest cost, or without prices those with the most calls, ties ordered by name; the rest are
 /// added to the others.
-fn dearest(mut parties: Parties, prices: Option<&Prices>, limit: usize) -> Parties {
+fn most_expensive(mut costs_by_owner: OwnerCosts, prices: Option<&Prices>, limit: usize) -> OwnerCosts {
     let calls = |costs: &Costs| costs.class_a + costs.class_b + costs.free;
-    let cost = |account: &Account| prices.map_or(0.0, |prices| prices.of(&account.costs));
-    parties.apart.sort_by(|(one, of_one), (other, of_other)| {
-        let by_cost = cost(of_other).total_cmp(&cost(of_one));
+    let price = |cost: &OwnerCost| prices.map_or(0.0, |prices| prices.price(&cost.costs));
+    costs_by_owner.tracked.sort_by(|(one, of_one), (other, of_other)| {
+        let by_cost = price(of_other).total_cmp(&price(of_one));
         let by_calls = Reverse(calls(&of_one.costs)).cmp(&Reverse(calls(&of_other.costs)));
         by_cost.then(by_calls).then(one.cmp(other))
     });
-    for (_, account) in parties.apart.drain(limit.min(parties.apart.len())..) {
-        parties.others += account.costs;
+    for (_, cost) in costs_by_owner.tracked.drain(limit.min(costs_by_owner.tracked.len())..) {
+        costs_by_owner.others += cost.costs;
     }
-    parties
+    costs_by_owner
 }
 
-fn several<'a>(parties: &'a Parties, prices: Option<&Prices>) -> Several<'a> {
-    let items = parties.apart.iter().map(|(party, account)| UsageOf::new(party.name(), account, prices)).collect();
-    Several { items, others: Usage::new(&parties.others, prices) }
+fn several<'a>(costs_by_owner: &'a OwnerCosts, prices: Option<&Prices>) -> Several<'a> {
+    let items = costs_by_owner.tracked.iter().map(|(owner, cost)| UsageOf::new(owner.name(), cost, prices)).collect();
+    Several { items, others: Usage::new(&costs_by_owner.others, prices) }
 }
 
 fn list(prices: &Prices) -> PriceList<'_> {
@@ -188,20 +188,21 @@ mod tests {
 
     #[test]
     fn those_that_cost_most_come_first_and_the_others_are_summed() {
-        let account =
-            |class_a, class_b| Account { costs: Costs { class_a, class_b, ..Costs::default() }, is_complete: true };
-        let parties = || Parties {
-            apart: [("many", account(1, 90)), ("dear", account(50, 1)), ("few", account(1, 1))]
-                .map(|(name, account)| (Party::named(name).expect("a name"), account))
+        let cost =
+            |class_a, class_b| OwnerCost { costs: Costs { class_a, class_b, ..Costs::default() }, is_complete: true };
+        let costs_by_owner = || OwnerCosts {
+            tracked: [("many", cost(1, 90)), ("dear", cost(50, 1)), ("few", cost(1, 1))]
+                .map(|(name, cost)| (CostOwner::from_name(name).expect("a name"), cost))
                 .into(),
             others: Costs::default(),
         };
-        let names =
-            |parties: &Parties| parties.apart.iter().map(|(party, _)| party.name().to_owned()).collect::<Vec<_>>();
+        let names = |costs_by_owner: &OwnerCosts| {
+            costs_by_owner.tracked.iter().map(|(owner, _)| owner.name().to_owned()).collect::<Vec<_>>()
+        };
         let prices = Prices { class_a: 5.0, class_b: 0.1, ..Prices::default() };
-        assert_eq!(names(&dearest(parties(), Some(&prices), 9)), ["dear", "many", "few"]);
-        let two = dearest(parties(), None, 2);
+        assert_eq!(names(&most_expensive(costs_by_owner(), Some(&prices), 9)), ["dear", "many", "few"]);
+        let two = most_expensive(costs_by_owner(), None, 2);
         assert_eq!(names(&two), ["many", "dear"]);
-        assert_eq!(two.others, account(1, 1).costs);
+        assert_eq!(two.others, cost(1, 1).costs);
     }
 }

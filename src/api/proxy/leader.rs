@@ -26,7 +26,7 @@ use crate::{
     outbound::{AnswerBody, FORWARDED, Peer, PeerError},
     server::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, Source},
     storage::{BodyError, BoxError, ByteStream},
-    telemetry::{trace::TRACEPARENT, work::trace_header},
+    telemetry::{request_context::trace_header, trace::TRACEPARENT},
 };
 
 /// Hop-by-hop fields (RFC 9110, 7.6.1), and those that would upgrade the connection.

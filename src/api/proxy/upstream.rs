@@ -19,7 +19,7 @@ use crate::{
     outbound::{Answer, Peer, PeerError, RELAYED},
     runs::Elsewhere,
     storage::{BodyError, BoxError},
-    telemetry::{trace::TRACEPARENT, work::trace_header},
+    telemetry::{request_context::trace_header, trace::TRACEPARENT},
 };
 
 use super::leader::{end_to_end, handed_back, without_hop_by_hop};

@@ -12,7 +12,7 @@ use crate::{
         s3::{S3Options, S3Store},
         single_writer::SoleWriter,
     },
-    telemetry::{Ledger, Metrics},
+    telemetry::{CostLedger, Metrics},
 };
 
 use super::{
@@ -294,7 +294,7 @@ impl Opening<'_> {
             config.s3 = S3Options { bucket: String::new(), ..config.s3 };
         }
         let memory = Arc::new(MemoryBudget::new(config.request_memory_bytes, Arc::clone(self.clock)));
-        let (metrics, ledger) = (Metrics::default(), Arc::<Ledger>::default());
+        let (metrics, ledger) = (Metrics::default(), Arc::<CostLedger>::default());
         let backend = Backend::open(&config, self.clock, self.random, (&metrics, &ledger), &memory).await?;
         let clock = backend.clock(self.clock);
         let objects = match backend.sharing() {

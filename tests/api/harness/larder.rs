@@ -15,7 +15,7 @@ use larder::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, in_memory::MemoryStore, metrics_layer::Measured,
         single_writer::SoleWriter, unconditional::Unconditional,
     },
-    telemetry::{Ledger, Metrics},
+    telemetry::{CostLedger, Metrics},
 };
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ struct Parts {
     measured: Arc<Measured>,
     clock: Arc<ShiftedClock>,
     catalog: Arc<Catalog>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<CostLedger>,
     run_upkeep: Arc<RunSupervision>,
     tokens: Arc<Tokens>,
     errands: Option<Arc<Errands>>,
@@ -62,7 +62,7 @@ impl Larder {
     pub(crate) async fn start_charging(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<ShiftedClock>,
-        ledger: Arc<Ledger>,
+        ledger: Arc<CostLedger>,
     ) -> Self {
         Self::start_as(objects, clock, ledger, None, None, |_| {}).await
     }
@@ -112,7 +112,7 @@ impl Larder {
     async fn start_as(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<ShiftedClock>,
-        ledger: Arc<Ledger>,
+        ledger: Arc<CostLedger>,
         leader: Option<Arc<Peer>>,
         upstream: Option<Upstream>,
         change: impl FnOnce(&mut ApiOptions),

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use larder_runtime::{
     clock::{Clock, SystemClock},
-    telemetry::{Kind, Metrics, Sample, work::CalledBy},
+    telemetry::{Kind, Metrics, Sample, request_context::ClientIdentity},
 };
 
 /// Bytes that every lease has for free, so that small bodies never wait. They count as memory of the connection.
@@ -42,7 +42,7 @@ struct State {
     held: u64,
     /// Leases that hold memory or wait, oldest first.
     live: BTreeSet<u64>,
-    callers: HashMap<CalledBy, Holdings>,
+    callers: HashMap<ClientIdentity, Holdings>,
     waiting: BTreeMap<u64, Waiting>,
     /// True if a lease waits because the whole budget is in use.
     is_spent: bool,
@@ -58,7 +58,7 @@ struct Holdings {
 
 #[derive(Debug)]
 struct Waiting {
-    caller: CalledBy,
+    caller: ClientIdentity,
     bytes: u64,
     granted: oneshot::Sender<()>,
 }
@@ -126,7 +126,7 @@ impl MemoryBudget {
     }
 
     /// Requests `bytes` more for a lease; they are charged when granted.
-    pub(super) fn ask(&self, ticket: u64, caller: CalledBy, bytes: u64) -> oneshot::Receiver<()> {
+    pub(super) fn ask(&self, ticket: u64, caller: ClientIdentity, bytes: u64) -> oneshot::Receiver<()> {
         let (granted, is_granted) = oneshot::channel();
         let mut state = self.state();
         state.live.insert(ticket);
@@ -149,14 +149,14 @@ impl MemoryBudget {
     }
 
     /// Takes back `bytes` of a lease that stays open.
-    pub(super) fn give_back(&self, caller: &CalledBy, bytes: u64) {
+    pub(super) fn give_back(&self, caller: &ClientIdentity, bytes: u64) {
         let mut state = self.state();
         state.release(caller, bytes);
         self.serve(state);
     }
 
     /// Takes back everything that a lease was charged, and ends it.
-    pub(super) fn end(&self, ticket: u64, caller: &CalledBy, charged: u64) {
+    pub(super) fn end(&self, ticket: u64, caller: &ClientIdentity, charged: u64) {
         let mut state = self.state();
         if !state.live.remove(&ticket) {
             return;
@@ -173,7 +173,7 @@ impl MemoryBudget {
 
     /// Returns whether others wait for memory that a lease of `caller` holds: others of the same caller, or all because
     /// the budget is in use.
-    pub(super) fn is_waited_for(&self, caller: &CalledBy) -> bool {
+    pub(super) fn is_waited_for(&self, caller: &ClientIdentity) -> bool {
         let state = self.state();
         state.is_spent || state.callers.get(caller).is_some_and(|own| own.waiting > 0)
     }
@@ -196,7 +196,7 @@ impl Default for MemoryBudget {
 
 impl State {
     /// Returns whether a lease may hold `bytes` more now.
-    fn fits(&self, limit: u64, ticket: u64, caller: &CalledBy, bytes: u64) -> Fit {
+    fn fits(&self, limit: u64, ticket: u64, caller: &ClientIdentity, bytes: u64) -> Fit {
         let Some(own) = self.callers.get(caller) else { return Fit::Yes };
         if self.live.first() == Some(&ticket) {
             return Fit::Yes;
@@ -207,14 +207,14 @@ impl State {
         if self.held + bytes > limit { Fit::AllIsSpent } else { Fit::Yes }
     }
 
-    fn charge(&mut self, caller: &CalledBy, bytes: u64) {
+    fn charge(&mut self, caller: &ClientIdentity, bytes: u64) {
         self.held += bytes;
         if let Some(own) = self.callers.get_mut(caller) {
             own.held += bytes;
         }
     }
 
-    fn release(&mut self, caller: &CalledBy, bytes: u64) {
+    fn release(&mut self, caller: &ClientIdentity, bytes: u64) {
         self.held = self.held.saturating_sub(bytes);
         if let Some(own) = self.callers.get_mut(caller) {
             own.held = own.held.saturating_sub(bytes);

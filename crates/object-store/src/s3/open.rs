@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use larder_runtime::{
     clock::{Clock, Random, SkewCorrectedClock},
     network::Proxies,
-    telemetry::Ledger,
+    telemetry::CostLedger,
 };
 
 use super::{
@@ -146,7 +146,7 @@ impl S3Store {
         options: S3Options,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
-        ledger: Arc<Ledger>,
+        ledger: Arc<CostLedger>,
     ) -> std::result::Result<Self, OpenError> {
         let store = Self::connect(options, clock, random, ledger).await?;
         store.ensure_bucket().await?;
@@ -158,7 +158,7 @@ impl S3Store {
         options: S3Options,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
-        ledger: Arc<Ledger>,
+        ledger: Arc<CostLedger>,
     ) -> std::result::Result<Self, OpenError> {
         let roots = TlsRoots::load(options.ca_file.as_deref())?;
         let http =

@@ -114,7 +114,7 @@ impl<'a> Request<'a> {
             body: std::mem::replace(&mut self.body, RequestBody::empty()),
             awaits_continue: self.awaits_continue,
             is_head: self.method == "HEAD",
-            class: Some(CallClass::of_request(self.method, &self.query)),
+            class: Some(CallClass::for_request(self.method, &self.query)),
             attempt: 1,
         })
     }

@@ -1,18 +1,18 @@
 //! Costs at an object store: calls, by the classes that vendors bill, and bytes, with their price by a price list. The costs of a call are
-//! charged to the work that makes it.
+//! charged to the request that makes it.
 
 use std::{fmt, ops::AddAssign, str::FromStr, sync::Arc};
 
 use super::{
-    ledger::{Ledger, Payers},
-    work::{self, Observed},
+    cost_ledger::{Attribution, CostLedger},
+    request_context::{self, RequestFacts},
 };
 
-/// Number of calls that a price of class A or B covers.
-const CALLS_OF_A_PRICE: f64 = 1000.0;
+/// Number of calls that a price of class A or B is for.
+const CALLS_PER_PRICE: f64 = 1000.0;
 
-/// Number of bytes that a price of bytes covers.
-const BYTES_OF_A_PRICE: f64 = 1024.0 * 1024.0 * 1024.0;
+/// Number of bytes that a price of bytes is for.
+const BYTES_PER_PRICE: f64 = 1024.0 * 1024.0 * 1024.0;
 
 /// Maximum length of a currency name.
 const MAX_CURRENCY_LENGTH: usize = 8;
@@ -34,12 +34,12 @@ impl CallClass {
     pub const NAMES: [(Self, &'static str); 3] = [(Self::A, "a"), (Self::B, "b"), (Self::Free, "free")];
 
     /// Returns the class of a request to an S3-compatible object store, by its method and query.
-    pub fn of_request(method: &str, query: &str) -> Self {
-        let asks_for = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    pub fn for_request(method: &str, query: &str) -> Self {
+        let has_parameter = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
         match method {
             "DELETE" => Self::Free,
-            "POST" if asks_for("delete") => Self::Free,
-            "GET" if asks_for("list-type") => Self::A,
+            "POST" if has_parameter("delete") => Self::Free,
+            "GET" if has_parameter("list-type") => Self::A,
             "GET" | "HEAD" => Self::B,
             _ => Self::A,
         }
@@ -63,7 +63,7 @@ pub struct Costs {
 
 impl Costs {
     /// Returns the cost of one call.
-    pub fn call(class: CallClass) -> Self {
+    pub fn for_call(class: CallClass) -> Self {
         let mut costs = Self::default();
         match class {
             CallClass::A => costs.class_a = 1,
@@ -83,7 +83,7 @@ impl Costs {
     }
 
     /// Returns whether there are no costs.
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_zero(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -120,13 +120,13 @@ pub struct InvalidPrices(String);
 
 impl Prices {
     /// Returns the price of `costs`.
-    pub fn of(&self, costs: &Costs) -> f64 {
+    pub fn price(&self, costs: &Costs) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "call counts beyond exact floats do not occur")]
         let times = |count: u64, price: f64, unit: f64| count as f64 / unit * price;
-        times(costs.class_a, self.class_a, CALLS_OF_A_PRICE)
-            + times(costs.class_b, self.class_b, CALLS_OF_A_PRICE)
-            + times(costs.bytes_in, self.bytes_in, BYTES_OF_A_PRICE)
-            + times(costs.bytes_out, self.bytes_out, BYTES_OF_A_PRICE)
+        times(costs.class_a, self.class_a, CALLS_PER_PRICE)
+            + times(costs.class_b, self.class_b, CALLS_PER_PRICE)
+            + times(costs.bytes_in, self.bytes_in, BYTES_PER_PRICE)
+            + times(costs.bytes_out, self.bytes_out, BYTES_PER_PRICE)
     }
 }
 
@@ -177,53 +177,54 @@ impl fmt::Display for Prices {
     }
 }
 
-/// Charges the current work; without one, background work.
-pub fn charge(ledger: &Ledger, costs: Costs) {
+/// Charges the current request; outside of one, background work.
+pub fn charge(ledger: &CostLedger, costs: Costs) {
     if CallClass::NAMES.iter().any(|(class, _)| costs.calls(*class) > 0) {
-        work::observe(Observed::count_call);
+        request_context::record_facts(RequestFacts::count_call);
     }
-    if let Err(costs) = work::add(costs) {
-        ledger.charge(Payers::default(), costs);
+    if let Err(costs) = request_context::add_costs(costs) {
+        ledger.charge(Attribution::default(), costs);
     }
 }
 
-/// Costs of one call, summed until it is over, and then charged: to the current work, else to that in which the call
-/// began.
+/// Costs of one call of the object store, summed until it ends.
+///
+/// Dropping it charges the current request, else the owners of the request that started the call.
 #[derive(Debug)]
-pub struct Tab {
-    ledger: Arc<Ledger>,
-    payers: Payers,
+pub struct CallCost {
+    ledger: Arc<CostLedger>,
+    attribution: Attribution,
     costs: Costs,
 }
 
-impl Tab {
+impl CallCost {
     /// Starts a call.
-    pub fn open(ledger: &Arc<Ledger>, class: CallClass) -> Self {
-        work::observe(Observed::count_call);
-        Self { ledger: Arc::clone(ledger), payers: work::payers(), costs: Costs::call(class) }
+    pub fn start(ledger: &Arc<CostLedger>, class: CallClass) -> Self {
+        request_context::record_facts(RequestFacts::count_call);
+        Self { ledger: Arc::clone(ledger), attribution: request_context::attribution(), costs: Costs::for_call(class) }
     }
 
     /// Adds sent bytes.
-    pub fn sent(&mut self, bytes: usize) {
+    pub fn add_sent(&mut self, bytes: usize) {
         self.costs.bytes_in += bytes as u64;
     }
 
     /// Adds received bytes.
-    pub fn received(&mut self, bytes: usize) {
+    pub fn add_received(&mut self, bytes: usize) {
         self.costs.bytes_out += bytes as u64;
     }
 
-    /// Cancels the call: nothing was sent.
-    pub fn waive(mut self) {
-        work::observe(Observed::discount_call);
+    /// Cancels the charge, for a call that sent nothing.
+    pub fn cancel(mut self) {
+        request_context::record_facts(RequestFacts::uncount_call);
         self.costs = Costs::default();
     }
 }
 
-impl Drop for Tab {
+impl Drop for CallCost {
     fn drop(&mut self) {
-        if let Err(costs) = work::add(self.costs) {
-            self.ledger.charge(self.payers, costs);
+        if let Err(costs) = request_context::add_costs(self.costs) {
+            self.ledger.charge(self.attribution, costs);
         }
     }
 }
@@ -233,17 +234,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_price_list_says_what_calls_and_bytes_come_to() {
+    fn a_price_list_prices_calls_and_bytes() {
         let prices: Prices = "a=0.005, b=0.0004,out=0.09".parse().expect("a price list");
         let costs = Costs { class_a: 2000, class_b: 10_000, free: 77, bytes_in: 1 << 30, bytes_out: 2 << 30 };
-        assert!((prices.of(&costs) - (0.01 + 0.004 + 0.18)).abs() < 1e-12);
+        assert!((prices.price(&costs) - (0.01 + 0.004 + 0.18)).abs() < 1e-12);
         assert_eq!(prices.to_string(), "a=0.005,b=0.0004,in=0,out=0.09,currency=USD");
         assert_eq!(prices.to_string().parse(), Ok(prices));
         assert_eq!("currency=EUR".parse::<Prices>().expect("a price list").currency, "EUR");
     }
 
     #[test]
-    fn what_is_no_price_list_is_told_why() {
+    fn an_invalid_price_list_is_rejected_with_the_reason() {
         for (text, why) in [
             ("", "\"\" is not a name"),
             ("a", "\"a\" is not a name"),
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_billed_by_method_and_by_what_they_ask_for() {
+    fn requests_are_classified_by_method_and_query() {
         for (method, query, class) in [
             ("PUT", "", CallClass::A),
             ("PUT", "partNumber=1&uploadId=x", CallClass::A),
@@ -272,7 +273,7 @@ mod tests {
             ("HEAD", "", CallClass::B),
             ("DELETE", "uploadId=x", CallClass::Free),
         ] {
-            assert_eq!(CallClass::of_request(method, query), class, "{method} {query}");
+            assert_eq!(CallClass::for_request(method, query), class, "{method} {query}");
         }
     }
 }

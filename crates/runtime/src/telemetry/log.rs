@@ -23,7 +23,7 @@ use tracing_subscriber::{
 
 use super::{
     metrics::{Kind, Metrics, Sample},
-    work,
+    request_context,
 };
 
 /// Default filter.
@@ -227,7 +227,7 @@ where
         let mut line = String::new();
         self.form.format_event(context, Writer::new(&mut line), event)?;
         // An id consists of letters, digits and dashes, which are not special in either format.
-        let named = work::look_at_id(|id| match self.place {
+        let named = request_context::with_request_id(|id| match self.place {
             Place::AtTheEnd => format!("{} {FIELD}=\"{id}\"\n", line.trim_end()),
             Place::InTheObject => match line.trim_end().strip_suffix('}') {
                 Some(open) => format!("{open},\"{FIELD}\":\"{id}\"}}\n"),
@@ -268,7 +268,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
-    use crate::telemetry::{ledger::Ledger, work::Work};
+    use crate::telemetry::{cost_ledger::CostLedger, request_context::RequestContext};
 
     #[test]
     fn requests_are_logged_unless_a_terminal_shows_the_log_or_it_was_set() {
@@ -328,7 +328,7 @@ mod tests {
             tracing::warn!(request = "b-2", "second");
         });
         let id = HeaderValue::from_static("a-1");
-        Work::new(id, Arc::new(Ledger::default()), None).around(for_request.as_mut()).await;
+        RequestContext::new(id, Arc::new(CostLedger::default()), None).scope(for_request.as_mut()).await;
         tracing::warn!("third");
     }
 

@@ -5,20 +5,20 @@
 //! counted where events happen.
 
 mod access_log;
+mod cost_ledger;
 mod costs;
-mod ledger;
 mod log;
 mod metrics;
 pub mod otlp;
+pub mod request_context;
 pub mod trace;
-pub mod work;
 
 pub use access_log::{AccessLine, AccessLog, shown_path};
-pub use costs::{CallClass, Costs, InvalidPrices, Prices, Tab, charge};
-pub use ledger::{Account, Ledger, Parties, Party, Payers, Totals};
+pub use cost_ledger::{Attribution, CostLedger, CostOwner, OwnerCost, OwnerCosts, Totals};
+pub use costs::{CallClass, CallCost, Costs, InvalidPrices, Prices, charge};
 pub use log::{
     AccessLogSetting, Colours, InvalidFilter, Log, LogFilter, LogFormat, StartError, TelemetryOptions,
     show as show_panics, start,
 };
 pub use metrics::{Durations, Kind, Metrics, Sample};
-pub use work::Observed;
+pub use request_context::RequestFacts;

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use larder_runtime::telemetry::Tab;
+use larder_runtime::telemetry::CallCost;
 
 use super::{
     client::{RequestBody, Timeouts},
@@ -42,7 +42,7 @@ pub struct Exchange<'a> {
     started: bool,
     interims: usize,
     /// Cost of the call, if it is accounted.
-    tab: Option<&'a mut Tab>,
+    call_cost: Option<&'a mut CallCost>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl<'a> Exchange<'a> {
         head: Bytes,
         body: &'a mut RequestBody,
         awaits_continue: bool,
-        tab: Option<&'a mut Tab>,
+        call_cost: Option<&'a mut CallCost>,
     ) -> Self {
         let state = if awaits_continue { State::SendingHead } else { State::Body };
         let (piece, announced) = match body {
@@ -89,7 +89,7 @@ impl<'a> Exchange<'a> {
             state,
             started: false,
             interims: 0,
-            tab,
+            call_cost,
         }
     }
 
@@ -149,8 +149,8 @@ impl<'a> Exchange<'a> {
             if !self.head.is_empty() || !self.piece.is_empty() {
                 let left = self.piece.len();
                 let written = ready!(self.connection.poll_write(context, &mut self.head, &mut self.piece));
-                if let Some(tab) = &mut self.tab {
-                    tab.sent(left - self.piece.len());
+                if let Some(call_cost) = &mut self.call_cost {
+                    call_cost.add_sent(left - self.piece.len());
                 }
                 if let Err(source) = written {
                     return Poll::Ready(Err(Http1Error::Broken { phase: self.phase(), source }));
